@@ -1,0 +1,54 @@
+# One entry for each thing a contributor does. Needs Python 3.11 or newer and git; everything else is fetched into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+export UV_CACHE_DIR ?= $(HOME)/.cache/uv
+
+.PHONY: help setup demo test lint test-cluster bench lock clean
+
+help:
+	@echo "make setup         make .venv with everything locked in requirements.lock"
+	@echo "make demo          the whole product on this machine, with a real model (ARGS=--once ends after the first success)"
+	@echo "make test          the tests that need no server"
+	@echo "make lint          ruff, mypy, import-linter"
+	@echo "make test-cluster  the tests on a real Kubernetes with a real Argo controller (root on Debian, Go)"
+	@echo "make bench         measure, and write bench.json"
+	@echo "make lock          resolve the dependencies anew into requirements.lock and requirements-runtime.lock"
+
+setup: $(VENV)/.done
+
+# pip puts the locked uv beside the interpreter, uv does the rest: hashes are checked for every package.
+$(VENV)/.done: requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -o '^uv==[0-9.]*' requirements.lock)"
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+demo: setup
+	@$(BIN)/retrainer demo $(ARGS)
+
+test: setup
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-cluster: setup
+	tests/cluster/run $(ARGS)
+
+bench: setup
+	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate
+
+lock: setup
+	$(COMPILE) --group dev --group quickstart -o requirements.lock
+	$(COMPILE) --constraints requirements.lock -o requirements-runtime.lock
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo

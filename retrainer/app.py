@@ -1,0 +1,240 @@
+"""The composition root: build, start, stop, reload. The only place that knows every part."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+from apscheduler.schedulers.background import BackgroundScheduler
+from prometheus_client import CollectorRegistry
+
+from retrainer.clock import SystemClock
+from retrainer.config.errors import ConfigErrors
+from retrainer.config.load import Loaded, load_rules, load_settings
+from retrainer.config.watch import fingerprint
+from retrainer.engine.catalog import build_catalog
+from retrainer.engine.desk import EngineDesk
+from retrainer.engine.loop import Engine
+from retrainer.engine.prune import Pruner
+from retrainer.reporter import Reporter
+from retrainer.service import AppService
+from retrainer.sources import registry
+from retrainer.sources.webhook import Webhooks
+from retrainer.standing import Census
+from retrainer.store import writes
+from retrainer.store.base import StoreError
+from retrainer.store.sqlite import SqliteStore
+from retrainer.telemetry import logs
+from retrainer.telemetry.metrics import Metrics
+from retrainer.telemetry.secrets import reveal
+from retrainer.web.app import build as build_web
+from retrainer.web.app import check_bind
+from retrainer.web.server import WebServer
+from retrainer.workflows.base import WorkflowError
+from retrainer.workflows.follower import Follower
+from retrainer.workflows.manifest import manifest
+from retrainer.workflows.submitter import Submitter
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from retrainer.config.settings import Settings
+    from retrainer.runs.run import Run
+    from retrainer.sources.base import Source
+    from retrainer.workflows.base import WorkflowEngine
+
+log = structlog.get_logger()
+LEASE = 30.0
+PRUNE_EVERY = 60
+
+
+class App:
+    """The daemon. `start` returns once it is ready, `stop` once everything that was taken in is settled."""
+
+    def __init__(self, settings: Settings, base_folder: Path) -> None:
+        self.settings = settings
+        self.base_folder = base_folder
+        self.clock = SystemClock()
+        self.metrics = Metrics(CollectorRegistry())
+        self.store = SqliteStore.open(settings.store.path)
+        self.loaded: Loaded
+        namespace = settings.engine.namespaces[0] if settings.engine.type == "argo" else "default"
+        self.engine = Engine(
+            self.store, self.clock, Reporter(self.metrics), namespace=namespace, max_queue=settings.http.max_queue
+        )
+        self.workflows = workflow_engine(settings)
+        desk = EngineDesk(self.engine)
+        self.submitter = Submitter(
+            desk,
+            self.workflows,
+            self.manifest_of,
+            connections=settings.engine.connections,
+            clock=self.clock,
+            lease=LEASE,
+            count=self.metrics.submit_attempt,
+        )
+        self.follower = Follower(desk, self.workflows, self.clock)
+        self.engine.on_admitted = self.submitter.wake
+        self.engine.on_stop_requested = self.follower.wake
+        self.webhooks = Webhooks({}, self.engine, self.clock, reveal)
+        self.timer = BackgroundScheduler(timezone="UTC")
+        self.service = AppService(self)
+        self.web = WebServer(build_web(self.service), settings.http.host, settings.http.port)
+        self.metrics.standing = Census(
+            self.store,
+            self.clock,
+            queued=lambda: self.engine.queued,
+            sources=self.sources,
+            watch_restarts=lambda: self.workflows.watch_restarts,
+        )
+        self.pruner = Pruner(settings.store)
+        self.started = False
+        self._sources: dict[str, tuple[Any, Source]] = {}
+        self._reloading = threading.Lock()
+        self._read = ""
+
+    def manifest_of(self, run: Run) -> dict[str, Any]:
+        instance_id = self.settings.engine.instance_id if self.settings.engine.type == "argo" else None
+        return manifest(run, instance=self.settings.name, instance_id=instance_id)
+
+    def start(self) -> None:
+        """Raise StoreError or ConfigErrors, naming what is wrong."""
+        self.engine.start()
+        self.reload()
+        self.submitter.start()
+        self.follower.start()
+        self.timer.add_job(self.look_for_changes, "interval", seconds=self.settings.reload_interval, max_instances=1)
+        self.timer.add_job(self.prune, "interval", seconds=PRUNE_EVERY, max_instances=1)
+        self.timer.add_job(self.check_workflows)
+        self.timer.start()
+        self.web.start()
+        self.started = True
+        log.info(
+            "daemon.ready",
+            url=self.web.url,
+            rules=len(self.engine.catalog.rules),
+            revision=self.engine.catalog.revision,
+        )
+
+    def stop(self) -> None:
+        """Unready, stop taking in, finish, commit, release."""
+        self.started = False
+        log.info("daemon.stopping")
+        self.webhooks.stop()
+        if self.timer.running:
+            self.timer.shutdown(wait=True)
+        for _, source in self._sources.values():
+            source.stop()
+        self.web.stop(5.0)
+        self.submitter.stop()
+        self.follower.stop()
+        self.engine.stop()
+        self.store.close()
+        log.info("daemon.stopped")
+
+    def look_for_changes(self) -> None:
+        """Reload if the rule files are not what was read last; while something is wrong with them, look closer."""
+        if fingerprint(self.settings.rules) == self._read and not self.loaded.problems:
+            return
+        loaded = load_rules(self.settings, last_good=self.store.read(writes.last_good))
+        if loaded.files != self.loaded.files or loaded.problems != self.loaded.problems:
+            self.reload()
+
+    def reload(self) -> Loaded:
+        """Read the rules anew; what is broken keeps its last good text, also across a restart."""
+        with self._reloading:
+            self._read = fingerprint(self.settings.rules)
+            loaded = load_rules(self.settings, last_good=self.store.read(writes.last_good))
+            for problem in loaded.problems:
+                log.error("config.problem", problem=str(problem))
+            catalog = build_catalog(loaded.configuration, self.store.read(writes.paused_rules))
+            self.metrics.configured(loaded.configuration, problems=len(loaded.problems), now=self.clock.now())
+            self.engine.switch(catalog)
+            self._keep(loaded.files)
+            self.webhooks.replace(registry.webhooks(loaded.configuration.sources))
+            self._switch_sources(registry.threaded(loaded.configuration.sources))
+            self.loaded = loaded
+            log.info(
+                "config.loaded",
+                revision=loaded.configuration.revision,
+                rules=len(loaded.configuration.rules),
+                problems=len(loaded.problems),
+            )
+            return loaded
+
+    def _keep(self, files: Any) -> None:
+        hashes = {path: hashlib.sha256(text.encode()).hexdigest() for path, text in files.items()}
+        self.engine.act(lambda work: writes.store_good(work.conn, files, hashes, work.now)).result()
+
+    def _switch_sources(self, wanted: Any) -> None:
+        for name, (config, source) in list(self._sources.items()):
+            if wanted.get(name) != config:
+                source.stop()
+                del self._sources[name]
+        for name, config in wanted.items():
+            if name not in self._sources:
+                source = registry.build(name, config, self.engine, self.clock, self.base_folder)
+                source.start()
+                self._sources[name] = (config, source)
+
+    def sources(self) -> dict[str, Source | None]:
+        """Every configured source; None for those that the web server serves."""
+        running = {name: source for name, (_, source) in list(self._sources.items())}
+        return {name: running.get(name) for name in self.loaded.configuration.sources}
+
+    def check_workflows(self) -> None:
+        """Say what is missing (verbs, namespaces, templates) before a run finds out."""
+        try:
+            for missing in self.workflows.check():
+                log.error("workflows.missing", missing=missing)
+        except WorkflowError as error:
+            log.warning("workflows.unchecked", error=str(error))
+
+    def prune(self) -> None:
+        """Drop what is past its time and what the size limit asks for, in small transactions."""
+        size = self.store.size()
+        while self.engine.act(lambda work: self.pruner.prune(work, size)).result():
+            pass
+
+
+def workflow_engine(settings: Settings) -> WorkflowEngine:
+    if settings.engine.type == "local":
+        from retrainer.workflows.local import LocalEngine  # noqa: PLC0415 - only what is used is loaded
+
+        return LocalEngine(settings.engine, settings.name)
+    from retrainer.workflows.argo import ArgoEngine  # noqa: PLC0415 - only what is used is loaded
+
+    return ArgoEngine(settings.engine, settings.name)
+
+
+def main(settings_path: str) -> int:
+    """Run until SIGTERM or SIGINT; SIGHUP reloads. Return the exit code."""
+    logs.configure("info", json=None)
+    stop = threading.Event()
+    try:
+        settings = load_settings(settings_path)
+        check_bind(settings)
+        app = App(settings, Path(settings_path).resolve().parent)
+    except (StoreError, ConfigErrors, ValueError) as error:
+        log.error("daemon.cannot_start", error=str(error))  # noqa: TRY400 - the message is made for the reader
+        return 1
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    hangup = threading.Event()
+    signal.signal(signal.SIGHUP, lambda *_: hangup.set())
+    try:
+        app.start()
+    except OSError as error:
+        log.error("daemon.cannot_start", error=str(error))  # noqa: TRY400 - the message is made for the reader
+        app.stop()
+        return 1
+    while not stop.wait(0.2):
+        if hangup.is_set():
+            hangup.clear()
+            app.reload()
+    app.stop()
+    return 0

@@ -1,0 +1,91 @@
+"""The daemon, as commands ask it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import httpx
+
+from retrainer.cli.session import DEFAULT_URL, Failure, Session, Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TIMEOUT = 30.0
+"""Seconds; the daemon gives its engine 20."""
+PAGE = 200
+_HERE = ("localhost", "127.0.0.1", "::1")
+
+
+class Client:
+    """Raises Unreachable or Failure with words for the person who typed the command."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        try:
+            url = httpx.URL(session.url)
+        except httpx.InvalidURL as error:
+            raise session.failure(f"--url {session.url}: {error}", Unreachable) from None
+        if url.scheme not in ("http", "https") or not url.host:
+            raise session.failure(f"--url {session.url}: write it as {DEFAULT_URL}", Unreachable)
+        headers = {"Authorization": f"Bearer {session.token}"} if session.token else {}
+        # A proxy of the environment is for others, never for this machine.
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=url.host not in _HERE)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def get(self, *path: str, **query: Any) -> Any:
+        """GET /api/v1/<path>; parameters that are None are left out."""
+        return self._ask("GET", path, params={name: value for name, value in query.items() if value is not None})
+
+    def post(self, *path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None) -> Any:
+        return self._ask("POST", path, json=body or {}, headers=headers)
+
+    def list(self, *path: str, limit: int, **query: Any) -> dict[str, Any]:
+        """Up to `limit` items, over as many pages as it takes."""
+        items: list[Any] = []
+        cursor = query.pop("cursor", None)
+        while True:
+            page = self.get(*path, **query, cursor=cursor, limit=min(limit - len(items), PAGE))
+            items += page["items"]
+            cursor = page["next"]
+            if cursor is None or len(items) >= limit:
+                return {"items": items, "next": cursor}
+
+    def _ask(self, method: str, path: tuple[str, ...], **request: Any) -> Any:
+        where = "/api/v1/" + "/".join(quote(part, safe="") for part in path)
+        try:
+            response = self._http.request(method, where, **request)
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from None
+        except UnicodeEncodeError:
+            raise self._session.failure("--token: only ASCII characters can be sent") from None
+        return self._read(response)
+
+    def _read(self, response: httpx.Response) -> Any:
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        if response.is_success and answer is not None:
+            return answer
+        if not isinstance(answer, dict) or "detail" not in answer:
+            status = response.status_code
+            raise self._session.failure(f"{self._session.url} answers {status}, and not as retrainer does", Unreachable)
+        raise self._refused(answer)
+
+    def _refused(self, problem: dict[str, Any]) -> Failure:
+        hint = "; set RETRAINER_TOKEN, or give --token" if problem.get("status") == 401 else ""
+        return self._session.failure(
+            f"{problem['detail']}{hint}", **{"status": None, **problem, "detail": problem["detail"]}
+        )
+
+    def _unreachable(self, error: Exception) -> Failure:
+        why = str(error) or type(error).__name__
+        return self._session.failure(
+            f"no answer from {self._session.url} ({why}). Is the daemon running (`retrainer run`)? If it is somewhere "
+            "else, set RETRAINER_URL, or give --url; its token comes from RETRAINER_TOKEN or --token.",
+            Unreachable,
+        )

@@ -1,0 +1,30 @@
+"""The daemon itself."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from retrainer.app import main
+from retrainer.config.errors import ConfigErrors
+
+
+@click.command()
+@click.option(
+    "-c",
+    "--config",
+    "settings",
+    type=click.Path(exists=True, dir_okay=False),
+    envvar="RETRAINER_CONFIG",
+    default="retrainer.yaml",
+    show_envvar=True,
+    help="The daemon's settings.",
+)
+def run(settings: str) -> None:
+    """Run the daemon until it is stopped. SIGHUP makes it look at its rule files."""
+    try:
+        code = main(settings)
+    except ConfigErrors as errors:
+        raise click.ClickException(f"{settings} is not valid\n\n{errors}") from None
+    sys.exit(code)

@@ -1,0 +1,121 @@
+"""Dead letters: list, show, replay, discard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retrainer.cli import show
+from retrainer.cli.session import Session, remote
+from retrainer.clock import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+_AT_ONCE = 500
+
+
+@click.group()
+def dead_letters() -> None:
+    """Look at, replay and discard what was not taken in."""
+
+
+@dead_letters.command("list")
+@click.option("--source", help="Only of this source.")
+@click.option("--reason", help="Only for this reason.")
+@click.option("--limit", type=click.IntRange(1), default=50, help="At most so many.")
+@click.option("--cursor", help="`next` of the list before.")
+@remote
+def list_dead_letters(session: Session, /, limit: int, **wanted: str | None) -> None:
+    """List dead letters, the newest first."""
+    answer = session.client.list("dead-letters", limit=limit, **wanted)
+    now = SystemClock().now()
+
+    def render(console: Console) -> None:
+        rows = [
+            (one["id"], show.relative(one["at"], now), one["source"], one["reason"], one["rule"] or "-", one["error"])
+            for one in answer["items"]
+        ]
+        show.table(console, ("ID", "CAME", "SOURCE", "REASON", "RULE", "ERROR"), rows, "There are no dead letters.")
+
+    session.print(answer, render)
+
+
+@dead_letters.command("show")
+@click.argument("number", metavar="ID", type=click.IntRange(0))
+@remote
+def show_dead_letter(session: Session, number: int) -> None:
+    """Show one dead letter with its payload."""
+    letter = session.client.get("dead-letters", str(number))
+    came = show.at(letter["at"], SystemClock().now())
+
+    def render(console: Console) -> None:
+        named = {name: letter[name] for name in ("id", "source", "event", "reason", "rule", "error")}
+        show.facts(console, {**named, "came": came, "size": f"{letter['size']} bytes ({letter['encoding']})"})
+        console.print()
+        console.print(show.clean(letter["payload"]), soft_wrap=True)
+
+    session.print(letter, render)
+
+
+def _selection(command: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.option("--reason", help="With --all: only for this reason."),
+        click.option("--source", help="With --all: only of this source."),
+        click.option("--all", "every", is_flag=True, help="All there are now."),
+        click.argument("ids", metavar="[ID]...", type=click.IntRange(0), nargs=-1),
+    ):
+        command = option(command)
+    return command
+
+
+def _chosen(session: Session, ids: tuple[int, ...], *, every: bool, **wanted: str | None) -> list[int]:
+    if every == bool(ids):
+        raise click.UsageError("name dead letters by their ids, or say --all")
+    if not every:
+        return list(dict.fromkeys(ids))
+    found = session.client.list("dead-letters", limit=1_000_000, **wanted)["items"]
+    return sorted(one["id"] for one in found)
+
+
+def _in_parts(ids: list[int]) -> list[list[int]]:
+    return [ids[i : i + _AT_ONCE] for i in range(0, len(ids), _AT_ONCE)]
+
+
+@dead_letters.command()
+@_selection
+@remote
+def replay(session: Session, ids: tuple[int, ...], every: bool, source: str | None, reason: str | None) -> None:
+    """Take dead letters in anew; those that fail again come back."""
+    chosen = _chosen(session, ids, every=every, source=source, reason=reason)
+    answers = [session.client.post("dead-letters", "replay", body={"ids": part}) for part in _in_parts(chosen)]
+    failed: list[dict[str, Any]] = [one for answer in answers for one in answer["failed"]]
+    total = {"replayed": sum(answer["replayed"] for answer in answers), "failed": failed}
+
+    def render(console: Console) -> None:
+        console.print(f"{total['replayed']} replayed, {len(failed)} failed")
+        for one in failed:
+            console.print(show.clean(f"{one['id']}: {one['error']}"))
+
+    session.print(total, render)
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+@dead_letters.command()
+@_selection
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@remote
+def discard(
+    session: Session, ids: tuple[int, ...], every: bool, source: str | None, reason: str | None, yes: bool
+) -> None:
+    """Remove dead letters for good."""
+    chosen = _chosen(session, ids, every=every, source=source, reason=reason)
+    if not yes and chosen:
+        click.confirm(f"Remove {len(chosen)} dead letters for good?", abort=True, err=True)
+    answers = [session.client.post("dead-letters", "discard", body={"ids": part}) for part in _in_parts(chosen)]
+    total = {"discarded": sum(answer["discarded"] for answer in answers)}
+    session.print(total, lambda console: console.print(f"{total['discarded']} discarded"))

@@ -1,0 +1,80 @@
+"""Events: list and show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+import orjson
+
+from retrainer.cli import show
+from retrainer.cli.session import Session, remote
+from retrainer.clock import SystemClock
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_LONG = 100
+
+
+@click.group()
+def events() -> None:
+    """List and show events."""
+
+
+@events.command("list")
+@click.option("--source", help="Only of this source.")
+@click.option("--outcome", type=click.Choice(["matched", "filtered", "ignored"]), help="Only with this one.")
+@click.option("--rule", help="Only those that matched this rule.")
+@click.option("--key", help="With --rule: and this key.")
+@click.option("--limit", type=click.IntRange(1), default=50, help="At most so many.")
+@click.option("--cursor", help="`next` of the list before.")
+@remote
+def list_events(session: Session, /, limit: int, **wanted: str | None) -> None:
+    """List accepted events, the newest first."""
+    if wanted["key"] is not None and wanted["rule"] is None:
+        raise click.UsageError("--key needs --rule")
+    answer = session.client.list("events", limit=limit, **wanted)
+    session.print(answer, lambda console: print_events(console, answer["items"], "There are no such events."))
+
+
+def print_events(console: Console, items: list[dict[str, Any]], nothing: str) -> None:
+    now = SystemClock().now()
+    headers = ("SEQ", "SOURCE", "TYPE", "TIME", "OUTCOME", "RULES", "DATA")
+    show.table(console, headers, [_line(event, now) for event in items], nothing)
+
+
+def _line(event: dict[str, Any], now: float) -> list[object]:
+    data = orjson.dumps(event["data"]).decode()
+    return [
+        event["seq"],
+        event["source"],
+        event["type"],
+        show.relative(event["time"], now),
+        show.word(event["outcome"]),
+        _rules(event),
+        data if len(data) <= _LONG else data[: _LONG - 1] + "…",
+    ]
+
+
+def _rules(event: dict[str, Any]) -> str:
+    return ", ".join(f"{rule}[{key}]" if key else rule for rule, key in event["rules"]) or "-"
+
+
+@events.command("show")
+@click.argument("seq", type=click.IntRange(0))
+@remote
+def show_event(session: Session, seq: int) -> None:
+    """Show one event whole."""
+    event = session.client.get("events", str(seq))
+    now = SystemClock().now()
+
+    def render(console: Console) -> None:
+        plain = {name: event[name] for name in ("seq", "source", "id", "type", "subject")}
+        moments = {"time": show.at(event["time"], now), "taken in": show.at(event["at"], now)}
+        show.facts(console, {**plain, **moments, "outcome": show.word(event["outcome"]), "rules": _rules(event)})
+        if event["attributes"]:
+            console.print_json(orjson.dumps(event["attributes"]).decode())
+        console.print_json(orjson.dumps(event["data"]).decode())
+
+    session.print(event, render)

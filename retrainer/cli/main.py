@@ -1,0 +1,74 @@
+"""`retrainer`: one file per command group, loaded when its command is called, so that `--help` costs nothing."""
+
+from __future__ import annotations
+
+import importlib
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from retrainer.cli.session import connection_options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "run": ("retrainer.cli.daemon:run", "Run the daemon until it is stopped."),
+    "demo": ("retrainer.cli.demo:demo", "Show the whole product on this machine."),
+    "validate": ("retrainer.cli.validate:validate", "Check configuration files, all mistakes at once."),
+    "schema": ("retrainer.cli.schema:schema", "Print a JSON Schema for editors, or the API's description."),
+    "rules": ("retrainer.cli.rules:rules", "List the rules with their verdicts."),
+    "explain": ("retrainer.cli.rules:explain", "Say why a rule fires, is held or skips."),
+    "trigger": ("retrainer.cli.rules:trigger", "Ask for a run by hand."),
+    "pause": ("retrainer.cli.rules:pause", "Hold a rule until it is resumed."),
+    "resume": ("retrainer.cli.rules:resume", "End a pause, and close the rule's circuit breakers."),
+    "runs": ("retrainer.cli.runs:runs", "List, show, cancel and retry runs."),
+    "events": ("retrainer.cli.events:events", "List and show events."),
+    "dead-letters": ("retrainer.cli.dead_letters:dead_letters", "Look at, replay and discard what was not taken in."),
+    "store": ("retrainer.cli.store:store", "Check or export the store of a stopped daemon."),
+    "completion": ("retrainer.cli.completion:completion", "Print the completion script of a shell."),
+}
+
+
+class Commands(click.Group):
+    """Knows the commands by name; imports one only when it is called."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            self._unknown(ctx, args[0])
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
+
+    def _unknown(self, ctx: click.Context, name: str) -> NoReturn:
+        near = get_close_matches(name, COMMANDS, n=1)
+        ctx.fail(f"no such command {name!r}" + (f", did you mean {near[0]!r}?" if near else ""))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(package_name="retrainer", message="%(version)s")
+@connection_options(env=True)
+def main() -> None:
+    """Decide when models must be retrained, and make it happen exactly once.
+
+    The daemon's address and token come from --url and --token, or from RETRAINER_URL and RETRAINER_TOKEN.
+    """
+
+
+if __name__ == "__main__":
+    main()

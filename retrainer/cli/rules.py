@@ -1,0 +1,161 @@
+"""Rules: how they stand, why, and what people do to them."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+import orjson
+from rich.text import Text
+from rich.tree import Tree
+
+from retrainer.cli import show
+from retrainer.cli.session import Failure, Session, remote
+from retrainer.clock import SystemClock
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@click.command()
+@remote
+def rules(session: Session) -> None:
+    """List the rules with their verdicts."""
+    answer = session.client.get("rules")
+    now = SystemClock().now()
+
+    def render(console: Console) -> None:
+        headers = ("NAME", "MODE", "KEYS", "NEXT", "LAST RUN", "VERDICT")
+        rows = [_line(rule, now) for rule in answer["items"]]
+        show.table(console, headers, rows, "There are no rules. See `retrainer validate`.")
+
+    session.print(answer, render)
+
+
+def _line(rule: dict[str, Any], now: float) -> list[object]:
+    last = rule["last_run"]
+    ended = f" {show.relative(last['ended_at'], now)}" if last and last["ended_at"] else ""
+    return [
+        rule["name"],
+        show.word("paused" if rule["paused"] else rule["mode"]),
+        rule["keys"] or "-",
+        show.relative(rule["next_fire"], now),
+        show.word(last["phase"]).append(ended, style="default") if last else "-",
+        rule["verdict"],
+    ]
+
+
+@click.command()
+@click.argument("rule")
+@click.option("--key", default="", help="Key of a rule with for_each.")
+@click.option("--event", type=click.File("rb"), help="JSON file with an event, or only its data; - reads stdin.")
+@click.option("--at", "moment", help="Judge at this moment (RFC 3339 with its zone) instead of now.")
+@remote
+def explain(session: Session, rule: str, key: str, event: BinaryIO | None, moment: str | None) -> None:
+    """Say why a rule fires, is held or skips, and what it would make of an event."""
+    question = {"key": key, "event": _event(event), "at": moment}
+    told = session.client.post("rules", rule, "explain", body=question)
+    session.print(told, lambda console: _explained(console, told))
+
+
+def _event(file: BinaryIO | None) -> dict[str, Any] | None:
+    if file is None:
+        return None
+    try:
+        event = orjson.loads(file.read())
+    except orjson.JSONDecodeError as error:
+        raise Failure(f"--event: not JSON: {error}") from None
+    if not isinstance(event, dict):
+        raise Failure("--event: an event is a JSON object")
+    return event
+
+
+def _explained(console: Console, told: dict[str, Any]) -> None:
+    console.print(Text(show.clean(told["verdict"]), style="bold"))
+    now = SystemClock().now()
+    until, earliest = show.at(told["until"], now), show.at(told["earliest"], now)
+    show.facts(console, {"reason": told["reason"], "until": until, "earliest": earliest})
+    for node in told["tree"]:
+        console.print(_tree(node))
+    for judged in told.get("event") or ():
+        console.print(_judged(judged))
+
+
+def _tree(node: dict[str, Any]) -> Tree:
+    label = Text(show.clean(node["name"]), style="bold").append(" ")
+    label.append(show.word(node["state"])).append(Text(" " + show.clean(node["detail"]), style="default"))
+    tree = Tree(label)
+    for child in node["children"]:
+        tree.children.append(_tree(child))
+    return tree
+
+
+def _judged(judged: dict[str, Any]) -> Tree:
+    """What a trigger says of the event that was asked about."""
+    verdict = "would count" if judged.get("matches") else "would not count"
+    details = {name: judged[name] for name in ("key", "bytes", "rows", "error") if judged.get(name)}
+    label = f"this event {verdict} for {judged['trigger']}" + (f" ({show.pairs(details)})" if details else "")
+    tree = Tree(Text(show.clean(label), style="bold"))
+    for one in judged.get("conditions", ()):
+        sign = Text("yes " if one["holds"] else "no  ", style="green" if one["holds"] else "red")
+        error = f": {one['error']}" if one.get("error") else ""
+        tree.add(sign + Text(show.clean(f"{one['name']} = {one['expected']}{error}"), style="default"))
+    return tree
+
+
+@click.command()
+@click.argument("rule")
+@click.option("--key", default="", help="Key of a rule with for_each.")
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a parameter; may be repeated.")
+@click.option("--dry-run", is_flag=True, help="Only show the Workflow that would be created.")
+@click.option("--idempotency-key", help="Asking again with the same one gives the same run.")
+@remote
+def trigger(
+    session: Session, rule: str, key: str, params: tuple[str, ...], dry_run: bool, idempotency_key: str | None
+) -> None:
+    """Ask for a run by hand."""
+    order = {"key": key, "parameters": dict(_parameter(text) for text in params), "dry_run": dry_run}
+    headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+    answer = session.client.post("rules", rule, "trigger", body=order, headers=headers)
+    session.print(answer, lambda console: _triggered(console, answer))
+    if answer["decision"] == "skip":
+        raise click.exceptions.Exit(1)
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--param")
+    return name, value
+
+
+def _triggered(console: Console, answer: dict[str, Any]) -> None:
+    if answer["manifest"] is not None:
+        console.print_json(orjson.dumps(answer["manifest"]).decode())
+        return
+    run, detail = answer["run"], f": {answer['detail']}" if answer["detail"] else ""
+    if run is not None:
+        parameters = {f"  {name}": value for name, value in run.get("parameters", {}).items()}
+        show.facts(console, {"run": run["id"], "workflow": run["workflow"], **parameters})
+    else:
+        console.print(show.word(answer["decision"]).append(show.clean(f" ({answer['reason']}){detail}")))
+
+
+@click.command()
+@click.argument("rule")
+@click.option("--note", default="", help="Why, for those who find the rule paused.")
+@remote
+def pause(session: Session, rule: str, note: str) -> None:
+    """Hold a rule until it is resumed. Its schedule and data go on being taken in."""
+    answer = session.client.post("rules", rule, "pause", body={"note": note})
+    session.print(answer, lambda console: console.print(f"{rule} is paused. `retrainer resume {rule}` ends that."))
+
+
+@click.command()
+@click.argument("rule")
+@remote
+def resume(session: Session, rule: str) -> None:
+    """End a pause, and close the rule's circuit breakers."""
+    answer = session.client.post("rules", rule, "resume")
+    session.print(answer, lambda console: console.print(f"{rule} is resumed."))

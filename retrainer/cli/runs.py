@@ -1,0 +1,127 @@
+"""Runs: list, show, cancel, retry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retrainer.cli import show
+from retrainer.cli.events import print_events
+from retrainer.cli.session import Session, remote
+from retrainer.clock import SystemClock
+from retrainer.runs.run import RunPhase
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@click.group()
+def runs() -> None:
+    """List, show, cancel and retry runs."""
+
+
+@runs.command("list")
+@click.option("--rule", help="Only of this rule.")
+@click.option("--key", help="Only of this key.")
+@click.option("--phase", type=click.Choice([p.value for p in RunPhase], case_sensitive=False), help="Only in this one.")
+@click.option("--limit", type=click.IntRange(1), default=50, help="At most so many.")
+@click.option("--cursor", help="`next` of the list before.")
+@remote
+def list_runs(
+    session: Session, rule: str | None, key: str | None, phase: str | None, limit: int, cursor: str | None
+) -> None:
+    """List runs, the newest first."""
+    answer = session.client.list("runs", rule=rule, key=key, phase=phase, limit=limit, cursor=cursor)
+    now = SystemClock().now()
+
+    def render(console: Console) -> None:
+        headers = ("ID", "RULE", "KEY", "PHASE", "WHY", "BORN", "TOOK", "WORKFLOW", "MESSAGE")
+        show.table(console, headers, [_line(run, now) for run in answer["items"]], "There are no such runs.")
+
+    session.print(answer, render)
+
+
+def _line(run: dict[str, Any], now: float) -> list[object]:
+    why = f"{run['trigger']}: {run['reason']}" if run["trigger"] else run["reason"]
+    return [
+        run["id"],
+        run["rule"],
+        run["key"] or "-",
+        show.word(run["phase"]),
+        why,
+        show.relative(run["born_at"], now),
+        show.lasted(run, now),
+        run["workflow"],
+        run["message"] or show.pairs(run["outputs"]),
+    ]
+
+
+@runs.command("show")
+@click.argument("run")
+@click.option("--inputs", is_flag=True, help="Also list the events that fed it.")
+@click.option("--limit", type=click.IntRange(1), default=1000, help="At most so many of them.")
+@remote
+def show_run(session: Session, run: str, inputs: bool, limit: int) -> None:
+    """Show all that is known of a run."""
+    answer = session.client.get("runs", run)
+    fed = session.client.list("runs", run, "inputs", limit=limit) if inputs else None
+
+    def render(console: Console) -> None:
+        _print_run(console, answer)
+        if fed is not None:
+            console.print()
+            print_events(console, fed["items"], "No events fed it.")
+
+    session.print({**answer, "inputs": fed["items"]} if fed is not None else answer, render)
+
+
+def _print_run(console: Console, run: dict[str, Any]) -> None:
+    now = SystemClock().now()
+    names = ("born_at", "scheduled_at", "admitted_at", "submitted_at", "started_at", "ended_at")
+    moments = {name.removesuffix("_at"): show.at(run[name], now) for name in names}
+    window = run["window"]
+    fed = f"{window['events']} events, {window['rows']} rows, {window['bytes']} bytes" if window["events"] else ""
+    show.facts(
+        console,
+        {
+            "run": run["id"],
+            "rule": run["rule"],
+            "key": run["key"],
+            "phase": show.word(run["phase"]),
+            "message": run["message"],
+            "why": f"{run['trigger']}: {run['reason']}",
+            "workflow": f"{run['namespace']}/{run['workflow']}",
+            "uid": run["uid"],
+            "attempt": f"{run['attempt']} of chain {run['chain']}" if run["attempt"] > 1 else "",
+            "stop": run["stop_requested"],
+            "pool": run["pool"],
+            "progress": run["progress"],
+            **moments,
+            "took": show.lasted(run, now) if run["started_at"] else "",
+            "fed by": fed,
+            "parameters": show.pairs(run["parameters"]),
+            "outputs": show.pairs(run["outputs"]),
+            "resources": show.pairs({name: f"{value:g}s" for name, value in run["resources"].items()}),
+            "revision": run["revision"],
+        },
+    )
+
+
+@runs.command()
+@click.argument("run")
+@click.option("--terminate", is_flag=True, help="Without running the workflow's exit handlers.")
+@remote
+def cancel(session: Session, run: str, terminate: bool) -> None:
+    """Request that a run ends; it has once its phase says so."""
+    answer = session.client.post("runs", run, "cancel", body={"strategy": "Terminate" if terminate else "Stop"})
+    session.print(answer, lambda console: console.print(f"{run} is asked to end; it is {answer['phase']}."))
+
+
+@runs.command()
+@click.argument("run")
+@remote
+def retry(session: Session, run: str) -> None:
+    """Start another attempt of an ended run, with the same parameters."""
+    answer = session.client.post("runs", run, "retry")
+    session.print(answer, lambda c: show.facts(c, {"run": answer["id"], "workflow": answer["workflow"]}))

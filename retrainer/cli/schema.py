@@ -1,0 +1,29 @@
+"""JSON Schemas for editors, and the API's description."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import orjson
+
+from retrainer.config.schema import rules_schema, settings_schema
+
+
+@click.command()
+@click.argument("what", type=click.Choice(["rules", "settings", "api"]), default="rules")
+@click.option("-o", "--output", type=click.Choice(["json"]), default="json", expose_value=False, help="How to print.")
+def schema(what: str) -> None:
+    """Print a JSON Schema for editors, or the API's description.
+
+    `rules` (the default) is for rule files, `settings` for retrainer.yaml, `api` is OpenAPI.
+    """
+    click.echo(orjson.dumps(_schema(what), option=orjson.OPT_INDENT_2))
+
+
+def _schema(what: str) -> dict[str, Any]:
+    if what == "api":
+        from retrainer.web.app import openapi  # noqa: PLC0415 - costs half a second, for this one alone
+
+        return openapi()
+    return rules_schema() if what == "rules" else settings_schema()

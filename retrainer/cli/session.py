@@ -1,0 +1,126 @@
+"""What commands share: where the daemon is, how to print, how they fail."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+import click
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+    from retrainer.cli.client import Client
+
+P = ParamSpec("P")
+R = TypeVar("R")
+DEFAULT_URL = "http://127.0.0.1:8080"
+
+
+class Failure(click.ClickException):
+    """Refused, not found, invalid: exit code 1. ``problem`` is printed instead of the message with `-o json`."""
+
+    def __init__(self, message: str, problem: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.problem = problem
+
+    def show(self, file: Any = None) -> None:
+        if self.problem is None:
+            super().show(file)
+        else:
+            click.echo(orjson.dumps(self.problem, option=orjson.OPT_INDENT_2), err=True)
+
+
+class Unreachable(Failure):
+    """The daemon does not answer: exit code 2."""
+
+    exit_code = 2
+
+
+@dataclass
+class Session:
+    """What the command line says that concerns every command."""
+
+    url: str = DEFAULT_URL
+    token: str | None = None
+    output: str = "text"
+
+    @property
+    def as_json(self) -> bool:
+        return self.output == "json"
+
+    @functools.cached_property
+    def client(self) -> Client:
+        from retrainer.cli.client import Client  # noqa: PLC0415 - `--help` needs no HTTP
+
+        client = Client(self)
+        click.get_current_context().call_on_close(client.close)
+        return client
+
+    def print(self, value: Any, render: Callable[[Console], None]) -> None:
+        """Print `value` as JSON, or let `render` print it for people."""
+        if self.as_json:
+            click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
+            return
+        from retrainer.cli.show import console  # noqa: PLC0415 - JSON needs no tables
+
+        render(console())
+
+    def failure(self, message: str, kind: type[Failure] = Failure, **problem: Any) -> Failure:
+        return kind(message, {"detail": message, **problem} if self.as_json else None)
+
+
+def _keep(ctx: click.Context, option: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        setattr(ctx.ensure_object(Session), str(option.name), value)
+
+
+def output_option(command: Callable[P, R]) -> Callable[P, R]:
+    """Add `-o text|json`."""
+    choice = click.Choice(["text", "json"])
+    option = click.option(
+        "-o", "--output", type=choice, callback=_keep, expose_value=False, show_default="text", help="How to print."
+    )
+    return option(command)
+
+
+def connection_options(*, env: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Add `--url`, `--token` and `-o`; they may stand before or after the command. `env`: also read the environment."""
+
+    def decorate(command: Callable[P, R]) -> Callable[P, R]:
+        for name, words in (("token", "Its token."), ("url", "Address of the daemon.")):
+            option = click.option(
+                f"--{name}",
+                callback=_keep,
+                expose_value=False,
+                envvar=f"RETRAINER_{name.upper()}" if env else None,
+                show_envvar=env,
+                show_default=DEFAULT_URL if name == "url" else False,
+                help=words,
+            )
+            command = option(command)
+        return output_option(command)
+
+    return decorate
+
+
+def remote(command: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
+    """Add the options of a command that asks the daemon, and hand it the session."""
+    return connection_options()(with_session(command))
+
+
+def local(command: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
+    """Add the options of a command that asks nobody, and hand it the session."""
+    return output_option(with_session(command))
+
+
+def with_session(command: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        return command(click.get_current_context().ensure_object(Session), *args, **kwargs)
+
+    return run

@@ -1,0 +1,106 @@
+"""How things are printed for people: tables, relative times, colours where there is a terminal."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_WIDE = 10_000
+_STYLES = {
+    "SUCCEEDED": "green",
+    "FAILED": "red",
+    "ERROR": "red",
+    "UNKNOWN": "red",
+    "CANCELLED": "yellow",
+    "RUNNING": "cyan",
+    "fire": "green",
+    "hold": "yellow",
+    "skip": "yellow",
+    "satisfied": "green",
+    "matched": "green",
+    "missed": "red",
+    "paused": "yellow",
+}
+_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+
+
+def console() -> Console:
+    """Make one for stdout. Into a pipe nothing is folded or cut, and nothing is coloured."""
+    width = None if sys.stdout.isatty() else _WIDE
+    return Console(width=width, highlight=False, markup=False, emoji=False)
+
+
+def clean(value: object) -> str:
+    """Text without characters that would steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(value))
+
+
+def word(value: object) -> Text:
+    """A state, coloured by its meaning."""
+    return Text(clean(value), style=_STYLES.get(str(value), ""))
+
+
+def table(console: Console, headers: Sequence[str], rows: Iterable[Sequence[object]], nothing: str) -> None:
+    """Print rows under headers, or `nothing` if there are none."""
+    grid = Table(*headers, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        grid.add_row(*(cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row))
+    console.print(grid if grid.row_count else nothing)
+
+
+def facts(console: Console, named: Mapping[str, object]) -> None:
+    """Print names and values, one a line; what is empty is left out."""
+    grid = Table.grid(padding=(0, 2))
+    for name, value in named.items():
+        if value not in (None, "", {}, []):
+            grid.add_row(Text(name, style="bold"), value if isinstance(value, Text) else Text(clean(value)))
+    console.print(grid)
+
+
+def seconds(moment: str) -> float:
+    """RFC 3339 to seconds since the epoch."""
+    return datetime.fromisoformat(moment).timestamp()
+
+
+def relative(moment: str | None, now: float) -> str:
+    """`3m ago`, `in 2h`, or `-` for nothing."""
+    if moment is None:
+        return "-"
+    away = seconds(moment) - now
+    return f"in {span(away)}" if away > 0 else f"{span(-away)} ago"
+
+
+def span(length: float) -> str:
+    """Seconds in the two units that matter: `45s`, `3m`, `2h 5m`, `9d 3h`."""
+    whole = int(length)
+    for at, (unit, name) in enumerate(_UNITS):
+        if whole >= unit:
+            rest, below = whole % unit, _UNITS[at + 1] if at + 1 < len(_UNITS) else None
+            more = f" {rest // below[0]}{below[1]}" if below and unit > 60 and rest >= below[0] else ""
+            return f"{whole // unit}{name}{more}"
+    return "0s"
+
+
+def lasted(item: Mapping[str, Any], now: float) -> str:
+    """How long a run took, or has been at it."""
+    if item.get("started_at") is None:
+        return "-"
+    end = seconds(item["ended_at"]) if item.get("ended_at") else now
+    return span(max(0.0, end - seconds(item["started_at"])))
+
+
+def pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items())
+
+
+def at(moment: str | None, now: float) -> str:
+    """A moment as it is, and how far away: for the page of one thing."""
+    return "" if moment is None else f"{moment} ({relative(moment, now)})"

@@ -1,0 +1,61 @@
+"""Checks of configuration files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retrainer.cli.session import Session, local
+from retrainer.config.load import validate as check
+from retrainer.config.load_settings import read_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from retrainer.config.configuration import Configuration
+    from retrainer.config.settings import Settings
+
+
+@click.command()
+@click.argument("path", type=click.Path(exists=True), default=".")
+@click.option("--cluster", is_flag=True, help="Also check the rules against the templates of the cluster.")
+@local
+def validate(session: Session, path: str, cluster: bool) -> None:
+    """Check configuration files, all mistakes at once.
+
+    PATH is the daemon's settings (then with the rules they name), a rule file, or a folder of either.
+    """
+    settings = _settings(path)
+    if cluster and settings is None:
+        raise click.UsageError("--cluster needs the daemon's settings, which say where it is: name retrainer.yaml")
+    configuration, problems = check(path)
+    found: list[dict[str, Any]] = [problem.as_json() for problem in problems]
+    shown = [problem.render() for problem in problems]
+    if configuration is not None and settings is not None and (cluster or settings.engine.type == "local"):
+        from retrainer.cli.templates import template_problems  # noqa: PLC0415 - loads all that talks to clusters
+
+        wrong = template_problems(settings, configuration)
+        found += [problem.as_json() for problem in wrong]
+        shown += [str(problem) if problem.file else problem.message for problem in wrong]
+    session.print({"valid": not found, "problems": found}, lambda c: _report(c, path, shown, configuration))
+    if found:
+        raise click.exceptions.Exit(1)
+
+
+def _settings(path: str) -> Settings | None:
+    """Read the settings, if that is what `path` names."""
+    where = Path(path)
+    file = where / "retrainer.yaml" if where.is_dir() else where
+    return read_settings(str(file))[0] if file.is_file() else None
+
+
+def _report(console: Console, path: str, shown: list[str], configuration: Configuration | None) -> None:
+    for problem in shown:
+        console.print(problem, soft_wrap=True, end="\n\n")
+    if shown:
+        console.print(f"{len(shown)} {'problem' if len(shown) == 1 else 'problems'} in {path}", style="red")
+    elif configuration is not None:
+        rules = len(configuration.rules)
+        console.print(f"{path} is valid: {rules} {'rule' if rules == 1 else 'rules'}", style="green")

@@ -1,0 +1,195 @@
+"""All rule files together: sections merged, rules expanded, everything checked."""
+
+from __future__ import annotations
+
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+from pydantic import Field
+
+from retrainer.config import expand
+from retrainer.config.check import check_rule, follows
+from retrainer.config.check_sources import check_calendar, check_paths, check_source
+from retrainer.config.configuration import Configuration, configuration
+from retrainer.config.errors import Problem, did_you_mean
+from retrainer.config.finding import Finding, Names, locate
+from retrainer.config.models import Calendar, DirectorySource, FromFile, Identifier, Name, Rule, Source, WebhookSource
+from retrainer.config.shape import Shape
+from retrainer.config.tree import Node, Path, spell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from retrainer.config.document import Document
+
+_UNNAMED = "unnamed"
+_RULE: Shape[Rule] = Shape(Rule, {"name": _UNNAMED, "triggers": {_UNNAMED: {}}, "submit": {}})
+_SHAPES: dict[str, Shape[Any]] = {
+    "sources": Shape(dict[Name, Source]),
+    "calendars": Shape(dict[Identifier, Calendar]),
+    "pools": Shape(dict[Identifier, Annotated[int, Field(ge=0)]]),
+}
+
+
+class Assembled(NamedTuple):
+    """``configuration`` holds what is valid; only without problems is it what the files say."""
+
+    configuration: Configuration
+    problems: list[Problem]
+
+
+def assemble(documents: Sequence[Document], namespaces: tuple[str, ...] | None) -> Assembled:
+    """Check files against each other; of two that clash, the later one is at fault."""
+    return _Assembly(documents, namespaces).run()
+
+
+class _Place(NamedTuple):
+    node: Node
+    path: Path
+
+
+class _Assembly:
+    def __init__(self, documents: Sequence[Document], namespaces: tuple[str, ...] | None) -> None:
+        self._documents = documents
+        self._namespaces = namespaces
+        self._problems: list[Problem] = [problem for document in documents for problem in document.problems]
+        self._places: dict[str, _Place] = {}
+
+    def run(self) -> Assembled:
+        sources: dict[str, Source] = self._named("sources", check_source)
+        for name, finding in check_paths(sources):
+            self._problems.append(_locate(finding, self._places[f"sources.{name}"]))
+        calendars: dict[str, Calendar] = self._named("calendars", check_calendar)
+        pools: dict[str, int] = self._named("pools", lambda _: ())
+        names = Names(
+            sources=self._all("sources", sources),
+            calendars=self._all("calendars", calendars),
+            pools=self._all("pools", pools),
+            namespaces=self._namespaces,
+        )
+        rules = [rule for rule in self._rules(names) if _has_calendars(rule, calendars)]
+        positions = {name: _position(place.node) for name, place in self._places.items()}
+        return Assembled(configuration(rules, sources, calendars, pools, positions), self._problems)
+
+    def _named(self, section: str, check: Callable[[Any], Iterable[Finding]]) -> dict[str, Any]:
+        """Validate and check one section over all files; what has the wrong shape is left out."""
+        found: dict[str, Any] = {}
+        for document in self._documents:
+            node = document.section(section)
+            for name, child in (node.items() if node else {}).items():
+                place = _Place(child, (section, name))
+                if node and self._once(section, name, place, node.key(name).problem):
+                    shaped = _SHAPES[section].check(Node({name: child}, node.mark, {name: node.key(name)}), (section,))
+                    self._problems += shaped.problems
+                    part = _resolved((shaped.value or {}).get(name), FilePath(document.file).parent)
+                    findings = check(part) if part is not None else ()
+                    gone = [path[1:] for path in shaped.cut]
+                    self._problems += [_locate(finding, place) for finding in findings if not follows(finding, gone)]
+                    if not shaped.problems:
+                        found[name] = part
+        return found
+
+    def _once(self, section: str, name: str, place: _Place, report: Callable[[str, str, str], Problem]) -> bool:
+        first = self._places.setdefault(f"{section}.{name}", place)
+        if first is not place:
+            what = f"{section.removesuffix('s')} `{name}` is defined already"
+            self._problems.append(
+                report(spell(place.path), f"{what}, in {_position(first.node)}", "rename or remove one of them")
+            )
+        return first is place
+
+    def _all(self, section: str, found: dict[str, Any]) -> dict[str, Any]:
+        """With the broken ones as None, so that who refers to them is not blamed."""
+        prefix = section + "."
+        return {
+            name.removeprefix(prefix): found.get(name.removeprefix(prefix))
+            for name in self._places
+            if name.startswith(prefix)
+        }
+
+    def _rules(self, names: Names) -> Iterator[Rule]:
+        known = self._templates()
+        for document in self._documents:
+            section = document.section("rules")
+            defaults = self._defaults(document)
+            for i, node in enumerate(section.elements() if section else ()):
+                if not isinstance(node.value, dict):
+                    continue
+                expanded, problems = expand.expand(node, ("rules", i), known, defaults)
+                self._problems += problems
+                rule = self._rule(_Place(expanded, ("rules", i)), names) if expanded else None
+                if rule is not None:
+                    yield rule
+
+    def _rule(self, place: _Place, names: Names) -> Rule | None:
+        shaped = _RULE.check(place.node, place.path)
+        self._problems += shaped.problems
+        rule = shaped.value
+        if rule is None:
+            return None
+        findings = [finding for finding in check_rule(rule, names) if not follows(finding, shaped.cut)]
+        self._problems += [_locate(finding, place) for finding in findings]
+        named = place.node.get("name")
+        if rule.name != _UNNAMED and named and not self._once("rules", rule.name, place, named.mark.problem):
+            return None
+        return None if shaped.problems else rule
+
+    def _templates(self) -> dict[str, expand.Template | None]:
+        known: dict[str, expand.Template | None] = {}
+        for document in self._documents:
+            section = document.section("templates")
+            found, problems = expand.templates(section)
+            self._problems += problems
+            for name, template in found.items():
+                node = section.items()[name] if section else None
+                if node and self._once("templates", name, _Place(node, ("templates", name)), node.mark.problem):
+                    known[name] = template
+        return known
+
+    def _defaults(self, document: Document) -> Node | None:
+        """A rule's name, and which template it uses, cannot be defaults."""
+        defaults = document.section("defaults")
+        fields = {field.alias or name for name, field in Rule.model_fields.items()} - {"name"}
+        if defaults is not None:
+            self._problems += [
+                defaults.key(name).problem(
+                    f"defaults.{name}", f"`{name}` cannot be a default", did_you_mean(name, fields)
+                )
+                for name in defaults.items()
+                if name not in fields
+            ]
+            defaults = Node(
+                {key: child for key, child in defaults.items().items() if key in fields}, defaults.mark, defaults.keys
+            )
+        return defaults
+
+
+def _has_calendars(rule: Rule, calendars: dict[str, Calendar]) -> bool:
+    used = {name for trigger in rule.triggers.values() if trigger.schedule for name in trigger.schedule.except_}
+    return used <= calendars.keys()
+
+
+def _resolved(part: Any, folder: FilePath) -> Any:
+    """Relative paths of a source are seen from the folder of the file."""
+    if isinstance(part, DirectorySource):
+        return part.model_copy(update={"path": str(folder / part.path)})
+    if isinstance(part, WebhookSource):
+        return part.model_copy(update={name: resolve_secret(getattr(part, name), folder) for name in ("hmac", "token")})
+    return part
+
+
+def resolve_secret(secret: Any, folder: FilePath) -> Any:
+    """Let the file of a secret, or of each of several, be seen from a folder."""
+    if isinstance(secret, list):
+        return [resolve_secret(one, folder) for one in secret]
+    if isinstance(secret, FromFile):
+        return FromFile(from_file=str(folder / secret.from_file))
+    return secret
+
+
+def _locate(finding: Finding, place: _Place) -> Problem:
+    return locate(finding, place.node, place.path)
+
+
+def _position(node: Node) -> str:
+    return f"{node.mark.text.file}:{node.mark.line}:{node.mark.column}"

@@ -1,0 +1,198 @@
+"""Rules: what their models cannot say. Each check is a function that yields what it found."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from retrainer.config.check_expressions import EVENT, FIELDS, check_cel, check_parameter
+from retrainer.config.check_sources import check_zone, said
+from retrainer.config.errors import did_you_mean
+from retrainer.config.finding import Finding
+from retrainer.config.models import DirectorySource, Submit
+from retrainer.rules.crontab import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from retrainer.config.finding import Names
+    from retrainer.config.models import Batch, Data, Rule, Schedule, Trigger
+    from retrainer.config.tree import Path
+
+_TARGETS = ("workflow_template", "cluster_workflow_template", "workflow")
+_RESERVED = ("workflows.argoproj.io", "retrainer.dev")
+_LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+
+
+def check_rule(rule: Rule, names: Names) -> Iterator[Finding]:
+    """Everything that is wrong with a rule, in the order in which it is written."""
+    yield from _labels(("labels",), rule.labels)
+    for name, trigger in rule.triggers.items():
+        yield from _trigger(("triggers", name), trigger, names)
+    yield from _for_each(rule)
+    if rule.limits.pool is not None:
+        yield from _known(("limits", "pool"), "pool", rule.limits.pool, names.pools)
+    yield from _submit(rule.submit, names)
+
+
+def follows(finding: Finding, cut: Sequence[Path]) -> bool:
+    """Whether a finding is only there because the parts at ``cut`` had to be taken out before the check."""
+    path = finding.path
+    if path[:2] == ("for_each", "by") and finding.offset is None and any(gone[0] == "triggers" for gone in cut):
+        return True
+    if path == ("submit",):
+        return any(gone[0] == "submit" and _may_be_target(gone) for gone in cut)
+    if path[:1] == ("triggers",) and ("triggers",) in cut:
+        return True
+    return any(gone[: len(path)] == path or path[: len(gone)] == gone for gone in cut)
+
+
+def _may_be_target(gone: Path) -> bool:
+    return len(gone) == 1 or gone[1] in _TARGETS or gone[1] not in Submit.model_fields
+
+
+def _trigger(path: Path, trigger: Trigger, names: Names) -> Iterator[Finding]:
+    kinds = sorted(trigger.model_fields_set)
+    if len(kinds) != 1:
+        found = f"not {' and '.join(kinds)}" if kinds else "none is given"
+        yield Finding(
+            path,
+            f"a trigger has exactly one kind, {found}",
+            "write `schedule:` or `data:` beneath it, others as triggers of their own",
+        )
+    if trigger.schedule:
+        yield from _schedule((*path, "schedule"), trigger.schedule, names)
+    if trigger.data:
+        yield from _data((*path, "data"), trigger.data, names)
+
+
+def _schedule(path: Path, schedule: Schedule, names: Names) -> Iterator[Finding]:
+    try:
+        parse(schedule.cron)
+    except ValueError as error:
+        yield said((*path, "cron"), error)
+    yield from check_zone((*path, "timezone"), schedule.timezone)
+    for i, name in enumerate(schedule.except_):
+        yield from _known((*path, "except", i), "calendar", name, names.calendars)
+
+
+def _data(path: Path, data: Data, names: Names) -> Iterator[Finding]:
+    yield from _known((*path, "source"), "source", data.source, names.sources)
+    for field in data.match:
+        yield from _match_field((*path, "match", field), field)
+    if data.where:
+        yield from check_cel((*path, "where"), data.where, EVENT, boolean=True)
+    if data.rows:
+        yield from check_cel((*path, "rows"), data.rows, EVENT)
+    yield from _batch((*path, "batch"), data)
+    source = names.sources.get(data.source)
+    if isinstance(source, DirectorySource):
+        yield from _polled((*path, "batch"), data.batch, source)
+
+
+def _match_field(path: Path, field: str) -> Iterator[Finding]:
+    parts = field.split(".")
+    if "" in parts or field == "event":
+        yield Finding(path, f"`{field}` names no field", "write `size`, `object.key` or `event.type`", of_key=True)
+    elif parts[0] == "event" and parts[1] not in FIELDS["event"]:
+        yield Finding(path, f"an event has no `{parts[1]}`", did_you_mean(parts[1], FIELDS["event"]), of_key=True)
+
+
+def _batch(path: Path, data: Data) -> Iterator[Finding]:
+    batch = data.batch
+    if batch.at_least and not (batch.at_least.events or batch.at_least.bytes or batch.at_least.rows):
+        yield Finding(
+            (*path, "at_least"), "nothing is given to reach", "write `events:`, `bytes:` or `rows:` beneath it"
+        )
+    if batch.at_least and batch.at_least.rows and not data.rows:
+        yield Finding(
+            (*path, "at_least", "rows"),
+            "nothing says where an event's rows stand",
+            "add `rows: event.data.rows` to the trigger",
+        )
+    if batch.quiet_for and batch.or_after and batch.quiet_for > batch.or_after:
+        yield Finding(
+            (*path, "quiet_for"),
+            "longer than `or_after`, which caps it, so that it would never count",
+            "make it the shorter of the two",
+        )
+
+
+def _polled(path: Path, batch: Batch, source: DirectorySource) -> Iterator[Finding]:
+    for name in ("quiet_for", "or_after"):
+        window = getattr(batch, name)
+        if window is not None and window < source.polling_interval:
+            yield Finding(
+                (*path, name),
+                f"shorter than its source's polling_interval of {source.polling_interval:g}s, so it could not be kept",
+                f"write at least {source.polling_interval:g}s, or poll more often",
+            )
+
+
+def _for_each(rule: Rule) -> Iterator[Finding]:
+    if rule.for_each is None:
+        return
+    data = [name for name, trigger in rule.triggers.items() if trigger.data]
+    for name, text in rule.for_each.by.items():
+        path = ("for_each", "by", name)
+        if name not in rule.triggers:
+            yield Finding(path, f"there is no trigger `{name}`", did_you_mean(name, data), of_key=True)
+        elif name not in data:
+            yield Finding(
+                path, f"`{name}` is no data trigger: it speaks for every key", "take the line out", of_key=True
+            )
+        yield from check_cel(path, text, EVENT)
+    misspelt = rule.for_each.by.keys() - rule.triggers.keys()
+    for name in data:
+        if name not in rule.for_each.by and not misspelt:
+            yield Finding(("for_each", "by"), f"the data trigger `{name}` has no key", f"add `{name}: event.data.…`")
+
+
+def _submit(submit: Submit, names: Names) -> Iterator[Finding]:
+    given = [name for name in _TARGETS if getattr(submit, name) is not None]
+    if len(given) != 1:
+        found = f"not {' and '.join(given)}" if given else "none is given"
+        yield Finding(("submit",), f"exactly one of {', '.join(_TARGETS)} says what to run, {found}", "keep one")
+    if submit.workflow is not None and not isinstance(submit.workflow.get("spec"), dict):
+        yield Finding(
+            ("submit", "workflow"), "the inline manifest has no `spec`", "write the Workflow's `spec:` beneath it"
+        )
+    if submit.namespace is not None and names.namespaces is not None and submit.namespace not in names.namespaces:
+        hint = did_you_mean(submit.namespace, names.namespaces)
+        yield Finding(("submit", "namespace"), f"`{submit.namespace}` is not among the engine's namespaces", hint)
+    for name, value in submit.parameters.items():
+        yield from check_parameter(("submit", "parameters", name), value)
+    yield from _labels(("submit", "metadata", "labels"), submit.metadata.labels)
+    yield from _reserved(("submit", "metadata", "annotations"), submit.metadata.annotations)
+
+
+def _labels(path: Path, labels: Mapping[str, str]) -> Iterator[Finding]:
+    yield from _reserved(path, labels)
+    for key, value in labels.items():
+        if not _LABEL_KEY.fullmatch(key):
+            yield Finding((*path, key), f"`{key}` is no label", "letters, digits, - _ and ., at most 63", of_key=True)
+        if not _LABEL_VALUE.fullmatch(value):
+            yield Finding((*path, key), f"{value!r} is no label's value", "letters, digits, - _ and ., at most 63")
+
+
+def _reserved(path: Path, keys: Collection[str]) -> Iterator[Finding]:
+    for key in keys:
+        domain = key.partition("/")[0] if "/" in key else ""
+        if any(domain == reserved or domain.endswith("." + reserved) for reserved in _RESERVED):
+            yield Finding(
+                (*path, key),
+                f"`{domain}/` is not for configurations to set",
+                "take it out, or use a domain of your own",
+                of_key=True,
+            )
+
+
+def _known(path: Path, kind: str, name: str, known: Collection[str]) -> Iterator[Finding]:
+    if name not in known:
+        yield Finding(
+            path,
+            f"unknown {kind} `{name}`",
+            did_you_mean(name, known, f"no {kind} is defined: add it under `{kind}s:`"),
+            kind="reference",
+        )

@@ -1,0 +1,77 @@
+"""All rules and what they refer to, valid together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from retrainer.config.models import Calendar, Rule, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """``rules`` are sorted by name. ``revision`` changes with the meaning, never with the layout of the files.
+
+    ``positions`` tells where rules, sources, calendars and pools are written: ``rules.churn`` gives
+    ``file:line:column``.
+    """
+
+    rules: tuple[Rule, ...]
+    sources: Mapping[str, Source]
+    calendars: Mapping[str, Calendar]
+    pools: Mapping[str, int]
+    revision: str
+    positions: Mapping[str, str] = field(compare=False)
+    revisions: Mapping[str, str] = field(repr=False)
+
+    def rule_revision(self, name: str) -> str:
+        """Twelve hexadecimal digits over what the rule means, its calendars included. KeyError if there is none."""
+        return self.revisions[name]
+
+
+def configuration(
+    rules: Iterable[Rule],
+    sources: Mapping[str, Source],
+    calendars: Mapping[str, Calendar],
+    pools: Mapping[str, int],
+    positions: Mapping[str, str],
+) -> Configuration:
+    """Put the parts together and work out the revisions."""
+    by_name = tuple(sorted(rules, key=lambda rule: rule.name))
+    revisions = {rule.name: _digest(_meaning(rule, calendars)) for rule in by_name}
+    whole = _digest(
+        {
+            "rules": revisions,
+            "sources": {name: source.model_dump(mode="json", by_alias=True) for name, source in sources.items()},
+            "pools": dict(pools),
+        }
+    )
+    return Configuration(
+        rules=by_name,
+        sources=MappingProxyType(dict(sources)),
+        calendars=MappingProxyType(dict(calendars)),
+        pools=MappingProxyType(dict(pools)),
+        revision=whole,
+        positions=positions,
+        revisions=revisions,
+    )
+
+
+def _meaning(rule: Rule, calendars: Mapping[str, Calendar]) -> dict[str, Any]:
+    """All of a rule but its description, with the calendars that its schedules leave out."""
+    used = {name for trigger in rule.triggers.values() if trigger.schedule for name in trigger.schedule.except_}
+    return {
+        "rule": rule.model_dump(mode="json", by_alias=True, exclude={"description"}),
+        "calendars": {name: calendars[name].model_dump(mode="json") for name in used},
+    }
+
+
+def _digest(value: Any) -> str:
+    return sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]

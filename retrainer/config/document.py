@@ -1,0 +1,84 @@
+"""One rule file: its text, read and looked at from outside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from retrainer.config.errors import did_you_mean
+from retrainer.config.tree import Mark, Node, Text, spell
+from retrainer.config.yaml import read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from retrainer.config.errors import Problem
+
+SECTIONS = ("version", "sources", "calendars", "pools", "defaults", "templates", "rules")
+
+
+class Document(NamedTuple):
+    """``root`` is None if the text could not be read as a map of sections."""
+
+    file: str
+    root: Node | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that it defines is known."""
+        return self.root is not None and all(name in SECTIONS for name in self.root.items())
+
+    def section(self, name: str) -> Node | None:
+        return self.root.get(name) if self.root else None
+
+
+def parse(file: str, text: str) -> Document:
+    """Read the text of a rule file."""
+    root, problems = read(text, file)
+    if root is None:
+        return Document(file, None, tuple(problems))
+    if not isinstance(root.value, dict):
+        wrong = root.mark.problem("", "expected a map of sections", "begin with `version: 1`, then `rules:`")
+        return Document(file, None, (*problems, wrong))
+    if root.get("apiVersion") and root.get("kind"):
+        wrong = root.mark.problem(
+            "", "this is a Kubernetes manifest, not a rule file", "keep it in a folder of its own"
+        )
+        return Document(file, None, (*problems, wrong))
+    return Document(file, root, (*problems, *_sections(root)))
+
+
+def beginning(file: str) -> Mark:
+    """The place for what concerns a file as a whole."""
+    return Mark(Text(file, ()), 1, 1)
+
+
+def _sections(root: Node) -> Iterator[Problem]:
+    for name in root.items():
+        if name not in SECTIONS:
+            yield root.key(name).problem(name, f"unknown field `{name}`", did_you_mean(name, SECTIONS))
+    yield from check_version(root)
+    for name in ("sources", "calendars", "pools", "defaults", "templates"):
+        node = root.get(name)
+        if node is not None and not isinstance(node.value, dict | None):
+            yield node.mark.problem(name, "expected a map", f"write names and values beneath `{name}:`")
+    yield from _rules(root.get("rules"))
+
+
+def check_version(root: Node) -> Iterator[Problem]:
+    """The format's version is written, and is one that is understood."""
+    version = root.get("version")
+    if version is None:
+        yield root.mark.problem("version", "`version` is missing", "begin with `version: 1`")
+    elif version.value != 1 or isinstance(version.value, bool):
+        yield version.mark.problem("version", "not a version that this release understands", "write `version: 1`")
+
+
+def _rules(node: Node | None) -> Iterator[Problem]:
+    if node is None or node.value is None:
+        return
+    if not isinstance(node.value, list):
+        yield node.mark.problem("rules", "expected a list", "begin each rule with `- name: …`")
+    for i, rule in enumerate(node.elements()):
+        if not isinstance(rule.value, dict):
+            yield rule.mark.problem(spell(("rules", i)), "a rule is a map", "begin it with `- name: …`")

@@ -1,0 +1,171 @@
+"""`defaults` and `templates` worked into the rules of a file; each value keeps the place where it was written."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from retrainer.config.errors import did_you_mean
+from retrainer.config.tree import Node, spell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from retrainer.config.errors import Problem
+    from retrainer.config.tree import Path
+
+_HOLE = re.compile(r"\$\{\{\s*([A-Za-z_][A-Za-z0-9_-]*)\s*\}\}")
+_OWN = ("template", "with")
+
+
+class Template(NamedTuple):
+    """A rule's body with `${{ name }}` holes."""
+
+    body: Node
+    parameters: frozenset[str]
+    embedded: frozenset[str]
+    """Those that stand amid other text, and so must be scalars."""
+
+
+def templates(section: Node | None) -> tuple[dict[str, Template | None], list[Problem]]:
+    """Read the `templates` of one file. A template with a problem is None, so that who uses it is not blamed."""
+    found: dict[str, Template | None] = {}
+    problems: list[Problem] = []
+    for name, node in (section.items() if section else {}).items():
+        wrong = list(_wrong_template(node, ("templates", name)))
+        problems += wrong
+        body = node.get("rule")
+        good = body if not wrong else None
+        found[name] = Template(good, _parameters(node), frozenset(_embedded(good))) if good else None
+    return found, problems
+
+
+def expand(
+    rule: Node, path: Path, known: Mapping[str, Template | None], defaults: Node | None
+) -> tuple[Node | None, list[Problem]]:
+    """Work template and defaults into one rule; what the rule itself says wins, then the template, then the defaults.
+
+    Return no rule if it names a template that is not there or does not fill it as it asks to be filled.
+    """
+    named = rule.get("template")
+    own = Node({k: v for k, v in rule.items().items() if k not in _OWN}, rule.mark, rule.keys)
+    if named is None and rule.get("with"):
+        where = spell((*path, "with"))
+        return None, [rule.key("with").problem(where, "`with` without a `template`", "name the template")]
+    if named is None:
+        return _over(own, defaults), []
+    name = str(named.value)
+    template = known.get(name)
+    if template is None:
+        what, hint = f"unknown template `{name}`", did_you_mean(name, known, "add it under `templates:`")
+        unknown = named.mark.problem(spell((*path, "template")), what, hint, "reference")
+        return None, [] if name in known else [unknown]
+    given = rule.get("with") or Node({}, named.mark)
+    problems = list(_wrong_with(given, template, (*path, "with")))
+    if problems:
+        return None, problems
+    return _over(_over(own, _fill(template.body, given.items())), defaults), []
+
+
+def _over(above: Node, below: Node | None) -> Node:
+    """Merge two maps, deep; ``above`` wins. Lists and scalars are not merged."""
+    if below is None or not isinstance(above.value, dict) or not isinstance(below.value, dict):
+        return above
+    merged = dict(above.value)
+    for key, child in below.value.items():
+        merged[key] = _over(merged[key], child) if key in merged else child
+    return Node(merged, above.mark, {**below.keys, **above.keys})
+
+
+def _fill(node: Node, values: Mapping[str, Node]) -> Node:
+    """Fill the holes: a text that is one hole becomes the value, of whatever type, with the value's own place."""
+    if isinstance(node.value, dict):
+        names = {key: _text(key, values) for key in node.value}
+        entries = {names[key]: _fill(child, values) for key, child in node.value.items()}
+        return Node(entries, node.mark, {names.get(key, key): mark for key, mark in node.keys.items()})
+    if isinstance(node.value, list):
+        return Node([_fill(child, values) for child in node.value], node.mark)
+    if not isinstance(node.value, str) or "${{" not in node.value:
+        return node
+    whole = _HOLE.fullmatch(node.value)
+    return values[whole[1]] if whole else Node(_text(node.value, values), node.mark)
+
+
+def _text(text: str, values: Mapping[str, Node]) -> str:
+    return _HOLE.sub(lambda hole: _written(values[hole[1]]), text) if "${{" in text else text
+
+
+def _written(node: Node) -> str:
+    return str(node.value).lower() if isinstance(node.value, bool) else str(node.value)
+
+
+def _parameters(template: Node) -> frozenset[str]:
+    listed = template.get("parameters")
+    return frozenset(str(child.value) for child in listed.elements()) if listed else frozenset()
+
+
+def _embedded(node: Node) -> Iterator[str]:
+    for child in (*node.items().values(), *node.elements()):
+        yield from _embedded(child)
+    for text in (*node.items(), node.value):
+        if isinstance(text, str) and (text is not node.value or not _HOLE.fullmatch(text)):
+            yield from _HOLE.findall(text)
+
+
+def _wrong_template(node: Node, path: Path) -> Iterator[Problem]:
+    if not isinstance(node.value, dict):
+        yield node.mark.problem(spell(path), "a template is a map", "write `parameters: [...]` and `rule: {...}`")
+        return
+    for key in node.items():
+        if key not in ("parameters", "rule"):
+            yield node.key(key).problem(
+                spell((*path, key)), f"unknown field `{key}`", did_you_mean(key, ("parameters", "rule"))
+            )
+    listed = node.get("parameters")
+    if listed is not None and not isinstance(listed.value, list):
+        yield listed.mark.problem(
+            spell((*path, "parameters")), "expected a list of names", "write `parameters: [model]`"
+        )
+    body = node.get("rule")
+    if body is None or not isinstance(body.value, dict):
+        yield (body or node).mark.problem(
+            spell((*path, "rule")), "`rule` is missing or no map", "write the rule's body beneath it"
+        )
+    else:
+        yield from _unknown_holes(body, _parameters(node), (*path, "rule"))
+
+
+def _unknown_holes(node: Node, parameters: frozenset[str], path: Path) -> Iterator[Problem]:
+    for key, child in node.items().items():
+        yield from _unknown_holes(child, parameters, (*path, key))
+    for i, child in enumerate(node.elements()):
+        yield from _unknown_holes(child, parameters, (*path, i))
+    texts = [(key, node.key(key)) for key in node.items()] + [(str(node.value), node.mark)] * isinstance(
+        node.value, str
+    )
+    for text, mark in texts:
+        for name in _HOLE.findall(text):
+            if name not in parameters:
+                hint = did_you_mean(name, parameters, f"write `parameters: [{name}]`")
+                yield mark.problem(spell(path), f"`{name}` is not among the template's parameters", hint)
+
+
+def _wrong_with(given: Node, template: Template, path: Path) -> Iterator[Problem]:
+    if not isinstance(given.value, dict):
+        yield given.mark.problem(spell(path), "expected a map", "write `with: {name: value}`")
+        return
+    for name in given.value:
+        if name not in template.parameters:
+            yield given.key(name).problem(
+                spell((*path, name)), f"the template has no parameter `{name}`", did_you_mean(name, template.parameters)
+            )
+        elif name in template.embedded and isinstance(given.value[name].value, (dict, list, type(None))):
+            yield given.value[name].mark.problem(
+                spell((*path, name)),
+                "a text, a number or true or false is needed: the template puts it amid other text",
+                "write a scalar",
+            )
+    for name in sorted(template.parameters - given.value.keys()):
+        yield given.mark.problem(
+            spell(path), f"the template's parameter `{name}` is not given", f"add `{name}: …` to `with`"
+        )

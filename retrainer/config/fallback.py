@@ -1,0 +1,128 @@
+"""Which text of which file is used, when not all of them are good or fit together.
+
+Each file goes from its text of now to its last good one to being left out, one step at a time and only while it is at
+fault, until what is in use has no problems.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from retrainer.config.assemble import assemble
+from retrainer.config.document import beginning, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from retrainer.config.assemble import Assembled
+    from retrainer.config.configuration import Configuration
+    from retrainer.config.document import Document
+    from retrainer.config.errors import Problem
+
+
+class Candidates(NamedTuple):
+    """``now`` holds the files that can be read, ``lost`` the files and folders that are asked for but cannot."""
+
+    now: Mapping[str, str]
+    last_good: Mapping[str, str]
+    lost: frozenset[str]
+
+
+class Settled(NamedTuple):
+    """``problems`` are those of the texts of now; ``files`` the texts in use."""
+
+    configuration: Configuration
+    problems: tuple[Problem, ...]
+    files: Mapping[str, str]
+
+
+def settle(candidates: Candidates, namespaces: tuple[str, ...] | None) -> Settled:
+    """Find the texts to use, and say all that is wrong with those of now."""
+    choice = _Choice(candidates, namespaces)
+    first = choice.assembled
+    unread = choice.step_back(choice.unread())
+    problems = [problem for problem in first.problems if not (unread and problem.kind == "reference")]
+    while at_fault := choice.at_fault():
+        choice.step_back(at_fault)
+    problems += choice.unsaid(problems)
+    return Settled(choice.assembled.configuration, tuple(problems), choice.texts)
+
+
+class _Choice:
+    """The texts in use, and how far each file has stepped back."""
+
+    def __init__(self, candidates: Candidates, namespaces: tuple[str, ...] | None) -> None:
+        self._now, self._good, lost = candidates
+        self._namespaces = namespaces
+        restored = {file: text for file, text in self._good.items() if _under(file, lost)}
+        self.texts: dict[str, str] = {**restored, **self._now}
+        self._removed = self._good.keys() - self.texts.keys()
+        self._stepped: set[str] = set()
+        self._parsed: dict[tuple[str, str], Document] = {}
+        self.assembled = self._assemble(self.texts)
+
+    def unread(self) -> set[str]:
+        """Files of which nobody knows all that they define."""
+        return {file for file, text in self.texts.items() if not self._document(file, text).whole}
+
+    def at_fault(self) -> set[str]:
+        """The files to step back next; empty if what is in use is good."""
+        bad = self._bad(self.assembled)
+        changed = {file for file in self.texts if self._changed(file)} | self._removed
+        if bad & changed or not bad:
+            return bad & changed
+        return self._culprits(bad, changed) or bad
+
+    def step_back(self, files: Iterable[str]) -> set[str]:
+        """Take each file's last good text or, if that is what it has, leave it out."""
+        stepped = set(files)
+        for file in stepped:
+            self.texts = self._without(file)
+            self._removed.discard(file)
+            self._stepped.add(file)
+        if stepped:
+            self.assembled = self._assemble(self.texts)
+        return stepped
+
+    def unsaid(self, said: Iterable[Problem]) -> Iterator[Problem]:
+        """A file can step back because of others: they took away what it needs, or need what it took away."""
+        for file in sorted(self._stepped - {problem.file for problem in said}):
+            what = "its last good text is used" if file in self.texts else "it is left out"
+            why = "it does not fit together with the other files as they are now"
+            yield beginning(file).problem("", f"{what}: {why}", "correct what is said of the others first", "reference")
+
+    def _without(self, file: str) -> dict[str, str]:
+        others = {name: text for name, text in self.texts.items() if name != file}
+        return {**others, file: self._good[file]} if file in self._good and self._changed(file) else others
+
+    def _culprits(self, bad: set[str], changed: set[str]) -> set[str]:
+        """When files that did not change have become bad, one that did change is to blame: that which mends most."""
+        mended = {file: len(self._bad(self._assemble(self._without(file)))) for file in sorted(changed)}
+        best = min(mended, key=lambda file: mended[file], default=None)
+        if best is not None and mended[best] < len(bad):
+            return {best}
+        return changed
+
+    def _changed(self, file: str) -> bool:
+        return self.texts.get(file) != self._good.get(file)
+
+    def _bad(self, assembled: Assembled) -> set[str]:
+        """What the machine lacks (a secret) is no reason to drop a file that was good: going back would not mend it."""
+        return {
+            p.file for p in assembled.problems if p.kind != "environment" or self._changed(p.file)
+        } & self.texts.keys()
+
+    def _assemble(self, texts: Mapping[str, str]) -> Assembled:
+        """Files that did not change come first, so that of two that clash the changed one is at fault."""
+        order = sorted(texts, key=lambda file: (texts[file] != self._good.get(file), file))
+        return assemble([self._document(file, texts[file]) for file in order], self._namespaces)
+
+    def _document(self, file: str, text: str) -> Document:
+        """Parse each text once; stepping back looks at the same files again."""
+        if (file, text) not in self._parsed:
+            self._parsed[file, text] = parse(file, text)
+        return self._parsed[file, text]
+
+
+def _under(file: str, lost: Iterable[str]) -> bool:
+    return any(file == path or file.startswith(path.rstrip("/") + "/") for path in lost)

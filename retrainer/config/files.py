@@ -1,0 +1,69 @@
+"""Which files a configuration consists of, and their text."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from retrainer.config.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_SUFFIXES = (".yaml", ".yml")
+
+
+class Found(NamedTuple):
+    """Paths of files, sorted within each path asked for; ``missing`` are the paths that are not there."""
+
+    files: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def find(paths: Iterable[str]) -> Found:
+    """Look into folders, and into theirs, for `*.yaml` and `*.yml`.
+
+    Hidden names are passed over: a ConfigMap is mounted as links into `..data`, which must not be read a second time.
+    """
+    files: dict[str, None] = {}
+    missing = []
+    for path in paths:
+        try:
+            files.update(dict.fromkeys(_walk(path)))
+        except NotADirectoryError:
+            files[path] = None
+        except OSError:
+            missing.append(path)
+    return Found(tuple(files), tuple(missing))
+
+
+def _walk(folder: str) -> Iterator[str]:
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path)
+        elif entry.name.endswith(_SUFFIXES) and entry.is_file():
+            yield entry.path
+
+
+def read_text(file: str) -> str | Problem:
+    """Return the text of a file, or what keeps it from being read."""
+    try:
+        return Path(file).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        return Problem(
+            file, 1, 1, "", f"cannot be read: {error.strerror}", "check that it is there and its permissions"
+        )
+    except UnicodeDecodeError as error:
+        return _not_utf8(file, error)
+
+
+def _not_utf8(file: str, error: UnicodeDecodeError) -> Problem:
+    before = error.object[: error.start]
+    line = before.count(b"\n") + 1
+    column = error.start - before.rfind(b"\n")
+    return Problem(
+        file, line, column, "", f"not UTF-8: byte {error.object[error.start]:#04x}", "save the file as UTF-8"
+    )

@@ -1,0 +1,83 @@
+"""Settings and rules from files. A broken file never replaces a good one, and never blocks the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from retrainer.config.configuration import Configuration
+from retrainer.config.document import beginning, parse
+from retrainer.config.errors import Problem, ordered
+from retrainer.config.fallback import Candidates, settle
+from retrainer.config.files import find, read_text
+from retrainer.config.load_settings import load_settings, read_settings
+from retrainer.config.settings import ArgoEngine, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["Configuration", "Loaded", "load_rules", "load_settings", "validate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """``configuration`` is valid and complete for ``files``: the text in use by path, to be kept as the last good one.
+
+    ``problems`` is all that is wrong with the files as they are now; empty means that they are what is in use.
+    """
+
+    configuration: Configuration
+    problems: tuple[Problem, ...]
+    files: Mapping[str, str]
+
+
+def load_rules(settings: Settings, *, last_good: Mapping[str, str] | None = None) -> Loaded:
+    """Load all rule files. Raise nothing.
+
+    For a file that is broken, or at fault when the files do not fit together, its text of ``last_good`` is used;
+    without one the file is left out.
+    """
+    namespaces = tuple(settings.engine.namespaces) if isinstance(settings.engine, ArgoEngine) else None
+    return _load(settings.rules, last_good or {}, namespaces)
+
+
+def validate(path: str) -> tuple[Configuration | None, tuple[Problem, ...]]:
+    """Check a settings file with the rules it names, a rule file, or a folder. No configuration if there are problems.
+
+    A folder with a `retrainer.yaml` in it is checked as that file; any other holds rule files.
+    """
+    where = Path(path)
+    if where.is_dir() and (where / "retrainer.yaml").is_file():
+        where = where / "retrainer.yaml"
+    if not _is_settings(where):
+        loaded = _load([str(where.absolute())], {}, None)
+        return (None if loaded.problems else loaded.configuration), loaded.problems
+    settings, problems = read_settings(str(where))
+    if settings is None:
+        return None, ordered(problems)
+    loaded = load_rules(settings)
+    every = ordered((*problems, *loaded.problems))
+    return (None if every else loaded.configuration), every
+
+
+def _is_settings(path: Path) -> bool:
+    if path.name == "retrainer.yaml":
+        return True
+    text = read_text(str(path)) if path.is_file() else ""
+    root = parse(str(path), text).root if isinstance(text, str) and text else None
+    return root is not None and root.get("engine") is not None
+
+
+def _load(paths: Iterable[str], last_good: Mapping[str, str], namespaces: tuple[str, ...] | None) -> Loaded:
+    found = find(paths)
+    read = {file: read_text(file) for file in found.files}
+    lost = [
+        beginning(path).problem("", "there is no such file or folder", "create it, or correct the path")
+        for path in found.missing
+    ]
+    lost += [problem for problem in read.values() if isinstance(problem, Problem)]
+    texts = {file: text for file, text in read.items() if isinstance(text, str)}
+    candidates = Candidates(texts, last_good, frozenset(problem.file for problem in lost))
+    settled = settle(candidates, namespaces)
+    return Loaded(settled.configuration, ordered((*lost, *settled.problems)), settled.files)

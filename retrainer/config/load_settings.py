@@ -1,0 +1,87 @@
+"""The daemon's own settings."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from retrainer.config.assemble import resolve_secret
+from retrainer.config.check_sources import check_secrets
+from retrainer.config.document import check_version
+from retrainer.config.errors import ConfigErrors, Problem
+from retrainer.config.files import read_text
+from retrainer.config.finding import Finding, locate
+from retrainer.config.settings import ArgoEngine, LocalEngine, Settings
+from retrainer.config.shape import Shape
+from retrainer.config.yaml import read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SETTINGS: Shape[Settings] = Shape(Settings)
+
+
+def load_settings(path: str) -> Settings:
+    """Read a settings file; relative paths are seen from its own folder. Raise ConfigErrors with all problems."""
+    settings, problems = read_settings(path)
+    if settings is None or problems:
+        raise ConfigErrors(problems)
+    return settings
+
+
+def read_settings(path: str) -> tuple[Settings | None, list[Problem]]:
+    """Like `load_settings`, but return what can be had of the settings together with the problems."""
+    file = str(Path(path).absolute())
+    text = read_text(file)
+    if isinstance(text, Problem):
+        return None, [text]
+    root, problems = read(text, file)
+    if root is None:
+        return None, problems
+    if not isinstance(root.value, dict):
+        return None, [*problems, root.mark.problem("", "expected a map", "begin with `version: 1`, then `engine:`")]
+    shaped = _SETTINGS.check(root, ())
+    problems += [p for p in shaped.problems if p.path != "version"] + list(check_version(root))
+    if shaped.value is None:
+        return None, problems
+    settings = _resolved(shaped.value, Path(file).parent)
+    return settings, problems + [locate(finding, root, ()) for finding in _check(settings)]
+
+
+def _resolved(settings: Settings, folder: Path) -> Settings:
+    def seen(path: str) -> str:
+        return str(folder / path)
+
+    engine = settings.engine
+    if isinstance(engine, LocalEngine):
+        engine = engine.model_copy(update={"templates": seen(engine.templates), "runs": seen(engine.runs)})
+    elif isinstance(engine, ArgoEngine) and engine.kubeconfig:
+        engine = engine.model_copy(update={"kubeconfig": seen(engine.kubeconfig)})
+    return settings.model_copy(
+        update={
+            "rules": [seen(path) for path in settings.rules],
+            "engine": engine,
+            "store": settings.store.model_copy(update={"path": seen(settings.store.path)}),
+            "http": settings.http.model_copy(update={"token": resolve_secret(settings.http.token, folder)}),
+        }
+    )
+
+
+def _check(settings: Settings) -> Iterator[Finding]:
+    yield from check_secrets(("http", "token"), settings.http.token)
+    if settings.http.token is None and not _loopback(settings.http.host):
+        yield Finding(
+            ("http", "host"),
+            f"anybody who can reach {settings.http.host} could use the API without a token",
+            "add `token: {from_env: NAME}` to `http`, or listen on 127.0.0.1",
+        )
+    if settings.reload_interval <= 0:
+        yield Finding(("reload_interval",), "the files cannot be looked at without a pause", "write 1s or more")
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,75 @@
+"""Unquoted scalars, by the core schema of YAML 1.2; what other readers take for something else is refused."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from retrainer.config.tree import Scalar
+
+_NULL = frozenset({"~", "null", "Null", "NULL"})
+_BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_WORDS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+_INT = re.compile(r"[-+]?[0-9]+")
+_HEX = re.compile(r"0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_LARGEST = 2**63
+
+
+def resolve(text: str) -> Scalar:
+    """Return the value of an unquoted scalar. Raise ValueError, with the way out, for one that is read in two ways."""
+    if text in _NULL:
+        return None
+    if text in _BOOLS:
+        return _BOOLS[text]
+    if text[0] not in "+-.0123456789" and text.lower() not in _WORDS:
+        return text
+    trap = _trap(text)
+    if trap:
+        raise ValueError(trap)
+    if _INT.fullmatch(text) or _HEX.fullmatch(text):
+        return _integer(text)
+    if _FLOAT.fullmatch(text):
+        return _number(text)
+    return text
+
+
+def _trap(text: str) -> str:
+    """Say how others read it; empty if all agree."""
+    word = _WORDS.get(text.lower())
+    if word:
+        return f"`{text}` is text to some readers of YAML and {word} to others: write {_quoted(text)}, or true or false"
+    if re.fullmatch(r"[-+]?[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?", text):
+        return f"`{text}` is text to some readers of YAML and a number to base 60 to others: write {_quoted(text)}"
+    if re.fullmatch(r"[-+]?0[0-9_]+|0o[0-7]+|0b[01_]+", text):
+        return (
+            f"`{text}` is octal or binary to some readers of YAML and not to others: write decimal, or {_quoted(text)}"
+        )
+    if re.fullmatch(r"[-+]?[0-9]+([eE][-+]?[0-9]+)|[-+]?[0-9]*\.[0-9]*[eE][0-9]+", text):
+        return f"`{text}` is a number to some readers of YAML and text to others: write it out, or {_quoted(text)}"
+    if re.fullmatch(r"[-+]?[0-9][0-9_.]*", text) and "_" in text:
+        digits = text.replace("_", "")
+        return f"`{text}` is a number to some readers of YAML and text to others: write {digits}, or {_quoted(text)}"
+    if re.fullmatch(r"[-+]?\.(inf|nan)", text, re.IGNORECASE):
+        return f"`{text}` is no number that can be used here: write a finite one, or {_quoted(text)}"
+    return ""
+
+
+def _integer(text: str) -> int:
+    value = int(text, 0) if text.startswith("0x") else int(text) if len(text) < 30 else _LARGEST
+    if not -_LARGEST <= value < _LARGEST:
+        raise ValueError(f"`{text[:40]}` does not fit into 64 bits: write a smaller number, or quote it")
+    return value
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"`{text[:40]}` is too large a number: write a smaller one, or quote it")
+    return value
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'

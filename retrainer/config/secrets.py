@@ -1,0 +1,34 @@
+"""Secrets are references to the environment or to files; their values never enter the configuration."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from retrainer.config.models import FromEnv, FromFile
+
+
+class MissingSecretError(ValueError):
+    """The environment variable or file of a secret is not there, cannot be read, or is empty."""
+
+
+def resolve(secret: FromEnv | FromFile) -> str:
+    """Return the secret as it is now: a file is read again each time, so that it can be rotated.
+
+    Raise MissingSecretError, which names the reference and never a value.
+    """
+    if isinstance(secret, FromEnv):
+        value = os.environ.get(secret.from_env, "")
+        if not value:
+            raise MissingSecretError(f"the environment variable {secret.from_env} is not set: set it, or name another")
+        return value
+    try:
+        value = Path(secret.from_file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        what = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise MissingSecretError(
+            f"the secret's file {secret.from_file} cannot be read ({what}): mount it, or name another"
+        ) from None
+    if not value:
+        raise MissingSecretError(f"the secret's file {secret.from_file} is empty: write the secret into it")
+    return value

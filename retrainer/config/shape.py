@@ -1,0 +1,147 @@
+"""Nodes into models: every mistake of shape, each at its place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from retrainer.config.tree import Node, Path, descend, plain, spell
+from retrainer.config.wording import describe, of_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pydantic_core import ErrorDetails
+
+    from retrainer.config.errors import Problem
+
+T = TypeVar("T")
+
+
+class Shaped(NamedTuple, Generic[T]):
+    """A value and its problems; it is complete only if there are none.
+
+    With problems it is what remains without the parts at ``cut``, so that what is wrong with the rest can be said at
+    the same time; None if nothing sensible remains.
+    """
+
+    value: T | None
+    problems: list[Problem]
+    cut: tuple[Path, ...] = ()
+
+
+class Shape(Generic[T]):
+    """Validates nodes against a type."""
+
+    def __init__(self, kind: Any, stand_ins: Mapping[str, Any] | None = None) -> None:
+        """``stand_ins`` replace a part at the top that is missing or had to be cut off."""
+        self._adapter: TypeAdapter[T] = TypeAdapter(kind)
+        self._stand_ins = stand_ins or {}
+
+    def check(self, node: Node, path: Path) -> Shaped[T]:
+        """Validate; ``path`` is where the node stands, for the messages."""
+        data = plain(node)
+        try:
+            return Shaped(self._adapter.validate_python(data, strict=True), [])
+        except ValidationError as error:
+            found = error.errors(include_url=False)
+        problems = [self._problem(node, path, same) for same in _by_place(node, found)]
+        return self._without(data, node, found, problems)
+
+    def _problem(self, node: Node, path: Path, errors: Sequence[ErrorDetails]) -> Problem:
+        error = errors[0]
+        at, passed, steps = descend(node, error["loc"])
+        of_key = error["type"] == "extra_forbidden" or error["loc"][-1:] == ("[key]",)
+        mark = passed[-1].key(str(steps[-1])) if of_key and passed else at.mark
+        message, hint = describe(errors, self._known(error["loc"][:-1]))
+        named = (*steps, error["loc"][-1]) if error["type"] == "missing" else steps
+        problem = mark.problem(spell((*path, *named)), message, hint)
+        return replace(problem, source="") if of_secret(errors) else problem
+
+    def _without(self, data: Any, node: Node, found: list[ErrorDetails], problems: list[Problem]) -> Shaped[T]:
+        """Cut off what is wrong until the rest is right; give up where nothing sensible remains."""
+        cut: list[Path] = []
+        for _ in range(
+            10 if isinstance(data, dict) else 0
+        ):  # cutting a part can leave its parent without what it needs
+            cut += [descend(node, error["loc"])[2] or _top(error) for error in found]
+            for path in cut:
+                _remove(data, path)
+            data.update({k: v for k, v in self._stand_ins.items() if k not in data})
+            try:
+                return Shaped(self._adapter.validate_python(data, strict=True), problems, tuple(cut))
+            except ValidationError as error:
+                found = error.errors(include_url=False)
+        return Shaped(None, problems)
+
+    def _known(self, loc: Sequence[str | int]) -> list[str]:
+        """Fields that may stand at a place, out of the JSON Schema."""
+        schema = _schema(self._adapter)
+        here = [schema]
+        for step in loc:
+            here = list(_under(here, step, schema)) or here
+        return sorted({name for part in _resolved(here, schema) for name in part.get("properties", {})})
+
+
+def _by_place(node: Node, errors: Sequence[ErrorDetails]) -> list[list[ErrorDetails]]:
+    """Bring together what the branches of a union say of one place."""
+    places: dict[Any, list[ErrorDetails]] = {}
+    for error in errors:
+        loc = error["loc"]
+        secret = next(
+            (i for i, step in enumerate(loc) if step in ("FromEnv", "FromFile") or str(step).startswith("list[")), None
+        )
+        steps = descend(node, loc[:secret])[2]
+        field = loc[-1] if error["type"] == "missing" and secret is None else loc[-1:] == ("[key]",)
+        places.setdefault((steps, field), []).append(error)
+    return list(places.values())
+
+
+def _top(error: ErrorDetails) -> Path:
+    return error["loc"][:1]
+
+
+def _remove(data: Any, path: Path) -> None:
+    for step in path[:-1]:
+        try:
+            data = data[step]
+        except (KeyError, IndexError, TypeError):
+            return
+    if isinstance(data, dict):
+        data.pop(path[-1], None)
+    elif isinstance(data, list):
+        data.clear()  # taking one out would move the others
+
+
+@lru_cache(maxsize=32)
+def _schema(adapter: TypeAdapter[Any]) -> dict[str, Any]:
+    return adapter.json_schema()
+
+
+def _resolved(parts: Sequence[dict[str, Any]], schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for part in parts:
+        if "$ref" in part:
+            yield from _resolved([schema["$defs"][part["$ref"].rsplit("/", 1)[1]]], schema)
+        elif "anyOf" in part or "oneOf" in part:
+            yield from _resolved(part.get("anyOf") or part["oneOf"], schema)
+        else:
+            yield part
+
+
+def _under(parts: Sequence[dict[str, Any]], step: str | int, schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for part in parts:
+        tags = part.get("discriminator", {}).get("mapping", {})
+        if step in tags:
+            yield {"$ref": tags[step]}
+    for part in _resolved(parts, schema):
+        if step in part.get("properties", {}):
+            yield part["properties"][step]
+        elif isinstance(step, int) and "items" in part:
+            yield part["items"]
+        elif isinstance(step, str):
+            yield from part.get("patternProperties", {}).values()
+            if isinstance(part.get("additionalProperties"), dict):
+                yield part["additionalProperties"]

@@ -1,0 +1,117 @@
+"""What pydantic found, said in the words of the configuration file, with the way out."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from retrainer.config.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic_core import ErrorDetails
+
+_SECRET = ("a secret is a reference, never the secret itself", "write {from_env: NAME} or {from_file: /path/of/it}")
+_KINDS = {
+    "string": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "list": "a list",
+    "dict": "a map",
+    "model": "a map",
+    "model_attributes": "a map",
+}
+_PATTERNS = {
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "use lower-case letters, digits and `-`, with a letter or digit at both ends",
+    r"^[A-Za-z_][A-Za-z0-9_-]*$": "begin with a letter, then letters, digits, `_` and `-`",
+    r"^/hooks/[A-Za-z0-9._~/-]+$": "begin with /hooks/, then letters, digits and . _ ~ / -",
+    r"^([01]\d|2[0-4]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d$": "write it as 08:00-18:00",
+}
+
+
+def describe(errors: Sequence[ErrorDetails], known: Sequence[str]) -> tuple[str, str]:
+    """Return message and hint for all that pydantic says of one place; ``known`` are the fields it may have."""
+    if of_secret(errors):
+        return _SECRET
+    kinds = [kind for kind in map(_kind, errors) if kind != "a whole number" or len(errors) == 1]
+    if len(errors) > 1 and all(kinds):
+        return f"expected {_either(kinds)}, not {_name(errors[0]['input'])}", "write one of these"
+    return _one(errors[0], known)
+
+
+def of_secret(errors: Sequence[ErrorDetails]) -> bool:
+    """Whether the place is that of a secret, whose line must not be shown: somebody may have written it out."""
+    return any(step in ("FromEnv", "FromFile") for error in errors for step in error["loc"])
+
+
+def _one(error: ErrorDetails, known: Sequence[str]) -> tuple[str, str]:
+    context: dict[str, Any] = error.get("ctx", {})
+    match error["type"]:
+        case "missing":
+            return f"`{error['loc'][-1]}` is missing", "add it"
+        case "extra_forbidden":
+            return f"unknown field `{error['loc'][-1]}`", did_you_mean(str(error["loc"][-1]), known)
+        case "string_pattern_mismatch":
+            return f"{error['input']!r} is not allowed here", _PATTERNS.get(
+                context["pattern"], f"it must match {context['pattern']}"
+            )
+        case "string_too_long":
+            return f"{len(error['input'])} characters", f"at most {context['max_length']} are allowed"
+        case "literal_error":
+            return f"{_value(error['input'])} is not one of the choices", _choices(error["input"], context["expected"])
+        case "union_tag_invalid":
+            return f"unknown type {_value(context['tag'])}", _choices(context["tag"], context["expected_tags"])
+        case "union_tag_not_found":
+            return "`type` is missing", "say which type it is, such as `type: webhook`"
+        case "value_error":
+            return _split(str(context["error"]))
+        case "too_short" | "string_too_short":
+            return "it is empty", "at least one is needed"
+    return _by_type(error)
+
+
+def _by_type(error: ErrorDetails) -> tuple[str, str]:
+    kind = _kind(error)
+    if not kind:
+        return error["msg"][:1].lower() + error["msg"][1:], f"it is {_value(error['input'])}"
+    scalar = isinstance(error["input"], (int, float))
+    hint = f'quote it: "{_plain(error["input"])}"' if scalar and kind == "text" else f"write {kind}"
+    return f"expected {kind}, not {_name(error['input'])}", hint
+
+
+def _kind(error: ErrorDetails) -> str:
+    """What was expected, if the type is what is wrong."""
+    found = re.fullmatch(r"(\w+)_(type|parsing|from_float)", error["type"])
+    return _KINDS.get(found[1], "") if found else ""
+
+
+def _choices(given: Any, expected: str) -> str:
+    words = re.findall(r"'([^']*)'", expected) or [expected]
+    hint = did_you_mean(str(given), words)
+    return hint if hint.startswith("did") else "write " + _either(words)
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Cut `not a duration: write …` into what and the way out."""
+    what, colon, way_out = text.partition(": ")
+    return (what, way_out) if colon else (text, "")
+
+
+def _either(words: Sequence[str]) -> str:
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def _name(value: Any) -> str:
+    names = {dict: "a map", list: "a list", bool: _plain(value), type(None): "nothing"}
+    return names.get(type(value), _value(value))
+
+
+def _value(value: Any) -> str:
+    text = repr(value) if isinstance(value, str) else _plain(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _plain(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,203 @@
+"""YAML 1.2 with positions, read strictly.
+
+Refused: duplicate keys, anchors and aliases, tags, several documents, nesting deeper than 32, keys that are not text,
+entries without a value, and unquoted scalars that other readers take for something else.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import yaml as libyaml  # type: ignore[import-untyped]
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from retrainer.config.scalars import resolve
+from retrainer.config.tree import Mark, Node, Text, spell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from retrainer.config.errors import Problem
+    from retrainer.config.tree import Path
+
+MAX_DEPTH = 32
+_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_HINTS = (
+    ("tab", "indent with spaces, not with tabs"),
+    ("\\t", "indent with spaces, not with tabs"),
+    ("mapping values", "quote a text that holds `: `"),
+    ("cannot start any token", "quote a text that begins with @, `, % or a tab"),
+    ("end of stream", "close the quote or the bracket"),
+    ("characters", "take the control character out"),
+)
+
+
+def read(text: str, file: str) -> tuple[Node | None, list[Problem]]:
+    """Read one document; ``file`` is for the positions. All problems are found at once, as far as the syntax goes.
+
+    The node is there if the syntax is right and the document is not empty; what was refused is missing from it.
+    """
+    where = Text(file, tuple(_BREAK.split(text)))
+    reader = _Reader(where, _events(text))
+    try:
+        return reader.document(), reader.problems
+    except (libyaml.YAMLError, YAMLError) as error:
+        return None, [*reader.problems, _syntax(where, error)]
+
+
+def _events(text: str) -> Iterator[Any]:
+    """Parse with libyaml, forty times faster than ruamel's parser, which serves where libyaml was not built in.
+
+    Only the syntax comes from there, which has not changed since YAML 1.1; what a scalar means is decided here.
+    """
+    if libyaml.__with_libyaml__:
+        return iter(libyaml.parse(text, Loader=libyaml.CSafeLoader))
+    return iter(YAML(typ="safe", pure=True).parse(text))
+
+
+class _Reader:
+    """Builds nodes out of the parser's events."""
+
+    def __init__(self, text: Text, events: Iterable[Any]) -> None:
+        self._text = text
+        self._events = iter(events)
+        self.problems: list[Problem] = []
+
+    def document(self) -> Node | None:
+        event = self._next_of("DocumentStart", "StreamEnd")
+        if type(event).__name__ == "StreamEndEvent":
+            self._report(Mark(self._text, 1, 1), (), "the file is empty", "begin with `version: 1`")
+            return None
+        root = self._node(next(self._events), ())
+        second = self._next_of("DocumentStart", "StreamEnd")
+        if type(second).__name__ == "DocumentStartEvent":
+            self._report(self._mark(second), (), "a second document in one file", "put it into a file of its own")
+        return root
+
+    def _next_of(self, *names: str) -> Any:
+        return next(event for event in self._events if type(event).__name__.removesuffix("Event") in names)
+
+    def _node(self, event: Any, path: Path) -> Node | None:
+        """Build one node, or none if it is refused; all its events are taken either way."""
+        kind = type(event).__name__
+        if kind == "AliasEvent":
+            self._report(self._mark(event), path, "anchors and aliases are not taken", "use `defaults` or `templates`")
+            return None
+        if event.anchor:
+            self._report(self._mark(event), path, "anchors and aliases are not taken", "use `defaults` or `templates`")
+        if _tag(event):
+            self._report(
+                self._mark(event), path, f"tags such as `{event.tag}` are not taken", "take it out, or quote the text"
+            )
+        if kind == "ScalarEvent":
+            return self._scalar(event, path)
+        if len(path) >= MAX_DEPTH:
+            self._report(self._mark(event), path, f"nested deeper than {MAX_DEPTH} levels", "make it flatter")
+            self._pass(event)
+            return None
+        return self._map(event, path) if kind == "MappingStartEvent" else self._list(event, path)
+
+    def _scalar(self, event: Any, path: Path) -> Node | None:
+        mark = self._mark(event)
+        if event.style:  # quoted or a block; plain ones have none or, with libyaml, an empty one
+            return Node(event.value, mark)
+        if not event.value:
+            self._report(mark, path, "nothing is written here", "give a value, or take the line out")
+            return None
+        try:
+            return Node(resolve(event.value), mark)
+        except ValueError as error:
+            what, _, way_out = str(error).partition(": write ")
+            self._report(mark, path, what, f"write {way_out}")
+            return None
+
+    def _list(self, start: Any, path: Path) -> Node:
+        elements: list[Node] = []
+        while type(event := next(self._events)).__name__ != "SequenceEndEvent":
+            element = self._node(event, (*path, len(elements)))
+            if element is not None:
+                elements.append(element)
+        return Node(elements, self._mark(start))
+
+    def _map(self, start: Any, path: Path) -> Node:
+        entries: dict[str, Node] = {}
+        keys: dict[str, Mark] = {}
+        while type(event := next(self._events)).__name__ != "MappingEndEvent":
+            key, mark = self._key(event, path), self._mark(event)
+            if key in keys:
+                self._report(
+                    mark, (*path, key), f"`{key}` stands here twice, first in line {keys[key].line}", "keep one"
+                )
+            if key is None:
+                self._pass(next(self._events))
+                continue
+            child = self._node(next(self._events), (*path, key))
+            if child is not None:
+                entries[key] = child
+            keys.setdefault(key, mark)
+        return Node(entries, self._mark(start), keys)
+
+    def _key(self, event: Any, path: Path) -> str | None:
+        mark = self._mark(event)
+        if type(event).__name__ != "ScalarEvent":
+            braces = "{{" in mark.source
+            self._report(mark, path, "a key must be a text", 'quote it: "${{ name }}"' if braces else "quote it")
+            self._pass(event)
+            return None
+        if event.value == "<<" and not event.style:
+            self._report(mark, path, "merge keys are not taken", "use `defaults` or `templates`")
+            return None
+        node = self._scalar(event, (*path, event.value))
+        if node is None:
+            return str(event.value) or None
+        if not isinstance(node.value, (str, int)) or isinstance(node.value, bool):
+            self._report(mark, path, f"the key `{event.value}` is not a text", f'write "{event.value}"')
+        return str(event.value)
+
+    def _pass(self, event: Any) -> None:
+        """Pass over a node, whatever it holds."""
+        depth = 0
+        while True:
+            name = type(event).__name__
+            depth += name in ("MappingStartEvent", "SequenceStartEvent")
+            depth -= name in ("MappingEndEvent", "SequenceEndEvent")
+            if not depth:
+                return
+            event = next(self._events)
+
+    def _mark(self, event: Any) -> Mark:
+        return Mark(self._text, event.start_mark.line + 1, event.start_mark.column + 1)
+
+    def _report(self, mark: Mark, path: Path, message: str, hint: str) -> None:
+        self.problems.append(mark.problem(spell(path), message, hint))
+
+
+def _tag(event: Any) -> str:
+    """Return the tag, if one is written; ruamel has it as an object in some places."""
+    return str(event.tag) if event.tag and str(event.tag) not in ("!", "None") else ""
+
+
+def _syntax(text: Text, error: Any) -> Problem:
+    """Say in one line what the parser did not like, and where."""
+    at = getattr(error, "problem_mark", None)
+    if at is None:  # a control character, found before there are lines
+        before = "\n".join(text.lines)[: getattr(error, "position", 0)]
+        mark = Mark(text, before.count("\n") + 1, len(before) - before.rfind("\n"))
+    else:
+        mark = Mark(text, at.line + 1, at.column + 1)
+    what = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error)
+    if mark.source[: mark.column].endswith("${"):
+        hole = re.match(r"\$\{\{[^}]*\}\}|\$\{[^}]*\}", mark.source[mark.column - 2 :])
+        return mark._replace(column=mark.column - 1).problem(
+            "", "a `${…}` between braces or brackets must be quoted", f'write "{hole[0] if hole else "${…}"}"'
+        )
+    context = getattr(error, "context", None)
+    opened = getattr(error, "context_mark", None)
+    since = f" ({context} from line {opened.line + 1})" if context and opened else ""
+    seen = what + mark.source[mark.column - 1 : mark.column].replace("\t", " tab")
+    hint = next(
+        (hint for sign, hint in _HINTS if sign in seen), "check the quotes, brackets and indentation up to here"
+    )
+    return mark.problem("", f"not YAML: {what}{since}", hint)

@@ -1,0 +1,1 @@
+"""The spine: facts in, one transaction, acknowledgements out. The only writer."""

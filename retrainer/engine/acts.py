@@ -1,0 +1,177 @@
+"""What people ask of the engine: manual runs, pauses, stops, retries, dead letters. Each is one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import orjson
+from sqlalchemy import delete, select
+from ulid import ULID
+
+from retrainer.engine.births import bear
+from retrainer.engine.intake import take_in
+from retrainer.event import Event
+from retrainer.rules.outcome import Birth, Manual, Reason, Resumed, Wake
+from retrainer.runs.naming import workflow_name
+from retrainer.runs.run import Run, RunPhase
+from retrainer.sources.base import Batch
+from retrainer.store import tables as t
+from retrainer.store import writes
+
+if TYPE_CHECKING:
+    from retrainer.engine.work import Work
+    from retrainer.rules.compile import CompiledRule
+
+
+def _rule(work: Work, name: str) -> CompiledRule:
+    if name not in work.catalog.rules:
+        raise LookupError(f"there is no rule {name!r}")
+    return work.catalog.rules[name]
+
+
+def trigger(work: Work, name: str, key: str, parameters: dict[str, str], idempotency_key: str | None) -> dict[str, Any]:
+    """Ask for a run now. The same idempotency key gives the same answer again."""
+    rule = _rule(work, name)
+    if rule.per_key and not key:
+        raise ValueError(f"{name} has a key (for_each): say which one")
+    if key and not rule.per_key:
+        raise ValueError(f"{name} has no key (for_each)")
+    unknown = sorted(set(parameters) - set(rule.parameters))
+    if unknown:
+        raise ValueError(
+            f"{name} has no parameter {unknown[0]!r}; it has {', '.join(sorted(rule.parameters)) or 'none'}"
+        )
+    if idempotency_key is not None:
+        known = work.conn.execute(select(t.meta.c.value).where(t.meta.c.name == f"trigger/{idempotency_key}")).scalar()
+        if known is not None:
+            answer: dict[str, Any] = orjson.loads(known)
+            return answer
+    born_before = set(work.born)
+    done = work.take(name, key, Manual(parameters))
+    born = [run for run in work.born.values() if run.id not in born_before and run.retry_of is None]
+    last = done.decisions[-1] if done and done.decisions else None
+    refused = last is not None and last.birth is not None and not born
+    answer = {
+        "decision": "skip" if refused else last.kind.value if last else "hold",
+        "reason": Reason.BAD_PARAMETERS.value if refused else last.reason.value if last else "waiting",
+        "detail": last.detail if last else "",
+        "run": {"id": born[0].id, "workflow": born[0].workflow, "parameters": dict(born[0].parameters)}
+        if born
+        else None,
+    }
+    if idempotency_key is not None:
+        row = {"name": f"trigger/{idempotency_key}", "value": orjson.dumps(answer).decode()}
+        writes.put_all(work.conn, t.meta, [row])
+    return answer
+
+
+def preview(work: Work, name: str, key: str, parameters: dict[str, str]) -> Run:
+    """The run that `trigger` would start, not stored; raise ValueError if its parameters cannot be rendered."""
+    rule = _rule(work, name)
+    entry = work.known(name, key)
+    birth = Birth("manual", parameters=parameters)
+    if entry is not None:
+        birth = replace(birth, window=entry.state.window, taken=entry.state.windows)
+    state_id = entry.id if entry is not None else 0
+    return bear(
+        work.conn,
+        rule,
+        key,
+        state_id,
+        birth,
+        Reason.MANUAL,
+        str(ULID.from_timestamp(work.now)),
+        work.now,
+        work.namespace,
+    )
+
+
+def pause(work: Work, name: str, note: str) -> None:
+    _rule(work, name)
+    writes.put_all(work.conn, t.pauses, [{"rule": name, "at": work.now, "note": note}])
+    work.catalog = work.catalog.paused(name, by_hand=True)
+    work.take(name, "", Wake())
+
+
+def resume(work: Work, name: str) -> None:
+    """End a pause by hand, and close the circuit breakers of all keys."""
+    _rule(work, name)
+    writes.unpause(work.conn, name)
+    work.catalog = work.catalog.paused(name, by_hand=False)
+    for key in writes.keys_of(work.conn, name, "", 1_000_000):
+        work.take(name, key, Resumed())
+    work.take(name, "", Resumed())
+
+
+def cancel(work: Work, run_id: str, strategy: Literal["Stop", "Terminate"]) -> None:
+    run = _run(work, run_id)
+    if run.phase.terminal:
+        raise ValueError(f"run {run_id} has ended: {run.phase}")
+    work.stop_run(run, strategy, "cancelled by hand")
+
+
+def retry(work: Work, run_id: str) -> str:
+    """Another attempt of an ended run with its parameters; its inputs came back already and stay in the window."""
+    run = _run(work, run_id)
+    if not run.phase.terminal:
+        raise ValueError(f"run {run_id} is {run.phase}; only an ended run can be retried")
+    if run.phase is RunPhase.SUCCEEDED:
+        raise ValueError(f"run {run_id} succeeded; use `retrainer trigger {run.rule}` for another one")
+    new_id = str(ULID.from_timestamp(work.now))
+    again = replace(
+        run,
+        id=new_id,
+        workflow=workflow_name(run.rule, new_id),
+        phase=RunPhase.PENDING,
+        reason=Reason.RETRY.value,
+        born_at=work.now,
+        attempt=run.attempt + 1,
+        retry_of=run.id,
+        window={},
+        taken={},
+        not_before=0.0,
+        admitted_at=None,
+        uid=None,
+        submit_attempts=0,
+        lease_until=None,
+        submitted_at=None,
+        started_at=None,
+        ended_at=None,
+        message="",
+        progress="",
+        outputs={},
+        resources={},
+        stop_requested=None,
+        released=False,
+    )
+    work.adopt(again)
+    return new_id
+
+
+def _run(work: Work, run_id: str) -> Run:
+    work.flush_runs()
+    run = writes.run(work.conn, run_id)
+    if run is None:
+        raise LookupError(f"there is no run {run_id}")
+    return run
+
+
+def replay_dead_letters(work: Work, ids: list[int]) -> dict[str, Any]:
+    """Offer dead letters anew; those that are readable leave the list, and come back if they fail again."""
+    replayed, failed = 0, []
+    for row in work.conn.execute(select(t.dead_letters).where(t.dead_letters.c.id.in_(ids))).all():
+        if row.reason == "unreadable":
+            failed.append({"id": row.id, "error": "nobody can read it as an event; discard it, or send it again"})
+            continue
+        event = Event(source=row.source, id=row.event, **orjson.loads(row.payload))
+        work.conn.execute(delete(t.dead_letters).where(t.dead_letters.c.id == row.id))
+        take_in(work, [Batch(row.source, [event], identity_window=0)])
+        replayed += 1
+    return {"replayed": replayed, "failed": failed}
+
+
+def discard_dead_letters(work: Work, ids: list[int]) -> int:
+    found = work.conn.execute(select(t.dead_letters.c.id).where(t.dead_letters.c.id.in_(ids))).scalars().all()
+    work.conn.execute(delete(t.dead_letters).where(t.dead_letters.c.id.in_(ids)))
+    return len(found)

@@ -1,0 +1,129 @@
+"""A decided birth becomes a run: id, final name, rendered parameters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from retrainer.rules.expression import event_scope, timestamp
+from retrainer.rules.parameters import MAX_EVENTS, refuse_braces, render
+from retrainer.rules.state import Window, window_to
+from retrainer.runs.naming import workflow_name
+from retrainer.runs.run import Run, RunPhase
+from retrainer.store import writes
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.outcome import Birth, Reason
+
+
+def bear(
+    conn: Connection,
+    rule: CompiledRule,
+    key: str,
+    state_id: int,
+    birth: Birth,
+    reason: Reason,
+    run_id: str,
+    now: float,
+    namespace: str,
+) -> Run:
+    """The run, PENDING and not yet stored. Raise ValueError if its parameters cannot be rendered."""
+    submit = rule.rule.submit.model_dump(mode="json", by_alias=True)
+    limits = rule.rule.limits
+    run = Run(
+        id=run_id,
+        rule=rule.name,
+        key=key,
+        phase=RunPhase.PENDING,
+        workflow=workflow_name(rule.name, run_id),
+        namespace=rule.rule.submit.namespace or namespace,
+        submit=submit,
+        parameters={},
+        labels=dict(rule.rule.labels),
+        trigger=birth.trigger,
+        reason=reason.value,
+        born_at=now,
+        revision=rule.revision,
+        chain=run_id,
+        scheduled_at=birth.scheduled_at,
+        window=_window_out(birth.window),
+        taken={name: window_to(w) for name, w in birth.taken.items()},
+        pool=limits.pool,
+        priority=limits.priority,
+        not_before=birth.not_before,
+    )
+    if birth.retry_of is not None:
+        return _retry(conn, run, birth.retry_of)
+    for name, value in birth.parameters.items():
+        try:
+            refuse_braces(value)
+        except ValueError as error:
+            raise ValueError(f"parameters.{name}: {error}") from None
+    rendered = render(
+        {n: t for n, t in rule.parameters.items() if n not in birth.parameters},
+        _scope(conn, rule, run, state_id, birth),
+    )
+    return replace(run, parameters={**rendered, **birth.parameters})
+
+
+def _retry(conn: Connection, run: Run, retry_of: str) -> Run:
+    """The same inputs and parameters, the next attempt of the chain."""
+    failed = writes.run(conn, retry_of)
+    if failed is None:
+        raise ValueError(f"run {retry_of} is not in the store any more")
+    return replace(
+        run,
+        parameters=failed.parameters,
+        submit=failed.submit,
+        namespace=failed.namespace,
+        trigger=failed.trigger,
+        scheduled_at=failed.scheduled_at,
+        chain=failed.chain,
+        attempt=failed.attempt + 1,
+        retry_of=retry_of,
+    )
+
+
+def _window_out(window: Window) -> dict[str, Any]:
+    return window_to(window) if window.events else {}
+
+
+def _scope(conn: Connection, rule: CompiledRule, run: Run, state_id: int, birth: Birth) -> dict[str, Any]:
+    """What expressions see; the store is asked only for what they read."""
+    wanted = frozenset().union(*(t.variables for t in rule.parameters.values())) if rule.parameters else frozenset()
+    window = birth.window
+    scope: dict[str, Any] = {
+        "rule": {"name": rule.name, "labels": dict(rule.rule.labels)},
+        "key": run.key,
+        "trigger": {"name": run.trigger, "reason": run.reason, "scheduled_at": timestamp(birth.scheduled_at)},
+        "window": {
+            "start": timestamp(window.start if window.events else run.born_at),
+            "end": timestamp(window.end if window.events else run.born_at),
+            "events": window.events,
+            "bytes": window.bytes,
+            "rows": window.rows,
+            "first_key": window.first_key,
+            "last_key": window.last_key,
+        },
+        "run": {"id": run.id, "name": run.workflow, "attempt": run.attempt, "namespace": run.namespace},
+    }
+    if "events" in wanted:
+        events = writes.newest_inputs(conn, state_id, window.ranges, MAX_EVENTS)
+        scope["events"] = [event_scope(e) for e in events]
+    if "previous" in wanted:
+        last = writes.last_ended(conn, rule.name, run.key)
+        scope["previous"] = _previous(last) if last else {}
+    return scope
+
+
+def _previous(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "phase": run.phase.value,
+        "ended_at": timestamp(run.ended_at),
+        "outputs": dict(run.outputs),
+        "parameters": dict(run.parameters),
+    }

@@ -1,0 +1,89 @@
+"""The engine as the submitter and the watcher see it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrainer.engine.transitions import observe
+from retrainer.runs.run import Run, RunPhase
+from retrainer.store import writes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from retrainer.engine.loop import Engine
+    from retrainer.engine.work import Work
+    from retrainer.workflows.base import Observed
+
+
+class EngineDesk:
+    """Each call is one transaction on the engine's thread, or one read; all block until it is done."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def claim(self, limit: int, lease: float) -> list[Run]:
+        def run(work: Work) -> list[Run]:
+            work.flush_runs()
+            claimed = writes.claim(work.conn, limit, work.now, lease)
+            for found in claimed:
+                work.tell("run.moved", run=found, phase=RunPhase.SUBMITTING)
+            return claimed
+
+        return self._engine.act(run).result()
+
+    def submitted(self, run: str, uid: str) -> None:
+        def store(work: Work) -> None:
+            found = writes.run(work.conn, run)
+            if found is None or found.phase not in (RunPhase.PENDING, RunPhase.SUBMITTING):
+                return
+            writes.update_run(
+                work.conn, run, phase="SUBMITTED", uid=uid, submitted_at=work.now, lease_until=None, message=""
+            )
+            work.stops = work.stops or found.stop_requested is not None
+            work.tell("run.moved", run=found, phase=RunPhase.SUBMITTED)
+
+        self._engine.act(store).result()
+
+    def refused(self, run: str, message: str) -> None:
+        def store(work: Work) -> None:
+            found = writes.run(work.conn, run)
+            if found is not None and not found.phase.terminal:
+                work.end_run(found, RunPhase.ERROR, message, by_request=False)
+
+        self._engine.act(store).result()
+
+    def postponed(self, run: str, message: str, retry_after: float) -> None:
+        def store(work: Work) -> None:
+            found = writes.run(work.conn, run)
+            if found is None or found.phase is not RunPhase.SUBMITTING:
+                return
+            if found.stop_requested is not None:
+                work.end_run(found, RunPhase.CANCELLED, "stopped before it was submitted", by_request=True)
+                return
+            writes.update_run(
+                work.conn,
+                run,
+                phase="PENDING",
+                message=message,
+                lease_until=None,
+                not_before=work.now + retry_after,
+            )
+            work.pools_changed = True
+
+        self._engine.act(store).result()
+
+    def observed(self, seen: Sequence[Observed]) -> None:
+        self._engine.act(lambda work: observe(work, seen)).result()
+
+    def released(self, run: str) -> None:
+        self._engine.act(lambda work: writes.update_run(work.conn, run, released=True)).result()
+
+    def to_stop(self) -> list[Run]:
+        return self._engine.store.read(writes.to_stop)
+
+    def to_release(self) -> list[Run]:
+        return self._engine.store.read(writes.to_release)
+
+    def live(self) -> list[Run]:
+        return self._engine.store.read(writes.started_runs)

@@ -1,0 +1,306 @@
+"""The engine's thread: drains what is queued, commits once, then acknowledges. Nobody else writes."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import structlog
+
+from retrainer.crash import reach
+from retrainer.engine.cache import Cache
+from retrainer.engine.catalog import EMPTY, Catalog
+from retrainer.engine.intake import take_in
+from retrainer.engine.work import Work
+from retrainer.rules.admit import Waiting, admit
+from retrainer.rules.outcome import Reason, SlotDue, SlotRecord, Wake
+from retrainer.sources.base import Batch, Overloaded, Receipt
+from retrainer.store import tables as t
+from retrainer.store import writes
+from retrainer.store.base import StoreBusyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from retrainer.clock import Clock
+    from retrainer.store.base import Store
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+BATCH = 2000
+"""Events of one transaction, about."""
+WAKES = 500
+"""Wake-ups of one transaction, and keys of a fan-out."""
+RETRY_AFTER = 1.0
+
+
+class Listener(Protocol):
+    """Hears what was committed: metrics, the log."""
+
+    def told(self, what: str, facts: dict[str, Any], now: float) -> None: ...
+
+    def committed(self, seconds: float, waited: Sequence[float], queued: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Act:
+    run: Callable[[Work], Any]
+    future: Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    batch: Batch
+    future: Future[Receipt]
+    at: float
+
+
+class Engine:
+    """One writer. `offer` and `act` may be called from any thread; what they return ends after the commit."""
+
+    def __init__(self, store: Store, clock: Clock, listener: Listener, *, namespace: str, max_queue: int) -> None:
+        self.store = store
+        self.clock = clock
+        self.catalog: Catalog = EMPTY
+        self.trouble = ""
+        """Why the store cannot be written to for the moment; empty if it can."""
+        self.on_admitted: Callable[[], None] = lambda: None
+        self.on_stop_requested: Callable[[], None] = lambda: None
+        self._listener = listener
+        self._namespace = namespace
+        self._max_queue = max_queue
+        self._cache = Cache()
+        self._queue: deque[_Act | _Offer] = deque()
+        self._queued_events = 0
+        self._wanted = threading.Condition()
+        self._stopping = False
+        self._admission_due = True
+        self._next_wake: float | None = 0.0
+        self._next_start: float | None = None
+        self._counters = store.read(writes.counters)
+        self._thread = threading.Thread(target=self._main, name="engine")
+
+    # -- from other threads ---------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        with self.store.write() as conn:
+            writes.expire_leases(conn)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what is queued, then end."""
+        with self._wanted:
+            self._stopping = True
+            self._wanted.notify()
+        self._thread.join()
+
+    def offer(self, batch: Batch) -> Future[Receipt]:
+        future: Future[Receipt] = Future()
+        with self._wanted:
+            if self._stopping or (self._queued_events + len(batch.items) > self._max_queue > 0 and self._queued_events):
+                raise Overloaded(RETRY_AFTER)
+            self._queued_events += len(batch.items)
+            self._queue.append(_Offer(batch, future, self.clock.monotonic()))
+            self._wanted.notify()
+        return future
+
+    def objects(self, source: str) -> dict[str, str]:
+        return self.store.read(lambda conn: writes.objects(conn, source))
+
+    def act(self, run: Callable[[Work], T]) -> Future[T]:
+        """Queue a piece of work for the engine's transaction; it must raise before it stages anything, or never."""
+        future: Future[T] = Future()
+        with self._wanted:
+            if self._stopping and not self._thread.is_alive():
+                raise RuntimeError("the engine has stopped")
+            self._queue.append(_Act(run, future))
+            self._wanted.notify()
+        return future
+
+    @property
+    def queued(self) -> int:
+        return self._queued_events
+
+    # -- the thread ------------------------------------------------------------------------------------------------
+
+    def _main(self) -> None:
+        while True:
+            drained = self._drain()
+            if drained is None:
+                return
+            self._commit(drained)
+
+    def _drain(self) -> list[_Act | _Offer] | None:
+        """What is queued, as soon as there is something or the next wake-up is due; None at the end."""
+        with self._wanted:
+            while not self._queue:
+                if self._stopping:
+                    return None
+                left = None if self._next_wake is None else self._next_wake - self.clock.now()
+                if left is not None and left <= 0:
+                    break
+                self._wanted.wait(left)
+            drained: list[_Act | _Offer] = []
+            events = 0
+            while self._queue and events < BATCH:
+                item = self._queue.popleft()
+                events += len(item.batch.items) if isinstance(item, _Offer) else 1
+                drained.append(item)
+            return drained
+
+    def _commit(self, drained: list[_Act | _Offer]) -> None:
+        """One transaction for all of it; while the store is busy nothing is acknowledged, and it is tried again."""
+        while True:
+            try:
+                began = self.clock.monotonic()
+                work, results = self._transact(drained)
+                break
+            except StoreBusyError as error:
+                self._troubled(str(error))
+                with self._wanted:
+                    if self._stopping:
+                        self._refuse(drained, error)
+                        return
+                    self._wanted.wait(RETRY_AFTER)
+            except Exception as error:
+                log.exception("engine.failed")
+                self._refuse(drained, error)
+                with self._wanted:
+                    self._next_wake = self.clock.now() + RETRY_AFTER
+                return
+        reach("after-commit")
+        self.trouble = ""
+        self._acknowledge(drained, results)
+        reach("after-acknowledge")
+        offers = [began - item.at for item in drained if isinstance(item, _Offer)]
+        if work.admitted:
+            self.on_admitted()
+        if work.stops:
+            self.on_stop_requested()
+        self._report(work, self.clock.monotonic() - began, offers)
+
+    def _report(self, work: Work, seconds: float, waited: Sequence[float]) -> None:
+        """It is committed and acknowledged; that a listener stumbles must not look as if it were not."""
+        try:
+            self._listener.committed(seconds, waited, self._queued_events)
+            for what, facts in work.told:
+                self._listener.told(what, facts, work.now)
+        except Exception:
+            log.exception("listener.failed")
+
+    def _troubled(self, message: str) -> None:
+        if not self.trouble:
+            log.error("store.busy", error=message)
+        self.trouble = message
+
+    def _transact(self, drained: list[_Act | _Offer]) -> tuple[Work, list[Any]]:
+        with self.store.write() as conn:
+            work = Work(conn, self.catalog, self._cache, self._counters, self.clock.now(), self._namespace)
+            due = self._next_wake is not None and self._next_wake <= work.now
+            if due:
+                self._wake(work)
+            results = self._run(work, drained)
+            if due or work.rows["fan_outs"]:
+                self._fan_out(work)
+            work.settle()
+            if work.pools_changed or self._admission_due:
+                self._admit(work)
+            work.flush()
+            next_wake = self._soonest(work)
+            reach("before-commit")
+        self.catalog = work.catalog
+        self._counters = work.counters
+        self._cache.commit(work.changed)
+        self._next_wake = next_wake
+        return work, results
+
+    def _run(self, work: Work, drained: list[_Act | _Offer]) -> list[Any]:
+        """Results in order; offers that follow each other are taken in together."""
+        results: list[Any] = []
+        offers: list[Batch] = []
+        for item in drained:
+            if isinstance(item, _Offer):
+                offers.append(item.batch)
+                continue
+            results += take_in(work, offers)
+            offers = []
+            try:
+                results.append(item.run(work))
+            except Exception as error:  # noqa: BLE001 - it is the asker's, not ours
+                results.append(error)
+        return results + take_in(work, offers)
+
+    def _wake(self, work: Work) -> None:
+        for rule, key in writes.due_states(work.conn, work.now, WAKES):
+            if rule in work.catalog.rules:
+                work.take(rule, key, Wake())
+            else:
+                writes.no_wake(work.conn, rule, key)
+
+    def _fan_out(self, work: Work) -> None:
+        """Speak a slot for each live key, so many in a transaction."""
+        writes.insert_all(work.conn, t.fan_outs, work.rows.pop("fan_outs", []))
+        for row in writes.fan_outs(work.conn):
+            keys = writes.keys_of(work.conn, row.rule, row.after, WAKES)
+            for key in keys:
+                work.take(row.rule, key, SlotDue(row.trigger, row.slot))
+            if not keys and row.after == "":
+                record = SlotRecord(row.trigger, row.slot, "skipped", Reason.NO_KEYS, row.slot)
+                work.record_slot(row.rule, "", record, None)
+            more = len(keys) == WAKES
+            writes.move_fan_out(work.conn, row.rule, row.trigger, row.slot, keys[-1] if more else None)
+
+    def _admit(self, work: Work) -> None:
+        work.flush_runs()
+        if self._next_start is not None and self._next_start <= work.now:
+            work.admitted = True  # a run's moment has come: whoever submits must look
+        waiting = [Waiting(r.id, r.pool, r.priority, r.born_at, r.not_before) for r in writes.waiting_runs(work.conn)]
+        admitted = admit(waiting, work.catalog.pools, writes.pool_use(work.conn), work.now) if waiting else []
+        writes.admit(work.conn, admitted, work.now)
+        work.admitted = work.admitted or bool(admitted)
+        self._next_start = writes.next_start(work.conn, work.now)
+        self._admission_due = False
+
+    def _soonest(self, work: Work) -> float | None:
+        if self._next_start is not None and self._next_start <= work.now:
+            self._admission_due = True
+        moments = [writes.next_wake(work.conn), self._next_start]
+        if writes.fan_outs(work.conn):
+            moments.append(work.now)
+        return min((m for m in moments if m is not None), default=None)
+
+    def _off_the_queue(self, drained: Sequence[_Act | _Offer]) -> None:
+        with self._wanted:
+            self._queued_events -= sum(len(i.batch.items) for i in drained if isinstance(i, _Offer))
+
+    def _acknowledge(self, drained: Sequence[_Act | _Offer], results: Sequence[Any]) -> None:
+        self._off_the_queue(drained)
+        for item, result in zip(drained, results, strict=True):
+            if isinstance(item, _Offer):
+                item.future.set_result(Receipt(result))
+            elif isinstance(result, Exception):
+                item.future.set_exception(result)
+            else:
+                item.future.set_result(result)
+
+    def _refuse(self, drained: Sequence[_Act | _Offer], error: Exception) -> None:
+        self._off_the_queue(drained)
+        for item in drained:
+            item.future.set_exception(error)
+
+    def switch(self, catalog: Catalog) -> None:
+        """Take over another set of rules; states follow when they are next asked, schedules at once."""
+
+        def run(work: Work) -> None:
+            work.catalog = catalog
+            known = writes.root_revisions(work.conn)
+            for rule in catalog.rules.values():
+                if rule.schedules and known.get(rule.name) != rule.revision:
+                    work.take(rule.name, "", Wake())
+            work.pools_changed = True
+
+        self.act(run).result()

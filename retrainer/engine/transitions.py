@@ -1,0 +1,128 @@
+"""What the watcher saw becomes transitions of runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from retrainer.rules.outcome import Reopened
+from retrainer.runs.run import Run, RunPhase
+from retrainer.store import writes
+from retrainer.store.rows import dump
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from retrainer.engine.work import Work
+    from retrainer.workflows.base import Observed
+
+_LIVE = {"": RunPhase.SUBMITTED, "Pending": RunPhase.SUBMITTED, "Running": RunPhase.RUNNING}
+_ORDER = (RunPhase.PENDING, RunPhase.SUBMITTING, RunPhase.SUBMITTED, RunPhase.RUNNING)
+
+
+def observe(work: Work, seen: Sequence[Observed]) -> None:
+    """Fold observations in, in order; those of nobody's run, or of another Workflow of that name, are dropped."""
+    work.flush_runs()
+    runs = writes.runs_by_id(work.conn, {o.run for o in seen if o.run})
+    for o in seen:
+        run = runs.get(o.run)
+        if run is None or (run.uid is not None and run.uid != o.uid) or o.name != run.workflow:
+            continue
+        _observe_one(work, run, o)
+        refreshed = writes.run(work.conn, run.id)
+        if refreshed is not None:
+            runs[run.id] = refreshed
+
+
+def _observe_one(work: Work, run: Run, o: Observed) -> None:
+    if run.phase.terminal:
+        if run.uid is None and not o.gone:
+            _late(work, run, o)
+        elif (
+            o.phase in ("Pending", "Running")
+            and run.phase in (RunPhase.FAILED, RunPhase.ERROR)
+            and not (o.deleting or o.gone)
+        ):
+            _reopen(work, run, o)
+        return
+    if o.gone:
+        work.end_run(
+            run, RunPhase.UNKNOWN, "the Workflow is gone, and nobody saw how it ended", by_request=False, gone=True
+        )
+        return
+    phase, message = _phase(run, o)
+    if phase.terminal:
+        work.end_run(run, phase, message, by_request=run.stop_requested is not None, **_facts(run, o))
+        return
+    if run.phase is not phase and _ORDER.index(phase) > _ORDER.index(run.phase):
+        values: dict[str, Any] = {
+            "phase": phase.value,
+            "uid": o.uid,
+            "started_at": o.started_at,
+            "progress": o.progress,
+        }
+        if run.submitted_at is None:
+            values["submitted_at"] = work.now
+        writes.update_run(work.conn, run.id, **values)
+        work.tell("run.moved", run=run, phase=phase)
+
+
+def _phase(run: Run, o: Observed) -> tuple[RunPhase, str]:
+    if o.phase == "Succeeded":
+        return RunPhase.SUCCEEDED, o.message
+    if o.phase == "Failed":
+        return (RunPhase.CANCELLED if o.stopped else RunPhase.FAILED), o.message
+    if o.phase == "Error":
+        return RunPhase.ERROR, o.message
+    if o.deleting:
+        return RunPhase.CANCELLED, f"the Workflow was deleted while {o.phase or 'Pending'}"
+    return _LIVE.get(o.phase, run.phase), o.message
+
+
+def _facts(run: Run, o: Observed) -> dict[str, Any]:
+    return {
+        "uid": o.uid,
+        "started_at": o.started_at,
+        "submitted_at": run.submitted_at,
+        "progress": o.progress,
+        "outputs": dump(outputs(run.submit.get("outputs") or {}, o.outputs)),
+        "resources": dump(dict(o.resources)),
+    }
+
+
+def outputs(wanted: Mapping[str, Mapping[str, Any]], given: Mapping[str, str]) -> dict[str, Any]:
+    """The outputs a rule names, in their types; one that cannot be read as its type is left as text."""
+    out: dict[str, Any] = {}
+    for name, spec in wanted.items():
+        text = given.get(spec["parameter"])
+        if text is not None:
+            out[name] = _typed(text.strip(), spec["type"])
+    return out
+
+
+def _typed(text: str, kind: str) -> Any:
+    if kind == "boolean" and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if kind == "number":
+        try:
+            return float(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _late(work: Work, run: Run, o: Observed) -> None:
+    """A request whose answer never came was carried out after its run had been given up: it must not run on."""
+    writes.update_run(work.conn, run.id, uid=o.uid, released=False)
+    if o.phase in _LIVE and not o.deleting:
+        _reopen(work, run, o)
+        writes.update_run(work.conn, run.id, stop_requested="Terminate")
+        work.stops = True
+
+
+def _reopen(work: Work, run: Run, o: Observed) -> None:
+    """`argo retry` made a finished run go on; its inputs came back already and stay where they are."""
+    writes.update_run(
+        work.conn, run.id, phase=_LIVE[o.phase].value, ended_at=None, taken="{}", window="{}", message="reopened"
+    )
+    work.tell("run.moved", run=run, phase=_LIVE[o.phase])
+    work.take(run.rule, run.key, Reopened())

@@ -1,0 +1,1 @@
+"""PURE: how events become decisions. No I/O, no clock, no randomness, no client library."""

@@ -1,0 +1,122 @@
+"""Named stretches of time, read on the wall clock of their own zone."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import TYPE_CHECKING
+
+from retrainer.rules.zones import onward, zone_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from retrainer.config.models import Calendar
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_MINUTES = 1440
+_EPOCH = date(1970, 1, 1).toordinal()
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_TIMES = re.compile(r"(\d\d):([0-5]\d)-(\d\d):([0-5]\d)", re.ASCII)
+_WEEK = 9  # days: whatever repeats weekly has changed by then, wherever in a day one starts, and across a skipped day
+
+
+class Period:
+    """The moments that are in a calendar: those that are in each of its dates, weekdays and times that is given.
+
+    Times that run past midnight belong to the day they start on.
+    """
+
+    def __init__(self, calendar: Calendar) -> None:
+        """Raise ValueError with the way out for a bad date, range, time or zone, and for an empty calendar."""
+        if not (calendar.dates or calendar.weekdays or calendar.times):
+            raise ValueError("an empty calendar: give it dates, weekdays or times")
+        self._zone = zone_of(calendar.timezone)
+        self._dates = [_dates(text) for text in calendar.dates]
+        self._weekdays = {_DAYS.index(day) for day in calendar.weekdays}
+        self._times = [_times(text) for text in calendar.times] or [(0, _MINUTES)]
+
+    def contains(self, instant: float) -> bool:
+        """Whether ``instant`` (seconds since the epoch) is in the calendar."""
+        offset = next(onward(self._zone, instant, instant)).offset
+        return self._holds(int((instant + offset) // 60))
+
+    def next_change(self, instant: float) -> float | None:
+        """Return the first moment after ``instant`` from which ``contains`` differs; None if it never does again."""
+        inside = self.contains(instant)
+        for moment, minute in self._edges(instant):
+            if self._holds(minute) != inside:
+                return moment
+        return None
+
+    def _holds(self, minute: int) -> bool:
+        """``minute`` counts on the wall clock from 1970-01-01 00:00."""
+        day, of_day = divmod(minute, _MINUTES)
+        today, yesterday = self._has(day), self._has(day - 1)
+        return any(
+            (today and start <= of_day < end) or (yesterday and of_day + _MINUTES < end) for start, end in self._times
+        )
+
+    def _has(self, day: int) -> bool:
+        """``day`` counts from 1970-01-01, a Thursday."""
+        if self._weekdays and (day + 3) % 7 not in self._weekdays:
+            return False
+        return not self._dates or any(first <= day <= last for first, last in self._dates)
+
+    def _edges(self, instant: float) -> Iterator[tuple[float, int]]:
+        """Yield, in order, each moment at which something may change, and the minute the wall clock then shows."""
+        marks = sorted({0, *(mark % _MINUTES for times in self._times for mark in times)})
+        for stretch in onward(self._zone, instant, self._horizon(instant)):
+            low, high = -(-(stretch.start + stretch.offset) // 60), -(-(stretch.end + stretch.offset) // 60)
+            if stretch.start > instant:
+                yield float(stretch.start), (stretch.start + stretch.offset) // 60
+            first = max(low, int((instant + stretch.offset) // 60) + 1)
+            for day in self._days(first // _MINUTES, (high - 1) // _MINUTES):
+                for mark in marks:
+                    if first <= day * _MINUTES + mark < high:
+                        yield float((day * _MINUTES + mark) * 60 - stretch.offset), day * _MINUTES + mark
+
+    def _days(self, first: int, last: int) -> Iterator[int]:
+        """Leave out the days far from any of the dates, where nothing changes."""
+        if not self._dates:
+            yield from range(first, last + 1)
+            return
+        done = first - 1
+        for start, end in sorted(self._dates):
+            until = min(end + 1, last)
+            yield from range(max(done + 1, start), until + 1)
+            done = max(done, until)
+
+    def _horizon(self, instant: float) -> float:
+        if not self._dates:
+            return instant + _WEEK * 86400.0
+        return max(last for _, last in self._dates) * 86400.0 + _WEEK * 86400.0
+
+
+def _dates(text: str) -> tuple[int, int]:
+    """Read ``2026-12-24`` or ``2026-12-24/2027-01-02`` as the first and last day since 1970-01-01."""
+    first, slash, last = text.partition("/")
+    start = _date(first, text)
+    end = _date(last, text) if slash else start
+    if end < start:
+        raise ValueError(f"bad dates {text!r}: they end before they start; write the earlier day first")
+    return start, end
+
+
+def _date(day: str, text: str) -> int:
+    try:
+        if _DATE.fullmatch(day):
+            return date.fromisoformat(day).toordinal() - _EPOCH
+    except ValueError:
+        pass
+    raise ValueError(f"bad dates {text!r}: {day!r} is no day; write 2026-12-24, or 2026-12-24/2027-01-02")
+
+
+def _times(text: str) -> tuple[int, int]:
+    """Read ``22:00-06:00`` as minutes of the day it starts on, the end not included."""
+    marks = _TIMES.fullmatch(text)
+    hour, minute, to_hour, to_minute = (int(mark) for mark in marks.groups()) if marks else (0, 0, 0, 0)
+    start, end = hour * 60 + minute, to_hour * 60 + to_minute
+    if start == end or start >= _MINUTES or end > _MINUTES:
+        raise ValueError(f"bad times {text!r}: write 08:00-18:00, 22:00-06:00, or 00:00-24:00 for the whole day")
+    return start, end if end > start else end + _MINUTES

@@ -1,0 +1,117 @@
+"""A rule, ready to be asked: expressions compiled, globs turned into patterns, schedules parsed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from retrainer.rules.cron import Slots
+from retrainer.rules.expression import Program, compile_cel, event_scope
+from retrainer.rules.match import Condition, conditions
+from retrainer.rules.parameters import Template, compile_template
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from retrainer.config.models import Batch, Calendar, Rule, Schedule
+    from retrainer.event import Event
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledData:
+    """A data trigger of a rule."""
+
+    rule: str
+    name: str
+    source: str
+    conditions: tuple[Condition, ...]
+    where: Program | None
+    rows: Program | None
+    by: Program | None
+    batch: Batch
+
+    def wants(self, event: Event) -> bool:
+        """Whether `where` lets it through. Raise ValueError if it cannot be answered."""
+        if self.where is None:
+            return True
+        answer = self.where.evaluate({"event": event_scope(event)})
+        if not isinstance(answer, bool):
+            raise ValueError(f"`{self.where.text}` is {type(answer).__name__}, not true or false")  # noqa: TRY004
+        return answer
+
+    def key(self, event: Event) -> str:
+        """The key of `for_each`; empty for a rule without. Raise ValueError if there is none."""
+        if self.by is None:
+            return ""
+        value = self.by.evaluate({"event": event_scope(event)})
+        text = value if isinstance(value, str) else str(value) if isinstance(value, int) else ""
+        if not text or len(text) > 200:
+            raise ValueError(
+                f"`{self.by.text}` gives {value!r}: a key is a text of 1 to 200 characters, or a whole number"
+            )
+        return text
+
+    def measure(self, event: Event) -> tuple[int, int]:
+        """Bytes and rows that the event brings. Raise ValueError if `rows` gives no number."""
+        size = event.data.get("size", 0)
+        rows: Any = 0
+        if self.rows is not None:
+            rows = self.rows.evaluate({"event": event_scope(event)})
+            if isinstance(rows, bool) or not isinstance(rows, (int, float)) or rows < 0:
+                raise ValueError(f"`{self.rows.text}` gives {rows!r}, not a number of rows")
+        return (size if isinstance(size, int) and size > 0 else 0), int(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledSchedule:
+    """A schedule trigger of a rule."""
+
+    name: str
+    slots: Slots
+    schedule: Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """A rule and everything that was worked out of it once. ``paused`` is a pause by hand, or `mode: paused`."""
+
+    rule: Rule
+    revision: str
+    data: Mapping[str, CompiledData]
+    schedules: Mapping[str, CompiledSchedule]
+    parameters: Mapping[str, Template]
+    paused: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.rule.name
+
+    @property
+    def per_key(self) -> bool:
+        return self.rule.for_each is not None
+
+
+def compile_rule(rule: Rule, revision: str, calendars: Mapping[str, Calendar], *, paused: bool = False) -> CompiledRule:
+    """Raise ValueError with a message for the first part that does not compile."""
+    by = {name: compile_cel(text) for name, text in (rule.for_each.by if rule.for_each else {}).items()}
+    data = {
+        name: CompiledData(
+            rule=rule.name,
+            name=name,
+            source=t.data.source,
+            conditions=conditions(t.data.match),
+            where=compile_cel(t.data.where) if t.data.where else None,
+            rows=compile_cel(t.data.rows) if t.data.rows else None,
+            by=by.get(name),
+            batch=t.data.batch,
+        )
+        for name, t in rule.triggers.items()
+        if t.data
+    }
+    schedules = {
+        name: CompiledSchedule(name, Slots(t.schedule, calendars), t.schedule)
+        for name, t in rule.triggers.items()
+        if t.schedule
+    }
+    parameters = {name: compile_template(value) for name, value in rule.submit.parameters.items()}
+    return CompiledRule(rule, revision, data, schedules, parameters, paused or rule.mode == "paused")

@@ -1,0 +1,152 @@
+"""The slots of a schedule: the moments at which it is due, each named by its time in UTC.
+
+An expression is matched against the wall clock of the schedule's zone. Where clocks change:
+
+* an expression whose minute or hour starts with ``*`` follows the wall clock as it runs (real elapsed time): skipped
+  times have no slot, repeated times have one each time, whatever ``dst`` says;
+* for any other, ``missing: shift`` moves what falls into skipped times to the first moment after them, and ``repeated:
+  first`` drops what the wall clock shows again.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from retrainer.rules.calendars import Period
+from retrainer.rules.crontab import MINUTES, lowest, parse
+from retrainer.rules.zones import backward, onward, zone_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from retrainer.config.models import Calendar, Schedule
+    from retrainer.rules.zones import Stretch
+
+_HORIZON = 42 * 366 * 86400.0  # 29 February on one weekday can be 40 years away; nothing that fires is further.
+
+
+class Slots:
+    """The slots of one schedule. Instants are seconds since the epoch (UTC); ranges are open below, closed above."""
+
+    def __init__(self, schedule: Schedule, calendars: Mapping[str, Calendar]) -> None:
+        """Raise ValueError with the way out: bad expression, one that never fires, unknown zone or calendar."""
+        self._crontab = parse(schedule.cron)
+        self._zone = zone_of(schedule.timezone)
+        self._shifts = schedule.dst.missing == "shift" and not self._crontab.wild
+        self._repeats = schedule.dst.repeated == "both" or self._crontab.wild
+        self._excepted = [(name, _period(name, calendars)) for name in schedule.except_]
+
+    def after(self, instant: float) -> float | None:
+        """Return the first slot later than ``instant``; None only near the end of the calendar."""
+        return next(self._walk(instant, instant + _HORIZON), None)
+
+    def between(self, after: float, until: float, limit: int) -> list[float]:
+        """Return the slots with ``after < slot <= until``, oldest first, at most ``limit``."""
+        return list(islice(self._walk(after, until), limit))
+
+    def last(self, after: float, until: float) -> float | None:
+        """Return the newest slot with ``after < slot <= until``; its cost does not grow with the range."""
+        floor = max(after, until - _HORIZON)
+        for stretch in backward(self._zone, until, floor):
+            low, high = self._minutes(stretch, floor, until)
+            minute = self._minute_to(high - 1, low)
+            if minute is not None:
+                return float(minute * 60 - stretch.offset)
+            if floor < stretch.start and self._shifted(stretch):
+                return float(stretch.start)
+        return None
+
+    def count(self, after: float, until: float, cap: int) -> int:
+        """Return how many slots there are with ``after < slot <= until``, or ``cap`` if there are more."""
+        total = 0
+        for stretch in onward(self._zone, after, until):
+            if stretch.start > after and self._shifted(stretch):
+                total += 1
+            low, high = self._minutes(stretch, after, until)
+            total += self._count_minutes(low, high, cap - total)
+            if total >= cap:
+                return cap
+        return total
+
+    def excepted(self, slot: float) -> str | None:
+        """Return the name of the first calendar of ``except`` that holds ``slot``."""
+        return next((name for name, period in self._excepted if period.contains(slot)), None)
+
+    def _walk(self, after: float, until: float) -> Iterator[float]:
+        for stretch in onward(self._zone, after, until):
+            if stretch.start > after and self._shifted(stretch):
+                yield float(stretch.start)
+            low, high = self._minutes(stretch, after, until)
+            minute = self._minute_from(low, high)
+            while minute is not None:
+                yield float(minute * 60 - stretch.offset)
+                minute = self._minute_from(minute + 1, high)
+
+    def _minutes(self, stretch: Stretch, after: float, until: float) -> tuple[int, int]:
+        """Return the minutes of the wall clock (since 1970-01-01 00:00, end excluded) that may have slots."""
+        start = stretch.start + stretch.offset
+        first = _ceil(start if self._repeats else max(start, stretch.seen))
+        if after >= stretch.start:
+            first = max(first, int((after + stretch.offset) // 60) + 1)
+        end = _ceil(stretch.end + stretch.offset)
+        return first, min(end, int((until + stretch.offset) // 60) + 1) if until < stretch.end else end
+
+    def _shifted(self, stretch: Stretch) -> bool:
+        """Whether skipped times put a slot on the stretch's start that the start does not have by itself."""
+        start = stretch.start + stretch.offset
+        if not self._shifts or start <= stretch.seen:
+            return False
+        skipped = self._minute_from(_ceil(stretch.seen), _ceil(start)) is not None
+        return skipped and (start % 60 != 0 or self._minute_from(start // 60, start // 60 + 1) is None)
+
+    def _minute_from(self, minute: int, end: int) -> int | None:
+        """Return the first matching minute with ``minute <= it < end``."""
+        last = (end - 1) // MINUTES
+        day = self._crontab.day_from(minute // MINUTES, last)
+        while day is not None:
+            times = self._crontab.times >> max(minute - day * MINUTES, 0)
+            if times:
+                found = max(minute, day * MINUTES) + lowest(times)
+                return found if found < end else None
+            day = self._crontab.day_from(day + 1, last)
+        return None
+
+    def _minute_to(self, minute: int, low: int) -> int | None:
+        """Return the last matching minute with ``minute >= it >= low``."""
+        day = self._crontab.day_to(minute // MINUTES, low // MINUTES)
+        while day is not None:
+            times = self._crontab.times & ((1 << min(minute - day * MINUTES + 1, MINUTES)) - 1)
+            if times:
+                found = day * MINUTES + times.bit_length() - 1
+                return found if found >= low else None
+            day = self._crontab.day_to(day - 1, low // MINUTES)
+        return None
+
+    def _count_minutes(self, low: int, high: int, enough: int) -> int:
+        """Count the matching minutes with ``low <= it < high``; stop counting somewhere beyond ``enough``."""
+        total, last = 0, (high - 1) // MINUTES
+        day = self._crontab.day_from(low // MINUTES, last)
+        while day is not None and total < enough:
+            times = self._crontab.times & ((1 << min(high - day * MINUTES, MINUTES)) - 1)
+            total += (times >> max(low - day * MINUTES, 0)).bit_count()
+            day = self._crontab.day_from(day + 1, last)
+        return total
+
+
+def jitter(seed: str, slot: float, spread: float) -> float:
+    """Return seconds in ``[0, spread)``: a hash of both, the same on each replica and after a restart."""
+    digest = blake2b(f"{seed}\n{slot:.3f}".encode(), digest_size=6).digest()
+    return int.from_bytes(digest) / 2**48 * spread
+
+
+def _ceil(seconds: int) -> int:
+    return -(-seconds // 60)
+
+
+def _period(name: str, calendars: Mapping[str, Calendar]) -> Period:
+    if name not in calendars:
+        known = ", ".join(sorted(calendars)) or "none yet"
+        raise ValueError(f"unknown calendar {name!r} in except: add it under `calendars:` (there: {known})")
+    return Period(calendars[name])

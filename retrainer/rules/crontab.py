@@ -1,0 +1,160 @@
+"""A crontab(5) expression as sets of bits: which days of a month, and which minutes of such a day."""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from cronsim import CronSim, CronSimError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+EPOCH = date(1970, 1, 1).toordinal()
+MINUTES = 1440
+_MACROS = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+_FIELDS = {
+    "minute": "0-59",
+    "hour": "0-23",
+    "day of month": "1-31",
+    "month": "1-12 or jan-dec",
+    "day of week": "0-7 (0 and 7 are Sunday) or sun-sat; a range up to Sunday ends in 7, as in fri-7",
+}
+_TERM = re.compile(r"(\*|([0-9]+|[a-z]{3})(-([0-9]+|[a-z]{3}))?)(/[0-9]+)?", re.IGNORECASE | re.ASCII)
+_RANGE_OF_ONE = re.compile(r"(\w+)-\1/.*", re.IGNORECASE | re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Crontab:
+    """``times`` has a bit for each minute of a day that matches."""
+
+    times: int
+    months: frozenset[int]
+    month_days: int
+    week_days: tuple[int, ...]  # days of a month that match, by the weekday (0 is Monday) of its first
+    both: bool  # whether a day must match both day fields, or one of them
+    wild: bool  # minute or hour start with a star: follows the wall clock, as Debian cron does
+
+    def days(self, year: int, month: int) -> int:
+        """Return a bit for each day of this month that matches; bit 0 is the first."""
+        if month not in self.months:
+            return 0
+        first, length = monthrange(year, month)
+        week_days = self.week_days[first]
+        days = self.month_days & week_days if self.both else self.month_days | week_days
+        return days & ((1 << length) - 1)
+
+    def day_from(self, day: int, until: int) -> int | None:
+        """Return the first matching day with ``day <= it <= until``, in days since 1970-01-01."""
+        while day <= until:
+            when = date.fromordinal(EPOCH + day)
+            days = self.days(when.year, when.month) >> (when.day - 1)
+            if days:
+                found = day + lowest(days)
+                return found if found <= until else None
+            day += monthrange(when.year, when.month)[1] - when.day + 1
+        return None
+
+    def day_to(self, day: int, until: int) -> int | None:
+        """Return the last matching day with ``day >= it >= until``, in days since 1970-01-01."""
+        while day >= until:
+            when = date.fromordinal(EPOCH + day)
+            days = self.days(when.year, when.month) & ((1 << when.day) - 1)
+            if days:
+                found = day - when.day + days.bit_length()
+                return found if found >= until else None
+            day -= when.day
+        return None
+
+
+def lowest(bits: int) -> int:
+    """Return the index of the lowest bit that is set."""
+    return (bits & -bits).bit_length() - 1
+
+
+@lru_cache(maxsize=16384)
+def parse(text: str) -> Crontab:
+    """Read an expression; raise ValueError that names the field and the way out."""
+    fields = _fields(text)
+    try:
+        sim = CronSim(" ".join(fields), datetime.fromtimestamp(0, UTC))
+    except CronSimError:
+        raise ValueError(_complaint(text, fields)) from None
+    minutes, hours, days, _, weekdays = fields
+    return Crontab(
+        times=_bits(60 * hour + minute for hour in sim.hours for minute in sim.minutes),
+        months=frozenset(sim.months),
+        month_days=_bits(day - 1 for day in sim.days),
+        week_days=tuple(_week_days(first, {(int(day) + 6) % 7 for day in sim.weekdays}) for first in range(7)),  # type: ignore[arg-type]
+        both=days.startswith("*") or weekdays.startswith("*"),
+        wild=minutes.startswith("*") or hours.startswith("*"),
+    )
+
+
+def _fields(text: str) -> list[str]:
+    stripped = text.strip()
+    if stripped.startswith("@"):
+        if stripped not in _MACROS:
+            raise ValueError(f"unknown cron name {stripped!r}: write five fields, or one of {' '.join(_MACROS)}")
+        stripped = _MACROS[stripped]
+    fields = stripped.split()
+    if fields and "TZ=" in fields[0]:
+        raise ValueError(f"bad cron {text!r}: name the zone in `timezone:` beside it, not in the expression")
+    if len(fields) != len(_FIELDS):
+        seconds = "; there is no field for seconds" if len(fields) == len(_FIELDS) + 1 else ""
+        raise ValueError(
+            f"bad cron {text!r}: it has {len(fields)} fields and needs five, "
+            f"minute, hour, day of month, month and day of week{seconds}"
+        )
+    for name, field in zip(_FIELDS, fields, strict=True):
+        for term in field.split(","):
+            _check(text, name, term)
+    return fields
+
+
+def _check(text: str, name: str, term: str) -> None:
+    """Refuse what cronsim takes beyond crontab(5), and the one term it reads otherwise (``3-3/2`` as ``3/2``)."""
+    if not _TERM.fullmatch(term):
+        raise ValueError(
+            f"bad {name} {term!r} in cron {text!r}: write *, a value, a range such as 1-5, "
+            "a step such as */2 or 1-9/2, or several of them with commas and no spaces between"
+        )
+    if _RANGE_OF_ONE.fullmatch(term):
+        value = term.partition("-")[0]
+        raise ValueError(f"bad {name} {term!r} in cron {text!r}: a step needs more than one value; write {value}")
+
+
+def _complaint(text: str, fields: list[str]) -> str:
+    """Find the field that is to blame by trying each alone; if there is none, their combination is."""
+    for position, (name, allowed) in enumerate(_FIELDS.items()):
+        alone = ["*"] * len(fields)
+        alone[position] = fields[position]
+        try:
+            CronSim(" ".join(alone), datetime.fromtimestamp(0, UTC))
+        except CronSimError:
+            given = f"bad {name} {fields[position]!r} in cron {text!r}"
+            return f"{given}: it takes {allowed}; a range goes upwards, a step is 1 or more"
+    return f"cron {text!r} never fires: no month it names has the day {fields[2]}; change one of the two"
+
+
+def _bits(indices: Iterable[int]) -> int:
+    bits = 0
+    for index in indices:
+        bits |= 1 << index
+    return bits
+
+
+def _week_days(first: int, weekdays: set[int]) -> int:
+    return _bits(day for day in range(31) if (first + day) % 7 in weekdays)

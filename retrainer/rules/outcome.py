@@ -1,0 +1,173 @@
+"""What goes into `step` and what comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal
+
+from retrainer.rules.state import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from retrainer.runs.run import RunPhase
+
+
+class Kind(StrEnum):
+    FIRE = "fire"
+    HOLD = "hold"
+    SKIP = "skip"
+
+
+class Reason(StrEnum):
+    """Why a decision fell as it did. They label metrics, log lines and an annotation on the Workflow."""
+
+    SCHEDULE = "schedule"
+    """A slot was due."""
+    BATCH_COMPLETE = "batch_complete"
+    """Enough data had come, or its time was up."""
+    MANUAL = "manual"
+    """Somebody asked for it."""
+    RETRY = "retry"
+    """An attempt failed and another one is allowed."""
+    SHADOW = "shadow"
+    """It would have run; the rule only watches."""
+    BATCH_INCOMPLETE = "batch_incomplete"
+    """Not enough data yet."""
+    DEBOUNCE = "debounce"
+    """Enough data, but it is still arriving."""
+    WAITING = "waiting"
+    """Nothing to do."""
+    COOLDOWN = "cooldown"
+    """The rule rests after a run."""
+    OVERLAP = "overlap"
+    """A run of this key is on its way."""
+    PAUSED = "paused"
+    """The rule is paused, by hand or by its mode."""
+    CIRCUIT_OPEN = "circuit_open"
+    """Too many runs failed in a row; resume the rule to go on."""
+    DEADLINE = "deadline"
+    """It was due for too long."""
+    CALENDAR = "calendar"
+    """The slot falls into an excepted calendar."""
+    SUPERSEDED = "superseded"
+    """A later slot came before this one could run."""
+    MISSED = "missed"
+    """The slot passed while nobody could look."""
+    NO_KEYS = "no_keys"
+    """The rule has no live key the slot could speak for."""
+    BAD_PARAMETERS = "bad_parameters"
+    """The run's parameters could not be rendered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """An event that triggers of the rule want. ``label`` names the thing that came (an object's key, a subject)."""
+
+    seq: int
+    time: float
+    size: int
+    rows: int
+    label: str
+    triggers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """It is now."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotDue:
+    """A slot of the rule's schedule, spoken for this key."""
+
+    trigger: str
+    slot: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run reached a terminal phase. ``window`` and ``taken`` are what it took."""
+
+    run: str
+    phase: RunPhase
+    attempt: int
+    by_request: bool
+    """Somebody asked it to stop."""
+    window: Window
+    taken: Mapping[str, Window]
+
+
+@dataclass(frozen=True, slots=True)
+class Reopened:
+    """A finished run goes on (`argo retry`); its inputs came back already and stay where they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manual:
+    """Somebody asks for a run now."""
+
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The rule was resumed: the circuit breaker closes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unrendered:
+    """The run that was just decided could not be given its parameters: it is not born, its inputs come back."""
+
+    birth: Birth
+    message: str
+
+
+Input = Arrived | Wake | SlotDue | Ended | Reopened | Manual | Resumed | Unrendered
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """A run to be. ``not_before`` is the earliest moment it may be admitted; ``retry_of`` the failed attempt."""
+
+    trigger: str
+    window: Window = field(default_factory=Window)
+    taken: Mapping[str, Window] = field(default_factory=dict)
+    scheduled_at: float | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    not_before: float = 0.0
+    retry_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Fire, Hold or Skip, and why. ``until`` is when it may change by itself, if that is known."""
+
+    kind: Kind
+    reason: Reason
+    detail: str = ""
+    until: float | None = None
+    birth: Birth | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRecord:
+    """The one record of a slot, or of a range of missed ones (``slot`` to ``until``, ``count`` of them)."""
+
+    trigger: str
+    slot: float
+    outcome: Literal["fired", "skipped", "missed"]
+    reason: Reason
+    until: float
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one input led to. ``stop`` asks the key's runs to end; ``fan_out`` are slots to be spoken for each key."""
+
+    decisions: tuple[Decision, ...] = ()
+    slots: tuple[SlotRecord, ...] = ()
+    stop: Literal["Stop", "Terminate"] | None = None
+    fan_out: tuple[SlotDue, ...] = ()

@@ -1,0 +1,203 @@
+"""What is remembered of one (rule, key): aggregates and references, never a list that grows with the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VERSION = 1
+_EMPTY: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Data that came in and no run has taken: so much, from when to when.
+
+    ``first_at`` and ``last_at`` are arrivals, ``start`` and ``end`` event times, all in epoch seconds; ``first_key``
+    and ``last_key`` name the first and the last thing that arrived; ``ranges`` are inclusive ranges of ``seq``.
+    ``fresh`` is false while the window holds only what a run gave back.
+    """
+
+    events: int = 0
+    bytes: int = 0
+    rows: int = 0
+    first_at: float = 0.0
+    last_at: float = 0.0
+    start: float = 0.0
+    end: float = 0.0
+    first_key: str = ""
+    last_key: str = ""
+    ranges: tuple[tuple[int, int], ...] = ()
+    fresh: bool = True
+
+    def add(self, seq: int, now: float, time: float, size: int, rows: int, label: str, taken_hi: int) -> Window:
+        """One more event. A range is extended only over what no run took in between (``taken_hi``)."""
+        if not self.events:
+            return Window(1, size, rows, now, now, time, time, label, label, ((seq, seq),))
+        lo, hi = self.ranges[-1]
+        ranges = (*self.ranges[:-1], (lo, seq)) if hi >= taken_hi else (*self.ranges, (seq, seq))
+        return Window(
+            self.events + 1,
+            self.bytes + size,
+            self.rows + rows,
+            self.first_at,
+            now,
+            min(self.start, time),
+            max(self.end, time),
+            self.first_key,
+            label,
+            ranges,
+        )
+
+    def give_back(self, returned: Window, now: float, taken_hi: int) -> Window:
+        """Join what a run gave back; ``or_after`` counts anew from now, as the run was its answer."""
+        if not returned.events:
+            return self
+        if not self.events:
+            return _replace_window(returned, first_at=now, last_at=now, fresh=False)
+        ranges = tuple(sorted((*returned.ranges, *self.ranges)))
+        return Window(
+            self.events + returned.events,
+            self.bytes + returned.bytes,
+            self.rows + returned.rows,
+            self.first_at,
+            self.last_at,
+            min(self.start, returned.start),
+            max(self.end, returned.end),
+            returned.first_key,
+            self.last_key,
+            _coalesce(ranges, taken_hi),
+            self.fresh,
+        )
+
+
+def _replace_window(w: Window, *, first_at: float, last_at: float, fresh: bool) -> Window:
+    return Window(
+        w.events, w.bytes, w.rows, first_at, last_at, w.start, w.end, w.first_key, w.last_key, w.ranges, fresh
+    )
+
+
+def _coalesce(ranges: tuple[tuple[int, int], ...], taken_hi: int) -> tuple[tuple[int, int], ...]:
+    """Join the newest returned range with what came since: nothing after it was taken by another run."""
+    out: list[tuple[int, int]] = []
+    for lo, hi in ranges:
+        if out and out[-1][1] >= taken_hi:
+            out[-1] = (out[-1][0], hi)
+        else:
+            out.append((lo, hi))
+    return tuple(out)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a schedule stands.
+
+    ``at`` is the last slot looked at, ``due`` those that wait for a run, oldest first, ``next_at`` the moment (jitter
+    included) at which the next one is due.
+    """
+
+    at: float
+    next_at: float | None
+    due: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The rule wants to run since then; by these triggers."""
+
+    since: float
+    triggers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Somebody asked for a run by hand; ``parameters`` override the rule's."""
+
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything `step` knows of one (rule, key). Times are epoch seconds."""
+
+    seen_at: float
+    window: Window = Window()
+    windows: Mapping[str, Window] = field(default_factory=dict)
+    cursors: Mapping[str, Cursor] = field(default_factory=dict)
+    taken_hi: int = 0
+    due: Due | None = None
+    asked: Asked | None = None
+    active: int = 0
+    """Runs on their way, a chain of retries counted once."""
+    stopping: bool = False
+    last_fired: float | None = None
+    last_completed: float | None = None
+    last_succeeded: float | None = None
+    failures: int = 0
+    broken: bool = False
+    """The circuit breaker is open."""
+    lapsed: bool = False
+    """A deadline gave the due rule up; it takes something new to make it due again."""
+    wake_at: float | None = None
+
+
+def encode(state: State) -> str:
+    """JSON, leaving out what has its default; `decode` is its inverse."""
+    w = {name: _plain(value) for name, value in state.windows.items()}
+    c = {name: [v.at, v.next_at, v.due] for name, v in state.cursors.items()}
+    out: dict[str, Any] = {
+        "seen_at": state.seen_at,
+        "window": _plain(state.window) if state.window.events else None,
+        "windows": w or None,
+        "cursors": c or None,
+        "taken_hi": state.taken_hi or None,
+        "due": [state.due.since, state.due.triggers] if state.due else None,
+        "asked": {"parameters": state.asked.parameters} if state.asked else None,
+        "active": state.active or None,
+        "stopping": state.stopping or None,
+        "last_fired": state.last_fired,
+        "last_completed": state.last_completed,
+        "last_succeeded": state.last_succeeded,
+        "failures": state.failures or None,
+        "broken": state.broken or None,
+        "lapsed": state.lapsed or None,
+        "wake_at": state.wake_at,
+    }
+    return orjson.dumps({name: value for name, value in out.items() if value is not None}).decode()
+
+
+def decode(text: str) -> State:
+    """Inverse of `encode`."""
+    raw = orjson.loads(text)
+    due = raw.pop("due", None)
+    asked = raw.pop("asked", None)
+    window = raw.pop("window", None)
+    windows = raw.pop("windows", _EMPTY)
+    cursors = raw.pop("cursors", _EMPTY)
+    return State(
+        **raw,
+        window=window_from(window) if window else Window(),
+        windows={name: window_from(value) for name, value in windows.items()},
+        cursors={name: Cursor(at, next_at, tuple(due_)) for name, (at, next_at, due_) in cursors.items()},
+        due=Due(due[0], tuple(due[1])) if due else None,
+        asked=Asked(asked["parameters"]) if asked else None,
+    )
+
+
+def _plain(w: Window) -> dict[str, Any]:
+    return {name: getattr(w, name) for name in Window.__slots__}
+
+
+def window_to(window: Window) -> dict[str, Any]:
+    """A window, JSON-shaped."""
+    return _plain(window)
+
+
+def window_from(raw: Mapping[str, Any]) -> Window:
+    """Inverse of `window_to`."""
+    return Window(**{**raw, "ranges": tuple((lo, hi) for lo, hi in raw["ranges"])})

@@ -1,0 +1,80 @@
+"""A data trigger is satisfied when its batch is complete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from retrainer.rules.outcome import Reason
+
+if TYPE_CHECKING:
+    from retrainer.config.models import AtLeast, Batch
+    from retrainer.rules.state import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``until``: when it is satisfied if nothing more comes, None if never."""
+
+    satisfied: bool
+    reason: Reason
+    detail: str
+    until: float | None = None
+
+
+def judge(batch: Batch, window: Window, now: float, *, fresh: bool) -> Verdict:
+    """Weigh a window.
+
+    What a run gave back completes no batch by its size alone (``fresh`` is false): it takes something new, or time.
+    """
+    if not window.events:
+        return Verdict(False, Reason.BATCH_INCOMPLETE, "no data pending")
+    give_up = window.first_at + batch.or_after if batch.or_after is not None else None
+    if give_up is not None and now >= give_up:
+        return Verdict(True, Reason.BATCH_COMPLETE, f"{_amount(window)} pending for the time of or_after")
+    if not fresh:
+        return Verdict(
+            False, Reason.BATCH_INCOMPLETE, f"{_amount(window)} given back, waiting for something new", give_up
+        )
+    if not reached(batch, window):
+        return Verdict(False, Reason.BATCH_INCOMPLETE, f"{_progress(batch.at_least, window)} so far", give_up)
+    quiet = window.last_at + batch.quiet_for if batch.quiet_for is not None else now
+    if now < quiet:
+        until = quiet if give_up is None else min(quiet, give_up)
+        return Verdict(False, Reason.DEBOUNCE, f"{_amount(window)}, still arriving", until)
+    return Verdict(True, Reason.BATCH_COMPLETE, _amount(window))
+
+
+def reached(batch: Batch, window: Window) -> bool:
+    """The size part alone: the first of events, bytes, rows; without any, time decides, or one event does."""
+    needed = batch.at_least
+    if needed is None:
+        return batch.quiet_for is not None or batch.or_after is None
+    return bool(
+        (needed.events and window.events >= needed.events)
+        or (needed.bytes and window.bytes >= needed.bytes)
+        or (needed.rows and window.rows >= needed.rows)
+    )
+
+
+def _amount(window: Window) -> str:
+    return ", ".join(f"{value} {unit}" for value, unit in _measures(window) if value)
+
+
+def _progress(needed: AtLeast | None, window: Window) -> str:
+    if needed is None:
+        return _amount(window)
+    parts = [f"{have} of {want} {unit}" for have, unit, want in _against(needed, window) if want]
+    return ", ".join(parts)
+
+
+def _against(needed: AtLeast, window: Window) -> list[tuple[int, str, int | None]]:
+    return [
+        (window.events, "events", needed.events),
+        (window.bytes, "bytes", needed.bytes),
+        (window.rows, "rows", needed.rows),
+    ]
+
+
+def _measures(window: Window) -> list[tuple[int, str]]:
+    return [(window.events, "events"), (window.bytes, "bytes"), (window.rows, "rows")]

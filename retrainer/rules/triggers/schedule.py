@@ -1,0 +1,95 @@
+"""A schedule trigger is satisfied while one of its slots is due. A slot has exactly one record, whatever happens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from retrainer.rules.cron import jitter
+from retrainer.rules.outcome import Reason, SlotRecord
+from retrainer.rules.state import Cursor
+
+if TYPE_CHECKING:
+    from retrainer.rules.compile import CompiledSchedule
+
+GRACE = 60.0
+"""Seconds by which a slot may be late and still be on time."""
+MAX_RECOVERED = 1000
+"""So many slots `recover_missed: all` brings back at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """A cursor moved to now: its slots that are newly due, and the records of those that never will be."""
+
+    cursor: Cursor
+    due: tuple[float, ...]
+    records: tuple[SlotRecord, ...]
+
+
+def first_cursor(trigger: CompiledSchedule, seed: str, now: float) -> Cursor:
+    """Nothing before the rule first existed is caught up."""
+    return Cursor(now, _next_at(trigger, seed, now))
+
+
+def tick(trigger: CompiledSchedule, seed: str, cursor: Cursor, now: float) -> Ticked:
+    """All slots from the cursor up to now that are due with their jitter."""
+    newest = _newest_due(trigger, seed, cursor.at, now)
+    if newest is None:
+        return Ticked(Cursor(cursor.at, _next_at(trigger, seed, cursor.at), cursor.due), (), ())
+    kept = _kept(trigger, seed, cursor.at, newest, now)
+    records = _missed(trigger, cursor.at, newest, kept)
+    due = []
+    for slot in kept:
+        if trigger.slots.excepted(slot) is None:
+            due.append(slot)
+        else:
+            records.append(SlotRecord(trigger.name, slot, "skipped", Reason.CALENDAR, slot))
+    return Ticked(Cursor(newest, _next_at(trigger, seed, newest), cursor.due), tuple(due), tuple(records))
+
+
+def queue(trigger: CompiledSchedule, cursor: Cursor, slots: tuple[float, ...]) -> tuple[Cursor, list[SlotRecord]]:
+    """Make slots wait for a run: all of them in turn under `recover_missed: all`, else only the newest."""
+    waiting = sorted({*cursor.due, *slots})
+    keep = MAX_RECOVERED if trigger.schedule.recover_missed == "all" else 1
+    dropped = [SlotRecord(trigger.name, slot, "skipped", Reason.SUPERSEDED, slot) for slot in waiting[:-keep]]
+    return Cursor(cursor.at, cursor.next_at, tuple(waiting[-keep:])), dropped
+
+
+def _next_at(trigger: CompiledSchedule, seed: str, after: float) -> float | None:
+    slot = trigger.slots.after(after)
+    return None if slot is None else slot + jitter(seed, slot, trigger.schedule.jitter)
+
+
+def _newest_due(trigger: CompiledSchedule, seed: str, after: float, now: float) -> float | None:
+    newest = trigger.slots.last(after, now)
+    while newest is not None and newest + jitter(seed, newest, trigger.schedule.jitter) > now:
+        newest = trigger.slots.last(after, newest - 0.001)
+    return newest
+
+
+def _kept(trigger: CompiledSchedule, seed: str, after: float, newest: float, now: float) -> list[float]:
+    """The slots that run, by `recover_missed`, oldest first."""
+    schedule = trigger.schedule
+    late = now - newest - jitter(seed, newest, schedule.jitter)
+    if late > schedule.catchup_window and late > GRACE:
+        return []
+    if schedule.recover_missed == "none":
+        return [newest] if late <= GRACE else []
+    if schedule.recover_missed == "last":
+        return [newest]
+    start = max(after, now - schedule.catchup_window - schedule.jitter - 0.001)
+    excess = trigger.slots.count(start, newest, 100 * MAX_RECOVERED) - MAX_RECOVERED
+    slots = trigger.slots.between(start, newest, MAX_RECOVERED + max(excess, 0))
+    return slots[-MAX_RECOVERED:]
+
+
+def _missed(trigger: CompiledSchedule, after: float, newest: float, kept: list[float]) -> list[SlotRecord]:
+    """One record for the range of slots before the first that runs."""
+    until = kept[0] - 0.001 if kept else newest
+    last = trigger.slots.last(after, until)
+    first = trigger.slots.after(after)
+    if last is None or first is None:
+        return []
+    count = trigger.slots.count(after, last, 1_000_000)
+    return [SlotRecord(trigger.name, first, "missed", Reason.MISSED, last, count)]

@@ -1,0 +1,113 @@
+"""Time zones as stretches of constant offset from UTC, in which a wall clock simply counts up.
+
+Within a stretch there are neither gaps nor repetitions; both happen only where one stretch gives way to the next. That
+turns daylight saving time from a property of each local time into one comparison per stretch.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from difflib import get_close_matches
+from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+from zoneinfo import ZoneInfo, available_timezones
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DAY = 86400
+_CHUNK = 384 * _DAY
+_LEAD = 4 * _DAY  # Longer than any change of offset: what a chunk must look back to know which wall times came before.
+_FIRST = -62_000_000_000  # year 5
+_LAST = 253_000_000_000  # year 9987
+
+
+class Stretch(NamedTuple):
+    """The seconds ``start <= t < end`` since the epoch in which the wall clock shows ``t + offset``.
+
+    ``seen`` is what the wall clock had shown up to ``start``. Less than ``start + offset`` means that the times between
+    were skipped; more means that the times from ``start + offset`` up to it come again.
+    """
+
+    start: int
+    end: int
+    offset: int
+    seen: int
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """Raise ValueError, with the nearest names, if there is no such IANA zone."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # unknown, not a key at all, and a folder such as "Europe"
+        near = get_close_matches(name, sorted(available_timezones()), n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "write an IANA name such as Europe/Berlin or UTC"
+        raise ValueError(f"unknown timezone {name!r}: {hint}") from None
+
+
+def onward(zone: ZoneInfo, instant: float, horizon: float) -> Iterator[Stretch]:
+    """Yield the stretches from the one that holds ``instant`` up to the one that holds ``horizon``, in order."""
+    until = min(horizon, _LAST)
+    for chunk in range(_chunk(instant), _chunk(until) + 1):
+        for stretch in _stretches(zone, chunk):
+            if stretch.end > instant and stretch.start <= until:
+                yield stretch
+
+
+def backward(zone: ZoneInfo, instant: float, horizon: float) -> Iterator[Stretch]:
+    """Yield the stretches from the one that holds ``instant`` back to the one that holds ``horizon``."""
+    until = max(horizon, _FIRST)
+    for chunk in range(_chunk(instant), _chunk(until) - 1, -1):
+        for stretch in reversed(_stretches(zone, chunk)):
+            if stretch.start <= instant and stretch.end > until:
+                yield stretch
+
+
+def _chunk(instant: float) -> int:
+    return int(min(max(instant, _FIRST), _LAST) // _CHUNK)
+
+
+@lru_cache(maxsize=4096)
+def _stretches(zone: ZoneInfo, chunk: int) -> tuple[Stretch, ...]:
+    """Cut one chunk of time at each change of offset; it takes about a millisecond, hence the cache."""
+    begin, end = chunk * _CHUNK, (chunk + 1) * _CHUNK
+    edges = [begin - _LEAD, *_changes(zone, begin - _LEAD, end), end]
+    found, seen = [], begin - _LEAD + _offset(zone, begin - _LEAD)
+    for left, right in pairwise(edges):
+        offset = _offset(zone, left)
+        if left < begin:
+            seen = max(seen, min(begin, right) + offset)
+        if right > begin and right > left:
+            found.append(Stretch(max(left, begin), right, offset, seen))
+        seen = max(seen, right + offset)
+    return tuple(found)
+
+
+def _changes(zone: ZoneInfo, begin: int, end: int) -> list[int]:
+    """Find the changes of offset by looking at each day: since 1970 no zone has had two within a week."""
+    found = []
+    before = _offset(zone, begin)
+    for day in range(begin, end, _DAY):
+        after = _offset(zone, day + _DAY)
+        if after != before:
+            found.append(_change(zone, day, day + _DAY))
+        before = after
+    return found
+
+
+def _change(zone: ZoneInfo, low: int, high: int) -> int:
+    """Return the first second that has the offset of ``high``."""
+    wanted = _offset(zone, high)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _offset(zone, middle) == wanted:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _offset(zone: ZoneInfo, instant: int) -> int:
+    shift = datetime.fromtimestamp(instant, zone).utcoffset()
+    return 0 if shift is None else round(shift.total_seconds())

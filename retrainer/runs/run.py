@@ -1,0 +1,83 @@
+"""A run: one intended workflow, born PENDING in the same transaction as its decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class RunPhase(StrEnum):
+    PENDING = "PENDING"
+    SUBMITTING = "SUBMITTING"
+    SUBMITTED = "SUBMITTED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    ERROR = "ERROR"
+    CANCELLED = "CANCELLED"
+    SKIPPED = "SKIPPED"
+    UNKNOWN = "UNKNOWN"
+
+    @property
+    def terminal(self) -> bool:
+        return self in TERMINAL
+
+
+TERMINAL = frozenset(
+    {RunPhase.SUCCEEDED, RunPhase.FAILED, RunPhase.ERROR, RunPhase.CANCELLED, RunPhase.SKIPPED, RunPhase.UNKNOWN}
+)
+LIVE = frozenset(RunPhase) - TERMINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Everything that is known of a run. Times are seconds since the epoch (UTC).
+
+    ``id`` is a ULID, ``workflow`` the Workflow's name, fixed at birth, ``chain`` the id of the first attempt,
+    ``attempt`` 1 for it. ``submit`` is the rule's submit section as it was at birth (JSON-shaped, durations in
+    seconds), ``parameters`` the rendered arguments. ``uid`` is the Workflow's, once the API server gave it one.
+    """
+
+    id: str
+    rule: str
+    key: str
+    phase: RunPhase
+    workflow: str
+    namespace: str
+    submit: Mapping[str, Any]
+    parameters: Mapping[str, str]
+    labels: Mapping[str, str]
+    trigger: str
+    reason: str
+    born_at: float
+    revision: str = ""
+    chain: str = ""
+    attempt: int = 1
+    retry_of: str | None = None
+    scheduled_at: float | None = None
+    """The slot that started it, if a schedule did."""
+    window: Mapping[str, Any] = field(default_factory=dict)
+    taken: Mapping[str, Any] = field(default_factory=dict)
+    pool: str | None = None
+    priority: int = 0
+    not_before: float = 0.0
+    admitted_at: float | None = None
+    uid: str | None = None
+    submit_attempts: int = 0
+    lease_until: float | None = None
+    submitted_at: float | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    message: str = ""
+    progress: str = ""
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    resources: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of use by resource, as Argo's resourcesDuration says (cpu, memory, nvidia.com/gpu)."""
+    stop_requested: str | None = None
+    """None, or ``Stop`` or ``Terminate``."""
+    released: bool = False
+    """Our finalizer is off the Workflow (or never was on one)."""

@@ -1,0 +1,181 @@
+"""What the API asks the daemon: reads from the store, acts through the engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from retrainer.engine import acts
+from retrainer.event import Event
+from retrainer.rules.explain import explain
+from retrainer.rules.fold import first_state
+from retrainer.store import writes
+from retrainer.store.rows import run_to_row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection
+
+    from retrainer.app import App
+    from retrainer.config.load import Configuration
+    from retrainer.config.settings import Settings
+    from retrainer.engine.work import Work
+    from retrainer.rules.compile import CompiledRule
+    from retrainer.sources.webhook import Webhooks
+
+T = TypeVar("T")
+PATIENCE = 20.0
+"""Seconds a request waits for the engine's commit."""
+
+
+class AppService:
+    """Implements `retrainer.web.service.Service`."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self.settings: Settings = app.settings
+
+    def read(self, fn: Callable[[Connection], T]) -> T:
+        return self._app.store.read(fn)
+
+    def configuration(self) -> Configuration:
+        return self._app.loaded.configuration
+
+    def _act(self, run: Callable[[Work], T]) -> T:
+        return self._app.engine.act(run).result(PATIENCE)
+
+    # -- rules -----------------------------------------------------------------------------------------------------
+
+    def rules(self) -> list[dict[str, Any]]:
+        rules = self._app.engine.catalog.rules
+        return [self._rule(rules[name]) for name in sorted(rules)]
+
+    def _rule(self, rule: CompiledRule) -> dict[str, Any]:
+        def look(conn: Connection) -> dict[str, Any]:
+            told = self._explain(conn, rule, "")
+            last = writes.last_run(conn, rule.name)
+            return {
+                "name": rule.name,
+                "mode": rule.rule.mode,
+                "paused": rule.paused,
+                "description": rule.rule.description,
+                "labels": dict(rule.rule.labels),
+                "keys": writes.count_keys(conn, rule.name) if rule.per_key else 0,
+                **{name: told[name] for name in ("verdict", "decision", "reason", "until")},
+                "next_fire": told["earliest"],
+                "last_run": {"id": last.id, "phase": last.phase.value, "ended_at": last.ended_at} if last else None,
+            }
+
+        return self.read(look)
+
+    def _explain(self, conn: Connection, rule: CompiledRule, key: str, at: float | None = None) -> dict[str, Any]:
+        now = self._app.clock.now()
+        state = writes.state_of(conn, rule.name, key) or first_state(rule, key, now)
+        return explain(rule, key, state, at if at is not None else now)
+
+    def explain(self, rule: str, key: str, event: dict[str, Any] | None, at: float | None = None) -> dict[str, Any]:
+        """Raise KeyError if there is no such rule, ValueError for an event it cannot read."""
+        compiled = self._app.engine.catalog.rules[rule]
+        told = self.read(lambda conn: self._explain(conn, compiled, key, at))
+        if event is not None:
+            told["event"] = would_match(compiled, _event(event, self._app.clock.now()))
+        return told
+
+    def trigger(
+        self, rule: str, key: str, parameters: dict[str, str], *, dry_run: bool, idempotency_key: str | None
+    ) -> dict[str, Any]:
+        if not dry_run:
+            return self._act(lambda work: acts.trigger(work, rule, key, parameters, idempotency_key))
+        run = self._act(lambda work: acts.preview(work, rule, key, parameters))
+        return {"decision": "fire", "reason": "manual", "run": None, "manifest": self._app.manifest_of(run)}
+
+    def pause(self, rule: str, note: str) -> None:
+        self._act(lambda work: acts.pause(work, rule, note))
+
+    def resume(self, rule: str) -> None:
+        self._act(lambda work: acts.resume(work, rule))
+
+    # -- runs, dead letters ----------------------------------------------------------------------------------------
+
+    def cancel(self, run: str, strategy: Literal["Stop", "Terminate"]) -> dict[str, Any]:
+        self._act(lambda work: acts.cancel(work, run, strategy))
+        return self._run(run)
+
+    def retry(self, run: str) -> dict[str, Any]:
+        return self._run(self._act(lambda work: acts.retry(work, run)))
+
+    def _run(self, run_id: str) -> dict[str, Any]:
+        run = self.read(lambda conn: writes.run(conn, run_id))
+        return run_to_row(run) if run is not None else {"id": run_id}
+
+    def replay_dead_letters(self, ids: list[int]) -> dict[str, Any]:
+        return self._act(lambda work: acts.replay_dead_letters(work, ids))
+
+    def discard_dead_letters(self, ids: list[int]) -> int:
+        return self._act(lambda work: acts.discard_dead_letters(work, ids))
+
+    # -- the daemon itself -----------------------------------------------------------------------------------------
+
+    def reload(self) -> dict[str, Any]:
+        before = self._app.loaded.configuration.revision
+        loaded = self._app.reload()
+        revision = loaded.configuration.revision
+        return {"revision": revision, "changed": revision != before, "problems": [str(p) for p in loaded.problems]}
+
+    def ready(self) -> list[str]:
+        reasons = [] if self._app.started else ["starting or stopping"]
+        if self._app.engine.trouble:
+            reasons.append(self._app.engine.trouble)
+        return reasons
+
+    def metrics(self) -> bytes:
+        return self._app.metrics.exposition()
+
+    def webhooks(self) -> Webhooks:
+        return self._app.webhooks
+
+
+def _event(raw: dict[str, Any], now: float) -> Event:
+    data = raw.get("data", raw)
+    if not isinstance(data, dict):
+        raise ValueError("an event's `data` is a JSON object")  # noqa: TRY004
+    return Event(
+        str(raw.get("source", "")),
+        str(raw.get("id", "")),
+        str(raw.get("type", "")),
+        now,
+        data,
+        str(raw.get("subject", "")),
+    )
+
+
+def would_match(rule: CompiledRule, event: Event) -> list[dict[str, Any]]:
+    """What each data trigger of the rule says of an event, condition by condition."""
+    return [
+        {"trigger": name, "conditions": (told := _conditions(trigger, event)), **_counts(trigger, event, told)}
+        for name, trigger in rule.data.items()
+    ]
+
+
+def _conditions(trigger: Any, event: Event) -> list[dict[str, Any]]:
+    told = [{"name": "source", "expected": trigger.source, "holds": event.source in ("", trigger.source)}]
+    told += [{"name": ".".join(c.path), "expected": c.expected, "holds": c.holds(event)} for c in trigger.conditions]
+    if trigger.where is not None:
+        try:
+            told.append({"name": "where", "expected": trigger.where.text, "holds": trigger.wants(event)})
+        except ValueError as error:
+            told.append({"name": "where", "expected": trigger.where.text, "holds": False, "error": str(error)})
+    return told
+
+
+def _counts(trigger: Any, event: Event, conditions: list[dict[str, Any]]) -> dict[str, Any]:
+    try:
+        size, rows = trigger.measure(event)
+        return {
+            "matches": all(c["holds"] for c in conditions),
+            "key": trigger.key(event),
+            "bytes": size,
+            "rows": rows,
+        }
+    except ValueError as error:
+        return {"matches": False, "error": str(error)}

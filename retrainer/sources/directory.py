@@ -1,0 +1,179 @@
+"""Files that land in a folder, reported as S3-shaped events: the embedded stand-in for a bucket."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import wait
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+
+from retrainer.event import Event
+from retrainer.sources.base import Batch, Overloaded
+from retrainer.sources.files.lines import count_rows
+from retrainer.sources.files.listing import File, Listing, ignorer, list_folder, safe
+from retrainer.sources.formats.payload import FUTURE, event_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from retrainer.clock import Clock
+    from retrainer.config.models import DirectorySource as DirectoryConfig
+    from retrainer.sources.base import Intake
+
+EVENT_TYPE = "s3:ObjectCreated:Put"
+BATCH_SIZE = 500
+SHORTEST_INTERVAL = 0.05
+BREATH = 4.0  # times as long as a listing took: a huge folder must not keep a core, and the other threads, busy
+GRACE = 2.0
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+class DirectorySource:
+    """Lists the folder again and again, and reports what is neither stored as reported nor still being written.
+
+    ``polls`` counts the listings tried, ``last_poll`` is when one was last worked off (seconds since the epoch),
+    ``last_error`` what is wrong now, ``poll_errors`` how many of them failed.
+    """
+
+    def __init__(self, name: str, config: DirectoryConfig, intake: Intake, clock: Clock, base_folder: Path) -> None:
+        self.name = name
+        self.polls = 0
+        self.last_poll: float | None = None
+        self.last_error: str | None = None
+        self.poll_errors = 0
+        self._config, self._intake, self._clock = config, intake, clock
+        self._folder = os.path.abspath(base_folder / config.path)  # noqa: PTH100 - resolve() would follow symlinks
+        self._bucket = config.bucket or Path(self._folder).name
+        self._ignored = ignorer(config.ignore)
+        self._listing_took = 0.0
+        self._known: dict[str, str] | None = None
+        self._unsettled: dict[str, tuple[str, float]] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"source-{name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                trouble = self._poll()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next poll is another chance
+                self._known = None  # what was stored meanwhile is asked anew
+                trouble = f"{type(error).__name__}: {error}"
+            if trouble is not None and trouble != self.last_error:
+                log.warning("directory.trouble", source=self.name, folder=safe(self._folder), error=trouble)
+            self.last_error = trouble
+            self.poll_errors += trouble is not None
+            self.polls += 1
+            self._stop.wait(max(self._config.polling_interval, SHORTEST_INTERVAL, BREATH * self._listing_took))
+
+    def _poll(self) -> str | None:
+        """Work off one listing; return what could not be read, in words."""
+        if self._known is None:
+            self._known = self._intake.objects(self.name)
+        known = self._known
+        began = self._clock.monotonic()
+        listing = list_folder(self._folder, self._ignored)
+        self._listing_took = self._clock.monotonic() - began
+        gone = [key for key in known if key not in listing.files and listing.knows(key)]
+        for keys in _chunks(gone):
+            self._hand_over(known, (), dict.fromkeys(keys))
+        for files in _chunks(self._settled(listing, known)):
+            events = self._events(files, listing)
+            self._hand_over(known, list(events.values()), {key: listing.files[key].fingerprint for key in events})
+        if not self._stop.is_set():
+            self.last_poll = self._clock.now()
+        return "; ".join(list(listing.unreadable.values())[:3]) or None
+
+    def _settled(self, listing: Listing, known: Mapping[str, str]) -> list[File]:
+        """Files to report, oldest first: those unchanged for `settle` since this process first saw them so."""
+        now = self._clock.monotonic()
+        changed = [file for file in listing.files.values() if known.get(file.key) != file.fingerprint]
+        before = self._unsettled
+        self._unsettled = {f.key: (f.fingerprint, _since(before.get(f.key), f, now)) for f in changed}
+        settled = [file for file in changed if now - self._unsettled[file.key][1] >= self._config.settle]
+        return sorted(settled, key=lambda file: (file.mtime_ns, file.key))
+
+    def _events(self, files: Sequence[File], listing: Listing) -> dict[str, Event]:
+        """Return events by key; a file that cannot be read or is changing after all waits for a later poll."""
+        events: dict[str, Event] = {}
+        for file in files:
+            if self._stop.is_set():
+                break
+            try:
+                events[file.key] = self._event(file)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                listing.unreadable[file.key] = str(error)
+        return events
+
+    def _event(self, file: File) -> Event:
+        rows = self._rows(file)
+        now = self._clock.now()
+        data = {
+            "bucket": self._bucket,
+            "key": file.key,
+            "size": file.size,
+            "etag": file.fingerprint,
+            "version": "",
+            "sequencer": "",
+            "region": "",
+            "path": safe(file.path),
+            **({"rows": rows} if rows is not None else {}),
+        }
+        # A file says when it was written, but anybody can set that: what cannot be so means now.
+        time = file.mtime if 0 <= file.mtime <= now + FUTURE else now
+        identity = event_id(f"{file.key} {file.fingerprint}")
+        return Event(source=self.name, id=identity, type=EVENT_TYPE, time=time, data=data, subject=file.key)
+
+    def _rows(self, file: File) -> int | None:
+        """Count, and make sure that what was counted is what is reported; raise FileNotFoundError if it is not."""
+        rows = count_rows(file.path) if self._config.rows == "lines" else None
+        if rows is not None and not file.unchanged():
+            raise FileNotFoundError(file.path)
+        return rows
+
+    def _hand_over(self, known: dict[str, str], events: Sequence[Event], objects: Mapping[str, str | None]) -> None:
+        """Return once the batch is stored, and remember it only then; raise what kept it from being stored."""
+        if not objects or not self._offer(Batch(self.name, events, objects=objects)):
+            return
+        for key, fingerprint in objects.items():
+            if fingerprint is None:
+                known.pop(key, None)
+            else:
+                known[key] = fingerprint
+
+    def _offer(self, batch: Batch) -> bool:
+        """Wait until the batch is stored; False if this source is stopped before that is known."""
+        while not self._stop.is_set():
+            try:
+                future = self._intake.offer(batch)
+            except Overloaded as error:
+                self._stop.wait(error.retry_after)
+                continue
+            while not future.done() and not self._stop.is_set():
+                wait((future,), timeout=0.2)
+            wait((future,), timeout=GRACE)  # when stopping: what is under way may still be settled
+            if future.done():
+                future.result()
+                return True
+        return False
+
+
+def _since(before: tuple[str, float] | None, file: File, now: float) -> float:
+    return before[1] if before is not None and before[0] == file.fingerprint else now
+
+
+def _chunks(items: Sequence[T]) -> list[Sequence[T]]:
+    return [items[i : i + BATCH_SIZE] for i in range(0, len(items), BATCH_SIZE)]

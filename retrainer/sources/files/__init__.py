@@ -1,0 +1,1 @@
+"""What adapters that look at files share: listings and row counts."""

@@ -1,0 +1,153 @@
+"""CloudEvents 1.x over HTTP: binary, structured and batch mode."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
+
+import orjson
+
+from retrainer.event import Event, Poison
+from retrainer.sources.formats.payload import Delivery, Unreadable, event_id, event_time, load, poison
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STRUCTURED = "application/cloudevents+json"
+BATCH = "application/cloudevents-batch+json"
+_PREFIX = "ce-"
+_CORE = frozenset({"specversion", "type", "subject", "time"})
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def parse(delivery: Delivery) -> tuple[Event | Poison, ...]:
+    """One event, or all of a batch; the mode follows from the content type."""
+    content = _media_type(delivery.headers.get("content-type", ""))
+    try:
+        if content == BATCH:
+            return _batch(delivery)
+        return (_structured(delivery, load(delivery)) if content == STRUCTURED else _binary(delivery, content),)
+    except Unreadable as error:
+        return (poison(delivery, error),)
+
+
+def _batch(delivery: Delivery) -> tuple[Event | Poison, ...]:
+    items = load(delivery)
+    if not isinstance(items, list):
+        raise Unreadable("a batch is a JSON list of CloudEvents")
+    return tuple(_batched(delivery, item) for item in items)
+
+
+def _batched(delivery: Delivery, item: Any) -> Event | Poison:
+    try:
+        return _structured(delivery, item)
+    except Unreadable as error:
+        return poison(delivery, error, orjson.dumps(item))
+
+
+def _structured(delivery: Delivery, item: Any) -> Event:
+    if not isinstance(item, dict):
+        raise Unreadable("a CloudEvent is a JSON object")
+    attributes = {k: v for k, v in item.items() if k not in ("data", "data_base64") and v is not None}
+    return _event(delivery, attributes, _structured_data(item))
+
+
+def _structured_data(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    encoded = item.get("data_base64")
+    if encoded is None:
+        return _object(item.get("data"))
+    if item.get("data") is not None:
+        raise Unreadable("data and data_base64 exclude each other")
+    try:
+        raw = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        raise Unreadable("data_base64 is not base64") from None
+    return _decoded(raw, str(item.get("datacontenttype") or "application/octet-stream"))
+
+
+def _binary(delivery: Delivery, content: str) -> Event:
+    attributes: dict[str, Any] = {
+        name.removeprefix(_PREFIX): _header_value(name, value)
+        for name, value in delivery.headers.items()
+        if name.startswith(_PREFIX)
+    }
+    if not attributes:
+        raise Unreadable(f"not a CloudEvent: neither ce-* headers nor content type {STRUCTURED} or {BATCH}")
+    if content:
+        attributes["datacontenttype"] = delivery.headers["content-type"]
+    return _event(delivery, attributes, _decoded(delivery.body, content or "application/json", delivery.max_size))
+
+
+def _header_value(name: str, value: str) -> str:
+    """Quotes first, then one round of percent-decoding, as the HTTP binding says."""
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        value = re.sub(r"\\(.)", r"\1", value[1:-1])
+    try:
+        return unquote_to_bytes(value).decode()
+    except UnicodeDecodeError:
+        raise Unreadable(f"header {name} is not UTF-8 once decoded") from None
+
+
+def _event(delivery: Delivery, attributes: Mapping[str, Any], data: Mapping[str, Any]) -> Event:
+    version, identity, origin, kind = (_required(attributes, n) for n in ("specversion", "id", "source", "type"))
+    if version.partition(".")[0] != "1":
+        raise Unreadable(f"specversion {version:.20}: only 1.x is known")
+    return Event(
+        source=delivery.source,
+        # A URI holds no blank, so no two pairs of source and id read the same.
+        id=event_id(f"{origin.replace(' ', '%20')} {identity}"),
+        type=kind,
+        time=event_time(attributes.get("time"), delivery.received_at),
+        subject=_text(attributes, "subject"),
+        data=data,
+        attributes={name: _scalar(name, value) for name, value in attributes.items() if name not in _CORE},
+    )
+
+
+def _required(attributes: Mapping[str, Any], name: str) -> str:
+    value = _text(attributes, name)
+    if not value:
+        raise Unreadable(f"the CloudEvent has no {name}")
+    return value
+
+
+def _text(attributes: Mapping[str, Any], name: str) -> str:
+    value = attributes.get(name, "")
+    if not isinstance(value, str) or _CONTROL.search(value):
+        raise Unreadable(f"{name} {value!r:.60} is not a string free of control characters")
+    return value
+
+
+def _scalar(name: str, value: Any) -> str | float | bool:
+    if not isinstance(value, (str, bool, int, float)):
+        raise Unreadable(f"attribute {name:.60} is neither a string nor a number nor a boolean")
+    return value
+
+
+def _decoded(raw: bytes, content: str, max_size: int = 1 << 30) -> Mapping[str, Any]:
+    """Return bytes as data: JSON as it is, other text as `text`, anything else as `base64`."""
+    content = _media_type(content)
+    if not raw:
+        return {}
+    if content == "application/json" or content.endswith("+json"):
+        return _object(load(Delivery("", raw, 0.0, "", max_size=max_size)))
+    if content.startswith("text/"):
+        try:
+            return {"text": raw.decode()}
+        except UnicodeDecodeError:
+            raise Unreadable(f"data of type {content} is not UTF-8") from None
+    return {"base64": base64.b64encode(raw).decode()}
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    """Rules look into an object; anything else stands under `value`."""
+    if value is None:
+        return {}
+    return value if isinstance(value, dict) else {"value": value}
+
+
+def _media_type(header: str) -> str:
+    return header.partition(";")[0].strip().lower()

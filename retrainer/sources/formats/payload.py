@@ -1,0 +1,130 @@
+"""What all formats share: the delivery, and the checks that every payload passes before anything looks into it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from retrainer.event import Poison
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_DEPTH = 64
+MAX_ID = 1024
+FUTURE = 86400.0
+_INTEGERS = range(-(2**63), 2**63)
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One request or record as it came.
+
+    ``source`` is the configured name, ``headers`` have lower-case names, ``received_at`` is in seconds since the epoch.
+    ``id`` identifies the delivery itself and names an event that brings no identity of its own; two deliveries with one
+    id are one. ``max_size`` is in bytes.
+    """
+
+    source: str
+    body: bytes
+    received_at: float
+    id: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    max_size: int = 1 << 20
+
+
+class Unreadable(ValueError):
+    """The payload, or a part of it, is no event; the message says what is wrong."""
+
+
+def poison(delivery: Delivery, error: object, payload: bytes | None = None) -> Poison:
+    """Keep what cannot be read; its id is the hash of it, so that repeats can be told."""
+    kept = (delivery.body if payload is None else payload)[: delivery.max_size]
+    return Poison(delivery.source, f"sha256:{hashlib.sha256(kept).hexdigest()}", kept, str(error))
+
+
+def load(delivery: Delivery) -> Any:
+    """Read the body as JSON; raise Unreadable if it is none, or breaks a bound that expressions and stores rely on."""
+    if len(delivery.body) > delivery.max_size:
+        raise Unreadable(f"{len(delivery.body)} bytes, at most {delivery.max_size} are taken (max_body)")
+    try:
+        value = orjson.loads(delivery.body)
+    except orjson.JSONDecodeError as error:
+        raise Unreadable(f"not JSON: {error}") from None
+    if _suspicious(value, 1):
+        json.loads(delivery.body, parse_int=_integer)  # orjson made floats of integers that it has no room for
+    return value
+
+
+def _suspicious(value: Any, depth: int) -> bool:
+    """Tell whether a float may have been an integer beyond 64 bits.
+
+    Raise Unreadable for an integer that has no room in 63 bits and a sign, and for nesting that is too deep.
+    """
+    if isinstance(value, (dict, list)):
+        if depth > MAX_DEPTH:
+            raise Unreadable(f"nested deeper than {MAX_DEPTH} levels")
+        inner = value.values() if isinstance(value, dict) else value
+        # A list, not a generator: every branch has to be walked.
+        return any([_suspicious(item, depth + 1) for item in inner])  # noqa: C419
+    if isinstance(value, int):
+        _check_integer(value)
+    return isinstance(value, float) and abs(value) >= _INTEGERS.stop
+
+
+def _integer(digits: str) -> int:
+    """Only short ones are converted: Python refuses, and is slow on, thousands of digits."""
+    if len(digits) > 20:
+        raise Unreadable(f"integer {digits[:20]}… is beyond 64 bits; send it as a string")
+    return _check_integer(int(digits))
+
+
+def _check_integer(value: int) -> int:
+    if value not in _INTEGERS:
+        raise Unreadable(f"integer {value} is beyond 64 bits; send it as a string")
+    return value
+
+
+def event_time(value: object, received_at: float) -> float:
+    """Seconds since the epoch of a time as senders write it: RFC 3339 with its zone, or seconds since the epoch.
+
+    Nothing (None, "") means `received_at`. Raise Unreadable on anything else, on times before 1970 and on times more
+    than a day after `received_at`: a wrong clock or unit would stretch a run's window by years.
+    """
+    if value is None or value == "":
+        return received_at
+    seconds = _seconds(value)
+    if not seconds >= 0:  # NaN is not either
+        raise Unreadable(f"time {value!s:.40} is before 1970")
+    if seconds > received_at + FUTURE:
+        hint = "; are these milliseconds? seconds are expected" if not isinstance(value, (str, datetime)) else ""
+        raise Unreadable(f"time {value!s:.40} is more than a day in the future{hint}")
+    return seconds
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.timestamp()
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise Unreadable(f"time {value!r:.60} is not RFC 3339 with a time zone, such as 2026-03-01T02:30:00Z")
+    try:
+        return datetime.fromisoformat(value.upper()).timestamp()
+    except (ValueError, OverflowError):
+        raise Unreadable(f"time {value!r:.60} does not exist") from None
+
+
+def event_id(identity: str) -> str:
+    """Return the identity itself, or its hash where it is too long for an index of the store."""
+    if len(identity) * 4 <= MAX_ID:
+        return identity
+    encoded = identity.encode()
+    return identity if len(encoded) <= MAX_ID else f"sha256:{hashlib.sha256(encoded).hexdigest()}"

@@ -1,0 +1,85 @@
+"""One configured webhook: what it can read, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from retrainer.event import Event, Poison
+from retrainer.rules.expression import compile_cel
+from retrainer.sources.formats import cloudevents, s3
+from retrainer.sources.formats.json import JsonFormat
+from retrainer.sources.formats.payload import Delivery, Unreadable, poison
+from retrainer.sources.http.body import gunzip
+from retrainer.sources.http.refusal import Refusal
+
+if TYPE_CHECKING:
+    from starlette.datastructures import Headers
+
+    from retrainer.config.models import WebhookSource as WebhookConfig
+
+Items = tuple[Event | Poison, ...]
+Parse = Callable[[Delivery], Items]
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """``parse`` reads the source's format."""
+
+    name: str
+    config: WebhookConfig
+    parse: Parse
+
+    @classmethod
+    def of(cls, name: str, config: WebhookConfig) -> Hook:
+        """Raise ValueError if an expression does not compile."""
+        return cls(name, config, _format(config))
+
+    def check_content(self, headers: Headers) -> None:
+        """Raise Refusal 415 for what this source's format can never read."""
+        _check_encoding(headers)
+        media = _media_type(headers)
+        if self.config.format == "cloudevents":
+            _check_cloudevents(media, headers)
+        elif media != "application/json" and not media.endswith("+json"):
+            raise Refusal(415, f"content type {media:.80}: send Content-Type: application/json")
+
+    def read(self, delivery: Delivery) -> Items:
+        """Decompress if need be, and parse; raise Refusal 413 for what grows beyond the size limit."""
+        if delivery.headers.get("content-encoding", "").strip().lower() != "gzip":
+            return self.parse(delivery)
+        try:
+            body = gunzip(delivery.body, delivery.max_size)
+        except Unreadable as error:
+            return (poison(delivery, error),)
+        return self.parse(replace(delivery, body=body))
+
+
+def _format(config: WebhookConfig) -> Parse:
+    if config.format == "cloudevents":
+        return cloudevents.parse
+    if config.format == "s3":
+        return s3.parse
+    return JsonFormat(*(compile_cel(text) if text is not None else None for text in (config.id, config.time))).parse
+
+
+def _check_encoding(headers: Headers) -> None:
+    if headers.get("content-encoding", "identity").strip().lower() not in ("identity", "gzip"):
+        raise Refusal(415, "bodies may be sent as they are or with Content-Encoding: gzip", {"Accept-Encoding": "gzip"})
+
+
+def _media_type(headers: Headers) -> str:
+    media, _, parameters = headers.get("content-type", "application/json").lower().partition(";")
+    charset = parameters.partition("charset=")[2].partition(";")[0].strip(' "') or "utf-8"
+    if charset not in ("utf-8", "utf8", "us-ascii"):
+        raise Refusal(415, f"charset {charset:.40}: send UTF-8")
+    return media.strip()
+
+
+def _check_cloudevents(media: str, headers: Headers) -> None:
+    known = media in (cloudevents.STRUCTURED, cloudevents.BATCH)
+    binary = not media.startswith("application/cloudevents") and any(name.startswith("ce-") for name in headers)
+    if not known and not binary:
+        expected = f"{cloudevents.STRUCTURED}, {cloudevents.BATCH}, or any type with ce-* headers"
+        raise Refusal(415, f"content type {media:.80} is no CloudEvent: send {expected}")

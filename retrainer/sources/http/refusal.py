@@ -1,0 +1,36 @@
+"""What a sender is told when nothing of its request was taken, as RFC 9457 problem details."""
+
+from __future__ import annotations
+
+import math
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from starlette.responses import JSONResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Refusal(Exception):
+    """``status`` is the HTTP status, ``detail`` says what to do about it; nothing of the request was stored."""
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = dict(headers or {})
+
+    def response(self) -> JSONResponse:
+        content = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        return JSONResponse(content, self.status, self.headers, media_type="application/problem+json")
+
+
+def not_now(detail: str, retry_after: float) -> Refusal:
+    """503; ``retry_after`` in seconds, rounded up as the header knows whole ones only."""
+    return Refusal(503, detail, {"Retry-After": str(max(1, math.ceil(retry_after)))})

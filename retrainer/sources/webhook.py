@@ -1,0 +1,158 @@
+"""Events that arrive by HTTP POST; 202 means they are durable."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from retrainer.config.models import Secret
+from retrainer.event import Poison
+from retrainer.sources.base import Batch, Overloaded
+from retrainer.sources.formats.payload import Delivery
+from retrainer.sources.http.body import Bodies
+from retrainer.sources.http.hook import Hook, Items
+from retrainer.sources.http.refusal import Refusal, not_now
+from retrainer.sources.http.signature import Unproven, check_signature, check_token
+
+if TYPE_CHECKING:
+    from starlette.datastructures import Headers
+    from starlette.types import Receive, Scope, Send
+
+    from retrainer.clock import Clock
+    from retrainer.config.models import WebhookSource as WebhookConfig
+    from retrainer.sources.base import Intake
+
+SecretReader = Callable[[Secret], str]
+COMMIT_TIMEOUT = 20.0
+log = structlog.get_logger()
+
+
+class Webhooks:
+    """All webhooks of a configuration, behind one route.
+
+    ``secrets`` gives the text of a secret, now; it raises OSError or ValueError where it cannot.
+    """
+
+    def __init__(
+        self, sources: Mapping[str, WebhookConfig], intake: Intake, clock: Clock, secrets: SecretReader
+    ) -> None:
+        self._intake, self._clock, self._secrets = intake, clock, secrets
+        self._bodies = Bodies()
+        self._stopping = False
+        self.replace(sources)
+
+    def replace(self, sources: Mapping[str, WebhookConfig]) -> None:
+        """Serve these from the next request on. Raise ValueError, and keep what was, if two claim one path."""
+        hooks: dict[str, Hook] = {}
+        for name, config in sources.items():
+            path = config.path.rstrip("/")
+            if path in hooks:
+                raise ValueError(f"sources {hooks[path].name} and {name} both listen on {config.path}")
+            hooks[path] = Hook.of(name, config)
+        self._hooks = hooks
+
+    def stop(self) -> None:
+        """Take nothing more in: further requests are answered 503, those under way are finished."""
+        self._stopping = True
+
+    def route(self) -> Route:
+        return Route("/hooks/{path:path}", endpoint=self)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self.handle(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def handle(self, request: Request) -> Response:
+        """Take a request in; the answer is 202 once its events are stored, else a problem document."""
+        path = request.scope["path"]
+        try:
+            return await self._take(request, self._hook(request))
+        except Refusal as refusal:
+            log.warning("webhook.refused", path=path, status=refusal.status, detail=refusal.detail)
+            return refusal.response()
+        except ClientDisconnect:
+            log.info("webhook.disconnected", path=path)
+            return Refusal(400, "the connection ended before the body did").response()
+
+    def _hook(self, request: Request) -> Hook:
+        hook = self._hooks.get(request.scope["path"].rstrip("/"))
+        if hook is None:
+            raise Refusal(404, "no source of type webhook listens on this path")
+        if request.method != "POST":
+            raise Refusal(405, "send events with POST", {"Allow": "POST"})
+        if self._stopping:
+            raise not_now("retrainer is stopping", 5)
+        return hook
+
+    async def _take(self, request: Request, hook: Hook) -> Response:
+        hook.check_content(request.headers)
+        self._check_token(hook, request.headers)
+        config = hook.config
+        async with self._bodies.read(request, config.max_body, config.body_timeout) as raw:
+            signed = self._check_signature(hook, request.headers, raw)
+            items = hook.read(self._delivery(hook, request.headers, raw, signed))
+            outcomes = await self._commit(hook, items) if items else ()
+        errors = [{"item": i, "error": item.error} for i, item in enumerate(items) if isinstance(item, Poison)]
+        return JSONResponse({"outcomes": list(outcomes), **({"errors": errors} if errors else {})}, 202)
+
+    def _check_token(self, hook: Hook, headers: Headers) -> None:
+        if hook.config.token is not None:
+            try:
+                check_token(headers, self._read_secrets(hook, hook.config.token))
+            except Unproven as error:
+                raise Refusal(401, str(error), {"WWW-Authenticate": "Bearer"}) from None
+
+    def _check_signature(self, hook: Hook, headers: Headers, raw: bytes) -> str | None:
+        """Return the identity of a signed request: whatever else it lacks, its replay is known by that."""
+        if hook.config.hmac is None:
+            return None
+        secrets = self._read_secrets(hook, hook.config.hmac)
+        try:
+            return check_signature(headers, raw, secrets, self._clock.now(), hook.config.timestamp_tolerance)
+        except Unproven as error:
+            raise Refusal(401, str(error), {"WWW-Authenticate": "Signature"}) from None
+
+    def _read_secrets(self, hook: Hook, secrets: Secret | list[Secret]) -> list[str]:
+        """Read those that can be read: while one of two is being rotated, the other still lets senders in."""
+        found = []
+        for secret in secrets if isinstance(secrets, list) else [secrets]:
+            try:
+                found.append(self._secrets(secret))
+            except (OSError, ValueError) as error:
+                log.error("webhook.secret_unreadable", source=hook.name, error=str(error))  # noqa: TRY400
+        if not any(found):  # an empty one proves nothing
+            raise not_now("the secret of this source cannot be read", 30)
+        return found
+
+    def _delivery(self, hook: Hook, headers: Headers, raw: bytes, signed: str | None) -> Delivery:
+        return Delivery(
+            source=hook.name,
+            body=raw,
+            received_at=self._clock.now(),
+            id=signed or f"request:{uuid.uuid4().hex}",
+            headers={name: ", ".join(headers.getlist(name)) for name in headers},
+            max_size=hook.config.max_body,
+        )
+
+    async def _commit(self, hook: Hook, items: Items) -> tuple[str, ...]:
+        """Wait until the items are durable; raise Refusal 503 if that is not known to be so."""
+        config = hook.config
+        window = max(config.identity_window, 2 * config.timestamp_tolerance)  # a replay is refused or recognised
+        try:
+            future = asyncio.wrap_future(self._intake.offer(Batch(hook.name, items, window)))
+        except Overloaded as error:
+            raise not_now(str(error), error.retry_after) from None
+        # `wait` cancels nothing when time is up or the server goes: the engine still settles the future.
+        await asyncio.wait({future}, timeout=COMMIT_TIMEOUT)
+        if not future.done() or future.cancelled() or future.exception() is not None:
+            reason = str(future.exception()) if future.done() and not future.cancelled() else "no answer"
+            log.error("webhook.not_stored", source=hook.name, error=reason)
+            raise not_now("the events could not be stored; send them again", 5)
+        return tuple(future.result().outcomes)

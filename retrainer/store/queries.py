@@ -1,0 +1,241 @@
+"""What people ask of the store: paged, bounded reads. Rows are plain dicts with their JSON decoded.
+
+Pages go from the newest to the oldest, by keyset. No read looks at more than `SCAN` rows, because the engine waits
+while one runs: where a filter has no index, a page may hold few rows, or none, and still have a `next`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import func, select, tuple_
+
+from retrainer.runs.run import LIVE
+from retrainer.store import tables as t
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sqlalchemy import ColumnElement, Connection, Row, Select
+
+SCAN = 20_000
+_JSON = frozenset(
+    (
+        "data",
+        "attributes",
+        "rules",
+        "submit",
+        "parameters",
+        "labels",
+        "window",
+        "taken",
+        "outputs",
+        "resources",
+        "state",
+    )
+)
+# A list of runs leaves out what only one of them is asked for: its manifest parts can be large.
+_LONG = frozenset(("submit", "labels", "window", "taken", "lease_until", "submit_attempts", "released"))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """``next`` is the cursor of the page that follows, None at the end."""
+
+    items: list[dict[str, Any]]
+    next: Any = None
+
+
+def runs(
+    conn: Connection,
+    *,
+    rule: str | None = None,
+    key: str | None = None,
+    phase: str | None = None,
+    before: str | None = None,
+    limit: int = 50,
+) -> Page:
+    """List runs from the newest born to the oldest, without what only `run` gives. The cursor is a run's id."""
+    c = t.runs.c
+    columns = select(*(column for column in t.runs.columns if column.name not in _LONG))
+    wanted = _equal({c.rule: rule, c.key: key, c.phase: phase})
+    if phase in LIVE:
+        wanted.append(c.ended_at.is_(None))  # said so that the partial index of the open ones serves
+    indexed = rule is not None or phase is None or phase in LIVE
+    return _newest(conn, columns, c.id, wanted=wanted, before=before, limit=limit, indexed=indexed)
+
+
+def run(conn: Connection, run_id: str) -> dict[str, Any] | None:
+    """All that is known of a run; None if there is none of that id."""
+    return _one(conn, select(t.runs).where(t.runs.c.id == run_id))
+
+
+def run_inputs(conn: Connection, run: str, after: int = 0, limit: int = 100) -> Page:
+    """List the events that fed a run, in the order they were taken in. The cursor is an event's `seq`.
+
+    Raise LookupError if there is no such run. Events that were pruned since are not listed.
+    """
+    row = conn.execute(select(t.runs.c.rule, t.runs.c.key, t.runs.c.window).where(t.runs.c.id == run)).first()
+    if row is None:
+        raise LookupError(f"there is no run {run}")
+    found = select(t.states.c.id).where(t.states.c.rule == row.rule, t.states.c.key == row.key)
+    state = conn.execute(found).scalar()
+    items: list[dict[str, Any]] = []
+    for lo, hi in sorted(orjson.loads(row.window).get("ranges", ())):
+        if hi > after and len(items) < limit:
+            items += _inputs(conn, state, max(lo, after + 1), hi, limit - len(items))
+    return Page(items, items[-1]["seq"] if len(items) == limit else None)
+
+
+def _inputs(conn: Connection, state: int | None, lo: int, hi: int, limit: int) -> list[dict[str, Any]]:
+    joined = select(t.events).join(t.inputs, t.inputs.c.seq == t.events.c.seq)
+    within = joined.where(t.inputs.c.state == state, t.inputs.c.seq.between(lo, hi))
+    return _rows(conn.execute(within.order_by(t.inputs.c.seq).limit(limit)))
+
+
+def events(
+    conn: Connection,
+    *,
+    source: str | None = None,
+    outcome: str | None = None,
+    rule: str | None = None,
+    key: str | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> Page:
+    """List accepted events from the newest to the oldest; with `rule` (and `key`) those it matched.
+
+    The cursor is a `seq`.
+    """
+    c = t.events.c
+    wanted = _equal({c.source: source, c.outcome: outcome})
+    if rule is not None:
+        wanted.append(c.rules.contains(_pair(rule, key), autoescape=True))
+    page = _newest(conn, select(t.events), c.seq, wanted=wanted, before=before, limit=limit, indexed=not wanted)
+    if key is not None:
+        # LIKE takes no notice of case, keys do.
+        return Page([item for item in page.items if [rule, key] in item["rules"]], page.next)
+    return page
+
+
+def _pair(rule: str, key: str | None) -> str:
+    """Part of the list of rules, as orjson wrote it: [["churn","de"],["basket",""]]."""
+    if key is None:
+        return orjson.dumps([rule]).decode()[:-1] + ","
+    return orjson.dumps([rule, key]).decode()
+
+
+def event(conn: Connection, seq: int) -> dict[str, Any] | None:
+    """One event; None if there is none of that number, or no longer."""
+    return _one(conn, select(t.events).where(t.events.c.seq == seq))
+
+
+def decisions(
+    conn: Connection,
+    *,
+    rule: str | None = None,
+    key: str | None = None,
+    decision: str | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> Page:
+    """List decisions from the newest to the oldest; equal ones in a row are one with a `count`. The cursor is an id."""
+    c = t.decisions.c
+    wanted = _equal({c.rule: rule, c.key: key, c.decision: decision})
+    indexed = not wanted or (rule is not None and key is not None)
+    return _newest(conn, select(t.decisions), c.id, wanted=wanted, before=before, limit=limit, indexed=indexed)
+
+
+def dead_letters(
+    conn: Connection,
+    *,
+    source: str | None = None,
+    reason: str | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> Page:
+    """List dead letters without their payload, from the newest to the oldest. The cursor is an id."""
+    c = t.dead_letters.c
+    columns = select(*(column for column in t.dead_letters.columns if column.name != "payload"))
+    columns = columns.add_columns(func.length(c.payload).label("size"))
+    wanted = _equal({c.source: source, c.reason: reason})
+    return _newest(conn, columns, c.id, wanted=wanted, before=before, limit=limit, indexed=not wanted)
+
+
+def dead_letter(conn: Connection, number: int) -> dict[str, Any] | None:
+    """One dead letter with its payload (bytes); None if there is none of that id."""
+    return _one(conn, select(t.dead_letters).where(t.dead_letters.c.id == number))
+
+
+def slots(
+    conn: Connection,
+    rule: str,
+    *,
+    key: str | None = None,
+    before: tuple[float, str, str] | None = None,
+    limit: int = 50,
+) -> Page:
+    """List schedule slots of a rule from the newest to the oldest. The cursor is (slot, key, trigger)."""
+    c = t.slots.c
+    query = select(t.slots).where(*_equal({c.rule: rule, c.key: key}))
+    if before is not None:
+        query = query.where(tuple_(c.slot, c.key, c.trigger) < before)
+    items = _rows(conn.execute(query.order_by(c.slot.desc(), c.key.desc(), c.trigger.desc()).limit(limit)))
+    last = items[-1] if len(items) == limit else None
+    return Page(items, (last["slot"], last["key"], last["trigger"]) if last else None)
+
+
+def states(conn: Connection, rule: str, after: str | None = None, limit: int = 50) -> Page:
+    """List the keys of a rule with their states, by key. The cursor is a key."""
+    c = t.states.c
+    query = select(t.states).where(c.rule == rule)
+    if after is not None:
+        query = query.where(c.key > after)
+    items = _rows(conn.execute(query.order_by(c.key).limit(limit)))
+    return Page(items, items[-1]["key"] if len(items) == limit else None)
+
+
+def _newest(
+    conn: Connection,
+    columns: Select[Any],
+    number: ColumnElement[Any],
+    *,
+    wanted: list[ColumnElement[bool]],
+    before: Any,
+    limit: int,
+    indexed: bool,
+) -> Page:
+    """Rows that are `wanted`, by falling primary key `number`; without an index over a stretch of `SCAN` rows."""
+    earlier = [number < before] if before is not None else []
+    floor = None if indexed else _floor(conn, number, earlier)
+    within = [number >= floor] if floor is not None else []
+    query = columns.where(*wanted, *earlier, *within).order_by(number.desc()).limit(limit)
+    items = _rows(conn.execute(query))
+    if len(items) == limit:
+        return Page(items, items[-1][number.key or ""])
+    return Page(items, floor)
+
+
+def _floor(conn: Connection, number: ColumnElement[Any], earlier: list[ColumnElement[bool]]) -> Any:
+    """Where a stretch of `SCAN` rows ends; None if the table ends first."""
+    query = select(number).where(*earlier).order_by(number.desc()).offset(SCAN - 1).limit(1)
+    return conn.execute(query).scalar()
+
+
+def _equal(wanted: Mapping[Any, Any]) -> list[ColumnElement[bool]]:
+    return [column == value for column, value in wanted.items() if value is not None]
+
+
+def _one(conn: Connection, query: Select[Any]) -> dict[str, Any] | None:
+    rows = _rows(conn.execute(query))
+    return rows[0] if rows else None
+
+
+def _rows(found: Iterable[Row[Any]]) -> list[dict[str, Any]]:
+    return [_decoded(row._mapping) for row in found]  # noqa: SLF001 - SQLAlchemy's documented accessor
+
+
+def _decoded(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(name): orjson.loads(value) if name in _JSON else value for name, value in row.items()}

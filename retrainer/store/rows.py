@@ -1,0 +1,55 @@
+"""Values to rows and back."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from retrainer.event import Event
+from retrainer.runs.run import Run, RunPhase
+
+if TYPE_CHECKING:
+    from sqlalchemy import Row
+
+_JSON = ("submit", "parameters", "labels", "window", "taken", "outputs", "resources")
+_RUN_FIELDS = tuple(f.name for f in fields(Run))
+
+
+def dump(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def run_to_row(run: Run) -> dict[str, Any]:
+    row = {name: getattr(run, name) for name in _RUN_FIELDS}
+    return {**row, "phase": run.phase.value, **{name: dump(row[name]) for name in _JSON}}
+
+
+def run_from_row(row: Row[Any]) -> Run:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented accessor
+    decoded = {name: orjson.loads(values[name]) for name in _JSON}
+    return Run(**{**values, **decoded, "phase": RunPhase(values["phase"])})
+
+
+def event_to_row(seq: int, at: float, event: Event, outcome: str, rules: list[tuple[str, str]]) -> dict[str, Any]:
+    return {
+        "seq": seq,
+        "at": at,
+        "source": event.source,
+        "id": event.id,
+        "type": event.type,
+        "time": event.time,
+        "subject": event.subject,
+        "data": dump(event.data),
+        "attributes": dump(event.attributes),
+        "outcome": outcome,
+        "rules": dump(rules),
+    }
+
+
+def event_from_row(row: Row[Any]) -> Event:
+    m = row._mapping  # noqa: SLF001 - SQLAlchemy's documented accessor
+    return Event(
+        m["source"], m["id"], m["type"], m["time"], orjson.loads(m["data"]), m["subject"], orjson.loads(m["attributes"])
+    )

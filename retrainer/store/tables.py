@@ -1,0 +1,243 @@
+"""The tables, for SQLAlchemy Core. Times are seconds since the epoch (UTC); JSON is text written by orjson."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+# BIGINT is no rowid alias in SQLite, INTEGER is.
+BigId = BigInteger().with_variant(Integer, "sqlite")
+
+meta = Table("meta", metadata, Column("name", String, primary_key=True), Column("value", Text, nullable=False))
+
+# The last good text of each configuration file, so that a restart with a broken one starts from it.
+config_files = Table(
+    "config_files",
+    metadata,
+    Column("path", String, primary_key=True),
+    Column("hash", String, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+# Every event that was accepted. `seq` is the one total order of all inputs: events here, the others in `journal`.
+events = Table(
+    "events",
+    metadata,
+    Column("seq", BigId, primary_key=True, autoincrement=False),
+    Column("at", Float, nullable=False),  # the engine's now when it was folded
+    Column("source", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("type", String, nullable=False),
+    Column("time", Float, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("data", Text, nullable=False),
+    Column("attributes", Text, nullable=False),
+    Column("outcome", String, nullable=False),  # matched | filtered | ignored
+    Column("rules", Text, nullable=False),  # the rules it matched, as a JSON list of [rule, key]
+)
+
+# Inputs of the engine that are no events: wake-ups, transitions, manual acts, pauses, rule revisions.
+journal = Table(
+    "journal",
+    metadata,
+    Column("seq", BigId, primary_key=True, autoincrement=False),
+    Column("at", Float, nullable=False),
+    Column("rule", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("payload", Text, nullable=False),
+)
+
+# What makes two deliveries one. Pruned by last sight.
+identities = Table(
+    "identities",
+    metadata,
+    Column("source", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("seq", BigId, nullable=False),
+    Column("seen_at", Float, nullable=False),
+    Column("forget_at", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("identities_forget_at", identities.c.forget_at)
+
+# How far each part of a source was taken in; moved by compare-and-set.
+positions = Table(
+    "positions",
+    metadata,
+    Column("source", String, primary_key=True),
+    Column("part", String, primary_key=True),
+    Column("next", BigInteger, nullable=False),
+    Column("owner_epoch", BigInteger, nullable=False),
+)
+
+# What a listing source saw last: its sweeps compare against this, never against the ledger.
+objects = Table(
+    "objects",
+    metadata,
+    Column("source", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("fingerprint", String, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# One row for each (rule, key). `state` is the engine's own encoding, `wake_at` the next moment it wants to be asked.
+states = Table(
+    "states",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=False),
+    Column("rule", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("revision", String, nullable=False),  # of the rule, when it was last asked
+    Column("version", Integer, nullable=False),  # of the encoding
+    Column("state", Text, nullable=False),
+    Column("wake_at", Float),
+    Column("touched_at", Float, nullable=False),
+    Index("states_rule_key", "rule", "key", unique=True),
+    Index("states_wake_at", "wake_at"),
+)
+
+# Which events fed which (rule, key); a run's inputs are ranges of `seq` in here. Append-only.
+inputs = Table(
+    "inputs",
+    metadata,
+    Column("state", BigId, primary_key=True, autoincrement=False),
+    Column("seq", BigId, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("rule", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("phase", String, nullable=False),
+    Column("workflow", String, nullable=False),
+    Column("namespace", String, nullable=False),
+    Column("submit", Text, nullable=False),
+    Column("parameters", Text, nullable=False),
+    Column("labels", Text, nullable=False),
+    Column("trigger", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("revision", String, nullable=False),
+    Column("chain", String, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("retry_of", String),
+    Column("scheduled_at", Float),
+    Column("window", Text, nullable=False),
+    Column("taken", Text, nullable=False),
+    Column("pool", String),
+    Column("priority", Integer, nullable=False),
+    Column("born_at", Float, nullable=False),
+    Column("not_before", Float, nullable=False),
+    Column("admitted_at", Float),
+    Column("uid", String),
+    Column("submit_attempts", Integer, nullable=False),
+    Column("lease_until", Float),
+    Column("submitted_at", Float),
+    Column("started_at", Float),
+    Column("ended_at", Float),
+    Column("message", Text, nullable=False),
+    Column("progress", String, nullable=False),
+    Column("outputs", Text, nullable=False),
+    Column("resources", Text, nullable=False),
+    Column("stop_requested", String),
+    Column("released", Boolean, nullable=False),
+)
+Index("runs_rule_key", runs.c.rule, runs.c.key, runs.c.id)
+Index("runs_chain", runs.c.chain)
+# The live ones and those whose finalizer is still on: few, however long the history.
+Index(
+    "runs_open",
+    runs.c.phase,
+    runs.c.id,
+    sqlite_where=runs.c.ended_at.is_(None),
+    postgresql_where=runs.c.ended_at.is_(None),
+)
+Index(
+    "runs_unreleased", runs.c.id, sqlite_where=runs.c.released.is_(False), postgresql_where=runs.c.released.is_(False)
+)
+Index("runs_ended_at", runs.c.ended_at)
+
+# Exactly one row for each schedule slot; a range of missed ones is one row (`slot` to `until`, `count` of them).
+slots = Table(
+    "slots",
+    metadata,
+    Column("rule", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("trigger", String, primary_key=True),
+    Column("slot", Float, primary_key=True),
+    Column("until", Float, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("outcome", String, nullable=False),  # due | fired | skipped | missed
+    Column("reason", String, nullable=False),
+    Column("run", String),
+    Column("at", Float, nullable=False),
+)
+
+# Decisions with their reasons; a run of equal ones is one row.
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=False),
+    Column("rule", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("decision", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("until", Float),
+    Column("run", String),
+    Column("first_at", Float, nullable=False),
+    Column("last_at", Float, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("seq", BigId, nullable=False),
+    Index("decisions_rule_key", "rule", "key", "id"),
+    Index("decisions_last_at", "last_at"),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("source", String, nullable=False),
+    Column("event", String, nullable=False),  # the event's id
+    Column("reason", String, nullable=False),  # unreadable | raised | too_many_keys
+    Column("error", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("rule", String, nullable=False),  # the rule that could not take it, or empty
+)
+
+# Pauses by hand, over the rule's own mode.
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("rule", String, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("note", Text, nullable=False),
+)
+
+# Slots of a rule with `for_each` that are being spoken for each live key: `after` is how far that went.
+fan_outs = Table(
+    "fan_outs",
+    metadata,
+    Column("rule", String, primary_key=True),
+    Column("trigger", String, primary_key=True),
+    Column("slot", Float, primary_key=True),
+    Column("after", String, nullable=False),
+)

@@ -1,0 +1,283 @@
+"""What the engine asks and tells the store, by name; always inside its one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from retrainer.rules.state import decode
+from retrainer.runs.run import RunPhase
+from retrainer.store import tables as t
+from retrainer.store.rows import event_from_row, run_from_row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sqlalchemy import Connection, Row, Table
+
+    from retrainer.event import Event
+    from retrainer.rules.state import State
+    from retrainer.runs.run import Run
+
+_CHUNK = 500
+_STARTED = (RunPhase.SUBMITTED.value, RunPhase.RUNNING.value)
+
+
+def insert_all(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        conn.execute(insert(table), rows)
+
+
+def put_all(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert, or replace the row of the same primary key."""
+    if rows:
+        statement = upsert(table)
+        keys = [c.name for c in table.primary_key]
+        changed = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys}
+        conn.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
+
+
+def counters(conn: Connection) -> dict[str, int]:
+    """The highest number of each kind that was given out."""
+    return {
+        "seq": max(
+            conn.execute(select(func.max(t.events.c.seq))).scalar() or 0,
+            conn.execute(select(func.max(t.journal.c.seq))).scalar() or 0,
+        ),
+        "state": conn.execute(select(func.max(t.states.c.id))).scalar() or 0,
+        "decision": conn.execute(select(func.max(t.decisions.c.id))).scalar() or 0,
+    }
+
+
+def known_ids(conn: Connection, source: str, ids: Sequence[str]) -> set[str]:
+    """Which of these a source has delivered before."""
+    found: set[str] = set()
+    for i in range(0, len(ids), _CHUNK):
+        chunk = ids[i : i + _CHUNK]
+        query = select(t.identities.c.id).where(t.identities.c.source == source, t.identities.c.id.in_(chunk))
+        found.update(conn.execute(query).scalars())
+    return found
+
+
+def seen_again(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Remember a repeated identity for longer. Rows: b_source, b_id, seen_at, forget_at."""
+    if rows:
+        where = and_(t.identities.c.source == bindparam("b_source"), t.identities.c.id == bindparam("b_id"))
+        conn.execute(
+            update(t.identities).where(where).values(seen_at=bindparam("seen_at"), forget_at=bindparam("forget_at")),
+            rows,
+        )
+
+
+def state_row(conn: Connection, rule: str, key: str) -> Row[Any] | None:
+    return conn.execute(select(t.states).where(t.states.c.rule == rule, t.states.c.key == key)).first()
+
+
+def keys_of(conn: Connection, rule: str, after: str, limit: int) -> list[str]:
+    query = select(t.states.c.key).where(t.states.c.rule == rule, t.states.c.key > after).order_by(t.states.c.key)
+    return list(conn.execute(query.limit(limit)).scalars())
+
+
+def count_keys(conn: Connection, rule: str) -> int:
+    query = select(func.count()).where(t.states.c.rule == rule, t.states.c.key != "")
+    return conn.execute(query).scalar_one()
+
+
+def root_revisions(conn: Connection) -> dict[str, str]:
+    query = select(t.states.c.rule, t.states.c.revision).where(t.states.c.key == "")
+    return dict(conn.execute(query).all())
+
+
+def due_states(conn: Connection, now: float, limit: int) -> list[tuple[str, str]]:
+    query = select(t.states.c.rule, t.states.c.key).where(t.states.c.wake_at <= now).order_by(t.states.c.wake_at)
+    return [(rule, key) for rule, key in conn.execute(query.limit(limit))]
+
+
+def no_wake(conn: Connection, rule: str, key: str) -> None:
+    """Nobody answers for this state any more."""
+    conn.execute(update(t.states).where(t.states.c.rule == rule, t.states.c.key == key).values(wake_at=None))
+
+
+def next_wake(conn: Connection) -> float | None:
+    return conn.execute(select(func.min(t.states.c.wake_at))).scalar()
+
+
+def run(conn: Connection, run_id: str) -> Run | None:
+    row = conn.execute(select(t.runs).where(t.runs.c.id == run_id)).first()
+    return run_from_row(row) if row else None
+
+
+def runs_by_id(conn: Connection, ids: Iterable[str]) -> dict[str, Run]:
+    rows = conn.execute(select(t.runs).where(t.runs.c.id.in_(list(ids))))
+    return {row.id: run_from_row(row) for row in rows}
+
+
+def live_runs(conn: Connection, rule: str, key: str) -> list[Run]:
+    query = select(t.runs).where(t.runs.c.rule == rule, t.runs.c.key == key, t.runs.c.ended_at.is_(None))
+    return [run_from_row(row) for row in conn.execute(query)]
+
+
+def last_ended(conn: Connection, rule: str, key: str) -> Run | None:
+    query = select(t.runs).where(t.runs.c.rule == rule, t.runs.c.key == key, t.runs.c.ended_at.is_not(None))
+    row = conn.execute(query.order_by(t.runs.c.id.desc()).limit(1)).first()
+    return run_from_row(row) if row else None
+
+
+def last_run(conn: Connection, rule: str) -> Run | None:
+    row = conn.execute(select(t.runs).where(t.runs.c.rule == rule).order_by(t.runs.c.id.desc()).limit(1)).first()
+    return run_from_row(row) if row else None
+
+
+def state_of(conn: Connection, rule: str, key: str) -> State | None:
+    row = state_row(conn, rule, key)
+    return decode(row.state) if row else None
+
+
+def update_run(conn: Connection, run_id: str, **values: Any) -> None:
+    conn.execute(update(t.runs).where(t.runs.c.id == run_id).values(**values))
+
+
+def waiting_runs(conn: Connection) -> list[Row[Any]]:
+    """Runs that wait for admission."""
+    c = t.runs.c
+    query = select(c.id, c.pool, c.priority, c.born_at, c.not_before)
+    return list(conn.execute(query.where(c.phase == "PENDING", c.ended_at.is_(None), c.admitted_at.is_(None))))
+
+
+def pool_use(conn: Connection) -> dict[str, int]:
+    c = t.runs.c
+    query = select(c.pool, func.count()).where(c.ended_at.is_(None), c.pool.is_not(None), c.admitted_at.is_not(None))
+    return dict(conn.execute(query.group_by(c.pool)).all())
+
+
+def admit(conn: Connection, ids: Sequence[str], now: float) -> None:
+    if ids:
+        conn.execute(
+            update(t.runs).where(t.runs.c.id == bindparam("b_id")).values(admitted_at=now), [{"b_id": i} for i in ids]
+        )
+
+
+def claim(conn: Connection, limit: int, now: float, lease: float) -> list[Run]:
+    """Admitted runs whose turn has come, and those whose lease ran out; highest priority, then oldest first."""
+    c = t.runs.c
+    ready = and_(c.phase == "PENDING", c.admitted_at.is_not(None), c.not_before <= now)
+    expired = and_(c.phase == "SUBMITTING", c.lease_until < now)
+    query = select(t.runs).where(c.ended_at.is_(None), or_(ready, expired)).order_by(c.priority.desc(), c.id)
+    rows = conn.execute(query.limit(limit)).all()
+    if rows:
+        conn.execute(
+            update(t.runs)
+            .where(c.id == bindparam("b_id"))
+            .values(phase="SUBMITTING", lease_until=now + lease, submit_attempts=c.submit_attempts + 1),
+            [{"b_id": row.id} for row in rows],
+        )
+    return runs_in_order(conn, [row.id for row in rows])
+
+
+def runs_in_order(conn: Connection, ids: Sequence[str]) -> list[Run]:
+    found = runs_by_id(conn, ids) if ids else {}
+    return [found[i] for i in ids]
+
+
+def expire_leases(conn: Connection) -> None:
+    """At start: whoever held them is dead, as the store's lock is ours."""
+    conn.execute(update(t.runs).where(t.runs.c.phase == "SUBMITTING").values(lease_until=0.0))
+
+
+def next_start(conn: Connection, now: float) -> float | None:
+    """When the next run may start that has to wait for a moment."""
+    c = t.runs.c
+    query = select(func.min(c.not_before)).where(c.phase == "PENDING", c.ended_at.is_(None), c.not_before > now)
+    return conn.execute(query).scalar()
+
+
+def to_stop(conn: Connection) -> list[Run]:
+    c = t.runs.c
+    query = select(t.runs).where(c.ended_at.is_(None), c.stop_requested.is_not(None), c.phase.in_(_STARTED))
+    return [run_from_row(row) for row in conn.execute(query.limit(_CHUNK))]
+
+
+def to_release(conn: Connection) -> list[Run]:
+    c = t.runs.c
+    query = select(t.runs).where(c.released.is_(False), c.ended_at.is_not(None), c.uid.is_not(None))
+    return [run_from_row(row) for row in conn.execute(query.order_by(c.id).limit(_CHUNK))]
+
+
+def started_runs(conn: Connection) -> list[Run]:
+    c = t.runs.c
+    query = select(t.runs).where(c.ended_at.is_(None), c.phase.in_(_STARTED)).order_by(c.id)
+    return [run_from_row(row) for row in conn.execute(query)]
+
+
+def newest_inputs(conn: Connection, state: int, ranges: Sequence[Sequence[int]], limit: int) -> list[Event]:
+    """The newest events of a window, oldest of them first."""
+    if not ranges:
+        return []
+    within = or_(*(t.inputs.c.seq.between(lo, hi) for lo, hi in ranges))
+    query = (
+        select(t.events)
+        .join(t.inputs, t.inputs.c.seq == t.events.c.seq)
+        .where(t.inputs.c.state == state, within)
+        .order_by(t.events.c.seq.desc())
+        .limit(limit)
+    )
+    return [event_from_row(row) for row in reversed(conn.execute(query).all())]
+
+
+def take_back_input(conn: Connection, state: int, seq: int) -> None:
+    """The event could not be folded after all; it went to the dead letters."""
+    conn.execute(delete(t.inputs).where(t.inputs.c.state == state, t.inputs.c.seq == seq))
+    conn.execute(update(t.events).where(t.events.c.seq == seq).values(outcome="dead_lettered"))
+
+
+def objects(conn: Connection, source: str) -> dict[str, str]:
+    query = select(t.objects.c.key, t.objects.c.fingerprint).where(t.objects.c.source == source)
+    return dict(conn.execute(query).all())
+
+
+def store_objects(conn: Connection, source: str, seen: Mapping[str, str | None]) -> None:
+    gone = [{"b_source": source, "b_key": key} for key, fingerprint in seen.items() if fingerprint is None]
+    if gone:
+        where = and_(t.objects.c.source == bindparam("b_source"), t.objects.c.key == bindparam("b_key"))
+        conn.execute(delete(t.objects).where(where), gone)
+    put_all(
+        conn,
+        t.objects,
+        [{"source": source, "key": key, "fingerprint": f} for key, f in seen.items() if f is not None],
+    )
+
+
+def fan_outs(conn: Connection) -> list[Row[Any]]:
+    return list(conn.execute(select(t.fan_outs)))
+
+
+def move_fan_out(conn: Connection, rule: str, trigger: str, slot: float, after: str | None) -> None:
+    """Store how far it went; None when it is through."""
+    c = t.fan_outs.c
+    where = and_(c.rule == rule, c.trigger == trigger, c.slot == slot)
+    conn.execute(
+        delete(t.fan_outs).where(where) if after is None else update(t.fan_outs).where(where).values(after=after)
+    )
+
+
+def paused_rules(conn: Connection) -> set[str]:
+    return set(conn.execute(select(t.pauses.c.rule)).scalars())
+
+
+def unpause(conn: Connection, rule: str) -> None:
+    conn.execute(delete(t.pauses).where(t.pauses.c.rule == rule))
+
+
+def last_good(conn: Connection) -> dict[str, str]:
+    return dict(conn.execute(select(t.config_files.c.path, t.config_files.c.content)).all())
+
+
+def store_good(conn: Connection, files: Mapping[str, str], hashes: Mapping[str, str], now: float) -> None:
+    conn.execute(delete(t.config_files))
+    insert_all(
+        conn,
+        t.config_files,
+        [{"path": p, "hash": hashes[p], "content": content, "at": now} for p, content in files.items()],
+    )

@@ -1,0 +1,111 @@
+"""One way out for every log line, ours and the libraries': readable on a terminal, JSON elsewhere, secrets masked."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+import structlog
+
+from retrainer.telemetry.secrets import SECRETS, hide
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor
+
+__all__ = ["configure", "hide"]
+
+# Say much on INFO that only their own developers need; on DEBUG the kubernetes client would print whole answers.
+LIBRARIES = ("alembic", "apscheduler", "httpx", "kubernetes", "sqlalchemy", "urllib3", "uvicorn", "uvicorn.access")
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def configure(level: str, json: bool | None = None, stream: TextIO | None = None) -> None:
+    """Send everything at `level` (debug, info, warning, error) and above to `stream`, or to whatever stderr then is.
+
+    ``json`` None means JSON unless that is a terminal. May be called again: the last call counts. A server that brings
+    a logging configuration of its own (uvicorn) must be told not to use it. Raise ValueError for another level.
+    """
+    if level not in LEVELS:
+        raise ValueError(f"no such log level: {level!r}; choose one of {', '.join(LEVELS)}")
+    terminal = (stream or sys.stderr).isatty()
+    as_json = not terminal if json is None else json
+    _replace_handler(_Handler(stream, _formatter(as_json=as_json, colors=terminal and "NO_COLOR" not in os.environ)))
+    logging.getLogger().setLevel(LEVELS[level])
+    _quieten_libraries(LEVELS[level])
+    logging.captureWarnings(True)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            *_common(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=_logger,
+        cache_logger_on_first_use=False,
+    )
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Looks stderr up at each line: a progress display that stands on the terminal replaces it for a while."""
+
+    def __init__(self, stream: TextIO | None, formatter: logging.Formatter) -> None:
+        super().__init__(stream or sys.stderr)
+        self._fixed = stream
+        self.setFormatter(formatter)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = self._fixed or sys.stderr
+        super().emit(record)
+
+
+def _replace_handler(handler: logging.Handler) -> None:
+    root = logging.getLogger()
+    for old in [h for h in root.handlers if isinstance(h, _Handler)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+
+
+def _quieten_libraries(level: int) -> None:
+    for name in LIBRARIES:
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
+        library.setLevel(logging.INFO if level == logging.DEBUG else logging.WARNING)
+
+
+def _logger(*_args: Any) -> logging.Logger:
+    return logging.getLogger("retrainer")
+
+
+def _common() -> list[Processor]:
+    return [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+
+
+def _formatter(*, as_json: bool, colors: bool) -> logging.Formatter:
+    # Tracebacks become text before masking, and never with local variables: both may hold secrets.
+    ways_out: list[Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+        SECRETS.processor,
+    ]
+    if as_json:
+        ways_out.append(_render_json)
+    else:
+        plain = structlog.dev.plain_traceback
+        ways_out.append(structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain, pad_event_to=24))
+    return structlog.stdlib.ProcessorFormatter(
+        processors=ways_out, foreign_pre_chain=[*_common(), structlog.stdlib.add_logger_name]
+    )
+
+
+def _render_json(_logger: Any, _method: str, event_dict: EventDict) -> str:
+    """Put when, how grave and what first. Escapes what is not ASCII, lone surrogates of file names included."""
+    first = {name: event_dict.pop(name) for name in ("timestamp", "level", "event") if name in event_dict}
+    return json.dumps({**first, **event_dict})

@@ -1,0 +1,300 @@
+"""What happened and how things stand, for Prometheus. docs/metrics.md says what each one means."""
+
+from __future__ import annotations
+
+import platform
+import re
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import orjson
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from retrainer.runs.run import LIVE, RunPhase
+from retrainer.telemetry.series import EventCounts, Info, Owned, Owners
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from retrainer.config.models import Rule
+
+MINUTE, HOUR = 60, 3600
+RUN_BUCKETS = (10, 30, MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, 24 * HOUR)
+PATH_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, MINUTE, 5 * MINUTE, HOUR)
+COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+# Decisions that alerts and rates ask for; they stand at 0 from the start. The others appear when they first fall.
+FIRST_DECISIONS = (
+    *(("fire", reason) for reason in ("schedule", "batch_complete", "manual", "retry")),
+    *(("skip", reason) for reason in ("overlap", "deadline", "missed", "bad_parameters")),
+)
+SUBMIT_CODES = ("timeout", "connect", "quota", "denied", "invalid", "403", "409", "429", "500", "503")
+MOST_CODES = 50
+OUR_LABELS = ("rule", "mode")
+
+
+class Configured(Protocol):
+    """The part of the configuration in force that names series."""
+
+    @property
+    def rules(self) -> Sequence[Rule]: ...
+
+    @property
+    def sources(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How things stand at the moment of a scrape, read from where it is kept: true after a restart as well.
+
+    Rules that are not named have nothing running and nothing pending. Moments are seconds since the epoch (UTC).
+    """
+
+    active: Mapping[tuple[str, RunPhase], int] = field(default_factory=dict)
+    """Runs by rule and live phase."""
+    pending: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    """Events, rows and bytes by rule, over its keys."""
+    next_fire: Mapping[str, float] = field(default_factory=dict)
+    sources: Mapping[str, bool] = field(default_factory=dict)
+    """Whether each source can do its work."""
+    poll_errors: Mapping[str, int] = field(default_factory=dict)
+    dead_letters: int = 0
+    store_bytes: int = 0
+    queued: int = 0
+    """Events that wait for the engine."""
+    watch_restarts: int = 0
+    """Since the process started."""
+
+
+class Metrics:
+    """All metrics of the daemon, in the registry it is given. Safe from several threads; cheap to call.
+
+    No label ever holds a run id, a key, an object's name or free text.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call] # they would double the series to say when each counter was born
+        self.standing: Callable[[], Standing] | None = None
+        """Asked at each scrape, on the thread that serves it."""
+        self._registry = registry
+        self._scraping = Lock()
+        self._rules, self._sources = Owners(), Owners()
+        self._of_rules: list[Owned] = []
+        self._of_sources: list[Owned] = []
+        self._run_duration_children: dict[tuple[str, str], Histogram] = {}
+        self._codes: set[str] = set(SUBMIT_CODES)
+        self._events = EventCounts(self._sources)
+        self._rule_info = Info("retrainer_rule_info", "1 for each rule, with its mode and its own labels.")
+        registry.register(self._events)
+        registry.register(self._rule_info)
+        self._make_rules()
+        self._make_sources()
+        self._make_engine()
+        self._make_daemon()
+
+    # -- what there is ---------------------------------------------------------------------------------------------
+
+    def _make_rules(self) -> None:
+        self._decisions = self._rule("counter", "decisions", "Decisions, by kind and reason.", "decision", "reason")
+        self._runs = self._rule("counter", "runs", "Runs by the phases they entered.", "phase")
+        self._active = self._rule("gauge", "runs_active", "Runs that have not ended, by phase.", "phase")
+        self._success = self._rule("gauge", "last_success_timestamp_seconds", "When a run last succeeded.")
+        self._fired = self._rule("gauge", "last_fired_timestamp_seconds", "When a run was last born.")
+        self._next = self._rule("gauge", "next_fire_timestamp_seconds", "When the rule could fire next, if known.")
+        self._pending = {
+            what: self._rule("gauge", f"pending_{what}", f"{what.title()} that no run has taken yet.")
+            for what in ("events", "rows", "bytes")
+        }
+        self._output = self._rule("gauge", "run_output", "Outputs of the last run that gave them.", "output")
+        self._resource = self._rule("counter", "run_resource_seconds", "Resource use of ended runs.", "resource")
+        self._run_duration = Histogram(
+            "retrainer_run_duration_seconds",
+            "From the Workflow's start to its end, by the phase it ended in.",
+            ["rule", "phase"],
+            buckets=RUN_BUCKETS,
+            registry=self._registry,
+        )
+
+    def _make_sources(self) -> None:
+        self._up = self._source("gauge", "source_up", "Whether the source can do its work.")
+        self._last_event = self._source(
+            "gauge", "source_last_event_timestamp_seconds", "When it last brought an event."
+        )
+        self._poll_errors = self._source("counter", "source_poll_errors", "Looks at the source that failed.")
+
+    def _make_engine(self) -> None:
+        self._queue_wait = self._histogram("queue_wait_seconds", "How long events waited for the engine.", PATH_BUCKETS)
+        self._submit_lag = self._histogram(
+            "event_to_submit_seconds", "From a run's birth to its Workflow's creation.", PATH_BUCKETS
+        )
+        self._schedule_lag = self._histogram("schedule_lag_seconds", "From a slot to its run's birth.", PATH_BUCKETS)
+        self._commit = self._histogram("store_commit_duration_seconds", "Transactions of the engine.", COMMIT_BUCKETS)
+        self._queue = self._gauge("engine_queue_length", "Events that wait for the engine.")
+        self._store_size = self._gauge("store_size_bytes", "Size of the store.")
+        self._dead_letters = self._gauge("dead_letters", "Dead letters that are kept.")
+        self._attempts = self._counter("submit_attempts", "Requests to create a Workflow.")
+        self._errors = self._counter("submit_errors", "Requests to create a Workflow that failed, by code.", "code")
+        self._restarts = self._counter("watch_restarts", "Watches of Workflows that began anew because of an error.")
+        self._restarts_seen = 0
+        for code in SUBMIT_CODES:
+            self._errors.labels(code)
+
+    def _make_daemon(self) -> None:
+        self._reload_ok = self._gauge("config_last_reload_successful", "Whether all files were good when last read.")
+        self._reload_at = self._gauge("config_last_reload_success_timestamp_seconds", "When all files were last good.")
+        self._problems = self._gauge("config_file_problems", "Mistakes in the files as they are now.")
+        build = Info("retrainer_build_info", "1, with the versions of retrainer and Python.")
+        build.replace([{"version": version("retrainer"), "python": platform.python_version()}])
+        self._registry.register(build)
+        ProcessCollector(registry=self._registry)
+
+    def _rule(self, kind: Literal["counter", "gauge"], name: str, text: str, *labels: str) -> Owned:
+        made = Owned(kind, f"retrainer_{name}", text, ("rule", *labels), self._rules)
+        self._of_rules.append(made)
+        self._registry.register(made)
+        return made
+
+    def _source(self, kind: Literal["counter", "gauge"], name: str, text: str) -> Owned:
+        made = Owned(kind, f"retrainer_{name}", text, ("source",), self._sources)
+        self._of_sources.append(made)
+        self._registry.register(made)
+        return made
+
+    def _histogram(self, name: str, text: str, buckets: Sequence[float]) -> Histogram:
+        return Histogram(f"retrainer_{name}", text, buckets=buckets, registry=self._registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"retrainer_{name}", text, registry=self._registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"retrainer_{name}", text, labels, registry=self._registry)
+
+    # -- what happened ---------------------------------------------------------------------------------------------
+
+    def configured(self, configuration: Configured, *, problems: int, now: float) -> None:
+        """Show the series of these rules and sources, and no others from now on."""
+        rules = self._rules.replace(rule.name for rule in configuration.rules)
+        sources = self._sources.replace(configuration.sources)
+        self._forget(rules, sources)
+        self._rule_info.replace([info_labels(rule) for rule in configuration.rules])
+        for rule in rules:
+            self._decisions.start_at_zero(rule, *FIRST_DECISIONS)
+            self._runs.start_at_zero(rule, *((phase.value,) for phase in RunPhase))
+        for source in sources:
+            self._events.start_at_zero(source)
+            self._poll_errors.start_at_zero(source, ())
+        self._problems.set(problems)
+        self._reload_ok.set(problems == 0)
+        if not problems:
+            self._reload_at.set(now)
+
+    def _forget(self, rules: frozenset[str], sources: frozenset[str]) -> None:
+        for owned in self._of_rules:
+            owned.keep_only(rules)
+        for owned in self._of_sources:
+            owned.keep_only(sources)
+        self._events.keep_only(sources)
+        for labels in [labels for labels in list(self._run_duration_children) if labels[0] not in rules]:
+            del self._run_duration_children[labels]
+            self._run_duration.remove(*labels)
+
+    def event_outcome(self, source: str, outcome: str, count: int, now: float) -> None:
+        """So many events of a source ended as `outcome`, one of OUTCOMES; raise KeyError for another word."""
+        self._events.add(source, outcome, count)
+        self._last_event.raise_to(source, now)
+
+    def committed(self, seconds: float, waited: Sequence[float], queued: int) -> None:
+        """One transaction took so long, what it took in had waited so long, and so many events still wait."""
+        self._commit.observe(seconds)
+        for wait in waited:
+            self._queue_wait.observe(wait)
+        self._queue.set(queued)
+
+    def decided(self, rule: str, decision: str, reason: str, now: float) -> None:
+        self._decisions.add(rule, 1, decision, reason)
+        if decision == "fire" and reason != "shadow":
+            self._fired.raise_to(rule, now)
+
+    def run_entered(self, rule: str, phase: RunPhase) -> None:
+        self._runs.add(rule, 1, phase.value)
+
+    def run_ended(self, rule: str, phase: RunPhase, duration: float, now: float, facts: Mapping[str, Any]) -> None:
+        """``facts`` is what was stored with the end; its ``outputs`` and ``resources`` are JSON text."""
+        if rule not in self._rules:
+            return
+        if phase is RunPhase.SUCCEEDED:
+            self._success.raise_to(rule, now)
+        self._duration(rule, phase.value).observe(max(duration, 0.0))
+        for name, value in orjson.loads(facts.get("outputs") or "{}").items():
+            if isinstance(value, bool | int | float):
+                self._output.set(rule, float(value), name)
+        for name, seconds in orjson.loads(facts.get("resources") or "{}").items():
+            self._resource.add(rule, float(seconds), name)
+
+    def _duration(self, rule: str, phase: str) -> Histogram:
+        child = self._run_duration_children.get((rule, phase))
+        if child is None:
+            child = self._run_duration_children[rule, phase] = self._run_duration.labels(rule, phase)
+        return child
+
+    def submitted_after(self, seconds: float) -> None:
+        self._submit_lag.observe(max(seconds, 0.0))
+
+    def schedule_lag(self, seconds: float) -> None:
+        self._schedule_lag.observe(max(seconds, 0.0))
+
+    def submit_attempt(self, code: str) -> None:
+        """One request to create a Workflow was answered: ``ok``, an HTTP status or a short word."""
+        self._attempts.inc()
+        if code == "ok":
+            return
+        if code not in self._codes and len(self._codes) >= MOST_CODES:
+            code = "other"
+        self._codes.add(code)
+        self._errors.labels(code).inc()
+
+    # -- the scrape ------------------------------------------------------------------------------------------------
+
+    def exposition(self) -> bytes:
+        """Everything, in Prometheus' text format 0.0.4."""
+        if self.standing is not None:
+            with self._scraping:
+                self._stand(self.standing())
+        return generate_latest(self._registry)
+
+    def _stand(self, seen: Standing) -> None:
+        rules = self._rules.names
+        live = [phase for phase in RunPhase if phase in LIVE]
+        self._active.replace({r: {(p.value,): seen.active.get((r, p), 0) for p in live} for r in rules})
+        for place, what in enumerate(("events", "rows", "bytes")):
+            self._pending[what].replace({r: {(): seen.pending.get(r, (0, 0, 0))[place]} for r in rules})
+        self._next.replace({rule: {(): moment} for rule, moment in seen.next_fire.items()})
+        self._up.replace({source: {(): up} for source, up in seen.sources.items()})
+        for source, errors in seen.poll_errors.items():
+            self._poll_errors.set(source, errors)
+        self._dead_letters.set(seen.dead_letters)
+        self._store_size.set(seen.store_bytes)
+        self._queue.set(seen.queued)
+        self._restarts.inc(max(0, seen.watch_restarts - self._restarts_seen))
+        self._restarts_seen = max(seen.watch_restarts, self._restarts_seen)
+
+
+def info_labels(rule: Rule) -> dict[str, str]:
+    """The rule's own labels under names that Prometheus takes; ``rule`` and ``mode`` are ours."""
+    labels = {_label(name): str(value) for name, value in sorted(rule.labels.items())}
+    return {**labels, "rule": rule.name, "mode": rule.mode}
+
+
+def _label(name: str) -> str:
+    mended = re.sub(r"[^a-zA-Z0-9_]", "_", name)
+    return f"label_{mended}" if mended in OUR_LABELS or not re.match(r"[a-zA-Z]", mended) else mended

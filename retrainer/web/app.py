@@ -1,0 +1,58 @@
+"""The web server's application: the API, webhooks, metrics and probes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, FastAPI, Security
+from fastapi.security import HTTPBearer
+
+from retrainer.web import daemon, ledger, problems, rules, runs
+from retrainer.web.asking import PROBLEMS
+from retrainer.web.guard import Guard, check_bind
+
+if TYPE_CHECKING:
+    from retrainer.web.service import Service
+
+__all__ = ["build", "check_bind", "openapi"]
+
+_DESCRIPTION = """\
+Times are RFC 3339 in UTC. Lists are paged: ask again with `cursor` set to `next` until it is null. Errors are problem
+details (RFC 9457). With `http.token` set, send it as `Authorization: Bearer …`. Webhooks listen under `/hooks/`, where
+the configuration says."""
+
+
+def build(service: Service) -> FastAPI:
+    """Make the application of a daemon."""
+    app = _application()
+    app.state.service = service
+    app.add_middleware(Guard, service=service)
+    problems.install(app)
+    return app
+
+
+def openapi() -> dict[str, Any]:
+    """Describe the API; docs/openapi.json holds it."""
+    return _application().openapi()
+
+
+def _application() -> FastAPI:
+    app = FastAPI(
+        title="retrainer",
+        version="v1",
+        description=_DESCRIPTION,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
+    )
+    # The guard checks the token; this says so in the description.
+    token = Security(HTTPBearer(auto_error=False, scheme_name="token"))
+    api = APIRouter(prefix="/api/v1", dependencies=[token], responses=PROBLEMS)
+    for part in (rules, runs, ledger):
+        api.include_router(part.router)
+    app.include_router(api)
+    app.include_router(daemon.router)
+    return app

@@ -1,0 +1,57 @@
+"""What endpoints share: the service they ask, parameters of lists, and how its refusals become answers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+from fastapi import Depends, Path, Query
+from starlette.requests import Request
+
+from retrainer.sources.http.refusal import Refusal
+from retrainer.store.queries import Page
+from retrainer.web.problems import words
+from retrainer.web.service import Service
+from retrainer.web.views import Problem
+
+
+async def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+Asked = Annotated[Service, Depends(_service)]
+Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many")]
+Number = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="`next` of the page before")]
+Text = Annotated[str | None, Query(max_length=1024)]
+RuleName = Annotated[str, Path(description="Name of a rule", max_length=63)]
+RunId = Annotated[str, Path(description="Id of a run", max_length=64)]
+BigNumber = Annotated[int, Path(ge=0, le=2**63 - 1)]
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": Problem, "description": "Refused, with the way out in `detail`"},
+    "5XX": {"model": Problem, "description": "Not possible for the moment"},
+}
+
+
+@contextmanager
+def refusals(otherwise: int = 409) -> Iterator[None]:
+    """Turn LookupError into 404 and ValueError into status `otherwise`."""
+    try:
+        yield
+    except LookupError as error:
+        raise Refusal(404, words(error)) from None
+    except ValueError as error:
+        raise Refusal(otherwise, words(error)) from None
+
+
+def known_rule(service: Service, name: str) -> dict[str, Any]:
+    """Give the rule's configuration; raise Refusal 404 if there is none of that name."""
+    for rule in service.configuration().rules:
+        if rule.name == name:
+            told: dict[str, Any] = rule.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+            return told
+    raise Refusal(404, f"there is no rule {name!r}")
+
+
+def page(found: Page) -> dict[str, Any]:
+    return {"items": found.items, "next": None if found.next is None else str(found.next)}

@@ -1,0 +1,176 @@
+"""What stands before every request: who may ask, from where, with how much; and what no answer goes without.
+
+The API is for programs. A browser may be made to send requests to it, so nothing is changed for one of another origin:
+a mutation carries JSON or nothing, an Origin must be our own, and without a token only loopback names are answered to
+(a page that rebinds its name to 127.0.0.1 still sends its own name as Host).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+
+from retrainer.sources.formats.payload import Delivery, Unreadable, load
+from retrainer.sources.http.refusal import Refusal, not_now
+from retrainer.telemetry.secrets import reveal
+
+if TYPE_CHECKING:
+    from starlette.datastructures import Headers
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from retrainer.config.settings import Settings
+    from retrainer.web.service import Service
+
+MAX_BODY = 1 << 20
+"""Bytes that a request to the API may carry."""
+BODY_TIMEOUT = 10.0
+"""Seconds that a sender may take for them."""
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+def check_bind(settings: Settings) -> None:
+    """Raise ValueError if everyone on the network could use the API, or nobody, as its token is not there."""
+    if settings.http.token is None:
+        if not is_loopback(settings.http.host):
+            raise ValueError(
+                f"http.host {settings.http.host} is beyond loopback and http.token is not set: anyone could start and "
+                "stop runs. Set http.token ({from_env: …} or {from_file: …}), or bind to 127.0.0.1"
+            )
+    else:
+        reveal(settings.http.token)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can mean it; a name other than localhost may point anywhere."""
+    if host.lower().rstrip(".") == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Guard:
+    """Webhooks go straight to their sources, which have rules of their own; the API is checked here."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app, self._service = app, service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        send = _hardened(send)
+        path: str = scope["path"]
+        webhooks = self._service.webhooks() if path.startswith("/hooks/") else None
+        if webhooks is not None:
+            await webhooks(scope, receive, send)
+        elif path.startswith(("/api/", "/-/")):
+            await self._checked(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            _authorize(request.headers, self._service.settings)
+            if request.method not in ("GET", "HEAD"):
+                _check_origin(request.headers)
+                receive = await _read(request)
+        except Refusal as refusal:
+            await refusal.response()(scope, receive, send)
+        except ClientDisconnect:
+            pass
+        else:
+            await self._app(scope, receive, send)
+
+
+def _authorize(headers: Headers, settings: Settings) -> None:
+    if settings.http.token is None:
+        name = _host(headers)
+        if not is_loopback(name):
+            raise Refusal(421, f"this API answers to localhost only, not to {name!r:.100}; set http.token to open it")
+        return
+    try:
+        expected = reveal(settings.http.token)
+    except ValueError as error:
+        raise not_now(f"http.token: {error}", 30) from None
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), expected.encode()):
+        raise Refusal(401, "send the token of http.token as `Authorization: Bearer …`", {"WWW-Authenticate": "Bearer"})
+
+
+def _host(headers: Headers) -> str:
+    try:
+        return urlsplit(f"//{headers.get('host', '')}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _check_origin(headers: Headers) -> None:
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+        raise Refusal(403, "requests from pages of another origin are refused")
+    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        raise Refusal(403, "requests from pages of another site are refused")
+
+
+async def _read(request: Request) -> Receive:
+    """Take the body in whole, and give it again. Raise Refusal 400, 408, 413 or 415."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY:
+                    raise Refusal(413, f"at most {MAX_BODY} bytes are taken", {"Connection": "close"})
+    except TimeoutError:
+        raise Refusal(408, f"the body took longer than {BODY_TIMEOUT:g} s", {"Connection": "close"}) from None
+    _check_content(request.headers, bytes(body))
+    return _replayed(bytes(body), request.receive)
+
+
+def _check_content(headers: Headers, body: bytes) -> None:
+    content_type = headers.get("content-type")
+    if content_type is None and not body:
+        return
+    if (content_type or "").partition(";")[0].strip().lower() != "application/json":
+        raise Refusal(415, "send `Content-Type: application/json`")
+    if not body:
+        return
+    try:
+        load(Delivery("api", body, 0.0, "api"))
+    except Unreadable as error:
+        raise Refusal(400, str(error)) from None
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replay
+
+
+def _hardened(send: Send) -> Send:
+    async def hardened(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers: Any = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return hardened

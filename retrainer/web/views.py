@@ -1,0 +1,270 @@
+"""What the API answers with. Times are RFC 3339 in UTC."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+
+T = TypeVar("T")
+_LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
+
+
+def moment(value: object) -> str:
+    """Seconds since the epoch as RFC 3339 with milliseconds; raise ValueError if it is no time."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, (int, float)):
+        raise ValueError("not a time")  # noqa: TRY004 - pydantic wants a ValueError
+    at = datetime.fromtimestamp(min(max(value, 0.0), _LAST), UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Moment = Annotated[str, BeforeValidator(moment), WithJsonSchema({"type": "string", "format": "date-time"})]
+
+
+class View(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Open(View):
+    """May carry more fields than are named here."""
+
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
+
+
+class Page(View, Generic[T]):
+    items: list[T]
+    next: str | None = None
+    """`cursor` of the page that follows; there may be one even if this one is short or empty."""
+
+
+class LastRun(Open):
+    id: str
+    phase: str
+    ended_at: Moment | None = None
+
+
+class RuleLine(Open):
+    name: str
+    mode: str
+    """active, shadow or paused, as the rule says."""
+    paused: bool
+    """Held by hand, or by its mode."""
+    keys: int
+    """Live keys; 0 for a rule without `for_each`."""
+    verdict: str
+    """Whether it fires, is held or skips, because of what, in one line."""
+    decision: str
+    """fire, hold or skip."""
+    reason: str
+    until: Moment | None = None
+    """When what holds it ends, if that is known."""
+    next_fire: Moment | None = None
+    """The earliest moment it could fire, if that is known."""
+    last_run: LastRun | None = None
+
+
+class RuleDetail(RuleLine):
+    configuration: dict[str, Any]
+    """The rule as it is in force, durations in seconds, sizes in bytes."""
+
+
+class Node(Open):
+    name: str
+    state: str = ""
+    detail: str = ""
+    children: list["Node"] = []
+
+
+class Explanation(Open):
+    rule: str
+    key: str
+    verdict: str
+    decision: str
+    reason: str
+    until: Moment | None = None
+    earliest: Moment | None = None
+    tree: list[Node] = []
+    event: list[dict[str, Any]] | None = None
+    """What each data trigger says of the event that was asked about, condition by condition."""
+
+
+class Triggered(Open):
+    decision: str
+    reason: str
+    detail: str = ""
+    run: dict[str, Any] | None = None
+    """The run that was born, if one was."""
+    manifest: dict[str, Any] | None = None
+    """With `dry_run`: the Workflow that would be created."""
+
+
+class Paused(View):
+    rule: str
+    paused: bool
+
+
+class Key(View):
+    key: str
+    wake_at: Moment | None = None
+    """When the engine looks at it again by itself."""
+    touched_at: Moment
+
+
+class Run(View):
+    id: str
+    rule: str
+    key: str
+    phase: str
+    workflow: str
+    """Name of the Workflow, fixed before it is created."""
+    namespace: str
+    uid: str | None = None
+    trigger: str
+    reason: str
+    revision: str
+    chain: str
+    """Id of the first attempt."""
+    attempt: int
+    retry_of: str | None = None
+    parameters: dict[str, str]
+    pool: str | None = None
+    priority: int
+    scheduled_at: Moment | None = None
+    born_at: Moment
+    admitted_at: Moment | None = None
+    submitted_at: Moment | None = None
+    started_at: Moment | None = None
+    ended_at: Moment | None = None
+    message: str
+    progress: str
+    outputs: dict[str, Any]
+    resources: dict[str, float]
+    """Seconds of use by resource."""
+    stop_requested: str | None = None
+    """Stop or Terminate."""
+
+
+class Window(Open):
+    events: int = 0
+    bytes: int = 0
+    rows: int = 0
+    start: Moment | None = None
+    """Time of the earliest event."""
+    end: Moment | None = None
+    """Time of the latest event."""
+    first_at: Moment | None = None
+    last_at: Moment | None = None
+    ranges: list[tuple[int, int]] = []
+    """Inclusive ranges of `seq`; those of this rule and key are the run's inputs."""
+
+
+class RunDetail(Run):
+    submit: dict[str, Any]
+    """The rule's `submit` section as it was at birth."""
+    labels: dict[str, str]
+    window: Window
+    not_before: Moment
+    submit_attempts: int
+    released: bool
+    """Our finalizer is off the Workflow."""
+
+
+class Event(View):
+    seq: int
+    """Place in the one order of all inputs."""
+    at: Moment
+    """When it was taken in."""
+    source: str
+    id: str
+    type: str
+    time: Moment
+    """What the event itself says."""
+    subject: str
+    data: dict[str, Any]
+    attributes: dict[str, Any]
+    outcome: str
+    """matched, filtered or ignored."""
+    rules: list[tuple[str, str]]
+    """What it matched, as [rule, key]."""
+
+
+class Decision(View):
+    id: int
+    rule: str
+    key: str
+    decision: str
+    reason: str
+    detail: str
+    until: Moment | None = None
+    run: str | None = None
+    first_at: Moment
+    last_at: Moment
+    count: int
+    """So many equal ones in a row."""
+
+
+class Slot(View):
+    key: str
+    trigger: str
+    slot: Moment
+    until: Moment
+    """Last slot of the range; the slot itself if it stands alone."""
+    count: int
+    outcome: str
+    """due, fired, skipped or missed."""
+    reason: str
+    run: str | None = None
+    at: Moment
+
+
+class DeadLetter(View):
+    id: int
+    at: Moment
+    source: str
+    event: str
+    """The event's id."""
+    reason: str
+    error: str
+    rule: str
+    """The rule that could not take it, or empty."""
+    size: int
+    """Bytes of its payload."""
+
+
+class DeadLetterDetail(DeadLetter):
+    payload: str
+    encoding: str
+    """utf-8 or base64."""
+
+
+class Replayed(Open):
+    replayed: int
+    failed: list[dict[str, Any]] = []
+
+
+class Discarded(View):
+    discarded: int
+
+
+class Reloaded(Open):
+    revision: str
+    changed: bool
+    problems: list[str]
+
+
+class Health(View):
+    status: str
+
+
+class Readiness(View):
+    ready: bool
+    reasons: list[str]
+    """Why it is not."""
+
+
+class Problem(View):
+    type: str
+    title: str
+    status: int
+    detail: str

@@ -1,0 +1,132 @@
+"""Argo Workflows as the engine that runs workflows."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from retrainer.workflows.argo_access import missing_access
+from retrainer.workflows.argo_errors import MISSING
+from retrainer.workflows.argo_http import ApiServer
+from retrainer.workflows.argo_objects import ENDED, from_metadata, from_template, from_workflow
+from retrainer.workflows.argo_watch import PARTIAL, NamespaceWatch
+from retrainer.workflows.base import Later, Refused
+from retrainer.workflows.manifest import FINALIZER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from retrainer.config.settings import ArgoEngine as Settings
+    from retrainer.workflows.base import Observed, Strategy, Template
+
+API = "/apis/argoproj.io/v1alpha1"
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+SPARE_CONNECTIONS = 8
+"""Beside those of the submitter: the page's, the follower's, the fetchers' of outcomes."""
+
+
+class ArgoEngine:
+    """See `base.WorkflowEngine`. Raises kubernetes' ConfigException if there are no credentials to be found."""
+
+    def __init__(self, settings: Settings, instance: str) -> None:
+        connections = settings.connections + SPARE_CONNECTIONS + len(settings.namespaces)
+        self._api = ApiServer(settings.kubeconfig, connections=connections, timeout=settings.request_timeout)
+        self._namespaces = settings.namespaces
+        self._instance = instance
+        self._watches = [NamespaceWatch(self._api, namespace, instance) for namespace in settings.namespaces]
+
+    @property
+    def watch_restarts(self) -> int:
+        """How often a watch had to start over because of an error."""
+        return sum(watch.restarts for watch in self._watches)
+
+    def create(self, manifest: Mapping[str, Any], *, timeout: float) -> Observed:
+        fields = {"fieldValidation": "Strict", "timeout": f"{max(1, int(timeout))}s"}
+        path = f"{API}/namespaces/{quote(manifest['metadata']['namespace'])}/workflows"
+        return from_metadata(
+            self._api.request("POST", path, body=manifest, fields=fields, accept=PARTIAL, timeout=timeout)
+        )
+
+    def get(self, namespace: str, name: str) -> Observed | None:
+        item = self._find(_workflow(namespace, name))
+        return None if item is None else from_workflow(item)
+
+    def stop(self, namespace: str, name: str, strategy: Strategy) -> None:
+        path = _workflow(namespace, name)
+        item = self._find(path, accept=PARTIAL)
+        if item is None or from_metadata(item).phase in ENDED:
+            return
+        patch = {"metadata": {"uid": item["metadata"]["uid"]}, "spec": {"shutdown": strategy}}
+        self._patch(path, patch, MERGE_PATCH)
+
+    def release(self, namespace: str, name: str, uid: str) -> None:
+        """Patch the usual place of our finalizer first, and look only if it is not there."""
+        path = _workflow(namespace, name)
+        if self._remove(path, uid, place=0):
+            return
+        item = self._find(path, accept=PARTIAL)
+        if item is None or item["metadata"]["uid"] != uid:
+            return
+        finalizers = item["metadata"].get("finalizers") or []
+        if FINALIZER in finalizers and not self._remove(path, uid, place=finalizers.index(FINALIZER)):
+            raise Later(
+                f"the finalizers of {namespace}/{name} change while ours is taken off", code="conflict", retry_after=1
+            )
+
+    def _remove(self, path: str, uid: str, *, place: int) -> bool:
+        """Take the finalizer off if it stands there; False if it does not. The tests in it spare those of others."""
+        where = f"/metadata/finalizers/{place}"
+        patch = [
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            {"op": "test", "path": where, "value": FINALIZER},
+            {"op": "remove", "path": where},
+        ]
+        try:
+            self._patch(path, patch, JSON_PATCH)
+        except Refused:
+            return False
+        return True
+
+    def template(self, namespace: str, name: str, *, cluster: bool) -> Template | None:
+        scope = "clusterworkflowtemplates" if cluster else f"namespaces/{quote(namespace)}/workflowtemplates"
+        item = self._find(f"{API}/{scope}/{quote(name)}")
+        return None if item is None else from_template(item)
+
+    def watch(self, report: Callable[[Observed], None], stop: threading.Event) -> None:
+        threads = [
+            threading.Thread(
+                target=watch.run, args=(self.get, report, stop), name=f"watch-{watch.namespace}", daemon=True
+            )
+            for watch in self._watches
+        ]
+        for thread in threads:
+            thread.start()
+        stop.wait()
+        for watch in self._watches:
+            watch.close()
+        for thread in threads:
+            thread.join()
+
+    def check(self) -> list[str]:
+        return missing_access(self._api, self._namespaces)
+
+    def _find(self, path: str, **options: Any) -> Any:
+        try:
+            return self._api.request("GET", path, **options)
+        except Later as error:
+            if error.code == MISSING:
+                return None
+            raise
+
+    def _patch(self, path: str, patch: Any, content: str) -> None:
+        try:
+            self._api.request("PATCH", path, body=patch, content=content, accept=PARTIAL)
+        except Later as error:
+            if error.code != MISSING:
+                raise
+
+
+def _workflow(namespace: str, name: str) -> str:
+    return f"{API}/namespaces/{quote(namespace)}/workflows/{quote(name)}"

@@ -1,0 +1,193 @@
+"""Follows what was submitted to its end: tells the engine what is seen, stops, releases, asks after the lost."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import structlog
+
+from retrainer.crash import reach
+from retrainer.workflows.base import Observed, WorkflowError
+from retrainer.workflows.submission import names
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Iterator
+
+    from retrainer.clock import Clock
+    from retrainer.runs.run import Run
+    from retrainer.workflows.base import Desk, Strategy, WorkflowEngine
+
+log = structlog.get_logger()
+
+BATCH = 256
+"""Observations in one transaction."""
+QUEUE = 10_000
+HANDS = 4
+"""Requests of the follower under way at once."""
+ASK_AGAIN = 30.0
+"""Seconds between two stop requests for one Workflow, and before something that failed is tried again."""
+NEVER_SHOWN = 30.0
+"""Seconds after which a live run that the watch never showed is asked for by name."""
+NOT_SHOWN = 900.0
+"""The same for one that it did show: three of its lists without it."""
+LIVE_EVERY = 15.0
+
+
+class Follower:
+    """Threads around one watch. `tick` is the time between two rounds of stops and releases, in seconds."""
+
+    def __init__(self, desk: Desk, engine: WorkflowEngine, clock: Clock, *, tick: float = 2.0) -> None:
+        self._desk = desk
+        self._engine = engine
+        self._clock = clock
+        self._tick = tick
+        self._seen: queue.Queue[Observed | None] = queue.Queue(QUEUE)
+        self._shown: dict[str, tuple[float, float]] = {}
+        self._resting: dict[str, float] = {}
+        self._live_at = 0.0
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._hands = ThreadPoolExecutor(HANDS, thread_name_prefix="follow")
+        self._watcher = threading.Thread(
+            target=engine.watch, args=(self._seen.put, self._stop), name="watch", daemon=True
+        )
+        self._feeder = threading.Thread(target=self._feed, name="observe", daemon=True)
+        self._ticker = threading.Thread(target=self._tick_forever, name="follow", daemon=True)
+
+    def start(self) -> None:
+        for thread in (self._watcher, self._feeder, self._ticker):
+            thread.start()
+
+    def wake(self) -> None:
+        """Say that a run was asked to stop, or ended. Never blocks."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Store what was seen and return once all threads have ended."""
+        self._stop.set()
+        self._wake.set()
+        self._watcher.join()
+        self._ticker.join()
+        self._hands.shutdown(cancel_futures=True)
+        self._seen.put(None)
+        self._feeder.join()
+
+    def _feed(self) -> None:
+        while (first := self._seen.get()) is not None:
+            batch = [first]
+            while len(batch) < BATCH and not self._seen.empty():
+                item = self._seen.get()
+                if item is None:
+                    self._seen.put(None)
+                    break
+                batch.append(item)
+            self._note(batch)
+            self._store(batch)
+
+    def _note(self, batch: Iterable[Observed]) -> None:
+        now = self._clock.monotonic()
+        for seen in batch:
+            self._shown[seen.run] = (now, NOT_SHOWN)
+
+    def _store(self, batch: list[Observed]) -> None:
+        """Store it, however long that takes: the watch does not say it twice."""
+        while True:
+            try:
+                self._desk.observed(batch)
+            except Exception:
+                log.exception("follower.store_failed", observations=len(batch))
+                if self._stop.wait(1.0):
+                    return
+            else:
+                if any(seen.finished_at for seen in batch):
+                    self._wake.set()  # there are finalizers to release
+                return
+
+    def _tick_forever(self) -> None:
+        while not self._stop.is_set():
+            self._wake.wait(self._tick)
+            self._wake.clear()
+            for work in (self._stop_runs, self._release_runs, self._find_lost):
+                if self._stop.is_set():
+                    return
+                try:
+                    work()
+                except Exception:
+                    log.exception("follower.failed", work=work.__name__)
+
+    def _stop_runs(self) -> None:
+        runs = [run for run in self._desk.to_stop() if self._rested(f"stop {run.id} {run.stop_requested}")]
+        list(self._hands.map(self._stop_run, runs))
+
+    def _stop_run(self, run: Run) -> None:
+        strategy: Strategy = "Terminate" if run.stop_requested == "Terminate" else "Stop"
+        # Resting first: a request that was taken needs no repeating before the controller had its time either.
+        self._rest(f"stop {run.id} {run.stop_requested}")
+        with self._told("run.stop_failed", run):
+            self._engine.stop(run.namespace, run.workflow, strategy)
+            log.info("run.stop_sent", strategy=strategy, **names(run))
+
+    def _release_runs(self) -> None:
+        runs = [run for run in self._desk.to_release() if self._rested(f"release {run.id}")]
+        list(self._hands.map(self._release_run, runs))
+
+    def _release_run(self, run: Run) -> None:
+        reach("before-release")
+        with self._told("run.release_failed", run, failed=f"release {run.id}"):
+            if run.uid is not None:
+                self._engine.release(run.namespace, run.workflow, run.uid)
+            self._desk.released(run.id)
+
+    def _find_lost(self) -> None:
+        """Ask by name for live runs that the watch has not shown for a while: they may be gone."""
+        now = self._clock.monotonic()
+        if now < self._live_at:
+            return
+        self._live_at = now + LIVE_EVERY
+        live = {run.id: run for run in self._desk.live()}
+        self._forget(live)
+        lost = []
+        for run in live.values():
+            shown, patience = self._shown.setdefault(run.id, (now, NEVER_SHOWN))
+            if now - shown >= patience:
+                lost.append(run)
+        list(self._hands.map(self._ask, lost))
+
+    def _forget(self, live: Container[str]) -> None:
+        now = self._clock.monotonic()
+        for run in [run for run in list(self._shown) if run not in live]:
+            self._shown.pop(run, None)
+        for what in [what for what, until in list(self._resting.items()) if until <= now]:
+            self._resting.pop(what, None)
+
+    def _ask(self, run: Run) -> None:
+        with self._told("run.unread", run):
+            found = self._engine.get(run.namespace, run.workflow)
+            if found is None or (run.uid is not None and found.uid != run.uid):
+                found = Observed(run.namespace, run.workflow, run.uid or "", run.id, "", gone=True)
+            self._seen.put(found)
+
+    def _rested(self, what: str) -> bool:
+        """Tell whether this may be tried (again) now."""
+        until = self._resting.get(what)
+        if until is not None and self._clock.monotonic() < until:
+            return False
+        self._resting.pop(what, None)
+        return True
+
+    def _rest(self, what: str) -> None:
+        self._resting[what] = self._clock.monotonic() + ASK_AGAIN
+
+    @contextlib.contextmanager
+    def _told(self, event: str, run: Run, *, failed: str = "") -> Iterator[None]:
+        """Log an error of the workflow engine, and let what failed rest before it is tried again."""
+        try:
+            yield
+        except WorkflowError as error:
+            if failed:
+                self._rest(failed)
+            log.warning(event, error=str(error), code=error.code, **names(run))

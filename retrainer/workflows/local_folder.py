@@ -1,0 +1,158 @@
+"""A local run's folder: the claim, the marks its runner leaves in it, and what can be told from them.
+
+===============  ====================================================================================================
+workflow.json    the resolved workflow; the folder appears under its final name with this file in it, or not at all
+lock             locked by the runner for as long as it lives
+started.json     written once, by the one runner that executes; whoever finds it there never executes
+progress         "2/3": steps that are done
+stop             Stop or Terminate: what was asked of the runner
+exit.json        how it ended; written under the lock, at once whole
+released         nobody needs it any more; it may be pruned
+tasks/NAME/      log and `/tmp` of a step
+===============  ====================================================================================================
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from retrainer.workflows.base import Observed
+from retrainer.workflows.manifest import RUN_ANNOTATION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+FOLDER_VARIABLE = "RETRAINER_LOCAL_RUN"
+"""Set for every step, so that steps that outlived their runner can be told from other processes."""
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """Read one of the JSON files; None if it is not there."""
+    try:
+        return cast("dict[str, Any]", json.loads(path.read_bytes()))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def word(path: Path) -> str:
+    """Read one of the one-word files; empty if it is not there."""
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file so that a reader, or a restart after a power cut, finds all of it or nothing."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with beside.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.rename(path)
+    sync(path.parent)
+
+
+def sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(folder: Path, *, wait: bool) -> Iterator[bool]:
+    """Hold the runner's lock; gives False if another process holds it and `wait` is not set."""
+    with (folder / "lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def alive(folder: Path) -> bool:
+    """Tell whether a runner holds the lock. Never keeps a runner that is about to start from getting it."""
+    with (folder / "lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def observe(folder: Path, now: float) -> Observed | None:
+    """Say how the run stands; None if there is none. A runner that died without a word is settled as Error here."""
+    workflow = read(folder / "workflow.json")
+    if workflow is None:
+        return None
+    end = read(folder / "exit.json")
+    started = read(folder / "started.json")
+    if end is None and started is not None and not alive(folder):
+        _settle(folder, started, now)
+        end = read(folder / "exit.json")
+    end = end or {}
+    return Observed(
+        namespace=workflow["namespace"],
+        name=workflow["name"],
+        uid=workflow["uid"],
+        run=workflow["annotations"].get(RUN_ANNOTATION, ""),
+        phase=end.get("phase", "Running" if started else "Pending"),
+        message=end.get("message", ""),
+        started_at=started["at"] if started else None,
+        finished_at=end.get("finishedAt"),
+        progress=word(folder / "progress"),
+        outputs=end.get("outputs", {}),
+        resources=end.get("resourcesDuration", {}),
+        stopped=end.get("stopped", False),
+    )
+
+
+def finish(folder: Path, end: Mapping[str, Any]) -> None:
+    """Write the outcome. Only whoever holds the lock may."""
+    write(folder / "exit.json", json.dumps(end))
+
+
+def finish_unstarted(folder: Path, end: Mapping[str, Any]) -> None:
+    """Write the outcome of a run that no runner has begun; does nothing if one has."""
+    with locked(folder, wait=False) as mine:
+        if mine and not (folder / "started.json").exists() and not (folder / "exit.json").exists():
+            finish(folder, end)
+
+
+def _settle(folder: Path, started: Mapping[str, Any], now: float) -> None:
+    with locked(folder, wait=False) as mine:
+        if not mine or (folder / "exit.json").exists():
+            return
+        left = len(_kill_leftovers(folder))
+        message = f"the runner (process {started['pid']}) died before it could say how the run ended"
+        if left:
+            message += f"; {left} of its processes were killed"
+        finish(folder, {"phase": "Error", "message": message, "finishedAt": now})
+
+
+def _kill_leftovers(folder: Path) -> set[str]:
+    """Kill the steps that outlived their runner (where /proc tells them); return which there were."""
+    mark = f"{FOLDER_VARIABLE}={folder}".encode()
+    killed: set[str] = set()
+    while found := {process for process in _processes(mark) if process not in killed}:
+        for process in found:
+            with suppress(ProcessLookupError):
+                os.kill(int(process), signal.SIGKILL)
+        killed |= found
+    return killed
+
+
+def _processes(mark: bytes) -> Iterator[str]:
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if mark in (process / "environ").read_bytes().split(b"\0"):
+                yield process.name

@@ -1,0 +1,156 @@
+"""One claimed run, brought to submitted, refused or postponed."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import structlog
+
+from retrainer.crash import reach
+from retrainer.workflows.base import AlreadyExists, Ambiguous, Later, Refused, WorkflowError
+from retrainer.workflows.template_check import TemplateCheck
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from retrainer.clock import Clock
+    from retrainer.runs.run import Run
+    from retrainer.workflows.base import Desk, Observed, WorkflowEngine
+    from retrainer.workflows.pace import Pace
+
+log = structlog.get_logger()
+
+MARGIN = 1.0
+"""Seconds of the lease that a request must leave over."""
+TRIES = 3
+LONGEST_WAIT = 60.0
+TROUBLES = frozenset({"connect", "tls", "401", "429"})
+"""Codes of Later that speak of the server, not of the run."""
+
+
+class Claimed(NamedTuple):
+    run: Run
+    until: float
+    """End of the lease, on the monotonic clock."""
+
+
+class Sender:
+    """Checks, creates and examines. Safe to use from several threads; ends early once `stop` is set."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        engine: WorkflowEngine,
+        manifest_of: Callable[[Run], dict[str, Any]],
+        *,
+        clock: Clock,
+        pace: Pace,
+        request_timeout: float,
+        count: Callable[[str], None],
+        stop: threading.Event,
+    ) -> None:
+        self._desk = desk
+        self._engine = engine
+        self._manifest_of = manifest_of
+        self._clock = clock
+        self._pace = pace
+        self._request_timeout = request_timeout
+        self._count = count
+        self._stop = stop
+        self._check = TemplateCheck(engine, clock)
+
+    def settle(self, claimed: Claimed) -> None:
+        """Bring one claimed run to one of: submitted, refused, postponed. Or leave it, where its lease is over."""
+        run = claimed.run
+        if self._stop.is_set():
+            self._desk.postponed(run.id, "retrainer was stopped before it was submitted", 0.0)
+            return
+        try:
+            if problems := self._check.problems(run):
+                self._refuse(run, "; ".join(problems))
+                return
+            uid = self._send(claimed, self._manifest_of(run))
+        except (Refused, ValueError) as error:
+            self._refuse(run, str(error))
+        except WorkflowError as error:
+            self._trouble(error)
+            wait = _wait(run, error)
+            log.warning("run.postponed", error=str(error), code=error.code, retry_after=wait, **names(run))
+            self._desk.postponed(run.id, str(error), wait)
+        else:
+            if uid is not None:
+                self._desk.submitted(run.id, uid)
+                reach("after-submitted")
+                log.info("run.submitted", uid=uid, **names(run))
+
+    def _refuse(self, run: Run, message: str) -> None:
+        log.warning("run.refused", error=message, **names(run))
+        self._desk.refused(run.id, message)
+
+    def _send(self, claimed: Claimed, manifest: dict[str, Any]) -> str | None:
+        """Create it, as often as it takes to know; return its uid, or None where the lease leaves no time to."""
+        for attempt in range(TRIES):
+            left = claimed.until - self._clock.monotonic() - MARGIN
+            if left <= MARGIN:
+                return None
+            try:
+                return self._create(claimed.run, manifest, timeout=min(self._request_timeout, left))
+            except Ambiguous as error:
+                self._trouble(error)
+                found = self._engine.get(claimed.run.namespace, claimed.run.workflow)
+                if found is not None:
+                    return _ours(claimed.run, found)
+                if attempt == TRIES - 1:
+                    raise
+                self._stop.wait(0.2 * 2**attempt)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _create(self, run: Run, manifest: dict[str, Any], *, timeout: float) -> str:
+        reach("before-post")
+        try:
+            created = self._engine.create(manifest, timeout=timeout)
+        except AlreadyExists as error:
+            self._count(error.code)
+            found = self._engine.get(run.namespace, run.workflow)
+            if found is None:
+                raise Ambiguous(str(error), code="vanished") from error
+            return _ours(run, found)
+        except WorkflowError as error:
+            self._count(error.code)
+            raise
+        reach("after-post")
+        self._count("ok")
+        self._pace.succeeded()
+        return created.uid
+
+    def _trouble(self, error: WorkflowError) -> None:
+        if isinstance(error, Ambiguous):
+            self._pace.failed()
+        elif isinstance(error, Later) and error.code in TROUBLES:
+            self._pace.failed(error.retry_after)
+
+
+def _ours(run: Run, found: Observed) -> str:
+    """Return the uid of a Workflow that turned out to be this run's; raise Refused if it is somebody else's."""
+    if found.run == run.id and found.name == run.workflow and run.uid in (None, found.uid):
+        return found.uid
+    whose = f"belongs to run {found.run}" if found.run else "is not from retrainer"
+    raise Refused(
+        f"NAME_CONFLICT: Workflow {run.namespace}/{run.workflow} is there already and {whose}: "
+        "remove it and retry the run",
+        code="NAME_CONFLICT",
+    )
+
+
+def _wait(run: Run, error: WorkflowError) -> float:
+    """Seconds until the next try: longer each time, spread by the run's id so that not all come back at once."""
+    spread = 0.75 + zlib.crc32(run.id.encode()) % 1000 / 2000
+    backoff = min(LONGEST_WAIT, 2.0 ** min(run.submit_attempts, 10)) * spread
+    asked = error.retry_after if isinstance(error, Later) else None
+    return max(backoff, asked or 0.0)
+
+
+def names(run: Run) -> dict[str, str]:
+    return {"rule": run.rule, "key": run.key, "run": run.id, "workflow": run.workflow}

@@ -1,0 +1,129 @@
+"""Claims admitted runs and has their Workflows created, several at once."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from retrainer.workflows.pace import Pace
+from retrainer.workflows.submission import Claimed, Sender, names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from retrainer.clock import Clock
+    from retrainer.runs.run import Run
+    from retrainer.workflows.base import Desk, WorkflowEngine
+
+log = structlog.get_logger()
+
+AHEAD = 4
+"""Runs claimed for each connection, so that none of them waits for the store."""
+POLL = 1.0
+"""Seconds between two looks for runs whose lease or postponement ended; new ones announce themselves."""
+
+
+class Submitter:
+    """Threads that claim, check, create and examine. `count` is told the code of each answer, ``ok`` for success."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        engine: WorkflowEngine,
+        manifest_of: Callable[[Run], dict[str, Any]],
+        *,
+        connections: int,
+        clock: Clock,
+        lease: float = 30.0,
+        request_timeout: float = 10.0,
+        count: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._desk = desk
+        self._clock = clock
+        self._lease = lease
+        self._most = connections * AHEAD
+        self._pace = Pace(self._most, clock)
+        self._claimed: queue.SimpleQueue[Claimed | None] = queue.SimpleQueue()
+        self._busy = 0
+        self._more = False
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._sender = Sender(
+            desk,
+            engine,
+            manifest_of,
+            clock=clock,
+            pace=self._pace,
+            request_timeout=request_timeout,
+            count=count,
+            stop=self._stop,
+        )
+        self._claimer = threading.Thread(target=self._claim_forever, name="claim", daemon=True)
+        self._workers = [
+            threading.Thread(target=self._work, name=f"submit-{number}", daemon=True) for number in range(connections)
+        ]
+
+    def start(self) -> None:
+        for thread in (self._claimer, *self._workers):
+            thread.start()
+
+    def wake(self) -> None:
+        """Say that runs were admitted. Never blocks."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Finish what was sent, hand back what was not, and return once all threads have ended."""
+        self._stop.set()
+        self._wake.set()
+        self._claimer.join()
+        for _ in self._workers:
+            self._claimed.put(None)
+        for thread in self._workers:
+            thread.join()
+
+    def _claim_forever(self) -> None:
+        while not self._stop.is_set():
+            self._wake.wait(POLL)
+            self._wake.clear()
+            try:
+                while not self._stop.is_set() and self._claim():
+                    pass
+            except Exception:
+                log.exception("submitter.claim_failed")
+                self._stop.wait(POLL)
+
+    def _claim(self) -> bool:
+        """Claim what the pace leaves room for; True if there may be more."""
+        with self._lock:
+            room = self._pace.allowed() - self._busy
+            self._more = room <= 0
+        if room <= 0:
+            return False
+        until = self._clock.monotonic() + self._lease
+        runs = self._desk.claim(room, self._lease)
+        with self._lock:
+            self._busy += len(runs)
+            self._more = len(runs) == room
+        for run in runs:
+            self._claimed.put(Claimed(run, until))
+        return len(runs) == room
+
+    def _work(self) -> None:
+        while (claimed := self._claimed.get()) is not None:
+            try:
+                self._sender.settle(claimed)
+            except Exception:  # its lease runs out and it is claimed again
+                log.exception("submitter.failed", **names(claimed.run))
+            finally:
+                self._done()
+
+    def _done(self) -> None:
+        with self._lock:
+            self._busy -= 1
+            hungry = self._more and self._busy <= self._most // 2
+        if hungry:
+            self._wake.set()

@@ -1,0 +1,72 @@
+"""Checks a run's parameters against its template, right before it is submitted."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+from retrainer.workflows.base import Later
+from retrainer.workflows.manifest import check_parameters
+
+if TYPE_CHECKING:
+    from retrainer.clock import Clock
+    from retrainer.runs.run import Run
+    from retrainer.workflows.base import Template, WorkflowEngine
+
+KEPT = 30.0
+"""Seconds a template is remembered: a burst asks for it once."""
+
+
+class Reference(NamedTuple):
+    namespace: str
+    name: str
+    cluster: bool
+
+
+class TemplateCheck:
+    """Remembers templates for a little while. Safe to use from several threads."""
+
+    def __init__(self, engine: WorkflowEngine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._kept: dict[Reference, tuple[float, Template]] = {}
+
+    def problems(self, run: Run) -> list[str]:
+        """Say what is wrong, in words; empty if nothing is. Raise Later or Ambiguous if it cannot be read."""
+        reference = _reference(run)
+        if reference is None:
+            return []
+        kept = self._recall(reference)
+        if kept is not None and not check_parameters(kept, run.parameters):
+            return []
+        # What a remembered template refuses, the present one may take.
+        return self._ask(reference, run)
+
+    def _recall(self, reference: Reference) -> Template | None:
+        with self._lock:
+            read_at, template = self._kept.get(reference, (0.0, None))
+        return template if self._clock.monotonic() - read_at < KEPT else None
+
+    def _ask(self, reference: Reference, run: Run) -> list[str]:
+        try:
+            template = self._engine.template(reference.namespace, reference.name, cluster=reference.cluster)
+        except Later as error:
+            if error.code == "403":  # without the right to read templates, Argo has the only say
+                return []
+            raise
+        if template is None:
+            where = "" if reference.cluster else f" in namespace {reference.namespace}"
+            kind = "ClusterWorkflowTemplate" if reference.cluster else "WorkflowTemplate"
+            return [f"there is no {kind} {reference.name}{where}: apply it, or correct the name under submit"]
+        with self._lock:
+            self._kept[reference] = (self._clock.monotonic(), template)
+        return check_parameters(template, run.parameters)
+
+
+def _reference(run: Run) -> Reference | None:
+    if name := run.submit.get("workflow_template"):
+        return Reference(run.namespace, name, cluster=False)
+    if name := run.submit.get("cluster_workflow_template"):
+        return Reference("", name, cluster=True)
+    return None

@@ -1,0 +1,78 @@
+"""`python -m tests.benchmarks [--only NAME …]`: measure, and write bench.json at the top of the repository."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from tests.benchmarks import latency, memory, pure, restart, slots
+from tests.benchmarks.cluster import KUBECONFIG, Cluster
+from tests.benchmarks.machine import machine, versions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tests.benchmarks.figures import Figure
+
+OUT = Path(__file__).parents[2] / "bench.json"
+ON_CLUSTER: Mapping[str, Callable[[Cluster], list[Figure]]] = {
+    "latency-5": latency.at_5,
+    "latency-20": latency.at_20,
+    "burst": latency.burst,
+    "slots": slots.same_second,
+    "restart": restart.after_kill,
+    "memory": memory.resident,
+}
+NAMES = ("step", *ON_CLUSTER)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="measure these, keep the other figures")
+    wanted = parser.parse_args().only
+    cluster = Cluster() if KUBECONFIG.exists() else None
+    report = {"machine": machine(), "versions": versions(cluster)}
+    figures = _kept()
+    for name in wanted:
+        for figure in _measure(name, cluster):
+            figures[figure.name] = figure.to_json() | _circumstances()
+            print(_line(figure), flush=True)
+        OUT.write_bytes(orjson.dumps({**report, "figures": list(figures.values())}, option=orjson.OPT_INDENT_2) + b"\n")
+    return 0 if all(figure["met"] is not False for figure in figures.values()) else 1
+
+
+def _circumstances() -> dict[str, Any]:
+    """What tells a disturbed figure: on an idle machine the load is that of the measurement alone."""
+    return {
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "load_average": round(os.getloadavg()[0], 2),
+    }
+
+
+def _measure(name: str, cluster: Cluster | None) -> list[Figure]:
+    if name == "step":
+        return pure.pure_step()
+    if cluster is None:
+        print(f"{name}: left out, no cluster is up (tests/cluster/cluster.sh build, then up)")
+        return []
+    return ON_CLUSTER[name](cluster)
+
+
+def _kept() -> dict[str, Any]:
+    """Figures of former runs, by name; those measured anew replace them."""
+    return {f["name"]: f for f in orjson.loads(OUT.read_bytes())["figures"]} if OUT.exists() else {}
+
+
+def _line(figure: Figure) -> str:
+    sign = ">=" if figure.at_least else "<="
+    goal = "" if figure.goal is None else f"  goal {sign} {figure.goal:g}: {'met' if figure.met else 'MISSED'}"
+    return f"{figure.name:36} {figure.value:>9g} {figure.unit}{goal}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

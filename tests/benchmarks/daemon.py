@@ -1,0 +1,111 @@
+"""The daemon as users start it: a process of its own, with a configuration folder."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import orjson
+
+from tests.benchmarks.cluster import KUBECONFIG, TEMPLATE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+START = "import sys; from retrainer.app import main; sys.exit(main(sys.argv[1]))"
+HOOK = "/hooks/push"
+SOURCES = {"push": {"type": "webhook", "path": HOOK}}
+
+
+class Daemon:
+    """Started at once unless told otherwise; killed at the end."""
+
+    def __init__(self, folder: Path, namespace: str, rules: list[dict[str, Any]]) -> None:
+        self.folder = folder
+        self.port = _free_port()
+        settings = {
+            "version": 1,
+            "name": f"bench-{namespace}"[:63],
+            "rules": ["rules.yaml"],
+            "engine": {"type": "argo", "namespaces": [namespace], "kubeconfig": str(KUBECONFIG)},
+            "http": {"port": self.port},
+        }
+        self.settings = folder / "retrainer.yaml"
+        self.settings.write_bytes(orjson.dumps(settings))  # JSON is YAML
+        (folder / "rules.yaml").write_bytes(orjson.dumps({"version": 1, "sources": SOURCES, "rules": rules}))
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "retrainer.db"
+
+    def start(self, environment: Mapping[str, str] | None = None) -> float:
+        """Start it and return after how many seconds it was ready."""
+        began = time.monotonic()
+        with (self.folder / "log").open("ab") as log:
+            command = [sys.executable, "-c", START, str(self.settings)]
+            env = {**os.environ, **(environment or {})}
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=env)
+        while not self._ready():
+            if self.process.poll() is not None or time.monotonic() - began > 60:
+                raise RuntimeError(f"the daemon is not ready: {(self.folder / 'log').read_text()[-2000:]}")
+            time.sleep(0.01)
+        return time.monotonic() - began
+
+    def kill(self) -> None:
+        """As a crash would."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def resident_mib(self) -> float:
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")) / 1024
+
+    def cpu_seconds(self) -> float:
+        assert self.process is not None
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def _ready(self) -> bool:
+        try:
+            conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+            conn.request("GET", "/readyz")
+            return conn.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            conn.close()
+
+
+def firing_rule(name: str = "bench") -> dict[str, Any]:
+    """Each event starts a run that says which one it was."""
+    return {
+        "name": name,
+        "triggers": {"each": {"data": {"source": "push"}}},
+        "limits": {"overlap": "allow_all", "max_active": 10000},
+        "submit": {"workflow_template": TEMPLATE, "parameters": {"event": "${string(events[0].data.n)}"}},
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

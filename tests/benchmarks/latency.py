@@ -1,0 +1,98 @@
+"""From the POST of an event to its Workflow, at a steady rate and in a burst."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.benchmarks.cluster import Namespace, Watcher
+from tests.benchmarks.daemon import Daemon, firing_rule
+from tests.benchmarks.figures import Figure, spread
+from tests.benchmarks.sender import Sender
+
+if TYPE_CHECKING:
+    from tests.benchmarks.cluster import Cluster
+
+SECONDS = 30
+BURST = 1000
+WARM_UP = range(-5, 0)
+METHOD = (
+    "The daemon is a process of its own with its defaults (SQLite, synchronous=FULL, 4 connections) on the real API "
+    "server and Argo controller, all on one machine; one rule with overlap allow_all whose WorkflowTemplate suspends. "
+    "{load} Measured from right before the sender's POST until the ADDED event of the Workflow that carries the "
+    "event's number reaches a second watcher; both ends on time.monotonic of the measuring process."
+)
+
+
+def steady(cluster: Cluster, per_second: int) -> tuple[dict[str, Any], Sender, Watcher]:
+    with tempfile.TemporaryDirectory() as folder, Namespace(cluster) as namespace:
+        with Daemon(Path(folder), namespace.name, [firing_rule()]) as daemon:
+            watcher, sender = Watcher(namespace), Sender(daemon.port)
+            _warm_up(sender, watcher)
+            cpu = daemon.cpu_seconds()
+            sender.at_rate(per_second, SECONDS)
+            watcher.wait_for(per_second * SECONDS + len(WARM_UP), 30)
+            cpu = daemon.cpu_seconds() - cpu
+        answers = [sender.answered[n] - sender.sent[n] for n in sender.answered if n >= 0]
+        seen = {int(a.event): a.at for a in watcher.added if int(a.event) >= 0}
+        delays = [at - sender.sent[n] for n, at in seen.items()]
+        detail = {
+            **spread(delays),
+            "sent": per_second * SECONDS,
+            "answer": spread(answers),
+            "daemon_cpu_ms_per_event": round(1000 * cpu / (per_second * SECONDS), 2),
+        }
+        return detail, sender, watcher
+
+
+def at_5(cluster: Cluster) -> list[Figure]:
+    detail, _, _ = steady(cluster, 5)
+    method = METHOD.format(load=f"5 events a second for {SECONDS} s, open loop.")
+    return [
+        Figure("event_to_workflow_5_per_s_p50", detail["p50_ms"], "ms", method, 15, detail=detail),
+        Figure("event_to_workflow_5_per_s_p99", detail["p99_ms"], "ms", method, 120, detail=detail),
+    ]
+
+
+def at_20(cluster: Cluster) -> list[Figure]:
+    detail, _, _ = steady(cluster, 20)
+    method = METHOD.format(load=f"20 events a second for {SECONDS} s, open loop.")
+    return [Figure("event_to_workflow_20_per_s_p99", detail["p99_ms"], "ms", method, 150, detail=detail)]
+
+
+def burst(cluster: Cluster) -> list[Figure]:
+    with tempfile.TemporaryDirectory() as folder, Namespace(cluster) as namespace:
+        with Daemon(Path(folder), namespace.name, [firing_rule()]) as daemon:
+            watcher, sender = Watcher(namespace), Sender(daemon.port)
+            _warm_up(sender, watcher)
+            cpu = daemon.cpu_seconds()
+            sender.all_at_once(range(BURST))
+            watcher.wait_for(BURST + len(WARM_UP), 120)
+            cpu = daemon.cpu_seconds() - cpu
+            watcher.wait_for(BURST + len(WARM_UP) + 1, 5)  # time for one too many to show
+        added = [a for a in watcher.added if int(a.event) >= 0]
+        began = min(sender.sent[n] for n in range(BURST))
+        took = max(a.at for a in added) - began
+        numbers = [a.event for a in added]
+        detail = {
+            "seconds": round(took, 2),
+            "accepting_seconds": round(max(sender.answered.values()) - began, 2),
+            "daemon_cpu_ms_per_event": round(1000 * cpu / BURST, 2),
+            "event_to_workflow": spread(a.at - sender.sent[int(a.event)] for a in added),
+        }
+    method = METHOD.format(load=f"{BURST} events, each a POST of its own, over 8 connections as fast as they go.")
+    lost, twice = BURST - len(set(numbers)), len(numbers) - len(set(numbers))
+    each = "Events of the burst without a Workflow, and Workflows beyond one for an event, 5 s after the last."
+    return [
+        Figure("burst_workflows_per_second", round(len(added) / took, 1), "1/s", method, 100, True, detail),
+        Figure("burst_lost", lost, "events", each, 0),
+        Figure("burst_twice", twice, "workflows", each, 0),
+    ]
+
+
+def _warm_up(sender: Sender, watcher: Watcher) -> None:
+    """The first run reads the template and opens connections; no figure is about that."""
+    sender.all_at_once(WARM_UP)
+    if not watcher.wait_for(len(WARM_UP), 30):
+        raise RuntimeError("no Workflow appeared within 30 s of the first events")

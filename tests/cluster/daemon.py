@@ -1,0 +1,198 @@
+"""The daemon as users run it: a process of its own, with its settings, rules and store in a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from .conftest import CLUSTER, KUBECONFIG, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+MAIN = "import sys; from retrainer.app import main; sys.exit(main(sys.argv[1]))"
+
+
+class Daemon:
+    """One instance; it keeps its folder, port and name through kills and restarts."""
+
+    def __init__(self, folder: Path, namespace: str, rules: str, *, name: str = "retrainer") -> None:
+        self.folder, self.name = folder, name
+        self.log = folder / "daemon.log"
+        port = free_port()
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0, trust_env=False)
+        self._process: subprocess.Popen[bytes] | None = None
+        settings = {
+            "version": 1,
+            "name": name,
+            "rules": ["rules.yaml"],
+            "engine": {"type": "argo", "namespaces": [namespace], "kubeconfig": str(KUBECONFIG)},
+            "http": {"port": port},
+        }
+        (folder / "settings.yaml").write_text(json.dumps(settings))  # JSON is YAML
+        (folder / "rules.yaml").write_text(rules)
+
+    def start(self, *, crash_at: str = "") -> None:
+        """Return at once; `crash_at` arms one of the crash points."""
+        environment = {**os.environ, "RETRAINER_CRASH_AT": crash_at}
+        command = [sys.executable, "-c", MAIN, str(self.folder / "settings.yaml")]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+    def ready(self) -> None:
+        until(self._is_ready, 60)
+
+    def _is_ready(self) -> bool:
+        assert self.running, f"the daemon ended by itself:\n{self.log.read_text()[-3000:]}"
+        try:
+            return self.http.get("/readyz").is_success
+        except httpx.TransportError:
+            return False
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None, "not started"
+        return self._process
+
+    @property
+    def running(self) -> bool:
+        return self.process.poll() is None
+
+    def died(self) -> int:
+        """Await that it dies by itself; return its exit code, negative for a signal."""
+        return self.process.wait(150)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        """End it as Kubernetes does; return its exit code."""
+        self.process.terminate()
+        return self.process.wait(25)
+
+    def close(self) -> None:
+        if self._process is not None and self.running:
+            self.kill()
+        self.http.close()
+
+    def get(self, path: str, **query: Any) -> Any:
+        answer = self.http.get(f"/api/v1{path}", params=query)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def post(self, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
+        answer = self.http.post(path, json=body or {}, headers=headers)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def runs(self, rule: str) -> list[dict[str, Any]]:
+        """All runs of a rule, over all pages."""
+        found: list[dict[str, Any]] = []
+        cursor: dict[str, str] = {}
+        while True:
+            page = self.get("/runs", rule=rule, limit=200, **cursor)
+            found += page["items"]
+            if page["next"] is None:
+                return found
+            cursor = {"cursor": page["next"]}
+
+
+def send(daemon: Daemon, path: str, number: int, on_acknowledged: Callable[[], None]) -> None:
+    """Send one event as a good sender does: until it is acknowledged, always under the same key."""
+    pause = threading.Event()
+    for _ in range(600):
+        try:
+            answer = daemon.http.post(path, json={"number": number}, headers={"Idempotency-Key": f"event-{number}"})
+        except httpx.TransportError:
+            pass
+        else:
+            if answer.status_code == 202:
+                on_acknowledged()
+                return
+            assert answer.status_code == 503, answer.text
+        pause.wait(0.1)
+    raise AssertionError(f"event {number} was never acknowledged")
+
+
+@contextlib.contextmanager
+def sending(
+    daemon: Daemon, path: str, events: int, *, hands: int = 5, on_acknowledged: Callable[[], None] = lambda: None
+) -> Iterator[None]:
+    """Send events 0, 1, ... meanwhile, and wait for the last acknowledgement at the end."""
+    pool = ThreadPoolExecutor(hands, thread_name_prefix="sender")
+    sent = [pool.submit(send, daemon, path, number, on_acknowledged) for number in range(events)]
+    try:
+        yield
+        for each in sent:
+            each.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Judge:
+    """A watch of its own, as a process of its own: which Workflows were there, whatever the daemon says."""
+
+    LINE = r'{.type} {.object.metadata.uid} {.object.metadata.annotations.retrainer\.dev/run}{"\n"}'
+
+    def __init__(self, namespace: str, instance: str) -> None:
+        command = [
+            str(CLUSTER / "bin" / "kubectl"),
+            f"--kubeconfig={KUBECONFIG}",
+            f"--namespace={namespace}",
+            "get",
+            "workflows.argoproj.io",
+            f"--selector=retrainer.dev/instance={instance}",
+            "--watch",
+            "--output-watch-events",
+            f"--output=jsonpath={self.LINE}",
+        ]
+        self._added: dict[str, set[str]] = {}
+        self._lock = threading.Lock()
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._reader = threading.Thread(target=self._read, name="judge")
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            kind, uid, run = line.split()
+            if kind == "ADDED":
+                with self._lock:
+                    self._added.setdefault(run, set()).add(uid)
+
+    @property
+    def workflows(self) -> int:
+        with self._lock:
+            return sum(len(uids) for uids in self._added.values())
+
+    @property
+    def runs(self) -> dict[str, set[str]]:
+        """Uids of the Workflows that were seen for each run."""
+        with self._lock:
+            return {run: set(uids) for run, uids in self._added.items()}
+
+    def close(self) -> None:
+        assert self._process.poll() is None, "the watch ended, so nothing can be said"
+        self._process.terminate()
+        self._process.wait(10)
+        self._reader.join()
+        if self._process.stdout is not None:
+            self._process.stdout.close()

@@ -1,0 +1,101 @@
+"""Submitter and follower on a real API server behind a bad line; its audit log counts one creation for each run."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from ulid import ULID
+
+from retrainer.clock import SystemClock
+from retrainer.runs.naming import workflow_name
+from retrainer.runs.run import Run, RunPhase
+from retrainer.workflows.follower import Follower
+from retrainer.workflows.manifest import manifest
+from retrainer.workflows.submitter import Submitter
+from tests.unit.workflows.memory import MemoryDesk
+
+from .conftest import an_engine, audited, until
+from .proxy import Proxy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SPEC = {"entrypoint": "main", "templates": [{"name": "main", "suspend": {"duration": "1s"}}]}
+
+
+def a_run(namespace: str) -> Run:
+    run = str(ULID())
+    return Run(
+        id=run,
+        rule="churn",
+        key="",
+        phase=RunPhase.PENDING,
+        workflow=workflow_name("churn", run),
+        namespace=namespace,
+        submit={"workflow": SPEC},
+        parameters={},
+        labels={},
+        trigger="nightly",
+        reason="schedule",
+        born_at=0.0,
+    )
+
+
+def disturb(proxy: Proxy, over: threading.Event) -> None:
+    """Cut the line again and again; before every second cut, swallow answers for a moment."""
+    while not over.wait(0.15):
+        proxy.swallow.set()
+        over.wait(0.05)
+        proxy.cut()
+        proxy.swallow.clear()
+
+
+def test_a_bad_line_loses_nothing_and_doubles_nothing(namespace: str, tmp_path: Path) -> None:
+    clock = SystemClock()
+    runs = [a_run(namespace) for _ in range(150)]
+    desk, codes, over = MemoryDesk(clock, *runs), list[str](), threading.Event()
+    with Proxy() as proxy:
+        engine = an_engine(namespace, proxy.kubeconfig(tmp_path))
+        submitter = Submitter(
+            desk,
+            engine,
+            lambda run: manifest(run, instance="test", instance_id="nobody"),
+            connections=4,
+            clock=clock,
+            request_timeout=1.0,
+            lease=5.0,
+            count=codes.append,
+        )
+        trouble = threading.Thread(target=disturb, args=(proxy, over))
+        trouble.start()
+        submitter.start()
+        submitter.wake()
+        try:
+            until(lambda: len(audited(namespace)) >= 50)
+        finally:
+            over.set()
+            trouble.join()
+        until(lambda: all(run.phase is RunPhase.SUBMITTED for run in desk.runs.values()), 90)
+        submitter.stop()
+    assert Counter(audited(namespace)) == Counter(run.workflow for run in runs)
+    assert set(codes) - {"ok"}, "nothing went wrong: the line was not bad enough to show anything"
+
+
+def test_runs_are_followed_to_their_end_and_nothing_holds_them_afterwards(namespace: str) -> None:
+    clock = SystemClock()
+    runs = [a_run(namespace) for _ in range(5)]
+    desk, engine = MemoryDesk(clock, *runs), an_engine(namespace)
+    submitter = Submitter(
+        desk, engine, lambda run: manifest(run, instance="test", instance_id=None), connections=4, clock=clock
+    )
+    follower = Follower(desk, engine, clock, tick=0.2)
+    follower.start()
+    submitter.start()
+    submitter.wake()
+    until(lambda: all(run.released for run in desk.runs.values()), 180)  # the controller may be busy with other tests
+    submitter.stop()
+    follower.stop()
+    assert {run.phase for run in desk.runs.values()} == {RunPhase.SUCCEEDED}
+    assert len(audited(namespace)) == 5

@@ -1,0 +1,171 @@
+"""One suite that every store passes; a store is made from a fresh folder by its `open`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import insert, select
+
+from retrainer.store import tables as t
+from retrainer.store.base import StoreBusyError, StoreError
+from retrainer.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from retrainer.store.base import Store
+
+STORES: dict[str, Callable[[Path], Store]] = {"sqlite": lambda folder: SqliteStore.open(folder / "store.db")}
+
+
+@pytest.fixture(params=list(STORES))
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Store]]:
+    """Opens the store; called again, it is closed first, as by a restart."""
+    opened: list[Store] = []
+
+    def build() -> Store:
+        while opened:
+            opened.pop().close()
+        opened.append(STORES[request.param](tmp_path))
+        return opened[-1]
+
+    yield build
+    for store in opened:
+        store.close()
+
+
+def values(store: Store) -> dict[str, str]:
+    return store.read(lambda conn: {row.name: row.value for row in conn.execute(select(t.meta))})
+
+
+def put(store: Store, name: str, value: str = "v") -> None:
+    with store.write() as conn:
+        conn.execute(insert(t.meta).values(name=name, value=value))
+
+
+def test_what_was_committed_is_there_after_a_restart(reopen: Callable[[], Store]) -> None:
+    put(reopen(), "a")
+    assert values(reopen()) == {"a": "v"}
+
+
+def test_a_transaction_that_raises_leaves_nothing(reopen: Callable[[], Store]) -> None:
+    store = reopen()
+    put(store, "a")
+
+    def fail() -> None:
+        with store.write() as conn:
+            conn.execute(insert(t.meta).values(name="b", value="v"))
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        fail()
+    assert values(store) == {"a": "v"}
+    put(store, "b")
+    assert values(store) == {"a": "v", "b": "v"}
+
+
+def test_its_size_is_said(reopen: Callable[[], Store]) -> None:
+    assert reopen().size() > 0
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(
+            lambda conn: conn.execute("UPDATE alembic_version SET version_num = '9999'"), id="a newer release wrote it"
+        ),
+    ],
+)
+def test_sqlite_refuses_a_newer_schema_and_touches_nothing(tmp_path: Path, spoil: Callable[[Any], Any]) -> None:
+    path = tmp_path / "store.db"
+    SqliteStore.open(path).close()
+    with sqlite3.connect(path) as conn:
+        spoil(conn)
+    conn.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"store.db: written by a newer release \(schema 9999"):
+        SqliteStore.open(path)
+    assert path.read_bytes() == before
+
+
+def test_sqlite_refuses_a_file_that_is_no_database_and_keeps_it(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    path.write_text("dear diary")
+    with pytest.raises(StoreError, match=r"store\.db: is not a SQLite database; name another file"):
+        SqliteStore.open(path)
+    assert path.read_text() == "dear diary"
+
+
+def test_sqlite_refuses_a_corrupt_database_and_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    SqliteStore.open(path).close()
+    content = bytearray(path.read_bytes())
+    content[100:4000] = b"\xff" * 3900
+    path.write_bytes(bytes(content))
+    with pytest.raises(StoreError, match=r"store\.db: .*restore it from a backup"):
+        SqliteStore.open(path)
+
+
+def test_sqlite_belongs_to_one_process(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path / "store.db")
+    with pytest.raises(StoreError, match="another process has it open; stop that daemon first"):
+        SqliteStore.open(tmp_path / "store.db")
+    store.close()
+    SqliteStore.open(tmp_path / "store.db").close()
+
+
+def test_sqlite_that_cannot_take_writes_for_the_moment_says_busy_and_goes_on(tmp_path: Path) -> None:
+    """Somebody holds the database, as a backup tool may; a full disk takes the same way."""
+    store = SqliteStore.open(tmp_path / "store.db")
+    store.read(lambda conn: None)
+    other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    store._connection.connection.driver_connection.execute("PRAGMA busy_timeout=50")  # type: ignore[union-attr]
+    with pytest.raises(StoreBusyError, match="database is locked"):
+        put(store, "a")
+    other.execute("ROLLBACK")
+    other.close()
+    put(store, "a")
+    assert values(store) == {"a": "v"}
+    store.close()
+
+
+def test_sqlite_with_a_full_disk_takes_nothing_and_resumes(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path / "store.db")
+    raw = store._connection.connection.driver_connection
+    assert raw is not None
+    pages = raw.execute("PRAGMA page_count").fetchone()[0]
+    raw.execute(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(StoreBusyError, match="disk is full"):
+        put(store, "a", "x" * 100_000)
+    raw.execute("PRAGMA max_page_count=1000000")
+    put(store, "a")
+    assert values(store) == {"a": "v"}
+    store.close()
+
+
+def test_sqlite_commits_are_synced(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path / "store.db")
+    raw = store._connection.connection.driver_connection
+    assert raw is not None
+    assert raw.execute("PRAGMA synchronous").fetchone()[0] == 2
+    assert raw.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    store.close()
+
+
+def test_sqlite_killed_in_mid_migration_is_old_or_new_never_between(tmp_path: Path) -> None:
+    open_it = "import sys; from retrainer.store.sqlite import SqliteStore; SqliteStore.open(sys.argv[1]).close()"
+    command = [sys.executable, "-c", open_it, str(tmp_path / "store.db")]
+    killed = subprocess.run(command, env={**os.environ, "RETRAINER_CRASH_AT": "mid-migration"}, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    store = SqliteStore.open(tmp_path / "store.db")
+    put(store, "a")
+    assert values(store) == {"a": "v"}
+    store.close()

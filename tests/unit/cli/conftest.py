@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+from click.testing import CliRunner, Result
+
+from retrainer.cli.main import main
+from retrainer.clock import SystemClock
+from tests.unit.web.conftest import daemon, logged, server, shared
+from tests.unit.web.ledger import NOW
+
+if TYPE_CHECKING:
+    from retrainer.web.server import WebServer
+
+__all__ = ["daemon", "logged", "server", "shared"]
+
+
+class Ask(Protocol):
+    def __call__(self, *args: str, code: int = 0, stdin: str | None = None) -> Result: ...
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """The command line, two minutes after the history; `code` is the exit code that is expected."""
+    monkeypatch.setattr(SystemClock, "now", lambda _: NOW + 120)
+    for name in ("RETRAINER_URL", "RETRAINER_TOKEN", "RETRAINER_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+
+    def ask(*args: str, code: int = 0, stdin: str | None = None) -> Result:
+        result = CliRunner().invoke(main, args, input=stdin)
+        assert result.exit_code == code, (result.exit_code, result.output, result.exception)
+        return result
+
+    return ask
+
+
+@pytest.fixture
+def ask(cli: Ask, server: WebServer, monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """The command line, with a daemon to talk to."""
+    monkeypatch.setenv("RETRAINER_URL", server.url)
+    return cli

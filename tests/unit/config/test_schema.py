@@ -1,0 +1,29 @@
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from retrainer.config.schema import rules_schema, settings_schema
+
+
+def fields(schema: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(schema, dict):
+        yield from schema.get("properties", {}).items()
+        for part in schema.values():
+            yield from fields(part)
+
+
+@pytest.mark.parametrize(
+    "schema", [pytest.param(rules_schema(), id="rules"), pytest.param(settings_schema(), id="settings")]
+)
+def test_every_field_is_described(schema: dict[str, Any]) -> None:
+    assert [name for name, field in fields(schema) if not field.get("description") and "$ref" not in field] == []
+
+
+def test_the_sections_and_both_forms_of_a_rule_are_there() -> None:
+    schema = rules_schema()
+    assert set(schema["properties"]) == {"version", "sources", "calendars", "pools", "defaults", "templates", "rules"}
+    assert schema["additionalProperties"] is False
+    templated = schema["$defs"]["TemplatedRule"]
+    assert {"name", "template", "with", "labels", "submit"} <= templated["properties"].keys()
+    assert templated["required"] == ["name", "template"]

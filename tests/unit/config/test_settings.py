@@ -1,0 +1,72 @@
+# ruff: noqa: E501 - a table reads best with one case a line
+from pathlib import Path
+
+import pytest
+
+from retrainer.config.errors import ConfigErrors
+from retrainer.config.load import load_settings, validate
+from retrainer.config.settings import LocalEngine
+
+
+def write(tmp_path: Path, text: str) -> str:
+    file = tmp_path / "retrainer.yaml"
+    file.write_text(text)
+    return str(file)
+
+
+def test_relative_paths_are_seen_from_the_files_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "token").write_text("secret\n")
+    write(
+        tmp_path,
+        "version: 1\nrules: [rules, /etc/rules]\nengine: {type: local, templates: t, runs: /var/runs}\n"
+        "store: {path: data/r.db}\nhttp: {token: {from_file: token}}\n",
+    )
+    monkeypatch.chdir(tmp_path.parent)
+    settings = load_settings(f"{tmp_path.name}/retrainer.yaml")
+    assert settings.rules == [f"{tmp_path}/rules", "/etc/rules"]
+    assert isinstance(settings.engine, LocalEngine)
+    assert (settings.engine.templates, settings.engine.runs) == (f"{tmp_path}/t", "/var/runs")
+    assert settings.store.path == f"{tmp_path}/data/r.db"
+    assert settings.http.token
+    assert settings.http.token.model_dump() == {"from_file": f"{tmp_path}/token"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("engine: {type: argo}", "1:1: version: `version` is missing (begin with `version: 1`)", id="version"),
+        pytest.param("version: 1", "1:1: engine: `engine` is missing (add it)", id="engine"),
+        pytest.param("version: 1\nengine: {type: argos}", "2:9: engine: unknown type 'argos' (did you mean `argo`?)", id="type of engine"),
+        pytest.param("version: 1\nengine: {type: argo, instanceid: x}", "2:22: engine.instanceid: unknown field `instanceid` (did you mean `instance_id`?)", id="unknown field"),
+        pytest.param("version: 1\nengine: {type: argo}\nhttp: {host: 0.0.0.0}", "3:14: http.host: anybody who can reach 0.0.0.0 could use the API without a token", id="open to all"),
+        pytest.param("version: 1\nengine: {type: argo}\nhttp: {token: {from_env: NO_SUCH_VARIABLE}}", "3:15: http.token: the environment variable NO_SUCH_VARIABLE is not set", id="missing secret"),
+        pytest.param("version: 1\nengine: {type: argo}\nhttp: {port: 70000}", "3:14: http.port: ", id="port"),
+        pytest.param("- 1", "1:1: expected a map", id="not a map"),
+        pytest.param("", "1:1: the file is empty", id="empty"),
+    ],
+)  # fmt: skip
+def test_mistakes(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        load_settings(write(tmp_path, text))
+    assert [
+        str(problem).replace(f"{tmp_path}/retrainer.yaml:", "")[: len(expected)] for problem in caught.value.problems
+    ] == [expected]
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigErrors, match=r"cannot be read: No such file"):
+        load_settings(str(tmp_path / "nope.yaml"))
+
+
+def test_validate_takes_settings_and_rules_together(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "a.yaml").write_text(
+        "version: 1\nrules:\n  - {name: a, triggers: {t: {schedule: {cron: '@daily'}}}, submit: {workflow_template: x, namespace: mll}}\n"
+    )
+    write(tmp_path, "version: 1\nengine: {type: argo, namespaces: [ml], instanceid: x}\n")
+    configuration, problems = validate(str(tmp_path))
+    assert configuration is None
+    assert [f"{problem.path}: {problem.message} ({problem.hint})" for problem in problems] == [
+        "engine.instanceid: unknown field `instanceid` (did you mean `instance_id`?)",
+        "rules[0].submit.namespace: `mll` is not among the engine's namespaces (did you mean `ml`?)",
+    ]

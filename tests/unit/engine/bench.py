@@ -1,0 +1,124 @@
+"""An engine on a real SQLite file whose thread is not started: the test is the thread, and may die anywhere."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from retrainer.config.models import Rules
+from retrainer.engine.catalog import build_catalog
+from retrainer.engine.desk import EngineDesk
+from retrainer.engine.loop import Engine, _Act, _Offer
+from retrainer.sources.base import Batch
+from retrainer.store import writes
+from retrainer.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from retrainer.event import Event
+
+
+class Crash(BaseException):
+    """The process died here."""
+
+
+class HandClock:
+    def __init__(self, now: float) -> None:
+        self.time = now
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+
+class Deaf:
+    def told(self, what: str, facts: dict[str, Any], now: float) -> None:
+        pass
+
+    def committed(self, seconds: float, waited: Any, queued: int) -> None:
+        pass
+
+
+class Bench:
+    """`deliver` and `act` are one transaction each; `crash_at` lets the next one die before or after its commit."""
+
+    def __init__(
+        self, path: Path, rules: list[dict[str, Any]], now: float, pools: dict[str, int] | None = None
+    ) -> None:
+        sources = {"push": {"type": "webhook", "path": "/hooks/push"}}
+        parsed = Rules.model_validate({"version": 1, "sources": sources, "pools": pools or {}, "rules": rules})
+        self.configuration: Any = SimpleNamespace(
+            rules=parsed.rules, calendars={}, pools=parsed.pools, revision="r", rule_revision=lambda _: "r"
+        )
+        self.path, self.clock, self.crash_at = path, HandClock(now), ""
+        self.boot()
+
+    def boot(self) -> None:
+        self.store = SqliteStore.open(self.path)
+        with self.store.write() as conn:
+            writes.expire_leases(conn)
+        self.engine = Engine(self.store, self.clock, Deaf(), namespace="ml", max_queue=0)
+        self.engine.act = self.act_later  # type: ignore[method-assign]
+        self.desk = EngineDesk(self.engine)
+        catalog = build_catalog(self.configuration, self.store.read(writes.paused_rules))
+        self.engine.switch(catalog)
+
+    def restart(self) -> None:
+        self.store.close()
+        self.boot()
+
+    def act_later(self, run: Callable[[Any], Any]) -> Future[Any]:
+        future: Future[Any] = Future()
+        self._transact([_Act(run, future)])
+        return future
+
+    def act(self, run: Callable[[Any], Any]) -> Any:
+        return self.act_later(run).result()
+
+    def deliver(self, events: list[Event]) -> list[str]:
+        """The outcomes, if the answer came through."""
+        future: Future[Any] = Future()
+        self._transact([_Offer(Batch("push", events), future, self.clock.time)])
+        return list(future.result().outcomes)
+
+    def tick(self, seconds: float) -> None:
+        """Let time pass, waking up whenever the engine asked for it."""
+        end = self.clock.time + seconds
+        while (wake := self.engine._next_wake) is not None and wake <= end:
+            self.clock.time = max(self.clock.time, wake)
+            self._transact([])
+        self.clock.time = end
+
+    def _transact(self, drained: list[Any]) -> None:
+        crash, self.crash_at = self.crash_at, ""
+        if crash == "before":
+            self._die_before_commit(drained)
+        self.engine._commit(drained)
+        if crash == "after":
+            raise Crash
+
+    def _die_before_commit(self, drained: list[Any]) -> None:
+        """All is folded and written, and then never committed."""
+        conn = self.store._connection
+        with conn.begin() as transaction:
+            work = self.engine_work(conn)
+            self.engine._wake(work)
+            self.engine._run(work, drained)
+            work.settle()
+            work.flush()
+            transaction.rollback()
+        raise Crash
+
+    def engine_work(self, conn: Any) -> Any:
+        from retrainer.engine.work import Work
+
+        e = self.engine
+        return Work(conn, e.catalog, e._cache, e._counters, self.clock.time, "ml")
+
+    def query(self, sql: str) -> list[Any]:
+        return self.store.read(lambda conn: list(conn.exec_driver_sql(sql)))

@@ -1,0 +1,352 @@
+"""What the engine does beyond single decisions: keys, manual acts, dead letters, admission, retention."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from retrainer.config.settings import Store
+from retrainer.engine import acts
+from retrainer.engine.prune import Pruner
+from retrainer.event import Event, Poison
+from retrainer.workflows.base import Observed
+from tests.unit.engine.bench import Bench
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from retrainer.runs.run import Run
+
+START = 1_800_000_000.0
+SUBMIT = {"workflow_template": "train"}
+ANY = {"d": {"data": {"source": "push"}}}
+
+Make = Any
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Any:
+    benches: list[Bench] = []
+
+    def build(*rules: dict[str, Any], pools: dict[str, int] | None = None) -> Bench:
+        full = [{"name": f"rule-{i}", "triggers": ANY, "submit": SUBMIT, **rule} for i, rule in enumerate(rules)]
+        benches.append(Bench(tmp_path / "store.db", full, START, pools))
+        return benches[-1]
+
+    yield build
+    for bench in benches:
+        bench.store.close()
+
+
+def event(number: int, **data: Any) -> Event:
+    return Event("push", f"e{number}", "t", START, data)
+
+
+def observed(run: Run, phase: str, **more: Any) -> Observed:
+    return Observed(run.namespace, run.workflow, f"uid-{run.id}", run.id, phase, **more)
+
+
+def start(bench: Bench) -> list[Run]:
+    runs = bench.desk.claim(100, 30)
+    for run in runs:
+        bench.desk.submitted(run.id, f"uid-{run.id}")
+    return runs
+
+
+def test_each_event_ends_in_exactly_one_outcome(make: Make) -> None:
+    bench = make(
+        {"triggers": {"d": {"data": {"source": "push", "match": {"kind": "a"}, "where": "event.data.n > 1"}}}},
+    )
+    poison = Poison("push", "p1", b"\xff", "not UTF-8")
+    items: list[Any] = [
+        event(1, kind="a", n=2),
+        event(2, kind="b"),
+        event(3, kind="a", n=1),
+        event(4, kind="a"),
+        event(1, kind="a", n=2),
+        poison,
+    ]
+    assert bench.deliver(items) == ["matched", "filtered", "filtered", "dead_lettered", "duplicate", "dead_lettered"]
+    letters = bench.query("SELECT event, reason, rule FROM dead_letters ORDER BY id")
+    assert [tuple(r) for r in letters] == [("e4", "raised", "rule-0"), ("p1", "unreadable", "")]
+
+
+def test_an_event_of_a_source_without_rules_is_ignored(make: Make) -> None:
+    bench = make({"triggers": {"d": {"data": {"source": "other"}}}})
+    assert bench.deliver([event(1)]) == ["ignored"]
+
+
+def test_a_schedule_speaks_for_every_live_key(make: Make) -> None:
+    hourly = {"n": {"schedule": {"cron": "0 * * * *"}}}
+    data = {"d": {"data": {"source": "push", "batch": {"at_least": {"events": 99}}}}}
+    bench = make({"triggers": {**hourly, **data}, "for_each": {"by": {"d": "event.data.who"}}})
+    bench.tick(3600)
+    assert [tuple(r) for r in bench.query("SELECT key, outcome, reason FROM slots")] == [("", "skipped", "no_keys")]
+    bench.deliver([event(i, who=f"k{i:04}") for i in range(1200)])
+    bench.tick(3600)
+    assert bench.query("SELECT count(*), count(DISTINCT key) FROM runs")[0] == (1200, 1200)
+    assert bench.query("SELECT count(*) FROM slots WHERE outcome = 'fired'")[0][0] == 1200
+    assert bench.query("SELECT count(*) FROM fan_outs")[0][0] == 0
+
+
+def test_keys_beyond_the_limit_are_dead_lettered_with_that_reason(make: Make) -> None:
+    bench = make({"for_each": {"by": {"d": "event.data.who"}, "max_keys": 2}})
+    assert bench.deliver([event(i, who=who) for i, who in enumerate("abca")]) == [
+        "matched",
+        "matched",
+        "dead_lettered",
+        "matched",
+    ]
+    bench.restart()
+    assert bench.deliver([event(10, who="d")]) == ["dead_lettered"]
+
+
+def test_a_run_sees_the_event_that_started_it_and_the_run_before(make: Make) -> None:
+    parameters = {
+        "keys": "${events.map(e, e.data.key)}",
+        "since": "${window.start}",
+        "before": "${has(previous.phase) ? previous.phase : 'none'}",
+    }
+    bench = make({"submit": {**SUBMIT, "parameters": parameters}})
+    bench.deliver([event(1, key="a.csv")])
+    (first,) = start(bench)
+    assert dict(first.parameters) == {"keys": '["a.csv"]', "since": "2027-01-15T08:00:00Z", "before": "none"}
+    bench.desk.observed([observed(first, "Failed", message="boom")])
+    bench.deliver([event(2, key="b.csv")])
+    (second,) = start(bench)
+    assert second.parameters["keys"] == '["a.csv","b.csv"]'
+    assert second.parameters["before"] == "FAILED"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "message"),
+    [
+        pytest.param("${window.nothing}", "parameters.p: `window.nothing`: no field 'nothing'", id="no such field"),
+        pytest.param("${events[0].data.key}", "parameters.p: a value must not contain `{{`", id="braces for Argo"),
+    ],
+)
+def test_a_run_without_its_parameters_is_not_born_and_loses_nothing(make: Make, parameter: str, message: str) -> None:
+    bench = make({"submit": {**SUBMIT, "parameters": {"p": parameter}}})
+    bench.deliver([event(1, key="{{workflow.name}}")])
+    assert bench.query("SELECT count(*) FROM runs")[0][0] == 0
+    rows = bench.query("SELECT decision, reason, detail FROM decisions ORDER BY id")
+    assert [tuple(r)[:2] for r in rows] == [("fire", "batch_complete"), ("skip", "bad_parameters")]
+    assert rows[1][2].startswith(message)
+    state = json.loads(bench.query("SELECT state FROM states")[0][0])
+    assert state["window"]["events"] == 1
+    assert "active" not in state
+
+
+def test_a_manual_run_with_an_idempotency_key_is_started_once(make: Make) -> None:
+    bench = make({"submit": {**SUBMIT, "parameters": {"depth": 3}}, "limits": {"overlap": "allow_all"}})
+    answers = [bench.act(lambda w: acts.trigger(w, "rule-0", "", {"depth": "5"}, "k1")) for _ in range(2)]
+    bench.restart()
+    answers.append(bench.act(lambda w: acts.trigger(w, "rule-0", "", {"depth": "5"}, "k1")))
+    assert answers[0] == answers[1] == answers[2]
+    (run,) = start(bench)
+    assert dict(run.parameters) == {"depth": "5"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "key", "parameters", "error", "words"),
+    [
+        pytest.param("nope", "", {}, LookupError, "there is no rule 'nope'", id="no such rule"),
+        pytest.param("rule-0", "k", {}, ValueError, "has no key", id="a key where there is none"),
+        pytest.param(
+            "rule-0", "", {"x": "1"}, ValueError, "has no parameter 'x'; it has depth", id="unknown parameter"
+        ),
+    ],
+)
+def test_a_manual_run_that_makes_no_sense_is_refused(
+    make: Make, rule: str, key: str, parameters: dict[str, str], error: type[Exception], words: str
+) -> None:
+    bench = make({"submit": {**SUBMIT, "parameters": {"depth": 3}}})
+    with pytest.raises(error, match=words):
+        bench.act(lambda w: acts.trigger(w, rule, key, parameters, None))
+
+
+def test_a_pool_is_shared_by_priority_then_age(make: Make) -> None:
+    def ruled(name: str, priority: int) -> dict[str, Any]:
+        match = {"d": {"data": {"source": "push", "match": {"to": name}}}}
+        return {"name": name, "triggers": match, "limits": {"pool": "gpu", "priority": priority}}
+
+    bench = make(ruled("low", 0), ruled("high", 5), ruled("mid", 1), pools={"gpu": 1})
+    bench.deliver([event(1, to="low")])
+    bench.deliver([event(2, to="mid"), event(3, to="high")])
+    order = []
+    for _ in range(3):
+        (run,) = start(bench)
+        order.append(run.rule)
+        bench.desk.observed([observed(run, "Succeeded")])
+    assert order == ["low", "high", "mid"]
+
+
+def test_transitions_are_stored_with_outputs_in_their_types(make: Make) -> None:
+    outputs = {
+        "auc": {"parameter": "auc"},
+        "promoted": {"parameter": "promoted", "type": "boolean"},
+        "note": {"parameter": "note", "type": "string"},
+    }
+    bench = make({"submit": {**SUBMIT, "outputs": outputs}})
+    bench.deliver([event(1)])
+    (run,) = start(bench)
+    bench.desk.observed([observed(run, "Running", started_at=START)])
+    given = {"auc": "0.91\n", "promoted": "true", "note": "7", "other": "x"}
+    bench.desk.observed([observed(run, "Succeeded", outputs=given, resources={"cpu": 3.0})])
+    row = bench.query("SELECT phase, outputs, resources, ended_at FROM runs")[0]
+    assert (row[0], json.loads(row[1])) == ("SUCCEEDED", {"auc": 0.91, "promoted": True, "note": "7"})
+    assert (json.loads(row[2]), row[3]) == ({"cpu": 3.0}, START)
+
+
+WATCHED: list[Any] = [
+    pytest.param({"phase": "Failed", "message": "exit 1"}, "FAILED", "exit 1", id="failed"),
+    pytest.param({"phase": "Failed", "stopped": True, "message": "Stopped"}, "CANCELLED", "Stopped", id="stopped"),
+    pytest.param({"phase": "Error", "message": "bad"}, "ERROR", "bad", id="error"),
+    pytest.param({"phase": "Running", "gone": True}, "UNKNOWN", "the Workflow is gone", id="gone"),
+    pytest.param({"phase": "Running", "deleting": True}, "CANCELLED", "was deleted while Running", id="deleted"),
+]
+
+
+@pytest.mark.parametrize(("seen", "phase", "words"), WATCHED)
+def test_every_run_ends_in_a_phase_with_a_reason(make: Make, seen: dict[str, Any], phase: str, words: str) -> None:
+    bench = make({})
+    bench.deliver([event(1)])
+    (run,) = start(bench)
+    bench.desk.observed([observed(run, **seen)])
+    row = bench.query("SELECT phase, message FROM runs")[0]
+    assert row[0] == phase
+    assert words in row[1]
+
+
+def test_another_workflow_of_that_name_is_not_ours(make: Make) -> None:
+    bench = make({})
+    bench.deliver([event(1)])
+    (run,) = start(bench)
+    bench.desk.observed([Observed("ml", run.workflow, "foreign", run.id, "Succeeded")])
+    assert bench.query("SELECT phase FROM runs")[0][0] == "SUBMITTED"
+
+
+def test_a_workflow_that_appears_after_its_run_was_given_up_is_stopped_and_released(make: Make) -> None:
+    bench = make({})
+    bench.deliver([event(1)])
+    (run,) = bench.desk.claim(10, 30)
+    bench.act(lambda w: acts.cancel(w, run.id, "Stop"))
+    bench.desk.postponed(run.id, "no answer", 5)
+    assert bench.query("SELECT phase FROM runs")[0][0] == "CANCELLED"
+    bench.desk.observed([observed(run, "Running")])
+    assert [r.id for r in bench.desk.to_stop()] == [run.id]
+    bench.desk.observed([observed(run, "Failed", stopped=True)])
+    assert bench.query("SELECT phase FROM runs")[0][0] == "CANCELLED"
+    assert [r.id for r in bench.desk.to_release()] == [run.id]
+
+
+def test_a_reopened_run_is_followed_to_its_new_end(make: Make) -> None:
+    bench = make({})
+    bench.deliver([event(1)])
+    (run,) = start(bench)
+    bench.desk.observed([observed(run, "Failed")])
+    bench.desk.observed([observed(run, "Running"), observed(run, "Succeeded")])
+    assert bench.query("SELECT phase FROM runs")[0][0] == "SUCCEEDED"
+    state = json.loads(bench.query("SELECT state FROM states")[0][0])
+    assert "active" not in state
+
+
+STOPS: list[Any] = [
+    pytest.param(lambda _: None, "CANCELLED", id="before anybody claimed it"),
+    pytest.param(start, "SUBMITTED", id="once it runs, its end is waited for"),
+]
+
+
+@pytest.mark.parametrize(("before", "phase"), STOPS)
+def test_cancel_is_a_durable_request(make: Make, before: Callable[[Bench], Any], phase: str) -> None:
+    bench = make({})
+    bench.deliver([event(1)])
+    before(bench)
+    run_id = bench.query("SELECT id FROM runs")[0][0]
+    bench.act(lambda w: acts.cancel(w, run_id, "Terminate"))
+    bench.restart()
+    row = bench.query("SELECT phase, stop_requested FROM runs")[0]
+    assert tuple(row) == (phase, "Terminate")
+    assert [r.id for r in bench.desk.to_stop()] == ([run_id] if phase == "SUBMITTED" else [])
+
+
+def test_a_postponed_run_comes_again_under_the_same_name_when_its_time_has_come(make: Make) -> None:
+    bench = make({})
+    bench.deliver([event(1)])
+    (run,) = bench.desk.claim(10, 30)
+    bench.desk.postponed(run.id, "429 too many requests", 20)
+    assert bench.desk.claim(10, 30) == []
+    bench.tick(21)
+    assert [r.workflow for r in bench.desk.claim(10, 30)] == [run.workflow]
+
+
+def test_a_lease_that_ran_out_and_a_restart_bring_a_run_back_under_its_name(make: Make) -> None:
+    bench = make({})
+    bench.deliver([event(1)])
+    (run,) = bench.desk.claim(10, 30)
+    assert bench.desk.claim(10, 30) == []
+    bench.tick(31)
+    assert [r.workflow for r in bench.desk.claim(10, 30)] == [run.workflow]
+    bench.restart()
+    bench.clock.time += 0.001
+    assert [r.workflow for r in bench.desk.claim(10, 30)] == [run.workflow]
+
+
+def test_dead_letters_can_be_replayed_once_the_rule_can_take_them(make: Make) -> None:
+    bench = make({"for_each": {"by": {"d": "event.data.who"}}})
+    bench.deliver([event(1), Poison("push", "p", b"{", "cut short")])
+    ids = [row[0] for row in bench.query("SELECT id FROM dead_letters")]
+    assert bench.act(lambda w: acts.replay_dead_letters(w, ids))["replayed"] == 1
+    assert len(bench.query("SELECT id FROM dead_letters")) == 2  # it failed again, and came back
+    assert bench.act(lambda w: acts.discard_dead_letters(w, [1, 2, 3])) == 2
+    assert bench.query("SELECT id FROM dead_letters") == []
+
+
+def test_retention_keeps_what_a_pending_window_still_needs(make: Make) -> None:
+    slow = {
+        "triggers": {"d": {"data": {"source": "push", "match": {"k": "slow"}, "batch": {"at_least": {"events": 9}}}}}
+    }
+    bench = make(slow)
+    bench.deliver([event(i, k="slow" if i == 3 else "other") for i in range(6)])
+    bench.clock.time += 40 * 86400
+    pruner = Pruner(Store())
+    while bench.act(lambda w: pruner.prune(w, 0)):
+        pass
+    assert [row[0] for row in bench.query("SELECT id FROM events")] == ["e3"]
+    assert bench.query("SELECT count(*) FROM identities")[0][0] == 0
+
+
+def test_repeats_are_told_apart_by_last_sight(make: Make) -> None:
+    bench = make({})
+    day = 86400
+    for _ in range(4):
+        bench.deliver([event(1)])
+        bench.clock.time += 5 * day
+        pruner = Pruner(Store())
+        bench.act(lambda w, p=pruner: p.prune(w, 0))
+    assert bench.query("SELECT count(*) FROM events")[0][0] == 1
+
+
+def test_resume_closes_the_circuit_of_every_key(make: Make) -> None:
+    limits = {"pause_after_failures": 1}
+    bench = make({"for_each": {"by": {"d": "event.data.who"}}, "limits": limits})
+    bench.deliver([event(1, who="a"), event(2, who="b")])
+    for run in start(bench):
+        bench.desk.observed([observed(run, "Failed")])
+    bench.deliver([event(3, who="a"), event(4, who="b")])
+    assert start(bench) == []
+    bench.act(lambda w: acts.resume(w, "rule-0"))
+    assert sorted(run.key for run in start(bench)) == ["a", "b"]
+
+
+def test_a_pause_by_hand_survives_a_restart(make: Make) -> None:
+    bench = make({})
+    bench.act(lambda w: acts.pause(w, "rule-0", "incident"))
+    bench.restart()
+    bench.deliver([event(1)])
+    assert start(bench) == []
+    bench.act(lambda w: acts.resume(w, "rule-0"))
+    assert len(start(bench)) == 1

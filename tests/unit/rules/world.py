@@ -1,0 +1,78 @@
+"""A rule and its state, for tests of the pure engine: no store, no clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from retrainer.config.models import Rule
+from retrainer.rules.compile import CompiledRule, compile_rule
+from retrainer.rules.decide import step
+from retrainer.rules.fold import first_state
+from retrainer.rules.outcome import Arrived, Birth, Ended, Input, Manual, Resumed, SlotRecord, Step, Wake
+from retrainer.runs.run import RunPhase
+
+DATA = {"data": {"source": "push"}}
+START = 1_800_000_000.0  # Friday 2027-01-15 08:00:00 UTC
+
+
+def rule(
+    triggers: dict[str, Any] | None = None, limits: dict[str, Any] | None = None, paused: bool = False, **more: Any
+) -> CompiledRule:
+    submit = {"workflow_template": "train", **more.pop("submit", {})}
+    body = {"name": "churn", "triggers": triggers or {"new": DATA}, "limits": limits or {}, "submit": submit, **more}
+    return compile_rule(Rule.model_validate(body), "r1", {}, paused=paused)
+
+
+def batch(**of: Any) -> dict[str, Any]:
+    return {"new": {"data": {"source": "push", "batch": of}}}
+
+
+class World:
+    """One (rule, key), driven step by step. `births` are the runs on their way, oldest first."""
+
+    def __init__(self, compiled: CompiledRule, now: float = START) -> None:
+        self.rule, self.now, self.seq = compiled, now, 0
+        self.state = first_state(compiled, "", now)
+        self.births: list[Birth] = []
+        self.slots: list[SlotRecord] = []
+        self.stops: list[str] = []
+        self.give(Wake())  # as the engine does when it takes a rule over
+
+    def give(self, given: Input) -> list[str]:
+        """The decisions, as `kind reason`."""
+        self.state, done = step(self.rule, self.state, given, self.now)
+        return self._keep(done)
+
+    def _keep(self, done: Step) -> list[str]:
+        for decision in done.decisions:
+            if decision.birth is not None:
+                self.births.append(decision.birth)
+        self.slots += done.slots
+        if done.stop:
+            self.stops.append(done.stop)
+        return [f"{d.kind.value} {d.reason.value}" for d in done.decisions]
+
+    def after(self, seconds: float) -> World:
+        self.now += seconds
+        return self
+
+    def event(self, size: int = 0, rows: int = 0, triggers: tuple[str, ...] = ("new",)) -> list[str]:
+        self.seq += 1
+        return self.give(Arrived(self.seq, self.now - 5, size, rows, f"file-{self.seq}", triggers))
+
+    def wake(self) -> list[str]:
+        """Sleep until the state wants to be asked."""
+        assert self.state.wake_at is not None
+        assert self.state.wake_at > self.now
+        self.now = self.state.wake_at
+        return self.give(Wake())
+
+    def end(self, phase: str = "SUCCEEDED", attempt: int = 1, by_request: bool = False) -> list[str]:
+        birth = self.births.pop(0)
+        return self.give(Ended("run", RunPhase(phase), attempt, by_request, birth.window, birth.taken))
+
+    def manual(self) -> list[str]:
+        return self.give(Manual())
+
+    def resume(self) -> list[str]:
+        return self.give(Resumed())

@@ -1,0 +1,102 @@
+"""An intake whose answers the test decides, and a real web server."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+import uvicorn
+from starlette.applications import Starlette
+
+from retrainer.event import Poison
+from retrainer.sources.base import Batch, Overloaded, Receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from retrainer.event import Event
+    from retrainer.sources.webhook import Webhooks
+
+
+class ScriptedIntake:
+    """Stores in memory, at once, unless told to hold, to fail or to be overloaded."""
+
+    def __init__(self, stored: dict[str, str] | None = None) -> None:
+        self.stored = dict(stored or {})
+        self.batches: list[Batch] = []
+        self.held: list[tuple[Batch, Future[Receipt]]] = []
+        self.hold = False
+        self.overloaded = 0
+        self.failing = 0
+
+    def offer(self, batch: Batch) -> Future[Receipt]:
+        if self.overloaded:
+            self.overloaded -= 1
+            raise Overloaded(0.01)
+        future: Future[Receipt] = Future()
+        if self.failing:
+            self.failing -= 1
+            future.set_exception(OSError("disk full"))
+        elif self.hold:
+            self.held.append((batch, future))
+        else:
+            self.commit(batch, future)
+        return future
+
+    def commit(self, batch: Batch, future: Future[Receipt]) -> None:
+        self.batches.append(batch)
+        for key, fingerprint in batch.objects.items():
+            self.stored.pop(key, None)
+            if fingerprint is not None:
+                self.stored[key] = fingerprint
+        future.set_result(Receipt(["dead_lettered" if isinstance(item, Poison) else "matched" for item in batch.items]))
+
+    def release(self) -> None:
+        self.hold = False
+        while self.held:
+            self.commit(*self.held.pop(0))
+
+    def objects(self, source: str) -> dict[str, str]:
+        return dict(self.stored)
+
+    @property
+    def items(self) -> list[Event | Poison]:
+        return [item for batch in self.batches for item in batch.items]
+
+
+class FixedClock:
+    """`now` stands where the test puts it; elapsed time is real."""
+
+    def __init__(self, now: float) -> None:
+        self.time = now
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+def eventually(condition: Callable[[], object], what: str, timeout: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"never came true: {what}"
+        time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def served(webhooks: Webhooks) -> Iterator[int]:
+    """Serve the route from a thread; yield the port."""
+    app = Starlette(routes=[webhooks.route()])
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", ws="none", lifespan="off"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    eventually(lambda: server.started, "the server listens")
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join()

@@ -1,0 +1,331 @@
+"""With real files in real folders."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from sources_kit import FixedClock, ScriptedIntake, eventually
+
+from retrainer.config.models import DirectorySource as DirectoryConfig
+from retrainer.sources.directory import DirectorySource
+from retrainer.sources.registry import build, threaded, webhooks
+
+NOW = 1_780_000_000.0
+Start = Callable[..., DirectorySource]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "features"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def intake() -> ScriptedIntake:
+    return ScriptedIntake()
+
+
+@pytest.fixture
+def start(tmp_path: Path, intake: ScriptedIntake) -> Iterator[Start]:
+    """Start a source over the folder `features`; it is stopped at the end, and before another one starts."""
+    sources: list[DirectorySource] = []
+
+    def begin(**settings: Any) -> DirectorySource:
+        stop_all()
+        given = {"path": "features", "settle": "0s", "polling_interval": "50ms", **settings}
+        config = DirectoryConfig(type="directory", **given)
+        source = DirectorySource("lake", config, intake, FixedClock(NOW), tmp_path)
+        sources.append(source)
+        source.start()
+        return source
+
+    def stop_all() -> None:
+        while sources:
+            sources.pop().stop()
+
+    yield begin
+    stop_all()
+
+
+def poll(source: DirectorySource, times: int = 2) -> None:
+    """Wait until it has looked at everything that was there before this call."""
+    for _ in range(times):
+        before = source.polls
+        eventually(lambda: source.polls > before, "another poll")  # noqa: B023
+
+
+def put(path: Path, text: str) -> None:
+    """Write as careful writers do, so that a source without `settle` sees the whole file or none."""
+    path.with_name(".writing").write_text(text)
+    path.with_name(".writing").rename(path)
+
+
+def keys(intake: ScriptedIntake) -> list[str]:
+    return [item.data["key"] for item in intake.items]
+
+
+def test_a_file_becomes_an_s3_shaped_event(folder: Path, intake: ScriptedIntake, start: Start) -> None:
+    path = folder / "churn" / "2026-03-01" / "a.parquet"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"12345")
+    os.utime(path, ns=(0, 1772332200_000000001))
+    start()
+    eventually(lambda: intake.items, "the file is reported")
+    (event,) = intake.items
+    assert (event.source, event.type, event.subject) == ("lake", "s3:ObjectCreated:Put", "churn/2026-03-01/a.parquet")
+    assert event.time == pytest.approx(1772332200)
+    assert event.data == {
+        "bucket": "features",
+        "key": "churn/2026-03-01/a.parquet",
+        "size": 5,
+        "etag": "5:1772332200000000001",
+        "version": "",
+        "sequencer": "",
+        "region": "",
+        "path": str(path),
+    }
+    assert intake.batches[0].objects == {"churn/2026-03-01/a.parquet": "5:1772332200000000001"}
+
+
+def test_a_file_is_reported_once_and_again_when_its_content_changes(
+    folder: Path, intake: ScriptedIntake, start: Start
+) -> None:
+    path = folder / "a"
+    path.write_text("one")
+    source = start()
+    poll(source)
+    put(path, "other content")
+    poll(source)
+    assert keys(intake) == ["a", "a"]
+    first, second = intake.items
+    assert first.id != second.id
+    assert second.data["size"] == 13
+
+
+def test_a_file_that_is_still_written_is_not_reported(folder: Path, intake: ScriptedIntake, start: Start) -> None:
+    path = folder / "growing"
+    path.write_bytes(b"")
+    source = start(settle="1h")
+    for _ in range(3):
+        with path.open("ab") as file:
+            file.write(b"more")
+        poll(source)
+    assert not intake.items
+    start(settle="100ms")
+    eventually(lambda: intake.items, "it has settled")
+    assert [item.data["size"] for item in intake.items] == [12]
+
+
+def test_a_restart_repeats_and_loses_nothing(folder: Path, intake: ScriptedIntake, start: Start) -> None:
+    (folder / "before").write_text("x")
+    poll(start())
+    start().stop()
+    (folder / "meanwhile").write_text("x")
+    poll(start())
+    assert keys(intake) == ["before", "meanwhile"]
+
+
+def test_what_was_not_stored_is_reported_again(folder: Path, intake: ScriptedIntake, start: Start) -> None:
+    (folder / "a").write_text("x")
+    intake.failing = 3
+    source = start()
+    eventually(lambda: source.last_error, "the failure shows")
+    assert source.last_error == "OSError: disk full"
+    eventually(lambda: intake.items, "it is stored")
+    poll(source)
+    assert keys(intake) == ["a"]
+    assert source.last_error is None
+
+
+def test_back_pressure_only_delays(folder: Path, intake: ScriptedIntake, start: Start) -> None:
+    (folder / "a").write_text("x")
+    intake.overloaded = 5
+    poll(start())
+    assert keys(intake) == ["a"]
+
+
+def test_nothing_is_forgotten_while_the_commit_is_under_way(folder: Path, intake: ScriptedIntake, start: Start) -> None:
+    (folder / "a").write_text("x")
+    intake.hold = True
+    source = start()
+    eventually(lambda: intake.held, "the batch is offered")
+    assert source.last_poll is None
+    intake.release()
+    poll(source)
+    assert keys(intake) == ["a"]
+    assert source.last_poll == NOW
+
+
+def test_it_stops_while_the_engine_does_not_answer(folder: Path, intake: ScriptedIntake, start: Start) -> None:
+    (folder / "a").write_text("x")
+    intake.hold = True
+    source = start(polling_interval="1h")
+    eventually(lambda: intake.held, "the batch is offered")
+    source.stop()
+    intake.held.clear()  # the daemon died before the commit
+    intake.hold = False
+    poll(start())
+    assert keys(intake) == ["a"]
+
+
+def test_a_burst_of_2000_files_comes_in_batches_oldest_first(
+    folder: Path, intake: ScriptedIntake, start: Start
+) -> None:
+    for n in range(2000):
+        path = folder / f"{n % 20}" / f"{n}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+        os.utime(path, (0, 1772332200 + n))
+    poll(start())
+    assert [int(item.data["key"].split("/")[1]) for item in intake.items] == list(range(2000))
+    assert [len(batch.items) for batch in intake.batches] == [500] * 4
+    assert all(len(batch.objects) == 500 for batch in intake.batches)
+
+
+def test_a_removed_file_is_forgotten_without_an_event(folder: Path, intake: ScriptedIntake, start: Start) -> None:
+    for name in ("stays", "goes"):
+        (folder / name).write_text("x")
+    source = start()
+    poll(source)
+    (folder / "goes").unlink()
+    poll(source)
+    assert sorted(keys(intake)) == ["goes", "stays"]
+    assert list(intake.stored) == ["stays"]
+    assert intake.batches[-1].objects == {"goes": None}
+    put(folder / "goes", "back, and different")
+    poll(source)
+    assert sorted(keys(intake)) == ["goes", "goes", "stays"]
+
+
+def test_a_folder_that_is_away_forgets_nothing(folder: Path, intake: ScriptedIntake, start: Start) -> None:
+    (folder / "a").write_text("x")
+    source = start()
+    poll(source)
+    folder.rename(folder.with_name("elsewhere"))
+    poll(source)
+    assert source.last_error is not None
+    assert "features" in source.last_error
+    assert list(intake.stored) == ["a"]
+    folder.with_name("elsewhere").rename(folder)
+    put(folder / "b", "x")
+    poll(source)
+    assert keys(intake) == ["a", "b"]
+    assert source.last_error is None
+
+
+def test_a_part_that_cannot_be_looked_into_hides_nothing_else(
+    folder: Path, intake: ScriptedIntake, start: Start
+) -> None:
+    (folder / "a").write_text("x")
+    name, path = "d" * 250, str(folder)
+    parent = os.open(folder, os.O_RDONLY)
+    for _ in range(20):  # deeper than a path may be long
+        os.mkdir(name, dir_fd=parent)
+        below = os.open(name, os.O_RDONLY, dir_fd=parent)
+        os.close(parent)
+        parent, path = below, f"{path}/{name}"
+    os.close(parent)
+    inside = f"{path}/known".removeprefix(f"{folder}/")
+    intake.stored = {inside: "1:1"}
+    source = start()
+    poll(source)
+    assert keys(intake) == ["a"]
+    assert inside in intake.stored
+    assert source.last_error is not None
+    shutil.rmtree(folder)
+
+
+def test_symlinks_lead_to_files_but_not_round_in_circles(folder: Path, intake: ScriptedIntake, start: Start) -> None:
+    (folder / "real").write_text("x")
+    (folder / "link").symlink_to("real")
+    (folder / "circle").symlink_to(".", target_is_directory=True)
+    (folder / "broken").symlink_to("nowhere")
+    (folder / "self").symlink_to("self")
+    os.mkfifo(folder / "pipe")
+    poll(start())
+    assert sorted(keys(intake)) == ["link", "real"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reported"),
+    [
+        pytest.param("a.csv", True, id="file"),
+        pytest.param("a.tmp", False, id="temporary"),
+        pytest.param(".hidden", False, id="hidden"),
+        pytest.param("x/.hidden", False, id="hidden-below"),
+        pytest.param(".git/config", False, id="in-a-hidden-folder"),
+        pytest.param("x/_temporary/0/part", False, id="spark"),
+        pytest.param("x/_SUCCESS", True, id="marker"),
+        pytest.param("a b+c%2F\n.csv", True, id="odd-characters"),
+    ],
+)
+def test_what_is_ignored(folder: Path, intake: ScriptedIntake, start: Start, name: str, reported: bool) -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("x")
+    poll(start())
+    assert keys(intake) == [name] * reported
+
+
+def test_names_that_are_not_utf_8_stay_apart(folder: Path, intake: ScriptedIntake, start: Start) -> None:
+    for name in (b"a\xff", b"a\xfe", rb"a\xff", rb"a\x5cxff"):
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_text("x")
+    poll(start())
+    assert sorted(keys(intake)) == sorted([r"a\xff", r"a\xfe", r"a\x5cxff", r"a\x5cx5cxff"])
+    assert all(orjson.dumps(item.data) for item in intake.items)  # which raises for what is not Unicode
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "rows"),
+    [
+        pytest.param("a.csv", "id,x\n1,2\n3,4\n", 2, id="csv-less-its-header"),
+        pytest.param("a.CSV", "id,x\n1,2", 1, id="last-line-without-end"),
+        pytest.param("a.csv", "", 0, id="empty"),
+        pytest.param("a.csv", "id,x\n", 0, id="header-only"),
+        pytest.param("a.jsonl", '{"a": 1}\n{"a": 2}\n', 2, id="jsonl"),
+        pytest.param("a.jsonl", "{}\n" * 700_000, 700_000, id="larger-than-a-chunk"),
+        pytest.param("a.parquet", "a\nb\n", None, id="other-types-have-none"),
+    ],
+)
+def test_rows(folder: Path, intake: ScriptedIntake, start: Start, name: str, content: str, rows: int | None) -> None:
+    (folder / name).write_text(content)
+    poll(start(rows="lines"))
+    assert intake.items[0].data.get("rows") == rows
+
+
+@pytest.mark.parametrize(
+    ("mtime", "time"),
+    [
+        pytest.param(1772332200, 1772332200, id="as-written"),
+        pytest.param(NOW + 3600, NOW + 3600, id="a-clock-an-hour-ahead"),
+        pytest.param(NOW + 10 * 365 * 86400, NOW, id="far-future-means-now"),
+        pytest.param(-5, NOW, id="before-1970-means-now"),
+    ],
+)
+def test_event_time(folder: Path, intake: ScriptedIntake, start: Start, mtime: float, time: float) -> None:
+    (folder / "a").write_text("x")
+    os.utime(folder / "a", (0, mtime))
+    poll(start())
+    assert intake.items[0].time == time
+
+
+def test_the_bucket_may_have_a_name_of_its_own(folder: Path, intake: ScriptedIntake, start: Start) -> None:
+    (folder / "a").write_text("x")
+    poll(start(bucket="lake-prod", path=str(folder)))
+    assert intake.items[0].data["bucket"] == "lake-prod"
+
+
+def test_the_registry_knows_who_serves_what(tmp_path: Path, intake: ScriptedIntake) -> None:
+    from retrainer.config.models import WebhookSource
+
+    directory = DirectoryConfig(type="directory", path="x")
+    hook = WebhookSource(type="webhook", path="/hooks/x")
+    sources = {"lake": directory, "push": hook}
+    assert threaded(sources) == {"lake": directory}
+    assert webhooks(sources) == {"push": hook}
+    assert build("lake", directory, intake, FixedClock(NOW), tmp_path).name == "lake"

@@ -1,0 +1,225 @@
+"""The whole daemon on the local engine, over its own HTTP: what a user sees happen."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+SETTINGS = """
+version: 1
+rules: [rules]
+engine: {type: local, templates: templates, runs: runs}
+store: {path: store.db}
+http: {port: 0}
+reload_interval: 200ms
+"""
+TEMPLATE = """
+apiVersion: argoproj.io/v1alpha1
+kind: WorkflowTemplate
+metadata: {name: train}
+spec:
+  entrypoint: main
+  arguments: {parameters: [{name: n}]}
+  templates:
+    - name: main
+      inputs: {parameters: [{name: n}]}
+      script:
+        image: python:3.11
+        command: [python]
+        source: |
+          open("/tmp/auc", "w").write("0.9{{inputs.parameters.n}}")
+      outputs: {parameters: [{name: auc, valueFrom: {path: /tmp/auc}}]}
+"""
+RULES = """
+version: 1
+sources:
+  push: {type: webhook, path: /hooks/push, id: data.id}
+rules:
+  - name: churn
+    triggers: {new: {data: {source: push, batch: {at_least: {events: 2}}}}}
+    limits: {overlap: allow_all}
+    submit:
+      workflow_template: train
+      parameters: {n: "${window.events}"}
+      outputs: {auc: {parameter: auc}}
+"""
+
+
+class Daemon:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "rules").mkdir()
+        (folder / "templates").mkdir()
+        (folder / "templates/train.yaml").write_text(TEMPLATE)
+        (folder / "retrainer.yaml").write_text(SETTINGS)
+        self.rules("rules", RULES)
+
+    def rules(self, name: str, text: str) -> None:
+        (self.folder / f"rules/{name}.yaml").write_text(text)
+
+    def start(self, **environment: str) -> Daemon:
+        self.log = (self.folder / "log").open("a+")
+        code = "import sys; from retrainer.app import main; sys.exit(main(sys.argv[1]))"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code, str(self.folder / "retrainer.yaml")],
+            stderr=self.log,
+            stdout=self.log,
+            env={**os.environ, **environment},
+        )
+        start = self.said_at_all()
+        self.await_(lambda: "daemon.ready" in self.said()[start:])
+        line = next(line for line in reversed(self.said().splitlines()) if "daemon.ready" in line)
+        url = line.split('"url": "')[1].split('"')[0]
+        self.http = httpx.Client(base_url=url, timeout=10)
+        return self
+
+    def said_at_all(self) -> int:
+        return len(self.said())
+
+    def said(self) -> str:
+        return (self.folder / "log").read_text()
+
+    def await_(self, condition: Callable[[], Any]) -> Any:
+        """Poll until it holds; what the daemon said is the message if it never does."""
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            if found := condition():
+                return found
+            time.sleep(0.05)
+        raise AssertionError(self.said()[-4000:])
+
+    def post(self, *ids: str) -> list[Any]:
+        return [self.http.post("/hooks/push", json={"id": i}).json() for i in ids]
+
+    def runs(self, phase: str | None = None) -> list[dict[str, Any]]:
+        items = self.http.get("/api/v1/runs").json()["items"]
+        return [r for r in items if phase in (None, r["phase"])]
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> int:
+        code = self.process.wait(25)
+        self.http.close()
+        self.log.close()
+        return code
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    made = Daemon(tmp_path)
+    yield made
+    if made.process.poll() is None:
+        made.end(signal.SIGKILL)
+
+
+def test_events_become_a_run_that_is_followed_to_its_end(daemon: Daemon) -> None:
+    daemon.start()
+    daemon.post("a", "b", "b")
+    (run,) = daemon.await_(lambda: daemon.runs("SUCCEEDED"))
+    assert run["outputs"] == {"auc": 0.92}
+    assert (run["trigger"], run["reason"]) == ("new", "batch_complete")
+    exposition = daemon.http.get("/metrics").text
+    assert 'retrainer_runs_total{phase="SUCCEEDED",rule="churn"} 1.0' in exposition
+    assert 'retrainer_run_output{output="auc",rule="churn"} 0.92' in exposition
+    assert 'retrainer_events_duplicate_total{source="push"} 1.0' in exposition
+    assert daemon.end() == 0
+
+
+def test_a_kill_loses_nothing_and_the_run_that_was_going_is_adopted(daemon: Daemon) -> None:
+    slow = TEMPLATE.replace('open("/tmp/auc"', 'import time; time.sleep(2); open("/tmp/auc"')
+    (daemon.folder / "templates/train.yaml").write_text(slow)
+    daemon.start()
+    daemon.post("a", "b", "c")
+    daemon.await_(lambda: daemon.runs("RUNNING"))
+    daemon.end(signal.SIGKILL)
+    daemon.start()
+    daemon.post("a", "b", "c")  # the sender cannot know what was taken
+    daemon.await_(lambda: daemon.runs("SUCCEEDED"))
+    assert len(daemon.runs()) == 1
+    explained = daemon.http.post("/api/v1/rules/churn/explain", json={}).json()
+    assert "1 of 2 events so far" in explained["verdict"]
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "before-commit",
+        "after-commit",
+        "after-acknowledge",
+        "before-post",
+        "after-post",
+        "after-submitted",
+        "before-release",
+    ],
+)
+def test_killed_at_each_point_of_the_path_there_is_one_workflow_a_run(daemon: Daemon, point: str) -> None:
+    """The judge is the folder of runs, where each execution leaves its mark."""
+    # Commits one to three happen while it starts; the fourth takes the first event in.
+    count = ":5" if point in ("before-commit", "after-commit", "after-acknowledge") else ""
+    try:
+        daemon.start(RETRAINER_CRASH_AT=point + count)
+        daemon.post("a", "b")
+    except httpx.TransportError:
+        pass  # it died with our request under way
+    assert daemon.ended() == -signal.SIGKILL
+    daemon.start()
+    daemon.post("a", "b")
+    daemon.await_(lambda: daemon.runs("SUCCEEDED"))
+    assert len(daemon.runs()) == 1
+    assert len([p for p in (daemon.folder / "runs").glob("*/*") if p.name.startswith("churn-")]) == 1
+
+
+def test_rules_are_taken_over_when_they_change_and_a_broken_file_changes_nothing(daemon: Daemon) -> None:
+    daemon.start()
+    names = lambda: [r["name"] for r in daemon.http.get("/api/v1/rules").json()["items"]]  # noqa: E731
+    more = RULES.replace("name: churn", "name: basket").replace(
+        "sources:\n  push: {type: webhook, path: /hooks/push, id: data.id}\n", ""
+    )
+    daemon.rules("more", more)
+    daemon.await_(lambda: names() == ["basket", "churn"])
+    daemon.rules("more", more.replace("triggers", "trigers"))
+    daemon.await_(lambda: "config.problem" in daemon.said())
+    assert names() == ["basket", "churn"]
+    assert "trigers" in daemon.said()
+    daemon.end(signal.SIGKILL)
+    daemon.start()
+    assert names() == ["basket", "churn"]  # the last good text came from the store
+
+
+def test_a_daemon_that_cannot_start_says_why(daemon: Daemon) -> None:
+    daemon.start()
+    second = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from retrainer.app import main; sys.exit(main(sys.argv[1]))",
+            str(daemon.folder / "retrainer.yaml"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert "another process has it open; stop that daemon first" in second.stdout + second.stderr
+
+
+def test_sighup_reads_the_rules_anew(daemon: Daemon) -> None:
+    (daemon.folder / "retrainer.yaml").write_text(SETTINGS.replace("200ms", "1h"))
+    daemon.start()
+    daemon.rules("rules", RULES.replace("name: churn", "name: basket"))
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.await_(lambda: [r["name"] for r in daemon.http.get("/api/v1/rules").json()["items"]] == ["basket"])
+    assert daemon.end() == 0

@@ -1,0 +1,37 @@
+"""What the documentation shows is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from retrainer.config.load import validate
+from retrainer.telemetry.metrics import Metrics
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def test_the_rule_in_the_readme_is_valid(tmp_path: Path) -> None:
+    (rule,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (tmp_path / "rules.yaml").write_text(rule)
+    _, problems = validate(str(tmp_path))
+    assert [str(problem) for problem in problems] == []
+
+
+def test_the_metrics_page_names_what_is_exported() -> None:
+    registry = CollectorRegistry()
+    Metrics(registry)
+    exported = {f"{m.name}_total" if m.type == "counter" else m.name for m in registry.collect()}
+    exported = {name for name in exported if name.startswith("retrainer_")}
+    tables = re.sub(r"```.*?```", "", (ROOT / "docs/metrics.md").read_text(), flags=re.DOTALL)
+    assert set(re.findall(r"`(retrainer_\w+)`", tables)) == exported
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES])
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#\s]+)[^)]*\)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []

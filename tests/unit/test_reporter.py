@@ -1,0 +1,36 @@
+"""What was committed reaches the log with the words an operator looks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+
+from retrainer.reporter import Reporter
+from retrainer.rules.outcome import Reason, SlotRecord
+from retrainer.telemetry.metrics import Metrics
+
+CASES: list[Any] = [
+    pytest.param(
+        "dead_letter",
+        {"source": "push", "event": "e1", "reason": "raised", "error": "no field", "rule": "churn"},
+        {"event": "event.dead_lettered", "id": "e1", "rule": "churn", "error": "no field"},
+        id="a dead letter, with the event's id",
+    ),
+    pytest.param(
+        "slot",
+        {"rule": "churn", "record": SlotRecord("n", 1.0, "missed", Reason.MISSED, 2.0, 3)},
+        {"event": "slot.not_run", "rule": "churn", "outcome": "missed", "count": 3},
+        id="slots that did not run",
+    ),
+]
+
+
+@pytest.mark.parametrize(("what", "facts", "line"), CASES)
+def test_a_line_says_what_happened(what: str, facts: dict[str, Any], line: dict[str, Any]) -> None:
+    with capture_logs() as said:
+        Reporter(Metrics(CollectorRegistry())).told(what, facts, 0.0)
+    (only,) = said
+    assert line.items() <= only.items()

@@ -1,0 +1,118 @@
+"""What is counted in the store for the metrics, on a real one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import insert
+
+from retrainer.rules.state import VERSION, Cursor, State, Window, encode
+from retrainer.runs.run import Run, RunPhase
+from retrainer.standing import PAGE, SHORTEST_REST, Census
+from retrainer.store import tables as t
+from retrainer.store.rows import run_to_row
+from retrainer.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@dataclass
+class Clock:
+    at: float = 0.0
+
+    def now(self) -> float:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at
+
+
+@dataclass
+class Looking:
+    name: str
+    last_error: str | None = None
+    poll_errors: int = 0
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    opened = SqliteStore.open(tmp_path / "s.db")
+    yield opened
+    opened.close()
+
+
+def put_states(store: SqliteStore, rule: str, states: list[State], first_id: int = 1) -> None:
+    rows = [
+        {
+            "id": first_id + place,
+            "rule": rule,
+            "key": str(place),
+            "revision": "r",
+            "version": VERSION,
+            "state": encode(state),
+            "touched_at": 0.0,
+        }
+        for place, state in enumerate(states)
+    ]
+    with store.write() as conn:
+        conn.execute(insert(t.states), rows)
+
+
+def put_run(store: SqliteStore, run: str, phase: RunPhase, **fields: Any) -> None:
+    made = Run(run, "churn", "", phase, f"churn-{run}", "ml", {}, {}, {}, "nightly", "schedule", 0.0, **fields)
+    with store.write() as conn:
+        conn.execute(insert(t.runs).values(run_to_row(made)))
+
+
+def census(store: SqliteStore, clock: Clock | None = None, sources: dict[str, Any] | None = None) -> Census:
+    return Census(store, clock or Clock(), lambda: 4, lambda: sources or {}, lambda: 5)
+
+
+def test_live_runs_are_counted_and_ended_ones_are_not(store: SqliteStore) -> None:
+    put_run(store, "a", RunPhase.RUNNING)
+    put_run(store, "b", RunPhase.RUNNING)
+    put_run(store, "c", RunPhase.PENDING)
+    put_run(store, "d", RunPhase.SUCCEEDED, ended_at=1.0)
+    seen = census(store)()
+    assert seen.active == {("churn", RunPhase.RUNNING): 2, ("churn", RunPhase.PENDING): 1}
+    assert (seen.queued, seen.watch_restarts) == (4, 5)
+    assert seen.store_bytes > 0
+
+
+def test_pending_data_adds_up_over_the_keys_of_a_rule(store: SqliteStore) -> None:
+    window = Window(events=2, bytes=30, rows=4, ranges=((1, 2),))
+    keys = PAGE + 3  # more than one page
+    put_states(store, "churn", [State(0.0, window=window)] * keys)
+    put_states(store, "idle", [State(0.0)], first_id=keys + 1)
+    assert census(store)().pending == {"churn": (2 * keys, 4 * keys, 30 * keys)}
+
+
+def test_the_next_fire_is_the_soonest_slot(store: SqliteStore) -> None:
+    cursors = {"nightly": Cursor(0.0, 500.0), "hourly": Cursor(0.0, 100.0), "never": Cursor(0.0, None)}
+    put_states(store, "churn", [State(0.0, cursors=cursors)])
+    assert census(store)().next_fire == {"churn": 100.0}
+
+
+def test_states_are_counted_anew_only_after_a_rest(store: SqliteStore) -> None:
+    clock = Clock()
+    counted = census(store, clock)
+    assert counted().pending == {}
+    put_states(store, "churn", [State(0.0, window=Window(events=1, ranges=((1, 1),)))])
+    assert counted().pending == {}
+    clock.at += SHORTEST_REST
+    assert counted().pending == {"churn": (1, 0, 0)}
+
+
+def test_a_source_is_up_unless_something_keeps_it_from_its_work(store: SqliteStore) -> None:
+    sources = {"lake": Looking("lake"), "lost": Looking("lost", "no such folder", 3), "push": None}
+    seen = census(store, sources=sources)()
+    assert seen.sources == {"lake": True, "lost": False, "push": True}
+    assert seen.poll_errors == {"lake": 0, "lost": 3}

@@ -1,0 +1,173 @@
+"""What the local engine refuses in a template, and under which path; how tags and `/tmp` are filled in."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from retrainer.workflows.local_tags import private, substitute
+from retrainer.workflows.local_template import unsupported
+
+GOOD: dict[str, Any] = {
+    "kind": "WorkflowTemplate",
+    "metadata": {"name": "t"},
+    "spec": {
+        "entrypoint": "main",
+        "arguments": {"parameters": [{"name": "p", "value": 1}]},
+        "serviceAccountName": "robot",
+        "activeDeadlineSeconds": 60,
+        "templates": [
+            {
+                "name": "main",
+                "dag": {
+                    "tasks": [
+                        {"name": "a", "template": "step", "arguments": {"parameters": [{"name": "x", "value": "1"}]}},
+                        {
+                            "name": "b",
+                            "template": "step",
+                            "depends": "a",
+                            "arguments": {"parameters": [{"name": "x", "value": "{{ tasks.a.outputs.parameters.y }}"}]},
+                        },
+                    ]
+                },
+                "outputs": {
+                    "parameters": [{"name": "y", "valueFrom": {"parameter": "{{tasks.b.outputs.parameters.y}}"}}]
+                },
+            },
+            {
+                "name": "step",
+                "inputs": {"parameters": [{"name": "x"}, {"name": "z", "default": "{}"}]},
+                "container": {
+                    "image": "python:3.11",
+                    "command": ["python"],
+                    "args": ["{{inputs.parameters.x}}", "{{workflow.parameters.p}}", "{{workflow.name}}"],
+                    "resources": {"requests": {"cpu": 1}},
+                },
+                "outputs": {"parameters": [{"name": "y", "valueFrom": {"path": "/tmp/y", "default": ""}}]},
+            },
+        ],
+    },
+}
+DAG, STEP = "spec.templates[0]", "spec.templates[1]"
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    manifest = copy.deepcopy(GOOD)
+    *way, last = path.replace("[", ".[").split(".")
+    at: Any = manifest
+    for part in way:
+        at = at[int(part[1:-1])] if part.startswith("[") else at[part]
+    at[int(last[1:-1]) if last.startswith("[") else last] = value
+    return manifest
+
+
+def test_what_it_runs() -> None:
+    assert unsupported(GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "where", "message"),
+    [
+        pytest.param("spec", None, "spec", "must be a mapping", id="no-spec"),
+        pytest.param("spec.volumes", [], "spec.volumes", "does not run this", id="volumes"),
+        pytest.param("spec.onExit", "main", "spec.onExit", "does not run this", id="exit-handler"),
+        pytest.param("spec.entrypoint", "x", "spec.entrypoint", "no template 'x'; there are main, step", id="entry"),
+        pytest.param("spec.activeDeadlineSeconds", "1m", "spec.activeDeadlineSeconds", "whole number", id="deadline"),
+        pytest.param(f"{DAG}.name", "step", "spec.templates", "same name", id="twice"),
+        pytest.param(f"{STEP}.steps", [[]], f"{STEP}.steps", "does not run this", id="steps"),
+        pytest.param(f"{STEP}.script", {"command": ["sh"], "source": "x"}, STEP, "exactly one", id="two-kinds"),
+        pytest.param(f"{STEP}.retryStrategy", {}, f"{STEP}.retryStrategy", "does not run this", id="retry"),
+        pytest.param(f"{STEP}.inputs.artifacts", [], f"{STEP}.inputs.artifacts", "knows parameters", id="artifacts"),
+        pytest.param(
+            f"{STEP}.container", {}, f"{STEP}.container.command", "no image whose entrypoint", id="entrypoint"
+        ),
+        pytest.param(f"{STEP}.container.command", "sh", f"{STEP}.container.command", "must be a list", id="text"),
+        pytest.param(f"{STEP}.container.command", [], f"{STEP}.container.command", "is empty", id="empty"),
+        pytest.param(f"{STEP}.container.envFrom", [], f"{STEP}.container.envFrom", "does not run this", id="env-from"),
+        pytest.param(
+            f"{STEP}.container.env",
+            [{"name": "A", "value": "", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
+            f"{STEP}.container.env[0].valueFrom",
+            "knows name, value",
+            id="secret",
+        ),
+        pytest.param(
+            f"{STEP}.container.args", ["{{pod.name}}"], f"{STEP}.container", "cannot fill {{pod.name}}", id="tag"
+        ),
+        pytest.param(
+            f"{STEP}.container.args", ["{{=1+1}}"], f"{STEP}.container", "cannot fill {{=1+1}}", id="expression"
+        ),
+        pytest.param(
+            f"{STEP}.outputs.parameters[0].valueFrom",
+            {"path": "/var/y"},
+            f"{STEP}.outputs.parameters[0].valueFrom",
+            "needs a `path` under /tmp/",
+            id="output-elsewhere",
+        ),
+        pytest.param(
+            f"{DAG}.outputs.parameters[0].valueFrom",
+            {"parameter": "{{tasks.b.outputs.parameters.no}}"},
+            f"{DAG}.outputs.parameters[0].valueFrom",
+            "needs a `parameter`",
+            id="output-of-nobody",
+        ),
+        pytest.param(f"{DAG}.dag.failFast", False, f"{DAG}.dag.failFast", "knows tasks", id="fail-fast"),
+        pytest.param(f"{DAG}.dag.tasks[0].when", "x", f"{DAG}.dag.tasks[0].when", "does not run this", id="when"),
+        pytest.param(f"{DAG}.dag.tasks[0].name", "../a", f"{DAG}.dag.tasks[0].name", "must be a name", id="path-name"),
+        pytest.param(
+            f"{DAG}.dag.tasks[0].template", "main", f"{DAG}.dag.tasks[0].template", "there are step", id="nest"
+        ),
+        pytest.param(
+            f"{DAG}.dag.tasks[0].arguments", {}, f"{DAG}.dag.tasks[0].arguments", "needs the parameter 'x'", id="arg"
+        ),
+        pytest.param(f"{DAG}.dag.tasks[0].depends", "b", f"{DAG}.dag.tasks", "wait for each other", id="cycle"),
+        pytest.param(
+            f"{DAG}.dag.tasks[1].depends", "a || c", f"{DAG}.dag.tasks[1]", "may only join tasks by `&&`", id="or"
+        ),
+        pytest.param(f"{DAG}.dag.tasks[1].dependencies", ["c"], f"{DAG}.dag.tasks[1]", "waits for 'c'", id="unknown"),
+        pytest.param(
+            f"{DAG}.dag.tasks[1].depends",
+            "",
+            f"{DAG}.dag.tasks[1].arguments",
+            "cannot fill {{tasks.a.outputs.parameters.y}}",
+            id="not-waited-for",
+        ),
+    ],
+)
+def test_what_it_refuses(path: str, value: Any, where: str, message: str) -> None:
+    found = unsupported(changed(path, value))
+    assert [at for at, _ in found] == [where]
+    assert message in found[0][1]
+
+
+def test_all_problems_at_once() -> None:
+    manifest = changed("spec.volumes", [])
+    manifest["spec"]["templates"][0]["suspend"] = {}
+    manifest["spec"]["templates"][1]["container"]["ports"] = []
+    assert [at for at, _ in unsupported(manifest)] == [
+        f"{DAG}.suspend",
+        f"{STEP}.container.ports",
+        "spec.volumes",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("/tmp/a", "/run/tmp/a", id="whole"),
+        pytest.param("cat </tmp/a >>/tmp/b", "cat </run/tmp/a >>/run/tmp/b", id="in-a-script"),
+        pytest.param("--out=/tmp", "--out=/run/tmp", id="folder"),
+        pytest.param("'/tmp/a' \"/tmp/b\"", "'/run/tmp/a' \"/run/tmp/b\"", id="quoted"),
+        pytest.param("/var/tmp/a", "/var/tmp/a", id="another-tmp"),
+        pytest.param("/tmpfile /tmp.d", "/tmpfile /tmp.d", id="another-name"),
+        pytest.param("file:///tmp/a", "file:///tmp/a", id="uri"),
+    ],
+)
+def test_a_steps_own_tmp(text: str, expected: str) -> None:
+    assert private(text, "/run/tmp") == expected
+
+
+def test_a_value_is_never_expanded_again() -> None:
+    assert substitute("{{a}} {{ b }}", {"a": "{{b}}", "b": "1"}) == "{{b}} 1"

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from retrainer.clock import SystemClock
+from retrainer.runs.run import Run, RunPhase
+from retrainer.workflows.base import AlreadyExists, Ambiguous, Later, Observed, Refused, Template, WorkflowError
+from retrainer.workflows.manifest import manifest
+from retrainer.workflows.submitter import Submitter
+
+from .memory import MemoryCluster, MemoryDesk
+from .samples import ULID, a_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TEMPLATE = Template("churn-train", {"since": "today"})
+
+
+def manifest_of(run: Run) -> dict[str, Any]:
+    return manifest(run, instance="test", instance_id=None)
+
+
+def runs(count: int) -> list[Run]:
+    return [a_run(f"{ULID[:-3]}{number:03}") for number in range(count)]
+
+
+@contextmanager
+def submitting(desk: MemoryDesk, cluster: MemoryCluster, **options: Any) -> Iterator[list[str]]:
+    codes: list[str] = []
+    values = {"connections": 4, "clock": desk.clock, "count": codes.append} | options
+    submitter = Submitter(desk, cluster, manifest_of, **values)
+    submitter.start()
+    submitter.wake()
+    try:
+        yield codes
+    finally:
+        submitter.stop()
+
+
+def settled(desk: MemoryDesk) -> bool:
+    return all(run.phase not in (RunPhase.PENDING, RunPhase.SUBMITTING) for run in desk.runs.values())
+
+
+def test_a_burst_is_created_once_each_and_the_template_read_only_as_often_as_there_are_connections() -> None:
+    desk, cluster = MemoryDesk(SystemClock(), *runs(200)), MemoryCluster(TEMPLATE)
+    with submitting(desk, cluster) as codes:
+        desk.until(lambda: settled(desk))
+    assert {run.phase for run in desk.runs.values()} == {RunPhase.SUBMITTED}
+    assert len(cluster.created) == len(set(cluster.created)) == 200
+    assert codes == ["ok"] * 200
+    assert cluster.calls["template"] <= 4
+
+
+TIMEOUT = Ambiguous("no answer in time", code="timeout")
+
+
+@pytest.mark.parametrize(
+    ("faults", "posts", "codes"),
+    [
+        pytest.param([("after", TIMEOUT)], 1, ["timeout"], id="created, the answer lost: found"),
+        pytest.param([("before", TIMEOUT)], 2, ["timeout", "ok"], id="not created: sent again"),
+        pytest.param(
+            [("before", TIMEOUT), ("after", TIMEOUT)], 2, ["timeout", "timeout"], id="sent again, the answer lost"
+        ),
+        pytest.param(
+            [("before", AlreadyExists("it was slow", code="409"))],
+            2,
+            ["409", "ok"],
+            id="there, then removed: sent again",
+        ),
+    ],
+)
+def test_an_ambiguous_answer_is_settled_under_the_same_name(
+    faults: list[tuple[str, WorkflowError]], posts: int, codes: list[str]
+) -> None:
+    desk, cluster = MemoryDesk(SystemClock(), a_run()), MemoryCluster(TEMPLATE)
+    cluster.faults = list(faults)
+    with submitting(desk, cluster) as counted:
+        desk.until(lambda: settled(desk))
+    assert desk.runs[ULID].phase is RunPhase.SUBMITTED
+    assert desk.runs[ULID].uid == "uid-0"
+    assert cluster.created == [desk.runs[ULID].workflow]
+    assert cluster.calls["create"] == posts
+    assert counted == codes
+
+
+def test_a_run_claimed_again_after_a_crash_adopts_the_workflow_it_made() -> None:
+    run = a_run()
+    desk, cluster = MemoryDesk(SystemClock(), run), MemoryCluster(TEMPLATE)
+    made = cluster.create(manifest_of(run), timeout=1)
+    with submitting(desk, cluster):
+        desk.until(lambda: settled(desk))
+    assert desk.runs[ULID].uid == made.uid
+    assert len(cluster.created) == 1
+
+
+@pytest.mark.parametrize(
+    ("there", "words"),
+    [
+        pytest.param(Observed("ml", a_run().workflow, "u", "", "Running"), "is not from retrainer", id="by hand"),
+        pytest.param(Observed("ml", a_run().workflow, "u", "R9", "Running"), "belongs to run R9", id="another run's"),
+    ],
+)
+def test_a_name_taken_by_somebody_else_is_a_conflict(there: Observed, words: str) -> None:
+    desk, cluster = MemoryDesk(SystemClock(), a_run()), MemoryCluster(TEMPLATE)
+    cluster.workflows[there.name] = there
+    with submitting(desk, cluster):
+        desk.until(lambda: settled(desk))
+    assert desk.runs[ULID].phase is RunPhase.ERROR
+    assert desk.runs[ULID].message.startswith("NAME_CONFLICT")
+    assert words in desk.runs[ULID].message
+    assert cluster.created == []
+
+
+def test_a_workflow_of_our_run_with_another_uid_than_we_stored_is_a_conflict() -> None:
+    run = a_run(uid="uid-before")
+    desk, cluster = MemoryDesk(SystemClock(), run), MemoryCluster(TEMPLATE)
+    cluster.workflows[run.workflow] = Observed("ml", run.workflow, "uid-after", run.id, "")
+    with submitting(desk, cluster):
+        desk.until(lambda: settled(desk))
+    assert desk.runs[ULID].message.startswith("NAME_CONFLICT")
+
+
+@pytest.mark.parametrize(
+    ("template", "changes", "fault", "words"),
+    [
+        pytest.param(None, {}, None, "there is no WorkflowTemplate churn-train in namespace ml", id="no template"),
+        pytest.param(
+            None,
+            {"submit": {"cluster_workflow_template": "train"}},
+            None,
+            "there is no ClusterWorkflowTemplate train",
+            id="no cluster template",
+        ),
+        pytest.param(TEMPLATE, {"parameters": {"sinse": "x"}}, None, "did you mean since?", id="wrong parameter"),
+        pytest.param(TEMPLATE, {"parameters": {"since": "{{x}}"}}, None, "Argo would expand", id="unsafe value"),
+        pytest.param(TEMPLATE, {}, Refused("unknown field spec.x", code="400"), "unknown field", id="refused"),
+    ],
+)
+def test_what_will_never_be_taken_ends_with_the_words_that_say_why(
+    template: Template | None, changes: dict[str, Any], fault: WorkflowError | None, words: str
+) -> None:
+    desk, cluster = MemoryDesk(SystemClock(), a_run(**changes)), MemoryCluster(template)
+    cluster.faults = [("before", fault)] if fault else []
+    with submitting(desk, cluster):
+        desk.until(lambda: settled(desk))
+    assert desk.runs[ULID].phase is RunPhase.ERROR
+    assert words in desk.runs[ULID].message
+
+
+@pytest.mark.parametrize(
+    ("fault", "least"),
+    [
+        pytest.param(Later("exceeded quota", code="quota", retry_after=30.0), 30.0, id="quota"),
+        pytest.param(Later("slow down", code="429", retry_after=5.0), 5.0, id="429"),
+        pytest.param(Later("conflict", code="409", retry_after=1.0), 1.0, id="conflict"),
+    ],
+)
+def test_what_may_be_taken_later_is_postponed_with_the_servers_words(fault: Later, least: float) -> None:
+    desk, cluster = MemoryDesk(SystemClock(), a_run()), MemoryCluster(TEMPLATE)
+    cluster.faults = [("before", fault)]
+    with submitting(desk, cluster):
+        desk.until(lambda: len(desk.waits) == 1)
+    assert desk.runs[ULID].phase is RunPhase.PENDING
+    assert desk.runs[ULID].message == str(fault)
+    assert desk.waits[0] >= least
+
+
+def test_a_server_that_answers_nothing_is_not_asked_for_ever() -> None:
+    desk, cluster = MemoryDesk(SystemClock(), a_run()), MemoryCluster(TEMPLATE)
+    cluster.faults = [("before", TIMEOUT)] * 3
+    with submitting(desk, cluster):
+        desk.until(lambda: len(desk.waits) == 1)
+    assert cluster.calls["create"] == 3
+    assert desk.runs[ULID].phase is RunPhase.PENDING
+
+
+def test_templates_that_may_not_be_read_are_left_to_argo() -> None:
+    desk, cluster = MemoryDesk(SystemClock(), a_run()), MemoryCluster(None)
+    cluster.broken["template"] = Later("cannot get resource", code="403", retry_after=60)
+    with submitting(desk, cluster):
+        desk.until(lambda: settled(desk))
+    assert desk.runs[ULID].phase is RunPhase.SUBMITTED
+
+
+def test_nothing_is_sent_once_the_lease_is_nearly_over() -> None:
+    desk, cluster = MemoryDesk(SystemClock(), a_run()), MemoryCluster(TEMPLATE)
+    with submitting(desk, cluster, lease=1.5):
+        desk.until(lambda: desk.runs[ULID].submit_attempts >= 2)  # it came back by itself
+    assert cluster.calls["create"] == 0
+
+
+def test_stopping_finishes_what_was_sent_and_hands_back_the_rest() -> None:
+    desk, cluster = MemoryDesk(SystemClock(), *runs(30)), MemoryCluster(TEMPLATE)
+    sent, go_on = threading.Event(), threading.Event()
+    create = cluster.create
+
+    def slow(manifest: dict[str, Any], *, timeout: float) -> Observed:
+        sent.set()
+        go_on.wait()
+        return create(manifest, timeout=timeout)
+
+    cluster.create = slow  # type: ignore[method-assign]
+    submitter = Submitter(desk, cluster, manifest_of, connections=1, clock=desk.clock)
+    submitter.start()
+    submitter.wake()
+    sent.wait()
+    stopping = threading.Thread(target=submitter.stop)
+    stopping.start()
+    while not submitter._stop.is_set():
+        threading.Event().wait(0.001)
+    go_on.set()
+    stopping.join()
+    phases = [run.phase for run in desk.runs.values()]
+    assert phases.count(RunPhase.SUBMITTED) == 1
+    assert phases.count(RunPhase.PENDING) == 29
