@@ -53,7 +53,8 @@ def classify(status: int, body: bytes, headers: Mapping[str, str]) -> WorkflowEr
 
 def _forbidden(message: str, code: str) -> WorkflowError:
     """Tell the four causes of a 403 apart, which only its words do."""
-    if "exceeded quota" in message:
+    # "status unknown for quota": the quota is so new that its controller has not counted yet.
+    if "exceeded quota" in message or "status unknown for quota" in message:
         return Later(message, code="quota", retry_after=QUOTA_WAIT)
     if re.search(r"denied( the)? request", message):  # admission webhooks and policies
         return Refused(message, code="denied")

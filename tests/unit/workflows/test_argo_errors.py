@@ -24,6 +24,14 @@ CASES = [
     ),
     pytest.param(
         403,
+        status('workflows.argoproj.io "x" is forbidden: status unknown for quota: q, resources: count/workflows'),
+        Later,
+        "quota",
+        30,
+        id="403 quota not counted yet",
+    ),
+    pytest.param(
+        403,
         status('User "x" cannot create resource "workflows" in API group "argoproj.io"'),
         Later,
         "403",
