@@ -13,17 +13,59 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """Where the items of a batch stood in one part of their source (a partition), from ``begin`` up to before ``next``.
+
+    Stored by compare-and-set, in the transaction that stores the items: whoever's ``epoch`` is not the last one that
+    `Intake.claim` gave out, or whose ``begin`` is not where the store is, loses the batch as a whole.
+    """
+
+    part: str
+    epoch: int
+    begin: int
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Items that were read again on somebody's behalf: only these rules, and only those that did not count them yet.
+
+    ``dry``: nothing is stored, the outcomes say what would be.
+    """
+
+    rules: frozenset[str]
+    dry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Facts of one source, taken in together in one transaction.
 
     ``identity_window``: seconds for which an event's id is remembered; 0 if the source tells repeats apart by itself.
     ``objects``: what a listing source saw, key to fingerprint, None for a key that is gone; stored with the events.
+    ``stretch``: the part of the source that the items are from, for sources that have positions.
+    ``tracked``: events are about objects; the store follows which are there, and an object that both a notification
+    (``swept`` false) and a listing (``swept`` true) tell of counts once.
+    ``again``: the items are a replay.
     """
 
     source: str
     items: Sequence[Event | Poison]
     identity_window: float = 604800.0
     objects: Mapping[str, str | None] = field(default_factory=dict)
+    stretch: Stretch | None = None
+    tracked: bool = False
+    swept: bool = False
+    again: Again | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A part as the store has it, now ours. ``next`` is the first position that is not stored, None for a new part."""
+
+    next: int | None
+    epoch: int
+    incarnation: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +76,10 @@ class Receipt:
     """
 
     outcomes: Sequence[str]
+
+
+class PositionLost(Exception):
+    """Somebody else has claimed the part, or moved it: nothing of the batch was taken."""
 
 
 class Overloaded(Exception):
@@ -51,6 +97,17 @@ class Intake(Protocol):
     def objects(self, source: str) -> dict[str, str]:
         """Return what a listing source stored last: key to fingerprint."""
 
+    def claim(self, source: str, part: str, incarnation: str, start: int | None = None) -> Claimed:
+        """Make a part ours: from now on only batches with the epoch that is returned are taken from it.
+
+        A part that the store does not know is made, beginning at `start`; without `start` nothing is made, and ``next``
+        is None. ``incarnation`` tells a part from another one of the same name (a topic's id); what is returned is the
+        one the store knows. A part of another incarnation is not claimed (its epoch stays). Blocks until it is durable.
+        """
+
+    def parts(self, source: str) -> dict[str, int]:
+        """Return the parts that are known, with the first position of each that is not stored."""
+
 
 class Source(Protocol):
     """An adapter with a thread of its own."""
@@ -60,6 +117,10 @@ class Source(Protocol):
     """What keeps it from its work right now, in words; None if nothing does."""
     poll_errors: int
     """How many looks at what it listens to have failed since it was made."""
+    lag: int | None
+    """How many records wait to be taken in, where that can be known."""
+    halted: Mapping[str, str]
+    """Parts that it does not read until somebody decides how to go on, with the reason of each."""
 
     def start(self) -> None:
         """Begin to report."""

@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
 metadata = MetaData()
@@ -48,6 +49,7 @@ events = Table(
     Column("attributes", Text, nullable=False),
     Column("outcome", String, nullable=False),  # matched | filtered | ignored
     Column("rules", Text, nullable=False),  # the rules it matched, as a JSON list of [rule, key]
+    Index("events_source_id", "source", "id"),
 )
 
 # Inputs of the engine that are no events: wake-ups, transitions, manual acts, pauses, rule revisions.
@@ -83,15 +85,27 @@ positions = Table(
     Column("part", String, primary_key=True),
     Column("next", BigInteger, nullable=False),
     Column("owner_epoch", BigInteger, nullable=False),
+    Column("incarnation", String, nullable=False, server_default=""),
 )
 
-# What a listing source saw last: its sweeps compare against this, never against the ledger.
+# When each source was first configured, and when something last came from it.
+sources = Table(
+    "sources",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("first_seen_at", Float, nullable=False),
+    Column("last_event_at", Float),
+)
+
+# The objects of a source as it last heard of them: sweeps compare against this, never against the ledger.
 objects = Table(
     "objects",
     metadata,
     Column("source", String, primary_key=True),
     Column("key", String, primary_key=True),
     Column("fingerprint", String, nullable=False),
+    Column("sequencer", String, nullable=False, server_default=""),
+    Column("swept", Boolean, nullable=False, server_default=false()),  # found by a listing, its notification not seen
     sqlite_with_rowid=False,
 )
 
@@ -119,6 +133,21 @@ inputs = Table(
     Column("seq", BigId, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
 )
+
+# What `distinct_by` counted in a window that is pending, or that a run took: once each, as it came last.
+distincts = Table(
+    "distincts",
+    metadata,
+    Column("state", BigId, primary_key=True, autoincrement=False),
+    Column("trigger", String, primary_key=True),
+    Column("value", String, primary_key=True),
+    Column("run", String, primary_key=True),  # empty while pending
+    Column("bytes", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("sequencer", String, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("distincts_run", distincts.c.run)
 
 runs = Table(
     "runs",

@@ -28,7 +28,8 @@ class Delivery:
     """One request or record as it came.
 
     ``source`` is the configured name, ``headers`` have lower-case names, ``received_at`` is in seconds since the epoch.
-    ``id`` identifies the delivery itself and names an event that brings no identity of its own; two deliveries with one
+    ``attributes`` are what the transport says of it; they become attributes of its events. ``time`` is the transport's
+    own, where it has one, for payloads that bring none. ``id`` identifies the delivery itself and names an event that brings no identity of its own; two deliveries with one
     id are one. ``max_size`` is in bytes.
     """
 
@@ -38,6 +39,8 @@ class Delivery:
     id: str
     headers: Mapping[str, str] = field(default_factory=dict)
     max_size: int = 1 << 20
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    time: float | None = None
 
 
 class Unreadable(ValueError):
