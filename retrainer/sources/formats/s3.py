@@ -54,9 +54,15 @@ def _event(delivery: Delivery, record: Any) -> Event:
 def identity(kind: str, data: dict[str, Any], time: str = "") -> str:
     """Return what makes two notifications one. Without a sequencer the content says it, without either the time.
 
-    The kind belongs to it: an object that is removed may carry the etag it was created with.
+    The kind belongs to it: an object that is removed may carry the etag it was created with. The object comes first, so
+    that the ledger finds what was ever said of it.
     """
-    return f"{kind} {data['bucket']}/{data['key']} {data['version']} {data['sequencer'] or data['etag'] or time}"
+    return f"{about(data['bucket'], data['key'])}{data['version']} {data['sequencer'] or data['etag'] or time} {kind}"
+
+
+def about(bucket: str, key: str) -> str:
+    """Return what the identities of all notifications about an object begin with."""
+    return f"{bucket}/{key} "
 
 
 def _check_version(record: Any) -> None:
