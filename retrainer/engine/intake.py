@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from retrainer.engine import parts
 from retrainer.event import Event, Poison
 from retrainer.rules.outcome import Arrived
+from retrainer.sources.base import PositionLost
 from retrainer.store import tables as t
 from retrainer.store import writes
 from retrainer.store.rows import dump, event_to_row
@@ -35,14 +37,17 @@ class Hit:
     triggers: list[str] = field(default_factory=list)
 
 
-def take_in(work: Work, batches: Sequence[Batch]) -> list[list[str]]:
+def take_in(work: Work, batches: Sequence[Batch]) -> list[list[str] | PositionLost]:
     """Fold batches in, in order; the outcomes of each. Nothing in an event can stop the others."""
+    outcomes: list[list[str] | PositionLost] = []
     known = _known(work, batches)
-    outcomes = []
     repeated: list[dict[str, Any]] = []
     fresh: list[dict[str, Any]] = []
     for batch in batches:
-        words = []
+        if batch.stretch is not None and not parts.move(work.conn, batch.source, batch.stretch):
+            outcomes.append(PositionLost(f"{batch.source}: {batch.stretch.part} is somebody else's by now"))
+            continue
+        words: list[str] = []
         for item in batch.items:
             identity = {"source": item.source, "id": item.id}
             if batch.identity_window > 0 and isinstance(item, Event):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import structlog
 
 from retrainer.crash import reach
+from retrainer.engine import parts
 from retrainer.engine.cache import Cache
 from retrainer.engine.catalog import EMPTY, Catalog
 from retrainer.engine.intake import take_in
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from retrainer.clock import Clock
+    from retrainer.sources.base import Claimed
     from retrainer.store.base import Store
 
 T = TypeVar("T")
@@ -110,6 +112,16 @@ class Engine:
 
     def objects(self, source: str) -> dict[str, str]:
         return self.store.read(lambda conn: writes.objects(conn, source))
+
+    def claim(self, source: str, part: str, incarnation: str, start: int | None = None) -> Claimed:
+        return self.act(lambda work: parts.claim(work.conn, source, part, incarnation, start)).result()
+
+    def parts(self, source: str) -> dict[str, int]:
+        return self.store.read(lambda conn: parts.known(conn, source))
+
+    def reset_part(self, source: str, part: str, incarnation: str, following: int) -> None:
+        """Go on with a part from `following`, whatever stood in the store; raise LookupError if it is not known."""
+        self.act(lambda work: parts.reset(work.conn, source, part, incarnation, following)).result()
 
     def act(self, run: Callable[[Work], T]) -> Future[T]:
         """Queue a piece of work for the engine's transaction; it must raise before it stages anything, or never."""
@@ -280,10 +292,10 @@ class Engine:
     def _acknowledge(self, drained: Sequence[_Act | _Offer], results: Sequence[Any]) -> None:
         self._off_the_queue(drained)
         for item, result in zip(drained, results, strict=True):
-            if isinstance(item, _Offer):
-                item.future.set_result(Receipt(result))
-            elif isinstance(result, Exception):
+            if isinstance(result, Exception):
                 item.future.set_exception(result)
+            elif isinstance(item, _Offer):
+                item.future.set_result(Receipt(result))
             else:
                 item.future.set_result(result)
 

@@ -45,7 +45,7 @@ class DirectorySource:
         self.last_poll: float | None = None
         self.last_error: str | None = None
         self.poll_errors = 0
-        self.lag = None
+        self.lag: int | None = None
         self.halted: Mapping[str, str] = {}
         self._config, self._intake, self._clock = config, intake, clock
         self._folder = os.path.abspath(base_folder / config.path)  # noqa: PTH100 - resolve() would follow symlinks

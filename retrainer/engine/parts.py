@@ -1,0 +1,59 @@
+"""Positions of sources: who may take a part further, and from where. The store is the truth, never the broker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import insert, select, update
+
+from retrainer.sources.base import Claimed
+from retrainer.store import tables as t
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from retrainer.sources.base import Stretch
+
+_C = t.positions.c
+
+
+def claim(conn: Connection, source: str, part: str, incarnation: str, start: int | None) -> Claimed:
+    """See `retrainer.sources.base.Intake.claim`."""
+    here = (_C.source == source, _C.part == part)
+    row = conn.execute(select(_C.next, _C.owner_epoch, _C.incarnation).where(*here)).first()
+    if row is None:
+        if start is None:
+            return Claimed(None, 0, incarnation)
+        values = {"source": source, "part": part, "next": start, "owner_epoch": 1, "incarnation": incarnation}
+        conn.execute(insert(t.positions).values(values))
+        return Claimed(start, 1, incarnation)
+    if row.incarnation != incarnation:
+        return Claimed(row.next, row.owner_epoch, row.incarnation)
+    conn.execute(update(t.positions).where(*here).values(owner_epoch=row.owner_epoch + 1))
+    return Claimed(row.next, row.owner_epoch + 1, row.incarnation)
+
+
+def move(conn: Connection, source: str, stretch: Stretch) -> bool:
+    """Compare and set; false if somebody else has claimed the part, or the store is elsewhere."""
+    where = (
+        _C.source == source,
+        _C.part == stretch.part,
+        _C.next == stretch.begin,
+        _C.owner_epoch == stretch.epoch,
+    )
+    return conn.execute(update(t.positions).where(*where).values(next=stretch.next)).rowcount == 1
+
+
+def reset(conn: Connection, source: str, part: str, incarnation: str, following: int) -> None:
+    """Somebody decided how to go on: whoever holds the part loses it, and claims it anew from there.
+
+    Raise LookupError if the part is not known.
+    """
+    where = (_C.source == source, _C.part == part)
+    values = {"next": following, "incarnation": incarnation, "owner_epoch": _C.owner_epoch + 1}
+    if conn.execute(update(t.positions).where(*where).values(values)).rowcount != 1:
+        raise LookupError(f"source {source} has no part {part}")
+
+
+def known(conn: Connection, source: str) -> dict[str, int]:
+    return dict(conn.execute(select(_C.part, _C.next).where(_C.source == source)).all())
