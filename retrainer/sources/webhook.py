@@ -16,8 +16,9 @@ from retrainer.config.models import Secret
 from retrainer.event import Poison
 from retrainer.sources.base import Batch, Overloaded
 from retrainer.sources.formats.payload import Delivery
+from retrainer.sources.formats.registry import Items
 from retrainer.sources.http.body import Bodies
-from retrainer.sources.http.hook import Hook, Items
+from retrainer.sources.http.hook import Hook
 from retrainer.sources.http.refusal import Refusal, not_now
 from retrainer.sources.http.signature import Unproven, check_signature, check_token
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 import orjson
 
 from retrainer.event import Event, Poison
-from retrainer.sources.formats.payload import Delivery, Unreadable, event_id, event_time, load, poison
+from retrainer.sources.formats.payload import Delivery, Unreadable, event_id, load, poison, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,7 +100,7 @@ def _event(delivery: Delivery, attributes: Mapping[str, Any], data: Mapping[str,
         # A URI holds no blank, so no two pairs of source and id read the same.
         id=event_id(f"{origin.replace(' ', '%20')} {identity}"),
         type=kind,
-        time=event_time(attributes.get("time"), delivery.received_at),
+        time=time_of(delivery, attributes.get("time")),
         subject=_text(attributes, "subject"),
         data=data,
         attributes={name: _scalar(name, value) for name, value in attributes.items() if name not in _CORE},

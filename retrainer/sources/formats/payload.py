@@ -28,9 +28,10 @@ class Delivery:
     """One request or record as it came.
 
     ``source`` is the configured name, ``headers`` have lower-case names, ``received_at`` is in seconds since the epoch.
-    ``attributes`` are what the transport says of it; they become attributes of its events. ``time`` is the transport's
-    own, where it has one, for payloads that bring none. ``id`` identifies the delivery itself and names an event that brings no identity of its own; two deliveries with one
-    id are one. ``max_size`` is in bytes.
+    ``attributes`` are what the transport says of it (a record's key, topic, offset); they become attributes of its
+    events, and win over what the payload says under the same name. ``time`` is the transport's own, in seconds since
+    the epoch, for payloads that bring none. ``id`` identifies the delivery itself and names an event that brings no
+    identity of its own; two deliveries with one id are one. ``max_size`` is in bytes.
     """
 
     source: str
@@ -93,6 +94,12 @@ def _check_integer(value: int) -> int:
     if value not in _INTEGERS:
         raise Unreadable(f"integer {value} is beyond 64 bits; send it as a string")
     return value
+
+
+def time_of(delivery: Delivery, value: object) -> float:
+    """Read what the payload says of its time; without that the transport's time counts, else when it was received."""
+    missing = value is None or value == ""
+    return event_time(delivery.time if missing else value, delivery.received_at)
 
 
 def event_time(value: object, received_at: float) -> float:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from retrainer.event import Event, Poison
-from retrainer.rules.expression import compile_cel
-from retrainer.sources.formats import cloudevents, s3
-from retrainer.sources.formats.json import JsonFormat
+from retrainer.sources.formats import cloudevents
 from retrainer.sources.formats.payload import Delivery, Unreadable, poison
+from retrainer.sources.formats.registry import Items, Parse, parser
 from retrainer.sources.http.body import gunzip
 from retrainer.sources.http.refusal import Refusal
 
@@ -18,9 +15,6 @@ if TYPE_CHECKING:
     from starlette.datastructures import Headers
 
     from retrainer.config.models import WebhookSource as WebhookConfig
-
-Items = tuple[Event | Poison, ...]
-Parse = Callable[[Delivery], Items]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +28,7 @@ class Hook:
     @classmethod
     def of(cls, name: str, config: WebhookConfig) -> Hook:
         """Raise ValueError if an expression does not compile."""
-        return cls(name, config, _format(config))
+        return cls(name, config, parser(config))
 
     def check_content(self, headers: Headers) -> None:
         """Raise Refusal 415 for what this source's format can never read."""
@@ -54,14 +48,6 @@ class Hook:
         except Unreadable as error:
             return (poison(delivery, error),)
         return self.parse(replace(delivery, body=body))
-
-
-def _format(config: WebhookConfig) -> Parse:
-    if config.format == "cloudevents":
-        return cloudevents.parse
-    if config.format == "s3":
-        return s3.parse
-    return JsonFormat(*(compile_cel(text) if text is not None else None for text in (config.id, config.time))).parse
 
 
 def _check_encoding(headers: Headers) -> None:

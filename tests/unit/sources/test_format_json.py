@@ -10,6 +10,7 @@ from retrainer.rules.expression import compile_cel
 from retrainer.sources.formats import cloudevents, s3
 from retrainer.sources.formats.json import JsonFormat
 from retrainer.sources.formats.payload import MAX_ID, Delivery, Unreadable, event_id, event_time
+from retrainer.sources.formats.registry import IDEMPOTENCY_KEY
 
 NOW = 1_780_000_000.0
 
@@ -20,7 +21,7 @@ def deliver(body: bytes, headers: dict[str, str] | None = None) -> Delivery:
 
 def read(body: bytes, headers: dict[str, str] | None = None, id: str | None = None, time: str | None = None) -> Any:  # noqa: A002
     programs = [compile_cel(text) if text else None for text in (id, time)]
-    (item,) = JsonFormat(*programs).parse(deliver(body, headers))
+    (item,) = JsonFormat(*programs, IDEMPOTENCY_KEY).parse(deliver(body, headers))
     return item
 
 

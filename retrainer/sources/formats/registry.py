@@ -1,0 +1,35 @@
+"""The one list of formats: what a source's `format` setting reads its payloads with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from retrainer.event import Event, Poison
+from retrainer.rules.expression import compile_cel
+from retrainer.sources.formats import cloudevents, s3
+from retrainer.sources.formats.json import JsonFormat
+from retrainer.sources.formats.payload import Delivery
+
+if TYPE_CHECKING:
+    from retrainer.config.models import KafkaSource, WebhookSource
+    from retrainer.sources.formats.avro import Schemas
+
+Items = tuple[Event | Poison, ...]
+Parse = Callable[[Delivery], Items]
+IDEMPOTENCY_KEY = "idempotency-key"
+
+
+def parser(config: KafkaSource | WebhookSource, schemas: Schemas | None = None) -> Parse:
+    """Return what reads this source's payloads; ``schemas`` is for `format: avro`.
+
+    Raise ValueError if an expression of the source does not compile.
+    """
+    if config.format == "cloudevents":
+        return cloudevents.parse
+    if config.format == "s3":
+        return s3.parse
+    id_, time = (compile_cel(text) if text is not None else None for text in (config.id, config.time))
+    if config.format == "json":
+        return JsonFormat(id_, time, IDEMPOTENCY_KEY if config.type == "webhook" else "").parse
+    raise ValueError(f"no format {config.format}")
