@@ -16,7 +16,6 @@ from retrainer.config.models import Secret
 from retrainer.event import Poison
 from retrainer.sources.base import Batch, Overloaded
 from retrainer.sources.formats.payload import Delivery
-from retrainer.sources.formats.registry import Items
 from retrainer.sources.http.body import Bodies
 from retrainer.sources.http.hook import Hook
 from retrainer.sources.http.refusal import Refusal, not_now
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from retrainer.clock import Clock
     from retrainer.config.models import WebhookSource as WebhookConfig
     from retrainer.sources.base import Intake
+    from retrainer.sources.formats.registry import Items
 
 SecretReader = Callable[[Secret], str]
 COMMIT_TIMEOUT = 20.0
