@@ -1,10 +1,11 @@
-"""CloudEvents 1.x over HTTP: binary, structured and batch mode."""
+"""CloudEvents 1.x: binary and structured mode over HTTP and Kafka, batch mode over HTTP."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
@@ -14,24 +15,41 @@ from retrainer.event import Event, Poison
 from retrainer.sources.formats.payload import Delivery, Unreadable, event_id, load, poison, time_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
-_PREFIX = "ce-"
+_FAMILY = "application/cloudevents"
 _CORE = frozenset({"specversion", "type", "subject", "time"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def parse(delivery: Delivery) -> tuple[Event | Poison, ...]:
-    """One event, or all of a batch; the mode follows from the content type."""
+    """Over HTTP: one event, or all of a batch; the mode follows from the content type."""
     content = _media_type(delivery.headers.get("content-type", ""))
     try:
         if content == BATCH:
             return _batch(delivery)
-        return (_structured(delivery, load(delivery)) if content == STRUCTURED else _binary(delivery, content),)
+        return (_structured(delivery, load(delivery)) if content == STRUCTURED else _binary(delivery, content, HTTP),)
     except Unreadable as error:
         return (poison(delivery, error),)
+
+
+def parse_record(delivery: Delivery) -> tuple[Event | Poison, ...]:
+    """Over Kafka: one event a record; the mode follows from the header content-type. Kafka knows no batch mode."""
+    content = _media_type(delivery.headers.get("content-type", ""))
+    try:
+        if content.startswith(_FAMILY):
+            return (_structured(delivery, _json_form(delivery, content)),)
+        return (_binary(delivery, content, KAFKA),)
+    except Unreadable as error:
+        return (poison(delivery, error),)
+
+
+def _json_form(delivery: Delivery, content: str) -> Any:
+    if content != STRUCTURED:
+        raise Unreadable(f"content type {content:.80}: of the structured forms only {STRUCTURED} is read from records")
+    return load(delivery)
 
 
 def _batch(delivery: Delivery) -> tuple[Event | Poison, ...]:
@@ -68,14 +86,14 @@ def _structured_data(item: Mapping[str, Any]) -> Mapping[str, Any]:
     return _decoded(raw, str(item.get("datacontenttype") or "application/octet-stream"))
 
 
-def _binary(delivery: Delivery, content: str) -> Event:
+def _binary(delivery: Delivery, content: str, binding: Binding) -> Event:
     attributes: dict[str, Any] = {
-        name.removeprefix(_PREFIX): _header_value(name, value)
+        name.removeprefix(binding.prefix): binding.text(name, value)
         for name, value in delivery.headers.items()
-        if name.startswith(_PREFIX)
+        if name.startswith(binding.prefix)
     }
     if not attributes:
-        raise Unreadable(f"not a CloudEvent: neither ce-* headers nor content type {STRUCTURED} or {BATCH}")
+        raise Unreadable(f"not a CloudEvent: neither {binding.prefix}* headers nor content type {binding.structured}")
     if content:
         attributes["datacontenttype"] = delivery.headers["content-type"]
     return _event(delivery, attributes, _decoded(delivery.body, content or "application/json", delivery.max_size))
@@ -91,6 +109,22 @@ def _header_value(name: str, value: str) -> str:
         raise Unreadable(f"header {name} is not UTF-8 once decoded") from None
 
 
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """How a transport writes attributes as headers: their prefix, and what the text of one means.
+
+    ``structured`` names the content types of events that bring their attributes in the body.
+    """
+
+    prefix: str
+    text: Callable[[str, str], str]
+    structured: str
+
+
+HTTP = Binding("ce-", _header_value, f"{STRUCTURED} or {BATCH}")
+KAFKA = Binding("ce_", lambda _, value: value, STRUCTURED)  # headers of records are UTF-8 as they are
+
+
 def _event(delivery: Delivery, attributes: Mapping[str, Any], data: Mapping[str, Any]) -> Event:
     version, identity, origin, kind = (_required(attributes, n) for n in ("specversion", "id", "source", "type"))
     if version.partition(".")[0] != "1":
@@ -103,7 +137,10 @@ def _event(delivery: Delivery, attributes: Mapping[str, Any], data: Mapping[str,
         time=time_of(delivery, attributes.get("time")),
         subject=_text(attributes, "subject"),
         data=data,
-        attributes={name: _scalar(name, value) for name, value in attributes.items() if name not in _CORE},
+        attributes={
+            **{name: _scalar(name, value) for name, value in attributes.items() if name not in _CORE},
+            **delivery.attributes,
+        },
     )
 
 

@@ -26,7 +26,7 @@ def parser(config: KafkaSource | WebhookSource, schemas: Schemas | None = None) 
     Raise ValueError if an expression of the source does not compile.
     """
     if config.format == "cloudevents":
-        return cloudevents.parse
+        return cloudevents.parse if config.type == "webhook" else cloudevents.parse_record
     if config.format == "s3":
         return s3.parse
     id_, time = (compile_cel(text) if text is not None else None for text in (config.id, config.time))

@@ -177,3 +177,56 @@ def test_source_and_id_together_are_the_identity() -> None:
 
 def test_the_time_of_arrival_stands_in_for_a_missing_one() -> None:
     assert structured({**EVENT, "time": None}).time == NOW
+
+
+def record(body: bytes, headers: dict[str, str], **more: Any) -> Any:
+    (item,) = cloudevents.parse_record(Delivery("orders", body, NOW, "t/0/7", headers, **more))
+    return item
+
+
+def in_record(**changes: str) -> dict[str, str]:
+    return {f"ce_{name}": value for name, value in {**REQUIRED, **changes}.items() if value}
+
+
+def test_a_record_in_binary_mode_says_what_a_request_says() -> None:
+    headers = in_record(subject="a/b", time="2026-03-01T02:30:00Z", partitionkey="c-1")
+    event = record(b'{"rows": 3}', {**headers, "content-type": "application/json", "tenant": "x"})
+    same = binary(subject="a/b", time="2026-03-01T02:30:00Z", partitionkey="c-1")
+    assert (event.id, event.type, event.time, event.subject, event.data, event.attributes) == (
+        (same.id, same.type, same.time, same.subject, same.data, same.attributes)
+    )
+    assert event.attributes["partitionkey"] == "c-1"
+
+
+def test_headers_of_records_are_taken_as_they_are() -> None:
+    assert record(b"", in_record(subject="50%25", quoted='"q"')).subject == "50%25"
+    assert record(b"", in_record(quoted='"q"')).attributes["quoted"] == '"q"'
+
+
+def test_a_record_in_structured_mode() -> None:
+    headers = {"content-type": "Application/CloudEvents+JSON; charset=UTF-8", "ce_id": "ignored"}
+    event = record(json.dumps(EVENT).encode(), headers)
+    assert (event.id, event.data) == ("/pipelines/orders 7", {"rows": 3})
+
+
+@pytest.mark.parametrize(
+    ("headers", "error"),
+    [
+        pytest.param({}, "neither ce_* headers nor content type application/cloudevents+json", id="no-cloudevent"),
+        pytest.param({"ce-id": "7"}, "neither ce_* headers", id="headers-of-http"),
+        pytest.param({"content-type": "application/cloudevents+avro"}, "cloudevents+avro: of the", id="other-form"),
+        pytest.param({"content-type": cloudevents.BATCH}, "cloudevents-batch+json: of the", id="no-batches-in-kafka"),
+        pytest.param(in_record(id=""), "has no id", id="no-id"),
+    ],
+)
+def test_records_that_are_no_cloudevents(headers: dict[str, str], error: str) -> None:
+    item = record(json.dumps([EVENT]).encode(), headers)
+    assert isinstance(item, Poison)
+    assert error in item.error
+
+
+def test_what_the_transport_says_is_kept_and_fills_in_the_time() -> None:
+    more = {"attributes": {"topic": "t", "offset": 7}, "time": NOW - 60}
+    event = record(b"{}", in_record(topic="forged", tenant="x"), **more)
+    assert event.time == NOW - 60
+    assert event.attributes == {"id": "7", "source": "/pipelines/orders", "tenant": "x", "topic": "t", "offset": 7}

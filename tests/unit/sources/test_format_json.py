@@ -1,13 +1,14 @@
 import json
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from retrainer.event import Event, Poison
 from retrainer.rules.expression import compile_cel
-from retrainer.sources.formats import cloudevents, s3
+from retrainer.sources.formats import cloudevents, payload, s3
 from retrainer.sources.formats.json import JsonFormat
 from retrainer.sources.formats.payload import MAX_ID, Delivery, Unreadable, event_id, event_time
 from retrainer.sources.formats.registry import IDEMPOTENCY_KEY
@@ -157,6 +158,35 @@ def test_event_time(value: object, time: float | str) -> None:
 def test_time_expression(expression: str, time: float | None) -> None:
     item = read(b'{"at": "2026-03-01T02:30:00Z", "ms": 1772332200000}', time=expression)
     assert isinstance(item, Poison) if time is None else item.time == time
+
+
+def test_what_the_transport_says_becomes_attributes_and_fills_in_the_time() -> None:
+    delivery = Delivery("orders", b'{"at": 5}', NOW, "t/0/7", {}, attributes={"topic": "t"}, time=NOW - 60)
+    assert JsonFormat().parse(delivery) == (Event("orders", "t/0/7", "json", NOW - 60, {"at": 5}, "", {"topic": "t"}),)
+    (timed,) = JsonFormat(None, compile_cel("data.at")).parse(delivery)
+    assert isinstance(timed, Event)
+    assert timed.time == 5
+
+
+def test_only_requests_are_named_by_a_header() -> None:
+    (item,) = JsonFormat().parse(deliver(b"{}", {"idempotency-key": "k-7"}))
+    assert item.id == "request:1"
+
+
+numbers = st.integers(-(2**66), 2**66) | st.sampled_from([10**18 - 1, 10**18, 2**63 - 1, 2**63, -(2**63), 1e19])
+nested = st.recursive(
+    numbers | st.text("0123456789[{\\", max_size=24),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("9[{", max_size=20), inner, max_size=3),
+)
+
+
+@given(value=nested, depth=st.integers(0, 70))
+def test_what_the_bytes_clear_the_walk_clears_too(value: object, depth: int) -> None:
+    body = b'{"a":' * depth + json.dumps(value).encode() + b"}" * depth
+    if payload._harmless(body):
+        read = orjson.loads(body)
+        if payload._suspicious(read, 1):
+            json.loads(body, parse_int=payload._integer)  # raises if one of the floats was an integer
 
 
 def test_an_identity_fits_an_index_and_stays_distinct() -> None:
