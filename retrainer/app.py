@@ -20,6 +20,7 @@ from retrainer.engine.catalog import build_catalog
 from retrainer.engine.desk import EngineDesk
 from retrainer.engine.loop import Engine
 from retrainer.engine.prune import Pruner
+from retrainer.manifests.manifests import Manifests
 from retrainer.reporter import Reporter
 from retrainer.service import AppService
 from retrainer.sources import registry
@@ -67,6 +68,7 @@ class App:
             self.store, self.clock, Reporter(self.metrics), namespace=namespace, max_queue=settings.http.max_queue
         )
         self.workflows = workflow_engine(settings)
+        self.manifests = Manifests(settings, self.store.read)
         desk = EngineDesk(self.engine)
         self.submitter = Submitter(
             desk,
@@ -76,6 +78,7 @@ class App:
             clock=self.clock,
             lease=LEASE,
             count=self.metrics.submit_attempt,
+            prepare=self.manifests.prepare,
         )
         self.follower = Follower(desk, self.workflows, self.clock)
         self.engine.on_admitted = self.submitter.wake
@@ -130,6 +133,7 @@ class App:
         for _, source in self._sources.values():
             source.stop()
         self.web.stop(5.0)
+        self.manifests.stop()
         self.submitter.stop()
         self.follower.stop()
         self.engine.stop()

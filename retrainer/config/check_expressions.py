@@ -22,7 +22,7 @@ FIELDS = {
     "rule": ("name", "labels"),
     "trigger": ("name", "reason", "scheduled_at"),
     "window": ("start", "end", "events", "bytes", "rows", "first_key", "last_key"),
-    "run": ("id", "name", "attempt", "namespace"),
+    "run": ("id", "name", "attempt", "namespace", "manifest_uri"),
     "previous": ("id", "phase", "ended_at", "outputs", "parameters"),
 }
 """What stands beneath the names that are no plain values."""

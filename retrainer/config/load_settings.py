@@ -12,7 +12,7 @@ from retrainer.config.document import check_version
 from retrainer.config.errors import ConfigErrors, Problem
 from retrainer.config.files import read_text
 from retrainer.config.finding import Finding, locate
-from retrainer.config.settings import ArgoEngine, LocalEngine, Settings
+from retrainer.config.settings import ArgoEngine, LocalEngine, Settings, VolumeManifests
 from retrainer.config.shape import Shape
 from retrainer.config.yaml import read
 
@@ -58,18 +58,31 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
         engine = engine.model_copy(update={"templates": seen(engine.templates), "runs": seen(engine.runs)})
     elif isinstance(engine, ArgoEngine) and engine.kubeconfig:
         engine = engine.model_copy(update={"kubeconfig": seen(engine.kubeconfig)})
+    manifests = settings.manifests
+    if isinstance(manifests, VolumeManifests):
+        manifests = manifests.model_copy(update={"path": seen(manifests.path)})
+    tokens = {name: resolve_secret(getattr(settings.http, name), folder) for name in ("token", "read_token")}
     return settings.model_copy(
         update={
             "rules": [seen(path) for path in settings.rules],
             "engine": engine,
             "store": settings.store.model_copy(update={"path": seen(settings.store.path)}),
-            "http": settings.http.model_copy(update={"token": resolve_secret(settings.http.token, folder)}),
+            "http": settings.http.model_copy(update=tokens),
+            "manifests": manifests,
         }
     )
 
 
 def _check(settings: Settings) -> Iterator[Finding]:
     yield from check_secrets(("http", "token"), settings.http.token)
+    yield from check_secrets(("http", "read_token"), settings.http.read_token)
+    if settings.http.read_token is not None and settings.http.token is None:
+        yield Finding(
+            ("http", "read_token"),
+            "a token that may only read is of no use while everybody may do everything",
+            "add `token: {from_env: NAME}` to `http`, or take `read_token` out",
+            of_key=True,
+        )
     if settings.http.token is None and not _loopback(settings.http.host):
         yield Finding(
             ("http", "host"),

@@ -56,8 +56,40 @@ class Http(Model):
     """Port to listen on; 0 picks a free one."""
     token: Secret | None = None
     """Bearer token of the API; needed when bound beyond loopback."""
+    read_token: Secret | None = None
+    """Bearer token that may only read (GET under `/api/`): for workflows that fetch their manifest, and for scripts."""
     max_queue: Annotated[int, Field(ge=1)] = 5000
     """Events that may wait for the engine before webhooks answer 503."""
+
+
+class ApiManifests(Model):
+    type: Literal["api"] = "api"
+    """Manifests are read from the daemon, `GET /api/v1/runs/{id}/manifest`, with one of its tokens."""
+    base_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] | None = None
+    """Where workflows reach the daemon, such as `http://retrainer.ml:8080`; its own host and port if not given."""
+
+
+class S3Manifests(Model):
+    type: Literal["s3"]
+    """Manifests are written to a bucket before their Workflow is created."""
+    url: Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9](/[^\s?#]*)?$")]
+    """`s3://bucket/prefix`; the manifest of a run is `<prefix>/<run>.json`."""
+    endpoint_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    """Where the bucket is, if not at AWS."""
+    region: str | None = None
+    """Its region; by the usual AWS chain if not given."""
+
+
+class VolumeManifests(Model):
+    type: Literal["volume"]
+    """Manifests are written to a folder that workflows mount as well, before their Workflow is created."""
+    path: str
+    """The folder as the daemon sees it, from the settings file's own folder if relative."""
+    uri: Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://\S*$")]
+    """The folder as workflows see it, such as `file:///data/manifests`."""
+
+
+Manifests = Annotated[ApiManifests | S3Manifests | VolumeManifests, Field(discriminator="type")]
 
 
 class Settings(Model):
@@ -73,5 +105,7 @@ class Settings(Model):
     """Where everything is kept."""
     http: Http = Http()
     """API, webhooks, metrics and probes."""
+    manifests: Manifests = ApiManifests()
+    """Where `${run.manifest_uri}` leads: to the list of everything that fed a run (docs/manifest.md)."""
     reload_interval: Duration = 5.0
     """How often the rule files are looked at for a change (besides SIGHUP and POST /-/reload)."""

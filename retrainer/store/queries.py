@@ -72,18 +72,32 @@ def run(conn: Connection, run_id: str) -> dict[str, Any] | None:
     return _one(conn, select(t.runs).where(t.runs.c.id == run_id))
 
 
+def fed(conn: Connection, run: str) -> dict[str, Any]:
+    """What a run is, with the window that fed it: a retry by hand has that of its chain's first attempt.
+
+    Raise LookupError if there is no such run.
+    """
+    c = t.runs.c
+    columns = (c.id, c.rule, c.key, c.trigger, c.reason, c.workflow, c.namespace, c.chain, c.born_at, c.window)
+    found = _one(conn, select(*columns).where(c.id == run))
+    if found is None:
+        raise LookupError(f"there is no run {run}")
+    if found["window"] or found["chain"] in ("", run):
+        return found
+    window = conn.execute(select(c.window).where(c.id == found["chain"])).scalar()
+    return {**found, "window": orjson.loads(window) if window is not None else {}}
+
+
 def run_inputs(conn: Connection, run: str, after: int = 0, limit: int = 100) -> Page:
     """List the events that fed a run, in the order they were taken in. The cursor is an event's `seq`.
 
     Raise LookupError if there is no such run. Events that were pruned since are not listed.
     """
-    row = conn.execute(select(t.runs.c.rule, t.runs.c.key, t.runs.c.window).where(t.runs.c.id == run)).first()
-    if row is None:
-        raise LookupError(f"there is no run {run}")
-    found = select(t.states.c.id).where(t.states.c.rule == row.rule, t.states.c.key == row.key)
+    told = fed(conn, run)
+    found = select(t.states.c.id).where(t.states.c.rule == told["rule"], t.states.c.key == told["key"])
     state = conn.execute(found).scalar()
     items: list[dict[str, Any]] = []
-    for lo, hi in sorted(orjson.loads(row.window).get("ranges", ())):
+    for lo, hi in sorted(told["window"].get("ranges", ())):
         if hi > after and len(items) < limit:
             items += _inputs(conn, state, max(lo, after + 1), hi, limit - len(items))
     return Page(items, items[-1]["seq"] if len(items) == limit else None)

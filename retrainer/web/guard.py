@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.datastructures import Headers
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from retrainer.config.models import Secret
     from retrainer.config.settings import Settings
     from retrainer.web.service import Service
 
@@ -42,14 +43,14 @@ _HEADERS = {
 
 def check_bind(settings: Settings) -> None:
     """Raise ValueError if everyone on the network could use the API, or nobody, as its token is not there."""
-    if settings.http.token is None:
-        if not is_loopback(settings.http.host):
-            raise ValueError(
-                f"http.host {settings.http.host} is beyond loopback and http.token is not set: anyone could start and "
-                "stop runs. Set http.token ({from_env: …} or {from_file: …}), or bind to 127.0.0.1"
-            )
-    else:
-        reveal(settings.http.token)
+    if settings.http.token is None and not is_loopback(settings.http.host):
+        raise ValueError(
+            f"http.host {settings.http.host} is beyond loopback and http.token is not set: anyone could start and "
+            "stop runs. Set http.token ({from_env: …} or {from_file: …}), or bind to 127.0.0.1"
+        )
+    for token in (settings.http.token, settings.http.read_token):
+        if token is not None:
+            reveal(token)
 
 
 def is_loopback(host: str) -> bool:
@@ -85,7 +86,7 @@ class Guard:
     async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
-            _authorize(request.headers, self._service.settings)
+            _authorize(request, self._service.settings)
             if request.method not in ("GET", "HEAD"):
                 _check_origin(request.headers)
                 receive = await _read(request)
@@ -97,19 +98,28 @@ class Guard:
             await self._app(scope, receive, send)
 
 
-def _authorize(headers: Headers, settings: Settings) -> None:
+def _authorize(request: Request, settings: Settings) -> None:
     if settings.http.token is None:
-        name = _host(headers)
+        name = _host(request.headers)
         if not is_loopback(name):
             raise Refusal(421, f"this API answers to localhost only, not to {name!r:.100}; set http.token to open it")
         return
-    try:
-        expected = reveal(settings.http.token)
-    except ValueError as error:
-        raise not_now(f"http.token: {error}", 30) from None
-    scheme, _, given = headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), expected.encode()):
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    bearer = given.strip().encode() if scheme.lower() == "bearer" else b""
+    if _is(bearer, settings.http.token, "http.token"):
+        return
+    if settings.http.read_token is None or not _is(bearer, settings.http.read_token, "http.read_token"):
         raise Refusal(401, "send the token of http.token as `Authorization: Bearer …`", {"WWW-Authenticate": "Bearer"})
+    if request.method not in ("GET", "HEAD"):
+        raise Refusal(403, "the token of http.read_token may only read; send that of http.token")
+
+
+def _is(given: bytes, token: Secret, name: str) -> bool:
+    try:
+        expected = reveal(token)
+    except ValueError as error:
+        raise not_now(f"{name}: {error}", 30) from None
+    return hmac.compare_digest(given, expected.encode())
 
 
 def _host(headers: Headers) -> str:

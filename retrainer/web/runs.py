@@ -1,13 +1,12 @@
 """Runs: what became of them, what fed them, and how to end or repeat them."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-import orjson
 from fastapi import APIRouter, Body
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
+from retrainer.manifests.document import document, place
 from retrainer.runs.run import RunPhase
 from retrainer.store import queries
 from retrainer.web import views
@@ -16,7 +15,6 @@ from retrainer.web.problems import not_found
 from retrainer.web.service import Service
 
 router = APIRouter(prefix="/runs", tags=["runs"])
-_CHUNK = 1000
 
 
 class Ending(BaseModel):
@@ -46,18 +44,19 @@ def show_run(service: Asked, run: RunId) -> Any:
     return _run(service, run)
 
 
-@router.get("/{run}/inputs", response_model=views.Page[views.Event])
+@router.get("/{run}/inputs", response_model=views.Page[views.Input])
 def list_inputs(service: Asked, run: RunId, cursor: Number = None, limit: Limit = 100) -> Any:
-    """The events that fed a run, in the order they came."""
+    """The events that fed a run, in the order they came; a retry by hand has those of the first attempt."""
     with refusals():
-        return page(service.read(lambda conn: queries.run_inputs(conn, run, after=cursor or 0, limit=limit)))
+        found = service.read(lambda conn: queries.run_inputs(conn, run, after=cursor or 0, limit=limit))
+    return page(queries.Page([{**event, **place(event)} for event in found.items], found.next))
 
 
 @router.get("/{run}/manifest", response_class=StreamingResponse)
 def show_manifest(service: Asked, run: RunId) -> StreamingResponse:
-    """Everything that fed a run, in one JSON document: the run, and under `inputs` each event."""
-    found = views.RunDetail.model_validate(_run(service, run))
-    return StreamingResponse(_manifest(service, found), media_type="application/json")
+    """Everything that fed a run, as one JSON document with a line for each input (docs/manifest.md)."""
+    _run(service, run)
+    return StreamingResponse(document(service.read, run), media_type="application/json")
 
 
 @router.post("/{run}/cancel", response_model=views.RunDetail)
@@ -81,16 +80,3 @@ def _run(service: Service, run: str) -> dict[str, Any]:
     if found is None:
         raise not_found(f"there is no run {run}")
     return found
-
-
-def _manifest(service: Service, run: views.RunDetail) -> Iterator[bytes]:
-    """Give it in pieces: the inputs may be millions, and the engine waits while one page is read."""
-    yield orjson.dumps({"run": run.model_dump(mode="json")})[:-1] + b',"inputs":['
-    found = queries.Page([], 0)
-    comma = b""
-    while found.next is not None:
-        found = service.read(lambda conn, after=found.next: queries.run_inputs(conn, run.id, after, _CHUNK))  # type: ignore[misc]
-        for item in found.items:
-            yield comma + views.Event.model_validate(item).model_dump_json(exclude={"rules", "outcome"}).encode()
-            comma = b","
-    yield b"]}"

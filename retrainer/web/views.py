@@ -1,12 +1,12 @@
 """What the API answers with. Times are RFC 3339 in UTC."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
+from retrainer.moments import rfc3339
+
 T = TypeVar("T")
-_LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
 
 
 def moment(value: object) -> str:
@@ -15,8 +15,7 @@ def moment(value: object) -> str:
         return value
     if not isinstance(value, (int, float)):
         raise ValueError("not a time")  # noqa: TRY004 - pydantic wants a ValueError
-    at = datetime.fromtimestamp(min(max(value, 0.0), _LAST), UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return rfc3339(value)
 
 
 Moment = Annotated[str, BeforeValidator(moment), WithJsonSchema({"type": "string", "format": "date-time"})]
@@ -187,6 +186,21 @@ class Event(View):
     """matched, filtered or ignored."""
     rules: list[tuple[str, str]]
     """What it matched, as [rule, key]."""
+
+
+class Input(Event):
+    """An event that fed a run, and where the thing lies that it tells of."""
+
+    bucket: str | None = None
+    """Of an object, as are the next four."""
+    key: str | None = None
+    version: str | None = None
+    etag: str | None = None
+    size: int | None = None
+    topic: str | None = None
+    """Of a Kafka record, as are the next two."""
+    partition: int | None = None
+    offset: int | None = None
 
 
 class Decision(View):

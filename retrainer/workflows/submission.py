@@ -49,6 +49,7 @@ class Sender:
         pace: Pace,
         request_timeout: float,
         count: Callable[[str], None],
+        prepare: Callable[[Run], None],
         stop: threading.Event,
     ) -> None:
         self._desk = desk
@@ -58,6 +59,7 @@ class Sender:
         self._pace = pace
         self._request_timeout = request_timeout
         self._count = count
+        self._prepare = prepare
         self._stop = stop
         self._check = TemplateCheck(engine, clock)
 
@@ -71,6 +73,7 @@ class Sender:
             if problems := self._check.problems(run):
                 self._refuse(run, "; ".join(problems))
                 return
+            self._prepare(run)
             uid = self._send(claimed, self._manifest_of(run))
         except (Refused, ValueError) as error:
             self._refuse(run, str(error))

@@ -27,7 +27,10 @@ POLL = 1.0
 
 
 class Submitter:
-    """Threads that claim, check, create and examine. `count` is told the code of each answer, ``ok`` for success."""
+    """Threads that claim, check, create and examine. `count` is told the code of each answer, ``ok`` for success.
+
+    `prepare` has in place what a run's Workflow reads from elsewhere; it raises WorkflowError if that cannot be.
+    """
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class Submitter:
         lease: float = 30.0,
         request_timeout: float = 10.0,
         count: Callable[[str], None] = lambda _: None,
+        prepare: Callable[[Run], None] = lambda _: None,
     ) -> None:
         self._desk = desk
         self._clock = clock
@@ -60,6 +64,7 @@ class Submitter:
             pace=self._pace,
             request_timeout=request_timeout,
             count=count,
+            prepare=prepare,
             stop=self._stop,
         )
         self._claimer = threading.Thread(target=self._claim_forever, name="claim", daemon=True)

@@ -5,7 +5,7 @@ import pytest
 
 from retrainer.config.errors import ConfigErrors
 from retrainer.config.load import load_settings, validate
-from retrainer.config.settings import LocalEngine
+from retrainer.config.settings import LocalEngine, VolumeManifests
 
 
 def write(tmp_path: Path, text: str) -> str:
@@ -19,7 +19,8 @@ def test_relative_paths_are_seen_from_the_files_own_folder(tmp_path: Path, monke
     write(
         tmp_path,
         "version: 1\nrules: [rules, /etc/rules]\nengine: {type: local, templates: t, runs: /var/runs}\n"
-        "store: {path: data/r.db}\nhttp: {token: {from_file: token}}\n",
+        "store: {path: data/r.db}\nhttp: {token: {from_file: token}}\n"
+        "manifests: {type: volume, path: fed, uri: 'file:///data/fed'}\n",
     )
     monkeypatch.chdir(tmp_path.parent)
     settings = load_settings(f"{tmp_path.name}/retrainer.yaml")
@@ -27,6 +28,8 @@ def test_relative_paths_are_seen_from_the_files_own_folder(tmp_path: Path, monke
     assert isinstance(settings.engine, LocalEngine)
     assert (settings.engine.templates, settings.engine.runs) == (f"{tmp_path}/t", "/var/runs")
     assert settings.store.path == f"{tmp_path}/data/r.db"
+    assert isinstance(settings.manifests, VolumeManifests)
+    assert settings.manifests.path == f"{tmp_path}/fed"
     assert settings.http.token
     assert settings.http.token.model_dump() == {"from_file": f"{tmp_path}/token"}
 
@@ -40,6 +43,8 @@ def test_relative_paths_are_seen_from_the_files_own_folder(tmp_path: Path, monke
         pytest.param("version: 1\nengine: {type: argo, instanceid: x}", "2:22: engine.instanceid: unknown field `instanceid` (did you mean `instance_id`?)", id="unknown field"),
         pytest.param("version: 1\nengine: {type: argo}\nhttp: {host: 0.0.0.0}", "3:14: http.host: anybody who can reach 0.0.0.0 could use the API without a token", id="open to all"),
         pytest.param("version: 1\nengine: {type: argo}\nhttp: {token: {from_env: NO_SUCH_VARIABLE}}", "3:15: http.token: the environment variable NO_SUCH_VARIABLE is not set", id="missing secret"),
+        pytest.param("version: 1\nengine: {type: argo}\nhttp: {read_token: {from_env: HOME}}", "3:8: http.read_token: a token that may only read is of no use", id="readers only"),
+        pytest.param("version: 1\nengine: {type: argo}\nmanifests: {type: s3, url: lake/x}", "3:28: manifests.url: ", id="not a bucket"),
         pytest.param("version: 1\nengine: {type: argo}\nhttp: {port: 70000}", "3:14: http.port: ", id="port"),
         pytest.param("- 1", "1:1: expected a map", id="not a map"),
         pytest.param("", "1:1: the file is empty", id="empty"),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from retrainer.store import tables as t
 from retrainer.store.base import StoreBusyError
 from tests.unit.web.daemon import TREE
-from tests.unit.web.ledger import NOW, RUN
+from tests.unit.web.ledger import NOW, RUN, event, run
 
 if TYPE_CHECKING:
     import httpx
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from tests.unit.web.daemon import Daemon
 
 API = "/api/v1"
+KAFKA = {"topic": "orders", "partition": 2, "offset": 41, "timestamp": 1764000000.0}
 FIRST = "2025-11-24T16:00:01.000Z"  # NOW, and one second
 
 
@@ -100,12 +103,62 @@ def test_inputs_of_a_run(client: httpx.Client) -> None:
     assert first["items"][0]["data"] == {"key": "churn/1.parquet", "size": 100}
 
 
-def test_the_manifest_of_a_run_is_one_document(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retrainer.web.runs._CHUNK", 2)
-    manifest = got(client, f"/runs/{RUN.format(1)}/manifest")
-    assert manifest["run"]["workflow"] == "churn-1"
-    assert [event["seq"] for event in manifest["inputs"]] == [1, 2, 3, 6, 7]
-    assert got(client, f"/runs/{RUN.format(2)}/manifest")["inputs"] == []
+def test_the_manifest_of_a_run_is_one_document_with_an_input_a_line(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrainer.manifests.document.PAGE", 2)
+    text = client.get(f"{API}/runs/{RUN.format(1)}/manifest").text
+    manifest = json.loads(text)
+    assert (manifest["run"], manifest["rule"], manifest["window"]["events"]) == (RUN.format(1), "churn", 5)
+    assert [fed["seq"] for fed in manifest["inputs"]] == [1, 2, 3, 6, 7]
+    assert [json.loads(line.rstrip(","))["seq"] for line in text.splitlines()[1:-1]] == [1, 2, 3, 6, 7]
+    assert manifest["count"] == 5
+
+
+def test_a_run_that_nothing_fed_has_an_empty_manifest(client: httpx.Client) -> None:
+    manifest = got(client, f"/runs/{RUN.format(2)}/manifest")
+    assert (manifest["inputs"], manifest["count"]) == ([], 0)
+
+
+def test_a_retry_by_hand_was_fed_by_what_fed_its_original(client: httpx.Client, daemon: Daemon) -> None:
+    daemon.memory.put(t.runs, run(4, chain=RUN.format(1), retry_of=RUN.format(1), attempt=2, reason="retry"))
+    again = RUN.format(4)
+    assert [fed["seq"] for fed in got(client, f"/runs/{again}/inputs")["items"]] == [1, 2, 3, 6, 7]
+    assert got(client, f"/runs/{again}/manifest")["count"] == 5
+
+
+PLACES = [
+    pytest.param(
+        {"data": {"bucket": "lake", "key": "a b.csv", "size": 7, "etag": "e", "version": "v"}},
+        {"bucket": "lake", "key": "a b.csv", "size": 7, "etag": "e", "version": "v"},
+        id="object",
+    ),
+    pytest.param(
+        {"type": "json", "data": {"bucket": 3, "key": "x"}, "attributes": {"kafka": KAFKA}},
+        {"topic": "orders", "partition": 2, "offset": 41, "data": {"bucket": 3, "key": "x"}},
+        id="record",
+    ),
+    pytest.param(
+        {"data": {"bucket": "lake", "key": "k", "size": 7}, "attributes": {"kafka": KAFKA}},
+        {"bucket": "lake", "key": "k", "size": 7, "topic": "orders", "partition": 2, "offset": 41},
+        id="object told of in a record",
+    ),
+    pytest.param({"type": "json", "data": {"n": 1}}, {"data": {"n": 1}}, id="neither"),
+]
+
+
+@pytest.mark.parametrize(("told", "expected"), PLACES)
+def test_an_input_says_where_it_lies(
+    client: httpx.Client, daemon: Daemon, told: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    daemon.memory.put(t.events, event(10, **told))
+    daemon.memory.put(t.inputs, {"state": 1, "seq": 10})
+    daemon.memory.put(t.runs, run(4, window={"events": 1, "ranges": [[10, 10]]}))
+    (fed,) = got(client, f"/runs/{RUN.format(4)}/manifest")["inputs"]
+    base = {"seq": 10, "source": "lake", "id": "object-10", "type": fed["type"], "subject": "churn/10.parquet"}
+    assert fed == {**base, "time": "2025-11-24T16:00:09.500Z", **expected}
+    (listed,) = got(client, f"/runs/{RUN.format(4)}/inputs")["items"]
+    assert {name: listed[name] for name in expected} == expected
 
 
 def test_cancel_and_retry(client: httpx.Client, daemon: Daemon) -> None:

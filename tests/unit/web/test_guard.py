@@ -51,6 +51,30 @@ def test_the_api_asks_for_its_token(secured: httpx.Client, headers: Any, status:
     assert secured.get(f"{API}/rules", headers=headers).status_code == status
 
 
+READING = [
+    pytest.param("GET", f"{API}/rules", "reader", 200, id="reads"),
+    pytest.param("POST", PAUSE, "reader", 403, id="changes-nothing"),
+    pytest.param("POST", "/-/reload", "reader", 403, id="reloads-nothing"),
+    pytest.param("POST", PAUSE, "s3cret", 200, id="the-other-token-may"),
+    pytest.param("GET", f"{API}/rules", "neither", 401, id="wrong"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "token", "status"), READING)
+def test_a_token_for_readers(
+    shared: tuple[Current, WebServer], monkeypatch: pytest.MonkeyPatch, method: str, path: str, token: str, status: int
+) -> None:
+    monkeypatch.setenv("TOKEN", "s3cret")
+    monkeypatch.setenv("READER", "reader")
+    daemon = Daemon(token={"from_env": "TOKEN"}, read_token={"from_env": "READER"})
+    current, server = shared
+    current.app = build(daemon)
+    with httpx.Client(base_url=server.url, trust_env=False) as client:
+        response = client.request(method, path, headers={"Authorization": f"Bearer {token}"})
+    assert response.status_code == status
+    daemon.memory.close()
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [

@@ -1,0 +1,143 @@
+"""Where manifests are put so that workflows can read them without asking the daemon."""
+
+from __future__ import annotations
+
+import io
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_s3.client import S3Client
+
+    from retrainer.config.settings import S3Manifests, VolumeManifests
+
+CONNECT_TIMEOUT, READ_TIMEOUT = 5, 20
+"""Seconds that one request to S3 may take."""
+PART = 8 * 1024**2
+"""Bytes of a part; a manifest that fits into one is one request."""
+
+
+class PlaceError(Exception):
+    """It cannot be put there for the moment; the message names the place and the way out."""
+
+
+class Place(Protocol):
+    """Puts whole documents or nothing: a reader never sees the half of one."""
+
+    def has(self, name: str) -> bool:
+        """Tell whether a document of that name is there; if that cannot be told, it is not."""
+
+    def put(self, name: str, pieces: Iterator[bytes]) -> None:
+        """Put it there, in place of what was. Raise PlaceError."""
+
+
+class Volume:
+    """A folder that the daemon and the workflows both mount."""
+
+    def __init__(self, settings: VolumeManifests) -> None:
+        self._folder = Path(settings.path)
+
+    def has(self, name: str) -> bool:
+        return (self._folder / name).is_file()
+
+    def put(self, name: str, pieces: Iterator[bytes]) -> None:
+        unfinished = self._folder / f".{name}.unfinished"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with unfinished.open("wb") as file:
+                file.writelines(pieces)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(self._folder / name)
+            _sync(self._folder)
+        except OSError as error:
+            raise PlaceError(
+                f"{self._folder / name}: {error.strerror or error}; the volume of `manifests.path` must be mounted, "
+                "with room, and writable for this user"
+            ) from error
+        finally:
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    """Make the new name as durable as what it names."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class Bucket:
+    """A bucket of S3 or anything that speaks it. Credentials come from the usual AWS chain."""
+
+    def __init__(self, settings: S3Manifests) -> None:
+        bucket, _, prefix = settings.url.removeprefix("s3://").partition("/")
+        self._bucket, self._prefix = bucket, f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else ""
+        self._client = _client(settings)
+
+    def has(self, name: str) -> bool:
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - only what is used is loaded
+
+        try:
+            self._client.head_object(Bucket=self._bucket, Key=self._prefix + name)
+        except (ClientError, BotoCoreError):
+            return False
+        return True
+
+    def put(self, name: str, pieces: Iterator[bytes]) -> None:
+        from boto3.exceptions import Boto3Error  # noqa: PLC0415 - only what is used is loaded
+        from boto3.s3.transfer import TransferConfig  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+        whole = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, use_threads=False)
+        kind = {"ContentType": "application/json"}
+        try:
+            self._client.upload_fileobj(
+                io.BufferedReader(_Pieces(pieces), PART),
+                self._bucket,
+                self._prefix + name,
+                ExtraArgs=kind,
+                Config=whole,
+            )
+        except (ClientError, BotoCoreError, Boto3Error) as error:
+            raise PlaceError(
+                f"s3://{self._bucket}/{self._prefix}{name}: {error}; the bucket of `manifests.url` must be there, and "
+                "writable (s3:PutObject) with the credentials that the daemon has"
+            ) from error
+
+
+def _client(settings: S3Manifests) -> S3Client:
+    import boto3  # noqa: PLC0415 - only what is used is loaded
+    from botocore.config import Config  # noqa: PLC0415
+
+    patience = Config(connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retries={"total_max_attempts": 2})
+    session = boto3.session.Session()
+    return session.client("s3", endpoint_url=settings.endpoint_url, region_name=settings.region, config=patience)
+
+
+class _Pieces(io.RawIOBase):
+    """Pieces as a file that can be read once."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: memoryview) -> int:  # type: ignore[override]
+        while not self._rest:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._rest = memoryview(piece)
+        count = min(len(into), len(self._rest))
+        into[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
