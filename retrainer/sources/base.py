@@ -113,14 +113,22 @@ class Source(Protocol):
     """An adapter with a thread of its own."""
 
     name: str
-    last_error: str | None
-    """What keeps it from its work right now, in words; None if nothing does."""
-    poll_errors: int
-    """How many looks at what it listens to have failed since it was made."""
-    lag: int | None
-    """How many records wait to be taken in, where that can be known."""
-    halted: Mapping[str, str]
-    """Parts that it does not read until somebody decides how to go on, with the reason of each."""
+
+    @property
+    def last_error(self) -> str | None:
+        """What keeps it from its work right now, in words; None if nothing does."""
+
+    @property
+    def poll_errors(self) -> int:
+        """How many looks at what it listens to have failed since it was made."""
+
+    @property
+    def lag(self) -> int | None:
+        """How many records wait to be taken in, where that can be known."""
+
+    @property
+    def halted(self) -> Mapping[str, str]:
+        """Parts that it does not read until somebody decides how to go on, with the reason of each."""
 
     def start(self) -> None:
         """Begin to report."""

@@ -15,17 +15,25 @@ if TYPE_CHECKING:
     from retrainer.sources.base import Intake, Source
 
 # Sources with a thread of their own. Webhooks are served by the web server, all of them by one `Webhooks`.
-THREADED = {models.DirectorySource: DirectorySource}
+Threaded = models.DirectorySource | models.S3Source
 
 
-def build(name: str, config: models.DirectorySource, intake: Intake, clock: Clock, base_folder: Path) -> Source:
+def build(name: str, config: Threaded, intake: Intake, clock: Clock, base_folder: Path) -> Source:
     """Make the source that a configuration describes; relative paths are seen from `base_folder`. It is not started."""
-    return THREADED[type(config)](name, config, intake, clock, base_folder)
+    if isinstance(config, models.DirectorySource):
+        return DirectorySource(name, config, intake, clock, base_folder)
+    from retrainer.sources.s3.source import build_s3  # noqa: PLC0415 - boto3 takes 30 MB, which only its users pay
+
+    return build_s3(name, config, intake, clock)
 
 
-def threaded(sources: Mapping[str, models.Source]) -> dict[str, models.DirectorySource]:
-    """Pick the sources that `build` makes."""
-    return {name: config for name, config in sources.items() if isinstance(config, models.DirectorySource)}
+def threaded(sources: Mapping[str, models.Source]) -> dict[str, Threaded]:
+    """Pick the sources that `build` makes: all but those that the web server does everything for."""
+    return {name: config for name, config in sources.items() if isinstance(config, Threaded) and not _served(config)}
+
+
+def _served(config: models.Source) -> bool:
+    return isinstance(config, models.S3Source) and config.via.webhook is not None and config.sweep is None
 
 
 def webhooks(sources: Mapping[str, models.Source]) -> dict[str, models.WebhookSource]:

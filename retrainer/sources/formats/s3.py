@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote_plus
 
 import orjson
 
 from retrainer.event import Event, Poison
-from retrainer.sources.formats.payload import Delivery, Unreadable, event_id, event_time, load, poison
+from retrainer.sources.formats.payload import Delivery, Unreadable, event_id, load, poison, time_of
+
+KeyEncoding = Literal["auto", "form", "raw"]
 
 
-def parse(delivery: Delivery) -> tuple[Event | Poison, ...]:
-    """One event a record; none for the test event that a bucket sends when notifications are set up."""
+def parse(delivery: Delivery, keys: KeyEncoding = "auto") -> tuple[Event | Poison, ...]:
+    """One event a record; none for the test event that a bucket sends when notifications are set up.
+
+    ``keys`` says how the sender writes keys; `auto` goes by who it says it is.
+    """
     try:
-        records = _records(load(delivery))
+        return read(delivery, load(delivery), keys)
     except Unreadable as error:
         return (poison(delivery, error),)
-    return tuple(_item(delivery, record) for record in records)
+
+
+def read(delivery: Delivery, body: Any, keys: KeyEncoding) -> tuple[Event | Poison, ...]:
+    """Do what `parse` does with a body that was loaded already; raise Unreadable if it is no notification."""
+    return tuple(_item(delivery, record, keys) for record in _records(body))
 
 
 def _records(body: Any) -> list[Any]:
@@ -29,25 +38,30 @@ def _records(body: Any) -> list[Any]:
     return records
 
 
-def _item(delivery: Delivery, record: Any) -> Event | Poison:
+def _item(delivery: Delivery, record: Any, keys: KeyEncoding) -> Event | Poison:
     try:
-        return _event(delivery, record)
+        return _event(delivery, record, keys)
     except Unreadable as error:
         return poison(delivery, error, orjson.dumps({"Records": [record]}))
 
 
-def _event(delivery: Delivery, record: Any) -> Event:
+def _event(delivery: Delivery, record: Any, keys: KeyEncoding) -> Event:
     _check_version(record)
-    name = _text(record, "eventName", required=True)
+    name = text(record, "eventName", required=True)
     kind = name if name.startswith("s3:") else f"s3:{name}"
-    data = _data(record)
+    return event(delivery, kind, _data(record, keys), text(record, "eventTime"))
+
+
+def event(delivery: Delivery, kind: str, data: dict[str, Any], time: str) -> Event:
+    """Make the event of a notification, on whichever road and in whichever dialect it came."""
     return Event(
         source=delivery.source,
-        id=event_id(identity(kind, data, _text(record, "eventTime"))),
+        id=event_id(identity(kind, data, time or delivery.id)),
         type=kind,
-        time=event_time(_text(record, "eventTime"), delivery.received_at),
+        time=time_of(delivery, time),
         subject=data["key"],
         data=data,
+        attributes=delivery.attributes,
     )
 
 
@@ -66,27 +80,27 @@ def about(bucket: str, key: str) -> str:
 
 
 def _check_version(record: Any) -> None:
-    version = _text(record, "eventVersion")
+    version = text(record, "eventVersion")
     if version and version.partition(".")[0] != "2":
         raise Unreadable(f"eventVersion {version:.20}: only major version 2 is known")
 
 
-def _data(record: Any) -> dict[str, Any]:
-    bucket, obj = _part(record, "s3", "bucket"), _part(record, "s3", "object")
+def _data(record: Any, keys: KeyEncoding) -> dict[str, Any]:
+    bucket, obj = part(record, "s3", "bucket"), part(record, "s3", "object")
     return {
-        "bucket": _text(bucket, "name", required=True),
-        "key": _key(record, _text(obj, "key", required=True)),
-        "size": _size(obj.get("size")),
-        "etag": _text(obj, "eTag"),
-        "version": _text(obj, "versionId"),
-        "sequencer": _text(obj, "sequencer"),
-        "region": _text(record, "awsRegion"),
+        "bucket": text(bucket, "name", required=True),
+        "key": _key(record, text(obj, "key", required=True), keys),
+        "size": size(obj.get("size")),
+        "etag": text(obj, "eTag"),
+        "version": text(obj, "versionId"),
+        "sequencer": text(obj, "sequencer"),
+        "region": text(record, "awsRegion"),
     }
 
 
-def _key(record: Any, key: str) -> str:
+def _key(record: Any, key: str, keys: KeyEncoding) -> str:
     """AWS and MinIO form-encode keys (a blank is `+`); Ceph sends them as they are, and says so by its eventSource."""
-    if _text(record, "eventSource").startswith("ceph:"):
+    if keys == "raw" or (keys == "auto" and text(record, "eventSource").startswith("ceph:")):
         return key
     try:
         return unquote_plus(key, errors="strict")
@@ -94,8 +108,8 @@ def _key(record: Any, key: str) -> str:
         raise Unreadable(f"key {key!r:.80} is not UTF-8 once decoded") from None
 
 
-def _size(value: Any) -> int:
-    """Ceph may send a string; a removed object has no size."""
+def size(value: Any) -> int:
+    """Read a size in bytes. Ceph may send a string; a removed object has none."""
     if value is None or value == "":
         return 0
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
@@ -105,7 +119,8 @@ def _size(value: Any) -> int:
     raise Unreadable(f"size {value!r:.40} is not a number of bytes")
 
 
-def _part(record: Any, *path: str) -> dict[str, Any]:
+def part(record: Any, *path: str) -> dict[str, Any]:
+    """Return the object at a path; raise Unreadable if there is none."""
     for name in path:
         record = record.get(name) if isinstance(record, dict) else None
     if not isinstance(record, dict):
@@ -113,10 +128,11 @@ def _part(record: Any, *path: str) -> dict[str, Any]:
     return record
 
 
-def _text(part: Any, name: str, *, required: bool = False) -> str:
-    if not isinstance(part, dict):
+def text(holder: Any, name: str, *, required: bool = False) -> str:
+    """Return a string field, empty if it is missing; raise Unreadable if it is required, or no string."""
+    if not isinstance(holder, dict):
         raise Unreadable("a record is a JSON object")
-    value = part.get(name)
+    value = holder.get(name)
     if value is None:
         value = ""
     if not isinstance(value, str):

@@ -37,7 +37,7 @@ def test_a_record_becomes_an_event() -> None:
     (event,) = read(record())
     assert event == Event(
         source="lake",
-        id="s3:ObjectCreated:Put features/churn/a b+c.parquet v1 0055AED6",
+        id="features/churn/a b+c.parquet v1 0055AED6 s3:ObjectCreated:Put",
         type="s3:ObjectCreated:Put",
         time=1772332200.0,
         subject="churn/a b+c.parquet",

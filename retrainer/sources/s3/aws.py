@@ -1,0 +1,86 @@
+"""Clients of AWS and of what speaks like it, and their errors in words."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+LONG_POLL = 20
+"""Seconds that a request for messages waits for one to come; the longest that SQS knows."""
+_CONFIG = Config(
+    connect_timeout=5,
+    read_timeout=LONG_POLL + 10,
+    retries={"total_max_attempts": 1},  # sources try again by themselves, and say so
+    max_pool_connections=4,
+)
+_MEANINGS = {
+    "does not exist": {"QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", "NoSuchBucket"},
+    "access denied": {
+        "AccessDenied",
+        "AccessDeniedException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "SignatureDoesNotMatch",
+    },
+    "the credentials have expired": {"ExpiredToken", "ExpiredTokenException", "RequestExpired"},
+    "asked to slow down": {
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    },
+}
+
+
+class Unavailable(Exception):
+    """AWS, or what stands in for it, did not do what was asked; the message says why, without any secret."""
+
+
+def sqs_client(region: str | None, endpoint_url: str | None) -> SQSClient:
+    """Make a client with the credentials of the usual chain; raise Unavailable if it cannot be made."""
+    with in_words("the queue"):
+        return boto3.session.Session().client("sqs", region_name=region, endpoint_url=endpoint_url, config=_CONFIG)
+
+
+def s3_client(region: str | None, endpoint_url: str | None) -> S3Client:
+    """Make a client with the credentials of the usual chain; raise Unavailable if it cannot be made."""
+    with in_words("the buckets"):
+        return boto3.session.Session().client("s3", region_name=region, endpoint_url=endpoint_url, config=_CONFIG)
+
+
+@contextlib.contextmanager
+def in_words(what: str) -> Iterator[None]:
+    """Turn the client library's errors into Unavailable. ``what`` was being talked to."""
+    try:
+        yield
+    except ClientError as error:
+        raise Unavailable(f"{what}: {_refusal(error)}") from error
+    except NoCredentialsError as error:
+        raise Unavailable(
+            f"{what}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod a role"
+        ) from error
+    except NoRegionError as error:
+        raise Unavailable(f"{what}: no region; set `region`, or AWS_REGION") from error
+    except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint_url that is none
+        raise Unavailable(f"{what}: {error}") from error
+
+
+def _refusal(error: ClientError) -> str:
+    said = error.response.get("Error", {})
+    code = str(said.get("Code", ""))
+    meaning = next((words for words, codes in _MEANINGS.items() if code in codes), "refused")
+    # Of a wrong signature AWS recites the whole request, session token included, after the first line.
+    message = (str(said.get("Message", "")) or str(error)).partition("\n")[0]
+    return f"{meaning} ({code}: {message:.300})"

@@ -1,0 +1,97 @@
+"""The S3 source: the road that its notifications come on, and the sweep that finds those that never came."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from retrainer.sources.s3.listing import Listing, distinct
+from retrainer.sources.s3.sqs import SqsRoad
+from retrainer.sources.s3.sweep import Sweep
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator, Mapping
+
+    from retrainer.clock import Clock
+    from retrainer.config import models
+    from retrainer.event import Event, Poison
+    from retrainer.sources.base import Intake
+
+
+class Road(Protocol):
+    """How notifications come in, where that needs a thread: those of a webhook are taken by the web server."""
+
+    @property
+    def last_error(self) -> str | None: ...
+    @property
+    def poll_errors(self) -> int: ...
+    @property
+    def lag(self) -> int | None: ...
+    @property
+    def halted(self) -> Mapping[str, str]: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+def build_s3(name: str, config: models.S3Source, intake: Intake, clock: Clock) -> S3Source:
+    """Make the source that a configuration describes. It is not started."""
+    return S3Source(name, config, _road(name, config, intake, clock), intake, clock)
+
+
+def _road(name: str, config: models.S3Source, intake: Intake, clock: Clock) -> Road | None:
+    if config.via.sqs is not None:
+        return SqsRoad(name, config, config.via.sqs, intake, clock)
+    return None
+
+
+class S3Source:
+    """``road`` is None for notifications by webhook."""
+
+    def __init__(self, name: str, config: models.S3Source, road: Road | None, intake: Intake, clock: Clock) -> None:
+        self.name = name
+        self._config, self._road = config, road
+        self._sweep = None if config.sweep is None else Sweep(name, config, config.sweep, intake, clock)
+        self._parts = [part for part in (road, self._sweep) if part is not None]
+
+    @property
+    def last_error(self) -> str | None:
+        return "; ".join(part.last_error for part in self._parts if part.last_error) or None
+
+    @property
+    def poll_errors(self) -> int:
+        return sum(part.poll_errors for part in self._parts)
+
+    @property
+    def lag(self) -> int | None:
+        return self._road.lag if self._road is not None else None
+
+    @property
+    def halted(self) -> Mapping[str, str]:
+        return self._road.halted if self._road is not None else {}
+
+    def start(self) -> None:
+        for part in self._parts:
+            part.start()
+
+    def stop(self) -> None:
+        for part in self._parts:
+            part.stop()
+
+    def reread(self, since: float, until: float, stop: threading.Event) -> Iterator[list[Event | Poison]]:
+        """List the buckets once more: a page of the objects that were last modified from `since` to before `until`.
+
+        Both are in seconds since the epoch. It needs no started source; raise Unavailable if a bucket cannot be listed.
+        """
+        listing = Listing(self._config)
+        try:
+            for bucket in distinct(self._config.buckets):
+                for page in listing.pages(bucket):
+                    if stop.is_set():
+                        return
+                    events: list[Event | Poison] = [
+                        listing.event(self.name, found) for found in page if since <= found.modified < until
+                    ]
+                    if events:
+                        yield events
+        finally:
+            listing.close()

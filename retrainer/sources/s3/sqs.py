@@ -1,0 +1,140 @@
+"""Notifications out of an SQS queue; a message is deleted once what it says is durable.
+
+Whatever happens in between (a crash, a visibility timeout that ran out, a delete that got lost) the message comes
+again, and is a repeat by the identity of its notification. In a FIFO queue SQS itself holds a group's next messages
+back until the ones before are deleted, hence stored.
+
+A request for messages is open for up to 20 s and cannot be called off. `SqsRoad.stop` leaves it behind: what it still
+brings is handed back at once, or, if the process is gone by then, comes again after the visibility timeout.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import structlog
+
+from retrainer.sources.base import Batch, Overloaded
+from retrainer.sources.formats.notification import NotificationFormat
+from retrainer.sources.formats.payload import Delivery
+from retrainer.sources.s3.aws import Unavailable
+from retrainer.sources.s3.held import Held
+from retrainer.sources.s3.queue import Queue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Future
+
+    from retrainer.clock import Clock
+    from retrainer.config.models import Queue as QueueConfig
+    from retrainer.config.models import S3Source
+    from retrainer.sources.base import Intake, Receipt
+    from retrainer.sources.s3.queue import Message
+
+GRACE = 2.0
+"""Seconds that stopping may take."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds between two requests while the queue does not answer: doubled from the first to the longest."""
+log = structlog.get_logger()
+
+
+class SqsRoad:
+    """One thread receives, the other (`Held`) settles; about a hundred messages are under way at most."""
+
+    def __init__(self, name: str, config: S3Source, queue: QueueConfig, intake: Intake, clock: Clock) -> None:
+        self.name = name
+        self.poll_errors = 0
+        self.halted: Mapping[str, str] = {}
+        self._config, self._intake, self._clock = config, intake, clock
+        self._format = NotificationFormat(config.key_encoding, frozenset(queue.topic_arns))
+        self._queue = Queue(queue)
+        self._held = Held(name, self._queue, clock, queue.visibility_timeout)
+        self._trouble: str | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"source-{name}", daemon=True)
+
+    @property
+    def last_error(self) -> str | None:
+        return self._trouble or self._held.trouble
+
+    @property
+    def lag(self) -> int | None:
+        return self._held.depth
+
+    def start(self) -> None:
+        self._held.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._held.stop(GRACE)
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._stop.is_set():
+            try:
+                self._step()
+                self._trouble, pause = None, FIRST_PAUSE
+            except Exception as error:  # noqa: BLE001 - whatever it is, the queue may be well again in a while
+                self._failed(str(error) if isinstance(error, Unavailable) else f"{type(error).__name__}: {error}")
+                self._stop.wait(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+        self._queue.close()
+
+    def _failed(self, words: str) -> None:
+        self.poll_errors += 1
+        if words != self._trouble:
+            log.warning("sqs.trouble", source=self.name, error=words)
+        self._trouble = words
+
+    def _step(self) -> None:
+        if not self._held.wait_for_room(GRACE / 4):
+            return
+        messages = self._queue.receive()
+        if not messages:
+            return
+        handles = [message.handle for message in messages]
+        if self._stop.is_set():
+            self._queue.hide(handles, 0)
+            return
+        self._held.take(handles)
+        batch = self._batch(messages)
+        if batch.items:
+            self._offer(batch, handles)
+        else:
+            self._held.stored(handles)
+
+    def _batch(self, messages: list[Message]) -> Batch:
+        items = [item for message in messages for item in self._format.parse(self._delivery(message))]
+        return Batch(self.name, items, self._config.identity_window, tracked=self._config.sweep is not None)
+
+    def _delivery(self, message: Message) -> Delivery:
+        return Delivery(
+            source=self.name,
+            body=message.body.encode(errors="surrogatepass"),  # as bytes it is refused in words
+            received_at=self._clock.now(),
+            id=f"sqs:{message.id}",
+            time=message.sent_at,
+        )
+
+    def _offer(self, batch: Batch, handles: list[str]) -> None:
+        """Queue the batch; while the engine is behind nothing more is received, and these stay hidden."""
+        while not self._stop.is_set():
+            try:
+                future = self._intake.offer(batch)
+            except Overloaded as error:
+                self._stop.wait(error.retry_after)
+                continue
+            future.add_done_callback(lambda done: self._settled(done, handles))
+            return
+        self._held.let_go(handles)
+        self._queue.hide(handles, 0)
+
+    def _settled(self, future: Future[Receipt], handles: list[str]) -> None:
+        error = future.exception()
+        if error is None:
+            self._held.stored(handles)
+        else:
+            log.warning("sqs.not_stored", source=self.name, messages=len(handles), error=str(error))
+            self._held.let_go(handles)

@@ -1,0 +1,170 @@
+"""Finds the objects whose notification never came, by comparing listings of the buckets with what the store knows.
+
+An object that is older than `sweep_settle`, and that the store does not know or knows with another etag, is reported.
+One that is gone is forgotten. What a notification told of while the listing ran is left alone: it is newer.
+
+**Nothing before the beginning.** When a bucket (with its prefix) is first swept, the moment is stored as the beginning
+of a part called `sweep:bucket/prefix`. Objects that were last modified before it are taken as known, without an event:
+sweeping a bucket that is full already does not retrain every model. So a sweep finds what was lost since it was
+switched on, the daemon's own absences included, and `retrainer replay` fetches what is older.
+
+The first sweep begins with the daemon: what was sent to it while it was down is found at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import wait
+from typing import TYPE_CHECKING
+
+import structlog
+
+from retrainer.sources.base import Batch, Overloaded
+from retrainer.sources.s3.aws import Unavailable
+from retrainer.sources.s3.listing import Listing, distinct
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from retrainer.clock import Clock
+    from retrainer.config.models import Bucket, S3Source
+    from retrainer.event import Event
+    from retrainer.sources.base import Intake
+    from retrainer.sources.s3.listing import Listed
+
+PAGE = 500
+"""Events of one batch."""
+LOOK_AGAIN = 5000
+"""Findings that are kept before they are compared with the store once more, and reported."""
+GRACE = 2.0
+"""Seconds that stopping may take."""
+RETRY_AFTER = 60.0
+"""Seconds until the next sweep after one that failed, at most."""
+log = structlog.get_logger()
+
+
+class Stopped(Exception):
+    """The source is being stopped; nothing more is looked at."""
+
+
+class Sweep:
+    """A thread of its own. ``found`` counts the objects reported, ``last_sweep`` is when one ended (epoch seconds)."""
+
+    def __init__(self, name: str, config: S3Source, every: float, intake: Intake, clock: Clock) -> None:
+        self.name = name
+        self.found = 0
+        self.last_sweep: float | None = None
+        self.last_error: str | None = None
+        self.poll_errors = 0
+        self._config, self._every, self._intake, self._clock = config, every, intake, clock
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"source-{name}-sweep", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """A request under way is left behind if it takes too long; nothing of it is reported."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(GRACE)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            trouble = self._sweep_all()
+            if trouble is not None and trouble != self.last_error:
+                log.warning("sweep.trouble", source=self.name, error=trouble)
+            self.last_error = trouble
+            self.poll_errors += trouble is not None
+            self._stop.wait(self._every if trouble is None else min(self._every, RETRY_AFTER))
+
+    def _sweep_all(self) -> str | None:
+        """Sweep each bucket; return what went wrong, in words."""
+        troubles = []
+        for bucket in distinct(self._config.buckets):
+            try:
+                self._sweep(bucket)
+            except Stopped:
+                return None
+            except Unavailable as error:
+                troubles.append(str(error))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next sweep is another chance
+                troubles.append(f"bucket {bucket.name}: {type(error).__name__}: {error}")
+        if not troubles:
+            self.last_sweep = self._clock.now()
+        return "; ".join(troubles) or None
+
+    def _sweep(self, bucket: Bucket) -> None:
+        since = self._beginning(bucket)
+        settled = self._clock.now() - self._config.sweep_settle
+        place = f"{bucket.name}/{bucket.prefix}"
+        known = {key: etag for key, etag in self._intake.objects(self.name).items() if key.startswith(place)}
+        unseen = dict(known)
+        lost: list[Listed] = []
+        listing = Listing(self._config)
+        try:
+            for page in listing.pages(bucket):
+                self._check()
+                changed = [found for found in page if unseen.pop(found.place, None) != found.etag]
+                self._take_as_known([found for found in changed if found.modified < since and found.place not in known])
+                lost += [found for found in changed if found.modified <= settled and _is_ours(found, since, known)]
+                if len(lost) >= LOOK_AGAIN:
+                    self._report(listing, lost, known)
+                    lost = []
+            self._report(listing, lost, known)
+        finally:
+            listing.close()
+        self._forget(unseen)
+
+    def _beginning(self, bucket: Bucket) -> float:
+        """When the bucket was first swept, in seconds since the epoch."""
+        now = int(self._clock.now())
+        begun = self._intake.claim(self.name, f"sweep:{bucket.name}/{bucket.prefix}", "", start=now).next
+        return now if begun is None else begun
+
+    def _take_as_known(self, objects: Sequence[Listed]) -> None:
+        for i in range(0, len(objects), PAGE):
+            self._offer((), {found.place: found.etag for found in objects[i : i + PAGE]})
+
+    def _report(self, listing: Listing, lost: Sequence[Listed], known: Mapping[str, str]) -> None:
+        if not lost:
+            return
+        current = self._intake.objects(self.name)
+        still = [found for found in lost if current.get(found.place) == known.get(found.place)]
+        for i in range(0, len(still), PAGE):
+            events = [listing.event(self.name, found) for found in still[i : i + PAGE]]
+            self._offer(events, {})
+            self.found += len(events)
+            log.info("sweep.found", source=self.name, objects=len(events), first=events[0].subject)
+
+    def _forget(self, gone: Mapping[str, str]) -> None:
+        if not gone:
+            return
+        current = self._intake.objects(self.name)
+        keys = [key for key, etag in gone.items() if current.get(key) == etag]
+        for i in range(0, len(keys), PAGE):
+            self._offer((), dict.fromkeys(keys[i : i + PAGE]))
+
+    def _offer(self, events: Sequence[Event], objects: Mapping[str, str | None]) -> None:
+        """Return once it is stored; raise what kept it from being stored, or Stopped."""
+        batch = Batch(self.name, events, self._config.identity_window, objects=objects, tracked=True, swept=True)
+        while True:
+            self._check()
+            try:
+                future = self._intake.offer(batch)
+                break
+            except Overloaded as error:
+                self._stop.wait(error.retry_after)
+        while not future.done():
+            self._check()
+            wait((future,), timeout=0.2)
+        future.result()
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise Stopped
+
+
+def _is_ours(found: Listed, since: float, known: Mapping[str, str]) -> bool:
+    """Whether it was written after the beginning; what was known before and differs was changed since."""
+    return found.modified >= since or found.place in known
