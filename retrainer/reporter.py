@@ -32,7 +32,7 @@ class Reporter:
         if what == "events":
             self._metrics.event_outcome(facts["source"], facts["outcome"], facts["count"], now)
         elif what == "decided":
-            self._decided(facts["rule"], facts["key"], facts["decision"], facts["run"], now)
+            self._decided(facts["rule"], facts["key"], facts["decision"], facts["run"], facts["count"], now)
         elif what == "dead_letter":
             log.warning("event.dead_lettered", id=facts["event"], **{k: v for k, v in facts.items() if k != "event"})
         elif what == "slot":
@@ -57,8 +57,8 @@ class Reporter:
     def committed(self, seconds: float, waited: Sequence[float], queued: int) -> None:
         self._metrics.committed(seconds, waited, queued)
 
-    def _decided(self, rule: str, key: str, decision: Decision, run: str | None, now: float) -> None:
-        self._metrics.decided(rule, decision.kind.value, decision.reason.value, now)
+    def _decided(self, rule: str, key: str, decision: Decision, run: str | None, count: int, now: float) -> None:
+        self._metrics.decided(rule, decision.kind.value, decision.reason.value, count, now)
         say = log.debug if decision.kind is Kind.HOLD else log.info
         say(
             _RULE[decision.kind],

@@ -15,7 +15,7 @@ from retrainer.event import Event
 from retrainer.rules.outcome import Birth, Manual, Reason, Resumed, Wake
 from retrainer.runs.naming import workflow_name
 from retrainer.runs.run import Run, RunPhase
-from retrainer.sources.base import Batch
+from retrainer.sources.base import Again, Batch
 from retrainer.store import tables as t
 from retrainer.store import writes
 
@@ -83,7 +83,7 @@ def preview(work: Work, name: str, key: str, parameters: dict[str, str]) -> Run:
         Reason.MANUAL,
         str(ULID.from_timestamp(work.now)),
         work.now,
-        work.namespace,
+        work.birthplace,
     )
 
 
@@ -158,15 +158,19 @@ def _run(work: Work, run_id: str) -> Run:
 
 
 def replay_dead_letters(work: Work, ids: list[int]) -> dict[str, Any]:
-    """Offer dead letters anew; those that are readable leave the list, and come back if they fail again."""
+    """Offer dead letters anew, each to the rule that could not take it; what fails again stays in the list."""
     replayed, failed = 0, []
     for row in work.conn.execute(select(t.dead_letters).where(t.dead_letters.c.id.in_(ids))).all():
         if row.reason == "unreadable":
             failed.append({"id": row.id, "error": "nobody can read it as an event; discard it, or send it again"})
             continue
         event = Event(source=row.source, id=row.event, **orjson.loads(row.payload))
+        again = Again(frozenset({row.rule} if row.rule else work.catalog.rules))
+        (words,) = take_in(work, [Batch(row.source, [event], again=again)])
+        if words in (["dead_lettered"], ["ignored"]):
+            failed.append({"id": row.id, "error": f"{row.error} (still)"})
+            continue
         work.conn.execute(delete(t.dead_letters).where(t.dead_letters.c.id == row.id))
-        take_in(work, [Batch(row.source, [event], identity_window=0)])
         replayed += 1
     return {"replayed": replayed, "failed": failed}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from retrainer.rules.expression import event_scope, timestamp
@@ -13,10 +13,24 @@ from retrainer.runs.run import Run, RunPhase
 from retrainer.store import writes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Connection
 
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.outcome import Birth, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Birthplace:
+    """What a run is given that no rule says.
+
+    ``namespace`` is for rules that name none, ``manifest_uri`` tells by a run's id where the list of
+    its inputs will be.
+    """
+
+    namespace: str
+    manifest_uri: Callable[[str], str]
 
 
 def bear(
@@ -28,7 +42,7 @@ def bear(
     reason: Reason,
     run_id: str,
     now: float,
-    namespace: str,
+    birthplace: Birthplace,
 ) -> Run:
     """The run, PENDING and not yet stored. Raise ValueError if its parameters cannot be rendered."""
     submit = rule.rule.submit.model_dump(mode="json", by_alias=True)
@@ -39,7 +53,7 @@ def bear(
         key=key,
         phase=RunPhase.PENDING,
         workflow=workflow_name(rule.name, run_id),
-        namespace=rule.rule.submit.namespace or namespace,
+        namespace=rule.rule.submit.namespace or birthplace.namespace,
         submit=submit,
         parameters={},
         labels=dict(rule.rule.labels),
@@ -64,7 +78,7 @@ def bear(
             raise ValueError(f"parameters.{name}: {error}") from None
     rendered = render(
         {n: t for n, t in rule.parameters.items() if n not in birth.parameters},
-        _scope(conn, rule, run, state_id, birth),
+        _scope(conn, rule, run, state_id, birth, birthplace),
     )
     return replace(run, parameters={**rendered, **birth.parameters})
 
@@ -91,7 +105,9 @@ def _window_out(window: Window) -> dict[str, Any]:
     return window_to(window) if window.events else {}
 
 
-def _scope(conn: Connection, rule: CompiledRule, run: Run, state_id: int, birth: Birth) -> dict[str, Any]:
+def _scope(
+    conn: Connection, rule: CompiledRule, run: Run, state_id: int, birth: Birth, birthplace: Birthplace
+) -> dict[str, Any]:
     """What expressions see; the store is asked only for what they read."""
     wanted = frozenset().union(*(t.variables for t in rule.parameters.values())) if rule.parameters else frozenset()
     window = birth.window
@@ -107,8 +123,15 @@ def _scope(conn: Connection, rule: CompiledRule, run: Run, state_id: int, birth:
             "rows": window.rows,
             "first_key": window.first_key,
             "last_key": window.last_key,
+            "parts": {part: {"first": lo, "last": hi} for part, (lo, hi) in window.parts.items()},
         },
-        "run": {"id": run.id, "name": run.workflow, "attempt": run.attempt, "namespace": run.namespace},
+        "run": {
+            "id": run.id,
+            "name": run.workflow,
+            "attempt": run.attempt,
+            "namespace": run.namespace,
+            "manifest_uri": birthplace.manifest_uri(run.id),
+        },
     }
     if "events" in wanted:
         events = writes.newest_inputs(conn, state_id, window.ranges, MAX_EVENTS)

@@ -1,164 +1,144 @@
-"""Events in: de-duplicate, append to the ledger, match, fold. Each ends in exactly one outcome."""
+"""Events in: positions first, then de-duplicate, append to the ledger, match, fold. Each has exactly one outcome."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import structlog
+import orjson
 
-from retrainer.engine import parts
-from retrainer.event import Event, Poison
+from retrainer.engine import again, objects, parts
+from retrainer.engine.letters import dead, dead_letter
+from retrainer.engine.matching import match
+from retrainer.engine.work import Taken
+from retrainer.event import Event
 from retrainer.rules.outcome import Arrived
 from retrainer.sources.base import PositionLost
 from retrainer.store import tables as t
 from retrainer.store import writes
-from retrainer.store.rows import dump, event_to_row
+from retrainer.store.rows import event_to_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from retrainer.engine.matching import Hit
     from retrainer.engine.work import Work
-    from retrainer.rules.compile import CompiledData
+    from retrainer.event import Poison
     from retrainer.sources.base import Batch
 
-log = structlog.get_logger()
-
 PRECEDENCE = ("matched", "filtered", "duplicate", "dead_lettered", "ignored")
-MAX_PAYLOAD = 1 << 20
-
-
-@dataclass(slots=True)
-class Hit:
-    """What one (rule, key) makes of an event."""
-
-    size: int
-    rows: int
-    triggers: list[str] = field(default_factory=list)
 
 
 def take_in(work: Work, batches: Sequence[Batch]) -> list[list[str] | PositionLost]:
     """Fold batches in, in order; the outcomes of each. Nothing in an event can stop the others."""
-    outcomes: list[list[str] | PositionLost] = []
-    known = _known(work, batches)
-    repeated: list[dict[str, Any]] = []
-    fresh: list[dict[str, Any]] = []
-    for batch in batches:
+    taken = [_Intake(work, batch) for batch in batches]
+    for intake in taken:
+        intake.run()
+    work.settle_arrivals()
+    return [intake.lost or intake.tell() for intake in taken]
+
+
+class _Intake:
+    """One batch. ``words`` are the outcomes of its items; ``lost`` says that it was not ours to take."""
+
+    def __init__(self, work: Work, batch: Batch) -> None:
+        self.work, self.batch = work, batch
+        self.words: list[str] = []
+        self.lost: PositionLost | None = None
+        self._fresh: list[tuple[Any, ...]] = []
+        self._repeated: list[dict[str, Any]] = []
+
+    def run(self) -> None:
+        work, batch = self.work, self.batch
         if batch.stretch is not None and not parts.move(work.conn, batch.source, batch.stretch):
-            outcomes.append(PositionLost(f"{batch.source}: {batch.stretch.part} is somebody else's by now"))
-            continue
-        words: list[str] = []
+            self.lost = PositionLost(f"{batch.source}: {batch.stretch.part} is somebody else's by now")
+            return
+        if batch.again is not None:
+            self._again()
+            return
+        known = self._known()
+        tracker = objects.Tracker(work, batch) if batch.tracked else None
         for item in batch.items:
-            identity = {"source": item.source, "id": item.id}
-            if batch.identity_window > 0 and isinstance(item, Event):
-                sight = {"seen_at": work.now, "forget_at": work.now + batch.identity_window}
-                if item.id in known[item.source]:
-                    repeated.append({"b_source": item.source, "b_id": item.id, **sight})
-                    words.append("duplicate")
-                    continue
-                known[item.source].add(item.id)
-                fresh.append({**identity, **sight, "seq": work.counters["seq"] + 1})
-            words.append(_take_one(work, item))
+            if not isinstance(item, Event):
+                self.words.append(self._poison(item))
+            elif (known is not None and self._seen(item, known)) or (tracker is not None and tracker.counted(item)):
+                self.words.append("duplicate")
+            else:
+                self._take(item, *match(work, item))
+        writes.append_all(work.conn, t.identities, self._fresh)
+        writes.seen_again(work.conn, self._repeated)
+        if tracker is not None:
+            tracker.store()
         if batch.objects:
             writes.store_objects(work.conn, batch.source, batch.objects)
+        if batch.items:
+            writes.heard_of(work.conn, batch.source, work.now)
+
+    def tell(self) -> list[str]:
         for word in PRECEDENCE:
-            if n := words.count(word):
-                work.tell("events", source=batch.source, outcome=word, count=n)
-        outcomes.append(words)
-    writes.insert_all(work.conn, t.identities, fresh)
-    writes.seen_again(work.conn, repeated)
-    return outcomes
+            if n := self.words.count(word):
+                self.work.tell("events", source=self.batch.source, outcome=word, count=n)
+        return self.words
 
+    def _known(self) -> set[str] | None:
+        """The ids in this batch that the source has delivered before; None if it tells repeats apart by itself."""
+        if self.batch.identity_window <= 0:
+            return None
+        ids = [item.id for item in self.batch.items if isinstance(item, Event)]
+        return writes.known_ids(self.work.conn, self.batch.source, ids)
 
-def _known(work: Work, batches: Sequence[Batch]) -> dict[str, set[str]]:
-    ids: dict[str, list[str]] = {}
-    for batch in batches:
-        for item in batch.items:
-            found = ids.setdefault(item.source, [])
-            if batch.identity_window > 0 and isinstance(item, Event):
-                found.append(item.id)
-    return {source: writes.known_ids(work.conn, source, wanted) for source, wanted in ids.items()}
-
-
-def _take_one(work: Work, item: Event | Poison) -> str:
-    if isinstance(item, Poison):
-        dead_letter(work, item.source, item.id, "unreadable", item.error, item.payload)
-        return "dead_lettered"
-    seq = work.number("seq")
-    hits, words = _match(work, item)
-    label = str(item.data.get("key", item.subject))[:1024]
-    outcome = "matched" if hits else next((w for w in PRECEDENCE if w in words), "ignored")
-    work.rows["events"].append(event_to_row(seq, work.now, item, outcome, list(hits)))
-    for where in hits:  # before the fold: a run's parameters may read the very event that started it
-        work.changed[where] = work.entry(work.catalog.rules[where[0]], where[1])
-        work.rows["inputs"].append({"state": work.changed[where].id, "seq": seq})
-    for (rule, key), hit in hits.items():
-        try:
-            work.take(rule, key, Arrived(seq, item.time, hit.size, hit.rows, label, tuple(hit.triggers)))
-        except Exception as error:
-            log.exception("event.raised", source=item.source, id=item.id, rule=rule)
-            _dead(work, item, "raised", f"{type(error).__name__}: {error}", rule)
-            work.flush_inputs()
-            writes.take_back_input(work.conn, work.changed[rule, key].id, seq)
-            if len(hits) == 1:
-                outcome = "dead_lettered"
-    return outcome
-
-
-def _match(work: Work, event: Event) -> tuple[dict[tuple[str, str], Hit], list[str]]:
-    """Which (rule, key) the event concerns, and what the other rules of its source said."""
-    hits: dict[tuple[str, str], Hit] = {}
-    words = ["filtered"] if event.source in work.catalog.index.sources else []
-    for trigger in work.catalog.index.candidates(event):
-        try:
-            if not trigger.wants(event):
-                continue
-            key = trigger.key(event)
-            size, rows = trigger.measure(event)
-        except ValueError as error:
-            _dead(work, event, "raised", str(error), trigger.rule)
-            words.append("dead_lettered")
-            continue
-        if _too_many(work, trigger, key):
-            words.append("dead_lettered")
-            _dead(work, event, "too_many_keys", f"key {key!r} is one more than max_keys", trigger.rule)
-            continue
-        hits.setdefault((trigger.rule, key), Hit(size, rows)).triggers.append(trigger.name)
-    if "dead_lettered" in words:
-        words.remove("filtered")
-    return hits, words
-
-
-def _too_many(work: Work, trigger: CompiledData, key: str) -> bool:
-    for_each = work.catalog.rules[trigger.rule].rule.for_each
-    if for_each is None or work.known(trigger.rule, key) is not None:
+    def _seen(self, event: Event, known: set[str]) -> bool:
+        now = self.work.now
+        forget_at = now + self.batch.identity_window
+        if event.id in known:
+            sight = {"seen_at": now, "forget_at": forget_at}
+            self._repeated.append({"b_source": event.source, "b_id": event.id, **sight})
+            return True
+        known.add(event.id)
+        self._fresh.append((event.source, event.id, self.work.counters["seq"] + 1, now, forget_at))
         return False
-    return work.keys(trigger.rule) >= for_each.max_keys
 
+    def _poison(self, item: Poison) -> str:
+        dead_letter(self.work, item.source, item.id, "unreadable", item.error, item.payload)
+        return "dead_lettered"
 
-def _dead(work: Work, event: Event, reason: str, error: str, rule: str = "") -> None:
-    payload = dump(
-        {
-            "type": event.type,
-            "time": event.time,
-            "subject": event.subject,
-            "data": event.data,
-            "attributes": event.attributes,
-        }
-    )
-    dead_letter(work, event.source, event.id, reason, error, payload.encode(), rule)
+    def _again(self) -> None:
+        assert self.batch.again is not None  # noqa: S101 - for the type checker; the caller looked
+        replay = again.Replay(self.work, self.batch.again)
+        for item in self.batch.items:
+            word, hits = replay.judge(item)
+            if hits and isinstance(item, Event) and not self.batch.again.dry:
+                self._take(item, hits, word)
+            else:
+                self.words.append(word)
 
+    def _take(self, item: Event, hits: dict[tuple[str, str], Hit], word: str) -> None:
+        """Append it to the ledger and fold it into the states of the rules that want it."""
+        work = self.work
+        seq = work.number("seq")
+        kafka = item.attributes.get("kafka") or {}
+        key = item.data.get("key") or item.subject or kafka.get("key") or ""
+        label = str(key)[:1024]
+        place, offset = (f"{kafka['topic']}/{kafka['partition']}", kafka["offset"]) if kafka else ("", 0)
+        rules = orjson.dumps(list(hits)).decode() if hits else "[]"
+        work.events.append(event_to_row(seq, work.now, item, "matched" if hits else word, rules))
+        for where in hits:  # before the fold: a run's parameters may read the very event that started it
+            entry = work.changed.get(where)
+            if entry is None:
+                entry = work.changed[where] = work.entry(work.catalog.rules[where[0]], where[1])
+            work.inputs.append((entry.id, seq))
+        self.words.append("matched" if hits else word)
+        if hits:
+            taken = Taken(item, partial(self._raised, item, len(self.words) - 1, len(hits)))
+            for where, hit in hits.items():
+                if hit.plain is not None and work.arrive(
+                    where, hit.plain, (seq, item.time, label, hit.size, hit.rows, place, offset), taken
+                ):
+                    continue
+                counts, total = hit.counts(work, item, work.changed[where].id)
+                work.take_arrival(where, Arrived(seq, item.time, label, counts, total, place, offset), taken)
 
-def dead_letter(work: Work, source: str, event: str, reason: str, error: str, payload: bytes, rule: str = "") -> None:
-    work.rows["dead_letters"].append(
-        {
-            "at": work.now,
-            "source": source,
-            "event": event,
-            "reason": reason,
-            "error": error,
-            "payload": payload[:MAX_PAYLOAD],
-            "rule": rule,
-        }
-    )
-    work.tell("dead_letter", source=source, event=event, reason=reason, error=error, rule=rule)
+    def _raised(self, item: Event, index: int, hits: int, _work: Work, rule: str, error: Exception) -> None:
+        dead(self.work, item, "raised", f"{type(error).__name__}: {error}", rule)
+        if hits == 1:
+            self.words[index] = "dead_lettered"

@@ -12,6 +12,7 @@ import structlog
 
 from retrainer.crash import reach
 from retrainer.engine import parts
+from retrainer.engine.births import Birthplace
 from retrainer.engine.cache import Cache
 from retrainer.engine.catalog import EMPTY, Catalog
 from retrainer.engine.intake import take_in
@@ -64,7 +65,16 @@ class _Offer:
 class Engine:
     """One writer. `offer` and `act` may be called from any thread; what they return ends after the commit."""
 
-    def __init__(self, store: Store, clock: Clock, listener: Listener, *, namespace: str, max_queue: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        listener: Listener,
+        *,
+        namespace: str,
+        max_queue: int,
+        manifest_uri: Callable[[str], str] = "".format,
+    ) -> None:
         self.store = store
         self.clock = clock
         self.catalog: Catalog = EMPTY
@@ -73,7 +83,7 @@ class Engine:
         self.on_admitted: Callable[[], None] = lambda: None
         self.on_stop_requested: Callable[[], None] = lambda: None
         self._listener = listener
-        self._namespace = namespace
+        self._birthplace = Birthplace(namespace, manifest_uri)
         self._max_queue = max_queue
         self._cache = Cache()
         self._queue: deque[_Act | _Offer] = deque()
@@ -211,7 +221,7 @@ class Engine:
 
     def _transact(self, drained: list[_Act | _Offer]) -> tuple[Work, list[Any]]:
         with self.store.write() as conn:
-            work = Work(conn, self.catalog, self._cache, self._counters, self.clock.now(), self._namespace)
+            work = Work(conn, self.catalog, self._cache, self._counters, self.clock.now(), self._birthplace)
             due = self._next_wake is not None and self._next_wake <= work.now
             if due:
                 self._wake(work)

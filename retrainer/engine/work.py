@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from ulid import ULID
 
-from retrainer.engine.births import bear
+from retrainer.engine import distincts
+from retrainer.engine.births import Birthplace, bear
 from retrainer.engine.cache import Cache, Entry, Noted
 from retrainer.rules.decide import step
 from retrainer.rules.fold import first_state, revise
+from retrainer.rules.gather import Gathering
 from retrainer.rules.outcome import (
     Arrived,
     Decision,
@@ -32,19 +34,37 @@ from retrainer.store import writes
 from retrainer.store.rows import dump, run_to_row
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Connection
 
     from retrainer.engine.catalog import Catalog
+    from retrainer.event import Event
     from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.gather import Single
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An event that is being taken in, and whom to tell if a rule cannot bear it."""
+
+    item: Event
+    raised: Callable[[Work, str, Exception], None]
 
 
 class Work:
     """Lives for one transaction. ``told`` is what listeners (metrics, log) hear once it is committed."""
 
     def __init__(
-        self, conn: Connection, catalog: Catalog, cache: Cache, counters: dict[str, int], now: float, namespace: str
+        self,
+        conn: Connection,
+        catalog: Catalog,
+        cache: Cache,
+        counters: dict[str, int],
+        now: float,
+        birthplace: Birthplace,
     ) -> None:
         self.conn = conn
         self.catalog = catalog
@@ -54,14 +74,18 @@ class Work:
         self.born: dict[str, Run] = {}
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self.events: list[tuple[Any, ...]] = []
+        """Rows of the ledger, columns in order; like ``inputs``, as there may be many."""
+        self.inputs: list[tuple[int, int]] = []
         self.pools_changed = False
         self.admitted = False
         self.stops = False
         self._cache = cache
         self._fresh_keys: dict[str, int] = defaultdict(int)
-        self.namespace = namespace
+        self.birthplace = birthplace
         self._decisions: dict[int, dict[str, Any]] = {}
         self._after: list[tuple[str, str, Input]] = []
+        self._gathering: dict[tuple[str, str], tuple[Gathering, list[Taken]]] = {}
 
     def number(self, kind: str) -> int:
         self.counters[kind] += 1
@@ -72,11 +96,14 @@ class Work:
 
     def entry(self, rule: CompiledRule, key: str) -> Entry:
         """The state as it is in this transaction, brought to the rule's present revision."""
+        if (rule.name, key) in self._gathering:
+            return self.changed[rule.name, key]
         entry = self.known(rule.name, key)
         if entry is None:
             self._fresh_keys[rule.name] += bool(key)
             return Entry(self.number("state"), rule.revision, first_state(rule, key, self.now))
         if entry.revision != rule.revision:
+            distincts.keep_only(self.conn, entry.id, rule.data)
             return Entry(entry.id, rule.revision, revise(rule, key, entry.state, self.now), entry.noted)
         return entry
 
@@ -86,8 +113,58 @@ class Work:
     def keys(self, rule: str) -> int:
         return self._cache.keys(self.conn, rule) + self._fresh_keys[rule]
 
+    def arrive(self, where: tuple[str, str], trigger: str, single: Single, taken: Taken) -> bool:
+        """Add an event to what gathers for a trigger; false if it is one that has to be folded in by itself."""
+        found = self._gathering.get(where)
+        if found is None or found[0].trigger != trigger or not found[0].take(single):
+            return False
+        found[1][0] = taken
+        return True
+
+    def take_arrival(self, where: tuple[str, str], given: Arrived, taken: Taken) -> None:
+        """Fold an event in. One that no rule can bear goes to the dead letters, the others are not touched."""
+        entry = self.changed[where]
+        try:
+            done = self.take(*where, given)
+        except Exception as error:
+            log.exception("event.raised", source=taken.item.source, id=taken.item.id, rule=where[0])
+            self.changed[where] = entry
+            self.flush_inputs()
+            writes.take_back_input(self.conn, entry.id, given.seq)
+            taken.raised(self, where[0], error)
+            return
+        rule = self.catalog.rules[where[0]]
+        gathering = Gathering.after(rule, self.changed[where].state, given, done) if done else None
+        if gathering is not None:
+            self._gathering[where] = (gathering, [taken])
+
+    def settle_arrivals(self) -> None:
+        """Fold in what has gathered."""
+        for where in list(self._gathering):
+            self._close(where)
+
+    def _close(self, where: tuple[str, str]) -> None:
+        found = self._gathering.pop(where, None)
+        if found is None:
+            return
+        gathering, (taken,) = found
+        entry = self.changed[where]
+        state, last = gathering.close(entry.state, self.now)
+        if last is None:
+            return
+        noted = entry.noted
+        if noted is not None and gathering.absorbed:
+            noted = replace(noted, count=noted.count + gathering.absorbed)
+            self.tell(
+                "decided", rule=where[0], key=where[1], decision=noted.decision, run=None, count=gathering.absorbed
+            )
+        self.changed[where] = replace(entry, state=state, noted=noted)
+        self.take_arrival(where, last, taken)
+        self._gathering.pop(where, None)
+
     def take(self, rule_name: str, key: str, given: Input) -> Step | None:
         """Fold an input in, with all that follows from it at once. None if there is no such rule (any more)."""
+        self._close((rule_name, key))
         done = self._take_one(rule_name, key, given)
         while self._after:
             self._take_one(*self._after.pop(0))
@@ -105,6 +182,8 @@ class Work:
         run_of: dict[int, str] = {}
         for i, decision in enumerate(done.decisions):
             run_id = self._bear(rule, key, entry.id, decision) if decision.birth is not None else None
+            if decision.kind is Kind.FIRE and decision.birth is None:  # in shadow nobody gives anything back
+                distincts.drop(self.conn, entry.id)
             if run_id is not None:
                 run_of[i] = run_id
             self.changed[rule_name, key] = self._note(rule_name, key, self.changed[rule_name, key], decision, run_id)
@@ -113,17 +192,28 @@ class Work:
             self.rows["fan_outs"].append({"rule": rule_name, "trigger": due.trigger, "slot": due.slot, "after": ""})
         if done.stop is not None:
             self._stop_live(rule_name, key, done.stop)
+        if isinstance(given, Ended):
+            self._return_distincts(rule, given, done)
         return done
+
+    def _return_distincts(self, rule: CompiledRule, given: Ended, done: Step) -> None:
+        """What a chain counted by `distinct_by` goes where its window went, once it has ended."""
+        if any(d.birth is not None and d.birth.retry_of is not None for d in done.decisions):
+            return
+        run = writes.run(self.conn, given.run)
+        if run is None:
+            return
+        spent = given.phase is RunPhase.SUCCEEDED or rule.rule.submit.consume == "fired"
+        (distincts.spend if spent else distincts.give_back)(self.conn, run.chain)
 
     def _bear(self, rule: CompiledRule, key: str, state_id: int, decision: Decision) -> str | None:
         """Stage the run; if it cannot have its parameters it is not born, and its inputs come back."""
         birth = decision.birth
         assert birth is not None  # noqa: S101 - for the type checker; the caller looked
         run_id = str(ULID.from_timestamp(self.now))
-        if "inputs" in self.rows:
-            self.flush_inputs()
+        self.flush_inputs()
         try:
-            run = bear(self.conn, rule, key, state_id, birth, decision.reason, run_id, self.now, self.namespace)
+            run = bear(self.conn, rule, key, state_id, birth, decision.reason, run_id, self.now, self.birthplace)
         except ValueError as error:
             self._after.append((rule.name, key, Unrendered(birth, str(error))))
             return None
@@ -133,17 +223,21 @@ class Work:
         else:
             self.pools_changed = True
         self.born[run.id] = run
+        if run.retry_of is None:
+            distincts.give_to(self.conn, state_id, run.chain)
         self.tell("run.born", run=run)
         return run.id
 
     def flush_inputs(self) -> None:
         """A parameter may read the events that this very transaction brought."""
-        writes.insert_all(self.conn, t.events, self.rows.pop("events", []))
-        writes.insert_all(self.conn, t.inputs, self.rows.pop("inputs", []))
+        writes.append_all(self.conn, t.events, self.events)
+        writes.append_all(self.conn, t.inputs, self.inputs)
+        self.events.clear()
+        self.inputs.clear()
 
     def _note(self, rule: str, key: str, entry: Entry, decision: Decision, run: str | None) -> Entry:
         """Store the decision; one that equals the last one is folded into its row."""
-        self.tell("decided", rule=rule, key=key, decision=decision, run=run)
+        self.tell("decided", rule=rule, key=key, decision=decision, run=run, count=1)
         noted = entry.noted
         same = (
             noted is not None
@@ -253,7 +347,9 @@ class Work:
         self.tell("run.ended", run=run, phase=phase, message=message, values=values)
         taken = {name: window_from(w) for name, w in run.taken.items()}
         window = window_from(run.window) if run.window else Window()
-        self._after.append((run.rule, run.key, Ended(run.id, phase, run.attempt, by_request, window, taken)))
+        recounted = distincts.recounted(self.conn, run.chain)
+        ended = Ended(run.id, phase, run.attempt, by_request, window, taken, recounted)
+        self._after.append((run.rule, run.key, ended))
 
     def adopt(self, run: Run) -> None:
         """Stage a run that somebody asked for by hand; it counts as on its way like any other."""

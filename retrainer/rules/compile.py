@@ -27,6 +27,7 @@ class CompiledData:
     conditions: tuple[Condition, ...]
     where: Program | None
     rows: Program | None
+    distinct: Program | None
     by: Program | None
     batch: Batch
 
@@ -43,13 +44,11 @@ class CompiledData:
         """The key of `for_each`; empty for a rule without. Raise ValueError if there is none."""
         if self.by is None:
             return ""
-        value = self.by.evaluate({"event": event_scope(event)})
-        text = value if isinstance(value, str) else str(value) if isinstance(value, int) else ""
-        if not text or len(text) > 200:
-            raise ValueError(
-                f"`{self.by.text}` gives {value!r}: a key is a text of 1 to 200 characters, or a whole number"
-            )
-        return text
+        return _name(self.by, event, 200, "a key")
+
+    def thing(self, event: Event) -> str:
+        """What `distinct_by` counts once; empty for a trigger without. Raise ValueError if there is none."""
+        return "" if self.distinct is None else _name(self.distinct, event, 2000, "a thing that counts once")
 
     def measure(self, event: Event) -> tuple[int, int]:
         """Bytes and rows that the event brings. Raise ValueError if `rows` gives no number."""
@@ -60,6 +59,16 @@ class CompiledData:
             if isinstance(rows, bool) or not isinstance(rows, (int, float)) or rows < 0:
                 raise ValueError(f"`{self.rows.text}` gives {rows!r}, not a number of rows")
         return (size if isinstance(size, int) and size > 0 else 0), int(rows)
+
+
+def _name(program: Program, event: Event, longest: int, what: str) -> str:
+    value = program.evaluate({"event": event_scope(event)})
+    text = value if isinstance(value, str) else str(value) if isinstance(value, int) else ""
+    if not text or len(text) > longest:
+        raise ValueError(
+            f"`{program.text}` gives {value!r:.100}: {what} is a text of 1 to {longest} characters, or a whole number"
+        )
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +111,7 @@ def compile_rule(rule: Rule, revision: str, calendars: Mapping[str, Calendar], *
             conditions=conditions(t.data.match),
             where=compile_cel(t.data.where) if t.data.where else None,
             rows=compile_cel(t.data.rows) if t.data.rows else None,
+            distinct=compile_cel(t.data.distinct_by) if t.data.distinct_by else None,
             by=by.get(name),
             batch=t.data.batch,
         )

@@ -159,7 +159,7 @@ def _without_slots(state: State) -> State:
 def _not_yet(given: Arrived, weighed: Weighed) -> Decision:
     """The event is kept, and nothing follows from it yet."""
     for name, verdict in weighed.pending:
-        if name in given.triggers:
+        if name in given.counts:
             return Decision(Kind.HOLD, verdict.reason, f"{name}: {verdict.detail}", verdict.until)
     return Decision(Kind.HOLD, Reason.WAITING)
 

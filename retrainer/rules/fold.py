@@ -20,7 +20,7 @@ from retrainer.rules.outcome import (
     SlotRecord,
     Unrendered,
 )
-from retrainer.rules.state import Asked, Cursor, State, Window
+from retrainer.rules.state import Asked, Came, Cursor, State, Window
 from retrainer.rules.triggers.schedule import first_cursor, queue, tick
 from retrainer.runs.retry import again, wait
 from retrainer.runs.run import RunPhase
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.state import Counted
 
+_NOTHING = (0, 0, 0)
 Folded = tuple[State, list[Decision], list[SlotRecord]]
 
 
@@ -98,13 +100,16 @@ def fold(rule: CompiledRule, state: State, given: Input, now: float) -> Folded:
 
 
 def _arrived(state: State, given: Arrived, now: float) -> State:
-    def more(window: Window) -> Window:
-        return window.add(given.seq, now, given.time, given.size, given.rows, given.label, state.taken_hi)
-
     windows = dict(state.windows)
-    for name in given.triggers:
-        windows[name] = more(windows.get(name) or Window())
-    return replace(state, window=more(state.window), windows=windows, lapsed=False)
+    for name, counted in given.counts.items():
+        windows[name] = (windows.get(name) or Window()).add(_came(given, counted), now, state.taken_hi)
+    window = state.window.add(_came(given, given.total), now, state.taken_hi)
+    return replace(state, window=window, windows=windows, lapsed=False, heard_at=now)
+
+
+def _came(given: Arrived, counted: Counted) -> Came:
+    parts = {given.part: (given.offset, given.offset)} if given.part else {}
+    return Came(*counted, given.time, given.time, given.label, given.label, given.seq, given.seq, parts)
 
 
 def _slot_due(rule: CompiledRule, state: State, given: SlotDue, now: float) -> Folded:
@@ -132,7 +137,8 @@ def _ended(rule: CompiledRule, state: State, given: Ended, now: float) -> Folded
         limit = rule.rule.limits.pause_after_failures
         state = replace(state, failures=failures, broken=state.broken or (limit is not None and failures >= limit))
     if rule.rule.submit.consume == "succeeded":
-        state = give_back(state, given.window, given.taken, now)
+        taken = {name: w.less(given.recounted.get(name, _NOTHING)) for name, w in given.taken.items()}
+        state = give_back(state, given.window.less(given.recounted.get("", _NOTHING)), taken, now)
     return state, [], []
 
 

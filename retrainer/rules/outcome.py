@@ -11,6 +11,7 @@ from retrainer.rules.state import Window
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from retrainer.rules.state import Counted
     from retrainer.runs.run import RunPhase
 
 
@@ -63,14 +64,20 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """An event that triggers of the rule want. ``label`` names the thing that came (an object's key, a subject)."""
+    """An event that triggers of the rule want. ``label`` names the thing that came (an object's key, a subject).
+
+    ``counts`` says for each trigger what the event adds in events, bytes and rows: 1, its size and its rows, but for a
+    thing that `distinct_by` counted before only by how much it has grown. ``total`` is the same for the whole rule.
+    ``part`` and ``offset`` say where it stood, for sources that have positions.
+    """
 
     seq: int
     time: float
-    size: int
-    rows: int
     label: str
-    triggers: tuple[str, ...]
+    counts: Mapping[str, Counted]
+    total: Counted
+    part: str = ""
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +95,11 @@ class SlotDue:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A run reached a terminal phase. ``window`` and ``taken`` are what it took."""
+    """A run reached a terminal phase. ``window`` and ``taken`` are what it took.
+
+    ``recounted`` is what of that `distinct_by` has counted again since, by trigger, and under the empty name for the
+    rule as a whole: it does not come back.
+    """
 
     run: str
     phase: RunPhase
@@ -97,6 +108,7 @@ class Ended:
     """Somebody asked it to stop."""
     window: Window
     taken: Mapping[str, Window]
+    recounted: Mapping[str, Counted] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

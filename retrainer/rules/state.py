@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -14,13 +14,37 @@ VERSION = 1
 _EMPTY: dict[str, Any] = {}
 
 
+Counted = tuple[int, int, int]
+"""Events, bytes and rows."""
+
+
+@dataclass(slots=True)
+class Came:
+    """What events that arrived together add to a window.
+
+    ``first`` and ``last`` are their ``seq``, the rest is as in `Window`.
+    """
+
+    events: int
+    bytes: int
+    rows: int
+    start: float
+    end: float
+    first_key: str
+    last_key: str
+    first: int
+    last: int
+    parts: dict[str, tuple[int, int]]
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """Data that came in and no run has taken: so much, from when to when.
 
     ``first_at`` and ``last_at`` are arrivals, ``start`` and ``end`` event times, all in epoch seconds; ``first_key``
     and ``last_key`` name the first and the last thing that arrived; ``ranges`` are inclusive ranges of ``seq``.
-    ``fresh`` is false while the window holds only what a run gave back.
+    ``fresh`` is false while the window holds only what a run gave back. ``parts`` are the first and the last position
+    in each part of a source that has positions (a Kafka partition), both inclusive.
     """
 
     events: int = 0
@@ -34,24 +58,34 @@ class Window:
     last_key: str = ""
     ranges: tuple[tuple[int, int], ...] = ()
     fresh: bool = True
+    parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
-    def add(self, seq: int, now: float, time: float, size: int, rows: int, label: str, taken_hi: int) -> Window:
-        """One more event. A range is extended only over what no run took in between (``taken_hi``)."""
+    def add(self, came: Came, now: float, taken_hi: int) -> Window:
+        """Some more events. A range is extended only over what no run took in between (``taken_hi``)."""
+        parts = join_parts(self.parts, came.parts) if came.parts else self.parts
         if not self.events:
-            return Window(1, size, rows, now, now, time, time, label, label, ((seq, seq),))
-        lo, hi = self.ranges[-1]
-        ranges = (*self.ranges[:-1], (lo, seq)) if hi >= taken_hi else (*self.ranges, (seq, seq))
+            start, end = came.start, came.end
+            ranges: tuple[tuple[int, int], ...] = ((came.first, came.last),)
+            first_at, first_key = now, came.first_key
+        else:
+            start, end = min(self.start, came.start), max(self.end, came.end)
+            first_at, first_key = self.first_at, self.first_key
+            lo, hi = self.ranges[-1]
+            newest = (lo, came.last) if hi >= taken_hi else (came.first, came.last)
+            ranges = (*(self.ranges[:-1] if hi >= taken_hi else self.ranges), newest)
         return Window(
-            self.events + 1,
-            self.bytes + size,
-            self.rows + rows,
-            self.first_at,
+            self.events + came.events,
+            self.bytes + came.bytes,
+            self.rows + came.rows,
+            first_at,
             now,
-            min(self.start, time),
-            max(self.end, time),
-            self.first_key,
-            label,
+            start,
+            end,
+            first_key,
+            came.last_key,
             ranges,
+            True,
+            parts,
         )
 
     def give_back(self, returned: Window, now: float, taken_hi: int) -> Window:
@@ -59,7 +93,7 @@ class Window:
         if not returned.events:
             return self
         if not self.events:
-            return _replace_window(returned, first_at=now, last_at=now, fresh=False)
+            return replace(returned, first_at=now, last_at=now, fresh=False)
         ranges = tuple(sorted((*returned.ranges, *self.ranges)))
         return Window(
             self.events + returned.events,
@@ -73,13 +107,21 @@ class Window:
             self.last_key,
             _coalesce(ranges, taken_hi),
             self.fresh,
+            join_parts(self.parts, returned.parts),
         )
 
+    def less(self, overlap: Counted) -> Window:
+        """The same without what is counted elsewhere by now."""
+        events, size, rows = overlap
+        return replace(self, events=self.events - events, bytes=self.bytes - size, rows=self.rows - rows)
 
-def _replace_window(w: Window, *, first_at: float, last_at: float, fresh: bool) -> Window:
-    return Window(
-        w.events, w.bytes, w.rows, first_at, last_at, w.start, w.end, w.first_key, w.last_key, w.ranges, fresh
-    )
+
+def join_parts(one: Mapping[str, tuple[int, int]], other: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    joined = dict(one)
+    for part, (lo, hi) in other.items():
+        before = joined.get(part)
+        joined[part] = (lo, hi) if before is None else (min(lo, before[0]), max(hi, before[1]))
+    return joined
 
 
 def _coalesce(ranges: tuple[tuple[int, int], ...], taken_hi: int) -> tuple[tuple[int, int], ...]:
@@ -126,6 +168,8 @@ class State:
     """Everything `step` knows of one (rule, key). Times are epoch seconds."""
 
     seen_at: float
+    heard_at: float | None = None
+    """When something last arrived."""
     window: Window = Window()
     windows: Mapping[str, Window] = field(default_factory=dict)
     cursors: Mapping[str, Cursor] = field(default_factory=dict)
@@ -152,6 +196,7 @@ def encode(state: State) -> str:
     c = {name: [v.at, v.next_at, v.due] for name, v in state.cursors.items()}
     out: dict[str, Any] = {
         "seen_at": state.seen_at,
+        "heard_at": state.heard_at,
         "window": _plain(state.window) if state.window.events else None,
         "windows": w or None,
         "cursors": c or None,
@@ -200,4 +245,10 @@ def window_to(window: Window) -> dict[str, Any]:
 
 def window_from(raw: Mapping[str, Any]) -> Window:
     """Inverse of `window_to`."""
-    return Window(**{**raw, "ranges": tuple((lo, hi) for lo, hi in raw["ranges"])})
+    return Window(
+        **{
+            **raw,
+            "ranges": tuple((lo, hi) for lo, hi in raw["ranges"]),
+            "parts": {part: (lo, hi) for part, (lo, hi) in raw.get("parts", _EMPTY).items()},
+        }
+    )

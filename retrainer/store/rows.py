@@ -32,20 +32,21 @@ def run_from_row(row: Row[Any]) -> Run:
     return Run(**{**values, **decoded, "phase": RunPhase(values["phase"])})
 
 
-def event_to_row(seq: int, at: float, event: Event, outcome: str, rules: list[tuple[str, str]]) -> dict[str, Any]:
-    return {
-        "seq": seq,
-        "at": at,
-        "source": event.source,
-        "id": event.id,
-        "type": event.type,
-        "time": event.time,
-        "subject": event.subject,
-        "data": dump(event.data),
-        "attributes": dump(event.attributes),
-        "outcome": outcome,
-        "rules": dump(rules),
-    }
+def event_to_row(seq: int, at: float, event: Event, outcome: str, rules: str) -> tuple[Any, ...]:
+    """A row of the ledger, columns in order; ``rules`` is a JSON list of [rule, key]."""
+    return (
+        seq,
+        at,
+        event.source,
+        event.id,
+        event.type,
+        event.time,
+        event.subject,
+        orjson.dumps(event.data).decode(),
+        orjson.dumps(event.attributes).decode() if event.attributes else "{}",
+        outcome,
+        rules,
+    )
 
 
 def event_from_row(row: Row[Any]) -> Event:

@@ -141,13 +141,13 @@ distincts = Table(
     Column("state", BigId, primary_key=True, autoincrement=False),
     Column("trigger", String, primary_key=True),
     Column("value", String, primary_key=True),
-    Column("run", String, primary_key=True),  # empty while pending
+    Column("chain", String, primary_key=True),  # of the run and its retries; empty while pending
     Column("bytes", BigInteger, nullable=False),
     Column("rows", BigInteger, nullable=False),
     Column("sequencer", String, nullable=False),
     sqlite_with_rowid=False,
 )
-Index("distincts_run", distincts.c.run)
+Index("distincts_chain", distincts.c.chain)
 
 runs = Table(
     "runs",

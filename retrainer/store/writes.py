@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from retrainer.rules.state import decode
 from retrainer.runs.run import RunPhase
 from retrainer.store import tables as t
-from retrainer.store.rows import event_from_row, run_from_row
+from retrainer.store.rows import dump, event_from_row, run_from_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sqlalchemy import Connection, Row, Table
+    from sqlalchemy import Connection, Dialect, Row, Table
 
     from retrainer.event import Event
     from retrainer.rules.state import State
@@ -28,6 +30,17 @@ _STARTED = (RunPhase.SUBMITTED.value, RunPhase.RUNNING.value)
 def insert_all(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
         conn.execute(insert(table), rows)
+
+
+def append_all(conn: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert many rows, given as tuples in the order of the table's columns: SQLAlchemy looks at none of the values."""
+    if rows:
+        conn.exec_driver_sql(_insert_sql(table, conn.dialect), list(rows))
+
+
+@cache
+def _insert_sql(table: Table, dialect: Dialect) -> str:
+    return str(insert(table).compile(dialect=dialect))
 
 
 def put_all(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -229,7 +242,11 @@ def newest_inputs(conn: Connection, state: int, ranges: Sequence[Sequence[int]],
 def take_back_input(conn: Connection, state: int, seq: int) -> None:
     """The event could not be folded after all; it went to the dead letters."""
     conn.execute(delete(t.inputs).where(t.inputs.c.state == state, t.inputs.c.seq == seq))
-    conn.execute(update(t.events).where(t.events.c.seq == seq).values(outcome="dead_lettered"))
+    row = conn.execute(select(t.events.c.rules).where(t.events.c.seq == seq)).one()
+    rule = conn.execute(select(t.states.c.rule, t.states.c.key).where(t.states.c.id == state)).first()
+    left = [where for where in orjson.loads(row.rules) if rule is None or where != list(rule)]
+    outcome = "matched" if left else "dead_lettered"
+    conn.execute(update(t.events).where(t.events.c.seq == seq).values(outcome=outcome, rules=dump(left)))
 
 
 def objects(conn: Connection, source: str) -> dict[str, str]:
@@ -247,6 +264,65 @@ def store_objects(conn: Connection, source: str, seen: Mapping[str, str | None])
         t.objects,
         [{"source": source, "key": key, "fingerprint": f} for key, f in seen.items() if f is not None],
     )
+
+
+def meet_sources(conn: Connection, names: Iterable[str], now: float) -> None:
+    """Remember since when each source is configured."""
+    rows = [{"name": name, "first_seen_at": now} for name in names]
+    if rows:
+        conn.execute(upsert(t.sources).on_conflict_do_nothing(), rows)
+
+
+def heard_of(conn: Connection, source: str, now: float) -> None:
+    """Something came from a source."""
+    statement = upsert(t.sources).values(name=source, first_seen_at=now, last_event_at=now)
+    conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"last_event_at": now}))
+
+
+def said_of(conn: Connection, source: str, event: str) -> list[Row[Any]]:
+    """The ledger's rows of an event: `at`, `rules`."""
+    c = t.events.c
+    return list(conn.execute(select(c.at, c.rules).where(c.source == source, c.id == event)))
+
+
+def said_of_object(conn: Connection, source: str, prefix: str) -> list[Row[Any]]:
+    """The ledger's rows of an object whose events have ids that begin so: `at`, `rules`, `data`."""
+    c = t.events.c
+    query = select(c.at, c.rules, c.data).where(c.source == source, c.id >= prefix, c.id < prefix + "\U0010ffff")
+    return list(conn.execute(query))
+
+
+def ledger_begins(conn: Connection) -> float | None:
+    """When the oldest event arrived that the ledger still has, if older ones were pruned."""
+    row = conn.execute(select(t.events.c.seq, t.events.c.at).order_by(t.events.c.seq).limit(1)).first()
+    journal = conn.execute(select(func.min(t.journal.c.seq))).scalar()
+    first = min(n for n in (row.seq if row else None, journal, 1 << 62) if n is not None)
+    return None if first <= 1 else (row.at if row else float("inf"))
+
+
+def first_seen(conn: Connection, rule: str) -> float | None:
+    """When the first of a rule's states was made."""
+    row = conn.execute(select(t.states.c.state).where(t.states.c.rule == rule).order_by(t.states.c.id).limit(1)).first()
+    return decode(row.state).seen_at if row else None
+
+
+def objects_now(conn: Connection, source: str, keys: Sequence[str]) -> dict[str, tuple[str, str, bool]]:
+    """Fingerprint, sequencer and whether only a listing told of it, for those of these objects that are known."""
+    c = t.objects.c
+    found: dict[str, tuple[str, str, bool]] = {}
+    for i in range(0, len(keys), _CHUNK):
+        query = select(c.key, c.fingerprint, c.sequencer, c.swept)
+        rows = conn.execute(query.where(c.source == source, c.key.in_(keys[i : i + _CHUNK])))
+        found.update({row.key: (row.fingerprint, row.sequencer, row.swept) for row in rows})
+    return found
+
+
+def track(conn: Connection, source: str, seen: Mapping[str, tuple[str, str, bool] | None]) -> None:
+    """Store how objects stand; None for one that is gone."""
+    store_objects(conn, source, {key: None for key, now in seen.items() if now is None})
+    rows = [(source, key, *now) for key, now in seen.items() if now is not None]
+    names = ("source", "key", "fingerprint", "sequencer", "swept")
+    put_all(conn, t.objects, [dict(zip(names, row, strict=True)) for row in rows])
 
 
 def fan_outs(conn: Connection) -> list[Row[Any]]:

@@ -220,8 +220,8 @@ class Metrics:
             self._queue_wait.observe(wait)
         self._queue.set(queued)
 
-    def decided(self, rule: str, decision: str, reason: str, now: float) -> None:
-        self._decisions.add(rule, 1, decision, reason)
+    def decided(self, rule: str, decision: str, reason: str, count: int, now: float) -> None:
+        self._decisions.add(rule, count, decision, reason)
         if decision == "fire" and reason != "shadow":
             self._fired.raise_to(rule, now)
 

@@ -118,7 +118,7 @@ class Bench:
         from retrainer.engine.work import Work
 
         e = self.engine
-        return Work(conn, e.catalog, e._cache, e._counters, self.clock.time, "ml")
+        return Work(conn, e.catalog, e._cache, e._counters, self.clock.time, e._birthplace)
 
     def query(self, sql: str) -> list[Any]:
         return self.store.read(lambda conn: list(conn.exec_driver_sql(sql)))

@@ -58,7 +58,8 @@ class World:
 
     def event(self, size: int = 0, rows: int = 0, triggers: tuple[str, ...] = ("new",)) -> list[str]:
         self.seq += 1
-        return self.give(Arrived(self.seq, self.now - 5, size, rows, f"file-{self.seq}", triggers))
+        came = (1, size, rows)
+        return self.give(Arrived(self.seq, self.now - 5, f"file-{self.seq}", dict.fromkeys(triggers, came), came))
 
     def wake(self) -> list[str]:
         """Sleep until the state wants to be asked."""

@@ -83,7 +83,7 @@ def test_an_outcome_that_is_none_is_a_bug_and_says_so(metrics: Metrics) -> None:
     ],
 )
 def test_decisions_count_by_reason(metrics: Metrics, decision: str, reason: str, fired: float | None) -> None:
-    metrics.decided("churn", decision, reason, 7.0)
+    metrics.decided("churn", decision, reason, 1, 7.0)
     scrape = Scrape(metrics)
     assert scrape.value("decisions_total", rule="churn", decision=decision, reason=reason) == 1
     assert scrape.value("last_fired_timestamp_seconds", rule="churn") == fired
@@ -122,7 +122,7 @@ def test_a_success_reported_late_does_not_move_the_moment_back(metrics: Metrics)
 
 def use_everything(metrics: Metrics, rule_name: str, source: str) -> None:
     metrics.event_outcome(source, "matched", 1, 5.0)
-    metrics.decided(rule_name, "hold", "cooldown", 5.0)
+    metrics.decided(rule_name, "hold", "cooldown", 1, 5.0)
     metrics.run_entered(rule_name, RunPhase.FAILED)
     metrics.run_ended(rule_name, RunPhase.SUCCEEDED, 1.0, 5.0, {"outputs": '{"a": 1}', "resources": '{"cpu": 1}'})
     pending = {rule_name: (1.0, 2.0, 3.0)}

@@ -1,0 +1,77 @@
+"""Replays: events that are read again, for rules that did not count them yet.
+
+The ledger knows which (rule, key) counted an event. Where it was pruned it cannot know any more: such an event is taken
+only for rules that are younger than the ledger, and is `unknown` to the others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from retrainer.engine import parts
+from retrainer.engine.matching import match
+from retrainer.event import Event
+from retrainer.sources.formats.s3 import about
+from retrainer.store import writes
+
+if TYPE_CHECKING:
+    from retrainer.engine.matching import Hits
+    from retrainer.engine.work import Work
+    from retrainer.event import Poison
+    from retrainer.sources.base import Again
+
+
+class Replay:
+    """Judges the items of one batch."""
+
+    def __init__(self, work: Work, again: Again) -> None:
+        self._work, self._again = work, again
+        self._begins = writes.ledger_begins(work.conn)
+        self._stored: dict[str, dict[str, int]] = {}
+
+    def judge(self, item: Event | Poison) -> tuple[str, Hits]:
+        """The outcome, and what has still to be folded in.
+
+        `ignored` for what cannot be read (it is a dead letter already) or is still to be read live, `duplicate` for
+        what all rules that want it have counted, `unknown` for what they may have counted.
+        """
+        if not isinstance(item, Event) or self._still_to_come(item):
+            return "ignored", {}
+        hits, word = match(self._work, item, self._again.rules)
+        if not hits:
+            return word, {}
+        told = self._told(item)
+        counted = {(rule, key) for rules in told for rule, key in rules}
+        left = {where: hit for where, hit in hits.items() if where not in counted}
+        if not left:
+            return "duplicate", {}
+        certain = {where: hit for where, hit in left.items() if told or not self._may_have_counted(where[0])}
+        return ("matched", certain) if certain else ("unknown", {})
+
+    def _still_to_come(self, event: Event) -> bool:
+        """A record beyond what is stored will be read without us."""
+        kafka = event.attributes.get("kafka")
+        if not kafka:
+            return False
+        if event.source not in self._stored:
+            self._stored[event.source] = parts.known(self._work.conn, event.source)
+        following = self._stored[event.source].get(f"{kafka['topic']}/{kafka['partition']}")
+        return following is None or kafka["offset"] >= following
+
+    def _told(self, event: Event) -> list[list[list[str]]]:
+        """For each time the event was taken in, which (rule, key) counted it."""
+        conn, data = self._work.conn, event.data
+        self._work.flush_inputs()
+        if event.type.startswith("s3:"):
+            rows = writes.said_of_object(conn, event.source, about(data["bucket"], data["key"]))
+            return [orjson.loads(row.rules) for row in rows if orjson.loads(row.data).get("etag") == data.get("etag")]
+        return [orjson.loads(row.rules) for row in writes.said_of(conn, event.source, event.id)]
+
+    def _may_have_counted(self, rule: str) -> bool:
+        """The ledger was pruned, and the rule was there before its oldest event arrived."""
+        if self._begins is None:
+            return False
+        seen_at = writes.first_seen(self._work.conn, rule)
+        return seen_at is not None and seen_at < self._begins

@@ -1,0 +1,95 @@
+"""What `distinct_by` counted: each thing once in a window, as it came last. It goes where its window goes.
+
+Rows under the empty chain belong to the window that is pending, the others to the chain of runs that took it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, delete, insert, select, tuple_, update
+
+from retrainer.store import tables as t
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sqlalchemy import Connection, Row
+
+    from retrainer.rules.state import Counted
+
+_T = t.distincts
+_C = _T.c
+PENDING = ""
+
+
+def count(conn: Connection, state: int, trigger: str, value: str, size: int, rows: int, sequencer: str) -> Counted:
+    """What the thing adds to the pending window: all of it the first time, then only by how much it has grown.
+
+    Of two that were told out of order the later one stands; only sequencers of one length can be compared.
+    """
+    here = (_C.state == state, _C.trigger == trigger, _C.value == value, _C.chain == PENDING)
+    known = conn.execute(select(_C.bytes, _C.rows, _C.sequencer).where(*here)).first()
+    now = {"bytes": size, "rows": rows, "sequencer": sequencer}
+    if known is None:
+        conn.execute(insert(_T).values(state=state, trigger=trigger, value=value, chain=PENDING, **now))
+        return (1, size, rows)
+    if older(sequencer, known.sequencer):
+        return (0, 0, 0)
+    conn.execute(update(_T).where(*here).values(now))
+    return (0, size - known.bytes, rows - known.rows)
+
+
+def older(sequencer: str, known: str) -> bool:
+    return bool(sequencer) and len(sequencer) == len(known) and sequencer < known
+
+
+def give_to(conn: Connection, state: int, chain: str) -> None:
+    """A run takes the pending window."""
+    conn.execute(update(_T).where(_C.state == state, _C.chain == PENDING).values(chain=chain))
+
+
+def drop(conn: Connection, state: int) -> None:
+    """The pending window is gone."""
+    conn.execute(delete(_T).where(_C.state == state, _C.chain == PENDING))
+
+
+def keep_only(conn: Connection, state: int, triggers: Collection[str]) -> None:
+    """The rule was edited: what triggers that are gone had counted goes with their windows."""
+    conn.execute(delete(_T).where(_C.state == state, _C.chain == PENDING, _C.trigger.not_in(list(triggers))))
+
+
+def recounted(conn: Connection, chain: str) -> dict[str, Counted]:
+    """What of a chain's window is pending again, by trigger, as much as the chain had counted.
+
+    Under the empty name stands what the rule as a whole counted twice: a thing once, however many triggers name it.
+    """
+    sums: dict[str, Counted] = defaultdict(lambda: (0, 0, 0))
+    seen: set[str] = set()
+    for row in _twice(conn, chain):
+        for name in {row.trigger, *(() if row.value in seen else ("",))}:
+            events, size, rows = sums[name]
+            sums[name] = (events + 1, size + row.bytes, rows + row.rows)
+        seen.add(row.value)
+    return dict(sums)
+
+
+def spend(conn: Connection, chain: str) -> None:
+    conn.execute(delete(_T).where(_C.chain == chain))
+
+
+def give_back(conn: Connection, chain: str) -> None:
+    """The chain's window is pending again; a thing that came since stands as it came."""
+    twice = [(row.state, row.trigger, row.value) for row in _twice(conn, chain)]
+    for i in range(0, len(twice), 500):
+        these = tuple_(_C.state, _C.trigger, _C.value).in_(twice[i : i + 500])
+        conn.execute(delete(_T).where(_C.chain == chain, these))
+    conn.execute(update(_T).where(_C.chain == chain).values(chain=PENDING))
+
+
+def _twice(conn: Connection, chain: str) -> list[Row[Any]]:
+    again = _T.alias()
+    same = (again.c.state == _C.state, again.c.trigger == _C.trigger, again.c.value == _C.value)
+    query = select(_C.state, _C.trigger, _C.value, _C.bytes, _C.rows).join(again, and_(*same))
+    return list(conn.execute(query.where(_C.chain == chain, again.c.chain == PENDING)))

@@ -1,0 +1,91 @@
+"""Which (rule, key) an event concerns, and what it brings to each of their triggers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from retrainer.engine import distincts
+from retrainer.engine.letters import dead
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from retrainer.engine.work import Work
+    from retrainer.event import Event
+    from retrainer.rules.compile import CompiledData
+    from retrainer.rules.state import Counted
+
+Hits = dict[tuple[str, str], "Hit"]
+
+
+@dataclass(slots=True)
+class Hit:
+    """What one (rule, key) makes of an event.
+
+    ``shares`` are its triggers that want it, each with the size, the rows, and the thing that it counts by.
+    ``plain`` is its only trigger, if that counts every event; None if there are several, or if what the event adds has
+    yet to be found out. ``size`` and ``rows`` are those of the first.
+    """
+
+    size: int
+    rows: int
+    plain: str | None
+    shares: list[tuple[CompiledData, int, int, str | None]]
+
+    def counts(self, work: Work, event: Event, state: int) -> tuple[dict[str, Counted], Counted]:
+        """What the event adds to each trigger, and to the rule as a whole: most by the trigger that counts it anew."""
+        counts = {share[0].name: _count(work, state, event, *share) for share in self.shares}
+        return counts, max(counts.values())
+
+
+def match(work: Work, event: Event, only: Collection[str] | None = None) -> tuple[Hits, str]:
+    """Return the hits, and the outcome of the event if there are none.
+
+    ``only`` looks at these rules alone, and leaves no dead letters: the event has been here before.
+    """
+    hits: Hits = {}
+    word = "filtered" if event.source in work.catalog.index.sources else "ignored"
+    for trigger in work.catalog.index.candidates(event):
+        if only is not None and trigger.rule not in only:
+            continue
+        try:
+            if trigger.where is not None and not trigger.wants(event):
+                continue
+            key = trigger.key(event) if trigger.by is not None else ""
+            size, rows = trigger.measure(event)
+            thing = trigger.thing(event) if trigger.distinct is not None else None
+        except ValueError as error:
+            if only is None:
+                dead(work, event, "raised", str(error), trigger.rule)
+            word = "dead_lettered"
+            continue
+        where = (trigger.rule, key)
+        if key and _too_many(work, where):
+            if only is None:
+                dead(work, event, "too_many_keys", f"key {key!r} is one more than max_keys", trigger.rule)
+            word = "dead_lettered"
+            continue
+        hit = hits.get(where)
+        if hit is None:
+            hits[where] = Hit(size, rows, trigger.name if thing is None else None, [(trigger, size, rows, thing)])
+        else:
+            hit.plain = None
+            hit.shares.append((trigger, size, rows, thing))
+    return hits, word
+
+
+def _too_many(work: Work, where: tuple[str, str]) -> bool:
+    rule, key = where
+    for_each = work.catalog.rules[rule].rule.for_each
+    return for_each is not None and work.known(rule, key) is None and work.keys(rule) >= for_each.max_keys
+
+
+def _count(
+    work: Work, state: int, event: Event, trigger: CompiledData, size: int, rows: int, thing: str | None
+) -> Counted:
+    if thing is None:
+        return (1, size, rows)
+    sequencer = event.data.get("sequencer")
+    sequencer = sequencer if isinstance(sequencer, str) else ""
+    return distincts.count(work.conn, state, trigger.name, thing, size, rows, sequencer)
