@@ -15,13 +15,17 @@ if TYPE_CHECKING:
     from retrainer.sources.base import Intake, Source
 
 # Sources with a thread of their own. Webhooks are served by the web server, all of them by one `Webhooks`.
-Threaded = models.DirectorySource | models.S3Source
+Threaded = models.DirectorySource | models.S3Source | models.KafkaSource
 
 
 def build(name: str, config: Threaded, intake: Intake, clock: Clock, base_folder: Path) -> Source:
     """Make the source that a configuration describes; relative paths are seen from `base_folder`. It is not started."""
     if isinstance(config, models.DirectorySource):
         return DirectorySource(name, config, intake, clock, base_folder)
+    if isinstance(config, models.KafkaSource):
+        from retrainer.sources.kafka import kafka_source  # noqa: PLC0415 - only what is used is loaded
+
+        return kafka_source(name, config, intake, clock, base_folder)
     from retrainer.sources.s3.source import build_s3  # noqa: PLC0415 - boto3 takes 30 MB, which only its users pay
 
     return build_s3(name, config, intake, clock)

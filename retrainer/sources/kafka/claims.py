@@ -1,0 +1,114 @@
+"""Partitions that were given to us are claimed, one that nobody may read is put aside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from kafka.errors import KafkaTimeoutError
+
+from retrainer.sources.kafka.parts import park
+from retrainer.sources.kafka.positions import Later, Log, ask_logs, has_leader, incarnation_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kafka import KafkaConsumer, TopicPartition
+
+    from retrainer.clock import Clock
+    from retrainer.sources.kafka.parts import Part
+    from retrainer.sources.kafka.positions import Positions
+
+AGAIN = 1.0
+"""Seconds after which a partition that was lost, or could not be claimed, is tried again."""
+HALTED_AGAIN = 2.0
+"""Seconds after which we look whether somebody decided how to go on."""
+log = structlog.get_logger()
+
+
+class Claims:
+    def __init__(self, name: str, consumer: KafkaConsumer, positions: Positions, clock: Clock) -> None:
+        self._name, self._consumer, self._positions, self._clock = name, consumer, positions, clock
+
+    def claim_due(self, parts: Iterable[Part]) -> list[Part]:
+        """Try those that are due; return those that may be read now, at the position that the store has."""
+        now = self._clock.monotonic()
+        due = [part for part in parts if part.epoch is None and part.due <= now]
+        ready = [part for part in due if self._ready(part)]
+        if not ready:
+            return []
+        try:
+            logs = ask_logs(self._consumer, [part.tp for part in ready])
+            return [part for part in ready if self._claim(part, logs[part.tp])]
+        except (KafkaTimeoutError, Later) as error:
+            for part in ready:
+                if part.epoch is None:
+                    self._postpone(part, str(error))
+            return []
+
+    def release(self, part: Part, wait: float = AGAIN) -> None:
+        """Read no further, and claim it anew: somebody else has, or its position is not what we think."""
+        park(self._consumer, part.tp)
+        part.epoch = None
+        part.due = self._clock.monotonic() + wait
+
+    def cut(self, part: Part, said: str) -> None:
+        """Put a partition aside whose log lost what we had read; only a decision brings it back."""
+        self.release(part, HALTED_AGAIN)
+        part.cut = part.stored
+        self._halt(part, said)
+
+    def _ready(self, part: Part) -> bool:
+        try:
+            incarnation_of(self._consumer, part.tp.topic)
+        except Later as error:
+            return self._postpone(part, str(error))
+        if not has_leader(self._consumer, part.tp):
+            return self._postpone(part, f"{part.name} has no leader")
+        return True
+
+    def _postpone(self, part: Part, why: str) -> bool:
+        part.waits, part.due = why, self._clock.monotonic() + AGAIN
+        return False
+
+    def _claim(self, part: Part, limits: Log) -> bool:
+        incarnation = incarnation_of(self._consumer, part.tp.topic)
+        claimed = self._positions.claim(part.tp, limits)
+        same = claimed.incarnation == incarnation
+        part.waits, part.incarnation, part.end = "", incarnation, limits.end
+        part.stored = claimed.next if same else None
+        trouble = self._positions.trouble(part.name, claimed, incarnation, limits)
+        if not trouble and part.cut is not None and part.cut == claimed.next:
+            trouble = part.halt
+        if trouble or claimed.next is None:
+            part.due = self._clock.monotonic() + HALTED_AGAIN
+            self._halt(part, trouble)
+            return False
+        self._go(part, claimed.epoch, claimed.next)
+        return True
+
+    def _halt(self, part: Part, said: str) -> None:
+        if not part.halt:
+            log.error("source.halted", source=self._name, part=part.name, reason=said)
+        part.halt = said
+
+    def _go(self, part: Part, epoch: int, following: int) -> None:
+        try:
+            self._consumer.seek(part.tp, following)
+        except (ValueError, KeyError):
+            return  # taken from us meanwhile: the listener has noted it
+        if part.halt:
+            log.info("source.resumed", source=self._name, part=part.name, next=following)
+        part.epoch, part.read, part.halt, part.cut = epoch, following, "", None
+
+
+def moved(part: Part, stored: dict[str, int]) -> bool:
+    """Tell whether somebody moved a part that we hold; `stored` is what the store has now."""
+    return part.epoch is not None and part.name in stored and stored[part.name] != part.stored
+
+
+def recreated(consumer: KafkaConsumer, tp: TopicPartition, incarnation: str) -> bool:
+    try:
+        return incarnation_of(consumer, tp.topic) != incarnation
+    except Later:
+        return False  # nothing can be said while it does not exist, and nothing read

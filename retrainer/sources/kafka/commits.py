@@ -1,0 +1,57 @@
+"""What is stored, told to the consumer group from time to time. For displays of the lag: nothing depends on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kafka import KafkaConsumer, TopicPartition
+
+    from retrainer.clock import Clock
+    from retrainer.sources.kafka.parts import Part
+
+EVERY = 5.0
+LAST_MS = 1000
+log = structlog.get_logger()
+
+
+class Commits:
+    def __init__(self, name: str, consumer: KafkaConsumer, clock: Clock) -> None:
+        self._name, self._consumer, self._clock = name, consumer, clock
+        self._due = 0.0
+        self._told: dict[TopicPartition, int] = {}
+
+    def tell(self, parts: Iterable[Part], *, now: bool = False) -> None:
+        """Send what changed, if it is time or `now`; do not wait for the answer."""
+        if not now and self._clock.monotonic() < self._due:
+            return
+        self._due = self._clock.monotonic() + EVERY
+        if news := self._news(parts):
+            try:
+                self._consumer.commit_async(news, callback=self._answered)
+            except KafkaError as error:
+                log.debug("kafka.not_committed", source=self._name, error=str(error))
+
+    def tell_last(self, parts: Iterable[Part]) -> None:
+        """Send what changed, and wait a little for the answer."""
+        if news := self._news(parts):
+            try:
+                self._consumer.commit(news, timeout_ms=LAST_MS)
+            except KafkaError as error:
+                log.debug("kafka.not_committed", source=self._name, error=str(error))
+
+    def _news(self, parts: Iterable[Part]) -> dict[TopicPartition, OffsetAndMetadata]:
+        stored = {part.tp: part.stored for part in parts if part.stored is not None}
+        news = {tp: OffsetAndMetadata(next_, "", -1) for tp, next_ in stored.items() if self._told.get(tp) != next_}
+        self._told.update({tp: stored[tp] for tp in news})
+        return news
+
+    def _answered(self, _offsets: object, answer: object) -> None:
+        if isinstance(answer, Exception):
+            log.debug("kafka.not_committed", source=self._name, error=str(answer))

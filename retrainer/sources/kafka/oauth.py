@@ -1,0 +1,67 @@
+"""Tokens for OAUTHBEARER, by the client credentials grant of RFC 6749."""
+
+from __future__ import annotations
+
+import time
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import httpx
+from kafka.net.sasl.oauth import AbstractTokenProvider
+
+from retrainer.telemetry.secrets import hide, reveal
+
+if TYPE_CHECKING:
+    from retrainer.config.models import OAuth
+
+TIMEOUT = 5.0
+EARLY = 0.8
+"""A token is replaced after this part of its life."""
+SHORT_LIFE = 60.0
+"""Seconds that a token is used if its issuer does not say how long it lives."""
+
+
+class TokenRefused(Exception):
+    """No token: the message has the issuer's answer, without secrets."""
+
+
+class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
+    """Keeps one token, and asks for the next before it ends. Called by the consumer when it connects."""
+
+    def __init__(self, settings: OAuth) -> None:
+        super().__init__()
+        self._settings = settings
+        self._token = ""
+        self._until = 0.0
+        self._lock = Lock()
+
+    def token(self) -> str:
+        """Return a token that is still good; raise TokenRefused."""
+        with self._lock:
+            if time.monotonic() >= self._until:
+                self._token, life = self._ask()
+                self._until = time.monotonic() + life * EARLY
+            return self._token
+
+    def _ask(self) -> tuple[str, float]:
+        settings = self._settings
+        form = {"grant_type": "client_credentials"} | ({"scope": settings.scope} if settings.scope else {})
+        who = (settings.client_id, reveal(settings.client_secret))
+        try:
+            answer = httpx.post(settings.token_endpoint, data=form, auth=who, timeout=TIMEOUT)
+        except httpx.HTTPError as error:
+            raise TokenRefused(f"no token from {settings.token_endpoint}: {error}") from None
+        if answer.status_code != httpx.codes.OK:
+            raise TokenRefused(f"no token from {settings.token_endpoint}: it says {answer.status_code}")
+        return self._read(answer)
+
+    def _read(self, answer: httpx.Response) -> tuple[str, float]:
+        try:
+            said = answer.json()
+            token, life = said["access_token"], float(said.get("expires_in", SHORT_LIFE))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            token, life = None, 0.0
+        if not isinstance(token, str) or not token:
+            raise TokenRefused(f"no token from {self._settings.token_endpoint}: its answer has no access_token")
+        hide(token)
+        return token, life

@@ -1,0 +1,126 @@
+"""Where a partition is read from: claimed in the store, compared with the log. Never a silent reset."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+from uuid import UUID
+
+from kafka import TopicPartition
+
+from retrainer.sources.kafka.parts import part_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kafka import KafkaConsumer
+
+    from retrainer.config.models import StartAt, Topics
+    from retrainer.sources.base import Claimed, Intake
+
+ASK_MS = 5000
+NO_ID = UUID(int=0)
+
+
+class Later(Exception):
+    """A partition cannot be claimed now; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What the broker has of a partition: offsets from ``begin`` up to before ``end``."""
+
+    begin: int
+    end: int
+
+
+def incarnation_of(consumer: KafkaConsumer, topic: str) -> str:
+    """Return the topic's id, "" from brokers that have none; raise Later while the topic is not known."""
+    cluster = consumer._client.cluster  # noqa: SLF001 - there is no public way to a topic's id
+    if not cluster.partitions_for_topic(topic):
+        raise Later(f"topic {topic} does not exist: create it, or correct the source's topics")
+    known: UUID | None = cluster.topic_id(topic)
+    return "" if known is None or known == NO_ID else str(known)
+
+
+def partitions_of(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
+    """Return the partitions as last heard of, none of a topic that is not known."""
+    cluster = consumer._client.cluster  # noqa: SLF001 - KafkaConsumer's own may ask the broker, and wait
+    return [TopicPartition(topic, number) for number in sorted(cluster.partitions_for_topic(topic) or ())]
+
+
+def has_leader(consumer: KafkaConsumer, tp: TopicPartition) -> bool:
+    leader = consumer._client.cluster.leader_for_partition(tp)  # noqa: SLF001 - as above
+    return leader is not None and leader >= 0
+
+
+def ask_logs(consumer: KafkaConsumer, parts: Sequence[TopicPartition]) -> dict[TopicPartition, Log]:
+    """Ask where logs begin and end; raise KafkaTimeoutError."""
+    begins = consumer.beginning_offsets(list(parts), timeout_ms=ASK_MS)
+    ends = consumer.end_offsets(list(parts), timeout_ms=ASK_MS)
+    return {tp: Log(begins[tp], ends[tp]) for tp in parts}
+
+
+def ask_start(
+    consumer: KafkaConsumer, logs: dict[TopicPartition, Log], start: Literal["earliest", "latest"] | StartAt
+) -> dict[TopicPartition, int]:
+    """Return the offsets that a start policy means; raise KafkaTimeoutError."""
+    if start == "earliest":
+        return {tp: log.begin for tp, log in logs.items()}
+    if start == "latest":
+        return {tp: log.end for tp, log in logs.items()}
+    since = datetime.fromisoformat(start.timestamp.upper()).timestamp()
+    found = consumer.offsets_for_times(dict.fromkeys(logs, max(0, int(since * 1000))), timeout_ms=ASK_MS)
+    return {tp: log.end if found.get(tp) is None else found[tp].offset for tp, log in logs.items()}
+
+
+class Positions:
+    """Claims partitions for one source."""
+
+    def __init__(
+        self, name: str, consumer: KafkaConsumer, intake: Intake, start: Literal["earliest", "latest"] | StartAt
+    ) -> None:
+        self._name, self._consumer, self._intake, self._start = name, consumer, intake, start
+
+    def claim(self, tp: TopicPartition, log: Log) -> Claimed:
+        """Make the partition ours; ``next`` is set. Raise Later."""
+        incarnation = incarnation_of(self._consumer, tp.topic)
+        claimed = self._intake.claim(self._name, part_name(tp), incarnation)
+        if claimed.next is not None:
+            return claimed
+        if part_name(TopicPartition(tp.topic, 0)) in self._intake.parts(self._name):
+            return self._intake.claim(self._name, part_name(tp), incarnation, log.begin)
+        self._enter(tp.topic, incarnation)
+        return self._intake.claim(self._name, part_name(tp), incarnation, log.begin)
+
+    def _enter(self, topic: str, incarnation: str) -> None:
+        """Let a topic that was never read begin where the policy says, all of its partitions at once.
+
+        Also those that are not ours: whoever gets them must not take them for partitions that were added later. By the
+        first partition a topic is known, so it comes last: two consumers at once both go by the policy.
+        """
+        partitions = partitions_of(self._consumer, topic)
+        starts = ask_start(self._consumer, ask_logs(self._consumer, partitions), self._start)
+        for tp in reversed(partitions):
+            self._intake.claim(self._name, part_name(tp), incarnation, starts[tp])
+
+    def trouble(self, part: str, claimed: Claimed, incarnation: str, log: Log) -> str:
+        """Say why nobody may go on from there, with the way out; "" if one may."""
+        if claimed.incarnation != incarnation:
+            said = f"the topic was made anew: its id was {claimed.incarnation or 'unknown'}, now it is {incarnation}"
+        elif claimed.next is not None and claimed.next < log.begin:
+            said = f"records {claimed.next} to {log.begin - 1} are gone (expired or deleted) and were never read"
+        elif claimed.next is not None and claimed.next > log.end:
+            said = f"the log ends at {log.end}, before {claimed.next}, which is the next to be read: it was cut off"
+        else:
+            return ""
+        return f"{said}; decide with `retrainer sources reset {self._name} --part {part} --to earliest|latest|OFFSET`"
+
+
+def matching(topics: Topics, topic: str) -> bool:
+    """Tell whether a source reads a topic."""
+    if topics.topic_pattern is not None:
+        return re.fullmatch(topics.topic_pattern, topic) is not None
+    return topic in topics.topics

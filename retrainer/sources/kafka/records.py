@@ -1,0 +1,94 @@
+"""Records become events, or dead letters."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from retrainer.event import Event, Poison
+from retrainer.sources.formats.payload import Delivery
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kafka.consumer.fetcher import ConsumerRecord
+
+    from retrainer.config.models import Topics
+
+Parse = Callable[[Delivery], tuple[Event | Poison, ...]]
+
+
+class Reader:
+    """Reads records of one source. ``by_place``: events are known by where their records stand."""
+
+    def __init__(self, name: str, topics: Topics, parse: Parse, *, by_place: bool) -> None:
+        self._name, self._parse, self._by_place = name, parse, by_place
+        self._max = topics.max_record
+        self._ignore_tombstones = topics.tombstones == "ignore"
+
+    def items(self, records: Iterable[ConsumerRecord], incarnation: str, now: float) -> list[Event | Poison]:
+        """Read records of one partition; ``now`` is in seconds since the epoch."""
+        items: list[Event | Poison] = []
+        for record in records:
+            value = record.value
+            if value is None:
+                if not self._ignore_tombstones:
+                    items.append(self._poison(record, incarnation, b"", "a tombstone: the record has no value"))
+            elif len(value) > self._max:
+                said = f"{len(value)} bytes, at most {self._max} are taken (max_record)"
+                items.append(self._poison(record, incarnation, value[: self._max], said))
+            else:
+                items.extend(self._read(record, incarnation, now))
+        return items
+
+    def _read(self, record: ConsumerRecord, incarnation: str, now: float) -> Iterable[Event | Poison]:
+        delivery = self.delivery(record, incarnation, now)
+        items = self._parse(delivery)
+        if self._by_place and len(items) == 1 and isinstance(items[0], Poison):
+            return (replace(items[0], id=delivery.id),)  # else two records alike would be one dead letter
+        return items
+
+    def delivery(self, record: ConsumerRecord, incarnation: str, now: float) -> Delivery:
+        headers = {name.lower(): _text(value) for name, value in record.headers} if record.headers else {}
+        timestamp = record.timestamp / 1000 if record.timestamp is not None and record.timestamp >= 0 else None
+        place: dict[str, Any] = {
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "timestamp": timestamp,
+            "headers": headers,
+        }
+        if record.key is not None:
+            _put_key(place, record.key)
+        return Delivery(
+            self._name,
+            record.value,
+            now,
+            _identity(record, incarnation),
+            headers,
+            self._max,
+            {"kafka": place},
+            timestamp,
+        )
+
+    def _poison(self, record: ConsumerRecord, incarnation: str, payload: bytes, error: str) -> Poison:
+        where = f"{record.topic}/{record.partition} offset {record.offset}"
+        return Poison(self._name, _identity(record, incarnation), payload, f"{error} ({where})")
+
+
+def _identity(record: ConsumerRecord, incarnation: str) -> str:
+    return f"{incarnation or record.topic}:{record.partition}:{record.offset}"
+
+
+def _put_key(place: dict[str, Any], key: bytes) -> None:
+    """Text as `key`; what is not UTF-8 as `key_base64`."""
+    try:
+        place["key"] = key.decode()
+    except UnicodeDecodeError:
+        place["key_base64"] = base64.b64encode(key).decode()
+
+
+def _text(value: bytes | None) -> str:
+    return "" if value is None else value.decode(errors="replace")

@@ -1,0 +1,113 @@
+"""Reads topics once more, apart from the group and from what the store knows."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from retrainer.sources.kafka.consumer import open_consumer
+from retrainer.sources.kafka.positions import Log, ask_logs, incarnation_of, matching, partitions_of
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from kafka import KafkaConsumer, TopicPartition
+    from kafka.consumer.fetcher import ConsumerRecord
+
+    from retrainer.clock import Clock
+    from retrainer.config.models import Topics
+    from retrainer.event import Event, Poison
+    from retrainer.sources.kafka.records import Reader
+
+PAGE = 500
+POLL_MS = 200
+ASK_MS = 10_000
+CLIENT_ID = "retrainer-reread"
+
+
+class Rereading:
+    def __init__(self, topics: Topics, reader: Reader, clock: Clock, base_folder: Path) -> None:
+        self._topics, self._reader, self._clock, self._base_folder = topics, reader, clock, base_folder
+
+    def pages(self, since: float, until: float, stop: threading.Event) -> Iterator[list[Event | Poison]]:
+        """Give up to 500 items at a time, all partitions, each in its order; end early once `stop` is set.
+
+        A partition is read from its first record of `since` or later up to its first of `until` or later: records that
+        were produced with older or younger timestamps in between are left out, and those beyond are not looked for.
+        Raise Unreachable, and KafkaError while brokers do not answer.
+        """
+        with self._consumer() as consumer:
+            limits = _limits(consumer, self._partitions(consumer), since, until)
+            consumer.assign(list(limits))
+            for tp, log in limits.items():
+                consumer.seek(tp, log.begin)
+            left = set(limits)
+            while left and not stop.is_set():
+                polled = consumer.poll(timeout_ms=POLL_MS, max_records=PAGE)
+                for tp, records in polled.items():
+                    wanted = [r for r in records if _within(r, limits[tp], since, until)]
+                    if items := self._items(consumer, tp, wanted):
+                        yield from (items[at : at + PAGE] for at in range(0, len(items), PAGE))
+                ended = {tp for tp in left if consumer.position(tp) >= limits[tp].end}
+                consumer.pause(*ended)
+                left -= ended
+
+    def position(self, part: str, to: str) -> tuple[str, int]:
+        """See `KafkaSource.position`."""
+        topic, _, number = part.rpartition("/")
+        with self._consumer() as consumer:
+            known = {f"{tp.topic}/{tp.partition}": tp for tp in self._partitions(consumer)}
+            if part not in known:
+                raise LookupError(f"there is no partition {number} of a topic {topic} among this source's topics")
+            log = ask_logs(consumer, [known[part]])[known[part]]
+            return incarnation_of(consumer, topic), _resolve(to, log)
+
+    @contextmanager
+    def _consumer(self) -> Iterator[KafkaConsumer]:
+        consumer = open_consumer(self._topics, self._base_folder, CLIENT_ID, group=False)
+        try:
+            yield consumer
+        finally:
+            consumer.close(autocommit=False)
+
+    def _partitions(self, consumer: KafkaConsumer) -> list[TopicPartition]:
+        topics = [topic for topic in sorted(consumer.topics()) if matching(self._topics, topic)]
+        return [tp for topic in topics for tp in partitions_of(consumer, topic)]
+
+    def _items(
+        self, consumer: KafkaConsumer, tp: TopicPartition, records: list[ConsumerRecord]
+    ) -> list[Event | Poison]:
+        return self._reader.items(records, incarnation_of(consumer, tp.topic), self._clock.now()) if records else []
+
+
+def _limits(
+    consumer: KafkaConsumer, partitions: list[TopicPartition], since: float, until: float
+) -> dict[TopicPartition, Log]:
+    """Offsets to read, of the partitions that have any."""
+    if not partitions:
+        return {}
+    logs = ask_logs(consumer, partitions)
+    begins = _offsets(consumer, logs, since)
+    ends = _offsets(consumer, logs, until)
+    return {tp: Log(begins[tp], ends[tp]) for tp in partitions if begins[tp] < ends[tp]}
+
+
+def _offsets(consumer: KafkaConsumer, logs: Mapping[TopicPartition, Log], time: float) -> dict[TopicPartition, int]:
+    found = consumer.offsets_for_times(dict.fromkeys(logs, max(0, int(time * 1000))), timeout_ms=ASK_MS)
+    return {tp: log.end if found.get(tp) is None else found[tp].offset for tp, log in logs.items()}
+
+
+def _within(record: ConsumerRecord, log: Log, since: float, until: float) -> bool:
+    return bool(record.offset < log.end and since <= record.timestamp / 1000 < until)
+
+
+def _resolve(to: str, log: Log) -> int:
+    if to in ("earliest", "latest"):
+        return log.begin if to == "earliest" else log.end
+    if not to.isascii() or not to.isdigit():
+        raise ValueError(f"{to!r} is neither earliest nor latest nor an offset")
+    if not log.begin <= int(to) <= log.end:
+        raise ValueError(f"offset {to} is not in the log, which has {log.begin} to {log.end}")
+    return int(to)

@@ -1,0 +1,237 @@
+"""One consumer from its joining the group to its leaving it: the loop that everything of a source goes through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+from kafka.errors import (
+    AuthorizationError,
+    IllegalStateError,
+    KafkaError,
+    LogTruncationError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
+
+from retrainer.sources.base import Batch, PositionLost, Stretch
+from retrainer.sources.kafka.claims import Claims, moved, recreated
+from retrainer.sources.kafka.commits import Commits
+from retrainer.sources.kafka.outbox import Cargo, Outbox
+from retrainer.sources.kafka.parts import Assignment, Part, part_name
+from retrainer.sources.kafka.positions import Positions
+from retrainer.sources.kafka.reach import Reach
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kafka import KafkaConsumer, TopicPartition
+    from kafka.consumer.fetcher import ConsumerRecord
+
+    from retrainer.clock import Clock
+    from retrainer.config.models import Topics
+    from retrainer.sources.base import Intake
+    from retrainer.sources.kafka.records import Reader
+
+    Polled = dict[TopicPartition, list[ConsumerRecord]]
+
+POLL_MS = 100
+STALL = 0.25
+"""Seconds to wait for the engine before partitions are paused."""
+LOOK_EVERY = 2.0
+GRACE = 2.0
+"""Seconds that batches under way have to be settled when the session ends."""
+CLOSE_MS = 1500
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a source's batches are to be taken; see `Batch`."""
+
+    identity_window: float
+    tracked: bool = False
+
+
+class Session:
+    """``trouble`` is what keeps it from its work, None if nothing does; ``errors`` counts how often something did."""
+
+    def __init__(
+        self,
+        name: str,
+        client_id: str,
+        topics: Topics,
+        consumer: KafkaConsumer,
+        reader: Reader,
+        terms: Terms,
+        intake: Intake,
+        clock: Clock,
+    ) -> None:
+        self.trouble: str | None = None
+        self.errors = 0
+        self.parts: dict[TopicPartition, Part] = {}
+        self._name, self._topics, self._consumer, self._reader = name, topics, consumer, reader
+        self._terms, self._intake, self._clock = terms, intake, clock
+        self._assignment = Assignment(consumer)
+        self._claims = Claims(name, consumer, Positions(name, consumer, intake, topics.start), clock)
+        self._commits = Commits(name, consumer, clock)
+        self._outbox = Outbox(intake, clock)
+        self._reach = Reach(consumer, client_id, topics.bootstrap_servers, clock)
+        self._paused = False
+        self._look_at = 0.0
+        self._failed: str | None = None
+        if topics.topic_pattern is not None:
+            consumer.subscribe(pattern=f"(?:{topics.topic_pattern})$", listener=self._assignment)
+        else:
+            consumer.subscribe(topics=topics.topics, listener=self._assignment)
+
+    def turn(self) -> None:
+        """Do once what there is to do; takes about 100 ms when nothing comes in."""
+        self._settle()
+        self._follow_group()
+        self._look()
+        for part in self._claims.claim_due(self.parts.values()):
+            if not self._paused:
+                self._consumer.resume(part.tp)
+        polled = self._poll()
+        self._follow_group()
+        self._take(polled)
+        self._commits.tell(self.parts.values())
+
+    def close(self) -> None:
+        """Let batches under way be settled, within a grace, and leave the group."""
+        until = self._clock.monotonic() + GRACE
+        self._outbox.drop_waiting()
+        while not self._outbox.empty and (left := until - self._clock.monotonic()) > 0:
+            self._outbox.wait(left)
+            self._settle()
+        self._commits.tell_last(self.parts.values())
+        self._consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
+
+    def _settle(self) -> None:
+        for cargo, error in self._outbox.settled():
+            part = cargo.part
+            if error is None and cargo.batch.stretch is not None:
+                if cargo.valid:
+                    part.stored = cargo.batch.stretch.next
+            elif cargo.valid:
+                self._claims.release(part)
+                if not isinstance(error, PositionLost):
+                    self._fail(f"{part.name} could not be stored: {error}")
+        self._outbox.push()
+
+    def _follow_group(self) -> None:
+        for given, partitions in self._assignment.news():
+            if given:
+                self.parts |= {tp: Part(tp, part_name(tp)) for tp in partitions}
+                continue
+            gone = [self.parts.pop(tp) for tp in partitions if tp in self.parts]
+            self._commits.tell(gone, now=True)
+            for part in gone:
+                part.epoch = None  # what is under way may still be stored: the store decides
+
+    def _poll(self) -> Polled:
+        if self._outbox.full:
+            self._outbox.wait(STALL)
+            self._settle()
+        self._pause(self._outbox.full)
+        try:
+            polled: Polled = self._consumer.poll(timeout_ms=POLL_MS)
+        except OffsetOutOfRangeError as error:
+            for tp in error.args[0]:
+                if tp in self.parts:
+                    self._claims.release(self.parts[tp], wait=0.0)  # what is wrong with it is seen by claiming it
+        except LogTruncationError as error:
+            self._cut_off(error)
+        except NoOffsetForPartitionError:
+            pass  # a partition was given while we polled, and the listener comes next
+        except AuthorizationError as error:
+            self._fail(str(error))
+        else:
+            return polled
+        return {}
+
+    def _cut_off(self, error: LogTruncationError) -> None:
+        way_out = f"decide with `retrainer sources reset {self._name} --part"
+        for tp in error.divergent_offsets:
+            if tp in self.parts:
+                part = self.parts[tp]
+                said = f"the log lost records that were read already (unclean leader election); {way_out} {part.name}"
+                self._claims.cut(part, f"{said} --to earliest|latest|OFFSET`")
+
+    def _pause(self, pause: bool) -> None:
+        if pause == self._paused:
+            return
+        held = [tp for tp, part in self.parts.items() if part.epoch is not None]
+        (self._consumer.pause if pause else self._consumer.resume)(*held)
+        self._paused = pause
+
+    def _take(self, polled: Polled) -> None:
+        for tp, records in polled.items():
+            part = self.parts.get(tp)
+            if part is not None and part.epoch is not None:
+                self._hand_over(part, records)
+        if not polled and not self._outbox.full:
+            self._close_gaps()
+
+    def _close_gaps(self) -> None:
+        """Go past positions that bring no records: control records, aborted transactions, compaction."""
+        for part in self.parts.values():
+            if part.epoch is not None:
+                self._hand_over(part, ())
+
+    def _hand_over(self, part: Part, records: Sequence[ConsumerRecord]) -> None:
+        following = self._position(part.tp)
+        if part.epoch is None or following is None or following <= part.read:
+            return
+        if recreated(self._consumer, part.tp, part.incarnation):
+            self._claims.release(part, wait=0.0)  # these records are of another topic
+            return
+        stretch = Stretch(part.name, part.epoch, part.read, following)
+        batch = Batch(
+            self._name,
+            self._reader.items(records, part.incarnation, self._clock.now()),
+            self._terms.identity_window,
+            stretch=stretch,
+            tracked=self._terms.tracked,
+        )
+        part.read = following
+        size = sum(max(0, record.serialized_value_size) for record in records)
+        self._outbox.put(Cargo(part, part.epoch, batch, size))
+
+    def _position(self, tp: TopicPartition) -> int | None:
+        try:
+            position: int | None = self._consumer.position(tp, timeout_ms=0)
+        except IllegalStateError:
+            return None  # taken from us meanwhile
+        return position
+
+    def _look(self) -> None:
+        """Find out, every two seconds, whether a part was moved, a topic made anew, and whether brokers answer."""
+        now = self._clock.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK_EVERY
+        stored = self._intake.parts(self._name)
+        for tp, part in self.parts.items():
+            if recreated(self._consumer, tp, part.incarnation) and part.epoch is not None:
+                self._claims.release(part, wait=0.0)
+            elif moved(part, stored) and not self._outbox.carries(part):
+                self._claims.release(part)
+        waits = (part.waits for part in self.parts.values() if part.waits)
+        trouble = self._reach.look() or self._failed or next(waits, None)
+        self.errors += trouble is not None and trouble == self._failed
+        self.trouble, self._failed = trouble, None
+
+    def measure(self) -> int:
+        """Bring the ends of logs up to date, and return how many records wait to be stored."""
+        for tp, part in self.parts.items():
+            try:
+                part.end = max(part.end, self._consumer.highwater(tp) or 0)
+            except (IllegalStateError, KafkaError):
+                continue
+        return sum(part.lag for part in self.parts.values())
+
+    def _fail(self, said: str) -> None:
+        self._failed = self.trouble = said

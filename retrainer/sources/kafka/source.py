@@ -1,0 +1,133 @@
+"""A source that reads topics in a thread of its own, and comes back by itself whatever happens to the brokers."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import structlog
+
+from retrainer.sources.formats.registry import parser
+from retrainer.sources.kafka.consumer import Unreachable, open_consumer
+from retrainer.sources.kafka.records import Reader
+from retrainer.sources.kafka.reread import Rereading
+from retrainer.sources.kafka.session import Session, Terms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from retrainer.clock import Clock
+    from retrainer.config.models import KafkaSource as KafkaConfig
+    from retrainer.config.models import Topics
+    from retrainer.event import Event, Poison
+    from retrainer.sources.base import Intake
+
+BACK_OFF = (0.5, 1.0, 2.0, 5.0)
+"""Seconds between attempts to connect, the last one again and again."""
+PATIENCE = 6.0
+MEASURE_EVERY = 0.5
+log = structlog.get_logger()
+
+
+def kafka_source(name: str, config: KafkaConfig, intake: Intake, clock: Clock, base_folder: Path) -> KafkaSource:
+    """Make what a configuration describes. Raise ValueError if an expression of it does not compile."""
+    by_place = config.format in ("json", "avro") and config.id is None
+    window = 0.0 if by_place else config.identity_window
+    reader = Reader(name, config, parser(config), by_place=by_place)
+    return KafkaSource(name, config, reader, Terms(window), intake, clock, base_folder)
+
+
+class KafkaSource:
+    """Reads the partitions that the consumer group gives it, each from where the store is."""
+
+    def __init__(
+        self, name: str, topics: Topics, reader: Reader, terms: Terms, intake: Intake, clock: Clock, base_folder: Path
+    ) -> None:
+        self.name = name
+        self.last_error: str | None = None
+        self.poll_errors = 0
+        self.lag: int | None = None
+        self.halted: Mapping[str, str] = {}
+        self._topics, self._reader, self._terms = topics, reader, terms
+        self._intake, self._clock, self._base_folder = intake, clock, base_folder
+        self._client_id = f"retrainer-{name}"
+        self._measure_at = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"source-{name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(PATIENCE)
+
+    def reread(self, since: float, until: float, stop: threading.Event) -> Iterator[list[Event | Poison]]:
+        """Read again what has timestamps from `since` to before `until`, in seconds since the epoch."""
+        return Rereading(self._topics, self._reader, self._clock, self._base_folder).pages(since, until, stop)
+
+    def position(self, part: str, to: str) -> tuple[str, int]:
+        """Resolve `earliest`, `latest` or an offset for a part; return the topic's id and the offset.
+
+        Raise ValueError for what is neither, LookupError for a part that does not exist, Unreachable.
+        """
+        return Rereading(self._topics, self._reader, self._clock, self._base_folder).position(part, to)
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                session = self._open()
+                failures = 0
+                self._follow(session)
+            except Exception as error:  # noqa: BLE001 - whatever it is, a new session is another chance
+                self._troubled(str(error) if isinstance(error, (Unreachable, ValueError)) else _named(error))
+                self._stop.wait(BACK_OFF[min(failures, len(BACK_OFF) - 1)])
+                failures += 1
+
+    def _open(self) -> Session:
+        consumer = open_consumer(self._topics, self._base_folder, self._client_id)
+        return Session(
+            self.name, self._client_id, self._topics, consumer, self._reader, self._terms, self._intake, self._clock
+        )
+
+    def _follow(self, session: Session) -> None:
+        """Go on until this source is stopped or the session breaks, and leave the group in either case."""
+        errors = self.poll_errors
+        try:
+            while not self._stop.is_set():
+                session.turn()
+                self.poll_errors = errors + session.errors
+                self._show(session)
+        finally:
+            session.close()
+
+    def _show(self, session: Session) -> None:
+        now = self._clock.monotonic()
+        if now >= self._measure_at:
+            self._measure_at = now + MEASURE_EVERY
+            self.lag = session.measure()
+            self.halted = {part.name: part.halt for part in session.parts.values() if part.halt}
+        self._say(session.trouble or _summary(self.halted))
+
+    def _troubled(self, error: str) -> None:
+        self.poll_errors += 1
+        self._say(error)
+
+    def _say(self, trouble: str | None) -> None:
+        if trouble is not None and trouble != self.last_error:
+            log.warning("kafka.trouble", source=self.name, error=trouble)
+        self.last_error = trouble
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _summary(halted: Mapping[str, str]) -> str | None:
+    if not halted:
+        return None
+    part, reason = next(iter(halted.items()))
+    return f"{len(halted)} of its partitions are halted; {part}: {reason}"
