@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from retrainer.event import Event, Poison
 from retrainer.rules.expression import compile_cel
 from retrainer.sources.formats import cloudevents, s3
+from retrainer.sources.formats.avro import AvroFormat
 from retrainer.sources.formats.json import JsonFormat
 from retrainer.sources.formats.payload import Delivery
+from retrainer.sources.formats.plain import Plain
 
 if TYPE_CHECKING:
     from retrainer.config.models import KafkaSource, WebhookSource
@@ -32,4 +34,6 @@ def parser(config: KafkaSource | WebhookSource, schemas: Schemas | None = None) 
     id_, time = (compile_cel(text) if text is not None else None for text in (config.id, config.time))
     if config.format == "json":
         return JsonFormat(id_, time, IDEMPOTENCY_KEY if config.type == "webhook" else "").parse
-    raise ValueError(f"no format {config.format}")
+    if schemas is None:
+        raise ValueError("format avro needs a `schema_registry`")
+    return AvroFormat(schemas, Plain(id_, time)).parse

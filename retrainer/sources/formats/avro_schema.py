@@ -1,0 +1,123 @@
+"""Schemas as a registry has them, made ready to read records with, once it is sure that no record can hurt us."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from fastavro import parse_schema
+from fastavro.schema import SchemaParseException, UnknownType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+Type = dict[str, Any] | list[Any] | str
+_WRAPPER = "RetrainerValue"
+_RECORDS = ("record", "error")
+
+
+class SchemaUnusable(Exception):
+    """Records of this schema cannot be read, today or later; the message says why."""
+
+
+class SchemaUnavailable(Exception):
+    """The registry cannot be asked right now: nothing is wrong with the record, and it has to be read again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedSchema:
+    """``avro`` is a record whose one field `value` has the schema: that costs no byte, and suits schemas of any kind.
+
+    ``name`` is the full name of what the records are, empty if the schema gives no single one. ``recursive``: a record
+    may nest in itself, however deep.
+    """
+
+    avro: dict[str, Any]
+    name: str
+    recursive: bool
+
+
+def parse(text: str, references: Sequence[str] = ()) -> ParsedSchema:
+    """Read a schema; ``references`` are the texts of those it names, each after what it names itself.
+
+    Raise SchemaUnusable.
+    """
+    named: dict[str, Any] = {}
+    try:
+        for reference in references:
+            parse_schema(orjson.loads(reference), named)
+        wrapper = {"type": "record", "name": _WRAPPER, "fields": [{"name": "value", "type": orjson.loads(text)}]}
+        return _checked(parse_schema(wrapper, named), named)
+    except UnknownType as error:
+        raise SchemaUnusable(
+            f"it names a type {error.name!s:.80} that is neither in it nor among its references"
+        ) from None
+    except (SchemaParseException, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise SchemaUnusable(f"it is no Avro schema: {error!s:.200}") from None
+
+
+def _checked(avro: Any, named: dict[str, Any]) -> ParsedSchema:
+    value = avro["fields"][0]["type"]
+    widths: dict[str, bool] = {}
+    if any(not _takes_bytes(items, named, widths) for items in _arrays([value, *named.values()])):
+        raise SchemaUnusable(
+            "it has an array whose items take no byte, so that a few bytes could claim any number of them"
+        )
+    return ParsedSchema(avro, _full_name(value, named), _recursive(value, named, (), set()))
+
+
+def _full_name(value: Type, named: dict[str, Any]) -> str:
+    if isinstance(value, dict):
+        return str(value.get("name", ""))
+    return value if isinstance(value, str) and value in named else ""
+
+
+def _inner(part: Type) -> list[Any]:
+    """Return what stands directly in a type."""
+    if isinstance(part, list):
+        return part
+    if isinstance(part, str):
+        return []
+    if part["type"] in _RECORDS:
+        return [field["type"] for field in part["fields"]]
+    return [part[name] for name in ("items", "values") if name in part]
+
+
+def _arrays(parts: list[Any]) -> Iterator[Type]:
+    """Yield what each array in these types holds."""
+    for part in parts:
+        if isinstance(part, dict) and part["type"] == "array":
+            yield part["items"]
+        yield from _arrays(_inner(part))
+
+
+def _takes_bytes(part: Type, named: dict[str, Any], known: dict[str, bool]) -> bool:
+    """Tell whether each value of a type takes a byte or more; ``known`` are the records already looked into."""
+    if isinstance(part, str):
+        return _takes_bytes(named[part], named, known) if part in named else part != "null"
+    if isinstance(part, list):  # the number of the branch
+        return True
+    if part["type"] == "fixed":
+        return bool(part["size"])
+    if part["type"] not in _RECORDS:
+        return bool(part["type"] != "null")
+    name = part["name"]
+    if name not in known:
+        known[name] = False  # for a record that holds itself
+        known[name] = any(_takes_bytes(inner, named, known) for inner in _inner(part))
+    return known[name]
+
+
+def _recursive(part: Type, named: dict[str, Any], above: tuple[str, ...], clear: set[str]) -> bool:
+    """Tell whether a record can stand in itself; ``clear`` are the records of which that is known not to be so."""
+    if isinstance(part, str):
+        if part not in named or part in clear:
+            return False
+        return part in above or _recursive(named[part], named, above, clear)
+    name = part["name"] if isinstance(part, dict) and part["type"] in _RECORDS else None
+    if any(_recursive(inner, named, (*above, name) if name else above, clear) for inner in _inner(part)):
+        return True
+    if name:
+        clear.add(name)
+    return False
