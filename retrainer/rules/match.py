@@ -77,11 +77,18 @@ def glob_to_regex(glob: str) -> str:
     return "".join(out)
 
 
+_Found = tuple["CompiledData", tuple[Condition, ...]]
+
+
 class Index:
-    """Data triggers by source, then by their first equality; those without one are asked for every event."""
+    """Data triggers by source, then by their first equality; those without one are asked for every event.
+
+    A value is looked up together with whether it is a boolean, as Python takes `true` and 1 for the same key. With each
+    trigger stand the conditions that are still to be asked.
+    """
 
     def __init__(self, triggers: Iterable[CompiledData]) -> None:
-        self._equal: dict[str, dict[tuple[str, ...], dict[Any, list[CompiledData]]]] = defaultdict(dict)
+        self._equal: dict[str, dict[tuple[str, ...], dict[tuple[bool, Any], list[_Found]]]] = defaultdict(dict)
         self._rest: dict[str, list[CompiledData]] = defaultdict(list)
         for trigger in triggers:
             first = next((c for c in trigger.conditions if c.glob is None), None)
@@ -89,7 +96,8 @@ class Index:
                 self._rest[trigger.source].append(trigger)
             else:
                 by_value = self._equal[trigger.source].setdefault(first.path, {})
-                by_value.setdefault(first.expected, []).append(trigger)
+                others = tuple(c for c in trigger.conditions if c is not first)
+                by_value.setdefault((isinstance(first.expected, bool), first.expected), []).append((trigger, others))
         self.sources: frozenset[str] = frozenset(self._equal) | frozenset(self._rest)
 
     def candidates(self, event: Event) -> Iterator[CompiledData]:
@@ -97,8 +105,12 @@ class Index:
         for path, by_value in self._equal.get(event.source, {}).items():
             value = look_up(event, path)
             if isinstance(value, (str, int, float)):
-                yield from (t for t in by_value.get(value, ()) if all(c.holds(event) for c in t.conditions))
-        yield from (t for t in self._rest.get(event.source, ()) if all(c.holds(event) for c in t.conditions))
+                for trigger, others in by_value.get((value is True or value is False, value), ()):
+                    if not others or all(c.holds(event) for c in others):
+                        yield trigger
+        for trigger in self._rest.get(event.source, ()):
+            if all(c.holds(event) for c in trigger.conditions):
+                yield trigger
 
 
 def conditions(match: Mapping[str, str | int | float | bool]) -> tuple[Condition, ...]:

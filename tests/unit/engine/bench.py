@@ -50,11 +50,7 @@ class Bench:
     def __init__(
         self, path: Path, rules: list[dict[str, Any]], now: float, pools: dict[str, int] | None = None
     ) -> None:
-        sources = {"push": {"type": "webhook", "path": "/hooks/push"}}
-        parsed = Rules.model_validate({"version": 1, "sources": sources, "pools": pools or {}, "rules": rules})
-        self.configuration: Any = SimpleNamespace(
-            rules=parsed.rules, calendars={}, pools=parsed.pools, revision="r", rule_revision=lambda _: "r"
-        )
+        self.configuration: Any = _configuration(rules, pools or {}, "r")
         self.path, self.clock, self.crash_at = path, HandClock(now), ""
         self.boot()
 
@@ -68,6 +64,11 @@ class Bench:
         catalog = build_catalog(self.configuration, self.store.read(writes.paused_rules))
         self.engine.switch(catalog)
 
+    def edit(self, rules: list[dict[str, Any]]) -> None:
+        """Load other rules."""
+        self.configuration = _configuration(rules, {}, self.configuration.revision + "'")
+        self.engine.switch(build_catalog(self.configuration, self.store.read(writes.paused_rules)))
+
     def restart(self) -> None:
         self.store.close()
         self.boot()
@@ -80,11 +81,16 @@ class Bench:
     def act(self, run: Callable[[Any], Any]) -> Any:
         return self.act_later(run).result()
 
-    def deliver(self, events: list[Event]) -> list[str]:
-        """The outcomes, if the answer came through."""
-        future: Future[Any] = Future()
-        self._transact([_Offer(Batch("push", events), future, self.clock.time)])
-        return list(future.result().outcomes)
+    def deliver(self, events: list[Event], **more: Any) -> list[str]:
+        """The outcomes, if the answer came through. ``more`` is what else a batch can say."""
+        (outcomes,) = self.deliver_all([Batch("push", events, **more)])
+        return outcomes
+
+    def deliver_all(self, batches: list[Batch]) -> list[list[str]]:
+        """Several batches in one transaction."""
+        futures: list[Future[Any]] = [Future() for _ in batches]
+        self._transact([_Offer(batch, future, self.clock.time) for batch, future in zip(batches, futures, strict=True)])
+        return [list(future.result().outcomes) for future in futures]
 
     def tick(self, seconds: float) -> None:
         """Let time pass, waking up whenever the engine asked for it."""
@@ -122,3 +128,11 @@ class Bench:
 
     def query(self, sql: str) -> list[Any]:
         return self.store.read(lambda conn: list(conn.exec_driver_sql(sql)))
+
+
+def _configuration(rules: list[dict[str, Any]], pools: dict[str, int], revision: str) -> Any:
+    sources = {"push": {"type": "webhook", "path": "/hooks/push"}}
+    parsed = Rules.model_validate({"version": 1, "sources": sources, "pools": pools, "rules": rules})
+    return SimpleNamespace(
+        rules=parsed.rules, calendars={}, pools=parsed.pools, revision=revision, rule_revision=lambda _: revision
+    )
