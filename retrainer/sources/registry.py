@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from retrainer.config import models
 from retrainer.sources.directory import DirectorySource
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from retrainer.clock import Clock
     from retrainer.sources.base import Intake, Source
 
-# Sources with a thread of their own. Webhooks are served by the web server, all of them by one `Webhooks`.
+# Sources with threads of their own. Webhooks are served by the web server, all of them by one `Webhooks`.
 Threaded = models.DirectorySource | models.S3Source | models.KafkaSource
 
 
@@ -26,20 +26,22 @@ def build(name: str, config: Threaded, intake: Intake, clock: Clock, base_folder
         from retrainer.sources.kafka import kafka_source  # noqa: PLC0415 - only what is used is loaded
 
         return kafka_source(name, config, intake, clock, base_folder)
-    from retrainer.sources.s3.source import build_s3  # noqa: PLC0415 - boto3 takes 30 MB, which only its users pay
+    from retrainer.sources.s3 import s3_source  # noqa: PLC0415 - only what is used is loaded
 
-    return build_s3(name, config, intake, clock)
+    return s3_source(name, config, intake, clock, base_folder)
 
 
 def threaded(sources: Mapping[str, models.Source]) -> dict[str, Threaded]:
-    """Pick the sources that `build` makes: all but those that the web server does everything for."""
-    return {name: config for name, config in sources.items() if isinstance(config, Threaded) and not _served(config)}
+    """Pick the sources that `build` makes."""
+    return {name: config for name, config in sources.items() if isinstance(config, Threaded)}
 
 
-def _served(config: models.Source) -> bool:
-    return isinstance(config, models.S3Source) and config.via.webhook is not None and config.sweep is None
+def webhooks(sources: Mapping[str, models.Source]) -> dict[str, models.WebhookSource | models.S3Source]:
+    """Pick the sources that `Webhooks` serves; an S3 source may be among them and still have its sweep with us."""
+    return {name: config for name, config in sources.items() if _listens(config)}
 
 
-def webhooks(sources: Mapping[str, models.Source]) -> dict[str, models.WebhookSource]:
-    """Pick the sources that `Webhooks` serves."""
-    return {name: config for name, config in sources.items() if isinstance(config, models.WebhookSource)}
+def _listens(config: models.Source) -> TypeGuard[models.WebhookSource | models.S3Source]:
+    return isinstance(config, models.WebhookSource) or (
+        isinstance(config, models.S3Source) and config.via.webhook is not None
+    )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from retrainer.clock import Clock
+    from retrainer.config.models import S3Source
     from retrainer.config.models import WebhookSource as WebhookConfig
     from retrainer.sources.base import Intake
     from retrainer.sources.formats.registry import Items
@@ -42,21 +43,22 @@ class Webhooks:
     """
 
     def __init__(
-        self, sources: Mapping[str, WebhookConfig], intake: Intake, clock: Clock, secrets: SecretReader
+        self, sources: Mapping[str, WebhookConfig | S3Source], intake: Intake, clock: Clock, secrets: SecretReader
     ) -> None:
         self._intake, self._clock, self._secrets = intake, clock, secrets
         self._bodies = Bodies()
         self._stopping = False
         self.replace(sources)
 
-    def replace(self, sources: Mapping[str, WebhookConfig]) -> None:
+    def replace(self, sources: Mapping[str, WebhookConfig | S3Source]) -> None:
         """Serve these from the next request on. Raise ValueError, and keep what was, if two claim one path."""
         hooks: dict[str, Hook] = {}
         for name, config in sources.items():
-            path = config.path.rstrip("/")
+            hook = Hook.of(name, config)
+            path = hook.config.path.rstrip("/")
             if path in hooks:
-                raise ValueError(f"sources {hooks[path].name} and {name} both listen on {config.path}")
-            hooks[path] = Hook.of(name, config)
+                raise ValueError(f"sources {hooks[path].name} and {name} both listen on {hook.config.path}")
+            hooks[path] = hook
         self._hooks = hooks
 
     def stop(self) -> None:
@@ -144,10 +146,11 @@ class Webhooks:
 
     async def _commit(self, hook: Hook, items: Items) -> tuple[str, ...]:
         """Wait until the items are durable; raise Refusal 503 if that is not known to be so."""
-        config = hook.config
-        window = max(config.identity_window, 2 * config.timestamp_tolerance)  # a replay is refused or recognised
+        # A replay is refused, or recognised.
+        window = max(hook.identity_window, 2 * hook.config.timestamp_tolerance)
         try:
-            future = asyncio.wrap_future(self._intake.offer(Batch(hook.name, items, window)))
+            batch = Batch(hook.name, items, window, tracked=hook.tracked)
+            future = asyncio.wrap_future(self._intake.offer(batch))
         except Overloaded as error:
             raise not_now(str(error), error.retry_after) from None
         # `wait` cancels nothing when time is up or the server goes: the engine still settles the future.

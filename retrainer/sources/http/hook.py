@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from retrainer.sources.formats import cloudevents
+from retrainer.config.models import S3Source
+from retrainer.sources.formats import cloudevents, s3
 from retrainer.sources.formats.payload import Delivery, Unreadable, poison
 from retrainer.sources.formats.registry import Items, Parse, parser
 from retrainer.sources.http.body import gunzip
@@ -14,27 +16,36 @@ from retrainer.sources.http.refusal import Refusal
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
 
+    from retrainer.config.models import Listener
     from retrainer.config.models import WebhookSource as WebhookConfig
 
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """``parse`` reads the source's format."""
+    """``parse`` reads the source's format; for ``identity_window`` and ``tracked`` see `Batch`."""
 
     name: str
-    config: WebhookConfig
+    config: Listener
+    format: str
     parse: Parse
+    identity_window: float
+    tracked: bool = False
 
     @classmethod
-    def of(cls, name: str, config: WebhookConfig) -> Hook:
+    def of(cls, name: str, config: WebhookConfig | S3Source) -> Hook:
         """Raise ValueError if an expression does not compile."""
-        return cls(name, config, parser(config))
+        if not isinstance(config, S3Source):
+            return cls(name, config, config.format, parser(config), config.identity_window)
+        if config.via.webhook is None:
+            raise ValueError(f"source {name} does not listen for webhooks")
+        parse = partial(s3.parse, keys=config.key_encoding)
+        return cls(name, config.via.webhook, "s3", parse, config.identity_window, tracked=config.sweep is not None)
 
     def check_content(self, headers: Headers) -> None:
         """Raise Refusal 415 for what this source's format can never read."""
         _check_encoding(headers)
         media = _media_type(headers)
-        if self.config.format == "cloudevents":
+        if self.format == "cloudevents":
             _check_cloudevents(media, headers)
         elif media != "application/json" and not media.endswith("+json"):
             raise Refusal(415, f"content type {media:.80}: send Content-Type: application/json")

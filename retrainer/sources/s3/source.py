@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from retrainer.sources.formats import s3
 from retrainer.sources.s3.listing import Listing, distinct
 from retrainer.sources.s3.sqs import SqsRoad
 from retrainer.sources.s3.sweep import Sweep
@@ -11,11 +13,13 @@ from retrainer.sources.s3.sweep import Sweep
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from retrainer.clock import Clock
     from retrainer.config import models
     from retrainer.event import Event, Poison
     from retrainer.sources.base import Intake
+    from retrainer.sources.kafka.source import KafkaSource
 
 
 class Road(Protocol):
@@ -33,15 +37,29 @@ class Road(Protocol):
     def stop(self) -> None: ...
 
 
-def build_s3(name: str, config: models.S3Source, intake: Intake, clock: Clock) -> S3Source:
+def s3_source(name: str, config: models.S3Source, intake: Intake, clock: Clock, base_folder: Path) -> S3Source:
     """Make the source that a configuration describes. It is not started."""
-    return S3Source(name, config, _road(name, config, intake, clock), intake, clock)
+    return S3Source(name, config, _road(name, config, intake, clock, base_folder), intake, clock)
 
 
-def _road(name: str, config: models.S3Source, intake: Intake, clock: Clock) -> Road | None:
+def _road(name: str, config: models.S3Source, intake: Intake, clock: Clock, base_folder: Path) -> Road | None:
     if config.via.sqs is not None:
         return SqsRoad(name, config, config.via.sqs, intake, clock)
+    if config.via.kafka is not None:
+        return _kafka(name, config, config.via.kafka, intake, clock, base_folder)
     return None
+
+
+def _kafka(
+    name: str, config: models.S3Source, topics: models.Topics, intake: Intake, clock: Clock, base_folder: Path
+) -> KafkaSource:
+    from retrainer.sources.kafka.records import Reader  # noqa: PLC0415 - only what is used is loaded
+    from retrainer.sources.kafka.session import Terms  # noqa: PLC0415 - only what is used is loaded
+    from retrainer.sources.kafka.source import KafkaSource  # noqa: PLC0415 - only what is used is loaded
+
+    reader = Reader(name, topics, partial(s3.parse, keys=config.key_encoding), by_place=False)
+    terms = Terms(config.identity_window, tracked=config.sweep is not None)
+    return KafkaSource(name, topics, reader, terms, intake, clock, base_folder)
 
 
 class S3Source:
