@@ -20,7 +20,9 @@ from retrainer.engine.catalog import build_catalog
 from retrainer.engine.desk import EngineDesk
 from retrainer.engine.loop import Engine
 from retrainer.engine.prune import Pruner
-from retrainer.manifests.manifests import Manifests
+from retrainer.listening import SilenceWatch
+from retrainer.manifests.manifests import Manifests, manifest_uri
+from retrainer.replay import Replays
 from retrainer.reporter import Reporter
 from retrainer.service import AppService
 from retrainer.sources import registry
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from retrainer.config.settings import Settings
+    from retrainer.engine.work import Work
     from retrainer.runs.run import Run
     from retrainer.sources.base import Source
     from retrainer.workflows.base import WorkflowEngine
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 LEASE = 30.0
 PRUNE_EVERY = 60
+LISTEN_EVERY = 1
 
 
 class App:
@@ -65,7 +69,12 @@ class App:
         self.loaded: Loaded
         namespace = settings.engine.namespaces[0] if settings.engine.type == "argo" else "default"
         self.engine = Engine(
-            self.store, self.clock, Reporter(self.metrics), namespace=namespace, max_queue=settings.http.max_queue
+            self.store,
+            self.clock,
+            Reporter(self.metrics),
+            namespace=namespace,
+            max_queue=settings.http.max_queue,
+            manifest_uri=manifest_uri(settings, lambda: self.web.url_for_others),
         )
         self.workflows = workflow_engine(settings)
         self.manifests = Manifests(settings, self.store.read)
@@ -92,8 +101,11 @@ class App:
             self.clock,
             queued=lambda: self.engine.queued,
             sources=self.sources,
+            expected=lambda: {n: s.expect_every for n, s in self.loaded.configuration.sources.items()},
             watch_restarts=lambda: self.workflows.watch_restarts,
         )
+        self.replays = Replays(self.engine, self.clock)
+        self.silence = SilenceWatch(self.store, self.clock, lambda: self.loaded.configuration.sources)
         self.pruner = Pruner(settings.store)
         self.started = False
         self._sources: dict[str, tuple[Any, Source]] = {}
@@ -112,6 +124,7 @@ class App:
         self.follower.start()
         self.timer.add_job(self.look_for_changes, "interval", seconds=self.settings.reload_interval, max_instances=1)
         self.timer.add_job(self.prune, "interval", seconds=PRUNE_EVERY, max_instances=1)
+        self.timer.add_job(self.silence.look, "interval", seconds=LISTEN_EVERY, max_instances=1)
         self.timer.add_job(self.check_workflows)
         self.timer.start()
         self.web.start()
@@ -130,6 +143,7 @@ class App:
         self.webhooks.stop()
         if self.timer.running:
             self.timer.shutdown(wait=True)
+        self.replays.stop()
         for _, source in self._sources.values():
             source.stop()
         self.web.stop(5.0)
@@ -158,7 +172,7 @@ class App:
             catalog = build_catalog(loaded.configuration, self.store.read(writes.paused_rules))
             self.metrics.configured(loaded.configuration, problems=len(loaded.problems), now=self.clock.now())
             self.engine.switch(catalog)
-            self._keep(loaded.files)
+            self._keep(loaded)
             self.webhooks.replace(registry.webhooks(loaded.configuration.sources))
             self._switch_sources(registry.threaded(loaded.configuration.sources))
             self.loaded = loaded
@@ -170,9 +184,16 @@ class App:
             )
             return loaded
 
-    def _keep(self, files: Any) -> None:
+    def _keep(self, loaded: Loaded) -> None:
+        """Store the good texts, and since when each source is configured."""
+        files = loaded.files
         hashes = {path: hashlib.sha256(text.encode()).hexdigest() for path, text in files.items()}
-        self.engine.act(lambda work: writes.store_good(work.conn, files, hashes, work.now)).result()
+
+        def run(work: Work) -> None:
+            writes.store_good(work.conn, files, hashes, work.now)
+            writes.meet_sources(work.conn, loaded.configuration.sources, work.now)
+
+        self.engine.act(run).result()
 
     def _switch_sources(self, wanted: Any) -> None:
         for name, (config, source) in list(self._sources.items()):

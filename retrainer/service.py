@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from retrainer.config.models import S3Source
 from retrainer.engine import acts
 from retrainer.event import Event
+from retrainer.listening import Seekable, describe
+from retrainer.moments import rfc3339
+from retrainer.replay import NOT_AGAIN, Rereadable, moment_of
 from retrainer.rules.explain import explain
 from retrainer.rules.fold import first_state
-from retrainer.store import writes
+from retrainer.store import queries, writes
 from retrainer.store.rows import run_to_row
 
 if TYPE_CHECKING:
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 
     from retrainer.app import App
     from retrainer.config.load import Configuration
+    from retrainer.config.models import Source as SourceConfig
     from retrainer.config.settings import Settings
     from retrainer.engine.work import Work
     from retrainer.rules.compile import CompiledRule
@@ -113,6 +118,79 @@ class AppService:
 
     def discard_dead_letters(self, ids: list[int]) -> int:
         return self._act(lambda work: acts.discard_dead_letters(work, ids))
+
+    # -- sources ---------------------------------------------------------------------------------------------------
+
+    def sources(self) -> list[dict[str, Any]]:
+        heard = self.read(queries.heard)
+        now = self._app.clock.now()
+        running = self._app.sources()
+        configured = self.configuration().sources
+        return [
+            describe(name, configured[name], running.get(name), heard.get(name), now) for name in sorted(configured)
+        ]
+
+    def source(self, name: str) -> dict[str, Any]:
+        config = self._source(name)
+        (line,) = [line for line in self.sources() if line["name"] == name]
+        positions = self.read(lambda conn: queries.positions(conn, name))
+        return {**line, "positions": positions, "configuration": config.model_dump(mode="json", exclude_defaults=True)}
+
+    def _source(self, name: str) -> SourceConfig:
+        try:
+            return self.configuration().sources[name]
+        except KeyError:
+            raise LookupError(f"there is no source {name!r}") from None
+
+    def reset_source(self, name: str, part: str, to: str | int) -> dict[str, Any]:
+        config = self._source(name)
+        source = self._app.sources().get(name)
+        if not isinstance(source, Seekable):
+            raise ValueError(f"source {name} is a {config.type}: it has no positions that could be reset")  # noqa: TRY004
+        try:
+            incarnation, following = source.resolve(part, to)
+        except (LookupError, ValueError):
+            raise
+        except Exception as error:  # each client library has errors of its own
+            raise ValueError(f"source {name} cannot be asked now: {error}") from error
+        self._app.engine.reset_part(name, part, incarnation, following)
+        return {"source": name, "part": part, "next": following, "incarnation": incarnation}
+
+    def replay(self, name: str, since: str, until: str | None, rules: list[str], *, dry_run: bool) -> dict[str, Any]:
+        config = self._source(name)
+        source = self._app.sources().get(name)
+        if not isinstance(source, Rereadable):
+            why = NOT_AGAIN.get(config.type, "it keeps nothing of what it brought")
+            raise ValueError(f"source {name} is a {config.type} and cannot be read again: {why}")  # noqa: TRY004
+        if isinstance(config, S3Source) and not config.buckets:
+            raise ValueError(f"source {name} names no buckets to list: add them under `buckets`")
+        now = self._app.clock.now()
+        begin, end = moment_of(since, now), moment_of(until, now) if until is not None else now
+        if begin >= end:
+            raise ValueError(f"nothing lies from {rfc3339(begin)} to {rfc3339(end)}: give an earlier `from`")
+        chosen = self._listeners(name, rules)
+        return self._app.replays.start(name, source, chosen, begin, end, dry=dry_run)
+
+    def _listeners(self, source: str, wanted: list[str]) -> frozenset[str]:
+        """Rules that listen to a source: those named, or all. Raise ValueError."""
+        compiled = self._app.engine.catalog.rules
+        listen = {name for name, rule in compiled.items() if any(d.source == source for d in rule.data.values())}
+        for name in wanted:
+            if name not in compiled:
+                raise ValueError(f"there is no rule {name!r}")
+            if name not in listen:
+                raise ValueError(f"rule {name} has no data trigger on source {source}")
+        if not listen:
+            raise ValueError(f"no rule has a data trigger on source {source}")
+        return frozenset(wanted or listen)
+
+    def replay_progress(self, name: str) -> dict[str, Any]:
+        self._source(name)
+        return self._app.replays.progress(name)
+
+    def cancel_replay(self, name: str) -> dict[str, Any]:
+        self._source(name)
+        return self._app.replays.cancel(name)
 
     # -- the daemon itself -----------------------------------------------------------------------------------------
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import orjson
 from sqlalchemy import func, select
 
+from retrainer.listening import silent
 from retrainer.runs.run import RunPhase
+from retrainer.store import queries
 from retrainer.store import tables as t
 from retrainer.telemetry.metrics import Standing
 
@@ -47,7 +49,10 @@ class Tally:
 
 
 class Census:
-    """Called at each scrape. `sources` gives every configured source, None for those that others serve."""
+    """Called at each scrape. `sources` gives every configured source, None for those that others serve.
+
+    `expected` gives the seconds within which something should come from each of them, None where nothing need.
+    """
 
     def __init__(
         self,
@@ -55,23 +60,32 @@ class Census:
         clock: Clock,
         queued: Callable[[], int],
         sources: Callable[[], Mapping[str, Source | None]],
+        expected: Callable[[], Mapping[str, float | None]],
         watch_restarts: Callable[[], int],
     ) -> None:
         self._store, self._clock, self._queued, self._sources = store, clock, queued, sources
-        self._watch_restarts = watch_restarts
+        self._expected, self._watch_restarts = expected, watch_restarts
         self._tally = Tally()
         self._next_tally = 0.0
 
     def __call__(self) -> Standing:
         active, dead_letters = self._store.read(_count)
+        heard = self._store.read(queries.heard)
+        now = self._clock.now()
         sources = self._sources()
+        looking = {name: source for name, source in sources.items() if source is not None}
+        judged = {name: silent(every, heard.get(name), now) for name, every in self._expected().items()}
         tally = self._fresh_tally()
         return Standing(
             active=active,
             pending=tally.pending,
             next_fire=tally.next_fire,
             sources={name: source is None or source.last_error is None for name, source in sources.items()},
-            poll_errors={name: source.poll_errors for name, source in sources.items() if source is not None},
+            lag={name: source.lag for name, source in looking.items() if source.lag is not None},
+            halted={name: len(source.halted) for name, source in looking.items()},
+            last_event={name: h.last_event_at for name, h in heard.items() if h.last_event_at is not None},
+            silent={name: quiet for name, quiet in judged.items() if quiet is not None},
+            poll_errors={name: source.poll_errors for name, source in looking.items()},
             dead_letters=dead_letters,
             store_bytes=self._store.size(),
             queued=self._queued(),

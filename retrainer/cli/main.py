@@ -24,6 +24,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "pause": ("retrainer.cli.rules:pause", "Hold a rule until it is resumed."),
     "resume": ("retrainer.cli.rules:resume", "End a pause, and close the rule's circuit breakers."),
     "runs": ("retrainer.cli.runs:runs", "List, show, cancel and retry runs."),
+    "sources": ("retrainer.cli.sources:sources", "List and show sources, and reset their parts."),
+    "replay": ("retrainer.cli.replay:replay", "Read a source again, for rules that did not count it."),
     "events": ("retrainer.cli.events:events", "List and show events."),
     "dead-letters": ("retrainer.cli.dead_letters:dead_letters", "Look at, replay and discard what was not taken in."),
     "store": ("retrainer.cli.store:store", "Check or export the store of a stopped daemon."),

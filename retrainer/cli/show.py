@@ -28,6 +28,10 @@ _STYLES = {
     "matched": "green",
     "missed": "red",
     "paused": "yellow",
+    "up": "green",
+    "silent": "yellow",
+    "halted": "red",
+    "down": "red",
 }
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 

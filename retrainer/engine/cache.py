@@ -10,7 +10,7 @@ from retrainer.rules.state import decode
 from retrainer.store import writes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from sqlalchemy import Connection
 
@@ -60,8 +60,11 @@ class Cache:
             self._keys[rule] = writes.count_keys(conn, rule)
         return self._keys[rule]
 
-    def commit(self, changed: Mapping[tuple[str, str], Entry]) -> None:
+    def commit(self, changed: Mapping[tuple[str, str], Entry], forgotten: Iterable[tuple[str, str]] = ()) -> None:
         """Take over what a transaction changed, after it was committed."""
+        for where in forgotten:
+            self._entries.pop(where, None)
+            self._keys.pop(where[0], None)
         for where, entry in changed.items():
             if where not in self._entries:
                 self._keys.pop(where[0], None)

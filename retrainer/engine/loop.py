@@ -236,7 +236,7 @@ class Engine:
             reach("before-commit")
         self.catalog = work.catalog
         self._counters = work.counters
-        self._cache.commit(work.changed)
+        self._cache.commit(work.changed, work.forgotten)
         self._next_wake = next_wake
         return work, results
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 from sqlalchemy import and_, delete, func, select
 
+from retrainer.engine.forget import Forgetter
 from retrainer.rules.state import decode
 from retrainer.store import tables as t
 
@@ -26,6 +27,7 @@ class Pruner:
     def __init__(self, settings: StoreSettings) -> None:
         self._settings = settings
         self._after = 0
+        self._forgetter = Forgetter()
 
     def prune(self, work: Work, size: int) -> bool:
         """Remove one chunk of each kind; true if there may be more. ``size`` is the store's, in bytes."""
@@ -38,7 +40,9 @@ class Pruner:
             _old(work, t.slots, t.slots.c.at, cutoff),
             _runs(work, cutoff),
         ]
-        return self._events(work, cutoff, too_large=size > self._settings.ledger_max_size) or max(removed) >= CHUNK
+        more = self._forgetter.forget(work)
+        more = self._events(work, cutoff, too_large=size > self._settings.ledger_max_size) or more
+        return more or max(removed) >= CHUNK
 
     def _events(self, work: Work, cutoff: float, *, too_large: bool) -> bool:
         """Oldest first; an input of a pending window or of a live run protects its event.

@@ -71,6 +71,7 @@ class Work:
         self.now = now
         self.counters = dict(counters)
         self.changed: dict[tuple[str, str], Entry] = {}
+        self.forgotten: set[tuple[str, str]] = set()
         self.born: dict[str, Run] = {}
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -106,6 +107,11 @@ class Work:
             distincts.keep_only(self.conn, entry.id, rule.data)
             return Entry(entry.id, rule.revision, revise(rule, key, entry.state, self.now), entry.noted)
         return entry
+
+    def forget(self, rule: str, key: str) -> None:
+        """The key's state was removed from the store."""
+        self.changed.pop((rule, key), None)
+        self.forgotten.add((rule, key))
 
     def known(self, rule: str, key: str) -> Entry | None:
         return self.changed.get((rule, key)) or self._cache.get(self.conn, rule, key)

@@ -48,6 +48,29 @@ class Page:
     next: Any = None
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """When a source was first configured, and when something last came from it (None before the first time)."""
+
+    first_seen_at: float
+    last_event_at: float | None
+
+
+def heard(conn: Connection) -> dict[str, Heard]:
+    """Every source that was ever configured, by name."""
+    c = t.sources.c
+    return {
+        row.name: Heard(row.first_seen_at, row.last_event_at)
+        for row in conn.execute(select(c.name, c.first_seen_at, c.last_event_at))
+    }
+
+
+def positions(conn: Connection, source: str) -> list[dict[str, Any]]:
+    """How far each part of a source was taken in: `part`, `next`, `incarnation`, by part."""
+    c = t.positions.c
+    return _rows(conn.execute(select(c.part, c.next, c.incarnation).where(c.source == source).order_by(c.part)))
+
+
 def runs(
     conn: Connection,
     *,

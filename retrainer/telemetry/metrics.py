@@ -67,6 +67,14 @@ class Standing:
     next_fire: Mapping[str, float] = field(default_factory=dict)
     sources: Mapping[str, bool] = field(default_factory=dict)
     """Whether each source can do its work."""
+    lag: Mapping[str, int] = field(default_factory=dict)
+    """Records that wait to be taken in, of sources that know."""
+    halted: Mapping[str, int] = field(default_factory=dict)
+    """Parts that are not read until somebody decides how to go on, of sources that have parts."""
+    last_event: Mapping[str, float] = field(default_factory=dict)
+    """When something last came from each source."""
+    silent: Mapping[str, bool] = field(default_factory=dict)
+    """Of each source of which something is expected, whether nothing came for too long."""
     poll_errors: Mapping[str, int] = field(default_factory=dict)
     dead_letters: int = 0
     store_bytes: int = 0
@@ -130,6 +138,9 @@ class Metrics:
         self._last_event = self._source(
             "gauge", "source_last_event_timestamp_seconds", "When it last brought an event."
         )
+        self._lag = self._source("gauge", "source_lag", "Records that wait to be taken in.")
+        self._halted = self._source("gauge", "source_halted_partitions", "Parts that nobody reads until told how.")
+        self._silent = self._source("gauge", "source_silent", "Whether nothing came for longer than expect_every.")
         self._poll_errors = self._source("counter", "source_poll_errors", "Looks at the source that failed.")
 
     def _make_engine(self) -> None:
@@ -280,6 +291,10 @@ class Metrics:
             self._pending[what].replace({r: {(): seen.pending.get(r, (0, 0, 0))[place]} for r in rules})
         self._next.replace({rule: {(): moment} for rule, moment in seen.next_fire.items()})
         self._up.replace({source: {(): up} for source, up in seen.sources.items()})
+        for gauge, values in ((self._lag, seen.lag), (self._halted, seen.halted), (self._silent, seen.silent)):
+            gauge.replace({source: {(): value} for source, value in values.items()})
+        for source, moment in seen.last_event.items():
+            self._last_event.raise_to(source, moment)
         for source, errors in seen.poll_errors.items():
             self._poll_errors.set(source, errors)
         self._dead_letters.set(seen.dead_letters)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from retrainer.sources.http.refusal import Refusal
 from retrainer.store.queries import Page
 from retrainer.web.problems import words
-from retrainer.web.service import Service
+from retrainer.web.service import Busy, Service
 from retrainer.web.views import Problem
 
 
@@ -35,11 +35,13 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 @contextmanager
 def refusals(otherwise: int = 409) -> Iterator[None]:
-    """Turn LookupError into 404 and ValueError into status `otherwise`."""
+    """Turn LookupError into 404, Busy into 409 and any other ValueError into status `otherwise`."""
     try:
         yield
     except LookupError as error:
         raise Refusal(404, words(error)) from None
+    except Busy as error:
+        raise Refusal(409, words(error)) from None
     except ValueError as error:
         raise Refusal(otherwise, words(error)) from None
 

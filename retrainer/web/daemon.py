@@ -22,6 +22,7 @@ async def index(service: Asked) -> dict[str, Any]:
             "api": "/api/v1/openapi.json",
             "rules": "/api/v1/rules",
             "runs": "/api/v1/runs",
+            "sources": "/api/v1/sources",
             "metrics": "/metrics",
             "health": "/healthz",
             "readiness": "/readyz",

@@ -102,6 +102,12 @@ class WebServer:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
+    @property
+    def url_for_others(self) -> str:
+        """The machine's name where it listens on all of its addresses: nobody can ask 0.0.0.0."""
+        everywhere = self.host in ("0.0.0.0", "::")  # noqa: S104 - it was chosen elsewhere
+        return f"http://{socket.gethostname()}:{self.port}" if everywhere else self.url
+
     def start(self) -> None:
         """Return once it listens. Raise OSError, naming the address, if it cannot."""
         self._socket = _bound(self.host, self.port)

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class Busy(ValueError):
+    """The same is under way already."""
+
+
 class Service(Protocol):
     """Each call may block; all are safe from several threads. Times are seconds since the epoch (UTC).
 
-    An unknown rule, run or key raises LookupError; what cannot be done now or with these values raises ValueError.
-    Both say so in words meant for the person who asked.
+    An unknown rule, run, source or key raises LookupError; what cannot be done now or with these values raises
+    ValueError, Busy if that is because the same is under way. All say so in words meant for the person who asked.
     """
 
     settings: Settings
@@ -59,6 +63,27 @@ class Service(Protocol):
 
     def discard_dead_letters(self, ids: list[int]) -> int:
         """Remove dead letters; return how many there were."""
+
+    def sources(self) -> list[dict[str, Any]]:
+        """Give a line per source: name, type, up, last_error, lag, halted, silent, last_event_at and more."""
+
+    def source(self, name: str) -> dict[str, Any]:
+        """Give one source's line, its positions and its configuration."""
+
+    def reset_source(self, name: str, part: str, to: str | int) -> dict[str, Any]:
+        """Have a part read on from `earliest`, `latest` or an offset."""
+
+    def replay(self, name: str, since: str, until: str | None, rules: list[str], *, dry_run: bool) -> dict[str, Any]:
+        """Begin to read a source again for rules (all of it, if none is named); return the progress so far.
+
+        Moments are RFC 3339 or durations back from now; without `until` it is now.
+        """
+
+    def replay_progress(self, name: str) -> dict[str, Any]:
+        """How far the last replay of a source is."""
+
+    def cancel_replay(self, name: str) -> dict[str, Any]:
+        """Ask the replay of a source to end; what was taken in stays."""
 
     def reload(self) -> dict[str, Any]:
         """Look at the rule files now: revision, changed, problems."""

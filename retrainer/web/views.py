@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from retrainer.moments import rfc3339
 
@@ -259,6 +259,77 @@ class Replayed(Open):
 
 class Discarded(View):
     discarded: int
+
+
+class Halted(View):
+    part: str
+    reason: str
+    """Why nobody reads it, with the way out."""
+
+
+class Source(View):
+    name: str
+    type: str
+    up: bool
+    """Whether it can do its work."""
+    last_error: str | None = None
+    """What keeps it from it, in words."""
+    poll_errors: int | None = None
+    """Looks at what it listens to that failed, since it was started; null if it does not look."""
+    lag: int | None = None
+    """How many records wait to be taken in, where that can be known."""
+    halted: list[Halted]
+    """Parts that are not read until somebody decides how to go on."""
+    expect_every: float | None = None
+    """Seconds within which something should come."""
+    silent: bool | None = None
+    """Whether nothing came for longer; null if nothing is expected."""
+    first_seen_at: Moment | None = None
+    """When it was first configured."""
+    last_event_at: Moment | None = None
+
+
+class Position(View):
+    part: str
+    next: int
+    """The first position that is not stored."""
+    incarnation: str
+    """What tells the part from another of the same name: of Kafka, the topic's id."""
+
+
+class SourceDetail(Source):
+    positions: list[Position]
+    configuration: dict[str, Any]
+    """As it is in force, durations in seconds, sizes in bytes."""
+
+
+class Reset(View):
+    source: str
+    part: str
+    next: int
+    """Where it goes on."""
+    incarnation: str
+
+
+class Replay(View):
+    source: str
+    state: str
+    """running, done, cancelled or failed."""
+    from_: Annotated[Moment, Field(alias="from")]
+    to: Moment
+    rules: list[str]
+    dry_run: bool
+    """Nothing is stored: the outcomes say what would be."""
+    started_at: Moment
+    ended_at: Moment | None = None
+    reached: Moment | None = None
+    """Time of the latest event that was read in the last step."""
+    read: int
+    """Events so far: the sum of the outcomes."""
+    outcomes: dict[str, int]
+    """matched, duplicate, filtered, ignored, unknown, dead_lettered (docs/replay.md)."""
+    error: str
+    """Why it failed."""
 
 
 class Reloaded(Open):

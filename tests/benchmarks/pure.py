@@ -29,7 +29,9 @@ def _cost(batch: dict[str, Any]) -> float:
     costs = []
     for _ in range(REPETITIONS):
         state = first_state(rule, "", NOW)
-        inputs = [Arrived(seq, NOW + seq, f"file-{seq}", {"new": (1, 100, 10)}, (1, 100, 10)) for seq in range(1, CALLS + 1)]
+        inputs = [
+            Arrived(seq, NOW + seq, f"file-{seq}", {"new": (1, 100, 10)}, (1, 100, 10)) for seq in range(1, CALLS + 1)
+        ]
         began = time.perf_counter()
         for given in inputs:
             state, _ = step(rule, state, given, NOW + given.seq)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +16,7 @@ from retrainer.store.rows import run_to_row
 from retrainer.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
@@ -36,6 +36,8 @@ class Looking:
     name: str
     last_error: str | None = None
     poll_errors: int = 0
+    lag: int | None = None
+    halted: Mapping[str, str] = field(default_factory=dict)
 
     def start(self) -> None: ...
 
@@ -72,8 +74,13 @@ def put_run(store: SqliteStore, run: str, phase: RunPhase, **fields: Any) -> Non
         conn.execute(insert(t.runs).values(run_to_row(made)))
 
 
-def census(store: SqliteStore, clock: Clock | None = None, sources: dict[str, Any] | None = None) -> Census:
-    return Census(store, clock or Clock(), lambda: 4, lambda: sources or {}, lambda: 5)
+def census(
+    store: SqliteStore,
+    clock: Clock | None = None,
+    sources: dict[str, Any] | None = None,
+    expected: dict[str, float | None] | None = None,
+) -> Census:
+    return Census(store, clock or Clock(), lambda: 4, lambda: sources or {}, lambda: expected or {}, lambda: 5)
 
 
 def test_live_runs_are_counted_and_ended_ones_are_not(store: SqliteStore) -> None:
@@ -116,3 +123,26 @@ def test_a_source_is_up_unless_something_keeps_it_from_its_work(store: SqliteSto
     seen = census(store, sources=sources)()
     assert seen.sources == {"lake": True, "lost": False, "push": True}
     assert seen.poll_errors == {"lake": 0, "lost": 3}
+
+
+def test_what_a_source_knows_of_its_backlog_is_told(store: SqliteStore) -> None:
+    halted = {"orders/0": "records are gone"}
+    sources = {"orders": Looking("orders", lag=7, halted=halted), "lake": Looking("lake"), "push": None}
+    seen = census(store, sources=sources)()
+    assert seen.lag == {"orders": 7}
+    assert seen.halted == {"orders": 1, "lake": 0}
+
+
+def test_silence_counts_from_the_last_event_or_else_from_when_the_source_came(store: SqliteStore) -> None:
+    with store.write() as conn:
+        rows = [("lake", 100.0, 500.0), ("new", 100.0, None), ("free", 0.0, None)]
+        names = ("name", "first_seen_at", "last_event_at")
+        conn.execute(insert(t.sources), [dict(zip(names, row, strict=True)) for row in rows])
+    clock = Clock(160.0)
+    counted = census(store, clock, expected={"lake": 60.0, "new": 60.0, "free": None, "unseen": 60.0})
+    assert counted().silent == {"lake": False, "new": False, "unseen": False}
+    assert counted().last_event == {"lake": 500.0}
+    clock.at = 161.0
+    assert counted().silent == {"lake": False, "new": True, "unseen": False}
+    clock.at = 561.0
+    assert counted().silent == {"lake": True, "new": True, "unseen": False}

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from retrainer.event import Event, Poison
 from retrainer.rules.expression import compile_cel
 from retrainer.sources.formats import cloudevents, s3
-from retrainer.sources.formats.avro import AvroFormat
 from retrainer.sources.formats.json import JsonFormat
 from retrainer.sources.formats.payload import Delivery
 from retrainer.sources.formats.plain import Plain
@@ -36,4 +35,6 @@ def parser(config: KafkaSource | WebhookSource, schemas: Schemas | None = None) 
         return JsonFormat(id_, time, IDEMPOTENCY_KEY if config.type == "webhook" else "").parse
     if schemas is None:
         raise ValueError("format avro needs a `schema_registry`")
+    from retrainer.sources.formats.avro import AvroFormat  # noqa: PLC0415 - only those who read Avro load its library
+
     return AvroFormat(schemas, Plain(id_, time)).parse

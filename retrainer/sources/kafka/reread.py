@@ -54,8 +54,8 @@ class Rereading:
                 consumer.pause(*ended)
                 left -= ended
 
-    def position(self, part: str, to: str) -> tuple[str, int]:
-        """See `KafkaSource.position`."""
+    def resolve(self, part: str, to: str | int) -> tuple[str, int]:
+        """See `KafkaSource.resolve`."""
         topic, _, number = part.rpartition("/")
         with self._consumer() as consumer:
             known = {f"{tp.topic}/{tp.partition}": tp for tp in self._partitions(consumer)}
@@ -103,11 +103,11 @@ def _within(record: ConsumerRecord, log: Log, since: float, until: float) -> boo
     return bool(record.offset < log.end and since <= record.timestamp / 1000 < until)
 
 
-def _resolve(to: str, log: Log) -> int:
+def _resolve(to: str | int, log: Log) -> int:
     if to in ("earliest", "latest"):
         return log.begin if to == "earliest" else log.end
-    if not to.isascii() or not to.isdigit():
-        raise ValueError(f"{to!r} is neither earliest nor latest nor an offset")
-    if not log.begin <= int(to) <= log.end:
+    if not isinstance(to, int):
+        raise ValueError(f"{to!r} is neither earliest nor latest nor an offset")  # noqa: TRY004 - it is a value
+    if not log.begin <= to <= log.end:
         raise ValueError(f"offset {to} is not in the log, which has {log.begin} to {log.end}")
-    return int(to)
+    return to

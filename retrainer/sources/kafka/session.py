@@ -16,6 +16,7 @@ from kafka.errors import (
 )
 
 from retrainer.sources.base import Batch, PositionLost, Stretch
+from retrainer.sources.formats.avro_schema import SchemaUnavailable
 from retrainer.sources.kafka.claims import Claims, moved, recreated
 from retrainer.sources.kafka.commits import Commits
 from retrainer.sources.kafka.outbox import Cargo, Outbox
@@ -188,10 +189,16 @@ class Session:
         if recreated(self._consumer, part.tp, part.incarnation):
             self._claims.release(part, wait=0.0)  # these records are of another topic
             return
+        try:
+            items = self._reader.items(records, part.incarnation, self._clock.now())
+        except SchemaUnavailable as error:  # read again from where the store is, as soon as it can be had
+            self._claims.release(part)
+            self._fail(str(error))
+            return
         stretch = Stretch(part.name, part.epoch, part.read, following)
         batch = Batch(
             self._name,
-            self._reader.items(records, part.incarnation, self._clock.now()),
+            items,
             self._terms.identity_window,
             stretch=stretch,
             tracked=self._terms.tracked,

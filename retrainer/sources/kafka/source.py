@@ -12,9 +12,10 @@ from retrainer.sources.kafka.consumer import Unreachable, open_consumer
 from retrainer.sources.kafka.records import Reader
 from retrainer.sources.kafka.reread import Rereading
 from retrainer.sources.kafka.session import Session, Terms
+from retrainer.sources.schemas import SchemaRegistryClient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from retrainer.clock import Clock
@@ -34,15 +35,30 @@ def kafka_source(name: str, config: KafkaConfig, intake: Intake, clock: Clock, b
     """Make what a configuration describes. Raise ValueError if an expression of it does not compile."""
     by_place = config.format in ("json", "avro") and config.id is None
     window = 0.0 if by_place else config.identity_window
-    reader = Reader(name, config, parser(config), by_place=by_place)
-    return KafkaSource(name, config, reader, Terms(window), intake, clock, base_folder)
+    registry = config.schema_registry
+    schemas = SchemaRegistryClient(registry, base_folder) if registry is not None else None
+    reader = Reader(name, config, parser(config, schemas), by_place=by_place)
+    on_stop = schemas.close if schemas is not None else _nothing
+    return KafkaSource(name, config, reader, Terms(window), intake, clock, base_folder, on_stop)
+
+
+def _nothing() -> None:
+    pass
 
 
 class KafkaSource:
     """Reads the partitions that the consumer group gives it, each from where the store is."""
 
     def __init__(
-        self, name: str, topics: Topics, reader: Reader, terms: Terms, intake: Intake, clock: Clock, base_folder: Path
+        self,
+        name: str,
+        topics: Topics,
+        reader: Reader,
+        terms: Terms,
+        intake: Intake,
+        clock: Clock,
+        base_folder: Path,
+        on_stop: Callable[[], None] = _nothing,
     ) -> None:
         self.name = name
         self.last_error: str | None = None
@@ -50,7 +66,7 @@ class KafkaSource:
         self.lag: int | None = None
         self.halted: Mapping[str, str] = {}
         self._topics, self._reader, self._terms = topics, reader, terms
-        self._intake, self._clock, self._base_folder = intake, clock, base_folder
+        self._intake, self._clock, self._base_folder, self._on_stop = intake, clock, base_folder, on_stop
         self._client_id = f"retrainer-{name}"
         self._measure_at = 0.0
         self._stop = threading.Event()
@@ -63,17 +79,18 @@ class KafkaSource:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(PATIENCE)
+        self._on_stop()
 
     def reread(self, since: float, until: float, stop: threading.Event) -> Iterator[list[Event | Poison]]:
         """Read again what has timestamps from `since` to before `until`, in seconds since the epoch."""
         return Rereading(self._topics, self._reader, self._clock, self._base_folder).pages(since, until, stop)
 
-    def position(self, part: str, to: str) -> tuple[str, int]:
-        """Resolve `earliest`, `latest` or an offset for a part; return the topic's id and the offset.
+    def resolve(self, part: str, to: str | int) -> tuple[str, int]:
+        """Tell what `earliest`, `latest` or an offset means for a part; return the topic's id and the offset.
 
-        Raise ValueError for what is neither, LookupError for a part that does not exist, Unreachable.
+        Raise ValueError for an offset that is not in the log, LookupError for a part that does not exist, Unreachable.
         """
-        return Rereading(self._topics, self._reader, self._clock, self._base_folder).position(part, to)
+        return Rereading(self._topics, self._reader, self._clock, self._base_folder).resolve(part, to)
 
     def _run(self) -> None:
         failures = 0

@@ -1,0 +1,75 @@
+"""Read a source again, for rules that did not count it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retrainer.cli import show
+from retrainer.cli.session import Session, remote
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+POLL = 0.5
+"""Seconds between two looks at how far it is."""
+_MEANINGS = {
+    "matched": "taken in",
+    "duplicate": "counted before by all chosen rules",
+    "filtered": "looked at by the chosen rules, and let pass",
+    "ignored": "of no chosen rule, or still to be read by the source itself",
+    "unknown": "older than the ledger, so nobody can tell; not taken",
+    "dead_lettered": "a rule failed on it",
+}
+
+
+@click.command()
+@click.argument("source")
+@click.option("--from", "since", metavar="TIME", required=True, help="RFC 3339, or a duration back from now: 7d.")
+@click.option("--to", "until", metavar="TIME", help="The same; now if not given.")
+@click.option("--rule", "rules", multiple=True, help="Only for this rule; may be repeated. Else for all of the source.")
+@click.option("--dry-run", is_flag=True, help="Only count what would come of it.")
+@remote
+def replay(session: Session, source: str, since: str, until: str | None, rules: tuple[str, ...], dry_run: bool) -> None:
+    """Read a source again, for rules that did not count it yet. What was counted is not counted again.
+
+    Ctrl-C cancels it; what was taken in until then stays.
+    """
+    order = {"from": since, "to": until, "rules": list(rules), "dry_run": dry_run}
+    progress = session.client.post("sources", source, "replay", body=order)
+    try:
+        progress = _follow(session, source, progress)
+    except KeyboardInterrupt:
+        session.client.delete("sources", source, "replay")
+        progress = _follow(session, source, progress)
+    session.print(progress, lambda console: _summary(console, progress))
+    if progress["state"] != "done":
+        raise click.exceptions.Exit(1)
+
+
+def _follow(session: Session, source: str, progress: dict[str, Any]) -> dict[str, Any]:
+    """Wait for its end; on a terminal, a line says how far it is."""
+    live = sys.stderr.isatty()
+    while progress["state"] == "running":
+        if live:
+            reached = f", at {progress['reached']}" if progress["reached"] else ""
+            line = f"{progress['read']} read, {progress['outcomes']['matched']} taken{reached}"
+            click.echo(f"\r\x1b[K{show.clean(line)}", err=True, nl=False)
+        time.sleep(POLL)
+        progress = session.client.get("sources", source, "replay")
+    if live:
+        click.echo("\r\x1b[K", err=True, nl=False)
+    return progress
+
+
+def _summary(console: Console, progress: dict[str, Any]) -> None:
+    what = "would be read again" if progress["dry_run"] else "read again"
+    error = f": {progress['error']}" if progress["error"] else ""
+    named = f"{progress['source']} from {progress['from']} to {progress['to']}, for {', '.join(progress['rules'])}"
+    console.print(show.clean(f"{named}: {progress['state']}{error}"), soft_wrap=True)
+    rows = [(word, progress["outcomes"].get(word, 0), words) for word, words in _MEANINGS.items()]
+    show.table(console, ("OUTCOME", "EVENTS", ""), rows, "")
+    console.print(f"{progress['read']} {what}")

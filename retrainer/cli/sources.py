@@ -1,0 +1,122 @@
+"""Sources: list, show, reset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retrainer.cli import show
+from retrainer.cli.session import Session, remote
+from retrainer.clock import SystemClock
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@click.group()
+def sources() -> None:
+    """List and show sources, and decide how a halted part goes on."""
+
+
+@sources.command("list")
+@remote
+def list_sources(session: Session) -> None:
+    """List the sources, and how each of them does."""
+    answer = session.client.get("sources")
+    now = SystemClock().now()
+
+    def render(console: Console) -> None:
+        headers = ("NAME", "TYPE", "STATE", "LAST EVENT", "LAG", "TROUBLE")
+        show.table(console, headers, [_line(one, now) for one in answer["items"]], "There are no sources.")
+
+    session.print(answer, render)
+
+
+def _line(source: dict[str, Any], now: float) -> list[object]:
+    halted = ", ".join(part["part"] for part in source["halted"])
+    trouble = "; ".join(words for words in (source["last_error"], f"halted: {halted}" if halted else "") if words)
+    return [
+        source["name"],
+        source["type"],
+        show.word(_state(source)),
+        show.relative(source["last_event_at"], now),
+        "-" if source["lag"] is None else source["lag"],
+        trouble or "-",
+    ]
+
+
+def _state(source: dict[str, Any]) -> str:
+    """What matters most of it, in one word."""
+    if not source["up"]:
+        return "down"
+    if source["halted"]:
+        return "halted"
+    return "silent" if source["silent"] else "up"
+
+
+@sources.command("show")
+@click.argument("source", metavar="NAME")
+@remote
+def show_source(session: Session, source: str) -> None:
+    """Show one source, how far each of its parts was taken in, and why parts are halted."""
+    answer = session.client.get("sources", source)
+    session.print(answer, lambda console: _print(console, answer))
+
+
+def _print(console: Console, source: dict[str, Any]) -> None:
+    now = SystemClock().now()
+    every = source["expect_every"]
+    show.facts(
+        console,
+        {
+            "source": source["name"],
+            "type": source["type"],
+            "state": show.word(_state(source)),
+            "trouble": source["last_error"],
+            "failed looks": source["poll_errors"] or "",
+            "lag": "" if source["lag"] is None else source["lag"],
+            "last event": show.at(source["last_event_at"], now) or "never",
+            "expected every": "" if every is None else show.span(every),
+            "configured since": show.at(source["first_seen_at"], now),
+        },
+    )
+    halted = {part["part"]: part["reason"] for part in source["halted"]}
+    known = {one["part"]: one for one in source["positions"]}
+    rows = [
+        (part, known[part]["next"] if part in known else "-", show.word("halted" if part in halted else "read"))
+        for part in sorted({*known, *halted})
+    ]
+    if rows:
+        console.print()
+        show.table(console, ("PART", "NEXT", "STATE"), rows, "")
+    for part, reason in halted.items():
+        console.print(show.clean(f"{part} is halted: {reason}"), soft_wrap=True)
+
+
+class _Place(click.ParamType[str | int]):
+    """`earliest`, `latest` or an offset."""
+
+    name = "earliest|latest|OFFSET"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | int:
+        if value in ("earliest", "latest"):
+            return str(value)
+        try:
+            return click.IntRange(0).convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is none of earliest, latest and an offset", param, ctx)
+
+
+@sources.command()
+@click.argument("source", metavar="NAME")
+@click.option("--part", required=True, help="As `sources show` names it; of Kafka, topic/partition.")
+@click.option("--to", type=_Place(), required=True, help="Where to go on.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@remote
+def reset(session: Session, source: str, part: str, to: str | int, yes: bool) -> None:
+    """Decide where a part is read on: what lies before is not read, what was read already counts once more."""
+    if not yes:
+        click.confirm(f"Go on with {part} of {source} at {to}?", abort=True, err=True)
+    answer = session.client.post("sources", source, "reset", body={"part": part, "to": to})
+    session.print(answer, lambda console: console.print(show.clean(f"{part} of {source} goes on at {answer['next']}.")))

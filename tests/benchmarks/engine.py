@@ -1,0 +1,86 @@
+"""The engine as the daemon builds it, in this process: its own thread, a real SQLite file, the daemon's listener."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from prometheus_client import CollectorRegistry
+
+from retrainer.clock import SystemClock
+from retrainer.config.models import Rules
+from retrainer.engine.catalog import build_catalog
+from retrainer.engine.loop import Engine
+from retrainer.event import Event
+from retrainer.reporter import Reporter
+from retrainer.sources.base import Batch, Overloaded, Receipt
+from retrainer.store.sqlite import SqliteStore
+from retrainer.telemetry import logs
+from retrainer.telemetry.metrics import Metrics
+from tests.benchmarks.load import NAME
+from tests.benchmarks.records import MODELS, PARTITIONS, record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
+    from pathlib import Path
+
+EVENTS_A_BATCH = 500
+QUEUE = 5000
+SOURCE = {"type": "kafka", "bootstrap_servers": ["127.0.0.1:1"], "topics": ["t"], "group_id": "g"}
+
+
+class Running:
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def offer_all(self, batches: Sequence[Batch]) -> None:
+        """Offer them as fast as they are taken, in order; return once all of them are durable."""
+        offered = [self._offer(batch) for batch in batches]
+        for each in offered:
+            each.result()
+
+    def _offer(self, batch: Batch) -> Future[Receipt]:
+        while True:
+            try:
+                return self.engine.offer(batch)
+            except Overloaded:
+                time.sleep(0.002)  # not retry_after: the queue is to be full
+
+
+@contextmanager
+def an_engine(folder: Path, rules: list[dict[str, Any]]) -> Iterator[Running]:
+    logs.configure("info", json=None)
+    parsed = Rules.model_validate({"version": 1, "sources": {NAME: SOURCE}, "rules": rules})
+    configuration: Any = SimpleNamespace(
+        rules=parsed.rules, calendars={}, pools={}, revision="r", rule_revision=lambda _: "r"
+    )
+    metrics = Metrics(CollectorRegistry())
+    store = SqliteStore.open(folder / "retrainer.db")
+    engine = Engine(store, SystemClock(), Reporter(metrics), namespace="default", max_queue=QUEUE)
+    engine.start()
+    engine.switch(build_catalog(configuration, frozenset()))
+    try:
+        yield Running(engine)
+    finally:
+        engine.stop()
+        store.close()
+
+
+def events_like_records(count: int, models: int = MODELS) -> list[Batch]:
+    """What a Kafka source would offer, read beforehand."""
+    return [_batch(range(at, min(at + EVENTS_A_BATCH, count)), models) for at in range(0, count, EVENTS_A_BATCH)]
+
+
+def _batch(numbers: range, models: int) -> Batch:
+    return Batch(NAME, [_event(n, models) for n in numbers], identity_window=0)
+
+
+def _event(n: int, models: int) -> Event:
+    place = {"topic": "t", "partition": n % PARTITIONS, "offset": n // PARTITIONS, "timestamp": 1_790_000_000 + n}
+    data = orjson.loads(record(n, models))
+    where = f"t/{place['partition']}/{place['offset']}"
+    return Event(NAME, where, "json", 1_790_000_000.0 + n, data, attributes=place)

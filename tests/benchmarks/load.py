@@ -1,0 +1,26 @@
+"""Rules for records as `tests.benchmarks.records` makes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+NEVER = 10**12
+"""More events than any measurement has."""
+MATCHES = 3
+"""Rules that match each record."""
+NAME = "records"
+"""The source's name."""
+
+
+def matching_rules(count: int, at_least: int = NEVER) -> list[dict[str, Any]]:
+    """So many rules, of which exactly three match a record by equality; none starts a run."""
+    return [_rule(n, at_least) for n in range(count)]
+
+
+def _rule(number: int, at_least: int) -> dict[str, Any]:
+    data = {
+        "source": NAME,
+        "match": {"model": f"model-{number // MATCHES}"},
+        "batch": {"at_least": {"events": at_least}},
+    }
+    return {"name": f"rule-{number}", "triggers": {"new": {"data": data}}, "submit": {"workflow_template": "train"}}

@@ -1,0 +1,116 @@
+"""Records of 300 bytes in topics of their own, and what reading them costs without retrainer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import KafkaError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SERVERS = os.environ.get("KAFKA", "127.0.0.1:19092")
+PARTITIONS = 3
+RECORD_BYTES = 300
+MODELS = 33
+"""Different values of `model`; record n has n modulo this."""
+PRODUCER = {"linger_ms": 20, "batch_size": 1 << 18}
+RAW = "from tests.benchmarks.records import raw; raw()"
+
+
+def up() -> bool:
+    """Whether a broker answers."""
+    try:
+        KafkaAdminClient(bootstrap_servers=SERVERS, bootstrap_timeout_ms=3000).close()
+    except (KafkaError, OSError):
+        return False
+    return True
+
+
+@contextmanager
+def topic() -> Iterator[str]:
+    """Make a topic of three partitions, and delete it at the end."""
+    name = f"bench-{uuid.uuid4().hex[:10]}"
+    admin = KafkaAdminClient(bootstrap_servers=SERVERS)
+    try:
+        admin.create_topics([NewTopic(name, PARTITIONS, 1)])
+        yield name
+        admin.delete_topics([name])
+    finally:
+        admin.close()
+
+
+def record(n: int, models: int = MODELS) -> bytes:
+    """JSON of exactly 300 bytes, shaped like the report of a file that landed."""
+    model = f"model-{n % models}"
+    data = {"n": n, "model": model, "key": f"{model}/2026/11/24/part-{n:09}.parquet", "size": 4096, "note": ""}
+    return orjson.dumps({**data, "note": "x" * (RECORD_BYTES - len(orjson.dumps(data)))})
+
+
+def produce(name: str, count: int, models: int = MODELS) -> dict[str, Any]:
+    """Put records 0, 1, … in, by turns in the partitions; each exactly once (an idempotent producer, acks from all)."""
+    producer = KafkaProducer(bootstrap_servers=SERVERS, **PRODUCER)
+    began = time.monotonic()
+    for n in range(count):
+        producer.send(name, record(n, models), partition=n % PARTITIONS)
+    producer.flush()
+    producer.close()
+    return {"records": count, "produced_per_second": round(count / (time.monotonic() - began))}
+
+
+def ends(name: str) -> dict[int, int]:
+    """The end offset of each partition."""
+    consumer = KafkaConsumer(bootstrap_servers=SERVERS)
+    found = consumer.end_offsets([TopicPartition(name, p) for p in range(PARTITIONS)])
+    consumer.close()
+    return {part.partition: end for part, end in found.items()}
+
+
+def committed(group: str, name: str) -> int:
+    """How many records the group has committed; the daemon does so only for what is durable."""
+    admin = KafkaAdminClient(bootstrap_servers=SERVERS)
+    try:
+        offsets = admin.list_group_offsets(group)
+    finally:
+        admin.close()
+    found = offsets.get(group, offsets)
+    return sum(max(0, at.offset) for part, at in found.items() if part.topic == name)
+
+
+def raw_rate(name: str, count: int) -> dict[str, float]:
+    """Records a second through kafka-python alone, in a process of its own, and what CPU time each took."""
+    command = [sys.executable, "-c", RAW, name, str(count)]
+    found: dict[str, float] = orjson.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    return found
+
+
+def raw() -> None:
+    """In a process of its own: poll as the source does (read_committed, checksums verified), count, do nothing else."""
+    name, count = sys.argv[1], int(sys.argv[2])
+    consumer = KafkaConsumer(
+        name,
+        bootstrap_servers=SERVERS,
+        group_id=f"raw-{uuid.uuid4().hex[:10]}",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+    )
+    seen, first, began, cpu = 0, 0, 0.0, 0.0
+    while seen < count:
+        got = sum(map(len, consumer.poll(1000, max_records=2000).values()))
+        seen += got
+        if got and not first:  # joining the group and finding the brokers is not counted
+            first, began, cpu = seen, time.monotonic(), time.process_time()
+    rate = (seen - first) / (time.monotonic() - began)
+    each = 1e6 * (time.process_time() - cpu) / (seen - first)
+    consumer.close(autocommit=False)
+    print(orjson.dumps({"per_second": round(rate), "cpu_us_per_record": round(each, 1)}).decode())
