@@ -5,16 +5,17 @@ BIN := $(VENV)/bin
 ARGS ?=
 export UV_CACHE_DIR ?= $(HOME)/.cache/uv
 
-.PHONY: help setup demo test lint test-cluster bench lock clean
+.PHONY: help setup demo test lint test-integration test-cluster bench lock clean
 
 help:
-	@echo "make setup         make .venv with everything locked in requirements.lock"
-	@echo "make demo          the whole product on this machine, with a real model (ARGS=--once ends after the first success)"
-	@echo "make test          the tests that need no server"
-	@echo "make lint          ruff, mypy, import-linter"
-	@echo "make test-cluster  the tests on a real Kubernetes with a real Argo controller (root on Debian, Go)"
-	@echo "make bench         measure, and write bench.json"
-	@echo "make lock          resolve the dependencies anew into requirements.lock and requirements-runtime.lock"
+	@echo "make setup             make .venv with everything locked in requirements.lock"
+	@echo "make demo              the whole product on this machine, with a real model (ARGS=--once ends after the first success)"
+	@echo "make test              the tests that need no server"
+	@echo "make lint              ruff, mypy, import-linter"
+	@echo "make test-integration  the tests on real Kafka, MinIO, SQS, SNS and S3 (Java 17, Maven, openssl, Go)"
+	@echo "make test-cluster      the tests on a real Kubernetes with a real Argo controller (root on Debian, Go)"
+	@echo "make bench             measure, and write bench.json"
+	@echo "make lock              resolve the dependencies anew into requirements.lock and requirements-runtime.lock"
 
 setup: $(VENV)/.done
 
@@ -37,6 +38,9 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+test-integration: setup
+	tests/integration/run $(ARGS)
 
 test-cluster: setup
 	tests/cluster/run $(ARGS)

@@ -12,7 +12,7 @@ import httpx
 import orjson
 
 from retrainer.sources.formats.avro_schema import ParsedSchema, SchemaUnavailable, SchemaUnusable, parse
-from retrainer.sources.kafka.security import ssl_context
+from retrainer.sources.tls import ssl_context
 from retrainer.telemetry.secrets import reveal
 
 if TYPE_CHECKING:

@@ -168,7 +168,8 @@ Y
   start etcd etcd --data-dir etcd --listen-client-urls http://127.0.0.1:$ETCD_PORT --advertise-client-urls http://127.0.0.1:$ETCD_PORT --listen-peer-urls http://127.0.0.1:23800 --unsafe-no-fsync
   start apiserver kube-apiserver --etcd-servers=http://127.0.0.1:$ETCD_PORT --secure-port=$API_PORT --tls-cert-file=api.crt --tls-private-key-file=api.key --advertise-address=$API_ADDRESS --kubelet-preferred-address-types=InternalIP --service-account-issuer=https://kubernetes.default.svc --service-account-key-file=sa.pub --service-account-signing-key-file=sa.key --service-cluster-ip-range=$SERVICES --authorization-mode=RBAC --token-auth-file=tokens.csv --allow-privileged --profiling=false --audit-policy-file=audit.yaml --audit-log-path=audit.log --audit-log-mode=blocking
   await 60 kubectl get --raw=/readyz
-  start controller-manager kube-controller-manager --kubeconfig kubeconfig --service-account-private-key-file sa.key --root-ca-file api.crt --use-service-account-credentials --leader-elect=false
+  start controller-manager kube-controller-manager --kubeconfig kubeconfig --service-account-private-key-file sa.key --root-ca-file api.crt --use-service-account-credentials --leader-elect=false \
+    --resource-quota-sync-period=5s  # by default a quota on a kind that is newer than it is counted 5 minutes late
   start scheduler kube-scheduler --kubeconfig kubeconfig --leader-elect=false
   start proxy kube-proxy --kubeconfig kubeconfig --proxy-mode=iptables --hostname-override node1 --conntrack-max-per-core=0 --conntrack-tcp-timeout-established=0 --conntrack-tcp-timeout-close-wait=0
   start containerd containerd -c containerd.toml
