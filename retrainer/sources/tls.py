@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def ssl_context(tls: Tls, base_folder: Path) -> ssl.SSLContext:
-    """Make the context; relative paths are seen from `base_folder`. Raise ValueError with the file that cannot be used."""
+    """Make the context; relative paths are seen from `base_folder`.
+
+    Raise ValueError with the file that cannot be used.
+    """
     context = ssl.create_default_context()
     context.check_hostname = tls.check_hostname
     if tls.ca_file is not None:
