@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
 # A real single-node Kafka broker (KRaft) from its published jars. Needs Java 17, Maven and openssl.
-#   kafka.sh up | down | stop | start | restart        up begins empty; stop and start keep the data
+#   kafka.sh build | up | down | stop | kill | start | restart
+# build fetches the jars; up begins empty, down leaves nothing; stop (in order), kill (SIGKILL) and start keep the data.
 # Listeners on 127.0.0.1, from $KAFKA_PORT (19092):
 #   +0 plaintext   +1 the controller's own   +2 SASL   +3 SASL over TLS   +4 TLS that asks for a client's certificate
 # Users of SASL: retrainer / retrainer-secret (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512); OAUTHBEARER takes unsigned tokens.
-# Certificates are made by `up` in $KAFKA_DIR/run/tls: ca.pem, client.pem with client.key, stranger.pem with stranger.key.
+# Certificates are made by `up` in $KAFKA_DIR/run-PORT/tls: ca.pem, client.pem with client.key, stranger.pem with stranger.key.
 set -euo pipefail
 DIR=${KAFKA_DIR:-$HOME/.cache/retrainer-kafka} PORT=${KAFKA_PORT:-19092} VERSION=4.1.0
 RUN=$DIR/run-$PORT TLS=$DIR/run-$PORT/tls
 USER_=retrainer PASSWORD=retrainer-secret
 
-jars() {
-  [[ -d $DIR/libs ]] && return
-  mkdir -p "$DIR"; cat > "$DIR/pom.xml" <<X
+jars() { # one at a time: what another fetches at this moment is not fetched again
+  mkdir -p "$DIR"; exec 9> "$DIR/lock"; flock 9
+  if [[ -d $DIR/libs ]]; then exec 9>&-; return; fi
+  cat > "$DIR/pom.xml" <<X
 <project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>test</groupId><artifactId>kafka</artifactId><version>1</version><dependencies>
 <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>$VERSION</version></dependency>
@@ -20,7 +22,8 @@ jars() {
 <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
 </dependencies></project>
 X
-  (cd "$DIR" && mvn -q -B dependency:copy-dependencies -DoutputDirectory=libs.part && mv libs.part libs)
+  (cd "$DIR" && rm -rf libs.part && mvn -q -B dependency:copy-dependencies -DoutputDirectory=libs.part && mv libs.part libs)
+  exec 9>&-
 }
 
 # authority NAME, then certificate NAME AUTHORITY [SAN]
@@ -59,6 +62,8 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=3
 group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+log.retention.check.interval.ms=1000
 log.segment.delete.delay.ms=1000
 listener.name.sasl.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER
 listener.name.sasltls.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512
@@ -103,6 +108,11 @@ stop() {
   rm -f "$RUN/kafka.pid"
 }
 
+kill_() {
+  local pid; pid=$(cat "$RUN/kafka.pid"); kill -9 "$pid"
+  while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+}
+
 up() {
   if [[ -f $RUN/kafka.pid ]] && kill -0 "$(cat "$RUN/kafka.pid")" 2>/dev/null; then echo "ready: 127.0.0.1:$PORT"; return; fi
   jars; rm -rf "$RUN"; mkdir -p "$RUN"; certificates; settings > "$RUN/server.properties"; format; start
@@ -111,7 +121,9 @@ up() {
 down() { stop; rm -rf "$RUN"; }
 
 case ${1:-} in
+  build) jars ;;
   up | down | stop | start) "$1" ;;
+  kill) kill_ ;;
   restart) stop; start ;;
-  *) sed -n '2,7p' "${BASH_SOURCE[0]}"; exit 2 ;;
+  *) sed -n '2,8p' "${BASH_SOURCE[0]}"; exit 2 ;;
 esac

@@ -1,0 +1,48 @@
+"""Servers that tests of several sources need. Each is started when it is first asked for, once for all tests."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.broker import Broker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FIRST_PORT = 19192
+"""A developer's own broker, on 19092, is left alone."""
+PORTS = 5
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # kafka-python leaves the sockets of refused connections to the garbage collector.
+    config.addinivalue_line("filterwarnings", "ignore:unclosed <socket:ResourceWarning")
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    broker = Broker(free_ports(FIRST_PORT, PORTS))
+    broker.up()
+    yield broker
+    broker.down()
+
+
+def free_ports(first: int, count: int) -> int:
+    """Return the first of so many free ports in a row, tried in steps of ten."""
+    for port in range(first, first + 100, 10):
+        if all(is_free(port + n) for n in range(count)):
+            return port
+    raise AssertionError(f"no {count} free ports in a row from {first} on")
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
