@@ -90,6 +90,7 @@ format() {
 }
 
 start() {
+  rm -f "$RUN/kafka.log" # or the words of the one before would be taken for this one's
   java -Xmx512m -cp "$DIR/libs/*" kafka.Kafka "$RUN/server.properties" > "$RUN/kafka.log" 2>&1 < /dev/null &
   echo $! > "$RUN/kafka.pid"
   for _ in $(seq 240); do
