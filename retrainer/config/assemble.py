@@ -13,7 +13,8 @@ from retrainer.config.check_sources import check_calendar, check_paths, check_so
 from retrainer.config.configuration import Configuration, configuration
 from retrainer.config.errors import Problem, did_you_mean
 from retrainer.config.finding import Finding, Names, locate
-from retrainer.config.models import Calendar, DirectorySource, FromFile, Identifier, Name, Rule, Source, WebhookSource
+from retrainer.config.models import Calendar, Identifier, Name, Rule, Source
+from retrainer.config.relative import seen_from
 from retrainer.config.shape import Shape
 from retrainer.config.tree import Node, Path, spell
 
@@ -81,7 +82,7 @@ class _Assembly:
                 if node and self._once(section, name, place, node.key(name).problem):
                     shaped = _SHAPES[section].check(Node({name: child}, node.mark, {name: node.key(name)}), (section,))
                     self._problems += shaped.problems
-                    part = _resolved((shaped.value or {}).get(name), FilePath(document.file).parent)
+                    part = seen_from(FilePath(document.file).parent, (shaped.value or {}).get(name))
                     findings = check(part) if part is not None else ()
                     gone = [path[1:] for path in shaped.cut]
                     self._problems += [_locate(finding, place) for finding in findings if not follows(finding, gone)]
@@ -167,24 +168,6 @@ class _Assembly:
 def _has_calendars(rule: Rule, calendars: dict[str, Calendar]) -> bool:
     used = {name for trigger in rule.triggers.values() if trigger.schedule for name in trigger.schedule.except_}
     return used <= calendars.keys()
-
-
-def _resolved(part: Any, folder: FilePath) -> Any:
-    """Relative paths of a source are seen from the folder of the file."""
-    if isinstance(part, DirectorySource):
-        return part.model_copy(update={"path": str(folder / part.path)})
-    if isinstance(part, WebhookSource):
-        return part.model_copy(update={name: resolve_secret(getattr(part, name), folder) for name in ("hmac", "token")})
-    return part
-
-
-def resolve_secret(secret: Any, folder: FilePath) -> Any:
-    """Let the file of a secret, or of each of several, be seen from a folder."""
-    if isinstance(secret, list):
-        return [resolve_secret(one, folder) for one in secret]
-    if isinstance(secret, FromFile):
-        return FromFile(from_file=str(folder / secret.from_file))
-    return secret
 
 
 def _locate(finding: Finding, place: _Place) -> Problem:

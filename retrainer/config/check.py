@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from retrainer.config.check_expressions import EVENT, FIELDS, check_cel, check_parameter
-from retrainer.config.check_sources import check_zone, said
+from retrainer.config.check_secrets import said
+from retrainer.config.check_sources import check_zone
 from retrainer.config.errors import did_you_mean
 from retrainer.config.finding import Finding
 from retrainer.config.models import DirectorySource, Submit

@@ -21,7 +21,7 @@ FIELDS = {
     "event": ("source", "id", "type", "time", "subject", "data", "attributes"),
     "rule": ("name", "labels"),
     "trigger": ("name", "reason", "scheduled_at"),
-    "window": ("start", "end", "events", "bytes", "rows", "first_key", "last_key"),
+    "window": ("start", "end", "events", "bytes", "rows", "first_key", "last_key", "parts"),
     "run": ("id", "name", "attempt", "namespace", "manifest_uri"),
     "previous": ("id", "phase", "ended_at", "outputs", "parameters"),
 }

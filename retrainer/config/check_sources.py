@@ -1,45 +1,55 @@
-"""Sources, calendars and pools: what their models cannot say."""
+"""Sources and calendars: what their models cannot say."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from retrainer.config.check_expressions import check_cel
+from retrainer.config.check_kafka import check_registry, check_topics
+from retrainer.config.check_secrets import check_secrets, said
 from retrainer.config.finding import Finding
-from retrainer.config.models import Calendar, DirectorySource, FromEnv, FromFile, WebhookSource
-from retrainer.config.secrets import MissingSecretError, resolve
+from retrainer.config.models import Calendar, DirectorySource, KafkaSource, S3Source, WebhookSource
 from retrainer.rules.calendars import Period
 from retrainer.rules.zones import zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from retrainer.config.models import Source
+    from retrainer.config.models import Listener, Source
     from retrainer.config.tree import Path
 
 
 def check_source(source: Source) -> Iterator[Finding]:
     if isinstance(source, WebhookSource):
-        yield from _webhook(source)
+        yield from _listener((), source)
+        yield from _own_identity(source, ("json",))
     if isinstance(source, DirectorySource) and source.polling_interval <= 0:
         yield Finding(("polling_interval",), "the folder cannot be listed without a pause", "write 1s or more")
+    if isinstance(source, KafkaSource):
+        yield from check_topics((), source)
+        yield from check_registry(source)
+        yield from _own_identity(source, ("json", "avro"))
+    if isinstance(source, S3Source):
+        yield from _s3(source)
 
 
 def check_paths(sources: Mapping[str, Source]) -> Iterator[tuple[str, Finding]]:
     """Two webhooks cannot listen on one path. Yield the name of the second with the finding."""
     first: dict[str, str] = {}
     for name, source in sources.items():
-        if isinstance(source, WebhookSource):
-            other = first.setdefault(source.path.rstrip("/"), name)
-            if other != name:
-                yield (
-                    name,
-                    Finding(
-                        ("path",),
-                        f"the webhook `{other}` listens on {source.path} already",
-                        "give each a path of its own",
-                    ),
-                )
+        path, listener = _listening(source)
+        if listener is None:
+            continue
+        other = first.setdefault(listener.path.rstrip("/"), name)
+        if other != name:
+            yield (
+                name,
+                Finding(
+                    (*path, "path"),
+                    f"the webhook `{other}` listens on {listener.path} already",
+                    "give each a path of its own",
+                ),
+            )
 
 
 def check_calendar(calendar: Calendar) -> Iterator[Finding]:
@@ -55,16 +65,6 @@ def check_calendar(calendar: Calendar) -> Iterator[Finding]:
             yield said(path, error)
 
 
-def check_secrets(path: Path, given: FromEnv | FromFile | list[FromEnv | FromFile] | None) -> Iterator[Finding]:
-    """A secret, or each of several, is there and can be read."""
-    many = isinstance(given, list)
-    for i, secret in enumerate(given if isinstance(given, list) else [given] if given else []):
-        try:
-            resolve(secret)
-        except MissingSecretError as error:
-            yield said((*path, i) if many else path, error)._replace(kind="environment")
-
-
 def check_zone(path: Path, name: str) -> Iterator[Finding]:
     try:
         zone_of(name)
@@ -72,23 +72,44 @@ def check_zone(path: Path, name: str) -> Iterator[Finding]:
         yield said(path, error)
 
 
-def said(path: Path, error: ValueError) -> Finding:
-    """Cut `what is wrong: the way out` in two."""
-    what, _, way_out = str(error).rpartition(": ")
-    return Finding(path, what or way_out, way_out if what else "")
+def _listening(source: Source) -> tuple[Path, Listener | None]:
+    if isinstance(source, S3Source):
+        return ("via", "webhook"), source.via.webhook
+    return (), source if isinstance(source, WebhookSource) else None
 
 
-def _webhook(source: WebhookSource) -> Iterator[Finding]:
-    yield from check_secrets(("hmac",), source.hmac)
-    yield from check_secrets(("token",), source.token)
+def _listener(path: Path, listener: Listener) -> Iterator[Finding]:
+    yield from check_secrets((*path, "hmac"), listener.hmac)
+    yield from check_secrets((*path, "token"), listener.token)
+
+
+def _own_identity(source: WebhookSource | KafkaSource, formats: tuple[str, ...]) -> Iterator[Finding]:
+    """`id` and `time` are for formats whose events do not carry their own."""
     for name, text, scope in (("id", source.id, {"data", "headers"}), ("time", source.time, {"data"})):
         if text is None:
             continue
         yield from check_cel((name,), text, frozenset(scope))
-        if source.format != "json":
+        if source.format not in formats:
             yield Finding(
                 (name,),
-                f"`{name}` is for `format: json`; {source.format} events carry their own",
+                f"`{name}` is for `format: {' or '.join(formats)}`; {source.format} events carry their own",
                 "take the line out",
                 of_key=True,
             )
+
+
+def _s3(source: S3Source) -> Iterator[Finding]:
+    roads = [name for name in type(source.via).model_fields if getattr(source.via, name) is not None]
+    if len(roads) != 1:
+        found = f"not {' and '.join(roads)}" if roads else "none is given"
+        yield Finding(("via",), f"notifications come on exactly one of sqs, kafka, webhook, {found}", "keep one")
+    if source.via.kafka is not None:
+        yield from check_topics(("via", "kafka"), source.via.kafka)
+    if source.via.webhook is not None:
+        yield from _listener(("via", "webhook"), source.via.webhook)
+    if source.sweep is None:
+        return
+    if source.sweep <= 0:
+        yield Finding(("sweep",), "the buckets cannot be listed without a pause", "write 1h, or at least 1s")
+    if not source.buckets:
+        yield Finding(("sweep",), "no bucket is named that could be listed", "add `buckets: [{name: …}]` to the source")

@@ -6,12 +6,12 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retrainer.config.assemble import resolve_secret
-from retrainer.config.check_sources import check_secrets
+from retrainer.config.check_secrets import check_secrets
 from retrainer.config.document import check_version
 from retrainer.config.errors import ConfigErrors, Problem
 from retrainer.config.files import read_text
 from retrainer.config.finding import Finding, locate
+from retrainer.config.relative import seen_from
 from retrainer.config.settings import ArgoEngine, LocalEngine, Settings, VolumeManifests
 from retrainer.config.shape import Shape
 from retrainer.config.yaml import read
@@ -61,7 +61,7 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
     manifests = settings.manifests
     if isinstance(manifests, VolumeManifests):
         manifests = manifests.model_copy(update={"path": seen(manifests.path)})
-    tokens = {name: resolve_secret(getattr(settings.http, name), folder) for name in ("token", "read_token")}
+    tokens = {name: seen_from(folder, getattr(settings.http, name)) for name in ("token", "read_token")}
     return settings.model_copy(
         update={
             "rules": [seen(path) for path in settings.rules],

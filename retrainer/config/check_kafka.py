@@ -1,0 +1,100 @@
+"""Kafka sources, and what other sources share with them: what their models cannot say."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from retrainer.config.check_secrets import check_file, check_secrets
+from retrainer.config.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from retrainer.config.models import KafkaSource, OAuth, Sasl, SchemaRegistry, Tls, Topics
+    from retrainer.config.tree import Path
+
+_SERVER = re.compile(r"\[[0-9A-Fa-f:.]+\]:\d{1,5}|[^:\s]+:\d{1,5}")
+
+
+def check_topics(path: Path, topics: Topics) -> Iterator[Finding]:
+    """Which topics of which brokers, and how we get in."""
+    for i, server in enumerate(topics.bootstrap_servers):
+        if not _SERVER.fullmatch(server):
+            yield Finding((*path, "bootstrap_servers", i), f"{server!r} is no host:port", "write such as `kafka:9092`")
+    if bool(topics.topics) == (topics.topic_pattern is not None):
+        found = "not both" if topics.topics else "none is given"
+        yield Finding(path, f"exactly one of topics, topic_pattern says what to read, {found}", "keep one")
+    if topics.topic_pattern is not None:
+        yield from _pattern((*path, "topic_pattern"), topics.topic_pattern)
+    if topics.tls is not None:
+        yield from check_tls((*path, "tls"), topics.tls)
+    if topics.sasl is not None:
+        yield from _sasl((*path, "sasl"), topics.sasl, encrypted=topics.tls is not None)
+
+
+def check_tls(path: Path, tls: Tls) -> Iterator[Finding]:
+    for name in ("ca_file", "cert_file", "key_file"):
+        file = getattr(tls, name)
+        if file is not None:
+            yield from check_file((*path, name), file)
+    if tls.key_file is not None and tls.cert_file is None:
+        yield Finding((*path, "key_file"), "a key without its certificate", "add `cert_file`", of_key=True)
+    yield from check_secrets((*path, "key_password"), tls.key_password)
+
+
+def check_registry(source: KafkaSource) -> Iterator[Finding]:
+    """`schema_registry` and `format: avro` need each other."""
+    registry = source.schema_registry
+    if source.format == "avro" and registry is None:
+        yield Finding(("format",), "`avro` needs a registry for its schemas", "add `schema_registry: {url: …}`")
+    if registry is None:
+        return
+    if source.format != "avro":
+        yield Finding(
+            ("schema_registry",), f"`{source.format}` records have no schema to ask for", "take it out", of_key=True
+        )
+    yield from _registry(("schema_registry",), registry)
+
+
+def _registry(path: Path, registry: SchemaRegistry) -> Iterator[Finding]:
+    if (registry.username is None) != (registry.password is None):
+        yield Finding(path, "`username` and `password` go together", "add the other, or take both out")
+    if registry.username is not None and registry.token is not None:
+        yield Finding((*path, "token"), "either a password or a token proves who we are", "keep one", of_key=True)
+    yield from check_secrets((*path, "password"), registry.password)
+    yield from check_secrets((*path, "token"), registry.token)
+    if registry.tls is not None:
+        yield from check_tls((*path, "tls"), registry.tls)
+
+
+def _pattern(path: Path, pattern: str) -> Iterator[Finding]:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        yield Finding(path, f"not a regular expression: {error}", "write one, such as orders-.*")
+
+
+def _sasl(path: Path, sasl: Sasl, *, encrypted: bool) -> Iterator[Finding]:
+    by_password = sasl.mechanism == "PLAIN" or sasl.mechanism.startswith("SCRAM")
+    for name in ("username", "password"):
+        if by_password and getattr(sasl, name) is None:
+            yield Finding(path, f"{sasl.mechanism} needs a {name}", f"add `{name}`")
+        elif not by_password and getattr(sasl, name) is not None:
+            yield Finding((*path, name), f"{sasl.mechanism} takes no {name}", "take the line out", of_key=True)
+    if (sasl.mechanism == "OAUTHBEARER") != (sasl.oauth is not None):
+        what, hint = (
+            ("needs to know where tokens come from", "add")
+            if sasl.oauth is None
+            else ("asks for no tokens", "take out")
+        )
+        yield Finding(path, f"{sasl.mechanism} {what}", f"{hint} `oauth`")
+    if sasl.mechanism == "AWS_MSK_IAM" and not encrypted:
+        yield Finding((*path, "mechanism"), "AWS_MSK_IAM needs TLS", "add `tls: {}`")
+    yield from check_secrets((*path, "password"), sasl.password)
+    if sasl.oauth is not None:
+        yield from _oauth((*path, "oauth"), sasl.oauth)
+
+
+def _oauth(path: Path, oauth: OAuth) -> Iterator[Finding]:
+    yield from check_secrets((*path, "client_secret"), oauth.client_secret)

@@ -1,0 +1,40 @@
+"""Secrets and files that a configuration names: they are there, and can be read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrainer.config.finding import Finding
+from retrainer.config.secrets import MissingSecretError, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from retrainer.config.models import FromEnv, FromFile
+    from retrainer.config.tree import Path
+
+
+def check_secrets(path: Path, given: FromEnv | FromFile | list[FromEnv | FromFile] | None) -> Iterator[Finding]:
+    """A secret, or each of several, is there and can be read."""
+    many = isinstance(given, list)
+    for i, secret in enumerate(given if isinstance(given, list) else [given] if given else []):
+        try:
+            resolve(secret)
+        except MissingSecretError as error:
+            yield said((*path, i) if many else path, error)._replace(kind="environment")
+
+
+def check_file(path: Path, file: str) -> Iterator[Finding]:
+    try:
+        with open(file, "rb"):  # noqa: PTH123 - only whether it can be opened is asked
+            pass
+    except OSError as error:
+        yield Finding(
+            path, f"{file} cannot be read ({error.strerror})", "mount it, or name another", None, "environment"
+        )
+
+
+def said(path: Path, error: ValueError) -> Finding:
+    """Cut `what is wrong: the way out` in two."""
+    what, _, way_out = str(error).rpartition(": ")
+    return Finding(path, what or way_out, way_out if what else "")
