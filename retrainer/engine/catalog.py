@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from retrainer.rules.compile import CompiledRule, compile_rule
-from retrainer.rules.match import Index
+from retrainer.rules.index import Index
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

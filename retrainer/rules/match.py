@@ -1,22 +1,17 @@
-"""Which triggers an event concerns: an index over the `match` parts of all data triggers.
-
-The cost of an event grows with the triggers whose indexed equality it meets, not with the number of rules.
-"""
+"""What `match` asks of an event: that a field equals a value, or matches a glob."""
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from retrainer.event import Event
-    from retrainer.rules.compile import CompiledData
 
-_GLOB = re.compile(r"[*?\[]")
+GLOB = re.compile(r"[*?\[]")
 _MISSING = object()
 
 
@@ -37,7 +32,7 @@ class Condition:
 
 def condition(field: str, expected: str | float | bool) -> Condition:
     glob = (
-        re.compile(glob_to_regex(expected)).fullmatch if isinstance(expected, str) and _GLOB.search(expected) else None
+        re.compile(glob_to_regex(expected)).fullmatch if isinstance(expected, str) and GLOB.search(expected) else None
     )
     return Condition(tuple(field.split(".")), expected, glob)
 
@@ -75,42 +70,6 @@ def glob_to_regex(glob: str) -> str:
             out.append({"*": "[^/]*", "?": "[^/]"}.get(glob[i]) or re.escape(glob[i]))
             i += 1
     return "".join(out)
-
-
-_Found = tuple["CompiledData", tuple[Condition, ...]]
-
-
-class Index:
-    """Data triggers by source, then by their first equality; those without one are asked for every event.
-
-    A value is looked up together with whether it is a boolean, as Python takes `true` and 1 for the same key. With each
-    trigger stand the conditions that are still to be asked.
-    """
-
-    def __init__(self, triggers: Iterable[CompiledData]) -> None:
-        self._equal: dict[str, dict[tuple[str, ...], dict[tuple[bool, Any], list[_Found]]]] = defaultdict(dict)
-        self._rest: dict[str, list[CompiledData]] = defaultdict(list)
-        for trigger in triggers:
-            first = next((c for c in trigger.conditions if c.glob is None), None)
-            if first is None:
-                self._rest[trigger.source].append(trigger)
-            else:
-                by_value = self._equal[trigger.source].setdefault(first.path, {})
-                others = tuple(c for c in trigger.conditions if c is not first)
-                by_value.setdefault((isinstance(first.expected, bool), first.expected), []).append((trigger, others))
-        self.sources: frozenset[str] = frozenset(self._equal) | frozenset(self._rest)
-
-    def candidates(self, event: Event) -> Iterator[CompiledData]:
-        """Triggers whose `match` the event meets; `where` is still to be asked."""
-        for path, by_value in self._equal.get(event.source, {}).items():
-            value = look_up(event, path)
-            if isinstance(value, (str, int, float)):
-                for trigger, others in by_value.get((value is True or value is False, value), ()):
-                    if not others or all(c.holds(event) for c in others):
-                        yield trigger
-        for trigger in self._rest.get(event.source, ()):
-            if all(c.holds(event) for c in trigger.conditions):
-                yield trigger
 
 
 def conditions(match: Mapping[str, str | int | float | bool]) -> tuple[Condition, ...]:
