@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from retrainer.sources.formats import s3
 from retrainer.sources.s3.listing import Listing, distinct
@@ -35,6 +35,13 @@ class Road(Protocol):
     def halted(self) -> Mapping[str, str]: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
+
+
+@runtime_checkable
+class Positioned(Protocol):
+    """A road with positions that people may move."""
+
+    def resolve(self, part: str, to: str | int) -> tuple[str, int]: ...
 
 
 def s3_source(name: str, config: models.S3Source, intake: Intake, clock: Clock, base_folder: Path) -> S3Source:
@@ -94,6 +101,12 @@ class S3Source:
     def stop(self) -> None:
         for part in self._parts:
             part.stop()
+
+    def resolve(self, part: str, to: str | int) -> tuple[str, int]:
+        """See `KafkaSource.resolve`; raise ValueError where notifications come by another road."""
+        if not isinstance(self._road, Positioned):
+            raise ValueError(f"the notifications of source {self.name} have no positions that could be reset")  # noqa: TRY004
+        return self._road.resolve(part, to)
 
     def reread(self, since: float, until: float, stop: threading.Event) -> Iterator[list[Event | Poison]]:
         """List the buckets once more: a page of the objects that were last modified from `since` to before `until`.

@@ -1,0 +1,45 @@
+"""A halted partition of notifications goes on from where somebody says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+
+from retrainer.listening import Seekable
+from tests.integration.s3.house import eventually
+
+if TYPE_CHECKING:
+    from tests.integration.broker import Broker
+    from tests.integration.s3.cloud import Cloud
+    from tests.integration.s3.house import House
+
+
+def _notification(key: str) -> bytes:
+    thing = {"key": key, "size": 1, "eTag": "e", "sequencer": "17A"}
+    record = {"eventVersion": "2.0", "eventSource": "minio:s3", "eventTime": "2026-11-24T10:00:00Z"}
+    s3 = {"bucket": {"name": "lake"}, "object": thing}
+    return orjson.dumps({"Records": [{**record, "eventName": "s3:ObjectCreated:Put", "s3": s3}]})
+
+
+def test_a_topic_of_notifications_that_was_made_anew(broker: Broker, house: House) -> None:
+    topic = broker.create_topic(partitions=1)
+    broker.produce(topic, [_notification("before.csv")])
+    source = house.lake(via={"kafka": {"bootstrap_servers": [broker.servers], "topics": [topic], "group_id": topic}})
+    eventually(lambda: house.keys() == ["before.csv"], "it is read")
+    broker.delete_topic(topic)
+    eventually(lambda: source.last_error, "the topic is gone")
+    broker.create_topic(topic, partitions=1)
+    broker.produce(topic, [_notification("after.csv")])
+    eventually(lambda: f"{topic}/0" in source.halted, "nobody reads it")
+    assert isinstance(source, Seekable)
+    house.engine.reset_part("lake", f"{topic}/0", *source.resolve(f"{topic}/0", "earliest"))
+    eventually(lambda: house.keys() == ["before.csv", "after.csv"], "it goes on with the new one")
+
+
+def test_a_queue_has_no_positions(cloud: Cloud, house: House) -> None:
+    source = house.lake(via={"sqs": {"queue_url": cloud.queue(), "endpoint_url": cloud.url}})
+    assert isinstance(source, Seekable)
+    with pytest.raises(ValueError, match="no positions that could be reset"):
+        source.resolve("orders/0", "earliest")
