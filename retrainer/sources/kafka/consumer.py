@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 MOST_RECORDS = 2000
 """Records that one poll returns at most."""
+SESSION_MS = 10_000
+"""After a kill the partitions are with nobody for so long; the library's own 45 s would hold a restart up."""
+HEARTBEAT_MS = 2000
 _MIB = 1024 * 1024
 
 # What the library says at length, in lines of its own, is in a source's `last_error` in short.
@@ -94,6 +97,8 @@ def _options(topics: Topics) -> dict[str, Any]:
         "allow_auto_create_topics": False,
         "check_crcs": True,
         "partition_assignment_strategy": (CooperativeStickyAssignor,),
+        "session_timeout_ms": SESSION_MS,
+        "heartbeat_interval_ms": min(HEARTBEAT_MS, SESSION_MS // 3),
         "max_poll_records": MOST_RECORDS,
         "fetch_min_bytes": 1,
         # A partition that has just been read waits for the answer of the others' fetch: no longer than this.

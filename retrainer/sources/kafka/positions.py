@@ -36,11 +36,16 @@ class Log:
     end: int
 
 
+def missing(topic: str) -> str:
+    """Say that a topic is not there."""
+    return f"topic {topic} does not exist: create it, or correct the source's topics"
+
+
 def incarnation_of(consumer: KafkaConsumer, topic: str) -> str:
     """Return the topic's id, "" from brokers that have none; raise Later while the topic is not known."""
     cluster = consumer._client.cluster  # noqa: SLF001 - there is no public way to a topic's id
     if not cluster.partitions_for_topic(topic):
-        raise Later(f"topic {topic} does not exist: create it, or correct the source's topics")
+        raise Later(missing(topic))
     known: UUID | None = cluster.topic_id(topic)
     return "" if known is None or known == NO_ID else str(known)
 

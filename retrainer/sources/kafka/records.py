@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from retrainer.event import Event, Poison
@@ -21,10 +20,10 @@ Parse = Callable[[Delivery], tuple[Event | Poison, ...]]
 
 
 class Reader:
-    """Reads records of one source. ``by_place``: events are known by where their records stand."""
+    """Reads records of one source. What cannot be read is known by its place: two records alike are two letters."""
 
-    def __init__(self, name: str, topics: Topics, parse: Parse, *, by_place: bool) -> None:
-        self._name, self._parse, self._by_place = name, parse, by_place
+    def __init__(self, name: str, topics: Topics, parse: Parse) -> None:
+        self._name, self._parse = name, parse
         self._max = topics.max_record
         self._ignore_tombstones = topics.tombstones == "ignore"
 
@@ -46,8 +45,8 @@ class Reader:
     def _read(self, record: ConsumerRecord, incarnation: str, now: float) -> Iterable[Event | Poison]:
         delivery = self.delivery(record, incarnation, now)
         items = self._parse(delivery)
-        if self._by_place and len(items) == 1 and isinstance(items[0], Poison):
-            return (replace(items[0], id=delivery.id),)  # else two records alike would be one dead letter
+        if len(items) == 1 and isinstance(items[0], Poison):
+            return (self._poison(record, incarnation, items[0].payload, items[0].error),)
         return items
 
     def delivery(self, record: ConsumerRecord, incarnation: str, now: float) -> Delivery:

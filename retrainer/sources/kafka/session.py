@@ -78,7 +78,7 @@ class Session:
         self._claims = Claims(name, consumer, Positions(name, consumer, intake, topics.start), clock)
         self._commits = Commits(name, consumer, clock)
         self._outbox = Outbox(intake, clock)
-        self._reach = Reach(consumer, client_id, topics.bootstrap_servers, clock)
+        self._reach = Reach(consumer, client_id, topics, clock)
         self._paused = False
         self._look_at = 0.0
         self._failed: str | None = None

@@ -37,7 +37,7 @@ def kafka_source(name: str, config: KafkaConfig, intake: Intake, clock: Clock, b
     window = 0.0 if by_place else config.identity_window
     registry = config.schema_registry
     schemas = SchemaRegistryClient(registry, base_folder) if registry is not None else None
-    reader = Reader(name, config, parser(config, schemas), by_place=by_place)
+    reader = Reader(name, config, parser(config, schemas))
     on_stop = schemas.close if schemas is not None else _nothing
     return KafkaSource(name, config, reader, Terms(window), intake, clock, base_folder, on_stop)
 

@@ -64,7 +64,7 @@ def _kafka(
     from retrainer.sources.kafka.session import Terms  # noqa: PLC0415 - only what is used is loaded
     from retrainer.sources.kafka.source import KafkaSource  # noqa: PLC0415 - only what is used is loaded
 
-    reader = Reader(name, topics, partial(s3.parse, keys=config.key_encoding), by_place=False)
+    reader = Reader(name, topics, partial(s3.parse, keys=config.key_encoding))
     terms = Terms(config.identity_window, tracked=config.sweep is not None)
     return KafkaSource(name, topics, reader, terms, intake, clock, base_folder)
 

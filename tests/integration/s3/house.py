@@ -1,99 +1,47 @@
-"""An engine on a real SQLite file, with its thread, and sources that bring it events."""
+"""A house that listens to a bucket."""
 
 from __future__ import annotations
 
-import time
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from retrainer.clock import SystemClock
-from retrainer.config import models
-from retrainer.engine.catalog import build_catalog
-from retrainer.engine.loop import Engine
-from retrainer.sources import registry
-from retrainer.store import writes
-from retrainer.store.sqlite import SqliteStore
-from tests.unit.engine.bench import Deaf
+from tests.integration import house
+from tests.integration.house import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from retrainer.sources.base import Source
 
-# Takes everything that was created, and waits for more than any test brings.
-RULE = {
-    "name": "train",
-    "triggers": {
-        "new": {
-            "data": {
-                "source": "lake",
-                "match": {"event.type": "s3:ObjectCreated:*"},
-                "batch": {"at_least": {"events": 10**6}},
-            }
-        }
-    },
-    "submit": {"workflow_template": "train"},
-}
+__all__ = ["House", "eventually"]
 
 
-class House:
+def rule(name: str, kind: str) -> dict[str, Any]:
+    """Takes every event of such a type, and waits for more than any test brings."""
+    data = {"source": "lake", "match": {"event.type": kind}, "batch": {"at_least": {"events": 10**6}}}
+    return {"name": name, "triggers": {"new": {"data": data}}, "submit": {"workflow_template": "train"}}
+
+
+CREATED, REMOVED = rule("train", "s3:ObjectCreated:*"), rule("forget", "s3:ObjectRemoved:*")
+
+
+class Listener:
+    """Counts what became of events."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter()
+
+    def told(self, what: str, facts: dict[str, Any], now: float) -> None:
+        if what == "events":
+            self.outcomes[facts["outcome"]] += facts["count"]
+
+    def committed(self, seconds: float, waited: Any, queued: int) -> None:
+        pass
+
+
+class House(house.House):
     """``lake`` is the source under test."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.sources: list[Source] = []
-        self.clock = SystemClock()
-        self._open()
-
-    def _open(self) -> None:
-        self.store = SqliteStore.open(self.path)
-        self.engine = Engine(self.store, self.clock, Deaf(), namespace="ml", max_queue=1000)
-        self.engine.start()
 
     def lake(self, **settings: Any) -> Source:
         """Make and start the source."""
-        raw = {"version": 1, "sources": {"lake": {"type": "s3", **settings}}, "rules": [RULE]}
-        rules = models.Rules.model_validate(raw)
-        configuration: Any = SimpleNamespace(
-            rules=rules.rules, sources=rules.sources, calendars={}, pools={}, revision="r", rule_revision=lambda _: "r"
-        )
-        self.engine.switch(build_catalog(configuration, self.store.read(writes.paused_rules)))
-        self.config = rules.sources["lake"]
-        source = registry.build("lake", self.config, self.engine, self.clock, self.path.parent)  # type: ignore[arg-type]
-        self.sources.append(source)
-        source.start()
-        return source
-
-    def stop_sources(self) -> None:
-        while self.sources:
-            self.sources.pop().stop()
-
-    def restart(self) -> None:
-        self.close()
-        self._open()
-
-    def close(self) -> None:
-        self.stop_sources()
-        self.engine.stop()
-        self.store.close()
-
-    def query(self, sql: str) -> list[Any]:
-        return self.store.read(lambda conn: [tuple(row) for row in conn.exec_driver_sql(sql)])
-
-    def told(self) -> list[tuple[str, str, str]]:
-        """Type, subject and outcome of each event that counted, in order."""
-        return self.query("SELECT type, subject, outcome FROM events ORDER BY seq")
+        return self.source("lake", {"type": "s3", **settings}, [RULE])
 
     def keys(self) -> list[str]:
         return [subject for _, subject, _ in self.told()]
-
-    def errors(self) -> list[str]:
-        return [error for (error,) in self.query("SELECT error FROM dead_letters ORDER BY id")]
-
-
-def eventually(condition: Callable[[], object], what: str, timeout: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"never came true: {what}"
-        time.sleep(0.02)

@@ -1,0 +1,90 @@
+"""An engine on a real SQLite file, with its thread, and sources that bring it events."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from retrainer.clock import SystemClock
+from retrainer.config import models
+from retrainer.engine.catalog import build_catalog
+from retrainer.engine.loop import Engine
+from retrainer.sources import registry
+from retrainer.store import writes
+from retrainer.store.sqlite import SqliteStore
+from tests.unit.engine.bench import Deaf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from retrainer.sources.base import Source
+
+
+class House:
+    """``path`` is the store's; `restart` begins anew on it, without sources."""
+
+    def __init__(self, path: Path, max_queue: int = 1000) -> None:
+        self.path, self.max_queue = path, max_queue
+        self.sources: list[Source] = []
+        self.clock = SystemClock()
+        self._open()
+
+    def _open(self) -> None:
+        self.store = SqliteStore.open(self.path)
+        self.engine = Engine(self.store, self.clock, Deaf(), namespace="ml", max_queue=self.max_queue)
+        self.engine.start()
+
+    def load(self, sources: dict[str, dict[str, Any]], rules: Sequence[dict[str, Any]]) -> models.Rules:
+        """Let these rules decide."""
+        parsed = models.Rules.model_validate({"version": 1, "sources": sources, "rules": list(rules)})
+        configuration: Any = SimpleNamespace(
+            rules=parsed.rules,
+            sources=parsed.sources,
+            calendars={},
+            pools={},
+            revision="r",
+            rule_revision=lambda _: "r",
+        )
+        self.engine.switch(build_catalog(configuration, self.store.read(writes.paused_rules)))
+        return parsed
+
+    def source(self, name: str, settings: dict[str, Any], rules: Sequence[dict[str, Any]]) -> Source:
+        """Load the rules, make the source, start it."""
+        config = self.load({name: settings}, rules).sources[name]
+        source = registry.build(name, config, self.engine, self.clock, self.path.parent)  # type: ignore[arg-type]
+        self.sources.append(source)
+        source.start()
+        return source
+
+    def stop_sources(self) -> None:
+        while self.sources:
+            self.sources.pop().stop()
+
+    def restart(self) -> None:
+        self.close()
+        self._open()
+
+    def close(self) -> None:
+        self.stop_sources()
+        self.engine.stop()
+        self.store.close()
+
+    def query(self, sql: str) -> list[Any]:
+        return self.store.read(lambda conn: [tuple(row) for row in conn.exec_driver_sql(sql)])
+
+    def told(self) -> list[tuple[str, str, str]]:
+        """Type, subject and outcome of each event that counted, in order."""
+        return self.query("SELECT type, subject, outcome FROM events ORDER BY seq")
+
+    def errors(self) -> list[str]:
+        """What is wrong with each dead letter, in order."""
+        return [error for (error,) in self.query("SELECT error FROM dead_letters ORDER BY id")]
+
+
+def eventually(condition: Callable[[], object], what: str, timeout: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"never came true: {what}"
+        time.sleep(0.02)
