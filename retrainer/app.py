@@ -12,6 +12,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from prometheus_client import CollectorRegistry
 
+from retrainer import heap
 from retrainer.clock import SystemClock
 from retrainer.config.errors import ConfigErrors
 from retrainer.config.load import Loaded, load_rules, load_settings
@@ -176,6 +177,7 @@ class App:
             self.webhooks.replace(registry.webhooks(loaded.configuration.sources))
             self._switch_sources(registry.threaded(loaded.configuration.sources))
             self.loaded = loaded
+            heap.settle()
             log.info(
                 "config.loaded",
                 revision=loaded.configuration.revision,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from retrainer.runs.run import Run
 
 _CHUNK = 500
+# Rows of one INSERT. SQLite's driver lets go of the interpreter's lock for each statement, and a thread that computes
+# gives it back 5 ms later: with a statement a row, a source that reads would stop the engine.
+_TOGETHER = (200, 10, 1)
+PRUNED_SEQ = "ledger/pruned_seq"
+"""In `meta`: the highest number of an event that was pruned. Windows may still name it, so none gets it again."""
 _STARTED = (RunPhase.SUBMITTED.value, RunPhase.RUNNING.value)
 
 
@@ -34,13 +40,18 @@ def insert_all(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
 
 def append_all(conn: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert many rows, given as tuples in the order of the table's columns: SQLAlchemy looks at none of the values."""
-    if rows:
-        conn.exec_driver_sql(_insert_sql(table, conn.dialect), list(rows))
+    at = 0
+    for size in _TOGETHER:
+        while at + size <= len(rows):
+            statement = _insert_sql(table, conn.dialect, size)
+            conn.exec_driver_sql(statement, tuple(chain.from_iterable(rows[at : at + size])))
+            at += size
 
 
 @cache
-def _insert_sql(table: Table, dialect: Dialect) -> str:
-    return str(insert(table).compile(dialect=dialect))
+def _insert_sql(table: Table, dialect: Dialect, rows: int) -> str:
+    statement, _, row = str(insert(table).compile(dialect=dialect)).partition(" VALUES ")
+    return f"{statement} VALUES {', '.join([row] * rows)}"
 
 
 def put_all(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -21,25 +21,22 @@ if TYPE_CHECKING:
 
 START = "import sys; from retrainer.app import main; sys.exit(main(sys.argv[1]))"
 HOOK = "/hooks/push"
-SOURCES = {"push": {"type": "webhook", "path": HOOK}}
+SOURCES: Mapping[str, Any] = {"push": {"type": "webhook", "path": HOOK}}
 
 
 class Daemon:
-    """Started at once unless told otherwise; killed at the end."""
+    """Started at once unless told otherwise; killed at the end.
 
-    def __init__(self, folder: Path, namespace: str, rules: list[dict[str, Any]]) -> None:
+    Its workflows are created in a namespace of the test cluster, or without one are processes of this machine that end
+    at once.
+    """
+
+    def __init__(
+        self, folder: Path, namespace: str, rules: list[dict[str, Any]], sources: Mapping[str, Any] = SOURCES
+    ) -> None:
         self.folder = folder
         self.port = _free_port()
-        settings = {
-            "version": 1,
-            "name": f"bench-{namespace}"[:63],
-            "rules": ["rules.yaml"],
-            "engine": {"type": "argo", "namespaces": [namespace], "kubeconfig": str(KUBECONFIG)},
-            "http": {"port": self.port},
-        }
-        self.settings = folder / "retrainer.yaml"
-        self.settings.write_bytes(orjson.dumps(settings))  # JSON is YAML
-        (folder / "rules.yaml").write_bytes(orjson.dumps({"version": 1, "sources": SOURCES, "rules": rules}))
+        self.settings = write_configuration(folder, namespace, rules, sources, self.port)
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -73,6 +70,21 @@ class Daemon:
             self.process.wait()
             self.process = None
 
+    def stop(self) -> None:
+        """As Kubernetes does: what was taken in is settled first."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(30)
+            self.process = None
+
+    def get(self, path: str) -> Any:
+        """What the API answers."""
+        conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        conn.request("GET", path)
+        answer = conn.getresponse().read()
+        conn.close()
+        return orjson.loads(answer)
+
     def resident_mib(self) -> float:
         assert self.process is not None
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -94,11 +106,44 @@ class Daemon:
             conn.close()
 
 
-def firing_rule(name: str = "bench") -> dict[str, Any]:
+def write_configuration(
+    folder: Path, namespace: str, rules: list[dict[str, Any]], sources: Mapping[str, Any], port: int
+) -> Path:
+    """Write settings and rules into a folder; return where the settings are."""
+    argo = {"type": "argo", "namespaces": [namespace], "kubeconfig": str(KUBECONFIG)}
+    settings = {
+        "version": 1,
+        "name": f"bench-{namespace}"[:63].rstrip("-"),
+        "rules": ["rules.yaml"],
+        "engine": argo if namespace else _local_engine(folder),
+        "http": {"port": port},
+    }
+    path = folder / "retrainer.yaml"
+    path.write_bytes(orjson.dumps(settings))  # JSON is YAML
+    (folder / "rules.yaml").write_bytes(orjson.dumps({"version": 1, "sources": sources, "rules": rules}))
+    return path
+
+
+def _local_engine(folder: Path) -> dict[str, Any]:
+    template = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "WorkflowTemplate",
+        "metadata": {"name": TEMPLATE},
+        "spec": {
+            "entrypoint": "end",
+            "templates": [{"name": "end", "container": {"image": "none", "command": ["true"]}}],
+        },
+    }
+    (folder / "templates").mkdir()
+    (folder / "templates" / "waits.yaml").write_bytes(orjson.dumps(template))
+    return {"type": "local", "templates": "templates", "runs": "runs"}
+
+
+def firing_rule(name: str = "bench", source: str = "push") -> dict[str, Any]:
     """Each event starts a run that says which one it was."""
     return {
         "name": name,
-        "triggers": {"each": {"data": {"source": "push"}}},
+        "triggers": {"each": {"data": {"source": source}}},
         "limits": {"overlap": "allow_all", "max_active": 10000},
         "submit": {"workflow_template": TEMPLATE, "parameters": {"event": "${string(events[0].data.n)}"}},
     }

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.benchmarks.cluster import TEMPLATE
+from tests.benchmarks.records import SERVERS
+
 NEVER = 10**12
 """More events than any measurement has."""
 MATCHES = 3
 """Rules that match each record."""
 NAME = "records"
 """The source's name."""
+
+
+def kafka_sources(topic: str) -> dict[str, Any]:
+    """The one source that reads a topic, with the defaults of everything else."""
+    return {NAME: {"type": "kafka", "bootstrap_servers": [SERVERS], "topics": [topic], "group_id": f"group-{topic}"}}
 
 
 def matching_rules(count: int, at_least: int = NEVER) -> list[dict[str, Any]]:
@@ -23,4 +31,4 @@ def _rule(number: int, at_least: int) -> dict[str, Any]:
         "match": {"model": f"model-{number // MATCHES}"},
         "batch": {"at_least": {"events": at_least}},
     }
-    return {"name": f"rule-{number}", "triggers": {"new": {"data": data}}, "submit": {"workflow_template": "train"}}
+    return {"name": f"rule-{number}", "triggers": {"new": {"data": data}}, "submit": {"workflow_template": TEMPLATE}}

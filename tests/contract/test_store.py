@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from retrainer.store import tables as t
+from retrainer.store import writes
 from retrainer.store.base import StoreBusyError, StoreError
 from retrainer.store.sqlite import SqliteStore
 
@@ -53,6 +54,16 @@ def put(store: Store, name: str, value: str = "v") -> None:
 def test_what_was_committed_is_there_after_a_restart(reopen: Callable[[], Store]) -> None:
     put(reopen(), "a")
     assert values(reopen()) == {"a": "v"}
+
+
+@pytest.mark.parametrize("count", [0, 1, 9, 10, 199, 200, 437])
+def test_any_number_of_rows_can_be_appended_at_once(reopen: Callable[[], Store], count: int) -> None:
+    store = reopen()
+    rows = [(n % 3, n) for n in range(count)]
+    with store.write() as conn:
+        writes.append_all(conn, t.inputs, rows)
+    found = store.read(lambda conn: [tuple(row) for row in conn.execute(select(t.inputs).order_by(t.inputs.c.seq))])
+    assert found == rows
 
 
 def test_a_transaction_that_raises_leaves_nothing(reopen: Callable[[], Store]) -> None:
