@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
 
 
+_NOT_REPLAYED = {
+    "dead_lettered": "{error} (still)",
+    "ignored": "{error} (and no rule listens to its source now, or the source is about to read it again)",
+    "unknown": "the ledger was pruned since, so nobody can tell whether it was counted; discard it, or send it again",
+}
+"""Outcomes of a replay that leave a dead letter where it is, and what is said of it."""
+
+
 def _rule(work: Work, name: str) -> CompiledRule:
     if name not in work.catalog.rules:
         raise LookupError(f"there is no rule {name!r}")
@@ -167,8 +175,9 @@ def replay_dead_letters(work: Work, ids: list[int]) -> dict[str, Any]:
         event = Event(source=row.source, id=row.event, **orjson.loads(row.payload))
         again = Again(frozenset({row.rule} if row.rule else work.catalog.rules))
         (words,) = take_in(work, [Batch(row.source, [event], again=again)])
-        if words in (["dead_lettered"], ["ignored"]):
-            failed.append({"id": row.id, "error": f"{row.error} (still)"})
+        outcome = words[0] if isinstance(words, list) else "ignored"
+        if outcome in _NOT_REPLAYED:
+            failed.append({"id": row.id, "error": _NOT_REPLAYED[outcome].format(error=row.error)})
             continue
         work.conn.execute(delete(t.dead_letters).where(t.dead_letters.c.id == row.id))
         replayed += 1

@@ -6,17 +6,19 @@ only for rules that are younger than the ledger, and is `unknown` to the others.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from retrainer.engine import parts
+from retrainer.engine import horizon, parts
 from retrainer.engine.matching import match
 from retrainer.event import Event
 from retrainer.sources.formats.s3 import about
 from retrainer.store import writes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from retrainer.engine.matching import Hits
     from retrainer.engine.work import Work
     from retrainer.event import Poison
@@ -28,7 +30,7 @@ class Replay:
 
     def __init__(self, work: Work, again: Again) -> None:
         self._work, self._again = work, again
-        self._begins = writes.ledger_begins(work.conn)
+        self._pruned_to = horizon.pruned_to(work.conn)
         self._stored: dict[str, dict[str, int]] = {}
 
     def judge(self, item: Event | Poison) -> tuple[str, Hits]:
@@ -66,12 +68,17 @@ class Replay:
         self._work.flush_inputs()
         if event.type.startswith("s3:"):
             rows = writes.said_of_object(conn, event.source, about(data["bucket"], data["key"]))
-            return [orjson.loads(row.rules) for row in rows if orjson.loads(row.data).get("etag") == data.get("etag")]
+            return [orjson.loads(row.rules) for row in rows if _same(orjson.loads(row.data), data)]
         return [orjson.loads(row.rules) for row in writes.said_of(conn, event.source, event.id)]
 
     def _may_have_counted(self, rule: str) -> bool:
-        """The ledger was pruned, and the rule was there before its oldest event arrived."""
-        if self._begins is None:
+        """The rule was there when the last event arrived that the ledger has lost since."""
+        if self._pruned_to is None:
             return False
-        seen_at = writes.first_seen(self._work.conn, rule)
-        return seen_at is not None and seen_at < self._begins
+        seen_at = horizon.first_seen(self._work.conn, rule)
+        return seen_at is not None and seen_at <= self._pruned_to
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """The same content of the same object: ids of other objects may begin like its own."""
+    return all(one.get(name) == other.get(name) for name in ("bucket", "key", "etag"))

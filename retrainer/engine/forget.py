@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, select
 
+from retrainer.engine import horizon
 from retrainer.rules.state import decode
 from retrainer.store import tables as t
 
@@ -35,6 +36,8 @@ class Forgetter:
         query = select(c.id, c.rule, c.key, c.state).where(c.id > self._after, c.key != "").order_by(c.id)
         rows = work.conn.execute(query.limit(PAGE)).all()
         for row in rows:
+            if (row.rule, row.key) in work.changed:
+                continue  # something came, or ended, in this very transaction: the store does not know it yet
             if row.rule in allowed and _idle(decode(row.state), work.now - allowed[row.rule]):
                 _forget(work, row)
         if len(rows) == PAGE:
@@ -58,7 +61,8 @@ def _idle(state: State, since: float) -> bool:
 
 
 def _forget(work: Work, row: Row[*tuple[Any, ...]]) -> None:
+    work.forget(row.rule, row.key)
+    horizon.note_first_seen(work.conn, row.rule)
     work.conn.execute(delete(t.inputs).where(t.inputs.c.state == row.id))
     work.conn.execute(delete(t.distincts).where(t.distincts.c.state == row.id))
     work.conn.execute(delete(t.states).where(t.states.c.id == row.id))
-    work.forget(row.rule, row.key)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from retrainer.event import Poison
     from retrainer.sources.base import Batch
 
+MAX_POISON = 1 << 20
+"""Bytes that are kept of what nobody can read. What could be read is kept whole, as it may be played back."""
 PRECEDENCE = ("matched", "filtered", "duplicate", "dead_lettered", "ignored")
 
 
@@ -99,7 +101,7 @@ class _Intake:
         return False
 
     def _poison(self, item: Poison) -> str:
-        dead_letter(self.work, item.source, item.id, "unreadable", item.error, item.payload)
+        dead_letter(self.work, item.source, item.id, "unreadable", item.error, item.payload[:MAX_POISON])
         return "dead_lettered"
 
     def _again(self) -> None:
@@ -139,6 +141,7 @@ class _Intake:
                 work.take_arrival(where, Arrived(seq, item.time, label, counts, total, place, offset), taken)
 
     def _raised(self, item: Event, index: int, hits: int, _work: Work, rule: str, error: Exception) -> None:
-        dead(self.work, item, "raised", f"{type(error).__name__}: {error}", rule)
+        if self.batch.again is None:  # else the event has been here before
+            dead(self.work, item, "raised", f"{type(error).__name__}: {error}", rule)
         if hits == 1:
             self.words[index] = "dead_lettered"

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from retrainer.engine.work import Work
     from retrainer.event import Event
 
-MAX_PAYLOAD = 1 << 20
-
 
 def dead(work: Work, event: Event, reason: str, error: str, rule: str = "") -> None:
     """Keep an event that could be read, but not taken."""
@@ -35,7 +33,7 @@ def dead_letter(work: Work, source: str, event: str, reason: str, error: str, pa
             "event": event,
             "reason": reason,
             "error": error,
-            "payload": payload[:MAX_PAYLOAD],
+            "payload": payload,
             "rule": rule,
         }
     )

@@ -254,6 +254,7 @@ class Engine:
                 results.append(item.run(work))
             except Exception as error:  # noqa: BLE001 - it is the asker's, not ours
                 results.append(error)
+            work.settle()
         return results + take_in(work, offers)
 
     def _wake(self, work: Work) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 from sqlalchemy import and_, delete, func, select
 
+from retrainer.engine import horizon
 from retrainer.engine.forget import Forgetter
 from retrainer.rules.state import decode
 from retrainer.store import tables as t
@@ -59,7 +60,11 @@ class Pruner:
         kept = _needed(work, seqs[0], seqs[-1])
         inputs = t.inputs.c.seq.between(seqs[0], seqs[-1])
         work.conn.execute(delete(t.inputs).where(inputs, t.inputs.c.seq.not_in(kept)))
-        work.conn.execute(delete(t.events).where(c.seq.between(seqs[0], seqs[-1]), c.seq.not_in(kept)))
+        gone = (c.seq.between(seqs[0], seqs[-1]), c.seq.not_in(kept))
+        seq, at = work.conn.execute(select(func.max(c.seq), func.max(c.at)).where(*gone)).one()
+        if seq is not None:
+            horizon.note_pruned(work.conn, seq, at)
+        work.conn.execute(delete(t.events).where(*gone))
         return len(seqs) == CHUNK and not too_large
 
 

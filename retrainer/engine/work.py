@@ -109,12 +109,16 @@ class Work:
         return entry
 
     def forget(self, rule: str, key: str) -> None:
-        """The key's state was removed from the store."""
-        self.changed.pop((rule, key), None)
+        """The key's state is about to be removed from the store, and leaves its room to another key at once."""
+        self._cache.keys(self.conn, rule)  # counted before it goes
+        self._fresh_keys[rule] -= 1
         self.forgotten.add((rule, key))
 
     def known(self, rule: str, key: str) -> Entry | None:
-        return self.changed.get((rule, key)) or self._cache.get(self.conn, rule, key)
+        entry = self.changed.get((rule, key))
+        if entry is not None or (rule, key) in self.forgotten:
+            return entry
+        return self._cache.get(self.conn, rule, key)
 
     def keys(self, rule: str) -> int:
         return self._cache.keys(self.conn, rule) + self._fresh_keys[rule]
@@ -136,7 +140,7 @@ class Work:
             log.exception("event.raised", source=taken.item.source, id=taken.item.id, rule=where[0])
             self.changed[where] = entry
             self.flush_inputs()
-            writes.take_back_input(self.conn, entry.id, given.seq)
+            writes.take_back_input(self.conn, entry.id, where, given.seq)
             taken.raised(self, where[0], error)
             return
         rule = self.catalog.rules[where[0]]
@@ -181,7 +185,12 @@ class Work:
         if rule is None:
             return None
         entry = self.entry(rule, key)
+        chain = self._chain(given) if isinstance(given, Ended) else ""
+        if isinstance(given, Ended):
+            given = replace(given, recounted=distincts.recounted(self.conn, chain))
         state, done = step(rule, entry.state, given, self.now)
+        if isinstance(given, Ended):
+            self._return_distincts(rule, given, chain, done)  # first: a run that is born now takes them
         if not isinstance(given, Arrived):
             self._journal(rule_name, key, given)
         self.changed[rule_name, key] = replace(entry, state=state)
@@ -198,19 +207,18 @@ class Work:
             self.rows["fan_outs"].append({"rule": rule_name, "trigger": due.trigger, "slot": due.slot, "after": ""})
         if done.stop is not None:
             self._stop_live(rule_name, key, done.stop)
-        if isinstance(given, Ended):
-            self._return_distincts(rule, given, done)
         return done
 
-    def _return_distincts(self, rule: CompiledRule, given: Ended, done: Step) -> None:
+    def _chain(self, given: Ended) -> str:
+        run = writes.run(self.conn, given.run)
+        return run.chain if run is not None else given.run
+
+    def _return_distincts(self, rule: CompiledRule, given: Ended, chain: str, done: Step) -> None:
         """What a chain counted by `distinct_by` goes where its window went, once it has ended."""
         if any(d.birth is not None and d.birth.retry_of is not None for d in done.decisions):
             return
-        run = writes.run(self.conn, given.run)
-        if run is None:
-            return
         spent = given.phase is RunPhase.SUCCEEDED or rule.rule.submit.consume == "fired"
-        (distincts.spend if spent else distincts.give_back)(self.conn, run.chain)
+        (distincts.spend if spent else distincts.give_back)(self.conn, chain)
 
     def _bear(self, rule: CompiledRule, key: str, state_id: int, decision: Decision) -> str | None:
         """Stage the run; if it cannot have its parameters it is not born, and its inputs come back."""
@@ -353,9 +361,7 @@ class Work:
         self.tell("run.ended", run=run, phase=phase, message=message, values=values)
         taken = {name: window_from(w) for name, w in run.taken.items()}
         window = window_from(run.window) if run.window else Window()
-        recounted = distincts.recounted(self.conn, run.chain)
-        ended = Ended(run.id, phase, run.attempt, by_request, window, taken, recounted)
-        self._after.append((run.rule, run.key, ended))
+        self._after.append((run.rule, run.key, Ended(run.id, phase, run.attempt, by_request, window, taken)))
 
     def adopt(self, run: Run) -> None:
         """Stage a run that somebody asked for by hand; it counts as on its way like any other."""

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from retrainer.event import Event
 
 
+MOST = 2**53
+"""Bytes or rows that one event may bring: what is summed up must fit the store for ever."""
+
+
 @dataclass(frozen=True, slots=True)
 class CompiledData:
     """A data trigger of a rule."""
@@ -56,9 +60,13 @@ class CompiledData:
         rows: Any = 0
         if self.rows is not None:
             rows = self.rows.evaluate({"event": event_scope(event)})
-            if isinstance(rows, bool) or not isinstance(rows, (int, float)) or rows < 0:
+            if isinstance(rows, bool) or not isinstance(rows, (int, float)) or not 0 <= rows <= MOST:
                 raise ValueError(f"`{self.rows.text}` gives {rows!r}, not a number of rows")
-        return (size if isinstance(size, int) and size > 0 else 0), int(rows)
+        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+            return 0, int(rows)
+        if size > MOST:
+            raise ValueError(f"a size of {size} bytes: nothing is larger than {MOST}")
+        return size, int(rows)
 
 
 def _name(program: Program, event: Event, longest: int, what: str) -> str:

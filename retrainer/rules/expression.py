@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAX_LENGTH = 2048
 MAX_MACROS = 2
 _MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(")
+_FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (1, 9999))
 _POSITION = re.compile(r"<input>:1:(\d+): (?:Syntax error: )?([^\n]*)")
 
 
@@ -57,8 +58,8 @@ def compile_cel(text: str) -> Program:
 
 
 def timestamp(seconds: float | None) -> datetime | None:
-    """Epoch seconds as CEL sees them."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    """Epoch seconds as CEL sees them; what lies beyond the calendar is its first or last moment."""
+    return None if seconds is None else datetime.fromtimestamp(min(max(seconds, _FIRST), _LAST), UTC)
 
 
 def event_scope(event: Event) -> dict[str, Any]:

@@ -14,6 +14,8 @@ VERSION = 1
 _EMPTY: dict[str, Any] = {}
 
 
+FULL = 2**63 - 1
+"""Bytes or rows beyond which nothing is added up: the store has no larger number."""
 Counted = tuple[int, int, int]
 """Events, bytes and rows."""
 
@@ -75,8 +77,8 @@ class Window:
             ranges = (*(self.ranges[:-1] if hi >= taken_hi else self.ranges), newest)
         return Window(
             self.events + came.events,
-            self.bytes + came.bytes,
-            self.rows + came.rows,
+            min(self.bytes + came.bytes, FULL),
+            min(self.rows + came.rows, FULL),
             first_at,
             now,
             start,
@@ -97,8 +99,8 @@ class Window:
         ranges = tuple(sorted((*returned.ranges, *self.ranges)))
         return Window(
             self.events + returned.events,
-            self.bytes + returned.bytes,
-            self.rows + returned.rows,
+            min(self.bytes + returned.bytes, FULL),
+            min(self.rows + returned.rows, FULL),
             self.first_at,
             self.last_at,
             min(self.start, returned.start),

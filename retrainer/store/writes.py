@@ -69,6 +69,7 @@ def counters(conn: Connection) -> dict[str, int]:
         "seq": max(
             conn.execute(select(func.max(t.events.c.seq))).scalar() or 0,
             conn.execute(select(func.max(t.journal.c.seq))).scalar() or 0,
+            int(conn.execute(select(t.meta.c.value).where(t.meta.c.name == PRUNED_SEQ)).scalar() or 0),
         ),
         "state": conn.execute(select(func.max(t.states.c.id))).scalar() or 0,
         "decision": conn.execute(select(func.max(t.decisions.c.id))).scalar() or 0,
@@ -250,12 +251,11 @@ def newest_inputs(conn: Connection, state: int, ranges: Sequence[Sequence[int]],
     return [event_from_row(row) for row in reversed(conn.execute(query).all())]
 
 
-def take_back_input(conn: Connection, state: int, seq: int) -> None:
+def take_back_input(conn: Connection, state: int, where: tuple[str, str], seq: int) -> None:
     """The event could not be folded after all; it went to the dead letters."""
     conn.execute(delete(t.inputs).where(t.inputs.c.state == state, t.inputs.c.seq == seq))
     row = conn.execute(select(t.events.c.rules).where(t.events.c.seq == seq)).one()
-    rule = conn.execute(select(t.states.c.rule, t.states.c.key).where(t.states.c.id == state)).first()
-    left = [where for where in orjson.loads(row.rules) if rule is None or where != list(rule)]
+    left = [counted for counted in orjson.loads(row.rules) if counted != list(where)]
     outcome = "matched" if left else "dead_lettered"
     conn.execute(update(t.events).where(t.events.c.seq == seq).values(outcome=outcome, rules=dump(left)))
 
@@ -297,24 +297,12 @@ def said_of(conn: Connection, source: str, event: str) -> list[Row[Any]]:
 
 
 def said_of_object(conn: Connection, source: str, prefix: str) -> list[Row[Any]]:
-    """The ledger's rows of an object whose events have ids that begin so: `at`, `rules`, `data`."""
+    """The ledger's rows of an object whose events have ids that begin so: `type`, `time`, `rules`, `data`."""
     c = t.events.c
-    query = select(c.at, c.rules, c.data).where(c.source == source, c.id >= prefix, c.id < prefix + "\U0010ffff")
+    query = select(c.type, c.time, c.rules, c.data).where(
+        c.source == source, c.id >= prefix, c.id < prefix + "\U0010ffff"
+    )
     return list(conn.execute(query))
-
-
-def ledger_begins(conn: Connection) -> float | None:
-    """When the oldest event arrived that the ledger still has, if older ones were pruned."""
-    row = conn.execute(select(t.events.c.seq, t.events.c.at).order_by(t.events.c.seq).limit(1)).first()
-    journal = conn.execute(select(func.min(t.journal.c.seq))).scalar()
-    first = min(n for n in (row.seq if row else None, journal, 1 << 62) if n is not None)
-    return None if first <= 1 else (row.at if row else float("inf"))
-
-
-def first_seen(conn: Connection, rule: str) -> float | None:
-    """When the first of a rule's states was made."""
-    row = conn.execute(select(t.states.c.state).where(t.states.c.rule == rule).order_by(t.states.c.id).limit(1)).first()
-    return decode(row.state).seen_at if row else None
 
 
 def objects_now(conn: Connection, source: str, keys: Sequence[str]) -> dict[str, tuple[str, str, bool]]:

@@ -10,50 +10,14 @@ import pytest
 from retrainer.config.settings import Store
 from retrainer.engine import acts
 from retrainer.engine.prune import Pruner
-from retrainer.event import Event, Poison
+from retrainer.event import Poison
 from retrainer.workflows.base import Observed
-from tests.unit.engine.bench import Bench
+from tests.unit.engine.kit import ANY, START, SUBMIT, Make, event, observed, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-    from retrainer.runs.run import Run
-
-START = 1_800_000_000.0
-SUBMIT = {"workflow_template": "train"}
-ANY = {"d": {"data": {"source": "push"}}}
-
-Make = Any
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Any:
-    benches: list[Bench] = []
-
-    def build(*rules: dict[str, Any], pools: dict[str, int] | None = None) -> Bench:
-        full = [{"name": f"rule-{i}", "triggers": ANY, "submit": SUBMIT, **rule} for i, rule in enumerate(rules)]
-        benches.append(Bench(tmp_path / "store.db", full, START, pools))
-        return benches[-1]
-
-    yield build
-    for bench in benches:
-        bench.store.close()
-
-
-def event(number: int, **data: Any) -> Event:
-    return Event("push", f"e{number}", "t", START, data)
-
-
-def observed(run: Run, phase: str, **more: Any) -> Observed:
-    return Observed(run.namespace, run.workflow, f"uid-{run.id}", run.id, phase, **more)
-
-
-def start(bench: Bench) -> list[Run]:
-    runs = bench.desk.claim(100, 30)
-    for run in runs:
-        bench.desk.submitted(run.id, f"uid-{run.id}")
-    return runs
+    from tests.unit.engine.bench import Bench
 
 
 def test_each_event_ends_in_exactly_one_outcome(make: Make) -> None:

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.unit.engine.bench import Bench
+from tests.unit.engine.kit import ANY, START, SUBMIT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Any:
+    """Benches with the rules that are given; what a rule does not say is filled in."""
+    benches: list[Bench] = []
+
+    def build(*rules: dict[str, Any], pools: dict[str, int] | None = None) -> Bench:
+        full = [{"name": f"rule-{i}", "triggers": ANY, "submit": SUBMIT, **rule} for i, rule in enumerate(rules)]
+        benches.append(Bench(tmp_path / "store.db", full, START, pools))
+        return benches[-1]
+
+    yield build
+    for bench in benches:
+        bench.store.close()
