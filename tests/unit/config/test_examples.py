@@ -1,0 +1,35 @@
+"""What we show as rules are rules: the files of config/examples, and every whole one in the documents."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from retrainer.config.load import validate
+
+ROOT = Path(__file__).parents[3]
+FILES = sorted((ROOT / "config/examples").glob("*.yaml"))
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+_BLOCK = re.compile(r"^```yaml\n(version: 1\n.*?)^```", re.DOTALL | re.MULTILINE)
+_SETTINGS = re.compile(r"^engine:", re.MULTILINE)
+
+
+def _shown() -> list[tuple[str, str]]:
+    """Name and text of everything shown that is a rules file by itself."""
+    files = [(str(path.relative_to(ROOT)), path.read_text()) for path in FILES]
+    blocks = [(str(page.relative_to(ROOT)), text) for page in PAGES for text in _BLOCK.findall(page.read_text())]
+    return files + [(name, text) for name, text in blocks if not _SETTINGS.search(text)]
+
+
+@pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in _shown()])
+def test_what_is_shown_as_rules_is_valid(text: str, tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(text)
+    _, problems = validate(str(tmp_path))
+    assert [str(problem) for problem in problems] == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/kafka.md", "docs/s3.md", "config/examples/kafka.yaml"])
+def test_these_are_among_them(name: str) -> None:
+    assert name in {shown for shown, _ in _shown()}
