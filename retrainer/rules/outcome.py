@@ -28,6 +28,14 @@ class Reason(StrEnum):
     """A slot was due."""
     BATCH_COMPLETE = "batch_complete"
     """Enough data had come, or its time was up."""
+    THRESHOLD = "threshold"
+    """A metric has crossed its threshold for long enough."""
+    ALERT = "alert"
+    """An alert fires."""
+    STALE = "stale"
+    """The model is too old."""
+    UPSTREAM = "upstream"
+    """A run of the rule it waits for has ended."""
     MANUAL = "manual"
     """Somebody asked for it."""
     RETRY = "retry"
@@ -38,12 +46,30 @@ class Reason(StrEnum):
     """Not enough data yet."""
     DEBOUNCE = "debounce"
     """Enough data, but it is still arriving."""
+    BELOW_THRESHOLD = "below_threshold"
+    """No value has crossed the threshold, or too few."""
+    FOR_PENDING = "for_pending"
+    """The threshold is crossed, but not for long enough yet."""
+    NO_DATA = "no_data"
+    """The source does not answer, or no series has a value."""
+    QUIET = "quiet"
+    """A run was the answer already; it takes a fresh crossing, or `repeat_interval`."""
+    FRESH = "fresh"
+    """The model is young enough, or a run is on its way."""
+    MISSING_TRIGGER = "missing_trigger"
+    """Some triggers are satisfied, others that `when` asks for are not."""
     WAITING = "waiting"
     """Nothing to do."""
     COOLDOWN = "cooldown"
     """The rule rests after a run."""
     OVERLAP = "overlap"
     """A run of this key is on its way."""
+    INHIBITED = "inhibited"
+    """A trigger of `unless` is satisfied."""
+    MUTED = "muted"
+    """A calendar of `mute` is on."""
+    BUDGET = "budget"
+    """The budget is spent, or reserved for runs on their way."""
     PAUSED = "paused"
     """The rule is paused, by hand or by its mode."""
     CIRCUIT_OPEN = "circuit_open"
@@ -81,6 +107,52 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """A value of one series, taken at ``at`` (epoch seconds); None if there is a series but no number."""
+
+    series: str
+    value: float | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Values for a metric or alert trigger. ``whole``: they are all there are; a known series not among them is gone.
+
+    ``trouble`` says why there are none, if the source could not be asked.
+    """
+
+    trigger: str
+    samples: tuple[Sample, ...]
+    whole: bool = False
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A run of the rule that an `after` trigger waits for has ended as it should."""
+
+    trigger: str
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Somebody says what became of the model of a run that has ended."""
+
+    run: str
+    promoted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """When the model was last trained, and last promoted, before the rule knew of it (epoch seconds)."""
+
+    succeeded_at: float | None = None
+    promoted_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Wake:
     """It is now."""
 
@@ -109,6 +181,8 @@ class Ended:
     window: Window
     taken: Mapping[str, Window]
     recounted: Mapping[str, Counted] = field(default_factory=dict)
+    promoted: bool | None = None
+    """What became of the model, if the run itself says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +210,34 @@ class Unrendered:
     message: str
 
 
-Input = Arrived | Wake | SlotDue | Ended | Reopened | Manual | Resumed | Unrendered
+Input = (
+    Arrived
+    | Sampled
+    | Followed
+    | Judged
+    | Imported
+    | Wake
+    | SlotDue
+    | Ended
+    | Reopened
+    | Manual
+    | Resumed
+    | Unrendered
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Birth:
-    """A run to be. ``not_before`` is the earliest moment it may be admitted; ``retry_of`` the failed attempt."""
+    """A run to be. ``not_before`` is the earliest moment it may be admitted; ``retry_of`` the failed attempt.
+
+    ``trigger`` is the first of ``triggers``, all that were satisfied. ``values`` are the furthest values of metrics,
+    ``upstream`` the run that an `after` trigger waited for.
+    """
 
     trigger: str
+    triggers: tuple[str, ...] = ()
+    values: Mapping[str, float] = field(default_factory=dict)
+    upstream: str | None = None
     window: Window = field(default_factory=Window)
     taken: Mapping[str, Window] = field(default_factory=dict)
     scheduled_at: float | None = None

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from retrainer.rules.gauge import Gauge, gauge_from, gauge_to
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -159,6 +161,14 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
+class Upstream:
+    """A run of another rule that has ended, and that no run of ours has answered yet."""
+
+    run: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """Somebody asked for a run by hand; ``parameters`` override the rule's."""
 
@@ -175,6 +185,12 @@ class State:
     window: Window = Window()
     windows: Mapping[str, Window] = field(default_factory=dict)
     cursors: Mapping[str, Cursor] = field(default_factory=dict)
+    gauges: Mapping[str, Gauge] = field(default_factory=dict)
+    """How metrics and alerts stand, by trigger."""
+    followed: Mapping[str, Upstream] = field(default_factory=dict)
+    """What `after` triggers wait to be answered, by trigger."""
+    since: Mapping[str, float] = field(default_factory=dict)
+    """Since when each trigger is satisfied, of rules with `when`."""
     taken_hi: int = 0
     due: Due | None = None
     asked: Asked | None = None
@@ -184,6 +200,9 @@ class State:
     last_fired: float | None = None
     last_completed: float | None = None
     last_succeeded: float | None = None
+    last_promoted: float | None = None
+    unpromoted: int = 0
+    """Runs in a row whose model was not promoted."""
     failures: int = 0
     broken: bool = False
     """The circuit breaker is open."""
@@ -202,6 +221,9 @@ def encode(state: State) -> str:
         "window": _plain(state.window) if state.window.events else None,
         "windows": w or None,
         "cursors": c or None,
+        "gauges": {name: gauge_to(g) for name, g in state.gauges.items()} or None,
+        "followed": {name: [u.run, u.at] for name, u in state.followed.items()} or None,
+        "since": dict(state.since) or None,
         "taken_hi": state.taken_hi or None,
         "due": [state.due.since, state.due.triggers] if state.due else None,
         "asked": {"parameters": state.asked.parameters} if state.asked else None,
@@ -210,6 +232,8 @@ def encode(state: State) -> str:
         "last_fired": state.last_fired,
         "last_completed": state.last_completed,
         "last_succeeded": state.last_succeeded,
+        "last_promoted": state.last_promoted,
+        "unpromoted": state.unpromoted or None,
         "failures": state.failures or None,
         "broken": state.broken or None,
         "lapsed": state.lapsed or None,
@@ -226,11 +250,15 @@ def decode(text: str) -> State:
     window = raw.pop("window", None)
     windows = raw.pop("windows", _EMPTY)
     cursors = raw.pop("cursors", _EMPTY)
+    gauges = raw.pop("gauges", _EMPTY)
+    followed = raw.pop("followed", _EMPTY)
     return State(
         **raw,
         window=window_from(window) if window else Window(),
         windows={name: window_from(value) for name, value in windows.items()},
         cursors={name: Cursor(at, next_at, tuple(due_)) for name, (at, next_at, due_) in cursors.items()},
+        gauges={name: gauge_from(value) for name, value in gauges.items()},
+        followed={name: Upstream(run, at) for name, (run, at) in followed.items()},
         due=Due(due[0], tuple(due[1])) if due else None,
         asked=Asked(asked["parameters"]) if asked else None,
     )

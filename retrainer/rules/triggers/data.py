@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from retrainer.rules.outcome import Reason
+from retrainer.rules.triggers.verdict import Verdict
 
 if TYPE_CHECKING:
     from retrainer.config.models import AtLeast, Batch
     from retrainer.rules.state import Window
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """``until``: when it is satisfied if nothing more comes, None if never."""
-
-    satisfied: bool
-    reason: Reason
-    detail: str
-    until: float | None = None
 
 
 def judge(batch: Batch, window: Window, now: float, *, fresh: bool) -> Verdict:
