@@ -1,0 +1,97 @@
+"""How triggers combine: `when`, asked with the moments since which triggers are satisfied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from retrainer.config.models import Group
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from retrainer.config.models import Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """True if ``n`` of the members are. ``within``: seconds that a fleeting trigger counts in here, None for ever."""
+
+    n: int
+    members: tuple[str | Several, ...]
+    within: float | None
+    word: str
+
+    def __str__(self) -> str:
+        inner = ", ".join(m if isinstance(m, str) else f"({m})" for m in self.members)
+        return f"{self.word} of {inner}"
+
+
+def compile_condition(group: Group) -> Several:
+    """Read a group of the configuration, which has exactly one of `any`, `all` and `at_least`."""
+    if group.at_least is not None:
+        of, n = group.at_least.of, group.at_least.n
+        return Several(n, _members(of), group.within, f"at least {n}")
+    of = group.all or group.any or []
+    return Several(len(of) if group.all else 1, _members(of), group.within, "all" if group.all else "any")
+
+
+def _members(of: list[Condition]) -> tuple[str | Several, ...]:
+    return tuple(compile_condition(m) if isinstance(m, Group) else m for m in of)
+
+
+def names_in(condition: Several) -> Iterator[str]:
+    """Every trigger, as often as it is named."""
+    for member in condition.members:
+        if isinstance(member, str):
+            yield member
+        else:
+            yield from names_in(member)
+
+
+def holds(
+    condition: Several, since: Mapping[str, float], fleeting: frozenset[str], now: float, limit: float | None = None
+) -> bool:
+    """Whether enough members are true at ``now``.
+
+    ``since`` has the triggers that are satisfied, each with the moment it became so; ``fleeting`` names those that
+    `within` applies to. ``limit`` is the shortest `within` of the groups around this one.
+    """
+    within = _shorter(condition.within, limit)
+    true = 0
+    for member in condition.members:
+        if isinstance(member, Several):
+            true += holds(member, since, fleeting, now, within)
+        elif member in since:
+            true += within is None or member not in fleeting or now < since[member] + within
+        if true >= condition.n:
+            return True
+    return False
+
+
+def longest_within(condition: Several, name: str, limit: float | None = None) -> float | None:
+    """The longest time that a fleeting trigger counts anywhere; None if somewhere it counts for ever."""
+    within = _shorter(condition.within, limit)
+    longest = 0.0
+    for member in condition.members:
+        if isinstance(member, Several):
+            if name not in names_in(member):
+                continue
+            found = longest_within(member, name, within)
+        elif member == name:
+            found = within
+        else:
+            continue
+        if found is None:
+            return None
+        longest = max(longest, found)
+    return longest
+
+
+def missing(condition: Several, since: Mapping[str, float]) -> list[str]:
+    """Triggers that are not satisfied, in the order they are named."""
+    return list(dict.fromkeys(name for name in names_in(condition) if name not in since))
+
+
+def _shorter(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one if other is None else min(one, other)

@@ -1,0 +1,40 @@
+"""A freshness trigger is satisfied when the last run that counts is too old."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrainer.rules.outcome import Reason
+from retrainer.rules.triggers.verdict import Verdict
+
+if TYPE_CHECKING:
+    from retrainer.config.models import Freshness
+    from retrainer.rules.state import State
+
+_UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "m"), (1.0, "s"))
+
+
+def judge(freshness: Freshness, state: State, now: float, jitter: float) -> Verdict:
+    """Weigh the age; ``jitter`` (seconds) delays the very first run.
+
+    While a run is on its way it may be the answer. After one that did not count, `again_after` keeps a rule without a
+    cooldown from starting another at once.
+    """
+    last = state.last_promoted if freshness.of == "promoted" else state.last_succeeded
+    due = last + freshness.max_age if last is not None else state.seen_at + freshness.max_age + jitter
+    said = f"{span(now - (last if last is not None else state.seen_at))} old, at most {span(freshness.max_age)}"
+    if state.active:
+        return Verdict(False, Reason.FRESH, f"{said}; a run is on its way")
+    if now >= due and state.last_completed is not None and (last is None or state.last_completed > last):
+        due = max(due, state.last_completed + freshness.again_after)
+    if now >= due:
+        return Verdict(True, Reason.STALE, said)
+    return Verdict(False, Reason.FRESH, said, due)
+
+
+def span(seconds: float) -> str:
+    """The largest unit that fits, with one digit behind the point if it is needed."""
+    for size, unit in _UNITS:
+        if abs(seconds) >= size:
+            return f"{seconds / size:.1f}".removesuffix(".0") + unit
+    return "0s"

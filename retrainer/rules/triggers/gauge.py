@@ -1,0 +1,208 @@
+"""A metric or alert trigger is satisfied while enough of its series have crossed the threshold for long enough.
+
+Hysteresis: what crossed comes back only at `clear`. A run that the trigger helped to start moves it to `quiet`; it is
+satisfied again once it has cleared and crossed anew, or `repeat_interval` after that run's end.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from retrainer.rules.gauge import Gauge, Series
+from retrainer.rules.outcome import Reason
+from retrainer.rules.triggers.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from retrainer.rules.outcome import Sample
+
+MAX_SERIES = 1000
+"""Series that are followed of one trigger and key; further ones are left out, and `trouble` says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """What a trigger asks of its series. Times are in seconds; ``jitter`` is this rule's and key's own share of it."""
+
+    bound: float
+    clear: float
+    high: bool
+    """Values above cross, else values below."""
+    hold: float = 0.0
+    row: int = 1
+    series: int = 1
+    percent: float | None = None
+    of: int | None = None
+    no_data: Literal["hold", "ok", "fire"] = "hold"
+    max_age: float | None = None
+    repeat: float = 86400.0
+    jitter: float = 0.0
+
+    def crossed(self, value: float) -> bool:
+        return value > self.bound if self.high else value < self.bound
+
+    def cleared(self, value: float) -> bool:
+        return value <= self.clear if self.high else value >= self.clear
+
+    def needed(self, known: int) -> int:
+        """How many series it takes, of so many that are known."""
+        if self.percent is None:
+            return self.series
+        return max(1, math.ceil((self.of or known) * self.percent / 100))
+
+
+def sampled(
+    threshold: Threshold, gauge: Gauge, samples: Sequence[Sample], now: float, *, whole: bool, trouble: str = ""
+) -> Gauge:
+    """Fold samples in. ``whole``: these are all there are, so that a known series that is missing has no data."""
+    gauge = advance(threshold, gauge, now)
+    series = dict(gauge.series)
+    given = {sample.series for sample in samples}
+    seen_at = now if gauge.seen_at is None and samples else gauge.seen_at
+    left_out = 0
+    for sample in samples:
+        known = series.get(sample.series)
+        if known is None and len(series) >= MAX_SERIES:
+            left_out += 1
+        elif known is None or sample.at >= known.at:
+            series[sample.series] = _follow(threshold, known, sample, now)
+    if whole:
+        for name in [name for name in series if name not in given]:
+            gone = _no_data(threshold, series[name], now)
+            if gone.raised or gone.since is not None:
+                series[name] = gone
+            else:
+                del series[name]  # it holds nothing: label values that come and go do not add up
+        if not series and not samples and threshold.no_data == "fire":
+            series[""] = _no_data(threshold, Series(math.nan, now, live=False), now)
+        elif samples:
+            series.pop("", None)
+    if left_out:
+        trouble = f"{left_out} series left out: at most {MAX_SERIES} are followed"
+    return advance(threshold, replace(gauge, series=series, seen_at=seen_at, trouble=trouble), now)
+
+
+def _follow(threshold: Threshold, known: Series | None, sample: Sample, now: float) -> Series:
+    before = known or Series(math.nan, sample.at)
+    value = sample.value
+    stale = threshold.max_age is not None and now - sample.at > threshold.max_age
+    if value is None or not math.isfinite(value) or stale:
+        return _no_data(threshold, replace(before, at=sample.at), now)
+    if threshold.crossed(value):
+        since = before.since if before.since is not None else now
+        return replace(before, value=value, at=sample.at, live=True, since=since, row=min(before.row + 1, 1000))
+    raised = before.raised and not threshold.cleared(value)
+    return Series(value, sample.at, raised=raised)
+
+
+def _no_data(threshold: Threshold, series: Series, now: float) -> Series:
+    if threshold.no_data == "fire":
+        since = series.since if series.since is not None else now
+        return replace(series, live=False, since=since, row=max(series.row, threshold.row))
+    if threshold.no_data == "ok":
+        return Series(series.value, series.at, live=False)
+    return replace(series, live=False)
+
+
+def advance(threshold: Threshold, gauge: Gauge, now: float) -> Gauge:
+    """Move up to now: what has been crossed for long enough is raised, what is too old has no data."""
+    changed = {}
+    for name, series in gauge.series.items():
+        moved = _mature(threshold, gauge, series, now)
+        if moved is not series:
+            changed[name] = moved
+    if changed:
+        gauge = replace(gauge, series={**gauge.series, **changed})
+    if not gauge.quiet:
+        return gauge
+    over = gauge.answered_at is not None and now >= gauge.answered_at + threshold.repeat
+    if over or raised(gauge) < threshold.needed(_known(gauge)):
+        return replace(gauge, quiet=False, answered_at=None)
+    return gauge
+
+
+def _mature(threshold: Threshold, gauge: Gauge, series: Series, now: float) -> Series:
+    """In the order in which it happens: raised if that was due while there was data, then stale."""
+    stale_at = series.at + threshold.max_age if threshold.max_age is not None and series.live else None
+    due = _due(threshold, gauge, series)
+    if due is not None and due <= now and (stale_at is None or due <= stale_at):
+        series = replace(series, raised=True)
+    if stale_at is not None and stale_at < now:
+        series = _no_data(threshold, series, now)
+        due = _due(threshold, gauge, series)
+        if due is not None and due <= now:
+            series = replace(series, raised=True)
+    return series
+
+
+def _due(threshold: Threshold, gauge: Gauge, series: Series) -> float | None:
+    """When a series that has crossed will be raised, if nothing changes; None if it waits for more than time."""
+    if series.raised or series.since is None or series.row < threshold.row:
+        return None
+    if not series.live and threshold.no_data != "fire":
+        return None
+    first = gauge.seen_at is None or series.since <= gauge.seen_at
+    return series.since + threshold.hold + (threshold.jitter if first else 0.0)
+
+
+def raised(gauge: Gauge) -> int:
+    return sum(series.raised for series in gauge.series.values())
+
+
+def _known(gauge: Gauge) -> int:
+    return sum(series.live or series.raised for series in gauge.series.values())
+
+
+def next_change(threshold: Threshold, gauge: Gauge, now: float) -> float | None:
+    """The next moment later than ``now`` at which it may change without a sample."""
+    moments: list[float | None] = [_due(threshold, gauge, series) for series in gauge.series.values()]
+    if threshold.max_age is not None:
+        # A moment later, so that it is past the age then.
+        moments += [series.at + threshold.max_age + 0.001 for series in gauge.series.values() if series.live]
+    if gauge.quiet and gauge.answered_at is not None:
+        moments.append(gauge.answered_at + threshold.repeat)
+    return min((m for m in moments if m is not None and m > now), default=None)
+
+
+def judge(threshold: Threshold, gauge: Gauge, now: float) -> Verdict:
+    """Weigh a gauge that was advanced to ``now``."""
+    needed, high = threshold.needed(_known(gauge)), raised(gauge)
+    told = _told(threshold, gauge, needed)
+    if high >= needed:
+        if not gauge.quiet:
+            return Verdict(True, Reason.THRESHOLD, told)
+        until = None if gauge.answered_at is None else gauge.answered_at + threshold.repeat
+        return Verdict(False, Reason.QUIET, f"{told}, answered by a run already", until)
+    waits = [due for series in gauge.series.values() if (due := _due(threshold, gauge, series)) is not None]
+    if high + len(waits) >= needed:
+        return Verdict(False, Reason.FOR_PENDING, told, sorted(waits)[needed - high - 1])
+    if gauge.trouble or not any(series.live for series in gauge.series.values()):
+        return Verdict(False, Reason.NO_DATA, gauge.trouble or "no series has data")
+    return Verdict(False, Reason.BELOW_THRESHOLD, told)
+
+
+def _told(threshold: Threshold, gauge: Gauge, needed: int) -> str:
+    values = [series.value for series in gauge.series.values() if series.live]
+    sign = ">" if threshold.high else "<"
+    if not values:
+        return f"no data, threshold {sign} {threshold.bound:g}"
+    worst = max(values) if threshold.high else min(values)
+    if len(values) == 1 and needed == 1:
+        return f"{worst:g} against {sign} {threshold.bound:g}"
+    return f"{raised(gauge)} of {needed} series {sign} {threshold.bound:g}, the furthest at {worst:g}"
+
+
+def answered(gauge: Gauge, now: float | None) -> Gauge:
+    """A run was its answer: it ended at ``now``, or is on its way (None)."""
+    return replace(gauge, quiet=True, answered_at=now)
+
+
+def worst(threshold: Threshold, gauges: Iterable[Series]) -> float | None:
+    """The value that is furthest on the side that crosses; None without data."""
+    values = [series.value for series in gauges if series.live]
+    if not values:
+        return None
+    return max(values) if threshold.high else min(values)
