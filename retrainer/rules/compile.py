@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from retrainer.rules.calendars import Period
+from retrainer.rules.compile_triggers import CompiledAfter, CompiledGauge, compile_afters, compile_gauges
+from retrainer.rules.condition import Several, compile_condition, longest_within
 from retrainer.rules.cron import Slots
 from retrainer.rules.expression import Program, compile_cel, event_scope
 from retrainer.rules.match import Condition, conditions
@@ -13,7 +16,7 @@ from retrainer.rules.parameters import Template, compile_template
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from retrainer.config.models import Batch, Calendar, Rule, Schedule
+    from retrainer.config.models import Batch, Calendar, Freshness, Rule, Schedule
     from retrainer.event import Event
 
 
@@ -89,8 +92,25 @@ class CompiledSchedule:
 
 
 @dataclass(frozen=True, slots=True)
+class When:
+    """How triggers make the rule due: ``condition`` is None if any of them does.
+
+    ``fleeting`` are those that count only for a while within some groups; ``expires`` has how long the slots of a
+    schedule count at all, where that is not for ever.
+    """
+
+    condition: Several | None = None
+    unless: tuple[str, ...] = ()
+    fleeting: frozenset[str] = frozenset()
+    expires: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """A rule and everything that was worked out of it once. ``paused`` is a pause by hand, or `mode: paused`."""
+    """A rule and everything that was worked out of it once. ``paused`` is a pause by hand, or `mode: paused`.
+
+    ``mutes`` are calendars, ``promoted`` and ``cost`` are asked of a run's outputs.
+    """
 
     rule: Rule
     revision: str
@@ -98,6 +118,13 @@ class CompiledRule:
     schedules: Mapping[str, CompiledSchedule]
     parameters: Mapping[str, Template]
     paused: bool = False
+    gauges: Mapping[str, CompiledGauge] = field(default_factory=dict)
+    freshness: Mapping[str, Freshness] = field(default_factory=dict)
+    afters: Mapping[str, CompiledAfter] = field(default_factory=dict)
+    when: When = When()
+    mutes: tuple[tuple[str, Period], ...] = ()
+    promoted: Program | None = None
+    cost: Program | None = None
 
     @property
     def name(self) -> str:
@@ -131,5 +158,28 @@ def compile_rule(rule: Rule, revision: str, calendars: Mapping[str, Calendar], *
         for name, t in rule.triggers.items()
         if t.schedule
     }
-    parameters = {name: compile_template(value) for name, value in rule.submit.parameters.items()}
-    return CompiledRule(rule, revision, data, schedules, parameters, paused or rule.mode == "paused")
+    return CompiledRule(
+        rule,
+        revision,
+        data,
+        schedules,
+        parameters={name: compile_template(value) for name, value in rule.submit.parameters.items()},
+        paused=paused or rule.mode == "paused",
+        gauges=compile_gauges(rule, by),
+        freshness={name: t.freshness for name, t in rule.triggers.items() if t.freshness},
+        afters=compile_afters(rule),
+        when=_when(rule),
+        mutes=tuple((name, Period(calendars[name])) for name in rule.limits.mute),
+        promoted=compile_cel(rule.feedback.promoted) if rule.feedback and rule.feedback.promoted else None,
+        cost=compile_cel(rule.cost.gpu_hours) if rule.cost else None,
+    )
+
+
+def _when(rule: Rule) -> When:
+    if rule.when is None:
+        return When(unless=tuple(rule.unless))
+    condition = compile_condition(rule.when)
+    fleeting = frozenset(name for name, t in rule.triggers.items() if t.schedule or t.data or t.after)
+    lasting = {name: longest_within(condition, name) for name, t in rule.triggers.items() if t.schedule}
+    expires = {name: seconds for name, seconds in lasting.items() if seconds}
+    return When(condition, tuple(rule.unless), fleeting, expires)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from retrainer.config.models import Group
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from retrainer.config.models import Condition
 
@@ -88,9 +88,9 @@ def longest_within(condition: Several, name: str, limit: float | None = None) ->
     return longest
 
 
-def missing(condition: Several, since: Mapping[str, float]) -> list[str]:
+def missing(condition: Several, satisfied: Collection[str]) -> list[str]:
     """Triggers that are not satisfied, in the order they are named."""
-    return list(dict.fromkeys(name for name in names_in(condition) if name not in since))
+    return list(dict.fromkeys(name for name in names_in(condition) if name not in satisfied))
 
 
 def _shorter(one: float | None, other: float | None) -> float | None:

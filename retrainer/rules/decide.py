@@ -6,10 +6,12 @@ randomness: the same journal gives the same decisions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from retrainer.rules.condition import missing
 from retrainer.rules.fold import advance, fold
+from retrainer.rules.gauge import Gauge
 from retrainer.rules.limits import cooldown_end, held_back, stop_others
 from retrainer.rules.outcome import (
     Arrived,
@@ -18,97 +20,115 @@ from retrainer.rules.outcome import (
     Input,
     Kind,
     Reason,
+    Sampled,
     SlotRecord,
     Step,
     Unrendered,
 )
 from retrainer.rules.state import Due, State, Window
-from retrainer.rules.triggers.data import judge
+from retrainer.rules.triggers.gauge import answered, next_change, worst
+from retrainer.rules.weigh import threshold, weigh
 
 if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.triggers.data import Verdict
+    from retrainer.rules.limits import Allowance
+    from retrainer.rules.weigh import Weighed
+
+_SPEAK = (Arrived, Sampled)
+"""Inputs that are answered by a decision even if nothing follows from them yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Weighed:
-    """How the triggers stand: those that are satisfied, and the verdicts on the data triggers that are not."""
+def step(
+    rule: CompiledRule, state: State, given: Input, now: float, allowance: Allowance | None = None
+) -> tuple[State, Step]:
+    """Fold `given` in at `now` (epoch seconds; never earlier than the last one).
 
-    satisfied: tuple[str, ...]
-    details: tuple[str, ...]
-    pending: tuple[tuple[str, Verdict], ...]
-
-
-def step(rule: CompiledRule, state: State, given: Input, now: float) -> tuple[State, Step]:
-    """Fold `given` in at `now` (epoch seconds; never earlier than the last one)."""
+    ``allowance`` is what the rule's own budget leaves, None if it has none.
+    """
     state, slots, fan_out = advance(rule, state, now)
     state, decisions, dropped = fold(rule, state, given, now)
     slots += dropped
-    weighed = weigh(rule, state, now)
+    state, weighed, expired = _weigh(rule, state, now)
+    slots += expired
     stop = None
     if not isinstance(given, Unrendered):
-        while decision := _next(rule, state, weighed, now):
-            state, records = _apply(state, weighed, decision, now)
+        while decision := _next(rule, state, weighed, now, allowance):
+            state, records = _apply(rule, state, weighed, decision, now)
             decisions.append(decision)
             slots += records
             if decision.kind is not Kind.FIRE:
                 break
-            weighed = weigh(rule, state, now)
+            if allowance is not None:
+                allowance = allowance.less()
+            state, weighed, _ = _weigh(rule, state, now)
         last = decisions[-1] if decisions else None
         if last is not None and last.reason is Reason.OVERLAP and (stop := stop_others(rule.rule.limits, state)):
             state = replace(state, stopping=True)
-        if not decisions and isinstance(given, Arrived):
-            decisions.append(_not_yet(given, weighed))
+        if not decisions and isinstance(given, _SPEAK):
+            decisions.append(_not_yet(rule, given, weighed))
     state = replace(state, wake_at=_wake_at(rule, state, weighed, decisions, now))
     return state, Step(tuple(decisions), tuple(slots), stop, tuple(fan_out))
 
 
-def weigh(rule: CompiledRule, state: State, now: float) -> Weighed:
-    """Ask each trigger."""
-    satisfied = [name for name, cursor in state.cursors.items() if cursor.due]
-    details = [f"{name}: slot due" for name in satisfied]
-    pending = []
-    for name, window in state.windows.items():
-        if not window.events or state.lapsed or name not in rule.data:
-            continue
-        verdict = judge(rule.data[name].batch, window, now, fresh=window.fresh)
-        if verdict.satisfied:
-            satisfied.append(name)
-            details.append(f"{name}: {verdict.detail}")
-        else:
-            pending.append((name, verdict))
-    return Weighed(tuple(satisfied), tuple(details), tuple(pending))
+def _weigh(rule: CompiledRule, state: State, now: float) -> tuple[State, Weighed, list[SlotRecord]]:
+    """Weigh, and keep since when which trigger is satisfied; slots that count no longer are given up first."""
+    weighed = weigh(rule, state, now)
+    if rule.when.condition is None:
+        return state, weighed, []
+    since = weighed.since
+    expired = [n for n, seconds in rule.when.expires.items() if n in since and now >= since[n] + seconds]
+    records: list[SlotRecord] = []
+    if expired and state.due is None:
+        for name in expired:
+            cursor = state.cursors[name]
+            records += [SlotRecord(name, slot, "skipped", Reason.MISSING_TRIGGER, slot) for slot in cursor.due]
+            state = replace(state, cursors={**state.cursors, name: replace(cursor, due=())})
+        weighed = weigh(rule, state, now)
+    if weighed.since != state.since:
+        state = replace(state, since=weighed.since)
+    return state, weighed, records
 
 
-def _next(rule: CompiledRule, state: State, weighed: Weighed, now: float) -> Decision | None:
+def _next(
+    rule: CompiledRule, state: State, weighed: Weighed, now: float, allowance: Allowance | None
+) -> Decision | None:
     """What to do with a rule that is due; None if it is not."""
-    if not (weighed.satisfied or state.asked or state.due):
+    if not (weighed.due or state.asked or state.due):
         return None
     deadline = rule.rule.limits.deadline
     if state.due is not None and deadline is not None and now >= state.due.since + deadline:
         return Decision(Kind.SKIP, Reason.DEADLINE, f"due since {now - state.due.since:.0f} s")
-    held = held_back(rule, state, now)
+    held = held_back(rule, state, now, weighed.inhibiting, allowance)
     if held is not None:
         return held
-    reason = _reason(state, weighed)
-    detail = "; ".join(weighed.details)
     if rule.rule.mode == "shadow" and state.asked is None:
-        return Decision(Kind.FIRE, Reason.SHADOW, detail)
-    return Decision(Kind.FIRE, reason, detail, birth=_birth(state, weighed))
+        return Decision(Kind.FIRE, Reason.SHADOW, weighed.detail)
+    return Decision(Kind.FIRE, _reason(state, weighed), weighed.detail, birth=_birth(rule, state, weighed))
 
 
 def _reason(state: State, weighed: Weighed) -> Reason:
+    """Of several reasons the first in the order of the kinds: a slot before data before metrics."""
     if state.asked is not None:
         return Reason.MANUAL
-    by_slot = any(state.cursors[name].due for name in weighed.satisfied if name in state.cursors)
-    return Reason.SCHEDULE if by_slot else Reason.BATCH_COMPLETE
+    verdict = next(iter(weighed.satisfied.values()), None)
+    if verdict is not None:
+        return verdict.reason
+    return Reason(state.due.reason) if state.due is not None else Reason.WAITING
 
 
-def _birth(state: State, weighed: Weighed) -> Birth:
+def _birth(rule: CompiledRule, state: State, weighed: Weighed) -> Birth:
     slot = min((c.due[0] for c in state.cursors.values() if c.due), default=None)
-    names = weighed.satisfied or (state.due.triggers if state.due else ())
+    names = tuple(weighed.satisfied) or (state.due.triggers if state.due else ())
+    furthest = {
+        name: worst(threshold(rule, name, state), gauge.series.values())
+        for name, gauge in state.gauges.items()
+        if name in rule.gauges
+    }
     return Birth(
         trigger="manual" if state.asked else names[0],
+        triggers=names,
+        values={name: value for name, value in furthest.items() if value is not None},
+        upstream=max(state.followed.values(), key=lambda u: u.at).run if state.followed else None,
         window=state.window,
         taken={name: w for name, w in state.windows.items() if w.events},
         scheduled_at=slot,
@@ -116,24 +136,46 @@ def _birth(state: State, weighed: Weighed) -> Birth:
     )
 
 
-def _apply(state: State, weighed: Weighed, decision: Decision, now: float) -> tuple[State, list[SlotRecord]]:
+def _apply(
+    rule: CompiledRule, state: State, weighed: Weighed, decision: Decision, now: float
+) -> tuple[State, list[SlotRecord]]:
     """What a decision changes in the state, and the slots it settles."""
     if decision.kind is Kind.HOLD:
         if state.due is None:
-            state = replace(state, due=Due(now, weighed.satisfied or ("manual",)))
+            reason = next((v.reason for v in weighed.satisfied.values()), Reason.MANUAL)
+            state = replace(state, due=Due(now, tuple(weighed.satisfied) or ("manual",), reason.value))
         return state, []
     if decision.kind is Kind.SKIP:
         records = _settle_all(state, decision.reason)
-        lapsed = state.lapsed or decision.reason is Reason.DEADLINE
-        return replace(_without_slots(state), due=None, asked=None, lapsed=lapsed), records
+        if decision.reason is Reason.DEADLINE:
+            state = replace(_answer(rule, state, weighed, now), lapsed=True, followed={})
+        return replace(_without_slots(state), due=None, asked=None), records
     state, records = _settle_oldest(state, decision.reason)
     taken_hi = max(state.taken_hi, state.window.ranges[-1][1]) if state.window.ranges else state.taken_hi
+    state = _answer(rule, state, weighed, None if decision.birth is not None else now)
     state = replace(
-        state, window=Window(), windows={}, taken_hi=taken_hi, due=None, asked=None, last_fired=now, lapsed=False
+        state,
+        window=Window(),
+        windows={},
+        followed={},
+        taken_hi=taken_hi,
+        due=None,
+        asked=None,
+        last_fired=now,
+        lapsed=False,
     )
     if decision.birth is None:
         return replace(state, last_completed=now, last_succeeded=now), records
     return replace(state, active=state.active + 1), records
+
+
+def _answer(rule: CompiledRule, state: State, weighed: Weighed, ended_at: float | None) -> State:
+    """Metrics and alerts that helped are answered, also those that made the rule due and have cleared since."""
+    helped = {*weighed.satisfied, *(state.due.triggers if state.due is not None else ())} & rule.gauges.keys()
+    if not helped:
+        return state
+    gauges = {name: answered(state.gauges.get(name) or Gauge(), ended_at) for name in helped}
+    return replace(state, gauges={**state.gauges, **gauges})
 
 
 def _settle_oldest(state: State, reason: Reason) -> tuple[State, list[SlotRecord]]:
@@ -156,10 +198,15 @@ def _without_slots(state: State) -> State:
     return replace(state, cursors={name: replace(c, due=()) for name, c in state.cursors.items()})
 
 
-def _not_yet(given: Arrived, weighed: Weighed) -> Decision:
-    """The event is kept, and nothing follows from it yet."""
+def _not_yet(rule: CompiledRule, given: Arrived | Sampled, weighed: Weighed) -> Decision:
+    """The input is kept, and nothing follows from it yet."""
+    if weighed.satisfied and rule.when.condition is not None:
+        waits_for = ", ".join(missing(rule.when.condition, weighed.satisfied))
+        until = min((v.until for _, v in weighed.pending if v.until is not None), default=None)
+        return Decision(Kind.HOLD, Reason.MISSING_TRIGGER, f"{weighed.detail}; waiting for {waits_for}", until)
+    concerned = given.counts if isinstance(given, Arrived) else (given.trigger,)
     for name, verdict in weighed.pending:
-        if name in given.counts:
+        if name in concerned:
             return Decision(Kind.HOLD, verdict.reason, f"{name}: {verdict.detail}", verdict.until)
     return Decision(Kind.HOLD, Reason.WAITING)
 
@@ -170,7 +217,9 @@ def _wake_at(rule: CompiledRule, state: State, weighed: Weighed, decisions: list
     moments += [verdict.until for _, verdict in weighed.pending]
     moments += [d.until for d in decisions]
     if state.due is not None:
-        moments.append(cooldown_end(rule.rule.limits, state))
+        moments.append(cooldown_end(rule, state))
         if rule.rule.limits.deadline is not None:
             moments.append(state.due.since + rule.rule.limits.deadline)
+    moments += [next_change(threshold(rule, n, state), g, now) for n, g in state.gauges.items() if n in rule.gauges]
+    moments += [weighed.since[n] + seconds for n, seconds in rule.when.expires.items() if n in weighed.since]
     return min((m for m in moments if m is not None and m > now), default=None)

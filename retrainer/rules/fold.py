@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from retrainer.rules.cron import jitter
+from retrainer.rules.ends import Folded, ended, judged, unrendered
+from retrainer.rules.gauge import Gauge
 from retrainer.rules.outcome import (
     Arrived,
-    Birth,
-    Decision,
     Ended,
+    Followed,
+    Imported,
     Input,
-    Kind,
+    Judged,
     Manual,
-    Reason,
     Reopened,
     Resumed,
+    Sampled,
     SlotDue,
     SlotRecord,
     Unrendered,
+    Wake,
 )
-from retrainer.rules.state import Asked, Came, Cursor, State, Window
+from retrainer.rules.state import Asked, Came, Cursor, State, Upstream, Window
+from retrainer.rules.triggers import gauge
 from retrainer.rules.triggers.schedule import first_cursor, queue, tick
-from retrainer.runs.retry import again, wait
-from retrainer.runs.run import RunPhase
+from retrainer.rules.weigh import threshold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,15 +36,16 @@ if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.state import Counted
 
-_NOTHING = (0, 0, 0)
-Folded = tuple[State, list[Decision], list[SlotRecord]]
+_Fold = Callable[["CompiledRule", State, Any, float], Folded]
 
 
 def first_state(rule: CompiledRule, key: str, now: float) -> State:
     """A (rule, key) that was never seen. Under `for_each` the schedules live with the empty key and speak for all."""
     own_schedules = {} if rule.per_key and key else rule.schedules
     return State(
-        seen_at=now, cursors={name: first_cursor(t, f"{rule.name}/{name}", now) for name, t in own_schedules.items()}
+        seen_at=now,
+        share=jitter(f"{rule.name}/{key}", 0.0, 1.0),
+        cursors={name: first_cursor(t, f"{rule.name}/{name}", now) for name, t in own_schedules.items()},
     )
 
 
@@ -55,12 +61,15 @@ def revise(rule: CompiledRule, key: str, state: State, now: float) -> State:
         state,
         cursors={**fresh.cursors, **schedules},
         windows={name: w for name, w in state.windows.items() if name in rule.data},
+        gauges={name: g for name, g in state.gauges.items() if name in rule.gauges},
+        followed={name: u for name, u in state.followed.items() if name in rule.afters},
         due=None,
     )
 
 
 def advance(rule: CompiledRule, state: State, now: float) -> tuple[State, list[SlotRecord], list[SlotDue]]:
-    """Move the schedules up to now."""
+    """Move schedules, metrics and alerts up to now."""
+    state = _advance_gauges(rule, state, now)
     records: list[SlotRecord] = []
     fan_out: list[SlotDue] = []
     for name, cursor in state.cursors.items():
@@ -78,25 +87,24 @@ def advance(rule: CompiledRule, state: State, now: float) -> tuple[State, list[S
     return state, records, fan_out
 
 
+def _advance_gauges(rule: CompiledRule, state: State, now: float) -> State:
+    changed = {}
+    for name, known in state.gauges.items():
+        if name in rule.gauges:
+            moved = gauge.advance(threshold(rule, name, state), known, now)
+            if moved is not known:
+                changed[name] = moved
+    return replace(state, gauges={**state.gauges, **changed}) if changed else state
+
+
 def fold(rule: CompiledRule, state: State, given: Input, now: float) -> Folded:
     """Fold one input in; the decisions and records are those the input itself brings."""
-    match given:
-        case Arrived():
-            return _arrived(state, given, now), [], []
-        case SlotDue():
-            return _slot_due(rule, state, given, now)
-        case Ended():
-            return _ended(rule, state, given, now)
-        case Reopened():
-            return replace(state, active=state.active + 1), [], []
-        case Manual():
-            return replace(state, asked=Asked(given.parameters)), [], []
-        case Resumed():
-            return replace(state, broken=False, failures=0), [], []
-        case Unrendered():
-            return _unrendered(state, given, now)
-        case _:
-            return state, [], []
+    return _FOLDS[type(given)](rule, state, given, now)
+
+
+def _only(change: Callable[[State, Any, float], State]) -> _Fold:
+    """An input that changes the state and brings nothing else."""
+    return lambda _rule, state, given, now: (change(state, given, now), [], [])
 
 
 def _arrived(state: State, given: Arrived, now: float) -> State:
@@ -105,6 +113,44 @@ def _arrived(state: State, given: Arrived, now: float) -> State:
         windows[name] = (windows.get(name) or Window()).add(_came(given, counted), now, state.taken_hi)
     window = state.window.add(_came(given, given.total), now, state.taken_hi)
     return replace(state, window=window, windows=windows, lapsed=False, heard_at=now)
+
+
+def _sampled(rule: CompiledRule, state: State, given: Sampled, now: float) -> Folded:
+    if given.trigger not in rule.gauges:
+        return state, [], []
+    asked = threshold(rule, given.trigger, state)
+    known = state.gauges.get(given.trigger) or Gauge()
+    moved = gauge.sampled(asked, known, given.samples, now, whole=given.whole, trouble=given.trouble)
+    return replace(state, gauges={**state.gauges, given.trigger: moved}, heard_at=now), [], []
+
+
+def _followed(state: State, given: Followed, now: float) -> State:
+    return replace(state, followed={**state.followed, given.trigger: Upstream(given.run, now)})
+
+
+def _reopened(state: State, _given: Reopened, _now: float) -> State:
+    return replace(state, active=state.active + 1)
+
+
+def _asked(state: State, given: Manual, _now: float) -> State:
+    return replace(state, asked=Asked(given.parameters))
+
+
+def _resumed(state: State, _given: Resumed, _now: float) -> State:
+    return replace(state, broken=False, failures=0)
+
+
+def _imported(state: State, given: Imported, _now: float) -> State:
+    """What is known already and younger stays."""
+    return replace(
+        state,
+        last_succeeded=_later(state.last_succeeded, given.succeeded_at),
+        last_promoted=_later(state.last_promoted, given.promoted_at),
+    )
+
+
+def _later(one: float | None, other: float | None) -> float | None:
+    return max((moment for moment in (one, other) if moment is not None), default=None)
 
 
 def _came(given: Arrived, counted: Counted) -> Came:
@@ -121,36 +167,17 @@ def _slot_due(rule: CompiledRule, state: State, given: SlotDue, now: float) -> F
     return replace(state, cursors={**state.cursors, given.trigger: cursor}), [], dropped
 
 
-def _ended(rule: CompiledRule, state: State, given: Ended, now: float) -> Folded:
-    retry = rule.rule.submit.retry
-    if not given.by_request and retry is not None and again(retry, given.phase, given.attempt):
-        at = now + wait(retry.backoff, given.attempt)
-        birth = Birth("retry", given.window, given.taken, not_before=at, retry_of=given.run)
-        detail = f"attempt {given.attempt + 1} of {retry.limit + 1} after {given.phase}"
-        return state, [Decision(Kind.FIRE, Reason.RETRY, detail, birth=birth)], []
-    active = max(state.active - 1, 0)
-    state = replace(state, active=active, stopping=state.stopping and active > 0, last_completed=now)
-    if given.phase is RunPhase.SUCCEEDED:
-        return replace(state, last_succeeded=now, failures=0), [], []
-    if given.phase is not RunPhase.CANCELLED:
-        failures = state.failures + 1
-        limit = rule.rule.limits.pause_after_failures
-        state = replace(state, failures=failures, broken=state.broken or (limit is not None and failures >= limit))
-    if rule.rule.submit.consume == "succeeded":
-        taken = {name: w.less(given.recounted.get(name, _NOTHING)) for name, w in given.taken.items()}
-        state = give_back(state, given.window.less(given.recounted.get("", _NOTHING)), taken, now)
-    return state, [], []
-
-
-def _unrendered(state: State, given: Unrendered, now: float) -> Folded:
-    state = replace(state, active=max(state.active - 1, 0), lapsed=True)
-    state = give_back(state, given.birth.window, given.birth.taken, now)
-    return state, [Decision(Kind.SKIP, Reason.BAD_PARAMETERS, given.message)], []
-
-
-def give_back(state: State, window: Window, taken: Mapping[str, Window], now: float) -> State:
-    """What a run took joins the next window."""
-    windows = dict(state.windows)
-    for name, returned in taken.items():
-        windows[name] = (windows.get(name) or Window()).give_back(returned, now, state.taken_hi)
-    return replace(state, window=state.window.give_back(window, now, state.taken_hi), windows=windows)
+_FOLDS: Mapping[type, _Fold] = {
+    Arrived: _only(_arrived),
+    Sampled: _sampled,
+    Followed: _only(_followed),
+    Judged: _only(lambda state, given, now: judged(state, now, promoted=given.promoted)),
+    Imported: _only(_imported),
+    Wake: _only(lambda state, _given, _now: state),
+    SlotDue: _slot_due,
+    Ended: ended,
+    Reopened: _only(_reopened),
+    Manual: _only(_asked),
+    Resumed: _only(_resumed),
+    Unrendered: unrendered,
+}

@@ -2,53 +2,146 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from retrainer.rules.outcome import Decision, Kind, Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from retrainer.config.models import Limits
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.state import State
+    from retrainer.rules.triggers.verdict import Verdict
 
 
-def held_back(rule: CompiledRule, state: State, now: float) -> Decision | None:
-    """The first limit that says no, or None. What somebody asked for by hand heeds only the overlap and the pool."""
-    limits = rule.rule.limits
-    if state.asked is None:
-        if rule.paused:
-            return Decision(
-                Kind.HOLD, Reason.PAUSED, f"resume it with `retrainer resume {rule.name}`, or set mode: active"
-            )
-        if state.broken:
-            return Decision(
-                Kind.HOLD,
-                Reason.CIRCUIT_OPEN,
-                f"{state.failures} failures in a row; `retrainer resume {rule.name}` closes it",
-            )
-    if busy(limits, state):
-        kind = Kind.SKIP if limits.overlap == "skip" else Kind.HOLD
-        return Decision(kind, Reason.OVERLAP, f"{state.active} on the way, overlap: {limits.overlap}")
-    if state.asked is None and limits.cooldown is not None:
-        end = cooldown_end(limits, state)
-        if end is not None and now < end:
-            rest = f"rests for {limits.cooldown.period:g} s after a run has {limits.cooldown.from_}"
-            return Decision(Kind.HOLD, Reason.COOLDOWN, rest, end)
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What the rule's own budget leaves: so many runs may start. ``until`` is when it leaves more, if none may.
+
+    ``detail`` says in words what is spent.
+    """
+
+    runs: int
+    detail: str
+    until: float | None = None
+
+    def less(self) -> Allowance:
+        """One run has started since."""
+        return replace(self, runs=self.runs - 1)
+
+
+def held_back(
+    rule: CompiledRule,
+    state: State,
+    now: float,
+    inhibiting: Mapping[str, Verdict],
+    allowance: Allowance | None = None,
+) -> Decision | None:
+    """The first limit that says no, or None. What somebody asked for by hand heeds only overlap, budget and pool."""
+    by_hand = state.asked is not None
+    return (
+        (None if by_hand else _stopped(rule, state))
+        or (None if by_hand else _inhibited(inhibiting))
+        or _overlap(rule.rule.limits, state)
+        or (None if by_hand else _resting(rule, state, now))
+        or (None if by_hand else _muted(rule, now))
+        or _spent(allowance)
+    )
+
+
+def _stopped(rule: CompiledRule, state: State) -> Decision | None:
+    if rule.paused:
+        return Decision(Kind.HOLD, Reason.PAUSED, f"resume it with `retrainer resume {rule.name}`, or set mode: active")
+    if state.broken:
+        said = f"{state.failures} failures in a row; `retrainer resume {rule.name}` closes it"
+        return Decision(Kind.HOLD, Reason.CIRCUIT_OPEN, said)
     return None
+
+
+def _inhibited(inhibiting: Mapping[str, Verdict]) -> Decision | None:
+    for name, verdict in inhibiting.items():
+        return Decision(Kind.HOLD, Reason.INHIBITED, f"{name}: {verdict.detail}")
+    return None
+
+
+def _overlap(limits: Limits, state: State) -> Decision | None:
+    if not busy(limits, state):
+        return None
+    kind = Kind.SKIP if limits.overlap == "skip" else Kind.HOLD
+    return Decision(kind, Reason.OVERLAP, f"{state.active} on the way, overlap: {limits.overlap}")
+
+
+def _resting(rule: CompiledRule, state: State, now: float) -> Decision | None:
+    end = cooldown_end(rule, state)
+    if end is None or now >= end:
+        return None
+    cooldown = rule.rule.limits.cooldown
+    assert cooldown is not None  # noqa: S101 - for the type checker; without one there is no end
+    rest = f"rests for {rest_for(rule, state):g} s after a run has {cooldown.from_}"
+    stretched = f", as {state.unpromoted} in a row were not promoted" if state.unpromoted and _stretches(rule) else ""
+    return Decision(Kind.HOLD, Reason.COOLDOWN, rest + stretched, end)
+
+
+def _muted(rule: CompiledRule, now: float) -> Decision | None:
+    until = muted_until(rule, now)
+    if until is None:
+        return None
+    names = ", ".join(name for name, period in rule.mutes if period.contains(now))
+    return Decision(Kind.HOLD, Reason.MUTED, f"calendar {names}", until if until > now else None)
+
+
+def muted_until(rule: CompiledRule, now: float) -> float | None:
+    """When no calendar of `mute` is on any more; None if none is now, ``now`` itself if they never end."""
+    at, changes = now, 0
+    while on := [period for _, period in rule.mutes if period.contains(at)]:
+        ends = [period.next_change(at) for period in on]
+        changes += 1
+        if any(end is None for end in ends) or changes > _MOST_CHANGES:
+            return now
+        at = max(end for end in ends if end is not None)
+    return at if at > now else None
+
+
+_MOST_CHANGES = 100
+"""Calendars that take turns for longer than this are taken as never ending."""
+
+
+def _spent(allowance: Allowance | None) -> Decision | None:
+    if allowance is None or allowance.runs > 0:
+        return None
+    return Decision(Kind.HOLD, Reason.BUDGET, allowance.detail, allowance.until)
 
 
 def busy(limits: Limits, state: State) -> bool:
     return state.active >= (limits.max_active if limits.overlap == "allow_all" else 1)
 
 
-def cooldown_end(limits: Limits, state: State) -> float | None:
+def cooldown_end(rule: CompiledRule, state: State) -> float | None:
     """When the rest ends that the last run started; None if there is none."""
-    if limits.cooldown is None:
+    cooldown = rule.rule.limits.cooldown
+    if cooldown is None:
         return None
     since = {"fired": state.last_fired, "completed": state.last_completed, "succeeded": state.last_succeeded}[
-        limits.cooldown.from_
+        cooldown.from_
     ]
-    return None if since is None else since + limits.cooldown.period
+    return None if since is None else since + rest_for(rule, state)
+
+
+def rest_for(rule: CompiledRule, state: State) -> float:
+    """Seconds; each run in a row that was not promoted stretches them, if the rule says so."""
+    cooldown, feedback = rule.rule.limits.cooldown, rule.rule.feedback
+    if cooldown is None:
+        return 0.0
+    if feedback is None or feedback.backoff is None or not state.unpromoted:
+        return cooldown.period
+    longest = max(feedback.backoff.max, cooldown.period)
+    return min(cooldown.period * feedback.backoff.factor ** min(state.unpromoted, 64), longest)
+
+
+def _stretches(rule: CompiledRule) -> bool:
+    return rule.rule.feedback is not None and rule.rule.feedback.backoff is not None
 
 
 def stop_others(limits: Limits, state: State) -> Literal["Stop", "Terminate"] | None:

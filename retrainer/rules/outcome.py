@@ -211,18 +211,7 @@ class Unrendered:
 
 
 Input = (
-    Arrived
-    | Sampled
-    | Followed
-    | Judged
-    | Imported
-    | Wake
-    | SlotDue
-    | Ended
-    | Reopened
-    | Manual
-    | Resumed
-    | Unrendered
+    Arrived | Sampled | Followed | Judged | Imported | Wake | SlotDue | Ended | Reopened | Manual | Resumed | Unrendered
 )
 
 

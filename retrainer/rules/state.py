@@ -154,10 +154,11 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """The rule wants to run since then; by these triggers."""
+    """The rule wants to run since then; by these triggers, the first of them for this reason."""
 
     since: float
     triggers: tuple[str, ...]
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,8 @@ class State:
     """Everything `step` knows of one (rule, key). Times are epoch seconds."""
 
     seen_at: float
+    share: float = 0.0
+    """Of what is spread over rules and keys, the part that is ours: a hash of both, from 0 up to before 1."""
     heard_at: float | None = None
     """When something last arrived."""
     window: Window = Window()
@@ -217,6 +220,7 @@ def encode(state: State) -> str:
     c = {name: [v.at, v.next_at, v.due] for name, v in state.cursors.items()}
     out: dict[str, Any] = {
         "seen_at": state.seen_at,
+        "share": state.share or None,
         "heard_at": state.heard_at,
         "window": _plain(state.window) if state.window.events else None,
         "windows": w or None,
@@ -225,7 +229,7 @@ def encode(state: State) -> str:
         "followed": {name: [u.run, u.at] for name, u in state.followed.items()} or None,
         "since": dict(state.since) or None,
         "taken_hi": state.taken_hi or None,
-        "due": [state.due.since, state.due.triggers] if state.due else None,
+        "due": [state.due.since, state.due.triggers, state.due.reason] if state.due else None,
         "asked": {"parameters": state.asked.parameters} if state.asked else None,
         "active": state.active or None,
         "stopping": state.stopping or None,
@@ -259,7 +263,7 @@ def decode(text: str) -> State:
         cursors={name: Cursor(at, next_at, tuple(due_)) for name, (at, next_at, due_) in cursors.items()},
         gauges={name: gauge_from(value) for name, value in gauges.items()},
         followed={name: Upstream(run, at) for name, (run, at) in followed.items()},
-        due=Due(due[0], tuple(due[1])) if due else None,
+        due=Due(due[0], tuple(due[1]), due[2]) if due else None,
         asked=Asked(asked["parameters"]) if asked else None,
     )
 

@@ -41,6 +41,10 @@ class Threshold:
     repeat: float = 86400.0
     jitter: float = 0.0
 
+    def spread(self, jitter: float) -> Threshold:
+        """The same with another jitter."""
+        return replace(self, jitter=jitter) if jitter else self
+
     def crossed(self, value: float) -> bool:
         return value > self.bound if self.high else value < self.bound
 
@@ -167,8 +171,8 @@ def next_change(threshold: Threshold, gauge: Gauge, now: float) -> float | None:
     return min((m for m in moments if m is not None and m > now), default=None)
 
 
-def judge(threshold: Threshold, gauge: Gauge, now: float) -> Verdict:
-    """Weigh a gauge that was advanced to ``now``."""
+def judge(threshold: Threshold, gauge: Gauge) -> Verdict:
+    """Weigh a gauge as it was when it was last advanced."""
     needed, high = threshold.needed(_known(gauge)), raised(gauge)
     told = _told(threshold, gauge, needed)
     if high >= needed:

@@ -1,0 +1,145 @@
+"""Metric, alert and after triggers, ready to be asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from retrainer.rules.expression import Program, compile_cel, event_scope
+from retrainer.rules.match import Condition, condition, conditions
+from retrainer.rules.outcome import Reason, Sample
+from retrainer.rules.triggers.gauge import Threshold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from retrainer.config.models import After, Alert, Metric, Rule
+    from retrainer.event import Event
+
+ALERT_BOUND = 0.5
+"""Alerts are followed as a metric: one while it fires, naught once it is resolved."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledGauge:
+    """A metric or alert trigger. ``expr`` and ``sample_time`` are asked of a source that answers queries.
+
+    ``jitter`` (seconds) is spread over rules and keys; ``value`` gives the value of a pushed event.
+    """
+
+    rule: str
+    name: str
+    source: str
+    conditions: tuple[Condition, ...]
+    threshold: Threshold
+    reason: Reason
+    jitter: float
+    value: Program | None
+    by: Program | None
+    expr: str | None = None
+    sample_time: str | None = None
+
+    def sample(self, event: Event) -> Sample:
+        """What a pushed value or an alert says; raise ValueError if it cannot be read."""
+        if self.reason is Reason.ALERT:
+            firing = event.data.get("status") == "firing"
+            return Sample(str(event.data.get("fingerprint", "")), float(firing), event.time)
+        value: Any = event.data.get("value") if self.value is None else None
+        if self.value is not None:
+            value = self.value.evaluate({"event": event_scope(event)})
+        text = self.value.text if self.value is not None else "event.data.value"
+        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            raise ValueError(f"`{text}` gives {value!r:.100}, not a number")
+        return Sample(_series(event), None if value is None else float(value), event.time)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledAfter:
+    """An `after` trigger of a rule."""
+
+    rule: str
+    name: str
+    after: After
+    where: Program | None
+
+
+def _series(event: Event) -> str:
+    """Values of the same metric with the same labels are one series."""
+    labels = event.data.get("labels")
+    name = event.data.get("metric", "")
+    return series_name(str(name), labels if isinstance(labels, dict) else {})
+
+
+def series_name(metric: str, labels: Mapping[str, Any]) -> str:
+    """As Prometheus writes it, labels sorted; the metric's own name may be among the labels."""
+    rest = {name: value for name, value in labels.items() if name != "__name__"}
+    inside = ",".join(f"{name}={orjson.dumps(str(rest[name])).decode()}" for name in sorted(rest))
+    return f"{metric or labels.get('__name__', '')}{{{inside}}}"
+
+
+def compile_gauges(rule: Rule, by: Mapping[str, Program]) -> dict[str, CompiledGauge]:
+    """Raise ValueError for a part that does not compile."""
+    gauges = {}
+    for name, trigger in rule.triggers.items():
+        if trigger.metric:
+            gauges[name] = _metric(rule.name, name, trigger.metric, by.get(name))
+        elif trigger.alert:
+            gauges[name] = _alert(rule.name, name, trigger.alert, by.get(name))
+    return gauges
+
+
+def _metric(rule: str, name: str, metric: Metric, by: Program | None) -> CompiledGauge:
+    high = metric.above is not None
+    bound = metric.above if metric.above is not None else metric.below or 0.0
+    threshold = Threshold(
+        bound=bound,
+        clear=bound if metric.clear is None else metric.clear,
+        high=high,
+        hold=metric.for_,
+        row=metric.consecutive,
+        series=metric.at_least.series or 1,
+        percent=metric.at_least.percent,
+        of=metric.at_least.of,
+        no_data=metric.no_data,
+        max_age=metric.max_sample_age,
+        repeat=metric.repeat_interval,
+    )
+    found = tuple(_label_conditions(metric.match)) if metric.expr else conditions(metric.match)
+    value = compile_cel(metric.value) if metric.value else None
+    return CompiledGauge(
+        rule,
+        name,
+        metric.source,
+        found,
+        threshold,
+        Reason.THRESHOLD,
+        metric.jitter,
+        value,
+        by,
+        metric.expr,
+        metric.sample_time,
+    )
+
+
+def _label_conditions(match: Mapping[str, str | int | float | bool]) -> Iterator[Condition]:
+    """Labels may have dots in their names: a name is one step."""
+    for label, expected in match.items():
+        found = condition("x", expected if isinstance(expected, str) else str(expected))
+        yield Condition(("labels", label), found.expected, found.glob)
+
+
+def _alert(rule: str, name: str, alert: Alert, by: Program | None) -> CompiledGauge:
+    threshold = Threshold(ALERT_BOUND, ALERT_BOUND, high=True, hold=alert.for_, repeat=alert.repeat_interval)
+    found = tuple(_label_conditions(alert.match))
+    return CompiledGauge(rule, name, alert.source, found, threshold, Reason.ALERT, 0.0, None, by)
+
+
+def compile_afters(rule: Rule) -> dict[str, CompiledAfter]:
+    """Raise ValueError for a `where` that does not compile."""
+    return {
+        name: CompiledAfter(rule.name, name, t.after, compile_cel(t.after.where) if t.after.where else None)
+        for name, t in rule.triggers.items()
+        if t.after
+    }

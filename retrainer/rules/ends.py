@@ -1,0 +1,74 @@
+"""What the end of a run changes: limits are counted, inputs come back, another attempt may follow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from retrainer.rules.outcome import Birth, Decision, Ended, Kind, Reason, SlotRecord, Unrendered
+from retrainer.rules.state import State, Window
+from retrainer.rules.triggers import gauge
+from retrainer.runs.retry import again, wait
+from retrainer.runs.run import RunPhase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from retrainer.rules.compile import CompiledRule
+
+_NOTHING = (0, 0, 0)
+Folded = tuple[State, list[Decision], list[SlotRecord]]
+"""The new state, and the decisions and records that the input itself brings."""
+
+
+def ended(rule: CompiledRule, state: State, given: Ended, now: float) -> Folded:
+    retry = rule.rule.submit.retry
+    if not given.by_request and retry is not None and again(retry, given.phase, given.attempt):
+        at = now + wait(retry.backoff, given.attempt)
+        birth = Birth("retry", window=given.window, taken=given.taken, not_before=at, retry_of=given.run)
+        detail = f"attempt {given.attempt + 1} of {retry.limit + 1} after {given.phase}"
+        return state, [Decision(Kind.FIRE, Reason.RETRY, detail, birth=birth)], []
+    active = max(state.active - 1, 0)
+    state = replace(state, active=active, stopping=state.stopping and active > 0, last_completed=now)
+    state = _gauges_answered(state, now)
+    if given.promoted is not None:
+        state = judged(state, now, promoted=given.promoted)
+    if given.phase is RunPhase.SUCCEEDED:
+        return replace(state, last_succeeded=now, failures=0), [], []
+    if given.phase is not RunPhase.CANCELLED:
+        failures = state.failures + 1
+        limit = rule.rule.limits.pause_after_failures
+        state = replace(state, failures=failures, broken=state.broken or (limit is not None and failures >= limit))
+    if rule.rule.submit.consume == "succeeded":
+        taken = {name: w.less(given.recounted.get(name, _NOTHING)) for name, w in given.taken.items()}
+        state = give_back(state, given.window.less(given.recounted.get("", _NOTHING)), taken, now)
+    return state, [], []
+
+
+def unrendered(_rule: CompiledRule, state: State, given: Unrendered, now: float) -> Folded:
+    state = _gauges_answered(replace(state, active=max(state.active - 1, 0), lapsed=True), now)
+    state = give_back(state, given.birth.window, given.birth.taken, now)
+    return state, [Decision(Kind.SKIP, Reason.BAD_PARAMETERS, given.message)], []
+
+
+def _gauges_answered(state: State, now: float) -> State:
+    """The run that was the answer to metrics and alerts has ended."""
+    waiting = {n: g for n, g in state.gauges.items() if g.quiet and g.answered_at is None}
+    if not waiting:
+        return state
+    ended = {name: gauge.answered(g, now) for name, g in waiting.items()}
+    return replace(state, gauges={**state.gauges, **ended})
+
+
+def give_back(state: State, window: Window, taken: Mapping[str, Window], now: float) -> State:
+    """What a run took joins the next window."""
+    windows = dict(state.windows)
+    for name, returned in taken.items():
+        windows[name] = (windows.get(name) or Window()).give_back(returned, now, state.taken_hi)
+    return replace(state, window=state.window.give_back(window, now, state.taken_hi), windows=windows)
+
+
+def judged(state: State, now: float, *, promoted: bool) -> State:
+    if promoted:
+        return replace(state, last_promoted=now, unpromoted=0)
+    return replace(state, unpromoted=state.unpromoted + 1)

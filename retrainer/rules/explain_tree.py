@@ -1,0 +1,139 @@
+"""The live values of a rule, as a tree: triggers as `when` combines them, and the limits."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from retrainer.rules.gauge import Gauge
+from retrainer.rules.limits import cooldown_end, muted_until, rest_for
+from retrainer.rules.triggers import data, freshness, gauge
+from retrainer.rules.weigh import spread, threshold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.condition import Several
+    from retrainer.rules.gauge import Series
+    from retrainer.rules.limits import Allowance
+    from retrainer.rules.state import State
+    from retrainer.rules.weigh import Weighed
+
+MOST_SERIES = 20
+"""Series of a metric that are listed, those that crossed first."""
+Node = dict[str, Any]
+
+
+def tree(rule: CompiledRule, state: State, weighed: Weighed, allowance: Allowance | None, now: float) -> list[Node]:
+    """Nodes of `name`, `state`, `detail` and `children`."""
+    each = dict(_triggers(rule, state, now))
+    if rule.when.condition is None:
+        shown = [_node("triggers", "any", "", [n for name, n in each.items() if name not in rule.when.unless])]
+    else:
+        shown = [_group(rule.when.condition, each, due=weighed.due, name="when")]
+    if rule.when.unless:
+        shown.append(_node("unless", "holding" if weighed.inhibiting else "", "", [each[n] for n in rule.when.unless]))
+    return [*shown, _node("limits", "", "", list(_limits(rule, state, allowance, now)))]
+
+
+def _group(condition: Several, each: dict[str, Node], *, due: bool | None = None, name: str = "") -> Node:
+    within = f"within {freshness.span(condition.within)}" if condition.within is not None else ""
+    members = [each[m] if isinstance(m, str) else _group(m, each) for m in condition.members]
+    state = "" if due is None else "satisfied" if due else "waiting"
+    return _node(f"{name} {condition.word}".strip(), state, within, members)
+
+
+def _triggers(rule: CompiledRule, state: State, now: float) -> Iterator[tuple[str, Node]]:
+    for name in rule.schedules:
+        yield name, _schedule(name, state)
+    for name in rule.data:
+        yield name, _data(rule, name, state, now)
+    for name in rule.gauges:
+        yield name, _gauge(rule, name, state)
+    for name, asked in rule.freshness.items():
+        verdict = freshness.judge(asked, state, now, spread(asked.jitter, asked.max_age / 10, state))
+        at = f"; too old at {moment(verdict.until)}" if verdict.until else ""
+        yield name, _node(name, "satisfied" if verdict.satisfied else verdict.reason.value, verdict.detail + at)
+    for name, compiled in rule.afters.items():
+        upstream = state.followed.get(name)
+        waits = f"for a run of {compiled.after.rule} that has {compiled.after.outcome}"
+        yield name, _node(name, "satisfied", f"run {upstream.run}") if upstream else _node(name, "waiting", waits)
+
+
+def _schedule(name: str, state: State) -> Node:
+    cursor = state.cursors.get(name)
+    if cursor is None:
+        return _node(name, "waiting", "the schedule speaks for every live key")
+    if cursor.due:
+        return _node(name, "satisfied", f"slot {moment(cursor.due[0])} is due")
+    return _node(name, "waiting", f"next slot at {moment(cursor.next_at)}" if cursor.next_at else "no further slot")
+
+
+def _data(rule: CompiledRule, name: str, state: State, now: float) -> Node:
+    window = state.windows.get(name)
+    if window is None or not window.events:
+        return _node(name, "waiting", "no data pending")
+    verdict = data.judge(rule.data[name].batch, window, now, fresh=window.fresh)
+    detail = verdict.detail + (f"; by itself at {moment(verdict.until)}" if verdict.until else "")
+    values = [
+        _node(unit, str(value), "pending")
+        for unit, value in (("events", window.events), ("bytes", window.bytes), ("rows", window.rows))
+    ]
+    return _node(name, "satisfied" if verdict.satisfied else verdict.reason.value, detail, values)
+
+
+def _gauge(rule: CompiledRule, name: str, state: State) -> Node:
+    known = state.gauges.get(name) or Gauge()
+    verdict = gauge.judge(threshold(rule, name, state), known)
+    until = f"; by itself at {moment(verdict.until)}" if verdict.until else ""
+    first = sorted(known.series.items(), key=lambda item: (not item[1].raised, item[1].since is None, item[0]))
+    series = [_node(n or "no series", _stand(s), f"{s.value:g} at {moment(s.at)}") for n, s in first[:MOST_SERIES]]
+    if len(first) > MOST_SERIES:
+        series.append(_node("more", str(len(first) - MOST_SERIES), "series"))
+    return _node(name, "satisfied" if verdict.satisfied else verdict.reason.value, verdict.detail + until, series)
+
+
+def _stand(series: Series) -> str:
+    if not series.live:
+        return "no_data"
+    return "raised" if series.raised else "crossed" if series.since is not None else "clear"
+
+
+def _limits(rule: CompiledRule, state: State, allowance: Allowance | None, now: float) -> Iterator[Node]:
+    limits = rule.rule.limits
+    yield _node("mode", "paused" if rule.paused else rule.rule.mode, "")
+    yield _node("overlap", limits.overlap, f"{state.active} on the way")
+    if limits.cooldown is not None:
+        rest = cooldown_end(rule, state)
+        over = rest is None or now >= rest
+        span = (
+            f" ({freshness.span(rest_for(rule, state))}, {state.unpromoted} not promoted)" if state.unpromoted else ""
+        )
+        yield _node("cooldown", "over" if over else "resting", f"until {moment(rest)}{span}" if rest else "no run yet")
+    if rule.mutes:
+        until = muted_until(rule, now)
+        names = ", ".join(name for name, _ in rule.mutes)
+        yield _node(
+            "mute", "muted" if until is not None else "off", f"{names}{f' until {moment(until)}' if until else ''}"
+        )
+    if allowance is not None:
+        yield _node("budget", "left" if allowance.runs > 0 else "spent", allowance.detail)
+    if limits.pause_after_failures is not None:
+        text = f"{state.failures} of {limits.pause_after_failures} failures in a row"
+        yield _node("circuit breaker", "open" if state.broken else "closed", text)
+    if limits.deadline is not None and state.due is not None:
+        yield _node("deadline", "running", f"given up at {moment(state.due.since + limits.deadline)}")
+    if limits.pool is not None:
+        yield _node("pool", limits.pool, f"priority {limits.priority}")
+
+
+def _node(name: str, state: str, detail: str, children: list[Node] | None = None) -> Node:
+    return {"name": name, "state": state, "detail": detail, "children": children or []}
+
+
+def moment(seconds: float | None) -> str:
+    """RFC 3339, in UTC."""
+    if seconds is None:
+        return ""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,91 @@
+"""How the triggers of a rule stand, and whether together they make it due."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from retrainer.rules.condition import holds
+from retrainer.rules.gauge import Gauge
+from retrainer.rules.outcome import Reason
+from retrainer.rules.triggers import data, freshness, gauge
+from retrainer.rules.triggers.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """``satisfied`` are the triggers that could start a run, with what each says; ``pending`` those that could not yet.
+
+    ``since`` tells since when each satisfied trigger is, ``inhibiting`` which of `unless` are. ``due``: together they
+    are enough.
+    """
+
+    satisfied: Mapping[str, Verdict]
+    pending: tuple[tuple[str, Verdict], ...]
+    inhibiting: Mapping[str, Verdict]
+    since: Mapping[str, float]
+    due: bool
+
+    @property
+    def detail(self) -> str:
+        return "; ".join(f"{name}: {verdict.detail}" for name, verdict in self.satisfied.items())
+
+
+def weigh(rule: CompiledRule, state: State, now: float) -> Weighed:
+    """Ask each trigger, then `when`."""
+    satisfied: dict[str, Verdict] = {}
+    pending: list[tuple[str, Verdict]] = []
+    inhibiting: dict[str, Verdict] = {}
+    when = rule.when
+    for name, verdict in _verdicts(rule, state, now):
+        if verdict.satisfied:
+            (inhibiting if name in when.unless else satisfied)[name] = verdict
+        elif name not in when.unless:
+            pending.append((name, verdict))
+    if when.condition is None:
+        return Weighed(satisfied, tuple(pending), inhibiting, {}, bool(satisfied))
+    since = {name: state.since.get(name, now) for name in satisfied}
+    due = holds(when.condition, _renewed(since, state), when.fleeting, now)
+    return Weighed(satisfied, tuple(pending), inhibiting, since, due)
+
+
+def _renewed(since: Mapping[str, float], state: State) -> dict[str, float]:
+    """A batch that is complete is so anew with each event that comes."""
+    renewed = dict(since)
+    for name, window in state.windows.items():
+        if name in renewed:
+            renewed[name] = max(renewed[name], window.last_at)
+    return renewed
+
+
+def _verdicts(rule: CompiledRule, state: State, now: float) -> Iterator[tuple[str, Verdict]]:
+    for name, cursor in state.cursors.items():
+        if cursor.due:
+            yield name, Verdict(True, Reason.SCHEDULE, "slot due")
+    for name, window in state.windows.items():
+        if window.events and not state.lapsed and name in rule.data:
+            yield name, data.judge(rule.data[name].batch, window, now, fresh=window.fresh)
+    for name, compiled in rule.gauges.items():
+        verdict = gauge.judge(threshold(rule, name, state), state.gauges.get(name) or Gauge())
+        yield name, Verdict(True, compiled.reason, verdict.detail) if verdict.satisfied else verdict
+    for name, asked in rule.freshness.items():
+        yield name, freshness.judge(asked, state, now, spread(asked.jitter, asked.max_age / 10, state))
+    for name, upstream in state.followed.items():
+        if name in rule.afters:
+            yield name, Verdict(True, Reason.UPSTREAM, f"{rule.afters[name].after.rule} ended with run {upstream.run}")
+
+
+def threshold(rule: CompiledRule, name: str, state: State) -> gauge.Threshold:
+    """What a metric or alert trigger asks, with this key's share of the jitter."""
+    compiled = rule.gauges[name]
+    return compiled.threshold.spread(compiled.jitter * state.share)
+
+
+def spread(jitter: float | None, otherwise: float, state: State) -> float:
+    return (otherwise if jitter is None else jitter) * state.share
