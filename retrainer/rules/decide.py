@@ -66,7 +66,9 @@ def step(
             state = replace(state, stopping=True)
         if not decisions and isinstance(given, _SPEAK):
             decisions.append(_not_yet(rule, given, weighed))
-    state = replace(state, wake_at=_wake_at(rule, state, weighed, decisions, now))
+    wake_at = _wake_at(rule, state, weighed, decisions, now)
+    if wake_at != state.wake_at:
+        state = replace(state, wake_at=wake_at)
     return state, Step(tuple(decisions), tuple(slots), stop, tuple(fan_out))
 
 
@@ -220,6 +222,8 @@ def _wake_at(rule: CompiledRule, state: State, weighed: Weighed, decisions: list
         moments.append(cooldown_end(rule, state))
         if rule.rule.limits.deadline is not None:
             moments.append(state.due.since + rule.rule.limits.deadline)
-    moments += [next_change(threshold(rule, n, state), g, now) for n, g in state.gauges.items() if n in rule.gauges]
-    moments += [weighed.since[n] + seconds for n, seconds in rule.when.expires.items() if n in weighed.since]
+    if state.gauges:
+        moments += [next_change(threshold(rule, n, state), g, now) for n, g in state.gauges.items() if n in rule.gauges]
+    if rule.when.expires:
+        moments += [weighed.since[n] + seconds for n, seconds in rule.when.expires.items() if n in weighed.since]
     return min((m for m in moments if m is not None and m > now), default=None)

@@ -69,7 +69,8 @@ def revise(rule: CompiledRule, key: str, state: State, now: float) -> State:
 
 def advance(rule: CompiledRule, state: State, now: float) -> tuple[State, list[SlotRecord], list[SlotDue]]:
     """Move schedules, metrics and alerts up to now."""
-    state = _advance_gauges(rule, state, now)
+    if state.gauges:
+        state = _advance_gauges(rule, state, now)
     records: list[SlotRecord] = []
     fan_out: list[SlotDue] = []
     for name, cursor in state.cursors.items():
