@@ -6,9 +6,18 @@ from typing import TYPE_CHECKING
 
 from retrainer.config.check_expressions import check_cel
 from retrainer.config.check_kafka import check_registry, check_topics
+from retrainer.config.check_prometheus import check_prometheus
 from retrainer.config.check_secrets import check_secrets, said
 from retrainer.config.finding import Finding
-from retrainer.config.models import Calendar, DirectorySource, KafkaSource, S3Source, WebhookSource
+from retrainer.config.models import (
+    AlertmanagerSource,
+    Calendar,
+    DirectorySource,
+    KafkaSource,
+    PrometheusSource,
+    S3Source,
+    WebhookSource,
+)
 from retrainer.rules.calendars import Period
 from retrainer.rules.zones import zone_of
 
@@ -20,8 +29,9 @@ if TYPE_CHECKING:
 
 
 def check_source(source: Source) -> Iterator[Finding]:
-    if isinstance(source, WebhookSource):
+    if isinstance(source, WebhookSource | AlertmanagerSource):
         yield from _listener((), source)
+    if isinstance(source, WebhookSource):
         yield from _own_identity(source, ("json",))
     if isinstance(source, DirectorySource) and source.polling_interval <= 0:
         yield Finding(("polling_interval",), "the folder cannot be listed without a pause", "write 1s or more")
@@ -31,10 +41,12 @@ def check_source(source: Source) -> Iterator[Finding]:
         yield from _own_identity(source, ("json", "avro"))
     if isinstance(source, S3Source):
         yield from _s3(source)
+    if isinstance(source, PrometheusSource):
+        yield from check_prometheus(source)
 
 
 def check_paths(sources: Mapping[str, Source]) -> Iterator[tuple[str, Finding]]:
-    """Two webhooks cannot listen on one path. Yield the name of the second with the finding."""
+    """Two sources cannot listen on one path. Yield the name of the second with the finding."""
     first: dict[str, str] = {}
     for name, source in sources.items():
         path, listener = _listening(source)
@@ -46,7 +58,7 @@ def check_paths(sources: Mapping[str, Source]) -> Iterator[tuple[str, Finding]]:
                 name,
                 Finding(
                     (*path, "path"),
-                    f"the webhook `{other}` listens on {listener.path} already",
+                    f"the source `{other}` listens on {listener.path} already",
                     "give each a path of its own",
                 ),
             )
@@ -75,7 +87,7 @@ def check_zone(path: Path, name: str) -> Iterator[Finding]:
 def _listening(source: Source) -> tuple[Path, Listener | None]:
     if isinstance(source, S3Source):
         return ("via", "webhook"), source.via.webhook
-    return (), source if isinstance(source, WebhookSource) else None
+    return (), source if isinstance(source, WebhookSource | AlertmanagerSource) else None
 
 
 def _listener(path: Path, listener: Listener) -> Iterator[Finding]:

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
     from retrainer.clock import Clock
     from retrainer.sources.base import Intake, Source
+    from retrainer.sources.http.hook import Served
 
 # Sources with threads of their own. Webhooks are served by the web server, all of them by one `Webhooks`.
-Threaded = models.DirectorySource | models.S3Source | models.KafkaSource
+Threaded = models.DirectorySource | models.S3Source | models.KafkaSource | models.PrometheusSource
 
 
 def build(name: str, config: Threaded, intake: Intake, clock: Clock, base_folder: Path) -> Source:
@@ -26,6 +27,10 @@ def build(name: str, config: Threaded, intake: Intake, clock: Clock, base_folder
         from retrainer.sources.kafka import kafka_source  # noqa: PLC0415 - only what is used is loaded
 
         return kafka_source(name, config, intake, clock, base_folder)
+    if isinstance(config, models.PrometheusSource):
+        from retrainer.sources.prometheus import prometheus_source  # noqa: PLC0415 - only what is used is loaded
+
+        return prometheus_source(name, config, intake, clock, base_folder)
     from retrainer.sources.s3 import s3_source  # noqa: PLC0415 - only what is used is loaded
 
     return s3_source(name, config, intake, clock, base_folder)
@@ -36,12 +41,12 @@ def threaded(sources: Mapping[str, models.Source]) -> dict[str, Threaded]:
     return {name: config for name, config in sources.items() if isinstance(config, Threaded)}
 
 
-def webhooks(sources: Mapping[str, models.Source]) -> dict[str, models.WebhookSource | models.S3Source]:
+def webhooks(sources: Mapping[str, models.Source]) -> dict[str, Served]:
     """Pick the sources that `Webhooks` serves; an S3 source may be among them and still have its sweep with us."""
     return {name: config for name, config in sources.items() if _listens(config)}
 
 
-def _listens(config: models.Source) -> TypeGuard[models.WebhookSource | models.S3Source]:
-    return isinstance(config, models.WebhookSource) or (
+def _listens(config: models.Source) -> TypeGuard[Served]:
+    return isinstance(config, models.WebhookSource | models.AlertmanagerSource) or (
         isinstance(config, models.S3Source) and config.via.webhook is not None
     )

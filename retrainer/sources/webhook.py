@@ -13,8 +13,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from retrainer.config.models import Secret
-from retrainer.event import Poison
+from retrainer.event import Event, Poison
 from retrainer.sources.base import Batch, Overloaded
+from retrainer.sources.formats.alertmanager import TRUNCATED
 from retrainer.sources.formats.payload import Delivery
 from retrainer.sources.http.body import Bodies
 from retrainer.sources.http.hook import Hook
@@ -26,10 +27,9 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from retrainer.clock import Clock
-    from retrainer.config.models import S3Source
-    from retrainer.config.models import WebhookSource as WebhookConfig
     from retrainer.sources.base import Intake
     from retrainer.sources.formats.registry import Items
+    from retrainer.sources.http.hook import Served
 
 SecretReader = Callable[[Secret], str]
 COMMIT_TIMEOUT = 20.0
@@ -42,15 +42,13 @@ class Webhooks:
     ``secrets`` gives the text of a secret, now; it raises OSError or ValueError where it cannot.
     """
 
-    def __init__(
-        self, sources: Mapping[str, WebhookConfig | S3Source], intake: Intake, clock: Clock, secrets: SecretReader
-    ) -> None:
+    def __init__(self, sources: Mapping[str, Served], intake: Intake, clock: Clock, secrets: SecretReader) -> None:
         self._intake, self._clock, self._secrets = intake, clock, secrets
         self._bodies = Bodies()
         self._stopping = False
         self.replace(sources)
 
-    def replace(self, sources: Mapping[str, WebhookConfig | S3Source]) -> None:
+    def replace(self, sources: Mapping[str, Served]) -> None:
         """Serve these from the next request on. Raise ValueError, and keep what was, if two claim one path."""
         hooks: dict[str, Hook] = {}
         for name, config in sources.items():
@@ -87,7 +85,7 @@ class Webhooks:
     def _hook(self, request: Request) -> Hook:
         hook = self._hooks.get(request.scope["path"].rstrip("/"))
         if hook is None:
-            raise Refusal(404, "no source of type webhook listens on this path")
+            raise Refusal(404, "no source listens on this path")
         if request.method != "POST":
             raise Refusal(405, "send events with POST", {"Allow": "POST"})
         if self._stopping:
@@ -101,6 +99,7 @@ class Webhooks:
         async with self._bodies.read(request, config.max_body, config.body_timeout) as raw:
             signed = self._check_signature(hook, request.headers, raw)
             items = hook.read(self._delivery(hook, request.headers, raw, signed))
+            _tell_left_out(hook, items)
             outcomes = await self._commit(hook, items) if items else ()
         errors = [{"item": i, "error": item.error} for i, item in enumerate(items) if isinstance(item, Poison)]
         return JSONResponse({"outcomes": list(outcomes), **({"errors": errors} if errors else {})}, 202)
@@ -160,3 +159,11 @@ class Webhooks:
             log.error("webhook.not_stored", source=hook.name, error=reason)
             raise not_now("the events could not be stored; send them again", 5)
         return tuple(future.result().outcomes)
+
+
+def _tell_left_out(hook: Hook, items: Items) -> None:
+    """What a sender left out reaches no rule: somebody has to know."""
+    for item in items:
+        if isinstance(item, Event) and item.attributes.get(TRUNCATED) and hook.format == "alertmanager":
+            log.warning("webhook.alerts_left_out", source=hook.name, alerts=item.attributes[TRUNCATED])
+            return

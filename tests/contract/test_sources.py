@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 import time
@@ -18,6 +19,7 @@ from starlette.applications import Starlette
 from retrainer.clock import SystemClock
 from retrainer.config import models
 from retrainer.event import Event, Poison
+from retrainer.moments import rfc3339
 from retrainer.sources import registry
 from retrainer.sources.base import Batch, Overloaded, Receipt
 from retrainer.sources.webhook import Webhooks
@@ -25,6 +27,8 @@ from retrainer.sources.webhook import Webhooks
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from retrainer.sources.http.hook import Served
 
 NAME = "under-test"
 
@@ -134,7 +138,7 @@ class FolderSender:
 class HttpSender:
     """One thread sends what it was told to, until the answer is 202."""
 
-    def __init__(self, intake: MemoryIntake, config: models.WebhookSource, name_in: Callable[[str], dict]) -> None:
+    def __init__(self, intake: MemoryIntake, config: Served, name_in: Callable[[str], dict]) -> None:
         self._config, self._intake, self._message = config, intake, name_in
         self._webhooks = Webhooks({NAME: config}, intake, SystemClock(), lambda secret: "")
         self._taken: set[str] = set()
@@ -192,6 +196,16 @@ def s3_message(name: str) -> dict:
     return {"json": {"Records": [{"eventName": "ObjectCreated:Put", "s3": part}]}}
 
 
+def alert_message(name: str) -> dict:
+    began = {"status": "firing", "labels": {"alertname": name}, "startsAt": rfc3339(time.time()), "fingerprint": name}
+    return {"json": {"version": "4", "alerts": [began]}}
+
+
+def alertmanager(intake: MemoryIntake) -> HttpSender:
+    once = functools.cache(alert_message)  # told again, it began when it began
+    return HttpSender(intake, models.AlertmanagerSource(type="alertmanager", path="/hooks/x"), once)
+
+
 def webhook(intake: MemoryIntake, kind: str, message: Callable[[str], dict]) -> HttpSender:
     return HttpSender(intake, models.WebhookSource(type="webhook", path="/hooks/x", format=kind), message)
 
@@ -201,6 +215,7 @@ SENDERS = {
     "webhook-json": lambda intake, folder: webhook(intake, "json", json_message),
     "webhook-cloudevents": lambda intake, folder: webhook(intake, "cloudevents", cloudevent_message),
     "webhook-s3": lambda intake, folder: webhook(intake, "s3", s3_message),
+    "alertmanager": lambda intake, folder: alertmanager(intake),
 }
 
 

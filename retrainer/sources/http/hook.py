@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from retrainer.config.models import S3Source
-from retrainer.sources.formats import cloudevents, s3
+from retrainer.config.models import AlertmanagerSource, S3Source, WebhookSource
+from retrainer.sources.formats import alertmanager, cloudevents, s3
 from retrainer.sources.formats.payload import Delivery, Unreadable, poison
 from retrainer.sources.formats.registry import Items, Parse, parser
 from retrainer.sources.http.body import gunzip
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from starlette.datastructures import Headers
 
     from retrainer.config.models import Listener
-    from retrainer.config.models import WebhookSource as WebhookConfig
+
+Served = WebhookSource | AlertmanagerSource | S3Source
+"""Sources that listen; one of S3 only if its notifications come by webhook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,11 @@ class Hook:
     tracked: bool = False
 
     @classmethod
-    def of(cls, name: str, config: WebhookConfig | S3Source) -> Hook:
+    def of(cls, name: str, config: Served) -> Hook:
         """Raise ValueError if an expression does not compile."""
-        if not isinstance(config, S3Source):
+        if isinstance(config, AlertmanagerSource):
+            return cls(name, config, "alertmanager", alertmanager.parse, config.identity_window)
+        if isinstance(config, WebhookSource):
             return cls(name, config, config.format, parser(config), config.identity_window)
         if config.via.webhook is None:
             raise ValueError(f"source {name} does not listen for webhooks")

@@ -10,14 +10,15 @@ from typing import Any
 import httpx
 import pytest
 from sources_kit import FixedClock, ScriptedIntake, eventually, served
+from structlog.testing import capture_logs
 
-from retrainer.config.models import FromEnv, WebhookSource
+from retrainer.config.models import AlertmanagerSource, FromEnv, WebhookSource
 from retrainer.sources.formats import cloudevents
 from retrainer.sources.http.signature import sign
 from retrainer.sources.webhook import Webhooks
 
 NOW = 1_780_000_000.0
-JSON = {"content-type": "application/json"}
+JSON, CSV = {"content-type": "application/json"}, {"content-type": "text/csv"}
 CE = {"ce-specversion": "1.0", "ce-id": "7", "ce-source": "/orders", "ce-type": "dataset.updated"}
 KEY, OLD_KEY, TOKEN = FromEnv(from_env="KEY"), FromEnv(from_env="OLD_KEY"), FromEnv(from_env="TOKEN")
 SECRETS = {"KEY": "k1", "OLD_KEY": "k0", "TOKEN": "t1"}
@@ -38,6 +39,7 @@ SOURCES = {
     "slow": hook("slow", body_timeout="100ms"),
     "events": hook("events", format="cloudevents"),
     "bucket": hook("bucket", format="s3"),
+    "alerts": AlertmanagerSource(type="alertmanager", path="/hooks/alerts", token=TOKEN),
 }
 
 
@@ -226,6 +228,34 @@ def test_a_batch_is_one_transaction_and_its_bad_part_is_named(client: httpx.Clie
 def test_the_test_event_of_a_bucket_is_acknowledged_and_dropped(client: httpx.Client, intake: ScriptedIntake) -> None:
     answer = client.post("/bucket", json={"Service": "Amazon S3", "Event": "s3:TestEvent"})
     assert (answer.status_code, answer.json()) == (202, {"outcomes": []})
+    assert not intake.batches
+
+
+ALERT = {"status": "firing", "labels": {"alertname": "ModelDrift"}, "startsAt": "2026-05-28T20:00:00Z"}
+AS_ALERTMANAGER = {**JSON, "Authorization": "Bearer t1"}
+
+
+@pytest.mark.parametrize(("left_out", "told"), [pytest.param(0, [], id="none"), pytest.param(7, [7], id="some")])
+def test_alerts_are_taken_and_those_left_out_are_told(
+    client: httpx.Client, intake: ScriptedIntake, left_out: int, told: list[int]
+) -> None:
+    alerts = [{**ALERT, "fingerprint": "a"}, {**ALERT, "fingerprint": "b"}, {**ALERT, "fingerprint": ""}]
+    body = {"version": "4", "truncatedAlerts": left_out, "alerts": alerts}
+    with capture_logs() as lines:
+        answer = client.post("/alerts", json=body, headers=AS_ALERTMANAGER)
+    assert (answer.status_code, answer.json()["outcomes"]) == (202, ["matched", "matched", "dead_lettered"])
+    assert [line["alerts"] for line in lines if line["event"] == "webhook.alerts_left_out"] == told
+    assert [event.subject for event in intake.items[:2]] == ["ModelDrift", "ModelDrift"]
+    assert len(intake.batches) == 1
+    assert intake.batches[0].identity_window == 30 * 86400
+
+
+def test_alertmanager_is_asked_to_come_again_and_to_prove_itself(client: httpx.Client, intake: ScriptedIntake) -> None:
+    body = {"version": "4", "alerts": [{**ALERT, "fingerprint": "a"}]}
+    intake.overloaded = 1
+    assert_problem(client.post("/alerts", json=body, headers=AS_ALERTMANAGER), 503, "behind")  # it tries 5xx again
+    assert_problem(client.post("/alerts", json=body), 401, "Authorization")
+    assert_problem(client.post("/alerts", content=b"x", headers={**AS_ALERTMANAGER, **CSV}), 415, "application/json")
     assert not intake.batches
 
 

@@ -1,0 +1,61 @@
+"""Prometheus sources: what their model cannot say."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from retrainer.config.check_kafka import check_tls
+from retrainer.config.check_secrets import check_secrets
+from retrainer.config.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from retrainer.config.models import PrometheusSource
+
+ENDPOINT = "/api/v1/query"
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+_SECRET = frozenset({"authorization", "proxy-authorization", "cookie"})
+_OURS = frozenset({"content-type", "content-length", "host", "transfer-encoding", "accept-encoding"})
+
+
+def check_prometheus(source: PrometheusSource) -> Iterator[Finding]:
+    yield from _url(source.url)
+    yield from check_secrets(("token",), source.token)
+    if source.basic is not None:
+        yield from check_secrets(("basic", "password"), source.basic.password)
+        if source.token is not None:
+            yield Finding(("token",), "either a password or a token proves who we are", "keep one", of_key=True)
+    if source.tls is not None:
+        yield from check_tls(("tls",), source.tls)
+    yield from _headers(source.headers)
+
+
+def _url(url: str) -> Iterator[Finding]:
+    try:
+        parts = urlsplit(url)
+        whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole:
+        yield Finding(("url",), f"{url!r} is no address", "write such as http://prometheus:9090")
+    elif parts.username is not None or parts.password is not None:
+        yield Finding(("url",), "who asks does not stand in the address, which is shown", "use `basic:` or `token:`")
+    elif parts.query or parts.fragment or parts.path.rstrip("/").endswith(ENDPOINT):
+        yield Finding(("url",), f"only what stands before {ENDPOINT} is expected", "cut the rest off")
+
+
+def _headers(headers: Mapping[str, str]) -> Iterator[Finding]:
+    for name, value in headers.items():
+        path = ("headers", name)
+        if name.lower() in _SECRET:
+            yield Finding(path, f"`{name}` is a secret, and headers are shown", "use `token:` or `basic:`", of_key=True)
+        elif name.lower() in _OURS:
+            yield Finding(path, f"`{name}` is not for configurations to set", "take the line out", of_key=True)
+        elif not _NAME.fullmatch(name):
+            yield Finding(path, f"`{name}` is no header", "letters, digits and `-`", of_key=True)
+        elif not _VALUE.fullmatch(value):
+            yield Finding(path, f"{value!r} is no header's value", "printable ASCII without blanks around it")

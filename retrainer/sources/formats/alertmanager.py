@@ -1,0 +1,107 @@
+"""What Alertmanager sends to a webhook receiver, version 4: each alert of a group is an event of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from retrainer.event import Event
+from retrainer.sources.formats.payload import Delivery, Unreadable, event_id, load, poison, time_of
+from retrainer.sources.formats.plain import kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from retrainer.event import Poison
+
+VERSION = "4"
+TRUNCATED = "truncatedAlerts"
+"""Attribute of an event: how many alerts of its group the sender left out (the receiver's `max_alerts`)."""
+_BEGAN_OR_ENDED = {"firing": "startsAt", "resolved": "endsAt"}
+
+
+def parse(delivery: Delivery) -> tuple[Event | Poison, ...]:
+    """One event an alert; what cannot be read among them spoils nothing else."""
+    try:
+        group = _group(load(delivery))
+        left_out = _left_out(group)
+    except Unreadable as error:
+        return (poison(delivery, error),)
+    attributes = {**delivery.attributes, **({TRUNCATED: left_out} if left_out else {})}
+    return tuple(_item(delivery, group, alert, attributes) for alert in group["alerts"])
+
+
+def _group(body: Any) -> dict[str, Any]:
+    if not isinstance(body, dict) or not isinstance(body.get("alerts"), list):
+        raise Unreadable("not from Alertmanager: it has no list of alerts")
+    version = body.get("version")
+    if version != VERSION:
+        raise Unreadable(f"version {version!r:.40} of Alertmanager's webhook: only {VERSION!r} is known")
+    return body
+
+
+def _left_out(group: Mapping[str, Any]) -> int:
+    count = group.get(TRUNCATED, 0)
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise Unreadable(f"{TRUNCATED} {count!r:.40} is not a number of alerts")
+    return count
+
+
+def _item(delivery: Delivery, group: dict[str, Any], alert: Any, attributes: Mapping[str, Any]) -> Event | Poison:
+    try:
+        return _event(delivery, group, alert, attributes)
+    except Unreadable as error:
+        # With the group around it, so that it can be read once what is wrong with it is known.
+        return poison(delivery, error, orjson.dumps({**group, "alerts": [alert]}))
+
+
+def _event(delivery: Delivery, group: Mapping[str, Any], alert: Any, attributes: Mapping[str, Any]) -> Event:
+    if not isinstance(alert, dict):
+        raise Unreadable(f"an alert is a JSON object, not {kind_of(alert)}")
+    status = _text(alert, "status")
+    if status not in _BEGAN_OR_ENDED:
+        raise Unreadable(f"status {status!r:.40} is neither firing nor resolved")
+    labels = _texts(alert, "labels")
+    data = {
+        "status": status,
+        "labels": labels,
+        "annotations": _texts(alert, "annotations"),
+        "startsAt": _text(alert, "startsAt", required=True),
+        "endsAt": _text(alert, "endsAt"),
+        "generatorURL": _text(alert, "generatorURL"),
+        "fingerprint": _text(alert, "fingerprint", required=True),
+        "receiver": _text(group, "receiver"),
+        "groupKey": _text(group, "groupKey"),
+        "externalURL": _text(group, "externalURL"),
+    }
+    return Event(
+        source=delivery.source,
+        # Repeats, and the same told by each of a highly available pair, are one.
+        id=event_id(f"{data['fingerprint']}:{data['startsAt']}:{status}"),
+        type=f"alertmanager.{status}",
+        time=time_of(delivery, data[_BEGAN_OR_ENDED[status]]),
+        subject=labels.get("alertname", ""),
+        data=data,
+        attributes=attributes,
+    )
+
+
+def _text(holder: Mapping[str, Any], name: str, *, required: bool = False) -> str:
+    value = holder.get(name)
+    if value is None:
+        value = ""
+    if not isinstance(value, str):
+        raise Unreadable(f"{name} is {kind_of(value)}, not a string")
+    if required and not value:
+        raise Unreadable(f"the alert has no {name}")
+    return value
+
+
+def _texts(alert: Mapping[str, Any], name: str) -> dict[str, str]:
+    value = alert.get(name)
+    if value is None:
+        value = {}
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise Unreadable(f"{name} are not names with strings")
+    return value

@@ -1,0 +1,129 @@
+"""PURE: what Prometheus answers to an instant query. Whatever is no clear answer is an error, never "nothing there"."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from retrainer.sources.formats.payload import Unreadable, event_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+NAME = "__name__"
+_LONGEST = 300
+"""Characters that are kept of what Prometheus says is wrong."""
+_RIGHTS = (401, 403)
+
+
+class NoAnswer(Exception):
+    """The expression has no answer; the message says why, without secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """``value`` is None where there is no number: NaN, infinite."""
+
+    labels: Mapping[str, str]
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``warnings`` are Prometheus' own words about an answer that may be incomplete."""
+
+    series: tuple[Series, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def read(status: int, body: bytes, max_series: int) -> Answer:
+    """Read a response with its HTTP status; raise NoAnswer."""
+    said = _json(body)
+    if said is None or status != 200 or said.get("status") != "success":
+        raise NoAnswer(_trouble(status, said))
+    try:
+        series = _series(said["data"], max_series)
+        warnings = tuple(str(text)[:_LONGEST] for text in said.get("warnings") or ())
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise NoAnswer("an answer of a shape that Prometheus does not give; is url right?") from None
+    return Answer(series, warnings)
+
+
+def _json(body: bytes) -> dict[str, Any] | None:
+    try:
+        said = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def _trouble(status: int, said: Mapping[str, Any] | None) -> str:
+    if said is not None and said.get("status") == "error" and isinstance(said.get("error"), str):
+        return f"{said.get('errorType', 'error')!s:.40}: {said['error']:.{_LONGEST}}"
+    if status in _RIGHTS:
+        return f"it answers {status}; are token or basic right?"
+    if said is None and status == 200:
+        return "its answer is not JSON; is url right?"
+    return f"it answers {status}" + ("; is url right?" if 300 <= status < 500 and status != 429 else "")
+
+
+def _series(data: Mapping[str, Any], max_series: int) -> tuple[Series, ...]:
+    kind, result = data["resultType"], data["result"]
+    if kind == "scalar":
+        return (Series({}, _number(result)),)
+    if kind != "vector":
+        raise NoAnswer(f"it gives a {kind!s:.20}: an expression has to give a vector or a scalar")
+    if len(result) > max_series:
+        raise NoAnswer(f"{len(result)} series, at most {max_series} are taken (max_series)")
+    return tuple(_one(item) for item in result)
+
+
+def _one(item: Mapping[str, Any]) -> Series:
+    if "value" not in item and "histogram" in item:
+        raise NoAnswer("it gives histograms, not numbers: use histogram_quantile() or its like")
+    return Series({str(name): str(text) for name, text in item["metric"].items()}, _number(item["value"]))
+
+
+def _number(sample: tuple[float, str]) -> float | None:
+    _, text = sample
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+class SampleTimes:
+    """When samples were really taken, told by series of their own that share labels with those they tell of.
+
+    Of several that tell of one series, that with the most labels counts, among these the oldest.
+    """
+
+    def __init__(self, series: Iterable[Series], at: float) -> None:
+        """Raise NoAnswer for a time that cannot be: before 1970, or more than a day after ``at``."""
+        told: dict[tuple[str, ...], dict[tuple[str, ...], float]] = defaultdict(dict)
+        for one in series:
+            labels = {name: text for name, text in one.labels.items() if name != NAME}
+            names = tuple(sorted(labels))
+            values = tuple(labels[name] for name in names)
+            moment = _moment(one.value, at)
+            told[names][values] = min(moment, told[names].get(values, moment))
+        self._told = sorted(told.items(), key=lambda item: -len(item[0]))
+
+    def of(self, series: Series) -> float | None:
+        """Return when the sample was taken, in seconds since the epoch; None if nothing tells of it."""
+        for names, moments in self._told:
+            values = tuple(series.labels.get(name, "") for name in names)
+            if values in moments:
+                return moments[values]
+        return None
+
+
+def _moment(value: float | None, at: float) -> float:
+    if value is None:
+        raise NoAnswer("sample_time gives what is no number")
+    try:
+        return event_time(value, at)
+    except Unreadable as error:
+        raise NoAnswer(f"sample_time: {error}") from None

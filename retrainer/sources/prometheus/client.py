@@ -1,0 +1,84 @@
+"""One instant query after the other over HTTP, each bounded in time and size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+
+from retrainer.sources.prometheus.answer import Answer, NoAnswer, read
+from retrainer.sources.tls import ssl_context
+from retrainer.telemetry.secrets import reveal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from retrainer.clock import Clock
+    from retrainer.config.models import PrometheusSource
+
+LEAST = 1 << 20
+BYTES_A_SERIES = 4096
+"""An answer may have so many bytes for each series that is allowed, and `LEAST` in any case."""
+
+
+class Unreachable(NoAnswer):
+    """Nobody can be asked: the other expressions need not be tried."""
+
+
+class Client:
+    """For one poll: certificates and secrets are read anew for each, so that they can be replaced under way."""
+
+    def __init__(self, config: PrometheusSource, base_folder: Path, clock: Clock) -> None:
+        """Raise Unreachable if a file or a secret cannot be read."""
+        self._config, self._clock = config, clock
+        self._url = config.url.rstrip("/") + "/api/v1/query"
+        self._largest = max(LEAST, config.max_series * BYTES_A_SERIES)
+        try:
+            verify = ssl_context(config.tls, base_folder) if config.tls is not None else True
+            self._client = httpx.Client(
+                verify=verify, timeout=config.timeout, headers=self._headers(), auth=self._basic()
+            )
+        except (OSError, ValueError) as error:
+            raise Unreachable(f"it cannot be asked: {error}") from None
+
+    def close(self) -> None:
+        self._client.close()
+
+    def ask(self, expr: str, at: float) -> Answer:
+        """Evaluate ``expr`` at ``at`` (seconds since the epoch); raise NoAnswer."""
+        allowed = self._config.timeout
+        form = {"query": expr, "time": f"{at:.3f}", "timeout": f"{max(1, int(allowed * 1000))}ms"}
+        try:
+            status, body = self._post(form, self._clock.monotonic() + allowed)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise Unreachable(f"it cannot be reached: {_words(error)}") from None
+        except (httpx.TimeoutException, TimeoutError):
+            raise NoAnswer(f"no answer within {allowed:g}s (timeout)") from None
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            raise NoAnswer(f"no whole answer: {_words(error)}") from None
+        return read(status, body, self._config.max_series)
+
+    def _post(self, form: dict[str, str], until: float) -> tuple[int, bytes]:
+        """The client's own limit is for each step; a body that comes drop by drop is cut off too."""
+        with self._client.stream("POST", self._url, data=form) as answer:
+            body = bytearray()
+            for part in answer.iter_bytes():
+                body += part
+                if len(body) > self._largest:
+                    raise NoAnswer(f"an answer of more than {self._largest} bytes, too much for max_series")
+                if self._clock.monotonic() > until:
+                    raise TimeoutError
+            return answer.status_code, bytes(body)
+
+    def _headers(self) -> dict[str, str]:
+        token = self._config.token
+        ours = {"Accept": "application/json", **({"Authorization": f"Bearer {reveal(token)}"} if token else {})}
+        return {**self._config.headers, **ours}
+
+    def _basic(self) -> tuple[str, str] | None:
+        basic = self._config.basic
+        return (basic.username, reveal(basic.password)) if basic is not None else None
+
+
+def _words(error: Exception) -> str:
+    return f"{error!s:.200}" or type(error).__name__

@@ -1,0 +1,118 @@
+"""One poll: each expression is asked for once, and its answer, or why there is none, is an event."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Self
+
+from retrainer.event import Event
+from retrainer.sources.prometheus.answer import NoAnswer, SampleTimes
+from retrainer.sources.prometheus.client import Client, Unreachable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from retrainer.clock import Clock
+    from retrainer.config.models import PrometheusSource
+    from retrainer.sources.base import Query
+    from retrainer.sources.prometheus.answer import Answer
+
+EVENT_TYPE = "prometheus.query"
+
+
+class Poll:
+    """Lives for one poll, which asks nothing more once it has taken ``allowed`` seconds.
+
+    ``errors`` are in words, ``asked`` the expressions that were, ``slow`` those whose answer took more than half of
+    `timeout`, ``warnings`` pairs of an expression and what Prometheus said of its answer.
+    """
+
+    def __init__(self, name: str, config: PrometheusSource, base_folder: Path, clock: Clock, allowed: float) -> None:
+        self.errors: list[str] = []
+        self.asked: set[str] = set()
+        self.slow: set[str] = set()
+        self.warnings: list[tuple[str, str]] = []
+        self._name, self._clock = name, clock
+        self._long = config.timeout / 2
+        self._until = clock.monotonic() + allowed
+        self._times: dict[str, SampleTimes | NoAnswer] = {}
+        self._client: Client | None = None
+        self._unreachable: Unreachable | None = None
+        try:
+            self._client = Client(config, base_folder, clock)
+        except Unreachable as error:
+            self._unreachable = error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._client is not None:
+            self._client.close()
+
+    def event(self, query: Query) -> Event:
+        """Ask, and return what came of it."""
+        at, began = round(self._clock.now(), 3), self._clock.monotonic()
+        series: list[dict[str, Any]] = []
+        error = ""
+        try:
+            series = self._series(query, at)
+        except NoAnswer as trouble:
+            error = str(trouble)
+            self.errors.append(f"{query.expr:.80}: {error}")
+        if self._clock.monotonic() - began > self._long:
+            self.slow.add(query.expr)
+        sample_time = query.sample_time or ""
+        return Event(
+            source=self._name,
+            id=f"{_digest(query)}:{round(at * 1000)}",
+            type=EVENT_TYPE,
+            time=at,
+            data={"expr": query.expr, "sample_time": sample_time, "series": series, "error": error},
+            subject=query.expr,
+        )
+
+    def _series(self, query: Query, at: float) -> list[dict[str, Any]]:
+        answer = self._ask(query.expr, at)
+        times = self._sample_times(query.sample_time, at) if query.sample_time is not None else None
+        told = [times.of(one) if times is not None else None for one in answer.series]
+        return [
+            {"labels": dict(one.labels), "value": one.value, "time": at if moment is None else moment}
+            for one, moment in zip(answer.series, told, strict=True)
+        ]
+
+    def _sample_times(self, expr: str, at: float) -> SampleTimes:
+        """Asked for once, for all that share it."""
+        found = self._times.get(expr)
+        if found is None:
+            try:
+                found = SampleTimes(self._ask(expr, at).series, at)
+            except NoAnswer as error:
+                found = error
+            self._times[expr] = found
+        if isinstance(found, NoAnswer):
+            raise NoAnswer(f"{expr:.80}: {found}")
+        return found
+
+    def _ask(self, expr: str, at: float) -> Answer:
+        if self._unreachable is not None or self._client is None:
+            raise NoAnswer(str(self._unreachable))
+        if self._clock.monotonic() > self._until:
+            raise NoAnswer("not asked for: the other expressions took all the time that a poll has")
+        self.asked.add(expr)
+        try:
+            answer = self._client.ask(expr, at)
+        except Unreachable as error:
+            self._unreachable = error
+            raise
+        self.warnings += [(expr, text) for text in answer.warnings]
+        return answer
+
+
+def _digest(query: Query) -> str:
+    """Tell expressions apart, also one with two ways to know when its samples were taken."""
+    text = query.expr if query.sample_time is None else f"{query.expr}\n{query.sample_time}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

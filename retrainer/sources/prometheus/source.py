@@ -1,0 +1,140 @@
+"""A thread that asks Prometheus, again and again, what rules want to know."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from typing import TYPE_CHECKING
+
+import structlog
+
+from retrainer.sources.base import Batch, Overloaded
+from retrainer.sources.prometheus.poll import Poll
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from retrainer.clock import Clock
+    from retrainer.config.models import PrometheusSource as PrometheusConfig
+    from retrainer.sources.base import Intake, Query, Receipt
+
+LATEST_START = 30.0
+"""Seconds after which a source has polled for the first time, at the latest."""
+GRACE = 2.0
+"""Seconds that `stop` waits for an answer; one that comes later is not taken in."""
+MOST_WARNINGS = 1000
+log = structlog.get_logger()
+
+
+class PrometheusSource:
+    """``polls`` counts those that were begun; the others are as `Source` says. An expression that fails is an error.
+
+    An event is not waited for one by one, but while one of them is not stored the next poll is left out: answers do not
+    pile up, and there will be newer ones.
+    """
+
+    def __init__(self, name: str, config: PrometheusConfig, intake: Intake, clock: Clock, base_folder: Path) -> None:
+        self.name = name
+        self.polls = 0
+        self.last_error: str | None = None
+        self.poll_errors = 0
+        self.lag: int | None = None
+        self.halted: Mapping[str, str] = {}
+        self._config, self._intake, self._clock, self._base_folder = config, intake, clock, base_folder
+        self._pending: list[Future[Receipt]] = []
+        self._slow: set[str] = set()
+        self._asked: dict[str, int] = {}
+        self._warned: set[tuple[str, str]] = set()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"source-{name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(GRACE)
+
+    def _run(self) -> None:
+        interval = self._config.polling_interval
+        self._stop.wait(phase(self.name, min(interval, LATEST_START)))
+        while not self._stop.is_set():
+            due = self._clock.monotonic() + interval
+            try:
+                errors = self._poll()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next poll is another chance
+                errors = [f"{type(error).__name__}: {error}"]
+            self._tell(errors)
+            self._stop.wait(max(0.0, due - self._clock.monotonic()))
+
+    def _poll(self) -> list[str]:
+        """Ask for everything once; return what went wrong, in words."""
+        self.polls += 1
+        errors = self._settle()
+        if self._pending:
+            return [*errors, "the engine has not stored the last answers yet: a poll was left out"]
+        queries = self._in_turn(self._intake.queries(self.name))
+        if not queries:
+            return errors
+        allowed = max(self._config.polling_interval, self._config.timeout)
+        with Poll(self.name, self._config, self._base_folder, self._clock, allowed) as poll:
+            try:
+                self._ask(poll, queries)
+            except Overloaded as error:
+                errors.append(f"{error}: the rest of a poll was left out")
+        self._remember(poll)
+        return errors + poll.errors
+
+    def _ask(self, poll: Poll, queries: Sequence[Query]) -> None:
+        """Hand each answer over as soon as it is there; raise Overloaded."""
+        for query in queries:
+            event = poll.event(query)
+            if self._stop.is_set():
+                return
+            self._pending.append(self._intake.offer(Batch(self.name, [event], identity_window=0)))
+
+    def _settle(self) -> list[str]:
+        """Forget the answers that are settled; return why some could not be stored."""
+        done = [future for future in self._pending if future.done()]
+        self._pending = [future for future in self._pending if not future.done()]
+        failed = [error for future in done if (error := future.exception()) is not None]
+        return [f"{len(failed)} answers could not be stored: {failed[0]}"] if failed else []
+
+    def _in_turn(self, queries: Collection[Query]) -> list[Query]:
+        """Those that were slow last time come last, to delay no other; of equals, who waited longest first."""
+        exprs = {query.expr for query in queries}
+        self._asked = {expr: poll for expr, poll in self._asked.items() if expr in exprs}
+        return sorted(
+            queries, key=lambda q: (q.expr in self._slow, self._asked.get(q.expr, 0), q.expr, q.sample_time or "")
+        )
+
+    def _remember(self, poll: Poll) -> None:
+        self._slow = (self._slow - poll.asked) | poll.slow
+        self._asked |= dict.fromkeys(poll.asked, self.polls)
+        for expr, text in poll.warnings:
+            if (expr, text) not in self._warned and len(self._warned) < MOST_WARNINGS:
+                self._warned.add((expr, text))
+                log.warning("prometheus.warned", source=self.name, expr=expr, warning=text)
+
+    def _tell(self, errors: Sequence[str]) -> None:
+        more = f" (and {len(errors) - 3} more)" if len(errors) > 3 else ""
+        trouble = "; ".join(errors[:3]) + more or None
+        if trouble is not None and trouble != self.last_error:
+            log.warning("prometheus.trouble", source=self.name, error=trouble)
+        self.last_error = trouble
+        self.poll_errors += len(errors)
+
+
+def phase(name: str, interval: float) -> float:
+    """Seconds that a source waits before its first poll: its own share of ``interval``, the same at each start."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) / 2**32 * interval
+
+
+def prometheus_source(
+    name: str, config: PrometheusConfig, intake: Intake, clock: Clock, base_folder: Path
+) -> PrometheusSource:
+    """Make the source; it is not started."""
+    return PrometheusSource(name, config, intake, clock, base_folder)
