@@ -69,6 +69,13 @@ def holds(
     return False
 
 
+def first_moment(condition: Several, moments: Mapping[str, float]) -> float | None:
+    """When enough members are true, if each trigger is from the moment given on; None if it takes one that has none."""
+    found = [first_moment(m, moments) if isinstance(m, Several) else moments.get(m) for m in condition.members]
+    known = sorted(moment for moment in found if moment is not None)
+    return known[condition.n - 1] if len(known) >= condition.n else None
+
+
 def longest_within(condition: Several, name: str, limit: float | None = None) -> float | None:
     """The longest time that a fleeting trigger counts anywhere; None if somewhere it counts for ever."""
     within = _shorter(condition.within, limit)

@@ -51,6 +51,8 @@ def step(
     state, weighed, expired = _weigh(rule, state, now)
     slots += expired
     stop = None
+    if decisions and allowance is not None:
+        allowance = allowance.less()  # a retry is a run as well
     if not isinstance(given, Unrendered):
         while decision := _next(rule, state, weighed, now, allowance):
             state, records = _apply(rule, state, weighed, decision, now)
@@ -60,7 +62,8 @@ def step(
                 break
             if allowance is not None:
                 allowance = allowance.less()
-            state, weighed, _ = _weigh(rule, state, now)
+            state, weighed, expired = _weigh(rule, state, now)
+            slots += expired
         last = decisions[-1] if decisions else None
         if last is not None and last.reason is Reason.OVERLAP and (stop := stop_others(rule.rule.limits, state)):
             state = replace(state, stopping=True)
@@ -68,7 +71,7 @@ def step(
             decisions.append(_not_yet(rule, given, weighed))
     wake_at = _wake_at(rule, state, weighed, decisions, now)
     if wake_at != state.wake_at:
-        state = replace(state, wake_at=wake_at)
+        state = state.but(wake_at=wake_at)
     return state, Step(tuple(decisions), tuple(slots), stop, tuple(fan_out))
 
 
@@ -120,7 +123,7 @@ def _reason(state: State, weighed: Weighed) -> Reason:
 
 def _birth(rule: CompiledRule, state: State, weighed: Weighed) -> Birth:
     slot = min((c.due[0] for c in state.cursors.values() if c.due), default=None)
-    names = tuple(weighed.satisfied) or (state.due.triggers if state.due else ())
+    names = tuple(dict.fromkeys((*weighed.satisfied, *(state.due.triggers if state.due else ()))))
     furthest = {
         name: worst(threshold(rule, name, state), gauge.series.values())
         for name, gauge in state.gauges.items()
@@ -150,7 +153,7 @@ def _apply(
     if decision.kind is Kind.SKIP:
         records = _settle_all(state, decision.reason)
         if decision.reason is Reason.DEADLINE:
-            state = replace(_answer(rule, state, weighed, now), lapsed=True, followed={})
+            state = replace(_answer(rule, state, weighed, now), lapsed=True, gave_up_at=now, followed={})
         return replace(_without_slots(state), due=None, asked=None), records
     state, records = _settle_oldest(state, decision.reason)
     taken_hi = max(state.taken_hi, state.window.ranges[-1][1]) if state.window.ranges else state.taken_hi

@@ -25,12 +25,14 @@ def ended(rule: CompiledRule, state: State, given: Ended, now: float) -> Folded:
     retry = rule.rule.submit.retry
     if not given.by_request and retry is not None and again(retry, given.phase, given.attempt):
         at = now + wait(retry.backoff, given.attempt)
-        birth = Birth("retry", window=given.window, taken=given.taken, not_before=at, retry_of=given.run)
+        birth = Birth(
+            "retry", given.triggers, window=given.window, taken=given.taken, not_before=at, retry_of=given.run
+        )
         detail = f"attempt {given.attempt + 1} of {retry.limit + 1} after {given.phase}"
         return state, [Decision(Kind.FIRE, Reason.RETRY, detail, birth=birth)], []
     active = max(state.active - 1, 0)
     state = replace(state, active=active, stopping=state.stopping and active > 0, last_completed=now)
-    state = _gauges_answered(state, now)
+    state = _gauges_answered(state, given.triggers, now)
     if given.promoted is not None:
         state = judged(state, now, promoted=given.promoted)
     if given.phase is RunPhase.SUCCEEDED:
@@ -46,18 +48,20 @@ def ended(rule: CompiledRule, state: State, given: Ended, now: float) -> Folded:
 
 
 def unrendered(_rule: CompiledRule, state: State, given: Unrendered, now: float) -> Folded:
-    state = _gauges_answered(replace(state, active=max(state.active - 1, 0), lapsed=True), now)
+    state = replace(state, active=max(state.active - 1, 0), lapsed=True, gave_up_at=now)
+    state = _gauges_answered(state, given.birth.triggers, now)
     state = give_back(state, given.birth.window, given.birth.taken, now)
     return state, [Decision(Kind.SKIP, Reason.BAD_PARAMETERS, given.message)], []
 
 
-def _gauges_answered(state: State, now: float) -> State:
-    """The run that was the answer to metrics and alerts has ended."""
-    waiting = {n: g for n, g in state.gauges.items() if g.quiet and g.answered_at is None}
-    if not waiting:
-        return state
-    ended = {name: gauge.answered(g, now) for name, g in waiting.items()}
-    return replace(state, gauges={**state.gauges, **ended})
+def _gauges_answered(state: State, triggers: tuple[str, ...], now: float) -> State:
+    """The run that was the answer to metrics and alerts has ended; any run is, if it is not known what started it."""
+    waiting = {
+        name: gauge.answered(known, now)
+        for name, known in state.gauges.items()
+        if known.quiet and (name in triggers if triggers else known.answered_at is None)
+    }
+    return replace(state, gauges={**state.gauges, **waiting}) if waiting else state
 
 
 def give_back(state: State, window: Window, taken: Mapping[str, Window], now: float) -> State:

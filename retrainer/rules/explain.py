@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from retrainer.rules.condition import missing
+from retrainer.rules.condition import first_moment, missing
 from retrainer.rules.explain_tree import moment, tree
 from retrainer.rules.fold import advance
 from retrainer.rules.limits import held_back
@@ -31,7 +31,7 @@ def explain(
     due = bool(weighed.due or state.asked or state.due)
     held = held_back(rule, state, now, weighed.inhibiting, allowance)
     decision, reason, until = _verdict(weighed, held, due=due)
-    earliest = _earliest(state, weighed, held, now, due=due)
+    earliest = _earliest(rule, state, weighed, held, now, due=due)
     told = held.detail if held is not None and held.reason.value == reason else _why(rule, weighed)
     return {
         "rule": rule.name,
@@ -66,16 +66,22 @@ def _why(rule: CompiledRule, weighed: Weighed) -> str:
     return weighed.detail or "; ".join(f"{name}: {v.detail}" for name, v in weighed.pending) or "nothing is due"
 
 
-def _earliest(state: State, weighed: Weighed, held: Decision | None, now: float, *, due: bool) -> float | None:
+def _earliest(
+    rule: CompiledRule, state: State, weighed: Weighed, held: Decision | None, now: float, *, due: bool
+) -> float | None:
     """The first moment known now; None if it depends on something to come."""
     if held is not None and held.until is None:
         return None
     rest = held.until if held is not None and held.until is not None else now
     if due:
         return rest
-    moments = [c.next_at for c in state.cursors.values() if c.next_at is not None]
-    moments += [v.until for _, v in weighed.pending if v.until is not None]
-    return max(min(moments), rest) if moments else None
+    moments = {name: c.next_at for name, c in state.cursors.items() if c.next_at is not None}
+    moments.update((name, v.until) for name, v in weighed.pending if v.until is not None)
+    if rule.when.condition is None:
+        first = min(moments.values(), default=None)
+    else:
+        first = first_moment(rule.when.condition, {**moments, **dict.fromkeys(weighed.satisfied, now)})
+    return None if first is None else max(first, rest)
 
 
 def _line(rule: str, key: str, decision: str, reason: str, detail: str, earliest: float | None) -> str:

@@ -88,10 +88,14 @@ def _gauge(rule: CompiledRule, name: str, state: State) -> Node:
     verdict = gauge.judge(threshold(rule, name, state), known)
     until = f"; by itself at {moment(verdict.until)}" if verdict.until else ""
     first = sorted(known.series.items(), key=lambda item: (not item[1].raised, item[1].since is None, item[0]))
-    series = [_node(n or "no series", _stand(s), f"{s.value:g} at {moment(s.at)}") for n, s in first[:MOST_SERIES]]
+    series = [_node(n or "no series", _stand(s), _last(s)) for n, s in first[:MOST_SERIES]]
     if len(first) > MOST_SERIES:
         series.append(_node("more", str(len(first) - MOST_SERIES), "series"))
     return _node(name, "satisfied" if verdict.satisfied else verdict.reason.value, verdict.detail + until, series)
+
+
+def _last(series: Series) -> str:
+    return "no value yet" if series.value is None else f"{series.value:g} at {moment(series.at)}"
 
 
 def _stand(series: Series) -> str:
@@ -114,9 +118,8 @@ def _limits(rule: CompiledRule, state: State, allowance: Allowance | None, now: 
     if rule.mutes:
         until = muted_until(rule, now)
         names = ", ".join(name for name, _ in rule.mutes)
-        yield _node(
-            "mute", "muted" if until is not None else "off", f"{names}{f' until {moment(until)}' if until else ''}"
-        )
+        end = "" if until is None else f" until {moment(until)}" if until > now else ", without an end"
+        yield _node("mute", "off" if until is None else "muted", names + end)
     if allowance is not None:
         yield _node("budget", "left" if allowance.runs > 0 else "spent", allowance.detail)
     if limits.pause_after_failures is not None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.state import Counted
 
+_NOTHING_CAME = Window()
 _Fold = Callable[["CompiledRule", State, Any, float], Folded]
 
 
@@ -63,6 +64,7 @@ def revise(rule: CompiledRule, key: str, state: State, now: float) -> State:
         windows={name: w for name, w in state.windows.items() if name in rule.data},
         gauges={name: g for name, g in state.gauges.items() if name in rule.gauges},
         followed={name: u for name, u in state.followed.items() if name in rule.afters},
+        since=state.since if rule.when.condition is not None else {},
         due=None,
     )
 
@@ -84,8 +86,16 @@ def advance(rule: CompiledRule, state: State, now: float) -> tuple[State, list[S
         elif ticked.due:
             moved, dropped = queue(rule.schedules[name], moved, ticked.due)
             records += dropped
+            state = _anew(state, name)
         state = replace(state, cursors={**state.cursors, name: moved})
     return state, records, fan_out
+
+
+def _anew(state: State, name: str) -> State:
+    """The trigger is satisfied by something new: for `within`, from now on."""
+    if name not in state.since:
+        return state
+    return replace(state, since={n: moment for n, moment in state.since.items() if n != name})
 
 
 def _advance_gauges(rule: CompiledRule, state: State, now: float) -> State:
@@ -109,11 +119,15 @@ def _only(change: Callable[[State, Any, float], State]) -> _Fold:
 
 
 def _arrived(state: State, given: Arrived, now: float) -> State:
-    windows = dict(state.windows)
+    before, windows = state.window, dict(state.windows)
+    window = before.add(_came(given, given.total), now, state.taken_hi)
     for name, counted in given.counts.items():
-        windows[name] = (windows.get(name) or Window()).add(_came(given, counted), now, state.taken_hi)
-    window = state.window.add(_came(given, given.total), now, state.taken_hi)
-    return replace(state, window=window, windows=windows, lapsed=False, heard_at=now)
+        known = windows.get(name, _NOTHING_CAME)
+        if counted == given.total and (known is before or not (known.events or before.events)):
+            windows[name] = window  # a trigger that takes all there is
+        else:
+            windows[name] = known.add(_came(given, counted), now, state.taken_hi)
+    return state.but(window=window, windows=windows, lapsed=False, heard_at=now)
 
 
 def _sampled(rule: CompiledRule, state: State, given: Sampled, now: float) -> Folded:
@@ -126,7 +140,8 @@ def _sampled(rule: CompiledRule, state: State, given: Sampled, now: float) -> Fo
 
 
 def _followed(state: State, given: Followed, now: float) -> State:
-    return replace(state, followed={**state.followed, given.trigger: Upstream(given.run, now)})
+    followed = {**state.followed, given.trigger: Upstream(given.run, now)}
+    return replace(_anew(state, given.trigger), followed=followed)
 
 
 def _reopened(state: State, _given: Reopened, _now: float) -> State:
@@ -141,13 +156,13 @@ def _resumed(state: State, _given: Resumed, _now: float) -> State:
     return replace(state, broken=False, failures=0)
 
 
-def _imported(state: State, given: Imported, _now: float) -> State:
+def _imported(state: State, given: Imported, now: float) -> State:
     """What is known already and younger stays."""
-    return replace(
-        state,
-        last_succeeded=_later(state.last_succeeded, given.succeeded_at),
-        last_promoted=_later(state.last_promoted, given.promoted_at),
-    )
+    succeeded = _later(state.last_succeeded, given.succeeded_at)
+    promoted = _later(state.last_promoted, given.promoted_at)
+    if (succeeded, promoted) == (state.last_succeeded, state.last_promoted):
+        return state
+    return replace(state, last_succeeded=succeeded, last_promoted=promoted, imported_at=now)
 
 
 def _later(one: float | None, other: float | None) -> float | None:
@@ -165,7 +180,7 @@ def _slot_due(rule: CompiledRule, state: State, given: SlotDue, now: float) -> F
         return state, [], []
     cursor = state.cursors.get(given.trigger) or Cursor(now, None)
     cursor, dropped = queue(trigger, cursor, (given.slot,))
-    return replace(state, cursors={**state.cursors, given.trigger: cursor}), [], dropped
+    return replace(_anew(state, given.trigger), cursors={**state.cursors, given.trigger: cursor}), [], dropped
 
 
 _FOLDS: Mapping[type, _Fold] = {

@@ -13,17 +13,22 @@ if TYPE_CHECKING:
 class Series:
     """One series. Moments are epoch seconds.
 
-    ``value`` is the last one, taken at ``at``; ``live`` is false while it has no data. ``since`` is when it crossed the
-    threshold and has stayed there, ``row`` counts the values in a row that did. ``raised``: it did so for long enough,
-    and has not come back.
+    ``value`` is the last one (None if there never was one), taken at ``at``; ``live`` is false while it has no data.
+    ``since`` is when it crossed the threshold and has stayed there, ``row`` counts the values in a row that did.
+    ``raised``: it did so for long enough, and has not come back.
     """
 
-    value: float
+    value: float | None
     at: float
     live: bool = True
     since: float | None = None
     row: int = 0
     raised: bool = False
+
+    @property
+    def idle(self) -> bool:
+        """Nothing would be lost if it were forgotten."""
+        return not self.raised and self.since is None
 
 
 @dataclass(frozen=True, slots=True)

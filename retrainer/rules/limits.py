@@ -137,7 +137,10 @@ def rest_for(rule: CompiledRule, state: State) -> float:
     if feedback is None or feedback.backoff is None or not state.unpromoted:
         return cooldown.period
     longest = max(feedback.backoff.max, cooldown.period)
-    return min(cooldown.period * feedback.backoff.factor ** min(state.unpromoted, 64), longest)
+    try:
+        return min(cooldown.period * feedback.backoff.factor**state.unpromoted, longest)
+    except OverflowError:  # beyond what a float can hold
+        return longest
 
 
 def _stretches(rule: CompiledRule) -> bool:

@@ -169,8 +169,8 @@ class SlotDue:
 class Ended:
     """A run reached a terminal phase. ``window`` and ``taken`` are what it took.
 
-    ``recounted`` is what of that `distinct_by` has counted again since, by trigger, and under the empty name for the
-    rule as a whole: it does not come back.
+    ``triggers`` are those that started it, as far as that is known. ``recounted`` is what of that `distinct_by` has
+    counted again since, by trigger, and under the empty name for the rule as a whole: it does not come back.
     """
 
     run: str
@@ -183,6 +183,7 @@ class Ended:
     recounted: Mapping[str, Counted] = field(default_factory=dict)
     promoted: bool | None = None
     """What became of the model, if the run itself says so."""
+    triggers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

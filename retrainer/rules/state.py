@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -211,7 +212,22 @@ class State:
     """The circuit breaker is open."""
     lapsed: bool = False
     """A deadline gave the due rule up; it takes something new to make it due again."""
+    gave_up_at: float | None = None
+    """When a due rule was last given up without a run."""
+    imported_at: float | None = None
+    """When it was last told how old its model is."""
     wake_at: float | None = None
+
+    def but(self, **changes: Any) -> State:
+        """As `dataclasses.replace`, in half the time: an event is folded in by one of these."""
+        values = list(_VALUES(self))
+        for name, value in changes.items():
+            values[_PLACES[name]] = value
+        return State(*values)
+
+
+_VALUES = attrgetter(*State.__slots__)
+_PLACES = {name: place for place, name in enumerate(State.__slots__)}
 
 
 def encode(state: State) -> str:
@@ -241,6 +257,8 @@ def encode(state: State) -> str:
         "failures": state.failures or None,
         "broken": state.broken or None,
         "lapsed": state.lapsed or None,
+        "gave_up_at": state.gave_up_at,
+        "imported_at": state.imported_at,
         "wake_at": state.wake_at,
     }
     return orjson.dumps({name: value for name, value in out.items() if value is not None}).decode()

@@ -12,13 +12,18 @@ from retrainer.rules.triggers import data, freshness, gauge
 from retrainer.rules.triggers.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.state import State
 
 
-@dataclass(frozen=True, slots=True)
+_SLOT = Verdict(True, Reason.SCHEDULE, "slot due")
+_NOTHING: Mapping[str, Verdict] = {}
+_NOTHING_SINCE: Mapping[str, float] = {}
+
+
+@dataclass(slots=True)
 class Weighed:
     """``satisfied`` are the triggers that could start a run, with what each says; ``pending`` those that could not yet.
 
@@ -27,7 +32,7 @@ class Weighed:
     """
 
     satisfied: Mapping[str, Verdict]
-    pending: tuple[tuple[str, Verdict], ...]
+    pending: Sequence[tuple[str, Verdict]]
     inhibiting: Mapping[str, Verdict]
     since: Mapping[str, float]
     due: bool
@@ -41,18 +46,41 @@ def weigh(rule: CompiledRule, state: State, now: float) -> Weighed:
     """Ask each trigger, then `when`."""
     satisfied: dict[str, Verdict] = {}
     pending: list[tuple[str, Verdict]] = []
-    inhibiting: dict[str, Verdict] = {}
+    for name, cursor in state.cursors.items():
+        if cursor.due:
+            satisfied[name] = _SLOT
+    for name, window in state.windows.items():
+        if window.events and not state.lapsed and name in rule.data:
+            verdict = data.judge(rule.data[name].batch, window, now, fresh=window.fresh)
+            if verdict.satisfied:
+                satisfied[name] = verdict
+            else:
+                pending.append((name, verdict))
+    inhibiting = _NOTHING
+    if rule.gauges or rule.freshness or state.followed:
+        inhibiting = _weigh_others(rule, state, now, satisfied, pending)
     when = rule.when
-    for name, verdict in _verdicts(rule, state, now):
-        if verdict.satisfied:
-            (inhibiting if name in when.unless else satisfied)[name] = verdict
-        elif name not in when.unless:
-            pending.append((name, verdict))
     if when.condition is None:
-        return Weighed(satisfied, tuple(pending), inhibiting, {}, bool(satisfied))
+        return Weighed(satisfied, pending, inhibiting, _NOTHING_SINCE, bool(satisfied))
     since = {name: state.since.get(name, now) for name in satisfied}
     due = holds(when.condition, _renewed(since, state), when.fleeting, now)
-    return Weighed(satisfied, tuple(pending), inhibiting, since, due)
+    return Weighed(satisfied, pending, inhibiting, since, due)
+
+
+def _weigh_others(
+    rule: CompiledRule, state: State, now: float, satisfied: dict[str, Verdict], pending: list[tuple[str, Verdict]]
+) -> Mapping[str, Verdict]:
+    """Those that are no rule of data alone: each joins its kind, or is given back if it holds the rule back."""
+    inhibiting = {}
+    for name, verdict in _others(rule, state, now):
+        if name in rule.when.unless:
+            if verdict.satisfied:
+                inhibiting[name] = verdict
+        elif verdict.satisfied:
+            satisfied[name] = verdict
+        else:
+            pending.append((name, verdict))
+    return inhibiting
 
 
 def _renewed(since: Mapping[str, float], state: State) -> dict[str, float]:
@@ -64,13 +92,7 @@ def _renewed(since: Mapping[str, float], state: State) -> dict[str, float]:
     return renewed
 
 
-def _verdicts(rule: CompiledRule, state: State, now: float) -> Iterator[tuple[str, Verdict]]:
-    for name, cursor in state.cursors.items():
-        if cursor.due:
-            yield name, Verdict(True, Reason.SCHEDULE, "slot due")
-    for name, window in state.windows.items():
-        if window.events and not state.lapsed and name in rule.data:
-            yield name, data.judge(rule.data[name].batch, window, now, fresh=window.fresh)
+def _others(rule: CompiledRule, state: State, now: float) -> Iterator[tuple[str, Verdict]]:
     for name, compiled in rule.gauges.items():
         verdict = gauge.judge(threshold(rule, name, state), state.gauges.get(name) or Gauge())
         yield name, Verdict(True, compiled.reason, verdict.detail) if verdict.satisfied else verdict

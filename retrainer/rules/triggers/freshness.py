@@ -15,18 +15,21 @@ _UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "m"), (1.0, "s"))
 
 
 def judge(freshness: Freshness, state: State, now: float, jitter: float) -> Verdict:
-    """Weigh the age; ``jitter`` (seconds) delays the very first run.
+    """Weigh the age; ``jitter`` (seconds) delays the very first run, also of a model whose age was imported.
 
-    While a run is on its way it may be the answer. After one that did not count, `again_after` keeps a rule without a
-    cooldown from starting another at once.
+    While a run is on its way it may be the answer. After one that did not count, or a deadline that gave up,
+    `again_after` keeps a rule without a cooldown from starting another at once.
     """
     last = state.last_promoted if freshness.of == "promoted" else state.last_succeeded
     due = last + freshness.max_age if last is not None else state.seen_at + freshness.max_age + jitter
+    if last is not None and state.imported_at is not None and last <= state.imported_at:
+        due = max(due, state.imported_at + jitter)
+    for tried in (state.last_completed, state.gave_up_at):
+        if tried is not None and (last is None or tried > last):
+            due = max(due, tried + freshness.again_after)
     said = f"{span(now - (last if last is not None else state.seen_at))} old, at most {span(freshness.max_age)}"
     if state.active:
         return Verdict(False, Reason.FRESH, f"{said}; a run is on its way")
-    if now >= due and state.last_completed is not None and (last is None or state.last_completed > last):
-        due = max(due, state.last_completed + freshness.again_after)
     if now >= due:
         return Verdict(True, Reason.STALE, said)
     return Verdict(False, Reason.FRESH, said, due)

@@ -15,12 +15,14 @@ from retrainer.rules.outcome import Reason
 from retrainer.rules.triggers.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from retrainer.rules.outcome import Sample
 
 MAX_SERIES = 1000
 """Series that are followed of one trigger and key; further ones are left out, and `trouble` says so."""
+NOTHING = ""
+"""Stands for all there should be, where no series was ever seen and `no_data: fire` makes that one that has crossed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Threshold:
         """How many series it takes, of so many that are known."""
         if self.percent is None:
             return self.series
-        return max(1, math.ceil((self.of or known) * self.percent / 100))
+        return max(1, math.ceil(round((self.of or known) * self.percent / 100, 9)))
 
 
 def sampled(
@@ -63,43 +65,63 @@ def sampled(
 ) -> Gauge:
     """Fold samples in. ``whole``: these are all there are, so that a known series that is missing has no data."""
     gauge = advance(threshold, gauge, now)
-    series = dict(gauge.series)
     given = {sample.series for sample in samples}
+    series = _missed(threshold, gauge.series, given, now, forget=not trouble) if whole else dict(gauge.series)
     seen_at = now if gauge.seen_at is None and samples else gauge.seen_at
     left_out = 0
     for sample in samples:
         known = series.get(sample.series)
-        if known is None and len(series) >= MAX_SERIES:
+        if known is None and len(series) >= MAX_SERIES and (whole or not _room(series, given)):
             left_out += 1
         elif known is None or sample.at >= known.at:
             series[sample.series] = _follow(threshold, known, sample, now)
-    if whole:
-        for name in [name for name in series if name not in given]:
-            gone = _no_data(threshold, series[name], now)
-            if gone.raised or gone.since is not None:
-                series[name] = gone
-            else:
-                del series[name]  # it holds nothing: label values that come and go do not add up
-        if not series and not samples and threshold.no_data == "fire":
-            series[""] = _no_data(threshold, Series(math.nan, now, live=False), now)
-        elif samples:
-            series.pop("", None)
     if left_out:
         trouble = f"{left_out} series left out: at most {MAX_SERIES} are followed"
     return advance(threshold, replace(gauge, series=series, seen_at=seen_at, trouble=trouble), now)
 
 
+def _missed(
+    threshold: Threshold, known: Mapping[str, Series], given: Collection[str], now: float, *, forget: bool
+) -> dict[str, Series]:
+    """What a poll did not find has no data. With ``forget`` it is dropped if that changes nothing, else it is kept.
+
+    Label values that come and go do not add up so; a source that did not answer at all makes nothing fewer.
+    """
+    if not known and not given and threshold.no_data == "fire":
+        return {NOTHING: _no_data(threshold, Series(None, now, live=False), now)}
+    series = {}
+    for name, one in known.items():
+        after = one if name in given else _no_data(threshold, one, now)
+        if name in given or not (after.idle and forget):
+            series[name] = after
+    if given:
+        series.pop(NOTHING, None)
+    return series
+
+
+def _room(series: dict[str, Series], given: Collection[str]) -> bool:
+    """Forget what was heard of longest ago and holds nothing; false if there is none."""
+    idle = min(((one.at, name) for name, one in series.items() if one.idle and name not in given), default=None)
+    if idle is None:
+        return False
+    del series[idle[1]]
+    return True
+
+
 def _follow(threshold: Threshold, known: Series | None, sample: Sample, now: float) -> Series:
-    before = known or Series(math.nan, sample.at)
-    value = sample.value
-    stale = threshold.max_age is not None and now - sample.at > threshold.max_age
+    """A moment yet to come is now, or nothing that is told later would be newer."""
+    at, value = min(sample.at, now), sample.value
+    before = known or Series(None, at)
+    stale = threshold.max_age is not None and now - at > threshold.max_age
     if value is None or not math.isfinite(value) or stale:
-        return _no_data(threshold, replace(before, at=sample.at), now)
+        return _no_data(threshold, replace(before, at=at), now)
     if threshold.crossed(value):
         since = before.since if before.since is not None else now
-        return replace(before, value=value, at=sample.at, live=True, since=since, row=min(before.row + 1, 1000))
+        again = before.live and before.at == at and before.value == value  # the same sample, told once more
+        row = max(before.row, 1) if again else min(before.row + 1, 1000)
+        return replace(before, value=value, at=at, live=True, since=since, row=row)
     raised = before.raised and not threshold.cleared(value)
-    return Series(value, sample.at, raised=raised)
+    return Series(value, at, raised=raised)
 
 
 def _no_data(threshold: Threshold, series: Series, now: float) -> Series:
@@ -123,7 +145,7 @@ def advance(threshold: Threshold, gauge: Gauge, now: float) -> Gauge:
     if not gauge.quiet:
         return gauge
     over = gauge.answered_at is not None and now >= gauge.answered_at + threshold.repeat
-    if over or raised(gauge) < threshold.needed(_known(gauge)):
+    if over or raised(gauge) < _needed(threshold, gauge):
         return replace(gauge, quiet=False, answered_at=None)
     return gauge
 
@@ -156,8 +178,9 @@ def raised(gauge: Gauge) -> int:
     return sum(series.raised for series in gauge.series.values())
 
 
-def _known(gauge: Gauge) -> int:
-    return sum(series.live or series.raised for series in gauge.series.values())
+def _needed(threshold: Threshold, gauge: Gauge) -> int:
+    """What has no data is known all the same: it stood somewhere, and by `no_data` it stands there still."""
+    return 1 if NOTHING in gauge.series else threshold.needed(len(gauge.series))
 
 
 def next_change(threshold: Threshold, gauge: Gauge, now: float) -> float | None:
@@ -173,7 +196,7 @@ def next_change(threshold: Threshold, gauge: Gauge, now: float) -> float | None:
 
 def judge(threshold: Threshold, gauge: Gauge) -> Verdict:
     """Weigh a gauge as it was when it was last advanced."""
-    needed, high = threshold.needed(_known(gauge)), raised(gauge)
+    needed, high = _needed(threshold, gauge), raised(gauge)
     told = _told(threshold, gauge, needed)
     if high >= needed:
         if not gauge.quiet:
@@ -189,14 +212,13 @@ def judge(threshold: Threshold, gauge: Gauge) -> Verdict:
 
 
 def _told(threshold: Threshold, gauge: Gauge, needed: int) -> str:
-    values = [series.value for series in gauge.series.values() if series.live]
     sign = ">" if threshold.high else "<"
-    if not values:
+    furthest = worst(threshold, gauge.series.values())
+    if furthest is None:
         return f"no data, threshold {sign} {threshold.bound:g}"
-    worst = max(values) if threshold.high else min(values)
-    if len(values) == 1 and needed == 1:
-        return f"{worst:g} against {sign} {threshold.bound:g}"
-    return f"{raised(gauge)} of {needed} series {sign} {threshold.bound:g}, the furthest at {worst:g}"
+    if len(gauge.series) == 1 and needed == 1:
+        return f"{furthest:g} against {sign} {threshold.bound:g}"
+    return f"{raised(gauge)} of {needed} series {sign} {threshold.bound:g}, the furthest at {furthest:g}"
 
 
 def answered(gauge: Gauge, now: float | None) -> Gauge:
@@ -206,7 +228,7 @@ def answered(gauge: Gauge, now: float | None) -> Gauge:
 
 def worst(threshold: Threshold, gauges: Iterable[Series]) -> float | None:
     """The value that is furthest on the side that crosses; None without data."""
-    values = [series.value for series in gauges if series.live]
+    values = [series.value for series in gauges if series.live and series.value is not None]
     if not values:
         return None
     return max(values) if threshold.high else min(values)
