@@ -12,7 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from retrainer.event import Poison
-from retrainer.sources.base import Batch, Overloaded, Receipt
+from retrainer.sources.base import Batch, Overloaded, Query, Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +26,7 @@ class ScriptedIntake:
 
     def __init__(self, stored: dict[str, str] | None = None) -> None:
         self.stored = dict(stored or {})
+        self.questions: list[Query] = []
         self.batches: list[Batch] = []
         self.held: list[tuple[Batch, Future[Receipt]]] = []
         self.hold = False
@@ -61,6 +62,9 @@ class ScriptedIntake:
 
     def objects(self, source: str) -> dict[str, str]:
         return dict(self.stored)
+
+    def queries(self, source: str) -> list[Query]:
+        return self.questions
 
     @property
     def items(self) -> list[Event | Poison]:
