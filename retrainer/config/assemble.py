@@ -9,11 +9,13 @@ from pydantic import Field
 
 from retrainer.config import expand
 from retrainer.config.check import check_rule, follows
+from retrainer.config.check_chains import check_chains
+from retrainer.config.check_limits import check_budget
 from retrainer.config.check_sources import check_calendar, check_paths, check_source
-from retrainer.config.configuration import Configuration, configuration
+from retrainer.config.configuration import Configuration, calendars_of, configuration
 from retrainer.config.errors import Problem, did_you_mean
 from retrainer.config.finding import Finding, Names, locate
-from retrainer.config.models import Calendar, Identifier, Name, Rule, Source
+from retrainer.config.models import Budget, Calendar, Identifier, Name, Rule, Source
 from retrainer.config.relative import seen_from
 from retrainer.config.shape import Shape
 from retrainer.config.tree import Node, Path, spell
@@ -29,6 +31,7 @@ _SHAPES: dict[str, Shape[Any]] = {
     "sources": Shape(dict[Name, Source]),
     "calendars": Shape(dict[Identifier, Calendar]),
     "pools": Shape(dict[Identifier, Annotated[int, Field(ge=0)]]),
+    "budgets": Shape(dict[Identifier, Budget]),
 }
 
 
@@ -62,15 +65,19 @@ class _Assembly:
             self._problems.append(_locate(finding, self._places[f"sources.{name}"]))
         calendars: dict[str, Calendar] = self._named("calendars", check_calendar)
         pools: dict[str, int] = self._named("pools", lambda _: ())
+        budgets: dict[str, Budget] = self._named("budgets", check_budget)
         names = Names(
             sources=self._all("sources", sources),
             calendars=self._all("calendars", calendars),
             pools=self._all("pools", pools),
+            budgets=self._all("budgets", budgets),
             namespaces=self._namespaces,
         )
         rules = [rule for rule in self._rules(names) if _has_calendars(rule, calendars)]
+        for name, finding in check_chains(rules):
+            self._problems.append(_locate(finding, self._places[f"rules.{name}"]))
         positions = {name: _position(place.node) for name, place in self._places.items()}
-        return Assembled(configuration(rules, sources, calendars, pools, positions), self._problems)
+        return Assembled(configuration(rules, sources, calendars, pools, budgets, positions), self._problems)
 
     def _named(self, section: str, check: Callable[[Any], Iterable[Finding]]) -> dict[str, Any]:
         """Validate and check one section over all files; what has the wrong shape is left out."""
@@ -166,8 +173,7 @@ class _Assembly:
 
 
 def _has_calendars(rule: Rule, calendars: dict[str, Calendar]) -> bool:
-    used = {name for trigger in rule.triggers.values() if trigger.schedule for name in trigger.schedule.except_}
-    return used <= calendars.keys()
+    return calendars_of(rule) <= calendars.keys()
 
 
 def _locate(finding: Finding, place: _Place) -> Problem:

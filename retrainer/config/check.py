@@ -6,8 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 from retrainer.config.check_expressions import EVENT, FIELDS, check_cel, check_parameter
+from retrainer.config.check_levels import check_levels
+from retrainer.config.check_limits import check_limits
+from retrainer.config.check_names import known
 from retrainer.config.check_secrets import said
 from retrainer.config.check_sources import check_zone
+from retrainer.config.check_when import check_when
 from retrainer.config.errors import did_you_mean
 from retrainer.config.finding import Finding
 from retrainer.config.models import DirectorySource, Submit
@@ -31,9 +35,9 @@ def check_rule(rule: Rule, names: Names) -> Iterator[Finding]:
     yield from _labels(("labels",), rule.labels)
     for name, trigger in rule.triggers.items():
         yield from _trigger(("triggers", name), trigger, names)
+    yield from check_when(rule)
     yield from _for_each(rule)
-    if rule.limits.pool is not None:
-        yield from _known(("limits", "pool"), "pool", rule.limits.pool, names.pools)
+    yield from check_limits(rule, names)
     yield from _submit(rule.submit, names)
 
 
@@ -60,12 +64,13 @@ def _trigger(path: Path, trigger: Trigger, names: Names) -> Iterator[Finding]:
         yield Finding(
             path,
             f"a trigger has exactly one kind, {found}",
-            "write `schedule:` or `data:` beneath it, others as triggers of their own",
+            "write one kind beneath it, others as triggers of their own",
         )
     if trigger.schedule:
         yield from _schedule((*path, "schedule"), trigger.schedule, names)
     if trigger.data:
         yield from _data((*path, "data"), trigger.data, names)
+    yield from check_levels(path, trigger, names)
 
 
 def _schedule(path: Path, schedule: Schedule, names: Names) -> Iterator[Finding]:
@@ -75,11 +80,11 @@ def _schedule(path: Path, schedule: Schedule, names: Names) -> Iterator[Finding]
         yield said((*path, "cron"), error)
     yield from check_zone((*path, "timezone"), schedule.timezone)
     for i, name in enumerate(schedule.except_):
-        yield from _known((*path, "except", i), "calendar", name, names.calendars)
+        yield from known((*path, "except", i), "calendar", name, names.calendars)
 
 
 def _data(path: Path, data: Data, names: Names) -> Iterator[Finding]:
-    yield from _known((*path, "source"), "source", data.source, names.sources)
+    yield from known((*path, "source"), "source", data.source, names.sources)
     for field in data.match:
         yield from _match_field((*path, "match", field), field)
     if data.where:
@@ -134,14 +139,18 @@ def _polled(path: Path, batch: Batch, source: DirectorySource) -> Iterator[Findi
 def _for_each(rule: Rule) -> Iterator[Finding]:
     if rule.for_each is None:
         return
-    data = [name for name, trigger in rule.triggers.items() if trigger.data]
+    keyed = [name for name, t in rule.triggers.items() if t.data or t.metric or t.alert]
+    data = [name for name in keyed if rule.triggers[name].data]
     for name, text in rule.for_each.by.items():
         path = ("for_each", "by", name)
         if name not in rule.triggers:
-            yield Finding(path, f"there is no trigger `{name}`", did_you_mean(name, data), of_key=True)
-        elif name not in data:
+            yield Finding(path, f"there is no trigger `{name}`", did_you_mean(name, keyed), of_key=True)
+        elif name not in keyed:
             yield Finding(
-                path, f"`{name}` is no data trigger: it speaks for every key", "take the line out", of_key=True
+                path,
+                f"`{name}` is no data, metric or alert trigger: it speaks for every key",
+                "take the line out",
+                of_key=True,
             )
         yield from check_cel(path, text, EVENT)
     misspelt = rule.for_each.by.keys() - rule.triggers.keys()
@@ -187,13 +196,3 @@ def _reserved(path: Path, keys: Collection[str]) -> Iterator[Finding]:
                 "take it out, or use a domain of your own",
                 of_key=True,
             )
-
-
-def _known(path: Path, kind: str, name: str, known: Collection[str]) -> Iterator[Finding]:
-    if name not in known:
-        yield Finding(
-            path,
-            f"unknown {kind} `{name}`",
-            did_you_mean(name, known, f"no {kind} is defined: add it under `{kind}s:`"),
-            kind="reference",
-        )

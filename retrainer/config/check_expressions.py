@@ -16,14 +16,16 @@ if TYPE_CHECKING:
     from retrainer.config.tree import Path
 
 EVENT = frozenset({"event"})
-RUN = frozenset({"rule", "key", "trigger", "window", "events", "run", "previous"})
+RUN = frozenset({"rule", "key", "trigger", "window", "events", "run", "previous", "upstream", "champion"})
 FIELDS = {
     "event": ("source", "id", "type", "time", "subject", "data", "attributes"),
     "rule": ("name", "labels"),
-    "trigger": ("name", "reason", "scheduled_at"),
+    "trigger": ("name", "reason", "scheduled_at", "names", "values"),
     "window": ("start", "end", "events", "bytes", "rows", "first_key", "last_key", "parts"),
     "run": ("id", "name", "attempt", "namespace", "manifest_uri"),
     "previous": ("id", "phase", "ended_at", "outputs", "parameters"),
+    "champion": ("id", "phase", "ended_at", "outputs", "parameters"),
+    "upstream": ("id", "rule", "key", "phase", "outputs", "parameters"),
 }
 """What stands beneath the names that are no plain values."""
 _MACRO_VARIABLE = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(\s*(\w+)\s*,")

@@ -12,7 +12,7 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from retrainer.config.models import Calendar, Rule, Source
+    from retrainer.config.models import Budget, Calendar, Rule, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Configuration:
     sources: Mapping[str, Source]
     calendars: Mapping[str, Calendar]
     pools: Mapping[str, int]
+    budgets: Mapping[str, Budget]
     revision: str
     positions: Mapping[str, str] = field(compare=False)
     revisions: Mapping[str, str] = field(repr=False)
@@ -41,6 +42,7 @@ def configuration(
     sources: Mapping[str, Source],
     calendars: Mapping[str, Calendar],
     pools: Mapping[str, int],
+    budgets: Mapping[str, Budget],
     positions: Mapping[str, str],
 ) -> Configuration:
     """Put the parts together and work out the revisions."""
@@ -51,6 +53,7 @@ def configuration(
             "rules": revisions,
             "sources": {name: source.model_dump(mode="json", by_alias=True) for name, source in sources.items()},
             "pools": dict(pools),
+            "budgets": {name: budget.model_dump(mode="json") for name, budget in budgets.items()},
         }
     )
     return Configuration(
@@ -58,6 +61,7 @@ def configuration(
         sources=MappingProxyType(dict(sources)),
         calendars=MappingProxyType(dict(calendars)),
         pools=MappingProxyType(dict(pools)),
+        budgets=MappingProxyType(dict(budgets)),
         revision=whole,
         positions=positions,
         revisions=revisions,
@@ -65,12 +69,18 @@ def configuration(
 
 
 def _meaning(rule: Rule, calendars: Mapping[str, Calendar]) -> dict[str, Any]:
-    """All of a rule but its description, with the calendars that its schedules leave out."""
-    used = {name for trigger in rule.triggers.values() if trigger.schedule for name in trigger.schedule.except_}
+    """All of a rule but its description, with the calendars that it heeds."""
+    used = calendars_of(rule)
     return {
         "rule": rule.model_dump(mode="json", by_alias=True, exclude={"description"}),
         "calendars": {name: calendars[name].model_dump(mode="json") for name in used},
     }
+
+
+def calendars_of(rule: Rule) -> set[str]:
+    """Names of the calendars that a rule heeds."""
+    excepted = {name for trigger in rule.triggers.values() if trigger.schedule for name in trigger.schedule.except_}
+    return excepted | set(rule.limits.mute)
 
 
 def _digest(value: Any) -> str:

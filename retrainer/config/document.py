@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from retrainer.config.errors import Problem
 
-SECTIONS = ("version", "sources", "calendars", "pools", "defaults", "templates", "rules")
+SECTIONS = ("version", "sources", "calendars", "pools", "budgets", "defaults", "templates", "rules")
 
 
 class Document(NamedTuple):
@@ -58,7 +58,7 @@ def _sections(root: Node) -> Iterator[Problem]:
         if name not in SECTIONS:
             yield root.key(name).problem(name, f"unknown field `{name}`", did_you_mean(name, SECTIONS))
     yield from check_version(root)
-    for name in ("sources", "calendars", "pools", "defaults", "templates"):
+    for name in ("sources", "calendars", "pools", "budgets", "defaults", "templates"):
         node = root.get(name)
         if node is not None and not isinstance(node.value, dict | None):
             yield node.mark.problem(name, "expected a map", f"write names and values beneath `{name}:`")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from retrainer.config.errors import Kind, Problem
-    from retrainer.config.models import Calendar, Source
+    from retrainer.config.models import Budget, Calendar, Source
 
 
 class Finding(NamedTuple):
@@ -30,6 +30,7 @@ class Names(NamedTuple):
     sources: Mapping[str, Source | None]
     calendars: Mapping[str, Calendar | None]
     pools: Mapping[str, int | None]
+    budgets: Mapping[str, Budget | None]
     namespaces: tuple[str, ...] | None = None
 
 

@@ -12,7 +12,7 @@ from ulid import ULID
 from retrainer.engine.births import bear
 from retrainer.engine.intake import take_in
 from retrainer.event import Event
-from retrainer.rules.outcome import Birth, Manual, Reason, Resumed, Wake
+from retrainer.rules.outcome import Birth, Decision, Kind, Manual, Reason, Resumed, Wake
 from retrainer.runs.naming import workflow_name
 from retrainer.runs.run import Run, RunPhase
 from retrainer.sources.base import Again, Batch
@@ -87,8 +87,7 @@ def preview(work: Work, name: str, key: str, parameters: dict[str, str]) -> Run:
         rule,
         key,
         state_id,
-        birth,
-        Reason.MANUAL,
+        Decision(Kind.FIRE, Reason.MANUAL, birth=birth),
         str(ULID.from_timestamp(work.now)),
         work.now,
         work.birthplace,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from retrainer.engine.followers import upstream_scope
 from retrainer.rules.expression import event_scope, timestamp
 from retrainer.rules.parameters import MAX_EVENTS, refuse_braces, render
 from retrainer.rules.state import Window, window_to
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.outcome import Birth, Reason
+    from retrainer.rules.outcome import Birth, Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,14 @@ def bear(
     rule: CompiledRule,
     key: str,
     state_id: int,
-    birth: Birth,
-    reason: Reason,
+    decision: Decision,
     run_id: str,
     now: float,
     birthplace: Birthplace,
 ) -> Run:
     """The run, PENDING and not yet stored. Raise ValueError if its parameters cannot be rendered."""
+    birth = decision.birth
+    assert birth is not None  # noqa: S101 - for the type checker; only decisions with a birth come here
     submit = rule.rule.submit.model_dump(mode="json", by_alias=True)
     limits = rule.rule.limits
     run = Run(
@@ -58,13 +60,19 @@ def bear(
         parameters={},
         labels=dict(rule.rule.labels),
         trigger=birth.trigger,
-        reason=reason.value,
+        reason=decision.reason.value,
         born_at=now,
         revision=rule.revision,
         chain=run_id,
         scheduled_at=birth.scheduled_at,
         window=_window_out(birth.window),
         taken={name: window_to(w) for name, w in birth.taken.items()},
+        cause={
+            "triggers": birth.triggers,
+            "values": birth.values,
+            "upstream": birth.upstream,
+            "detail": decision.detail,
+        },
         pool=limits.pool,
         priority=limits.priority,
         not_before=birth.not_before,
@@ -95,6 +103,7 @@ def _retry(conn: Connection, run: Run, retry_of: str) -> Run:
         namespace=failed.namespace,
         trigger=failed.trigger,
         scheduled_at=failed.scheduled_at,
+        cause=failed.cause,
         chain=failed.chain,
         attempt=failed.attempt + 1,
         retry_of=retry_of,
@@ -114,7 +123,13 @@ def _scope(
     scope: dict[str, Any] = {
         "rule": {"name": rule.name, "labels": dict(rule.rule.labels)},
         "key": run.key,
-        "trigger": {"name": run.trigger, "reason": run.reason, "scheduled_at": timestamp(birth.scheduled_at)},
+        "trigger": {
+            "name": run.trigger,
+            "reason": run.reason,
+            "scheduled_at": timestamp(birth.scheduled_at),
+            "names": list(birth.triggers),
+            "values": dict(birth.values),
+        },
         "window": {
             "start": timestamp(window.start if window.events else run.born_at),
             "end": timestamp(window.end if window.events else run.born_at),
@@ -139,6 +154,12 @@ def _scope(
     if "previous" in wanted:
         last = writes.last_ended(conn, rule.name, run.key)
         scope["previous"] = _previous(last) if last else {}
+    if "champion" in wanted:
+        best = writes.last_promoted(conn, rule.name, run.key)
+        scope["champion"] = _previous(best) if best else {}
+    if "upstream" in wanted:
+        upstream = writes.run(conn, birth.upstream) if birth.upstream else None
+        scope["upstream"] = upstream_scope(upstream) if upstream else {}
     return scope
 
 

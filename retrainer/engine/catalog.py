@@ -2,30 +2,61 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from retrainer.rules.compile import CompiledRule, compile_rule
 from retrainer.rules.index import Index
+from retrainer.sources.base import Query
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from retrainer.config.load import Configuration
+    from retrainer.config.models import Budget
+    from retrainer.rules.compile import CompiledData
+    from retrainer.rules.compile_triggers import CompiledAfter, CompiledGauge
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """Who asks for one expression of a source, and which of them want which series."""
+
+    gauges: tuple[CompiledGauge, ...]
+    index: Index[CompiledGauge]
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
+    """``index`` has the data triggers, ``gauges`` metrics and alerts that are pushed, ``polls`` those asked for.
+
+    ``followers`` are the `after` triggers, by the rule that they wait for.
+    """
+
     rules: Mapping[str, CompiledRule]
-    index: Index
+    index: Index[CompiledData]
     pools: Mapping[str, int]
     revision: str
+    gauges: Index[CompiledGauge] = field(default_factory=lambda: Index(()))
+    polls: Mapping[tuple[str, str], Poll] = field(default_factory=dict)
+    followers: Mapping[str, tuple[CompiledAfter, ...]] = field(default_factory=dict)
+    budgets: Mapping[str, Budget] = field(default_factory=dict)
 
     def paused(self, rule: str, *, by_hand: bool) -> Catalog:
         """The same with one rule paused or resumed by hand."""
         old = self.rules[rule]
         new = replace(old, paused=by_hand or old.rule.mode == "paused")
         return replace(self, rules={**self.rules, rule: new})
+
+    def queries(self, source: str) -> frozenset[Query]:
+        """What a source is to be asked, each once."""
+        asked = (gauge for (name, _), poll in self.polls.items() if name == source for gauge in poll.gauges)
+        return frozenset(Query(gauge.expr, gauge.sample_time) for gauge in asked if gauge.expr is not None)
+
+    def listens(self, source: str) -> bool:
+        """Whether any rule wants events of a source."""
+        return source in self.index.sources or source in self.gauges.sources
 
 
 def build_catalog(configuration: Configuration, paused: Collection[str]) -> Catalog:
@@ -36,8 +67,28 @@ def build_catalog(configuration: Configuration, paused: Collection[str]) -> Cata
         )
         for rule in configuration.rules
     }
-    index = Index(trigger for rule in rules.values() for trigger in rule.data.values())
-    return Catalog(rules, index, configuration.pools, configuration.revision)
+    gauges = [gauge for rule in rules.values() for gauge in rule.gauges.values()]
+    followers: dict[str, list[CompiledAfter]] = defaultdict(list)
+    for rule in rules.values():
+        for after in rule.afters.values():
+            followers[after.after.rule].append(after)
+    return Catalog(
+        rules,
+        Index(trigger for rule in rules.values() for trigger in rule.data.values()),
+        configuration.pools,
+        configuration.revision,
+        Index(gauge for gauge in gauges if gauge.expr is None),
+        _polls(gauge for gauge in gauges if gauge.expr is not None),
+        {name: tuple(found) for name, found in followers.items()},
+        configuration.budgets,
+    )
+
+
+def _polls(gauges: Iterable[CompiledGauge]) -> dict[tuple[str, str], Poll]:
+    asked: dict[tuple[str, str], list[CompiledGauge]] = defaultdict(list)
+    for gauge in gauges:
+        asked[gauge.source, str(gauge.expr)].append(gauge)
+    return {what: Poll(tuple(found), Index(found)) for what, found in asked.items()}
 
 
 EMPTY = Catalog({}, Index(()), {}, "")

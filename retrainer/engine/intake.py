@@ -10,6 +10,7 @@ import orjson
 from retrainer.engine import again, objects, parts
 from retrainer.engine.letters import dead, dead_letter
 from retrainer.engine.matching import match
+from retrainer.engine.readings import read
 from retrainer.engine.work import Taken
 from retrainer.event import Event
 from retrainer.rules.outcome import Arrived
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from retrainer.engine.matching import Hit
+    from retrainer.engine.readings import Reading
     from retrainer.engine.work import Work
     from retrainer.event import Poison
     from retrainer.sources.base import Batch
@@ -66,7 +68,7 @@ class _Intake:
             elif (known is not None and self._seen(item, known)) or (tracker is not None and tracker.counted(item)):
                 self.words.append("duplicate")
             else:
-                self._take(item, *match(work, item))
+                self._take(item, *match(work, item), read(work, item))
         writes.append_all(work.conn, t.identities, self._fresh)
         writes.seen_again(work.conn, self._repeated)
         if tracker is not None:
@@ -114,7 +116,7 @@ class _Intake:
             else:
                 self.words.append(word)
 
-    def _take(self, item: Event, hits: dict[tuple[str, str], Hit], word: str) -> None:
+    def _take(self, item: Event, hits: dict[tuple[str, str], Hit], word: str, readings: Sequence[Reading] = ()) -> None:
         """Append it to the ledger and fold it into the states of the rules that want it."""
         work = self.work
         seq = work.number("seq")
@@ -122,14 +124,18 @@ class _Intake:
         key = item.data.get("key") or item.subject or kafka.get("key") or ""
         label = str(key)[:1024]
         place, offset = (f"{kafka['topic']}/{kafka['partition']}", kafka["offset"]) if kafka else ("", 0)
-        rules = orjson.dumps(list(hits)).decode() if hits else "[]"
-        work.events.append(event_to_row(seq, work.now, item, "matched" if hits else word, rules))
+        matched = bool(hits or readings)
+        concerned = list(dict.fromkeys((*hits, *(where for where, _ in readings)))) if readings else list(hits)
+        rules = orjson.dumps(concerned).decode() if matched else "[]"
+        work.events.append(event_to_row(seq, work.now, item, "matched" if matched else word, rules))
         for where in hits:  # before the fold: a run's parameters may read the very event that started it
             entry = work.changed.get(where)
             if entry is None:
                 entry = work.changed[where] = work.entry(work.catalog.rules[where[0]], where[1])
             work.inputs.append((entry.id, seq))
-        self.words.append("matched" if hits else word)
+        self.words.append("matched" if matched else word)
+        for where, sampled in readings:
+            work.take(*where, sampled)
         if hits:
             taken = Taken(item, partial(self._raised, item, len(self.words) - 1, len(hits)))
             for where, hit in hits.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import ChainMap, deque
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import structlog
 
 from retrainer.crash import reach
-from retrainer.engine import parts
+from retrainer.engine import budgets, parts
 from retrainer.engine.births import Birthplace
 from retrainer.engine.cache import Cache
 from retrainer.engine.catalog import EMPTY, Catalog
 from retrainer.engine.intake import take_in
 from retrainer.engine.work import Work
-from retrainer.rules.admit import Waiting, admit
+from retrainer.rules.admit import Means, Waiting, admit
 from retrainer.rules.outcome import Reason, SlotDue, SlotRecord, Wake
 from retrainer.sources.base import Batch, Overloaded, Receipt
 from retrainer.store import tables as t
@@ -25,10 +25,10 @@ from retrainer.store import writes
 from retrainer.store.base import StoreBusyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from retrainer.clock import Clock
-    from retrainer.sources.base import Claimed
+    from retrainer.sources.base import Claimed, Query
     from retrainer.store.base import Store
 
 T = TypeVar("T")
@@ -94,6 +94,7 @@ class Engine:
         self._next_wake: float | None = 0.0
         self._next_start: float | None = None
         self._counters = store.read(writes.counters)
+        self._polled: dict[tuple[str, str], set[str]] = {}
         self._thread = threading.Thread(target=self._main, name="engine")
 
     # -- from other threads ---------------------------------------------------------------------------------------
@@ -125,6 +126,9 @@ class Engine:
 
     def claim(self, source: str, part: str, incarnation: str, start: int | None = None) -> Claimed:
         return self.act(lambda work: parts.claim(work.conn, source, part, incarnation, start)).result()
+
+    def queries(self, source: str) -> Collection[Query]:
+        return self.catalog.queries(source)
 
     def parts(self, source: str) -> dict[str, int]:
         return self.store.read(lambda conn: parts.known(conn, source))
@@ -222,6 +226,7 @@ class Engine:
     def _transact(self, drained: list[_Act | _Offer]) -> tuple[Work, list[Any]]:
         with self.store.write() as conn:
             work = Work(conn, self.catalog, self._cache, self._counters, self.clock.now(), self._birthplace)
+            work.polled = ChainMap({}, self._polled)
             due = self._next_wake is not None and self._next_wake <= work.now
             if due:
                 self._wake(work)
@@ -236,6 +241,7 @@ class Engine:
             reach("before-commit")
         self.catalog = work.catalog
         self._counters = work.counters
+        self._polled.update(work.polled.maps[0])
         self._cache.commit(work.changed, work.forgotten)
         self._next_wake = next_wake
         return work, results
@@ -281,12 +287,21 @@ class Engine:
         work.flush_runs()
         if self._next_start is not None and self._next_start <= work.now:
             work.admitted = True  # a run's moment has come: whoever submits must look
-        waiting = [Waiting(r.id, r.pool, r.priority, r.born_at, r.not_before) for r in writes.waiting_runs(work.conn)]
-        admitted = admit(waiting, work.catalog.pools, writes.pool_use(work.conn), work.now) if waiting else []
+        waiting = [self._waiting(work, row) for row in writes.waiting_runs(work.conn)]
+        purses, renewed = budgets.purses(work.conn, work.catalog, {w.budget for w in waiting if w.budget}, work.now)
+        means = Means(work.catalog.pools, writes.pool_use(work.conn) if waiting else {}, purses)
+        admitted = admit(waiting, means, work.now)
         writes.admit(work.conn, admitted, work.now)
         work.admitted = work.admitted or bool(admitted)
-        self._next_start = writes.next_start(work.conn, work.now)
+        moments = (writes.next_start(work.conn, work.now), renewed if len(admitted) < len(waiting) else None)
+        self._next_start = min((m for m in moments if m is not None), default=None)
         self._admission_due = False
+
+    def _waiting(self, work: Work, row: Any) -> Waiting:
+        rule = work.catalog.rules.get(row.rule)
+        name = budgets.name_of(rule) if rule is not None else ""
+        reserve = budgets.reserve_by_name(work.conn, work.catalog, rule) if rule is not None and name else 0.0
+        return Waiting(row.id, row.pool, row.priority, row.born_at, row.not_before, name, reserve)
 
     def _soonest(self, work: Work) -> float | None:
         if self._next_start is not None and self._next_start <= work.now:

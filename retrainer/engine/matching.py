@@ -45,7 +45,7 @@ def match(work: Work, event: Event, only: Collection[str] | None = None) -> tupl
     ``only`` looks at these rules alone, and leaves no dead letters: the event has been here before.
     """
     hits: Hits = {}
-    word = "filtered" if event.source in work.catalog.index.sources else "ignored"
+    word = "filtered" if work.catalog.listens(event.source) else "ignored"
     for trigger in work.catalog.index.candidates(event):
         if only is not None and trigger.rule not in only:
             continue
@@ -61,7 +61,7 @@ def match(work: Work, event: Event, only: Collection[str] | None = None) -> tupl
             word = "dead_lettered"
             continue
         where = (trigger.rule, key)
-        if key and _too_many(work, where):
+        if key and too_many(work, where):
             if only is None:
                 dead(work, event, "too_many_keys", f"key {key!r} is one more than max_keys", trigger.rule)
             word = "dead_lettered"
@@ -75,7 +75,8 @@ def match(work: Work, event: Event, only: Collection[str] | None = None) -> tupl
     return hits, word
 
 
-def _too_many(work: Work, where: tuple[str, str]) -> bool:
+def too_many(work: Work, where: tuple[str, str]) -> bool:
+    """Whether a key is new, and its rule has no room for it."""
     rule, key = where
     for_each = work.catalog.rules[rule].rule.for_each
     return for_each is not None and work.known(rule, key) is None and work.keys(rule) >= for_each.max_keys

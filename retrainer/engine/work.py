@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import ChainMap, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import structlog
 from ulid import ULID
 
-from retrainer.engine import distincts
+from retrainer.engine import budgets, distincts, results
 from retrainer.engine.births import Birthplace, bear
 from retrainer.engine.cache import Cache, Entry, Noted
+from retrainer.engine.followers import followers
 from retrainer.rules.decide import step
 from retrainer.rules.fold import first_state, revise
 from retrainer.rules.gather import Gathering
@@ -23,6 +25,7 @@ from retrainer.rules.outcome import (
     Kind,
     Reason,
     Reopened,
+    Sampled,
     SlotRecord,
     Step,
     Unrendered,
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from retrainer.event import Event
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.gather import Single
+    from retrainer.rules.limits import Allowance
 
 log = structlog.get_logger()
 
@@ -86,6 +90,8 @@ class Work:
         self.birthplace = birthplace
         self._decisions: dict[int, dict[str, Any]] = {}
         self._after: list[tuple[str, str, Input]] = []
+        self.polled: ChainMap[tuple[str, str], set[str]] = ChainMap()
+        """Keys that had series of a metric in the last poll, by rule and trigger; changes go into the first map."""
         self._gathering: dict[tuple[str, str], tuple[Gathering, list[Taken]]] = {}
 
     def number(self, kind: str) -> int:
@@ -188,10 +194,10 @@ class Work:
         chain = self._chain(given) if isinstance(given, Ended) else ""
         if isinstance(given, Ended):
             given = replace(given, recounted=distincts.recounted(self.conn, chain))
-        state, done = step(rule, entry.state, given, self.now)
+        state, done = step(rule, entry.state, given, self.now, self._allowance(rule))
         if isinstance(given, Ended):
-            self._return_distincts(rule, given, chain, done)  # first: a run that is born now takes them
-        if not isinstance(given, Arrived):
+            self._chain_ended(rule, given, chain, done)
+        if not isinstance(given, (Arrived, Sampled)):  # which stand in the ledger
             self._journal(rule_name, key, given)
         self.changed[rule_name, key] = replace(entry, state=state)
         run_of: dict[int, str] = {}
@@ -213,10 +219,22 @@ class Work:
         run = writes.run(self.conn, given.run)
         return run.chain if run is not None else given.run
 
-    def _return_distincts(self, rule: CompiledRule, given: Ended, chain: str, done: Step) -> None:
-        """What a chain counted by `distinct_by` goes where its window went, once it has ended."""
+    def _allowance(self, rule: CompiledRule) -> Allowance | None:
+        if rule.rule.limits.budget is None:
+            return None
+        self.flush_runs()
+        return budgets.of_rule(self.conn, rule, self.now)
+
+    def _chain_ended(self, rule: CompiledRule, given: Ended, chain: str, done: Step) -> None:
+        """Settle what hangs on a chain, unless another attempt follows; before a run that is born now takes any of it.
+
+        What it counted by `distinct_by` goes where its window went, and rules that follow are told.
+        """
         if any(d.birth is not None and d.birth.retry_of is not None for d in done.decisions):
             return
+        run = writes.run(self.conn, given.run)
+        if run is not None:
+            self._after += followers(self, run)
         spent = given.phase is RunPhase.SUCCEEDED or rule.rule.submit.consume == "fired"
         (distincts.spend if spent else distincts.give_back)(self.conn, chain)
 
@@ -227,11 +245,11 @@ class Work:
         run_id = str(ULID.from_timestamp(self.now))
         self.flush_inputs()
         try:
-            run = bear(self.conn, rule, key, state_id, birth, decision.reason, run_id, self.now, self.birthplace)
+            run = bear(self.conn, rule, key, state_id, decision, run_id, self.now, self.birthplace)
         except ValueError as error:
             self._after.append((rule.name, key, Unrendered(birth, str(error))))
             return None
-        if run.pool is None and run.not_before <= self.now:
+        if run.pool is None and run.not_before <= self.now and not budgets.name_of(rule):
             run = replace(run, admitted_at=self.now)
             self.admitted = True
         else:
@@ -347,6 +365,9 @@ class Work:
     ) -> None:
         """The run's row and the rule's state change together. ``gone``: there is no Workflow (any more)."""
         released = gone or (run.uid is None and "uid" not in values)
+        rule = self.catalog.rules.get(run.rule)
+        outputs, resources = (orjson.loads(values.get(name, "{}")) for name in ("outputs", "resources"))
+        promoted = results.promoted(rule, phase, outputs)
         writes.update_run(
             self.conn,
             run.id,
@@ -355,13 +376,16 @@ class Work:
             ended_at=self.now,
             lease_until=None,
             released=released,
+            promoted=promoted,
+            gpu_hours=results.gpu_hours(rule, outputs, resources),
             **values,
         )
         self.pools_changed = True
         self.tell("run.ended", run=run, phase=phase, message=message, values=values)
         taken = {name: window_from(w) for name, w in run.taken.items()}
         window = window_from(run.window) if run.window else Window()
-        self._after.append((run.rule, run.key, Ended(run.id, phase, run.attempt, by_request, window, taken)))
+        ended = Ended(run.id, phase, run.attempt, by_request, window, taken, promoted=promoted)
+        self._after.append((run.rule, run.key, ended))
 
     def adopt(self, run: Run) -> None:
         """Stage a run that somebody asked for by hand; it counts as on its way like any other."""

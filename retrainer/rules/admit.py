@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,29 +11,61 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A run that waits for admission."""
+    """A run that waits for admission; ``budget`` names what pays for it, ``reserve`` the GPU hours kept for it."""
 
     run: str
     pool: str | None
     priority: int
     born_at: float
     not_before: float
+    budget: str = ""
+    reserve: float = 0.0
 
 
-def admit(waiting: Iterable[Waiting], pools: Mapping[str, int], used: Mapping[str, int], now: float) -> list[str]:
+@dataclass(slots=True)
+class Purse:
+    """What is left of a budget; None where it sets no limit."""
+
+    runs: int | None
+    hours: float | None
+
+    def pays(self, reserve: float) -> bool:
+        """Whether one more run may start."""
+        enough = self.runs is None or self.runs > 0
+        return enough and (self.hours is None or (self.hours > 0 and self.hours >= reserve))
+
+    def pay(self, reserve: float) -> None:
+        if self.runs is not None:
+            self.runs -= 1
+        if self.hours is not None:
+            self.hours -= reserve
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What runs wait for: slots of each pool and how many are taken, and what is left of each budget."""
+
+    pools: Mapping[str, int]
+    used: Mapping[str, int]
+    purses: Mapping[str, Purse] = field(default_factory=dict)
+
+
+def admit(waiting: Iterable[Waiting], means: Means, now: float) -> list[str]:
     """Ids of the runs that may start now, by priority, then age.
 
-    `pools` holds the slots of each pool, `used` those taken. A run of a pool that is not configured any more waits for
-    nothing: its rule was edited after it was born.
+    A run of a pool or budget that is not configured any more waits for nothing: its rule was edited after it was born.
     """
-    free = {pool: slots - used.get(pool, 0) for pool, slots in pools.items()}
+    free = {pool: slots - means.used.get(pool, 0) for pool, slots in means.pools.items()}
+    purses = {name: Purse(purse.runs, purse.hours) for name, purse in means.purses.items()}
     admitted = []
     for w in sorted(waiting, key=lambda w: (-w.priority, w.born_at, w.run)):
-        if w.not_before > now:
+        purse = purses.get(w.budget)
+        full = w.pool is not None and free.get(w.pool, 1) <= 0
+        if w.not_before > now or full or (purse is not None and not purse.pays(w.reserve)):
             continue
         if w.pool is not None and w.pool in free:
-            if free[w.pool] <= 0:
-                continue
             free[w.pool] -= 1
+        if purse is not None:
+            purse.pay(w.reserve)
         admitted.append(w.run)
     return admitted

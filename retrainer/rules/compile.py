@@ -9,7 +9,7 @@ from retrainer.rules.calendars import Period
 from retrainer.rules.compile_triggers import CompiledAfter, CompiledGauge, compile_afters, compile_gauges
 from retrainer.rules.condition import Several, compile_condition, longest_within
 from retrainer.rules.cron import Slots
-from retrainer.rules.expression import Program, compile_cel, event_scope
+from retrainer.rules.expression import Program, compile_cel, event_scope, name_by
 from retrainer.rules.match import Condition, conditions
 from retrainer.rules.parameters import Template, compile_template
 
@@ -51,11 +51,11 @@ class CompiledData:
         """The key of `for_each`; empty for a rule without. Raise ValueError if there is none."""
         if self.by is None:
             return ""
-        return _name(self.by, event, 200, "a key")
+        return name_by(self.by, event, 200, "a key")
 
     def thing(self, event: Event) -> str:
         """What `distinct_by` counts once; empty for a trigger without. Raise ValueError if there is none."""
-        return "" if self.distinct is None else _name(self.distinct, event, 2000, "a thing that counts once")
+        return "" if self.distinct is None else name_by(self.distinct, event, 2000, "a thing that counts once")
 
     def measure(self, event: Event) -> tuple[int, int]:
         """Bytes and rows that the event brings. Raise ValueError if `rows` gives no number."""
@@ -70,16 +70,6 @@ class CompiledData:
         if size > MOST:
             raise ValueError(f"a size of {size} bytes: nothing is larger than {MOST}")
         return size, int(rows)
-
-
-def _name(program: Program, event: Event, longest: int, what: str) -> str:
-    value = program.evaluate({"event": event_scope(event)})
-    text = value if isinstance(value, str) else str(value) if isinstance(value, int) else ""
-    if not text or len(text) > longest:
-        raise ValueError(
-            f"`{program.text}` gives {value!r:.100}: {what} is a text of 1 to {longest} characters, or a whole number"
-        )
-    return text
 
 
 @dataclass(frozen=True, slots=True)

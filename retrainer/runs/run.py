@@ -77,6 +77,12 @@ class Run:
     outputs: Mapping[str, Any] = field(default_factory=dict)
     resources: Mapping[str, float] = field(default_factory=dict)
     """Seconds of use by resource, as Argo's resourcesDuration says (cpu, memory, nvidia.com/gpu)."""
+    cause: Mapping[str, Any] = field(default_factory=dict)
+    """What started it: ``triggers``, the furthest ``values`` of metrics, the ``upstream`` run, the ``detail``."""
+    promoted: bool | None = None
+    """Whether its model was promoted; None if nobody said so."""
+    gpu_hours: float | None = None
+    """What it cost, once it has ended."""
     stop_requested: str | None = None
     """None, or ``Stop`` or ``Terminate``."""
     released: bool = False

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from concurrent.futures import Future
 
     from retrainer.event import Event, Poison
@@ -35,6 +35,14 @@ class Again:
 
     rules: frozenset[str]
     dry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a source is asked for again and again: ``expr``, and ``sample_time`` for when its samples were taken."""
+
+    expr: str
+    sample_time: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +112,9 @@ class Intake(Protocol):
         is None. ``incarnation`` tells a part from another one of the same name (a topic's id); what is returned is the
         one the store knows. A part of another incarnation is not claimed (its epoch stays). Blocks until it is durable.
         """
+
+    def queries(self, source: str) -> Collection[Query]:
+        """Return what rules want a source to be asked, as they are now."""
 
     def parts(self, source: str) -> dict[str, int]:
         """Return the parts that are known, with the first position of each that is not stored."""

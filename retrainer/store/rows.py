@@ -13,7 +13,7 @@ from retrainer.runs.run import Run, RunPhase
 if TYPE_CHECKING:
     from sqlalchemy import Row
 
-_JSON = ("submit", "parameters", "labels", "window", "taken", "outputs", "resources")
+_JSON = ("submit", "parameters", "labels", "window", "taken", "outputs", "resources", "cause")
 _RUN_FIELDS = tuple(f.name for f in fields(Run))
 
 

@@ -185,6 +185,9 @@ runs = Table(
     Column("progress", String, nullable=False),
     Column("outputs", Text, nullable=False),
     Column("resources", Text, nullable=False),
+    Column("cause", Text, nullable=False, server_default="{}"),
+    Column("promoted", Boolean),
+    Column("gpu_hours", Float),
     Column("stop_requested", String),
     Column("released", Boolean, nullable=False),
 )

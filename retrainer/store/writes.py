@@ -150,6 +150,14 @@ def last_ended(conn: Connection, rule: str, key: str) -> Run | None:
     return run_from_row(row) if row else None
 
 
+def last_promoted(conn: Connection, rule: str, key: str) -> Run | None:
+    """The champion: the last run whose model was promoted."""
+    c = t.runs.c
+    query = select(t.runs).where(c.rule == rule, c.key == key, c.promoted.is_(True))
+    row = conn.execute(query.order_by(c.id.desc()).limit(1)).first()
+    return run_from_row(row) if row else None
+
+
 def last_run(conn: Connection, rule: str) -> Run | None:
     row = conn.execute(select(t.runs).where(t.runs.c.rule == rule).order_by(t.runs.c.id.desc()).limit(1)).first()
     return run_from_row(row) if row else None
@@ -167,7 +175,7 @@ def update_run(conn: Connection, run_id: str, **values: Any) -> None:
 def waiting_runs(conn: Connection) -> list[Row[Any]]:
     """Runs that wait for admission."""
     c = t.runs.c
-    query = select(c.id, c.pool, c.priority, c.born_at, c.not_before)
+    query = select(c.id, c.rule, c.pool, c.priority, c.born_at, c.not_before)
     return list(conn.execute(query.where(c.phase == "PENDING", c.ended_at.is_(None), c.admitted_at.is_(None))))
 
 

@@ -56,7 +56,7 @@ def an_engine(folder: Path, rules: list[dict[str, Any]]) -> Iterator[Running]:
     logs.configure("info", json=None)
     parsed = Rules.model_validate({"version": 1, "sources": {NAME: SOURCE}, "rules": rules})
     configuration: Any = SimpleNamespace(
-        rules=parsed.rules, calendars={}, pools={}, revision="r", rule_revision=lambda _: "r"
+        rules=parsed.rules, calendars={}, pools={}, budgets={}, revision="r", rule_revision=lambda _: "r"
     )
     metrics = Metrics(CollectorRegistry())
     store = SqliteStore.open(folder / "retrainer.db")

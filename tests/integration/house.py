@@ -43,6 +43,7 @@ class House:
             rules=parsed.rules,
             sources=parsed.sources,
             calendars={},
+            budgets={},
             pools={},
             revision="r",
             rule_revision=lambda _: "r",

@@ -127,7 +127,8 @@ class Submit(Model):
     namespace: str | None = None
     """Namespace of the Workflow; the daemon's own `namespace` setting if not given."""
     parameters: dict[str, str | int | float | bool] = {}
-    """Arguments. Strings may hold `${CEL}` over rule, key, trigger, window, events, run and previous."""
+    """Arguments. Strings may hold `${CEL}` over rule, key, trigger, window, events, run, previous,
+    upstream and champion."""
     metadata: Metadata = Metadata()
     """Labels and annotations of the Workflow."""
     timeout: Duration | None = None

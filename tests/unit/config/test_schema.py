@@ -22,7 +22,16 @@ def test_every_field_is_described(schema: dict[str, Any]) -> None:
 
 def test_the_sections_and_both_forms_of_a_rule_are_there() -> None:
     schema = rules_schema()
-    assert set(schema["properties"]) == {"version", "sources", "calendars", "pools", "defaults", "templates", "rules"}
+    assert set(schema["properties"]) == {
+        "version",
+        "sources",
+        "calendars",
+        "pools",
+        "budgets",
+        "defaults",
+        "templates",
+        "rules",
+    }
     assert schema["additionalProperties"] is False
     templated = schema["$defs"]["TemplatedRule"]
     assert {"name", "template", "with", "labels", "submit"} <= templated["properties"].keys()

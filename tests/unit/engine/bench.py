@@ -134,5 +134,10 @@ def _configuration(rules: list[dict[str, Any]], pools: dict[str, int], revision:
     sources = {"push": {"type": "webhook", "path": "/hooks/push"}}
     parsed = Rules.model_validate({"version": 1, "sources": sources, "pools": pools, "rules": rules})
     return SimpleNamespace(
-        rules=parsed.rules, calendars={}, pools=parsed.pools, revision=revision, rule_revision=lambda _: revision
+        rules=parsed.rules,
+        calendars=parsed.calendars,
+        pools=parsed.pools,
+        budgets=parsed.budgets,
+        revision=revision,
+        rule_revision=lambda _: revision,
     )

@@ -1,0 +1,61 @@
+"""Limits: what their models cannot say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrainer.config.check_expressions import check_cel
+from retrainer.config.check_names import known
+from retrainer.config.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from retrainer.config.finding import Names
+    from retrainer.config.models import Budget, Rule
+    from retrainer.config.tree import Path
+
+OUTPUTS = frozenset({"outputs"})
+
+
+def check_limits(rule: Rule, names: Names) -> Iterator[Finding]:
+    """Limits, and what feeds them: cost and feedback."""
+    limits = rule.limits
+    if limits.pool is not None:
+        yield from known(("limits", "pool"), "pool", limits.pool, names.pools)
+    if isinstance(limits.budget, str):
+        yield from known(("limits", "budget"), "budget", limits.budget, names.budgets)
+    elif limits.budget is not None:
+        yield from _budget(("limits", "budget"), limits.budget)
+    for i, name in enumerate(limits.mute):
+        yield from known(("limits", "mute", i), "calendar", name, names.calendars)
+    if rule.cost is not None:
+        yield from check_cel(("cost", "gpu_hours"), rule.cost.gpu_hours, OUTPUTS)
+    if rule.feedback is not None:
+        yield from _feedback(rule)
+
+
+def check_budget(budget: Budget) -> Iterator[Finding]:
+    yield from _budget((), budget)
+
+
+def _budget(path: Path, budget: Budget) -> Iterator[Finding]:
+    if budget.runs is None and budget.gpu_hours is None:
+        yield Finding(path, "a budget of nothing", "write `runs:` or `gpu_hours:` beneath it")
+    if budget.per <= 0:
+        yield Finding((*path, "per"), "a stretch of no length", "write such as 24h or 30d")
+    if budget.reserve is not None and budget.gpu_hours is None:
+        yield Finding((*path, "reserve"), "there are no GPU hours to reserve", "add `gpu_hours:`, or take it out")
+    elif budget.reserve is not None and budget.gpu_hours is not None and budget.reserve > budget.gpu_hours:
+        said = f"more than the {budget.gpu_hours:g} GPU hours there are, so that no run could ever start"
+        yield Finding((*path, "reserve"), said, "reserve less, or allow more")
+
+
+def _feedback(rule: Rule) -> Iterator[Finding]:
+    feedback = rule.feedback
+    if feedback is not None and feedback.promoted is not None:
+        yield from check_cel(("feedback", "promoted"), feedback.promoted, OUTPUTS, boolean=True)
+    if feedback is not None and feedback.backoff is not None and rule.limits.cooldown is None:
+        yield Finding(
+            ("feedback", "backoff"), "there is no cooldown to stretch", "add `limits: {cooldown: {period: …}}`"
+        )

@@ -1,0 +1,107 @@
+"""What was spent, out of the store: for `step` as the allowance of one rule, for `admit` as the purses of all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, func, or_, select
+
+from retrainer.config.models import Budget
+from retrainer.rules.admit import Purse
+from retrainer.rules.budget import Spent, allowance
+from retrainer.store import tables as t
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from sqlalchemy import Connection
+
+    from retrainer.engine.catalog import Catalog
+    from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.limits import Allowance
+
+LAST = 10
+"""Runs whose mean is reserved for the next one, where the budget does not say."""
+
+
+def of_rule(conn: Connection, rule: CompiledRule, now: float) -> Allowance | None:
+    """What the rule's own budget leaves; None if it has none of its own."""
+    budget = rule.rule.limits.budget
+    if not isinstance(budget, Budget):
+        return None
+    reserve = reserve_of(conn, rule, budget)
+    return allowance(budget, _spent(conn, (rule.name,), budget, {rule.name: reserve}, now, born=True), reserve, now)
+
+
+def name_of(rule: CompiledRule) -> str:
+    """The name of the purse that pays for a rule's runs; empty if they cost nothing."""
+    budget = rule.rule.limits.budget
+    if budget is None:
+        return ""
+    return f"rule/{rule.name}" if isinstance(budget, Budget) else budget
+
+
+def purses(
+    conn: Connection, catalog: Catalog, names: Collection[str], now: float
+) -> tuple[dict[str, Purse], float | None]:
+    """What is left in the purses of these names, and the next moment at which one of them holds more."""
+    found: dict[str, Purse] = {}
+    moments: list[float] = []
+    for name in names:
+        budget, rules = _budget(catalog, name)
+        if budget is None:
+            continue
+        reserves = {rule.name: reserve_of(conn, rule, budget) for rule in rules}
+        spent = _spent(conn, reserves, budget, reserves, now, born=False)
+        hours = None if budget.gpu_hours is None else budget.gpu_hours - sum(run.hours for run in spent)
+        found[name] = Purse(None if budget.runs is None else budget.runs - len(spent), hours)
+        moments += [run.at + budget.per for run in spent[:1]]
+    return found, min(moments, default=None)
+
+
+def reserve_by_name(conn: Connection, catalog: Catalog, rule: CompiledRule) -> float:
+    """GPU hours to keep for a run of the rule, as the budget that pays for it says."""
+    budget = rule.rule.limits.budget
+    if isinstance(budget, str):
+        budget = catalog.budgets.get(budget)
+    return reserve_of(conn, rule, budget) if budget is not None else 0.0
+
+
+def _budget(catalog: Catalog, name: str) -> tuple[Budget | None, list[CompiledRule]]:
+    rules = [rule for rule in catalog.rules.values() if name_of(rule) == name]
+    if name in catalog.budgets:
+        return catalog.budgets[name], rules
+    own = next((rule.rule.limits.budget for rule in rules), None)
+    return (own if isinstance(own, Budget) else None), rules
+
+
+def reserve_of(conn: Connection, rule: CompiledRule, budget: Budget) -> float:
+    """GPU hours to keep for a run of the rule that has not ended."""
+    if budget.gpu_hours is None:
+        return 0.0
+    if budget.reserve is not None:
+        return budget.reserve
+    c = t.runs.c
+    last = select(c.gpu_hours).where(c.rule == rule.name, c.gpu_hours.is_not(None)).order_by(c.id.desc()).limit(LAST)
+    mean = conn.execute(select(func.avg(last.subquery().c.gpu_hours))).scalar()
+    return float(mean or 0.0)
+
+
+def _spent(
+    conn: Connection, rules: Iterable[str], budget: Budget, reserves: Mapping[str, float], now: float, *, born: bool
+) -> list[Spent]:
+    """Attempts that started within the budget's stretch, oldest first; with ``born`` also those that wait to start."""
+    c = t.runs.c
+    started = and_(c.admitted_at > now - budget.per, or_(c.ended_at.is_(None), c.uid.is_not(None)))
+    waits = and_(c.admitted_at.is_(None), c.ended_at.is_(None)) if born else None
+    counts = started if waits is None else or_(started, waits)
+    query = select(c.rule, c.born_at, c.admitted_at, c.ended_at, c.gpu_hours).where(c.rule.in_(list(rules)), counts)
+    rows = conn.execute(query.order_by(func.coalesce(c.admitted_at, c.born_at))).all()
+    return [
+        Spent(
+            now if row.admitted_at is None else row.admitted_at,
+            reserves.get(row.rule, 0.0) if row.ended_at is None else row.gpu_hours or 0.0,
+            row.ended_at is None,
+        )
+        for row in rows
+    ]

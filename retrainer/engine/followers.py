@@ -1,0 +1,69 @@
+"""Rules that wait for the runs of others: the end of a chain, told to whoever follows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from retrainer.rules.outcome import Followed
+from retrainer.runs.run import RunPhase
+from retrainer.store import writes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from retrainer.engine.work import Work
+    from retrainer.rules.compile_triggers import CompiledAfter
+    from retrainer.runs.run import Run
+
+log = structlog.get_logger()
+_EVERY_KEY = 1_000_000
+_ENDS = {
+    "succeeded": frozenset({RunPhase.SUCCEEDED}),
+    "failed": frozenset({RunPhase.FAILED, RunPhase.ERROR, RunPhase.UNKNOWN}),
+}
+
+
+def followers(work: Work, run: Run, *, promoted_later: bool = False) -> Iterator[tuple[str, str, Followed]]:
+    """Whom the end of a run concerns: rule, key and input. ``promoted_later``: it ended before, and is promoted now."""
+    for after in work.catalog.followers.get(run.rule, ()):
+        if promoted_later != (after.after.outcome == "promoted" and promoted_later):
+            continue
+        if _as_wanted(after, run):
+            for key in _keys(work, after, run):
+                yield after.rule, key, Followed(after.name, run.id)
+
+
+def upstream_scope(run: Run) -> dict[str, Any]:
+    """A run as expressions see it under `upstream`."""
+    return {
+        "id": run.id,
+        "rule": run.rule,
+        "key": run.key,
+        "phase": run.phase.value,
+        "outputs": dict(run.outputs),
+        "parameters": dict(run.parameters),
+    }
+
+
+def _as_wanted(after: CompiledAfter, run: Run) -> bool:
+    outcome = after.after.outcome
+    if outcome == "promoted" and run.promoted is not True:
+        return False
+    if outcome in _ENDS and run.phase not in _ENDS[outcome]:
+        return False
+    if after.where is None:
+        return True
+    try:
+        return after.where.evaluate({"upstream": upstream_scope(run)}) is True
+    except ValueError as error:
+        log.warning("after.where_failed", rule=after.rule, trigger=after.name, run=run.id, error=str(error))
+        return False
+
+
+def _keys(work: Work, after: CompiledAfter, run: Run) -> list[str]:
+    """Keys carry over; a run without one speaks for every live key."""
+    if not work.catalog.rules[after.rule].per_key:
+        return [""]
+    return [run.key] if run.key else writes.keys_of(work.conn, after.rule, "", _EVERY_KEY)

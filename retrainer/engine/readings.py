@@ -1,0 +1,104 @@
+"""Values in: what an event says to metric and alert triggers, as inputs of `step`.
+
+An event of a query has all series of one expression: they are shared out to the rules and keys that asked for it, and
+who gets none is told so. Any other event is one value, or one alert.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from retrainer.engine.letters import dead
+from retrainer.engine.matching import too_many
+from retrainer.event import Event
+from retrainer.rules.compile_triggers import series_name
+from retrainer.rules.expression import name_by
+from retrainer.rules.outcome import Sample, Sampled
+from retrainer.store import writes
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from retrainer.engine.work import Work
+    from retrainer.rules.compile_triggers import CompiledGauge
+
+QUERY = "prometheus.query"
+Reading = tuple[tuple[str, str], Sampled]
+"""A (rule, key), and what is folded into its state."""
+_EVERY_KEY = 1_000_000
+
+
+def read(work: Work, event: Event) -> Sequence[Reading]:
+    """What an event says, in the order of the rules that it concerns."""
+    if event.type == QUERY:
+        return list(_polled(work, event))
+    return list(_pushed(work, event)) if event.source in work.catalog.gauges.sources else ()
+
+
+def _pushed(work: Work, event: Event) -> Iterator[Reading]:
+    for gauge in work.catalog.gauges.candidates(event):
+        try:
+            key, sample = _key(gauge, event), gauge.sample(event)
+        except ValueError as error:
+            dead(work, event, "raised", str(error), gauge.rule)
+            continue
+        if key and too_many(work, (gauge.rule, key)):
+            dead(work, event, "too_many_keys", f"key {key!r} is one more than max_keys", gauge.rule)
+            continue
+        for each in _keys(work, gauge, key):
+            yield (gauge.rule, each), Sampled(gauge.name, (sample,))
+
+
+def _polled(work: Work, event: Event) -> Iterator[Reading]:
+    poll = work.catalog.polls.get((event.source, str(event.data.get("expr"))))
+    if poll is None:
+        return
+    trouble = str(event.data.get("error") or "")
+    found: dict[tuple[str, str, str], list[Sample]] = defaultdict(list)
+    for series in event.data.get("series") or ():
+        one = Event(event.source, event.id, event.type, event.time, series)
+        labels = series["labels"]
+        sample = Sample(series_name("", labels), series["value"], series["time"])
+        for gauge in poll.index.candidates(one):
+            key = _key_of_series(work, gauge, one)
+            if key is not None:
+                found[gauge.rule, gauge.name, key].append(sample)
+    for gauge in poll.gauges:
+        asked = {key for rule, name, key in found if (rule, name) == (gauge.rule, gauge.name)}
+        for key in sorted(asked | _followed(work, gauge, asked)):
+            for each in _keys(work, gauge, key):
+                samples = tuple(found.get((gauge.rule, gauge.name, key), ()))
+                yield (gauge.rule, each), Sampled(gauge.name, samples, whole=True, trouble=trouble)
+
+
+def _key(gauge: CompiledGauge, event: Event) -> str:
+    return name_by(gauge.by, event, 200, "a key") if gauge.by is not None else ""
+
+
+def _key_of_series(work: Work, gauge: CompiledGauge, one: Event) -> str | None:
+    """The key of a series; None if it has none, or is of one key too many: the next poll would only say it again."""
+    try:
+        key = _key(gauge, one)
+    except ValueError:
+        return None
+    return None if key and too_many(work, (gauge.rule, key)) else key
+
+
+def _followed(work: Work, gauge: CompiledGauge, asked: Collection[str]) -> set[str]:
+    """Keys that had series of this trigger in the polls before."""
+    if gauge.by is None:
+        return {""}
+    known = work.polled.get((gauge.rule, gauge.name))
+    if known is None:
+        known = set(writes.keys_of(work.conn, gauge.rule, "", _EVERY_KEY))
+    before = set(known)
+    work.polled[gauge.rule, gauge.name] = set(asked)
+    return before
+
+
+def _keys(work: Work, gauge: CompiledGauge, key: str) -> list[str]:
+    """A value without a key of its own speaks for every live key."""
+    if gauge.by is not None or not work.catalog.rules[gauge.rule].per_key:
+        return [key]
+    return writes.keys_of(work.conn, gauge.rule, "", _EVERY_KEY)
