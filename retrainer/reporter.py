@@ -51,6 +51,10 @@ class Reporter:
             self._born(facts["run"], now)
         elif what == "run.moved":
             self._moved(facts["run"], facts["phase"], now)
+        elif what == "run.judged":
+            run = facts["run"]
+            word = "run.promoted" if facts["promoted"] else "run.not_promoted"
+            log.info(word, rule=run.rule, key=run.key, run=run.id, workflow=run.workflow)
         elif what == "run.ended":
             self._ended(facts["run"], facts["phase"], facts["message"], facts["values"], now)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from retrainer.config.models import S3Source
-from retrainer.engine import acts
+from retrainer.engine import acts, budgets, feedback
 from retrainer.event import Event
 from retrainer.listening import Seekable, describe
 from retrainer.moments import rfc3339
@@ -76,7 +76,8 @@ class AppService:
     def _explain(self, conn: Connection, rule: CompiledRule, key: str, at: float | None = None) -> dict[str, Any]:
         now = self._app.clock.now()
         state = writes.state_of(conn, rule.name, key) or first_state(rule, key, now)
-        return explain(rule, key, state, at if at is not None else now)
+        moment = at if at is not None else now
+        return explain(rule, key, state, moment, budgets.of_rule(conn, rule, moment))
 
     def explain(self, rule: str, key: str, event: dict[str, Any] | None, at: float | None = None) -> dict[str, Any]:
         """Raise KeyError if there is no such rule, ValueError for an event it cannot read."""
@@ -112,6 +113,12 @@ class AppService:
     def _run(self, run_id: str) -> dict[str, Any]:
         run = self.read(lambda conn: writes.run(conn, run_id))
         return run_to_row(run) if run is not None else {"id": run_id}
+
+    def judge(self, run: str, *, promoted: bool) -> None:
+        self._act(lambda work: feedback.judge(work, run, promoted=promoted))
+
+    def import_ages(self, ages: list[dict[str, Any]]) -> dict[str, Any]:
+        return self._act(lambda work: feedback.import_ages(work, ages))
 
     def replay_dead_letters(self, ids: list[int]) -> dict[str, Any]:
         return self._act(lambda work: acts.replay_dead_letters(work, ids))

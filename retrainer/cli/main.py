@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "runs": ("retrainer.cli.runs:runs", "List, show, cancel and retry runs."),
     "sources": ("retrainer.cli.sources:sources", "List and show sources, and reset their parts."),
     "replay": ("retrainer.cli.replay:replay", "Read a source again, for rules that did not count it."),
+    "state": ("retrainer.cli.state:state", "Tell when models were last trained, before retrainer came."),
     "events": ("retrainer.cli.events:events", "List and show events."),
     "dead-letters": ("retrainer.cli.dead_letters:dead_letters", "Look at, replay and discard what was not taken in."),
     "store": ("retrainer.cli.store:store", "Check or export the store of a stopped daemon."),

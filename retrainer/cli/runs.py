@@ -102,6 +102,11 @@ def _print_run(console: Console, run: dict[str, Any]) -> None:
             "fed by": fed,
             "parameters": show.pairs(run["parameters"]),
             "outputs": show.pairs(run["outputs"]),
+            "triggers": ", ".join(run["cause"]["triggers"]) if len(run["cause"]["triggers"]) > 1 else "",
+            "metrics": show.pairs({name: f"{value:g}" for name, value in run["cause"]["values"].items()}),
+            "follows": run["cause"]["upstream"],
+            "promoted": {True: "yes", False: "no", None: ""}[run["promoted"]],
+            "cost": f"{run['gpu_hours']:g} GPU hours" if run["gpu_hours"] else "",
             "resources": show.pairs({name: f"{value:g}s" for name, value in run["resources"].items()}),
             "revision": run["revision"],
         },
@@ -116,6 +121,17 @@ def cancel(session: Session, run: str, terminate: bool) -> None:
     """Request that a run ends; it has once its phase says so."""
     answer = session.client.post("runs", run, "cancel", body={"strategy": "Terminate" if terminate else "Stop"})
     session.print(answer, lambda console: console.print(f"{run} is asked to end; it is {answer['phase']}."))
+
+
+@runs.command()
+@click.argument("run")
+@click.option("--promoted/--not-promoted", required=True, help="What became of the model.")
+@remote
+def feedback(session: Session, run: str, promoted: bool) -> None:
+    """Say whether the model that a run made was promoted."""
+    answer = session.client.post("runs", run, "feedback", body={"promoted": promoted})
+    word = "promoted" if promoted else "not promoted"
+    session.print(answer, lambda console: console.print(f"{run} is noted as {word}."))
 
 
 @runs.command()

@@ -28,7 +28,7 @@ _ENDS = {
 def followers(work: Work, run: Run, *, promoted_later: bool = False) -> Iterator[tuple[str, str, Followed]]:
     """Whom the end of a run concerns: rule, key and input. ``promoted_later``: it ended before, and is promoted now."""
     for after in work.catalog.followers.get(run.rule, ()):
-        if promoted_later != (after.after.outcome == "promoted" and promoted_later):
+        if promoted_later and after.after.outcome != "promoted":
             continue
         if _as_wanted(after, run):
             for key in _keys(work, after, run):

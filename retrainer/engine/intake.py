@@ -68,7 +68,9 @@ class _Intake:
             elif (known is not None and self._seen(item, known)) or (tracker is not None and tracker.counted(item)):
                 self.words.append("duplicate")
             else:
-                self._take(item, *match(work, item), read(work, item))
+                hits, word = match(work, item)
+                readings, failed = read(work, item)
+                self._take(item, hits, "dead_lettered" if failed else word, readings)
         writes.append_all(work.conn, t.identities, self._fresh)
         writes.seen_again(work.conn, self._repeated)
         if tracker is not None:

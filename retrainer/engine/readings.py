@@ -29,25 +29,29 @@ Reading = tuple[tuple[str, str], Sampled]
 _EVERY_KEY = 1_000_000
 
 
-def read(work: Work, event: Event) -> Sequence[Reading]:
-    """What an event says, in the order of the rules that it concerns."""
+def read(work: Work, event: Event) -> tuple[Sequence[Reading], bool]:
+    """What an event says, in the order of the rules that it concerns; and whether any of them could not read it."""
     if event.type == QUERY:
-        return list(_polled(work, event))
-    return list(_pushed(work, event)) if event.source in work.catalog.gauges.sources else ()
+        return list(_polled(work, event)), False
+    return _pushed(work, event) if event.source in work.catalog.gauges.sources else ((), False)
 
 
-def _pushed(work: Work, event: Event) -> Iterator[Reading]:
+def _pushed(work: Work, event: Event) -> tuple[list[Reading], bool]:
+    readings: list[Reading] = []
+    failed = False
     for gauge in work.catalog.gauges.candidates(event):
         try:
             key, sample = _key(gauge, event), gauge.sample(event)
         except ValueError as error:
             dead(work, event, "raised", str(error), gauge.rule)
+            failed = True
             continue
         if key and too_many(work, (gauge.rule, key)):
             dead(work, event, "too_many_keys", f"key {key!r} is one more than max_keys", gauge.rule)
+            failed = True
             continue
-        for each in _keys(work, gauge, key):
-            yield (gauge.rule, each), Sampled(gauge.name, (sample,))
+        readings += [((gauge.rule, each), Sampled(gauge.name, (sample,))) for each in _keys(work, gauge, key)]
+    return readings, failed
 
 
 def _polled(work: Work, event: Event) -> Iterator[Reading]:

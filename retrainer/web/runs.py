@@ -24,6 +24,13 @@ class Ending(BaseModel):
     """`Stop` runs the workflow's exit handlers, `Terminate` does not."""
 
 
+class Verdict(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    promoted: bool
+    """Whether the model that the run made was promoted."""
+
+
 @router.get("", response_model=views.Page[views.Run])
 def list_runs(
     service: Asked,
@@ -73,6 +80,14 @@ def retry(service: Asked, run: RunId) -> Any:
     with refusals():
         again = service.retry(run)
     return _run(service, again["id"])
+
+
+@router.post("/{run}/feedback", response_model=views.RunDetail)
+def feedback(service: Asked, run: RunId, verdict: Verdict) -> Any:
+    """Say what became of a run's model; the same once more changes nothing."""
+    with refusals():
+        service.judge(run, promoted=verdict.promoted)
+    return _run(service, run)
 
 
 def _run(service: Service, run: str) -> dict[str, Any]:

@@ -58,6 +58,12 @@ class Service(Protocol):
     def retry(self, run: str) -> dict[str, Any]:
         """Bear another attempt of an ended run. Raise ValueError if it has not ended, or succeeded."""
 
+    def judge(self, run: str, *, promoted: bool) -> None:
+        """Take in what became of a succeeded run's model."""
+
+    def import_ages(self, ages: list[dict[str, Any]]) -> dict[str, Any]:
+        """Take in when models were last trained: `rule`, `key`, `succeeded_at`, `promoted_at` (None if not known)."""
+
     def replay_dead_letters(self, ids: list[int]) -> dict[str, Any]:
         """Take dead letters in anew: how many were `replayed`, and which `failed`."""
 

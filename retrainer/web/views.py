@@ -110,6 +110,16 @@ class Key(View):
     touched_at: Moment
 
 
+class Cause(Open):
+    triggers: list[str] = []
+    """All that were satisfied when it was born."""
+    values: dict[str, float] = {}
+    """The furthest value of each metric then."""
+    upstream: str | None = None
+    """The run of another rule that it follows."""
+    detail: str = ""
+
+
 class Run(View):
     id: str
     rule: str
@@ -140,6 +150,11 @@ class Run(View):
     outputs: dict[str, Any]
     resources: dict[str, float]
     """Seconds of use by resource."""
+    cause: Cause
+    promoted: bool | None = None
+    """Whether its model was promoted; null if nobody said so."""
+    gpu_hours: float | None = None
+    """What it cost, once it has ended."""
     stop_requested: str | None = None
     """Stop or Terminate."""
 
@@ -255,6 +270,17 @@ class DeadLetterDetail(DeadLetter):
 class Replayed(Open):
     replayed: int
     failed: list[dict[str, Any]] = []
+
+
+class NotImported(View):
+    line: int
+    """Counted from 1."""
+    error: str
+
+
+class Imported(View):
+    imported: int
+    failed: list[NotImported]
 
 
 class Discarded(View):

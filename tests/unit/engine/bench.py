@@ -69,6 +69,12 @@ class Bench:
         self.configuration = _configuration(rules, {}, self.configuration.revision + "'")
         self.engine.switch(build_catalog(self.configuration, self.store.read(writes.paused_rules)))
 
+    def budgets(self, budgets: dict[str, Any]) -> None:
+        """Load shared budgets beside the rules."""
+        parsed = Rules.model_validate({"version": 1, "budgets": budgets})
+        self.configuration.budgets = parsed.budgets
+        self.engine.switch(build_catalog(self.configuration, self.store.read(writes.paused_rules)))
+
     def restart(self) -> None:
         self.store.close()
         self.boot()

@@ -1,0 +1,51 @@
+"""What people and other systems tell of models: that one was promoted or not, and how old they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from retrainer.engine.followers import followers
+from retrainer.engine.matching import too_many
+from retrainer.rules.outcome import Imported, Judged
+from retrainer.runs.run import RunPhase
+from retrainer.store import writes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from retrainer.engine.work import Work
+
+
+def judge(work: Work, run_id: str, *, promoted: bool) -> None:
+    """Take in what became of a run's model. Raise LookupError, and ValueError for a run that made none."""
+    work.flush_runs()
+    run = writes.run(work.conn, run_id)
+    if run is None:
+        raise LookupError(f"there is no run {run_id}")
+    if run.phase is not RunPhase.SUCCEEDED:
+        raise ValueError(f"run {run_id} is {run.phase}: only a run that succeeded has made a model")
+    if run.promoted == promoted:
+        return
+    writes.update_run(work.conn, run_id, promoted=promoted)
+    work.take(run.rule, run.key, Judged(run_id, promoted))
+    work.tell("run.judged", run=run, promoted=promoted)
+    if promoted:
+        for where in list(followers(work, replace(run, promoted=True), promoted_later=True)):
+            work.take(*where)
+
+
+def import_ages(work: Work, ages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Take in when models were last trained. What cannot be taken is told, line by line; the others are."""
+    failed = []
+    for i, age in enumerate(ages, 1):
+        rule, key = work.catalog.rules.get(age["rule"]), age["key"]
+        if rule is None:
+            failed.append({"line": i, "error": f"there is no rule {age['rule']!r}"})
+        elif rule.per_key != bool(key):
+            failed.append({"line": i, "error": f"{rule.name} has {'a' if rule.per_key else 'no'} key (for_each)"})
+        elif key and too_many(work, (rule.name, key)):
+            failed.append({"line": i, "error": f"key {key!r} is one more than max_keys"})
+        else:
+            work.take(rule.name, key, Imported(age["succeeded_at"], age["promoted_at"]))
+    return {"imported": len(ages) - len(failed), "failed": failed}
