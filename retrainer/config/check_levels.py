@@ -26,6 +26,8 @@ def check_levels(path: Path, trigger: Trigger, names: Names) -> Iterator[Finding
         yield from _alert((*path, "alert"), trigger.alert, names)
     if trigger.freshness and trigger.freshness.max_age <= 0:
         yield Finding((*path, "freshness", "max_age"), "no model is younger than this", "write such as 14d")
+    if trigger.freshness and trigger.freshness.again_after <= 0:
+        yield Finding((*path, "freshness", "again_after"), "failures would hammer", "write such as 1h")
     if trigger.after and trigger.after.where:
         yield from check_cel((*path, "after", "where"), trigger.after.where, UPSTREAM, boolean=True)
 

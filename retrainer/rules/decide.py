@@ -58,12 +58,14 @@ def step(
             state, records = _apply(rule, state, weighed, decision, now)
             decisions.append(decision)
             slots += records
-            if decision.kind is not Kind.FIRE:
+            if decision.kind is Kind.HOLD:
+                break
+            state, weighed, expired = _weigh(rule, state, now)
+            slots += expired
+            if decision.kind is Kind.SKIP:
                 break
             if allowance is not None:
                 allowance = allowance.less()
-            state, weighed, expired = _weigh(rule, state, now)
-            slots += expired
         last = decisions[-1] if decisions else None
         if last is not None and last.reason is Reason.OVERLAP and (stop := stop_others(rule.rule.limits, state)):
             state = replace(state, stopping=True)
@@ -170,7 +172,7 @@ def _apply(
         lapsed=False,
     )
     if decision.birth is None:
-        return replace(state, last_completed=now, last_succeeded=now), records
+        return replace(state, last_completed=now, last_succeeded=now, last_promoted=now), records
     return replace(state, active=state.active + 1), records
 
 

@@ -33,6 +33,7 @@ _JSON = frozenset(
         "taken",
         "outputs",
         "resources",
+        "cause",
         "state",
     )
 )

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MAX_SERIES = 1000
 """Series that are followed of one trigger and key; further ones are left out, and `trouble` says so."""
+SKEW = 300.0
+"""Seconds by which the clock of whoever takes a sample may be ahead of ours."""
 NOTHING = ""
 """Stands for all there should be, where no series was ever seen and `no_data: fire` makes that one that has crossed."""
 
@@ -109,8 +111,8 @@ def _room(series: dict[str, Series], given: Collection[str]) -> bool:
 
 
 def _follow(threshold: Threshold, known: Series | None, sample: Sample, now: float) -> Series:
-    """A moment yet to come is now, or nothing that is told later would be newer."""
-    at, value = min(sample.at, now), sample.value
+    """A moment far in the time to come is now, or nothing that is told later would be newer."""
+    at, value = sample.at if sample.at <= now + SKEW else now, sample.value
     before = known or Series(None, at)
     stale = threshold.max_age is not None and now - at > threshold.max_age
     if value is None or not math.isfinite(value) or stale:

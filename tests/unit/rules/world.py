@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from retrainer.config.models import Rule
 from retrainer.rules.compile import CompiledRule, compile_rule
 from retrainer.rules.decide import step
 from retrainer.rules.fold import first_state
-from retrainer.rules.outcome import Arrived, Birth, Ended, Input, Manual, Resumed, SlotRecord, Step, Wake
+from retrainer.rules.outcome import (
+    Arrived,
+    Birth,
+    Ended,
+    Followed,
+    Imported,
+    Input,
+    Judged,
+    Manual,
+    Resumed,
+    Sample,
+    Sampled,
+    SlotRecord,
+    Step,
+    Wake,
+)
 from retrainer.runs.run import RunPhase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from retrainer.rules.limits import Allowance
 
 DATA = {"data": {"source": "push"}}
 START = 1_800_000_000.0  # Friday 2027-01-15 08:00:00 UTC
@@ -27,11 +47,18 @@ def batch(**of: Any) -> dict[str, Any]:
     return {"new": {"data": {"source": "push", "batch": of}}}
 
 
+def metric(**of: Any) -> dict[str, Any]:
+    """A metric that crosses above 0.2, without the spread of a first start unless a test asks for it."""
+    threshold = {} if "below" in of else {"above": 0.2}
+    return {"drift": {"metric": {"source": "prometheus", "expr": "psi", "jitter": "0s", **threshold, **of}}}
+
+
 class World:
     """One (rule, key), driven step by step. `births` are the runs on their way, oldest first."""
 
     def __init__(self, compiled: CompiledRule, now: float = START) -> None:
         self.rule, self.now, self.seq = compiled, now, 0
+        self.allowance: Allowance | None = None
         self.state = first_state(compiled, "", now)
         self.births: list[Birth] = []
         self.slots: list[SlotRecord] = []
@@ -40,7 +67,7 @@ class World:
 
     def give(self, given: Input) -> list[str]:
         """The decisions, as `kind reason`."""
-        self.state, done = step(self.rule, self.state, given, self.now)
+        self.state, done = step(self.rule, self.state, given, self.now, self.allowance)
         return self._keep(done)
 
     def _keep(self, done: Step) -> list[str]:
@@ -68,9 +95,56 @@ class World:
         self.now = self.state.wake_at
         return self.give(Wake())
 
-    def end(self, phase: str = "SUCCEEDED", attempt: int = 1, by_request: bool = False) -> list[str]:
+    def wake_until(self, moment: float) -> list[str]:
+        """Sleep from one wake-up to the next; what was decided until then."""
+        decided = []
+        while self.state.wake_at is not None and self.state.wake_at <= moment:
+            decided += self.wake()
+        self.now = moment
+        return decided
+
+    def poll(self, values: Mapping[str, float | None] | float | None, trigger: str = "drift") -> list[str]:
+        """All series of a query, or the value of its only one; None is a series without a number."""
+        given = values if not isinstance(values, float | int | None) else {"a": values}
+        samples = tuple(Sample(series, value, self.now) for series, value in given.items())
+        return self.give(Sampled(trigger, samples, whole=True))
+
+    def poll_fails(self, trigger: str = "drift") -> list[str]:
+        return self.give(Sampled(trigger, (), whole=True, trouble="connection refused"))
+
+    def sample(self, value: float | None, at: float | None = None, series: str = "a") -> list[str]:
+        """A pushed value, taken at ``at``."""
+        return self.give(Sampled("drift", (Sample(series, value, self.now if at is None else at),)))
+
+    def alert(self, firing: bool, at: float, fingerprint: str = "f", trigger: str = "page") -> list[str]:
+        """An alert that began, or ended, at ``at``."""
+        return self.give(Sampled(trigger, (Sample(fingerprint, float(firing), at),)))
+
+    def follow(self, run: str = "upstream-1", trigger: str = "rebuilt") -> list[str]:
+        return self.give(Followed(trigger, run))
+
+    def judge(self, promoted: bool) -> list[str]:
+        return self.give(Judged("run", promoted))
+
+    def tell_age(self, succeeded_at: float | None = None, promoted_at: float | None = None) -> list[str]:
+        return self.give(Imported(succeeded_at, promoted_at))
+
+    def end(
+        self, phase: str = "SUCCEEDED", attempt: int = 1, by_request: bool = False, promoted: bool | None = None
+    ) -> list[str]:
         birth = self.births.pop(0)
-        return self.give(Ended("run", RunPhase(phase), attempt, by_request, birth.window, birth.taken))
+        return self.give(
+            Ended(
+                "run",
+                RunPhase(phase),
+                attempt,
+                by_request,
+                birth.window,
+                birth.taken,
+                promoted=promoted,
+                triggers=birth.triggers,
+            )
+        )
 
     def manual(self) -> list[str]:
         return self.give(Manual())

@@ -92,10 +92,10 @@ def eventually(condition: Callable[[], object], what: str, timeout: float = 20.0
 
 
 @contextlib.contextmanager
-def served(webhooks: Webhooks) -> Iterator[int]:
+def served(webhooks: Webhooks, port: int = 0) -> Iterator[int]:
     """Serve the route from a thread; yield the port."""
     app = Starlette(routes=[webhooks.route()])
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", ws="none", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", ws="none", lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()
     eventually(lambda: server.started, "the server listens")
