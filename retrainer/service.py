@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from retrainer import history
 from retrainer.config.models import S3Source
 from retrainer.engine import acts, budgets, feedback
 from retrainer.event import Event
@@ -12,6 +13,7 @@ from retrainer.moments import rfc3339
 from retrainer.replay import NOT_AGAIN, Rereadable, moment_of
 from retrainer.rules.explain import explain
 from retrainer.rules.fold import first_state
+from retrainer.rules.judging import would_match
 from retrainer.store import queries, writes
 from retrainer.store.rows import run_to_row
 
@@ -82,6 +84,8 @@ class AppService:
     def explain(self, rule: str, key: str, event: dict[str, Any] | None, at: float | None = None) -> dict[str, Any]:
         """Raise KeyError if there is no such rule, ValueError for an event it cannot read."""
         compiled = self._app.engine.catalog.rules[rule]
+        if at is not None and at < self._app.clock.now() and event is None:
+            return self.read(lambda conn: history.explain(conn, rule, key, at))
         told = self.read(lambda conn: self._explain(conn, compiled, key, at))
         if event is not None:
             told["event"] = would_match(compiled, _event(event, self._app.clock.now()))
@@ -125,6 +129,11 @@ class AppService:
 
     def discard_dead_letters(self, ids: list[int]) -> int:
         return self._act(lambda work: acts.discard_dead_letters(work, ids))
+
+    def find_events(self, text: str, source: str | None, limit: int) -> list[dict[str, Any]]:
+        """Events of that number, id or subject, each with what it did in each rule, near misses included."""
+        rules = self._app.engine.catalog.rules.values()
+        return self.read(lambda conn: history.find(conn, rules, text, source, limit))
 
     # -- sources ---------------------------------------------------------------------------------------------------
 
@@ -232,35 +241,3 @@ def _event(raw: dict[str, Any], now: float) -> Event:
         data,
         str(raw.get("subject", "")),
     )
-
-
-def would_match(rule: CompiledRule, event: Event) -> list[dict[str, Any]]:
-    """What each data trigger of the rule says of an event, condition by condition."""
-    return [
-        {"trigger": name, "conditions": (told := _conditions(trigger, event)), **_counts(trigger, event, told)}
-        for name, trigger in rule.data.items()
-    ]
-
-
-def _conditions(trigger: Any, event: Event) -> list[dict[str, Any]]:
-    told = [{"name": "source", "expected": trigger.source, "holds": event.source in ("", trigger.source)}]
-    told += [{"name": ".".join(c.path), "expected": c.expected, "holds": c.holds(event)} for c in trigger.conditions]
-    if trigger.where is not None:
-        try:
-            told.append({"name": "where", "expected": trigger.where.text, "holds": trigger.wants(event)})
-        except ValueError as error:
-            told.append({"name": "where", "expected": trigger.where.text, "holds": False, "error": str(error)})
-    return told
-
-
-def _counts(trigger: Any, event: Event, conditions: list[dict[str, Any]]) -> dict[str, Any]:
-    try:
-        size, rows = trigger.measure(event)
-        return {
-            "matches": all(c["holds"] for c in conditions),
-            "key": trigger.key(event),
-            "bytes": size,
-            "rows": rows,
-        }
-    except ValueError as error:
-        return {"matches": False, "error": str(error)}

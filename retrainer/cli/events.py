@@ -1,4 +1,4 @@
-"""Events: list and show."""
+"""Events: list, show, find."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONG = 100
 
 @click.group()
 def events() -> None:
-    """List and show events."""
+    """List and show events, and find out what one did."""
 
 
 @events.command("list")
@@ -59,6 +59,33 @@ def _line(event: dict[str, Any], now: float) -> list[object]:
 
 def _rules(event: dict[str, Any]) -> str:
     return ", ".join(f"{rule}[{key}]" if key else rule for rule, key in event["rules"]) or "-"
+
+
+@events.command()
+@click.argument("text")
+@click.option("--source", help="Only of this source.")
+@click.option("--limit", type=click.IntRange(1, 50), default=5, help="At most so many.")
+@remote
+def find(session: Session, text: str, source: str | None, limit: int) -> None:
+    """Say what an event did in each rule. TEXT is its number, its id, or its subject (an object's key)."""
+    answer = session.client.get("events", "find", text=text, limit=limit, source=source)
+
+    def render(console: Console) -> None:
+        if not answer["items"]:
+            console.print("There is no such event, or no longer.")
+        for event in answer["items"]:
+            print_events(console, [event], "")
+            rows = [_effect(effect) for effect in event["effects"]]
+            show.table(console, ("RULE", "OUTCOME", "RUN", "WHY"), rows, "No rule listens to its source.")
+            console.print()
+
+    session.print(answer, render)
+
+
+def _effect(effect: dict[str, Any]) -> list[object]:
+    name = f"{effect['rule']}[{effect['key']}]" if effect["key"] else effect["rule"]
+    run = effect["run"] or ("pending" if effect["outcome"] == "matched" else "-")
+    return [name, show.word(effect["outcome"]), run, effect["detail"] or "-"]
 
 
 @events.command("show")

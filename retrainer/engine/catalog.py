@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """Who asks for one expression of a source, and which of them want which series."""
+    """Who asks a source for one and the same, and which of them want which series."""
 
     gauges: tuple[CompiledGauge, ...]
     index: Index[CompiledGauge]
@@ -39,7 +39,7 @@ class Catalog:
     pools: Mapping[str, int]
     revision: str
     gauges: Index[CompiledGauge] = field(default_factory=lambda: Index(()))
-    polls: Mapping[tuple[str, str], Poll] = field(default_factory=dict)
+    polls: Mapping[tuple[str, Query], Poll] = field(default_factory=dict)
     followers: Mapping[str, tuple[CompiledAfter, ...]] = field(default_factory=dict)
     budgets: Mapping[str, Budget] = field(default_factory=dict)
 
@@ -51,8 +51,7 @@ class Catalog:
 
     def queries(self, source: str) -> frozenset[Query]:
         """What a source is to be asked, each once."""
-        asked = (gauge for (name, _), poll in self.polls.items() if name == source for gauge in poll.gauges)
-        return frozenset(Query(gauge.expr, gauge.sample_time) for gauge in asked if gauge.expr is not None)
+        return frozenset(query for name, query in self.polls if name == source)
 
     def listens(self, source: str) -> bool:
         """Whether any rule wants events of a source."""
@@ -84,10 +83,10 @@ def build_catalog(configuration: Configuration, paused: Collection[str]) -> Cata
     )
 
 
-def _polls(gauges: Iterable[CompiledGauge]) -> dict[tuple[str, str], Poll]:
-    asked: dict[tuple[str, str], list[CompiledGauge]] = defaultdict(list)
+def _polls(gauges: Iterable[CompiledGauge]) -> dict[tuple[str, Query], Poll]:
+    asked: dict[tuple[str, Query], list[CompiledGauge]] = defaultdict(list)
     for gauge in gauges:
-        asked[gauge.source, str(gauge.expr)].append(gauge)
+        asked[gauge.source, Query(str(gauge.expr), gauge.sample_time)].append(gauge)
     return {what: Poll(tuple(found), Index(found)) for what, found in asked.items()}
 
 

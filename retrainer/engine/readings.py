@@ -15,6 +15,7 @@ from retrainer.event import Event
 from retrainer.rules.compile_triggers import series_name
 from retrainer.rules.expression import name_by
 from retrainer.rules.outcome import Sample, Sampled
+from retrainer.sources.base import Query
 from retrainer.store import writes
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def _pushed(work: Work, event: Event) -> tuple[list[Reading], bool]:
 
 
 def _polled(work: Work, event: Event) -> Iterator[Reading]:
-    poll = work.catalog.polls.get((event.source, str(event.data.get("expr"))))
+    query = Query(str(event.data.get("expr")), event.data.get("sample_time") or None)
+    poll = work.catalog.polls.get((event.source, query))
     if poll is None:
         return
     trouble = str(event.data.get("error") or "")

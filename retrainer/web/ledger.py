@@ -5,7 +5,7 @@ import binascii
 from typing import Annotated, Any, Literal
 
 import orjson
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from retrainer.sources.http.refusal import Refusal
@@ -41,6 +41,17 @@ def list_events(
             )
         )
     )
+
+
+@router.get("/events/find", response_model=views.Page[views.Found])
+def find_events(
+    service: Asked,
+    text: Annotated[str, Query(min_length=1, max_length=1024)],
+    source: Text = None,
+    limit: Annotated[int, Query(ge=1, le=50)] = 5,
+) -> Any:
+    """Events of that number, id or subject, and what each did in each rule, near misses included."""
+    return {"items": service.find_events(text, source, limit)}
 
 
 @router.get("/events/{seq}", response_model=views.Event)

@@ -58,6 +58,9 @@ class Service(Protocol):
     def retry(self, run: str) -> dict[str, Any]:
         """Bear another attempt of an ended run. Raise ValueError if it has not ended, or succeeded."""
 
+    def find_events(self, text: str, source: str | None, limit: int) -> list[dict[str, Any]]:
+        """Give events of that number, id or subject, each with its effects in each rule, near misses included."""
+
     def judge(self, run: str, *, promoted: bool) -> None:
         """Take in what became of a succeeded run's model."""
 

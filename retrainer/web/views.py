@@ -203,6 +203,21 @@ class Event(View):
     """What it matched, as [rule, key]."""
 
 
+class Effect(View):
+    rule: str
+    key: str
+    outcome: str
+    """matched, or missed: of that source, but one condition did not hold."""
+    run: str | None = None
+    """The run that took it; null while it is pending."""
+    detail: str
+    """What alone kept it from a rule that it missed, as the rule is now."""
+
+
+class Found(Event):
+    effects: list[Effect]
+
+
 class Input(Event):
     """An event that fed a run, and where the thing lies that it tells of."""
 
