@@ -15,7 +15,8 @@ class Event:
 
     ``source`` is the configured name of the source, ``id`` what makes two deliveries one within that source,
     ``time`` the moment the fact is about, in seconds since the epoch (UTC); ``data`` is JSON-shaped. What the transport
-    or the envelope says beyond that (CloudEvents extensions, headers) stands in ``attributes``.
+    or the envelope says beyond that (CloudEvents extensions, headers) stands in ``attributes``. ``takes_back`` is the
+    id of an event that is no longer so: when that one is told again it is no repeat.
     """
 
     source: str
@@ -25,6 +26,7 @@ class Event:
     data: Mapping[str, Any]
     subject: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    takes_back: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ class _Intake:
         self.lost: PositionLost | None = None
         self._fresh: list[tuple[Any, ...]] = []
         self._repeated: list[dict[str, Any]] = []
+        self._taken_back: list[str] = []
 
     def run(self) -> None:
         work, batch = self.work, self.batch
@@ -71,6 +72,7 @@ class _Intake:
                 hits, word = match(work, item)
                 readings, failed = read(work, item)
                 self._take(item, hits, "dead_lettered" if failed else word, readings)
+        writes.forget_ids(work.conn, batch.source, self._taken_back)
         writes.append_all(work.conn, t.identities, self._fresh)
         writes.seen_again(work.conn, self._repeated)
         if tracker is not None:
@@ -100,9 +102,16 @@ class _Intake:
             sight = {"seen_at": now, "forget_at": forget_at}
             self._repeated.append({"b_source": event.source, "b_id": event.id, **sight})
             return True
+        if event.takes_back:
+            self._take_back(event.takes_back, known)
         known.add(event.id)
         self._fresh.append((event.source, event.id, self.work.counters["seq"] + 1, now, forget_at))
         return False
+
+    def _take_back(self, identity: str, known: set[str]) -> None:
+        known.discard(identity)
+        self._fresh = [row for row in self._fresh if row[1] != identity]
+        self._taken_back.append(identity)
 
     def _poison(self, item: Poison) -> str:
         dead_letter(self.work, item.source, item.id, "unreadable", item.error, item.payload[:MAX_POISON])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -45,7 +46,7 @@ class CompiledGauge:
         """What a pushed value or an alert says; raise ValueError if it cannot be read."""
         if self.reason is Reason.ALERT:
             firing = event.data.get("status") == "firing"
-            return Sample(str(event.data.get("fingerprint", "")), float(firing), event.time)
+            return Sample(str(event.data.get("fingerprint", "")), float(firing), _began(event))
         value: Any = event.data.get("value") if self.value is None else None
         if self.value is not None:
             value = self.value.evaluate({"event": event_scope(event)})
@@ -63,6 +64,15 @@ class CompiledAfter:
     name: str
     after: After
     where: Program | None
+
+
+def _began(event: Event) -> float:
+    """Alerts stand in the order in which they began: a late word about the one before the last changes nothing.
+
+    What is told of one of them counts as it comes: one that was taken for resolved may fire on.
+    """
+    began = event.data.get("startsAt")
+    return datetime.fromisoformat(str(began)).timestamp() if began else event.time
 
 
 def _series(event: Event) -> str:

@@ -86,6 +86,13 @@ def known_ids(conn: Connection, source: str, ids: Sequence[str]) -> set[str]:
     return found
 
 
+def forget_ids(conn: Connection, source: str, ids: Sequence[str]) -> None:
+    """From now on these are new again."""
+    if ids:
+        where = and_(t.identities.c.source == bindparam("b_source"), t.identities.c.id == bindparam("b_id"))
+        conn.execute(delete(t.identities).where(where), [{"b_source": source, "b_id": each} for each in ids])
+
+
 def seen_again(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Remember a repeated identity for longer. Rows: b_source, b_id, seen_at, forget_at."""
     if rows:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from retrainer.event import Event
-from retrainer.sources.formats.payload import Delivery, Unreadable, event_id, load, poison, time_of
+from retrainer.sources.formats.payload import Delivery, Unreadable, event_id, event_time, load, poison, time_of
 from retrainer.sources.formats.plain import kind_of
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ VERSION = "4"
 TRUNCATED = "truncatedAlerts"
 """Attribute of an event: how many alerts of its group the sender left out (the receiver's `max_alerts`)."""
 _BEGAN_OR_ENDED = {"firing": "startsAt", "resolved": "endsAt"}
+_OTHER = {"firing": "resolved", "resolved": "firing"}
 
 
 def parse(delivery: Delivery) -> tuple[Event | Poison, ...]:
@@ -75,10 +76,14 @@ def _event(delivery: Delivery, group: Mapping[str, Any], alert: Any, attributes:
         "groupKey": _text(group, "groupKey"),
         "externalURL": _text(group, "externalURL"),
     }
+    event_time(data["startsAt"], delivery.received_at)  # rules go by it
+    alert_id = f"{data['fingerprint']}:{data['startsAt']}"
     return Event(
         source=delivery.source,
         # Repeats, and the same told by each of a highly available pair, are one.
-        id=event_id(f"{data['fingerprint']}:{data['startsAt']}:{status}"),
+        id=event_id(f"{alert_id}:{status}"),
+        # Prometheus may fall silent, so that Alertmanager takes the alert for resolved, and go on with it.
+        takes_back=event_id(f"{alert_id}:{_OTHER[status]}"),
         type=f"alertmanager.{status}",
         time=time_of(delivery, data[_BEGAN_OR_ENDED[status]]),
         subject=labels.get("alertname", ""),

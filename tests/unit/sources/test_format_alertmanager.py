@@ -60,17 +60,15 @@ def test_a_firing_alert() -> None:
             "groupKey": '{}:{alertname="ModelDrift"}',
             "externalURL": "http://alertmanager:9093",
         },
+        takes_back=f"c1a5ae0bf3bd1d1e:{BEGAN}:resolved",
     )
 
 
 def test_it_is_resolved_at_its_end() -> None:
     (event,) = read(group(RESOLVED))
     assert isinstance(event, Event)
-    assert (event.type, event.time, event.id) == (
-        "alertmanager.resolved",
-        1_779_999_000.0,
-        f"c1a5ae0bf3bd1d1e:{BEGAN}:resolved",
-    )
+    assert (event.type, event.time) == ("alertmanager.resolved", 1_779_999_000.0)
+    assert (event.id, event.takes_back) == (read(group(FIRING))[0].takes_back, read(group(FIRING))[0].id)  # type: ignore[union-attr]
 
 
 def test_each_alert_of_a_group_is_an_event() -> None:
@@ -153,6 +151,9 @@ def test_what_is_no_notification_is_kept_whole(body: object, error: str) -> None
         pytest.param({**FIRING, "fingerprint": ""}, "the alert has no fingerprint", id="no fingerprint"),
         pytest.param({**FIRING, "startsAt": None}, "the alert has no startsAt", id="no beginning"),
         pytest.param({**FIRING, "startsAt": "yesterday"}, "'yesterday' is not RFC 3339", id="bad beginning"),
+        pytest.param(
+            {**RESOLVED, "startsAt": "yesterday"}, "'yesterday' is not RFC 3339", id="resolved, bad beginning"
+        ),
         pytest.param({**RESOLVED, "endsAt": "0001-01-01T00:00:00Z"}, "is before 1970", id="resolved without an end"),
         pytest.param({**RESOLVED, "endsAt": "2026-06-28T20:00:00Z"}, "a day in the future", id="ends in a month"),
         pytest.param({**FIRING, "labels": {"severity": 1}}, "labels are not names with strings", id="labels"),
