@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("retrainer.cli.daemon:run", "Run the daemon until it is stopped."),
     "demo": ("retrainer.cli.demo:demo", "Show the whole product on this machine."),
     "validate": ("retrainer.cli.validate:validate", "Check configuration files, all mistakes at once."),
+    "lint": ("retrainer.cli.lint:lint", "Find what is allowed in rules, and most likely not meant."),
     "schema": ("retrainer.cli.schema:schema", "Print a JSON Schema for editors, or the API's description."),
     "rules": ("retrainer.cli.rules:rules", "List the rules with their verdicts."),
     "explain": ("retrainer.cli.rules:explain", "Say why a rule fires, is held or skips."),

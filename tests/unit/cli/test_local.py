@@ -221,3 +221,29 @@ def test_a_damaged_store(cli: Ask, stored: Path) -> None:
         raw[at : at + 64] = b"\xee" * 64
     stored.write_bytes(raw)
     cli("store", "check", str(stored), code=1)
+
+
+PASTED = """\
+apiVersion: argoproj.io/v1alpha1
+kind: WorkflowTemplate
+metadata: {name: train}
+spec:
+  entrypoint: main
+  arguments: {parameters: [{name: since}]}
+  templates:
+    - name: main
+      script: {command: [python3], source: "print('{{workflow.parameters.since}}')"}
+"""
+
+
+def test_lint_points_to_what_is_pasted_into_code(tmp_path: Path, cli: Ask) -> None:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "train.yaml").write_text(PASTED)
+    (tmp_path / "rules.yaml").write_text(RULES)
+    (tmp_path / "retrainer.yaml").write_text(SETTINGS)
+    told = cli("lint", str(tmp_path), code=1)
+    assert "rules.yaml:4:5: churn.submit.parameters.since: its value is pasted into code, at main.script.source" in (
+        told.output
+    )
+    (tmp_path / "templates" / "train.yaml").write_text(TEMPLATE)
+    cli("lint", str(tmp_path))

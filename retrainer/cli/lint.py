@@ -1,0 +1,98 @@
+"""What is allowed in rules, and most likely not meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retrainer.cli import show
+from retrainer.cli.session import Session, local
+from retrainer.clock import SystemClock
+from retrainer.config.load import validate
+from retrainer.config.load_settings import read_settings
+from retrainer.engine.catalog import build_catalog
+from retrainer.rules.lint import Advice
+from retrainer.rules.lint import lint as advise
+from retrainer.workflows import local_templates
+from retrainer.workflows.pasted import pasted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from retrainer.config.configuration import Configuration
+    from retrainer.config.models import Rule
+
+
+@click.command()
+@click.argument("path", type=click.Path(exists=True), default=".")
+@click.option("--templates", type=click.Path(exists=True, file_okay=False), help="Folder of workflow templates.")
+@local
+def lint(session: Session, path: str, templates: str | None) -> None:
+    """Find what is allowed in rules, and most likely not meant.
+
+    Rules that can never fire, rules that race for one template, parameters that a template pastes into a script.
+    PATH is as for `validate`; the templates are those of --templates, else of the local engine's folder.
+    """
+    configuration, problems = validate(path)
+    if configuration is None:
+        shown = [problem.render() for problem in problems]
+        session.print({"valid": False, "advice": []}, lambda c: _invalid(c, shown))
+        raise click.exceptions.Exit(2)
+    folder = Path(templates) if templates else _folder(path)
+    advice = list(advise(list(build_catalog(configuration, frozenset()).rules.values()), SystemClock().now()))
+    advice += [one for rule in configuration.rules for one in _pasted(rule, folder)]
+    told = [_told(configuration, one) for one in advice]
+    session.print({"valid": True, "advice": told}, lambda console: _report(console, path, told))
+    if told:
+        raise click.exceptions.Exit(1)
+
+
+def _folder(path: str) -> Path | None:
+    where = Path(path)
+    file = where / "retrainer.yaml" if where.is_dir() else where
+    settings = read_settings(str(file))[0] if file.is_file() else None
+    return Path(settings.engine.templates) if settings is not None and settings.engine.type == "local" else None
+
+
+def _pasted(rule: Rule, folder: Path | None) -> Iterator[Advice]:
+    """Values that are the same for each run were chosen by whoever wrote the rule: only the others are told."""
+    changing = {n for n, value in rule.submit.parameters.items() if isinstance(value, str) and "${" in value}
+    for parameter, where in pasted(_manifest(rule, folder) or {}):
+        if parameter in changing:
+            said = f"its value is pasted into code, at {where}: who can choose it can run commands"
+            hint = "pass it as an environment variable, or as an argument of its own"
+            yield Advice(rule.name, f"submit.parameters.{parameter}", said, hint)
+
+
+def _manifest(rule: Rule, folder: Path | None) -> dict[str, Any] | None:
+    """The template that the rule runs, if it can be found here."""
+    submit = rule.submit
+    name = submit.workflow_template or submit.cluster_workflow_template
+    if name is None:
+        return submit.workflow
+    if folder is None:
+        return None
+    cluster = submit.workflow_template is None
+    return local_templates.find(folder, name, submit.namespace or "default", cluster=cluster)
+
+
+def _told(configuration: Configuration, advice: Advice) -> dict[str, str]:
+    where = configuration.positions.get(f"rules.{advice.rule}", "")
+    return {"where": where, **advice._asdict()}
+
+
+def _invalid(console: Console, shown: list[str]) -> None:
+    for problem in shown:
+        console.print(problem, soft_wrap=True, end="\n\n")
+
+
+def _report(console: Console, path: str, told: list[dict[str, str]]) -> None:
+    for one in told:
+        line = f"{one['where']}: {one['rule']}.{one['path']}: {one['message']} ({one['hint']})"
+        console.print(show.clean(line), soft_wrap=True)
+    if not told:
+        console.print(f"{path}: nothing to say", style="green")

@@ -1,0 +1,105 @@
+"""What is allowed, and most likely not meant: rules that can never fire, and rules that race for one template."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from retrainer.rules.condition import holds
+from retrainer.rules.explain_tree import moment
+from retrainer.rules.limits import muted_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from retrainer.rules.compile import CompiledRule, CompiledSchedule
+
+SLOTS = 1000
+"""Slots of a schedule that are looked at."""
+
+
+class Advice(NamedTuple):
+    """``rule`` is whom it concerns, ``path`` where in it."""
+
+    rule: str
+    path: str
+    message: str
+    hint: str
+
+
+def lint(rules: Sequence[CompiledRule], now: float) -> Iterator[Advice]:
+    """Look at the rules as they would be from ``now`` on."""
+    for rule in rules:
+        if not rule.paused:
+            yield from _never(rule, now)
+    yield from _races(rules)
+
+
+def _never(rule: CompiledRule, now: float) -> Iterator[Advice]:
+    dead = set()
+    for name, trigger in rule.schedules.items():
+        said = _dead_schedule(rule, trigger, now)
+        if said is not None:
+            dead.add(name)
+            yield Advice(rule.name, f"triggers.{name}.schedule", *said)
+    yield from _muted(rule, now)
+    condition = rule.when.condition
+    alive = {name: now for name in rule.rule.triggers if name not in dead and name not in rule.when.unless}
+    if condition is not None and dead and not holds(condition, alive, frozenset(), now):
+        yield Advice(
+            rule.name, "when", f"can never be true without {', '.join(sorted(dead))}", "change the schedule, or `when`"
+        )
+    for name, data in rule.data.items():
+        if data.where is not None and not data.where.variables and data.where.evaluate({}) is False:
+            yield Advice(rule.name, f"triggers.{name}.data.where", "it is always false", "take the trigger out")
+
+
+def _dead_schedule(rule: CompiledRule, trigger: CompiledSchedule, now: float) -> tuple[str, str] | None:
+    slots = trigger.slots.between(now, now + 5 * 366 * 86400, SLOTS)
+    if slots and all(trigger.slots.excepted(slot) is not None for slot in slots):
+        calendars = ", ".join(trigger.schedule.except_)
+        return (
+            f"never fires: each of its next {len(slots)} slots lies in {calendars}",
+            "change the cron, or the calendar",
+        )
+    deadline = rule.rule.limits.deadline
+    if deadline is None or not rule.mutes:
+        return None
+    for slot in slots:
+        until = muted_until(rule, slot)
+        if until is None or (until > slot and until - slot < deadline):
+            return None
+    names = ", ".join(name for name, _ in rule.mutes)
+    return f"never fires: {names} mutes each slot for longer than the deadline", "lengthen the deadline, or the pauses"
+
+
+def _muted(rule: CompiledRule, now: float) -> Iterator[Advice]:
+    for i, (name, period) in enumerate(rule.mutes):
+        if period.contains(now) and period.next_change(now) is None:
+            yield Advice(
+                rule.name, f"limits.mute[{i}]", f"{name} never ends, so that nothing ever starts", "correct it"
+            )
+        elif not period.contains(now) and period.next_change(now) is None:
+            said = f"{name} is over since before {moment(now)}, so that it mutes nothing"
+            yield Advice(rule.name, f"limits.mute[{i}]", said, "take it out, or renew its dates")
+
+
+def _races(rules: Iterable[CompiledRule]) -> Iterator[Advice]:
+    """Two rules that start one template in one namespace may run at once, and write the same model."""
+    by_target: dict[tuple[str, str, str], list[CompiledRule]] = defaultdict(list)
+    for rule in rules:
+        submit = rule.rule.submit
+        target = submit.workflow_template or submit.cluster_workflow_template
+        if target and rule.rule.mode == "active":
+            fixed = repr(sorted((n, t.parts) for n, t in rule.parameters.items() if not t.variables))
+            by_target[submit.namespace or "", target, fixed].append(rule)
+    for (_, target, _), racing in by_target.items():
+        pools = {rule.rule.limits.pool for rule in racing}
+        if len(racing) > 1 and (len(pools) > 1 or None in pools):
+            others = ", ".join(rule.name for rule in racing[1:])
+            yield Advice(
+                racing[0].name,
+                "submit",
+                f"starts {target} as {others} does, with the same fixed parameters: they may run at once",
+                "give them one pool of one slot, or merge them into one rule",
+            )

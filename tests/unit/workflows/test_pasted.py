@@ -1,0 +1,52 @@
+"""Parameters that a template pastes into code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from retrainer.workflows.pasted import pasted
+
+
+@pytest.mark.parametrize(
+    ("template", "found"),
+    [
+        pytest.param(
+            {"script": {"source": "echo {{inputs.parameters.day}}"}}, [("day", "train.script.source")], id="a script"
+        ),
+        pytest.param(
+            {"container": {"command": ["sh", "-c"], "args": ["train {{workflow.parameters.day}}"]}},
+            [("day", "train.container.args")],
+            id="a shell's argument",
+        ),
+        pytest.param(
+            {"container": {"command": ["/bin/bash", "-ec", "train {{=workflow.parameters['day']}}"]}},
+            [("day", "train.container.command")],
+            id="an expression in a command",
+        ),
+        pytest.param(
+            {"container": {"command": ["python3", "-c"], "args": ["print('{{inputs.parameters.day}}')"]}},
+            [("day", "train.container.args")],
+            id="code of another language",
+        ),
+        pytest.param(
+            {"container": {"command": ["train"], "args": ["--day={{inputs.parameters.day}}"]}}, [], id="an argument"
+        ),
+        pytest.param(
+            {
+                "container": {
+                    "command": ["sh", "-c", "train"],
+                    "env": [{"name": "D", "value": "{{inputs.parameters.d}}"}],
+                }
+            },
+            [],
+            id="the environment",
+        ),
+        pytest.param({"script": {"source": "echo {{workflow.name}}"}}, [], id="no parameter"),
+        pytest.param({"suspend": {}}, [], id="no code"),
+    ],
+)
+def test_what_is_pasted_into_code(template: dict[str, Any], found: list[tuple[str, str]]) -> None:
+    manifest = {"spec": {"templates": [{"name": "train", **template}]}}
+    assert [tuple(one) for one in pasted(manifest)] == found
