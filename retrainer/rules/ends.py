@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from retrainer.rules.compile import CompiledRule
 
+LOOK_AGAIN = 60.0
+"""Seconds after which what else was due has its turn, behind a run that could not be given its parameters."""
 _NOTHING = (0, 0, 0)
 Folded = tuple[State, list[Decision], list[SlotRecord]]
 """The new state, and the decisions and records that the input itself brings."""
@@ -51,7 +53,7 @@ def unrendered(_rule: CompiledRule, state: State, given: Unrendered, now: float)
     state = replace(state, active=max(state.active - 1, 0), lapsed=True, gave_up_at=now)
     state = _gauges_answered(state, given.birth.triggers, now)
     state = give_back(state, given.birth.window, given.birth.taken, now)
-    return state, [Decision(Kind.SKIP, Reason.BAD_PARAMETERS, given.message)], []
+    return state, [Decision(Kind.SKIP, Reason.BAD_PARAMETERS, given.message, now + LOOK_AGAIN)], []
 
 
 def _gauges_answered(state: State, triggers: tuple[str, ...], now: float) -> State:
