@@ -12,7 +12,7 @@ help:
 	@echo "make demo              the whole product on this machine, with a real model (ARGS=--once ends after the first success)"
 	@echo "make test              the tests that need no server"
 	@echo "make lint              ruff, mypy, import-linter"
-	@echo "make test-integration  the tests on real Kafka, MinIO, SQS, SNS and S3 (Java 17, Maven, openssl, Go)"
+	@echo "make test-integration  the tests on real Kafka, MinIO, SQS, SNS, S3, Prometheus and Alertmanager (Debian, Java 17, Maven, openssl, Go)"
 	@echo "make test-cluster      the tests on a real Kubernetes with a real Argo controller (root on Debian, Go)"
 	@echo "make bench             measure, and write bench.json"
 	@echo "make lock              resolve the dependencies anew into requirements.lock and requirements-runtime.lock"
