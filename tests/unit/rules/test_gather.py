@@ -12,7 +12,7 @@ from retrainer.rules.compile import CompiledRule, compile_rule
 from retrainer.rules.decide import step
 from retrainer.rules.fold import first_state
 from retrainer.rules.gather import Gathering, Single
-from retrainer.rules.outcome import Arrived, Decision, Ended, Kind
+from retrainer.rules.outcome import Arrived, Decision, Ended, Kind, Sample, Sampled
 from retrainer.runs.run import RunPhase
 
 if TYPE_CHECKING:
@@ -33,6 +33,14 @@ LIMITS: list[dict[str, Any]] = [
     {"overlap": "cancel_other"},
     {"cooldown": {"period": "1h"}},
 ]
+METRIC = {"metric": {"source": "push", "above": 0.2, "jitter": "0s"}}
+WHEN: list[dict[str, Any]] = [
+    {},
+    {"triggers": {"drift": METRIC}},
+    {"triggers": {"drift": METRIC}, "when": {"all": ["new", "drift"]}},
+    {"triggers": {"drift": METRIC}, "when": {"all": ["new", "drift"], "within": "30m"}},
+    {"triggers": {"drift": METRIC}, "unless": ["drift"]},
+]
 singles = st.lists(
     st.tuples(
         st.floats(NOW - 9000, NOW),
@@ -48,14 +56,15 @@ singles = st.lists(
 
 
 @settings(max_examples=300)
-@given(st.sampled_from(BATCHES), st.sampled_from(LIMITS), singles, st.integers(0, 3))
+@given(st.sampled_from(BATCHES), st.sampled_from(LIMITS), st.sampled_from(WHEN), singles, st.integers(0, 3))
 def test_summing_up_changes_nothing(
-    batch: dict[str, Any], limits: dict[str, Any], came: list[Any], before: int
+    batch: dict[str, Any], limits: dict[str, Any], when: dict[str, Any], came: list[Any], before: int
 ) -> None:
-    rule = _rule(batch, limits)
+    rule = _rule(batch, limits, when)
     start = first_state(rule, "", NOW - 7200)
     for seq in range(before):  # something may be on its way, or pending, already
         start, _ = step(rule, start, _arrived((seq, NOW - 7200, "old", 50, 20, "", 0)), NOW - 3700)
+        start, _ = step(rule, start, Sampled("drift", (Sample("a", (0.1, 0.3)[seq % 2], NOW - 3700),)), NOW - 3700)
     numbered = [(10 + i, *single) for i, single in enumerate(came)]
     one_by_one, single_decisions = _fold(rule, start, numbered)
     gathered, gathered_decisions = _gather(rule, start, numbered)
@@ -75,9 +84,9 @@ def test_what_a_run_gave_back_is_fresh_again_with_the_first_arrival() -> None:
     assert _gather(rule, state, numbered) == _fold(rule, state, numbered)
 
 
-def _rule(batch: dict[str, Any], limits: dict[str, Any]) -> CompiledRule:
-    trigger = {"data": {"source": "push", "batch": batch}}
-    body = {"name": "r", "triggers": {"new": trigger}, "limits": limits, "submit": {"workflow_template": "t"}}
+def _rule(batch: dict[str, Any], limits: dict[str, Any], more: dict[str, Any] | None = None) -> CompiledRule:
+    body = {"name": "r", "limits": limits, "submit": {"workflow_template": "t"}, **(more or {})}
+    body["triggers"] = {"new": {"data": {"source": "push", "batch": batch}}, **body.get("triggers", {})}
     return compile_rule(Rule.model_validate(body), "1", {})
 
 
