@@ -186,13 +186,11 @@ def _needed(threshold: Threshold, gauge: Gauge) -> int:
 
 
 def next_change(threshold: Threshold, gauge: Gauge, now: float) -> float | None:
-    """The next moment later than ``now`` at which it may change without a sample."""
+    """The next moment later than ``now`` at which a series may change without a sample."""
     moments: list[float | None] = [_due(threshold, gauge, series) for series in gauge.series.values()]
     if threshold.max_age is not None:
         # A moment later, so that it is past the age then.
         moments += [series.at + threshold.max_age + 0.001 for series in gauge.series.values() if series.live]
-    if gauge.quiet and gauge.answered_at is not None:
-        moments.append(gauge.answered_at + threshold.repeat)
     return min((m for m in moments if m is not None and m > now), default=None)
 
 
