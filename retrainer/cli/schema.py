@@ -11,12 +11,13 @@ from retrainer.config.schema import rules_schema, settings_schema
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["rules", "settings", "api"]), default="rules")
+@click.argument("what", type=click.Choice(["rules", "tests", "settings", "api"]), default="rules")
 @click.option("-o", "--output", type=click.Choice(["json"]), default="json", expose_value=False, help="How to print.")
 def schema(what: str) -> None:
     """Print a JSON Schema for editors, or the API's description.
 
-    `rules` (the default) is for rule files, `settings` for retrainer.yaml, `api` is OpenAPI.
+    `rules` (the default) is for rule files, `tests` for files of `retrainer test`, `settings` for retrainer.yaml, `api`
+    is OpenAPI.
     """
     click.echo(orjson.dumps(_schema(what), option=orjson.OPT_INDENT_2))
 
@@ -26,4 +27,8 @@ def _schema(what: str) -> dict[str, Any]:
         from retrainer.web.app import openapi  # noqa: PLC0415 - costs half a second, for this one alone
 
         return openapi()
+    if what == "tests":
+        from retrainer.simulate.casefile import cases_schema  # noqa: PLC0415 - as above
+
+        return cases_schema()
     return rules_schema() if what == "rules" else settings_schema()

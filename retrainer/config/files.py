@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _SUFFIXES = (".yaml", ".yml")
+TEST_SUFFIXES = ("_test.yaml", "_test.yml")
+"""Files of tests of rules stand among the rules, and are none."""
 
 
 class Found(NamedTuple):
@@ -21,8 +23,8 @@ class Found(NamedTuple):
     missing: tuple[str, ...]
 
 
-def find(paths: Iterable[str]) -> Found:
-    """Look into folders, and into theirs, for `*.yaml` and `*.yml`.
+def find(paths: Iterable[str], *, tests: bool = False) -> Found:
+    """Look into folders, and into theirs, for `*.yaml` and `*.yml`; with ``tests`` for those named `*_test.yaml` alone.
 
     Hidden names are passed over: a ConfigMap is mounted as links into `..data`, which must not be read a second time.
     """
@@ -30,7 +32,7 @@ def find(paths: Iterable[str]) -> Found:
     missing = []
     for path in paths:
         try:
-            files.update(dict.fromkeys(_walk(path)))
+            files.update(dict.fromkeys(_walk(path, tests=tests)))
         except NotADirectoryError:
             files[path] = None
         except OSError:
@@ -38,13 +40,13 @@ def find(paths: Iterable[str]) -> Found:
     return Found(tuple(files), tuple(missing))
 
 
-def _walk(folder: str) -> Iterator[str]:
+def _walk(folder: str, *, tests: bool) -> Iterator[str]:
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.name.startswith("."):
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path)
-        elif entry.name.endswith(_SUFFIXES) and entry.is_file():
+            yield from _walk(entry.path, tests=tests)
+        elif entry.name.endswith(_SUFFIXES) and entry.name.endswith(TEST_SUFFIXES) == tests and entry.is_file():
             yield entry.path
 
 

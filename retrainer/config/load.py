@@ -17,7 +17,7 @@ from retrainer.config.settings import ArgoEngine, Settings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Configuration", "Loaded", "load_rules", "load_settings", "validate"]
+__all__ = ["Configuration", "Loaded", "load_files", "load_rules", "load_settings", "validate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,14 @@ def validate(path: str) -> tuple[Configuration | None, tuple[Problem, ...]]:
     loaded = load_rules(settings)
     every = ordered((*problems, *loaded.problems))
     return (None if every else loaded.configuration), every
+
+
+def load_files(paths: Iterable[str]) -> tuple[Configuration, tuple[Problem, ...]]:
+    """Check rule files and folders of them, which will not be run here: what this machine lacks is no problem."""
+    asked = tuple(paths)
+    texts = {file: text for file in find(asked).files if isinstance(text := read_text(file), str)}
+    loaded = _load(asked, texts, None)
+    return loaded.configuration, tuple(problem for problem in loaded.problems if problem.kind != "environment")
 
 
 def _is_settings(path: Path) -> bool:

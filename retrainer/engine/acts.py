@@ -125,7 +125,7 @@ def retry(work: Work, run_id: str) -> str:
         raise ValueError(f"run {run_id} is {run.phase}; only an ended run can be retried")
     if run.phase is RunPhase.SUCCEEDED:
         raise ValueError(f"run {run_id} succeeded; use `retrainer trigger {run.rule}` for another one")
-    new_id = str(ULID.from_timestamp(work.now))
+    new_id = work.birthplace.new_id(run.rule, run.key, work.now)
     again = replace(
         run,
         id=new_id,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from ulid import ULID
 
 from retrainer.engine.followers import upstream_scope
 from retrainer.rules.expression import event_scope, timestamp
@@ -14,12 +17,19 @@ from retrainer.runs.run import Run, RunPhase
 from retrainer.store import writes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sqlalchemy import Connection
 
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.outcome import Birth, Decision
+
+
+NewId = Callable[[str, str, float], str]
+"""Gives a run that is born its id, by rule, key and now (epoch seconds)."""
+
+
+def new_run_id(_rule: str, _key: str, now: float) -> str:
+    """A ULID: ids sort by birth."""
+    return str(ULID.from_timestamp(now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +37,12 @@ class Birthplace:
     """What a run is given that no rule says.
 
     ``namespace`` is for rules that name none, ``manifest_uri`` tells by a run's id where the list of
-    its inputs will be.
+    its inputs will be, ``new_id`` makes that id.
     """
 
     namespace: str
     manifest_uri: Callable[[str], str]
+    new_id: NewId = new_run_id
 
 
 def bear(

@@ -12,7 +12,7 @@ import structlog
 
 from retrainer.crash import reach
 from retrainer.engine import budgets, parts
-from retrainer.engine.births import Birthplace
+from retrainer.engine.births import Birthplace, new_run_id
 from retrainer.engine.cache import Cache
 from retrainer.engine.catalog import EMPTY, Catalog
 from retrainer.engine.intake import take_in
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from retrainer.clock import Clock
+    from retrainer.engine.births import NewId
     from retrainer.sources.base import Claimed, Query
     from retrainer.store.base import Store
 
@@ -63,7 +64,11 @@ class _Offer:
 
 
 class Engine:
-    """One writer. `offer` and `act` may be called from any thread; what they return ends after the commit."""
+    """One writer. `offer` and `act` may be called from any thread; what they return ends after the commit.
+
+    Either `start` gives it a thread of its own, or whoever calls `drive` is its thread: then each `act` is a
+    transaction at once, with all that was offered before, and time passes only as the clock that was given says.
+    """
 
     def __init__(
         self,
@@ -74,6 +79,7 @@ class Engine:
         namespace: str,
         max_queue: int,
         manifest_uri: Callable[[str], str] = "".format,
+        new_id: NewId = new_run_id,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -83,13 +89,14 @@ class Engine:
         self.on_admitted: Callable[[], None] = lambda: None
         self.on_stop_requested: Callable[[], None] = lambda: None
         self._listener = listener
-        self._birthplace = Birthplace(namespace, manifest_uri)
+        self._birthplace = Birthplace(namespace, manifest_uri, new_id)
         self._max_queue = max_queue
         self._cache = Cache()
         self._queue: deque[_Act | _Offer] = deque()
         self._queued_events = 0
         self._wanted = threading.Condition()
         self._stopping = False
+        self._driven = False
         self._admission_due = True
         self._next_wake: float | None = 0.0
         self._next_start: float | None = None
@@ -103,6 +110,21 @@ class Engine:
         with self.store.write() as conn:
             writes.expire_leases(conn)
         self._thread.start()
+
+    def drive(self) -> None:
+        """Instead of `start`: the caller's thread is the engine's."""
+        with self.store.write() as conn:
+            writes.expire_leases(conn)
+        self._driven = True
+
+    def turn(self) -> None:
+        """One transaction, for whoever drives it: what is queued, and what is due now. Raise what made it fail."""
+        self.act(lambda _: None).result()
+
+    @property
+    def next_wake(self) -> float | None:
+        """When it wants to be woken if nothing comes, in seconds since the epoch; None for never."""
+        return self._next_wake
 
     def stop(self) -> None:
         """Finish what is queued, then end."""
@@ -145,6 +167,8 @@ class Engine:
                 raise RuntimeError("the engine has stopped")
             self._queue.append(_Act(run, future))
             self._wanted.notify()
+        while self._driven and not future.done() and (drained := self._drain()):
+            self._commit(drained)
         return future
 
     @property

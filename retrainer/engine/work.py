@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import structlog
-from ulid import ULID
 
 from retrainer.engine import budgets, distincts, results
 from retrainer.engine.births import Birthplace, bear
@@ -242,7 +241,7 @@ class Work:
         """Stage the run; if it cannot have its parameters it is not born, and its inputs come back."""
         birth = decision.birth
         assert birth is not None  # noqa: S101 - for the type checker; the caller looked
-        run_id = str(ULID.from_timestamp(self.now))
+        run_id = self.birthplace.new_id(rule.name, key, self.now)
         self.flush_inputs()
         try:
             run = bear(self.conn, rule, key, state_id, decision, run_id, self.now, self.birthplace)
@@ -367,7 +366,7 @@ class Work:
         released = gone or (run.uid is None and "uid" not in values)
         rule = self.catalog.rules.get(run.rule)
         outputs, resources = (orjson.loads(values.get(name, "{}")) for name in ("outputs", "resources"))
-        promoted = results.promoted(rule, phase, outputs)
+        promoted, hours = results.promoted(rule, phase, outputs), results.gpu_hours(rule, outputs, resources)
         writes.update_run(
             self.conn,
             run.id,
@@ -377,14 +376,16 @@ class Work:
             lease_until=None,
             released=released,
             promoted=promoted,
-            gpu_hours=results.gpu_hours(rule, outputs, resources),
+            gpu_hours=hours,
             **values,
         )
         self.pools_changed = True
-        self.tell("run.ended", run=run, phase=phase, message=message, values=values)
+        facts = {"message": message, "values": values, "promoted": promoted, "gpu_hours": hours}
+        self.tell("run.ended", run=run, phase=phase, **facts)
         taken = {name: window_from(w) for name, w in run.taken.items()}
         window = window_from(run.window) if run.window else Window()
-        ended = Ended(run.id, phase, run.attempt, by_request, window, taken, promoted=promoted)
+        by = tuple(run.cause.get("triggers") or ())
+        ended = Ended(run.id, phase, run.attempt, by_request, window, taken, promoted=promoted, triggers=by)
         self._after.append((run.rule, run.key, ended))
 
     def adopt(self, run: Run) -> None:

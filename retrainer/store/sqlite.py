@@ -15,6 +15,7 @@ from sqlalchemy.pool import StaticPool
 
 from retrainer.store.base import StoreBusyError, StoreError
 from retrainer.store.migrate import migrate
+from retrainer.store.tables import metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ _PASSING = ("database is locked", "disk is full", "disk I/O error", "readonly da
 class SqliteStore:
     """The embedded store. Holds an exclusive lock on `<path>.lock` for as long as it is open."""
 
-    def __init__(self, path: Path, engine: Engine, lock_file: int) -> None:
+    def __init__(self, path: Path, engine: Engine, lock_file: int | None) -> None:
         self.path = path
         self._engine = engine
         self._lock_file = lock_file
@@ -56,6 +57,13 @@ class SqliteStore:
             os.close(lock_file)
             raise
 
+    @classmethod
+    def in_memory(cls) -> SqliteStore:
+        """A store that is gone once it is closed."""
+        engine = _engine(":memory:")
+        metadata.create_all(engine)
+        return cls(Path(":memory:"), engine, None)
+
     @contextmanager
     def write(self) -> Iterator[Connection]:
         with self._lock:
@@ -78,10 +86,11 @@ class SqliteStore:
         with self._lock:
             self._connection.close()
             self._engine.dispose()
-            os.close(self._lock_file)
+            if self._lock_file is not None:
+                os.close(self._lock_file)
 
 
-def _engine(path: Path) -> Engine:
+def _engine(path: Path | str) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
         poolclass=StaticPool,

@@ -1,0 +1,155 @@
+"""What was expected against what came, as lines that can be read side by side."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from retrainer.simulate.casefile import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from retrainer.runs.run import Run
+    from retrainer.simulate.casefile import ExpectedDecision, ExpectedRun
+    from retrainer.simulate.recorder import Decided
+
+MOST_LINES = 40
+_DAY = 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """``diff`` has lines that begin with `-` (expected) or `+` (got); ``decided`` tells what happened before it."""
+
+    at: float
+    message: str
+    diff: tuple[str, ...] = ()
+    decided: tuple[str, ...] = ()
+
+
+def told(at: float, start: float) -> str:
+    """A moment, and how long after the start it is: `2026-03-02 08:30:00Z (+30m)`."""
+    whole = round(at - start)
+    parts = ((whole // _DAY, "d"), (whole % _DAY // 3600, "h"), (whole % 3600 // 60, "m"), (whole % 60, "s"))
+    after = "".join(f"{n}{unit}" for n, unit in parts if n) or "0s"
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%SZ} (+{after})"
+
+
+def runs_differ(at: float, expected: Sequence[ExpectedRun], got: Sequence[Run], start: float) -> Failure | None:
+    """Compare runs one by one, each by what is expected of it alone; what is one too many is told in full."""
+    wanted = [_wanted_run(run, start) for run in expected]
+    came = [_of_run(run, expected[i] if i < len(expected) else None, start) for i, run in enumerate(got)]
+    if wanted == came:
+        return None
+    message = f"{_count(len(wanted), 'run')} expected by now, {_count(len(came), 'run')} started"
+    if len(wanted) == len(came):
+        message = "a run was started otherwise" if len(came) == 1 else "runs were started otherwise"
+    return Failure(at, message, _diff(map(_line, wanted), map(_line, came)))
+
+
+def decisions_differ(at: float, expected: ExpectedDecision, all_: Sequence[Decided], start: float) -> Failure | None:
+    """Compare the last decision of a rule and key."""
+    wanted = _given(
+        rule=expected.rule,
+        key=expected.key or None,
+        decision=expected.decision,
+        reason=expected.reason,
+        until=None if expected.until is None else told(moment(expected.until, start), start),
+    )
+    last = next((d for d in reversed(all_) if (d.rule, d.key) == (expected.rule, expected.key)), None)
+    if last is None:
+        return Failure(at, f"nothing was decided for {_name(expected.rule, expected.key)} yet", (f"- {_line(wanted)}",))
+    came = _of_decision(last, start)
+    compared = {name: came.get(name, "none") for name in wanted}
+    if compared == wanted:
+        return None
+    return Failure(at, "the last decision is another", _diff([_line(wanted)], [_line({**compared, **came})]))
+
+
+def in_short(decided: Sequence[Decided], start: float) -> list[str]:
+    """A line for each decision; of equal ones in a row the first stands for all."""
+    lines: list[tuple[tuple[Any, ...], str, int]] = []
+    for d in decided:
+        what = (d.rule, d.key, d.decision.kind, d.decision.reason)
+        if lines and lines[-1][0] == what:
+            lines[-1] = (what, lines[-1][1], lines[-1][2] + 1)
+        else:
+            detail = f": {d.decision.detail}" if d.decision.detail else ""
+            text = f"{told(d.at, start)}  {_name(d.rule, d.key)}  {d.decision.kind} {d.decision.reason}{detail}"
+            lines.append((what, text, 1))
+    shown = [text if n == 1 else f"{text}  ({n} times)" for _, text, n in lines]
+    left_out = [f"… {len(shown) - MOST_LINES} more before"] if len(shown) > MOST_LINES else []
+    return left_out + shown[-MOST_LINES:]
+
+
+def _wanted_run(run: ExpectedRun, start: float) -> dict[str, str]:
+    return _given(
+        at=None if run.at is None else told(moment(run.at, start), start),
+        rule=run.rule,
+        key=run.key or None,
+        trigger=run.trigger,
+        triggers=None if run.triggers is None else ", ".join(run.triggers),
+        reason=run.reason,
+        attempt=run.attempt,
+        parameters=None if run.parameters is None else _pairs(run.parameters),
+    )
+
+
+def _of_run(run: Run, wanted: ExpectedRun | None, start: float) -> dict[str, str]:
+    parameters = run.parameters
+    everything = _given(
+        at=told(run.born_at, start),
+        rule=run.rule,
+        key=run.key or None,
+        trigger=run.trigger,
+        triggers=", ".join(run.cause.get("triggers") or ()),
+        reason=run.reason,
+        attempt=run.attempt,
+        parameters=_pairs(parameters),
+    )
+    if wanted is None:
+        return {name: value for name, value in everything.items() if name not in ("triggers", "attempt")}
+    if wanted.parameters is not None:
+        everything["parameters"] = _pairs({n: v for n, v in parameters.items() if n in wanted.parameters})
+    looked_at = {"rule", "key", *_wanted_run(wanted, start)}
+    return {name: value for name, value in everything.items() if name in looked_at}
+
+
+def _of_decision(last: Decided, start: float) -> dict[str, str]:
+    until = last.decision.until
+    return _given(
+        rule=last.rule,
+        key=last.key or None,
+        decision=last.decision.kind.value,
+        reason=last.decision.reason.value,
+        until=None if until is None else told(until, start),
+        since=told(last.at, start),
+        detail=last.decision.detail or None,
+    )
+
+
+def _given(**named: object) -> dict[str, str]:
+    return {name: str(value) for name, value in named.items() if value is not None}
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{n}={str(v).lower() if isinstance(v, bool) else v}" for n, v in sorted(values.items()))
+
+
+def _line(named: Mapping[str, str]) -> str:
+    return "  ".join(f"{name}: {value}" for name, value in named.items())
+
+
+def _diff(expected: Iterable[str], got: Iterable[str]) -> tuple[str, ...]:
+    return tuple(line for line in difflib.ndiff(list(expected), list(got)) if not line.startswith("?"))
+
+
+def _name(rule: str, key: str) -> str:
+    return f"{rule}/{key}" if key else rule
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n or 'no'} {what}{'' if n == 1 else 's'}"

@@ -1,0 +1,94 @@
+"""Tests of rules from files, with the rules that they are about. Every mistake has its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from retrainer.config.document import beginning, check_version
+from retrainer.config.errors import Problem, ordered
+from retrainer.config.files import find, read_text
+from retrainer.config.finding import Finding, locate
+from retrainer.config.load import load_files
+from retrainer.config.shape import Shape
+from retrainer.config.yaml import read
+from retrainer.simulate.casefile import Case, Cases
+from retrainer.simulate.check_cases import check_case
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from retrainer.config.configuration import Configuration
+    from retrainer.config.tree import Node
+
+_CASES: Shape[Cases] = Shape(Cases)
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """The tests of one file; none if the file, or its rules, have ``problems``. ``places`` has the line of each."""
+
+    file: str
+    cases: tuple[Case, ...]
+    places: tuple[int, ...]
+    configuration: Configuration | None
+    problems: tuple[Problem, ...]
+
+
+def load_cases(paths: Iterable[str]) -> list[Suite]:
+    """Read files of tests, and look into folders for those named `*_test.yaml`; sorted within each path."""
+    found = find(paths, tests=True)
+    lost = [
+        _broken(path, beginning(path).problem("", "there is no such file or folder", "create it, or correct the path"))
+        for path in found.missing
+    ]
+    return lost + [_suite(file) for file in found.files]
+
+
+def _suite(file: str) -> Suite:
+    text = read_text(file)
+    if isinstance(text, Problem):
+        return _broken(file, text)
+    root, problems = read(text, file)
+    if root is None:
+        return _broken(file, *problems)
+    if not isinstance(root.value, dict):
+        return _broken(
+            file, *problems, root.mark.problem("", "expected a map", "begin with `version: 1`, then `rules:`")
+        )
+    shaped = _CASES.check(root, ())
+    problems += [p for p in shaped.problems if p.path != "version"] + list(check_version(root))
+    if shaped.value is None or problems:
+        return _broken(file, *problems)
+    return _about_rules(file, root, shaped.value)
+
+
+def _about_rules(file: str, root: Node, cases: Cases) -> Suite:
+    folder = Path(file).parent
+    configuration, of_rules = load_files(str(folder / path) for path in cases.rules)
+    problems = [*of_rules, *(locate(finding, root, ()) for finding in _unnamed(folder, cases))]
+    if not problems:
+        problems = [locate(finding, root, ()) for finding in _check(cases, configuration)]
+    if problems:
+        return _broken(file, *problems)
+    nodes = root.items()["tests"].elements()
+    return Suite(file, tuple(cases.tests), tuple(node.mark.line for node in nodes), configuration, ())
+
+
+def _unnamed(folder: Path, cases: Cases) -> Iterator[Finding]:
+    for i, path in enumerate(cases.rules):
+        if not (folder / path).exists():
+            yield Finding(("rules", i), f"there is no {folder / path}", "it is seen from the folder of this file")
+
+
+def _check(cases: Cases, configuration: Configuration) -> Iterator[Finding]:
+    seen: dict[str, int] = {}
+    for i, case in enumerate(cases.tests):
+        if seen.setdefault(case.name, i) != i:
+            yield Finding(("tests", i, "name"), f"there is another test `{case.name}`", "give it a name of its own")
+        yield from check_case(("tests", i), case, configuration)
+
+
+def _broken(file: str, *problems: Problem) -> Suite:
+    return Suite(file, (), (), None, ordered(problems))

@@ -1,0 +1,43 @@
+"""Remembers what a world decided, each decision with its moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from retrainer.rules.outcome import Decision
+    from retrainer.runs.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """At a moment (epoch seconds)."""
+
+    at: float
+    rule: str
+    key: str
+    decision: Decision
+
+
+@dataclass(slots=True)
+class Recorder:
+    """A `Listener` of the engine; everything is kept, in order. ``runs`` stand as they were born."""
+
+    decisions: list[Decided] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    dead_letters: list[tuple[float, str]] = field(default_factory=list)
+    """When, and what nobody could take in."""
+
+    def told(self, what: str, facts: dict[str, Any], now: float) -> None:
+        if what == "decided":
+            self.decisions.append(Decided(now, facts["rule"], facts["key"], facts["decision"]))
+        elif what == "run.born":
+            self.runs.append(facts["run"])
+        elif what == "dead_letter":
+            self.dead_letters.append((now, f"{facts['source']} {facts['event']}: {facts['reason']}: {facts['error']}"))
+
+    def committed(self, seconds: float, waited: Sequence[float], queued: int) -> None:
+        pass

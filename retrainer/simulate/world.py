@@ -1,0 +1,175 @@
+"""The real engine, driven by hand: time moves from one thing that happens to the next, and nothing is really run."""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from retrainer.engine.births import new_run_id
+from retrainer.engine.catalog import build_catalog
+from retrainer.engine.desk import EngineDesk
+from retrainer.engine.loop import BATCH, Engine
+from retrainer.runs.run import RunPhase
+from retrainer.simulate.course import Course, end_of, endless, uid_of
+from retrainer.sources.base import Batch
+from retrainer.store import writes
+from retrainer.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from retrainer.config.configuration import Configuration
+    from retrainer.engine.births import NewId
+    from retrainer.engine.loop import Listener
+    from retrainer.engine.work import Work
+    from retrainer.event import Event
+    from retrainer.runs.run import Run
+    from retrainer.simulate.course import Going
+
+T = TypeVar("T")
+STALLED = 10_000
+"""Transactions in a row for which time does not move: no rule needs so many."""
+_RUNS = 1000
+
+
+class HandClock:
+    """Tells the time that it was set to, in seconds since the epoch."""
+
+    def __init__(self, now: float) -> None:
+        self.time = now
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+
+class Deaf:
+    """Listens to nothing."""
+
+    def told(self, what: str, facts: dict[str, Any], now: float) -> None:
+        pass
+
+    def committed(self, seconds: float, waited: Sequence[float], queued: int) -> None:
+        pass
+
+
+class World:
+    """Rules, from ``start`` on (epoch seconds). A run that is admitted starts at once, and goes as ``going`` says.
+
+    `close` it when done.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        start: float,
+        *,
+        going: Going = endless,
+        listener: Listener | None = None,
+        new_id: NewId = new_run_id,
+        namespace: str = "default",
+    ) -> None:
+        self.clock = HandClock(start)
+        self.store = SqliteStore.in_memory()
+        self.engine = Engine(
+            self.store, self.clock, listener or Deaf(), namespace=namespace, max_queue=0, new_id=new_id
+        )
+        self.engine.on_admitted = self._admitted
+        self.engine.on_stop_requested = self._stop_requested
+        self.engine.drive()
+        self.desk = EngineDesk(self.engine)
+        self.going = going
+        self._ends: list[tuple[float, str, Course]] = []
+        self._to_start = False
+        self._to_stop = False
+        self._still = 0
+        self.engine.switch(build_catalog(configuration, frozenset()))
+        self._settle()
+
+    @property
+    def now(self) -> float:
+        return self.clock.time
+
+    def close(self) -> None:
+        self.store.close()
+
+    def deliver(self, source: str, events: Sequence[Event], **more: Any) -> list[str]:
+        """Take events in, now; return the outcome of each. ``more`` is what else a batch can say."""
+        offered = [
+            self.engine.offer(Batch(source, events[at : at + BATCH], **more)) for at in range(0, len(events), BATCH)
+        ]
+        while self.engine.queued:
+            self.engine.turn()
+        self._settle()
+        return [word for future in offered for word in future.result().outcomes]
+
+    def act(self, run: Callable[[Work], T]) -> T:
+        """Do something by hand, now."""
+        done = self.engine.act(run).result()
+        self._settle()
+        return done
+
+    def advance(self, until: float) -> None:
+        """Let time pass up to and with ``until``: what is due happens, each at its moment."""
+        while (moment := self.next_moment()) is not None and moment <= until:
+            self.happen(moment)
+        self.clock.time = max(self.now, until)
+
+    def next_moment(self) -> float | None:
+        """When something happens by itself next: the engine wants to be woken, or a run ends. None if never."""
+        ends = self._ends[0][0] if self._ends else None
+        moments = [moment for moment in (self.engine.next_wake, ends) if moment is not None]
+        return max(min(moments), self.now) if moments else None
+
+    def happen(self, moment: float) -> None:
+        """Do what is due at a moment, which must not lie behind."""
+        self._still = self._still + 1 if moment <= self.now else 0
+        if self._still > STALLED:
+            raise RuntimeError(f"time stands still at {moment:.3f}: the engine wants to be woken again and again")
+        self.clock.time = max(self.now, moment)
+        due = []
+        while self._ends and self._ends[0][0] <= self.now:
+            due.append(heapq.heappop(self._ends))
+        for _, run, course in due:
+            self.end(run, course)
+        if self.engine.next_wake is not None and self.engine.next_wake <= self.now:
+            self.engine.turn()
+        self._settle()
+
+    def end(self, run_id: str, course: Course) -> None:
+        """End a run that is on its way, now; one that has ended already stays as it is."""
+        run = self.store.read(lambda conn: writes.run(conn, run_id))
+        if run is None or run.phase.terminal:
+            return
+        self.desk.observed([end_of(run, course)])
+        self._settle()
+
+    def live(self) -> list[Run]:
+        """Runs that are on their way, oldest first."""
+        return self.desk.live()
+
+    def _admitted(self) -> None:
+        self._to_start = True
+
+    def _stop_requested(self) -> None:
+        self._to_stop = True
+
+    def _settle(self) -> None:
+        """Start what was admitted, and end what is asked to stop, until neither leads to more."""
+        while self._to_start or self._to_stop:
+            if self._to_start:
+                self._to_start = False
+                self._start()
+            if self._to_stop:
+                self._to_stop = False
+                for run in self.desk.to_stop():
+                    self.desk.observed([end_of(run, Course(0.0, RunPhase.CANCELLED, message="stopped"))])
+
+    def _start(self) -> None:
+        for run in self.desk.claim(_RUNS, float("inf")):
+            self.desk.submitted(run.id, uid_of(run.id))
+            course = self.going(run)
+            if course is not None:
+                heapq.heappush(self._ends, (self.now + course.lasts, run.id, course))
