@@ -92,6 +92,21 @@ class Bench:
         self._transact([_Offer(batch, future, self.clock.time) for batch, future in zip(batches, futures, strict=True)])
         return [list(future.result().outcomes) for future in futures]
 
+    def both(self, act: Callable[[], Any], events: list[Event]) -> None:
+        """What the desk does, and events right behind it, in one transaction."""
+        later: list[Any] = []
+
+        def catch(run: Callable[[Any], Any]) -> Future[Any]:
+            later.append(_Act(run, Future()))
+            done: Future[Any] = Future()
+            done.set_result(None)
+            return done
+
+        self.engine.act = catch  # type: ignore[method-assign]
+        act()
+        self.engine.act = self.act_later  # type: ignore[method-assign]
+        self._transact([*later, _Offer(Batch("push", events), Future(), self.clock.time)])
+
     def tick(self, seconds: float) -> None:
         """Let time pass, waking up whenever the engine asked for it."""
         end = self.clock.time + seconds
