@@ -106,7 +106,10 @@ class Intake(Protocol):
         """
 
     def parts(self, source: str) -> dict[str, int]:
-        """Return the parts that are known, with the first position of each that is not stored."""
+        """Return the parts that are known, with the first position of each that is not stored.
+
+        Raise Overloaded while the store cannot be read.
+        """
 
 
 class Source(Protocol):
