@@ -127,7 +127,10 @@ class Engine:
         return self.act(lambda work: parts.claim(work.conn, source, part, incarnation, start)).result()
 
     def parts(self, source: str) -> dict[str, int]:
-        return self.store.read(lambda conn: parts.known(conn, source))
+        try:
+            return self.store.read(lambda conn: parts.known(conn, source))
+        except StoreBusyError:
+            raise Overloaded(RETRY_AFTER) from None
 
     def reset_part(self, source: str, part: str, incarnation: str, following: int) -> None:
         """Go on with a part from `following`, whatever stood in the store; raise LookupError if it is not known."""
