@@ -88,9 +88,13 @@ class Bench:
 
     def deliver_all(self, batches: list[Batch]) -> list[list[str]]:
         """Several batches in one transaction."""
+        return [list(future.result().outcomes) for future in self.offer_all(batches)]
+
+    def offer_all(self, batches: list[Batch]) -> list[Future[Any]]:
+        """The same; each may have been refused."""
         futures: list[Future[Any]] = [Future() for _ in batches]
         self._transact([_Offer(batch, future, self.clock.time) for batch, future in zip(batches, futures, strict=True)])
-        return [list(future.result().outcomes) for future in futures]
+        return futures
 
     def both(self, act: Callable[[], Any], events: list[Event]) -> None:
         """What the desk does, and events right behind it, in one transaction."""

@@ -139,6 +139,7 @@ def test_what_comes_for_an_idle_key_in_the_very_transaction_that_would_forget_it
     bench.act(lambda work: (_take(work, came("a")), pruner.prune(work, 0)))
     bench.restart()
     assert state(bench, key="a").window.events == 1
+    assert bench.query("SELECT count(*) FROM inputs") == [(3,)]
     bench.deliver(came("a"))
     assert len(start(bench)) == 1
 
