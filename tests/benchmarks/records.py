@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError
+
+from tests.integration.broker import Broker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,15 +40,29 @@ def up() -> bool:
 
 @contextmanager
 def topic() -> Iterator[str]:
-    """Make a topic of three partitions, and delete it at the end."""
+    """Make a topic of three partitions, and delete it at the end; on a broker of its own if none is up."""
     name = f"bench-{uuid.uuid4().hex[:10]}"
-    admin = KafkaAdminClient(bootstrap_servers=SERVERS)
+    with _broker():
+        admin = KafkaAdminClient(bootstrap_servers=SERVERS)
+        try:
+            admin.create_topics([NewTopic(name, PARTITIONS, 1)])
+            yield name
+            admin.delete_topics([name])
+        finally:
+            admin.close()
+
+
+@contextmanager
+def _broker() -> Iterator[None]:
+    if up():
+        yield
+        return
+    own = Broker(int(SERVERS.rpartition(":")[2]))
+    own.up()
     try:
-        admin.create_topics([NewTopic(name, PARTITIONS, 1)])
-        yield name
-        admin.delete_topics([name])
+        yield
     finally:
-        admin.close()
+        own.down()
 
 
 def record(n: int, models: int = MODELS) -> bytes:
@@ -65,25 +81,6 @@ def produce(name: str, count: int, models: int = MODELS) -> dict[str, Any]:
     producer.flush()
     producer.close()
     return {"records": count, "produced_per_second": round(count / (time.monotonic() - began))}
-
-
-def ends(name: str) -> dict[int, int]:
-    """The end offset of each partition."""
-    consumer = KafkaConsumer(bootstrap_servers=SERVERS)
-    found = consumer.end_offsets([TopicPartition(name, p) for p in range(PARTITIONS)])
-    consumer.close()
-    return {part.partition: end for part, end in found.items()}
-
-
-def committed(group: str, name: str) -> int:
-    """How many records the group has committed; the daemon does so only for what is durable."""
-    admin = KafkaAdminClient(bootstrap_servers=SERVERS)
-    try:
-        offsets = admin.list_group_offsets(group)
-    finally:
-        admin.close()
-    found = offsets.get(group, offsets)
-    return sum(max(0, at.offset) for part, at in found.items() if part.topic == name)
 
 
 def raw_rate(name: str, count: int) -> dict[str, float]:
