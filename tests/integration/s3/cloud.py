@@ -60,6 +60,17 @@ class Cloud:
         for key in keys:
             self.s3.put_object(Bucket=bucket, Key=key, Body=body + key.encode())
 
+    def send(self, queue: str, *bodies: str, group: str = "") -> None:
+        """Put messages into a queue, as whoever notifies would."""
+        for n, body in enumerate(bodies):
+            order = {"MessageGroupId": group, "MessageDeduplicationId": f"{group}-{n}"} if group else {}
+            self.sqs.send_message(QueueUrl=queue, MessageBody=body, **order)
+
+    def in_hand(self, queue: str) -> int:
+        """Messages that somebody received and did not delete yet."""
+        name = "ApproximateNumberOfMessagesNotVisible"
+        return int(self.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=[name])["Attributes"][name])
+
     def left(self, queue: str) -> int:
         """Messages that wait or are in somebody's hands."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
