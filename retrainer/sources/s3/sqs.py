@@ -93,6 +93,7 @@ class SqsRoad:
             return
         messages = self._queue.receive()
         if not messages:
+            self._held.depth = 0  # it has waited for some in vain
             return
         handles = [message.handle for message in messages]
         if self._stop.is_set():
