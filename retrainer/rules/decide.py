@@ -22,11 +22,14 @@ from retrainer.rules.outcome import (
     Step,
     Unrendered,
 )
-from retrainer.rules.state import Due, State, Window
+from retrainer.rules.state import NOTHING, Due
 from retrainer.rules.triggers.data import judge
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.state import Cursor, State
     from retrainer.rules.triggers.data import Verdict
 
 
@@ -59,7 +62,9 @@ def step(rule: CompiledRule, state: State, given: Input, now: float) -> tuple[St
             state = replace(state, stopping=True)
         if not decisions and isinstance(given, Arrived):
             decisions.append(_not_yet(given, weighed))
-    state = replace(state, wake_at=_wake_at(rule, state, weighed, decisions, now))
+    wake_at = _wake_at(rule, state, weighed, decisions, now)
+    if wake_at != state.wake_at:
+        state = replace(state, wake_at=wake_at)
     return state, Step(tuple(decisions), tuple(slots), stop, tuple(fan_out))
 
 
@@ -126,17 +131,27 @@ def _apply(state: State, weighed: Weighed, decision: Decision, now: float) -> tu
         records = _settle_all(state, decision.reason)
         lapsed = state.lapsed or decision.reason is Reason.DEADLINE
         return replace(_without_slots(state), due=None, asked=None, lapsed=lapsed), records
-    state, records = _settle_oldest(state, decision.reason)
+    cursors, records = _settle_oldest(state, decision.reason)
     taken_hi = max(state.taken_hi, state.window.ranges[-1][1]) if state.window.ranges else state.taken_hi
+    started = decision.birth is not None
     state = replace(
-        state, window=Window(), windows={}, taken_hi=taken_hi, due=None, asked=None, last_fired=now, lapsed=False
+        state,
+        window=NOTHING,
+        windows={},
+        cursors=cursors,
+        taken_hi=taken_hi,
+        due=None,
+        asked=None,
+        active=state.active + started,
+        last_fired=now,
+        last_completed=state.last_completed if started else now,
+        last_succeeded=state.last_succeeded if started else now,
+        lapsed=False,
     )
-    if decision.birth is None:
-        return replace(state, last_completed=now, last_succeeded=now), records
-    return replace(state, active=state.active + 1), records
+    return state, records
 
 
-def _settle_oldest(state: State, reason: Reason) -> tuple[State, list[SlotRecord]]:
+def _settle_oldest(state: State, reason: Reason) -> tuple[Mapping[str, Cursor], list[SlotRecord]]:
     """A run consumes the oldest due slot of each schedule; in shadow it is skipped with that reason."""
     outcome = "skipped" if reason is Reason.SHADOW else "fired"
     records = [
@@ -144,8 +159,9 @@ def _settle_oldest(state: State, reason: Reason) -> tuple[State, list[SlotRecord
         for name, c in state.cursors.items()
         if c.due
     ]
-    cursors = {name: replace(c, due=c.due[1:]) if c.due else c for name, c in state.cursors.items()}
-    return replace(state, cursors=cursors), records
+    if not records:
+        return state.cursors, records
+    return {name: replace(c, due=c.due[1:]) if c.due else c for name, c in state.cursors.items()}, records
 
 
 def _settle_all(state: State, reason: Reason) -> list[SlotRecord]:

@@ -20,7 +20,7 @@ from retrainer.rules.outcome import (
     SlotRecord,
     Unrendered,
 )
-from retrainer.rules.state import Asked, Came, Cursor, State, Window
+from retrainer.rules.state import NOTHING, Asked, Came, Cursor, State
 from retrainer.rules.triggers.schedule import first_cursor, queue, tick
 from retrainer.runs.retry import again, wait
 from retrainer.runs.run import RunPhase
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.state import Counted
+    from retrainer.rules.state import Counted, Window
 
 _NOTHING = (0, 0, 0)
 Folded = tuple[State, list[Decision], list[SlotRecord]]
@@ -101,10 +101,11 @@ def fold(rule: CompiledRule, state: State, given: Input, now: float) -> Folded:
 
 def _arrived(state: State, given: Arrived, now: float) -> State:
     windows = dict(state.windows)
+    total = _came(given, given.total)
     for name, counted in given.counts.items():
-        windows[name] = (windows.get(name) or Window()).add(_came(given, counted), now, state.taken_hi)
-    window = state.window.add(_came(given, given.total), now, state.taken_hi)
-    return replace(state, window=window, windows=windows, lapsed=False, heard_at=now)
+        came = total if counted == given.total else _came(given, counted)
+        windows[name] = windows.get(name, NOTHING).add(came, now, state.taken_hi)
+    return state.heard(state.window.add(total, now, state.taken_hi), windows, now)
 
 
 def _came(given: Arrived, counted: Counted) -> Came:
@@ -152,5 +153,5 @@ def give_back(state: State, window: Window, taken: Mapping[str, Window], now: fl
     """What a run took joins the next window."""
     windows = dict(state.windows)
     for name, returned in taken.items():
-        windows[name] = (windows.get(name) or Window()).give_back(returned, now, state.taken_hi)
+        windows[name] = windows.get(name, NOTHING).give_back(returned, now, state.taken_hi)
     return replace(state, window=state.window.give_back(window, now, state.taken_hi), windows=windows)

@@ -40,7 +40,7 @@ def _cost(batch: dict[str, Any]) -> float:
 
 
 def pure_step() -> list[Figure]:
-    method = f"One event of a rule with one data trigger; the median of {REPETITIONS} times {CALLS} calls in one thread, CPU time. "
+    method = f"One event of a rule with one data trigger: CPU time, the median of {REPETITIONS} times {CALLS} calls. "
     return [
         Figure("step_hold", _cost({"at_least": {"events": 10**9}}), "us", method + "None completes the batch.", 15),
         Figure("step_fire", _cost({}), "us", method + "Each starts a run (overlap allow_all).", 15),
