@@ -150,7 +150,7 @@ class Bench:
 
 
 def _configuration(rules: list[dict[str, Any]], pools: dict[str, int], revision: str) -> Any:
-    sources = {"push": {"type": "webhook", "path": "/hooks/push"}}
+    sources = {name: {"type": "webhook", "path": f"/hooks/{name}"} for name in ("push", "topic")}
     parsed = Rules.model_validate({"version": 1, "sources": sources, "pools": pools, "rules": rules})
     return SimpleNamespace(
         rules=parsed.rules, calendars={}, pools=parsed.pools, revision=revision, rule_revision=lambda _: revision
