@@ -53,7 +53,8 @@ class Cloud:
         self.s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
 
     def bridge_to(self, queue: str) -> None:
-        self.bridge.put_rule(Name=self.name, EventPattern=json.dumps({"source": ["aws.s3"]}))
+        pattern = {"source": ["aws.s3"], "detail-type": ["Object Created", "Object Deleted"]}
+        self.bridge.put_rule(Name=self.name, EventPattern=json.dumps(pattern))
         self.bridge.put_targets(Rule=self.name, Targets=[{"Id": "1", "Arn": self.arn(queue)}])
 
     def put(self, bucket: str, *keys: str, body: bytes = b"1") -> None:
