@@ -39,6 +39,8 @@ BATCH = 2000
 WAKES = 500
 """Wake-ups of one transaction, and keys of a fan-out."""
 RETRY_AFTER = 1.0
+ROOM_AFTER = 0.1
+"""Seconds in which a full queue has room again: about two transactions."""
 
 
 class Listener(Protocol):
@@ -114,7 +116,7 @@ class Engine:
         future: Future[Receipt] = Future()
         with self._wanted:
             if self._stopping or (self._queued_events + len(batch.items) > self._max_queue > 0 and self._queued_events):
-                raise Overloaded(RETRY_AFTER)
+                raise Overloaded(ROOM_AFTER)
             self._queued_events += len(batch.items)
             self._queue.append(_Offer(batch, future, self.clock.monotonic()))
             self._wanted.notify()
