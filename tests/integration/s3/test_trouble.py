@@ -90,7 +90,7 @@ def test_no_credentials_at_all(cloud: Cloud, house: House, monkeypatch: pytest.M
     source = house.lake(via=via(cloud, queue))
     eventually(lambda: source.last_error, "it says so")
     assert source.last_error == (
-        f"queue {queue}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod a role"
+        "the queue: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod a role"
     )
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing-secret")
