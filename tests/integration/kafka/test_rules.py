@@ -32,7 +32,7 @@ PLACE = "event.attributes.kafka"
 def test_rules_choose_by_where_a_record_stands_and_what_it_carries(
     broker: Broker, house: House, wanted: dict[str, Any], expected: list[int]
 ) -> None:
-    topic = broker.create_topic()
+    topic = broker.create_topic(retention_ms="-1")
     broker.produce(topic, numbered([0]), partition=0, headers=[("Kind", b"")], timestamp_ms=1_600_000_000_000)
     broker.produce(topic, numbered([1]), partition=1, headers=[("kind", b"sale")], key=b"eu-1")
     broker.produce(topic, numbered([2]), partition=2, headers=[("KIND", b"return")], key=b"\xff")
