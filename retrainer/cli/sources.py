@@ -9,9 +9,13 @@ import click
 from retrainer.cli import show
 from retrainer.cli.session import Session, remote
 from retrainer.clock import SystemClock
+from retrainer.moments import rfc3339
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_SWEEP = "sweep:"
+"""Begins the names of parts that are no positions, but since when a bucket is swept."""
 
 
 @click.group()
@@ -86,10 +90,14 @@ def _print(console: Console, source: dict[str, Any]) -> None:
     rows = [
         (part, known[part]["next"] if part in known else "-", show.word("halted" if part in halted else "read"))
         for part in sorted({*known, *halted})
+        if not part.startswith(_SWEEP)
     ]
     if rows:
         console.print()
         show.table(console, ("PART", "NEXT", "STATE"), rows, "")
+    for part in sorted(part for part in known if part.startswith(_SWEEP)):
+        begun = show.at(rfc3339(known[part]["next"]), now)
+        console.print(show.clean(f"{part.removeprefix(_SWEEP)} is swept for what came after {begun}."), soft_wrap=True)
     for part, reason in halted.items():
         console.print(show.clean(f"{part} is halted: {reason}"), soft_wrap=True)
 

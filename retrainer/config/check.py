@@ -89,8 +89,10 @@ def _data(path: Path, data: Data, names: Names) -> Iterator[Finding]:
         yield from _match_field((*path, "match", field), field)
     if data.where:
         yield from check_cel((*path, "where"), data.where, EVENT, boolean=True)
-    if data.rows:
-        yield from check_cel((*path, "rows"), data.rows, EVENT)
+    for name in ("rows", "distinct_by"):
+        text = getattr(data, name)
+        if text:
+            yield from check_cel((*path, name), text, EVENT)
     yield from _batch((*path, "batch"), data)
     source = names.sources.get(data.source)
     if isinstance(source, DirectorySource):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from retrainer.config.check_secrets import check_file, check_secrets
 from retrainer.config.finding import Finding
+from retrainer.config.models import StartAt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +29,8 @@ def check_topics(path: Path, topics: Topics) -> Iterator[Finding]:
         yield Finding(path, f"exactly one of topics, topic_pattern says what to read, {found}", "keep one")
     if topics.topic_pattern is not None:
         yield from _pattern((*path, "topic_pattern"), topics.topic_pattern)
+    if isinstance(topics.start, StartAt):
+        yield from _moment((*path, "start", "timestamp"), topics.start.timestamp)
     if topics.tls is not None:
         yield from check_tls((*path, "tls"), topics.tls)
     if topics.sasl is not None:
@@ -73,6 +77,13 @@ def _pattern(path: Path, pattern: str) -> Iterator[Finding]:
         re.compile(pattern)
     except re.error as error:
         yield Finding(path, f"not a regular expression: {error}", "write one, such as orders-.*")
+
+
+def _moment(path: Path, text: str) -> Iterator[Finding]:
+    try:
+        datetime.fromisoformat(text.upper())
+    except ValueError as error:
+        yield Finding(path, f"{text!r} is no moment: {error}", "write such as 2026-11-24T08:00:00Z")
 
 
 def _sasl(path: Path, sasl: Sasl, *, encrypted: bool) -> Iterator[Finding]:

@@ -148,7 +148,7 @@ class _Intake:
         for where, sampled in readings:
             work.take(*where, sampled)
         if hits:
-            taken = Taken(item, partial(self._raised, item, len(self.words) - 1, len(hits)))
+            taken = Taken(item, partial(self._raised, item, len(self.words) - 1, [*hits]))
             for where, hit in hits.items():
                 if hit.plain is not None and work.arrive(
                     where, hit.plain, (seq, item.time, label, hit.size, hit.rows, place, offset), taken
@@ -157,8 +157,10 @@ class _Intake:
                 counts, total = hit.counts(work, item, work.changed[where].id)
                 work.take_arrival(where, Arrived(seq, item.time, label, counts, total, place, offset), taken)
 
-    def _raised(self, item: Event, index: int, hits: int, _work: Work, rule: str, error: Exception) -> None:
+    def _raised(self, item: Event, index: int, left: list[Any], _work: Work, rule: str, error: Exception) -> None:
+        """One of those that wanted it could not bear it; ``left`` shrinks to those that could."""
         if self.batch.again is None:  # else the event has been here before
             dead(self.work, item, "raised", f"{type(error).__name__}: {error}", rule)
-        if hits == 1:
+        left.pop()
+        if not left:
             self.words[index] = "dead_lettered"

@@ -40,6 +40,8 @@ BATCH = 2000
 WAKES = 500
 """Wake-ups of one transaction, and keys of a fan-out."""
 RETRY_AFTER = 1.0
+ROOM_AFTER = 0.1
+"""Seconds in which a full queue has room again: about two transactions."""
 
 
 class Listener(Protocol):
@@ -137,7 +139,7 @@ class Engine:
         future: Future[Receipt] = Future()
         with self._wanted:
             if self._stopping or (self._queued_events + len(batch.items) > self._max_queue > 0 and self._queued_events):
-                raise Overloaded(RETRY_AFTER)
+                raise Overloaded(ROOM_AFTER)
             self._queued_events += len(batch.items)
             self._queue.append(_Offer(batch, future, self.clock.monotonic()))
             self._wanted.notify()
@@ -153,7 +155,10 @@ class Engine:
         return self.catalog.queries(source)
 
     def parts(self, source: str) -> dict[str, int]:
-        return self.store.read(lambda conn: parts.known(conn, source))
+        try:
+            return self.store.read(lambda conn: parts.known(conn, source))
+        except StoreBusyError:
+            raise Overloaded(RETRY_AFTER) from None
 
     def reset_part(self, source: str, part: str, incarnation: str, following: int) -> None:
         """Go on with a part from `following`, whatever stood in the store; raise LookupError if it is not known."""

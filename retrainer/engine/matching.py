@@ -45,6 +45,7 @@ def match(work: Work, event: Event, only: Collection[str] | None = None) -> tupl
     ``only`` looks at these rules alone, and leaves no dead letters: the event has been here before.
     """
     hits: Hits = {}
+    bare: tuple[int, int] | None = None  # what it brings to a trigger that counts no rows, found out once
     word = "filtered" if work.catalog.listens(event.source) else "ignored"
     for trigger in work.catalog.index.candidates(event):
         if only is not None and trigger.rule not in only:
@@ -53,7 +54,8 @@ def match(work: Work, event: Event, only: Collection[str] | None = None) -> tupl
             if trigger.where is not None and not trigger.wants(event):
                 continue
             key = trigger.key(event) if trigger.by is not None else ""
-            size, rows = trigger.measure(event)
+            size, rows = measured = bare if bare is not None and trigger.rows is None else trigger.measure(event)
+            bare = measured if trigger.rows is None else bare
             thing = trigger.thing(event) if trigger.distinct is not None else None
         except ValueError as error:
             if only is None:
@@ -61,7 +63,7 @@ def match(work: Work, event: Event, only: Collection[str] | None = None) -> tupl
             word = "dead_lettered"
             continue
         where = (trigger.rule, key)
-        if key and too_many(work, where):
+        if key and too_many(work, where, hits):
             if only is None:
                 dead(work, event, "too_many_keys", f"key {key!r} is one more than max_keys", trigger.rule)
             word = "dead_lettered"
@@ -75,11 +77,14 @@ def match(work: Work, event: Event, only: Collection[str] | None = None) -> tupl
     return hits, word
 
 
-def too_many(work: Work, where: tuple[str, str]) -> bool:
-    """Whether a key is new, and its rule has no room for it."""
+def too_many(work: Work, where: tuple[str, str], hits: Collection[tuple[str, str]] = ()) -> bool:
+    """Whether there is no room for a new key, with those that this very event brings already."""
     rule, key = where
     for_each = work.catalog.rules[rule].rule.for_each
-    return for_each is not None and work.known(rule, key) is None and work.keys(rule) >= for_each.max_keys
+    if for_each is None or where in hits or work.known(rule, key) is not None:
+        return False
+    brought = sum(other[0] == rule and work.known(*other) is None for other in hits)
+    return work.keys(rule) + brought >= for_each.max_keys
 
 
 def _count(

@@ -8,15 +8,23 @@ notification, and counts again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
 
 from retrainer.engine.distincts import older
 from retrainer.event import Event
+from retrainer.sources.formats.s3 import about
 from retrainer.store import writes
 
 if TYPE_CHECKING:
+    from sqlalchemy import Row
+
     from retrainer.engine.work import Work
     from retrainer.sources.base import Batch
+
+SLACK = 2.0
+"""Seconds that a listing's and a notification's time of one and the same write may differ."""
 
 
 class Now(NamedTuple):
@@ -44,15 +52,36 @@ class Tracker:
         fingerprint = str(event.data.get("etag") or event.data.get("version") or "")
         sequencer = str(event.data.get("sequencer") or "")
         if known is not None and known.sequencer and older(sequencer, known.sequencer):
-            return False  # told out of order: it counts, but it is not how the object stands
+            return self._found_before(event)  # out of order: if it counts, it still is not how the object stands
         if event.type.startswith("s3:ObjectRemoved"):
             self._set(name, None)
             return False
         same = known is not None and known.fingerprint == fingerprint
-        duplicate = same and (self._batch.swept or (known is not None and known.swept))
-        if not (duplicate and self._batch.swept):
-            self._set(name, Now(fingerprint, sequencer, self._batch.swept))
-        return duplicate
+        if self._batch.swept:
+            return same or self._found(event, fingerprint)
+        self._set(name, Now(fingerprint, sequencer, swept=False))
+        return same and known is not None and known.swept
+
+    def _found(self, event: Event, fingerprint: str) -> bool:
+        """A listing shows other content than what came last: if that was told of before, it came in another order."""
+        told = any(
+            row.time >= event.time - SLACK and not row.type.endswith(":Sweep") for row in self._said_of_content(event)
+        )
+        self._set(_name(event), Now(fingerprint, "", swept=not told))
+        return told
+
+    def _found_before(self, event: Event) -> bool:
+        """Whether a listing found what is told of so late that the object has been overwritten since."""
+        said = self._said_of_content(event)
+        return any(row.type.endswith(":Sweep") and abs(row.time - event.time) <= SLACK for row in said)
+
+    def _said_of_content(self, event: Event) -> list[Row[Any]]:
+        """What the ledger has of this content in this place: `type`, `time`."""
+        self._work.flush_inputs()
+        data = event.data
+        rows = writes.said_of_object(self._work.conn, event.source, about(data["bucket"], data["key"]))
+        created = (row for row in rows if row.type.startswith("s3:ObjectCreated"))
+        return [row for row in created if orjson.loads(row.data).get("etag") == data.get("etag")]
 
     def store(self) -> None:
         writes.track(self._work.conn, self._batch.source, self._changed)

@@ -25,13 +25,16 @@ from retrainer.rules.outcome import (
     Step,
     Unrendered,
 )
-from retrainer.rules.state import Due, State, Window
+from retrainer.rules.state import NOTHING, Due, State
 from retrainer.rules.triggers.gauge import answered, next_change, worst
 from retrainer.rules.weigh import threshold, weigh
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.limits import Allowance
+    from retrainer.rules.state import Cursor
     from retrainer.rules.weigh import Weighed
 
 _SPEAK = (Arrived, Sampled)
@@ -157,23 +160,27 @@ def _apply(
         if decision.reason is Reason.DEADLINE:
             state = replace(_answer(rule, state, weighed, now), lapsed=True, gave_up_at=now, followed={})
         return replace(_without_slots(state), due=None, asked=None), records
-    state, records = _settle_oldest(state, decision.reason)
+    cursors, records = _settle_oldest(state, decision.reason)
     taken_hi = max(state.taken_hi, state.window.ranges[-1][1]) if state.window.ranges else state.taken_hi
     state = _answer(rule, state, weighed, None if decision.birth is not None else now)
+    started = decision.birth is not None
     state = replace(
         state,
-        window=Window(),
+        window=NOTHING,
         windows={},
+        cursors=cursors,
         followed={},
         taken_hi=taken_hi,
         due=None,
         asked=None,
+        active=state.active + started,
         last_fired=now,
+        last_completed=state.last_completed if started else now,
+        last_succeeded=state.last_succeeded if started else now,
+        last_promoted=state.last_promoted if started else now,
         lapsed=False,
     )
-    if decision.birth is None:
-        return replace(state, last_completed=now, last_succeeded=now, last_promoted=now), records
-    return replace(state, active=state.active + 1), records
+    return state, records
 
 
 def _answer(rule: CompiledRule, state: State, weighed: Weighed, ended_at: float | None) -> State:
@@ -185,7 +192,7 @@ def _answer(rule: CompiledRule, state: State, weighed: Weighed, ended_at: float 
     return replace(state, gauges={**state.gauges, **gauges})
 
 
-def _settle_oldest(state: State, reason: Reason) -> tuple[State, list[SlotRecord]]:
+def _settle_oldest(state: State, reason: Reason) -> tuple[Mapping[str, Cursor], list[SlotRecord]]:
     """A run consumes the oldest due slot of each schedule; in shadow it is skipped with that reason."""
     outcome = "skipped" if reason is Reason.SHADOW else "fired"
     records = [
@@ -193,8 +200,9 @@ def _settle_oldest(state: State, reason: Reason) -> tuple[State, list[SlotRecord
         for name, c in state.cursors.items()
         if c.due
     ]
-    cursors = {name: replace(c, due=c.due[1:]) if c.due else c for name, c in state.cursors.items()}
-    return replace(state, cursors=cursors), records
+    if not records:
+        return state.cursors, records
+    return {name: replace(c, due=c.due[1:]) if c.due else c for name, c in state.cursors.items()}, records
 
 
 def _settle_all(state: State, reason: Reason) -> list[SlotRecord]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from retrainer.rules.outcome import Birth, Decision, Ended, Kind, Reason, SlotRecord, Unrendered
-from retrainer.rules.state import State, Window
+from retrainer.rules.state import NOTHING, State
 from retrainer.rules.triggers import gauge
 from retrainer.runs.retry import again, wait
 from retrainer.runs.run import RunPhase
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.state import Window
 
 LOOK_AGAIN = 60.0
 """Seconds after which what else was due has its turn, behind a run that could not be given its parameters."""
@@ -70,7 +71,7 @@ def give_back(state: State, window: Window, taken: Mapping[str, Window], now: fl
     """What a run took joins the next window."""
     windows = dict(state.windows)
     for name, returned in taken.items():
-        windows[name] = (windows.get(name) or Window()).give_back(returned, now, state.taken_hi)
+        windows[name] = windows.get(name, NOTHING).give_back(returned, now, state.taken_hi)
     return replace(state, window=state.window.give_back(window, now, state.taken_hi), windows=windows)
 
 

@@ -25,7 +25,7 @@ from retrainer.rules.outcome import (
     Unrendered,
     Wake,
 )
-from retrainer.rules.state import Asked, Came, Cursor, State, Upstream, Window
+from retrainer.rules.state import NOTHING, Asked, Came, Cursor, State, Upstream
 from retrainer.rules.triggers import gauge
 from retrainer.rules.triggers.schedule import first_cursor, queue, tick
 from retrainer.rules.weigh import threshold
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.state import Counted
 
-_NOTHING_CAME = Window()
 _Fold = Callable[["CompiledRule", State, Any, float], Folded]
 
 
@@ -122,7 +121,7 @@ def _arrived(state: State, given: Arrived, now: float) -> State:
     before, windows = state.window, dict(state.windows)
     window = before.add(_came(given, given.total), now, state.taken_hi)
     for name, counted in given.counts.items():
-        known = windows.get(name, _NOTHING_CAME)
+        known = windows.get(name, NOTHING)
         if counted == given.total and (known is before or not (known.events or before.events)):
             windows[name] = window  # a trigger that takes all there is
         else:

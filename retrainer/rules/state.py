@@ -121,6 +121,10 @@ class Window:
         return replace(self, events=self.events - events, bytes=self.bytes - size, rows=self.rows - rows)
 
 
+NOTHING = Window()
+"""A window in which nothing is."""
+
+
 def join_parts(one: Mapping[str, tuple[int, int]], other: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
     joined = dict(one)
     for part, (lo, hi) in other.items():
@@ -186,7 +190,7 @@ class State:
     """Of what is spread over rules and keys, the part that is ours: a hash of both, from 0 up to before 1."""
     heard_at: float | None = None
     """When something last arrived."""
-    window: Window = Window()
+    window: Window = NOTHING
     windows: Mapping[str, Window] = field(default_factory=dict)
     cursors: Mapping[str, Cursor] = field(default_factory=dict)
     gauges: Mapping[str, Gauge] = field(default_factory=dict)
@@ -276,7 +280,7 @@ def decode(text: str) -> State:
     followed = raw.pop("followed", _EMPTY)
     return State(
         **raw,
-        window=window_from(window) if window else Window(),
+        window=window_from(window) if window else NOTHING,
         windows={name: window_from(value) for name, value in windows.items()},
         cursors={name: Cursor(at, next_at, tuple(due_)) for name, (at, next_at, due_) in cursors.items()},
         gauges={name: gauge_from(value) for name, value in gauges.items()},

@@ -117,7 +117,10 @@ class Intake(Protocol):
         """Return what rules want a source to be asked, as they are now."""
 
     def parts(self, source: str) -> dict[str, int]:
-        """Return the parts that are known, with the first position of each that is not stored."""
+        """Return the parts that are known, with the first position of each that is not stored.
+
+        Raise Overloaded while the store cannot be read.
+        """
 
 
 class Source(Protocol):

@@ -76,8 +76,8 @@ class SqliteStore:
                 raise
 
     def read(self, fn: Callable[[Connection], T]) -> T:
-        with self._lock, self._connection.begin():
-            return fn(self._connection)
+        with self.write() as conn:  # to SQLite it is the same: one connection, one lock
+            return fn(conn)
 
     def size(self) -> int:
         return sum(p.stat().st_size for p in self.path.parent.glob(self.path.name + "*") if p.is_file())

@@ -18,7 +18,17 @@ if TYPE_CHECKING:
 __all__ = ["configure", "hide"]
 
 # Say much on INFO that only their own developers need; on DEBUG the kubernetes client would print whole answers.
-LIBRARIES = ("alembic", "apscheduler", "httpx", "kubernetes", "sqlalchemy", "urllib3", "uvicorn", "uvicorn.access")
+LIBRARIES = (
+    "alembic",
+    "apscheduler",
+    "botocore",
+    "httpx",
+    "kubernetes",
+    "sqlalchemy",
+    "urllib3",
+    "uvicorn",
+    "uvicorn.access",
+)
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 

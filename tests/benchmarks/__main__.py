@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from tests.benchmarks import latency, memory, pure, restart, slots
+from tests.benchmarks import backlog, flow, keys, latency, memory, pure, restart, slots, two_consumers
 from tests.benchmarks.cluster import KUBECONFIG, Cluster
 from tests.benchmarks.machine import machine, versions
 
@@ -20,15 +20,24 @@ if TYPE_CHECKING:
     from tests.benchmarks.figures import Figure
 
 OUT = Path(__file__).parents[2] / "bench.json"
+ALONE: Mapping[str, Callable[[], list[Figure]]] = {
+    "step": pure.pure_step,
+    "throughput": flow.throughput,
+    "backlog": backlog.million,
+    "keys": keys.many_keys,
+    "kill-one-of-two": two_consumers.kill_one_of_two,
+}
 ON_CLUSTER: Mapping[str, Callable[[Cluster], list[Figure]]] = {
     "latency-5": latency.at_5,
     "latency-20": latency.at_20,
+    "kafka-5": latency.kafka_at_5,
+    "kafka-50": latency.kafka_at_50,
     "burst": latency.burst,
     "slots": slots.same_second,
     "restart": restart.after_kill,
     "memory": memory.resident,
 }
-NAMES = ("step", *ON_CLUSTER)
+NAMES = (*ALONE, *ON_CLUSTER)
 
 
 def main() -> int:
@@ -55,8 +64,8 @@ def _circumstances() -> dict[str, Any]:
 
 
 def _measure(name: str, cluster: Cluster | None) -> list[Figure]:
-    if name == "step":
-        return pure.pure_step()
+    if name in ALONE:
+        return ALONE[name]()
     if cluster is None:
         print(f"{name}: left out, no cluster is up (tests/cluster/cluster.sh build, then up)")
         return []

@@ -1,4 +1,4 @@
-"""From the POST of an event to its Workflow, at a steady rate and in a burst."""
+"""From the POST of an event, or from a Kafka record, to its Workflow: at a steady rate and in a burst."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from tests.benchmarks.cluster import Namespace, Watcher
 from tests.benchmarks.daemon import Daemon, firing_rule
 from tests.benchmarks.figures import Figure, spread
-from tests.benchmarks.sender import Sender
+from tests.benchmarks.load import NAME, kafka_sources
+from tests.benchmarks.records import topic
+from tests.benchmarks.sender import Producer, Sender
 
 if TYPE_CHECKING:
     from tests.benchmarks.cluster import Cluster
@@ -24,30 +26,49 @@ METHOD = (
     "event's number reaches a second watcher; both ends on time.monotonic of the measuring process."
 )
 
+KAFKA_METHOD = METHOD.replace("sender's POST", "producer's send (acks from all, no lingering, a broker on the machine)")
 
-def steady(cluster: Cluster, per_second: int) -> tuple[dict[str, Any], Sender, Watcher]:
-    with tempfile.TemporaryDirectory() as folder, Namespace(cluster) as namespace:
-        with Daemon(Path(folder), namespace.name, [firing_rule()]) as daemon:
-            watcher, sender = Watcher(namespace), Sender(daemon.port)
-            _warm_up(sender, watcher)
-            cpu = daemon.cpu_seconds()
-            sender.at_rate(per_second, SECONDS)
-            watcher.wait_for(per_second * SECONDS + len(WARM_UP), 30)
-            cpu = daemon.cpu_seconds() - cpu
-        answers = [sender.answered[n] - sender.sent[n] for n in sender.answered if n >= 0]
-        seen = {int(a.event): a.at for a in watcher.added if int(a.event) >= 0}
-        delays = [at - sender.sent[n] for n, at in seen.items()]
-        detail = {
-            **spread(delays),
-            "sent": per_second * SECONDS,
-            "answer": spread(answers),
-            "daemon_cpu_ms_per_event": round(1000 * cpu / (per_second * SECONDS), 2),
-        }
-        return detail, sender, watcher
+
+def steady(cluster: Cluster, per_second: int) -> dict[str, Any]:
+    """Events by webhook."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Namespace(cluster) as namespace,
+        Daemon(Path(folder), namespace.name, [firing_rule()]) as daemon,
+    ):
+        return _at_rate(namespace, daemon, Sender(daemon.port), per_second)
+
+
+def steady_kafka(cluster: Cluster, per_second: int) -> dict[str, Any]:
+    """Records of a topic."""
+    with tempfile.TemporaryDirectory() as folder, Namespace(cluster) as namespace, topic() as name:
+        rule = firing_rule(source=NAME)
+        with Daemon(Path(folder), namespace.name, [rule], kafka_sources(name)) as daemon:
+            sender = Producer(name)
+            detail = _at_rate(namespace, daemon, sender, per_second)
+            sender.close()
+            return detail
+
+
+def _at_rate(namespace: Namespace, daemon: Daemon, sender: Sender | Producer, per_second: int) -> dict[str, Any]:
+    watcher = Watcher(namespace)
+    _warm_up(sender, watcher)
+    cpu = daemon.cpu_seconds()
+    sender.at_rate(per_second, SECONDS)
+    watcher.wait_for(per_second * SECONDS + len(WARM_UP), 30)
+    cpu = daemon.cpu_seconds() - cpu
+    answers = [sender.answered[n] - sender.sent[n] for n in sender.answered if n >= 0]
+    seen = {int(a.event): a.at for a in watcher.added if int(a.event) >= 0}
+    return {
+        **spread(at - sender.sent[n] for n, at in seen.items()),
+        "sent": per_second * SECONDS,
+        "answer": spread(answers),
+        "daemon_cpu_ms_per_event": round(1000 * cpu / (per_second * SECONDS), 2),
+    }
 
 
 def at_5(cluster: Cluster) -> list[Figure]:
-    detail, _, _ = steady(cluster, 5)
+    detail = steady(cluster, 5)
     method = METHOD.format(load=f"5 events a second for {SECONDS} s, open loop.")
     return [
         Figure("event_to_workflow_5_per_s_p50", detail["p50_ms"], "ms", method, 15, detail=detail),
@@ -56,9 +77,24 @@ def at_5(cluster: Cluster) -> list[Figure]:
 
 
 def at_20(cluster: Cluster) -> list[Figure]:
-    detail, _, _ = steady(cluster, 20)
+    detail = steady(cluster, 20)
     method = METHOD.format(load=f"20 events a second for {SECONDS} s, open loop.")
     return [Figure("event_to_workflow_20_per_s_p99", detail["p99_ms"], "ms", method, 150, detail=detail)]
+
+
+def kafka_at_5(cluster: Cluster) -> list[Figure]:
+    detail = steady_kafka(cluster, 5)
+    method = KAFKA_METHOD.format(load=f"5 records a second for {SECONDS} s, open loop.")
+    return [
+        Figure("record_to_workflow_5_per_s_p50", detail["p50_ms"], "ms", method, 15, detail=detail),
+        Figure("record_to_workflow_5_per_s_p99", detail["p99_ms"], "ms", method, 120, detail=detail),
+    ]
+
+
+def kafka_at_50(cluster: Cluster) -> list[Figure]:
+    detail = steady_kafka(cluster, 50)
+    method = KAFKA_METHOD.format(load=f"50 records a second for {SECONDS} s, open loop.")
+    return [Figure("record_to_workflow_50_per_s_p99", detail["p99_ms"], "ms", method, 300, detail=detail)]
 
 
 def burst(cluster: Cluster) -> list[Figure]:
@@ -91,7 +127,7 @@ def burst(cluster: Cluster) -> list[Figure]:
     ]
 
 
-def _warm_up(sender: Sender, watcher: Watcher) -> None:
+def _warm_up(sender: Sender | Producer, watcher: Watcher) -> None:
     """The first run reads the template and opens connections; no figure is about that."""
     sender.all_at_once(WARM_UP)
     if not watcher.wait_for(len(WARM_UP), 30):

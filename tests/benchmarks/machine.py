@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tests.benchmarks.cluster import Cluster
 
-LIBRARIES = ("common-expression-language", "kubernetes", "orjson", "pydantic", "sqlalchemy", "starlette", "uvicorn")
+LIBRARIES = (
+    "common-expression-language",
+    "kafka-python",
+    "kubernetes",
+    "orjson",
+    "pydantic",
+    "sqlalchemy",
+    "starlette",
+    "uvicorn",
+)
 
 
 def machine() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,9 +12,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError
+
+from tests.integration.broker import Broker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,15 +41,29 @@ def up() -> bool:
 
 @contextmanager
 def topic() -> Iterator[str]:
-    """Make a topic of three partitions, and delete it at the end."""
+    """Make a topic of three partitions, and delete it at the end; on a broker of its own if none is up."""
     name = f"bench-{uuid.uuid4().hex[:10]}"
-    admin = KafkaAdminClient(bootstrap_servers=SERVERS)
+    with _broker():
+        admin = KafkaAdminClient(bootstrap_servers=SERVERS)
+        try:
+            admin.create_topics([NewTopic(name, PARTITIONS, 1)])
+            yield name
+            admin.delete_topics([name])
+        finally:
+            admin.close()
+
+
+@contextmanager
+def _broker() -> Iterator[None]:
+    if up():
+        yield
+        return
+    own = Broker(int(SERVERS.rpartition(":")[2]))
+    own.up()
     try:
-        admin.create_topics([NewTopic(name, PARTITIONS, 1)])
-        yield name
-        admin.delete_topics([name])
+        yield
     finally:
-        admin.close()
+        own.down()
 
 
 def record(n: int, models: int = MODELS) -> bytes:
@@ -67,35 +84,20 @@ def produce(name: str, count: int, models: int = MODELS) -> dict[str, Any]:
     return {"records": count, "produced_per_second": round(count / (time.monotonic() - began))}
 
 
-def ends(name: str) -> dict[int, int]:
-    """The end offset of each partition."""
-    consumer = KafkaConsumer(bootstrap_servers=SERVERS)
-    found = consumer.end_offsets([TopicPartition(name, p) for p in range(PARTITIONS)])
-    consumer.close()
-    return {part.partition: end for part, end in found.items()}
+def raw_rate(name: str, count: int, *, decode: bool) -> dict[str, float]:
+    """Records a second through kafka-python alone, in a process of its own, and what CPU time each took.
 
-
-def committed(group: str, name: str) -> int:
-    """How many records the group has committed; the daemon does so only for what is durable."""
-    admin = KafkaAdminClient(bootstrap_servers=SERVERS)
-    try:
-        offsets = admin.list_group_offsets(group)
-    finally:
-        admin.close()
-    found = offsets.get(group, offsets)
-    return sum(max(0, at.offset) for part, at in found.items() if part.topic == name)
-
-
-def raw_rate(name: str, count: int) -> dict[str, float]:
-    """Records a second through kafka-python alone, in a process of its own, and what CPU time each took."""
-    command = [sys.executable, "-c", RAW, name, str(count)]
+    ``decode``: as its documentation shows it, record by record, with `json.loads` for a deserializer; else in polls of
+    2,000 that are only counted.
+    """
+    command = [sys.executable, "-c", RAW, name, str(count), "decode" if decode else "poll"]
     found: dict[str, float] = orjson.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return found
 
 
 def raw() -> None:
-    """In a process of its own: poll as the source does (read_committed, checksums verified), count, do nothing else."""
-    name, count = sys.argv[1], int(sys.argv[2])
+    """In a process of its own: read_committed and with checksums verified, as the source does it."""
+    name, count, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     consumer = KafkaConsumer(
         name,
         bootstrap_servers=SERVERS,
@@ -103,14 +105,26 @@ def raw() -> None:
         auto_offset_reset="earliest",
         enable_auto_commit=False,
         isolation_level="read_committed",
+        value_deserializer=json.loads if how == "decode" else None,
     )
     seen, first, began, cpu = 0, 0, 0.0, 0.0
-    while seen < count:
-        got = sum(map(len, consumer.poll(1000, max_records=2000).values()))
+    for got in _one_by_one(consumer) if how == "decode" else _polls(consumer):
         seen += got
         if got and not first:  # joining the group and finding the brokers is not counted
             first, began, cpu = seen, time.monotonic(), time.process_time()
+        if seen >= count:
+            break
     rate = (seen - first) / (time.monotonic() - began)
     each = 1e6 * (time.process_time() - cpu) / (seen - first)
     consumer.close(autocommit=False)
     print(orjson.dumps({"per_second": round(rate), "cpu_us_per_record": round(each, 1)}).decode())
+
+
+def _one_by_one(consumer: KafkaConsumer) -> Iterator[int]:
+    for record in consumer:
+        yield 1 if record.value["n"] >= 0 else 0
+
+
+def _polls(consumer: KafkaConsumer) -> Iterator[int]:
+    while True:
+        yield sum(map(len, consumer.poll(1000, max_records=2000).values()))

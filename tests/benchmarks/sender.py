@@ -1,4 +1,4 @@
-"""Senders of webhook events, over connections that stay open."""
+"""Senders of numbered events: by webhook, over connections that stay open, and into a topic."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from kafka import KafkaProducer
 
 from tests.benchmarks.daemon import HOOK
+from tests.benchmarks.records import SERVERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,3 +59,36 @@ class Sender:
         self.answered[n] = time.monotonic()
         if response.status != 202:
             raise RuntimeError(f"event {n} was answered {response.status}: {answer[:300]!r}")
+
+
+class Producer:
+    """As `Sender`, with the broker's acknowledgement for an answer."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._producer = KafkaProducer(bootstrap_servers=SERVERS, acks="all", linger_ms=0)
+        self.sent: dict[int, float] = {}
+        self.answered: dict[int, float] = {}
+
+    def at_rate(self, per_second: float, seconds: float) -> None:
+        """Open loop, like `Sender.at_rate`."""
+        began = time.monotonic()
+        for n in range(int(per_second * seconds)):
+            time.sleep(max(0.0, began + n / per_second - time.monotonic()))
+            self._send(n)
+        self._producer.flush()
+
+    def all_at_once(self, numbers: Iterable[int]) -> None:
+        for n in numbers:
+            self._send(n)
+        self._producer.flush()
+
+    def close(self) -> None:
+        self._producer.close()
+
+    def _send(self, n: int) -> None:
+        self.sent[n] = time.monotonic()
+        self._producer.send(self._topic, orjson.dumps({"n": n})).add_callback(self._acknowledged, n)
+
+    def _acknowledged(self, n: int, _where: object) -> None:
+        self.answered[n] = time.monotonic()

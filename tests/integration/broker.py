@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from kafka import KafkaProducer
+from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 if TYPE_CHECKING:
@@ -80,9 +80,20 @@ class Broker:
             admin.create_topics(wanted, wait_for_metadata=True)
         return name
 
+    def add_partitions(self, name: str, total: int) -> None:
+        with self.admin() as admin:
+            admin.create_partitions({name: total})
+        self._forget_producer()  # it would go on by what it knows
+
     def delete_topic(self, name: str) -> None:
         with self.admin() as admin:
             admin.delete_topics([name])
+        self._forget_producer()
+
+    def delete_records(self, name: str, partition: int, before: int) -> None:
+        """Drop the records before an offset, as retention does."""
+        with self.admin() as admin:
+            admin.delete_records({TopicPartition(name, partition): before})
 
     def produce(
         self,

@@ -19,7 +19,7 @@ PORTS = 5
 
 def pytest_configure(config: pytest.Config) -> None:
     # kafka-python leaves the sockets of refused connections to the garbage collector.
-    config.addinivalue_line("filterwarnings", "ignore:unclosed <socket:ResourceWarning")
+    config.addinivalue_line("filterwarnings", "ignore:unclosed <s(ocket|sl):ResourceWarning")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
+from collections import Counter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +16,26 @@ from retrainer.engine.loop import Engine
 from retrainer.sources import registry
 from retrainer.store import writes
 from retrainer.store.sqlite import SqliteStore
-from tests.unit.engine.bench import Deaf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from retrainer.sources.base import Source
+
+
+class Listener:
+    """Counts what became of events."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter()
+
+    def told(self, what: str, facts: dict[str, Any], now: float) -> None:
+        if what == "events":
+            self.outcomes[facts["outcome"]] += facts["count"]
+
+    def committed(self, seconds: float, waited: Any, queued: int) -> None:
+        pass
 
 
 class House:
@@ -33,7 +49,8 @@ class House:
 
     def _open(self) -> None:
         self.store = SqliteStore.open(self.path)
-        self.engine = Engine(self.store, self.clock, Deaf(), namespace="ml", max_queue=self.max_queue)
+        self._listener = Listener()
+        self.engine = Engine(self.store, self.clock, self._listener, namespace="ml", max_queue=self.max_queue)
         self.engine.start()
 
     def load(self, sources: dict[str, dict[str, Any]], rules: Sequence[dict[str, Any]]) -> models.Rules:
@@ -59,6 +76,17 @@ class House:
         source.start()
         return source
 
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """Nothing is committed meanwhile: the engine's thread is in a transaction that does not end."""
+        over = threading.Event()
+        done = self.engine.act(lambda _: over.wait())
+        try:
+            yield
+        finally:
+            over.set()
+            done.result()
+
     def stop_sources(self) -> None:
         while self.sources:
             self.sources.pop().stop()
@@ -72,12 +100,22 @@ class House:
         self.engine.stop()
         self.store.close()
 
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """How many events ended how since the engine was started."""
+        return dict(self._listener.outcomes)
+
     def query(self, sql: str) -> list[Any]:
         return self.store.read(lambda conn: [tuple(row) for row in conn.exec_driver_sql(sql)])
 
     def told(self) -> list[tuple[str, str, str]]:
         """Type, subject and outcome of each event that counted, in order."""
         return self.query("SELECT type, subject, outcome FROM events ORDER BY seq")
+
+    def counted(self) -> list[tuple[str, str]]:
+        """Rule and subject of all that was counted, in order; what was counted twice stands there twice."""
+        joined = "inputs JOIN states ON states.id = inputs.state JOIN events ON events.seq = inputs.seq"
+        return self.query(f"SELECT states.rule, events.subject FROM {joined} ORDER BY inputs.seq, states.rule")
 
     def errors(self) -> list[str]:
         """What is wrong with each dead letter, in order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 from pathlib import Path
 
@@ -35,3 +36,22 @@ def test_the_metrics_page_names_what_is_exported() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#\s]+)[^)]*\)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_layers_that_are_shown_are_those_that_are_checked() -> None:
+    contracts = configparser.ConfigParser()
+    contracts.read(ROOT / ".importlinter")
+    checked = contracts["importlinter:contract:layers"]["layers"].split("\n")
+    (shown,) = re.findall(r"^cli  >.*?(?=^```)", (ROOT / "docs/architecture.md").read_text(), re.DOTALL | re.MULTILINE)
+    assert [_names(layer) for layer in shown.split(">")] == [_names(layer) for layer in checked if layer]
+
+
+def _names(layer: str) -> set[str]:
+    return set(re.findall(r"\w+", layer))
+
+
+def test_the_layout_names_each_module_and_folder() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    found = [p for p in (ROOT / "retrainer").iterdir() if p.name not in ("__init__.py", "__pycache__", "py.typed")]
+    missing = [p.name for p in found if not re.search(rf"^  .*\b{re.escape(p.name)}", page, re.MULTILINE)]
+    assert missing == []

@@ -143,9 +143,9 @@ def _seconds(value: object) -> float:
         raise Unreadable(f"time {value!r:.60} does not exist") from None
 
 
-def event_id(identity: str) -> str:
-    """Return the identity itself, or its hash where it is too long for an index of the store."""
-    if len(identity) * 4 <= MAX_ID:
+def event_id(identity: str, limit: int = MAX_ID) -> str:
+    """Return the identity itself, or its hash where it is too long for an index of the store (`limit`, in bytes)."""
+    if len(identity) * 4 <= limit:
         return identity
     encoded = identity.encode()
-    return identity if len(encoded) <= MAX_ID else f"sha256:{hashlib.sha256(encoded).hexdigest()}"
+    return identity if len(encoded) <= limit else f"sha256:{hashlib.sha256(encoded).hexdigest()}"

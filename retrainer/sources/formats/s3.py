@@ -8,9 +8,11 @@ from urllib.parse import unquote_plus
 import orjson
 
 from retrainer.event import Event, Poison
-from retrainer.sources.formats.payload import Delivery, Unreadable, event_id, load, poison, time_of
+from retrainer.sources.formats.payload import MAX_ID, Delivery, Unreadable, event_id, load, poison, time_of
 
 KeyEncoding = Literal["auto", "form", "raw"]
+MAX_PLACE = MAX_ID - 256
+"""Bytes of bucket and key in an identity; what follows still has room, so that the ledger can be asked by them."""
 
 
 def parse(delivery: Delivery, keys: KeyEncoding = "auto") -> tuple[Event | Poison, ...]:
@@ -75,8 +77,8 @@ def identity(kind: str, data: dict[str, Any], time: str = "") -> str:
 
 
 def about(bucket: str, key: str) -> str:
-    """Return what the identities of all notifications about an object begin with."""
-    return f"{bucket}/{key} "
+    """Return what the identities of all notifications about an object begin with, also where its key is very long."""
+    return f"{event_id(f'{bucket}/{key}', MAX_PLACE)} "
 
 
 def _check_version(record: Any) -> None:

@@ -78,6 +78,8 @@ class Claims:
         part.waits, part.incarnation, part.end = "", incarnation, limits.end
         part.stored = claimed.next if same else None
         trouble = self._positions.trouble(part.name, claimed, incarnation, limits)
+        if part.stored is not None and part.stored > limits.end:
+            part.cut = part.stored  # also when the log has grown again: what stands there now are other records
         if not trouble and part.cut is not None and part.cut == claimed.next:
             trouble = part.halt
         if trouble or claimed.next is None:

@@ -36,7 +36,7 @@ class Commits:
             try:
                 self._consumer.commit_async(news, callback=self._answered)
             except KafkaError as error:
-                log.debug("kafka.not_committed", source=self._name, error=str(error))
+                self._answered(news, error)
 
     def tell_last(self, parts: Iterable[Part]) -> None:
         """Send what changed, and wait a little for the answer."""
@@ -52,6 +52,9 @@ class Commits:
         self._told.update({tp: stored[tp] for tp in news})
         return news
 
-    def _answered(self, _offsets: object, answer: object) -> None:
+    def _answered(self, offsets: Iterable[TopicPartition], answer: object) -> None:
+        """Note a refusal, so that it is told again: an idle topic would show a lag for good."""
         if isinstance(answer, Exception):
             log.debug("kafka.not_committed", source=self._name, error=str(answer))
+            for tp in offsets:
+                self._told.pop(tp, None)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaConsumer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import KafkaTimeoutError
 from kafka.net.compat import KafkaNetClient
 
 from retrainer.sources.kafka.security import security
@@ -22,6 +24,8 @@ MOST_RECORDS = 2000
 SESSION_MS = 10_000
 """After a kill the partitions are with nobody for so long; the library's own 45 s would hold a restart up."""
 HEARTBEAT_MS = 2000
+HUNG_UP = "socket disconnected"
+_KINDS = re.compile(r"^(\[Error -?\d+\] )?(\w+Error: )+")
 _MIB = 1024 * 1024
 
 # What the library says at length, in lines of its own, is in a source's `last_error` in short.
@@ -31,10 +35,10 @@ _LIBRARY.propagate = False
 
 
 class LastWords(logging.Handler):
-    """Remembers the last thing that the library complained about on behalf of each client.
+    """Remembers why each client lost its last connection, or got none.
 
     The library retries on its own and raises only time-outs; the reason (refused, certificate not trusted, password
-    wrong) stands in its log alone.
+    wrong) stands in its log alone. Brokers tell it now and then, and in between just hang up: that does not replace it.
     """
 
     def __init__(self) -> None:
@@ -43,9 +47,16 @@ class LastWords(logging.Handler):
         self._guard = threading.Lock()
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name.startswith("kafka.net") and record.threadName:
+        error = record.args[-1] if isinstance(record.args, tuple) and record.args else None
+        if not isinstance(error, Exception) or isinstance(error, KafkaTimeoutError):
+            return
+        if record.name in ("kafka.net.connection", "kafka.net.manager") and record.threadName:
+            reason = _KINDS.sub("", str(error))
             with self._guard:
-                self._said[record.threadName] = record.getMessage()
+                if reason != HUNG_UP:
+                    self._said[record.threadName] = reason
+                else:
+                    self._said.setdefault(record.threadName, f"{reason}; does it want TLS, or SASL?")
 
     def of(self, client_id: str) -> str:
         with self._guard:
@@ -74,10 +85,9 @@ def open_consumer(topics: Topics, base_folder: Path, client_id: str, *, group: b
         clients.append(made)
         return made
 
-    LAST_WORDS.forget(client_id)
     options = _options(topics) | security(topics, base_folder)
     try:
-        return KafkaConsumer(
+        consumer = KafkaConsumer(
             client_id=client_id, group_id=topics.group_id if group else None, kafka_client=client, **options
         )
     except Exception as error:
@@ -85,6 +95,8 @@ def open_consumer(topics: Topics, base_folder: Path, client_id: str, *, group: b
             each.close()  # else each attempt would leave a thread behind
         where = ", ".join(topics.bootstrap_servers)
         raise Unreachable(f"cannot connect to {where}: {LAST_WORDS.of(client_id) or error}") from error
+    LAST_WORDS.forget(client_id)
+    return consumer
 
 
 def _options(topics: Topics) -> dict[str, Any]:

@@ -77,3 +77,14 @@ def park(consumer: KafkaConsumer, tp: TopicPartition) -> None:
         consumer.seek(tp, 0)
     except (KeyError, ValueError):
         pass
+
+
+def keep_joining(consumer: KafkaConsumer) -> None:
+    """Have the next poll go on with a join that the last one had no time to end.
+
+    kafka-python 3.0 forgets such a join if it was changed metadata (a topic or partitions that came) that asked for it:
+    the member then stands there without partitions and heartbeats, for good and without an error.
+    """
+    coordinator = consumer._coordinator  # noqa: SLF001 - nothing public tells of it
+    if coordinator is not None and coordinator._join_task is not None:  # noqa: SLF001
+        coordinator.request_rejoin()

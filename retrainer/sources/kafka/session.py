@@ -15,12 +15,12 @@ from kafka.errors import (
     OffsetOutOfRangeError,
 )
 
-from retrainer.sources.base import Batch, PositionLost, Stretch
+from retrainer.sources.base import Batch, Overloaded, PositionLost, Stretch
 from retrainer.sources.formats.avro_schema import SchemaUnavailable
 from retrainer.sources.kafka.claims import Claims, moved, recreated
 from retrainer.sources.kafka.commits import Commits
 from retrainer.sources.kafka.outbox import Cargo, Outbox
-from retrainer.sources.kafka.parts import Assignment, Part, part_name
+from retrainer.sources.kafka.parts import Assignment, Part, keep_joining, part_name
 from retrainer.sources.kafka.positions import Positions
 from retrainer.sources.kafka.reach import Reach
 
@@ -137,6 +137,7 @@ class Session:
             self._outbox.wait(STALL)
             self._settle()
         self._pause(self._outbox.full)
+        keep_joining(self._consumer)
         try:
             polled: Polled = self._consumer.poll(timeout_ms=POLL_MS)
         except OffsetOutOfRangeError as error:
@@ -220,7 +221,7 @@ class Session:
         if now < self._look_at:
             return
         self._look_at = now + LOOK_EVERY
-        stored = self._intake.parts(self._name)
+        stored = self._stored()
         for tp, part in self.parts.items():
             if recreated(self._consumer, tp, part.incarnation) and part.epoch is not None:
                 self._claims.release(part, wait=0.0)
@@ -230,6 +231,12 @@ class Session:
         trouble = self._reach.look() or self._failed or next(waits, None)
         self.errors += trouble is not None and trouble == self._failed
         self.trouble, self._failed = trouble, None
+
+    def _stored(self) -> dict[str, int]:
+        try:
+            return self._intake.parts(self._name)
+        except Overloaded:
+            return {}  # what was moved is seen the next time
 
     def measure(self) -> int:
         """Bring the ends of logs up to date, and return how many records wait to be stored."""

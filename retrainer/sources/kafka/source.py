@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from retrainer.sources.formats.registry import parser
-from retrainer.sources.kafka.consumer import Unreachable, open_consumer
+from retrainer.sources.kafka.consumer import LAST_WORDS, Unreachable, open_consumer
 from retrainer.sources.kafka.records import Reader
 from retrainer.sources.kafka.reread import Rereading
 from retrainer.sources.kafka.session import Session, Terms
@@ -94,6 +94,7 @@ class KafkaSource:
 
     def _run(self) -> None:
         failures = 0
+        LAST_WORDS.forget(self._client_id)  # they were about other settings
         while not self._stop.is_set():
             try:
                 session = self._open()

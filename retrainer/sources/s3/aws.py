@@ -51,13 +51,21 @@ class Unavailable(Exception):
 def sqs_client(region: str | None, endpoint_url: str | None) -> SQSClient:
     """Make a client with the credentials of the usual chain; raise Unavailable if it cannot be made."""
     with in_words("the queue"):
-        return boto3.session.Session().client("sqs", region_name=region, endpoint_url=endpoint_url, config=_CONFIG)
+        return _session().client("sqs", region_name=region, endpoint_url=endpoint_url, config=_CONFIG)
 
 
 def s3_client(region: str | None, endpoint_url: str | None) -> S3Client:
     """Make a client with the credentials of the usual chain; raise Unavailable if it cannot be made."""
     with in_words("the buckets"):
-        return boto3.session.Session().client("s3", region_name=region, endpoint_url=endpoint_url, config=_CONFIG)
+        return _session().client("s3", region_name=region, endpoint_url=endpoint_url, config=_CONFIG)
+
+
+def _session() -> boto3.session.Session:
+    """Raise NoCredentialsError if there are none yet: a client that was made without them would never find any."""
+    session = boto3.session.Session()
+    if session.get_credentials() is None:
+        raise NoCredentialsError
+    return session
 
 
 @contextlib.contextmanager
@@ -80,7 +88,9 @@ def in_words(what: str) -> Iterator[None]:
 def _refusal(error: ClientError) -> str:
     said = error.response.get("Error", {})
     code = str(said.get("Code", ""))
-    meaning = next((words for words, codes in _MEANINGS.items() if code in codes), "refused")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    otherwise = "access denied" if status in (401, 403) else "refused"
+    meaning = next((words for words, codes in _MEANINGS.items() if code in codes), otherwise)
     # Of a wrong signature AWS recites the whole request, session token included, after the first line.
     message = (str(said.get("Message", "")) or str(error)).partition("\n")[0]
     return f"{meaning} ({code}: {message:.300})"

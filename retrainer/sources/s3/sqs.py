@@ -77,6 +77,8 @@ class SqsRoad:
                 self._step()
                 self._trouble, pause = None, FIRST_PAUSE
             except Exception as error:  # noqa: BLE001 - whatever it is, the queue may be well again in a while
+                if self._stop.is_set():
+                    break
                 self._failed(str(error) if isinstance(error, Unavailable) else f"{type(error).__name__}: {error}")
                 self._stop.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
@@ -93,6 +95,7 @@ class SqsRoad:
             return
         messages = self._queue.receive()
         if not messages:
+            self._held.depth = 0  # it has waited for some in vain
             return
         handles = [message.handle for message in messages]
         if self._stop.is_set():

@@ -53,12 +53,24 @@ class Cloud:
         self.s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
 
     def bridge_to(self, queue: str) -> None:
-        self.bridge.put_rule(Name=self.name, EventPattern=json.dumps({"source": ["aws.s3"]}))
+        pattern = {"source": ["aws.s3"], "detail-type": ["Object Created", "Object Deleted"]}
+        self.bridge.put_rule(Name=self.name, EventPattern=json.dumps(pattern))
         self.bridge.put_targets(Rule=self.name, Targets=[{"Id": "1", "Arn": self.arn(queue)}])
 
     def put(self, bucket: str, *keys: str, body: bytes = b"1") -> None:
         for key in keys:
             self.s3.put_object(Bucket=bucket, Key=key, Body=body + key.encode())
+
+    def send(self, queue: str, *bodies: str, group: str = "") -> None:
+        """Put messages into a queue, as whoever notifies would."""
+        for n, body in enumerate(bodies):
+            order = {"MessageGroupId": group, "MessageDeduplicationId": f"{group}-{n}"} if group else {}
+            self.sqs.send_message(QueueUrl=queue, MessageBody=body, **order)
+
+    def in_hand(self, queue: str) -> int:
+        """Messages that somebody received and did not delete yet."""
+        name = "ApproximateNumberOfMessagesNotVisible"
+        return int(self.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=[name])["Attributes"][name])
 
     def left(self, queue: str) -> int:
         """Messages that wait or are in somebody's hands."""

@@ -84,3 +84,11 @@ def house(tmp_path: Path) -> Iterator[House]:
     house = House(tmp_path / "retrainer.db")
     yield house
     house.close()
+
+
+@pytest.fixture
+def small_house(tmp_path: Path) -> Iterator[House]:
+    """Its engine takes no more than 20 events before it has stored them."""
+    house = House(tmp_path / "retrainer.db", max_queue=20)
+    yield house
+    house.close()

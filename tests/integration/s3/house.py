@@ -22,26 +22,12 @@ def rule(name: str, kind: str) -> dict[str, Any]:
 CREATED, REMOVED = rule("train", "s3:ObjectCreated:*"), rule("forget", "s3:ObjectRemoved:*")
 
 
-class Listener:
-    """Counts what became of events."""
-
-    def __init__(self) -> None:
-        self.outcomes: Counter[str] = Counter()
-
-    def told(self, what: str, facts: dict[str, Any], now: float) -> None:
-        if what == "events":
-            self.outcomes[facts["outcome"]] += facts["count"]
-
-    def committed(self, seconds: float, waited: Any, queued: int) -> None:
-        pass
-
-
 class House(house.House):
     """``lake`` is the source under test."""
 
     def lake(self, **settings: Any) -> Source:
-        """Make and start the source."""
-        return self.source("lake", {"type": "s3", **settings}, [RULE])
+        """Make and start the source, with a rule for what is created and one for what is removed."""
+        return self.source("lake", {"type": "s3", **settings}, [CREATED, REMOVED])
 
-    def keys(self) -> list[str]:
+    def subjects(self) -> list[str]:
         return [subject for _, subject, _ in self.told()]

@@ -27,7 +27,7 @@ def test_a_topic_of_notifications_that_was_made_anew(broker: Broker, house: Hous
     topic = broker.create_topic(partitions=1)
     broker.produce(topic, [_notification("before.csv")])
     source = house.lake(via={"kafka": {"bootstrap_servers": [broker.servers], "topics": [topic], "group_id": topic}})
-    eventually(lambda: house.keys() == ["before.csv"], "it is read")
+    eventually(lambda: house.subjects() == ["before.csv"], "it is read")
     broker.delete_topic(topic)
     eventually(lambda: source.last_error, "the topic is gone")
     broker.create_topic(topic, partitions=1)
@@ -35,7 +35,7 @@ def test_a_topic_of_notifications_that_was_made_anew(broker: Broker, house: Hous
     eventually(lambda: f"{topic}/0" in source.halted, "nobody reads it")
     assert isinstance(source, Seekable)
     house.engine.reset_part("lake", f"{topic}/0", *source.resolve(f"{topic}/0", "earliest"))
-    eventually(lambda: house.keys() == ["before.csv", "after.csv"], "it goes on with the new one")
+    eventually(lambda: house.subjects() == ["before.csv", "after.csv"], "it goes on with the new one")
 
 
 def test_a_queue_has_no_positions(cloud: Cloud, house: House) -> None:

@@ -49,6 +49,12 @@ def test_good_ones(tmp_path: Path, settings: str) -> None:
     ("settings", "expected"),
     [
         pytest.param(
+            ", start: {timestamp: '2026-02-30T08:00:00Z'}",
+            "sources.orders.start.timestamp: '2026-02-30T08:00:00Z' is no moment: day is out of range for month "
+            "(write such as 2026-11-24T08:00:00Z)",
+            id="a day that does not exist",
+        ),
+        pytest.param(
             ", sasl: {mechanism: SCRAM-SHA-512, username: me}",
             "sources.orders.sasl: SCRAM-SHA-512 needs a password (add `password`)",
             id="no password",

@@ -103,6 +103,7 @@ def test_what_only_looks_wrong_is_taken(tmp_path: Path, parameter: str) -> None:
         pytest.param("quiet_for: 10m", "quiet_for: 8d", "quiet_for: longer than `or_after`, which caps it", id="quiet_for over or_after"),
         pytest.param("quiet_for: 10m", "quiet_for: 10s", "quiet_for: shorter than its source's polling_interval of 30s", id="window shorter than the polling interval"),
         pytest.param("          rows: event.data.rows\n", "", "at_least.rows: nothing says where an event's rows stand (add `rows: event.data.rows`", id="rows that nobody counts"),
+        pytest.param("          rows: event.data.rows\n", "          rows: event.data.rows\n          distinct_by: evnt.data.key\n", "new_data.data.distinct_by: unknown name `evnt` in an expression (did you mean `event`?)", id="a thing by a name that does not exist"),
         pytest.param("{rows: 20}", "{}", "batch.at_least: nothing is given to reach", id="at_least of nothing"),
         pytest.param("{bucket:", "{event.sorce:", "16:19: rules[0].triggers.new_data.data.match.event.sorce: an event has no `sorce` (did you mean `source`?)", id="match of no field"),
         pytest.param("workflow_template: churn-train", "namespace: ml", "rules[0].submit: exactly one of workflow_template, cluster_workflow_template, workflow says what to run, none is given", id="nothing to run"),

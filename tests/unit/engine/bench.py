@@ -94,9 +94,28 @@ class Bench:
 
     def deliver_all(self, batches: list[Batch]) -> list[list[str]]:
         """Several batches in one transaction."""
+        return [list(future.result().outcomes) for future in self.offer_all(batches)]
+
+    def offer_all(self, batches: list[Batch]) -> list[Future[Any]]:
+        """The same; each may have been refused."""
         futures: list[Future[Any]] = [Future() for _ in batches]
         self._transact([_Offer(batch, future, self.clock.time) for batch, future in zip(batches, futures, strict=True)])
-        return [list(future.result().outcomes) for future in futures]
+        return futures
+
+    def both(self, act: Callable[[], Any], events: list[Event]) -> None:
+        """What the desk does, and events right behind it, in one transaction."""
+        later: list[Any] = []
+
+        def catch(run: Callable[[Any], Any]) -> Future[Any]:
+            later.append(_Act(run, Future()))
+            done: Future[Any] = Future()
+            done.set_result(None)
+            return done
+
+        self.engine.act = catch  # type: ignore[method-assign]
+        act()
+        self.engine.act = self.act_later  # type: ignore[method-assign]
+        self._transact([*later, _Offer(Batch("push", events), Future(), self.clock.time)])
 
     def tick(self, seconds: float) -> None:
         """Let time pass, waking up whenever the engine asked for it."""
@@ -137,7 +156,7 @@ class Bench:
 
 
 def _configuration(rules: list[dict[str, Any]], pools: dict[str, int], revision: str) -> Any:
-    sources = {"push": {"type": "webhook", "path": "/hooks/push"}}
+    sources = {name: {"type": "webhook", "path": f"/hooks/{name}"} for name in ("push", "topic")}
     parsed = Rules.model_validate({"version": 1, "sources": sources, "pools": pools, "rules": rules})
     return SimpleNamespace(
         rules=parsed.rules,

@@ -162,3 +162,13 @@ def test_a_body_that_is_no_notification_is_kept(body: bytes) -> None:
     (item,) = s3.parse(Delivery("lake", body, NOW, "r"))
     assert isinstance(item, Poison)
     assert item.payload == body
+
+
+@pytest.mark.parametrize("length", [10, 700, 1024])
+def test_all_that_is_said_of_an_object_is_found_by_its_place(length: int) -> None:
+    """However long the key: the ledger is asked by what identities begin with."""
+    key = "k" * length
+    events = [read(record(object__key=key, object__sequencer=sequencer))[0] for sequencer in ("01", "02")]
+    assert events[0].id != events[1].id
+    assert all(event.id.startswith(s3.about("features", key)) for event in events)
+    assert all(len(event.id) <= 1024 for event in events)

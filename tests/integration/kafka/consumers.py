@@ -1,0 +1,160 @@
+"""Several readers of one group on one store.
+
+A host has the engine and its store, and serves what sources ask of it on 127.0.0.1; each reader is a process of its own
+with the real source, which can be killed and frozen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copyreg
+import json
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from multiprocessing.managers import BaseManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from retrainer.clock import SystemClock
+from retrainer.config import models
+from retrainer.sources import registry
+from retrainer.sources.base import Overloaded
+from retrainer.sources.kafka import consumer
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from retrainer.engine.loop import Engine
+    from retrainer.sources.base import Batch, Claimed, Receipt
+
+MOST_WAITING = 16
+ANSWER = 120.0
+copyreg.pickle(
+    Overloaded, lambda error: (Overloaded, (error.retry_after,))
+)  # what it is made of is no part of its text
+
+
+class Desk:
+    """What a reader may ask, call by call: a future does not cross processes, a ticket does."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._tickets: dict[int, Future[Receipt]] = {}
+        self._numbers = count()
+
+    def offer(self, batch: Batch) -> int:
+        ticket = next(self._numbers)
+        self._tickets[ticket] = self._engine.offer(batch)
+        return ticket
+
+    def wait(self, ticket: int) -> Receipt:
+        return self._tickets.pop(ticket).result(ANSWER)
+
+    def objects(self, source: str) -> dict[str, str]:
+        return self._engine.objects(source)
+
+    def claim(self, source: str, part: str, incarnation: str, start: int | None = None) -> Claimed:
+        return self._engine.claim(source, part, incarnation, start)
+
+    def parts(self, source: str) -> dict[str, int]:
+        return self._engine.parts(source)
+
+
+class Host:
+    """Serves an engine, in threads of this process."""
+
+    def __init__(self, engine: Engine) -> None:
+        desk = Desk(engine)
+
+        class Manager(BaseManager):
+            pass
+
+        Manager.register("desk", callable=lambda: desk, exposed=("offer", "wait", "objects", "claim", "parts"))
+        self.key = secrets.token_hex()
+        self._server = Manager(("127.0.0.1", 0), self.key.encode()).get_server()
+        self.port = self._server.address[1]  # type: ignore[index]
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(SystemExit):  # how it ends
+            self._server.serve_forever()
+
+    def close(self) -> None:
+        self._server.stop_event.set()  # type: ignore[attr-defined]
+        self._thread.join()
+        self._server.listener.close()  # type: ignore[attr-defined]
+
+
+class RemoteIntake:
+    """The `Intake` of a reader."""
+
+    def __init__(self, port: int, key: str) -> None:
+        class Manager(BaseManager):
+            pass
+
+        Manager.register("desk")
+        manager = Manager(("127.0.0.1", port), key.encode())
+        manager.connect()
+        self._desk: Any = manager.desk()  # type: ignore[attr-defined]
+        self._waiting = ThreadPoolExecutor(MOST_WAITING)
+        self.objects, self.claim, self.parts = self._desk.objects, self._desk.claim, self._desk.parts
+
+    def offer(self, batch: Batch) -> Future[Receipt]:
+        return self._waiting.submit(self._desk.wait, self._desk.offer(batch))
+
+
+class Consumer:
+    """A reader's process, started at once; it ends with us, whatever happens."""
+
+    def __init__(self, host: Host, name: str, settings: dict[str, Any], log: Path, session_ms: int = 3000) -> None:
+        told = {"port": host.port, "key": host.key, "name": name, "settings": settings, "session_ms": session_ms}
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-W", "ignore", "-m", __name__], stdin=subprocess.PIPE, stdout=out, stderr=out
+            )
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(told).encode() + b"\n")
+        self._process.stdin.flush()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._end()
+
+    def freeze(self) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        """Let it end in order."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._end()
+
+    def _end(self) -> None:
+        self._process.wait(30)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+
+def main() -> None:
+    """Read what is to be done from the standard input, and read records until that ends."""
+    told = json.loads(sys.stdin.readline())
+    consumer.SESSION_MS = told["session_ms"]
+    intake = RemoteIntake(told["port"], told["key"])
+    config = models.KafkaSource.model_validate(told["settings"])
+    source = registry.build(told["name"], config, intake, SystemClock(), Path())
+    source.start()
+    sys.stdin.read()
+    source.stop()
+
+
+if __name__ == "__main__":
+    main()

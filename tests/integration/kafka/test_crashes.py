@@ -1,0 +1,93 @@
+"""The daemon, killed where it hurts most while records keep coming."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.house import eventually
+from tests.integration.kafka.daemon import Daemon
+from tests.integration.kafka.judge import judge
+from tests.integration.kafka.kit import NAME, kafka, numbered, rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.integration.broker import Broker
+
+AT_ONCE = 25
+MORE = 200
+EVERY = 150
+
+
+@pytest.fixture
+def topic(broker: Broker) -> str:
+    return broker.create_topic()
+
+
+@pytest.fixture
+def daemon(broker: Broker, topic: str, tmp_path: Path) -> Iterator[Daemon]:
+    daemon = Daemon(tmp_path, {NAME: kafka(broker, topic)}, [rule(EVERY)])
+    yield daemon
+    daemon.close()
+
+
+def feed(broker: Broker, topic: str, produced: int, count: int = AT_ONCE) -> int:
+    broker.produce(topic, [*numbered(range(produced, produced + count)), b"junk"])
+    return produced + count
+
+
+def counted(daemon: Daemon) -> int:
+    """How many records it took in, dead letters included, since it was started."""
+    return int(daemon.metric("retrainer_events_received_total", NAME) or 0)
+
+
+@pytest.mark.parametrize("point", ["before-commit", "after-commit", "after-acknowledge"])
+def test_nothing_is_lost_or_doubled_by_a_crash(broker: Broker, topic: str, daemon: Daemon, point: str) -> None:
+    produced = chunks = 0
+    daemon.start(crash_at=f"{point}:25")  # the first dozen are those of the start
+    while daemon.running:
+        produced, chunks = feed(broker, topic, produced), chunks + 1
+    assert daemon.process is not None
+    assert daemon.process.returncode == -signal.SIGKILL
+    assert events(daemon)
+    produced, chunks = feed(broker, topic, produced, MORE), chunks + 1
+    daemon.start()
+    daemon.ready()
+    finish(daemon, produced, chunks)
+
+
+def events(daemon: Daemon) -> int:
+    return len(daemon.query("SELECT 1 FROM events"))
+
+
+def letters(daemon: Daemon) -> int:
+    return len(daemon.query("SELECT 1 FROM dead_letters"))
+
+
+def finish(daemon: Daemon, produced: int, junk: int) -> None:
+    """Wait for the rest, stop the daemon in order, and let the judge recount."""
+    eventually(lambda: events(daemon) >= produced, "all is taken in", 60)
+    eventually(lambda: daemon.metric("retrainer_source_lag", NAME) == 0, "nothing waits")
+    assert daemon.stop() == 0
+    verdict = judge(daemon.query, set(range(produced)))
+    assert verdict.wrong == 0
+    assert verdict.open_window < EVERY
+    assert letters(daemon) == junk
+
+
+def test_a_daemon_that_is_told_to_end_in_mid_flow_ends_in_order(broker: Broker, topic: str, daemon: Daemon) -> None:
+    daemon.start()
+    daemon.ready()
+    produced = chunks = 0
+    while counted(daemon) < 500:
+        produced, chunks = feed(broker, topic, produced), chunks + 1
+    produced, chunks = feed(broker, topic, produced, 5000), chunks + 1
+    assert daemon.stop() == 0
+    assert events(daemon) <= produced
+    daemon.start()
+    daemon.ready()
+    finish(daemon, produced, chunks)

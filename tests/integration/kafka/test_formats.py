@@ -1,0 +1,88 @@
+"""Records in each format, as their producers write them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.integration.house import House, eventually
+from tests.integration.kafka.kit import NAME, kafka, rule
+
+if TYPE_CHECKING:
+    from tests.integration.broker import Broker
+
+Told = tuple[str, str, dict[str, Any]]
+CE = {"ce_specversion": "1.0", "ce_id": "o-1", "ce_source": "/shop", "ce_type": "order.placed", "ce_subject": "7"}
+S3 = {
+    "eventVersion": "2.1",
+    "eventName": "ObjectCreated:Put",
+    "s3": {"bucket": {"name": "lake"}, "object": {"key": "churn%2Fa+b.csv", "size": 5, "sequencer": "0055"}},
+}
+
+
+def headers(values: dict[str, str]) -> list[tuple[str, bytes]]:
+    return [(name, value.encode()) for name, value in values.items()]
+
+
+def structured() -> bytes:
+    event = {name.removeprefix("ce_"): value for name, value in CE.items()}
+    return json.dumps({**event, "data": {"n": 1}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("form", "value", "given", "expected"),
+    [
+        pytest.param("json", b'{"n": 1}', {}, ("json", "", {"n": 1}), id="json"),
+        pytest.param(
+            "cloudevents",
+            b'{"n": 1}',
+            {**CE, "content-type": "application/json"},
+            ("order.placed", "7", {"n": 1}),
+            id="cloudevents, binary",
+        ),
+        pytest.param(
+            "cloudevents",
+            structured(),
+            {"content-type": "application/cloudevents+json; charset=utf-8"},
+            ("order.placed", "7", {"n": 1}),
+            id="cloudevents, structured",
+        ),
+    ],
+)
+def test_a_record_is_an_event(
+    broker: Broker, house: House, form: str, value: bytes, given: dict[str, str], expected: Told
+) -> None:
+    topic = broker.create_topic()
+    broker.produce(topic, [value], headers=headers(given))
+    house.source(NAME, kafka(broker, topic, format=form), [rule()])
+    eventually(lambda: told(house), "an event")
+    assert told(house) == [expected]
+    assert not house.errors()
+
+
+def test_a_cloudevent_that_is_sent_twice_counts_once(broker: Broker, house: House) -> None:
+    topic = broker.create_topic()
+    for partition in range(3):
+        broker.produce(topic, [b'{"n": 1}'] * 2, headers=headers(CE), partition=partition)
+    source = house.source(NAME, kafka(broker, topic, format="cloudevents"), [rule()])
+    eventually(lambda: sum(house.engine.parts(NAME).values()) == 6 and source.lag == 0, "all are read")
+    assert len(told(house)) == 1
+
+
+def test_a_bucket_notification_is_an_event_for_each_of_its_objects(broker: Broker, house: House) -> None:
+    topic = broker.create_topic()
+    other = {**S3, "s3": {**S3["s3"], "object": {"key": "churn/c.csv", "size": 6}}}  # type: ignore[dict-item]
+    broker.produce(topic, [json.dumps({"Records": [S3, other]}).encode()])
+    house.source(NAME, kafka(broker, topic, format="s3"), [rule()])
+    eventually(lambda: len(told(house)) == 2, "both events")
+    assert [(kind, subject, data["size"]) for kind, subject, data in told(house)] == [
+        ("s3:ObjectCreated:Put", "churn/a b.csv", 5),
+        ("s3:ObjectCreated:Put", "churn/c.csv", 6),
+    ]
+
+
+def told(house: House) -> list[Told]:
+    rows = house.query("SELECT type, subject, data FROM events ORDER BY seq")
+    return [(kind, subject, json.loads(data)) for kind, subject, data in rows]

@@ -1,0 +1,85 @@
+"""When the engine has no room."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from retrainer.sources.base import Overloaded
+from retrainer.sources.kafka import consumer
+from tests.integration.house import House, eventually
+from tests.integration.kafka.kit import NAME, await_numbers, kafka, members, numbered, parts, rule
+from tests.unit.engine.bench import Deaf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.integration.broker import Broker
+
+RECORDS = 6000
+REFUSALS = 5
+"""One a second, for longer than a member may go without polling."""
+
+
+@pytest.fixture
+def impatient_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = consumer._options
+    monkeypatch.setattr(consumer, "_options", lambda topics: {**options(topics), "max_poll_interval_ms": 3500})
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[House]:
+    house = House(tmp_path / "retrainer.db", max_queue=500)
+    yield house
+    house.close()
+
+
+class Waiting(Deaf):
+    """The engine tells it of each commit, and gets no further until it may."""
+
+    def __init__(self, free: threading.Event) -> None:
+        self._free = free
+
+    def committed(self, seconds: float, waited: Any, queued: int) -> None:
+        self._free.wait(60)
+
+
+def refusals(house: House, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that grows by the engine's queue each time that it has no room."""
+    queued: list[int] = []
+    offer = house.engine.offer
+
+    def counting(batch: Any) -> Any:
+        try:
+            return offer(batch)
+        except Overloaded:
+            queued.append(house.engine.queued)
+            raise
+
+    monkeypatch.setattr(house.engine, "offer", counting)
+    return queued
+
+
+def test_a_busy_engine_is_waited_for_as_a_member_of_the_group_and_nothing_is_lost(
+    broker: Broker, small: House, impatient_group: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic, refused = broker.create_topic(), refusals(small, monkeypatch)
+    settings = kafka(broker, topic)
+    source = small.source(NAME, settings, [rule()])
+    eventually(lambda: len(parts(small)) == 3, "all partitions are claimed")
+    (member,) = members(broker, settings["group_id"])
+    free = threading.Event()
+    monkeypatch.setattr(small.engine, "_listener", Waiting(free))
+    small.engine.act(lambda _: None)
+    broker.produce(topic, numbered(range(RECORDS)))
+    try:
+        eventually(lambda: len(refused) >= REFUSALS, "the engine refused so often")
+    finally:
+        free.set()
+    await_numbers(small, range(RECORDS))
+    assert members(broker, settings["group_id"]) == [member]
+    assert max(refused) <= consumer.MOST_RECORDS
+    eventually(lambda: source.lag == 0, "nothing waits any more")

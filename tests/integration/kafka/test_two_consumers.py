@@ -1,0 +1,141 @@
+"""Two readers of one group on one store: processes that are killed, frozen and outrun."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.integration.house import House, eventually
+from tests.integration.kafka.consumers import Consumer, Host
+from tests.integration.kafka.judge import judge
+from tests.integration.kafka.kit import NAME, await_numbers, counted, kafka, members, numbered, parts, rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.integration.broker import Broker
+
+EVERY = 50
+
+
+@pytest.fixture
+def settings(broker: Broker) -> dict[str, Any]:
+    return kafka(broker, broker.create_topic())
+
+
+@pytest.fixture
+def start(house: House, settings: dict[str, Any], tmp_path: Path) -> Iterator[Callable[[], Consumer]]:
+    """Start a reader; all that were started are killed at the end."""
+    house.load({NAME: settings}, [rule(EVERY)])
+    host, started = Host(house.engine), []
+
+    def begin() -> Consumer:
+        started.append(Consumer(host, NAME, settings, tmp_path / f"reader-{len(started)}.log"))
+        return started[-1]
+
+    yield begin
+    for reader in started:
+        reader.kill()
+    host.close()
+
+
+def claims(house: House) -> dict[str, int]:
+    """How often each part was claimed."""
+    return dict(house.query("SELECT part, owner_epoch FROM positions"))
+
+
+def both_read(broker: Broker, house: House, settings: dict[str, Any]) -> Callable[[], bool]:
+    return lambda: len(members(broker, settings["group_id"])) == 2 and len(parts(house)) == 3
+
+
+class Flow:
+    """Produces numbered records, a hundred at a time, until it is told to end."""
+
+    def __init__(self, broker: Broker, topic: str) -> None:
+        self.numbers = 0
+        self._broker, self._topic = broker, topic
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._ended.wait(0.05):
+            self._broker.produce(self._topic, numbered(range(self.numbers, self.numbers + 100)))
+            self.numbers += 100
+
+    def end(self) -> int:
+        """Return how many there are."""
+        self._ended.set()
+        self._thread.join()
+        return self.numbers
+
+
+@pytest.fixture
+def flow(broker: Broker, settings: dict[str, Any]) -> Iterator[Flow]:
+    flow = Flow(broker, settings["topics"][0])
+    yield flow
+    flow.end()
+
+
+def assert_exact(house: House, total: int) -> None:
+    """Each record is one event, and in exactly one run or in the open window."""
+    await_numbers(house, range(total), timeout=60)
+    verdict = judge(house.query, set(range(total)))
+    assert verdict.wrong == 0
+    assert verdict.open_window < EVERY
+    assert sum(size * runs for size, runs in verdict.sizes.items()) == total - verdict.open_window
+
+
+def further(house: House, by: int = 1000) -> Callable[[], bool]:
+    wanted = len(counted(house)) + by
+    return lambda: len(counted(house)) >= wanted
+
+
+def test_a_rebalance_in_mid_flow_loses_and_doubles_nothing(
+    broker: Broker, house: House, settings: dict[str, Any], start: Callable[[], Consumer], flow: Flow
+) -> None:
+    first = start()
+    eventually(further(house), "the first reads")
+    second = start()
+    eventually(both_read(broker, house, settings), "both are members")
+    eventually(further(house), "both read")
+    first.stop()
+    eventually(further(house), "the second reads alone")
+    start()
+    eventually(both_read(broker, house, settings), "both are members again")
+    second.stop()
+    eventually(further(house), "the third reads alone")
+    assert_exact(house, flow.end())
+    assert sum(claims(house).values()) >= 6  # the second, and the third, took parts over
+
+
+def test_a_reader_that_is_killed_is_succeeded(
+    broker: Broker, house: House, settings: dict[str, Any], start: Callable[[], Consumer], flow: Flow
+) -> None:
+    readers = [start(), start()]
+    eventually(both_read(broker, house, settings), "both are members")
+    for _ in range(2):
+        eventually(further(house), "they read")
+        readers.pop(0).kill()
+        readers.append(start())
+    eventually(further(house, 2000), "they read on")
+    assert_exact(house, flow.end())
+
+
+def test_a_frozen_reader_that_thaws_after_others_went_on_moves_nothing(
+    broker: Broker, house: House, settings: dict[str, Any], start: Callable[[], Consumer], flow: Flow
+) -> None:
+    zombie = start()
+    eventually(further(house), "it reads alone, and all")
+    zombie.freeze()
+    before = claims(house)
+    start()
+    eventually(lambda: all(claims(house)[part] > epoch for part, epoch in before.items()), "all parts were taken over")
+    eventually(further(house), "they are read on")
+    zombie.thaw()
+    eventually(both_read(broker, house, settings), "the zombie is a member again")
+    eventually(further(house, 2000), "both read")
+    assert_exact(house, flow.end())

@@ -1,0 +1,130 @@
+"""Where a batch is cut changes no decision: the same journal in one transaction, and in many."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from retrainer.engine.loop import _Act, _Offer
+from retrainer.event import Event
+from retrainer.runs.run import RunPhase
+from retrainer.sources.base import Batch
+from retrainer.store import writes
+from tests.unit.engine.bench import Bench
+from tests.unit.engine.kit import START, SUBMIT, data
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RULES: list[dict[str, Any]] = [
+    {"name": "each", "triggers": data({"k": "a"}), "limits": {"overlap": "allow_all", "max_active": 3}},
+    {"name": "sized", "triggers": data(at_least={"bytes": "60B", "rows": 9}, rows="event.data.rows")},
+    {
+        "name": "things",
+        "triggers": data(at_least={"events": 3}, distinct_by="event.data.thing"),
+        "submit": {**SUBMIT, "retry": {"limit": 1}},
+    },
+    {
+        "name": "keyed",
+        "triggers": data(at_least={"events": 2}, where="event.data.rows < 8"),
+        "for_each": {"by": {"d": "event.data.who"}, "max_keys": 2},
+    },
+    {
+        "name": "two",
+        "triggers": {
+            "d": data({"k": "a"}, at_least={"events": 3})["d"],
+            "e": data({"k": "b"}, distinct_by="event.data.thing", batch={"quiet_for": "1h"})["d"],
+        },
+        "limits": {"cooldown": {"period": "1h"}},
+    },
+]
+came = st.fixed_dictionaries(
+    {
+        "k": st.sampled_from("ab"),
+        "size": st.integers(0, 40),
+        "rows": st.integers(0, 9),
+        "thing": st.sampled_from("xyz"),
+        "who": st.sampled_from("pqr"),
+    }
+)
+ends = st.tuples(st.sampled_from([rule["name"] for rule in RULES]), st.sampled_from(["SUCCEEDED", "FAILED"]))
+steps = st.lists(st.one_of(came, came, came, ends), min_size=1, max_size=40)
+cuts = st.sets(st.integers(0, 40))
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps, cuts)
+def test_where_a_batch_is_cut_changes_nothing(journal: list[Any], cut: set[int]) -> None:
+    one_by_one = told(journal, set(range(41)))
+    assert told(journal, set()) == one_by_one
+    assert told(journal, cut) == one_by_one
+
+
+def told(journal: list[Any], cut: set[int]) -> dict[str, Any]:
+    """Everything that is stored, without names that are drawn anew each time."""
+    folder = Path(tempfile.mkdtemp())
+    bench = Bench(folder / "store.db", [{"submit": SUBMIT, **rule} for rule in RULES], START)
+    try:
+        drained: list[Any] = []
+        for number, what in enumerate(journal):
+            _add(drained, number, what)
+            if number in cut:
+                bench._transact(drained)
+                drained = []
+        bench._transact(drained)
+        return _stored(bench)
+    finally:
+        bench.store.close()
+        shutil.rmtree(folder)
+
+
+def _add(drained: list[Any], number: int, what: Any) -> None:
+    """Neighbouring events are one batch."""
+    if isinstance(what, tuple):
+        drained.append(_Act(_end(*what), Future()))
+        return
+    came = Event("push", f"e{number}", "t", START - number, what)
+    if drained and isinstance(drained[-1], _Offer):
+        drained[-1].batch.items.append(came)
+    else:
+        drained.append(_Offer(Batch("push", [came]), Future(), START))
+
+
+def _end(rule: str, phase: str) -> Callable[[Any], None]:
+    """The oldest live run of a rule ends so."""
+
+    def do(work: Any) -> None:
+        work.flush_runs()
+        query = f"SELECT id FROM runs WHERE rule = '{rule}' AND ended_at IS NULL ORDER BY rowid LIMIT 1"
+        for (run_id,) in work.conn.exec_driver_sql(query).all():
+            work.end_run(writes.run(work.conn, run_id), RunPhase(phase), "", by_request=False)
+
+    return do
+
+
+def _stored(bench: Bench) -> dict[str, Any]:
+    runs = bench.query(
+        "SELECT id, rule, key, phase, trigger, reason, attempt, chain, window, taken FROM runs ORDER BY rowid"
+    )
+    name = {"": "", **{run[0]: f"run-{n}" for n, run in enumerate(runs)}}
+    return {
+        "runs": [(name[r[0]], *r[1:7], name[r[7]], json.loads(r[8]), json.loads(r[9])) for r in runs],
+        "states": [
+            (r[0], r[1], json.loads(r[2])) for r in bench.query("SELECT rule, key, state FROM states ORDER BY id")
+        ],
+        "decisions": bench.query("SELECT rule, key, decision, reason, detail, until, count FROM decisions ORDER BY id"),
+        "events": bench.query("SELECT seq, id, outcome, rules FROM events ORDER BY seq"),
+        "inputs": bench.query("SELECT state, seq FROM inputs ORDER BY state, seq"),
+        "distincts": sorted(
+            (*r[:3], name[r[3]], *r[4:])
+            for r in bench.query("SELECT state, trigger, value, chain, bytes, rows FROM distincts")
+        ),
+        "dead_letters": bench.query("SELECT event, reason, rule, error FROM dead_letters ORDER BY id"),
+    }
