@@ -24,12 +24,13 @@ EVENT_TYPE = "prometheus.query"
 class Poll:
     """Lives for one poll, which asks nothing more once it has taken ``allowed`` seconds.
 
-    ``errors`` are in words, ``asked`` the expressions that were, ``slow`` those whose answer took more than half of
-    `timeout`, ``warnings`` pairs of an expression and what Prometheus said of its answer.
+    ``errors`` are pairs of an expression, empty if it is about all, and the reason. ``asked`` are the expressions that
+    were, ``slow`` those whose answer took more than half of `timeout`, ``warnings`` pairs of an expression and what
+    Prometheus said of its answer.
     """
 
     def __init__(self, name: str, config: PrometheusSource, base_folder: Path, clock: Clock, allowed: float) -> None:
-        self.errors: list[str] = []
+        self.errors: list[tuple[str, str]] = []
         self.asked: set[str] = set()
         self.slow: set[str] = set()
         self.warnings: list[tuple[str, str]] = []
@@ -62,7 +63,7 @@ class Poll:
             series = self._series(query, at)
         except NoAnswer as trouble:
             error = str(trouble)
-            self.errors.append(f"{query.expr:.80}: {error}")
+            self._note(query.expr, error)
         if self._clock.monotonic() - began > self._long:
             self.slow.add(query.expr)
         sample_time = query.sample_time or ""
@@ -74,6 +75,12 @@ class Poll:
             data={"expr": query.expr, "sample_time": sample_time, "series": series, "error": error},
             subject=query.expr,
         )
+
+    def _note(self, expr: str, error: str) -> None:
+        """That nobody can be reached is one trouble, not one for each expression."""
+        told = ("" if self._unreachable is not None else expr, error)
+        if told not in self.errors:
+            self.errors.append(told)
 
     def _series(self, query: Query, at: float) -> list[dict[str, Any]]:
         answer = self._ask(query.expr, at)

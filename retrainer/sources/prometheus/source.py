@@ -25,6 +25,8 @@ LATEST_START = 30.0
 GRACE = 2.0
 """Seconds that `stop` waits for an answer; one that comes later is not taken in."""
 MOST_WARNINGS = 1000
+Trouble = tuple[str, str]
+"""An expression, empty if it is about all of them, and the reason."""
 log = structlog.get_logger()
 
 
@@ -47,6 +49,7 @@ class PrometheusSource:
         self._slow: set[str] = set()
         self._asked: dict[str, int] = {}
         self._warned: set[tuple[str, str]] = set()
+        self._reasons: set[str] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"source-{name}", daemon=True)
 
@@ -66,16 +69,16 @@ class PrometheusSource:
             try:
                 errors = self._poll()
             except Exception as error:  # noqa: BLE001 - whatever it is, the next poll is another chance
-                errors = [f"{type(error).__name__}: {error}"]
+                errors = [("", f"{type(error).__name__}: {error}")]
             self._tell(errors)
             self._stop.wait(max(0.0, due - self._clock.monotonic()))
 
-    def _poll(self) -> list[str]:
-        """Ask for everything once; return what went wrong, in words."""
+    def _poll(self) -> list[Trouble]:
+        """Ask for everything once; return what went wrong."""
         self.polls += 1
         errors = self._settle()
         if self._pending:
-            return [*errors, "the engine has not stored the last answers yet: a poll was left out"]
+            return [*errors, ("", "the engine has not stored the last answers yet: a poll was left out")]
         queries = self._in_turn(self._intake.queries(self.name))
         if not queries:
             return errors
@@ -84,7 +87,7 @@ class PrometheusSource:
             try:
                 self._ask(poll, queries)
             except Overloaded as error:
-                errors.append(f"{error}: the rest of a poll was left out")
+                errors.append(("", f"{error}: the rest of a poll was left out"))
         self._remember(poll)
         return errors + poll.errors
 
@@ -96,12 +99,12 @@ class PrometheusSource:
                 return
             self._pending.append(self._intake.offer(Batch(self.name, [event], identity_window=0)))
 
-    def _settle(self) -> list[str]:
+    def _settle(self) -> list[Trouble]:
         """Forget the answers that are settled; return why some could not be stored."""
         done = [future for future in self._pending if future.done()]
         self._pending = [future for future in self._pending if not future.done()]
         failed = [error for future in done if (error := future.exception()) is not None]
-        return [f"{len(failed)} answers could not be stored: {failed[0]}"] if failed else []
+        return [("", f"{len(failed)} answers could not be stored: {failed[0]}")] if failed else []
 
     def _in_turn(self, queries: Collection[Query]) -> list[Query]:
         """Those that were slow last time come last, to delay no other; of equals, who waited longest first."""
@@ -119,13 +122,16 @@ class PrometheusSource:
                 self._warned.add((expr, text))
                 log.warning("prometheus.warned", source=self.name, expr=expr, warning=text)
 
-    def _tell(self, errors: Sequence[str]) -> None:
-        more = f" (and {len(errors) - 3} more)" if len(errors) > 3 else ""
-        trouble = "; ".join(errors[:3]) + more or None
-        if trouble is not None and trouble != self.last_error:
-            log.warning("prometheus.trouble", source=self.name, error=trouble)
-        self.last_error = trouble
+    def _tell(self, errors: Sequence[Trouble]) -> None:
+        """Say it in the log when there is a reason that there was not before, not when expressions take turns."""
+        said = [f"{expr:.80}: {reason}" if expr else reason for expr, reason in sorted(errors)]
+        more = f" (and {len(said) - 3} more)" if len(said) > 3 else ""
+        self.last_error = "; ".join(said[:3]) + more or None
         self.poll_errors += len(errors)
+        reasons = {reason for _, reason in errors}
+        if reasons - self._reasons:
+            log.warning("prometheus.trouble", source=self.name, error=self.last_error)
+        self._reasons = reasons
 
 
 def phase(name: str, interval: float) -> float:

@@ -184,6 +184,19 @@ def test_a_prometheus_that_is_down_and_comes_back(intake: ScriptedIntake, tmp_pa
             server.stop()
 
 
+def test_trouble_is_logged_once_while_it_lasts(intake: ScriptedIntake, tmp_path: Path) -> None:
+    server = FakePrometheus()
+    url = server.url
+    server.server_close()
+    intake.questions = [Query("a"), Query("b")]
+    with capture_logs() as lines, polling(url, intake, tmp_path) as source:
+        eventually(lambda: source.polls >= 6, "some polls")
+        assert source.last_error is not None
+        assert source.last_error.count("cannot be reached") == 1
+        assert source.poll_errors <= source.polls
+    assert [line["event"] for line in lines if line["event"] == "prometheus.trouble"] == ["prometheus.trouble"]
+
+
 def test_slow_ones_come_last(prometheus: FakePrometheus, intake: ScriptedIntake, tmp_path: Path) -> None:
     prometheus.answers["a slow one"] = prometheus.hang
     intake.questions = [Query("a slow one"), Query("b"), Query("c")]
