@@ -116,19 +116,19 @@ def test_without_within_a_slot_waits_for_ever() -> None:
     assert world.births[0].scheduled_at == NOON
 
 
-def test_all_slots_in_turn_have_a_record_each_even_if_they_expire_behind_a_run() -> None:
-    every = {"nightly": {"schedule": {"cron": "0 * * * *", "recover_missed": "all"}}, **metric()}
+def test_a_slot_that_expired_behind_another_that_was_held_has_its_record() -> None:
+    """Both waited for the cooldown; the run takes the first, and the second does not count any more."""
+    twice = {"nightly": {"schedule": {"cron": "0 9,10 * * *", "recover_missed": "all"}}, **metric()}
     when = {"all": ["nightly", "drift"], "within": "3h"}
-    world = World(rule(every, {"cooldown": {"period": "12h"}}, when=when))
-    world.poll(0.3)
-    world.wake_until(START + HOUR)
+    world = World(rule(twice, {"cooldown": {"period": "12h"}}, when=when))
+    world.manual()
     world.end()
-    world.wake_until(START + 13 * HOUR + 60)
-    world.poll(0.1)
-    world.wake_until(START + 20 * HOUR)
-    slots = [slot for slot, _, _ in outcomes(world)]
-    pending = [slot for cursor in world.state.cursors.values() for slot in cursor.due]
-    assert sorted(slots + pending) == [START + hour * HOUR for hour in range(1, 21)]
+    world.poll(0.3)
+    assert world.wake_until(START + 12 * HOUR)[-1] == "fire schedule"
+    assert outcomes(world) == [
+        (START + HOUR, "fired", "schedule"),
+        (START + 2 * HOUR, "skipped", "missing_trigger"),
+    ]
 
 
 def test_a_held_slot_does_not_expire() -> None:
