@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import httpx
@@ -11,6 +12,7 @@ from retrainer.sources.tls import ssl_context
 from retrainer.telemetry.secrets import reveal
 
 if TYPE_CHECKING:
+    import ssl
     from pathlib import Path
 
     from retrainer.clock import Clock
@@ -34,7 +36,7 @@ class Client:
         self._url = config.url.rstrip("/") + "/api/v1/query"
         self._largest = max(LEAST, config.max_series * BYTES_A_SERIES)
         try:
-            verify = ssl_context(config.tls, base_folder) if config.tls is not None else True
+            verify = ssl_context(config.tls, base_folder) if config.tls is not None else _usual_authorities()
             self._client = httpx.Client(
                 verify=verify, timeout=config.timeout, headers=self._headers(), auth=self._basic()
             )
@@ -78,6 +80,12 @@ class Client:
     def _basic(self) -> tuple[str, str] | None:
         basic = self._config.basic
         return (basic.username, reveal(basic.password)) if basic is not None else None
+
+
+@functools.cache
+def _usual_authorities() -> ssl.SSLContext:
+    """Reading them takes longer than most polls."""
+    return httpx.create_ssl_context()
 
 
 def _words(error: Exception) -> str:
