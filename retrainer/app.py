@@ -104,6 +104,7 @@ class App:
             sources=self.sources,
             expected=lambda: {n: s.expect_every for n, s in self.loaded.configuration.sources.items()},
             watch_restarts=lambda: self.workflows.watch_restarts,
+            catalog=lambda: self.engine.catalog,
         )
         self.replays = Replays(self.engine, self.clock)
         self.silence = SilenceWatch(self.store, self.clock, lambda: self.loaded.configuration.sources)

@@ -57,6 +57,7 @@ class Reporter:
             log.info(word, rule=run.rule, key=run.key, run=run.id, workflow=run.workflow)
         elif what == "run.ended":
             self._ended(facts["run"], facts["phase"], facts["message"], facts["values"], now)
+            self._metrics.run_cost(facts["run"].rule, facts["gpu_hours"], promoted=facts["promoted"])
 
     def committed(self, seconds: float, waited: Sequence[float], queued: int) -> None:
         self._metrics.committed(seconds, waited, queued)

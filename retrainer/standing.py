@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from sqlalchemy import func, select
 
+from retrainer.engine import budgets
 from retrainer.listening import silent
+from retrainer.rules.gauge import gauge_from
+from retrainer.rules.outcome import Reason
+from retrainer.rules.triggers.gauge import worst
 from retrainer.runs.run import RunPhase
 from retrainer.store import queries
 from retrainer.store import tables as t
@@ -21,6 +26,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from retrainer.clock import Clock
+    from retrainer.engine.catalog import Catalog
+    from retrainer.rules.compile import CompiledRule
     from retrainer.sources.base import Source
     from retrainer.store.base import Store
 
@@ -33,10 +40,15 @@ SHORTEST_REST = 5.0
 
 @dataclass(slots=True)
 class Tally:
-    """What the states of all (rule, key) add up to: events, rows and bytes pending, and the soonest slot, by rule."""
+    """What the states of all (rule, key) come to, as `Standing` has it."""
 
+    rules: Mapping[str, CompiledRule] = field(default_factory=dict)
     pending: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     next_fire: dict[str, float] = field(default_factory=dict)
+    values: dict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    trained: dict[str, float] = field(default_factory=dict)
+    promoted: dict[str, float] = field(default_factory=dict)
+    budget_left: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def count(self, rule: str, text: str) -> None:
         state = orjson.loads(text)
@@ -46,6 +58,23 @@ class Tally:
         for _, next_at, _ in (state.get("cursors") or {}).values():
             if next_at is not None:
                 self.next_fire[rule] = min(next_at, self.next_fire.get(rule, next_at))
+        for oldest, name in ((self.trained, "last_succeeded"), (self.promoted, "last_promoted")):
+            if (moment := state.get(name)) is not None:
+                oldest[rule] = min(moment, oldest.get(rule, moment))
+        if gauges := state.get("gauges"):
+            self._measure(rule, gauges)
+
+    def _measure(self, rule: str, gauges: Mapping[str, Any]) -> None:
+        compiled = self.rules.get(rule)
+        values = self.values[rule]
+        for name, raw in gauges.items():
+            trigger = compiled.gauges.get(name) if compiled is not None else None
+            if trigger is None or trigger.reason is not Reason.THRESHOLD:
+                continue
+            furthest = worst(trigger.threshold, gauge_from(raw).series.values())
+            if furthest is not None:
+                further = max if trigger.threshold.high else min
+                values[name] = further(furthest, values.get(name, furthest))
 
 
 class Census:
@@ -62,9 +91,11 @@ class Census:
         sources: Callable[[], Mapping[str, Source | None]],
         expected: Callable[[], Mapping[str, float | None]],
         watch_restarts: Callable[[], int],
+        catalog: Callable[[], Catalog],
     ) -> None:
         self._store, self._clock, self._queued, self._sources = store, clock, queued, sources
-        self._expected, self._watch_restarts = expected, watch_restarts
+        self._expected, self._watch_restarts, self._catalog = expected, watch_restarts, catalog
+        self._counted = ""
         self._tally = Tally()
         self._next_tally = 0.0
 
@@ -80,6 +111,10 @@ class Census:
             active=active,
             pending=tally.pending,
             next_fire=tally.next_fire,
+            values=tally.values,
+            trained=tally.trained,
+            promoted=tally.promoted,
+            budget_left=tally.budget_left,
             sources={name: source is None or source.last_error is None for name, source in sources.items()},
             lag={name: source.lag for name, source in looking.items() if source.lag is not None},
             halted={name: len(source.halted) for name, source in looking.items()},
@@ -93,19 +128,30 @@ class Census:
         )
 
     def _fresh_tally(self) -> Tally:
+        """Counted anew after a rest, or when there are other rules."""
         began = self._clock.monotonic()
-        if began < self._next_tally:
+        catalog = self._catalog()
+        if began < self._next_tally and catalog.revision == self._counted:
             return self._tally
-        tally = Tally()
+        tally = Tally(
+            catalog.rules, budget_left=self._store.read(partial(_left, catalog=catalog, now=self._clock.now()))
+        )
         last = -1
         while rows := self._store.read(partial(_states, after=last)):
             for _, rule, text in rows:
                 tally.count(rule, text)
             last = rows[-1][0]
         ended = self._clock.monotonic()
-        self._tally = tally
+        self._tally, self._counted = tally, catalog.revision
         self._next_tally = ended + max(SHORTEST_REST, REST * (ended - began))
         return tally
+
+
+def _left(conn: Connection, catalog: Catalog, now: float) -> dict[str, dict[str, float]]:
+    names = {name for rule in catalog.rules.values() if (name := budgets.name_of(rule))} | set(catalog.budgets)
+    found, _ = budgets.purses(conn, catalog, names, now)
+    left = {name: {"runs": purse.runs, "gpu_hours": purse.hours} for name, purse in found.items()}
+    return {name: {unit: max(n, 0.0) for unit, n in of.items() if n is not None} for name, of in left.items()}
 
 
 def _states(conn: Connection, after: int) -> list[tuple[int, str, str]]:

@@ -41,6 +41,7 @@ FIRST_DECISIONS = (
 SUBMIT_CODES = ("timeout", "connect", "quota", "denied", "invalid", "403", "409", "429", "500", "503")
 MOST_CODES = 50
 OUR_LABELS = ("rule", "mode")
+JUDGED = {True: "true", False: "false", None: "unknown"}
 
 
 class Configured(Protocol):
@@ -51,6 +52,9 @@ class Configured(Protocol):
 
     @property
     def sources(self) -> Mapping[str, Any]: ...
+
+    @property
+    def budgets(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,14 @@ class Standing:
     pending: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     """Events, rows and bytes by rule, over its keys."""
     next_fire: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """By rule and metric trigger, the value furthest on the side that crosses, over its series and keys."""
+    trained: Mapping[str, float] = field(default_factory=dict)
+    """When the rule's model was last trained; of rules with keys, the oldest of them."""
+    promoted: Mapping[str, float] = field(default_factory=dict)
+    """The same of the last model that was promoted."""
+    budget_left: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """By budget, what it leaves in `runs` and `gpu_hours`, where it limits them."""
     sources: Mapping[str, bool] = field(default_factory=dict)
     """Whether each source can do its work."""
     lag: Mapping[str, int] = field(default_factory=dict)
@@ -96,7 +108,7 @@ class Metrics:
         """Asked at each scrape, on the thread that serves it."""
         self._registry = registry
         self._scraping = Lock()
-        self._rules, self._sources = Owners(), Owners()
+        self._rules, self._sources, self._budgets = Owners(), Owners(), Owners()
         self._of_rules: list[Owned] = []
         self._of_sources: list[Owned] = []
         self._run_duration_children: dict[tuple[str, str], Histogram] = {}
@@ -106,6 +118,7 @@ class Metrics:
         registry.register(self._events)
         registry.register(self._rule_info)
         self._make_rules()
+        self._make_levels()
         self._make_sources()
         self._make_engine()
         self._make_daemon()
@@ -132,6 +145,20 @@ class Metrics:
             buckets=RUN_BUCKETS,
             registry=self._registry,
         )
+
+    def _make_levels(self) -> None:
+        """What rules measure, and what their runs made and cost."""
+        self._value = self._rule("gauge", "metric_value", "Furthest value of a metric trigger, over keys.", "trigger")
+        self._threshold = self._rule("gauge", "metric_threshold", "What the value is compared with.", "trigger")
+        self._trained = self._rule("gauge", "model_trained_timestamp_seconds", "When the oldest model was trained.")
+        self._promoted = self._rule(
+            "gauge", "model_promoted_timestamp_seconds", "When the oldest promoted model was promoted."
+        )
+        self._hours = self._rule("counter", "run_gpu_hours", "GPU hours of ended runs.", "promoted")
+        self._left = Owned(
+            "gauge", "retrainer_budget_left", "What may still be spent.", ("budget", "unit"), self._budgets
+        )
+        self._registry.register(self._left)
 
     def _make_sources(self) -> None:
         self._up = self._source("gauge", "source_up", "Whether the source can do its work.")
@@ -196,11 +223,15 @@ class Metrics:
         """Show the series of these rules and sources, and no others from now on."""
         rules = self._rules.replace(rule.name for rule in configuration.rules)
         sources = self._sources.replace(configuration.sources)
+        budgets = self._budgets.replace({*configuration.budgets, *filter(None, map(purse_of, configuration.rules))})
         self._forget(rules, sources)
+        self._left.keep_only(budgets)
+        self._threshold.replace({rule.name: thresholds(rule) for rule in configuration.rules})
         self._rule_info.replace([info_labels(rule) for rule in configuration.rules])
         for rule in rules:
             self._decisions.start_at_zero(rule, *FIRST_DECISIONS)
             self._runs.start_at_zero(rule, *((phase.value,) for phase in RunPhase))
+            self._hours.start_at_zero(rule, *((word,) for word in JUDGED.values()))
         for source in sources:
             self._events.start_at_zero(source)
             self._poll_errors.start_at_zero(source, ())
@@ -252,6 +283,10 @@ class Metrics:
         for name, seconds in orjson.loads(facts.get("resources") or "{}").items():
             self._resource.add(rule, float(seconds), name)
 
+    def run_cost(self, rule: str, gpu_hours: float, *, promoted: bool | None) -> None:
+        """An attempt ended and took so many GPU hours; ``promoted`` is what it said of its model, if it said so."""
+        self._hours.add(rule, gpu_hours, JUDGED[promoted])
+
     def _duration(self, rule: str, phase: str) -> Histogram:
         child = self._run_duration_children.get((rule, phase))
         if child is None:
@@ -290,6 +325,10 @@ class Metrics:
         for place, what in enumerate(("events", "rows", "bytes")):
             self._pending[what].replace({r: {(): seen.pending.get(r, (0, 0, 0))[place]} for r in rules})
         self._next.replace({rule: {(): moment} for rule, moment in seen.next_fire.items()})
+        self._value.replace({r: {(t,): value for t, value in of.items()} for r, of in seen.values.items()})
+        self._trained.replace({rule: {(): moment} for rule, moment in seen.trained.items()})
+        self._promoted.replace({rule: {(): moment} for rule, moment in seen.promoted.items()})
+        self._left.replace({b: {(unit,): left for unit, left in of.items()} for b, of in seen.budget_left.items()})
         self._up.replace({source: {(): up} for source, up in seen.sources.items()})
         for gauge, values in ((self._lag, seen.lag), (self._halted, seen.halted), (self._silent, seen.silent)):
             gauge.replace({source: {(): value} for source, value in values.items()})
@@ -302,6 +341,21 @@ class Metrics:
         self._queue.set(seen.queued)
         self._restarts.inc(max(0, seen.watch_restarts - self._restarts_seen))
         self._restarts_seen = max(seen.watch_restarts, self._restarts_seen)
+
+
+def thresholds(rule: Rule) -> dict[tuple[str, ...], float]:
+    """Thresholds of a rule's metric triggers, as labels and values of their series."""
+    bounds: dict[tuple[str, ...], float | None] = {
+        (name,): asked.above if asked.above is not None else asked.below
+        for name, trigger in rule.triggers.items()
+        if (asked := trigger.metric) is not None
+    }
+    return {labels: bound for labels, bound in bounds.items() if bound is not None}
+
+
+def purse_of(rule: Rule) -> str | None:
+    """Name of the budget that is the rule's own; None if it has none, or shares one."""
+    return None if rule.limits.budget is None or isinstance(rule.limits.budget, str) else f"rule/{rule.name}"
 
 
 def info_labels(rule: Rule) -> dict[str, str]:

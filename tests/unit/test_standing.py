@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import insert
 
+from retrainer.config.configuration import configuration
+from retrainer.config.models import Budget, Rule
+from retrainer.engine.catalog import EMPTY, Catalog, build_catalog
+from retrainer.rules.gauge import Gauge, Series
 from retrainer.rules.state import VERSION, Cursor, State, Window, encode
 from retrainer.runs.run import Run, RunPhase
 from retrainer.standing import PAGE, SHORTEST_REST, Census
@@ -16,7 +20,7 @@ from retrainer.store.rows import run_to_row
 from retrainer.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 
@@ -79,8 +83,17 @@ def census(
     clock: Clock | None = None,
     sources: dict[str, Any] | None = None,
     expected: dict[str, float | None] | None = None,
+    catalog: Callable[[], Catalog] = lambda: EMPTY,
 ) -> Census:
-    return Census(store, clock or Clock(), lambda: 4, lambda: sources or {}, lambda: expected or {}, lambda: 5)
+    return Census(store, clock or Clock(), lambda: 4, lambda: sources or {}, lambda: expected or {}, lambda: 5, catalog)
+
+
+def catalog(*triggers: dict[str, Any], budgets: dict[str, Any] | None = None, **limits: Any) -> Catalog:
+    """A rule `churn` with these triggers."""
+    submit = {"workflow_template": "t"}
+    raw = {"name": "churn", "triggers": dict(*triggers), "limits": limits, "submit": submit}
+    shared = {name: Budget.model_validate(budget) for name, budget in (budgets or {}).items()}
+    return build_catalog(configuration([Rule.model_validate(raw)], {}, {}, {}, shared, {}), ())
 
 
 def test_live_runs_are_counted_and_ended_ones_are_not(store: SqliteStore) -> None:
@@ -106,6 +119,61 @@ def test_the_next_fire_is_the_soonest_slot(store: SqliteStore) -> None:
     cursors = {"nightly": Cursor(0.0, 500.0), "hourly": Cursor(0.0, 100.0), "never": Cursor(0.0, None)}
     put_states(store, "churn", [State(0.0, cursors=cursors)])
     assert census(store)().next_fire == {"churn": 100.0}
+
+
+def series(*values: float | None) -> Gauge:
+    return Gauge({str(place): Series(value, 0.0, live=value is not None) for place, value in enumerate(values)})
+
+
+@pytest.mark.parametrize(
+    ("asked", "furthest"),
+    [
+        pytest.param({"above": 0.2}, 0.9, id="distances: the highest"),
+        pytest.param({"below": 0.2}, 0.1, id="p-values: the lowest"),
+    ],
+)
+def test_the_furthest_value_over_keys_and_series(store: SqliteStore, asked: dict[str, Any], furthest: float) -> None:
+    rules = catalog({"drift": {"metric": {"source": "p", **asked}}, "page": {"alert": {"source": "a"}}})
+    gauges = [series(0.5, 0.9), series(None), series(0.1)]
+    put_states(
+        store, "churn", [State(0.0, gauges={"drift": g, "page": series(1.0), "gone": series(7)}) for g in gauges]
+    )
+    assert census(store, catalog=lambda: rules)().values == {"churn": {"drift": furthest}}
+
+
+def test_a_model_is_as_old_as_its_oldest_key(store: SqliteStore) -> None:
+    ages = [(None, None), (500.0, None), (300.0, 200.0), (400.0, 350.0)]
+    put_states(store, "churn", [State(0.0, last_succeeded=s, last_promoted=p) for s, p in ages])
+    seen = census(store)()
+    assert (seen.trained, seen.promoted) == ({"churn": 300.0}, {"churn": 200.0})
+
+
+NIGHTLY = {"nightly": {"schedule": {"cron": "@daily"}}}
+
+
+def test_a_budget_of_a_rule_leaves_what_its_runs_did_not_take(store: SqliteStore) -> None:
+    rules = catalog(NIGHTLY, budget={"runs": 3, "gpu_hours": 10, "per": "1d", "reserve": 4})
+    put_run(store, "a", RunPhase.SUCCEEDED, admitted_at=50.0, ended_at=60.0, uid="u", gpu_hours=2.5)
+    put_run(store, "b", RunPhase.RUNNING, admitted_at=70.0, uid="v")
+    put_run(store, "c", RunPhase.PENDING)
+    left = census(store, Clock(100.0), catalog=lambda: rules)().budget_left
+    assert left == {"rule/churn": {"runs": 1, "gpu_hours": 3.5}}, "what waits has spent nothing"
+
+
+def test_a_shared_budget_that_nobody_uses_is_whole_and_an_overspent_one_is_empty(store: SqliteStore) -> None:
+    shared = {"growth": {"gpu_hours": 2, "per": "1d"}, "idle": {"runs": 5, "per": "1d"}}
+    rules = catalog(NIGHTLY, budgets=shared, budget="growth")
+    put_run(store, "a", RunPhase.SUCCEEDED, admitted_at=50.0, ended_at=60.0, uid="u", gpu_hours=2.5)
+    left = census(store, Clock(100.0), catalog=lambda: rules)().budget_left
+    assert left == {"growth": {"gpu_hours": 0.0}, "idle": {"runs": 5}}
+
+
+def test_new_rules_are_counted_at_once(store: SqliteStore) -> None:
+    rules = EMPTY
+    counted = census(store, catalog=lambda: rules)
+    assert counted().budget_left == {}
+    rules = catalog(NIGHTLY, budget={"runs": 3, "per": "1d"})
+    assert counted().budget_left == {"rule/churn": {"runs": 3}}
 
 
 def test_states_are_counted_anew_only_after_a_rest(store: SqliteStore) -> None:

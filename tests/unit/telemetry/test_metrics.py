@@ -17,6 +17,7 @@ from retrainer.telemetry.series import OUTCOMES
 class Configuration:
     rules: list[Rule] = field(default_factory=list)
     sources: dict[str, Any] = field(default_factory=dict)
+    budgets: dict[str, Any] = field(default_factory=dict)
 
 
 def rule(name: str = "churn", **fields: Any) -> Rule:
@@ -39,7 +40,7 @@ class Scrape:
 
     def owners(self) -> set[str]:
         samples = [s for f in self.families.values() for s in f.samples]
-        return {s.labels[word] for s in samples for word in ("rule", "source") if word in s.labels}
+        return {s.labels[word] for s in samples for word in ("rule", "source", "budget") if word in s.labels}
 
 
 @pytest.fixture
@@ -53,6 +54,7 @@ def test_a_series_stands_at_zero_before_anything_happened(metrics: Metrics) -> N
     scrape = Scrape(metrics)
     assert [scrape.value(f"events_{word}_total", source="lake") for word in ("received", *OUTCOMES)] == [0] * 6
     assert {scrape.value("runs_total", rule="churn", phase=phase.value) for phase in RunPhase} == {0}
+    assert scrape.value("run_gpu_hours_total", rule="churn", promoted="true") == 0
     assert scrape.value("decisions_total", rule="churn", decision="fire", reason="schedule") == 0
     assert scrape.value("submit_attempts_total") == 0
     assert scrape.value("submit_errors_total", code="503") == 0
@@ -127,14 +129,31 @@ def use_everything(metrics: Metrics, rule_name: str, source: str) -> None:
     metrics.run_ended(rule_name, RunPhase.SUCCEEDED, 1.0, 5.0, {"outputs": '{"a": 1}', "resources": '{"cpu": 1}'})
     pending = {rule_name: (1.0, 2.0, 3.0)}
     active = {(rule_name, RunPhase.RUNNING): 1}
-    seen = Standing(active, pending, {rule_name: 9.0}, {source: True}, {source: 1})
+    metrics.run_cost(rule_name, 1.5, promoted=True)
+    seen = Standing(
+        active,
+        pending,
+        next_fire={rule_name: 9.0},
+        values={rule_name: {"drift": 0.3}},
+        trained={rule_name: 5.0},
+        promoted={rule_name: 4.0},
+        budget_left={"growth": {"runs": 2.0}, f"rule/{rule_name}": {"gpu_hours": 1.0}},
+        sources={source: True},
+        lag={source: 1},
+    )
     metrics.standing = lambda: seen
     metrics.exposition()
 
 
-def test_all_series_of_a_rule_and_a_source_go_with_them(metrics: Metrics) -> None:
+OWN_BUDGET = {"budget": {"gpu_hours": 8, "per": "1d"}}
+DRIFT = {"drift": {"metric": {"source": "lake", "above": 0.2}}, "old": {"freshness": {"max_age": "7d"}}}
+
+
+def test_all_series_of_a_rule_a_source_and_a_budget_go_with_them(metrics: Metrics) -> None:
+    spends = rule(limits=OWN_BUDGET, triggers=DRIFT)
+    metrics.configured(Configuration([spends], {"lake": None}, {"growth": None}), problems=0, now=1.0)
     use_everything(metrics, "churn", "lake")
-    assert Scrape(metrics).owners() == {"churn", "lake"}
+    assert Scrape(metrics).owners() == {"churn", "lake", "growth", "rule/churn"}
     metrics.configured(Configuration([rule("basket")], {"push": None}), problems=0, now=1.0)
     assert Scrape(metrics).owners() == {"basket", "push"}
 
@@ -172,6 +191,36 @@ def test_how_things_stand_is_asked_at_each_scrape(metrics: Metrics) -> None:
     scrape = Scrape(metrics)
     assert scrape.value("runs_active", rule="churn", phase="RUNNING") == 0
     assert scrape.value("pending_rows", rule="churn") == 0
+
+
+def test_a_threshold_stands_before_the_first_value(metrics: Metrics) -> None:
+    low = {"p": {"metric": {"source": "lake", "below": 0.05, "clear": 0.1}}}
+    metrics.configured(Configuration([rule(triggers=DRIFT), rule("basket", triggers=low)]), problems=0, now=1.0)
+    scrape = Scrape(metrics)
+    assert scrape.value("metric_threshold", rule="churn", trigger="drift") == 0.2
+    assert scrape.value("metric_threshold", rule="basket", trigger="p") == 0.05
+    assert scrape.value("metric_threshold", rule="churn", trigger="old") is None
+    assert scrape.value("metric_value", rule="churn", trigger="drift") is None
+
+
+def test_what_rules_measure_and_what_budgets_leave_is_shown_as_it_stands(metrics: Metrics) -> None:
+    spends = rule(limits=OWN_BUDGET)
+    metrics.configured(Configuration([spends], {}, {"growth": None}), problems=0, now=1.0)
+    use_everything(metrics, "churn", "lake")
+    scrape = Scrape(metrics)
+    assert scrape.value("metric_value", rule="churn", trigger="drift") == 0.3
+    assert scrape.value("model_trained_timestamp_seconds", rule="churn") == 5
+    assert scrape.value("model_promoted_timestamp_seconds", rule="churn") == 4
+    assert scrape.value("budget_left", budget="growth", unit="runs") == 2
+    assert scrape.value("budget_left", budget="rule/churn", unit="gpu_hours") == 1
+
+
+def test_gpu_hours_add_up_by_what_became_of_the_model(metrics: Metrics) -> None:
+    for hours, promoted in ((1.0, True), (2.0, True), (4.0, False), (8.0, None)):
+        metrics.run_cost("churn", hours, promoted=promoted)
+    scrape = Scrape(metrics)
+    words = ("true", "false", "unknown")
+    assert [scrape.value("run_gpu_hours_total", rule="churn", promoted=word) for word in words] == [3, 4, 8]
 
 
 def test_restarts_of_watches_are_counted_once(metrics: Metrics) -> None:
