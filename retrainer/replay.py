@@ -31,6 +31,8 @@ CHUNK = 500
 OUTCOMES = ("matched", "duplicate", "filtered", "ignored", "unknown", "dead_lettered")
 NOT_AGAIN = {
     "webhook": "nobody keeps what came by HTTP; have it sent again",
+    "alertmanager": "nobody keeps what came by HTTP; what still fires is told again",
+    "prometheus": "it is asked for what is so now",
     "directory": "it tells of each file once; write those anew that shall count again",
 }
 """Why sources of a type cannot be read again, with the way out."""
