@@ -184,8 +184,8 @@ def _apply(
 
 
 def _answer(rule: CompiledRule, state: State, weighed: Weighed, ended_at: float | None) -> State:
-    """Metrics and alerts that helped are answered, also those that made the rule due and have cleared since."""
-    helped = {*weighed.satisfied, *(state.due.triggers if state.due is not None else ())} & rule.gauges.keys()
+    """Metrics and alerts that helped are answered; one that has cleared since it made the rule due needs no answer."""
+    helped = weighed.satisfied.keys() & rule.gauges.keys()
     if not helped:
         return state
     gauges = {name: answered(state.gauges.get(name) or Gauge(), ended_at) for name in helped}
