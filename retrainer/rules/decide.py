@@ -22,7 +22,7 @@ from retrainer.rules.outcome import (
     Step,
     Unrendered,
 )
-from retrainer.rules.state import NOTHING, Due
+from retrainer.rules.state import Due
 from retrainer.rules.triggers.data import judge
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ class Weighed:
     satisfied: tuple[str, ...]
     details: tuple[str, ...]
     pending: tuple[tuple[str, Verdict], ...]
+
+
+_NOTHING_PENDING = Weighed((), (), ())
 
 
 def step(rule: CompiledRule, state: State, given: Input, now: float) -> tuple[State, Step]:
@@ -70,6 +73,8 @@ def step(rule: CompiledRule, state: State, given: Input, now: float) -> tuple[St
 
 def weigh(rule: CompiledRule, state: State, now: float) -> Weighed:
     """Ask each trigger."""
+    if not state.windows and not state.cursors:
+        return _NOTHING_PENDING
     satisfied = [name for name, cursor in state.cursors.items() if cursor.due]
     details = [f"{name}: slot due" for name in satisfied]
     pending = []
@@ -133,22 +138,7 @@ def _apply(state: State, weighed: Weighed, decision: Decision, now: float) -> tu
         return replace(_without_slots(state), due=None, asked=None, lapsed=lapsed), records
     cursors, records = _settle_oldest(state, decision.reason)
     taken_hi = max(state.taken_hi, state.window.ranges[-1][1]) if state.window.ranges else state.taken_hi
-    started = decision.birth is not None
-    state = replace(
-        state,
-        window=NOTHING,
-        windows={},
-        cursors=cursors,
-        taken_hi=taken_hi,
-        due=None,
-        asked=None,
-        active=state.active + started,
-        last_fired=now,
-        last_completed=state.last_completed if started else now,
-        last_succeeded=state.last_succeeded if started else now,
-        lapsed=False,
-    )
-    return state, records
+    return state.fired(cursors, taken_hi, now, started=decision.birth is not None), records
 
 
 def _settle_oldest(state: State, reason: Reason) -> tuple[Mapping[str, Cursor], list[SlotRecord]]:

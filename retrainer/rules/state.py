@@ -217,6 +217,28 @@ class State:
             self.wake_at,
         )
 
+    def fired(self, cursors: Mapping[str, Cursor], taken_hi: int, now: float, *, started: bool) -> State:
+        """A run took all that is pending; if none was ``started`` (in shadow), it is taken for one that succeeded."""
+        return State(
+            self.seen_at,
+            self.heard_at,
+            NOTHING,
+            {},
+            cursors,
+            taken_hi,
+            None,
+            None,
+            self.active + started,
+            self.stopping,
+            now,
+            self.last_completed if started else now,
+            self.last_succeeded if started else now,
+            self.failures,
+            self.broken,
+            False,
+            self.wake_at,
+        )
+
 
 def encode(state: State) -> str:
     """JSON, leaving out what has its default; `decode` is its inverse."""
