@@ -95,8 +95,7 @@ class Host:
 
     def close(self) -> None:
         self._server.stop_event.set()  # type: ignore[attr-defined]
-        self._thread.join()
-        self._server.listener.close()  # type: ignore[attr-defined]
+        self._thread.join()  # the port stays open till the process ends: the thread that accepts cannot be told to end
 
 
 class RemoteIntake:
