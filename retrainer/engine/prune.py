@@ -103,8 +103,11 @@ def _runs(work: Work, cutoff: float) -> int:
 
 
 def _needed(work: Work, lo: int, hi: int) -> set[int]:
-    """Seqs that a pending window or a live run still refers to."""
+    """Seqs that a pending window or a live run still refers to, also if it is this transaction that brought it."""
+    work.flush_runs()
     ranges: list[tuple[int, int, int]] = []
+    for entry in work.changed.values():
+        ranges += [(entry.id, a, b) for a, b in entry.state.window.ranges if a <= hi and b >= lo]
     for row in work.conn.execute(select(t.states.c.id, t.states.c.state)):
         ranges += [(row.id, a, b) for a, b in decode(row.state).window.ranges if a <= hi and b >= lo]
     live = select(t.runs.c.window, t.states.c.id).join(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.broker import Broker
+from tests.integration.broker import CACHE, Broker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +25,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def broker() -> Iterator[Broker]:
-    broker = Broker(free_ports(FIRST_PORT, PORTS))
-    broker.up()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests that run beside these do not choose the same ports
+        broker = Broker(free_ports(FIRST_PORT, PORTS))
+        broker.up()
     yield broker
     broker.down()
 

@@ -92,7 +92,7 @@ class Daemon:
 
     def await_(self, condition: Callable[[], Any]) -> Any:
         """Poll until it holds; what the daemon said is the message if it never does."""
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while time.monotonic() < end:
             if found := condition():
                 return found

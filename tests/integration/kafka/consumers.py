@@ -40,14 +40,22 @@ copyreg.pickle(
 
 
 class Desk:
-    """What a reader may ask, call by call: a future does not cross processes, a ticket does."""
+    """What a reader may ask, call by call: a future does not cross processes, a ticket does.
+
+    While it is ``busy`` there is no room for anything, and what was ``refused`` is counted.
+    """
 
     def __init__(self, engine: Engine) -> None:
+        self.busy = False
+        self.refused = 0
         self._engine = engine
         self._tickets: dict[int, Future[Receipt]] = {}
         self._numbers = count()
 
     def offer(self, batch: Batch) -> int:
+        if self.busy:
+            self.refused += 1
+            raise Overloaded(1.0)
         ticket = next(self._numbers)
         self._tickets[ticket] = self._engine.offer(batch)
         return ticket
@@ -69,7 +77,7 @@ class Host:
     """Serves an engine, in threads of this process."""
 
     def __init__(self, engine: Engine) -> None:
-        desk = Desk(engine)
+        self.desk = desk = Desk(engine)
 
         class Manager(BaseManager):
             pass
@@ -87,8 +95,7 @@ class Host:
 
     def close(self) -> None:
         self._server.stop_event.set()  # type: ignore[attr-defined]
-        self._thread.join()
-        self._server.listener.close()  # type: ignore[attr-defined]
+        self._thread.join()  # the port stays open till the process ends: the thread that accepts cannot be told to end
 
 
 class RemoteIntake:

@@ -27,10 +27,17 @@ def settings(broker: Broker) -> dict[str, Any]:
 
 
 @pytest.fixture
-def start(house: House, settings: dict[str, Any], tmp_path: Path) -> Iterator[Callable[[], Consumer]]:
+def host(house: House) -> Iterator[Host]:
+    host = Host(house.engine)
+    yield host
+    host.close()
+
+
+@pytest.fixture
+def start(house: House, host: Host, settings: dict[str, Any], tmp_path: Path) -> Iterator[Callable[[], Consumer]]:
     """Start a reader; all that were started are killed at the end."""
     house.load({NAME: settings}, [rule(EVERY)])
-    host, started = Host(house.engine), []
+    started: list[Consumer] = []
 
     def begin() -> Consumer:
         started.append(Consumer(host, NAME, settings, tmp_path / f"reader-{len(started)}.log"))
@@ -39,7 +46,6 @@ def start(house: House, settings: dict[str, Any], tmp_path: Path) -> Iterator[Ca
     yield begin
     for reader in started:
         reader.kill()
-    host.close()
 
 
 def claims(house: House) -> dict[str, int]:
@@ -126,12 +132,15 @@ def test_a_reader_that_is_killed_is_succeeded(
 
 
 def test_a_frozen_reader_that_thaws_after_others_went_on_moves_nothing(
-    broker: Broker, house: House, settings: dict[str, Any], start: Callable[[], Consumer], flow: Flow
+    broker: Broker, house: House, host: Host, settings: dict[str, Any], start: Callable[[], Consumer], flow: Flow
 ) -> None:
     zombie = start()
     eventually(further(house), "it reads alone, and all")
+    host.desk.busy = True
+    eventually(lambda: host.desk.refused >= 3, "it has records in its hands that nobody took")
     zombie.freeze()
     before = claims(house)
+    host.desk.busy = False
     start()
     eventually(lambda: all(claims(house)[part] > epoch for part, epoch in before.items()), "all parts were taken over")
     eventually(further(house), "they are read on")

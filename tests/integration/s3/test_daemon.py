@@ -141,6 +141,20 @@ def test_a_bucket_is_read_again_for_rules_that_did_not_count_it(site: Site) -> N
     assert json.loads(run["outputs"]["keys"]) == site.there()
 
 
+def test_a_source_that_is_down_and_up_again_is_shown_so(site: Site) -> None:
+    missing = f"{site.queue}-later"
+    daemon = site.made([rule("train", 1)], {"via": via(site.cloud, missing), "sweep": "1h"})
+    daemon.start()
+    up = 'retrainer_source_up{source="lake"}'
+    eventually(lambda: daemon.metric(up) == 0, "down")
+    (line,) = json.loads(daemon.call("sources", "list", "-o", "json"))["items"]
+    assert line["up"] is False
+    assert line["last_error"].startswith(f"queue {missing}: does not exist (")
+    site.cloud.sqs.create_queue(QueueName=f"{site.cloud.name}-later")
+    eventually(lambda: daemon.metric(up) == 1, "up")
+    assert f"{site.bucket}/ is swept for what came after" in daemon.call("sources", "show", "lake").replace("\n", " ")
+
+
 @pytest.mark.parametrize("place", ["api", "volume", "s3"])
 def test_the_workflow_reads_what_fed_it(site: Site, tmp_path: Path, place: str) -> None:
     manifests = {

@@ -27,14 +27,14 @@ ROADS = pytest.mark.parametrize("road", ["kafka", "webhook"])
 
 @pytest.fixture(scope="module")
 def hook_port() -> int:
-    return free_port(19700)
+    return free_port()
 
 
 @pytest.fixture(scope="module")
 def minio(broker: Broker, hook_port: int) -> Iterator[Minio]:
     broker.create_topic(TOPIC)
     hook = f"http://127.0.0.1:{hook_port}/hooks/lake"
-    server = Minio(free_port(19800), broker.servers, TOPIC, hook, TOKEN)
+    server = Minio(free_port(), broker.servers, TOPIC, hook, TOKEN)
     server.up()
     yield server
     server.down()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def own() -> Iterator[Moto]:
     """A server that the test may stop."""
-    server = Moto(free_port(19600))
+    server = Moto(free_port())
     yield server
     server.stop()
 

@@ -9,10 +9,12 @@ import pytest
 
 from retrainer.config.settings import Store
 from retrainer.engine import acts
+from retrainer.engine.intake import take_in
 from retrainer.engine.prune import Pruner
 from retrainer.event import Poison
+from retrainer.sources.base import Batch
 from retrainer.workflows.base import Observed
-from tests.unit.engine.kit import ANY, START, SUBMIT, Make, event, observed, start
+from tests.unit.engine.kit import ANY, START, SUBMIT, Make, data, event, observed, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -285,6 +287,14 @@ def test_retention_keeps_what_a_pending_window_still_needs(make: Make) -> None:
         pass
     assert [row[0] for row in bench.query("SELECT id FROM events")] == ["e3"]
     assert bench.query("SELECT count(*) FROM identities")[0][0] == 0
+
+
+def test_retention_keeps_what_its_own_transaction_brought(make: Make) -> None:
+    bench = make({"triggers": data(at_least={"events": 9})}, {})
+    pruner = Pruner(Store())
+    bench.act(lambda work: (take_in(work, [Batch("push", [event(1)])]), pruner.prune(work, 1 << 60)))
+    assert bench.query("SELECT id FROM events") == [("e1",)]
+    assert bench.query("SELECT count(*) FROM inputs") == [(2,)]
 
 
 def test_repeats_are_told_apart_by_last_sight(make: Make) -> None:
