@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     from retrainer.config.settings import Settings
     from retrainer.engine.work import Work
+    from retrainer.rules.meaning import Dropped
     from retrainer.runs.run import Run
     from retrainer.sources.base import Source
     from retrainer.workflows.base import WorkflowEngine
@@ -110,6 +111,8 @@ class App:
         self.silence = SilenceWatch(self.store, self.clock, lambda: self.loaded.configuration.sources)
         self.pruner = Pruner(settings.store)
         self.started = False
+        self.dropped: list[Dropped] = []
+        """What the last reload dropped of what rules remembered."""
         self._sources: dict[str, tuple[Any, Source]] = {}
         self._reloading = threading.Lock()
         self._read = ""
@@ -173,7 +176,9 @@ class App:
                 log.error("config.problem", problem=str(problem))
             catalog = build_catalog(loaded.configuration, self.store.read(writes.paused_rules))
             self.metrics.configured(loaded.configuration, problems=len(loaded.problems), now=self.clock.now())
-            self.engine.switch(catalog)
+            for gone in (dropped := self.engine.switch(catalog)):
+                log.warning("config.state_dropped", rule=gone.rule, trigger=gone.trigger, why=gone.why)
+            self.dropped = dropped
             self._keep(loaded)
             self.webhooks.replace(registry.webhooks(loaded.configuration.sources))
             self._switch_sources(registry.threaded(loaded.configuration.sources))

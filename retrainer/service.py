@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from retrainer import history
@@ -214,7 +215,12 @@ class AppService:
         before = self._app.loaded.configuration.revision
         loaded = self._app.reload()
         revision = loaded.configuration.revision
-        return {"revision": revision, "changed": revision != before, "problems": [str(p) for p in loaded.problems]}
+        return {
+            "revision": revision,
+            "changed": revision != before,
+            "problems": [str(p) for p in loaded.problems],
+            "dropped": [asdict(dropped) for dropped in self._app.dropped],
+        }
 
     def ready(self) -> list[str]:
         reasons = [] if self._app.started else ["starting or stopping"]

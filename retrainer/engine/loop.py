@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import structlog
 
 from retrainer.crash import reach
-from retrainer.engine import budgets, parts
+from retrainer.engine import budgets, editing, parts
 from retrainer.engine.births import Birthplace, new_run_id
 from retrainer.engine.cache import Cache
 from retrainer.engine.catalog import EMPTY, Catalog
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from retrainer.clock import Clock
     from retrainer.engine.births import NewId
+    from retrainer.rules.meaning import Dropped
     from retrainer.sources.base import Claimed, Query
     from retrainer.store.base import Store
 
@@ -359,15 +360,20 @@ class Engine:
         for item in drained:
             item.future.set_exception(error)
 
-    def switch(self, catalog: Catalog) -> None:
-        """Take over another set of rules; states follow when they are next asked, schedules at once."""
+    def switch(self, catalog: Catalog) -> list[Dropped]:
+        """Take over another set of rules; states follow when they are next asked, schedules at once.
 
-        def run(work: Work) -> None:
+        Return what that drops.
+        """
+
+        def run(work: Work) -> list[Dropped]:
+            dropped = editing.remember(work.conn, catalog)
             work.catalog = catalog
             known = writes.root_revisions(work.conn)
             for rule in catalog.rules.values():
                 if rule.schedules and known.get(rule.name) != rule.revision:
                     work.take(rule.name, "", Wake())
             work.pools_changed = True
+            return dropped
 
-        self.act(run).result()
+        return self.act(run).result()

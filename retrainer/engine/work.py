@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import structlog
 
-from retrainer.engine import budgets, distincts, results
+from retrainer.engine import budgets, distincts, editing, results
 from retrainer.engine.births import Birthplace, bear
 from retrainer.engine.cache import Cache, Entry, Noted
 from retrainer.engine.followers import followers
@@ -109,9 +109,17 @@ class Work:
             self._fresh_keys[rule.name] += bool(key)
             return Entry(self.number("state"), rule.revision, first_state(rule, key, self.now))
         if entry.revision != rule.revision:
-            distincts.keep_only(self.conn, entry.id, rule.data)
-            return Entry(entry.id, rule.revision, revise(rule, key, entry.state, self.now), entry.noted)
+            return self._revise(rule, key, entry)
         return entry
+
+    def _revise(self, rule: CompiledRule, key: str, entry: Entry) -> Entry:
+        stale = editing.stale(self.conn, rule, entry.revision)
+        distincts.keep_only(self.conn, entry.id, rule.data.keys() - stale)
+        state, records = revise(rule, key, entry.state, self.now, stale)
+        for record in records:
+            self.record_slot(rule.name, key, record, None)
+        revised = self.changed[rule.name, key] = Entry(entry.id, rule.revision, state, entry.noted)
+        return revised
 
     def forget(self, rule: str, key: str) -> None:
         """The key's state is about to be removed from the store, and leaves its room to another key at once."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from retrainer.rules.cron import jitter
 from retrainer.rules.ends import Folded, ended, judged, unrendered
@@ -17,6 +17,7 @@ from retrainer.rules.outcome import (
     Input,
     Judged,
     Manual,
+    Reason,
     Reopened,
     Resumed,
     Sampled,
@@ -25,9 +26,9 @@ from retrainer.rules.outcome import (
     Unrendered,
     Wake,
 )
-from retrainer.rules.state import NOTHING, Asked, Came, Cursor, State, Upstream
+from retrainer.rules.state import NOTHING, Asked, Came, Cursor, State, Upstream, Window
 from retrainer.rules.triggers import gauge
-from retrainer.rules.triggers.schedule import first_cursor, queue, tick
+from retrainer.rules.triggers.schedule import first_cursor, going, queue, tick
 from retrainer.rules.weigh import threshold
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.state import Counted
 
+T = TypeVar("T")
 _Fold = Callable[["CompiledRule", State, Any, float], Folded]
 
 
@@ -49,23 +51,47 @@ def first_state(rule: CompiledRule, key: str, now: float) -> State:
     )
 
 
-def revise(rule: CompiledRule, key: str, state: State, now: float) -> State:
-    """The rule was edited: triggers that are gone lose what they held, new ones begin now."""
+def revise(
+    rule: CompiledRule, key: str, state: State, now: float, stale: Collection[str] = ()
+) -> tuple[State, list[SlotRecord]]:
+    """The rule was edited: what triggers held that are gone, or mean something else (``stale``), goes; new ones begin.
+
+    Return as well the records of slots that were due of schedules that went.
+    """
     fresh = first_state(rule, key, now)
-    schedules = {
-        name: replace(fresh.cursors.get(name) or Cursor(now, None), due=cursor.due)
-        for name, cursor in state.cursors.items()
-        if name in rule.schedules
+    windows = _kept(state.windows, rule.data, stale)
+    cursors = _kept(state.cursors, rule.schedules, stale)
+    gone = {name: cursor for name, cursor in state.cursors.items() if name not in cursors}
+    going_on = {
+        name: going(rule.schedules[name], f"{rule.name}/{name}", cursor, spoken=name in fresh.cursors)
+        for name, cursor in cursors.items()
     }
-    return replace(
+    revised = replace(
         state,
-        cursors={**fresh.cursors, **schedules},
-        windows={name: w for name, w in state.windows.items() if name in rule.data},
-        gauges={name: g for name, g in state.gauges.items() if name in rule.gauges},
-        followed={name: u for name, u in state.followed.items() if name in rule.afters},
-        since=state.since if rule.when.condition is not None else {},
+        cursors={**fresh.cursors, **going_on},
+        window=_rest_of(state, windows),
+        windows=windows,
+        gauges=_kept(state.gauges, rule.gauges, stale),
+        followed=_kept(state.followed, rule.afters, stale),
+        since=_kept(state.since, rule.rule.triggers, stale) if rule.when.condition is not None else {},
         due=None,
     )
+    return revised, [SlotRecord(n, slot, "skipped", Reason.EDITED, slot) for n, c in gone.items() for slot in c.due]
+
+
+def _kept(held: Mapping[str, T], known: Collection[str], stale: Collection[str]) -> dict[str, T]:
+    return {name: value for name, value in held.items() if name in known and name not in stale}
+
+
+def _rest_of(state: State, windows: Mapping[str, Window]) -> Window:
+    """The window of the whole rule, without what only triggers held that went.
+
+    Where several are left nobody knows which events they share: it stays as it is.
+    """
+    left = [window for window in windows.values() if window.events]
+    if len(left) > 1 or len(left) == sum(window.events > 0 for window in state.windows.values()):
+        return state.window
+    return left[0] if left else NOTHING
 
 
 def advance(rule: CompiledRule, state: State, now: float) -> tuple[State, list[SlotRecord], list[SlotDue]]:

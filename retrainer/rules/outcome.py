@@ -82,6 +82,8 @@ class Reason(StrEnum):
     """A later slot came before this one could run."""
     MISSED = "missed"
     """The slot passed while nobody could look."""
+    EDITED = "edited"
+    """The schedule was edited or taken out of the rule before this slot could run."""
     NO_KEYS = "no_keys"
     """The rule has no live key the slot could speak for."""
     BAD_PARAMETERS = "bad_parameters"

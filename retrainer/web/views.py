@@ -373,10 +373,18 @@ class Replay(View):
     """Why it failed."""
 
 
+class DroppedState(View):
+    rule: str
+    trigger: str
+    why: str
+
+
 class Reloaded(Open):
     revision: str
     changed: bool
     problems: list[str]
+    dropped: list[DroppedState]
+    """What triggers had remembered and that means nothing to the rules as they are now."""
 
 
 class Health(View):

@@ -32,6 +32,11 @@ def first_cursor(trigger: CompiledSchedule, seed: str, now: float) -> Cursor:
     return Cursor(now, _next_at(trigger, seed, now))
 
 
+def going(trigger: CompiledSchedule, seed: str, cursor: Cursor, *, spoken: bool) -> Cursor:
+    """A cursor of the same schedule after an edit, its jitter may be another; ``spoken`` if slots are told from it."""
+    return Cursor(cursor.at, _next_at(trigger, seed, cursor.at) if spoken else None, cursor.due)
+
+
 def tick(trigger: CompiledSchedule, seed: str, cursor: Cursor, now: float) -> Ticked:
     """All slots from the cursor up to now that are due with their jitter."""
     newest = _newest_due(trigger, seed, cursor.at, now)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from retrainer.event import Event
+    from retrainer.rules.meaning import Dropped
 
 
 class Crash(BaseException):
@@ -64,10 +65,10 @@ class Bench:
         catalog = build_catalog(self.configuration, self.store.read(writes.paused_rules))
         self.engine.switch(catalog)
 
-    def edit(self, rules: list[dict[str, Any]]) -> None:
-        """Load other rules."""
+    def edit(self, rules: list[dict[str, Any]]) -> list[Dropped]:
+        """Load other rules; what that dropped."""
         self.configuration = _configuration(rules, {}, self.configuration.revision + "'")
-        self.engine.switch(build_catalog(self.configuration, self.store.read(writes.paused_rules)))
+        return self.engine.switch(build_catalog(self.configuration, self.store.read(writes.paused_rules)))
 
     def budgets(self, budgets: dict[str, Any]) -> None:
         """Load shared budgets beside the rules."""

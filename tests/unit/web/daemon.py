@@ -128,7 +128,7 @@ class Daemon:
         return len([n for n in ids if n in (1, 2)])
 
     def reload(self) -> dict[str, Any]:
-        return {"revision": "abc", "changed": self.changed, "problems": []}
+        return {"revision": "abc", "changed": self.changed, "problems": [], "dropped": []}
 
     def ready(self) -> list[str]:
         return self.reasons

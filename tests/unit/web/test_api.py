@@ -210,7 +210,7 @@ def test_probes_metrics_and_reload(client: httpx.Client, daemon: Daemon) -> None
     metrics = client.get("/metrics")
     assert metrics.headers["content-type"].startswith("text/plain; version=")
     assert b"retrainer_leader 1.0" in metrics.content
-    assert client.post("/-/reload").json() == {"revision": "abc", "changed": True, "problems": []}
+    assert client.post("/-/reload").json() == {"revision": "abc", "changed": True, "problems": [], "dropped": []}
     assert client.get("/").json()["links"]["rules"] == f"{API}/rules"
 
 

@@ -1,0 +1,58 @@
+"""What of a rule its state hangs on: where that changes, what was remembered means something else and is dropped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from retrainer.config.models import Rule, Trigger
+
+_HANGS_ON = {
+    "schedule": ("cron", "timezone"),
+    "data": ("source", "match", "where", "rows", "distinct_by"),
+    "metric": ("source", "expr", "match", "value", "sample_time", "above", "below", "clear"),
+    "alert": ("source", "match"),
+    "after": ("rule", "outcome", "where"),
+}
+"""By kind, what may not change. All else is asked anew whenever the trigger is weighed; freshness remembers nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What a trigger had remembered is gone, and why."""
+
+    rule: str
+    trigger: str
+    why: str
+
+
+def meanings(rule: Rule) -> dict[str, str]:
+    """A digest for each trigger that remembers something."""
+    found = {name: _parts(rule, name, trigger) for name, trigger in rule.triggers.items()}
+    return {name: _digest(parts) for name, parts in found.items() if parts is not None}
+
+
+def dropped(rule: str, before: Mapping[str, str], after: Mapping[str, str]) -> list[Dropped]:
+    """Triggers that do not mean what they meant, in their order."""
+    changed = [name for name, digest in before.items() if after.get(name) != digest]
+    return [Dropped(rule, n, "its meaning has changed" if n in after else "there is no such trigger") for n in changed]
+
+
+def _parts(rule: Rule, name: str, trigger: Trigger) -> list[Any] | None:
+    for kind, fields in _HANGS_ON.items():
+        one = getattr(trigger, kind)
+        if one is not None:
+            values = one.model_dump(mode="json")
+            key = rule.for_each.by.get(name) if rule.for_each is not None else None
+            return [kind, *(values[field] for field in fields), rule.for_each is not None, key]
+    return None
+
+
+def _digest(parts: list[Any]) -> str:
+    return sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:8]

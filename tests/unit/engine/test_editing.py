@@ -1,0 +1,178 @@
+"""What an edit does to what a rule remembers; docs/editing.md says the same in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from retrainer.rules.meaning import Dropped
+from retrainer.sources.base import Batch
+from tests.unit.engine.kit import SUBMIT, Make, event
+
+if TYPE_CHECKING:
+    from tests.unit.engine.bench import Bench
+
+TEN = {"at_least": {"events": 10}}
+CHANGED = "its meaning has changed"
+GONE = "there is no such trigger"
+
+
+def rule(**triggers: Any) -> dict[str, Any]:
+    return {"name": "rule-0", "triggers": triggers, "submit": SUBMIT}
+
+
+def data(**more: Any) -> dict[str, Any]:
+    return {"data": {"source": "push", "match": {"kind": "a"}, "batch": TEN, **more}}
+
+
+def metric(**more: Any) -> dict[str, Any]:
+    return {"metric": {"source": "push", "match": {"metric": "psi"}, "above": 0.2, "jitter": "0s", "for": "1h", **more}}
+
+
+def pending(bench: Bench) -> int:
+    """Events that the next run would take."""
+    entry = bench.act(lambda work: work.entry(work.catalog.rules["rule-0"], ""))
+    return int(entry.state.window.events)
+
+
+@pytest.mark.parametrize(
+    ("edited", "kept"),
+    [
+        pytest.param(rule(d=data(batch={"at_least": {"events": 20}})), 3, id="another batch is asked of the same data"),
+        pytest.param({**rule(d=data()), "limits": {"priority": 3}}, 3, id="a limit"),
+        pytest.param({**rule(d=data()), "mode": "paused"}, 3, id="paused"),
+        pytest.param(rule(d=data(), n={"schedule": {"cron": "@daily"}}), 3, id="a trigger more"),
+        pytest.param(rule(d=data(match={"kind": "b"})), 0, id="other data"),
+        pytest.param(rule(d=data(where="event.data.n > 1")), 0, id="a filter more"),
+        pytest.param(rule(d=data(source="topic")), 0, id="another source"),
+        pytest.param(rule(other=data()), 0, id="the trigger is called otherwise"),
+        pytest.param(rule(d={"schedule": {"cron": "@daily"}}), 0, id="another kind under the same name"),
+    ],
+)
+def test_data_is_kept_while_it_means_the_same(make: Make, edited: dict[str, Any], kept: int) -> None:
+    bench = make(rule(d=data()))
+    bench.deliver([event(i, kind="a") for i in range(3)])
+    dropped = bench.edit([edited])
+    assert pending(bench) == kept
+    assert [d.trigger for d in dropped] == ([] if kept else ["d"])
+
+
+def test_of_two_triggers_the_one_that_did_not_change_keeps_its_data(make: Make) -> None:
+    bench = make(rule(a=data(), b=data(match={"kind": "b"})))
+    bench.deliver([event(i, kind="ab"[i % 2]) for i in range(5)])
+    assert pending(bench) == 5
+    assert bench.edit([rule(a=data(), b=data(match={"kind": "c"}))]) == [Dropped("rule-0", "b", CHANGED)]
+    assert pending(bench) == 3
+
+
+def psi(bench: Bench, value: float, number: int) -> None:
+    bench.deliver_all([Batch("push", [event(number, metric="psi", value=value)])])
+
+
+@pytest.mark.parametrize(
+    ("edited", "starts"),
+    [
+        pytest.param(metric(repeat_interval="2d"), 1, id="what does not bear on what was seen"),
+        pytest.param(metric(above=0.3), 0, id="another threshold begins anew"),
+        pytest.param(metric(clear=0.1), 0, id="another hysteresis begins anew"),
+        pytest.param(metric(value="event.data.value * 1.0"), 0, id="another value begins anew"),
+    ],
+)
+def test_a_metric_that_waits_out_its_time_goes_on_if_it_means_the_same(
+    make: Make, edited: dict[str, Any], starts: int
+) -> None:
+    bench = make(rule(d=metric()))
+    psi(bench, 0.5, 1)
+    bench.tick(1800)
+    bench.edit([rule(d=edited)])
+    psi(bench, 0.5, 2)
+    bench.tick(1800)
+    assert bench.query("SELECT count(*) FROM runs") == [(starts,)]
+
+
+def slots(bench: Bench) -> list[tuple[str, str]]:
+    return [tuple(row) for row in bench.query("SELECT outcome, reason FROM slots ORDER BY slot")]
+
+
+HOURLY = {"schedule": {"cron": "0 * * * *"}}
+HALF_PAST = {"schedule": {"cron": "30 * * * *"}}
+
+
+@pytest.mark.parametrize(
+    ("edited", "then"),
+    [
+        pytest.param(rule(n=HALF_PAST), [("skipped", "edited")], id="another cron"),
+        pytest.param(rule(m=HOURLY), [("skipped", "edited")], id="gone"),
+        pytest.param(rule(n={"schedule": {**HOURLY["schedule"], "jitter": "1m"}}), [("fired", "schedule")], id="same"),
+    ],
+)
+def test_a_slot_that_was_due_has_its_one_record_whatever_is_edited(
+    make: Make, edited: dict[str, Any], then: list[tuple[str, str]]
+) -> None:
+    bench = make({**rule(n=HOURLY), "mode": "paused"})
+    bench.tick(3600)
+    assert slots(bench) == []
+    bench.edit([edited])
+    bench.tick(60)
+    assert slots(bench) == then
+
+
+def test_an_edit_while_nobody_looked_loses_no_slot(make: Make) -> None:
+    bench = make(rule(n=HOURLY))
+    bench.clock.time += 3700
+    bench.edit([{**rule(n=HOURLY), "limits": {"priority": 1}}])
+    assert slots(bench) == [("fired", "schedule")]
+
+
+def test_the_data_of_a_trigger_that_went_and_came_back_is_gone(make: Make) -> None:
+    bench = make(rule(d=data()))
+    bench.deliver([event(i, kind="a") for i in range(3)])
+    assert bench.edit([rule(other=data())]) == [Dropped("rule-0", "d", GONE)]
+    assert pending(bench) == 0
+    bench.edit([rule(d=data())])
+    assert pending(bench) == 0
+
+
+def test_a_key_that_slept_through_several_edits_is_judged_by_what_it_last_knew(make: Make) -> None:
+    keyed = {"for_each": {"by": {"d": "event.data.who"}}}
+    bench = make({**rule(d=data()), **keyed})
+    bench.deliver([event(1, kind="a", who="acme")])
+    bench.edit([{**rule(d=data(match={"kind": "b"})), **keyed}])
+    bench.edit([{**rule(d=data()), **keyed}])
+    entry = bench.act(lambda work: work.entry(work.catalog.rules["rule-0"], "acme"))
+    assert entry.state.window.events == 1, "it was never asked while the rule meant something else"
+
+
+def test_what_is_known_of_edits_survives_a_restart(make: Make) -> None:
+    bench = make(rule(d=data()))
+    bench.deliver([event(1, kind="a")])
+    edited = rule(d=data(match={"kind": "b"}))
+    bench.edit([edited])
+    bench.restart()
+    assert pending(bench) == 0
+
+
+def test_what_is_loaded_again_unchanged_drops_nothing(make: Make) -> None:
+    bench = make(rule(d=data()))
+    bench.deliver([event(1, kind="a")])
+    bench.restart()
+    assert bench.edit([rule(d=data())]) == []
+    assert pending(bench) == 1
+
+
+def test_a_rule_that_goes_and_comes_back_finds_its_state(make: Make) -> None:
+    bench = make(rule(d=data()))
+    bench.deliver([event(1, kind="a")])
+    bench.edit([{**rule(d=data()), "name": "renamed"}])
+    assert bench.deliver([event(2, kind="a")]) == ["matched"]
+    bench.edit([rule(d=data())])
+    assert pending(bench) == 1
+
+
+def test_a_run_keeps_the_revision_that_made_it(make: Make) -> None:
+    bench = make(rule(d=data(batch={})))
+    bench.deliver([event(1, kind="a")])
+    bench.edit([{**rule(d=data(batch={})), "limits": {"overlap": "allow_all"}}])
+    bench.deliver([event(2, kind="a")])
+    assert [row[0] for row in bench.query("SELECT revision FROM runs ORDER BY born_at, id")] == ["r", "r'"]
