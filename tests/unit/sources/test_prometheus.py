@@ -154,16 +154,18 @@ def test_what_fails_is_told_and_counted_until_it_is_well(
     prometheus.answers["psi"] = getattr(prometheus, answer) if isinstance(answer, str) else answer
     prometheus.answers["other"] = vector(({}, 1.0))
     intake.questions = [Query("psi"), Query("other")]
-    with polling(prometheus.url, intake, tmp_path, timeout=0.2, max_series=5) as source:
+    # A short limit only where it is what is waited for: a busy machine is late, too.
+    limit = 0.2 if isinstance(answer, str) else 10.0
+    with polling(prometheus.url, intake, tmp_path, timeout=limit, max_series=5) as source:
         told = latest(intake, "psi")
         assert told["series"] == []
         assert error in told["error"]
         eventually(lambda: source.last_error is not None and error in source.last_error, "the source says so")
         assert source.poll_errors >= 1
-        assert latest(intake, "other")["error"] == "", "the other has its answer"
+        eventually(lambda: latest(intake, "other")["error"] == "", "the other has its answer")
         prometheus.answers["psi"] = vector(({}, 0.3))
         eventually(lambda: source.last_error is None, "it is well")
-        assert latest(intake, "psi")["error"] == ""
+        eventually(lambda: latest(intake, "psi")["error"] == "", "and has its answer")
 
 
 def test_a_prometheus_that_is_down_and_comes_back(intake: ScriptedIntake, tmp_path: Path) -> None:
@@ -200,7 +202,7 @@ def test_trouble_is_logged_once_while_it_lasts(intake: ScriptedIntake, tmp_path:
 def test_slow_ones_come_last(prometheus: FakePrometheus, intake: ScriptedIntake, tmp_path: Path) -> None:
     prometheus.answers["a slow one"] = prometheus.hang
     intake.questions = [Query("a slow one"), Query("b"), Query("c")]
-    with polling(prometheus.url, intake, tmp_path, interval=2, timeout=1):
+    with polling(prometheus.url, intake, tmp_path, interval=2.5, timeout=2):
         eventually(lambda: len(prometheus.exprs) >= 6, "two polls")
     assert prometheus.exprs[:6] == ["a slow one", "b", "c", "b", "c", "a slow one"]
 
