@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "rules": ("retrainer.cli.rules:rules", "List the rules with their verdicts."),
     "explain": ("retrainer.cli.rules:explain", "Say why a rule fires, is held or skips."),
     "trigger": ("retrainer.cli.rules:trigger", "Ask for a run by hand."),
+    "shadow": ("retrainer.cli.shadow:shadow", "Report what rules in mode shadow would have done."),
     "pause": ("retrainer.cli.rules:pause", "Hold a rule until it is resumed."),
     "resume": ("retrainer.cli.rules:resume", "End a pause, and close the rule's circuit breakers."),
     "runs": ("retrainer.cli.runs:runs", "List, show, cancel and retry runs."),
