@@ -80,7 +80,7 @@ class AppService:
         now = self._app.clock.now()
         state = writes.state_of(conn, rule.name, key) or first_state(rule, key, now)
         moment = at if at is not None else now
-        return explain(rule, key, state, moment, budgets.of_rule(conn, rule, moment))
+        return explain(rule.of_key(key), key, state, moment, budgets.of_rule(conn, rule, moment))
 
     def explain(self, rule: str, key: str, event: dict[str, Any] | None, at: float | None = None) -> dict[str, Any]:
         """Raise KeyError if there is no such rule, ValueError for an event it cannot read."""

@@ -361,7 +361,7 @@ class Engine:
             item.future.set_exception(error)
 
     def switch(self, catalog: Catalog) -> list[Dropped]:
-        """Take over another set of rules; states follow when they are next asked, schedules at once.
+        """Take over another set of rules; states follow when they are next asked, those that time alone moves at once.
 
         Return what that drops.
         """
@@ -371,7 +371,8 @@ class Engine:
             work.catalog = catalog
             known = writes.root_revisions(work.conn)
             for rule in catalog.rules.values():
-                if rule.schedules and known.get(rule.name) != rule.revision:
+                by_itself = rule.schedules or (rule.freshness and not rule.per_key)
+                if by_itself and known.get(rule.name) != rule.revision:
                     work.take(rule.name, "", Wake())
             work.pools_changed = True
             return dropped

@@ -201,7 +201,7 @@ class Work:
         chain = self._chain(given) if isinstance(given, Ended) else ""
         if isinstance(given, Ended):
             given = replace(given, recounted=distincts.recounted(self.conn, chain))
-        state, done = step(rule, entry.state, given, self.now, self._allowance(rule))
+        state, done = step(rule.of_key(key), entry.state, given, self.now, self._allowance(rule))
         if isinstance(given, Ended):
             self._chain_ended(rule, given, chain, done)
         if not isinstance(given, (Arrived, Sampled)):  # which stand in the ledger

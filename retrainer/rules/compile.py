@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from retrainer.rules.calendars import Period
@@ -123,6 +123,10 @@ class CompiledRule:
     @property
     def per_key(self) -> bool:
         return self.rule.for_each is not None
+
+    def of_key(self, key: str) -> CompiledRule:
+        """What is asked of a key. The empty key of a rule with keys only tells their schedules: it has no model."""
+        return replace(self, freshness={}, gauges={}, afters={}) if self.per_key and not key else self
 
 
 def compile_rule(rule: Rule, revision: str, calendars: Mapping[str, Calendar], *, paused: bool = False) -> CompiledRule:
