@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
 
 
+PAUSED = "Paused"
+"""In the journal: a pause, which is no input of `step`."""
 _NOT_REPLAYED = {
     "dead_lettered": "{error} (still)",
     "ignored": "{error} (and no rule listens to its source now, or the source is about to read it again)",
@@ -97,6 +99,7 @@ def preview(work: Work, name: str, key: str, parameters: dict[str, str]) -> Run:
 def pause(work: Work, name: str, note: str) -> None:
     _rule(work, name)
     writes.put_all(work.conn, t.pauses, [{"rule": name, "at": work.now, "note": note}])
+    work.note(PAUSED, name, "", {"note": note})
     work.catalog = work.catalog.paused(name, by_hand=True)
     work.take(name, "", Wake())
 
@@ -149,6 +152,8 @@ def retry(work: Work, run_id: str) -> str:
         progress="",
         outputs={},
         resources={},
+        promoted=None,
+        gpu_hours=None,
         stop_requested=None,
         released=False,
     )

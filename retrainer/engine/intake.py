@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MAX_POISON = 1 << 20
 """Bytes that are kept of what nobody can read. What could be read is kept whole, as it may be played back."""
+AGAIN = "Again"
+"""In the journal: the event that follows was read again, for these rules alone."""
 PRECEDENCE = ("matched", "filtered", "duplicate", "dead_lettered", "ignored")
 
 
@@ -80,7 +82,7 @@ class _Intake:
         if batch.objects:
             writes.store_objects(work.conn, batch.source, batch.objects)
         if batch.items:
-            writes.heard_of(work.conn, batch.source, work.now)
+            work.heard[batch.source] = work.now
 
     def tell(self) -> list[str]:
         for word in PRECEDENCE:
@@ -123,6 +125,7 @@ class _Intake:
         for item in self.batch.items:
             word, hits = replay.judge(item)
             if hits and isinstance(item, Event) and not self.batch.again.dry:
+                self.work.note(AGAIN, "", "", {"rules": sorted(self.batch.again.rules)})
                 self._take(item, hits, word)
             else:
                 self.words.append(word)

@@ -125,4 +125,4 @@ def _reopen(work: Work, run: Run, o: Observed) -> None:
         work.conn, run.id, phase=_LIVE[o.phase].value, ended_at=None, taken="{}", window="{}", message="reopened"
     )
     work.tell("run.moved", run=run, phase=_LIVE[o.phase])
-    work.take(run.rule, run.key, Reopened())
+    work.take(run.rule, run.key, Reopened(run.id))

@@ -22,6 +22,7 @@ from retrainer.rules.outcome import (
     Ended,
     Input,
     Kind,
+    Manual,
     Reason,
     Reopened,
     Sampled,
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from retrainer.rules.limits import Allowance
 
 log = structlog.get_logger()
+REPLACED = "replaced by a newer run"
+"""Message of a run that made room for another one of its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ class Work:
         self.events: list[tuple[Any, ...]] = []
         """Rows of the ledger, columns in order; like ``inputs``, as there may be many."""
         self.inputs: list[tuple[int, int]] = []
+        self.heard: dict[str, float] = {}
+        """When something last came from a source."""
         self.pools_changed = False
         self.admitted = False
         self.stops = False
@@ -336,18 +341,14 @@ class Work:
         )
 
     def _journal(self, rule: str, key: str, given: Input) -> None:
-        seq = self.number("seq")
         payload = {n: v for n in type(given).__slots__ if isinstance(v := getattr(given, n), (str, int, float, bool))}
-        self.rows["journal"].append(
-            {
-                "seq": seq,
-                "at": self.now,
-                "rule": rule,
-                "key": key,
-                "kind": type(given).__name__,
-                "payload": dump(payload),
-            }
-        )
+        asked = {"parameters": dict(given.parameters)} if isinstance(given, Manual) else {}
+        self.note(type(given).__name__, rule, key, {**payload, **asked})
+
+    def note(self, kind: str, rule: str, key: str, payload: dict[str, Any]) -> None:
+        """Write into the journal: with the events it is all that is needed to decide everything once more."""
+        row = {"seq": self.number("seq"), "at": self.now, "rule": rule, "key": key, "kind": kind}
+        self.rows["journal"].append({**row, "payload": dump(payload)})
 
     def flush_runs(self) -> None:
         """What follows may concern a run that was born in this very transaction."""
@@ -357,7 +358,7 @@ class Work:
     def _stop_live(self, rule: str, key: str, strategy: str) -> None:
         self.flush_runs()
         for run in writes.live_runs(self.conn, rule, key):
-            self.stop_run(run, strategy, "replaced by a newer run")
+            self.stop_run(run, strategy, REPLACED)
 
     def stop_run(self, run: Run, strategy: str, why: str) -> None:
         """A durable request; a run that was not claimed yet ends at once."""
@@ -402,7 +403,7 @@ class Work:
         self.born[run.id] = run
         self.pools_changed = True
         self.tell("run.born", run=run)
-        self.take(run.rule, run.key, Reopened())
+        self.take(run.rule, run.key, Reopened(run.id))
 
     def settle(self) -> None:
         """Fold in what acts left to be folded."""
@@ -412,6 +413,8 @@ class Work:
     def flush(self) -> None:
         """Write what was staged."""
         self.flush_inputs()
+        for source, at in self.heard.items():
+            writes.heard_of(self.conn, source, at)
         for name in ("journal", "slots", "fan_outs", "dead_letters"):
             writes.insert_all(self.conn, t.metadata.tables[name], self.rows[name])
         self.flush_runs()

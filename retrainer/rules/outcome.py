@@ -190,7 +190,9 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Reopened:
-    """A finished run goes on (`argo retry`); its inputs came back already and stay where they are."""
+    """A finished run goes on (`argo retry`), or is tried again by hand; its inputs came back already and stay there."""
+
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ def as_text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, (list, tuple, dict)):
-        return orjson.dumps(value).decode()
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()  # CEL keeps the order of no map
     return str(value)
 
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 STALLED = 10_000
 """Transactions in a row for which time does not move: no rule needs so many."""
-_RUNS = 1000
 
 
 class HandClock:
@@ -58,7 +57,8 @@ class Deaf:
 class World:
     """Rules, from ``start`` on (epoch seconds). A run that is admitted starts at once, and goes as ``going`` says.
 
-    `close` it when done.
+    A run for which ``starting`` is false waits until somebody ends it; one for which ``stopping`` is false does not
+    end at once when it is told to. `close` it when done.
     """
 
     def __init__(
@@ -67,6 +67,8 @@ class World:
         start: float,
         *,
         going: Going = endless,
+        starting: Callable[[Run], bool] = lambda _: True,
+        stopping: Callable[[Run], bool] = lambda _: True,
         listener: Listener | None = None,
         new_id: NewId = new_run_id,
         namespace: str = "default",
@@ -80,7 +82,7 @@ class World:
         self.engine.on_stop_requested = self._stop_requested
         self.engine.drive()
         self.desk = EngineDesk(self.engine)
-        self.going = going
+        self._going, self._starting, self._stopping = going, starting, stopping
         self._ends: list[tuple[float, str, Course]] = []
         self._to_start = False
         self._to_stop = False
@@ -119,9 +121,12 @@ class World:
 
     def next_moment(self) -> float | None:
         """When something happens by itself next: the engine wants to be woken, or a run ends. None if never."""
-        ends = self._ends[0][0] if self._ends else None
-        moments = [moment for moment in (self.engine.next_wake, ends) if moment is not None]
+        moments = [moment for moment in (self.engine.next_wake, self.next_end()) if moment is not None]
         return max(min(moments), self.now) if moments else None
+
+    def next_end(self) -> float | None:
+        """When a run ends next; None if that is not known of any."""
+        return self._ends[0][0] if self._ends else None
 
     def happen(self, moment: float) -> None:
         """Do what is due at a moment, which must not lie behind."""
@@ -164,12 +169,13 @@ class World:
                 self._start()
             if self._to_stop:
                 self._to_stop = False
-                for run in self.desk.to_stop():
+                for run in filter(self._stopping, self.desk.to_stop()):
                     self.desk.observed([end_of(run, Course(0.0, RunPhase.CANCELLED, message="stopped"))])
 
     def _start(self) -> None:
-        for run in self.desk.claim(_RUNS, float("inf")):
+        ready = self.store.read(lambda conn: writes.ready_runs(conn, self.now))
+        for run in filter(self._starting, ready):
             self.desk.submitted(run.id, uid_of(run.id))
-            course = self.going(run)
+            course = self._going(run)
             if course is not None:
                 heapq.heappush(self._ends, (self.now + course.lasts, run.id, course))

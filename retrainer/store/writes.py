@@ -216,6 +216,14 @@ def claim(conn: Connection, limit: int, now: float, lease: float) -> list[Run]:
     return runs_in_order(conn, [row.id for row in rows])
 
 
+def ready_runs(conn: Connection, now: float) -> list[Run]:
+    """Admitted runs that nobody has claimed and whose turn has come; highest priority, then oldest first."""
+    c = t.runs.c
+    ready = (c.phase == "PENDING", c.admitted_at.is_not(None), c.not_before <= now, c.ended_at.is_(None))
+    rows = conn.execute(select(t.runs).where(*ready).order_by(c.priority.desc(), c.id))
+    return [run_from_row(row) for row in rows]
+
+
 def runs_in_order(conn: Connection, ids: Sequence[str]) -> list[Run]:
     found = runs_by_id(conn, ids) if ids else {}
     return [found[i] for i in ids]

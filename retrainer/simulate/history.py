@@ -1,0 +1,188 @@
+"""What once came in: the events of a ledger or a file, the journal's other inputs, and how runs went."""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+from collections import defaultdict
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from retrainer.event import Event
+from retrainer.simulate.casefile import absolute
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+_EVENT = ("seq", "at", "source", "id", "type", "time", "subject", "data", "attributes")
+_JOURNAL = ("seq", "at", "rule", "key", "kind", "payload")
+_KEPT = frozenset(("journal", "runs", "decisions", "config_files"))
+SQLITE = b"SQLite format 3\x00"
+
+
+class BadHistory(Exception):
+    """It cannot be read; the message names the file, the line and the way out."""
+
+
+class Record(NamedTuple):
+    """One input at a moment (epoch seconds): an event, or what the journal says in ``kind`` and ``payload``."""
+
+    at: float
+    event: Event | None
+    kind: str = ""
+    rule: str = ""
+    key: str = ""
+    payload: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """How a run went. Times are epoch seconds; ``order`` sorts runs of one moment as they were born."""
+
+    id: str
+    rule: str
+    key: str
+    phase: str
+    born_at: float
+    order: int
+    revision: str = ""
+    attempt: int = 1
+    retry_of: str | None = None
+    admitted_at: float | None = None
+    submitted_at: float | None = None
+    ended_at: float | None = None
+    uid: str | None = None
+    message: str = ""
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    resources: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """``records`` begins anew at each call, in order of time. ``files`` are the rules that were in force, if known."""
+
+    records: Callable[[], Iterator[Record]]
+    runs: tuple[Recorded, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+def open_history(path: str) -> History:
+    """Read a store, an export of one, or a file with an event a line. Raise BadHistory."""
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(len(SQLITE))
+    except OSError as error:
+        raise BadHistory(f"{path}: {error.strerror}") from None
+    return _of_store(path) if head == SQLITE else _of_lines(path)
+
+
+def _of_store(path: str) -> History:
+    def rows(table: str, columns: str, order: str) -> Iterator[dict[str, Any]]:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            connection.row_factory = sqlite3.Row
+            for row in connection.execute(f"SELECT {columns} FROM {table} ORDER BY {order}"):  # noqa: S608 - ours
+                yield dict(row)
+
+    def records() -> Iterator[Record]:
+        events = ((row["seq"], _event(row)) for row in rows("events", ", ".join(_EVENT), "seq"))
+        journal = ((row["seq"], _input(row)) for row in rows("journal", ", ".join(_JOURNAL), "seq"))
+        return (record for _, record in heapq.merge(events, journal, key=lambda pair: pair[0]))
+
+    try:
+        runs = _runs(rows("runs", "*", "id"), rows("decisions", "id, run", "id"))
+        files = {row["path"]: row["content"] for row in rows("config_files", "path, content", "path")}
+    except sqlite3.DatabaseError as error:
+        raise BadHistory(f"{path}: {error}; restore it from a backup") from None
+    return History(records, runs, files)
+
+
+def _of_lines(path: str) -> History:
+    kept: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for line in _lines(path):
+        if line.get("table") in _KEPT:
+            kept[line["table"]].append(line["row"])
+
+    def records() -> Iterator[Record]:
+        events = _in_order(path)
+        journal = ((row["seq"], _input(row)) for row in sorted(kept["journal"], key=lambda row: row["seq"]))
+        return (record for _, record in heapq.merge(events, journal, key=lambda pair: pair[0]))
+
+    files = {row["path"]: row["content"] for row in kept["config_files"]}
+    return History(records, _runs(kept["runs"], kept["decisions"]), files)
+
+
+def _lines(path: str) -> Iterator[dict[str, Any]]:
+    with Path(path).open("rb") as file:
+        for number, text in enumerate(file, 1):
+            if not text.strip():
+                continue
+            try:
+                line = orjson.loads(text)
+                if not isinstance(line, dict):
+                    raise BadHistory(f"{path}:{number}: not a JSON object: write an event a line")
+            except orjson.JSONDecodeError as error:
+                raise BadHistory(f"{path}:{number}: not JSON: {error}") from None
+            yield line
+
+
+def _in_order(path: str) -> Iterator[tuple[int, Record]]:
+    """Events with their number; of a plain file, the number of the line."""
+    before = float("-inf")
+    for number, line in enumerate(_lines(path), 1):
+        table = line.get("table")
+        if table is not None and table != "events":
+            continue
+        try:
+            seq, record = (line["row"]["seq"], _event(line["row"])) if table else (number, _plain(line, number))
+        except (KeyError, TypeError, ValueError) as error:
+            what = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
+            raise BadHistory(f"{path}:{number}: {what}; an event has source, type, time and data") from None
+        if record.at < before:
+            raise BadHistory(f"{path}:{number}: earlier than the line before it; sort the file by time")
+        before = record.at
+        yield seq, record
+
+
+def _plain(line: Mapping[str, Any], number: int) -> Record:
+    """An event as somebody writes it down; ``at`` is when it arrived, its ``time`` if not given."""
+    time = _moment(line["time"])
+    at = _moment(line["at"]) if "at" in line else time
+    data = line.get("data") or {}
+    own_id = str(line.get("id", f"line-{number}"))
+    kind, subject = str(line.get("type", "event")), str(line.get("subject", ""))
+    return Record(at, Event(line["source"], own_id, kind, time, data, subject, line.get("attributes") or {}))
+
+
+def _moment(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) else absolute(value)
+
+
+def _event(row: Mapping[str, Any]) -> Record:
+    attributes = orjson.loads(row["attributes"]) if row["attributes"] != "{}" else {}
+    data = orjson.loads(row["data"])
+    return Record(
+        row["at"], Event(row["source"], row["id"], row["type"], row["time"], data, row["subject"], attributes)
+    )
+
+
+def _input(row: Mapping[str, Any]) -> Record:
+    return Record(row["at"], None, row["kind"], row["rule"], row["key"], orjson.loads(row["payload"]))
+
+
+def _runs(rows: Iterable[Mapping[str, Any]], decisions: Iterable[Mapping[str, Any]]) -> tuple[Recorded, ...]:
+    order = {row["run"]: row["id"] for row in decisions if row["run"]}
+    names = [name for name in Recorded.__slots__ if name not in ("order", "outputs", "resources")]
+    found = [
+        Recorded(
+            **{name: row[name] for name in names},
+            order=order.get(row["id"], 2**63),
+            outputs=orjson.loads(row["outputs"]),
+            resources=orjson.loads(row["resources"]),
+        )
+        for row in rows
+    ]
+    return tuple(sorted(found, key=lambda run: (run.born_at, run.order)))

@@ -1,0 +1,299 @@
+"""Plays a history to rules. Played to the rules that made it, it leads to the same decisions and runs.
+
+A live engine is never quite on time, and acts at the moments that the journal has: what is due is left until the next
+recorded moment if the journal says that it was done then. Between recorded moments everything happens on time.
+"""
+
+from __future__ import annotations
+
+from itertools import chain, groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from retrainer.engine import acts, feedback
+from retrainer.engine.intake import AGAIN, take_in
+from retrainer.engine.loop import BATCH, WAKES
+from retrainer.engine.work import REPLACED
+from retrainer.rules.outcome import Imported, Manual, Reopened, Resumed
+from retrainer.runs.run import RunPhase
+from retrainer.simulate.history import Record
+from retrainer.simulate.past import Past
+from retrainer.simulate.world import World
+from retrainer.sources.base import Again, Batch
+from retrainer.store import writes
+from retrainer.store.rows import dump
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from retrainer.config.configuration import Configuration
+    from retrainer.engine.loop import Listener
+    from retrainer.engine.work import Work
+    from retrainer.runs.run import Run
+    from retrainer.simulate.course import Course
+    from retrainer.simulate.history import History
+
+_BY_ITSELF = frozenset(("Wake", "SlotDue"))
+"""In the journal: what the engine did because it was time."""
+_BY_HAND = frozenset(("Manual", "Imported", "Resumed", "Judged", "Reopened", "Ended", acts.PAUSED))
+_ADMITTED = "Admitted"
+
+
+class Group(NamedTuple):
+    """All that came at one moment."""
+
+    at: float
+    records: list[Record]
+
+
+class Player:
+    """Plays once, from the first record on; ``progress`` hears of each moment that is reached."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        history: History,
+        *,
+        run_duration: float,
+        listener: Listener | None = None,
+        progress: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        self._past = Past(history.runs, run_duration)
+        self._groups = _Peeking(_grouped(history))
+        first = self._groups.peek()
+        self._sources = frozenset(configuration.sources)
+        self._unchanged = _unchanged(configuration, history)
+        self._afterwards: list[Any] = []
+        self._progress = progress
+        self.world = World(
+            configuration,
+            first.at if first is not None else 0.0,
+            going=self._going,
+            stopping=self._stopping,
+            starting=self._starting,
+            listener=listener,
+            new_id=self._past.new_id,
+        )
+
+    def play(self, until: float = float("inf")) -> None:
+        """Play all that came up to and with ``until`` (epoch seconds), and let time pass up to there."""
+        last = self.world.now
+        while (group := self._groups.peek()) is not None and group.at <= until:
+            self._pass_time(group)
+            self.world.clock.time = max(self.world.now, group.at)
+            self.world.act(self._span)
+            if self._afterwards:
+                self.world.act(self._end_afterwards)
+            self._admit_now(group)
+            last = self.world.now
+            self._progress(last)
+        self.world.advance(min(max(until, last), last + 366 * 86400.0) if until < float("inf") else last)
+
+    # -- time ------------------------------------------------------------------------------------------------------
+
+    def _pass_time(self, group: Group) -> None:
+        """Let happen what is due before the group, unless the engine was late and did it together with the group."""
+        woken = {record.rule for record in group.records if record.kind in _BY_ITSELF} & self._unchanged
+        while (moment := self.world.next_moment()) is not None and moment < group.at:
+            if self.world.next_end() != moment and self._late(moment, woken, group.at):
+                return
+            self.world.happen(moment)
+
+    def _late(self, moment: float, woken: set[str], at: float) -> bool:
+        """Whether what is due by then was done at the group's moment at the earliest."""
+
+        def find(conn: Any) -> bool:
+            due = {rule for rule, _ in writes.due_states(conn, moment, WAKES)}
+            due |= {row.rule for row in writes.fan_outs(conn)}
+            if due:
+                return bool(due & woken)
+            waiting = [self._past.by_id.get(row.id) for row in writes.waiting_runs(conn)]
+            return any(run is not None and (run.admitted_at is None or run.admitted_at >= at) for run in waiting)
+
+        return self.world.store.read(find)
+
+    def _admit_now(self, group: Group) -> None:
+        """A run whose moment has come is admitted in the transaction after that in which it came."""
+        if any(record.kind == _ADMITTED for record in group.records):
+            while (moment := self.world.next_moment()) is not None and moment <= self.world.now:
+                self.world.happen(moment)
+
+    # -- what comes ------------------------------------------------------------------------------------------------
+
+    def _span(self, work: Work) -> None:
+        """Take in a group, and those after it as long as nothing else happens before them: one transaction for all."""
+        horizon = min((m for m in (self.world.next_moment(),) if m is not None and m > work.now), default=float("inf"))
+        taken = 0
+        while (group := self._groups.peek()) is not None:
+            if taken and (group.at >= horizon or taken >= BATCH or _noteworthy(work)):
+                return
+            self._groups.take()
+            work.now = self.world.clock.time = max(work.now, group.at)
+            touched = len(work.told)
+            self._take(work, group)
+            horizon = min(horizon, *_wakes(work, touched), float("inf"))
+            taken += len(group.records)
+            if any(record.event is None for record in group.records):
+                return  # it may have moved states that decided nothing, so that nobody knows when they want to be woken
+
+    def _take(self, work: Work, group: Group) -> None:
+        again: frozenset[str] | None = None
+        waiting: list[Batch] = []
+        for record in group.records:
+            if record.event is not None:
+                if record.event.source in self._sources:
+                    marked = None if again is None else Again(again)
+                    waiting.append(Batch(record.event.source, [record.event], identity_window=0, again=marked))
+                again = None
+                continue
+            if record.kind == AGAIN:
+                again = frozenset(record.payload["rules"])
+                continue
+            take_in(work, waiting)
+            waiting = []
+            self._input(work, record)
+            work.settle()
+        take_in(work, waiting)
+
+    def _input(self, work: Work, record: Record) -> None:
+        rule, key, payload = record.rule, record.key, record.payload
+        if rule not in work.catalog.rules:
+            return
+        if record.kind == "Ended":
+            self._ended(work, payload)
+        elif record.kind == "Manual":
+            work.take(rule, key, Manual(payload.get("parameters") or {}))
+        elif record.kind == "Imported":
+            work.take(rule, key, Imported(payload.get("succeeded_at"), payload.get("promoted_at")))
+        elif record.kind == acts.PAUSED:
+            acts.pause(work, rule, str(payload.get("note", "")))
+        elif record.kind == "Resumed":
+            writes.unpause(work.conn, rule)
+            work.catalog = work.catalog.paused(rule, by_hand=False)
+            work.take(rule, key, Resumed())
+        elif record.kind == "Judged":
+            self._judged(work, payload)
+        elif record.kind == "Reopened":
+            self._reopened(work, rule, key, payload)
+
+    def _ended(self, work: Work, payload: Any) -> None:
+        work.flush_runs()
+        run, recorded = writes.run(work.conn, payload["run"]), self._past.by_id.get(payload["run"])
+        if run is None or run.phase.terminal or recorded is None:
+            return
+        if recorded.submitted_at is None and recorded.message == REPLACED and payload not in self._afterwards:
+            self._afterwards.append(payload)  # what follows in this turn ends it, or nothing does
+            return
+        values: dict[str, Any] = {"outputs": dump(recorded.outputs), "resources": dump(recorded.resources)}
+        if recorded.uid is not None:
+            values["uid"] = recorded.uid
+        phase = RunPhase(payload["phase"])
+        work.end_run(run, phase, recorded.message, by_request=bool(payload.get("by_request")), **values)
+
+    def _end_afterwards(self, work: Work) -> None:
+        for payload in self._afterwards:
+            self._ended(work, payload)
+        self._afterwards = []
+
+    def _judged(self, work: Work, payload: Any) -> None:
+        try:
+            feedback.judge(work, payload["run"], promoted=bool(payload["promoted"]))
+        except (LookupError, ValueError):
+            return  # the run was not started by these rules, or ended otherwise
+
+    def _reopened(self, work: Work, rule: str, key: str, payload: Any) -> None:
+        work.flush_runs()
+        again = self._past.by_id.get(payload.get("run", ""))
+        run = writes.run(work.conn, payload.get("run", ""))
+        if run is not None and run.phase.terminal:
+            writes.update_run(work.conn, run.id, phase="RUNNING", ended_at=None, taken="{}", window="{}")
+            work.take(rule, key, Reopened(run.id))
+        elif again is not None and again.retry_of is not None:
+            try:
+                acts.retry(work, again.retry_of)
+            except (LookupError, ValueError):
+                return  # the run that was tried again was not started by these rules
+
+    # -- how runs go -----------------------------------------------------------------------------------------------
+
+    def _going(self, run: Run) -> Course | None:
+        return self._past.going(run)
+
+    def _starting(self, run: Run) -> bool:
+        """A run that never reached the cluster does not start here either; its end is recorded."""
+        recorded = self._past.by_id.get(run.id)
+        return recorded is None or recorded.submitted_at is not None
+
+    def _stopping(self, run: Run) -> bool:
+        return run.id not in self._past.by_id
+
+
+def _noteworthy(work: Work) -> bool:
+    return work.admitted or work.pools_changed or work.stops or bool(work.rows.get("fan_outs")) or bool(work.born)
+
+
+def _wakes(work: Work, told: int) -> Iterator[float]:
+    """The next moments of the states that were just asked."""
+    for what, facts in work.told[told:]:
+        if what == "decided":
+            entry = work.changed.get((facts["rule"], facts["key"]))
+            if entry is not None and entry.state.wake_at is not None:
+                yield entry.state.wake_at
+
+
+def _unchanged(configuration: Configuration, history: History) -> frozenset[str]:
+    """Rules that mean what they meant when history was made; all of them where nobody knows."""
+    last: dict[str, str] = {run.rule: run.revision for run in history.runs}
+    return frozenset(
+        rule.name
+        for rule in configuration.rules
+        if last.get(rule.name) in (None, configuration.rule_revision(rule.name))
+    )
+
+
+def _grouped(history: History) -> Iterator[Group]:
+    admitted = sorted((run.admitted_at, run.rule) for run in history.runs if run.admitted_at is not None)
+    moments = iter([Record(at, None, _ADMITTED, rule) for at, rule in admitted])
+    merged = _merged(history.records(), moments)
+    for at, records in groupby(merged, key=lambda record: record.at):
+        for turn in _turns(records):
+            yield Group(at, turn)
+
+
+def _turns(records: Iterator[Record]) -> Iterator[list[Record]]:
+    """What came at one moment in several transactions: one begins with waking up, and ends with speaking slots."""
+    turn: list[Record] = []
+    for record in records:
+        last = turn[-1].kind if turn else "Wake"
+        begins = record.kind == "Wake" and last not in ("Wake", acts.PAUSED)
+        ended = last == "SlotDue" and (record.event is not None or record.kind in _BY_HAND)
+        if begins or ended:
+            yield turn
+            turn = []
+        turn.append(record)
+    yield turn
+
+
+def _merged(records: Iterator[Record], moments: Iterator[Record]) -> Iterator[Record]:
+    """By time; of one moment the records first, in their own order."""
+    waiting = next(moments, None)
+    for record in records:
+        while waiting is not None and waiting.at < record.at:
+            yield waiting
+            waiting = next(moments, None)
+        yield record
+    if waiting is not None:
+        yield from chain([waiting], moments)
+
+
+class _Peeking:
+    """An iterator that can be looked at before it is taken from."""
+
+    def __init__(self, groups: Iterator[Group]) -> None:
+        self._groups = groups
+        self._next = next(groups, None)
+
+    def peek(self) -> Group | None:
+        return self._next
+
+    def take(self) -> None:
+        self._next = next(self._groups, None)
