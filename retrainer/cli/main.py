@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "validate": ("retrainer.cli.validate:validate", "Check configuration files, all mistakes at once."),
     "lint": ("retrainer.cli.lint:lint", "Find what is allowed in rules, and most likely not meant."),
     "test": ("retrainer.cli.test:test", "Test rules: inputs on a clock of their own, and what should come of them."),
+    "simulate": ("retrainer.cli.simulate:simulate", "Play history to rules: what would have run, and at what cost."),
     "schema": ("retrainer.cli.schema:schema", "Print a JSON Schema for editors, or the API's description."),
     "rules": ("retrainer.cli.rules:rules", "List the rules with their verdicts."),
     "explain": ("retrainer.cli.rules:explain", "Say why a rule fires, is held or skips."),

@@ -17,7 +17,7 @@ from retrainer.config.settings import ArgoEngine, Settings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Configuration", "Loaded", "load_files", "load_rules", "load_settings", "validate"]
+__all__ = ["Configuration", "Loaded", "load_files", "load_rules", "load_settings", "load_texts", "validate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,12 @@ def load_files(paths: Iterable[str]) -> tuple[Configuration, tuple[Problem, ...]
     texts = {file: text for file in find(asked).files if isinstance(text := read_text(file), str)}
     loaded = _load(asked, texts, None)
     return loaded.configuration, tuple(problem for problem in loaded.problems if problem.kind != "environment")
+
+
+def load_texts(texts: Mapping[str, str]) -> tuple[Configuration, tuple[Problem, ...]]:
+    """Check texts of rule files, by path, as `load_files` does."""
+    settled = settle(Candidates(texts, texts, frozenset()), None)
+    return settled.configuration, tuple(p for p in ordered(settled.problems) if p.kind != "environment")
 
 
 def _is_settings(path: Path) -> bool:

@@ -1,0 +1,167 @@
+"""What came of a history under some rules, and what differs from what came of it under others."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from retrainer.store.base import Store
+
+SAME = 60.0
+"""Runs of one rule and key that are born no further apart (in seconds) are taken for the same run."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedRun:
+    """Times are epoch seconds; ``gpu_hours`` is None until the run has ended."""
+
+    rule: str
+    key: str
+    at: float
+    trigger: str
+    reason: str
+    detail: str
+    attempt: int
+    phase: str
+    started_at: float | None
+    ended_at: float | None
+    gpu_hours: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A decision; ``count`` equal ones in a row, from ``first_at`` to ``last_at``."""
+
+    rule: str
+    key: str
+    decision: str
+    reason: str
+    detail: str
+    first_at: float
+    last_at: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All runs by birth, and all decisions in order."""
+
+    runs: tuple[PlayedRun, ...]
+    decisions: tuple[Noted, ...]
+
+    def within(self, since: float, until: float) -> Outcome:
+        """Only runs that were born, and decisions that fell, from ``since`` up to and with ``until``."""
+        runs = tuple(run for run in self.runs if since <= run.at <= until)
+        return Outcome(runs, tuple(d for d in self.decisions if d.last_at >= since and d.first_at <= until))
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A run that only one side has; ``why`` is the other side's last decision before it."""
+
+    at: float
+    rule: str
+    key: str
+    sign: str
+    reason: str
+    why: str
+
+
+@dataclass(slots=True)
+class Totals:
+    runs: int = 0
+    gpu_hours: float = 0.0
+    reasons: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    held: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """How often a decision was to hold or skip, by reason."""
+
+
+def read(store: Store) -> Outcome:
+    """What a store says."""
+
+    def find(conn: Any) -> Outcome:
+        runs = conn.exec_driver_sql(
+            "SELECT rule, key, born_at, trigger, reason, cause, attempt, phase, admitted_at, ended_at, gpu_hours"
+            " FROM runs ORDER BY born_at, id"
+        )
+        decisions = conn.exec_driver_sql(
+            "SELECT rule, key, decision, reason, detail, first_at, last_at, count FROM decisions ORDER BY id"
+        )
+        return Outcome(tuple(_run(*row) for row in runs), tuple(Noted(*row) for row in decisions))
+
+    return store.read(find)
+
+
+def _run(rule: str, key: str, at: float, trigger: str, reason: str, cause: str, *rest: Any) -> PlayedRun:
+    return PlayedRun(rule, key, at, trigger, reason, orjson.loads(cause).get("detail", ""), *rest)
+
+
+def joined(parts: Iterable[Outcome]) -> Outcome:
+    """Outcomes of rules that have nothing to do with each other, as one."""
+    found = list(parts)
+    runs = sorted((run for part in found for run in part.runs), key=lambda run: (run.at, run.rule, run.key))
+    decisions = sorted((d for part in found for d in part.decisions), key=lambda d: (d.first_at, d.rule, d.key))
+    return Outcome(tuple(runs), tuple(decisions))
+
+
+def totals(outcome: Outcome) -> dict[str, Totals]:
+    """Sums by rule."""
+    found: dict[str, Totals] = defaultdict(Totals)
+    for run in outcome.runs:
+        one = found[run.rule]
+        one.runs += 1
+        one.gpu_hours += run.gpu_hours or 0.0
+        one.reasons[run.reason] += 1
+    for decision in outcome.decisions:
+        if decision.decision != "fire":
+            found[decision.rule].held[decision.reason] += decision.count
+    return found
+
+
+def differences(then: Outcome, now: Outcome) -> list[Difference]:
+    """Runs that only one of them has, by time, each with what the other said of it."""
+    left = _by_place(then.runs)
+    only_now: list[PlayedRun] = []
+    for run in now.runs:
+        near = next((other for other in left[run.rule, run.key] if abs(other.at - run.at) <= SAME), None)
+        if near is None:
+            only_now.append(run)
+        else:
+            left[run.rule, run.key].remove(near)
+    gone = [run for runs in left.values() for run in runs]
+    said_then, said_now = _last_said(then.decisions), _last_said(now.decisions)
+    found = [Difference(r.at, r.rule, r.key, "+", r.reason, _why(said_then, r)) for r in only_now]
+    found += [Difference(r.at, r.rule, r.key, "-", r.reason, _why(said_now, r)) for r in gone]
+    return sorted(found, key=lambda d: (d.at, d.rule, d.key, d.sign))
+
+
+_Said = dict[tuple[str, str], list[Noted]]
+
+
+def _by_place(runs: Sequence[PlayedRun]) -> dict[tuple[str, str], list[PlayedRun]]:
+    found: dict[tuple[str, str], list[PlayedRun]] = defaultdict(list)
+    for run in runs:
+        found[run.rule, run.key].append(run)
+    return found
+
+
+def _last_said(decisions: Sequence[Noted]) -> _Said:
+    found: _Said = defaultdict(list)
+    for decision in decisions:
+        found[decision.rule, decision.key].append(decision)
+    return found
+
+
+def _why(said: Mapping[tuple[str, str], list[Noted]], run: PlayedRun) -> str:
+    """The last decision up to the run's birth; its detail, if it was not said anew later on in other words."""
+    before = [d for d in said.get((run.rule, run.key), ()) if d.first_at <= run.at + 1]
+    if not before:
+        return "nothing was decided before"
+    last = before[-1]
+    return f"{last.decision} {last.reason}" + (f": {last.detail}" if last.detail and last.last_at <= run.at + 1 else "")

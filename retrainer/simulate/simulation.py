@@ -1,0 +1,87 @@
+"""A history played to rules, in as many processes as there are independent rules and processors for them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import queue
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from retrainer.config.load import load_files, load_texts
+from retrainer.simulate.history import open_history
+from retrainer.simulate.outcome import Outcome, joined, read
+from retrainer.simulate.player import Player
+from retrainer.simulate.split import shares
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from retrainer.config.configuration import Configuration
+    from retrainer.config.errors import Problem
+
+FEW = 4
+"""Of fewer rules none is worth a process of its own."""
+_LOOK = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """``rules`` are paths; none for those that the history says were in force. Times are in seconds, of the epoch."""
+
+    history: str
+    rules: tuple[str, ...]
+    run_duration: float
+    until: float
+
+
+def configuration_of(task: Task) -> tuple[Configuration, tuple[Problem, ...]]:
+    """The rules of a task; raise BadHistory if its history cannot be read."""
+    if task.rules:
+        return load_files(task.rules)
+    return load_texts(open_history(task.history).files)
+
+
+def simulate(
+    task: Task, configuration: Configuration, processes: int, progress: Callable[[float], None] = lambda _: None
+) -> Outcome:
+    """Play the history to valid rules; ``progress`` hears of moments that all of them have reached."""
+    parts = shares(configuration, processes) if len(configuration.rules) >= FEW else []
+    if len(parts) < 2:
+        return _play(task, configuration, progress)
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, ProcessPoolExecutor(len(parts), mp_context=context) as pool:
+        heard: Any = manager.Queue()
+        running = [pool.submit(_play_share, task, share, number, heard) for number, share in enumerate(parts)]
+        reached = dict.fromkeys(range(len(parts)), 0.0)
+        while not all(future.done() for future in running):
+            try:
+                number, at = heard.get(timeout=_LOOK)
+            except queue.Empty:
+                continue
+            reached[number] = at
+            progress(min(reached.values()))
+        return joined(future.result() for future in running)
+
+
+def _play_share(task: Task, share: frozenset[str], number: int, heard: Any) -> Outcome:
+    configuration, _ = configuration_of(task)
+    mine = replace(configuration, rules=tuple(rule for rule in configuration.rules if rule.name in share))
+    last = 0.0
+
+    def progress(at: float) -> None:
+        nonlocal last
+        if at - last > 3600:
+            last = at
+            heard.put((number, at))
+
+    return _play(task, mine, progress)
+
+
+def _play(task: Task, configuration: Configuration, progress: Callable[[float], None]) -> Outcome:
+    player = Player(configuration, open_history(task.history), run_duration=task.run_duration, progress=progress)
+    try:
+        player.play(task.until)
+        return read(player.world.store)
+    finally:
+        player.world.close()

@@ -1,0 +1,129 @@
+"""`retrainer simulate`, as somebody who changes rules uses it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from retrainer.cli.main import main
+from retrainer.simulate.history import open_history
+from retrainer.simulate.outcome import joined, read
+from retrainer.simulate.player import Player
+from retrainer.simulate.simulation import Task, simulate
+from retrainer.simulate.split import shares
+from retrainer.store.writes import store_good
+from tests.unit.simulate.live import RULES, Live, rules_in
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+START = "2026-03-02T08:00:00Z"
+
+
+def rules(folder: Path, name: str, events: int, cooldown: str = "1m") -> str:
+    (folder / name).write_text(
+        "version: 1\n"
+        "sources: {push: {type: webhook, path: /hooks/push, token: {from_env: NOT_SET_ANYWHERE}}}\n"
+        "rules:\n"
+        "  - name: churn\n"
+        f"    triggers: {{new: {{data: {{source: push, batch: {{at_least: {{events: {events}}}}}}}}}}}\n"
+        f"    limits: {{cooldown: {{period: {cooldown}}}}}\n    submit: {{workflow_template: train}}\n"
+    )
+    return str(folder / name)
+
+
+def events(folder: Path, count: int = 6) -> str:
+    lines = [
+        {"source": "push", "type": "json", "time": f"2026-03-02T{8 + n:02}:00:00Z", "data": {}} for n in range(count)
+    ]
+    (folder / "events.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    return str(folder / "events.jsonl")
+
+
+def run(*args: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(main, ["simulate", *args])
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+def told(*args: str) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(run(*args, "-o", "json").stdout)
+    return answer
+
+
+def test_events_through_two_sets_of_rules(tmp_path: Path) -> None:
+    old, new = rules(tmp_path, "old.yaml", 2), rules(tmp_path, "new.yaml", 3)
+    answer = told("--events", events(tmp_path), "--current", old, "--rules", new, "--run-duration", "30m")
+    (sums,) = answer["rules"]
+    assert (sums["then"]["runs"], sums["now"]["runs"]) == (3, 2)
+    first = answer["differences"][0]
+    assert (first["at"], first["run"], first["reason"]) == ("2026-03-02T09:00:00.000Z", "gone", "batch_complete")
+    assert first["why"] == "hold batch_incomplete: new: 2 of 3 events so far"
+    assert answer["runs"]["now"][0]["ended_at"] == "2026-03-02T10:30:00.000Z"
+    printed = run("--events", events(tmp_path), "--current", old, "--rules", new).stdout
+    assert "RUNS THEN" in printed
+    assert "hold batch_incomplete: new: 2 of 3 events so far" in printed
+
+
+def test_rules_that_mean_the_same_differ_in_no_run(tmp_path: Path) -> None:
+    old, new = rules(tmp_path, "old.yaml", 2), rules(tmp_path, "new.yaml", 2)
+    assert "no run differs" in run("--events", events(tmp_path), "--current", old, "--rules", new).stdout
+
+
+def test_only_a_stretch_is_counted_and_what_was_before_it_still_weighs(tmp_path: Path) -> None:
+    new = rules(tmp_path, "new.yaml", 4)
+    answer = told("--events", events(tmp_path), "--rules", new, "--since", "2026-03-02T10:30:00Z")
+    assert [r["at"] for r in answer["runs"]["now"]] == ["2026-03-02T11:00:00.000Z"]
+    until = ["--until", "2026-03-02T10:30:00Z"]
+    assert told("--events", events(tmp_path), "--rules", new, *until)["runs"] == {"now": []}
+
+
+WRONG = [
+    pytest.param("not json", "events.jsonl:1: not JSON", id="no JSON"),
+    pytest.param("[1]", "events.jsonl:1: not a JSON object", id="no object"),
+    pytest.param('{"time": 1}', "events.jsonl:1: `source` is missing", id="no source"),
+    pytest.param('{"source": "push", "time": "noon"}', "'noon' is no moment", id="no moment"),
+    pytest.param(
+        '{"source": "push", "time": 2}\n{"source": "push", "time": 1}', "earlier than the line before", id="order"
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG)
+def test_a_file_that_is_wrong_says_where(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "events.jsonl").write_text(text)
+    new = rules(tmp_path, "new.yaml", 2)
+    assert message in run("--events", str(tmp_path / "events.jsonl"), "--rules", new, code=1).stderr
+
+
+def test_a_history_without_rules_needs_some(tmp_path: Path) -> None:
+    assert "name some with --current or --rules" in run("--events", events(tmp_path), code=1).stderr
+    assert "name one history" in run("--rules", rules(tmp_path, "new.yaml", 2), code=2).stderr
+
+
+def test_a_store_has_its_rules_and_an_export_says_the_same(tmp_path: Path) -> None:
+    live = Live(tmp_path / "live.db", rules_in(tmp_path), seed=3)
+    with live.store.write() as conn:
+        store_good(conn, {"/rules.yaml": RULES}, {"/rules.yaml": "h"}, 0.0)
+    live.live(100)
+    live.close()
+    answer = told("--store", str(tmp_path / "live.db"))
+    assert {sums["rule"] for sums in answer["rules"]} == {"plain", "keyed", "drift", "follower"}
+    CliRunner().invoke(main, ["store", "export", str(tmp_path / "live.db"), "--to", str(tmp_path / "out.jsonl")])
+    assert told("--events", str(tmp_path / "out.jsonl")) == answer
+
+
+def test_independent_rules_may_be_split(tmp_path: Path) -> None:
+    configuration = rules_in(tmp_path)
+    assert sorted(sorted(share) for share in shares(configuration, 2)) == [["drift", "follower"], ["keyed", "plain"]]
+    live = Live(tmp_path / "live.db", configuration, seed=5)
+    live.live(150)
+    live.close()
+    task = Task(str(tmp_path / "live.db"), (str(tmp_path / "rules.yaml"),), 3600.0, float("inf"))
+    player = Player(configuration, open_history(task.history), run_duration=3600.0)
+    player.play()
+    assert simulate(task, configuration, 2) == joined([read(player.world.store)])
+    player.world.close()
