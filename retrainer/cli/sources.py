@@ -52,10 +52,10 @@ def _line(source: dict[str, Any], now: float) -> list[object]:
 
 def _state(source: dict[str, Any]) -> str:
     """What matters most of it, in one word."""
+    if source["halted"]:  # first: it is what keeps the source from being up, and nothing but a decision ends it
+        return "halted"
     if not source["up"]:
         return "down"
-    if source["halted"]:
-        return "halted"
     return "silent" if source["silent"] else "up"
 
 

@@ -177,6 +177,7 @@ Y
   for i in "$DIR"/images/*.tar; do ctr -a "$RUN/containerd.sock" -n k8s.io images import "$i" >/dev/null; done
   start kubelet kubelet --config kubelet.yaml --kubeconfig kubeconfig --root-dir "$RUN/kubelet" --hostname-override node1 --node-ip $API_ADDRESS
   kubectl apply --server-side -f "$DIR/argo-crds" >/dev/null
+  await 60 kubectl get --raw=/apis/argoproj.io/v1alpha1/workflows   # the controller ends for good if they are not served yet
   kubectl create namespace argo --dry-run=client -o yaml | kubectl apply -f - >/dev/null
   kubectl -n argo create configmap workflow-controller-configmap --from-literal=metricsConfig='{enabled: true, port: 19091, secure: false}' --dry-run=client -o yaml | kubectl apply -f - >/dev/null
   start workflow-controller env LEADER_ELECTION_DISABLE=true workflow-controller --kubeconfig kubeconfig --namespace argo --configmap workflow-controller-configmap --executor-image localhost/argoexec:$ARGO --executor-image-pull-policy Never
