@@ -1,4 +1,4 @@
-"""JSON Schemas for editors, and the API's description."""
+"""JSON Schemas for editors, the API's description, and the reference of the rule language."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from typing import Any
 import click
 import orjson
 
+from retrainer.config.reference import reference
 from retrainer.config.schema import rules_schema, settings_schema
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["rules", "tests", "settings", "api"]), default="rules")
+@click.argument("what", type=click.Choice(["rules", "tests", "settings", "api", "reference"]), default="rules")
 @click.option("-o", "--output", type=click.Choice(["json"]), default="json", expose_value=False, help="How to print.")
 def schema(what: str) -> None:
-    """Print a JSON Schema for editors, or the API's description.
+    """Print a JSON Schema for editors, the API's description, or the reference of the rule language.
 
     `rules` (the default) is for rule files, `tests` for files of `retrainer test`, `settings` for retrainer.yaml, `api`
-    is OpenAPI.
+    is OpenAPI, `reference` is Markdown.
     """
+    if what == "reference":
+        click.echo(reference())
+        return
     click.echo(orjson.dumps(_schema(what), option=orjson.OPT_INDENT_2))
 
 

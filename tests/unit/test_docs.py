@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from retrainer.config.load import validate
+from retrainer.config.reference import reference
 from retrainer.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +31,17 @@ def test_the_metrics_page_names_what_is_exported() -> None:
     exported = {name for name in exported if name.startswith("retrainer_")}
     tables = re.sub(r"```.*?```", "", (ROOT / "docs/metrics.md").read_text(), flags=re.DOTALL)
     assert set(re.findall(r"`(retrainer_\w+)`", tables)) == exported
+
+
+def test_the_rule_reference_is_what_the_models_say() -> None:
+    _, _, committed = (ROOT / "docs/rules.md").read_text().partition("a test compares.\n\n")
+    assert committed == f"{reference()}\n", "write `retrainer schema reference` behind the words of docs/rules.md"
+
+
+def test_every_field_of_the_rule_language_is_explained() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ([^|]*) \|$", reference(), re.MULTILINE)
+    assert len(rows) > 150
+    assert [field for field, meaning in rows if not meaning.strip()] == []
 
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES])

@@ -46,3 +46,15 @@ def test_what_is_shown_as_rules_is_valid(text: str, tmp_path: Path, monkeypatch:
 )
 def test_these_are_among_them(name: str) -> None:
     assert name in {shown for shown, _ in _shown()}
+
+
+@pytest.mark.parametrize(
+    "page", [pytest.param(p, id=p.stem) for p in sorted((ROOT / "docs/patterns").glob("*.md")) if p.stem != "README"]
+)
+def test_a_pattern_shows_the_example_that_is_tested(page: Path) -> None:
+    text = page.read_text()
+    (example,) = re.findall(r"\]\(\.\./\.\./(config/examples/[\w-]+\.yaml)\)\. Its tests", text)
+    (shown,) = _BLOCK.findall(text)
+    file = (ROOT / example).read_text()
+    assert shown == file[file.index("version: 1") :]
+    assert (ROOT / example).with_name("tests").joinpath(f"{Path(example).stem}_test.yaml").exists()

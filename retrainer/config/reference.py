@@ -1,0 +1,161 @@
+"""The reference of the rule language, in Markdown, made from the models: docs/rules.md ends with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from retrainer.config.models import DURATION_PATTERN, SIZE_PATTERN
+from retrainer.config.schema import rules_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+_LEFT_OUT = {"PartialRule", "TemplatedRule", "Template", "FromFile", "FromEnv"}
+"""Forms of a rule that repeat its fields, and secrets, which are told in words."""
+_WORDS = {"string": "text", "number": "number", "integer": "whole number", "boolean": "true or false"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """``path`` is where a model first stands in a file."""
+
+    name: str
+    path: tuple[str, ...]
+
+
+def reference() -> str:
+    """Return a section for each map of a rules file, with a table of its fields."""
+    schema = rules_schema()
+    definitions = schema["$defs"]
+    sections = list(_sections(schema, definitions))
+    titles = {s.name: title for s, title in zip(sections, _titles(sections), strict=True)}
+    parts = [_table("A file", schema, titles)]
+    parts += [_table(titles[s.name], definitions[s.name], titles) for s in sections]
+    return "\n".join(parts)
+
+
+def _sections(schema: dict[str, Any], definitions: dict[str, Any]) -> Iterator[_Section]:
+    """Every model in the order in which a reader meets it: depth first."""
+    seen: set[str] = set()
+
+    def visit(node: dict[str, Any], path: tuple[str, ...]) -> Iterator[_Section]:
+        for field, inner in node.get("properties", {}).items():
+            for name in _referred(inner):
+                if name in seen or name in _LEFT_OUT:
+                    continue
+                seen.add(name)
+                kind = definitions[name].get("properties", {}).get("type", {}).get("const")
+                here = (*path, f"{field}: {kind}" if kind else field)
+                yield _Section(name, here)
+                yield from visit(definitions[name], here)
+
+    return visit(schema, ())
+
+
+def _referred(node: Any) -> Iterator[str]:
+    if isinstance(node, list):
+        for one in node:
+            yield from _referred(one)
+    elif isinstance(node, dict):
+        if "$ref" in node:
+            yield node["$ref"].rsplit("/", 1)[1]
+        for name, one in node.items():
+            if name not in ("properties", "discriminator", "if", "then"):
+                yield from _referred(one)
+
+
+def _titles(sections: list[_Section]) -> list[str]:
+    """The field's name; with what it stands in where several maps have a field of that name."""
+    last = [section.path[-1] for section in sections]
+    return [s.path[-1] if last.count(s.path[-1]) == 1 else ".".join(s.path[-2:]) for s in sections]
+
+
+def _table(title: str, node: dict[str, Any], titles: dict[str, str]) -> str:
+    needed = node.get("required", [])
+    told = node.get("description", "")
+    rows = [_row(name, field, titles, needed=name in needed) for name, field in node["properties"].items()]
+    head = ["| field | value | if not given | meaning |", "| --- | --- | --- | --- |"]
+    intro = [_in_line(told), ""] if told and title != "A file" else []
+    return "\n".join([f"### {title}", *intro, *head, *rows, ""])
+
+
+def _row(name: str, field: dict[str, Any], titles: dict[str, str], *, needed: bool) -> str:
+    default = "**needed**" if needed else _default(field)
+    return f"| `{name}` | {_value(field, titles)} | {default} | {_in_line(field.get('description', ''))} |"
+
+
+def _in_line(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _value(field: dict[str, Any], titles: dict[str, str]) -> str:
+    if "$ref" in field:
+        name = field["$ref"].rsplit("/", 1)[1]
+        if name in ("FromEnv", "FromFile"):
+            return f"`{{{'from_env' if name == 'FromEnv' else 'from_file'}: …}}`"
+        return f"[{titles[name]}](#{_anchor(titles[name])})" if name in titles else "map"
+    if "then" in field:
+        return f"[rules](#{_anchor(titles['Rule'])})"
+    branches = field.get("anyOf") or field.get("oneOf")
+    if branches:
+        return " or ".join(dict.fromkeys(_value(b, titles) for b in branches if b.get("type") != "null"))
+    if "const" in field:
+        return f"`{_plain(field['const'])}`"
+    if "enum" in field:
+        return ", ".join(f"`{_plain(value)}`" for value in field["enum"])
+    return _of_type(field, titles)
+
+
+def _of_type(field: dict[str, Any], titles: dict[str, str]) -> str:
+    kind = field.get("type")
+    if kind == "array":
+        return f"list of {_value(field['items'], titles)}"
+    if kind == "object":
+        inner = field.get("additionalProperties") or next(iter(field.get("patternProperties", {}).values()), None)
+        return f"map of {_value(inner, titles)}" if isinstance(inner, dict) and inner else "map"
+    pattern = field.get("pattern")
+    known = {DURATION_PATTERN: "duration", SIZE_PATTERN: "size"}
+    return known.get(str(pattern), _WORDS.get(str(kind), "any")) + _bounds(field)
+
+
+def _bounds(field: dict[str, Any]) -> str:
+    low, above = field.get("minimum"), field.get("exclusiveMinimum")
+    high = field.get("maximum")
+    words = [
+        f"at least {low:.15g}" if low is not None else "",
+        f"above {above:.15g}" if above is not None else "",
+        f"at most {high:.15g}" if high is not None else "",
+    ]
+    said = ", ".join(word for word in words if word)
+    return f" ({said})" if said else ""
+
+
+def _default(field: dict[str, Any]) -> str:
+    value = field.get("default")
+    if value is None or value in ("", [], {}) or isinstance(value, dict):
+        return ""
+    if any(branch.get("pattern") == DURATION_PATTERN for branch in (field, *field.get("anyOf", ()))):
+        return f"`{_duration(float(value))}`"
+    if any(branch.get("pattern") == SIZE_PATTERN for branch in (field, *field.get("anyOf", ()))):
+        return f"`{value / 2**20:g}MiB`" if value >= 2**20 else f"`{value}B`"
+    return f"`{_plain(value)}`"
+
+
+def _duration(seconds: float) -> str:
+    unit = next(((size, word) for size, word in _UNITS if seconds >= size and seconds % size == 0), (1, "s"))
+    return f"{seconds / unit[0]:g}{unit[1]}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(map(_plain, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _anchor(title: str) -> str:
+    """As GitHub makes one of a heading."""
+    return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c in "-_")
