@@ -14,6 +14,7 @@ from retrainer.engine.births import Birthplace, bear
 from retrainer.engine.cache import Cache, Entry, Noted
 from retrainer.engine.followers import followers
 from retrainer.rules.decide import step
+from retrainer.rules.ends import orphaned
 from retrainer.rules.fold import first_state, revise
 from retrainer.rules.gather import Gathering
 from retrainer.rules.outcome import (
@@ -201,6 +202,7 @@ class Work:
     def _take_one(self, rule_name: str, key: str, given: Input) -> Step | None:
         rule = self.catalog.rules.get(rule_name)
         if rule is None:
+            self._orphaned(rule_name, key, given)
             return None
         entry = self.entry(rule, key)
         chain = self._chain(given) if isinstance(given, Ended) else ""
@@ -226,6 +228,16 @@ class Work:
         if done.stop is not None:
             self._stop_live(rule_name, key, done.stop)
         return done
+
+    def _orphaned(self, rule: str, key: str, given: Input) -> None:
+        """The rule is gone. Its state waits for it to come back: a run that ends meanwhile is in nobody's way then."""
+        entry = self.known(rule, key)
+        if entry is None or not isinstance(given, Ended):
+            return
+        chain = self._chain(given)
+        given = replace(given, recounted=distincts.recounted(self.conn, chain))
+        self.changed[rule, key] = replace(entry, state=orphaned(entry.state, given, self.now))
+        (distincts.spend if given.phase is RunPhase.SUCCEEDED else distincts.give_back)(self.conn, chain)
 
     def _chain(self, given: Ended) -> str:
         run = writes.run(self.conn, given.run)

@@ -33,21 +33,31 @@ def ended(rule: CompiledRule, state: State, given: Ended, now: float) -> Folded:
         )
         detail = f"attempt {given.attempt + 1} of {retry.limit + 1} after {given.phase}"
         return state, [Decision(Kind.FIRE, Reason.RETRY, detail, birth=birth)], []
+    limit = rule.rule.limits.pause_after_failures
+    return _over(state, given, now, limit, comes_back=rule.rule.submit.consume == "succeeded"), [], []
+
+
+def orphaned(state: State, given: Ended, now: float) -> State:
+    """A run ended whose rule is gone: should the rule come back, nothing is on its way, and no data is lost."""
+    return _over(state, given, now, None, comes_back=True)
+
+
+def _over(state: State, given: Ended, now: float, limit: int | None, *, comes_back: bool) -> State:
+    """A chain has ended; ``limit`` is how many failures in a row open the circuit breaker."""
     active = max(state.active - 1, 0)
     state = replace(state, active=active, stopping=state.stopping and active > 0, last_completed=now)
     state = _gauges_answered(state, given.triggers, now)
     if given.promoted is not None:
         state = judged(state, now, promoted=given.promoted)
     if given.phase is RunPhase.SUCCEEDED:
-        return replace(state, last_succeeded=now, failures=0), [], []
+        return replace(state, last_succeeded=now, failures=0)
     if given.phase is not RunPhase.CANCELLED:
         failures = state.failures + 1
-        limit = rule.rule.limits.pause_after_failures
         state = replace(state, failures=failures, broken=state.broken or (limit is not None and failures >= limit))
-    if rule.rule.submit.consume == "succeeded":
+    if comes_back:
         taken = {name: w.less(given.recounted.get(name, _NOTHING)) for name, w in given.taken.items()}
         state = give_back(state, given.window.less(given.recounted.get("", _NOTHING)), taken, now)
-    return state, [], []
+    return state
 
 
 def unrendered(_rule: CompiledRule, state: State, given: Unrendered, now: float) -> Folded:

@@ -8,7 +8,7 @@ import pytest
 
 from retrainer.rules.meaning import Dropped
 from retrainer.sources.base import Batch
-from tests.unit.engine.kit import SUBMIT, Make, event
+from tests.unit.engine.kit import SUBMIT, Make, event, observed, start
 
 if TYPE_CHECKING:
     from tests.unit.engine.bench import Bench
@@ -176,3 +176,24 @@ def test_a_run_keeps_the_revision_that_made_it(make: Make) -> None:
     bench.edit([{**rule(d=data(batch={})), "limits": {"overlap": "allow_all"}}])
     bench.deliver([event(2, kind="a")])
     assert [row[0] for row in bench.query("SELECT revision FROM runs ORDER BY born_at, id")] == ["r", "r'"]
+
+
+@pytest.mark.parametrize(
+    ("phase", "pending_then"),
+    [
+        pytest.param("Failed", 1, id="what it took is back"),
+        pytest.param("Succeeded", 0, id="what it took is spent"),
+    ],
+)
+def test_a_run_that_ends_while_its_rule_is_gone_is_in_nobodys_way(make: Make, phase: str, pending_then: int) -> None:
+    at_once = rule(d=data(batch={}))
+    bench = make({**at_once, "limits": {"overlap": "buffer_one"}})
+    bench.deliver([event(1, kind="a")])
+    (run,) = start(bench)
+    bench.edit([])
+    bench.desk.observed([observed(run, phase)])
+    bench.edit([at_once])
+    assert pending(bench) == pending_then
+    bench.deliver([event(2, kind="a")])
+    assert bench.query("SELECT count(*) FROM runs") == [(2,)]
+    assert pending(bench) == 0
