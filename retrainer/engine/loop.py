@@ -101,7 +101,7 @@ class Engine:
         self._stopping = False
         self._driven = False
         self._admission_due = True
-        self._next_wake: float | None = 0.0
+        self._next_wake: float | None = None
         self._next_start: float | None = None
         self._counters = store.read(writes.counters)
         self._polled: dict[tuple[str, str], set[str]] = {}
@@ -257,7 +257,7 @@ class Engine:
         with self.store.write() as conn:
             work = Work(conn, self.catalog, self._cache, self._counters, self.clock.now(), self._birthplace)
             work.polled = ChainMap({}, self._polled)
-            due = self._next_wake is not None and self._next_wake <= work.now
+            due = self._next_wake is not None and self._next_wake <= work.now and self.catalog is not EMPTY
             if due:
                 self._wake(work)
             results = self._run(work, drained)
@@ -334,6 +334,9 @@ class Engine:
         return Waiting(row.id, row.pool, row.priority, row.born_at, row.not_before, name, reserve)
 
     def _soonest(self, work: Work) -> float | None:
+        """The next moment that something waits for; none before the rules are known, as nobody could answer."""
+        if work.catalog is EMPTY:
+            return None
         if self._next_start is not None and self._next_start <= work.now:
             self._admission_due = True
         moments = [writes.next_wake(work.conn), self._next_start]

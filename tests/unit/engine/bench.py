@@ -76,7 +76,10 @@ class Bench:
         self.configuration.budgets = parsed.budgets
         self.engine.switch(build_catalog(self.configuration, self.store.read(writes.paused_rules)))
 
-    def restart(self) -> None:
+    def restart(self, rules: list[dict[str, Any]] | None = None) -> None:
+        """``rules``: they were edited meanwhile."""
+        if rules is not None:
+            self.configuration = _configuration(rules, {}, self.configuration.revision + "'")
         self.store.close()
         self.boot()
 

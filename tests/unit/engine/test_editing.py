@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from retrainer.engine import acts
 from retrainer.rules.meaning import Dropped
 from retrainer.sources.base import Batch
 from tests.unit.engine.kit import SUBMIT, Make, event, observed, start
@@ -118,10 +119,12 @@ def test_a_slot_that_was_due_has_its_one_record_whatever_is_edited(
     assert slots(bench) == then
 
 
-def test_an_edit_while_nobody_looked_loses_no_slot(make: Make) -> None:
+@pytest.mark.parametrize("edited", [pytest.param({}, id="unchanged"), pytest.param({"priority": 1}, id="edited")])
+def test_a_slot_that_passed_while_the_daemon_was_down_is_found(make: Make, edited: dict[str, Any]) -> None:
     bench = make(rule(n=HOURLY))
     bench.clock.time += 3700
-    bench.edit([{**rule(n=HOURLY), "limits": {"priority": 1}}])
+    bench.restart([{**rule(n=HOURLY), "limits": edited}] if edited else None)
+    bench.tick(1)
     assert slots(bench) == [("fired", "schedule")]
 
 
@@ -197,3 +200,41 @@ def test_a_run_that_ends_while_its_rule_is_gone_is_in_nobodys_way(make: Make, ph
     bench.deliver([event(2, kind="a")])
     assert bench.query("SELECT count(*) FROM runs") == [(2,)]
     assert pending(bench) == 0
+
+
+def test_a_renamed_rule_begins_anew(make: Make) -> None:
+    bench = make(rule(d=data(), n=HOURLY))
+    bench.deliver([event(i, kind="a") for i in range(3)])
+    bench.clock.time += 3700
+    assert bench.edit([{**rule(d=data(), n=HOURLY), "name": "renamed"}]) == [], "what the old name knew is kept"
+    of_renamed = bench.query("SELECT count(*) FROM slots WHERE rule = 'renamed'")
+    assert of_renamed == [(0,)], "nothing before it first existed is caught up"
+    entry = bench.act(lambda work: work.entry(work.catalog.rules["renamed"], ""))
+    assert entry.state.window.events == 0
+
+
+def test_a_pause_counts_and_keeps_and_resuming_starts_what_is_due_once(make: Make) -> None:
+    bench = make(rule(d=data(batch={}), n=HOURLY))
+    bench.act(lambda work: acts.pause(work, "rule-0", "maintenance"))
+    bench.deliver([event(i, kind="a") for i in range(3)])
+    bench.tick(3 * 3600)
+    bench.restart()
+    edited = {**rule(d=data(batch={}), n=HOURLY), "limits": {"priority": 1}}
+    bench.edit([edited])
+    assert bench.query("SELECT count(*) FROM runs") == [(0,)], "a pause outlives restarts and edits"
+    assert slots(bench) == [("skipped", "superseded")] * 2
+    bench.act(lambda work: acts.resume(work, "rule-0"))
+    assert bench.query("SELECT count(*) FROM runs") == [(1,)]
+    assert slots(bench)[-1] == ("fired", "schedule")
+    assert pending(bench) == 0
+
+
+def test_what_shadow_would_have_run_counts_when_the_rule_becomes_active(make: Make) -> None:
+    resting = {**rule(d=data(batch={})), "limits": {"cooldown": {"period": "1h"}}}
+    bench = make({**resting, "mode": "shadow"})
+    bench.deliver([event(1, kind="a")])
+    bench.edit([resting])
+    bench.deliver([event(2, kind="a")])
+    assert bench.query("SELECT count(*) FROM runs") == [(0,)]
+    bench.tick(3600)
+    assert bench.query("SELECT count(*) FROM runs") == [(1,)]
