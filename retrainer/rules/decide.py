@@ -95,7 +95,7 @@ def _weigh(rule: CompiledRule, state: State, now: float) -> tuple[State, Weighed
             state = replace(state, cursors={**state.cursors, name: replace(cursor, due=())})
         weighed = weigh(rule, state, now)
     if weighed.since != state.since:
-        state = replace(state, since=weighed.since)
+        state = state.but(since=weighed.since)
     return state, weighed, records
 
 
@@ -153,7 +153,7 @@ def _apply(
     if decision.kind is Kind.HOLD:
         if state.due is None:
             reason = next((v.reason for v in weighed.satisfied.values()), Reason.MANUAL)
-            state = replace(state, due=Due(now, tuple(weighed.satisfied) or ("manual",), reason.value))
+            state = state.but(due=Due(now, tuple(weighed.satisfied) or ("manual",), reason.value))
         return state, []
     if decision.kind is Kind.SKIP:
         records = _settle_all(state, decision.reason)
@@ -164,8 +164,7 @@ def _apply(
     taken_hi = max(state.taken_hi, state.window.ranges[-1][1]) if state.window.ranges else state.taken_hi
     state = _answer(rule, state, weighed, None if decision.birth is not None else now)
     started = decision.birth is not None
-    state = replace(
-        state,
+    state = state.but(
         window=NOTHING,
         windows={},
         cursors=cursors,

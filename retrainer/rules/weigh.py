@@ -42,8 +42,14 @@ class Weighed:
         return "; ".join(f"{name}: {verdict.detail}" for name, verdict in self.satisfied.items())
 
 
+_NOTHING_SATISFIED = Weighed({}, (), {}, {}, due=False)
+
+
 def weigh(rule: CompiledRule, state: State, now: float) -> Weighed:
     """Ask each trigger, then `when`."""
+    others = rule.gauges or rule.freshness or state.followed
+    if not (state.windows or state.cursors or others or rule.when.condition):
+        return _NOTHING_SATISFIED
     satisfied: dict[str, Verdict] = {}
     pending: list[tuple[str, Verdict]] = []
     for name, cursor in state.cursors.items():
@@ -57,7 +63,7 @@ def weigh(rule: CompiledRule, state: State, now: float) -> Weighed:
             else:
                 pending.append((name, verdict))
     inhibiting = _NOTHING
-    if rule.gauges or rule.freshness or state.followed:
+    if others:
         inhibiting = _weigh_others(rule, state, now, satisfied, pending)
     when = rule.when
     if when.condition is None:
