@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 export UV_CACHE_DIR ?= $(HOME)/.cache/uv
 
-.PHONY: help setup demo test lint test-integration test-cluster bench lock clean
+.PHONY: help setup demo test lint test-integration test-cluster bench study lock clean
 
 help:
 	@echo "make setup             make .venv with everything locked in requirements.lock"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-integration  the tests on real Kafka, MinIO, SQS, SNS, S3, Prometheus and Alertmanager (Debian, Java 17, Maven, openssl, Go)"
 	@echo "make test-cluster      the tests on a real Kubernetes with a real Argo controller (root on Debian, Go)"
 	@echo "make bench             measure, and write bench.json"
+	@echo "make study             play a stream with drift to periodic, data and drift rules, with a real model; writes docs/study.md and its chart"
 	@echo "make lock              resolve the dependencies anew into requirements.lock and requirements-runtime.lock"
 
 setup: $(VENV)/.done
@@ -48,10 +49,13 @@ test-cluster: setup
 bench: setup
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
+study: setup
+	$(BIN)/python -m study --write $(ARGS)
+
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate
 
 lock: setup
-	$(COMPILE) --group dev --group quickstart -o requirements.lock
+	$(COMPILE) --group dev --group quickstart --group study -o requirements.lock
 	$(COMPILE) --constraints requirements.lock -o requirements-runtime.lock
 
 clean:

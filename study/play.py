@@ -1,0 +1,124 @@
+"""One rule, played: the engine decides, each run trains, and the model in use answers the stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from retrainer.config.load import load_files
+from retrainer.event import Event
+from retrainer.simulate.casefile import absolute
+from retrainer.simulate.course import GPU, Course
+from retrainer.simulate.outcome import read
+from retrainer.simulate.world import World
+from study.learner import held_out, train
+from study.stream import BEFORE, HOUR, joined
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from retrainer.runs.run import Run
+    from study.learner import Model
+    from study.stream import Batch
+
+NEVER = "never"
+RULES = Path(__file__).parent / "rules"
+TRAINING = 2700.0
+"""Seconds that a run takes, all of them on one GPU."""
+_LOOKED_AT = 3
+"""Hours that are measured together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retrain:
+    """``hour`` is when its run was decided, from the start; ``reason`` as `explain` says."""
+
+    hour: float
+    reason: str
+    promoted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What came of a rule: accuracy hour by hour, from 0 to 1; its retrains; what they cost."""
+
+    rule: str
+    accuracy: tuple[float, ...]
+    retrains: tuple[Retrain, ...]
+    gpu_hours: float
+
+
+def play(rule: str, stream: Sequence[Batch]) -> Played:
+    """Play the file of a rule by that name; ``never`` has none."""
+    before, after = stream[:BEFORE], stream[BEFORE:]
+    shop = _Shop(before)
+    if rule == NEVER:
+        return Played(rule, tuple(shop.serve(batch) for batch in after), (), 0.0)
+    configuration, problems = load_files([str(RULES / f"{rule}.yaml")])
+    if problems:
+        raise ValueError("\n".join(map(str, problems)))
+    world = World(configuration, after[0].at, going=shop.run, listener=shop)
+    try:
+        accuracy = tuple(_hour(batch, shop, world, configuration.sources) for batch in after)
+        world.advance(after[-1].at + HOUR)
+        runs = read(world.store).runs
+    finally:
+        world.close()
+    retrains = tuple(Retrain((run.at - after[0].at) / HOUR, run.reason, run.at in shop.promoted) for run in runs)
+    return Played(rule, accuracy, retrains, sum(run.gpu_hours or 0.0 for run in runs))
+
+
+def _hour(batch: Batch, shop: _Shop, world: World, sources: Collection[str]) -> float:
+    """Let an hour's batch be answered, and the engine be told what a job would push of it; return the accuracy."""
+    world.advance(batch.at)
+    accuracy = shop.serve(batch)
+    if "labels" in sources:
+        rows = {"rows": len(batch.labelled)}
+        world.deliver("labels", [Event("labels", str(batch.hour), "json", batch.at, rows)])
+    for metric, value in shop.measured().items() if "drift" in sources else ():
+        data = {"metric": metric, "value": value, "labels": {}}
+        world.deliver("drift", [Event("drift", f"{metric} {batch.hour}", "json", batch.at, data)])
+    return accuracy
+
+
+class _Shop:
+    """Has a model in use, keeps all labels, and trains when a run says so. Listens to what becomes of runs."""
+
+    def __init__(self, before: Sequence[Batch]) -> None:
+        self._batches = list(before)
+        self._in_use: Model = train(joined([batch.labelled for batch in before]))
+        self._trained: dict[str, Model] = {}
+        self.promoted: set[float] = set()
+        """When the runs were born whose models were promoted."""
+
+    def serve(self, batch: Batch) -> float:
+        """Answer an hour, and return the accuracy. Its labels are there afterwards."""
+        self._batches.append(batch)
+        return self._in_use.accuracy(batch.served)
+
+    def measured(self) -> dict[str, float]:
+        """How the model in use does: the distance needs no labels."""
+        newest = self._batches[-_LOOKED_AT:]
+        return {
+            "ks": self._in_use.distance(joined([batch.served for batch in newest])),
+            "accuracy": self._in_use.accuracy(joined([batch.labelled for batch in newest])),
+        }
+
+    def run(self, run: Run) -> Course:
+        """Train on the newest labels of the run's window, and compare with the model in use."""
+        until, rows = absolute(run.parameters["until"]), int(run.parameters["newest_rows"])
+        newest = joined([batch.labelled for batch in self._batches if batch.at <= until]).last(rows)
+        model, judges = train(newest), held_out(newest)
+        self._trained[run.id] = model
+        better = model.accuracy(judges) > self._in_use.accuracy(judges)
+        return Course(TRAINING, outputs={"promoted": str(better).lower()}, resources={GPU: TRAINING})
+
+    def told(self, what: str, facts: dict[str, Any], now: float) -> None:  # noqa: ARG002 - as a listener of the engine is told
+        """A run has ended, and the engine has understood that its model was promoted: that one is in use now."""
+        if what == "run.ended" and facts["promoted"]:
+            self._in_use = self._trained[facts["run"].id]
+            self.promoted.add(facts["run"].born_at)
+
+    def committed(self, seconds: float, waited: Sequence[float], queued: int) -> None:
+        """As a listener of the engine must; nothing to do."""
