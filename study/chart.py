@@ -38,7 +38,7 @@ def draw(never: Played, rules: Sequence[Played], path: Path) -> None:
 
 
 def _legend() -> list[Line2D]:
-    mark = {"ls": "", "marker": "^", "ms": 6, "mec": _MARK}
+    mark: dict[str, Any] = {"ls": "", "marker": "^", "ms": 6, "mec": _MARK}
     return [
         Line2D([], [], color=_LINE, lw=1.1, label="model in use"),
         Line2D([], [], color=_NEVER, lw=0.8, label="never retrained"),
