@@ -38,6 +38,7 @@ _SHOWN = 50
 @click.option("--current", type=_RULES, multiple=True, help="Rules in force, if the history does not have them.")
 @click.option("--since", metavar="WHEN", help="Count from here on: 30d ago, or a moment with its zone.")
 @click.option("--until", metavar="WHEN", help="Play up to here.")
+@click.option("--prometheus", metavar="URL", help="Ask here for metrics that were never polled.")
 @click.option("--run-duration", default="1h", help="How long runs take of which history knows nothing.")
 @click.option("--processes", type=click.IntRange(1, 64), default=min(os.cpu_count() or 1, 8), help="At most so many.")
 @local
@@ -49,6 +50,7 @@ def simulate(
     current: tuple[str, ...],
     since: str | None,
     until: str | None,
+    prometheus: str | None,
     run_duration: str,
     processes: int,
 ) -> None:
@@ -69,10 +71,10 @@ def simulate(
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     stop = float("inf") if end is None else end
-    tasks = [("then", Task(history, current, lasts, stop))] if current or not new else []
-    tasks += [("now", Task(history, new, lasts, stop))] if new else []
+    tasks = [("then", Task(history, current, lasts, stop, prometheus, begin))] if current or not new else []
+    tasks += [("now", Task(history, new, lasts, stop, prometheus, begin))] if new else []
     if new and not current and _has_rules(session, history):
-        tasks.insert(0, ("then", Task(history, (), lasts, stop)))
+        tasks.insert(0, ("then", Task(history, (), lasts, stop, prometheus, begin)))
     outcomes = {}
     for name, task in tasks:
         played = _simulate(session, name, task, processes)

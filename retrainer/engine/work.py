@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.gather import Single
     from retrainer.rules.limits import Allowance
+    from retrainer.rules.state import State
 
 log = structlog.get_logger()
 REPLACED = "replaced by a newer run"
@@ -213,7 +214,7 @@ class Work:
             self._chain_ended(rule, given, chain, done)
         if not isinstance(given, (Arrived, Sampled)):  # which stand in the ledger
             self._journal(rule_name, key, given)
-        self.changed[rule_name, key] = replace(entry, state=state)
+        self.changed[rule_name, key] = Entry(entry.id, entry.revision, state, entry.noted)
         run_of: dict[int, str] = {}
         for i, decision in enumerate(done.decisions):
             run_id = self._bear(rule, key, entry.id, decision) if decision.birth is not None else None
@@ -318,7 +319,22 @@ class Work:
             "count": noted.count,
             "seq": self.counters["seq"],
         }
-        return replace(entry, noted=noted)
+        return Entry(entry.id, entry.revision, entry.state, noted)
+
+    def absorb(self, where: tuple[str, str], state: State, decision: Decision, more: int, first_at: float) -> None:
+        """Several inputs in a row since ``first_at``, one and so many more, lead to this state, all answered alike."""
+        entry = self.entry(self.catalog.rules[where[0]], where[1])
+        self.changed[where] = self._note(*where, Entry(entry.id, entry.revision, state, entry.noted), decision, None)
+        self.repeated(where, more, first_at)
+
+    def repeated(self, where: tuple[str, str], more: int, first_at: float) -> None:
+        """The last decision was reached so many times more, in a row since ``first_at``."""
+        entry = self.changed[where]
+        noted = entry.noted
+        assert noted is not None  # noqa: S101 - for the type checker; the caller has just decided something
+        noted = replace(noted, first_at=first_at if noted.count == 1 else noted.first_at, count=noted.count + more)
+        self.changed[where] = replace(entry, noted=noted)
+        self._decisions[noted.id] |= {"first_at": noted.first_at, "count": noted.count}
 
     def _slots(self, rule: str, key: str, done: Step, run_of: dict[int, str]) -> None:
         runs = [run_of.get(i) for i, d in enumerate(done.decisions) if d.birth is not None and d.birth.retry_of is None]

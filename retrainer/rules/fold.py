@@ -130,7 +130,7 @@ def _advance_gauges(rule: CompiledRule, state: State, now: float) -> State:
             moved = gauge.advance(threshold(rule, name, state), known, now)
             if moved is not known:
                 changed[name] = moved
-    return replace(state, gauges={**state.gauges, **changed}) if changed else state
+    return state.but(gauges={**state.gauges, **changed}) if changed else state
 
 
 def fold(rule: CompiledRule, state: State, given: Input, now: float) -> Folded:
@@ -161,7 +161,7 @@ def _sampled(rule: CompiledRule, state: State, given: Sampled, now: float) -> Fo
     asked = threshold(rule, given.trigger, state)
     known = state.gauges.get(given.trigger) or Gauge()
     moved = gauge.sampled(asked, known, given.samples, now, whole=given.whole, trouble=given.trouble)
-    return replace(state, gauges={**state.gauges, given.trigger: moved}, heard_at=now), [], []
+    return state.but(gauges={**state.gauges, given.trigger: moved}, heard_at=now), [], []
 
 
 def _followed(state: State, given: Followed, now: float) -> State:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from retrainer.engine.readings import QUERY
 from retrainer.event import Event
 from retrainer.simulate.casefile import absolute
 
@@ -37,6 +38,8 @@ class Record(NamedTuple):
     rule: str = ""
     key: str = ""
     payload: Mapping[str, Any] = {}
+    poll: tuple[Any, int] | None = None
+    """A poll of a metric that is followed by itself, and its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,17 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """``records`` begins anew at each call, in order of time. ``files`` are the rules that were in force, if known."""
+    """``records`` begins anew at each call, in order of time. ``files`` are the rules that were in force, if known.
+
+    ``span`` are the moments of the first and the last record, None without any; ``polled`` the queries that sources
+    were asked, by source and expression.
+    """
 
     records: Callable[[], Iterator[Record]]
     runs: tuple[Recorded, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    span: tuple[float, float] | None = None
+    polled: frozenset[tuple[str, str]] = frozenset()
 
 
 def open_history(path: str) -> History:
@@ -95,16 +104,32 @@ def _of_store(path: str) -> History:
     try:
         runs = _runs(rows("runs", "*", "id"), rows("decisions", "id, run", "id"))
         files = {row["path"]: row["content"] for row in rows("config_files", "path, content", "path")}
+        first, last, polled = _known_of(path)
     except sqlite3.DatabaseError as error:
         raise BadHistory(f"{path}: {error}; restore it from a backup") from None
-    return History(records, runs, files)
+    return History(records, runs, files, (first, last) if first is not None else None, polled)
+
+
+def _known_of(path: str) -> tuple[Any, Any, frozenset[tuple[str, str]]]:
+    """The first and the last moment of a store, and what was polled."""
+    moments = "SELECT min(at), max(at) FROM (SELECT at FROM events UNION ALL SELECT at FROM journal)"
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        first, last = connection.execute(moments).fetchone()
+        polled = connection.execute("SELECT DISTINCT source, subject FROM events WHERE type = ?", (QUERY,))
+        return first, last, frozenset(tuple(row) for row in polled)
 
 
 def _of_lines(path: str) -> History:
     kept: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    polled: set[tuple[str, str]] = set()
     for line in _lines(path):
         if line.get("table") in _KEPT:
             kept[line["table"]].append(line["row"])
+    first = last = None
+    for _, record in _in_order(path):
+        first, last = record.at if first is None else first, record.at
+        if record.event is not None and record.event.type == QUERY:
+            polled.add((record.event.source, record.event.subject))
 
     def records() -> Iterator[Record]:
         events = _in_order(path)
@@ -112,7 +137,13 @@ def _of_lines(path: str) -> History:
         return (record for _, record in heapq.merge(events, journal, key=lambda pair: pair[0]))
 
     files = {row["path"]: row["content"] for row in kept["config_files"]}
-    return History(records, _runs(kept["runs"], kept["decisions"]), files)
+    span = _joined([first, last, *(row["at"] for row in kept["journal"])])
+    return History(records, _runs(kept["runs"], kept["decisions"]), files, span, frozenset(polled))
+
+
+def _joined(moments: Iterable[float | None]) -> tuple[float, float] | None:
+    known = [moment for moment in moments if moment is not None]
+    return (min(known), max(known)) if known else None
 
 
 def _lines(path: str) -> Iterator[dict[str, Any]]:

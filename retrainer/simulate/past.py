@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict, deque
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from ulid import ULID
@@ -30,7 +31,7 @@ class Past:
         self._born: dict[tuple[str, str, float], deque[str]] = defaultdict(deque)
         self._gone: dict[tuple[str, str | None], list[Recorded]] = defaultdict(list)
         self._otherwise = otherwise
-        self._made = 0
+        self._made: dict[tuple[str, str], int] = defaultdict(int)
         for run in runs:
             self.by_id[run.id] = run
             self._born[run.rule, run.key, run.born_at].append(run.id)
@@ -42,8 +43,9 @@ class Past:
         known = self._born.get((rule, key, now))
         if known:
             return known.popleft()
-        self._made += 1
-        return str(ULID.from_bytes(int(now * 1000).to_bytes(6) + self._made.to_bytes(10)))
+        self._made[rule, key] += 1
+        whose = sha256(f"{rule}/{key}".encode()).digest()[:6]
+        return str(ULID.from_bytes(int(now * 1000).to_bytes(6) + self._made[rule, key].to_bytes(4) + whose))
 
     def going(self, run: Run) -> Course | None:
         if run.id in self.by_id:

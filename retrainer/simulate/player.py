@@ -6,15 +6,19 @@ recorded moment if the journal says that it was done then. Between recorded mome
 
 from __future__ import annotations
 
+import heapq
+import math
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from retrainer.engine import acts, feedback
+from retrainer.engine.catalog import build_catalog
 from retrainer.engine.intake import AGAIN, take_in
 from retrainer.engine.loop import BATCH, WAKES
 from retrainer.engine.work import REPLACED
 from retrainer.rules.outcome import Imported, Manual, Reopened, Resumed
 from retrainer.runs.run import RunPhase
+from retrainer.simulate.calm import split
 from retrainer.simulate.history import Record
 from retrainer.simulate.past import Past
 from retrainer.simulate.world import World
@@ -23,19 +27,24 @@ from retrainer.store import writes
 from retrainer.store.rows import dump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from retrainer.config.configuration import Configuration
     from retrainer.engine.loop import Listener
     from retrainer.engine.work import Work
+    from retrainer.event import Event
     from retrainer.runs.run import Run
+    from retrainer.simulate.calm import Followed, Split
     from retrainer.simulate.course import Course
     from retrainer.simulate.history import History
+    from retrainer.simulate.ranges import Range
 
 _BY_ITSELF = frozenset(("Wake", "SlotDue"))
 """In the journal: what the engine did because it was time."""
 _BY_HAND = frozenset(("Manual", "Imported", "Resumed", "Judged", "Reopened", "Ended", acts.PAUSED))
 _ADMITTED = "Admitted"
+_LONGEST = 366 * 86400.0
+"""Seconds that are played at most after the last thing that came."""
 
 
 class Group(NamedTuple):
@@ -54,11 +63,16 @@ class Player:
         history: History,
         *,
         run_duration: float,
+        ranges: Sequence[Range] = (),
         listener: Listener | None = None,
         progress: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._past = Past(history.runs, run_duration)
-        self._groups = _Peeking(_grouped(history))
+        catalog = build_catalog(configuration, frozenset())
+        metrics = split(catalog, ranges)
+        self._followed = {one.rule.name: one for one in metrics.followed}
+        self._followers = {rule: [a.rule for a in afters] for rule, afters in catalog.followers.items()}
+        self._groups = _Peeking(_grouped(history, metrics))
         first = self._groups.peek()
         self._sources = frozenset(configuration.sources)
         self._unchanged = _unchanged(configuration, history)
@@ -79,6 +93,7 @@ class Player:
         last = self.world.now
         while (group := self._groups.peek()) is not None and group.at <= until:
             self._pass_time(group)
+            self._prepare_waking(group.at)
             self.world.clock.time = max(self.world.now, group.at)
             self.world.act(self._span)
             if self._afterwards:
@@ -86,7 +101,15 @@ class Player:
             self._admit_now(group)
             last = self.world.now
             self._progress(last)
-        self.world.advance(min(max(until, last), last + 366 * 86400.0) if until < float("inf") else last)
+        self._to_the_end(last if until == float("inf") else min(max(until, last), last + _LONGEST))
+
+    def _to_the_end(self, end: float) -> None:
+        while (moment := self.world.next_moment()) is not None and moment <= end:
+            self._prepare(moment)
+            self.world.happen(moment)
+        self.world.clock.time = max(self.world.now, end)
+        if self._followed:
+            self.world.act(lambda work: self._catch_up(work, self._followed.values(), end + 0.001))
 
     # -- time ------------------------------------------------------------------------------------------------------
 
@@ -96,7 +119,37 @@ class Player:
         while (moment := self.world.next_moment()) is not None and moment < group.at:
             if self.world.next_end() != moment and self._late(moment, woken, group.at):
                 return
+            self._prepare(moment)
             self.world.happen(moment)
+
+    def _prepare(self, moment: float) -> None:
+        """Something is about to happen by itself: the polls before it come first, of the rules that it concerns.
+
+        Of one moment, states are woken first, then polls come, then runs end that are only played.
+        """
+        self._prepare_waking(moment)
+        ended = {run.rule for run in self.world.ending(moment)} if self._followed else ()
+        if ended:
+            self.world.wake_up(moment)
+            concerned = {*ended, *(name for rule in ended for name in self._followers.get(rule, ()))}
+            self._bring_up(concerned, math.nextafter(moment, math.inf))
+
+    def _prepare_waking(self, moment: float) -> None:
+        wake = self.world.engine.next_wake
+        if self._followed and wake is not None and wake <= moment:
+            due = self.world.store.read(lambda conn: writes.due_states(conn, moment, WAKES))
+            self._bring_up({rule for rule, _ in due}, moment)
+
+    def _bring_up(self, rules: Iterable[str], before: float) -> None:
+        behind = [one for name in rules if (one := self._followed.get(name)) is not None and one.behind(before)]
+        if behind:
+            self.world.act(lambda work: self._catch_up(work, behind, before))
+
+    def _catch_up(self, work: Work, behind: Iterable[Followed], before: float) -> None:
+        now = work.now
+        for one in behind:
+            one.catch_up(work, before)
+        work.now = now
 
     def _late(self, moment: float, woken: set[str], at: float) -> bool:
         """Whether what is due by then was done at the group's moment at the earliest."""
@@ -121,10 +174,14 @@ class Player:
 
     def _span(self, work: Work) -> None:
         """Take in a group, and those after it as long as nothing else happens before them: one transaction for all."""
-        horizon = min((m for m in (self.world.next_moment(),) if m is not None and m > work.now), default=float("inf"))
+        wake, end = self.world.engine.next_wake, self.world.next_end()
+        alone = (
+            wake is not None and wake <= work.now
+        )  # states were woken, and nobody knows yet when they want to be next
+        horizon = min((m for m in (wake, end) if m is not None), default=float("inf"))
         taken = 0
         while (group := self._groups.peek()) is not None:
-            if taken and (group.at >= horizon or taken >= BATCH or _noteworthy(work)):
+            if taken and (alone or group.at >= horizon or taken >= BATCH or _noteworthy(work)):
                 return
             self._groups.take()
             work.now = self.world.clock.time = max(work.now, group.at)
@@ -132,15 +189,22 @@ class Player:
             self._take(work, group)
             horizon = min(horizon, *_wakes(work, touched), float("inf"))
             taken += len(group.records)
-            if any(record.event is None for record in group.records):
+            if any(record.event is None and record.poll is None for record in group.records):
                 return  # it may have moved states that decided nothing, so that nobody knows when they want to be woken
 
     def _take(self, work: Work, group: Group) -> None:
         again: frozenset[str] | None = None
         waiting: list[Batch] = []
         for record in group.records:
+            if record.poll is not None:
+                take_in(work, waiting)
+                waiting = []
+                record.poll[0].catch_up(work, record.at)
+                record.poll[0].fold(work, record.poll[1])
+                continue
             if record.event is not None:
                 if record.event.source in self._sources:
+                    self._before_event(work, record.event)
                     marked = None if again is None else Again(again)
                     waiting.append(Batch(record.event.source, [record.event], identity_window=0, again=marked))
                 again = None
@@ -154,26 +218,27 @@ class Player:
             work.settle()
         take_in(work, waiting)
 
+    def _before_event(self, work: Work, event: Event) -> None:
+        """The polls before it, of rules that may want it."""
+        if self._followed:
+            wanted = {trigger.rule for trigger in work.catalog.index.candidates(event)}
+            wanted |= {gauge.rule for gauge in work.catalog.gauges.candidates(event)}
+            self._catch_up(work, (one for name in wanted if (one := self._followed.get(name))), work.now)
+
     def _input(self, work: Work, record: Record) -> None:
         rule, key, payload = record.rule, record.key, record.payload
         if rule not in work.catalog.rules:
             return
+        concerned = (self._followed.get(name) for name in (rule, *self._followers.get(rule, ())))
+        self._catch_up(work, filter(None, concerned), work.now)
         if record.kind == "Ended":
             self._ended(work, payload)
-        elif record.kind == "Manual":
-            work.take(rule, key, Manual(payload.get("parameters") or {}))
-        elif record.kind == "Imported":
-            work.take(rule, key, Imported(payload.get("succeeded_at"), payload.get("promoted_at")))
-        elif record.kind == acts.PAUSED:
-            acts.pause(work, rule, str(payload.get("note", "")))
-        elif record.kind == "Resumed":
-            writes.unpause(work.conn, rule)
-            work.catalog = work.catalog.paused(rule, by_hand=False)
-            work.take(rule, key, Resumed())
         elif record.kind == "Judged":
             self._judged(work, payload)
         elif record.kind == "Reopened":
             self._reopened(work, rule, key, payload)
+        else:
+            _by_hand(work, record)
 
     def _ended(self, work: Work, payload: Any) -> None:
         work.flush_runs()
@@ -227,6 +292,20 @@ class Player:
         return run.id not in self._past.by_id
 
 
+def _by_hand(work: Work, record: Record) -> None:
+    rule, key, payload = record.rule, record.key, record.payload
+    if record.kind == "Manual":
+        work.take(rule, key, Manual(payload.get("parameters") or {}))
+    elif record.kind == "Imported":
+        work.take(rule, key, Imported(payload.get("succeeded_at"), payload.get("promoted_at")))
+    elif record.kind == acts.PAUSED:
+        acts.pause(work, rule, str(payload.get("note", "")))
+    elif record.kind == "Resumed":
+        writes.unpause(work.conn, rule)
+        work.catalog = work.catalog.paused(rule, by_hand=False)
+        work.take(rule, key, Resumed())
+
+
 def _noteworthy(work: Work) -> bool:
     return work.admitted or work.pools_changed or work.stops or bool(work.rows.get("fan_outs")) or bool(work.born)
 
@@ -250,10 +329,16 @@ def _unchanged(configuration: Configuration, history: History) -> frozenset[str]
     )
 
 
-def _grouped(history: History) -> Iterator[Group]:
+def _polls(one: Followed) -> Iterator[Record]:
+    return (Record(one.range.at(i), None, poll=(one, i)) for i in one.unrest)
+
+
+def _grouped(history: History, metrics: Split) -> Iterator[Group]:
     admitted = sorted((run.admitted_at, run.rule) for run in history.runs if run.admitted_at is not None)
     moments = iter([Record(at, None, _ADMITTED, rule) for at, rule in admitted])
-    merged = _merged(history.records(), moments)
+    polls = [range_.records() for range_ in metrics.polled] + [_polls(one) for one in metrics.followed]
+    records = heapq.merge(history.records(), *polls, key=lambda record: record.at) if polls else history.records()
+    merged = _merged(records, moments)
     for at, records in groupby(merged, key=lambda record: record.at):
         for turn in _turns(records):
             yield Group(at, turn)

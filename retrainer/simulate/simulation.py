@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import queue
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from retrainer import heap
 from retrainer.config.load import load_files, load_texts
+from retrainer.engine.catalog import build_catalog
 from retrainer.simulate.history import open_history
 from retrainer.simulate.outcome import Outcome, joined, read
 from retrainer.simulate.player import Player
+from retrainer.simulate.ranges import fetch, missing
 from retrainer.simulate.split import shares
 
 if TYPE_CHECKING:
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
 
     from retrainer.config.configuration import Configuration
     from retrainer.config.errors import Problem
+    from retrainer.simulate.history import History
+    from retrainer.simulate.ranges import Range
 
 FEW = 4
 """Of fewer rules none is worth a process of its own."""
@@ -27,12 +33,17 @@ _LOOK = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """``rules`` are paths; none for those that the history says were in force. Times are in seconds, of the epoch."""
+    """``rules`` are paths; none for those that the history says were in force. Times are in seconds, of the epoch.
+
+    ``prometheus`` is the URL to ask for metrics that history does not have, from ``since`` on if it begins later.
+    """
 
     history: str
     rules: tuple[str, ...]
     run_duration: float
     until: float
+    prometheus: str | None = None
+    since: float | None = None
 
 
 def configuration_of(task: Task) -> tuple[Configuration, tuple[Problem, ...]]:
@@ -79,9 +90,31 @@ def _play_share(task: Task, share: frozenset[str], number: int, heard: Any) -> O
 
 
 def _play(task: Task, configuration: Configuration, progress: Callable[[float], None]) -> Outcome:
-    player = Player(configuration, open_history(task.history), run_duration=task.run_duration, progress=progress)
+    history = open_history(task.history)
+    player = Player(
+        configuration,
+        history,
+        run_duration=task.run_duration,
+        ranges=_ranges(task, configuration, history),
+        progress=progress,
+    )
+    heap.settle()
     try:
         player.play(task.until)
         return read(player.world.store)
     finally:
         player.world.close()
+
+
+def _ranges(task: Task, configuration: Configuration, history: History) -> list[Range]:
+    """Metrics that history does not have, if there is somebody to ask."""
+    catalog = build_catalog(configuration, frozenset())
+    begin, end = history.span or (math.inf, -math.inf)
+    begin = min(begin, math.inf if task.since is None else task.since)
+    end = end if task.until == math.inf else task.until
+    if begin > end:
+        return []
+    if task.prometheus is None:
+        return []
+    found = missing(catalog, configuration, history, begin, end)
+    return [fetch(task.prometheus, asked, wanted) for asked, wanted in found]

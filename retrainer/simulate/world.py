@@ -128,6 +128,11 @@ class World:
         """When a run ends next; None if that is not known of any."""
         return self._ends[0][0] if self._ends else None
 
+    def ending(self, until: float) -> list[Run]:
+        """Runs that end by then, as far as that is known."""
+        ids = [run for at, run, _ in self._ends if at <= until]
+        return self.store.read(lambda conn: list(writes.runs_by_id(conn, ids).values())) if ids else []
+
     def happen(self, moment: float) -> None:
         """Do what is due at a moment, which must not lie behind."""
         self._still = self._still + 1 if moment <= self.now else 0
@@ -139,6 +144,11 @@ class World:
             due.append(heapq.heappop(self._ends))
         for _, run, course in due:
             self.end(run, course)
+        self.wake_up(moment)
+
+    def wake_up(self, moment: float) -> None:
+        """Wake whoever wants to be woken by then."""
+        self.clock.time = max(self.now, moment)
         if self.engine.next_wake is not None and self.engine.next_wake <= self.now:
             self.engine.turn()
         self._settle()

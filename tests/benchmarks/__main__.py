@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from tests.benchmarks import backlog, flow, keys, latency, memory, pure, restart, slots, two_consumers
+from tests.benchmarks import backlog, flow, keys, latency, memory, pure, restart, simulation, slots, two_consumers
 from tests.benchmarks.cluster import KUBECONFIG, Cluster
 from tests.benchmarks.machine import machine, versions
 
@@ -26,6 +26,7 @@ ALONE: Mapping[str, Callable[[], list[Figure]]] = {
     "backlog": backlog.million,
     "keys": keys.many_keys,
     "kill-one-of-two": two_consumers.kill_one_of_two,
+    "simulation": simulation.thirty_days,
 }
 ON_CLUSTER: Mapping[str, Callable[[Cluster], list[Figure]]] = {
     "latency-5": latency.at_5,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from retrainer.rules.gauge import Gauge, Series
@@ -47,7 +48,7 @@ class Threshold:
 
     def spread(self, jitter: float) -> Threshold:
         """The same with another jitter."""
-        return replace(self, jitter=jitter) if jitter else self
+        return _spread(self, jitter) if jitter else self
 
     def crossed(self, value: float) -> bool:
         return value > self.bound if self.high else value < self.bound
@@ -60,6 +61,12 @@ class Threshold:
         if self.percent is None:
             return self.series
         return max(1, math.ceil(round((self.of or known) * self.percent / 100, 9)))
+
+
+@lru_cache(maxsize=10_000)
+def _spread(threshold: Threshold, jitter: float) -> Threshold:
+    """Asked for at each look at a gauge, by each rule and key for its own."""
+    return replace(threshold, jitter=jitter)
 
 
 def sampled(

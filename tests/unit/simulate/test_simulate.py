@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 import pytest
 from click.testing import CliRunner, Result
@@ -18,6 +21,7 @@ from retrainer.store.writes import store_good
 from tests.unit.simulate.live import RULES, Live, rules_in
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 START = "2026-03-02T08:00:00Z"
@@ -127,3 +131,61 @@ def test_independent_rules_may_be_split(tmp_path: Path) -> None:
     player.play()
     assert simulate(task, configuration, 2) == joined([read(player.world.store)])
     player.world.close()
+
+
+class _Prometheus(BaseHTTPRequestHandler):
+    """Remembers a metric that crosses after half an hour."""
+
+    def do_POST(self) -> None:
+        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        first, last = float(form["start"][0]), float(form["end"][0])
+        moments = [first + 60 * n for n in range(int((last - first) / 60) + 1)]
+        values = [[at, "0.3" if at >= 1_772_440_200 else "0.05"] for at in moments]
+        found = [{"metric": {"__name__": "psi", "model": m}, "values": values} for m in ("churn", "basket")]
+        answer = {"status": "success", "data": {"resultType": "matrix", "result": found}}
+        if form["query"] != ["psi"]:
+            answer = {"status": "error", "error": "no such thing"}
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def prometheus() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Prometheus)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def drift(folder: Path, expr: str = "psi") -> str:
+    (folder / "drift.yaml").write_text(
+        "version: 1\n"
+        'sources: {prom: {type: prometheus, url: "http://127.0.0.1:1", polling_interval: 1m}}\n'
+        "rules:\n  - name: churn\n    triggers:\n      drift:\n"
+        f"        metric: {{source: prom, expr: {expr}, match: {{model: churn}}, above: 0.2, for: 10m, jitter: 0s}}\n"
+        "    submit: {workflow_template: train}\n"
+    )
+    return str(folder / "drift.yaml")
+
+
+def test_metrics_that_were_never_polled_are_looked_up(tmp_path: Path, prometheus: str) -> None:
+    more = ["--prometheus", prometheus, "--until", "2026-03-02T13:00:00Z"]
+    answer = told("--events", events(tmp_path), "--rules", drift(tmp_path), *more)
+    (one,) = answer["runs"]["now"]
+    assert (one["at"], one["reason"]) == ("2026-03-02T08:40:00.000Z", "threshold")
+    assert told("--events", events(tmp_path), "--rules", drift(tmp_path))["runs"]["now"] == []
+
+
+def test_a_prometheus_that_does_not_answer_is_no_quiet_metric(tmp_path: Path, prometheus: str) -> None:
+    wrong = ["--events", events(tmp_path), "--rules", drift(tmp_path, "pis")]
+    assert "pis: no such thing" in run(*wrong, "--prometheus", prometheus, code=1).stderr
+    assert "is --prometheus right?" in run(*wrong, "--prometheus", "http://127.0.0.1:9", code=1).stderr
