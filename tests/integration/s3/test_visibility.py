@@ -53,7 +53,7 @@ def test_a_source_that_is_stopped_gives_back_what_is_not_stored(cloud: Cloud, ho
     source = house.lake(via=via(cloud, queue, visibility_timeout=SOON))
     with house.busy():
         cloud.send(queue, *(notification(record(f"k{n}")) for n in range(5)))
-        eventually(lambda: cloud.in_hand(queue) == 5, "all received")
+        eventually(lambda: house.engine.queued == 5, "all received and offered")
         source.stop()
         taken = cloud.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=10)["Messages"]
         assert taken, "once its timeout is over"
