@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 
-YOUNG = 20_000
+YOUNG = 5_000
 """New objects that a look at them is worth; events on their way are some thousands, and are freed without it."""
 
 
