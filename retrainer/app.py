@@ -92,6 +92,7 @@ class App:
             prepare=self.manifests.prepare,
         )
         self.follower = Follower(desk, self.workflows, self.clock)
+        self.engine.taker = self.submitter
         self.engine.on_admitted = self.submitter.wake
         self.engine.on_stop_requested = self.follower.wake
         self.webhooks = Webhooks({}, self.engine, self.clock, reveal)
