@@ -10,6 +10,7 @@ from sqlalchemy import delete, select
 from ulid import ULID
 
 from retrainer.engine.births import bear
+from retrainer.engine.endings import stop_run
 from retrainer.engine.intake import take_in
 from retrainer.event import Event
 from retrainer.rules.outcome import Birth, Decision, Kind, Manual, Reason, Resumed, Wake
@@ -84,22 +85,14 @@ def preview(work: Work, name: str, key: str, parameters: dict[str, str]) -> Run:
     if entry is not None:
         birth = replace(birth, window=entry.state.window, taken=entry.state.windows)
     state_id = entry.id if entry is not None else 0
-    return bear(
-        work.conn,
-        rule,
-        key,
-        state_id,
-        Decision(Kind.FIRE, Reason.MANUAL, birth=birth),
-        str(ULID.from_timestamp(work.now)),
-        work.now,
-        work.birthplace,
-    )
+    decision = Decision(Kind.FIRE, Reason.MANUAL, birth=birth)
+    return bear(work, rule, key, state_id, decision, str(ULID.from_timestamp(work.now)))
 
 
 def pause(work: Work, name: str, note: str) -> None:
     _rule(work, name)
     writes.put_all(work.conn, t.pauses, [{"rule": name, "at": work.now, "note": note}])
-    work.note(PAUSED, name, "", {"note": note})
+    work.journal(PAUSED, name, "", {"note": note})
     work.catalog = work.catalog.paused(name, by_hand=True)
     work.take(name, "", Wake())
 
@@ -118,7 +111,7 @@ def cancel(work: Work, run_id: str, strategy: Literal["Stop", "Terminate"]) -> N
     run = _run(work, run_id)
     if run.phase.terminal:
         raise ValueError(f"run {run_id} has ended: {run.phase}")
-    work.stop_run(run, strategy, "cancelled by hand")
+    stop_run(work, run, strategy, "cancelled by hand")
 
 
 def retry(work: Work, run_id: str) -> str:
