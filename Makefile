@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 export UV_CACHE_DIR ?= $(HOME)/.cache/uv
 
-.PHONY: help setup demo test lint test-integration test-cluster bench study lock clean
+.PHONY: help setup demo test lint test-integration test-cluster bench study dashboards lock clean
 
 help:
 	@echo "make setup             make .venv with everything locked in requirements.lock"
@@ -16,6 +16,7 @@ help:
 	@echo "make test-cluster      the tests on a real Kubernetes with a real Argo controller (root on Debian, Go)"
 	@echo "make bench             measure, and write bench.json"
 	@echo "make study             play a stream with drift to periodic, data and drift rules, with a real model; writes docs/study.md and its chart"
+	@echo "make dashboards        write the Grafana dashboards of deploy/monitoring anew from their code"
 	@echo "make lock              resolve the dependencies anew into requirements.lock and requirements-runtime.lock"
 
 setup: $(VENV)/.done
@@ -51,6 +52,9 @@ bench: setup
 
 study: setup
 	$(BIN)/python -m study --write $(ARGS)
+
+dashboards: setup
+	$(BIN)/python -m deploy.monitoring.dashboards
 
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate
 
