@@ -75,6 +75,7 @@ def bear(work: Work, rule: CompiledRule, key: str, state_id: int, decision: Deci
             "values": birth.values,
             "upstream": birth.upstream,
             "detail": decision.detail,
+            **({"request": birth.asked.request, "by": birth.asked.by} if birth.asked is not None else {}),
         },
         pool=limits.pool,
         priority=limits.priority,

@@ -109,6 +109,10 @@ class Staged:
         writes.insert_all(self.conn, t.runs, [run_to_row(run) for run in self.born.values()])
         self.born.clear()
 
+    def flush_slots(self) -> None:
+        """What follows may concern a slot that was settled in this very transaction."""
+        writes.insert_all(self.conn, t.slots, self.rows.pop("slots", []))
+
     def flush(self) -> None:
         """Write what was staged."""
         self.flush_inputs()

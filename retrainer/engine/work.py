@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from retrainer.config.models import Budget
-from retrainer.engine import budgets, distincts, editing, endings
+from retrainer.engine import budgets, distincts, editing, endings, slots
 from retrainer.engine.arrivals import Arrivals
 from retrainer.engine.births import Birthplace, bear
 from retrainer.engine.cache import Cache, Entry, Noted
 from retrainer.engine.followers import followers
+from retrainer.engine.journal import payload_of
 from retrainer.engine.staged import Staged
 from retrainer.rules.decide import step
 from retrainer.rules.ends import orphaned
@@ -24,11 +25,9 @@ from retrainer.rules.outcome import (
     Ended,
     Input,
     Kind,
-    Manual,
     Reason,
     Reopened,
     Sampled,
-    SlotRecord,
     Step,
     Unrendered,
 )
@@ -133,7 +132,7 @@ class Work(Staged):
         if isinstance(given, Ended):
             self._chain_ended(rule, given, chain, done)
         if not isinstance(given, (Arrived, Sampled)):  # which stand in the ledger
-            self._journal_input(rule_name, key, given)
+            self.journal(type(given).__name__, rule_name, key, payload_of(given))
         self.changed[rule_name, key] = Entry(entry.id, entry.revision, state, entry.noted)
         run_of: dict[int, str] = {}
         for i, decision in enumerate(done.decisions):
@@ -143,7 +142,7 @@ class Work(Staged):
             if run_id is not None:
                 run_of[i] = run_id
             self.changed[rule_name, key] = self._note(rule_name, key, self.changed[rule_name, key], decision, run_id)
-        self._slots(rule_name, key, done, run_of)
+        self._slots(rule, key, done, run_of)
         for due in done.fan_out:
             self.rows["fan_outs"].append({"rule": rule_name, "trigger": due.trigger, "slot": due.slot, "after": ""})
         if done.stop is not None:
@@ -199,7 +198,7 @@ class Work(Staged):
         else:
             self.pools_changed = True
         self.born[run.id] = run
-        if run.retry_of is None and rule.distinct:
+        if run.retry_of is None and rule.distinct and decision.reason is not Reason.BACKFILL:  # which takes nothing
             distincts.give_to(self.conn, state_id, run.chain)
         self.tell("run.born", run=run)
         return run.id
@@ -235,25 +234,16 @@ class Work(Staged):
         self.changed[where] = replace(entry, noted=noted)
         self.recount_decision(noted)
 
-    def _slots(self, rule: str, key: str, done: Step, run_of: dict[int, str]) -> None:
-        runs = [run_of.get(i) for i, d in enumerate(done.decisions) if d.birth is not None and d.birth.retry_of is None]
-        seen: dict[str, int] = defaultdict(int)
+    def _slots(self, rule: CompiledRule, key: str, done: Step, run_of: dict[int, str]) -> None:
         for record in done.slots:
-            run = None
-            reason, outcome = record.reason, record.outcome
-            if outcome == "fired":
-                run = runs[min(seen[record.trigger], len(runs) - 1)]
-                seen[record.trigger] += 1
-                if run is None:
-                    reason, outcome = Reason.BAD_PARAMETERS, "skipped"
-            self.record_slot(
-                rule, key, SlotRecord(record.trigger, record.slot, outcome, reason, record.until, record.count), run
-            )
-
-    def _journal_input(self, rule: str, key: str, given: Input) -> None:
-        payload = {n: v for n in type(given).__slots__ if isinstance(v := getattr(given, n), (str, int, float, bool))}
-        asked = {"parameters": dict(given.parameters)} if isinstance(given, Manual) else {}
-        self.journal(type(given).__name__, rule, key, {**payload, **asked})
+            run = run_of.get(record.decision) if record.outcome == "fired" and record.decision is not None else None
+            if record.reason is Reason.BACKFILL and not slots.give_way(self, rule, key, record, run):
+                continue
+            if record.outcome == "fired" and run is None:
+                told = replace(record, outcome="skipped", reason=Reason.BAD_PARAMETERS)
+                self.record_slot(rule.name, key, told, None)
+            else:
+                self.record_slot(rule.name, key, record, run)
 
     def adopt(self, run: Run) -> None:
         """Stage a run that somebody asked for by hand; it counts as on its way like any other."""
