@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from retrainer import history
 from retrainer.config.models import S3Source
 from retrainer.engine import acts, budgets, feedback
+from retrainer.engine.matching import author_of
 from retrainer.event import Event
 from retrainer.listening import Seekable, describe
 from retrainer.moments import rfc3339
@@ -89,7 +90,8 @@ class AppService:
             return self.read(lambda conn: history.explain(conn, rule, key, at))
         told = self.read(lambda conn: self._explain(conn, compiled, key, at))
         if event is not None:
-            told["event"] = would_match(compiled, _event(event, self._app.clock.now()))
+            one = _event(event, self._app.clock.now())
+            told["event"] = would_match(compiled, one, self.read(lambda conn: author_of(conn, one)))
         return told
 
     def trigger(
@@ -246,4 +248,5 @@ def _event(raw: dict[str, Any], now: float) -> Event:
         now,
         data,
         str(raw.get("subject", "")),
+        attributes if isinstance(attributes := raw.get("attributes"), dict) else {},
     )

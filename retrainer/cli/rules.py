@@ -99,7 +99,8 @@ def _judged(judged: dict[str, Any]) -> Tree:
     tree = Tree(Text(show.clean(label), style="bold"))
     for one in judged.get("conditions", ()):
         sign = Text("yes " if one["holds"] else "no  ", style="green" if one["holds"] else "red")
-        error = f": {one['error']}" if one.get("error") else ""
+        why = one.get("error") or one.get("said")
+        error = f": {why}" if why else ""
         tree.add(sign + Text(show.clean(f"{one['name']} = {one['expected']}{error}"), style="default"))
     return tree
 
