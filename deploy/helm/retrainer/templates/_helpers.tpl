@@ -35,7 +35,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "retrainer.annotations" -}}
 {{- $all := deepCopy (first .).Values.commonAnnotations }}
 {{- range rest . }}{{ $all = merge (deepCopy .) $all }}{{ end }}
-{{- with $all }}
+{{- with $all -}}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -57,6 +57,17 @@ annotations:
 {{- end }}
 {{- end }}
 
+{{- define "retrainer.pullSecrets" -}}
+{{- with .Values.imagePullSecrets -}}
+imagePullSecrets:
+  {{- range $name, $wanted := . }}
+  {{- if $wanted }}
+  - name: {{ $name }}
+  {{- end }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "retrainer.tokenSecret" -}}
 {{- default (printf "%s-token" (include "retrainer.fullname" .)) .Values.apiToken.existingSecret }}
 {{- end }}
@@ -66,9 +77,6 @@ annotations:
 {{- $names := keys .Values.watchedNamespaces | sortAlpha | default (list .Release.Namespace) }}
 {{- $own := ternary .Release.Namespace (first $names) (has .Release.Namespace $names) }}
 {{- $first := default $own .Values.defaultNamespace }}
-{{- if not (has $first $names) }}
-{{- fail (printf "defaultNamespace: %q is not among watchedNamespaces (%s); add it there" $first (join ", " $names)) }}
-{{- end }}
 {{- prepend (without $names $first) $first | toJson }}
 {{- end }}
 
@@ -83,11 +91,6 @@ annotations:
 
 {{- /* The daemon's settings, as JSON. */}}
 {{- define "retrainer.settings" -}}
-{{- range list "version" "name" "engine" "rules" "http" "config_maps" }}
-{{- if hasKey $.Values.settings . }}
-{{- fail (printf "settings.%s is made from the chart's own values; use those" .) }}
-{{- end }}
-{{- end }}
 {{- $engine := dict "type" "argo" "namespaces" (include "retrainer.namespaces" . | fromJsonArray) }}
 {{- with .Values.argoInstanceId }}{{ $_ := set $engine "instance_id" . }}{{ end }}
 {{- $store := dict "path" "/var/lib/retrainer/retrainer.db" }}
@@ -101,7 +104,19 @@ annotations:
 {{- mergeOverwrite $base (deepCopy .Values.settings) | toJson }}
 {{- end }}
 
+{{- /* What the schema cannot see. */}}
 {{- define "retrainer.check" -}}
+{{- $names := keys .Values.watchedNamespaces | sortAlpha | default (list .Release.Namespace) }}
+{{- with .Values.defaultNamespace }}
+{{- if not (has . $names) }}
+{{- fail (printf "defaultNamespace: %q is not among watchedNamespaces (%s); add it there" . (join ", " $names)) }}
+{{- end }}
+{{- end }}
+{{- range list "version" "name" "engine" "rules" "http" "config_maps" }}
+{{- if hasKey $.Values.settings . }}
+{{- fail (printf "settings.%s is made from the chart's own values; use those" .) }}
+{{- end }}
+{{- end }}
 {{- if and (gt (int .Values.replicaCount) 1) (not .Values.postgresql.url) }}
 {{- fail "replicaCount: SQLite is for one replica; set postgresql.url for more" }}
 {{- end }}
