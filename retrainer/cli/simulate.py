@@ -38,7 +38,13 @@ _SHOWN = 50
 @click.option("--current", type=_RULES, multiple=True, help="Rules in force, if the history does not have them.")
 @click.option("--since", metavar="WHEN", help="Count from here on: 30d ago, or a moment with its zone.")
 @click.option("--until", metavar="WHEN", help="Play up to here.")
-@click.option("--prometheus", metavar="URL", help="Ask here for metrics that were never polled.")
+@click.option(
+    "--prometheus",
+    metavar="[URL]",
+    is_flag=False,
+    flag_value="",
+    help="Ask for metrics that were never polled: each source its own Prometheus, or all of them the one at URL.",
+)
 @click.option("--run-duration", default="1h", help="How long runs take of which history knows nothing.")
 @click.option("--processes", type=click.IntRange(1, 64), default=min(os.cpu_count() or 1, 8), help="At most so many.")
 @local
