@@ -21,11 +21,20 @@ if TYPE_CHECKING:
 TESTS = sorted((ROOT / "deploy/monitoring/tests").glob("*.yaml"))
 
 
+def promtool() -> str:
+    return shutil.which("promtool") or str(CACHE / "usr/bin/promtool")
+
+
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in TESTS])
 def test_each_fires_when_it_should_and_only_then(scene: Scene, path: Path) -> None:
-    promtool = shutil.which("promtool") or CACHE / "usr/bin/promtool"
-    done = subprocess.run([promtool, "test", "rules", path], capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run([promtool(), "test", "rules", path], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_names_and_units_are_as_prometheus_wants_them(scene: Scene) -> None:
+    text = scene.daemon.http.get("/metrics").text
+    done = subprocess.run([promtool(), "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def test_each_is_evaluated_on_a_real_daemons_metrics(scene: Scene) -> None:
