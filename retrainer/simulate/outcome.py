@@ -79,7 +79,10 @@ class Difference:
 @dataclass(slots=True)
 class Totals:
     runs: int = 0
+    run_hours: float = 0.0
+    """How long runs took that have ended, from their start."""
     gpu_hours: float = 0.0
+    phases: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     reasons: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     held: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     """How often a decision was to hold or skip, by reason."""
@@ -120,7 +123,10 @@ def totals(outcome: Outcome) -> dict[str, Totals]:
     for run in outcome.runs:
         one = found[run.rule]
         one.runs += 1
+        if run.started_at is not None and run.ended_at is not None:
+            one.run_hours += (run.ended_at - run.started_at) / 3600
         one.gpu_hours += run.gpu_hours or 0.0
+        one.phases[run.phase] += 1
         one.reasons[run.reason] += 1
     for decision in outcome.decisions:
         if decision.decision != "fire":
