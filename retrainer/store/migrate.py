@@ -13,8 +13,8 @@ from retrainer.store.base import StoreError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-HEAD = "0001"
-KNOWN = ("0001",)
+HEAD = "0002"
+KNOWN = ("0001", "0002")
 
 
 def migrate(engine: Engine, where: str) -> None:
