@@ -12,7 +12,10 @@ import orjson
 
 from retrainer.engine import horizon, parts
 from retrainer.engine.matching import match
+from retrainer.engine.readings import pushed
 from retrainer.event import Event
+from retrainer.rules.outcome import Reason
+from retrainer.rules.triggers.gauge import late
 from retrainer.sources.formats.s3 import about
 from retrainer.store import writes
 from retrainer.store.packing import unpack
@@ -21,9 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from retrainer.engine.matching import Hits
+    from retrainer.engine.readings import Reading
     from retrainer.engine.work import Work
     from retrainer.event import Poison
     from retrainer.sources.base import Again
+
+
+_GRAVITY = ("dead_lettered", "unknown", "overtaken", "stale", "matched", "duplicate", "filtered", "ignored")
+"""What is said of an event of which nothing is taken, if its triggers say different things: the first of these."""
 
 
 class Replay:
@@ -34,14 +42,48 @@ class Replay:
         self._pruned_to = horizon.pruned_to(work.conn)
         self._stored: dict[str, dict[str, int]] = {}
 
-    def judge(self, item: Event | Poison) -> tuple[str, Hits]:
+    def judge(self, item: Event | Poison) -> tuple[str, Hits, list[Reading]]:
         """The outcome, and what has still to be folded in.
 
         `ignored` for what cannot be read (it is a dead letter already) or is still to be read live, `duplicate` for
-        what all rules that want it have counted, `unknown` for what they may have counted.
+        what all rules that want it have counted, `unknown` for what they may have counted; of values `overtaken` if
+        something newer was taken since, `stale` beyond `max_sample_age`.
         """
         if not isinstance(item, Event) or self._still_to_come(item):
-            return "ignored", {}
+            return "ignored", {}, []
+        word, hits = self._counted(item)
+        if not self._again.levels:
+            return word, hits, []
+        late, readings = self._levels(item)
+        return ("matched" if hits or readings else min(word, late, key=_GRAVITY.index)), hits, readings
+
+    def _levels(self, event: Event) -> tuple[str, list[Reading]]:
+        """What an event says to metrics and alerts, as far as it does not come too late."""
+        readings, failed = pushed(self._work, event, self._again.rules)
+        words = ["dead_lettered"] if failed else ["filtered"]
+        taken: list[Reading] = []
+        for reading in readings:
+            word = self._late(reading)
+            if not word:
+                taken.append(reading)
+            elif word == "overtaken" and list(reading[0]) in [where for told in self._told(event) for where in told]:
+                words.append("duplicate")
+            else:
+                words.append(word)
+        return min(words, key=_GRAVITY.index), taken
+
+    def _late(self, reading: Reading) -> str:
+        (rule_name, key), given = reading
+        rule = self._work.catalog.rules[rule_name]
+        asked, (sample,) = rule.gauges[given.trigger], given.samples
+        known = None
+        if self._work.known(rule_name, key) is not None:
+            gauge = self._work.entry(rule, key).state.gauges.get(given.trigger)
+            known = gauge.series.get(sample.series) if gauge is not None else None
+        return late(asked.threshold, known, sample, self._work.now, alert=asked.reason is Reason.ALERT)
+
+    def _counted(self, item: Event) -> tuple[str, Hits]:
+        """The same for what data triggers count."""
         hits, word = match(self._work, item, self._again.rules)
         if not hits:
             return word, {}
