@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import attrgetter
+from sys import intern
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -99,10 +100,15 @@ def read(store: Store) -> Outcome:
         decisions = conn.exec_driver_sql(
             "SELECT rule, key, decision, reason, detail, first_at, last_at, count FROM decisions ORDER BY id"
         )
-        return Outcome(tuple(_run(*row) for row in runs), tuple(map(Noted._make, decisions.cursor)))
+        return Outcome(tuple(_run(*row) for row in runs), tuple(_noted(*row) for row in decisions.cursor))
 
     with heap.undisturbed():
         return store.read(find)
+
+
+def _noted(rule: str, key: str, decision: str, reason: str, *rest: Any) -> Noted:
+    """Words that come again and again are kept once: half of the memory, and of what travels between processes."""
+    return Noted(intern(rule), intern(key), intern(decision), intern(reason), *rest)
 
 
 def _run(rule: str, key: str, at: float, trigger: str, reason: str, cause: str, *rest: Any) -> PlayedRun:
