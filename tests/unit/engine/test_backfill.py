@@ -109,6 +109,18 @@ def test_what_ran_runs_again_only_if_that_is_asked_for(make: Make) -> None:
     assert set(recorded(bench, DAY).values()) == {1}
 
 
+def test_a_retry_is_the_same_run(make: Make) -> None:
+    bench = make({"triggers": NIGHTLY, "submit": {**SUBMIT, "retry": {"limit": 1, "backoff": {"duration": "1m"}}}})
+    night = Order("rule-0", "", "2027-01-10", "2027-01-11", again=True)
+    ask(bench, night)
+    end(bench, "Failed")
+    assert fates(preview(bench, night)) == [(False, "its run is on its way: PENDING")]
+    bench.tick(61)
+    (retry,) = end(bench)
+    told = preview(bench, night)
+    assert (fates(told), told["slots"][0]["run"]) == ([(True, "ran: SUCCEEDED; once more")], retry.id)
+
+
 def test_slots_that_were_missed_or_skipped_run_and_have_one_record_each(make: Make) -> None:
     bench = make({"triggers": HOURLY, "limits": {"overlap": "skip"}})
     bench.tick(HOUR)
