@@ -6,6 +6,7 @@ only for rules that are younger than the ledger, and is `unknown` to the others.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -15,6 +16,7 @@ from retrainer.engine.matching import match
 from retrainer.engine.readings import pushed
 from retrainer.event import Event
 from retrainer.rules.outcome import Reason
+from retrainer.rules.own import ATTRIBUTE, run_of
 from retrainer.rules.triggers.gauge import late
 from retrainer.sources.formats.s3 import about
 from retrainer.store import writes
@@ -22,6 +24,8 @@ from retrainer.store.packing import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from sqlalchemy import Row
 
     from retrainer.engine.matching import Hits
     from retrainer.engine.readings import Reading
@@ -84,7 +88,7 @@ class Replay:
 
     def _counted(self, item: Event) -> tuple[str, Hits]:
         """The same for what data triggers count."""
-        hits, word = match(self._work, item, self._again.rules)
+        hits, word = match(self._work, self._with_author(item), self._again.rules)
         if not hits:
             return word, {}
         told = self._told(item)
@@ -94,6 +98,14 @@ class Replay:
             return "duplicate", {}
         certain = {where: hit for where, hit in left.items() if told or not self._may_have_counted(where[0])}
         return ("matched", certain) if certain else ("unknown", {})
+
+    def _with_author(self, event: Event) -> Event:
+        """A listing does not tell which run wrote an object; what its notification told of that still holds."""
+        if not event.type.startswith("s3:") or run_of(event):
+            return event
+        told = (orjson.loads(row.attributes).get(ATTRIBUTE) for row in self._of_object(event))
+        run = next(filter(None, told), None)
+        return event if run is None else replace(event, attributes={**event.attributes, ATTRIBUTE: run})
 
     def _still_to_come(self, event: Event) -> bool:
         """A record beyond what is stored will be read without us."""
@@ -107,12 +119,17 @@ class Replay:
 
     def _told(self, event: Event) -> list[list[list[str]]]:
         """For each time the event was taken in, which (rule, key) counted it."""
-        conn, data = self._work.conn, event.data
-        self._work.flush_inputs()
         if event.type.startswith("s3:"):
-            rows = writes.said_of_object(conn, event.source, about(data["bucket"], data["key"]))
-            return [orjson.loads(row.rules) for row in rows if _same(unpack(row.data), data)]
-        return [orjson.loads(row.rules) for row in writes.said_of(conn, event.source, event.id)]
+            return [orjson.loads(row.rules) for row in self._of_object(event)]
+        self._work.flush_inputs()
+        return [orjson.loads(row.rules) for row in writes.said_of(self._work.conn, event.source, event.id)]
+
+    def _of_object(self, event: Event) -> list[Row[Any]]:
+        """The ledger's rows of the same content of the same object."""
+        self._work.flush_inputs()
+        data = event.data
+        rows = writes.said_of_object(self._work.conn, event.source, about(data["bucket"], data["key"]))
+        return [row for row in rows if _same(unpack(row.data), data)]
 
     def _may_have_counted(self, rule: str) -> bool:
         """The rule was there when the last event arrived that the ledger has lost since."""

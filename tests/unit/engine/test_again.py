@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -151,6 +152,19 @@ def test_an_object_is_not_known_by_one_whose_key_only_begins_like_its_own(make: 
     bench = make(named("a"))
     bench.deliver([object_event("x y", "1", 1)], tracked=True)
     assert again(bench, [object_event("x", "1", 9)]) == ["matched"]
+
+
+def test_what_a_run_wrote_is_its_own_also_when_a_listing_tells_of_it(make: Make) -> None:
+    """The listing has no metadata; the notification had."""
+    bench = make({"name": "a", "triggers": data(), "submit": SUBMIT}, named("b"))
+    bench.deliver([object_event("day", "1", 1)], tracked=True)
+    ((run,),) = bench.query("SELECT id FROM runs")
+    told = replace(object_event("model", "1", 2), attributes={"retrainerrun": run})
+    assert bench.deliver([told], tracked=True) == ["matched"]  # by the other rule
+    listed = object_event("model", "1", 9, kind="Sweep")
+    assert bench.deliver([listed], tracked=True, swept=True) == ["duplicate"]
+    assert again(bench, [listed], frozenset("a")) == ["filtered"]
+    assert bench.query("SELECT count(*) FROM runs") == [(1,)]
 
 
 def test_beyond_the_ledger_nobody_can_tell_but_for_a_rule_that_is_younger(bench: Bench) -> None:
