@@ -60,7 +60,7 @@ class Release:
             "--timeout=60s",
             given=json.dumps(self.values),
         )
-        self._connect()
+        self.connect()
 
     def uninstall(self) -> None:
         self._http.close()
@@ -80,7 +80,7 @@ class Release:
     def log(self) -> str:
         return kubectl("-n", self.namespace, "logs", self.pod["metadata"]["name"])
 
-    def _connect(self) -> None:
+    def connect(self) -> None:
         """Pods' addresses can be reached from the node."""
         token = base64.b64decode(self.get("secret", "retrainer-token")["data"]["token"]).decode()
         address = f"http://{self.pod['status']['podIP']}:8080"
