@@ -23,7 +23,7 @@ FEW = 10
 
 
 def trigger(name: str, match: dict[str, Any], source: str = "lake") -> CompiledData:
-    return CompiledData(name, "d", source, conditions(match), None, None, None, None, Batch())
+    return CompiledData(name, "d", source, conditions(match), None, None, None, None, OwnOutputs(), Batch())
 
 
 def event(source: str = "lake", **data: Any) -> Event:
