@@ -71,13 +71,16 @@ def page(of: Page) -> str:
 def _figure(of: Page, rule: str) -> Any:
     sides = [name for name in of.outcomes if rule in of.traces.get(name, {})]
     latest = of.traces[sides[-1]][rule]
-    heights = [0.2, *[0.3] * len(latest.metrics), 0.15 + 0.1 * len(of.outcomes)]
-    titles = ["events", *(_subtitle(metric) for metric in latest.metrics.values()), "runs"]
+    first = 1 + bool(latest.bars)
+    heights = [*[0.2] * bool(latest.bars), *[0.3] * len(latest.metrics), 0.15 + 0.1 * len(of.outcomes)]
+    titles = [*["events"] * bool(latest.bars), *map(_subtitle, latest.metrics.values()), "runs"]
     figure = make_subplots(
         rows=len(heights), shared_xaxes=True, vertical_spacing=0.06, row_heights=heights, subplot_titles=titles
     )
-    figure.add_trace(_bars(of, latest), row=1, col=1)
-    for row, metric in enumerate(latest.metrics.values(), 2):
+    if latest.bars:
+        figure.add_trace(_bars(of, latest), row=1, col=1)
+        figure.update_yaxes(row=1, col=1, rangemode="tozero")
+    for row, metric in enumerate(latest.metrics.values(), first):
         _add_metric(figure, row, metric, of)
         for side in sides[:-1]:
             _add_threshold(figure, row, of.traces[side][rule].metrics.get(metric.name), of, "then")
