@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from retrainer.config.models import Group
@@ -69,11 +70,35 @@ def holds(
     return False
 
 
-def first_moment(condition: Several, moments: Mapping[str, float]) -> float | None:
-    """When enough members are true, if each trigger is from the moment given on; None if it takes one that has none."""
-    found = [first_moment(m, moments) if isinstance(m, Several) else moments.get(m) for m in condition.members]
-    known = sorted(moment for moment in found if moment is not None)
-    return known[condition.n - 1] if len(known) >= condition.n else None
+def first_moment(
+    condition: Several, moments: Mapping[str, float], fleeting: frozenset[str], limit: float | None = None
+) -> float | None:
+    """When enough members are true, if each trigger is from the moment given on; None if that does not come by itself.
+
+    A moment may lie behind. ``fleeting`` and ``limit`` are as in `holds`.
+    """
+    span = _span(condition, moments, fleeting, limit)
+    return None if span is None else span[0]
+
+
+def _span(
+    condition: Several, moments: Mapping[str, float], fleeting: frozenset[str], limit: float | None
+) -> tuple[float, float] | None:
+    """From when until when enough members are true at once, for the first time."""
+    within = _shorter(condition.within, limit)
+    spans: list[tuple[float, float]] = []
+    for member in condition.members:
+        if isinstance(member, Several):
+            span = _span(member, moments, fleeting, within)
+            spans += [span] if span is not None else []
+        elif member in moments:
+            lasts = within if within is not None and member in fleeting else inf
+            spans.append((moments[member], moments[member] + lasts))
+    for start, _ in sorted(spans):
+        ends = sorted((end for begin, end in spans if begin <= start < end), reverse=True)
+        if len(ends) >= condition.n:
+            return start, ends[condition.n - 1]
+    return None
 
 
 def longest_within(condition: Several, name: str, limit: float | None = None) -> float | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from retrainer.rules.condition import first_moment, missing
+from retrainer.rules.condition import first_moment, longest_within, missing
 from retrainer.rules.explain_tree import moment, tree
 from retrainer.rules.fold import advance
 from retrainer.rules.limits import held_back, in_turn
 from retrainer.rules.outcome import Reason
-from retrainer.rules.weigh import weigh
+from retrainer.rules.weigh import renewed, weigh
 
 if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
@@ -33,7 +33,7 @@ def explain(
     held = held_back(rule, state, now, weighed.inhibiting, allowance, asked)
     decision, reason, until = _verdict(weighed, held, due=due)
     earliest = _earliest(rule, state, weighed, held, now, due=due)
-    told = held.detail if held is not None and held.reason.value == reason else _why(rule, weighed)
+    told = held.detail if held is not None and held.reason.value == reason else _why(rule, state, weighed, now)
     return {
         "rule": rule.name,
         "key": key,
@@ -61,10 +61,27 @@ def _verdict(weighed: Weighed, held: Decision | None, *, due: bool) -> tuple[str
     return "hold", "waiting", None
 
 
-def _why(rule: CompiledRule, weighed: Weighed) -> str:
-    if not weighed.due and weighed.satisfied and rule.when.condition is not None:
-        return f"{weighed.detail}; waiting for {', '.join(missing(rule.when.condition, weighed.satisfied))}"
+def _why(rule: CompiledRule, state: State, weighed: Weighed, now: float) -> str:
+    condition = rule.when.condition
+    if not weighed.due and weighed.satisfied and condition is not None:
+        old = _lapsed(rule, state, weighed, now)
+        told = "; ".join(
+            f"{name}: {verdict.detail}{', longer ago than `within`' if name in old else ''}"
+            for name, verdict in weighed.satisfied.items()
+        )
+        return f"{told}; waiting for {', '.join(missing(condition, weighed.satisfied.keys() - old))}"
     return weighed.detail or "; ".join(f"{name}: {v.detail}" for name, v in weighed.pending) or "nothing is due"
+
+
+def _lapsed(rule: CompiledRule, state: State, weighed: Weighed, now: float) -> set[str]:
+    """Triggers that are satisfied, for so long by now that `when` counts them nowhere."""
+    condition, fleeting = rule.when.condition, rule.when.fleeting
+    lapsed = set()
+    for name, since in renewed(weighed.since, state).items():
+        longest = longest_within(condition, name) if condition is not None and name in fleeting else None
+        if longest is not None and now >= since + longest:
+            lapsed.add(name)
+    return lapsed
 
 
 def _earliest(
@@ -81,7 +98,7 @@ def _earliest(
     if rule.when.condition is None:
         first = min(moments.values(), default=None)
     else:
-        first = first_moment(rule.when.condition, {**moments, **dict.fromkeys(weighed.satisfied, now)})
+        first = first_moment(rule.when.condition, {**moments, **renewed(weighed.since, state)}, rule.when.fleeting)
     return None if first is None else max(first, rest)
 
 

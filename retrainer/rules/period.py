@@ -49,7 +49,7 @@ def _period(rule: CompiledRule, now: float, known: dict[tuple[object, ...], floa
 def _alone(rule: CompiledRule, trigger: str) -> bool:
     """Whether the trigger makes the rule due without any other."""
     condition = rule.when.condition
-    return condition is None or first_moment(condition, {trigger: 0.0}) is not None
+    return condition is None or first_moment(condition, {trigger: 0.0}, frozenset()) is not None
 
 
 def _longest_pause(compiled: CompiledSchedule, now: float) -> float | None:

@@ -69,7 +69,7 @@ def weigh(rule: CompiledRule, state: State, now: float) -> Weighed:
     if when.condition is None:
         return Weighed(satisfied, pending, inhibiting, _NOTHING_SINCE, bool(satisfied))
     since = {name: state.since.get(name, now) for name in satisfied}
-    due = holds(when.condition, _renewed(since, state), when.fleeting, now)
+    due = holds(when.condition, renewed(since, state), when.fleeting, now)
     return Weighed(satisfied, pending, inhibiting, since, due)
 
 
@@ -89,13 +89,13 @@ def _weigh_others(
     return inhibiting
 
 
-def _renewed(since: Mapping[str, float], state: State) -> dict[str, float]:
+def renewed(since: Mapping[str, float], state: State) -> dict[str, float]:
     """A batch that is complete is so anew with each event that comes."""
-    renewed = dict(since)
+    moments = dict(since)
     for name, window in state.windows.items():
-        if name in renewed:
-            renewed[name] = max(renewed[name], window.last_at)
-    return renewed
+        if name in moments:
+            moments[name] = max(moments[name], window.last_at)
+    return moments
 
 
 def _others(rule: CompiledRule, state: State, now: float) -> Iterator[tuple[str, Verdict]]:

@@ -76,12 +76,26 @@ def test_how_long_a_trigger_counts_at_most(group: dict[str, Any], expected: floa
         pytest.param({"all": ["a", "b"]}, {"a": 7.0}, None, id="all: one depends on something to come"),
         pytest.param({"at_least": {"n": 2, "of": ["a", "b", "c"]}}, {"a": 7.0, "b": 5.0, "c": 6.0}, 6, id="at_least"),
         pytest.param({"any": ["c", {"all": ["a", "b"]}]}, {"a": 7.0, "b": 5.0, "c": 9.0}, 7, id="nested"),
+        pytest.param({"all": ["a", "b"], "within": "3s"}, {"a": 7.0, "b": 5.0}, 7, id="within: near enough"),
+        pytest.param({"all": ["a", "b"], "within": "2s"}, {"a": 7.0, "b": 5.0}, None, id="within: too far apart"),
+        pytest.param(
+            {"at_least": {"n": 2, "of": ["a", "b", "c"]}, "within": "2s"},
+            {"a": 1.0, "b": 5.0, "c": 6.0},
+            6,
+            id="within: those that are near enough",
+        ),
+        pytest.param(
+            {"any": ["a", {"all": ["b", "c"]}], "within": "1s"},
+            {"b": 5.0, "c": 7.0},
+            None,
+            id="within, around",
+        ),
     ],
 )
 def test_the_first_moment_at_which_it_can_be_true(
     group: dict[str, Any], moments: dict[str, float], expected: float | None
 ) -> None:
-    assert first_moment(condition(**group), moments) == expected
+    assert first_moment(condition(**group), moments, frozenset("abc")) == expected
 
 
 def test_it_names_its_triggers_and_what_is_missing_in_order() -> None:

@@ -108,6 +108,27 @@ CASES: list[Any] = [
         id="one of two",
     ),
     pytest.param(
+        rule({"new": DATA, **metric()}, when={"all": ["new", "drift"], "within": "1h"}),
+        lambda w: (w.event(), w.after(2 * HOUR).poll(0.1)),
+        "churn is held: missing_trigger (new: 1 events, longer ago than `within`; waiting for new, drift)",
+        None,
+        id="one of two, too long ago",
+    ),
+    pytest.param(
+        rule({"n": {"schedule": {"cron": "0 * * * *"}}, "new": DATA}, when={"all": ["n", "new"], "within": "30m"}),
+        lambda w: w.event(),
+        "churn is held: missing_trigger (new: 1 events; waiting for n)",
+        None,
+        id="all within a time: not by the next slot, which comes too late",
+    ),
+    pytest.param(
+        rule({"n": {"schedule": {"cron": "0 * * * *"}}, "new": DATA}, when={"all": ["n", "new"], "within": "2h"}),
+        lambda w: w.event(),
+        "churn is held: missing_trigger (new: 1 events; waiting for n); at the earliest 2027-01-15T09:00:00Z",
+        START + HOUR,
+        id="all within a time: by the next slot",
+    ),
+    pytest.param(
         rule({"n": {"schedule": {"cron": "0 * * * *"}}, **AGE}, when={"all": ["n", "stale"]}),
         lambda w: None,
         "churn is held: fresh (stale: 0s old, at most 14d); at the earliest 2027-01-29T08:00:00Z",
