@@ -70,7 +70,9 @@ def _why(rule: CompiledRule, state: State, weighed: Weighed, now: float) -> str:
             for name, verdict in weighed.satisfied.items()
         )
         return f"{told}; waiting for {', '.join(missing(condition, weighed.satisfied.keys() - old))}"
-    return weighed.detail or "; ".join(f"{name}: {v.detail}" for name, v in weighed.pending) or "nothing is due"
+    said = weighed.detail or "; ".join(f"{name}: {v.detail}" for name, v in weighed.pending)
+    given_up = state.lapsed and any(window.events for window in state.windows.values())
+    return said or ("given up; what is pending waits for something new" if given_up else "nothing is due")
 
 
 def _lapsed(rule: CompiledRule, state: State, weighed: Weighed, now: float) -> set[str]:

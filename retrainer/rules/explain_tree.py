@@ -97,6 +97,8 @@ def _data(rule: CompiledRule, name: str, state: State, now: float) -> Node:
         _node(unit, str(value), "pending")
         for unit, value in (("events", window.events), ("bytes", window.bytes), ("rows", window.rows))
     ]
+    if state.lapsed:
+        return _node(name, "given up", f"{detail}; waits for something new", values)
     return _node(name, "satisfied" if verdict.satisfied else verdict.reason.value, detail, values)
 
 

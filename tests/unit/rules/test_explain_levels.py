@@ -255,6 +255,19 @@ def test_the_tree_says_how_a_rest_is_stretched_and_when_it_gives_up() -> None:
     assert shown["deadline"] == ("running", "given up at 2027-01-15T22:00:00Z")
 
 
+def test_what_a_deadline_gave_up_is_said_to_wait_for_something_new() -> None:
+    world = World(rule({"new": DATA}, {"cooldown": {"period": "1h"}, "deadline": "10m"}))
+    world.event()
+    world.end()
+    world.after(60).event()
+    world.wake_until(world.now + 600)
+    told = explain(world.rule, "", world.state, world.now)
+    assert told["verdict"] == "churn is held: waiting (given up; what is pending waits for something new)"
+    assert nodes(told)["new"] == ("given up", "1 events; waits for something new")
+    world.event()
+    assert explain(world.rule, "", world.state, world.now)["reason"] == "cooldown"
+
+
 def test_what_it_calls_the_earliest_is_when_it_runs() -> None:
     world = World(rule(metric(**{"for": "30m"}), {"cooldown": {"period": "6h"}}))
     world.manual()
