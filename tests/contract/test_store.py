@@ -82,6 +82,64 @@ def test_a_transaction_that_raises_leaves_nothing(reopen: Callable[[], Store]) -
     assert values(store) == {"a": "v", "b": "v"}
 
 
+def test_a_row_of_the_same_key_is_replaced_and_one_that_is_there_is_left(reopen: Callable[[], Store]) -> None:
+    store = reopen()
+    with store.write() as conn:
+        writes.put_all(conn, t.meta, [{"name": "a", "value": "1"}, {"name": "b", "value": "1"}])
+        writes.put_all(conn, t.meta, [{"name": "a", "value": "2"}])
+        writes.meet_sources(conn, ["lake"], 1.0)
+        writes.meet_sources(conn, ["lake"], 2.0)
+        writes.heard_of(conn, "lake", 3.0)
+    assert values(store) == {"a": "2", "b": "1"}
+    assert store.read(lambda conn: conn.execute(select(t.sources)).one()) == ("lake", 1.0, 3.0)
+
+
+def test_what_columns_hold_comes_back_as_it_was(reopen: Callable[[], Store]) -> None:
+    """To the microsecond, beyond 32 bits, and byte for byte."""
+    store = reopen()
+    row = {"at": 1785542400.123457, "source": "lake", "event": "é☃", "reason": "raised", "error": "", "rule": ""}
+    payload = bytes(range(256))
+    position = {"source": "lake", "part": "0", "next": 2**62, "owner_epoch": 1, "incarnation": ""}
+    with store.write() as conn:
+        writes.insert_all(conn, t.dead_letters, [{**row, "payload": payload}, {**row, "payload": b""}])
+        writes.insert_all(conn, t.positions, [position])
+    columns = [column for column in t.dead_letters.c if column.name != "id"]
+    found = store.read(
+        lambda conn: [row._asdict() for row in conn.execute(select(*columns).order_by(t.dead_letters.c.id))]
+    )
+    assert found == [{**row, "payload": payload}, {**row, "payload": b""}]
+    assert store.read(lambda conn: conn.execute(select(t.positions.c.next)).scalar()) == 2**62
+
+
+def test_keys_are_in_the_order_of_their_bytes(reopen: Callable[[], Store]) -> None:
+    """Pages go on behind a key, and objects are found by how their ids begin."""
+    store = reopen()
+    keys = ["B", "_", "a", "a b", "a-b", "aB", "ab", "é"]
+    rows = [
+        {"id": n, "rule": "r", "key": key, "revision": "", "version": 1, "state": "{}", "touched_at": 0.0}
+        for n, key in enumerate(reversed(keys))
+    ]
+    with store.write() as conn:
+        writes.insert_all(conn, t.states, rows)
+    found: list[str] = []
+    while page := store.read(lambda conn: writes.keys_of(conn, "r", found[-1] if found else "", 2)):
+        found += page
+    assert found == keys
+
+
+def test_a_nul_in_a_text_stops_nothing(reopen: Callable[[], Store]) -> None:
+    store = reopen()
+    put(store, "a", "x\0y")
+    assert values(store)["a"] in ("x\0y", "x\u2400y")
+
+
+def test_the_lead_is_whose_it_is(reopen: Callable[[], Store]) -> None:
+    store = reopen()
+    assert store.holder()
+    store.renew()
+    put(store, "a")
+
+
 def test_its_size_is_said(reopen: Callable[[], Store]) -> None:
     assert reopen().size() > 0
 

@@ -1,0 +1,13 @@
+"""Who may write, for stores that several daemons share."""
+
+from alembic import op
+
+from retrainer.store.tables import leader
+
+revision = "0002_0001"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    leader.create(op.get_bind())
+    op.bulk_insert(leader, [{"name": "daemon", "epoch": 0, "holder": "", "session": "", "lease_until": 0.0, "mark": 0}])

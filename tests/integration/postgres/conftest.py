@@ -1,0 +1,37 @@
+"""One server for all tests; each has a database of its own."""
+
+from __future__ import annotations
+
+import fcntl
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.conftest import free_ports
+from tests.integration.postgres.server import PASSWORD, Postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with (Path(tempfile.gettempdir()) / "retrainer-postgres-tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests that run beside these do not choose the same port
+        server = Postgres(free_ports(19540, 1))
+        server.call("down")
+        server.call("up")
+    yield server
+    server.call("down")
+
+
+@pytest.fixture
+def database(postgres: Postgres) -> str:
+    return postgres.database()
+
+
+@pytest.fixture(autouse=True)
+def password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
