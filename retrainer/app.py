@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import signal
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ from retrainer.reporter import Reporter
 from retrainer.service import AppService
 from retrainer.sources import registry
 from retrainer.sources.webhook import Webhooks
-from retrainer.standing import Census
+from retrainer.standing import Census, free_bytes
 from retrainer.store import writes
 from retrainer.store.base import StoreError
 from retrainer.store.sqlite import SqliteStore
@@ -92,6 +93,7 @@ class App:
             prepare=self.manifests.prepare,
         )
         self.follower = Follower(desk, self.workflows, self.clock)
+        self.engine.taker = self.submitter
         self.engine.on_admitted = self.submitter.wake
         self.engine.on_stop_requested = self.follower.wake
         self.webhooks = Webhooks({}, self.engine, self.clock, reveal)
@@ -102,6 +104,8 @@ class App:
             self.store,
             self.clock,
             queued=lambda: self.engine.queued,
+            trouble=lambda: self.engine.trouble,
+            room=partial(free_bytes, settings.store.path),
             sources=self.sources,
             expected=lambda: {n: s.expect_every for n, s in self.loaded.configuration.sources.items()},
             watch_restarts=lambda: self.workflows.watch_restarts,

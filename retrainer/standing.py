@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -14,6 +16,7 @@ from retrainer.engine import budgets
 from retrainer.listening import silent
 from retrainer.rules.gauge import gauge_from
 from retrainer.rules.outcome import Reason
+from retrainer.rules.period import DAY, periods
 from retrainer.rules.triggers.gauge import worst
 from retrainer.runs.run import RunPhase
 from retrainer.store import queries
@@ -48,9 +51,14 @@ class Tally:
     values: dict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
     trained: dict[str, float] = field(default_factory=dict)
     promoted: dict[str, float] = field(default_factory=dict)
+    untrained: dict[str, float] = field(default_factory=dict)
+    succeeded: dict[str, float] = field(default_factory=dict)
+    fired: dict[str, float] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
     budget_left: dict[str, dict[str, float]] = field(default_factory=dict)
 
-    def count(self, rule: str, text: str) -> None:
+    def count(self, rule: str, key: str, text: str) -> None:
         state = orjson.loads(text)
         if window := state.get("window"):
             events, rows, size = self.pending.get(rule, (0, 0, 0))
@@ -58,11 +66,32 @@ class Tally:
         for _, next_at, _ in (state.get("cursors") or {}).values():
             if next_at is not None:
                 self.next_fire[rule] = min(next_at, self.next_fire.get(rule, next_at))
-        for oldest, name in ((self.trained, "last_succeeded"), (self.promoted, "last_promoted")):
-            if (moment := state.get(name)) is not None:
-                oldest[rule] = min(moment, oldest.get(rule, moment))
+        self._age(rule, key, state)
+        if failures := state.get("failures"):
+            self.failures[rule] = max(failures, self.failures.get(rule, 0))
+        if state.get("broken"):
+            self.broken.add(rule)
         if gauges := state.get("gauges"):
             self._measure(rule, gauges)
+
+    def _age(self, rule: str, key: str, state: Mapping[str, Any]) -> None:
+        compiled = self.rules.get(rule)
+        trained, fired = state.get("last_succeeded"), state.get("last_fired")
+        for oldest, moment in ((self.trained, trained), (self.promoted, state.get("last_promoted"))):
+            if moment is not None:
+                oldest[rule] = min(moment, oldest.get(rule, moment))
+        if compiled is None:
+            return
+        if trained is None and (key or not compiled.per_key):  # the empty key of a rule with keys has no model
+            self.untrained[rule] = min(state["seen_at"], self.untrained.get(rule, state["seen_at"]))
+        if compiled.rule.mode != "shadow":
+            for newest, moment in ((self.succeeded, trained), (self.fired, fired)):
+                if moment is not None:
+                    newest[rule] = max(moment, newest.get(rule, moment))
+
+    @property
+    def paused(self) -> dict[str, dict[str, bool]]:
+        return {name: {"hand": r.paused, "failures": name in self.broken} for name, r in self.rules.items()}
 
     def _measure(self, rule: str, gauges: Mapping[str, Any]) -> None:
         compiled = self.rules.get(rule)
@@ -80,6 +109,7 @@ class Tally:
 class Census:
     """Called at each scrape. `sources` gives every configured source, None for those that others serve.
 
+    `trouble` says why the store cannot be written to, `room` how many bytes are left for it, if that is known here.
     `expected` gives the seconds within which something should come from each of them, None where nothing need.
     """
 
@@ -88,16 +118,21 @@ class Census:
         store: Store,
         clock: Clock,
         queued: Callable[[], int],
+        trouble: Callable[[], str],
+        room: Callable[[], int | None],
         sources: Callable[[], Mapping[str, Source | None]],
         expected: Callable[[], Mapping[str, float | None]],
         watch_restarts: Callable[[], int],
         catalog: Callable[[], Catalog],
     ) -> None:
         self._store, self._clock, self._queued, self._sources = store, clock, queued, sources
+        self._trouble, self._room = trouble, room
         self._expected, self._watch_restarts, self._catalog = expected, watch_restarts, catalog
         self._counted = ""
         self._tally = Tally()
         self._next_tally = 0.0
+        self._periods: Mapping[str, float] = {}
+        self._periods_of: tuple[str, int] = "", 0
 
     def __call__(self) -> Standing:
         active, dead_letters = self._store.read(_count)
@@ -114,6 +149,12 @@ class Census:
             values=tally.values,
             trained=tally.trained,
             promoted=tally.promoted,
+            untrained=tally.untrained,
+            succeeded=tally.succeeded,
+            fired=tally.fired,
+            failures=tally.failures,
+            paused=tally.paused,
+            periods=self._fresh_periods(now),
             budget_left=tally.budget_left,
             sources={name: source is None or source.last_error is None for name, source in sources.items()},
             lag={name: source.lag for name, source in looking.items() if source.lag is not None},
@@ -123,9 +164,18 @@ class Census:
             poll_errors={name: source.poll_errors for name, source in looking.items()},
             dead_letters=dead_letters,
             store_bytes=self._store.size(),
+            store_free_bytes=self._room(),
+            store_writable=not self._trouble(),
             queued=self._queued(),
             watch_restarts=self._watch_restarts(),
         )
+
+    def _fresh_periods(self, now: float) -> Mapping[str, float]:
+        """Worked out anew each day, or when there are other rules."""
+        catalog = self._catalog()
+        if self._periods_of != (asked := (catalog.revision, int(now // DAY))):
+            self._periods, self._periods_of = periods(catalog.rules, now), asked
+        return self._periods
 
     def _fresh_tally(self) -> Tally:
         """Counted anew after a rest, or when there are other rules."""
@@ -138,8 +188,8 @@ class Census:
         )
         last = -1
         while rows := self._store.read(partial(_states, after=last)):
-            for _, rule, text in rows:
-                tally.count(rule, text)
+            for _, rule, key, text in rows:
+                tally.count(rule, key, text)
             last = rows[-1][0]
         ended = self._clock.monotonic()
         self._tally, self._counted = tally, catalog.revision
@@ -154,10 +204,18 @@ def _left(conn: Connection, catalog: Catalog, now: float) -> dict[str, dict[str,
     return {name: {unit: max(n, 0.0) for unit, n in of.items() if n is not None} for name, of in left.items()}
 
 
-def _states(conn: Connection, after: int) -> list[tuple[int, str, str]]:
+def free_bytes(path: str) -> int | None:
+    """Room left on the volume of a file; None while its folder cannot be asked."""
+    try:
+        return shutil.disk_usage(Path(path).absolute().parent).free
+    except OSError:
+        return None
+
+
+def _states(conn: Connection, after: int) -> list[tuple[int, str, str, str]]:
     c = t.states.c
-    page = select(c.id, c.rule, c.state).where(c.id > after).order_by(c.id).limit(PAGE)
-    return [(row.id, row.rule, row.state) for row in conn.execute(page)]
+    page = select(c.id, c.rule, c.key, c.state).where(c.id > after).order_by(c.id).limit(PAGE)
+    return [(row.id, row.rule, row.key, row.state) for row in conn.execute(page)]
 
 
 def _count(conn: Connection) -> tuple[dict[tuple[str, RunPhase], int], int]:

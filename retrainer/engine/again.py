@@ -15,6 +15,7 @@ from retrainer.engine.matching import match
 from retrainer.event import Event
 from retrainer.sources.formats.s3 import about
 from retrainer.store import writes
+from retrainer.store.packing import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +69,7 @@ class Replay:
         self._work.flush_inputs()
         if event.type.startswith("s3:"):
             rows = writes.said_of_object(conn, event.source, about(data["bucket"], data["key"]))
-            return [orjson.loads(row.rules) for row in rows if _same(orjson.loads(row.data), data)]
+            return [orjson.loads(row.rules) for row in rows if _same(unpack(row.data), data)]
         return [orjson.loads(row.rules) for row in writes.said_of(conn, event.source, event.id)]
 
     def _may_have_counted(self, rule: str) -> bool:

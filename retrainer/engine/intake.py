@@ -82,7 +82,7 @@ class _Intake:
         if batch.objects:
             writes.store_objects(work.conn, batch.source, batch.objects)
         if batch.items:
-            work.heard[batch.source] = work.now
+            work.hear(batch.source)
 
     def tell(self) -> list[str]:
         for word in PRECEDENCE:

@@ -15,6 +15,7 @@ from retrainer.engine import budgets, editing, parts
 from retrainer.engine.births import Birthplace, new_run_id
 from retrainer.engine.cache import Cache
 from retrainer.engine.catalog import EMPTY, Catalog
+from retrainer.engine.handover import Nobody, hand_over
 from retrainer.engine.intake import take_in
 from retrainer.engine.work import Work
 from retrainer.rules.admit import Means, Waiting, admit
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 
     from retrainer.clock import Clock
     from retrainer.engine.births import NewId
+    from retrainer.engine.handover import Taker
     from retrainer.rules.meaning import Dropped
+    from retrainer.runs.run import Run
     from retrainer.sources.base import Claimed, Query
     from retrainer.store.base import Store
 
@@ -89,6 +92,7 @@ class Engine:
         self.catalog: Catalog = EMPTY
         self.trouble = ""
         """Why the store cannot be written to for the moment; empty if it can."""
+        self.taker: Taker = Nobody()
         self.on_admitted: Callable[[], None] = lambda: None
         self.on_stop_requested: Callable[[], None] = lambda: None
         self._listener = listener
@@ -103,6 +107,9 @@ class Engine:
         self._admission_due = True
         self._next_wake: float | None = None
         self._next_start: float | None = None
+        self._fanning = True
+        """Whether slots may still have to be spoken to keys."""
+        self._heard: dict[str, float] = {}
         self._counters = store.read(writes.counters)
         self._polled: dict[tuple[str, str], set[str]] = {}
         self._thread = threading.Thread(target=self._main, name="engine")
@@ -213,7 +220,7 @@ class Engine:
         while True:
             try:
                 began = self.clock.monotonic()
-                work, results = self._transact(drained)
+                work, results, leased = self._transact(drained)
                 break
             except StoreBusyError as error:
                 self._troubled(str(error))
@@ -229,6 +236,8 @@ class Engine:
                     self._next_wake = self.clock.now() + RETRY_AFTER
                 return
         reach("after-commit")
+        if leased:
+            self.taker.take(leased, began)
         self.trouble = ""
         self._acknowledge(drained, results)
         reach("after-acknowledge")
@@ -253,28 +262,33 @@ class Engine:
             log.error("store.busy", error=message)
         self.trouble = message
 
-    def _transact(self, drained: list[_Act | _Offer]) -> tuple[Work, list[Any]]:
+    def _transact(self, drained: list[_Act | _Offer]) -> tuple[Work, list[Any], list[Run]]:
         with self.store.write() as conn:
             work = Work(conn, self.catalog, self._cache, self._counters, self.clock.now(), self._birthplace)
             work.polled = ChainMap({}, self._polled)
+            work.heard = ChainMap({}, self._heard)
             due = self._next_wake is not None and self._next_wake <= work.now and self.catalog is not EMPTY
             if due:
                 self._wake(work)
             results = self._run(work, drained)
-            if due or work.rows["fan_outs"]:
-                self._fan_out(work)
+            fanning = self._fanning
+            if (due and fanning) or work.rows["fan_outs"]:
+                fanning = self._fan_out(work)
             work.settle()
             if work.pools_changed or self._admission_due:
                 self._admit(work)
+            leased = hand_over(work, self.taker)
             work.flush()
-            next_wake = self._soonest(work)
+            fanning = fanning or bool(work.rows["fan_outs"])
+            next_wake = self._soonest(work, fanning)
             reach("before-commit")
         self.catalog = work.catalog
         self._counters = work.counters
         self._polled.update(work.polled.maps[0])
+        self._heard.update(work.heard.maps[0])
         self._cache.commit(work.changed, work.forgotten)
-        self._next_wake = next_wake
-        return work, results
+        self._next_wake, self._fanning = next_wake, fanning
+        return work, results, leased
 
     def _run(self, work: Work, drained: list[_Act | _Offer]) -> list[Any]:
         """Results in order; offers that follow each other are taken in together."""
@@ -300,8 +314,8 @@ class Engine:
             else:
                 writes.no_wake(work.conn, rule, key)
 
-    def _fan_out(self, work: Work) -> None:
-        """Speak a slot for each live key, so many in a transaction."""
+    def _fan_out(self, work: Work) -> bool:
+        """Speak a slot for each live key, so many in a transaction; whether there are more."""
         writes.insert_all(work.conn, t.fan_outs, work.rows.pop("fan_outs", []))
         for row in writes.fan_outs(work.conn):
             keys = writes.keys_of(work.conn, row.rule, row.after, WAKES)
@@ -312,6 +326,7 @@ class Engine:
                 work.record_slot(row.rule, "", record, None)
             more = len(keys) == WAKES
             writes.move_fan_out(work.conn, row.rule, row.trigger, row.slot, keys[-1] if more else None)
+        return bool(writes.fan_outs(work.conn))
 
     def _admit(self, work: Work) -> None:
         work.flush_runs()
@@ -333,14 +348,14 @@ class Engine:
         reserve = budgets.reserve_by_name(work.conn, work.catalog, rule) if rule is not None and name else 0.0
         return Waiting(row.id, row.pool, row.priority, row.born_at, row.not_before, name, reserve)
 
-    def _soonest(self, work: Work) -> float | None:
+    def _soonest(self, work: Work, fanning: bool) -> float | None:
         """The next moment that something waits for; none before the rules are known, as nobody could answer."""
         if work.catalog is EMPTY:
             return None
         if self._next_start is not None and self._next_start <= work.now:
             self._admission_due = True
         moments = [writes.next_wake(work.conn), self._next_start]
-        if writes.fan_outs(work.conn):
+        if fanning:
             moments.append(work.now)
         return min((m for m in moments if m is not None), default=None)
 

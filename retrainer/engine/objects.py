@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import orjson
-
 from retrainer.engine.distincts import older
 from retrainer.event import Event
 from retrainer.sources.formats.s3 import about
 from retrainer.store import writes
+from retrainer.store.packing import unpack
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
@@ -81,7 +80,7 @@ class Tracker:
         data = event.data
         rows = writes.said_of_object(self._work.conn, event.source, about(data["bucket"], data["key"]))
         created = (row for row in rows if row.type.startswith("s3:ObjectCreated"))
-        return [row for row in created if orjson.loads(row.data).get("etag") == data.get("etag")]
+        return [row for row in created if unpack(row.data).get("etag") == data.get("etag")]
 
     def store(self) -> None:
         writes.track(self._work.conn, self._batch.source, self._changed)

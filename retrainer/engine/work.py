@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import structlog
 
+from retrainer.config.models import Budget
 from retrainer.engine import budgets, distincts, editing, results
 from retrainer.engine.births import Birthplace, bear
 from retrainer.engine.cache import Cache, Entry, Noted
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from retrainer.rules.state import State
 
 log = structlog.get_logger()
+HEARD_EVERY = 1.0
 REPLACED = "replaced by a newer run"
 """Message of a run that made room for another one of its key."""
 
@@ -86,8 +88,8 @@ class Work:
         self.events: list[tuple[Any, ...]] = []
         """Rows of the ledger, columns in order; like ``inputs``, as there may be many."""
         self.inputs: list[tuple[int, int]] = []
-        self.heard: dict[str, float] = {}
-        """When something last came from a source."""
+        self.heard: ChainMap[str, float] = ChainMap()
+        """When something last came from a source, as it is stored; changes go into the first map."""
         self.pools_changed = False
         self.admitted = False
         self.stops = False
@@ -245,8 +247,8 @@ class Work:
         return run.chain if run is not None else given.run
 
     def _allowance(self, rule: CompiledRule) -> Allowance | None:
-        if rule.rule.limits.budget is None:
-            return None
+        if not isinstance(rule.rule.limits.budget, Budget):
+            return None  # a shared one is admission's
         self.flush_runs()
         return budgets.of_rule(self.conn, rule, self.now)
 
@@ -276,14 +278,18 @@ class Work:
             return None
         if run.pool is None and run.not_before <= self.now and not budgets.name_of(rule):
             run = replace(run, admitted_at=self.now)
-            self.admitted = True
         else:
             self.pools_changed = True
         self.born[run.id] = run
-        if run.retry_of is None:
+        if run.retry_of is None and rule.distinct:
             distincts.give_to(self.conn, state_id, run.chain)
         self.tell("run.born", run=run)
         return run.id
+
+    def hear(self, source: str) -> None:
+        """Something came. It is written once a second: whoever waits for a silence waits for hours."""
+        if self.now >= self.heard.get(source, 0.0) + HEARD_EVERY:
+            self.heard[source] = self.now
 
     def flush_inputs(self) -> None:
         """A parameter may read the events that this very transaction brought."""
@@ -380,6 +386,8 @@ class Work:
 
     def flush_runs(self) -> None:
         """What follows may concern a run that was born in this very transaction."""
+        waits = any(r.phase is RunPhase.PENDING and r.admitted_at is not None for r in self.born.values())
+        self.admitted = self.admitted or waits
         writes.insert_all(self.conn, t.runs, [run_to_row(run) for run in self.born.values()])
         self.born.clear()
 
@@ -441,7 +449,7 @@ class Work:
     def flush(self) -> None:
         """Write what was staged."""
         self.flush_inputs()
-        for source, at in self.heard.items():
+        for source, at in self.heard.maps[0].items():
             writes.heard_of(self.conn, source, at)
         for name in ("journal", "slots", "fan_outs", "dead_letters"):
             writes.insert_all(self.conn, t.metadata.tables[name], self.rows[name])

@@ -124,6 +124,11 @@ class CompiledRule:
     def per_key(self) -> bool:
         return self.rule.for_each is not None
 
+    @property
+    def distinct(self) -> bool:
+        """Whether a trigger counts by `distinct_by`."""
+        return any(trigger.distinct is not None for trigger in self.data.values())
+
     def of_key(self, key: str) -> CompiledRule:
         """What is asked of a key. The empty key of a rule with keys only tells their schedules: it has no model."""
         return replace(self, freshness={}, gauges={}, afters={}) if self.per_key and not key else self

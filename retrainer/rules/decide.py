@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from retrainer.rules.condition import missing
 from retrainer.rules.fold import advance, fold
 from retrainer.rules.gauge import Gauge
-from retrainer.rules.limits import cooldown_end, held_back, stop_others
+from retrainer.rules.limits import cooldown_end, held_back, in_turn, stop_others
 from retrainer.rules.outcome import (
     Arrived,
     Birth,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.limits import Allowance
-    from retrainer.rules.state import Cursor
+    from retrainer.rules.state import Asked, Cursor
     from retrainer.rules.weigh import Weighed
 
 _SPEAK = (Arrived, Sampled)
@@ -57,20 +57,19 @@ def step(
     if decisions and allowance is not None:
         allowance = allowance.less()  # a retry is a run as well
     if not isinstance(given, Unrendered):
-        while decision := _next(rule, state, weighed, now, allowance):
+        skipped = False
+        while decision := _next(rule, state, weighed, now, allowance, skipped=skipped):
             state, records = _apply(rule, state, weighed, decision, now)
+            slots += [replace(record, decision=len(decisions)) for record in records]
             decisions.append(decision)
-            slots += records
             if decision.kind is Kind.HOLD:
                 break
             state, weighed, expired = _weigh(rule, state, now)
             slots += expired
-            if decision.kind is Kind.SKIP:
-                break
-            if allowance is not None:
+            if decision.kind is Kind.FIRE and allowance is not None:
                 allowance = allowance.less()
-        last = decisions[-1] if decisions else None
-        if last is not None and last.reason is Reason.OVERLAP and (stop := stop_others(rule.rule.limits, state)):
+            skipped = skipped or (decision.kind is Kind.SKIP and decision.asked is None)
+        if any(_in_the_way(d) for d in decisions) and (stop := stop_others(rule.rule.limits, state)):
             state = replace(state, stopping=True)
         if not decisions and isinstance(given, _SPEAK):
             decisions.append(_not_yet(rule, given, weighed))
@@ -100,33 +99,64 @@ def _weigh(rule: CompiledRule, state: State, now: float) -> tuple[State, Weighed
 
 
 def _next(
-    rule: CompiledRule, state: State, weighed: Weighed, now: float, allowance: Allowance | None
+    rule: CompiledRule, state: State, weighed: Weighed, now: float, allowance: Allowance | None, *, skipped: bool
 ) -> Decision | None:
-    """What to do with a rule that is due; None if it is not."""
-    if not (weighed.due or state.asked or state.due):
+    """What to do with a rule that is due, or asked for; None if it is neither.
+
+    ``skipped``: what it is due for by itself is answered already.
+    """
+    due = not skipped and bool(weighed.due or state.due)
+    if due and (lapsed := _lapsed(rule, now, state.due.since if state.due else None)):
+        return lapsed
+    asked = in_turn(state, due=due)
+    if asked is None and not due:
         return None
-    deadline = rule.rule.limits.deadline
-    if state.due is not None and deadline is not None and now >= state.due.since + deadline:
-        return Decision(Kind.SKIP, Reason.DEADLINE, f"due since {now - state.due.since:.0f} s")
-    held = held_back(rule, state, now, weighed.inhibiting, allowance)
+    if asked is not None and not asked.backfill and (lapsed := _lapsed(rule, now, asked.at)):
+        return replace(lapsed, asked=asked)
+    held = held_back(rule, state, now, weighed.inhibiting, allowance, asked)
     if held is not None:
-        return held
-    if rule.rule.mode == "shadow" and state.asked is None:
+        return replace(held, asked=asked)
+    if asked is not None and asked.backfill:
+        detail = f"asked for by {asked.by}" if asked.by else "asked for"
+        return Decision(Kind.FIRE, Reason.BACKFILL, detail, birth=_birth_of_slot(asked), asked=asked)
+    if rule.rule.mode == "shadow" and asked is None:
         return Decision(Kind.FIRE, Reason.SHADOW, weighed.detail)
-    return Decision(Kind.FIRE, _reason(state, weighed), weighed.detail, birth=_birth(rule, state, weighed))
+    reason = _reason(state, weighed) if asked is None else Reason.MANUAL
+    return Decision(Kind.FIRE, reason, weighed.detail, birth=_birth(rule, state, weighed, asked), asked=asked)
+
+
+def _lapsed(rule: CompiledRule, now: float, since: float | None) -> Decision | None:
+    deadline = rule.rule.limits.deadline
+    if since is None or deadline is None or now < since + deadline:
+        return None
+    return Decision(Kind.SKIP, Reason.DEADLINE, f"due since {now - since:.0f} s")
+
+
+def _in_the_way(decision: Decision) -> bool:
+    """A run is, and not of what can wait for it."""
+    return decision.reason is Reason.OVERLAP and (decision.asked is None or not decision.asked.backfill)
 
 
 def _reason(state: State, weighed: Weighed) -> Reason:
     """Of several reasons the first in the order of the kinds: a slot before data before metrics."""
-    if state.asked is not None:
-        return Reason.MANUAL
     verdict = next(iter(weighed.satisfied.values()), None)
     if verdict is not None:
         return verdict.reason
     return Reason(state.due.reason) if state.due is not None else Reason.WAITING
 
 
-def _birth(rule: CompiledRule, state: State, weighed: Weighed) -> Birth:
+def _birth_of_slot(asked: Asked) -> Birth:
+    """It is about its slot alone: what is pending now is left to the runs that it is meant for."""
+    return Birth(
+        trigger=asked.trigger,
+        triggers=(asked.trigger,),
+        scheduled_at=asked.scheduled_at,
+        parameters=asked.parameters,
+        asked=asked,
+    )
+
+
+def _birth(rule: CompiledRule, state: State, weighed: Weighed, asked: Asked | None) -> Birth:
     slot = min((c.due[0] for c in state.cursors.values() if c.due), default=None)
     names = tuple(dict.fromkeys((*weighed.satisfied, *(state.due.triggers if state.due else ()))))
     furthest = {
@@ -135,14 +165,15 @@ def _birth(rule: CompiledRule, state: State, weighed: Weighed) -> Birth:
         if name in rule.gauges
     }
     return Birth(
-        trigger="manual" if state.asked else names[0],
+        trigger="manual" if asked else names[0],
         triggers=names,
         values={name: value for name, value in furthest.items() if value is not None},
         upstream=max(state.followed.values(), key=lambda u: u.at).run if state.followed else None,
         window=state.window,
         taken={name: w for name, w in state.windows.items() if w.events},
         scheduled_at=slot,
-        parameters=state.asked.parameters if state.asked else {},
+        parameters=asked.parameters if asked else {},
+        asked=asked,
     )
 
 
@@ -150,16 +181,24 @@ def _apply(
     rule: CompiledRule, state: State, weighed: Weighed, decision: Decision, now: float
 ) -> tuple[State, list[SlotRecord]]:
     """What a decision changes in the state, and the slots it settles."""
+    asked = decision.asked
     if decision.kind is Kind.HOLD:
-        if state.due is None:
-            reason = next((v.reason for v in weighed.satisfied.values()), Reason.MANUAL)
-            state = state.but(due=Due(now, tuple(weighed.satisfied) or ("manual",), reason.value))
+        if state.due is None and weighed.due and not (asked and asked.backfill):
+            reason = next(verdict.reason for verdict in weighed.satisfied.values())
+            state = state.but(due=Due(now, tuple(weighed.satisfied), reason.value))
         return state, []
+    if asked is not None:
+        state = state.but(asked=state.asked[1:])  # it had its turn
     if decision.kind is Kind.SKIP:
+        if asked is not None:
+            return state, []
         records = _settle_all(state, decision.reason)
         if decision.reason is Reason.DEADLINE:
             state = replace(_answer(rule, state, weighed, now), lapsed=True, gave_up_at=now, followed={})
-        return replace(_without_slots(state), due=None, asked=None), records
+        return replace(_without_slots(state), due=None), records
+    if asked is not None and asked.scheduled_at is not None:
+        record = SlotRecord(asked.trigger, asked.scheduled_at, "fired", decision.reason, asked.scheduled_at)
+        return state.but(active=state.active + 1, last_fired=now), [record]
     cursors, records = _settle_oldest(state, decision.reason)
     taken_hi = max(state.taken_hi, state.window.ranges[-1][1]) if state.window.ranges else state.taken_hi
     state = _answer(rule, state, weighed, None if decision.birth is not None else now)
@@ -171,7 +210,6 @@ def _apply(
         followed={},
         taken_hi=taken_hi,
         due=None,
-        asked=None,
         active=state.active + started,
         last_fired=now,
         last_completed=state.last_completed if started else now,
@@ -234,6 +272,8 @@ def _wake_at(rule: CompiledRule, state: State, weighed: Weighed, decisions: list
         moments.append(cooldown_end(rule, state))
         if rule.rule.limits.deadline is not None:
             moments.append(state.due.since + rule.rule.limits.deadline)
+    if state.asked and not state.asked[0].backfill and rule.rule.limits.deadline is not None:
+        moments.append(state.asked[0].at + rule.rule.limits.deadline)
     if state.gauges:
         moments += [next_change(threshold(rule, n, state), g, now) for n, g in state.gauges.items() if n in rule.gauges]
     if rule.when.expires:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from retrainer.rules.condition import first_moment, missing
 from retrainer.rules.explain_tree import moment, tree
 from retrainer.rules.fold import advance
-from retrainer.rules.limits import held_back
+from retrainer.rules.limits import held_back, in_turn
 from retrainer.rules.outcome import Reason
 from retrainer.rules.weigh import weigh
 
@@ -28,8 +28,9 @@ def explain(
     """The verdict at `now`: would it fire, and if not, what holds it, and when could it at the earliest."""
     state, _, _ = advance(rule, state, now)
     weighed = weigh(rule, state, now)
-    due = bool(weighed.due or state.asked or state.due)
-    held = held_back(rule, state, now, weighed.inhibiting, allowance)
+    asked = in_turn(state, due=weighed.due or state.due is not None)
+    due = bool(weighed.due or state.due or asked)
+    held = held_back(rule, state, now, weighed.inhibiting, allowance, asked)
     decision, reason, until = _verdict(weighed, held, due=due)
     earliest = _earliest(rule, state, weighed, held, now, due=due)
     told = held.detail if held is not None and held.reason.value == reason else _why(rule, weighed)

@@ -34,7 +34,18 @@ def tree(rule: CompiledRule, state: State, weighed: Weighed, allowance: Allowanc
         shown = [_group(rule.when.condition, each, due=weighed.due, name="when")]
     if rule.when.unless:
         shown.append(_node("unless", "holding" if weighed.inhibiting else "", "", [each[n] for n in rule.when.unless]))
+    if state.asked:
+        shown.append(_node("asked for", "waiting", _asked(state)))
     return [*shown, _node("limits", "", "", list(_limits(rule, state, allowance, now)))]
+
+
+def _asked(state: State) -> str:
+    slots = [asked.scheduled_at for asked in state.asked if asked.backfill]
+    by_hand = len(state.asked) - len(slots)
+    parts = [f"{by_hand} by hand"] if by_hand else []
+    if slots:
+        parts.append(f"{len(slots)} slot{'s' * (len(slots) > 1)} of a backfill, next {moment(slots[0])}")
+    return ", ".join(parts)
 
 
 def _group(condition: Several, each: dict[str, Node], *, due: bool | None = None, name: str = "") -> Node:

@@ -11,6 +11,7 @@ from retrainer.rules.ends import Folded, ended, judged, unrendered
 from retrainer.rules.gauge import Gauge
 from retrainer.rules.outcome import (
     Arrived,
+    Backfill,
     Ended,
     Followed,
     Imported,
@@ -25,6 +26,7 @@ from retrainer.rules.outcome import (
     SlotRecord,
     Unrendered,
     Wake,
+    Withdrawn,
 )
 from retrainer.rules.state import NOTHING, Asked, Came, Cursor, State, Upstream, Window
 from retrainer.rules.triggers import gauge
@@ -75,6 +77,9 @@ def revise(
         followed=_kept(state.followed, rule.afters, stale),
         since=_kept(state.since, rule.rule.triggers, stale) if rule.when.condition is not None else {},
         due=None,
+        asked=tuple(
+            a for a in state.asked if not a.backfill or (a.trigger in rule.schedules and a.trigger not in stale)
+        ),
     )
     return revised, [SlotRecord(n, slot, "skipped", Reason.EDITED, slot) for n, c in gone.items() for slot in c.due]
 
@@ -173,8 +178,20 @@ def _reopened(state: State, _given: Reopened, _now: float) -> State:
     return replace(state, active=state.active + 1)
 
 
-def _asked(state: State, given: Manual, _now: float) -> State:
-    return replace(state, asked=Asked(given.parameters))
+def _asked(state: State, given: Manual, now: float) -> State:
+    """Ahead of backfills, which may take days."""
+    first = sum(not waiting.backfill for waiting in state.asked)
+    asked = Asked(given.parameters, now, given.request, given.by)
+    return replace(state, asked=(*state.asked[:first], asked, *state.asked[first:]))
+
+
+def _backfilled(state: State, given: Backfill, now: float) -> State:
+    more = (Asked(given.parameters, now, given.request, given.by, trigger, slot) for trigger, slot in given.slots)
+    return replace(state, asked=(*state.asked, *more))
+
+
+def _withdrawn(state: State, _given: Withdrawn, _now: float) -> State:
+    return replace(state, asked=tuple(waiting for waiting in state.asked if not waiting.backfill))
 
 
 def _resumed(state: State, _given: Resumed, _now: float) -> State:
@@ -219,6 +236,8 @@ _FOLDS: Mapping[type, _Fold] = {
     Ended: ended,
     Reopened: _only(_reopened),
     Manual: _only(_asked),
+    Backfill: _only(_backfilled),
+    Withdrawn: _only(_withdrawn),
     Resumed: _only(_resumed),
     Unrendered: unrendered,
 }

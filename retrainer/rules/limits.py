@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from retrainer.config.models import Limits
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.state import State
+    from retrainer.rules.state import Asked, State
     from retrainer.rules.triggers.verdict import Verdict
 
 
@@ -38,13 +38,19 @@ def held_back(
     now: float,
     inhibiting: Mapping[str, Verdict],
     allowance: Allowance | None = None,
+    asked: Asked | None = None,
 ) -> Decision | None:
-    """The first limit that says no, or None. What somebody asked for by hand heeds only overlap, budget and pool."""
-    by_hand = state.asked is not None
+    """The first limit that says no, or None. A run ``asked`` for by hand heeds only overlap, budget and pool.
+
+    A slot of a backfill heeds all of them, and waits where another one would be skipped, or stop what is in its way.
+    """
+    backfill = asked is not None and asked.backfill
+    by_hand = asked is not None and not backfill
     return (
         (None if by_hand else _stopped(rule, state))
+        or (_watching(rule) if backfill else None)
         or (None if by_hand else _inhibited(inhibiting))
-        or _overlap(rule.rule.limits, state)
+        or _overlap(rule.rule.limits, state, waits=backfill)
         or (None if by_hand else _resting(rule, state, now))
         or (None if by_hand else _muted(rule, now))
         or _spent(allowance)
@@ -60,16 +66,24 @@ def _stopped(rule: CompiledRule, state: State) -> Decision | None:
     return None
 
 
+def _watching(rule: CompiledRule) -> Decision | None:
+    if rule.rule.mode != "shadow":
+        return None
+    return Decision(
+        Kind.HOLD, Reason.SHADOW, f"set mode: active, or drop it: `retrainer backfill {rule.name} --cancel`"
+    )
+
+
 def _inhibited(inhibiting: Mapping[str, Verdict]) -> Decision | None:
     for name, verdict in inhibiting.items():
         return Decision(Kind.HOLD, Reason.INHIBITED, f"{name}: {verdict.detail}")
     return None
 
 
-def _overlap(limits: Limits, state: State) -> Decision | None:
+def _overlap(limits: Limits, state: State, *, waits: bool) -> Decision | None:
     if not busy(limits, state):
         return None
-    kind = Kind.SKIP if limits.overlap == "skip" else Kind.HOLD
+    kind = Kind.SKIP if limits.overlap == "skip" and not waits else Kind.HOLD
     return Decision(kind, Reason.OVERLAP, f"{state.active} on the way, overlap: {limits.overlap}")
 
 
@@ -145,6 +159,16 @@ def rest_for(rule: CompiledRule, state: State) -> float:
 
 def _stretches(rule: CompiledRule) -> bool:
     return rule.rule.feedback is not None and rule.rule.feedback.backoff is not None
+
+
+def in_turn(state: State, *, due: bool) -> Asked | None:
+    """What was asked for that has its turn; None if there is nothing, or what is ``due`` by itself goes first.
+
+    A run by hand takes what is due along. A slot of a backfill leaves it alone, so it comes behind.
+    """
+    if not state.asked or (due and state.asked[0].backfill):
+        return None
+    return state.asked[0]
 
 
 def stop_others(limits: Limits, state: State) -> Literal["Stop", "Terminate"] | None:

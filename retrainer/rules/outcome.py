@@ -11,7 +11,7 @@ from retrainer.rules.state import Window
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from retrainer.rules.state import Counted
+    from retrainer.rules.state import Asked, Counted
     from retrainer.runs.run import RunPhase
 
 
@@ -38,6 +38,8 @@ class Reason(StrEnum):
     """A run of the rule it waits for has ended."""
     MANUAL = "manual"
     """Somebody asked for it."""
+    BACKFILL = "backfill"
+    """Somebody asked for this slot of its schedule."""
     RETRY = "retry"
     """An attempt failed and another one is allowed."""
     SHADOW = "shadow"
@@ -197,9 +199,26 @@ class Reopened:
 
 @dataclass(frozen=True, slots=True)
 class Manual:
-    """Somebody asks for a run now."""
+    """Somebody asks for a run now; ``request`` names that, ``by`` says who."""
 
     parameters: Mapping[str, str] = field(default_factory=dict)
+    request: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """Somebody asks for slots of schedules (trigger, epoch seconds), in this order; none of them waits already."""
+
+    slots: tuple[tuple[str, float], ...]
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    request: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """The slots of backfills that have not started are not wanted any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +235,20 @@ class Unrendered:
 
 
 Input = (
-    Arrived | Sampled | Followed | Judged | Imported | Wake | SlotDue | Ended | Reopened | Manual | Resumed | Unrendered
+    Arrived
+    | Sampled
+    | Followed
+    | Judged
+    | Imported
+    | Wake
+    | SlotDue
+    | Ended
+    | Reopened
+    | Manual
+    | Backfill
+    | Withdrawn
+    | Resumed
+    | Unrendered
 )
 
 
@@ -225,7 +257,7 @@ class Birth:
     """A run to be. ``not_before`` is the earliest moment it may be admitted; ``retry_of`` the failed attempt.
 
     ``trigger`` is the first of ``triggers``, all that were satisfied. ``values`` are the furthest values of metrics,
-    ``upstream`` the run that an `after` trigger waited for.
+    ``upstream`` the run that an `after` trigger waited for. ``asked`` is what was asked for by hand, if it was.
     """
 
     trigger: str
@@ -238,22 +270,30 @@ class Birth:
     parameters: Mapping[str, str] = field(default_factory=dict)
     not_before: float = 0.0
     retry_of: str | None = None
+    asked: Asked | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Fire, Hold or Skip, and why. ``until`` is when it may change by itself, if that is known."""
+    """Fire, Hold or Skip, and why. ``until`` is when it may change by itself, if that is known.
+
+    ``asked`` is what it answers of what was asked for by hand; None if the rule is due by itself.
+    """
 
     kind: Kind
     reason: Reason
     detail: str = ""
     until: float | None = None
     birth: Birth | None = None
+    asked: Asked | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SlotRecord:
-    """The one record of a slot, or of a range of missed ones (``slot`` to ``until``, ``count`` of them)."""
+    """The one record of a slot, or of a range of missed ones (``slot`` to ``until``, ``count`` of them).
+
+    ``decision`` is the place, among those of the step, of the one that fired it.
+    """
 
     trigger: str
     slot: float
@@ -261,6 +301,7 @@ class SlotRecord:
     reason: Reason
     until: float
     count: int = 1
+    decision: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

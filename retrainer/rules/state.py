@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,10 @@ import orjson
 from retrainer.rules.gauge import Gauge, gauge_from, gauge_to
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-VERSION = 1
+VERSION = 2
+"""Of the encoding. 1 had one request by hand, without its name."""
 _EMPTY: dict[str, Any] = {}
 
 
@@ -176,9 +178,22 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Somebody asked for a run by hand; ``parameters`` override the rule's."""
+    """Somebody asked for a run by hand; ``parameters`` override the rule's.
+
+    ``at`` is when (epoch seconds), ``request`` names what was asked for together, ``by`` who did. A backfill asks for
+    the slot ``scheduled_at`` of the schedule ``trigger``.
+    """
 
     parameters: Mapping[str, str] = field(default_factory=dict)
+    at: float = 0.0
+    request: str = ""
+    by: str = ""
+    trigger: str = ""
+    scheduled_at: float | None = None
+
+    @property
+    def backfill(self) -> bool:
+        return self.scheduled_at is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +216,8 @@ class State:
     """Since when each trigger is satisfied, of rules with `when`."""
     taken_hi: int = 0
     due: Due | None = None
-    asked: Asked | None = None
+    asked: tuple[Asked, ...] = ()
+    """What was asked for by hand and has not started, each in its turn: single runs, then slots of backfills."""
     active: int = 0
     """Runs on their way, a chain of retries counted once."""
     stopping: bool = False
@@ -250,7 +266,7 @@ def encode(state: State) -> str:
         "since": dict(state.since) or None,
         "taken_hi": state.taken_hi or None,
         "due": [state.due.since, state.due.triggers, state.due.reason] if state.due else None,
-        "asked": {"parameters": state.asked.parameters} if state.asked else None,
+        "asked": list(_asked_to(state.asked)) or None,
         "active": state.active or None,
         "stopping": state.stopping or None,
         "last_fired": state.last_fired,
@@ -272,7 +288,9 @@ def decode(text: str) -> State:
     """Inverse of `encode`."""
     raw = orjson.loads(text)
     due = raw.pop("due", None)
-    asked = raw.pop("asked", None)
+    asked = raw.pop("asked", ())
+    if isinstance(asked, dict):  # version 1, where a request that was held made the rule due
+        asked, due = [{**asked, "at": due[0] if due else raw["seen_at"]}], None if due and due[1] == ["manual"] else due
     window = raw.pop("window", None)
     windows = raw.pop("windows", _EMPTY)
     cursors = raw.pop("cursors", _EMPTY)
@@ -286,8 +304,26 @@ def decode(text: str) -> State:
         gauges={name: gauge_from(value) for name, value in gauges.items()},
         followed={name: Upstream(run, at) for name, (run, at) in followed.items()},
         due=Due(due[0], tuple(due[1]), due[2]) if due else None,
-        asked=Asked(asked["parameters"]) if asked else None,
+        asked=tuple(_asked_from(asked)),
     )
+
+
+def _asked_to(asked: Iterable[Asked]) -> Iterator[dict[str, Any]]:
+    """One for each single run, and one for all slots of a backfill that follow each other, as these may be many."""
+    for (request, _, backfill), members in groupby(asked, key=lambda a: (a.request, a.at, a.backfill)):
+        each = list(members)
+        for one in each[:1] if backfill else each:
+            told = {"parameters": one.parameters, "at": one.at, "request": request, "by": one.by}
+            yield {**told, "slots": [(a.trigger, a.scheduled_at) for a in each]} if backfill else told
+
+
+def _asked_from(raw: Sequence[Mapping[str, Any]]) -> Iterator[Asked]:
+    for one in raw:
+        told = Asked(one["parameters"], one["at"], one.get("request", ""), one.get("by", ""))
+        if "slots" not in one:
+            yield told
+        for trigger, slot in one.get("slots", ()):
+            yield replace(told, trigger=trigger, scheduled_at=slot)
 
 
 def _plain(w: Window) -> dict[str, Any]:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 from retrainer.event import Event
 from retrainer.rules.outcome import Decision, Kind, Reason, Sample, Sampled
 from retrainer.rules.triggers import gauge
+from retrainer.rules.triggers.verdict import Verdict
 from retrainer.rules.weigh import threshold
 from retrainer.simulate.ranges import ABSENT
 from retrainer.sources.base import Query
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Iterable, Iterator, Sequence
 
     from retrainer.engine.catalog import Catalog
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from retrainer.rules.compile_triggers import CompiledGauge
     from retrainer.rules.state import State
     from retrainer.rules.triggers.gauge import Threshold
+    from retrainer.simulate.notes import Notes
     from retrainer.simulate.ranges import Column, Range
 
 
@@ -38,23 +41,58 @@ class Followed:
         self.next = 0
         self._lasting = metric.threshold.max_age is not None
         """A sample that is too old after a while moves the moment at which the state wants to be woken."""
+        self._names = {column.name for column in columns}
+        self._passed = False
 
     def behind(self, before: float) -> bool:
         return self.next < self.range.count and self.range.at(self.next) < before
 
     def catch_up(self, work: Work, before: float) -> None:
         """Fold in what was found earlier than ``before``; all of it is calm."""
-        last = min(math.ceil((before - self.range.start) / self.range.step), self.range.count) - 1
+        last = self._last(before)
         if last < self.next:
             return
         state = work.entry(self.rule, "").state
-        if not _plain(self.rule, state):
+        if not plain(self.rule, state):
             while self.next <= last:
                 self.fold(work, self.next)
         elif self._lasting or not self._absorb(work, state, last):
             first, self.next = self.next, last
             self.fold(work, last)
             work.repeated((self.rule.name, ""), last - first, self.range.at(first))
+
+    def settled(self, state: State) -> bool:
+        """Whether calm polls change nothing but the values that are known last."""
+        known = state.gauges.get(self._gauge.name)
+        if known is None or known.quiet or known.trouble or self._lasting or known.series.keys() != self._names:
+            return False
+        return all(one.live and one.idle for one in known.series.values())
+
+    def pass_over(self, work: Work, notes: Notes, before: float) -> None:
+        """Note what the rule says of the calm polls earlier than ``before``; of a gauge that is `settled`."""
+        last = self._last(before)
+        if last < self.next:
+            return
+        asked, known = self._gauge.threshold, len(self._columns)
+        furthest = (max if asked.high else min)(column.values[last] for column in self._columns)
+        said = Verdict(False, Reason.BELOW_THRESHOLD, gauge.in_words(asked, furthest, known, 0, asked.needed(known)))
+        first_at = self.range.at(self.next)
+        notes.add(work, self._gauge.name, said, self.range.at(last), first_at, last - self.next + 1)
+        self.next, self._passed = last + 1, True
+
+    def settle(self, state: State) -> State:
+        """The state with the values of the last poll that was passed over."""
+        if not self._passed:
+            return state
+        self._passed = False
+        name, last = self._gauge.name, self.next - 1
+        asked = threshold(self.rule, name, state)
+        moved = gauge.sampled(asked, state.gauges[name], self._samples(last), self.range.at(last), whole=True)
+        return state.but(gauges={**state.gauges, name: moved})
+
+    def _last(self, before: float) -> int:
+        """The last poll earlier than ``before``, by number."""
+        return min(math.ceil((before - self.range.start) / self.range.step), self.range.count) - 1
 
     def fold(self, work: Work, i: int) -> None:
         """Fold one poll in."""
@@ -120,9 +158,9 @@ def _wants(metric: CompiledGauge, column: Column) -> bool:
     return all(condition.holds(event) for condition in metric.conditions)
 
 
-def _plain(rule: CompiledRule, state: State) -> bool:
+def plain(rule: CompiledRule, state: State) -> bool:
     """Nothing waits to be started, so that a calm poll is answered by what it says itself."""
-    return rule.when.condition is None and not rule.when.unless and state.due is None and state.asked is None
+    return rule.when.condition is None and not rule.when.unless and state.due is None and not state.asked
 
 
 def _unrest(asked: Threshold, columns: Sequence[Column], count: int) -> Iterator[int]:
@@ -131,10 +169,11 @@ def _unrest(asked: Threshold, columns: Sequence[Column], count: int) -> Iterator
     if not columns:
         rough = bytearray(b"\1") * count
     for column in columns:
-        for i, value in enumerate(column.values):
-            if not math.isfinite(value) or asked.crossed(value):
+        values = column.values
+        for i in _loud(asked, values):
+            if not math.isfinite(values[i]) or asked.crossed(values[i]):
                 rough[i] = 1
-            elif not asked.cleared(value):
+            else:
                 back[i] = 1
     calm = False
     settled = False
@@ -143,3 +182,10 @@ def _unrest(asked: Threshold, columns: Sequence[Column], count: int) -> Iterator
         settled = not rough[i] and not back[i]
         if not calm:
             yield i
+
+
+def _loud(asked: Threshold, values: array[float]) -> list[int]:
+    """Which values have not cleared the threshold, or are none: few, as a rule."""
+    if asked.high:
+        return [i for i, value in enumerate(values) if not value <= asked.clear]
+    return [i for i, value in enumerate(values) if not asked.clear <= value < ABSENT]

@@ -15,6 +15,7 @@ import orjson
 from retrainer.engine.readings import QUERY
 from retrainer.event import Event
 from retrainer.simulate.casefile import absolute
+from retrainer.store.packing import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -194,7 +195,7 @@ def _moment(value: Any) -> float:
 
 def _event(row: Mapping[str, Any]) -> Record:
     attributes = orjson.loads(row["attributes"]) if row["attributes"] != "{}" else {}
-    data = orjson.loads(row["data"])
+    data = unpack(row["data"])
     return Record(
         row["at"], Event(row["source"], row["id"], row["type"], row["time"], data, row["subject"], attributes)
     )

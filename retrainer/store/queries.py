@@ -14,6 +14,7 @@ from sqlalchemy import func, select, tuple_
 
 from retrainer.runs.run import LIVE
 from retrainer.store import tables as t
+from retrainer.store.packing import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -276,4 +277,4 @@ def _rows(found: Iterable[Row[Any]]) -> list[dict[str, Any]]:
 
 
 def _decoded(row: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(name): orjson.loads(value) if name in _JSON else value for name, value in row.items()}
+    return {str(name): unpack(value) if name in _JSON else value for name, value in row.items()}

@@ -9,6 +9,7 @@ import orjson
 
 from retrainer.event import Event
 from retrainer.runs.run import Run, RunPhase
+from retrainer.store.packing import pack, unpack
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
@@ -42,7 +43,7 @@ def event_to_row(seq: int, at: float, event: Event, outcome: str, rules: str) ->
         event.type,
         event.time,
         event.subject,
-        orjson.dumps(event.data).decode(),
+        pack(event.data),
         orjson.dumps(event.attributes).decode() if event.attributes else "{}",
         outcome,
         rules,
@@ -52,5 +53,5 @@ def event_to_row(seq: int, at: float, event: Event, outcome: str, rules: str) ->
 def event_from_row(row: Row[Any]) -> Event:
     m = row._mapping  # noqa: SLF001 - SQLAlchemy's documented accessor
     return Event(
-        m["source"], m["id"], m["type"], m["time"], orjson.loads(m["data"]), m["subject"], orjson.loads(m["attributes"])
+        m["source"], m["id"], m["type"], m["time"], unpack(m["data"]), m["subject"], orjson.loads(m["attributes"])
     )

@@ -47,7 +47,7 @@ events = Table(
     Column("type", Name, nullable=False),
     Column("time", Float, nullable=False),
     Column("subject", Name, nullable=False),
-    Column("data", Text, nullable=False),
+    Column("data", Text, nullable=False),  # see `packing`
     Column("attributes", Text, nullable=False),
     Column("outcome", Name, nullable=False),  # matched | filtered | ignored
     Column("rules", Text, nullable=False),  # the rules it matched, as a JSON list of [rule, key]
@@ -277,7 +277,7 @@ fan_outs = Table(
 )
 
 # Who may write, where several daemons share a store: one row, `daemon`. Every write asserts its `epoch` and leaves its
-# `mark`, a number of its own. `session` is the holder's name towards the database, `lease_until` by the database's clock.
+# `mark`, a number of its own. `session` is the holder's name towards the database, whose clock `lease_until` goes by.
 leader = Table(
     "leader",
     metadata,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import re
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ FIRST_DECISIONS = (
 SUBMIT_CODES = ("timeout", "connect", "quota", "denied", "invalid", "403", "409", "429", "500", "503")
 MOST_CODES = 50
 OUR_LABELS = ("rule", "mode")
+PAUSED_BY = ("hand", "failures")
 JUDGED = {True: "true", False: "false", None: "unknown"}
 
 
@@ -75,6 +77,18 @@ class Standing:
     """When the rule's model was last trained; of rules with keys, the oldest of them."""
     promoted: Mapping[str, float] = field(default_factory=dict)
     """The same of the last model that was promoted."""
+    untrained: Mapping[str, float] = field(default_factory=dict)
+    """Since when the rule, or a key of it, waits for its first success; of several keys, the longest."""
+    succeeded: Mapping[str, float] = field(default_factory=dict)
+    """When the rule last succeeded, with any key."""
+    fired: Mapping[str, float] = field(default_factory=dict)
+    """When the rule last bore a run, with any key."""
+    failures: Mapping[str, int] = field(default_factory=dict)
+    """Chains that failed in a row; of several keys, the most."""
+    paused: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
+    """By rule, whether it is paused by `hand`, and whether by `failures` (with keys: any of them)."""
+    periods: Mapping[str, float] = field(default_factory=dict)
+    """Seconds within which the rule is meant to run once, of rules that a schedule starts."""
     budget_left: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """By budget, what it leaves in `runs` and `gpu_hours`, where it limits them."""
     sources: Mapping[str, bool] = field(default_factory=dict)
@@ -90,6 +104,11 @@ class Standing:
     poll_errors: Mapping[str, int] = field(default_factory=dict)
     dead_letters: int = 0
     store_bytes: int = 0
+    store_free_bytes: int | None = None
+    """Room that is left on the volume of the store, if it is on one of ours."""
+    store_writable: bool = True
+    leader: bool = True
+    """Whether this process decides; one that waits for its turn does not."""
     queued: int = 0
     """Events that wait for the engine."""
     watch_restarts: int = 0
@@ -127,11 +146,15 @@ class Metrics:
 
     def _make_rules(self) -> None:
         self._decisions = self._rule("counter", "decisions", "Decisions, by kind and reason.", "decision", "reason")
+        self._own = self._rule("counter", "own_outputs", "Events not counted, as the rule's own runs wrote them.")
         self._runs = self._rule("counter", "runs", "Runs by the phases they entered.", "phase")
         self._active = self._rule("gauge", "runs_active", "Runs that have not ended, by phase.", "phase")
         self._success = self._rule("gauge", "last_success_timestamp_seconds", "When a run last succeeded.")
         self._fired = self._rule("gauge", "last_fired_timestamp_seconds", "When a run was last born.")
         self._next = self._rule("gauge", "next_fire_timestamp_seconds", "When the rule could fire next, if known.")
+        self._period = self._rule("gauge", "rule_period_seconds", "Within what time its schedules start it once.")
+        self._failures = self._rule("gauge", "rule_consecutive_failures", "Failures in a row, the most of any key.")
+        self._paused = self._rule("gauge", "rule_paused", "Whether the rule is paused, by hand or by failures.", "by")
         self._pending = {
             what: self._rule("gauge", f"pending_{what}", f"{what.title()} that no run has taken yet.")
             for what in ("events", "rows", "bytes")
@@ -154,7 +177,11 @@ class Metrics:
         self._promoted = self._rule(
             "gauge", "model_promoted_timestamp_seconds", "When the oldest promoted model was promoted."
         )
-        self._hours = self._rule("counter", "run_gpu_hours", "GPU hours of ended runs.", "promoted")
+        self._untrained = self._rule(
+            "gauge", "model_untrained_since_timestamp_seconds", "Since when a model waits for its first success."
+        )
+        self._max_age = self._rule("gauge", "model_max_age_seconds", "How old freshness lets a model become.", "of")
+        self._gpu = self._rule("counter", "run_gpu_seconds", "GPU time of ended runs.", "promoted")
         self._left = Owned(
             "gauge", "retrainer_budget_left", "What may still be spent.", ("budget", "unit"), self._budgets
         )
@@ -179,6 +206,8 @@ class Metrics:
         self._commit = self._histogram("store_commit_duration_seconds", "Transactions of the engine.", COMMIT_BUCKETS)
         self._queue = self._gauge("engine_queue_length", "Events that wait for the engine.")
         self._store_size = self._gauge("store_size_bytes", "Size of the store.")
+        self._store_free = self._gauge("store_free_bytes", "Room left on the store's volume; NaN if it has none here.")
+        self._store_writable = self._gauge("store_writable", "Whether the store takes what is written.")
         self._dead_letters = self._gauge("dead_letters", "Dead letters that are kept.")
         self._attempts = self._counter("submit_attempts", "Requests to create a Workflow.")
         self._errors = self._counter("submit_errors", "Requests to create a Workflow that failed, by code.", "code")
@@ -188,6 +217,7 @@ class Metrics:
             self._errors.labels(code)
 
     def _make_daemon(self) -> None:
+        self._leader = self._gauge("leader", "Whether this process is the one that decides.")
         self._reload_ok = self._gauge("config_last_reload_successful", "Whether all files were good when last read.")
         self._reload_at = self._gauge("config_last_reload_success_timestamp_seconds", "When all files were last good.")
         self._problems = self._gauge("config_file_problems", "Mistakes in the files as they are now.")
@@ -227,11 +257,12 @@ class Metrics:
         self._forget(rules, sources)
         self._left.keep_only(budgets)
         self._threshold.replace({rule.name: thresholds(rule) for rule in configuration.rules})
+        self._max_age.replace({rule.name: max_ages(rule) for rule in configuration.rules})
         self._rule_info.replace([info_labels(rule) for rule in configuration.rules])
         for rule in rules:
             self._decisions.start_at_zero(rule, *FIRST_DECISIONS)
             self._runs.start_at_zero(rule, *((phase.value,) for phase in RunPhase))
-            self._hours.start_at_zero(rule, *((word,) for word in JUDGED.values()))
+            self._gpu.start_at_zero(rule, *((word,) for word in JUDGED.values()))
         for source in sources:
             self._events.start_at_zero(source)
             self._poll_errors.start_at_zero(source, ())
@@ -267,6 +298,9 @@ class Metrics:
         if decision == "fire" and reason != "shadow":
             self._fired.raise_to(rule, now)
 
+    def own_output(self, rule: str) -> None:
+        self._own.add(rule, 1)
+
     def run_entered(self, rule: str, phase: RunPhase) -> None:
         self._runs.add(rule, 1, phase.value)
 
@@ -285,7 +319,7 @@ class Metrics:
 
     def run_cost(self, rule: str, gpu_hours: float, *, promoted: bool | None) -> None:
         """An attempt ended and took so many GPU hours; ``promoted`` is what it said of its model, if it said so."""
-        self._hours.add(rule, gpu_hours, JUDGED[promoted])
+        self._gpu.add(rule, gpu_hours * HOUR, JUDGED[promoted])
 
     def _duration(self, rule: str, phase: str) -> Histogram:
         child = self._run_duration_children.get((rule, phase))
@@ -324,10 +358,20 @@ class Metrics:
         self._active.replace({r: {(p.value,): seen.active.get((r, p), 0) for p in live} for r in rules})
         for place, what in enumerate(("events", "rows", "bytes")):
             self._pending[what].replace({r: {(): seen.pending.get(r, (0, 0, 0))[place]} for r in rules})
-        self._next.replace({rule: {(): moment} for rule, moment in seen.next_fire.items()})
         self._value.replace({r: {(t,): value for t, value in of.items()} for r, of in seen.values.items()})
-        self._trained.replace({rule: {(): moment} for rule, moment in seen.trained.items()})
-        self._promoted.replace({rule: {(): moment} for rule, moment in seen.promoted.items()})
+        self._failures.replace({r: {(): seen.failures.get(r, 0)} for r in rules})
+        self._paused.replace({r: {(by,): seen.paused.get(r, {}).get(by, False) for by in PAUSED_BY} for r in rules})
+        for gauge, moments in (
+            (self._next, seen.next_fire),
+            (self._period, seen.periods),
+            (self._trained, seen.trained),
+            (self._promoted, seen.promoted),
+            (self._untrained, seen.untrained),
+        ):
+            gauge.replace({rule: {(): seconds} for rule, seconds in moments.items()})
+        for newest, of_rules in ((self._success, seen.succeeded), (self._fired, seen.fired)):
+            for rule, moment in of_rules.items():
+                newest.raise_to(rule, moment)
         self._left.replace({b: {(unit,): left for unit, left in of.items()} for b, of in seen.budget_left.items()})
         self._up.replace({source: {(): up} for source, up in seen.sources.items()})
         for gauge, values in ((self._lag, seen.lag), (self._halted, seen.halted), (self._silent, seen.silent)):
@@ -338,6 +382,9 @@ class Metrics:
             self._poll_errors.set(source, errors)
         self._dead_letters.set(seen.dead_letters)
         self._store_size.set(seen.store_bytes)
+        self._store_free.set(math.nan if seen.store_free_bytes is None else seen.store_free_bytes)
+        self._store_writable.set(seen.store_writable)
+        self._leader.set(seen.leader)
         self._queue.set(seen.queued)
         self._restarts.inc(max(0, seen.watch_restarts - self._restarts_seen))
         self._restarts_seen = max(seen.watch_restarts, self._restarts_seen)
@@ -351,6 +398,15 @@ def thresholds(rule: Rule) -> dict[tuple[str, ...], float]:
         if (asked := trigger.metric) is not None
     }
     return {labels: bound for labels, bound in bounds.items() if bound is not None}
+
+
+def max_ages(rule: Rule) -> dict[tuple[str, ...], float]:
+    """How old a rule's freshness triggers let its model become in seconds, by what counts; the strictest of each."""
+    found: dict[tuple[str, ...], float] = {}
+    for trigger in rule.triggers.values():
+        if (asked := trigger.freshness) is not None:
+            found[asked.of,] = min(asked.max_age, found.get((asked.of,), asked.max_age))
+    return found
 
 
 def purse_of(rule: Rule) -> str | None:

@@ -55,19 +55,18 @@ class Owned(Collector):
         self._family = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
         self._name, self._text, self._labels = name, text, labels
         self._owners = owners
-        self._values: dict[str, dict[Labels, float]] = {}
+        self._values: dict[Labels, float] = {}
         self._lock = Lock()
 
     def start_at_zero(self, owner: str, *rest: Labels) -> None:
         """Show series before anything happened, so that a rate sees the first time."""
         with self._lock:
-            values = self._values.setdefault(owner, {})
             for labels in rest:
-                values.setdefault(labels, 0.0)
+                self._values.setdefault((owner, *labels), 0.0)
 
     def keep_only(self, owners: frozenset[str]) -> None:
         with self._lock:
-            self._values = {owner: values for owner, values in self._values.items() if owner in owners}
+            self._values = {labels: value for labels, value in self._values.items() if labels[0] in owners}
 
     def add(self, owner: str, amount: float, *rest: str) -> None:
         self._change(owner, rest, lambda before: (before or 0.0) + amount)
@@ -82,14 +81,19 @@ class Owned(Collector):
     def replace(self, values: Mapping[str, Mapping[Labels, float]]) -> None:
         """Set all series of all owners at once; those not named are gone."""
         with self._lock:
-            self._values = {owner: dict(of_owner) for owner, of_owner in values.items() if owner in self._owners}
+            self._values = {
+                (owner, *rest): value
+                for owner, of_owner in values.items()
+                if owner in self._owners
+                for rest, value in of_owner.items()
+            }
 
     def _change(self, owner: str, rest: Labels, change: Callable[[float | None], float]) -> None:
         if owner not in self._owners:
             return
         with self._lock:
-            values = self._values.setdefault(owner, {})
-            values[rest] = change(values.get(rest))
+            labels = (owner, *rest)
+            self._values[labels] = change(self._values.get(labels))
 
     def describe(self) -> list[Metric]:
         return [self._family(self._name, self._text, labels=self._labels)]
@@ -97,7 +101,7 @@ class Owned(Collector):
     def collect(self) -> Iterator[Metric]:
         family = self._family(self._name, self._text, labels=self._labels)
         with self._lock:
-            snapshot = [((owner, *rest), value) for owner, of in self._values.items() for rest, value in of.items()]
+            snapshot = list(self._values.items())
         for labels, value in snapshot:
             family.add_metric(labels, value)
         yield family

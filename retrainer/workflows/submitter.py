@@ -12,7 +12,7 @@ from retrainer.workflows.pace import Pace
 from retrainer.workflows.submission import Claimed, Sender, names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from retrainer.clock import Clock
     from retrainer.runs.run import Run
@@ -47,12 +47,12 @@ class Submitter:
     ) -> None:
         self._desk = desk
         self._clock = clock
-        self._lease = lease
+        self.lease = lease
         self._most = connections * AHEAD
         self._pace = Pace(self._most, clock)
         self._claimed: queue.SimpleQueue[Claimed | None] = queue.SimpleQueue()
         self._busy = 0
-        self._more = False
+        self._more = True  # what an earlier process left
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -80,11 +80,26 @@ class Submitter:
         """Say that runs were admitted. Never blocks."""
         self._wake.set()
 
+    def room(self) -> int:
+        """How many new runs would be sent at once; none while older ones may wait in the store, or after a failure."""
+        with self._lock:
+            if self._more or self._stop.is_set():
+                return 0
+            return max(0, self._pace.allowed() - self._busy)
+
+    def take(self, runs: Sequence[Run], began: float) -> None:
+        """Send runs that were claimed for us in a transaction that `began` then, on the monotonic clock."""
+        with self._lock:
+            self._busy += len(runs)
+        for run in runs:
+            self._claimed.put(Claimed(run, began + self.lease))
+
     def stop(self) -> None:
         """Finish what was sent, hand back what was not, and return once all threads have ended."""
         self._stop.set()
         self._wake.set()
         self._claimer.join()
+        self._hear_out()
         for _ in self._workers:
             self._claimed.put(None)
         for thread in self._workers:
@@ -108,14 +123,21 @@ class Submitter:
             self._more = room <= 0
         if room <= 0:
             return False
-        until = self._clock.monotonic() + self._lease
-        runs = self._desk.claim(room, self._lease)
+        until = self._clock.monotonic() + self.lease
+        runs = self._desk.claim(room, self.lease)
         with self._lock:
             self._busy += len(runs)
             self._more = len(runs) == room
         for run in runs:
             self._claimed.put(Claimed(run, until))
         return len(runs) == room
+
+    def _hear_out(self) -> None:
+        """Once this transaction has ended, one that asked for room before the stop has given us its runs."""
+        try:
+            self._desk.claim(0, self.lease)
+        except Exception:  # what it may have given waits for its lease to end
+            log.exception("submitter.claim_failed")
 
     def _work(self) -> None:
         while (claimed := self._claimed.get()) is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +16,7 @@ from retrainer.engine.catalog import EMPTY, Catalog, build_catalog
 from retrainer.rules.gauge import Gauge, Series
 from retrainer.rules.state import VERSION, Cursor, State, Window, encode
 from retrainer.runs.run import Run, RunPhase
-from retrainer.standing import PAGE, SHORTEST_REST, Census
+from retrainer.standing import PAGE, SHORTEST_REST, Census, free_bytes
 from retrainer.store import tables as t
 from retrainer.store.rows import run_to_row
 from retrainer.store.sqlite import SqliteStore
@@ -60,7 +62,7 @@ def put_states(store: SqliteStore, rule: str, states: list[State], first_id: int
         {
             "id": first_id + place,
             "rule": rule,
-            "key": str(place),
+            "key": str(place or ""),
             "revision": "r",
             "version": VERSION,
             "state": encode(state),
@@ -84,14 +86,30 @@ def census(
     sources: dict[str, Any] | None = None,
     expected: dict[str, float | None] | None = None,
     catalog: Callable[[], Catalog] = lambda: EMPTY,
+    trouble: str = "",
 ) -> Census:
-    return Census(store, clock or Clock(), lambda: 4, lambda: sources or {}, lambda: expected or {}, lambda: 5, catalog)
+    return Census(
+        store,
+        clock or Clock(),
+        queued=lambda: 4,
+        trouble=lambda: trouble,
+        room=lambda: 7,
+        sources=lambda: sources or {},
+        expected=lambda: expected or {},
+        watch_restarts=lambda: 5,
+        catalog=catalog,
+    )
 
 
-def catalog(*triggers: dict[str, Any], budgets: dict[str, Any] | None = None, **limits: Any) -> Catalog:
+def catalog(
+    *triggers: dict[str, Any],
+    budgets: dict[str, Any] | None = None,
+    rule: Mapping[str, Any] = MappingProxyType({}),
+    **limits: Any,
+) -> Catalog:
     """A rule `churn` with these triggers."""
     submit = {"workflow_template": "t"}
-    raw = {"name": "churn", "triggers": dict(*triggers), "limits": limits, "submit": submit}
+    raw = {"name": "churn", "triggers": dict(*triggers), "limits": limits, "submit": submit, **rule}
     shared = {name: Budget.model_validate(budget) for name, budget in (budgets or {}).items()}
     return build_catalog(configuration([Rule.model_validate(raw)], {}, {}, {}, shared, {}), ())
 
@@ -149,6 +167,75 @@ def test_a_model_is_as_old_as_its_oldest_key(store: SqliteStore) -> None:
 
 
 NIGHTLY = {"nightly": {"schedule": {"cron": "@daily"}}}
+NEW_DATA = {"new": {"data": {"source": "push", "batch": {"at_least": {"events": 1}}}}}
+PER_KEY = {"for_each": {"by": {"new": "event.subject"}}}
+
+
+@pytest.mark.parametrize(
+    ("rule", "states", "waits", "succeeded", "fired"),
+    [
+        pytest.param({}, [State(30.0)], {"churn": 30}, {}, {}, id="never trained"),
+        pytest.param(
+            {}, [State(30.0, last_fired=40.0, last_succeeded=50.0)], {}, {"churn": 50}, {"churn": 40}, id="trained"
+        ),
+        pytest.param(
+            PER_KEY,
+            [State(10.0), State(30.0, last_succeeded=60.0), State(20.0), State(5.0, last_succeeded=50.0)],
+            {"churn": 20},
+            {"churn": 60},
+            {},
+            id="of keys, the one that has waited longest; the empty key has no model",
+        ),
+        pytest.param(
+            {"mode": "shadow"}, [State(1.0, last_fired=2.0, last_succeeded=3.0)], {}, {}, {}, id="a shadow does not"
+        ),
+    ],
+)
+def test_what_waits_for_its_first_success_and_what_had_one(
+    store: SqliteStore, rule: dict[str, Any], states: list[State], waits: Any, succeeded: Any, fired: Any
+) -> None:
+    rules = catalog(NEW_DATA, rule=rule)
+    put_states(store, "churn", states)
+    seen = census(store, catalog=lambda: rules)()
+    assert (seen.untrained, seen.succeeded, seen.fired) == (waits, succeeded, fired)
+
+
+def test_failures_in_a_row_are_those_of_the_worst_key(store: SqliteStore) -> None:
+    rules = catalog(NEW_DATA, rule=PER_KEY)
+    put_states(store, "churn", [State(0.0), State(0.0, failures=2), State(0.0, failures=3, broken=True), State(0.0)])
+    seen = census(store, catalog=lambda: rules)()
+    assert seen.failures == {"churn": 3}
+    assert seen.paused == {"churn": {"hand": False, "failures": True}}
+
+
+@pytest.mark.parametrize(
+    ("mode", "by_hand", "paused"),
+    [
+        pytest.param("active", False, False, id="active"),
+        pytest.param("paused", False, True, id="by its mode"),
+        pytest.param("active", True, True, id="by the command"),
+    ],
+)
+def test_who_paused_a_rule(store: SqliteStore, mode: str, by_hand: bool, paused: bool) -> None:
+    rules = catalog(NIGHTLY, rule={"mode": mode}).paused("churn", by_hand=by_hand)
+    assert census(store, catalog=lambda: rules)().paused == {"churn": {"hand": paused, "failures": False}}
+
+
+def test_how_often_a_rule_is_meant_to_run_follows_the_rules(store: SqliteStore) -> None:
+    rules = catalog(NIGHTLY)
+    counted = census(store, Clock(1e9), catalog=lambda: rules)
+    assert counted().periods == {"churn": 86400}
+    rules = build_catalog(configuration([], {}, {}, {}, {}, {}), ())
+    assert counted().periods == {}
+
+
+def test_the_store_is_writable_until_the_engine_says_why_not(store: SqliteStore) -> None:
+    assert (census(store)().store_writable, census(store, trouble="disk full")().store_writable) == (True, False)
+
+
+def test_room_is_that_of_the_volume_of_the_file(tmp_path: Path) -> None:
+    assert free_bytes(str(tmp_path / "store.db")) == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.1)
+    assert free_bytes(str(tmp_path / "gone" / "store.db")) is None
 
 
 def test_a_budget_of_a_rule_leaves_what_its_runs_did_not_take(store: SqliteStore) -> None:

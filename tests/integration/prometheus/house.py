@@ -9,6 +9,7 @@ import orjson
 
 from retrainer.sources import registry
 from retrainer.sources.webhook import Webhooks
+from retrainer.store.packing import unpack
 from tests.integration import house
 from tests.integration.house import eventually
 from tests.integration.prometheus.monitoring import TOKEN
@@ -69,7 +70,7 @@ class House(house.House):
     def answers(self, expr: str = EXPR) -> list[dict[str, Any]]:
         """What Prometheus said of an expression, in order."""
         sql = "SELECT data FROM events WHERE type = 'prometheus.query' ORDER BY seq"
-        return [data for (text,) in self.query(sql) if (data := orjson.loads(text))["expr"] == expr]
+        return [data for (text,) in self.query(sql) if (data := unpack(text))["expr"] == expr]
 
     def values(self, model: str) -> list[float]:
         """The values of a model's series, as they were last told; [] also if there was no answer."""

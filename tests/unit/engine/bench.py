@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any
 from retrainer.config.models import Rules
 from retrainer.engine.catalog import build_catalog
 from retrainer.engine.desk import EngineDesk
+from retrainer.engine.handover import hand_over
 from retrainer.engine.loop import Engine, _Act, _Offer
 from retrainer.sources.base import Batch
 from retrainer.store import writes
 from retrainer.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from retrainer.event import Event
     from retrainer.rules.meaning import Dropped
+    from retrainer.runs.run import Run
 
 
 class Crash(BaseException):
@@ -45,14 +47,31 @@ class Deaf:
         pass
 
 
+class Hands:
+    """A submitter that takes up to ``most`` runs as they are born; what is ``taken`` dies with the process."""
+
+    lease = 30.0
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.taken: list[Run] = []
+
+    def room(self) -> int:
+        return self.most
+
+    def take(self, runs: Sequence[Run], began: float) -> None:
+        self.taken += runs
+
+
 class Bench:
     """`deliver` and `act` are one transaction each; `crash_at` lets the next one die before or after its commit."""
 
     def __init__(
-        self, path: Path, rules: list[dict[str, Any]], now: float, pools: dict[str, int] | None = None
+        self, path: Path, rules: list[dict[str, Any]], now: float, pools: dict[str, int] | None = None, room: int = 0
     ) -> None:
         self.configuration: Any = _configuration(rules, pools or {}, "r")
         self.path, self.clock, self.crash_at = path, HandClock(now), ""
+        self.room = room
         self.boot()
 
     def boot(self) -> None:
@@ -61,6 +80,7 @@ class Bench:
             writes.expire_leases(conn)
         self.engine = Engine(self.store, self.clock, Deaf(), namespace="ml", max_queue=0)
         self.engine.act = self.act_later  # type: ignore[method-assign]
+        self.hands = self.engine.taker = Hands(self.room)
         self.desk = EngineDesk(self.engine)
         catalog = build_catalog(self.configuration, self.store.read(writes.paused_rules))
         self.engine.switch(catalog)
@@ -145,6 +165,7 @@ class Bench:
             self.engine._wake(work)
             self.engine._run(work, drained)
             work.settle()
+            hand_over(work, self.engine.taker)
             work.flush()
             transaction.rollback()
         raise Crash

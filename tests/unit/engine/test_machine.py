@@ -62,7 +62,7 @@ class Promises(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.folder = Path(tempfile.mkdtemp())
-        self.bench = Bench(self.folder / "store.db", RULES, START, pools={"gpu": 2})
+        self.bench = Bench(self.folder / "store.db", RULES, START, pools={"gpu": 2}, room=1)
         self.kinds: dict[int, tuple[str, str]] = {}
         self.acknowledged: set[str] = set()
         self.delivered: set[str] = set()
@@ -102,8 +102,10 @@ class Promises(RuleBasedStateMachine):
 
     @rule(lost=st.sampled_from(["", "", "answer", "request"]), crash=crashes)
     def submit(self, lost: str, crash: str) -> None:
-        """Claim, create under the fixed name, tell; the request or its answer may be lost."""
-        for run in self.survive(crash, lambda: self.bench.desk.claim(2, 30)) or []:
+        """What was handed over and what is claimed: create it, tell; the request or its answer may be lost."""
+        given, self.bench.hands.taken = self.bench.hands.taken, []
+        claimed = self.survive(crash, lambda: self.bench.desk.claim(2, 30))
+        for run in [] if claimed is None else [*given, *claimed]:
             assert run.workflow == workflow_name(run.rule, run.id)
             if lost == "request":
                 continue

@@ -22,7 +22,7 @@ from tests.unit.rules.world import START, World, batch, metric, rule
 if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.outcome import Decision, Step
-    from retrainer.rules.state import Window
+    from retrainer.rules.state import Asked, Window
 
 HOUR, MINUTE = 3600.0, 60.0
 REPEAT = 5 * HOUR
@@ -65,6 +65,10 @@ RULES: dict[str, CompiledRule] = {
 ENDS = ("SUCCEEDED", "FAILED", "CANCELLED")
 
 
+def _name(asked: Asked) -> str:
+    return f"{asked.request} {asked.scheduled_at:.0f}" if asked.scheduled_at is not None else asked.request
+
+
 def seqs(window: Window) -> list[int]:
     return [seq for lo, hi in window.ranges for seq in range(lo, hi + 1)]
 
@@ -79,6 +83,10 @@ class Checked(World):
         """The metric was answered by a run and has not cleared since."""
         self.answer_ended: float | None = None
         self.fires: list[tuple[float, str]] = []
+        self.asked: set[str] = set()
+        """Names of all that was asked for by hand."""
+        self.settled: list[str] = []
+        """Of those, what has started, was skipped or withdrawn."""
         super().__init__(compiled)
 
     def give(self, given: Input) -> list[str]:
@@ -88,6 +96,8 @@ class Checked(World):
         for decision in done.decisions:
             if decision.kind is Kind.FIRE:
                 self._fired(decision)
+            if decision.kind is not Kind.HOLD and decision.asked is not None:
+                self.settled.append(_name(decision.asked))
         told = self._keep(done)
         if not self._high():
             self.answered_high = False
@@ -113,6 +123,9 @@ class Checked(World):
         cooldown = self.rule.rule.limits.cooldown
         if decision.reason is Reason.RETRY:
             return
+        if decision.reason is Reason.BACKFILL:
+            assert self.rule.rule.mode != "shadow"
+            assert not self.rule.paused
         if cooldown is not None and decision.reason is not Reason.MANUAL and cooldown.from_ in self.rests_from:
             assert self.now >= self.rests_from[cooldown.from_] + rest_for(self.rule, self.state)
         self.rests_from["fired"] = self.now
@@ -136,6 +149,7 @@ class Checked(World):
         assert len(self.births) == self.state.active <= most
         assert decode(encode(self.state)) == self.state
         assert self.state.wake_at is None or self.state.wake_at > self.now
+        assert sorted([*map(_name, self.state.asked), *self.settled]) == sorted(self.asked)
         if self.rule.rule.mode != "shadow":
             self._nothing_lost()
 
@@ -163,6 +177,21 @@ class Checked(World):
                 seen[slot] += 1
         return {slot: times for slot, times in seen.items() if times != 1}
 
+    def ask(self, slots: int) -> None:
+        """For one run, or for so many slots from before the rule began."""
+        number = len(self.asked)
+        if not slots:
+            self.asked.add(f"r{number}")
+            self.manual(f"r{number}")
+            return
+        moments = [START - (number + i) * HOUR for i in range(slots)]
+        self.asked |= {f"b{number} {moment:.0f}" for moment in moments}
+        self.backfill(*moments, request=f"b{number}")
+
+    def drop(self) -> None:
+        self.settled += [_name(asked) for asked in self.state.asked if asked.backfill]
+        self.withdraw()
+
     def do(self, act: tuple[str, Any]) -> None:
         kind, value = act
         if kind == "end" and self.births:
@@ -178,15 +207,16 @@ class Checked(World):
             self.alert(value, self.now)
         elif kind == "age":
             self.tell_age(self.now - value * HOUR)
-        elif kind in ("poll", "judge"):
+        elif kind in ("poll", "judge", "ask"):
             getattr(self, kind)(value)
-        elif kind in ("event", "poll_fails", "follow", "manual", "resume"):
+        elif kind in ("event", "poll_fails", "follow", "resume", "drop"):
             getattr(self, kind)()
 
 
 ACTS = st.one_of(
-    st.tuples(st.sampled_from(["event", "poll_fails", "follow", "manual", "resume"]), st.none()),
-    st.tuples(st.sampled_from(["pause", "unrendered", ""]), st.none()),
+    st.tuples(st.sampled_from(["event", "poll_fails", "follow", "resume"]), st.none()),
+    st.tuples(st.sampled_from(["pause", "unrendered", "drop", ""]), st.none()),
+    st.tuples(st.just("ask"), st.sampled_from([0, 0, 1, 3])),
     st.tuples(st.just("poll"), st.sampled_from([0.0, 0.15, 0.3, 0.3, None])),
     st.tuples(st.just("alert"), st.booleans()),
     st.tuples(st.just("judge"), st.booleans()),

@@ -10,6 +10,7 @@ from retrainer.rules.decide import step
 from retrainer.rules.fold import first_state
 from retrainer.rules.outcome import (
     Arrived,
+    Backfill,
     Birth,
     Ended,
     Followed,
@@ -23,6 +24,7 @@ from retrainer.rules.outcome import (
     SlotRecord,
     Step,
     Wake,
+    Withdrawn,
 )
 from retrainer.runs.run import RunPhase
 
@@ -146,8 +148,14 @@ class World:
             )
         )
 
-    def manual(self) -> list[str]:
-        return self.give(Manual())
+    def manual(self, request: str = "", **parameters: str) -> list[str]:
+        return self.give(Manual(parameters, request))
+
+    def backfill(self, *slots: float, trigger: str = "nightly", request: str = "", **parameters: str) -> list[str]:
+        return self.give(Backfill(tuple((trigger, slot) for slot in slots), parameters, request, "anna"))
+
+    def withdraw(self) -> list[str]:
+        return self.give(Withdrawn())
 
     def resume(self) -> list[str]:
         return self.give(Resumed())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,7 +55,7 @@ def test_a_series_stands_at_zero_before_anything_happened(metrics: Metrics) -> N
     scrape = Scrape(metrics)
     assert [scrape.value(f"events_{word}_total", source="lake") for word in ("received", *OUTCOMES)] == [0] * 6
     assert {scrape.value("runs_total", rule="churn", phase=phase.value) for phase in RunPhase} == {0}
-    assert scrape.value("run_gpu_hours_total", rule="churn", promoted="true") == 0
+    assert scrape.value("run_gpu_seconds_total", rule="churn", promoted="true") == 0
     assert scrape.value("decisions_total", rule="churn", decision="fire", reason="schedule") == 0
     assert scrape.value("submit_attempts_total") == 0
     assert scrape.value("submit_errors_total", code="503") == 0
@@ -137,6 +138,12 @@ def use_everything(metrics: Metrics, rule_name: str, source: str) -> None:
         values={rule_name: {"drift": 0.3}},
         trained={rule_name: 5.0},
         promoted={rule_name: 4.0},
+        untrained={rule_name: 3.0},
+        succeeded={rule_name: 6.0},
+        fired={rule_name: 6.0},
+        failures={rule_name: 1},
+        paused={rule_name: {"hand": True}},
+        periods={rule_name: 86400.0},
         budget_left={"growth": {"runs": 2.0}, f"rule/{rule_name}": {"gpu_hours": 1.0}},
         sources={source: True},
         lag={source: 1},
@@ -203,6 +210,48 @@ def test_a_threshold_stands_before_the_first_value(metrics: Metrics) -> None:
     assert scrape.value("metric_value", rule="churn", trigger="drift") is None
 
 
+def test_ages_that_are_too_high_stand_before_the_first_run(metrics: Metrics) -> None:
+    ages = [("old", "7d", "succeeded"), ("older", "14d", "succeeded"), ("stale", "30d", "promoted")]
+    triggers = {name: {"freshness": {"max_age": age, "of": of}} for name, age, of in ages}
+    metrics.configured(Configuration([rule(triggers=triggers), rule("basket")]), problems=0, now=1.0)
+    scrape = Scrape(metrics)
+    assert scrape.value("model_max_age_seconds", rule="churn", of="succeeded") == 7 * 86400, "the strictest"
+    assert scrape.value("model_max_age_seconds", rule="churn", of="promoted") == 30 * 86400
+    assert scrape.value("model_max_age_seconds", rule="basket", of="succeeded") is None
+
+
+def test_a_rule_stands_unpaused_and_without_failures_until_told_otherwise(metrics: Metrics) -> None:
+    metrics.standing = Standing
+    scrape = Scrape(metrics)
+    assert scrape.value("rule_consecutive_failures", rule="churn") == 0
+    assert [scrape.value("rule_paused", rule="churn", by=by) for by in ("hand", "failures")] == [0, 0]
+    metrics.standing = lambda: Standing(failures={"churn": 3}, paused={"churn": {"hand": False, "failures": True}})
+    scrape = Scrape(metrics)
+    assert scrape.value("rule_consecutive_failures", rule="churn") == 3
+    assert [scrape.value("rule_paused", rule="churn", by=by) for by in ("hand", "failures")] == [0, 1]
+
+
+def test_a_restart_knows_the_last_success_and_never_moves_it_back(metrics: Metrics) -> None:
+    metrics.standing = lambda: Standing(succeeded={"churn": 500.0}, fired={"churn": 400.0}, periods={"churn": 60.0})
+    scrape = Scrape(metrics)
+    assert scrape.value("last_success_timestamp_seconds", rule="churn") == 500
+    assert scrape.value("last_fired_timestamp_seconds", rule="churn") == 400
+    assert scrape.value("rule_period_seconds", rule="churn") == 60
+    metrics.run_ended("churn", RunPhase.SUCCEEDED, 1.0, 600.0, {})
+    assert Scrape(metrics).value("last_success_timestamp_seconds", rule="churn") == 600
+
+
+def test_how_the_store_and_the_process_do(metrics: Metrics) -> None:
+    metrics.standing = lambda: Standing(store_bytes=5, store_free_bytes=95, store_writable=False, leader=False)
+    scrape = Scrape(metrics)
+    assert [scrape.value(f"store_{what}") for what in ("size_bytes", "free_bytes", "writable")] == [5, 95, 0]
+    assert scrape.value("leader") == 0
+    metrics.standing = Standing
+    scrape = Scrape(metrics)
+    assert (scrape.value("store_writable"), scrape.value("leader")) == (1, 1)
+    assert math.isnan(scrape.value("store_free_bytes") or 0), "a store elsewhere has no room that is known"
+
+
 def test_what_rules_measure_and_what_budgets_leave_is_shown_as_it_stands(metrics: Metrics) -> None:
     spends = rule(limits=OWN_BUDGET)
     metrics.configured(Configuration([spends], {}, {"growth": None}), problems=0, now=1.0)
@@ -220,7 +269,11 @@ def test_gpu_hours_add_up_by_what_became_of_the_model(metrics: Metrics) -> None:
         metrics.run_cost("churn", hours, promoted=promoted)
     scrape = Scrape(metrics)
     words = ("true", "false", "unknown")
-    assert [scrape.value("run_gpu_hours_total", rule="churn", promoted=word) for word in words] == [3, 4, 8]
+    assert [scrape.value("run_gpu_seconds_total", rule="churn", promoted=word) for word in words] == [
+        10800,
+        14400,
+        28800,
+    ]
 
 
 def test_restarts_of_watches_are_counted_once(metrics: Metrics) -> None:

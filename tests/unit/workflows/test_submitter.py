@@ -16,7 +16,7 @@ from .memory import MemoryCluster, MemoryDesk
 from .samples import ULID, a_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 TEMPLATE = Template("churn-train", {"since": "today"})
 
@@ -219,3 +219,49 @@ def test_stopping_finishes_what_was_sent_and_hands_back_the_rest() -> None:
     phases = [run.phase for run in desk.runs.values()]
     assert phases.count(RunPhase.SUBMITTED) == 1
     assert phases.count(RunPhase.PENDING) == 29
+
+
+def test_runs_that_are_handed_over_are_sent_without_a_claim_of_their_own() -> None:
+    desk, cluster = Looked(SystemClock()), MemoryCluster(TEMPLATE)
+    submitter = Submitter(desk, cluster, manifest_of, connections=1, clock=desk.clock)
+    assert submitter.room() == 0  # there may be older ones in the store
+    submitter.start()
+    submitter.wake()
+    desk.until(lambda: submitter.room() > 0)
+    desk.runs = {run.id: run for run in runs(2)}
+    submitter.take([desk.runs[i] for i in desk.runs], desk.clock.monotonic())
+    desk.until(lambda: settled(desk))
+    submitter.stop()
+    assert len(cluster.created) == 2
+
+
+class Looked(MemoryDesk):
+    """Tells those who wait that it was asked for runs, and lets no claim see those that were handed over."""
+
+    def claim(self, limit: int, lease: float) -> list[Run]:
+        with self.changed:
+            self.changed.notify_all()
+        return []
+
+
+def test_what_is_handed_over_while_it_stops_is_handed_back() -> None:
+    (run,) = runs(1)
+    desk, cluster = Ending(SystemClock()), MemoryCluster(TEMPLATE)
+    submitter = Submitter(desk, cluster, manifest_of, connections=1, clock=desk.clock)
+    desk.before_last = lambda: submitter.take([run], desk.clock.monotonic())
+    desk.runs = {run.id: run}
+    submitter.start()
+    submitter.stop()
+    assert desk.runs[run.id].phase is RunPhase.PENDING
+    assert cluster.created == []
+
+
+class Ending(MemoryDesk):
+    """A transaction that asked for room just before the stop ends just before the last claim, which is of nothing."""
+
+    before_last: Callable[[], None]
+
+    def claim(self, limit: int, lease: float) -> list[Run]:
+        if limit == 0:
+            self.before_last()
+        return []
