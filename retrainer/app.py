@@ -22,6 +22,7 @@ from retrainer.engine.catalog import build_catalog
 from retrainer.engine.desk import EngineDesk
 from retrainer.engine.loop import Engine
 from retrainer.engine.prune import Pruner
+from retrainer.leader import Lead, give_up
 from retrainer.listening import SilenceWatch
 from retrainer.manifests.manifests import Manifests, manifest_uri
 from retrainer.replay import Replays
@@ -31,8 +32,8 @@ from retrainer.sources import registry
 from retrainer.sources.webhook import Webhooks
 from retrainer.standing import Census, free_bytes
 from retrainer.store import writes
-from retrainer.store.base import StoreError
-from retrainer.store.sqlite import SqliteStore
+from retrainer.store.base import StoreBusyError, StoreError
+from retrainer.store.open import open_store
 from retrainer.telemetry import logs
 from retrainer.telemetry.metrics import Metrics
 from retrainer.telemetry.secrets import reveal
@@ -45,9 +46,11 @@ from retrainer.workflows.manifest import manifest
 from retrainer.workflows.submitter import Submitter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from retrainer.config.settings import Settings
+    from retrainer.engine.catalog import Catalog
     from retrainer.engine.work import Work
     from retrainer.rules.meaning import Dropped
     from retrainer.runs.run import Run
@@ -61,14 +64,20 @@ LISTEN_EVERY = 1
 
 
 class App:
-    """The daemon. `start` returns once it is ready, `stop` once everything that was taken in is settled."""
+    """The daemon. `start` returns once it is ready, `stop` once everything that was taken in is settled.
+
+    Of several that share a store one has the lead and does everything; the others stand by: they serve what can be
+    read, and take over.
+    """
 
     def __init__(self, settings: Settings, base_folder: Path) -> None:
         self.settings = settings
         self.base_folder = base_folder
         self.clock = SystemClock()
         self.metrics = Metrics(CollectorRegistry())
-        self.store = SqliteStore.open(settings.store.path)
+        self.store = open_store(settings.store)
+        self._follow_the_clock()
+        self.lead = Lead(self.store, self._take_over, give_up)
         self.loaded: Loaded
         namespace = settings.engine.namespaces[0] if settings.engine.type == "argo" else "default"
         self.engine = Engine(
@@ -104,8 +113,9 @@ class App:
             self.store,
             self.clock,
             queued=lambda: self.engine.queued,
-            trouble=lambda: self.engine.trouble,
-            room=partial(free_bytes, settings.store.path),
+            trouble=lambda: self.trouble,
+            leads=lambda: self.lead.held,
+            room=partial(free_bytes, settings.store.path) if settings.store.url is None else lambda: None,
             sources=self.sources,
             expected=lambda: {n: s.expect_every for n, s in self.loaded.configuration.sources.items()},
             watch_restarts=lambda: self.workflows.watch_restarts,
@@ -127,13 +137,14 @@ class App:
 
     def start(self) -> None:
         """Raise StoreError or ConfigErrors, naming what is wrong."""
-        self.engine.start()
-        self.reload()
-        self.submitter.start()
-        self.follower.start()
-        self.timer.add_job(self.look_for_changes, "interval", seconds=self.settings.reload_interval, max_instances=1)
-        self.timer.add_job(self.prune, "interval", seconds=PRUNE_EVERY, max_instances=1)
-        self.timer.add_job(self.silence.look, "interval", seconds=LISTEN_EVERY, max_instances=1)
+        if self.lead.take():
+            self._take_over()
+        else:
+            self._stand_by()
+        self.lead.start()
+        self._every(self.settings.reload_interval, self.look_for_changes)
+        self._every(PRUNE_EVERY, self.prune)
+        self._every(LISTEN_EVERY, self.listen)
         self.timer.add_job(self.check_workflows)
         self.timer.start()
         self.web.start()
@@ -143,13 +154,48 @@ class App:
             url=self.web.url,
             rules=len(self.engine.catalog.rules),
             revision=self.engine.catalog.revision,
+            leader=self.lead.held,
         )
+
+    def _take_over(self) -> None:
+        """Everything that only one may do."""
+        self._follow_the_clock()
+        self.engine.start()
+        self.reload()
+        self.submitter.start()
+        self.follower.start()
+
+    def _stand_by(self) -> None:
+        holder = self.store.holder()
+        log.info("leader.elsewhere", holder=holder)
+        self.engine.standby = f"this replica stands by for {holder or 'another one'}, which alone takes in and acts"
+        self.reload()
+
+    def _follow_the_clock(self) -> None:
+        now = self.store.clock()
+        if now is not None:
+            self.clock.follow(now)
+
+    @property
+    def trouble(self) -> str:
+        """Why the store cannot be written to for the moment; empty if it can."""
+        return self.engine.trouble or self.lead.trouble
+
+    def _every(self, seconds: float, job: Callable[[], None]) -> None:
+        def run() -> None:
+            try:
+                job()
+            except StoreBusyError:  # the engine and the keeper of the lead say so, once
+                log.debug("timer.skipped", job=job.__name__)
+
+        self.timer.add_job(run, "interval", seconds=seconds, max_instances=1)
 
     def stop(self) -> None:
         """Unready, stop taking in, finish, commit, release."""
         self.started = False
         log.info("daemon.stopping")
         self.webhooks.stop()
+        led = self.lead.settle()
         if self.timer.running:
             self.timer.shutdown(wait=True)
         self.replays.stop()
@@ -157,9 +203,11 @@ class App:
             source.stop()
         self.web.stop(5.0)
         self.manifests.stop()
-        self.submitter.stop()
-        self.follower.stop()
-        self.engine.stop()
+        if led:
+            self.submitter.stop()
+            self.follower.stop()
+            self.engine.stop()
+        self.lead.stop()
         self.store.close()
         log.info("daemon.stopped")
 
@@ -180,12 +228,11 @@ class App:
                 log.error("config.problem", problem=str(problem))
             catalog = build_catalog(loaded.configuration, self.store.read(writes.paused_rules))
             self.metrics.configured(loaded.configuration, problems=len(loaded.problems), now=self.clock.now())
-            for gone in (dropped := self.engine.switch(catalog)):
-                log.warning("config.state_dropped", rule=gone.rule, trigger=gone.trigger, why=gone.why)
-            self.dropped = dropped
-            self._keep(loaded)
             self.webhooks.replace(registry.webhooks(loaded.configuration.sources))
-            self._switch_sources(registry.threaded(loaded.configuration.sources))
+            if self.lead.held:
+                self._switch(loaded, catalog)
+            else:
+                self.engine.catalog = catalog  # to be looked at
             self.loaded = loaded
             heap.settle()
             log.info(
@@ -195,6 +242,13 @@ class App:
                 problems=len(loaded.problems),
             )
             return loaded
+
+    def _switch(self, loaded: Loaded, catalog: Catalog) -> None:
+        for gone in (dropped := self.engine.switch(catalog)):
+            log.warning("config.state_dropped", rule=gone.rule, trigger=gone.trigger, why=gone.why)
+        self.dropped = dropped
+        self._keep(loaded)
+        self._switch_sources(registry.threaded(loaded.configuration.sources))
 
     def _keep(self, loaded: Loaded) -> None:
         """Store the good texts, and since when each source is configured."""
@@ -231,8 +285,15 @@ class App:
         except WorkflowError as error:
             log.warning("workflows.unchecked", error=str(error))
 
+    def listen(self) -> None:
+        """Say which sources have gone silent."""
+        if not self.engine.standby:
+            self.silence.look()
+
     def prune(self) -> None:
         """Drop what is past its time and what the size limit asks for, in small transactions."""
+        if self.engine.standby:
+            return
         size = self.store.size()
         while self.engine.act(lambda work: self.pruner.prune(work, size)).result():
             pass
@@ -269,6 +330,8 @@ def main(settings_path: str) -> int:
         log.error("daemon.cannot_start", error=str(error))  # noqa: TRY400 - the message is made for the reader
         app.stop()
         return 1
+    except StoreError as error:
+        give_up(str(error))
     while not stop.wait(0.2):
         if hangup.is_set():
             hangup.clear()

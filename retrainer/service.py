@@ -224,8 +224,8 @@ class AppService:
 
     def ready(self) -> list[str]:
         reasons = [] if self._app.started else ["starting or stopping"]
-        if self._app.engine.trouble:
-            reasons.append(self._app.engine.trouble)
+        if self._app.trouble:
+            reasons.append(self._app.trouble)
         return reasons
 
     def metrics(self) -> bytes:

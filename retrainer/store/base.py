@@ -32,6 +32,8 @@ class StoreLostError(StoreError):
 class Store(Protocol):
     """One writer, one transaction at a time. Many daemons may share a store; one of them has the lead and writes."""
 
+    shared: bool
+    """Whether several daemons may have it open."""
     undisputed: bool
     """Whether whoever had the lead before has ended for certain."""
 
@@ -39,6 +41,12 @@ class Store(Protocol):
         """A transaction, committed at the end of the block, rolled back if it raises.
 
         Raise StoreBusyError, CommitUnknownError or StoreLostError.
+        """
+
+    def share(self) -> AbstractContextManager[Connection]:
+        """A transaction beside that of whoever has the lead, for what needs none: positions and the inbox.
+
+        Raise StoreBusyError. Where its answer was lost nobody looks it up: who offered something offers it again.
         """
 
     def settle(self) -> bool:

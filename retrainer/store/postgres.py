@@ -31,6 +31,8 @@ class PostgresStore:
     READ COMMITTED is enough for it: a transaction begins by locking the leader's row, so there is one at a time.
     """
 
+    shared = True
+
     def __init__(self, engine: Engine, where: str, me: seat.Me) -> None:
         self.where = where
         """Host, port and database, for people."""
@@ -83,6 +85,11 @@ class PostgresStore:
 
     def _lost(self) -> StoreLostError:
         return StoreLostError(f"{self.where}: another daemon has taken over while this one did not answer")
+
+    @contextmanager
+    def share(self) -> Iterator[Connection]:
+        with self._translated(), self._engine.begin() as conn:
+            yield conn
 
     def settle(self) -> bool:
         epoch, mark = self._transact(seat.last)

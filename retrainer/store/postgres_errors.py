@@ -1,4 +1,4 @@
-"""What an error of PostgreSQL means: does it pass, and is it known what became of the transaction?"""
+"""What an error of PostgreSQL means: whether it passes, and whether what became of the transaction is known."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def free(conn: Connection) -> bool:
 
 
 def take(conn: Connection, me: Me) -> Seat | None:
-    """Take the lead; None if somebody was faster. Sessions of a holder that went silent are ended first: they may lock."""
+    """Take the lead; None if somebody was faster. Sessions of a holder that went silent are ended: they may lock."""
     row = conn.execute(select(_C.session, _C.lease_until).where(_ROW, _C.lease_until < NOW)).first()
     if row is None:
         return None

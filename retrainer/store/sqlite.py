@@ -19,6 +19,7 @@ from retrainer.store.tables import metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection, Engine
 
@@ -30,6 +31,7 @@ _PASSING = ("database is locked", "disk is full", "disk I/O error", "readonly da
 class SqliteStore:
     """The embedded store. Holds an exclusive lock on `<path>.lock` for as long as it is open, and so the lead."""
 
+    shared = False
     undisputed = True
 
     def __init__(self, path: Path, engine: Engine, lock_file: int | None) -> None:
@@ -79,6 +81,9 @@ class SqliteStore:
 
     def settle(self) -> bool:
         raise AssertionError("a commit into a file always has an answer")
+
+    def share(self) -> AbstractContextManager[Connection]:
+        return self.write()
 
     def read(self, fn: Callable[[Connection], T]) -> T:
         with self.write() as conn:  # to SQLite it is the same: one connection, one lock

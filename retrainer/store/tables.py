@@ -288,3 +288,13 @@ leader = Table(
     Column("lease_until", Float, nullable=False),
     Column("mark", BigInteger, nullable=False),
 )
+
+# What replicas took in that have not got the lead, until whoever has it folds it in; see `engine.inbox`.
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("source", Name, nullable=False),
+    Column("items", Integer, nullable=False),
+    Column("batch", Text, nullable=False),  # see `packing`
+)

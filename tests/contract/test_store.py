@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -122,7 +123,7 @@ def test_keys_are_in_the_order_of_their_bytes(reopen: Callable[[], Store]) -> No
     with store.write() as conn:
         writes.insert_all(conn, t.states, rows)
     found: list[str] = []
-    while page := store.read(lambda conn: writes.keys_of(conn, "r", found[-1] if found else "", 2)):
+    while page := store.read(partial(writes.keys_of, rule="r", after=found[-1] if found else "", limit=2)):
         found += page
     assert found == keys
 

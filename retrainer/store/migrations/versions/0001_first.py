@@ -7,7 +7,7 @@ from retrainer.store.tables import metadata
 revision = "0001"
 down_revision = None
 
-LATER = {"leader"}
+LATER = {"leader", "inbox"}
 
 
 def upgrade() -> None:
