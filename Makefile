@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 export UV_CACHE_DIR ?= $(HOME)/.cache/uv
 
-.PHONY: help setup demo test lint test-integration test-cluster bench study lock clean
+.PHONY: help setup demo test lint test-integration test-cluster image bench study dashboards lock clean
 
 help:
 	@echo "make setup             make .venv with everything locked in requirements.lock"
@@ -14,8 +14,10 @@ help:
 	@echo "make lint              ruff, mypy, import-linter"
 	@echo "make test-integration  the tests on real Kafka, MinIO, SQS, SNS, S3, Prometheus and Alertmanager (Debian, Java 17, Maven, openssl, Go)"
 	@echo "make test-cluster      the tests on a real Kubernetes with a real Argo controller (root on Debian, Go)"
+	@echo "make image             build the image into dist/ (Docker, or buildah as root on Debian; BASE=debian needs no registry)"
 	@echo "make bench             measure, and write bench.json"
 	@echo "make study             play a stream with drift to periodic, data and drift rules, with a real model; writes docs/study.md and its chart"
+	@echo "make dashboards        write the Grafana dashboards of deploy/monitoring anew from their code"
 	@echo "make lock              resolve the dependencies anew into requirements.lock and requirements-runtime.lock"
 
 setup: $(VENV)/.done
@@ -46,17 +48,25 @@ test-integration: setup
 test-cluster: setup
 	tests/cluster/run $(ARGS)
 
+image:
+	deploy/image/build
+
 bench: setup
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 study: setup
 	$(BIN)/python -m study --write $(ARGS)
 
-COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate
+dashboards: setup
+	$(BIN)/python -m deploy.monitoring.dashboards
+
+LOCKED = --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate
+COMPILE = $(BIN)/uv pip compile pyproject.toml $(LOCKED)
 
 lock: setup
 	$(COMPILE) --group dev --group quickstart --group study -o requirements.lock
 	$(COMPILE) --constraints requirements.lock -o requirements-runtime.lock
+	$(BIN)/uv pip compile --group image $(LOCKED) -o requirements-image.lock
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo

@@ -17,7 +17,9 @@ from retrainer import heap
 from retrainer.clock import SystemClock
 from retrainer.config.errors import ConfigErrors
 from retrainer.config.load import Loaded, load_rules, load_settings
+from retrainer.config.teams import NO_TEAMS, TeamFiles
 from retrainer.config.watch import fingerprint
+from retrainer.configmaps import ConfigMaps
 from retrainer.engine.catalog import build_catalog
 from retrainer.engine.desk import EngineDesk
 from retrainer.engine.loop import Engine
@@ -78,6 +80,7 @@ class App:
         self.store = open_store(settings.store)
         self._follow_the_clock()
         self.lead = Lead(self.store, self._take_over, give_up)
+        self.config_maps = ConfigMaps(settings)
         self.loaded: Loaded
         namespace = settings.engine.namespaces[0] if settings.engine.type == "argo" else "default"
         self.engine = Engine(
@@ -129,7 +132,7 @@ class App:
         """What the last reload dropped of what rules remembered."""
         self._sources: dict[str, tuple[Any, Source]] = {}
         self._reloading = threading.Lock()
-        self._read = ""
+        self._read: tuple[str, TeamFiles] = ("", NO_TEAMS)
 
     def manifest_of(self, run: Run) -> dict[str, Any]:
         instance_id = self.settings.engine.instance_id if self.settings.engine.type == "argo" else None
@@ -137,6 +140,7 @@ class App:
 
     def start(self) -> None:
         """Raise StoreError or ConfigErrors, naming what is wrong."""
+        self.config_maps.read()
         if self.lead.take():
             self._take_over()
         else:
@@ -148,6 +152,7 @@ class App:
         self.timer.add_job(self.check_workflows)
         self.timer.start()
         self.web.start()
+        self.config_maps.start(self.look_for_changes)
         self.started = True
         log.info(
             "daemon.ready",
@@ -198,6 +203,7 @@ class App:
         led = self.lead.settle()
         if self.timer.running:
             self.timer.shutdown(wait=True)
+        self.config_maps.stop()
         self.replays.stop()
         for _, source in self._sources.values():
             source.stop()
@@ -213,26 +219,26 @@ class App:
 
     def look_for_changes(self) -> None:
         """Reload if the rule files are not what was read last; while something is wrong with them, look closer."""
-        if fingerprint(self.settings.rules) == self._read and not self.loaded.problems:
+        if self._seen() == self._read and not self.loaded.problems:
             return
-        loaded = load_rules(self.settings, last_good=self.store.read(writes.last_good))
+        loaded = self._load(self.config_maps.files)
         if loaded.files != self.loaded.files or loaded.problems != self.loaded.problems:
             self.reload()
 
     def reload(self) -> Loaded:
         """Read the rules anew; what is broken keeps its last good text, also across a restart."""
         with self._reloading:
-            self._read = fingerprint(self.settings.rules)
-            loaded = load_rules(self.settings, last_good=self.store.read(writes.last_good))
+            self._read = self._seen()
+            loaded = self._load(self._read[1])
             for problem in loaded.problems:
                 log.error("config.problem", problem=str(problem))
             catalog = build_catalog(loaded.configuration, self.store.read(writes.paused_rules))
             self.metrics.configured(loaded.configuration, problems=len(loaded.problems), now=self.clock.now())
-            self.webhooks.replace(registry.webhooks(loaded.configuration.sources))
             if self.lead.held:
                 self._switch(loaded, catalog)
             else:
                 self.engine.catalog = catalog  # to be looked at
+            self.webhooks.replace(registry.webhooks(loaded.configuration.sources))
             self.loaded = loaded
             heap.settle()
             log.info(
@@ -249,6 +255,12 @@ class App:
         self.dropped = dropped
         self._keep(loaded)
         self._switch_sources(registry.threaded(loaded.configuration.sources))
+
+    def _seen(self) -> tuple[str, TeamFiles]:
+        return fingerprint(self.settings.rules), self.config_maps.files
+
+    def _load(self, teams: TeamFiles) -> Loaded:
+        return load_rules(self.settings, last_good=self.store.read(writes.last_good), teams=teams)
 
     def _keep(self, loaded: Loaded) -> None:
         """Store the good texts, and since when each source is configured."""

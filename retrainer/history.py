@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import or_, select
 
+from retrainer.engine.matching import author_of
 from retrainer.event import Event
 from retrainer.rules.explain_tree import moment
 from retrainer.rules.judging import would_match
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
     from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.own import Author
 
 MOST_MISSES = 20
 """Rules that an event just missed which are listed, by name."""
@@ -100,11 +102,13 @@ def _effects(conn: Connection, rules: list[CompiledRule], event: dict[str, Any])
         for rule, key in event["rules"]
     ]
     matched = {rule for rule, _ in event["rules"]}
-    one = Event(event["source"], event["id"], event["type"], event["time"], event["data"], event["subject"])
+    envelope = (event[name] for name in ("source", "id", "type", "time", "data", "subject", "attributes"))
+    one = Event(*envelope)
+    author = author_of(conn, one)
     for rule in rules:
         if rule.name in matched:
             continue
-        miss = _miss(rule, one)
+        miss = _miss(rule, one, author)
         if miss:
             told.append({"rule": rule.name, "key": "", "outcome": "missed", "run": None, "detail": miss})
         if len(told) >= len(event["rules"]) + MOST_MISSES:
@@ -112,15 +116,17 @@ def _effects(conn: Connection, rules: list[CompiledRule], event: dict[str, Any])
     return told
 
 
-def _miss(rule: CompiledRule, event: Event) -> str:
+def _miss(rule: CompiledRule, event: Event, author: Author | None) -> str:
     """What alone kept an event from a rule of its source; empty if more than one thing did."""
-    for judged in would_match(rule, event):
+    for judged in would_match(rule, event, author):
         conditions = judged.get("conditions", [])
         failed = [c for c in conditions if not c["holds"]]
         if not conditions or not conditions[0]["holds"]:
             continue
         if judged.get("error") and not failed:
             return f"{judged['trigger']}: {judged['error']}"
+        if len(failed) == 1 and "said" in failed[0]:
+            return f"{judged['trigger']}: its own output: {failed[0]['said']}"
         if len(failed) == 1:
             return f"{judged['trigger']}: {failed[0]['name']} is not {failed[0]['expected']!r}"
         if not failed:

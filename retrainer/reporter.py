@@ -35,6 +35,9 @@ class Reporter:
             self._decided(facts["rule"], facts["key"], facts["decision"], facts["run"], facts["count"], now)
         elif what == "dead_letter":
             log.warning("event.dead_lettered", id=facts["event"], **{k: v for k, v in facts.items() if k != "event"})
+        elif what == "own_output":
+            self._metrics.own_output(facts["rule"])
+            log.debug("event.own_output", **facts)
         elif what == "slot":
             record = facts["record"]
             if record.outcome != "fired":

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from retrainer import history
 from retrainer.config.models import S3Source
-from retrainer.engine import acts, budgets, feedback
+from retrainer.engine import acts, backfills, budgets, feedback
+from retrainer.engine.matching import author_of
 from retrainer.event import Event
 from retrainer.listening import Seekable, describe
 from retrainer.moments import rfc3339
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from retrainer.config.load import Configuration
     from retrainer.config.models import Source as SourceConfig
     from retrainer.config.settings import Settings
+    from retrainer.engine.backfills import Order
     from retrainer.engine.work import Work
     from retrainer.rules.compile import CompiledRule
     from retrainer.sources.webhook import Webhooks
@@ -89,16 +91,28 @@ class AppService:
             return self.read(lambda conn: history.explain(conn, rule, key, at))
         told = self.read(lambda conn: self._explain(conn, compiled, key, at))
         if event is not None:
-            told["event"] = would_match(compiled, _event(event, self._app.clock.now()))
+            one = _event(event, self._app.clock.now())
+            told["event"] = would_match(compiled, one, self.read(lambda conn: author_of(conn, one)))
         return told
 
     def trigger(
-        self, rule: str, key: str, parameters: dict[str, str], *, dry_run: bool, idempotency_key: str | None
+        self, rule: str, key: str, parameters: dict[str, str], *, by: str, dry_run: bool, idempotency_key: str | None
     ) -> dict[str, Any]:
         if not dry_run:
-            return self._act(lambda work: acts.trigger(work, rule, key, parameters, idempotency_key))
+            return self._act(lambda work: acts.trigger(work, rule, key, parameters, idempotency_key, by))
         run = self._act(lambda work: acts.preview(work, rule, key, parameters))
         return {"decision": "fire", "reason": "manual", "run": None, "manifest": self._app.manifest_of(run)}
+
+    def backfill(self, order: Order, *, dry_run: bool, idempotency_key: str | None) -> dict[str, Any]:
+        if dry_run:
+            return self._act(lambda work: backfills.preview(work, order))
+        return self._act(lambda work: backfills.ask(work, order, idempotency_key))
+
+    def backfill_progress(self, rule: str, key: str, request: str | None) -> dict[str, Any]:
+        return self.read(lambda conn: backfills.progress(conn, rule, key, request))
+
+    def withdraw_backfills(self, rule: str, key: str) -> dict[str, Any]:
+        return self._act(lambda work: backfills.withdraw(work, rule, key))
 
     def pause(self, rule: str, note: str) -> None:
         self._act(lambda work: acts.pause(work, rule, note))
@@ -246,4 +260,5 @@ def _event(raw: dict[str, Any], now: float) -> Event:
         now,
         data,
         str(raw.get("subject", "")),
+        attributes if isinstance(attributes := raw.get("attributes"), dict) else {},
     )

@@ -43,8 +43,8 @@ class Client:
     def post(self, *path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None) -> Any:
         return self._ask("POST", path, json=body or {}, headers=headers)
 
-    def delete(self, *path: str) -> Any:
-        return self._ask("DELETE", path)
+    def delete(self, *path: str, **query: str) -> Any:
+        return self._ask("DELETE", path, params=query)
 
     def list(self, *path: str, limit: int, **query: Any) -> dict[str, Any]:
         """Up to `limit` items, over as many pages as it takes."""

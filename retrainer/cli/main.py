@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "rules": ("retrainer.cli.rules:rules", "List the rules with their verdicts."),
     "explain": ("retrainer.cli.rules:explain", "Say why a rule fires, is held or skips."),
     "trigger": ("retrainer.cli.rules:trigger", "Ask for a run by hand."),
+    "backfill": ("retrainer.cli.backfill:backfill", "Run slots of a rule's schedules that have passed."),
     "shadow": ("retrainer.cli.shadow:shadow", "Report what rules in mode shadow would have done."),
     "pause": ("retrainer.cli.rules:pause", "Hold a rule until it is resumed."),
     "resume": ("retrainer.cli.rules:resume", "End a pause, and close the rule's circuit breakers."),
@@ -33,6 +34,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "state": ("retrainer.cli.state:state", "Tell when models were last trained, before retrainer came."),
     "events": ("retrainer.cli.events:events", "List and show events."),
     "dead-letters": ("retrainer.cli.dead_letters:dead_letters", "Look at, replay and discard what was not taken in."),
+    "finalizers": ("retrainer.cli.finalizers:finalizers", "Take the finalizer off Workflows of a daemon that is gone."),
+    "finalizers": ("retrainer.cli.finalizers:finalizers", "Take the finalizer off Workflows of a daemon that is gone."),
     "store": ("retrainer.cli.store:store", "Check or export the store of a stopped daemon."),
     "completion": ("retrainer.cli.completion:completion", "Print the completion script of a shell."),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import uuid
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -99,7 +100,8 @@ def _judged(judged: dict[str, Any]) -> Tree:
     tree = Tree(Text(show.clean(label), style="bold"))
     for one in judged.get("conditions", ()):
         sign = Text("yes " if one["holds"] else "no  ", style="green" if one["holds"] else "red")
-        error = f": {one['error']}" if one.get("error") else ""
+        why = one.get("error") or one.get("said")
+        error = f": {why}" if why else ""
         tree.add(sign + Text(show.clean(f"{one['name']} = {one['expected']}{error}"), style="default"))
     return tree
 
@@ -115,7 +117,8 @@ def trigger(
     session: Session, rule: str, key: str, params: tuple[str, ...], dry_run: bool, idempotency_key: str | None
 ) -> None:
     """Ask for a run by hand."""
-    order = {"key": key, "parameters": dict(_parameter(text) for text in params), "dry_run": dry_run}
+    parameters = dict(parameter(text) for text in params)
+    order = {"key": key, "parameters": parameters, "by": who_asks(), "dry_run": dry_run}
     headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
     answer = session.client.post("rules", rule, "trigger", body=order, headers=headers)
     session.print(answer, lambda console: _triggered(console, answer))
@@ -123,7 +126,16 @@ def trigger(
         raise click.exceptions.Exit(1)
 
 
-def _parameter(text: str) -> tuple[str, str]:
+def who_asks() -> str:
+    """Who types the command; empty for a user without a name."""
+    try:
+        return getpass.getuser()[:100]
+    except (KeyError, OSError):
+        return ""
+
+
+def parameter(text: str) -> tuple[str, str]:
+    """Read NAME=VALUE; raise BadParameter."""
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--param")

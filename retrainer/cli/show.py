@@ -36,10 +36,10 @@ _STYLES = {
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
-def console() -> Console:
+def console(*, stderr: bool = False) -> Console:
     """Make one for stdout. Into a pipe nothing is folded or cut, and nothing is coloured."""
-    width = None if sys.stdout.isatty() else _WIDE
-    return Console(width=width, highlight=False, markup=False, emoji=False)
+    width = None if (sys.stderr if stderr else sys.stdout).isatty() else _WIDE
+    return Console(width=width, highlight=False, markup=False, emoji=False, stderr=stderr)
 
 
 def clean(value: object) -> str:

@@ -13,11 +13,12 @@ from retrainer.config.check_chains import check_chains
 from retrainer.config.check_limits import check_budget
 from retrainer.config.check_sources import check_calendar, check_paths, check_source
 from retrainer.config.configuration import Configuration, calendars_of, configuration
-from retrainer.config.errors import Problem, did_you_mean
+from retrainer.config.errors import Problem, did_you_mean, shown
 from retrainer.config.finding import Finding, Names, locate
 from retrainer.config.models import Budget, Calendar, Identifier, Name, Rule, Source
 from retrainer.config.relative import seen_from
 from retrainer.config.shape import Shape
+from retrainer.config.teams import settled
 from retrainer.config.tree import Node, Path, spell
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class _Assembly:
             namespaces=self._namespaces,
         )
         rules = [rule for rule in self._rules(names) if _has_calendars(rule, calendars)]
-        for name, finding in check_chains(rules):
+        for name, finding in check_chains(rules, self._rule_names()):
             self._problems.append(_locate(finding, self._places[f"rules.{name}"]))
         positions = {name: _position(place.node) for name, place in self._places.items()}
         return Assembled(configuration(rules, sources, calendars, pools, budgets, positions), self._problems)
@@ -93,17 +94,17 @@ class _Assembly:
                     findings = check(part) if part is not None else ()
                     gone = [path[1:] for path in shaped.cut]
                     self._problems += [_locate(finding, place) for finding in findings if not follows(finding, gone)]
-                    if not shaped.problems:
+                    if not shaped.problems and not gone:
                         found[name] = part
         return found
 
     def _once(self, section: str, name: str, place: _Place, report: Callable[[str, str, str], Problem]) -> bool:
         first = self._places.setdefault(f"{section}.{name}", place)
         if first is not place:
+            mark = first.node.mark
             what = f"{section.removesuffix('s')} `{name}` is defined already"
-            self._problems.append(
-                report(spell(place.path), f"{what}, in {_position(first.node)}", "rename or remove one of them")
-            )
+            where = f"{shown(mark.text.file)}:{mark.line}:{mark.column}"
+            self._problems.append(report(spell(place.path), f"{what}, in {where}", "rename or remove one of them"))
         return first is place
 
     def _all(self, section: str, found: dict[str, Any]) -> dict[str, Any]:
@@ -125,9 +126,22 @@ class _Assembly:
                     continue
                 expanded, problems = expand.expand(node, ("rules", i), known, defaults)
                 self._problems += problems
-                rule = self._rule(_Place(expanded, ("rules", i)), names) if expanded else None
-                if rule is not None:
-                    yield rule
+                if expanded:
+                    yield from self._settled(_Place(expanded, ("rules", i)), names, document.file)
+
+    def _settled(self, place: _Place, names: Names, file: str) -> Iterator[Rule]:
+        rule = self._rule(place, names)
+        runs = settled(rule, file) if rule else None
+        if isinstance(runs, Finding):
+            self._problems.append(_locate(runs, place))
+        elif runs:
+            yield runs
+
+    def _rule_names(self) -> set[str]:
+        """Of all rules, the broken ones too, so that who refers to them is not blamed."""
+        sections = [document.section("rules") for document in self._documents]
+        named = [rule.get("name") for section in sections if section for rule in section.elements()]
+        return {name.value for name in named if name is not None and isinstance(name.value, str)}
 
     def _rule(self, place: _Place, names: Names) -> Rule | None:
         shaped = _RULE.check(place.node, place.path)
@@ -140,7 +154,7 @@ class _Assembly:
         named = place.node.get("name")
         if rule.name != _UNNAMED and named and not self._once("rules", rule.name, place, named.mark.problem):
             return None
-        return None if shaped.problems else rule
+        return None if shaped.problems or shaped.cut else rule
 
     def _templates(self) -> dict[str, expand.Template | None]:
         known: dict[str, expand.Template | None] = {}

@@ -87,6 +87,9 @@ def _data(path: Path, data: Data, names: Names) -> Iterator[Finding]:
     yield from known((*path, "source"), "source", data.source, names.sources)
     for field in data.match:
         yield from _match_field((*path, "match", field), field)
+    if not isinstance(data.ignore_own_outputs, bool):
+        for field in data.ignore_own_outputs:
+            yield from _match_field((*path, "ignore_own_outputs", field), field)
     if data.where:
         yield from check_cel((*path, "where"), data.where, EVENT, boolean=True)
     for name in ("rows", "distinct_by"):

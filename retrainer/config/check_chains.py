@@ -8,7 +8,7 @@ from retrainer.config.errors import did_you_mean
 from retrainer.config.finding import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from retrainer.config.models import Rule
 
@@ -16,16 +16,16 @@ LONGEST = 8
 """Rules that may follow one another."""
 
 
-def check_chains(rules: Sequence[Rule]) -> Iterator[tuple[str, Finding]]:
-    """Yield the rule's name with what is wrong with one of its triggers."""
+def check_chains(rules: Sequence[Rule], names: Collection[str]) -> Iterator[tuple[str, Finding]]:
+    """Yield the rule's name with what is wrong with one of its triggers; ``names`` are there, if perhaps broken."""
     upstream = {rule.name: [t.after.rule for t in rule.triggers.values() if t.after] for rule in rules}
     for rule in rules:
         for name, trigger in rule.triggers.items():
             if trigger.after is None:
                 continue
             path = ("triggers", name, "after", "rule")
-            if trigger.after.rule not in upstream:
-                hint = did_you_mean(trigger.after.rule, upstream, "add the rule, or correct the name")
+            if trigger.after.rule not in names:
+                hint = did_you_mean(trigger.after.rule, names, "add the rule, or correct the name")
                 yield rule.name, Finding(path, f"unknown rule `{trigger.after.rule}`", hint, kind="reference")
                 continue
             chain = _longest([rule.name, trigger.after.rule], upstream)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from retrainer.config.check_boolean import check_boolean
 from retrainer.config.errors import did_you_mean
 from retrainer.config.finding import Finding
 from retrainer.rules.expression import Program, compile_cel
@@ -42,8 +43,8 @@ def check_cel(path: Path, text: str, scope: frozenset[str], *, boolean: bool = F
         yield _syntax(path, str(error), 0)
         return
     yield from _names(path, program, scope, 0)
-    if boolean and not program.variables:
-        yield from _constant(path, program)
+    if boolean:
+        yield from check_boolean(path, program)
 
 
 def check_parameter(path: Path, value: str | float | bool) -> Iterator[Finding]:
@@ -95,18 +96,6 @@ def _names(path: Path, program: Program, scope: frozenset[str], start: int) -> I
         if name in scope - own and field not in FIELDS.get(name, (field,)):
             hint = did_you_mean(field, FIELDS[name])
             yield Finding(path, f"`{name}` has no `{field}`", hint, start + found.start(2))
-
-
-def _constant(path: Path, program: Program) -> Iterator[Finding]:
-    try:
-        value = program.evaluate({})
-    except ValueError as error:
-        yield Finding(path, str(error), "it is the same for each event; correct it", 0)
-        return
-    if not isinstance(value, bool):
-        yield Finding(
-            path, f"it is always {value!r}, not true or false", "compare something, such as `event.data.size > 0`", 0
-        )
 
 
 def _starts(value: str) -> list[int]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from retrainer.config.errors import did_you_mean
-from retrainer.config.tree import Mark, Node, Text, spell
+from retrainer.config.teams import foreign_sources
+from retrainer.config.tree import REFUSED, Mark, Node, Text, spell
 from retrainer.config.yaml import read
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ class Document(NamedTuple):
     @property
     def whole(self) -> bool:
         """Whether all that it defines is known."""
-        return self.root is not None and all(name in SECTIONS for name in self.root.items())
+        if self.root is None:
+            return False
+        return all(name in SECTIONS and node.value is not REFUSED for name, node in self.root.items().items())
 
     def section(self, name: str) -> Node | None:
         return self.root.get(name) if self.root else None
@@ -58,9 +61,10 @@ def _sections(root: Node) -> Iterator[Problem]:
         if name not in SECTIONS:
             yield root.key(name).problem(name, f"unknown field `{name}`", did_you_mean(name, SECTIONS))
     yield from check_version(root)
+    yield from foreign_sources(root, root.mark.text.file)
     for name in ("sources", "calendars", "pools", "budgets", "defaults", "templates"):
         node = root.get(name)
-        if node is not None and not isinstance(node.value, dict | None):
+        if node is not None and node.value is not REFUSED and not isinstance(node.value, dict | None):
             yield node.mark.problem(name, "expected a map", f"write names and values beneath `{name}:`")
     yield from _rules(root.get("rules"))
 
@@ -70,12 +74,12 @@ def check_version(root: Node) -> Iterator[Problem]:
     version = root.get("version")
     if version is None:
         yield root.mark.problem("version", "`version` is missing", "begin with `version: 1`")
-    elif version.value != 1 or isinstance(version.value, bool):
+    elif version.value is not REFUSED and (version.value != 1 or isinstance(version.value, bool)):
         yield version.mark.problem("version", "not a version that this release understands", "write `version: 1`")
 
 
 def _rules(node: Node | None) -> Iterator[Problem]:
-    if node is None or node.value is None:
+    if node is None or node.value in (None, REFUSED):
         return
     if not isinstance(node.value, list):
         yield node.mark.problem("rules", "expected a list", "begin each rule with `- name: …`")

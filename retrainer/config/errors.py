@@ -31,14 +31,14 @@ class Problem:
     kind: Kind = "content"
 
     def __str__(self) -> str:
-        where = f"{_shown(self.file)}:{self.line}:{self.column}: "
+        where = f"{shown(self.file)}:{self.line}:{self.column}: "
         field = f"{self.path}: " if self.path else ""
         return f"{where}{field}{self.message}" + (f" ({self.hint})" if self.hint else "")
 
     def render(self) -> str:
         """Several lines: where and what, the line with a caret beneath, the hint."""
         field = f"{self.path}: " if self.path else ""
-        parts = [f"{_shown(self.file)}:{self.line}:{self.column}: {field}{self.message}"]
+        parts = [f"{shown(self.file)}:{self.line}:{self.column}: {field}{self.message}"]
         if self.source.strip():
             number = f"{self.line:>5}"
             parts += [f"{number} | {self.source}", f"{' ' * len(number)} | {self._indent()}^"]
@@ -91,7 +91,7 @@ def did_you_mean(word: str, choices: Iterable[str], otherwise: str = "take it ou
     return "known here: " + ", ".join(known[:12]) + more
 
 
-def _shown(file: str) -> str:
-    """Seen from the working directory if it lies within."""
+def shown(file: str) -> str:
+    """A path as people read it: seen from the working directory if it lies within."""
     relative = os.path.relpath(file) if file else file
     return file if relative.startswith("..") else relative

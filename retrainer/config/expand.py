@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from retrainer.config.errors import did_you_mean
-from retrainer.config.tree import Node, spell
+from retrainer.config.tree import REFUSED, Node, spell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,8 +35,8 @@ def templates(section: Node | None) -> tuple[dict[str, Template | None], list[Pr
         wrong = list(_wrong_template(node, ("templates", name)))
         problems += wrong
         body = node.get("rule")
-        good = body if not wrong else None
-        found[name] = Template(good, _parameters(node), frozenset(_embedded(good))) if good else None
+        whole = not wrong and not any(child.value is REFUSED for child in node.items().values())
+        found[name] = Template(body, _parameters(node), frozenset(_embedded(body))) if body and whole else None
     return found, problems
 
 
@@ -54,13 +54,15 @@ def expand(
         return None, [rule.key("with").problem(where, "`with` without a `template`", "name the template")]
     if named is None:
         return _over(own, defaults), []
+    given = rule.get("with") or Node({}, named.mark)
+    if REFUSED in (named.value, given.value, *(child.value for child in given.items().values())):
+        return None, []
     name = str(named.value)
     template = known.get(name)
     if template is None:
         what, hint = f"unknown template `{name}`", did_you_mean(name, known, "add it under `templates:`")
         unknown = named.mark.problem(spell((*path, "template")), what, hint, "reference")
         return None, [] if name in known else [unknown]
-    given = rule.get("with") or Node({}, named.mark)
     problems = list(_wrong_with(given, template, (*path, "with")))
     if problems:
         return None, problems
@@ -121,12 +123,13 @@ def _wrong_template(node: Node, path: Path) -> Iterator[Problem]:
             yield node.key(key).problem(
                 spell((*path, key)), f"unknown field `{key}`", did_you_mean(key, ("parameters", "rule"))
             )
-    listed = node.get("parameters")
+    listed, body = node.get("parameters"), node.get("rule")
+    if any(child is not None and child.value is REFUSED for child in (listed, body)):
+        return
     if listed is not None and not isinstance(listed.value, list):
         yield listed.mark.problem(
             spell((*path, "parameters")), "expected a list of names", "write `parameters: [model]`"
         )
-    body = node.get("rule")
     if body is None or not isinstance(body.value, dict):
         yield (body or node).mark.problem(
             spell((*path, "rule")), "`rule` is missing or no map", "write the rule's body beneath it"

@@ -40,6 +40,11 @@ def find(paths: Iterable[str], *, tests: bool = False) -> Found:
     return Found(tuple(files), tuple(missing))
 
 
+def rule_file(name: str) -> bool:
+    """Tell by its name whether a file holds rules."""
+    return name.endswith(_SUFFIXES) and not name.endswith(TEST_SUFFIXES)
+
+
 def _walk(folder: str, *, tests: bool) -> Iterator[str]:
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.name.startswith("."):

@@ -13,6 +13,7 @@ from retrainer.config.fallback import Candidates, settle
 from retrainer.config.files import find, read_text
 from retrainer.config.load_settings import load_settings, read_settings
 from retrainer.config.settings import ArgoEngine, Settings
+from retrainer.config.teams import NO_TEAMS, TeamFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,14 +33,16 @@ class Loaded:
     files: Mapping[str, str]
 
 
-def load_rules(settings: Settings, *, last_good: Mapping[str, str] | None = None) -> Loaded:
-    """Load all rule files. Raise nothing.
+def load_rules(
+    settings: Settings, *, last_good: Mapping[str, str] | None = None, teams: TeamFiles = NO_TEAMS
+) -> Loaded:
+    """Load all rule files, and those of teams. Raise nothing.
 
     For a file that is broken, or at fault when the files do not fit together, its text of ``last_good`` is used;
     without one the file is left out.
     """
     namespaces = tuple(settings.engine.namespaces) if isinstance(settings.engine, ArgoEngine) else None
-    return _load(settings.rules, last_good or {}, namespaces)
+    return _load(settings.rules, last_good or {}, namespaces, teams)
 
 
 def validate(path: str) -> tuple[Configuration | None, tuple[Problem, ...]]:
@@ -83,15 +86,20 @@ def _is_settings(path: Path) -> bool:
     return root is not None and root.get("engine") is not None
 
 
-def _load(paths: Iterable[str], last_good: Mapping[str, str], namespaces: tuple[str, ...] | None) -> Loaded:
+def _load(
+    paths: Iterable[str],
+    last_good: Mapping[str, str],
+    namespaces: tuple[str, ...] | None,
+    teams: TeamFiles = NO_TEAMS,
+) -> Loaded:
     found = find(paths)
     read = {file: read_text(file) for file in found.files}
     lost = [
         beginning(path).problem("", "there is no such file or folder", "create it, or correct the path")
         for path in found.missing
     ]
-    lost += [problem for problem in read.values() if isinstance(problem, Problem)]
-    texts = {file: text for file, text in read.items() if isinstance(text, str)}
+    lost += [problem for problem in (*read.values(), *teams.problems) if isinstance(problem, Problem)]
+    texts = {file: text for file, text in read.items() if isinstance(text, str)} | dict(teams.texts)
     candidates = Candidates(texts, last_good, frozenset(problem.file for problem in lost))
     settled = settle(candidates, namespaces)
     return Loaded(settled.configuration, ordered((*lost, *settled.problems)), settled.files)

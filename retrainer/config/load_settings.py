@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from retrainer.config.check_secrets import check_secrets
 from retrainer.config.check_store import check_store
 from retrainer.config.document import check_version
-from retrainer.config.errors import ConfigErrors, Problem
+from retrainer.config.errors import ConfigErrors, Problem, did_you_mean
 from retrainer.config.files import read_text
 from retrainer.config.finding import Finding, locate
 from retrainer.config.relative import seen_from
@@ -96,8 +96,29 @@ def _check(settings: Settings) -> Iterator[Finding]:
             f"anybody who can reach {settings.http.host} could use the API without a token",
             "add `token: {from_env: NAME}` to `http`, or listen on 127.0.0.1",
         )
+    yield from _check_config_maps(settings)
     if settings.reload_interval <= 0:
         yield Finding(("reload_interval",), "the files cannot be looked at without a pause", "write 1s or more")
+
+
+def _check_config_maps(settings: Settings) -> Iterator[Finding]:
+    if settings.config_maps is None:
+        return
+    if not isinstance(settings.engine, ArgoEngine):
+        yield Finding(
+            ("config_maps",),
+            "ConfigMaps are read from the cluster of an engine of type argo, and this one is local",
+            "take it out",
+            of_key=True,
+        )
+        return
+    for i, namespace in enumerate(settings.config_maps.namespaces):
+        if namespace not in settings.engine.namespaces:
+            yield Finding(
+                ("config_maps", "namespaces", i),
+                f"`{namespace}` is not among the engine's namespaces, so no rule from there could run",
+                did_you_mean(namespace, settings.engine.namespaces) or "add it to `engine.namespaces`",
+            )
 
 
 def _loopback(host: str) -> bool:

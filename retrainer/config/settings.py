@@ -97,6 +97,13 @@ class VolumeManifests(Model):
 Manifests = Annotated[ApiManifests | S3Manifests | VolumeManifests, Field(discriminator="type")]
 
 
+class ConfigMaps(Model):
+    namespaces: list[str] = Field(min_length=1)
+    """Namespaces of teams: those of the engine, or some of them. Rules from there run there, and define no sources."""
+    selector: Annotated[str, Field(pattern=r"^[^\s&?#]+$")] | None = None
+    """Labels that make a ConfigMap one of ours; `retrainer.dev/rules=<name>` if not given."""
+
+
 class Settings(Model):
     version: Literal[1]
     """Version of the format."""
@@ -104,6 +111,8 @@ class Settings(Model):
     """Name of this instance: on the Workflows it owns and in its metrics."""
     rules: list[str] = Field(default=["rules"], min_length=1)
     """Rule files or folders of them, seen from the settings file's own folder if relative."""
+    config_maps: ConfigMaps | None = None
+    """Rule files of teams, in ConfigMaps of their own namespaces; read through the API server and followed."""
     engine: Engine
     """Where workflows run."""
     store: Store = Store()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from retrainer.config.tree import Node, Path, descend, plain, spell
+from retrainer.config.tree import REFUSED, Node, Path, descend, plain, refused, spell
 from retrainer.config.wording import describe, of_secret
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ T = TypeVar("T")
 
 
 class Shaped(NamedTuple, Generic[T]):
-    """A value and its problems; it is complete only if there are none.
+    """A value and its problems; it is complete only if there are none, and nothing was cut.
 
-    With problems it is what remains without the parts at ``cut``, so that what is wrong with the rest can be said at
-    the same time; None if nothing sensible remains.
+    With problems, or where something was refused before, it is what remains without the parts at ``cut``, so that what
+    is wrong with the rest can be said at the same time; None if nothing sensible remains.
     """
 
     value: T | None
@@ -43,13 +43,15 @@ class Shape(Generic[T]):
 
     def check(self, node: Node, path: Path) -> Shaped[T]:
         """Validate; ``path`` is where the node stands, for the messages."""
-        data = plain(node)
+        data, gone = plain(node), tuple(refused(node))
         try:
-            return Shaped(self._adapter.validate_python(data, strict=True), [])
+            return Shaped(self._adapter.validate_python(data, strict=True), [], gone)
         except ValidationError as error:
             found = error.errors(include_url=False)
-        problems = [self._problem(node, path, same) for same in _by_place(node, found)]
-        return self._without(data, node, found, problems)
+        unsaid = [error for error in found if not _said(node, error)]
+        problems = [self._problem(node, path, same) for same in _by_place(node, unsaid)]
+        rest = self._without(data, node, found, problems)
+        return rest._replace(cut=(*rest.cut, *gone))
 
     def _problem(self, node: Node, path: Path, errors: Sequence[ErrorDetails]) -> Problem:
         error = errors[0]
@@ -67,7 +69,7 @@ class Shape(Generic[T]):
         for _ in range(
             10 if isinstance(data, dict) else 0
         ):  # cutting a part can leave its parent without what it needs
-            cut += [descend(node, error["loc"])[2] or _top(error) for error in found]
+            cut += [_place(node, error) or _top(error) for error in found]
             for path in cut:
                 _remove(data, path)
             data.update({k: v for k, v in self._stand_ins.items() if k not in data})
@@ -84,6 +86,23 @@ class Shape(Generic[T]):
         for step in loc:
             here = list(_under(here, step, schema)) or here
         return sorted({name for part in _resolved(here, schema) for name in part.get("properties", {})})
+
+
+def _place(node: Node, error: ErrorDetails) -> Path:
+    """What has to go for the rest to be right: of what is missing, that which needs it."""
+    missing = error["type"] == "missing"
+    return descend(node, error["loc"][:-1] if missing else error["loc"])[2]
+
+
+def _said(node: Node, error: ErrorDetails) -> bool:
+    """Whether something is wrong only because what is written there was refused, which has been said."""
+    missing = error["type"] == "missing"
+    loc = error["loc"][:-1] if missing else error["loc"]
+    parent, _, steps = descend(node, loc)
+    if len(steps) < len(loc):  # one kind of several that it could be
+        return any(child.value is REFUSED for child in parent.items().values())
+    field = parent.get(str(error["loc"][-1])) if missing else None
+    return field is not None and field.value is REFUSED
 
 
 def _by_place(node: Node, errors: Sequence[ErrorDetails]) -> list[list[ErrorDetails]]:

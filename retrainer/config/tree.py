@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from retrainer.config.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from retrainer.config.errors import Kind
 
+
+class Refused(Enum):
+    """Something is written there, and was refused: it is not as if nothing were."""
+
+    VALUE = 0
+
+
+REFUSED: Final = Refused.VALUE
 Scalar = str | int | float | bool | None
 Step = str | int
 Path = tuple[Step, ...]
@@ -41,7 +50,7 @@ class Mark(NamedTuple):
 class Node(NamedTuple):
     """A scalar, list or map; of a map, ``keys`` holds the places of the keys."""
 
-    value: Scalar | list[Node] | dict[str, Node]
+    value: Scalar | list[Node] | dict[str, Node] | Refused
     mark: Mark
     keys: Mapping[str, Mark] = {}
 
@@ -61,13 +70,23 @@ class Node(NamedTuple):
 
 
 def plain(node: Node) -> Any:
-    """The value alone, as JSON would hold it. An entry that is null counts as not given."""
+    """The value alone, as JSON would hold it. An entry that is null, or was refused, counts as not given."""
     value = node.value
     if isinstance(value, dict):
-        return {key: plain(child) for key, child in value.items() if child.value is not None}
+        return {key: plain(child) for key, child in value.items() if child.value not in (None, REFUSED)}
     if isinstance(value, list):
         return [plain(child) for child in value]
     return value
+
+
+def refused(node: Node, path: Path = ()) -> Iterator[Path]:
+    """Yield the places where something was refused."""
+    if node.value is REFUSED:
+        yield path
+    for key, child in node.items().items():
+        yield from refused(child, (*path, key))
+    for i, child in enumerate(node.elements()):
+        yield from refused(child, (*path, i))
 
 
 def descend(node: Node, path: Sequence[Step]) -> tuple[Node, list[Node], Path]:

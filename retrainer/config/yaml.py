@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from retrainer.config.scalars import resolve
-from retrainer.config.tree import Mark, Node, Text, spell
+from retrainer.config.tree import REFUSED, Mark, Node, Text, spell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,7 +37,7 @@ _HINTS = (
 def read(text: str, file: str) -> tuple[Node | None, list[Problem]]:
     """Read one document; ``file`` is for the positions. All problems are found at once, as far as the syntax goes.
 
-    The node is there if the syntax is right and the document is not empty; what was refused is missing from it.
+    The node is there if the syntax is right and the document is not empty; what was refused is `REFUSED` in it.
     """
     where = Text(file, tuple(_BREAK.split(text)))
     reader = _Reader(where, _events(text))
@@ -70,21 +70,21 @@ class _Reader:
         if type(event).__name__ == "StreamEndEvent":
             self._report(Mark(self._text, 1, 1), (), "the file is empty", "begin with `version: 1`")
             return None
-        root = self._node(next(self._events), ())
+        root: Node | None = self._node(next(self._events), ())
         second = self._next_of("DocumentStart", "StreamEnd")
         if type(second).__name__ == "DocumentStartEvent":
             self._report(self._mark(second), (), "a second document in one file", "put it into a file of its own")
-        return root
+        return root if root is None or root.value is not REFUSED else None
 
     def _next_of(self, *names: str) -> Any:
         return next(event for event in self._events if type(event).__name__.removesuffix("Event") in names)
 
-    def _node(self, event: Any, path: Path) -> Node | None:
-        """Build one node, or none if it is refused; all its events are taken either way."""
+    def _node(self, event: Any, path: Path) -> Node:
+        """Build one node; all its events are taken, also if it is refused."""
         kind = type(event).__name__
         if kind == "AliasEvent":
             self._report(self._mark(event), path, "anchors and aliases are not taken", "use `defaults` or `templates`")
-            return None
+            return Node(REFUSED, self._mark(event))
         if event.anchor:
             self._report(self._mark(event), path, "anchors and aliases are not taken", "use `defaults` or `templates`")
         if _tag(event):
@@ -96,34 +96,37 @@ class _Reader:
         if len(path) >= MAX_DEPTH:
             self._report(self._mark(event), path, f"nested deeper than {MAX_DEPTH} levels", "make it flatter")
             self._pass(event)
-            return None
+            return Node(REFUSED, self._mark(event))
         return self._map(event, path) if kind == "MappingStartEvent" else self._list(event, path)
 
-    def _scalar(self, event: Any, path: Path) -> Node | None:
+    def _scalar(self, event: Any, path: Path) -> Node:
         mark = self._mark(event)
         if event.style:  # quoted or a block; plain ones have none or, with libyaml, an empty one
             return Node(event.value, mark)
         if not event.value:
             self._report(mark, path, "nothing is written here", "give a value, or take the line out")
-            return None
+            return Node(REFUSED, mark)
         try:
             return Node(resolve(event.value), mark)
         except ValueError as error:
             what, _, way_out = str(error).partition(": write ")
             self._report(mark, path, what, f"write {way_out}")
-            return None
+            return Node(REFUSED, mark)
 
     def _list(self, start: Any, path: Path) -> Node:
+        """A list of texts of which one was refused is refused as a whole; from a list of rules it is missing."""
         elements: list[Node] = []
         while type(event := next(self._events)).__name__ != "SequenceEndEvent":
-            element = self._node(event, (*path, len(elements)))
-            if element is not None:
-                elements.append(element)
-        return Node(elements, self._mark(start))
+            elements.append(self._node(event, (*path, len(elements))))
+        good = [element for element in elements if element.value is not REFUSED]
+        if len(good) < len(elements) and not any(isinstance(element.value, dict) for element in good):
+            return Node(REFUSED, self._mark(start))
+        return Node(good, self._mark(start))
 
     def _map(self, start: Any, path: Path) -> Node:
         entries: dict[str, Node] = {}
         keys: dict[str, Mark] = {}
+        lost = False
         while type(event := next(self._events)).__name__ != "MappingEndEvent":
             key, mark = self._key(event, path), self._mark(event)
             if key in keys:
@@ -132,12 +135,12 @@ class _Reader:
                 )
             if key is None:
                 self._pass(next(self._events))
+                lost = True
                 continue
             child = self._node(next(self._events), (*path, key))
-            if child is not None:
-                entries[key] = child
+            entries[key] = _both(entries[key], child) if key in entries else child
             keys.setdefault(key, mark)
-        return Node(entries, self._mark(start), keys)
+        return Node(entries if entries or not lost else REFUSED, self._mark(start), keys)
 
     def _key(self, event: Any, path: Path) -> str | None:
         mark = self._mark(event)
@@ -150,7 +153,7 @@ class _Reader:
             self._report(mark, path, "merge keys are not taken", "use `defaults` or `templates`")
             return None
         node = self._scalar(event, (*path, event.value))
-        if node is None:
+        if node.value is REFUSED:
             return str(event.value) or None
         if not isinstance(node.value, (str, int)) or isinstance(node.value, bool):
             self._report(mark, path, f"the key `{event.value}` is not a text", f'write "{event.value}"')
@@ -172,6 +175,15 @@ class _Reader:
 
     def _report(self, mark: Mark, path: Path, message: str, hint: str) -> None:
         self.problems.append(mark.problem(spell(path), message, hint))
+
+
+def _both(one: Node, other: Node) -> Node:
+    """What stands under a key that is there twice, so that nobody is blamed who refers to one of the two."""
+    if isinstance(one.value, dict) and isinstance(other.value, dict):
+        return Node({**one.value, **other.value}, one.mark, {**one.keys, **other.keys})
+    if isinstance(one.value, list) and isinstance(other.value, list):
+        return Node([*one.value, *other.value], one.mark)
+    return other
 
 
 def _tag(event: Any) -> str:

@@ -9,7 +9,9 @@ import orjson
 from sqlalchemy import delete, select
 from ulid import ULID
 
+from retrainer.engine.asking import check, check_room, rule_of
 from retrainer.engine.births import bear
+from retrainer.engine.endings import stop_run
 from retrainer.engine.intake import take_in
 from retrainer.event import Event
 from retrainer.rules.outcome import Birth, Decision, Kind, Manual, Reason, Resumed, Wake
@@ -21,7 +23,6 @@ from retrainer.store import writes
 
 if TYPE_CHECKING:
     from retrainer.engine.work import Work
-    from retrainer.rules.compile import CompiledRule
 
 
 PAUSED = "Paused"
@@ -34,33 +35,26 @@ _NOT_REPLAYED = {
 """Outcomes of a replay that leave a dead letter where it is, and what is said of it."""
 
 
-def _rule(work: Work, name: str) -> CompiledRule:
-    if name not in work.catalog.rules:
-        raise LookupError(f"there is no rule {name!r}")
-    return work.catalog.rules[name]
-
-
-def trigger(work: Work, name: str, key: str, parameters: dict[str, str], idempotency_key: str | None) -> dict[str, Any]:
+def trigger(
+    work: Work, name: str, key: str, parameters: dict[str, str], idempotency_key: str | None, by: str = ""
+) -> dict[str, Any]:
     """Ask for a run now. The same idempotency key gives the same answer again."""
-    rule = _rule(work, name)
-    if rule.per_key and not key:
-        raise ValueError(f"{name} has a key (for_each): say which one")
-    if key and not rule.per_key:
-        raise ValueError(f"{name} has no key (for_each)")
-    unknown = sorted(set(parameters) - set(rule.parameters))
-    if unknown:
-        raise ValueError(
-            f"{name} has no parameter {unknown[0]!r}; it has {', '.join(sorted(rule.parameters)) or 'none'}"
-        )
+    rule = rule_of(work, name)
+    check(rule, key, parameters)
     if idempotency_key is not None:
         known = work.conn.execute(select(t.meta.c.value).where(t.meta.c.name == f"trigger/{idempotency_key}")).scalar()
         if known is not None:
             answer: dict[str, Any] = orjson.loads(known)
             return answer
-    born_before = set(work.born)
-    done = work.take(name, key, Manual(parameters))
-    born = [run for run in work.born.values() if run.id not in born_before and run.retry_of is None]
-    last = done.decisions[-1] if done and done.decisions else None
+    entry = work.known(name, key)
+    check_room(rule, entry.state if entry is not None else None, 1, parameters)
+    request, told_before = str(ULID.from_timestamp(work.now)), len(work.told)
+    done = work.take(name, key, Manual(parameters, request, by))
+    told = [facts["run"] for what, facts in work.told[told_before:] if what == "run.born"]
+    born = [run for run in told if run.cause.get("request") == request and run.retry_of is None]
+    decided = done.decisions if done else ()
+    mine = [d for d in decided if d.asked is not None and d.asked.request == request]
+    last = next(reversed(mine or decided), None)
     refused = last is not None and last.birth is not None and not born
     answer = {
         "decision": "skip" if refused else last.kind.value if last else "hold",
@@ -69,6 +63,7 @@ def trigger(work: Work, name: str, key: str, parameters: dict[str, str], idempot
         "run": {"id": born[0].id, "workflow": born[0].workflow, "parameters": dict(born[0].parameters)}
         if born
         else None,
+        "request": request,
     }
     if idempotency_key is not None:
         row = {"name": f"trigger/{idempotency_key}", "value": orjson.dumps(answer).decode()}
@@ -78,35 +73,27 @@ def trigger(work: Work, name: str, key: str, parameters: dict[str, str], idempot
 
 def preview(work: Work, name: str, key: str, parameters: dict[str, str]) -> Run:
     """The run that `trigger` would start, not stored; raise ValueError if its parameters cannot be rendered."""
-    rule = _rule(work, name)
+    rule = rule_of(work, name)
     entry = work.known(name, key)
     birth = Birth("manual", parameters=parameters)
     if entry is not None:
         birth = replace(birth, window=entry.state.window, taken=entry.state.windows)
     state_id = entry.id if entry is not None else 0
-    return bear(
-        work.conn,
-        rule,
-        key,
-        state_id,
-        Decision(Kind.FIRE, Reason.MANUAL, birth=birth),
-        str(ULID.from_timestamp(work.now)),
-        work.now,
-        work.birthplace,
-    )
+    decision = Decision(Kind.FIRE, Reason.MANUAL, birth=birth)
+    return bear(work, rule, key, state_id, decision, str(ULID.from_timestamp(work.now)))
 
 
 def pause(work: Work, name: str, note: str) -> None:
-    _rule(work, name)
+    rule_of(work, name)
     writes.put_all(work.conn, t.pauses, [{"rule": name, "at": work.now, "note": note}])
-    work.note(PAUSED, name, "", {"note": note})
+    work.journal(PAUSED, name, "", {"note": note})
     work.catalog = work.catalog.paused(name, by_hand=True)
     work.take(name, "", Wake())
 
 
 def resume(work: Work, name: str) -> None:
     """End a pause by hand, and close the circuit breakers of all keys."""
-    _rule(work, name)
+    rule_of(work, name)
     writes.unpause(work.conn, name)
     work.catalog = work.catalog.paused(name, by_hand=False)
     for key in writes.keys_of(work.conn, name, "", 1_000_000):
@@ -118,7 +105,7 @@ def cancel(work: Work, run_id: str, strategy: Literal["Stop", "Terminate"]) -> N
     run = _run(work, run_id)
     if run.phase.terminal:
         raise ValueError(f"run {run_id} has ended: {run.phase}")
-    work.stop_run(run, strategy, "cancelled by hand")
+    stop_run(work, run, strategy, "cancelled by hand")
 
 
 def retry(work: Work, run_id: str) -> str:

@@ -19,6 +19,7 @@ from retrainer.store import writes
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from retrainer.engine.work import Work
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.outcome import Birth, Decision
 
@@ -45,16 +46,7 @@ class Birthplace:
     new_id: NewId = new_run_id
 
 
-def bear(
-    conn: Connection,
-    rule: CompiledRule,
-    key: str,
-    state_id: int,
-    decision: Decision,
-    run_id: str,
-    now: float,
-    birthplace: Birthplace,
-) -> Run:
+def bear(work: Work, rule: CompiledRule, key: str, state_id: int, decision: Decision, run_id: str) -> Run:
     """The run, PENDING and not yet stored. Raise ValueError if its parameters cannot be rendered."""
     birth = decision.birth
     assert birth is not None  # noqa: S101 - for the type checker; only decisions with a birth come here
@@ -66,13 +58,13 @@ def bear(
         key=key,
         phase=RunPhase.PENDING,
         workflow=workflow_name(rule.name, run_id),
-        namespace=rule.rule.submit.namespace or birthplace.namespace,
+        namespace=rule.rule.submit.namespace or work.birthplace.namespace,
         submit=submit,
         parameters={},
         labels=dict(rule.rule.labels),
         trigger=birth.trigger,
         reason=decision.reason.value,
-        born_at=now,
+        born_at=work.now,
         revision=rule.revision,
         chain=run_id,
         scheduled_at=birth.scheduled_at,
@@ -83,13 +75,14 @@ def bear(
             "values": birth.values,
             "upstream": birth.upstream,
             "detail": decision.detail,
+            **({"request": birth.asked.request, "by": birth.asked.by} if birth.asked is not None else {}),
         },
         pool=limits.pool,
         priority=limits.priority,
         not_before=birth.not_before,
     )
     if birth.retry_of is not None:
-        return _retry(conn, run, birth.retry_of)
+        return _retry(work.conn, run, birth.retry_of)
     for name, value in birth.parameters.items():
         try:
             refuse_braces(value)
@@ -97,7 +90,7 @@ def bear(
             raise ValueError(f"parameters.{name}: {error}") from None
     rendered = render(
         {n: t for n, t in rule.parameters.items() if n not in birth.parameters},
-        _scope(conn, rule, run, state_id, birth, birthplace),
+        _scope(work, rule, run, state_id, birth),
     )
     return replace(run, parameters={**rendered, **birth.parameters})
 
@@ -125,9 +118,7 @@ def _window_out(window: Window) -> dict[str, Any]:
     return window_to(window) if window.events else {}
 
 
-def _scope(
-    conn: Connection, rule: CompiledRule, run: Run, state_id: int, birth: Birth, birthplace: Birthplace
-) -> dict[str, Any]:
+def _scope(work: Work, rule: CompiledRule, run: Run, state_id: int, birth: Birth) -> dict[str, Any]:
     """What expressions see; the store is asked only for what they read."""
     wanted = frozenset().union(*(t.variables for t in rule.parameters.values())) if rule.parameters else frozenset()
     window = birth.window
@@ -156,20 +147,20 @@ def _scope(
             "name": run.workflow,
             "attempt": run.attempt,
             "namespace": run.namespace,
-            "manifest_uri": birthplace.manifest_uri(run.id),
+            "manifest_uri": work.birthplace.manifest_uri(run.id),
         },
     }
     if "events" in wanted:
-        events = writes.newest_inputs(conn, state_id, window.ranges, MAX_EVENTS)
+        events = writes.newest_inputs(work.conn, state_id, window.ranges, MAX_EVENTS)
         scope["events"] = [event_scope(e) for e in events]
     if "previous" in wanted:
-        last = writes.last_ended(conn, rule.name, run.key)
+        last = writes.last_ended(work.conn, rule.name, run.key)
         scope["previous"] = _previous(last) if last else {}
     if "champion" in wanted:
-        best = writes.last_promoted(conn, rule.name, run.key)
+        best = writes.last_promoted(work.conn, rule.name, run.key)
         scope["champion"] = _previous(best) if best else {}
     if "upstream" in wanted:
-        upstream = writes.run(conn, birth.upstream) if birth.upstream else None
+        upstream = writes.run(work.conn, birth.upstream) if birth.upstream else None
         scope["upstream"] = upstream_scope(upstream) if upstream else {}
     return scope
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from retrainer.engine.endings import end_run
 from retrainer.engine.transitions import observe
 from retrainer.runs.run import Run, RunPhase
 from retrainer.store import writes
@@ -49,7 +50,7 @@ class EngineDesk:
         def store(work: Work) -> None:
             found = writes.run(work.conn, run)
             if found is not None and not found.phase.terminal:
-                work.end_run(found, RunPhase.ERROR, message, by_request=False)
+                end_run(work, found, RunPhase.ERROR, message, by_request=False)
 
         self._engine.act(store).result()
 
@@ -59,7 +60,7 @@ class EngineDesk:
             if found is None or found.phase is not RunPhase.SUBMITTING:
                 return
             if found.stop_requested is not None:
-                work.end_run(found, RunPhase.CANCELLED, "stopped before it was submitted", by_request=True)
+                end_run(work, found, RunPhase.CANCELLED, "stopped before it was submitted", by_request=True)
                 return
             writes.update_run(
                 work.conn,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _PRUNED_TO = "ledger/pruned_to"
+_SLOTS_PRUNED_TO = "slots/pruned_to"
 
 
 def note_pruned(conn: Connection, seq: int, at: float) -> None:
@@ -44,6 +45,17 @@ def first_seen(conn: Connection, rule: str) -> float | None:
     c = t.states.c
     row = conn.execute(select(c.state).where(c.rule == rule).order_by(c.id).limit(1)).first()
     return decode(row.state).seen_at if row else None
+
+
+def note_slots_pruned(conn: Connection, slot: float) -> None:
+    """Records of slots up to this one are removed; not all of them need be."""
+    _put(conn, _SLOTS_PRUNED_TO, max(slot, _get(conn, _SLOTS_PRUNED_TO) or 0.0))
+
+
+def slots_forgotten(conn: Connection, rule: str) -> tuple[float, float] | None:
+    """After when and up to when a slot of the rule may have had a record that is removed; None if none has."""
+    to, since = _get(conn, _SLOTS_PRUNED_TO), first_seen(conn, rule)
+    return (since, to) if to is not None and since is not None and since < to else None
 
 
 def _first_seen(rule: str) -> str:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from retrainer.engine import again, objects, parts
+from retrainer.engine.arrivals import Taken
 from retrainer.engine.letters import dead, dead_letter
 from retrainer.engine.matching import match
 from retrainer.engine.readings import read
-from retrainer.engine.work import Taken
 from retrainer.event import Event
 from retrainer.rules.outcome import Arrived
 from retrainer.sources.base import PositionLost
@@ -40,7 +40,7 @@ def take_in(work: Work, batches: Sequence[Batch]) -> list[list[str] | PositionLo
     taken = [_Intake(work, batch) for batch in batches]
     for intake in taken:
         intake.run()
-    work.settle_arrivals()
+    work.arrivals.settle()
     return [intake.lost or intake.tell() for intake in taken]
 
 
@@ -125,7 +125,7 @@ class _Intake:
         for item in self.batch.items:
             word, hits = replay.judge(item)
             if hits and isinstance(item, Event) and not self.batch.again.dry:
-                self.work.note(AGAIN, "", "", {"rules": sorted(self.batch.again.rules)})
+                self.work.journal(AGAIN, "", "", {"rules": sorted(self.batch.again.rules)})
                 self._take(item, hits, word)
             else:
                 self.words.append(word)
@@ -153,12 +153,12 @@ class _Intake:
         if hits:
             taken = Taken(item, partial(self._raised, item, len(self.words) - 1, [*hits]))
             for where, hit in hits.items():
-                if hit.plain is not None and work.arrive(
+                if hit.plain is not None and work.arrivals.add(
                     where, hit.plain, (seq, item.time, label, hit.size, hit.rows, place, offset), taken
                 ):
                     continue
                 counts, total = hit.counts(work, item, work.changed[where].id)
-                work.take_arrival(where, Arrived(seq, item.time, label, counts, total, place, offset), taken)
+                work.arrivals.take(where, Arrived(seq, item.time, label, counts, total, place, offset), taken)
 
     def _raised(self, item: Event, index: int, left: list[Any], _work: Work, rule: str, error: Exception) -> None:
         """One of those that wanted it could not bear it; ``left`` shrinks to those that could."""

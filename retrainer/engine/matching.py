@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING
 
 from retrainer.engine import distincts
 from retrainer.engine.letters import dead
+from retrainer.rules.own import Author, run_of
+from retrainer.store import writes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
+
+    from sqlalchemy import Connection
 
     from retrainer.engine.work import Work
     from retrainer.event import Event
     from retrainer.rules.compile import CompiledData
     from retrainer.rules.state import Counted
+    from retrainer.runs.run import Run
 
 Hits = dict[tuple[str, str], "Hit"]
 
@@ -47,8 +52,11 @@ def match(work: Work, event: Event, only: Collection[str] | None = None) -> tupl
     hits: Hits = {}
     bare: tuple[int, int] | None = None  # what it brings to a trigger that counts no rows, found out once
     word = "filtered" if work.catalog.listens(event.source) else "ignored"
+    author = author_of(work.conn, event, work.born)
     for trigger in work.catalog.index.candidates(event):
         if only is not None and trigger.rule not in only:
+            continue
+        if (author or trigger.own.places) and _own_output(work, event, trigger, author, tell=only is None):
             continue
         try:
             if trigger.where is not None and not trigger.wants(event):
@@ -75,6 +83,22 @@ def match(work: Work, event: Event, only: Collection[str] | None = None) -> tupl
             hit.plain = None
             hit.shares.append((trigger, size, rows, thing))
     return hits, word
+
+
+def _own_output(work: Work, event: Event, trigger: CompiledData, author: Author | None, *, tell: bool) -> bool:
+    said = trigger.own.said(trigger.rule, event, author)
+    if said and tell:
+        work.tell("own_output", rule=trigger.rule, trigger=trigger.name, event=event.id, said=said)
+    return bool(said)
+
+
+def author_of(conn: Connection, event: Event, born: Mapping[str, Run] | None = None) -> Author | None:
+    """The run that wrote what the event tells of, if one of ours did. ``born`` are runs that are not stored yet."""
+    run_id = run_of(event)
+    if not run_id:
+        return None
+    run = (born or {}).get(run_id) or writes.run(conn, run_id)
+    return Author(run.id, run.rule) if run is not None else None
 
 
 def too_many(work: Work, where: tuple[str, str], hits: Collection[tuple[str, str]] = ()) -> bool:

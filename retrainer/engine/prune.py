@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 from sqlalchemy import and_, delete, func, select
 
-from retrainer.engine import horizon
+from retrainer.engine import backfills, horizon
 from retrainer.engine.forget import Forgetter
 from retrainer.rules.state import decode
 from retrainer.store import tables as t
@@ -38,9 +38,10 @@ class Pruner:
             _dead_letters(work, self._settings.max_dead_letters),
             _old(work, t.decisions, t.decisions.c.last_at, cutoff),
             _old(work, t.journal, t.journal.c.at, cutoff),
-            _old(work, t.slots, t.slots.c.at, cutoff),
+            _slots(work, cutoff),
             _runs(work, cutoff),
         ]
+        backfills.forget(work.conn, cutoff)
         more = self._forgetter.forget(work)
         more = self._events(work, cutoff, too_large=size > self._settings.ledger_max_size) or more
         return more or max(removed) >= CHUNK
@@ -74,6 +75,16 @@ def _old(work: Work, table: Table, moment: Column[float], cutoff: float) -> int:
     for row in rows:
         work.conn.execute(delete(table).where(and_(*(k == v for k, v in zip(keys, row, strict=True)))))
     return len(rows)
+
+
+def _slots(work: Work, cutoff: float) -> int:
+    """What is forgotten leaves a mark: a slot without a record is not taken for one that never ran."""
+    c = t.slots.c
+    newest = work.conn.execute(select(func.max(c.until)).where(c.at < cutoff)).scalar()
+    if newest is None:
+        return 0
+    horizon.note_slots_pruned(work.conn, newest)
+    return _old(work, t.slots, c.at, cutoff)
 
 
 def _identities(work: Work) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from retrainer.engine.endings import end_run
 from retrainer.rules.outcome import Reopened
 from retrainer.runs.run import Run, RunPhase
 from retrainer.store import writes
@@ -45,13 +46,18 @@ def _observe_one(work: Work, run: Run, o: Observed) -> None:
             _reopen(work, run, o)
         return
     if o.gone:
-        work.end_run(
-            run, RunPhase.UNKNOWN, "the Workflow is gone, and nobody saw how it ended", by_request=False, gone=True
+        end_run(
+            work,
+            run,
+            RunPhase.UNKNOWN,
+            "the Workflow is gone, and nobody saw how it ended",
+            by_request=False,
+            gone=True,
         )
         return
     phase, message = _phase(run, o)
     if phase.terminal:
-        work.end_run(run, phase, message, by_request=run.stop_requested is not None, **_facts(run, o))
+        end_run(work, run, phase, message, by_request=run.stop_requested is not None, **_facts(run, o))
         return
     if run.phase is not phase and _ORDER.index(phase) > _ORDER.index(run.phase):
         values: dict[str, Any] = {

@@ -11,6 +11,7 @@ from retrainer.rules.condition import Several, compile_condition, longest_within
 from retrainer.rules.cron import Slots
 from retrainer.rules.expression import Program, compile_cel, event_scope, name_by
 from retrainer.rules.match import Condition, conditions
+from retrainer.rules.own import OwnOutputs, own_outputs
 from retrainer.rules.parameters import Template, compile_template
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class CompiledData:
     rows: Program | None
     distinct: Program | None
     by: Program | None
+    own: OwnOutputs
     batch: Batch
 
     def wants(self, event: Event) -> bool:
@@ -147,6 +149,7 @@ def compile_rule(rule: Rule, revision: str, calendars: Mapping[str, Calendar], *
             rows=compile_cel(t.data.rows) if t.data.rows else None,
             distinct=compile_cel(t.data.distinct_by) if t.data.distinct_by else None,
             by=by.get(name),
+            own=own_outputs(t.data.ignore_own_outputs),
             batch=t.data.batch,
         )
         for name, t in rule.triggers.items()

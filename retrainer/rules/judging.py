@@ -8,13 +8,17 @@ if TYPE_CHECKING:
     from retrainer.event import Event
     from retrainer.rules.compile import CompiledData, CompiledRule
     from retrainer.rules.compile_triggers import CompiledGauge
+    from retrainer.rules.own import Author
 
 
-def would_match(rule: CompiledRule, event: Event) -> list[dict[str, Any]]:
-    """What each data trigger, and each metric or alert that is pushed, says of an event."""
+def would_match(rule: CompiledRule, event: Event, author: Author | None = None) -> list[dict[str, Any]]:
+    """What each data trigger, and each metric or alert that is pushed, says of an event.
+
+    ``author`` is the run that wrote what it tells of, if one of ours did.
+    """
     told = []
     for name, trigger in rule.data.items():
-        conditions = _conditions(trigger, event)
+        conditions = [*_conditions(trigger, event), *_own(trigger, event, author)]
         told.append({"trigger": name, "conditions": conditions, **_counts(trigger, event, conditions)})
     for name, gauge in rule.gauges.items():
         if gauge.expr is None:
@@ -38,6 +42,12 @@ def _conditions(trigger: CompiledData, event: Event) -> list[dict[str, Any]]:
         except ValueError as error:
             told.append({"name": "where", "expected": trigger.where.text, "holds": False, "error": str(error)})
     return told
+
+
+def _own(trigger: CompiledData, event: Event, author: Author | None) -> list[dict[str, Any]]:
+    """The loop guard is spoken of only where it says no."""
+    said = trigger.own.said(trigger.rule, event, author)
+    return [{"name": "own output", "expected": "no", "holds": False, "said": said}] if said else []
 
 
 def _counts(trigger: CompiledData, event: Event, conditions: list[dict[str, Any]]) -> dict[str, Any]:

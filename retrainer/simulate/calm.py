@@ -55,10 +55,10 @@ class Followed:
         state = work.entry(self.rule, "").state
         if not plain(self.rule, state):
             while self.next <= last:
-                self.fold(work, self.next)
-        elif self._lasting or not self._absorb(work, state, last):
+                self._fold(work, self.next)
+        elif not self._absorb(work, state, last):
             first, self.next = self.next, last
-            self.fold(work, last)
+            self._fold(work, last)
             work.repeated((self.rule.name, ""), last - first, self.range.at(first))
 
     def settled(self, state: State) -> bool:
@@ -95,7 +95,12 @@ class Followed:
         return min(math.ceil((before - self.range.start) / self.range.step), self.range.count) - 1
 
     def fold(self, work: Work, i: int) -> None:
-        """Fold one poll in."""
+        """Fold one poll in, the next one."""
+        state = work.entry(self.rule, "").state
+        if not (plain(self.rule, state) and self._absorb(work, state, i)):
+            self._fold(work, i)
+
+    def _fold(self, work: Work, i: int) -> None:
         work.now = self.range.at(i)
         work.take(self.rule.name, "", Sampled(self._gauge.name, self._samples(i), whole=True))
         self.next = i + 1
@@ -106,15 +111,15 @@ class Followed:
         return tuple(Sample(name, None if math.isnan(v) else v, at) for name, v in found if v != ABSENT)
 
     def _absorb(self, work: Work, state: State, last: int) -> bool:
-        """What `step` would come to, without asking all the rest that a calm poll does not touch; false if it does."""
+        """What `step` would come to, without asking all the rest that such a poll does not touch; false if it may."""
         name = self._gauge.name
         asked, known = threshold(self.rule, name, state), state.gauges.get(name)
-        if known is None:
+        if known is None or self._lasting or gauge.next_change(asked, known, 0.0) is not None:
             return False
         work.now = self.range.at(last)
         moved = gauge.sampled(asked, known, self._samples(last), work.now, whole=True)
         verdict = gauge.judge(asked, moved)
-        if verdict.reason is not Reason.BELOW_THRESHOLD:
+        if verdict.reason is not Reason.BELOW_THRESHOLD or gauge.next_change(asked, moved, 0.0) is not None:
             return False
         state = state.but(gauges={**state.gauges, name: moved}, heard_at=work.now)
         said = Decision(Kind.HOLD, verdict.reason, f"{name}: {verdict.detail}", verdict.until)

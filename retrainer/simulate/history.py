@@ -123,11 +123,14 @@ def _known_of(path: str) -> tuple[Any, Any, frozenset[tuple[str, str]]]:
 def _of_lines(path: str) -> History:
     kept: dict[str, list[dict[str, Any]]] = defaultdict(list)
     polled: set[tuple[str, str]] = set()
-    for line in _lines(path):
-        if line.get("table") in _KEPT:
-            kept[line["table"]].append(line["row"])
     first = last = None
-    for _, record in _in_order(path):
+    for number, line in _lines(path, _telling):
+        table = line.get("table")
+        if table in _KEPT:
+            kept[table].append(line["row"])
+        if table not in (None, "events"):
+            continue
+        _, record = _numbered(path, number, line)
         first, last = record.at if first is None else first, record.at
         if record.event is not None and record.event.type == QUERY:
             polled.add((record.event.source, record.event.subject))
@@ -147,36 +150,56 @@ def _joined(moments: Iterable[float | None]) -> tuple[float, float] | None:
     return (min(known), max(known)) if known else None
 
 
-def _lines(path: str) -> Iterator[dict[str, Any]]:
+def _lines(
+    path: str, choose: Callable[[Iterable[tuple[int, bytes]]], Iterable[tuple[int, bytes]]] = iter
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Lines with their numbers, of those that ``choose`` lets through."""
     with Path(path).open("rb") as file:
-        for number, text in enumerate(file, 1):
+        for number, text in choose(enumerate(file, 1)):
             if not text.strip():
                 continue
             try:
                 line = orjson.loads(text)
-                if not isinstance(line, dict):
-                    raise BadHistory(f"{path}:{number}: not a JSON object: write an event a line")
             except orjson.JSONDecodeError as error:
                 raise BadHistory(f"{path}:{number}: not JSON: {error}") from None
-            yield line
+            if not isinstance(line, dict):
+                raise BadHistory(f"{path}:{number}: not a JSON object: write an event a line")
+            yield number, line
+
+
+def _telling(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """The first and the last line, and those that may be more than an event as somebody writes it down."""
+    query, last, told = QUERY.encode(), None, True
+    for number, text in lines:
+        if text.isspace():
+            continue
+        told = last is None or b'"table"' in text or query in text
+        last = number, text
+        if told:
+            yield last
+    if last is not None and not told:
+        yield last
 
 
 def _in_order(path: str) -> Iterator[tuple[int, Record]]:
     """Events with their number; of a plain file, the number of the line."""
     before = float("-inf")
-    for number, line in enumerate(_lines(path), 1):
-        table = line.get("table")
-        if table is not None and table != "events":
+    for number, line in _lines(path):
+        if line.get("table") not in (None, "events"):
             continue
-        try:
-            seq, record = (line["row"]["seq"], _event(line["row"])) if table else (number, _plain(line, number))
-        except (KeyError, TypeError, ValueError) as error:
-            what = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
-            raise BadHistory(f"{path}:{number}: {what}; an event has source, type, time and data") from None
+        seq, record = _numbered(path, number, line)
         if record.at < before:
             raise BadHistory(f"{path}:{number}: earlier than the line before it; sort the file by time")
         before = record.at
         yield seq, record
+
+
+def _numbered(path: str, number: int, line: dict[str, Any]) -> tuple[int, Record]:
+    try:
+        return (line["row"]["seq"], _event(line["row"])) if "table" in line else (number, _plain(line, number))
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
+        raise BadHistory(f"{path}:{number}: {what}; an event has source, type, time and data") from None
 
 
 def _plain(line: Mapping[str, Any], number: int) -> Record:

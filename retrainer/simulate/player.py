@@ -9,17 +9,19 @@ from __future__ import annotations
 import heapq
 import math
 from itertools import chain, groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from retrainer.engine import acts, feedback
+from retrainer.engine import acts, feedback, journal
 from retrainer.engine.catalog import build_catalog
+from retrainer.engine.endings import REPLACED, end_run
 from retrainer.engine.intake import AGAIN, take_in
 from retrainer.engine.loop import BATCH, WAKES
-from retrainer.engine.work import REPLACED
-from retrainer.rules.outcome import Imported, Manual, Reopened, Resumed
+from retrainer.rules.outcome import Imported, Reopened, Resumed
 from retrainer.runs.run import RunPhase
 from retrainer.simulate.calm import split
 from retrainer.simulate.history import Record
+from retrainer.simulate.lanes import Lanes
 from retrainer.simulate.past import Past
 from retrainer.simulate.world import World
 from retrainer.sources.base import Again, Batch
@@ -41,8 +43,9 @@ if TYPE_CHECKING:
 
 _BY_ITSELF = frozenset(("Wake", "SlotDue"))
 """In the journal: what the engine did because it was time."""
-_BY_HAND = frozenset(("Manual", "Imported", "Resumed", "Judged", "Reopened", "Ended", acts.PAUSED))
+_BY_HAND = journal.ASKED | {"Imported", "Resumed", "Judged", "Reopened", "Ended", acts.PAUSED}
 _ADMITTED = "Admitted"
+_AT = itemgetter(0)
 _LONGEST = 366 * 86400.0
 """Seconds that are played at most after the last thing that came."""
 
@@ -70,13 +73,13 @@ class Player:
         self._past = Past(history.runs, run_duration)
         catalog = build_catalog(configuration, frozenset())
         metrics = split(catalog, ranges)
-        self._followed = {one.rule.name: one for one in metrics.followed}
+        self._lanes = Lanes(catalog, metrics.followed)
         self._followers = {rule: [a.rule for a in afters] for rule, afters in catalog.followers.items()}
         self._groups = _Peeking(_grouped(history, metrics))
         first = self._groups.peek()
         self._sources = frozenset(configuration.sources)
         self._unchanged = _unchanged(configuration, history)
-        self._afterwards: list[Any] = []
+        self._afterwards: list[tuple[str, Any]] = []
         self._progress = progress
         self.world = World(
             configuration,
@@ -108,8 +111,8 @@ class Player:
             self._prepare(moment)
             self.world.happen(moment)
         self.world.clock.time = max(self.world.now, end)
-        if self._followed:
-            self.world.act(lambda work: self._catch_up(work, self._followed.values(), end + 0.001))
+        self.world.act(lambda work: self._lanes.catch_up(work, self._lanes.of, end + 0.001))
+        self.world.act(self._lanes.pages.write)
 
     # -- time ------------------------------------------------------------------------------------------------------
 
@@ -128,28 +131,25 @@ class Player:
         Of one moment, states are woken first, then polls come, then runs end that are only played.
         """
         self._prepare_waking(moment)
-        ended = {run.rule for run in self.world.ending(moment)} if self._followed else ()
+        ended = {run.rule for run in self.world.ending(moment)}
         if ended:
             self.world.wake_up(moment)
-            concerned = {*ended, *(name for rule in ended for name in self._followers.get(rule, ()))}
-            self._bring_up(concerned, math.nextafter(moment, math.inf))
+            self._bring_up(self._concerned(ended), math.nextafter(moment, math.inf))
 
     def _prepare_waking(self, moment: float) -> None:
         wake = self.world.engine.next_wake
-        if self._followed and wake is not None and wake <= moment:
+        if wake is not None and wake <= moment:
             due = self.world.store.read(lambda conn: writes.due_states(conn, moment, WAKES))
             self._bring_up({rule for rule, _ in due}, moment)
 
-    def _bring_up(self, rules: Iterable[str], before: float) -> None:
-        behind = [one for name in rules if (one := self._followed.get(name)) is not None and one.behind(before)]
-        if behind:
-            self.world.act(lambda work: self._catch_up(work, behind, before))
+    def _concerned(self, rules: Iterable[str]) -> set[str]:
+        """Who hears of ends of runs of these rules."""
+        return {name for rule in rules for name in (rule, *self._followers.get(rule, ()))}
 
-    def _catch_up(self, work: Work, behind: Iterable[Followed], before: float) -> None:
-        now = work.now
-        for one in behind:
-            one.catch_up(work, before)
-        work.now = now
+    def _bring_up(self, rules: Iterable[str], before: float) -> None:
+        behind = self._lanes.behind(rules, before)
+        if behind:
+            self.world.act(lambda work: self._lanes.catch_up(work, behind, before))
 
     def _late(self, moment: float, woken: set[str], at: float) -> bool:
         """Whether what is due by then was done at the group's moment at the earliest."""
@@ -168,6 +168,7 @@ class Player:
         """A run whose moment has come is admitted in the transaction after that in which it came."""
         if any(record.kind == _ADMITTED for record in group.records):
             while (moment := self.world.next_moment()) is not None and moment <= self.world.now:
+                self._prepare(moment)
                 self.world.happen(moment)
 
     # -- what comes ------------------------------------------------------------------------------------------------
@@ -197,12 +198,13 @@ class Player:
         waiting: list[Batch] = []
         for record in group.records:
             if record.poll is not None:
-                take_in(work, waiting)
-                waiting = []
-                record.poll[0].catch_up(work, record.at)
+                _take_in(work, waiting)
+                self._lanes.catch_up(work, (record.poll[0].rule.name,), record.at)
                 record.poll[0].fold(work, record.poll[1])
                 continue
             if record.event is not None:
+                if again is None and not waiting and self._lanes.take(work, record.event):
+                    continue
                 if record.event.source in self._sources:
                     self._before_event(work, record.event)
                     marked = None if again is None else Again(again)
@@ -212,27 +214,22 @@ class Player:
             if record.kind == AGAIN:
                 again = frozenset(record.payload["rules"])
                 continue
-            take_in(work, waiting)
-            waiting = []
+            _take_in(work, waiting)
             self._input(work, record)
             work.settle()
-        take_in(work, waiting)
+        _take_in(work, waiting)
 
     def _before_event(self, work: Work, event: Event) -> None:
-        """The polls before it, of rules that may want it."""
-        if self._followed:
-            wanted = {trigger.rule for trigger in work.catalog.index.candidates(event)}
-            wanted |= {gauge.rule for gauge in work.catalog.gauges.candidates(event)}
-            self._catch_up(work, (one for name in wanted if (one := self._followed.get(name))), work.now)
+        """What came before it to the rules that may want it."""
+        self._lanes.catch_up(work, self._lanes.wanting(work.catalog, event), work.now)
 
     def _input(self, work: Work, record: Record) -> None:
         rule, key, payload = record.rule, record.key, record.payload
         if rule not in work.catalog.rules:
             return
-        concerned = (self._followed.get(name) for name in (rule, *self._followers.get(rule, ())))
-        self._catch_up(work, filter(None, concerned), work.now)
+        self._lanes.catch_up(work, self._concerned((rule,)), work.now)
         if record.kind == "Ended":
-            self._ended(work, payload)
+            self._ended(work, rule, payload)
         elif record.kind == "Judged":
             self._judged(work, payload)
         elif record.kind == "Reopened":
@@ -240,23 +237,24 @@ class Player:
         else:
             _by_hand(work, record)
 
-    def _ended(self, work: Work, payload: Any) -> None:
+    def _ended(self, work: Work, rule: str, payload: Any, *, last: bool = False) -> None:
         work.flush_runs()
         run, recorded = writes.run(work.conn, payload["run"]), self._past.by_id.get(payload["run"])
         if run is None or run.phase.terminal or recorded is None:
             return
-        if recorded.submitted_at is None and recorded.message == REPLACED and payload not in self._afterwards:
-            self._afterwards.append(payload)  # what follows in this turn ends it, or nothing does
+        if recorded.submitted_at is None and recorded.message == REPLACED and not last:
+            self._afterwards.append((rule, payload))  # what follows in this turn ends it, or nothing does
             return
         values: dict[str, Any] = {"outputs": dump(recorded.outputs), "resources": dump(recorded.resources)}
         if recorded.uid is not None:
             values["uid"] = recorded.uid
         phase = RunPhase(payload["phase"])
-        work.end_run(run, phase, recorded.message, by_request=bool(payload.get("by_request")), **values)
+        end_run(work, run, phase, recorded.message, by_request=bool(payload.get("by_request")), **values)
 
     def _end_afterwards(self, work: Work) -> None:
-        for payload in self._afterwards:
-            self._ended(work, payload)
+        for rule, payload in self._afterwards:
+            self._lanes.catch_up(work, self._concerned((rule,)), work.now)
+            self._ended(work, rule, payload, last=True)
         self._afterwards = []
 
     def _judged(self, work: Work, payload: Any) -> None:
@@ -289,13 +287,22 @@ class Player:
         return recorded is None or recorded.submitted_at is not None
 
     def _stopping(self, run: Run) -> bool:
-        return run.id not in self._past.by_id
+        if run.id in self._past.by_id:
+            return False
+        self._bring_up(self._concerned((run.rule,)), math.nextafter(self.world.now, math.inf))
+        return True
+
+
+def _take_in(work: Work, waiting: list[Batch]) -> None:
+    if waiting:
+        take_in(work, waiting)
+        waiting.clear()
 
 
 def _by_hand(work: Work, record: Record) -> None:
     rule, key, payload = record.rule, record.key, record.payload
-    if record.kind == "Manual":
-        work.take(rule, key, Manual(payload.get("parameters") or {}))
+    if record.kind in journal.ASKED:
+        work.take(rule, key, journal.asked_again(record.kind, payload))
     elif record.kind == "Imported":
         work.take(rule, key, Imported(payload.get("succeeded_at"), payload.get("promoted_at")))
     elif record.kind == acts.PAUSED:
@@ -336,10 +343,11 @@ def _polls(one: Followed) -> Iterator[Record]:
 def _grouped(history: History, metrics: Split) -> Iterator[Group]:
     admitted = sorted((run.admitted_at, run.rule) for run in history.runs if run.admitted_at is not None)
     moments = iter([Record(at, None, _ADMITTED, rule) for at, rule in admitted])
-    polls = [range_.records() for range_ in metrics.polled] + [_polls(one) for one in metrics.followed]
-    records = heapq.merge(history.records(), *polls, key=lambda record: record.at) if polls else history.records()
-    merged = _merged(records, moments)
-    for at, records in groupby(merged, key=lambda record: record.at):
+    polls = [range_.records() for range_ in metrics.polled]
+    followed = sorted(chain.from_iterable(map(_polls, metrics.followed)), key=_AT)
+    records: Iterator[Record] = heapq.merge(history.records(), *polls, followed, key=_AT)
+    merged = _merged(records, moments) if admitted else records
+    for at, records in groupby(merged, key=_AT):
         for turn in _turns(records):
             yield Group(at, turn)
 

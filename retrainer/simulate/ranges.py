@@ -130,7 +130,13 @@ def _fill(columns: dict[str, Column], series: Mapping[str, Any], asked: Range) -
     column = columns.get(name)
     if column is None:
         column = columns[name] = Column(series["metric"], name, array("d", [ABSENT]) * asked.count)
-    values, start, step = column.values, asked.start, asked.step
-    for at, text in series["values"]:
-        value = float(text)
-        values[round((at - start) / step)] = value if math.isfinite(value) else math.nan
+    found = series["values"]
+    first, last = (round((found[i][0] - asked.start) / asked.step) for i in (0, -1))
+    values = array("d", [float(text) for _, text in found])
+    if not math.isfinite(sum(values)):
+        values = array("d", [value if math.isfinite(value) else math.nan for value in values])
+    if last - first + 1 == len(values):
+        column.values[first : last + 1] = values
+        return
+    for (at, _), value in zip(found, values, strict=True):
+        column.values[round((at - asked.start) / asked.step)] = value

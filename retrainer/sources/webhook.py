@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from retrainer.config.models import Secret
 from retrainer.event import Event, Poison
+from retrainer.rules.own import ATTRIBUTE, HEADER
 from retrainer.sources.base import Batch, Overloaded
 from retrainer.sources.formats.alertmanager import TRUNCATED
 from retrainer.sources.formats.payload import Delivery
@@ -141,6 +142,7 @@ class Webhooks:
             id=signed or f"request:{uuid.uuid4().hex}",
             headers={name: ", ".join(headers.getlist(name)) for name in headers},
             max_size=hook.config.max_body,
+            attributes={ATTRIBUTE: headers[HEADER]} if HEADER in headers else {},
         )
 
     async def _commit(self, hook: Hook, items: Items) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, FastAPI, Security
 from fastapi.security import HTTPBearer
 
-from retrainer.web import daemon, ledger, problems, rules, runs, sources, state
+from retrainer.web import backfills, daemon, ledger, problems, rules, runs, sources, state
 from retrainer.web.asking import PROBLEMS
 from retrainer.web.guard import Guard, check_bind
 
@@ -51,7 +51,7 @@ def _application() -> FastAPI:
     # The guard checks the token; this says so in the description.
     token = Security(HTTPBearer(auto_error=False, scheme_name="token"))
     api = APIRouter(prefix="/api/v1", dependencies=[token], responses=PROBLEMS)
-    for part in (rules, runs, sources, state, ledger):
+    for part in (rules, backfills, runs, sources, state, ledger):
         api.include_router(part.router)
     app.include_router(api)
     app.include_router(daemon.router)

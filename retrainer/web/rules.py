@@ -31,6 +31,8 @@ class Order(BaseModel):
     """Key of a rule with `for_each`."""
     parameters: dict[str, str] = {}
     """Values over those that the rule gives."""
+    by: Annotated[str, Field(max_length=100)] = ""
+    """Who asks; it is kept with the run."""
     dry_run: bool = False
     """Only show the Workflow that would be created."""
 
@@ -81,10 +83,10 @@ def trigger(
     order: Annotated[Order, Body(default_factory=Order)],
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
 ) -> Any:
-    """Ask for a run by hand. The same Idempotency-Key gives the same answer again."""
+    """Ask for a run by hand; it waits if it is held. The same Idempotency-Key gives the same answer again."""
     with refusals(422):
         return service.trigger(
-            rule, order.key, order.parameters, dry_run=order.dry_run, idempotency_key=idempotency_key
+            rule, order.key, order.parameters, by=order.by, dry_run=order.dry_run, idempotency_key=idempotency_key
         )
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from retrainer.config.load import Configuration
     from retrainer.config.settings import Settings
+    from retrainer.engine.backfills import Order
 
 T = TypeVar("T")
 
@@ -42,9 +43,18 @@ class Service(Protocol):
         """Say why it fires or not: rule, key, verdict, decision, reason, until, earliest, and a tree of live values."""
 
     def trigger(
-        self, rule: str, key: str, parameters: dict[str, str], *, dry_run: bool, idempotency_key: str | None
+        self, rule: str, key: str, parameters: dict[str, str], *, by: str, dry_run: bool, idempotency_key: str | None
     ) -> dict[str, Any]:
         """Ask for a run by hand: decision, reason, run (None if none was born), and manifest with `dry_run`."""
+
+    def backfill(self, order: Order, *, dry_run: bool, idempotency_key: str | None) -> dict[str, Any]:
+        """Ask for slots: which run and why, the request's name, what they cost, and when the last may start."""
+
+    def backfill_progress(self, rule: str, key: str, request: str | None) -> dict[str, Any]:
+        """How far a backfill is, the last one if none is named."""
+
+    def withdraw_backfills(self, rule: str, key: str) -> dict[str, Any]:
+        """Drop what has not started; how many slots were `dropped`, and runs `cancelled`."""
 
     def pause(self, rule: str, note: str) -> None:
         """Hold a rule until it is resumed."""

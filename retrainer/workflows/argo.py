@@ -9,13 +9,13 @@ from urllib.parse import quote
 from retrainer.workflows.argo_access import missing_access
 from retrainer.workflows.argo_errors import MISSING
 from retrainer.workflows.argo_http import ApiServer
-from retrainer.workflows.argo_objects import ENDED, from_metadata, from_template, from_workflow
-from retrainer.workflows.argo_watch import PARTIAL, NamespaceWatch
+from retrainer.workflows.argo_objects import ENDED, from_metadata, from_template, from_workflow, held
+from retrainer.workflows.argo_watch import PAGE, PARTIAL, PARTIAL_LIST, NamespaceWatch
 from retrainer.workflows.base import Later, Refused
-from retrainer.workflows.manifest import FINALIZER
+from retrainer.workflows.manifest import FINALIZER, INSTANCE_LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from retrainer.config.settings import ArgoEngine as Settings
     from retrainer.workflows.base import Observed, Strategy, Template
@@ -74,6 +74,18 @@ class ArgoEngine:
             raise Later(
                 f"the finalizers of {namespace}/{name} change while ours is taken off", code="conflict", retry_after=1
             )
+
+    def held(self, namespace: str) -> Iterator[Observed]:
+        """Find the Workflows of this instance that our finalizer keeps."""
+        fields = {"labelSelector": quote(f"{INSTANCE_LABEL}={self._instance}"), "limit": str(PAGE)}
+        while True:
+            page = self._api.request(
+                "GET", f"{API}/namespaces/{quote(namespace)}/workflows", fields=fields, accept=PARTIAL_LIST
+            )
+            yield from (from_metadata(item) for item in page["items"] or () if held(item))
+            if not (token := page["metadata"].get("continue")):
+                return
+            fields["continue"] = quote(token)
 
     def _remove(self, path: str, uid: str, *, place: int) -> bool:
         """Take the finalizer off if it stands there; False if it does not. The tests in it spare those of others."""

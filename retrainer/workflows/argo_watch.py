@@ -5,27 +5,22 @@ Only metadata crosses the wire, since Argo keeps the phase in a label; a Workflo
 
 from __future__ import annotations
 
-import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import orjson
 import structlog
-from urllib3.exceptions import HTTPError
 
-from retrainer.workflows.argo_http import unreachable
 from retrainer.workflows.argo_objects import ENDED, from_metadata, held
+from retrainer.workflows.argo_stream import SILENCE, Stream
 from retrainer.workflows.base import Later, Observed, WorkflowError
 from retrainer.workflows.manifest import INSTANCE_LABEL
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator
-
-    from urllib3 import BaseHTTPResponse
 
     from retrainer.workflows.argo_http import ApiServer
 
@@ -35,8 +30,6 @@ PARTIAL = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 PARTIAL_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 PAGE = 500
 FETCHERS = 2
-SILENCE = 5.0
-"""Seconds beyond the server's own end of a watch after which the connection is taken for dead."""
 MAX_BACKOFF = 5.0
 FETCH_TRIES = 6
 
@@ -68,7 +61,7 @@ class NamespaceWatch:
         self._relist = relist
         self._patience = patience
         self._known: dict[str, Known] = {}
-        self._response: BaseHTTPResponse | None = None
+        self._stream = Stream(api)
 
     def run(
         self, get: Callable[[str, str], Observed | None], report: Callable[[Observed], None], stop: threading.Event
@@ -93,10 +86,7 @@ class NamespaceWatch:
 
     def close(self) -> None:
         """End the watch that is open now, from another thread."""
-        response = self._response
-        if response is not None:
-            with contextlib.suppress(ValueError, OSError, RuntimeError):  # it ended by itself meanwhile
-                response.shutdown()
+        self._stream.close()
 
     def _path(self) -> str:
         return f"/apis/argoproj.io/v1alpha1/namespaces/{quote(self.namespace)}/workflows"
@@ -127,22 +117,9 @@ class NamespaceWatch:
                 version = self._take(event)
 
     def _watch(self, version: str, seconds: int) -> Iterator[dict[str, Any]]:
-        """Read one watch. A last line without its end is dropped: it comes again, since its version was not taken."""
         fields = {"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "true"}
         fields |= {"labelSelector": self._selector, "timeoutSeconds": str(seconds)}
-        response = self._api.open("GET", self._path(), fields=fields, accept=PARTIAL, read_timeout=seconds + SILENCE)
-        self._response = response
-        try:
-            rest = b""
-            for chunk in response.stream(65536):
-                *lines, rest = (rest + chunk).split(b"\n")
-                yield from map(orjson.loads, lines)
-        except HTTPError as error:
-            raise unreachable(error) from error
-        finally:
-            self._response = None
-            response.close()
-            response.release_conn()
+        return self._stream.read(self._path(), fields, accept=PARTIAL, read_timeout=seconds + SILENCE)
 
     def _take(self, event: dict[str, Any]) -> str:
         """Report one event of the stream; return its version."""

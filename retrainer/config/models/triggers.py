@@ -77,6 +77,9 @@ class Data(Model):
     distinct_by: Cel | None = None
     """CEL over `event`: what makes two events the same thing, such as `event.data.key`. The thing counts once in a
     window, with the size and rows it came with last."""
+    ignore_own_outputs: bool | dict[str, str | int | float | bool] = True
+    """Loop guard: what bears the id of a run of this very rule is not counted (docs/data.md says how it gets there),
+    unless this is false. Fields as in `match`: what meets all of them is not counted either, whoever wrote it."""
     batch: Batch = Batch()
     """When enough has come."""
 

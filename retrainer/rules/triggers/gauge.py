@@ -219,13 +219,17 @@ def judge(threshold: Threshold, gauge: Gauge) -> Verdict:
 
 
 def _told(threshold: Threshold, gauge: Gauge, needed: int) -> str:
+    return in_words(threshold, worst(threshold, gauge.series.values()), len(gauge.series), raised(gauge), needed)
+
+
+def in_words(threshold: Threshold, furthest: float | None, known: int, high: int, needed: int) -> str:
+    """How so many known series stand, of which ``high`` are raised and ``needed`` should be."""
     sign = ">" if threshold.high else "<"
-    furthest = worst(threshold, gauge.series.values())
     if furthest is None:
         return f"no data, threshold {sign} {threshold.bound:g}"
-    if len(gauge.series) == 1 and needed == 1:
+    if known == 1 and needed == 1:
         return f"{furthest:g} against {sign} {threshold.bound:g}"
-    return f"{raised(gauge)} of {needed} series {sign} {threshold.bound:g}, the furthest at {furthest:g}"
+    return f"{high} of {needed} series {sign} {threshold.bound:g}, the furthest at {furthest:g}"
 
 
 def answered(gauge: Gauge, now: float | None) -> Gauge:

@@ -8,11 +8,13 @@ from urllib.parse import unquote_plus
 import orjson
 
 from retrainer.event import Event, Poison
+from retrainer.rules.own import ATTRIBUTE, HEADER
 from retrainer.sources.formats.payload import MAX_ID, Delivery, Unreadable, event_id, load, poison, time_of
 
 KeyEncoding = Literal["auto", "form", "raw"]
 MAX_PLACE = MAX_ID - 256
 """Bytes of bucket and key in an identity; what follows still has room, so that the ledger can be asked by them."""
+_METADATA = f"x-amz-meta-{HEADER}"
 
 
 def parse(delivery: Delivery, keys: KeyEncoding = "auto") -> tuple[Event | Poison, ...]:
@@ -51,11 +53,24 @@ def _event(delivery: Delivery, record: Any, keys: KeyEncoding) -> Event:
     _check_version(record)
     name = text(record, "eventName", required=True)
     kind = name if name.startswith("s3:") else f"s3:{name}"
-    return event(delivery, kind, _data(record, keys), text(record, "eventTime"))
+    return event(delivery, kind, _data(record, keys), text(record, "eventTime"), _run(record))
 
 
-def event(delivery: Delivery, kind: str, data: dict[str, Any], time: str) -> Event:
-    """Make the event of a notification, on whichever road and in whichever dialect it came."""
+def _run(record: Any) -> str:
+    """The run that the object's own metadata names, which MinIO tells as an object and Ceph as a list; AWS does not."""
+    thing = part(record, "s3", "object")
+    told, listed = thing.get("userMetadata"), thing.get("metadata")
+    pairs = list(told.items()) if isinstance(told, dict) else []
+    if isinstance(listed, list):
+        pairs += [(one.get("key"), one.get("val")) for one in listed if isinstance(one, dict)]
+    return next((str(value) for name, value in pairs if str(name).lower() == _METADATA), "")
+
+
+def event(delivery: Delivery, kind: str, data: dict[str, Any], time: str, run: str = "") -> Event:
+    """Make the event of a notification, on whichever road and in whichever dialect it came.
+
+    ``run`` is the run that wrote the object, if the notification says so.
+    """
     return Event(
         source=delivery.source,
         id=event_id(identity(kind, data, time or delivery.id)),
@@ -63,7 +78,7 @@ def event(delivery: Delivery, kind: str, data: dict[str, Any], time: str) -> Eve
         time=time_of(delivery, time),
         subject=data["key"],
         data=data,
-        attributes=delivery.attributes,
+        attributes={**delivery.attributes, ATTRIBUTE: run} if run else delivery.attributes,
     )
 
 

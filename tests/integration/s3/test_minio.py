@@ -57,7 +57,7 @@ class Lake:
             "start": "latest",
         }
         via = {"kafka": topics} if road == "kafka" else {"webhook": {"path": "/hooks/lake", "token": {"from_env": "T"}}}
-        source = {"type": "s3", "via": via, "endpoint_url": self.minio.url, **settings}
+        self.settings = source = {"type": "s3", "via": via, "endpoint_url": self.minio.url, **settings}
         self.source = self.house.source("lake", source, [CREATED, REMOVED])
         if road == "webhook":
             self._serve(source)
@@ -141,6 +141,25 @@ def test_what_road_and_sweep_both_tell_counts_once(lake: Lake, road: str) -> Non
     there = [one["Key"] for one in lake.minio.s3.list_objects_v2(Bucket=bucket)["Contents"]]
     assert sorted(lake.house.subjects()) == sorted([*there, "lost-0"])
     assert lake.house.outcomes["matched"] == 21
+
+
+@ROADS
+def test_what_a_run_wrote_itself_does_not_count(lake: Lake, road: str) -> None:
+    """The object's metadata says which run it was; MinIO tells it."""
+    lake.listen(road)
+    house, bucket = lake.house, lake.minio.bucket(lake.name, target=road)
+    house.load({"lake": lake.settings}, [{**CREATED, "triggers": {"new": {"data": {"source": "lake"}}}}])
+    lake.minio.put(bucket, "day-1")
+    eventually(lambda: house.query("SELECT id FROM runs"), "a run is born")
+    ((run,),) = house.query("SELECT id FROM runs")
+    lake.minio.s3.put_object(Bucket=bucket, Key="model", Body=b"1", Metadata={"retrainer-run": run})
+    lake.minio.s3.put_object(Bucket=bucket, Key="day-2", Body=b"1", Metadata={"retrainer-run": "of-somebody-else"})
+    eventually(lambda: len(house.told()) == 3, "all are told of")
+    assert {subject: outcome for _, subject, outcome in house.told()} == {
+        "day-1": "matched",
+        "model": "filtered",
+        "day-2": "matched",
+    }
 
 
 def test_a_sweep_with_credentials_that_are_wrong(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from retrainer.engine.endings import end_run
 from retrainer.engine.loop import _Act, _Offer
 from retrainer.event import Event
 from retrainer.runs.run import RunPhase
@@ -104,7 +105,7 @@ def _end(rule: str, phase: str) -> Callable[[Any], None]:
         work.flush_runs()
         query = f"SELECT id FROM runs WHERE rule = '{rule}' AND ended_at IS NULL ORDER BY rowid LIMIT 1"
         for (run_id,) in work.conn.exec_driver_sql(query).all():
-            work.end_run(writes.run(work.conn, run_id), RunPhase(phase), "", by_request=False)
+            end_run(work, writes.run(work.conn, run_id), RunPhase(phase), "", by_request=False)
 
     return do
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retrainer.engine import feedback
+from retrainer.engine.endings import end_run
 from retrainer.event import Event
 from retrainer.runs.run import RunPhase
 from retrainer.store import writes
@@ -62,7 +63,7 @@ class Story:
             found = writes.run(work.conn, run)
             assert found is not None
             values = {"outputs": dump(outputs), "uid": f"uid-{run}", "resources": dump({"nvidia.com/gpu": 3600.0})}
-            work.end_run(found, phase, "", by_request=False, **values)
+            end_run(work, found, phase, "", by_request=False, **values)
 
         self.bench.act(end)
         return str(run)

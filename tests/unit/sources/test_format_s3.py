@@ -76,6 +76,24 @@ def test_dialects(changes: dict, expected: dict) -> None:
 
 
 @pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param(
+            {"object__userMetadata": {"X-Amz-Meta-Retrainer-Run": "01R", "content-type": "a/b"}}, "01R", id="minio"
+        ),
+        pytest.param({"object__metadata": [{"key": "x-amz-meta-retrainer-run", "val": "01R"}]}, "01R", id="ceph"),
+        pytest.param({"object__userMetadata": {"content-type": "a/b"}}, None, id="minio-without"),
+        pytest.param({"object__metadata": []}, None, id="ceph-without"),
+        pytest.param({"object__metadata": [1], "object__userMetadata": "x"}, None, id="not-as-expected"),
+        pytest.param({}, None, id="aws-never-says"),
+    ],
+)
+def test_the_run_that_wrote_an_object(changes: dict, expected: str | None) -> None:
+    (event,) = read(record(**changes))
+    assert event.attributes.get("retrainerrun") == expected
+
+
+@pytest.mark.parametrize(
     ("changes", "same"),
     [
         pytest.param({"eventTime": "2026-03-01T02:30:07Z"}, True, id="a-repeat-may-say-another-time"),

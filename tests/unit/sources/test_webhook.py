@@ -88,6 +88,20 @@ def test_an_event_is_taken(client: httpx.Client, intake: ScriptedIntake) -> None
     assert (event.source, event.id, event.time, event.data) == ("push", "k-1", NOW, {"rows": 3})
 
 
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        pytest.param("/push", {"Retrainer-Run": "01R"}, id="plain JSON"),
+        pytest.param("/events", {**CE, "ce-retrainerrun": "01R"}, id="a CloudEvent in headers"),
+    ],
+)
+def test_a_request_says_which_run_sent_it(
+    client: httpx.Client, intake: ScriptedIntake, path: str, headers: dict[str, str]
+) -> None:
+    assert client.post(path, json={"rows": 3}, headers=headers).status_code == 202
+    assert intake.items[0].attributes["retrainerrun"] == "01R"
+
+
 def test_202_comes_only_after_the_commit(client: httpx.Client, intake: ScriptedIntake) -> None:
     intake.hold = True
     answers: list[httpx.Response] = []

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from retrainer.engine.backfills import Order
+
 T = TypeVar("T")
 RULE: dict[str, Any] = {
     "name": "churn",
@@ -27,6 +29,7 @@ RULE: dict[str, Any] = {
 }
 LEAF = {"name": "events", "state": "7", "detail": "pending", "children": []}
 TREE = [{"name": "new_data", "state": "debounce", "detail": "quiet for 3 min of 10", "children": [LEAF]}]
+_WHY = {3: "missed then", 2: "ran: SUCCEEDED", 1: "no record"}
 VERDICT = {"decision": "hold", "reason": "debounce", "until": NOW + 420}
 
 
@@ -42,6 +45,8 @@ class Daemon:
         self.trouble: Exception | None = None
         self.idempotency: dict[str, dict[str, Any]] = {}
         self.changed = True
+        self.by = ""
+        self.looks = 0
 
     def read(self, fn: Callable[[Connection], T]) -> T:
         if self.trouble is not None:
@@ -69,7 +74,7 @@ class Daemon:
         return {**told, "earliest": NOW + 420, "tree": TREE, **({"event": matched} if matched else {})}
 
     def trigger(
-        self, rule: str, key: str, parameters: dict[str, str], *, dry_run: bool, idempotency_key: str | None
+        self, rule: str, key: str, parameters: dict[str, str], *, by: str, dry_run: bool, idempotency_key: str | None
     ) -> dict[str, Any]:
         self._known(rule)
         if not key:
@@ -83,6 +88,7 @@ class Daemon:
             return {"decision": "fire", "reason": "manual", "run": None, "manifest": manifest}
         if idempotency_key in self.idempotency:
             return self.idempotency[idempotency_key]
+        self.by = by
         self.asked.append(("trigger", key, parameters))
         answer = {
             "decision": "fire",
@@ -92,6 +98,39 @@ class Daemon:
         if idempotency_key is not None:
             self.idempotency[idempotency_key] = answer
         return answer
+
+    def backfill(self, order: Order, *, dry_run: bool, idempotency_key: str | None) -> dict[str, Any]:
+        self._known(order.rule)
+        if order.trigger == "weekly":
+            raise ValueError("churn has no schedule 'weekly'; it has nightly")
+        slots = [{"trigger": "nightly", "slot": NOW - n * 86400, "runs": n != 2, "why": _WHY[n]} for n in (3, 2, 1)]
+        told = {"rule": order.rule, "key": order.key, "request": None, "count": 2, "slots": slots, "gpu_hours": 4.5}
+        told |= {"run_seconds": 3600.0, "last_start": NOW + 7200, "note": "if no other run comes between"}
+        if order.key == "paused":
+            told |= {"held": {"reason": "paused", "detail": "resume it", "until": None}}
+        if dry_run:
+            return told
+        self.asked.append(("backfill", order, idempotency_key))
+        return told | {"request": "B1"}
+
+    def backfill_progress(self, rule: str, key: str, request: str | None) -> dict[str, Any]:
+        """It goes on each time that somebody looks."""
+        self._known(rule)
+        if request not in (None, "B1"):
+            raise LookupError(f"there is no backfill {request} of churn")
+        self.looks += 1
+        states = ["succeeded" if self.looks > 1 else "running", "failed" if self.looks > 2 else "waiting"]
+        moments = (NOW - 3 * 86400, NOW - 86400)
+        slots = [{"trigger": "nightly", "slot": at, "state": s} for at, s in zip(moments, states, strict=True)]
+        words = ("waiting", "running", "succeeded", "failed", "cancelled", "dropped")
+        counts = {word: states.count(word) for word in words}
+        told = {"rule": rule, "key": key, "request": "B1", "asked_at": NOW, "by": "anna", "total": 2, "slots": slots}
+        return {**told, **counts, "ended": self.looks > 2}
+
+    def withdraw_backfills(self, rule: str, key: str) -> dict[str, Any]:
+        self._known(rule)
+        self.asked.append(("withdraw", key))
+        return {"rule": rule, "key": key, "dropped": 5, "cancelled": 1}
 
     def pause(self, rule: str, note: str) -> None:
         self._known(rule)

@@ -1,0 +1,133 @@
+"""One rule: why it runs or does not, how its runs do, what its models are worth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from grafana_foundation_sdk.builders import dashboard as d
+
+from deploy.monitoring.dashboards.kit import RULE, Kit, Query, board, rule_variable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from grafana_foundation_sdk.cog.builder import Builder
+
+KIT = Kit(RULE)
+
+
+def rule() -> d.Dashboard:
+    about = "One rule. `retrainer explain RULE` tells the rest."
+    made = board("retrainer-rule", "retrainer / Rule", about, rule_variable())
+    for title, panels in (("Now", _now), ("Why", _why), ("Runs", _runs), ("Models", _models)):
+        made.with_row(d.Row(title))
+        for panel in panels():
+            made.with_panel(panel)
+    return made
+
+
+def _now() -> Iterator[Builder]:
+    yield KIT.number(
+        "Paused",
+        "none",
+        "max(retrainer_rule_paused)",
+        about="By hand, by `mode: paused`, or by failures.",
+        bad=(1, 1),
+        words={0: "no", 1: "paused"},
+    )
+    yield KIT.number(
+        "Last success", "s", "time() - max(retrainer_last_success_timestamp_seconds)", about="So long ago."
+    )
+    yield KIT.number("Last start", "s", "time() - max(retrainer_last_fired_timestamp_seconds)", about="So long ago.")
+    yield KIT.number(
+        "Next start in",
+        "s",
+        "min(retrainer_next_fire_timestamp_seconds) - time()",
+        about="By its schedules, at the soonest.",
+    )
+    yield KIT.number("Failures in a row", "none", "max(retrainer_rule_consecutive_failures)", bad=(1, 3))
+    yield KIT.number("Runs under way", "none", "sum(max by (namespace, phase) (retrainer_runs_active))")
+
+
+def _why() -> Iterator[Builder]:
+    yield KIT.lines(
+        "Decisions",
+        "none",
+        Query(
+            "sum by (decision, reason) (increase(retrainer_decisions_total[$__rate_interval]))",
+            "{{decision}}: {{reason}}",
+        ),
+        about="A hold counts each time something new is weighed and held; time alone counts nothing.",
+        stacked=True,
+    )
+    yield KIT.lines(
+        "What it measures, and the threshold",
+        "none",
+        Query("max by (trigger) (retrainer_metric_value)", "{{trigger}}"),
+        Query("max by (trigger) (retrainer_metric_threshold)", "{{trigger}}: threshold"),
+        about="Of several series and keys, the value furthest on the side that crosses.",
+        signed=True,
+    )
+    yield KIT.lines(
+        "Data that waits",
+        "none",
+        Query("max(retrainer_pending_events)", "events"),
+        Query("max(retrainer_pending_rows)", "rows"),
+    )
+    yield KIT.lines("Data that waits, in bytes", "bytes", Query("max(retrainer_pending_bytes)", "bytes"))
+
+
+def _runs() -> Iterator[Builder]:
+    yield KIT.lines(
+        "Runs by the phases they entered",
+        "none",
+        Query("sum by (phase) (increase(retrainer_runs_total[$__rate_interval]))", "{{phase}}"),
+        stacked=True,
+    )
+    duration = "sum by (le, phase) (rate(retrainer_run_duration_seconds_bucket[$__rate_interval]))"
+    yield KIT.lines(
+        "How long runs took",
+        "s",
+        Query(f"histogram_quantile(0.5, {duration})", "{{phase}}, median"),
+        Query(f"histogram_quantile(0.95, {duration})", "{{phase}}, 95th percentile"),
+        about="From the Workflow's start to its end, while runs end.",
+    )
+    yield KIT.lines(
+        "What runs used",
+        "s",
+        Query("sum by (resource) (increase(retrainer_run_resource_seconds_total[$__rate_interval]))", "{{resource}}"),
+        about="As Argo counted: a GPU or a CPU for a second; memory in units of 100 MiB.",
+        stacked=True,
+    )
+    yield KIT.lines(
+        "GPU time by what became of the model",
+        "s",
+        Query(
+            "sum by (promoted) (increase(retrainer_run_gpu_seconds_total[$__rate_interval]))", "promoted: {{promoted}}"
+        ),
+        stacked=True,
+    )
+
+
+def _models() -> Iterator[Builder]:
+    yield KIT.lines(
+        "Age of the model",
+        "s",
+        Query("time() - min(retrainer_model_trained_timestamp_seconds)", "trained"),
+        Query("time() - min(retrainer_model_promoted_timestamp_seconds)", "promoted"),
+        Query("min by (of) (retrainer_model_max_age_seconds)", "most, {{of}}"),
+        about="With keys, of the oldest.",
+    )
+    yield KIT.lines(
+        "Outputs of its runs",
+        "none",
+        Query("max by (output) (retrainer_run_output)", "{{output}}"),
+        about="Of the last run that gave them.",
+        signed=True,
+    )
+    yield Kit().lines(
+        "What its own budget leaves",
+        "none",
+        Query('min by (unit) (retrainer_budget_left{budget="rule/$rule"})', "{{unit}}"),
+        about="In the budget's own unit: runs or GPU hours. Shared budgets are on the overview.",
+    )

@@ -1,0 +1,167 @@
+"""Ask for slots that a schedule missed, skipped, or had before the rule began."""
+
+from __future__ import annotations
+
+import sys
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retrainer.cli import show
+from retrainer.cli.rules import parameter, who_asks
+from retrainer.cli.session import Session, remote
+from retrainer.clock import SystemClock
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+POLL = 1.0
+"""Seconds between two looks at how far it is."""
+_STATES = ("waiting", "running", "succeeded", "failed", "cancelled", "dropped")
+
+
+@click.command()
+@click.argument("rule")
+@click.option("--from", "since", metavar="TIME", help="Slots from then on: 2026-11-01, 2026-11-01T02:30, or 7d back.")
+@click.option("--to", "until", metavar="TIME", help="Up to before then; now if not given.")
+@click.option("--trigger", help="Only of this schedule; else of all that the rule has.")
+@click.option("--key", default="", help="Key of a rule with for_each.")
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a parameter; may be repeated.")
+@click.option("--again", is_flag=True, help="Also slots that ran already.")
+@click.option("--dry-run", is_flag=True, help="Only show what would come of it.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--follow", is_flag=True, help="Wait until all have ended. Ctrl-C stops the waiting, not the runs.")
+@click.option("--cancel", is_flag=True, help="Drop what has not started. What runs goes on.")
+@click.option("--idempotency-key", help="Asking again with the same one starts nothing twice.")
+@remote
+def backfill(session: Session, /, rule: str, key: str, since: str | None, **how: Any) -> None:
+    """Run slots of a rule's schedules that have passed, one for each; none runs twice.
+
+    Without --from, say how far the last backfill is.
+    """
+    if how["cancel"]:
+        _cancel(session, rule, key, alone=since is None)
+        return
+    if since is None:
+        _alone(how)
+        _report(session, rule, key, None, follow=how["follow"])
+        return
+    order = {"from": since, "to": how["until"], "trigger": how["trigger"], "key": key, "again": how["again"]}
+    order["parameters"] = dict(parameter(text) for text in how["params"])
+    preview = session.client.post("rules", rule, "backfills", body={**order, "dry_run": True})
+    if how["dry_run"]:
+        session.print(preview, lambda console: _preview(console, preview))
+        return
+    if not how["yes"]:
+        _confirm(preview)
+    headers = {"Idempotency-Key": how["idempotency_key"] or str(uuid.uuid4())}
+    answer = session.client.post("rules", rule, "backfills", body={**order, "by": who_asks()}, headers=headers)
+    if how["follow"] and answer["count"]:
+        _report(session, rule, key, answer["request"], follow=True)
+        return
+    session.print(answer, lambda console: _asked(console, answer, shown=not how["yes"]))
+
+
+def _alone(how: dict[str, Any]) -> None:
+    if any(how[name] for name in ("until", "trigger", "params", "again", "dry_run")):
+        raise click.UsageError("say from when with --from; without it, this tells how far the last backfill is")
+
+
+def _cancel(session: Session, rule: str, key: str, *, alone: bool) -> None:
+    if not alone:
+        raise click.UsageError("--cancel drops all that waits: it takes no --from")
+    keyed = {"key": key} if key else {}
+    told = session.client.delete("rules", rule, "backfills", **keyed)
+    words = f"{told['dropped']} slots are dropped, {told['cancelled']} runs that waited are cancelled."
+    session.print(told, lambda console: console.print(words))
+
+
+def _confirm(preview: dict[str, Any]) -> None:
+    """Show it where it is in nobody's way, and ask."""
+    if not preview["count"]:
+        return
+    _preview(show.console(stderr=True), preview)
+    click.confirm(f"Run {preview['count']} slots?", abort=True, err=True)
+
+
+def _preview(console: Console, told: dict[str, Any]) -> None:
+    _table(console, told)
+    if told["gpu_hours"] is not None:
+        console.print(f"about {told['gpu_hours']:g} GPU hours")
+    last = show.at(told["last_start"], SystemClock().now())
+    if last:
+        console.print(show.clean(f"the last one may start at {last}, {told['note']}"), soft_wrap=True)
+    elif told["note"]:
+        console.print(show.clean(f"when the last one may start: {told['note']}"), soft_wrap=True)
+    if (held := told["held"]) is not None:
+        until = f" until {held['until']}" if held["until"] else ""
+        console.print(show.clean(f"held now: {held['reason']}{until}: {held['detail']}"), soft_wrap=True)
+
+
+def _table(console: Console, told: dict[str, Any]) -> None:
+    console.print(show.clean(f"{_named(told)}: {told['count']} of {len(told['slots'])} slots run"))
+    rows = [
+        (one["slot"], one["trigger"], show.word("fire" if one["runs"] else "skip"), one["why"], one["run"] or "")
+        for one in told["slots"]
+    ]
+    show.table(console, ("SLOT", "TRIGGER", "", "WHY", "RUN"), rows, "There are no slots in this time.")
+
+
+def _asked(console: Console, told: dict[str, Any], *, shown: bool) -> None:
+    if not shown or not told["count"]:
+        _table(console, told)
+    if told["count"]:
+        key = f" --key {told['key']}" if told["key"] else ""
+        follow = f"`retrainer backfill {told['rule']}{key} --follow`"
+        console.print(
+            show.clean(f"{told['count']} slots are asked for; {follow} says how far they are."), soft_wrap=True
+        )
+
+
+def _named(told: dict[str, Any]) -> str:
+    return f"{told['rule']}[{told['key']}]" if told["key"] else str(told["rule"])
+
+
+def _report(session: Session, rule: str, key: str, request: str | None, *, follow: bool) -> None:
+    progress = session.client.get("rules", rule, "backfills", key=key or None, request=request)
+    if follow:
+        progress = _follow(session, rule, progress)
+    session.print(progress, lambda console: _standing(console, progress))
+    if follow and progress["succeeded"] < progress["total"]:
+        raise click.exceptions.Exit(1)
+
+
+def _follow(session: Session, rule: str, progress: dict[str, Any]) -> dict[str, Any]:
+    """Wait for its end; on a terminal, a line says how far it is."""
+    live = sys.stderr.isatty()
+    try:
+        while not progress["ended"]:
+            if live:
+                click.echo(f"\r\x1b[K{_counts(progress)}", err=True, nl=False)
+            time.sleep(POLL)
+            named = {"key": progress["key"] or None, "request": progress["request"]}
+            progress = session.client.get("rules", rule, "backfills", **named)
+    except KeyboardInterrupt:
+        click.echo(f"\nit goes on; `retrainer backfill {rule} --cancel` drops what has not started", err=True)
+    if live:
+        click.echo("\r\x1b[K", err=True, nl=False)
+    return progress
+
+
+def _counts(progress: dict[str, Any]) -> str:
+    counts = ", ".join(f"{progress[word]} {word}" for word in _STATES if progress[word])
+    return f"{progress['total']} slots: {counts}" if counts else "no slots"
+
+
+def _standing(console: Console, progress: dict[str, Any]) -> None:
+    by = f" by {progress['by']}" if progress["by"] else ""
+    asked = show.at(progress["asked_at"], SystemClock().now())
+    console.print(show.clean(f"{_named(progress)}: asked for{by} at {asked}"), soft_wrap=True)
+    rows = [
+        (one["slot"], one["trigger"], show.word(one["phase"] or one["state"]), one["run"] or "")
+        for one in progress["slots"]
+    ]
+    show.table(console, ("SLOT", "TRIGGER", "STATE", "RUN"), rows, "It had no slots to run.")
+    console.print(_counts(progress))

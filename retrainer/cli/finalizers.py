@@ -1,0 +1,102 @@
+"""Leaving nothing behind: our finalizers, once no daemon is there to take them off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retrainer.cli import show
+from retrainer.cli.session import Session, local
+from retrainer.config.errors import ConfigErrors
+from retrainer.config.load_settings import load_settings
+from retrainer.config.settings import ArgoEngine as Settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from retrainer.workflows.argo import ArgoEngine
+
+
+@click.group()
+def finalizers() -> None:
+    """Take the finalizer off Workflows that no daemon follows any more."""
+
+
+@finalizers.command()
+@click.option("-c", "--config", type=click.Path(exists=True, dir_okay=False), help="Settings of the daemon that was.")
+@click.option("--namespace", "namespaces", multiple=True, help="Namespace to look in; may be given again.")
+@click.option("--instance", help="Name of the daemon that was.")
+@click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="How to reach the cluster.")
+@click.option("--dry-run", is_flag=True, help="Only say which Workflows are held.")
+@local
+def release(
+    session: Session,
+    config: str | None,
+    namespaces: tuple[str, ...],
+    instance: str | None,
+    kubeconfig: str | None,
+    dry_run: bool,
+) -> None:
+    """Take our finalizer off all Workflows of a daemon that is gone for good.
+
+    Those that still run go on; how they end is not recorded. Stop the daemon first: one that runs does this by itself.
+    """
+    settings, name = _who(session, config, namespaces, instance, kubeconfig)
+    found, failed = _release(settings, name, dry_run)
+    answer = {"instance": name, "dry_run": dry_run, "held": found, "failed": failed}
+    session.print(answer, lambda console: _report(console, answer))
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def _who(
+    session: Session, config: str | None, namespaces: tuple[str, ...], instance: str | None, kubeconfig: str | None
+) -> tuple[Settings, str]:
+    """Whose finalizers: as the settings say, or as named."""
+    if config is None:
+        if not namespaces or instance is None:
+            raise click.UsageError("say which: either --config, or --instance and --namespace")
+        return Settings(type="argo", namespaces=list(namespaces), kubeconfig=kubeconfig), instance
+    try:
+        settings = load_settings(config)
+    except ConfigErrors as errors:
+        raise session.failure(f"{config} is not valid\n\n{errors}") from None
+    if not isinstance(settings.engine, Settings):
+        raise session.failure(f"{config}: an engine of type {settings.engine.type} has no finalizers")
+    given: dict[str, Any] = {"namespaces": list(namespaces)} if namespaces else {}
+    given |= {"kubeconfig": kubeconfig} if kubeconfig else {}
+    return settings.engine.model_copy(update=given), instance or settings.name
+
+
+def _release(settings: Settings, instance: str, dry_run: bool) -> tuple[list[str], list[str]]:
+    """Return the Workflows that were held, and what could not be done, in words."""
+    from retrainer.workflows.argo import ArgoEngine  # noqa: PLC0415 - loads all that talks to clusters
+    from retrainer.workflows.base import WorkflowError  # noqa: PLC0415
+
+    engine = ArgoEngine(settings, instance)
+    found: list[str] = []
+    failed: list[str] = []
+    for namespace in settings.namespaces:
+        try:
+            found += _release_in(engine, namespace, dry_run)
+        except WorkflowError as error:
+            failed.append(f"namespace {namespace}: {error}")
+    return found, failed
+
+
+def _release_in(engine: ArgoEngine, namespace: str, dry_run: bool) -> list[str]:
+    workflows = list(engine.held(namespace))
+    for workflow in workflows:
+        if not dry_run:
+            engine.release(namespace, workflow.name, workflow.uid)
+    return [f"{namespace}/{workflow.name}" for workflow in workflows]
+
+
+def _report(console: Console, answer: dict[str, Any]) -> None:
+    what = "would be released" if answer["dry_run"] else "released"
+    show.table(console, ("WORKFLOW",), ((name,) for name in answer["held"]), f"{answer['instance']} holds no Workflow")
+    if answer["held"] and not answer["failed"]:
+        console.print(f"{len(answer['held'])} {what}")
+    for words in answer["failed"]:
+        console.print(words, style="red", soft_wrap=True)

@@ -1,0 +1,217 @@
+"""Slots that somebody asks for: looked at, asked for, followed and withdrawn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import delete, select
+from ulid import ULID
+
+from retrainer.engine import horizon, outlook, slots
+from retrainer.engine.asking import check, check_room, rule_of
+from retrainer.engine.births import bear
+from retrainer.engine.endings import stop_run
+from retrainer.rules.backfill import Planned, plan, schedules_of, slots_of
+from retrainer.rules.fold import first_state
+from retrainer.rules.outcome import Backfill, Birth, Decision, Kind, Reason, Withdrawn
+from retrainer.rules.state import Asked
+from retrainer.runs.run import RunPhase
+from retrainer.store import tables as t
+from retrainer.store import writes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sqlalchemy import Connection, RowMapping
+
+    from retrainer.engine.work import Work
+    from retrainer.rules.backfill import Slot
+    from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.state import State
+
+WITHDRAWN = "withdrawn before it started"
+"""Message of a run of a backfill that was cancelled while it waited."""
+_ROW = "backfill/"
+"""In the store, behind the name of the rule: a backfill that was asked for, with the answer that was given."""
+_ENDS = {RunPhase.SUCCEEDED: "succeeded", RunPhase.CANCELLED: "cancelled"}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is asked for: slots from ``since`` to before ``until``, each as `rules.backfill.moment_in` reads them.
+
+    ``trigger`` is None for all schedules of the rule; ``again`` runs also what ran before; ``by`` says who asks.
+    """
+
+    rule: str
+    key: str
+    since: str
+    until: str | None = None
+    trigger: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    again: bool = False
+    by: str = ""
+
+
+def preview(work: Work, order: Order) -> dict[str, Any]:
+    """What would come of it. Raise LookupError or ValueError as `ask` does."""
+    rule, state, planned = _plan(work, order)
+    return {**_told(order, planned), **outlook.of(work, rule, order.key, state, sum(one.runs for one in planned))}
+
+
+def ask(work: Work, order: Order, once: str | None = None) -> dict[str, Any]:
+    """Have the slots wait for their runs. The same ``once`` gives the same answer again, and starts nothing.
+
+    Raise LookupError for a rule or key that is not there, ValueError for what cannot be asked for, with the way out.
+    """
+    request = _name(order, once) if once is not None else str(ULID.from_timestamp(work.now))
+    if (known := _known(work.conn, order.rule, request)) is not None:
+        if known["digest"] != _digest(order):
+            raise ValueError("this Idempotency-Key was used for another backfill of the rule: take a new one")
+        answer: dict[str, Any] = known["answer"]
+        return answer
+    rule, state, planned = _plan(work, order)
+    wanted = tuple((one.trigger, one.slot) for one in planned if one.runs)
+    check_room(rule, state, len(wanted), order.parameters)
+    answer = {**_told(order, planned), **outlook.of(work, rule, order.key, state, len(wanted)), "request": request}
+    row = {"key": order.key, "at": work.now, "by": order.by, "digest": _digest(order), "slots": wanted}
+    value = orjson.dumps({**row, "answer": answer}).decode()
+    writes.put_all(work.conn, t.meta, [{"name": f"{_ROW}{order.rule}/{request}", "value": value}])
+    if wanted:
+        work.take(order.rule, order.key, Backfill(wanted, dict(order.parameters), request, order.by))
+    return answer
+
+
+def withdraw(work: Work, name: str, key: str) -> dict[str, Any]:
+    """Drop what has not started of all backfills of the key: slots that wait, and runs that wait to be admitted."""
+    rule_of(work, name)
+    entry = work.known(name, key)
+    waiting = [a for a in entry.state.asked if a.backfill] if entry is not None else []
+    if waiting:
+        work.take(name, key, Withdrawn())
+    work.flush_runs()
+    live = writes.live_runs(work.conn, name, key)
+    born = [run for run in live if run.phase is RunPhase.PENDING and run.reason == Reason.BACKFILL.value]
+    for run in born:
+        stop_run(work, run, "Stop", WITHDRAWN)
+    return {"rule": name, "key": key, "dropped": len(waiting), "cancelled": len(born)}
+
+
+def progress(conn: Connection, name: str, key: str, request: str | None = None) -> dict[str, Any]:
+    """How far a backfill is, the last one if none is named; raise LookupError if there is none (any more)."""
+    request, row = _asked(conn, name, key, request)
+    state = writes.state_of(conn, name, key)
+    waiting = {(a.trigger, a.scheduled_at) for a in (state.asked if state else ()) if a.request == request}
+    runs = {(run["trigger"], run["scheduled_at"]): run for run in _runs(conn, name, key, request, row["at"])}
+    items = [_standing(tuple(slot), waiting, runs) for slot in row["slots"]]
+    counted = Counter(item["state"] for item in items)
+    return {
+        "rule": name,
+        "key": key,
+        "request": request,
+        "asked_at": row["at"],
+        "by": row["by"],
+        "total": len(items),
+        **{word: counted[word] for word in ("waiting", "running", "succeeded", "failed", "cancelled", "dropped")},
+        "ended": not counted["waiting"] and not counted["running"],
+        "slots": items,
+    }
+
+
+def forget(conn: Connection, cutoff: float) -> None:
+    """Remove what was asked for before ``cutoff``; its runs and slots are removed by themselves."""
+    for name, row in _rows(conn, ""):
+        if row["at"] < cutoff:
+            conn.execute(delete(t.meta).where(t.meta.c.name == name))
+
+
+def _plan(work: Work, order: Order) -> tuple[CompiledRule, State, list[Planned]]:
+    rule = rule_of(work, order.rule)
+    check(rule, order.key, order.parameters)
+    found = slots_of(schedules_of(rule, order.trigger), order.since, order.until, work.now)
+    if rule.rule.mode == "shadow":
+        raise ValueError(f"{rule.name} is in mode shadow and submits nothing: set mode: active first")
+    root, own = (work.known(rule.name, k) for k in ("", order.key))
+    if own is None and order.key:
+        raise LookupError(f"{rule.name} has no key {order.key!r} (any more)")
+    fresh = first_state(rule, order.key, work.now)
+    states = (own.state if own is not None else fresh, root.state if root is not None else fresh)
+    work.flush_slots()
+    work.flush_runs()
+    known = slots.known(work.conn, rule, order.key, found, states, horizon.slots_forgotten(work.conn, rule.name))
+    planned = plan(rule, found, known, again=order.again)
+    _render_first(work, rule, order, planned)
+    return rule, states[0], planned
+
+
+def _render_first(work: Work, rule: CompiledRule, order: Order, planned: Sequence[Planned]) -> None:
+    """Raise ValueError if the first run could not be given its parameters: the others would fare alike."""
+    first = next((one for one in planned if one.runs), None)
+    entry = work.known(rule.name, order.key)
+    if first is None or entry is None:
+        return
+    asked = Asked(order.parameters, work.now, by=order.by, trigger=first.trigger, scheduled_at=first.slot)
+    birth = Birth(first.trigger, (first.trigger,), scheduled_at=first.slot, parameters=order.parameters, asked=asked)
+    decision = Decision(Kind.FIRE, Reason.BACKFILL, birth=birth)
+    bear(work, rule, order.key, entry.id, decision, str(ULID.from_timestamp(work.now)))
+
+
+def _told(order: Order, planned: Sequence[Planned]) -> dict[str, Any]:
+    items = [
+        {"trigger": one.trigger, "slot": one.slot, "runs": one.runs, "why": one.why, "run": one.run} for one in planned
+    ]
+    count = sum(one.runs for one in planned)
+    return {"rule": order.rule, "key": order.key, "request": None, "count": count, "slots": items}
+
+
+def _name(order: Order, once: str) -> str:
+    return sha256(f"{order.rule}\n{order.key}\n{once}".encode()).hexdigest()[:26]
+
+
+def _digest(order: Order) -> str:
+    asked = (order.since, order.until, order.trigger, dict(order.parameters), order.again)
+    return sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _known(conn: Connection, rule: str, request: str) -> dict[str, Any] | None:
+    value = conn.execute(select(t.meta.c.value).where(t.meta.c.name == f"{_ROW}{rule}/{request}")).scalar()
+    return orjson.loads(value) if value is not None else None
+
+
+def _rows(conn: Connection, rule: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    c = t.meta.c
+    begins = f"{_ROW}{rule}/" if rule else _ROW
+    for name, value in conn.execute(select(c.name, c.value).where(c.name.startswith(begins, autoescape=True))).all():
+        yield name, orjson.loads(value)
+
+
+def _asked(conn: Connection, rule: str, key: str, request: str | None) -> tuple[str, dict[str, Any]]:
+    rows = [(name.rpartition("/")[2], row) for name, row in _rows(conn, rule) if row["key"] == key]
+    rows = [one for one in rows if request is None or one[0] == request]
+    if not rows:
+        named = f" {request}" if request is not None else ""
+        raise LookupError(f"there is no backfill{named} of {rule}{f'[{key}]' if key else ''}")
+    return max(rows, key=lambda one: float(one[1]["at"]))
+
+
+def _runs(conn: Connection, rule: str, key: str, request: str, at: float) -> list[RowMapping]:
+    """The runs of a backfill, and their retries behind them; ids sort by birth."""
+    c = t.runs.c
+    first = str(ULID.from_timestamp(at))[:10]
+    columns = select(c.id, c.trigger, c.scheduled_at, c.phase)
+    born = columns.where(c.rule == rule, c.key == key, c.id >= first, c.cause.contains(request, autoescape=True))
+    return list(conn.execute(born.order_by(c.id)).mappings())
+
+
+def _standing(slot: Slot, waiting: set[tuple[str, float | None]], runs: Mapping[Slot, RowMapping]) -> dict[str, Any]:
+    run = runs.get(slot)
+    state = "waiting" if slot in waiting else "dropped"
+    if run is not None:
+        phase = RunPhase(run["phase"])
+        state = _ENDS.get(phase, "failed") if phase.terminal else "running"
+    told = {"trigger": slot[0], "slot": slot[1], "state": state}
+    return {**told, "run": run["id"] if run else None, "phase": run["phase"] if run else None}

@@ -1,0 +1,66 @@
+"""Runs that end, or are asked to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from retrainer.engine import results
+from retrainer.rules.outcome import Ended
+from retrainer.rules.state import Window, window_from
+from retrainer.runs.run import RunPhase
+from retrainer.store import writes
+
+if TYPE_CHECKING:
+    from retrainer.engine.work import Work
+    from retrainer.runs.run import Run
+
+REPLACED = "replaced by a newer run"
+"""Message of a run that made room for another one of its key."""
+
+
+def stop_live(work: Work, rule: str, key: str, strategy: str) -> None:
+    """Make room: every live run of the key is asked to end."""
+    work.flush_runs()
+    for run in writes.live_runs(work.conn, rule, key):
+        stop_run(work, run, strategy, REPLACED)
+
+
+def stop_run(work: Work, run: Run, strategy: str, why: str) -> None:
+    """A durable request; a run that was not claimed yet ends at once."""
+    writes.update_run(work.conn, run.id, stop_requested=strategy)
+    if run.phase is RunPhase.PENDING:
+        end_run(work, run, RunPhase.CANCELLED, why, by_request=True)
+    else:
+        work.stops = True
+
+
+def end_run(
+    work: Work, run: Run, phase: RunPhase, message: str, *, by_request: bool, gone: bool = False, **values: Any
+) -> None:
+    """The run's row and the rule's state change together. ``gone``: there is no Workflow (any more)."""
+    released = gone or (run.uid is None and "uid" not in values)
+    rule = work.catalog.rules.get(run.rule)
+    outputs, resources = (orjson.loads(values.get(name, "{}")) for name in ("outputs", "resources"))
+    promoted, hours = results.promoted(rule, phase, outputs), results.gpu_hours(rule, outputs, resources)
+    writes.update_run(
+        work.conn,
+        run.id,
+        phase=phase.value,
+        message=message,
+        ended_at=work.now,
+        lease_until=None,
+        released=released,
+        promoted=promoted,
+        gpu_hours=hours,
+        **values,
+    )
+    work.pools_changed = True
+    facts = {"message": message, "values": values, "promoted": promoted, "gpu_hours": hours}
+    work.tell("run.ended", run=run, phase=phase, **facts)
+    taken = {name: window_from(w) for name, w in run.taken.items()}
+    window = window_from(run.window) if run.window else Window()
+    by = tuple(run.cause.get("triggers") or ())
+    ended = Ended(run.id, phase, run.attempt, by_request, window, taken, promoted=promoted, triggers=by)
+    work.after.append((run.rule, run.key, ended))

@@ -1,0 +1,116 @@
+"""Records of schedule slots: exactly one for each, or for the range of missed ones that holds it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, delete, insert, select
+
+from retrainer.rules.backfill import Known, Record
+from retrainer.runs.run import RunPhase
+from retrainer.store import tables as t
+from retrainer.store import writes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy import Connection, RowMapping
+
+    from retrainer.engine.staged import Staged
+    from retrainer.rules.backfill import Slot
+    from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.outcome import SlotRecord
+    from retrainer.rules.state import State
+    from retrainer.runs.run import Run
+
+MISSED = "missed"
+
+
+def known(
+    conn: Connection,
+    rule: CompiledRule,
+    key: str,
+    slots: Sequence[Slot],
+    states: tuple[State, State],
+    forgotten: tuple[float, float] | None,
+) -> Known:
+    """All that is known of ``slots``; ``states`` are those of the key and of the rule, which tells its schedules."""
+    state, root = states
+    rows = _rows(conn, rule.name, ("", key), slots)
+    own = {
+        (row["trigger"], row["slot"]): row
+        for row in sorted(rows, key=lambda row: row["key"])
+        if row["outcome"] != MISSED
+    }
+    missed: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        if row["outcome"] == MISSED:
+            missed.setdefault(row["trigger"], []).append((row["slot"], row["until"]))
+    spoken = [(row.trigger, row.slot) for row in writes.fan_outs(conn) if row.rule == rule.name and row.after < key]
+    return Known(
+        _records(conn, own.values()),
+        missed,
+        {name: cursor.at for name, cursor in root.cursors.items()},
+        {*spoken, *((name, slot) for name, cursor in state.cursors.items() for slot in cursor.due)},
+        {(a.trigger, a.scheduled_at) for a in state.asked if a.scheduled_at is not None},
+        forgotten,
+    )
+
+
+def _rows(conn: Connection, rule: str, keys: Iterable[str], slots: Sequence[Slot]) -> list[RowMapping]:
+    c = t.slots.c
+    moments = [slot for _, slot in slots]
+    if not moments:
+        return []
+    within = and_(c.slot <= max(moments), c.until >= min(moments))
+    return list(conn.execute(select(t.slots).where(c.rule == rule, c.key.in_(set(keys)), within)).mappings())
+
+
+def _records(conn: Connection, rows: Iterable[RowMapping]) -> dict[Slot, Record]:
+    rows = list(rows)
+    runs = writes.runs_by_id(conn, {row["run"] for row in rows if row["run"] is not None})
+    return {(row["trigger"], row["slot"]): _record(row, runs.get(row["run"])) for row in rows}
+
+
+def _record(row: RowMapping, run: Run | None) -> Record:
+    if run is None:
+        return Record(row["outcome"], row["reason"], row["run"])
+    never = run.phase is RunPhase.CANCELLED and run.uid is None
+    return Record(row["outcome"], row["reason"], run.id, run.phase.value, not run.phase.terminal, not never)
+
+
+def give_way(work: Staged, rule: CompiledRule, key: str, record: SlotRecord, run: str | None) -> bool:
+    """Whether a slot that a backfill ran is to be recorded: if no run was born, a record that there is stays."""
+    work.flush_slots()
+    slot = (record.trigger, record.slot)
+    if run is None and any(row["trigger"] == record.trigger for row in _rows(work.conn, rule.name, (key,), [slot])):
+        return False
+    _make_room(work.conn, rule, key, slot)
+    return True
+
+
+def _make_room(conn: Connection, rule: CompiledRule, key: str, slot: Slot) -> None:
+    """Whatever record there is of this slot goes; a range of missed ones is left in the two parts around it."""
+    for row in _rows(conn, rule.name, (key,), [slot]):
+        if row["trigger"] == slot[0]:
+            c = t.slots.c
+            same = and_(c.rule == row["rule"], c.key == key, c.trigger == row["trigger"], c.slot == row["slot"])
+            conn.execute(delete(t.slots).where(same))
+            _put_back(conn, rule, row, slot[1])
+
+
+def _put_back(conn: Connection, rule: CompiledRule, row: RowMapping, taken: float) -> None:
+    schedule = rule.schedules.get(row["trigger"])
+    if row["count"] == 1 or schedule is None:
+        return
+    before = schedule.slots.last(row["slot"] - 0.001, taken - 0.001)
+    after = schedule.slots.after(taken)
+    earlier = schedule.slots.count(row["slot"] - 0.001, before, row["count"] - 1) if before is not None else 0
+    parts = [(row["slot"], before, earlier), (after, row["until"], row["count"] - 1 - earlier)]
+    values = [
+        {**row, "slot": first, "until": last, "count": count}
+        for first, last, count in parts
+        if count > 0 and first is not None and last is not None
+    ]
+    if values:
+        conn.execute(insert(t.slots), values)

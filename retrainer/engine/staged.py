@@ -1,0 +1,124 @@
+"""What a transaction will write: rows are staged, and go to the store in one piece a table."""
+
+from __future__ import annotations
+
+from collections import ChainMap, defaultdict
+from typing import TYPE_CHECKING, Any
+
+from retrainer.runs.run import Run, RunPhase
+from retrainer.store import tables as t
+from retrainer.store import writes
+from retrainer.store.rows import dump, run_to_row
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from retrainer.engine.cache import Noted
+    from retrainer.rules.outcome import SlotRecord
+
+HEARD_EVERY = 1.0
+"""Seconds between two notes that a source was heard of: whoever waits for a silence waits for hours."""
+
+
+class Staged:
+    """``told`` is what listeners (metrics, log) hear once it is committed."""
+
+    def __init__(self, conn: Connection, counters: dict[str, int], now: float) -> None:
+        self.conn = conn
+        self.now = now
+        self.counters = dict(counters)
+        self.born: dict[str, Run] = {}
+        self.told: list[tuple[str, dict[str, Any]]] = []
+        self.rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self.events: list[tuple[Any, ...]] = []
+        """Rows of the ledger, columns in order; like ``inputs``, as there may be many."""
+        self.inputs: list[tuple[int, int]] = []
+        self.heard: ChainMap[str, float] = ChainMap()
+        """When something last came from a source, as it is stored; changes go into the first map."""
+        self.admitted = False
+        """Whether runs wait in the store to be claimed that did not before."""
+        self._decisions: dict[int, dict[str, Any]] = {}
+
+    def number(self, kind: str) -> int:
+        self.counters[kind] += 1
+        return self.counters[kind]
+
+    def tell(self, what: str, **facts: Any) -> None:
+        self.told.append((what, facts))
+
+    def hear(self, source: str) -> None:
+        """Something came from it."""
+        if self.now >= self.heard.get(source, 0.0) + HEARD_EVERY:
+            self.heard[source] = self.now
+
+    def journal(self, kind: str, rule: str, key: str, payload: dict[str, Any]) -> None:
+        """With the events it is all that is needed to decide everything once more."""
+        row = {"seq": self.number("seq"), "at": self.now, "rule": rule, "key": key, "kind": kind}
+        self.rows["journal"].append({**row, "payload": dump(payload)})
+
+    def record_slot(self, rule: str, key: str, record: SlotRecord, run: str | None) -> None:
+        self.tell("slot", rule=rule, record=record)
+        self.rows["slots"].append(
+            {
+                "rule": rule,
+                "key": key,
+                "trigger": record.trigger,
+                "slot": record.slot,
+                "until": record.until,
+                "count": record.count,
+                "outcome": record.outcome,
+                "reason": record.reason.value,
+                "run": run,
+                "at": self.now,
+            }
+        )
+
+    def record_decision(self, rule: str, key: str, noted: Noted, run: str | None) -> None:
+        """A new row, or the one that stands brought up to date."""
+        decision = noted.decision
+        self._decisions[noted.id] = {
+            "id": noted.id,
+            "rule": rule,
+            "key": key,
+            "decision": decision.kind.value,
+            "reason": decision.reason.value,
+            "detail": decision.detail,
+            "until": decision.until,
+            "run": run,
+            "first_at": noted.first_at,
+            "last_at": self.now,
+            "count": noted.count,
+            "seq": self.counters["seq"],
+        }
+
+    def recount_decision(self, noted: Noted) -> None:
+        """It was reached more often, or for longer, than was recorded a moment ago."""
+        self._decisions[noted.id] |= {"first_at": noted.first_at, "count": noted.count}
+
+    def flush_inputs(self) -> None:
+        """A parameter may read the events that this very transaction brought."""
+        writes.append_all(self.conn, t.events, self.events)
+        writes.append_all(self.conn, t.inputs, self.inputs)
+        self.events.clear()
+        self.inputs.clear()
+
+    def flush_runs(self) -> None:
+        """What follows may concern a run that was born in this very transaction."""
+        waits = any(r.phase is RunPhase.PENDING and r.admitted_at is not None for r in self.born.values())
+        self.admitted = self.admitted or waits
+        writes.insert_all(self.conn, t.runs, [run_to_row(run) for run in self.born.values()])
+        self.born.clear()
+
+    def flush_slots(self) -> None:
+        """What follows may concern a slot that was settled in this very transaction."""
+        writes.insert_all(self.conn, t.slots, self.rows.pop("slots", []))
+
+    def flush(self) -> None:
+        """Write what was staged."""
+        self.flush_inputs()
+        for source, at in self.heard.maps[0].items():
+            writes.heard_of(self.conn, source, at)
+        for name in ("journal", "slots", "fan_outs", "dead_letters"):
+            writes.insert_all(self.conn, t.metadata.tables[name], self.rows[name])
+        self.flush_runs()
+        writes.put_all(self.conn, t.decisions, list(self._decisions.values()))

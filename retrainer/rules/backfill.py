@@ -1,0 +1,190 @@
+"""Backfills: which slots of a period would run, which not and why, and when the last of them would start."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING
+
+from retrainer.config.models import DURATION_PATTERN, parse_duration
+from retrainer.rules.limits import cooldown_end, muted_until, rest_for
+from retrainer.rules.zones import zone_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from retrainer.rules.compile import CompiledRule, CompiledSchedule
+    from retrainer.rules.state import State
+
+MOST = 1000
+"""Slots that a period may have, and requests that may wait for one (rule, key)."""
+Slot = tuple[str, float]
+"""A schedule's name, and the moment in epoch seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is stored of a slot. ``phase`` is that of its run, None if the run is not known any more.
+
+    ``started`` is false if the run ended before it had a Workflow.
+    """
+
+    outcome: str
+    reason: str
+    run: str | None = None
+    phase: str | None = None
+    live: bool = False
+    started: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What there is to know of slots.
+
+    ``records`` by slot, and ``missed`` ranges of them by trigger, ends included. ``told`` is how far each schedule has
+    come by itself; ``due`` waits for its run or is being told to the keys. ``forgotten`` is a stretch of time (after,
+    up to) whose records may have been removed, if there is one.
+    """
+
+    records: Mapping[Slot, Record] = field(default_factory=dict)
+    missed: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    told: Mapping[str, float] = field(default_factory=dict)
+    due: Collection[Slot] = ()
+    waiting: Collection[Slot] = ()
+    forgotten: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What becomes of one slot, and why; ``run`` is that which it had."""
+
+    trigger: str
+    slot: float
+    runs: bool
+    why: str
+    run: str | None = None
+
+
+def moment_in(text: str, zone: str, now: float) -> float:
+    """Read a date or a time of the zone's clock, RFC 3339, or a duration back from `now`; raise ValueError."""
+    if re.match(DURATION_PATTERN, text):
+        return now - parse_duration(text)
+    try:
+        moment = datetime.fromisoformat(text.upper())
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone_of(zone))).timestamp()
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text!r} is no moment: write a date (2026-11-01) or a time (2026-11-01T02:30) of the schedule's zone, "
+            "RFC 3339 (2026-11-01T02:30:00Z), or a duration back from now, such as 7d"
+        ) from None
+
+
+def schedules_of(rule: CompiledRule, trigger: str | None) -> list[CompiledSchedule]:
+    """The schedules that are meant: the one that is named, or all. Raise ValueError with the way out."""
+    if not rule.schedules:
+        raise ValueError(
+            f"{rule.name} has no schedule, so it has no slots: use `retrainer trigger {rule.name}` for a run, or "
+            "`retrainer replay SOURCE` to have its data counted that it did not count"
+        )
+    if trigger is None:
+        return list(rule.schedules.values())
+    if trigger not in rule.schedules:
+        raise ValueError(f"{rule.name} has no schedule {trigger!r}; it has {', '.join(sorted(rule.schedules))}")
+    return [rule.schedules[trigger]]
+
+
+def slots_of(schedules: Sequence[CompiledSchedule], since: str, until: str | None, now: float) -> list[Slot]:
+    """The slots from ``since`` to before ``until`` (now, if it is None), oldest first; raise ValueError."""
+    found: list[Slot] = []
+    for one in schedules:
+        zone = one.schedule.timezone
+        begin, end = moment_in(since, zone, now), moment_in(until, zone, now) if until is not None else now
+        if begin >= end:
+            raise ValueError(f"nothing lies from {since} to {until or 'now'}: give an earlier `from`")
+        found += [(one.name, slot) for slot in one.slots.between(begin - 0.001, end - 0.001, MOST + 1)]
+    if len(found) > MOST:
+        raise ValueError(f"there are more than {MOST} slots from {since} to {until or 'now'}: ask for a shorter period")
+    return sorted(found, key=lambda slot: (slot[1], slot[0]))
+
+
+def plan(rule: CompiledRule, slots: Sequence[Slot], known: Known, *, again: bool) -> list[Planned]:
+    """What becomes of each. A slot that ran does not run once more, unless ``again`` says so."""
+    return [_plan(rule, slot, known, again=again) for slot in slots]
+
+
+def _plan(rule: CompiledRule, slot: Slot, known: Known, *, again: bool) -> Planned:
+    trigger, at = slot
+    calendar = rule.schedules[trigger].slots.excepted(at)
+    if calendar is not None:
+        return Planned(trigger, at, runs=False, why=f"calendar {calendar} excepts it")
+    if at > known.told.get(trigger, at):
+        return Planned(trigger, at, runs=False, why="not due yet")
+    if slot in known.due:
+        return Planned(trigger, at, runs=False, why="due by itself, and waits for its run")
+    if slot in known.waiting:
+        return Planned(trigger, at, runs=False, why="asked for already, and waits")
+    record = known.records.get(slot)
+    if record is not None and record.outcome == "fired":
+        return _again(slot, record, again=again)
+    if record is not None:
+        return Planned(trigger, at, runs=True, why=f"{record.outcome} then: {record.reason}")
+    if any(first <= at <= last for first, last in known.missed.get(trigger, ())):
+        return Planned(trigger, at, runs=True, why="missed then")
+    if known.forgotten is not None and known.forgotten[0] < at <= known.forgotten[1]:
+        why = "its record is removed, so nobody can tell whether it ran"
+        return Planned(trigger, at, runs=again, why=f"{why}; asked for all the same" if again else why)
+    return Planned(trigger, at, runs=True, why="no record")
+
+
+def _again(slot: Slot, record: Record, *, again: bool) -> Planned:
+    if record.live:
+        return Planned(*slot, runs=False, why=f"its run is on its way: {record.phase}", run=record.run)
+    if not record.started:
+        return Planned(*slot, runs=True, why=f"its run never started: {record.phase}", run=record.run)
+    why = f"ran: {record.phase or 'its run is not known any more'}"
+    return Planned(*slot, runs=again, why=f"{why}; once more" if again else why, run=record.run)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What sets the pace of a backfill: seconds that a run takes, and how many may run at once.
+
+    ``most`` runs may start within any ``per`` seconds, if it is not None; ``started`` are those that did, oldest first.
+    """
+
+    lasts: float
+    at_once: int
+    most: int | None = None
+    per: float = 0.0
+    started: tuple[float, ...] = ()
+
+
+def last_start(rule: CompiledRule, state: State, count: int, pace: Pace, now: float) -> float | None:
+    """When the last of ``count`` runs would start, if no other came between; None if that is never."""
+    free = [now + pace.lasts] * min(state.active, pace.at_once) + [now] * max(pace.at_once - state.active, 0)
+    heapify(free)
+    starts = list(pace.started)
+    rested = cooldown_end(rule, state) or now
+    for _ in range(count):
+        at = max(heappop(free), rested)
+        if pace.most is not None and len(starts) >= pace.most:
+            if pace.most < 1:
+                return None
+            at = max(at, starts[-pace.most] + pace.per)
+        until = muted_until(rule, at)
+        if until is not None and until <= at:
+            return None
+        at = until if until is not None else at
+        starts.append(at)
+        heappush(free, at + pace.lasts)
+        rested = _rested(rule, state, at, pace.lasts)
+    return starts[-1]
+
+
+def _rested(rule: CompiledRule, state: State, started: float, lasts: float) -> float:
+    cooldown = rule.rule.limits.cooldown
+    if cooldown is None:
+        return started
+    return started + rest_for(rule, state) + (0.0 if cooldown.from_ == "fired" else lasts)

@@ -1,0 +1,61 @@
+"""The loop guard: what a run of the rule itself wrote must not start the rule again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from retrainer.rules.match import Condition, conditions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from retrainer.event import Event
+
+ATTRIBUTE = "retrainerrun"
+"""CloudEvents lets extensions have small letters and digits only."""
+HEADER = "retrainer-run"
+"""The same in headers of HTTP and Kafka, and behind `x-amz-meta-` in the metadata of objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """The run that wrote what an event tells of, and its rule."""
+
+    run: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnOutputs:
+    """What a data trigger takes for outputs of its own rule: what bears the id of a run, and what lies in ``places``.
+
+    ``places`` is empty if the place tells nothing.
+    """
+
+    by_run: bool = True
+    places: tuple[Condition, ...] = ()
+
+    def said(self, rule: str, event: Event, author: Author | None) -> str:
+        """Why the event is an output of the rule's own runs, in words; empty if it is none."""
+        if self.by_run and author is not None and author.rule == rule:
+            return f"written by run {author.run} of this very rule"
+        if self.places and all(place.holds(event) for place in self.places):
+            return "it lies where this rule's own runs write: " + ", ".join(
+                f"{'.'.join(place.path)} is {place.expected!r}" for place in self.places
+            )
+        return ""
+
+
+def own_outputs(asked: bool | Mapping[str, str | int | float | bool]) -> OwnOutputs:
+    """What `ignore_own_outputs` says; a place is ignored beside what bears the id of a run."""
+    return OwnOutputs(by_run=asked) if isinstance(asked, bool) else OwnOutputs(places=conditions(asked))
+
+
+def run_of(event: Event) -> str:
+    """The id of the run that wrote what the event tells of; empty if it bears none."""
+    attributes = event.attributes
+    if not attributes:
+        return ""
+    run = attributes.get(ATTRIBUTE) or (attributes.get("kafka") or {}).get("headers", {}).get(HEADER)
+    return run if isinstance(run, str) else ""

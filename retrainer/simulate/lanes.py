@@ -1,0 +1,204 @@
+"""What comes to a rule while nothing follows from it is summed up, and folded in at once when something may.
+
+An event that completes no batch, and a poll that finds every series quiet, lead to the same windows and decisions
+whether they are folded one by one or together, as long as no other input comes and no moment passes at which the rule
+wants to be woken. Whatever else happens to a rule has to be preceded by `Lane.catch_up`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrainer.engine.readings import QUERY
+from retrainer.rules.fold import fold
+from retrainer.rules.gather import Gathering
+from retrainer.rules.outcome import Kind, Reason
+from retrainer.rules.own import run_of
+from retrainer.rules.state import Window
+from retrainer.rules.triggers import data
+from retrainer.simulate.calm import plain
+from retrainer.simulate.notes import Notes, Pages
+from retrainer.store.rows import event_to_row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from retrainer.engine.catalog import Catalog
+    from retrainer.engine.work import Work
+    from retrainer.event import Event
+    from retrainer.rules.compile import CompiledData, CompiledRule
+    from retrainer.rules.state import State
+    from retrainer.rules.triggers.verdict import Verdict
+    from retrainer.simulate.calm import Followed
+
+_NOT_YET = frozenset((Reason.BATCH_INCOMPLETE, Reason.BELOW_THRESHOLD, Reason.FOR_PENDING, Reason.NO_DATA))
+"""Said of an input from which nothing follows yet."""
+
+
+class _Sum:
+    """What came for one trigger of a rule since its state was last written."""
+
+    def __init__(self, trigger: CompiledData, state: State, notes: Notes) -> None:
+        window = state.windows[trigger.name]
+        self.trigger, self.notes, self.wake_at = trigger, notes, state.wake_at
+        self.last_at = 0.0
+        self._gathering = Gathering(trigger.name, trigger.batch, window)
+        self._events, self._bytes, self._rows = window.events, window.bytes, window.rows
+        self._first_at = window.first_at
+
+    def judge(self, at: float, size: int, rows: int) -> Verdict:
+        """What the trigger would say with one more event."""
+        events = self._events + 1
+        window = Window(events, self._bytes + size, self._rows + rows, first_at=self._first_at, last_at=at)
+        return data.judge(self.trigger.batch, window, at, fresh=True)
+
+    def add(self, at: float, event: Event, seq: int, size: int, rows: int) -> None:
+        self._events, self._bytes, self._rows = self._events + 1, self._bytes + size, self._rows + rows
+        self.last_at = at
+        kafka = event.attributes.get("kafka") or {}
+        label = str(event.data.get("key") or event.subject or kafka.get("key") or "")[:1024]
+        place, offset = (f"{kafka['topic']}/{kafka['partition']}", kafka["offset"]) if kafka else ("", 0)
+        self._gathering.take((seq, event.time, label, size, rows, place, offset))
+
+    def close(self, rule: CompiledRule, state: State) -> State:
+        state, last = self._gathering.close(state, self.last_at)
+        return fold(rule, state, last, self.last_at)[0] if last is not None else state
+
+
+class Lane:
+    """A rule without keys, and its metric if polls of one are followed."""
+
+    def __init__(self, rule: CompiledRule, followed: Followed | None, pages: Pages) -> None:
+        self.rule, self._followed, self._pages = rule, followed, pages
+        self.reads_events = any("events" in text.variables for text in rule.parameters.values())
+        self._sum: _Sum | None = None
+        self._id = 0
+
+    def behind(self, before: float) -> bool:
+        """Whether there is anything to fold in of what came earlier than ``before``."""
+        return self._sum is not None or (self._followed is not None and self._followed.behind(before))
+
+    def catch_up(self, work: Work, before: float) -> None:
+        """Fold in all that came earlier than ``before``."""
+        self._close(work)
+        if self._followed is not None:
+            self._followed.catch_up(work, before)
+
+    def ready(self, work: Work, trigger: CompiledData, at: float, size: int, rows: int) -> Verdict | None:
+        """What the rule would say of an event of a trigger; None if more may follow from it than these words."""
+        found = self._sum or self._open(work, trigger, at)
+        if found is None or found.trigger is not trigger or (found.wake_at is not None and at >= found.wake_at):
+            return None
+        said = found.judge(at, size, rows)
+        return said if said.reason is Reason.BATCH_INCOMPLETE and not said.satisfied else None
+
+    def take(self, work: Work, event: Event, seq: int, size: int, rows: int, said: Verdict) -> None:
+        """Add the event that the lane is `ready` for."""
+        found, at = self._sum, work.now
+        assert found is not None  # noqa: S101 - for the type checker; it is ready
+        if self._followed is not None:
+            self._followed.pass_over(work, found.notes, at)
+        found.notes.add(work, found.trigger.name, said, at, at)
+        found.add(at, event, seq, size, rows)
+        if self.reads_events:
+            work.inputs.append((self._id, seq))
+
+    def _open(self, work: Work, trigger: CompiledData, at: float) -> _Sum | None:
+        """Begin to sum up, if that can be: the rule waits, and for nothing but more of the same or a later moment."""
+        if self._followed is not None:
+            now = work.now
+            self._followed.catch_up(work, at)
+            work.now = now
+        entry = work.entry(self.rule, "")
+        state, noted = entry.state, entry.noted
+        window = state.windows.get(trigger.name)
+        if window is None or not (window.events and window.fresh) or state.lapsed or not plain(self.rule, state):
+            return None
+        if noted is None or noted.decision.kind is not Kind.HOLD or noted.decision.reason not in _NOT_YET:
+            return None
+        if self._followed is not None and not self._followed.settled(state):
+            return None
+        self._id = entry.id
+        self._sum = _Sum(trigger, state, Notes(self.rule.name, entry, noted, self._pages))
+        return self._sum
+
+    def _close(self, work: Work) -> None:
+        found, self._sum = self._sum, None
+        if found is None or not found.last_at:
+            return
+        state = found.close(self.rule, work.entry(self.rule, "").state)
+        if self._followed is not None:
+            state = self._followed.settle(state)
+        found.notes.close(work, state)
+
+
+class Lanes:
+    """All lanes of a catalog, by rule. Rules with keys have none."""
+
+    def __init__(self, catalog: Catalog, followed: Iterable[Followed]) -> None:
+        self.pages = Pages()
+        mine = {one.rule.name: one for one in followed}
+        self.of: Mapping[str, Lane] = {
+            name: Lane(rule, mine.get(name), self.pages) for name, rule in catalog.rules.items() if not rule.per_key
+        }
+
+    def take(self, work: Work, event: Event) -> bool:
+        """Take an event in that leads to nothing, now; false, and nothing is done, if it has to be folded in."""
+        catalog = work.catalog
+        if event.type == QUERY or (event.attributes and run_of(event)):
+            return False
+        if event.source in catalog.gauges.sources and any(True for _ in catalog.gauges.candidates(event)):
+            return False
+        found = []
+        for trigger in catalog.index.candidates(event):
+            lane = self.of.get(trigger.rule)
+            if lane is None or trigger.distinct is not None or trigger.own.places:
+                return False
+            try:
+                if trigger.wants(event):
+                    found.append((lane, trigger, *trigger.measure(event)))
+            except ValueError:
+                return False
+        if len(found) > 1 and len({lane.rule.name for lane, *_ in found}) < len(found):
+            return False
+        return self._hand_out(work, event, found)
+
+    def _hand_out(self, work: Work, event: Event, found: list[tuple[Lane, CompiledData, int, int]]) -> bool:
+        said = []
+        for lane, trigger, size, rows in found:
+            verdict = lane.ready(work, trigger, work.now, size, rows)
+            if verdict is None:
+                return False
+            said.append(verdict)
+        if not found:
+            return True  # nobody wants it
+        seq = work.number("seq")
+        if any(lane.reads_events for lane, *_ in found):
+            work.events.append(event_to_row(seq, work.now, event, "matched", "[]"))
+        for (lane, _, size, rows), verdict in zip(found, said, strict=True):
+            lane.take(work, event, seq, size, rows, verdict)
+        return True
+
+    def wanting(self, catalog: Catalog, event: Event) -> Iterator[str]:
+        """Rules that an event may concern."""
+        for trigger in catalog.index.candidates(event):
+            yield trigger.rule
+        for gauge in catalog.gauges.candidates(event):
+            yield gauge.rule
+        if event.type == QUERY:
+            for (source, _), poll in catalog.polls.items():
+                if source == event.source:
+                    yield from (gauge.rule for gauge in poll.gauges)
+
+    def catch_up(self, work: Work, rules: Iterable[str], before: float) -> None:
+        """Fold in what came to these rules earlier than ``before``; ``now`` stays as it is."""
+        now = work.now
+        for name in rules:
+            lane = self.of.get(name)
+            if lane is not None:
+                lane.catch_up(work, before)
+        work.now = now
+
+    def behind(self, rules: Iterable[str], before: float) -> list[str]:
+        """Those of the rules that have something to fold in."""
+        return [name for name in rules if (lane := self.of.get(name)) is not None and lane.behind(before)]
