@@ -34,7 +34,7 @@ _C = t.inbox.c
 
 def waiting(conn: Connection) -> int:
     """How many items are here."""
-    return int(conn.execute(select(func.coalesce(func.sum(_C.items), 0))).scalar_one())
+    return int(conn.execute(select(func.coalesce(func.sum(_C.size), 0))).scalar_one())
 
 
 def put(conn: Connection, batch: Batch) -> list[str] | PositionLost:
@@ -42,7 +42,7 @@ def put(conn: Connection, batch: Batch) -> list[str] | PositionLost:
     if batch.stretch is not None and not parts.move(conn, batch.source, batch.stretch):
         return PositionLost(f"{batch.source}: {batch.stretch.part} is somebody else's by now")
     if batch.items:
-        row = {"source": batch.source, "items": len(batch.items), "batch": pack(_told(batch))}
+        row = {"source": batch.source, "size": len(batch.items), "batch": pack(_told(batch))}
         conn.execute(insert(t.inbox).values(row))
     return [ACCEPTED] * len(batch.items)
 

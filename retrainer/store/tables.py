@@ -295,6 +295,6 @@ inbox = Table(
     metadata,
     Column("id", BigId, primary_key=True),
     Column("source", Name, nullable=False),
-    Column("items", Integer, nullable=False),
+    Column("size", Integer, nullable=False),  # items
     Column("batch", Text, nullable=False),  # see `packing`
 )

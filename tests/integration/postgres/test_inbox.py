@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 RULE = {
     "name": "batch",
-    "triggers": {"data": {"data": {"source": "topic", "batch": {"events": 5}}}},
+    "triggers": {"data": {"data": {"source": "topic", "batch": {"at_least": {"events": 5}}}}},
     "submit": {"workflow_template": "train"},
 }
 
@@ -43,9 +43,9 @@ class Replica:
 
     def lead(self) -> None:
         assert self.store.claim()
+        self.leads = True
         self.engine.start()
         self.engine.switch(configured([RULE]))
-        self.leads = True
         self.gate.lead()
 
     def stop(self) -> None:
