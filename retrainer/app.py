@@ -22,8 +22,10 @@ from retrainer.config.watch import fingerprint
 from retrainer.configmaps import ConfigMaps
 from retrainer.engine.catalog import build_catalog
 from retrainer.engine.desk import EngineDesk
+from retrainer.engine.gate import Gate
 from retrainer.engine.loop import Engine
 from retrainer.engine.prune import Pruner
+from retrainer.engine.relay import Relay
 from retrainer.leader import Lead, give_up
 from retrainer.listening import SilenceWatch
 from retrainer.manifests.manifests import Manifests, manifest_uri
@@ -48,7 +50,7 @@ from retrainer.workflows.manifest import manifest
 from retrainer.workflows.submitter import Submitter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from retrainer.config.settings import Settings
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from retrainer.rules.meaning import Dropped
     from retrainer.runs.run import Run
     from retrainer.sources.base import Source
+    from retrainer.sources.registry import Wanted
     from retrainer.workflows.base import WorkflowEngine
 
 log = structlog.get_logger()
@@ -68,8 +71,8 @@ LISTEN_EVERY = 1
 class App:
     """The daemon. `start` returns once it is ready, `stop` once everything that was taken in is settled.
 
-    Of several that share a store one has the lead and does everything; the others stand by: they serve what can be
-    read, and take over.
+    Of several that share a store one has the lead: it decides, and does what only one may do. The others take in what
+    can be shared, serve what can be read, and take over.
     """
 
     def __init__(self, settings: Settings, base_folder: Path) -> None:
@@ -108,7 +111,9 @@ class App:
         self.engine.taker = self.submitter
         self.engine.on_admitted = self.submitter.wake
         self.engine.on_stop_requested = self.follower.wake
-        self.webhooks = Webhooks({}, self.engine, self.clock, reveal)
+        relay = Relay(self.store, self.clock, lambda: self.engine.catalog, settings.http.max_queue)
+        self.gate = Gate(self.engine, relay, self.store)
+        self.webhooks = Webhooks({}, self.gate, self.clock, reveal)
         self.timer = BackgroundScheduler(timezone="UTC")
         self.service = AppService(self)
         self.web = WebServer(build_web(self.service), settings.http.host, settings.http.port)
@@ -130,7 +135,7 @@ class App:
         self.started = False
         self.dropped: list[Dropped] = []
         """What the last reload dropped of what rules remembered."""
-        self._sources: dict[str, tuple[Any, Source]] = {}
+        self._sources: dict[str, tuple[Wanted, Source]] = {}
         self._reloading = threading.Lock()
         self._read: tuple[str, TeamFiles] = ("", NO_TEAMS)
 
@@ -173,7 +178,8 @@ class App:
     def _stand_by(self) -> None:
         holder = self.store.holder()
         log.info("leader.elsewhere", holder=holder)
-        self.engine.standby = f"this replica stands by for {holder or 'another one'}, which alone takes in and acts"
+        self.engine.standby = f"this replica stands by for {holder or 'another one'}, which alone decides and acts"
+        self.gate.begin()
         self.reload()
 
     def _follow_the_clock(self) -> None:
@@ -209,6 +215,7 @@ class App:
             source.stop()
         self.web.stop(5.0)
         self.manifests.stop()
+        self.gate.stop()
         if led:
             self.submitter.stop()
             self.follower.stop()
@@ -238,6 +245,7 @@ class App:
                 self._switch(loaded, catalog)
             else:
                 self.engine.catalog = catalog  # to be looked at
+                self._switch_sources(registry.threaded(loaded.configuration.sources, leads=False))
             self.webhooks.replace(registry.webhooks(loaded.configuration.sources))
             self.loaded = loaded
             heap.settle()
@@ -254,7 +262,8 @@ class App:
             log.warning("config.state_dropped", rule=gone.rule, trigger=gone.trigger, why=gone.why)
         self.dropped = dropped
         self._keep(loaded)
-        self._switch_sources(registry.threaded(loaded.configuration.sources))
+        self.gate.lead()
+        self._switch_sources(registry.threaded(loaded.configuration.sources, leads=True))
 
     def _seen(self) -> tuple[str, TeamFiles]:
         return fingerprint(self.settings.rules), self.config_maps.files
@@ -273,16 +282,16 @@ class App:
 
         self.engine.act(run).result()
 
-    def _switch_sources(self, wanted: Any) -> None:
-        for name, (config, source) in list(self._sources.items()):
-            if wanted.get(name) != config:
+    def _switch_sources(self, wanted: Mapping[str, Wanted]) -> None:
+        for name, (known, source) in list(self._sources.items()):
+            if wanted.get(name) != known:
                 source.stop()
                 del self._sources[name]
-        for name, config in wanted.items():
+        for name, one in wanted.items():
             if name not in self._sources:
-                source = registry.build(name, config, self.engine, self.clock, self.base_folder)
+                source = registry.build(name, one.config, self.gate, self.clock, self.base_folder, sweeps=one.sweeps)
                 source.start()
-                self._sources[name] = (config, source)
+                self._sources[name] = (one, source)
 
     def sources(self) -> dict[str, Source | None]:
         """Every configured source; None for those that the web server serves."""

@@ -46,7 +46,9 @@ class Gate:
         self._open = self._relay
 
     def lead(self) -> None:
-        """Take part with it, from now on: what was taken in before is folded in first."""
+        """Take part with it, from now on: what was taken in before is folded in first. Again, it does nothing."""
+        if self._open is self._engine:
+            return
         if self._open is not None:
             self._open = None  # for a moment nothing is taken in
             self._relay.stop()
