@@ -113,7 +113,7 @@ class PostgresStore:
 
     def size(self) -> int:
         sizes = [func.pg_total_relation_size(func.to_regclass(name)) for name in metadata.tables]
-        return sum(self.read(lambda conn: conn.execute(select(*sizes)).one()))
+        return sum(size or 0 for size in self.read(lambda conn: conn.execute(select(*sizes)).one()))
 
     def clock(self) -> float:
         return self.read(lambda conn: conn.execute(select(seat.NOW)).scalar_one())
