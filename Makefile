@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 export UV_CACHE_DIR ?= $(HOME)/.cache/uv
 
-.PHONY: help setup demo test lint test-integration test-cluster image bench study dashboards lock clean
+.PHONY: help setup demo test lint test-integration test-cluster image chart bench study dashboards lock clean
 
 help:
 	@echo "make setup             make .venv with everything locked in requirements.lock"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-integration  the tests on real Kafka, MinIO, SQS, SNS, S3, Prometheus and Alertmanager (Debian, Java 17, Maven, openssl, Go)"
 	@echo "make test-cluster      the tests on a real Kubernetes with a real Argo controller (root on Debian, Go)"
 	@echo "make image             build the image into dist/ (Docker, or buildah as root on Debian; BASE=debian needs no registry)"
+	@echo "make chart             check the Helm chart: lint, its tests, and what it renders against the schemas of Kubernetes and Argo (Go)"
 	@echo "make bench             measure, and write bench.json"
 	@echo "make study             play a stream with drift to periodic, data and drift rules, with a real model; writes docs/study.md and its chart"
 	@echo "make dashboards        write the Grafana dashboards of deploy/monitoring anew from their code"
@@ -51,6 +52,9 @@ test-cluster: setup
 image:
 	deploy/image/build
 
+chart: setup
+	deploy/helm/check
+
 bench: setup
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
@@ -64,7 +68,7 @@ LOCKED = --quiet --universal --generate-hashes --no-header --no-emit-index-url -
 COMPILE = $(BIN)/uv pip compile pyproject.toml $(LOCKED)
 
 lock: setup
-	$(COMPILE) --group dev --group quickstart --group study -o requirements.lock
+	$(COMPILE) --extra chart --group dev --group quickstart --group study -o requirements.lock
 	$(COMPILE) --constraints requirements.lock -o requirements-runtime.lock
 	$(BIN)/uv pip compile --group image $(LOCKED) -o requirements-image.lock
 

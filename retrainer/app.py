@@ -40,7 +40,7 @@ from retrainer.store.base import StoreBusyError, StoreError
 from retrainer.store.open import open_store
 from retrainer.telemetry import logs
 from retrainer.telemetry.metrics import Metrics
-from retrainer.telemetry.secrets import reveal
+from retrainer.telemetry.secrets import SECRETS, reveal
 from retrainer.web.app import build as build_web
 from retrainer.web.app import check_bind
 from retrainer.web.server import WebServer
@@ -141,7 +141,7 @@ class App:
 
     def manifest_of(self, run: Run) -> dict[str, Any]:
         instance_id = self.settings.engine.instance_id if self.settings.engine.type == "argo" else None
-        return manifest(run, instance=self.settings.name, instance_id=instance_id)
+        return manifest(run, instance=self.settings.name, instance_id=instance_id, mask=SECRETS.mask)
 
     def start(self) -> None:
         """Raise StoreError or ConfigErrors, naming what is wrong."""

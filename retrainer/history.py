@@ -96,24 +96,38 @@ def find(
 
 
 def _effects(conn: Connection, rules: list[CompiledRule], event: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rules that it matched, each with the run that took it; then those that it just missed, as they are now."""
+    """Rules that it matched, each with the run that took it; those that could not take it, and why.
+
+    Then those that it just missed, as they are now.
+    """
     told = [
         {"rule": rule, "key": key, "outcome": "matched", "run": _fed(conn, rule, key, event["seq"]), "detail": ""}
         for rule, key in event["rules"]
     ]
-    matched = {rule for rule, _ in event["rules"]}
+    told += _letters(conn, event)
+    spoken = {one["rule"] for one in told}
     envelope = (event[name] for name in ("source", "id", "type", "time", "data", "subject", "attributes"))
     one = Event(*envelope)
     author = author_of(conn, one)
     for rule in rules:
-        if rule.name in matched:
+        if rule.name in spoken:
             continue
         miss = _miss(rule, one, author)
         if miss:
             told.append({"rule": rule.name, "key": "", "outcome": "missed", "run": None, "detail": miss})
-        if len(told) >= len(event["rules"]) + MOST_MISSES:
+        if len(told) >= len(spoken) + MOST_MISSES:
             break
     return told
+
+
+def _letters(conn: Connection, event: dict[str, Any]) -> list[dict[str, Any]]:
+    """What became of it in rules that could not take it."""
+    c = t.dead_letters.c
+    query = select(c.rule, c.reason, c.error).where(c.source == event["source"], c.event == event["id"])
+    return [
+        {"rule": row.rule, "key": "", "outcome": "dead_lettered", "run": None, "detail": f"{row.reason}: {row.error}"}
+        for row in conn.execute(query.where(c.rule != "", c.at >= event["at"]).order_by(c.id).limit(MOST_MISSES))
+    ]
 
 
 def _miss(rule: CompiledRule, event: Event, author: Author | None) -> str:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from retrainer.rules.outcome import Kind
+from retrainer.rules.outcome import Kind, Reason
 from retrainer.runs.run import RunPhase
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from retrainer.rules.outcome import Decision
+    from retrainer.rules.outcome import SlotRecord
     from retrainer.runs.run import Run
     from retrainer.telemetry.metrics import Metrics
 
@@ -27,59 +27,43 @@ class Reporter:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self._tellers: dict[str, Callable[[dict[str, Any], float], None]] = {
+            "events": lambda f, now: metrics.event_outcome(f["source"], f["outcome"], f["count"], now),
+            "decided": self._decided,
+            "dead_letter": _dead_letter,
+            "own_output": self._own_output,
+            "slot": _slot,
+            "backfill.asked": lambda f, _: log.info("backfill.asked", **f),
+            "backfill.withdrawn": lambda f, _: log.info("backfill.withdrawn", **f),
+            "run.born": lambda f, now: self._born(f["run"], now),
+            "run.moved": lambda f, now: self._moved(f["run"], f["phase"], now),
+            "run.judged": _judged,
+            "run.ended": self._ended,
+        }
 
     def told(self, what: str, facts: dict[str, Any], now: float) -> None:
-        if what == "events":
-            self._metrics.event_outcome(facts["source"], facts["outcome"], facts["count"], now)
-        elif what == "decided":
-            self._decided(facts["rule"], facts["key"], facts["decision"], facts["run"], facts["count"], now)
-        elif what == "dead_letter":
-            log.warning("event.dead_lettered", id=facts["event"], **{k: v for k, v in facts.items() if k != "event"})
-        elif what == "own_output":
-            self._metrics.own_output(facts["rule"])
-            log.debug("event.own_output", **facts)
-        elif what == "slot":
-            record = facts["record"]
-            if record.outcome != "fired":
-                log.info(
-                    "slot.not_run",
-                    rule=facts["rule"],
-                    trigger=record.trigger,
-                    slot=record.slot,
-                    outcome=record.outcome,
-                    reason=record.reason.value,
-                    count=record.count,
-                )
-        elif what == "run.born":
-            self._born(facts["run"], now)
-        elif what == "run.moved":
-            self._moved(facts["run"], facts["phase"], now)
-        elif what == "run.judged":
-            run = facts["run"]
-            word = "run.promoted" if facts["promoted"] else "run.not_promoted"
-            log.info(word, rule=run.rule, key=run.key, run=run.id, workflow=run.workflow)
-        elif what == "run.ended":
-            self._ended(facts["run"], facts["phase"], facts["message"], facts["values"], now)
-            self._metrics.run_cost(facts["run"].rule, facts["gpu_hours"], promoted=facts["promoted"])
+        teller = self._tellers.get(what)
+        if teller is not None:
+            teller(facts, now)
 
     def committed(self, seconds: float, waited: Sequence[float], queued: int) -> None:
         self._metrics.committed(seconds, waited, queued)
 
-    def _decided(self, rule: str, key: str, decision: Decision, run: str | None, count: int, now: float) -> None:
-        self._metrics.decided(rule, decision.kind.value, decision.reason.value, count, now)
+    def _decided(self, facts: dict[str, Any], now: float) -> None:
+        rule, decision = facts["rule"], facts["decision"]
+        self._metrics.decided(rule, decision.kind.value, decision.reason.value, facts["count"], now)
         say = log.debug if decision.kind is Kind.HOLD else log.info
-        say(
-            _RULE[decision.kind],
-            rule=rule,
-            key=key,
-            reason=decision.reason.value,
-            detail=decision.detail,
-            run=run,
-        )
+        said = {"reason": decision.reason.value, "detail": decision.detail, "run": facts["run"]}
+        say(_RULE[decision.kind], rule=rule, key=facts["key"], **said)
+
+    def _own_output(self, facts: dict[str, Any], _now: float) -> None:
+        self._metrics.own_output(facts["rule"])
+        log.debug("event.own_output", **facts)
 
     def _born(self, run: Run, now: float) -> None:
         self._metrics.run_entered(run.rule, run.phase)
-        if run.scheduled_at is not None and run.retry_of is None:
+        late_on_purpose = run.retry_of is not None or run.reason == Reason.BACKFILL.value
+        if run.scheduled_at is not None and not late_on_purpose:
             self._metrics.schedule_lag(now - run.scheduled_at)
 
     def _moved(self, run: Run, phase: RunPhase, now: float) -> None:
@@ -87,17 +71,32 @@ class Reporter:
         if phase.value == "SUBMITTED" and run.submitted_at is None:
             self._metrics.submitted_after(now - run.born_at)
         if phase is RunPhase.RUNNING:  # of what came before, the submitter speaks
-            log.info(_RUN[phase], rule=run.rule, key=run.key, run=run.id, workflow=run.workflow)
+            log.info(_RUN[phase], **_ids(run))
 
-    def _ended(self, run: Run, phase: RunPhase, message: str, values: dict[str, Any], now: float) -> None:
+    def _ended(self, facts: dict[str, Any], now: float) -> None:
+        run, phase, values = facts["run"], facts["phase"], facts["values"]
         started = values.get("started_at") or run.started_at or run.born_at
         self._metrics.run_entered(run.rule, phase)
         self._metrics.run_ended(run.rule, phase, now - started, now, values)
-        log.info(
-            _RUN[phase],
-            rule=run.rule,
-            key=run.key,
-            run=run.id,
-            workflow=run.workflow,
-            message=message or None,
-        )
+        log.info(_RUN[phase], **_ids(run), message=facts["message"] or None)
+        self._metrics.run_cost(run.rule, facts["gpu_hours"], promoted=facts["promoted"])
+
+
+def _ids(run: Run) -> dict[str, str]:
+    return {"rule": run.rule, "key": run.key, "run": run.id, "workflow": run.workflow}
+
+
+def _dead_letter(facts: dict[str, Any], _now: float) -> None:
+    log.warning("event.dead_lettered", id=facts["event"], **{k: v for k, v in facts.items() if k != "event"})
+
+
+def _slot(facts: dict[str, Any], _now: float) -> None:
+    record: SlotRecord = facts["record"]
+    if record.outcome == "fired":
+        return
+    said = {"outcome": record.outcome, "reason": record.reason.value, "count": record.count}
+    log.info("slot.not_run", rule=facts["rule"], trigger=record.trigger, slot=record.slot, **said)
+
+
+def _judged(facts: dict[str, Any], _now: float) -> None:
+    log.info("run.promoted" if facts["promoted"] else "run.not_promoted", **_ids(facts["run"]))

@@ -102,7 +102,14 @@ def lasted(item: Mapping[str, Any], now: float) -> str:
 
 
 def pairs(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in values.items())
+    return ", ".join(f"{name}={_value(value)}" for name, value in values.items())
+
+
+def _value(value: Any) -> str:
+    """As JSON has it, but for quotes and needless digits."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def at(moment: str | None, now: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 COLUMNS = ("rule", "key", "succeeded_at", "promoted_at")
 PAGE = 500
 """Lines of one request."""
+_SUCH_AS = "write such as 2026-11-01T02:30:00Z"
 
 
 @click.group()
@@ -33,33 +35,43 @@ def import_state(session: Session, file: Path) -> None:
     FILE is CSV with a header: rule, key (empty for rules without), succeeded_at, promoted_at (may be left out).
     Moments are RFC 3339, such as 2026-11-01T02:30:00Z. What is known already and younger stays.
     """
-    ages = _read(file)
-    imported, failed = 0, []
-    for at in range(0, len(ages), PAGE):
-        answer = session.client.post("state", "import", body={"ages": ages[at : at + PAGE]})
+    ages, failed = _read(file)
+    imported, lines = 0, list(ages)
+    for at in range(0, len(lines), PAGE):
+        page = lines[at : at + PAGE]
+        answer = session.client.post("state", "import", body={"ages": [ages[line] for line in page]})
         imported += answer["imported"]
-        failed += [{**one, "line": one["line"] + at + 1} for one in answer["failed"]]
+        failed += [{**one, "line": page[one["line"] - 1]} for one in answer["failed"]]
+    failed.sort(key=lambda one: one["line"])
     session.print({"imported": imported, "failed": failed}, lambda console: _print(console, file, imported, failed))
     if failed:
         raise click.exceptions.Exit(1)
 
 
-def _read(file: Path) -> list[dict[str, str | None]]:
+def _read(file: Path) -> tuple[dict[int, dict[str, str | None]], list[dict[str, Any]]]:
+    """Read ages by their lines, and what is wrong with the other lines."""
+    ages, failed = {}, []
     with file.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines)
         unknown = [name for name in reader.fieldnames or () if name not in COLUMNS]
         if unknown or "rule" not in (reader.fieldnames or ()) or "succeeded_at" not in (reader.fieldnames or ()):
             what = f"unknown column {unknown[0]!r}" if unknown else "columns are missing"
             raise click.UsageError(f"{file}: {what}: the header is rule,key,succeeded_at,promoted_at")
-        return [
-            {
-                "rule": row["rule"],
-                "key": row.get("key") or "",
-                "succeeded_at": row["succeeded_at"] or None,
-                "promoted_at": row.get("promoted_at") or None,
-            }
-            for row in reader
-        ]
+        for row in reader:
+            told = {name: row.get(name) or None for name in ("succeeded_at", "promoted_at")}
+            wrong = [text for text in told.values() if text is not None and not _is_moment(text)]
+            if wrong:
+                failed.append({"line": reader.line_num, "error": f"{wrong[0]!r} is no moment: {_SUCH_AS}"})
+            else:
+                ages[reader.line_num] = {"rule": row["rule"], "key": row.get("key") or "", **told}
+    return ages, failed
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _print(console: Console, file: Path, imported: int, failed: list[dict[str, Any]]) -> None:

@@ -82,6 +82,8 @@ def ask(work: Work, order: Order, once: str | None = None) -> dict[str, Any]:
     value = orjson.dumps({**row, "answer": answer}).decode()
     writes.put_all(work.conn, t.meta, [{"name": f"{_ROW}{order.rule}/{request}", "value": value}])
     if wanted:
+        facts = {"key": order.key, "request": request, "by": order.by, "count": len(wanted)}
+        work.tell("backfill.asked", rule=order.rule, **facts)
         work.take(order.rule, order.key, Backfill(wanted, dict(order.parameters), request, order.by))
     return answer
 
@@ -98,7 +100,9 @@ def withdraw(work: Work, name: str, key: str) -> dict[str, Any]:
     born = [run for run in live if run.phase is RunPhase.PENDING and run.reason == Reason.BACKFILL.value]
     for run in born:
         stop_run(work, run, "Stop", WITHDRAWN)
-    return {"rule": name, "key": key, "dropped": len(waiting), "cancelled": len(born)}
+    told = {"rule": name, "key": key, "dropped": len(waiting), "cancelled": len(born)}
+    work.tell("backfill.withdrawn", **told)
+    return told
 
 
 def progress(conn: Connection, name: str, key: str, request: str | None = None) -> dict[str, Any]:

@@ -72,6 +72,7 @@ def bear(work: Work, rule: CompiledRule, key: str, state_id: int, decision: Deci
         taken={name: window_to(w) for name, w in birth.taken.items()},
         cause={
             "triggers": birth.triggers,
+            "because": birth.because,
             "values": birth.values,
             "upstream": birth.upstream,
             "detail": decision.detail,

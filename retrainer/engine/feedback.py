@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from retrainer.engine.work import Work
 
 
+AHEAD = 300.0
+"""Seconds by which the clock of whoever tells an age may be ahead of ours."""
+
+
 def judge(work: Work, run_id: str, *, promoted: bool) -> None:
     """Take in what became of a run's model. Raise LookupError, and ValueError for a run that made none."""
     work.flush_runs()
@@ -43,7 +47,10 @@ def import_ages(work: Work, ages: Sequence[Mapping[str, Any]]) -> dict[str, Any]
         if rule is None:
             failed.append({"line": i, "error": f"there is no rule {age['rule']!r}"})
         elif rule.per_key != bool(key):
-            failed.append({"line": i, "error": f"{rule.name} has {'a' if rule.per_key else 'no'} key (for_each)"})
+            way_out = "name one" if rule.per_key else "leave `key` empty"
+            failed.append({"line": i, "error": f"{rule.name} has {'' if rule.per_key else 'no '}keys: {way_out}"})
+        elif any(age[name] is not None and age[name] > work.now + AHEAD for name in ("succeeded_at", "promoted_at")):
+            failed.append({"line": i, "error": "a moment that has not come yet"})
         elif key and too_many(work, (rule.name, key)):
             failed.append({"line": i, "error": f"key {key!r} is one more than max_keys"})
         else:

@@ -75,7 +75,7 @@ def _records(conn: Connection, rows: Iterable[RowMapping]) -> dict[Slot, Record]
 def _record(row: RowMapping, run: Run | None) -> Record:
     if run is None:
         return Record(row["outcome"], row["reason"], row["run"])
-    never = run.phase is RunPhase.CANCELLED and run.uid is None
+    never = run.phase is RunPhase.CANCELLED and run.uid is None and run.submit_attempts == 0
     return Record(row["outcome"], row["reason"], run.id, run.phase.value, not run.phase.terminal, not never)
 
 

@@ -68,17 +68,27 @@ class Planned:
 
 
 def moment_in(text: str, zone: str, now: float) -> float:
-    """Read a date or a time of the zone's clock, RFC 3339, or a duration back from `now`; raise ValueError."""
+    """Read a date or a time of the zone's clock, RFC 3339, or a duration back from `now`.
+
+    Raise ValueError for anything else, and for what lies before 1970.
+    """
+    try:
+        at = _read(text, zone, now)
+    except (ValueError, OverflowError):
+        at = -1.0
+    if at >= 0:
+        return at
+    raise ValueError(
+        f"{text!r} is no moment: write a date (2026-11-01) or a time (2026-11-01T02:30) of the schedule's zone, "
+        "RFC 3339 (2026-11-01T02:30:00Z), or a duration back from now, such as 7d"
+    )
+
+
+def _read(text: str, zone: str, now: float) -> float:
     if re.match(DURATION_PATTERN, text):
         return now - parse_duration(text)
-    try:
-        moment = datetime.fromisoformat(text.upper())
-        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone_of(zone))).timestamp()
-    except (ValueError, OverflowError):
-        raise ValueError(
-            f"{text!r} is no moment: write a date (2026-11-01) or a time (2026-11-01T02:30) of the schedule's zone, "
-            "RFC 3339 (2026-11-01T02:30:00Z), or a duration back from now, such as 7d"
-        ) from None
+    moment = datetime.fromisoformat(text.upper())
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone_of(zone))).timestamp()
 
 
 def schedules_of(rule: CompiledRule, trigger: str | None) -> list[CompiledSchedule]:
@@ -96,11 +106,11 @@ def schedules_of(rule: CompiledRule, trigger: str | None) -> list[CompiledSchedu
 
 
 def slots_of(schedules: Sequence[CompiledSchedule], since: str, until: str | None, now: float) -> list[Slot]:
-    """The slots from ``since`` to before ``until`` (now, if it is None), oldest first; raise ValueError."""
+    """The slots from ``since`` to before ``until``, and before now, oldest first; raise ValueError."""
     found: list[Slot] = []
     for one in schedules:
         zone = one.schedule.timezone
-        begin, end = moment_in(since, zone, now), moment_in(until, zone, now) if until is not None else now
+        begin, end = moment_in(since, zone, now), min(moment_in(until, zone, now) if until is not None else now, now)
         if begin >= end:
             raise ValueError(f"nothing lies from {since} to {until or 'now'}: give an earlier `from`")
         found += [(one.name, slot) for slot in one.slots.between(begin - 0.001, end - 0.001, MOST + 1)]

@@ -28,6 +28,7 @@ from retrainer.rules.outcome import (
 from retrainer.rules.state import NOTHING, Due, State
 from retrainer.rules.triggers.gauge import answered, next_change, worst
 from retrainer.rules.weigh import threshold, weigh
+from retrainer.rules.why import because
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -167,6 +168,7 @@ def _birth(rule: CompiledRule, state: State, weighed: Weighed, asked: Asked | No
     return Birth(
         trigger="manual" if asked else names[0],
         triggers=names,
+        because=because(rule, state, weighed, names),
         values={name: value for name, value in furthest.items() if value is not None},
         upstream=max(state.followed.values(), key=lambda u: u.at).run if state.followed else None,
         window=state.window,

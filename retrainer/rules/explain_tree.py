@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 MOST_SERIES = 20
 """Series of a metric that are listed, those that crossed first."""
+_ENDED = {
+    "succeeded": "succeeded",
+    "promoted": "was promoted",
+    "failed": "failed",
+    "completed": "ended, however",
+}
 Node = dict[str, Any]
 
 
@@ -68,7 +74,7 @@ def _triggers(rule: CompiledRule, state: State, now: float) -> Iterator[tuple[st
         yield name, _node(name, "satisfied" if verdict.satisfied else verdict.reason.value, verdict.detail + at)
     for name, compiled in rule.afters.items():
         upstream = state.followed.get(name)
-        waits = f"for a run of {compiled.after.rule} that has {compiled.after.outcome}"
+        waits = f"for a run of {compiled.after.rule} that {_ENDED[compiled.after.outcome]}"
         yield name, _node(name, "satisfied", f"run {upstream.run}") if upstream else _node(name, "waiting", waits)
 
 
@@ -132,7 +138,7 @@ def _limits(rule: CompiledRule, state: State, allowance: Allowance | None, now: 
         end = "" if until is None else f" until {moment(until)}" if until > now else ", without an end"
         yield _node("mute", "off" if until is None else "muted", names + end)
     if allowance is not None:
-        yield _node("budget", "left" if allowance.runs > 0 else "spent", allowance.detail)
+        yield _node("budget", "within" if allowance.runs > 0 else "spent", allowance.detail)
     if limits.pause_after_failures is not None:
         text = f"{state.failures} of {limits.pause_after_failures} failures in a row"
         yield _node("circuit breaker", "open" if state.broken else "closed", text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from retrainer.rules.state import Window
 
@@ -256,12 +256,14 @@ Input = (
 class Birth:
     """A run to be. ``not_before`` is the earliest moment it may be admitted; ``retry_of`` the failed attempt.
 
-    ``trigger`` is the first of ``triggers``, all that were satisfied. ``values`` are the furthest values of metrics,
+    ``trigger`` is the first of ``triggers``, all that were satisfied; ``because`` is the tree of them.
+    ``values`` are the furthest values of metrics,
     ``upstream`` the run that an `after` trigger waited for. ``asked`` is what was asked for by hand, if it was.
     """
 
     trigger: str
     triggers: tuple[str, ...] = ()
+    because: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, float] = field(default_factory=dict)
     upstream: str | None = None
     window: Window = field(default_factory=Window)

@@ -16,7 +16,6 @@ from retrainer.rules.triggers import gauge
 from retrainer.rules.triggers.verdict import Verdict
 from retrainer.rules.weigh import threshold
 from retrainer.simulate.ranges import ABSENT
-from retrainer.sources.base import Query
 
 if TYPE_CHECKING:
     from array import array
@@ -138,13 +137,13 @@ class Split:
 
 
 def split(catalog: Catalog, ranges: Iterable[Range]) -> Split:
-    """A rule with keys, or with several metrics that are asked for, is played poll by poll."""
+    """Poll by poll: rules with keys or several metrics that are asked for, and samples with a time of their own."""
     followed: list[Followed] = []
     polled: list[Range] = []
     for range_ in ranges:
-        poll = catalog.polls.get((range_.source, Query(range_.expr)))
+        poll = catalog.polls.get((range_.source, range_.query))
         metrics = poll.gauges if poll is not None else ()
-        if any(not _alone(catalog.rules[metric.rule]) for metric in metrics):
+        if range_.sample_time is not None or any(not _alone(catalog.rules[metric.rule]) for metric in metrics):
             polled.append(range_)
             continue
         followed += [

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
+
+from retrainer import heap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,9 +38,8 @@ class PlayedRun:
     gpu_hours: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Noted:
-    """A decision; ``count`` equal ones in a row, from ``first_at`` to ``last_at``."""
+class Noted(NamedTuple):
+    """A decision; ``times`` equal ones in a row, from ``first_at`` to ``last_at``. There may be millions of them."""
 
     rule: str
     key: str
@@ -45,7 +48,7 @@ class Noted:
     detail: str
     first_at: float
     last_at: float
-    count: int
+    times: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +96,10 @@ def read(store: Store) -> Outcome:
         decisions = conn.exec_driver_sql(
             "SELECT rule, key, decision, reason, detail, first_at, last_at, count FROM decisions ORDER BY id"
         )
-        return Outcome(tuple(_run(*row) for row in runs), tuple(Noted(*row) for row in decisions))
+        return Outcome(tuple(_run(*row) for row in runs), tuple(map(Noted._make, decisions.cursor)))
 
-    return store.read(find)
+    with heap.undisturbed():
+        return store.read(find)
 
 
 def _run(rule: str, key: str, at: float, trigger: str, reason: str, cause: str, *rest: Any) -> PlayedRun:
@@ -106,7 +110,7 @@ def joined(parts: Iterable[Outcome]) -> Outcome:
     """Outcomes of rules that have nothing to do with each other, as one."""
     found = list(parts)
     runs = sorted((run for part in found for run in part.runs), key=lambda run: (run.at, run.rule, run.key))
-    decisions = sorted((d for part in found for d in part.decisions), key=lambda d: (d.first_at, d.rule, d.key))
+    decisions = sorted(chain.from_iterable(part.decisions for part in found), key=_ORDER)
     return Outcome(tuple(runs), tuple(decisions))
 
 
@@ -120,7 +124,7 @@ def totals(outcome: Outcome) -> dict[str, Totals]:
         one.reasons[run.reason] += 1
     for decision in outcome.decisions:
         if decision.decision != "fire":
-            found[decision.rule].held[decision.reason] += decision.count
+            found[decision.rule].held[decision.reason] += decision.times
     return found
 
 
@@ -141,6 +145,7 @@ def differences(then: Outcome, now: Outcome) -> list[Difference]:
     return sorted(found, key=lambda d: (d.at, d.rule, d.key, d.sign))
 
 
+_ORDER = attrgetter("first_at", "rule", "key")
 _Said = dict[tuple[str, str], list[Noted]]
 
 

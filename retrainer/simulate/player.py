@@ -58,7 +58,7 @@ class Group(NamedTuple):
 
 
 class Player:
-    """Plays once, from the first record on; ``progress`` hears of each moment that is reached."""
+    """Plays once, from the first record on; ``progress`` hears of moments that are reached, and of events that came."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Player:
         run_duration: float,
         ranges: Sequence[Range] = (),
         listener: Listener | None = None,
-        progress: Callable[[float], None] = lambda _: None,
+        progress: Callable[[float, int], None] = lambda *_: None,
     ) -> None:
         self._past = Past(history.runs, run_duration)
         catalog = build_catalog(configuration, frozenset())
@@ -80,7 +80,7 @@ class Player:
         self._sources = frozenset(configuration.sources)
         self._unchanged = _unchanged(configuration, history)
         self._afterwards: list[tuple[str, Any]] = []
-        self._progress = progress
+        self._progress, self._events = progress, 0
         self.world = World(
             configuration,
             first.at if first is not None else 0.0,
@@ -103,7 +103,7 @@ class Player:
                 self.world.act(self._end_afterwards)
             self._admit_now(group)
             last = self.world.now
-            self._progress(last)
+            self._progress(last, self._events)
         self._to_the_end(last if until == float("inf") else min(max(until, last), last + _LONGEST))
 
     def _to_the_end(self, end: float) -> None:
@@ -203,6 +203,7 @@ class Player:
                 record.poll[0].fold(work, record.poll[1])
                 continue
             if record.event is not None:
+                self._events += 1
                 if again is None and not waiting and self._lanes.take(work, record.event):
                     continue
                 if record.event.source in self._sources:

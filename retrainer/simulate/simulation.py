@@ -5,37 +5,58 @@ from __future__ import annotations
 import math
 import multiprocessing
 import queue
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from retrainer import heap
 from retrainer.config.load import load_files, load_texts
+from retrainer.config.models import PrometheusSource
 from retrainer.engine.catalog import build_catalog
 from retrainer.simulate.history import open_history
-from retrainer.simulate.outcome import Outcome, joined, read
+from retrainer.simulate.lookup import Memory
+from retrainer.simulate.outcome import Noted, Outcome, PlayedRun, joined, read
 from retrainer.simulate.player import Player
-from retrainer.simulate.ranges import fetch, missing
+from retrainer.simulate.ranges import missing
 from retrainer.simulate.split import shares
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from retrainer.config.configuration import Configuration
     from retrainer.config.errors import Problem
     from retrainer.simulate.history import History
     from retrainer.simulate.ranges import Range
 
+_Told = tuple[tuple[PlayedRun, ...], list[tuple[Any, ...]]]
+"""Runs, and decisions as plain tuples: between processes these travel at a tenth of the cost."""
 FEW = 4
 """Of fewer rules none is worth a process of its own."""
 _LOOK = 0.2
+_STEPS = 500
+"""Times that progress is told of."""
+
+
+class Reached(NamedTuple):
+    """How far a history is played: the moment, the share of the whole time, and how many events came."""
+
+    at: float
+    share: float
+    events: int
+
+
+Progress = Callable[[Reached], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """``rules`` are paths; none for those that the history says were in force. Times are in seconds, of the epoch.
 
-    ``prometheus`` is the URL to ask for metrics that history does not have, from ``since`` on if it begins later.
+    ``prometheus`` is the URL to ask for metrics that history does not have, from ``since`` on if it begins later; empty
+    for the one that each source has, None for nobody.
     """
 
     history: str
@@ -53,50 +74,68 @@ def configuration_of(task: Task) -> tuple[Configuration, tuple[Problem, ...]]:
     return load_texts(open_history(task.history).files)
 
 
-def simulate(
-    task: Task, configuration: Configuration, processes: int, progress: Callable[[float], None] = lambda _: None
-) -> Outcome:
-    """Play the history to valid rules; ``progress`` hears of moments that all of them have reached."""
+def period(task: Task, history: History) -> tuple[float, float]:
+    """From when to when it is played; it ends before it begins if there is nothing to play."""
+    first, last = history.span or (math.inf, -math.inf)
+    begin = min(first, math.inf if task.since is None else task.since)
+    return begin, last if task.until == math.inf else task.until
+
+
+def looked_up(task: Task, configuration: Configuration, history: History) -> Iterator[Range]:
+    """Metrics that history does not have, if there is somebody to ask. Raise BadHistory."""
+    begin, end = period(task, history)
+    if task.prometheus is None or begin > end:
+        return
+    for asked, wanted in missing(build_catalog(configuration, frozenset()), configuration, history, begin, end):
+        config = configuration.sources[asked.source]
+        assert isinstance(config, PrometheusSource)  # noqa: S101 - for the type checker; nothing else is asked
+        with closing(Memory(asked.source, config, Path(), task.prometheus)) as memory:
+            yield memory.fetch(asked, wanted)
+
+
+def simulate(task: Task, configuration: Configuration, processes: int, progress: Progress = lambda _: None) -> Outcome:
+    """Play the history to valid rules; ``progress`` hears how far all of them are."""
     parts = shares(configuration, processes) if len(configuration.rules) >= FEW else []
     if len(parts) < 2:
         return _play(task, configuration, progress)
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, ProcessPoolExecutor(len(parts), mp_context=context) as pool:
+    with context.Manager() as manager, ProcessPoolExecutor(len(parts), mp_context=context) as pool, heap.undisturbed():
         heard: Any = manager.Queue()
         running = [pool.submit(_play_share, task, share, number, heard) for number, share in enumerate(parts)]
-        reached = dict.fromkeys(range(len(parts)), 0.0)
+        reached: dict[int, Reached] = {}
         while not all(future.done() for future in running):
             try:
-                number, at = heard.get(timeout=_LOOK)
+                number, told = heard.get(timeout=_LOOK)
             except queue.Empty:
                 continue
-            reached[number] = at
-            progress(min(reached.values()))
-        return joined(future.result() for future in running)
+            reached[number] = told
+            if len(reached) == len(parts):
+                progress(_together(list(reached.values())))
+        results = [future.result() for future in running]
+        return joined(Outcome(runs, tuple(map(Noted._make, said))) for runs, said in results)
 
 
-def _play_share(task: Task, share: frozenset[str], number: int, heard: Any) -> Outcome:
+def _together(reached: list[Reached]) -> Reached:
+    """The one that is last; each event comes to all of them."""
+    return min(reached, key=lambda one: one.share)
+
+
+def _play_share(task: Task, share: frozenset[str], number: int, heard: Any) -> _Told:
     configuration, _ = configuration_of(task)
     mine = replace(configuration, rules=tuple(rule for rule in configuration.rules if rule.name in share))
-    last = 0.0
-
-    def progress(at: float) -> None:
-        nonlocal last
-        if at - last > 3600:
-            last = at
-            heard.put((number, at))
-
-    return _play(task, mine, progress)
+    outcome = _play(task, mine, lambda reached: heard.put((number, reached)))
+    with heap.undisturbed():
+        return outcome.runs, list(map(tuple, outcome.decisions))
 
 
-def _play(task: Task, configuration: Configuration, progress: Callable[[float], None]) -> Outcome:
+def _play(task: Task, configuration: Configuration, progress: Progress) -> Outcome:
     history = open_history(task.history)
     player = Player(
         configuration,
         history,
         run_duration=task.run_duration,
-        ranges=_ranges(task, configuration, history),
-        progress=progress,
+        ranges=list(looked_up(task, configuration, history)),
+        progress=_in_steps(progress, *period(task, history)),
     )
     heap.settle()
     try:
@@ -106,15 +145,14 @@ def _play(task: Task, configuration: Configuration, progress: Callable[[float], 
         player.world.close()
 
 
-def _ranges(task: Task, configuration: Configuration, history: History) -> list[Range]:
-    """Metrics that history does not have, if there is somebody to ask."""
-    catalog = build_catalog(configuration, frozenset())
-    begin, end = history.span or (math.inf, -math.inf)
-    begin = min(begin, math.inf if task.since is None else task.since)
-    end = end if task.until == math.inf else task.until
-    if begin > end:
-        return []
-    if task.prometheus is None:
-        return []
-    found = missing(catalog, configuration, history, begin, end)
-    return [fetch(task.prometheus, asked, wanted) for asked, wanted in found]
+def _in_steps(progress: Progress, begin: float, end: float) -> Callable[[float, int], None]:
+    told = -1
+
+    def tell(at: float, events: int) -> None:
+        nonlocal told
+        share = min(max(at - begin, 0.0) / (end - begin), 1.0) if end > begin else 1.0
+        if int(share * _STEPS) > told:
+            told = int(share * _STEPS)
+            progress(Reached(at, share, events))
+
+    return tell

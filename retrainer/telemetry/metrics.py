@@ -35,10 +35,17 @@ PATH_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, MIN
 COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 # Decisions that alerts and rates ask for; they stand at 0 from the start. The others appear when they first fall.
-FIRST_DECISIONS = (
-    *(("fire", reason) for reason in ("schedule", "batch_complete", "manual", "retry")),
-    *(("skip", reason) for reason in ("overlap", "deadline", "missed", "bad_parameters")),
-)
+FIRED_BY = {
+    "schedule": ("schedule", "backfill"),
+    "data": ("batch_complete",),
+    "metric": ("threshold",),
+    "alert": ("alert",),
+    "freshness": ("stale",),
+    "after": ("upstream",),
+}
+"""Reasons to fire, by the kind of trigger that has them."""
+ALWAYS_FIRED_BY = ("manual", "retry")
+SKIPPED_BY = ("overlap", "deadline", "missed", "bad_parameters")
 SUBMIT_CODES = ("timeout", "connect", "quota", "denied", "invalid", "403", "409", "429", "500", "503")
 MOST_CODES = 50
 OUR_LABELS = ("rule", "mode")
@@ -259,8 +266,11 @@ class Metrics:
         self._threshold.replace({rule.name: thresholds(rule) for rule in configuration.rules})
         self._max_age.replace({rule.name: max_ages(rule) for rule in configuration.rules})
         self._rule_info.replace([info_labels(rule) for rule in configuration.rules])
+        for asked in configuration.rules:
+            self._decisions.start_at_zero(asked.name, *first_decisions(asked))
+            if any(trigger.data for trigger in asked.triggers.values()):
+                self._own.start_at_zero(asked.name, ())
         for rule in rules:
-            self._decisions.start_at_zero(rule, *FIRST_DECISIONS)
             self._runs.start_at_zero(rule, *((phase.value,) for phase in RunPhase))
             self._gpu.start_at_zero(rule, *((word,) for word in JUDGED.values()))
         for source in sources:
@@ -388,6 +398,13 @@ class Metrics:
         self._queue.set(seen.queued)
         self._restarts.inc(max(0, seen.watch_restarts - self._restarts_seen))
         self._restarts_seen = max(seen.watch_restarts, self._restarts_seen)
+
+
+def first_decisions(rule: Rule) -> set[tuple[str, str]]:
+    """Kind and reason of the decisions that are shown before they first fall."""
+    kinds = {kind for trigger in rule.triggers.values() for kind in trigger.model_fields_set}
+    fired = {reason for kind in kinds & FIRED_BY.keys() for reason in FIRED_BY[kind]}
+    return {*(("fire", reason) for reason in {*fired, *ALWAYS_FIRED_BY}), *(("skip", reason) for reason in SKIPPED_BY)}
 
 
 def thresholds(rule: Rule) -> dict[tuple[str, ...], float]:

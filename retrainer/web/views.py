@@ -113,6 +113,8 @@ class Key(View):
 class Cause(Open):
     triggers: list[str] = []
     """All that were satisfied when it was born."""
+    because: dict[str, Any] = {}
+    """The same as a tree, as `when` combines them, each with what it said."""
     values: dict[str, float] = {}
     """The furthest value of each metric then."""
     upstream: str | None = None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import math
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from retrainer.workflows.cause import cause, harmless
 from retrainer.workflows.labels import reserved, safe_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from retrainer.runs.run import Run
     from retrainer.workflows.base import Template
@@ -24,6 +24,7 @@ RULE_LABEL = "retrainer.dev/rule"
 RUN_ANNOTATION = "retrainer.dev/run"
 KEY_ANNOTATION = "retrainer.dev/key"
 REASON_ANNOTATION = "retrainer.dev/reason"
+CAUSE_ANNOTATION = "retrainer.dev/cause"
 CONTROLLER_LABEL = "workflows.argoproj.io/controller-instanceid"
 TEMPLATE_LABEL = "workflows.argoproj.io/workflow-template"
 CLUSTER_TEMPLATE_LABEL = "workflows.argoproj.io/cluster-workflow-template"
@@ -34,8 +35,11 @@ MAX_PARAMETERS = 100 * 1024
 MAX_ANNOTATION = 1024
 
 
-def manifest(run: Run, *, instance: str, instance_id: str | None) -> dict[str, Any]:
-    """Build the Workflow of `run`. Raise ValueError with the way out if its parameters or labels may not be sent."""
+def manifest(run: Run, *, instance: str, instance_id: str | None, mask: Callable[[str], str] = str) -> dict[str, Any]:
+    """Build the Workflow of `run`. Raise ValueError with the way out if its parameters or labels may not be sent.
+
+    ``mask`` takes secrets out of what is told of the cause.
+    """
     refuse_unsafe(run.parameters)
     return {
         "apiVersion": "argoproj.io/v1alpha1",
@@ -45,7 +49,7 @@ def manifest(run: Run, *, instance: str, instance_id: str | None) -> dict[str, A
             "namespace": run.namespace,
             "finalizers": [FINALIZER],
             "labels": _labels(run, instance, instance_id),
-            "annotations": _annotations(run),
+            "annotations": _annotations(run, mask),
         },
         "spec": _spec(run),
     }
@@ -114,21 +118,17 @@ def _labels(run: Run, instance: str, instance_id: str | None) -> dict[str, str]:
     return labels
 
 
-def _annotations(run: Run) -> dict[str, str]:
+def _annotations(run: Run, mask: Callable[[str], str]) -> dict[str, str]:
     annotations = _metadata(run, "annotations")
     annotations |= {
         RUN_ANNOTATION: run.id,
-        KEY_ANNOTATION: _harmless(run.key),
-        REASON_ANNOTATION: _harmless(run.reason),
+        KEY_ANNOTATION: harmless(run.key)[:MAX_ANNOTATION],
+        REASON_ANNOTATION: harmless(run.reason)[:MAX_ANNOTATION],
+        CAUSE_ANNOTATION: cause(run, mask),
     }
     if run.scheduled_at is not None:
         annotations[SCHEDULED_ANNOTATION] = datetime.fromtimestamp(run.scheduled_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return annotations
-
-
-def _harmless(text: str) -> str:
-    """Keys come from events, and templates can paste annotations: nothing in them may be expanded."""
-    return re.sub(r"\{(?=\{)", "{ ", text)[:MAX_ANNOTATION]
 
 
 def _spec(run: Run) -> dict[str, Any]:

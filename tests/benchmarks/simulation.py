@@ -72,7 +72,7 @@ def _method() -> str:
 
 
 def _detail(outcome: Outcome) -> dict[str, Any]:
-    folded = sum(decision.count for decision in outcome.decisions)
+    folded = sum(decision.times for decision in outcome.decisions)
     return {"runs": len(outcome.runs), "decisions": folded, "polls": int(DAYS * 86400 / STEP)}
 
 

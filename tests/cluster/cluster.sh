@@ -4,6 +4,7 @@
 #   cluster.sh build       install Debian packages, build the Go binaries (11 min cold, seconds warm)
 #   cluster.sh up          start everything, write $DIR/run/kubeconfig, install Argo's CRDs and controller (nothing, if it is up)
 #   cluster.sh down        stop what `up` started and remove its state
+#   cluster.sh load FILE   give the archive of an image to the node
 #   cluster.sh stop NAME   stop one server (etcd, apiserver, workflow-controller, ...)
 #   cluster.sh start NAME  start it again, as `up` did
 #   cluster.sh env         print what to export to use it
@@ -215,8 +216,9 @@ case ${1:-} in
   build) mkdir -p "$BIN"; packages; build_etcd; build_k8s; build_argo; build_images ;;
   up) up ;;
   down) down ;;
+  load) ctr -a "$RUN/containerd.sock" -n k8s.io images import "$(realpath "${2:?which archive}")" ;;
   stop) stop "${2:?which server}" ;;
   start) again "${2:?which server}" ;;
   env) echo "export KUBECONFIG=$KUBECONFIG PATH=$BIN:\$PATH" ;;
-  *) sed -n '2,11p' "${BASH_SOURCE[0]}"; exit 2 ;;
+  *) sed -n '2,12p' "${BASH_SOURCE[0]}"; exit 2 ;;
 esac

@@ -150,10 +150,22 @@ def test_a_shadow_tells_what_it_would_have_done(house: House) -> None:
 def test_ages_are_imported_line_by_line(house: House, tmp_path: Path) -> None:
     file = tmp_path / "ages.csv"
     file.write_text(
-        "rule,key,succeeded_at,promoted_at\nwatched,,2026-11-20T02:30:00Z,\nwatchd,,2026-11-20T02:30:00Z,\n"
+        "rule,key,succeeded_at,promoted_at\n"
+        "watched,,yesterday,\n"
+        "watchd,,2016-11-20T02:30:00Z,\n"
+        "watched,,2016-11-20T02:30:00,\n"
+        "watched,acme,2016-11-20T02:30:00Z,\n"
+        "watched,,2126-11-20T02:30:00Z,\n"
+        "watched,,2016-11-20T02:30:00+01:00,\n"
     )
     told = house.ask("state", "import", str(file), code=1)
-    assert f"{file}:3: there is no rule 'watchd'" in told
-    assert "1 imported" in told
+    assert told.splitlines() == [
+        f"{file}:2: 'yesterday' is no moment: write such as 2026-11-01T02:30:00Z",
+        f"{file}:3: there is no rule 'watchd'",
+        f"{file}:4: '2016-11-20T02:30:00' is no moment: write such as 2026-11-01T02:30:00Z",
+        f"{file}:5: watched has no keys: leave `key` empty",
+        f"{file}:6: a moment that has not come yet",
+        "1 imported",
+    ]
     file.write_text("name\nwatched\n")
     house.ask("state", "import", str(file), code=2)

@@ -84,6 +84,15 @@ def test_what_where_kept_out_is_a_near_miss(bench: Bench) -> None:
     ]
 
 
+def test_what_a_rule_could_not_take_says_why(bench: Bench) -> None:
+    bench.deliver([Event("push", "e1", "json", bench.clock.time, {"model": "churn"}, "file-1")])
+    rules = bench.engine.catalog.rules.values()
+    (found,) = bench.store.read(lambda conn: history.find(conn, rules, "e1", None, 5))
+    assert [(e["rule"], e["outcome"], e["detail"]) for e in found["effects"]] == [
+        ("churn", "dead_lettered", "raised: `event.data.size > 10`: no field 'size'; guard it with has(…)"),
+    ]
+
+
 def test_nothing_is_found_of_another_source(bench: Bench) -> None:
     send(bench, 1, model="churn")
     assert bench.store.read(lambda conn: history.find(conn, (), "e1", "lake", 5)) == []

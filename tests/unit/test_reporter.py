@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from retrainer.reporter import Reporter
 from retrainer.rules.outcome import Reason, SlotRecord
+from retrainer.runs.run import Run, RunPhase
 from retrainer.telemetry.metrics import Metrics
 
 CASES: list[Any] = [
@@ -25,6 +26,12 @@ CASES: list[Any] = [
         {"event": "slot.not_run", "rule": "churn", "outcome": "missed", "count": 3},
         id="slots that did not run",
     ),
+    pytest.param(
+        "backfill.asked",
+        {"rule": "churn", "key": "", "request": "r1", "by": "anna", "count": 7},
+        {"event": "backfill.asked", "rule": "churn", "by": "anna", "count": 7},
+        id="who asked for a backfill",
+    ),
 ]
 
 
@@ -34,3 +41,17 @@ def test_a_line_says_what_happened(what: str, facts: dict[str, Any], line: dict[
         Reporter(Metrics(CollectorRegistry())).told(what, facts, 0.0)
     (only,) = said
     assert line.items() <= only.items()
+
+
+@pytest.mark.parametrize(
+    ("reason", "seen"),
+    [
+        pytest.param(Reason.SCHEDULE, 1.0, id="a slot"),
+        pytest.param(Reason.BACKFILL, 0.0, id="a slot that is run weeks later on purpose"),
+    ],
+)
+def test_a_backfill_is_not_taken_for_a_schedule_that_is_late(reason: Reason, seen: float) -> None:
+    registry = CollectorRegistry()
+    run = Run("r1", "churn", "", RunPhase.PENDING, "w", "ml", {}, {}, {}, "n", reason.value, 9.0, scheduled_at=1.0)
+    Reporter(Metrics(registry)).told("run.born", {"run": run}, 9.0)
+    assert registry.get_sample_value("retrainer_schedule_lag_seconds_count") == seen

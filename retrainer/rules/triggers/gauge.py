@@ -179,8 +179,21 @@ def _due(threshold: Threshold, gauge: Gauge, series: Series) -> float | None:
         return None
     if not series.live and threshold.no_data != "fire":
         return None
-    first = gauge.seen_at is None or series.since <= gauge.seen_at
-    return series.since + threshold.hold + (threshold.jitter if first else 0.0)
+    return series.since + threshold.hold + (threshold.jitter if _first(gauge, series.since) else 0.0)
+
+
+def _first(gauge: Gauge, since: float) -> bool:
+    """Whether it had crossed when the rule first looked."""
+    return gauge.seen_at is None or since <= gauge.seen_at
+
+
+def _why_so_late(threshold: Threshold, gauge: Gauge, until: float) -> str:
+    """Words for a wait that is longer than `for`."""
+    late = threshold.jitter > 0 and any(
+        series.since is not None and _first(gauge, series.since) and _due(threshold, gauge, series) == until
+        for series in gauge.series.values()
+    )
+    return ", so already when first looked at: spread by `jitter`" if late else ""
 
 
 def raised(gauge: Gauge) -> int:
@@ -212,7 +225,8 @@ def judge(threshold: Threshold, gauge: Gauge) -> Verdict:
         return Verdict(False, Reason.QUIET, f"{told}, answered by a run already", until)
     waits = [due for series in gauge.series.values() if (due := _due(threshold, gauge, series)) is not None]
     if high + len(waits) >= needed:
-        return Verdict(False, Reason.FOR_PENDING, told, sorted(waits)[needed - high - 1])
+        until = sorted(waits)[needed - high - 1]
+        return Verdict(False, Reason.FOR_PENDING, told + _why_so_late(threshold, gauge, until), until)
     if gauge.trouble or not any(series.live for series in gauge.series.values()):
         return Verdict(False, Reason.NO_DATA, gauge.trouble or "no series has data")
     return Verdict(False, Reason.BELOW_THRESHOLD, told)

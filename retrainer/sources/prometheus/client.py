@@ -35,13 +35,7 @@ class Client:
         self._config, self._clock = config, clock
         self._url = config.url.rstrip("/") + "/api/v1/query"
         self._largest = max(LEAST, config.max_series * BYTES_A_SERIES)
-        try:
-            verify = ssl_context(config.tls, base_folder) if config.tls is not None else _usual_authorities()
-            self._client = httpx.Client(
-                verify=verify, timeout=config.timeout, headers=self._headers(), auth=self._basic()
-            )
-        except (OSError, ValueError) as error:
-            raise Unreachable(f"it cannot be asked: {error}") from None
+        self._client = connect(config, base_folder)
 
     def close(self) -> None:
         self._client.close()
@@ -72,14 +66,21 @@ class Client:
                     raise TimeoutError
             return answer.status_code, bytes(body)
 
-    def _headers(self) -> dict[str, str]:
-        token = self._config.token
-        ours = {"Accept": "application/json", **({"Authorization": f"Bearer {reveal(token)}"} if token else {})}
-        return {**self._config.headers, **ours}
 
-    def _basic(self) -> tuple[str, str] | None:
-        basic = self._config.basic
-        return (basic.username, reveal(basic.password)) if basic is not None else None
+def connect(config: PrometheusSource, base_folder: Path) -> httpx.Client:
+    """A client with the source's certificates and secrets; raise Unreachable if one of them cannot be read."""
+    try:
+        verify = ssl_context(config.tls, base_folder) if config.tls is not None else _usual_authorities()
+        basic = (config.basic.username, reveal(config.basic.password)) if config.basic is not None else None
+        return httpx.Client(verify=verify, timeout=config.timeout, headers=_headers(config), auth=basic)
+    except (OSError, ValueError) as error:
+        raise Unreachable(f"it cannot be asked: {error}") from None
+
+
+def _headers(config: PrometheusSource) -> dict[str, str]:
+    token = config.token
+    ours = {"Accept": "application/json", **({"Authorization": f"Bearer {reveal(token)}"} if token else {})}
+    return {**config.headers, **ours}
 
 
 @functools.cache

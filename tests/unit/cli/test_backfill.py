@@ -24,8 +24,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_dry_run_shows_what_would_come_of_it(ask: Ask, daemon: Daemon) -> None:
     printed = ask(*PERIOD, "--dry-run").stdout
-    assert "churn[de]: 2 of 3 slots run" in printed
-    assert "2025-11-22T16:00:00.000Z  nightly  skip  ran: SUCCEEDED" in printed
+    assert "churn[de]: 2 of 3 slots to run" in printed
+    assert "2025-11-22T16:00:00.000Z  nightly  skip      ran: SUCCEEDED" in printed
     assert "about 4.5 GPU hours" in printed
     assert "may start at 2025-11-24T18:00:00.000Z (in 1h 58m), if no other run comes between" in printed
     assert daemon.asked == []
@@ -38,7 +38,7 @@ def test_what_holds_it_now_is_told(ask: Ask) -> None:
 
 def test_it_asks_first_and_shows_what_it_asks_about(ask: Ask, daemon: Daemon) -> None:
     refused = ask(*PERIOD, stdin="n\n", code=1)
-    assert "2 of 3 slots run" in refused.stderr
+    assert "2 of 3 slots to run" in refused.stderr
     assert "Run 2 slots?" in refused.stderr
     assert daemon.asked == []
     ask(*PERIOD, stdin="y\n")
@@ -50,7 +50,7 @@ def test_what_was_asked_for_is_handed_on_and_named(ask: Ask, daemon: Daemon) -> 
     printed = ask(*PERIOD, *more).stdout
     order = Order("churn", "de", "2025-11-21", "2025-11-24", "nightly", {"depth": "5"}, again=True, by="anna")
     assert daemon.asked == [("backfill", order, "k1")]
-    assert "2 slots are asked for; `retrainer backfill churn --key de --follow`" in printed
+    assert "Asked for 2 slots; `retrainer backfill churn --key de --follow`" in printed
 
 
 def test_as_json_only_the_answer_is_on_stdout(ask: Ask) -> None:
@@ -71,10 +71,7 @@ def test_without_a_period_it_says_how_far_the_last_one_is(ask: Ask) -> None:
 
 
 def test_cancel_drops_what_has_not_started(ask: Ask, daemon: Daemon) -> None:
-    assert (
-        "5 slots are dropped, 1 runs that waited are cancelled"
-        in ask("backfill", "churn", "--key", "de", "--cancel").stdout
-    )
+    assert "Dropped 5 slots, cancelled 1 run that waited" in ask("backfill", "churn", "--key", "de", "--cancel").stdout
     assert daemon.asked == [("withdraw", "de")]
 
 

@@ -14,8 +14,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from retrainer.engine import acts
+from retrainer.engine import acts, backfills
+from retrainer.engine.backfills import Order
 from retrainer.event import Event
+from retrainer.moments import rfc3339
 from retrainer.rules.state import decode
 from retrainer.runs.naming import workflow_name
 from retrainer.workflows.base import Observed
@@ -68,6 +70,11 @@ class Promises(RuleBasedStateMachine):
         self.delivered: set[str] = set()
         self.cluster: dict[str, dict[str, Any]] = {}
         self.creations: Counter[str] = Counter()
+        self.asked: dict[str, set[float]] = {}
+        """Slots that backfills asked for, by request."""
+        self.repeating: set[str] = set()
+        """Those which may run a slot once more."""
+        self.dropped: set[tuple[str, float]] = set()
 
     def teardown(self) -> None:
         if hasattr(self, "bench"):
@@ -148,6 +155,38 @@ class Promises(RuleBasedStateMachine):
 
         self.survive(crash, lambda: self.bench.act(do))
 
+    @rule(since=st.integers(1, 9), until=st.integers(0, 3), again=st.booleans(), crash=crashes)
+    def backfill(self, since: int, until: int, again: bool, crash: str) -> None:
+        """Whoever asks gets no answer from a daemon that dies, and asks once more."""
+        now = self.bench.clock.time
+        begin, end = rfc3339(now - since * 3600), rfc3339(now + 1 - until * 3600)
+        if begin >= end:
+            return
+        order, once = Order("nightly", "", begin, end, again=again), f"k{len(self.asked)}"
+        ask = lambda: self.bench.act(lambda work: backfills.ask(work, order, once))  # noqa: E731
+        first = self.survive(crash, ask)
+        answer = ask()
+        assert first in (None, answer)
+        self.asked[answer["request"]] = {slot["slot"] for slot in answer["slots"] if slot["runs"]}
+        if again:
+            self.repeating.add(answer["request"])
+
+    @rule(crash=crashes)
+    def withdraw(self, crash: str) -> None:
+        before = self.waiting()
+        self.survive(crash, lambda: self.bench.act(lambda work: backfills.withdraw(work, "nightly", "")))
+        self.dropped |= set(before) - set(self.waiting()) - set(self.backfilled())
+
+    def waiting(self) -> Counter[tuple[str, float]]:
+        return Counter((a.request, a.scheduled_at) for a in self.nightly().asked)
+
+    def backfilled(self) -> Counter[tuple[str, float]]:
+        query = "SELECT cause, scheduled_at FROM runs WHERE rule = 'nightly' AND reason = 'backfill'"
+        return Counter((json.loads(cause)["request"], slot) for cause, slot in self.bench.query(query))
+
+    def nightly(self) -> Any:
+        return decode(self.bench.query("SELECT state FROM states WHERE rule = 'nightly' AND key = ''")[0][0])
+
     @rule()
     def restart(self) -> None:
         self.bench.restart()
@@ -200,11 +239,29 @@ class Promises(RuleBasedStateMachine):
         if not hasattr(self, "bench"):
             return
         rows = self.bench.query("SELECT slot, until, count FROM slots WHERE rule = 'nightly'")
-        text = self.bench.query("SELECT state FROM states WHERE rule = 'nightly' AND key = ''")[0][0]
-        cursor = decode(text).cursors["n"]
-        assert sum(n for _, _, n in rows) + len(cursor.due) == (cursor.at - START) // 3600
+        cursor = self.nightly().cursors["n"]
+        since = sum(n for slot, _, n in rows if slot > START)
+        assert since + len(cursor.due) == (cursor.at - START) // 3600
         covered = sorted((slot, until) for slot, until, _ in rows)
         assert all(a[1] < b[0] for a, b in pairwise(covered))
+
+    @invariant()
+    def what_was_asked_for_waits_or_has_one_run_or_was_dropped(self) -> None:
+        if not hasattr(self, "bench"):
+            return
+        asked = Counter((request, slot) for request, slots in self.asked.items() for slot in slots)
+        assert self.backfilled() + self.waiting() + Counter(self.dropped) == asked
+
+    @invariant()
+    def no_slot_runs_twice_unless_that_was_asked_for(self) -> None:
+        if not hasattr(self, "bench"):
+            return
+        query = (
+            "SELECT cause, scheduled_at FROM runs WHERE rule = 'nightly' AND scheduled_at IS NOT NULL "
+            "AND (phase != 'CANCELLED' OR uid IS NOT NULL OR submit_attempts > 0)"
+        )
+        runs = [(json.loads(cause).get("request"), slot) for cause, slot in self.bench.query(query)]
+        assert all(n == 1 for n in Counter(slot for request, slot in runs if request not in self.repeating).values())
 
     @invariant()
     def a_wake_up_lies_ahead(self) -> None:

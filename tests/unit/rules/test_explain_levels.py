@@ -68,6 +68,14 @@ CASES: list[Any] = [
         id="high, but not for long enough",
     ),
     pytest.param(
+        rule(metric(jitter="1h")),
+        lambda w: (setattr(w, "state", w.state.but(share=0.5)), w.poll(0.3)),
+        "churn is held: for_pending (drift: 0.3 against > 0.2, so already when first looked at: spread by `jitter`); "
+        "at the earliest 2027-01-15T08:30:00Z",
+        START + 1800,
+        id="high already when the rule first looks",
+    ),
+    pytest.param(
         rule(metric(repeat_interval="1d")),
         ran,
         "churn is held: quiet (drift: 0.3 against > 0.2, answered by a run already); at the earliest "

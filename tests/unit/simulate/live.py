@@ -6,7 +6,8 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from retrainer.config.load import load_files
-from retrainer.engine import acts, feedback
+from retrainer.engine import acts, backfills, feedback
+from retrainer.engine.backfills import Order
 from retrainer.engine.catalog import build_catalog
 from retrainer.engine.desk import EngineDesk
 from retrainer.engine.loop import Engine
@@ -113,6 +114,8 @@ class Live:
             *runs,
             self._alert,
             self._manual,
+            self._backfill,
+            self._withdraw,
             self._pause,
             self._resume,
             self._retry,
@@ -126,7 +129,8 @@ class Live:
             late = self.random.choice([0.0, 0.001, 0.002, 0.5, 90.0])
             self.clock.time = max(self.clock.time, wake) + late
             self.engine.turn()
-        self.clock.time = max(self.clock.time, end)
+        # A clock moves on between two transactions, so that history can tell them apart.
+        self.clock.time = max(self.clock.time + 0.0001, end)
 
     def _offer(self, source: str, *events: Event, **more: Any) -> None:
         self.engine.offer(Batch(source, events, **more))
@@ -193,6 +197,15 @@ class Live:
     def _manual(self) -> None:
         rule, key, given = self.random.choice([("plain", "", {"n": "by hand"}), ("keyed", "a", {}), ("drift", "", {})])
         self.engine.act(lambda work: acts.trigger(work, rule, key, given, None))
+
+    def _backfill(self) -> None:
+        rule, key = self.random.choice([("keyed", "a"), ("follower", "")])
+        order = Order(rule, key, self.random.choice(["2h", "9h"]), again=self.random.random() < 0.3, by="anna")
+        self.engine.act(lambda work: backfills.ask(work, order))
+
+    def _withdraw(self) -> None:
+        rule, key = self.random.choice([("keyed", "a"), ("follower", "")])
+        self.engine.act(lambda work: backfills.withdraw(work, rule, key))
 
     def _pause(self) -> None:
         rule = self.random.choice(["plain", "drift"])

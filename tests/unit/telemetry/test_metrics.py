@@ -61,6 +61,26 @@ def test_a_series_stands_at_zero_before_anything_happened(metrics: Metrics) -> N
     assert scrape.value("submit_errors_total", code="503") == 0
 
 
+@pytest.mark.parametrize(
+    ("trigger", "reasons"),
+    [
+        pytest.param({"schedule": {"cron": "@daily"}}, {"schedule", "backfill"}, id="schedule"),
+        pytest.param({"data": {"source": "s", "batch": {"at_least": {"events": 1}}}}, {"batch_complete"}, id="data"),
+        pytest.param({"metric": {"source": "s", "above": 0.2}}, {"threshold"}, id="metric"),
+        pytest.param({"alert": {"source": "s"}}, {"alert"}, id="alert"),
+        pytest.param({"freshness": {"max_age": "7d"}}, {"stale"}, id="freshness"),
+        pytest.param({"after": {"rule": "features"}}, {"upstream"}, id="after"),
+    ],
+)
+def test_why_a_rule_may_fire_stands_at_zero_by_its_triggers(trigger: dict[str, Any], reasons: set[str]) -> None:
+    metrics = Metrics(CollectorRegistry())
+    metrics.configured(Configuration([rule(triggers={"t": trigger})]), problems=0, now=1.0)
+    samples = Scrape(metrics).families["retrainer_decisions"].samples
+    assert {s.labels["reason"] for s in samples if s.labels["decision"] == "fire"} == {*reasons, "manual", "retry"}
+    assert {s.value for s in samples} == {0}
+    assert Scrape(metrics).value("own_outputs_total", rule="churn") == (0 if "data" in trigger else None)
+
+
 def test_outcomes_add_up_to_what_was_received(metrics: Metrics) -> None:
     for number, word in enumerate(OUTCOMES, start=1):
         metrics.event_outcome("lake", word, number, 100.0 + number)

@@ -19,6 +19,8 @@ from retrainer.config.settings import LocalEngine as Settings
 from retrainer.workflows import local
 from retrainer.workflows.base import AlreadyExists, Observed, Refused
 from retrainer.workflows.local import LocalEngine
+from retrainer.workflows.manifest import manifest
+from tests.unit.workflows.samples import a_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -110,6 +112,20 @@ def workflow(code: str = "true", name: str = "w1", **spec: Any) -> dict[str, Any
             **spec,
         },
     }
+
+
+def test_why_it_was_born_stands_beside_the_workflow(home: Path) -> None:
+    run = a_run(
+        submit={"workflow_template": "shell"},
+        parameters={"code": "true"},
+        cause={"because": {"any": [{"trigger": "drift", "value": 0.31, "above": 0.2}]}},
+    )
+    engine = engine_at(home)
+    engine.create(manifest(run, instance="here", instance_id=None), timeout=10)
+    assert ended(engine, run.workflow).phase == "Succeeded"
+    (folder,) = (home / "runs").glob(f"**/{run.workflow}")
+    kept = json.loads((folder / "workflow.json").read_text())["annotations"]["retrainer.dev/cause"]
+    assert json.loads(kept)["when"] == {"any": [{"trigger": "drift", "value": 0.31, "above": 0.2}]}
 
 
 def until(look: Callable[[], T | None], what: str) -> T:

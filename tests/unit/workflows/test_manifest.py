@@ -31,6 +31,7 @@ def test_a_workflow_of_a_template_is_minimal() -> None:
                 "retrainer.dev/run": ULID,
                 "retrainer.dev/key": "acme",
                 "retrainer.dev/reason": "schedule",
+                "retrainer.dev/cause": '{"trigger":"nightly","reason":"schedule","slot":"2027-01-15T08:00:00Z"}',
                 "workflows.argoproj.io/scheduled-time": "2027-01-15T08:00:00Z",
             },
         },

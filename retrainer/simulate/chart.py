@@ -1,0 +1,233 @@
+"""One page that needs no network: for each rule data, metrics with their thresholds, and runs, on one time axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from plotly import graph_objects
+from plotly.subplots import make_subplots
+
+from retrainer.rules.outcome import Reason
+from retrainer.simulate.traces import BARS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from retrainer.simulate.outcome import Noted, Outcome, PlayedRun
+    from retrainer.simulate.traces import Metric, Trace
+
+MOST_HELD = 1500
+"""Marks of what was held or skipped, of one rule and side."""
+_NOT_YET = frozenset(
+    (
+        Reason.BATCH_INCOMPLETE,
+        Reason.BELOW_THRESHOLD,
+        Reason.FOR_PENDING,
+        Reason.NO_DATA,
+        Reason.DEBOUNCE,
+        Reason.FRESH,
+        Reason.MISSING_TRIGGER,
+        Reason.WAITING,
+        Reason.QUIET,
+    )
+)
+"""Said of a rule that is not due: its data and metrics show it better."""
+_COLOURS = {"then": "#8a8f98", "now": "#1f6feb"}
+_SERIES = ("#0969da", "#1a7f37", "#8250df", "#bf3989", "#9a6700", "#0e7490")
+_ENDED_WELL = "SUCCEEDED"
+_STYLE = "body{font-family:system-ui,sans-serif;margin:2rem auto;max-width:1400px;padding:0 1rem;color:#1f2328}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """``outcomes`` and ``traces`` are by side (then, now), traces by rule too; ``begin`` and ``end`` bound the time."""
+
+    outcomes: Mapping[str, Outcome]
+    traces: Mapping[str, Mapping[str, Trace]]
+    rules: Sequence[str]
+    left_out: int
+    begin: float
+    end: float
+
+
+def page(of: Page) -> str:
+    """The whole page as HTML."""
+    figures = [
+        _figure(of, rule).to_html(
+            full_html=False, include_plotlyjs=number == 0, config={"displaylogo": False, "responsive": True}
+        )
+        for number, rule in enumerate(of.rules)
+    ]
+    sections = "".join(f"<h2>{_escape(rule)}</h2>{figure}" for rule, figure in zip(of.rules, figures, strict=True))
+    left_out = f"<p>{of.left_out} more rules are not drawn.</p>" if of.left_out else ""
+    title = f"retrainer simulate, {_day(of.begin)} to {_day(of.end)}"
+    head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+    return f"<!doctype html><html><head>{head}</head><body><h1>{title}</h1>{sections}{left_out}</body></html>\n"
+
+
+def _figure(of: Page, rule: str) -> Any:
+    sides = [name for name in of.outcomes if rule in of.traces.get(name, {})]
+    latest = of.traces[sides[-1]][rule]
+    heights = [0.2, *[0.3] * len(latest.metrics), 0.15 + 0.1 * len(of.outcomes)]
+    titles = ["events", *(_subtitle(metric) for metric in latest.metrics.values()), "runs"]
+    figure = make_subplots(
+        rows=len(heights), shared_xaxes=True, vertical_spacing=0.06, row_heights=heights, subplot_titles=titles
+    )
+    figure.add_trace(_bars(of, latest), row=1, col=1)
+    for row, metric in enumerate(latest.metrics.values(), 2):
+        _add_metric(figure, row, metric, of)
+        for side in sides[:-1]:
+            _add_threshold(figure, row, of.traces[side][rule].metrics.get(metric.name), of, "then")
+    for place, (side, outcome) in enumerate(of.outcomes.items()):
+        for drawn in _sides(rule, side, outcome, place):
+            figure.add_trace(drawn, row=len(heights), col=1)
+    ticks = list(of.outcomes)
+    figure.update_yaxes(
+        row=len(heights), col=1, tickvals=list(range(len(ticks))), ticktext=ticks, range=[-0.6, len(ticks) - 0.4]
+    )
+    figure.update_xaxes(range=[_at(of.begin), _at(of.end)])
+    figure.update_layout(
+        height=int(260 + 420 * sum(heights)), template="plotly_white", hovermode="closest", margin={"t": 40, "b": 40}
+    )
+    return figure
+
+
+def _subtitle(metric: Metric) -> str:
+    more = f" ({metric.left_out} more series are not drawn)" if metric.left_out else ""
+    return f"{_escape(metric.name)}{more}"
+
+
+def _bars(of: Page, trace: Trace) -> Any:
+    width = (of.end - of.begin) / BARS
+    moments = [_at(of.begin + (i + 0.5) * width) for i in range(BARS)]
+    return graph_objects.Bar(
+        x=moments,
+        y=trace.bars,
+        width=width * 1000,
+        name="events",
+        marker_color="#57606a",
+        showlegend=False,
+        hovertemplate="%{y} events<br>%{x}<extra></extra>",
+    )
+
+
+def _add_metric(figure: Any, row: int, metric: Metric, of: Page) -> None:
+    for number, (name, line) in enumerate(metric.lines.items()):
+        figure.add_trace(
+            graph_objects.Scatter(
+                x=[_at(at) for at, _ in line],
+                y=[value for _, value in line],
+                name=_escape(name),
+                mode="lines",
+                line={"width": 1, "color": _SERIES[number % len(_SERIES)]},
+                hovertemplate="%{y:.4g}<br>%{x}",
+            ),
+            row=row,
+            col=1,
+        )
+    _add_threshold(figure, row, metric, of, "now")
+
+
+def _add_threshold(figure: Any, row: int, metric: Metric | None, of: Page, side: str) -> None:
+    """Where it enters, and where it clears if that is elsewhere."""
+    if metric is None:
+        return
+    asked = metric.threshold
+    enters = f"{side}: enters {'above' if asked.high else 'below'} {asked.bound:g}"
+    lines = [(asked.bound, enters, "solid")]
+    if asked.clear != asked.bound:
+        lines.append((asked.clear, f"{side}: clears at {asked.clear:g}", "dot"))
+    for value, name, dash in lines:
+        figure.add_trace(
+            graph_objects.Scatter(
+                x=[_at(of.begin), _at(of.end)],
+                y=[value, value],
+                name=name,
+                mode="lines",
+                line={"color": "#cf222e" if side == "now" else _COLOURS["then"], "dash": dash, "width": 1.5},
+                hovertemplate=f"{name}<extra></extra>",
+            ),
+            row=row,
+            col=1,
+        )
+
+
+def _sides(rule: str, side: str, outcome: Outcome, place: int) -> Iterator[Any]:
+    """Runs as bars from start to end with a mark where each was born, and marks of what was held or skipped."""
+    runs = [run for run in outcome.runs if run.rule == rule]
+    lasting = [run for run in runs if run.started_at is not None]
+    colour = _COLOURS.get(side, _COLOURS["now"])
+    if lasting:
+        yield graph_objects.Scatter(
+            x=[x for run in lasting for x in (_at(run.started_at), _at(run.ended_at or run.started_at), None)],
+            y=[y for _ in lasting for y in (place, place, None)],
+            mode="lines",
+            line={"color": colour, "width": 9},
+            opacity=0.45,
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    yield graph_objects.Scatter(
+        x=[_at(run.at) for run in runs],
+        y=[place] * len(runs),
+        mode="markers",
+        name=f"{side}: started",
+        marker={
+            "symbol": "triangle-right",
+            "size": 11,
+            "color": [colour if run.phase == _ENDED_WELL else "#cf222e" for run in runs],
+        },
+        text=[_of_run(run) for run in runs],
+        hovertemplate="%{text}<extra></extra>",
+    )
+    held = [d for d in outcome.decisions if d.rule == rule and _tells(d)][:MOST_HELD]
+    if held:
+        yield graph_objects.Scatter(
+            x=[_at(d.first_at) for d in held],
+            y=[place - 0.25] * len(held),
+            mode="markers",
+            name=f"{side}: held or skipped",
+            marker={"symbol": "line-ns-open", "size": 9, "color": "#bf8700", "line": {"width": 1.5}},
+            text=[_of_decision(d) for d in held],
+            hovertemplate="%{text}<extra></extra>",
+        )
+
+
+def _tells(decision: Noted) -> bool:
+    return decision.decision != "fire" and decision.reason not in _NOT_YET
+
+
+def _of_run(run: PlayedRun) -> str:
+    key = f" / {_escape(run.key)}" if run.key else ""
+    attempt = f", attempt {run.attempt}" if run.attempt > 1 else ""
+    cost = f"<br>{run.gpu_hours:g} GPU hours" if run.gpu_hours else ""
+    why = f": {_escape(run.detail)}" if run.detail else ""
+    end = f"<br>{run.phase}" + (f" at {_second(run.ended_at)}" if run.ended_at is not None else "")
+    return f"<b>started{key}</b> {_second(run.at)}<br>{_escape(run.trigger)}, {run.reason}{why}{attempt}{end}{cost}"
+
+
+def _of_decision(d: Noted) -> str:
+    key = f" / {_escape(d.key)}" if d.key else ""
+    why = f": {_escape(d.detail)}" if d.detail else ""
+    times = f"<br>{d.times} times up to {_second(d.last_at)}" if d.times > 1 else ""
+    return f"<b>{d.decision}{key}</b> {_second(d.first_at)}<br>{d.reason}{why}{times}"
+
+
+def _escape(text: str) -> str:
+    """Labels of plotly are a kind of HTML that knows no other entities."""
+    return escape(text, quote=False)
+
+
+def _at(at: float | None) -> str | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _second(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%SZ}"
+
+
+def _day(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}"

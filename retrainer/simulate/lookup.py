@@ -1,0 +1,147 @@
+"""Asks Prometheus for what a metric was, as the source itself would have asked for it."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+import orjson
+
+from retrainer import heap
+from retrainer.rules.compile_triggers import series_name
+from retrainer.simulate.history import BadHistory
+from retrainer.simulate.ranges import ABSENT, Column, Range
+from retrainer.sources.prometheus.answer import NoAnswer, SampleTimes, Series
+from retrainer.sources.prometheus.client import Unreachable, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from retrainer.config.models import PrometheusSource
+    from retrainer.simulate.ranges import Wanted
+
+POINTS = 2000
+"""Moments of one request: Prometheus gives at most 11,000, and an answer should fit into memory."""
+TIMEOUT = 60.0
+"""Seconds for an answer, if the source does not allow more: a range is more work than a moment."""
+_RIGHTS = (401, 403)
+
+
+class Memory:
+    """A Prometheus that is asked for a source. ``close`` it when done."""
+
+    def __init__(self, name: str, config: PrometheusSource, base_folder: Path, elsewhere: str = "") -> None:
+        """Ask ``elsewhere`` if given; secrets and certificates go nowhere but where the source sends them.
+
+        Raise BadHistory if one of them cannot be read.
+        """
+        self._name, self.url = name, (elsewhere or config.url).rstrip("/")
+        if elsewhere and _origin(elsewhere) != _origin(config.url):
+            config = config.model_copy(update={"token": None, "basic": None, "tls": None})
+        config = config.model_copy(update={"timeout": max(config.timeout, TIMEOUT)})
+        try:
+            self._client = connect(config, base_folder)
+        except Unreachable as error:
+            raise BadHistory(f"source {name}: {error}") from None
+
+    def close(self) -> None:
+        self._client.close()
+
+    def fetch(self, asked: Range, wanted: Wanted) -> Range:
+        """Fill a range with the series whose labels are ``wanted``, and with when their samples were taken.
+
+        Raise BadHistory if there is no answer.
+        """
+        columns = self._columns(asked.expr, asked, wanted)
+        if asked.sample_time is None:
+            return replace(asked, columns=columns)
+        told = self._columns(asked.sample_time, asked, lambda _: True)
+        return _timed(replace(asked, columns=columns), told)
+
+    def _columns(self, expr: str, asked: Range, wanted: Wanted) -> tuple[Column, ...]:
+        """So many moments at a time."""
+        columns: dict[str, Column] = {}
+        with heap.undisturbed():
+            for first in range(0, asked.count, POINTS):
+                last = min(first + POINTS, asked.count) - 1
+                form = {"query": expr, "start": asked.at(first), "end": asked.at(last), "step": asked.step}
+                for series in self._ask(form):
+                    if wanted(series["metric"]):
+                        _fill(columns, series, asked)
+        return tuple(columns.values())
+
+    def _ask(self, form: dict[str, Any]) -> list[dict[str, Any]]:
+        try:
+            answer = self._client.post(f"{self.url}/api/v1/query_range", data=form)
+            if answer.status_code in _RIGHTS:
+                raise BadHistory(f"{self.url}: it answers {answer.status_code}; {self._rights()}")
+            said = orjson.loads(answer.content)
+            if said["status"] != "success":
+                raise BadHistory(f"{self.url}: {form['query']:.80}: {said.get('error', 'no answer')}")
+            result: list[dict[str, Any]] = said["data"]["result"]
+        except httpx.HTTPError as error:
+            raise BadHistory(f"{self.url}: {error!s:.200}; is --prometheus right?") from None
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            raise BadHistory(f"{self.url}: it does not answer as Prometheus does; is --prometheus right?") from None
+        return result
+
+    def _rights(self) -> str:
+        return f"are token or basic of source {self._name} right? They are sent to its own url only"
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
+
+
+def _fill(columns: dict[str, Column], series: Mapping[str, Any], asked: Range) -> None:
+    name = series_name("", series["metric"])
+    column = columns.get(name)
+    if column is None:
+        column = columns[name] = Column(series["metric"], name, array("d", [ABSENT]) * asked.count)
+    found = series.get("values") or ()
+    if not found:
+        raise BadHistory(f"{asked.expr:.80}: it gives histograms, not numbers: use histogram_quantile() or its like")
+    first, last = (round((found[i][0] - asked.start) / asked.step) for i in (0, -1))
+    values = _numbers([float(text) for _, text in found])
+    if last - first + 1 == len(values):
+        column.values[first : last + 1] = values
+        return
+    for (at, _), value in zip(found, values, strict=True):
+        column.values[round((at - asked.start) / asked.step)] = value
+
+
+def _numbers(values: list[float]) -> array[float]:
+    """What is infinite is no number."""
+    found = array("d", values)
+    if math.isfinite(sum(values)):
+        return found
+    return array("d", [value if math.isfinite(value) else math.nan for value in values])
+
+
+def _timed(asked: Range, told: Sequence[Column]) -> Range:
+    """With the moments at which samples were taken; where these cannot be told, the poll failed."""
+    times = {column.name: array("d", [math.nan]) * asked.count for column in asked.columns}
+    troubles: dict[int, str] = {}
+    known: tuple[tuple[float, ...], SampleTimes] | None = None
+    for i in range(asked.count):
+        values = tuple(column.values[i] for column in told)
+        if known is None or known[0] != values:
+            found = [(c.labels, v) for c, v in zip(told, values, strict=True) if v != ABSENT]
+            try:
+                series = [Series(labels, None if math.isnan(v) else v) for labels, v in found]
+                known = values, SampleTimes(series, asked.at(i))
+            except NoAnswer as error:
+                known, troubles[i] = None, f"{asked.sample_time:.80}: {error}"
+                continue
+        for column in asked.columns:
+            if column.values[i] != ABSENT:
+                moment = known[1].of(Series(column.labels, None))
+                times[column.name][i] = asked.at(i) if moment is None else moment
+    columns = tuple(replace(column, times=times[column.name]) for column in asked.columns)
+    return replace(asked, columns=columns, troubles=troubles)

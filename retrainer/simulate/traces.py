@@ -1,0 +1,155 @@
+"""What a chart of a simulation shows of each rule besides runs: how much data came, and its metrics over time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from retrainer.engine.catalog import build_catalog
+from retrainer.engine.readings import QUERY
+from retrainer.event import Event
+from retrainer.rules.compile_triggers import series_name
+from retrainer.simulate.ranges import ABSENT
+from retrainer.sources.base import Query
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from retrainer.config.configuration import Configuration
+    from retrainer.engine.catalog import Catalog
+    from retrainer.rules.compile_triggers import CompiledGauge
+    from retrainer.rules.triggers.gauge import Threshold
+    from retrainer.simulate.history import Record
+    from retrainer.simulate.ranges import Range
+
+BARS = 480
+"""Bars of events over the whole time: an hour and a half of a month each."""
+POINTS = 1600
+"""Values that are drawn of a series: of each stretch its lowest and its highest."""
+MOST_SERIES = 12
+"""Series that are drawn of a metric."""
+
+
+@dataclass(slots=True)
+class Metric:
+    """``lines`` are values by series, at moments of their own; None is no data."""
+
+    name: str
+    threshold: Threshold
+    lines: dict[str, list[tuple[float, float | None]]] = field(default_factory=dict)
+    left_out: int = 0
+    """Series that are not drawn."""
+
+    def add(self, series: str, at: float, value: float | None) -> None:
+        line = self.lines.get(series)
+        if line is None and len(self.lines) >= MOST_SERIES:
+            self.left_out += 1
+            return
+        if line is None:
+            line = self.lines[series] = []
+        line.append((at, value))
+
+
+@dataclass(slots=True)
+class Trace:
+    """Of one rule. ``bars`` are the events that its data triggers wanted, in equal stretches of the whole time."""
+
+    bars: list[int]
+    metrics: dict[str, Metric]
+
+
+def trace(
+    configuration: Configuration, records: Iterable[Record], ranges: Sequence[Range], begin: float, end: float
+) -> dict[str, Trace]:
+    """Traces of all rules of a configuration, from ``begin`` to ``end`` (epoch seconds)."""
+    catalog = build_catalog(configuration, frozenset())
+    traces = {
+        name: Trace([0] * BARS, {gauge.name: Metric(gauge.name, gauge.threshold) for gauge in rule.gauges.values()})
+        for name, rule in catalog.rules.items()
+    }
+    width = (end - begin) / BARS or 1.0
+    for record in records:
+        event = record.event
+        if event is None or not begin <= record.at <= end:
+            continue
+        for name in _wanting(catalog, event):
+            traces[name].bars[min(int((record.at - begin) / width), BARS - 1)] += 1
+        for gauge, series, value in _values(catalog, event):
+            traces[gauge.rule].metrics[gauge.name].add(series, record.at, value)
+    for range_ in ranges:
+        _draw_range(catalog, range_, traces, begin, end)
+    for one in traces.values():
+        for metric in one.metrics.values():
+            metric.lines = {name: thinned(line) for name, line in metric.lines.items()}
+    return traces
+
+
+def thinned(line: Sequence[tuple[float, float | None]], points: int = POINTS) -> list[tuple[float, float | None]]:
+    """At most so many points, about: of each stretch the lowest and the highest, and where there is no data."""
+    if len(line) <= points:
+        return list(line)
+    size = math.ceil(2 * len(line) / points)
+    found: list[tuple[float, float | None]] = []
+    for first in range(0, len(line), size):
+        stretch = line[first : first + size]
+        there = [point for point in stretch if point[1] is not None]
+        gaps = [stretch[0]] if not there else []
+        ends = {min(there, key=_value), max(there, key=_value)} if there else set()
+        found += sorted([*gaps, *ends], key=lambda point: point[0])
+    return found
+
+
+def _value(point: tuple[float, float | None]) -> float:
+    return point[1] if point[1] is not None else 0.0
+
+
+def _wanting(catalog: Catalog, event: Event) -> set[str]:
+    found = set()
+    for trigger in catalog.index.candidates(event):
+        try:
+            if trigger.wants(event):
+                found.add(trigger.rule)
+        except ValueError:
+            continue  # it is a dead letter
+    return found
+
+
+def _values(catalog: Catalog, event: Event) -> Iterator[tuple[CompiledGauge, str, float | None]]:
+    """What an event says to metrics and alerts, with the series that it belongs to."""
+    if event.type == QUERY:
+        yield from _polled(catalog, event)
+        return
+    for gauge in catalog.gauges.candidates(event):
+        try:
+            sample = gauge.sample(event)
+        except ValueError:
+            continue  # it is a dead letter
+        yield gauge, sample.series, sample.value
+
+
+def _polled(catalog: Catalog, event: Event) -> Iterator[tuple[CompiledGauge, str, float | None]]:
+    poll = catalog.polls.get((event.source, Query(str(event.data.get("expr")), event.data.get("sample_time") or None)))
+    for series in event.data.get("series") or () if poll is not None else ():
+        one = Event(event.source, event.id, event.type, event.time, series)
+        for gauge in poll.index.candidates(one) if poll is not None else ():
+            yield gauge, series_name("", series["labels"]), series["value"]
+
+
+def _draw_range(catalog: Catalog, range_: Range, traces: dict[str, Trace], begin: float, end: float) -> None:
+    poll = catalog.polls.get((range_.source, range_.query))
+    if poll is None:
+        return
+    first = max(0, math.ceil((begin - range_.start) / range_.step))
+    last = min(range_.count, int((end - range_.start) / range_.step) + 1)
+    for column in range_.columns:
+        one = Event(range_.source, "", QUERY, 0.0, {"labels": column.labels})
+        for gauge in poll.index.candidates(one):
+            metric = traces[gauge.rule].metrics[gauge.name]
+            if len(metric.lines) >= MOST_SERIES and column.name not in metric.lines:
+                metric.left_out += 1
+                continue
+            values = ((range_.at(i), column.values[i]) for i in range(first, last))
+            metric.lines[column.name] = [
+                (at, None if math.isnan(value) or value == ABSENT else value) for at, value in values
+            ]

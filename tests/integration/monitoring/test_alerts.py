@@ -1,0 +1,100 @@
+"""The alerts: by their own tests, on a real Prometheus, and as a real Alertmanager holds them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from tests.integration.house import eventually
+from tests.integration.monitoring.scene import ROOT
+from tests.integration.prometheus.monitoring import CACHE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.integration.monitoring.scene import Scene
+
+TESTS = sorted((ROOT / "deploy/monitoring/tests").glob("*.yaml"))
+
+
+def promtool() -> str:
+    return shutil.which("promtool") or str(CACHE / "usr/bin/promtool")
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in TESTS])
+def test_each_fires_when_it_should_and_only_then(scene: Scene, path: Path) -> None:
+    done = subprocess.run([promtool(), "test", "rules", path], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_names_and_units_are_as_prometheus_wants_them(scene: Scene) -> None:
+    text = scene.daemon.http.get("/metrics").text
+    done = subprocess.run([promtool(), "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_each_is_evaluated_on_a_real_daemons_metrics(scene: Scene) -> None:
+    def settled() -> bool:
+        return all(rule["health"] == "ok" for rule in scene.evaluated().values())
+
+    eventually(settled, "each was looked at, and none of them is in error", 60)
+    assert len(scene.evaluated()) == 19
+
+
+def test_what_is_wrong_fires_with_the_rules_own_labels(scene: Scene) -> None:
+    eventually(lambda: "RetrainerRuleStopped" in scene.firing(), "the rule's circuit breaker is noticed", 60)
+    (stopped,) = scene.firing()["RetrainerRuleStopped"]
+    wanted = {"rule": "basket", "team": "shop", "severity": "critical", "namespace": "ml", "scope": "rule"}
+    assert wanted.items() <= stopped["labels"].items()
+    assert stopped["annotations"]["summary"] == "Rule basket starts no more runs"
+    eventually(lambda: "RetrainerDeadLetters" in scene.firing(), "the dead letter is noticed", 60)
+    (letters,) = scene.firing()["RetrainerDeadLetters"]
+    assert letters["labels"]["source"] == "push"
+    assert "RetrainerRuleNotSucceeded" not in scene.firing()
+    assert "RetrainerDown" not in scene.firing()
+
+
+def test_the_cause_silences_what_follows_from_it_on_the_way_from_prometheus(scene: Scene) -> None:
+    wanted = {"RetrainerRuleStopped": "active", "RetrainerRunsFailing": "suppressed", "RetrainerDeadLetters": "active"}
+    eventually(lambda: wanted.items() <= scene.states("ml").items(), "the stopped rule says why it fails", 60)
+
+
+DOWN = {"alertname": "RetrainerDown", "scope": "service", "severity": "critical"}
+ERRORS = {"alertname": "RetrainerSubmitErrors", "scope": "service", "severity": "critical"}
+FULL = {"alertname": "RetrainerStoreNearlyFull", "scope": "service", "severity": "warning"}
+LATE = {"alertname": "RetrainerRuleNotSucceeded", "scope": "rule", "severity": "page", "rule": "churn"}
+SILENT = {"alertname": "RetrainerSourceSilent", "scope": "source", "severity": "warning", "source": "orders"}
+LOST = {"alertname": "RetrainerSourceDown", "scope": "source", "severity": "warning", "source": "orders"}
+OTHER = {"alertname": "RetrainerSourceDown", "scope": "source", "severity": "warning", "source": "lake"}
+THEIRS = {"alertname": "DiskFull", "scope": "rule", "severity": "page"}
+"""An alert of somebody else's, who has a label `scope` too."""
+
+
+@pytest.mark.parametrize(
+    ("cause", "other", "state"),
+    [
+        pytest.param(DOWN, LATE, "suppressed", id="a service that is down, and a rule"),
+        pytest.param(DOWN, SILENT, "suppressed", id="a service that is down, and a source"),
+        pytest.param(ERRORS, LATE, "suppressed", id="Workflows that cannot be created, and a rule"),
+        pytest.param(ERRORS, SILENT, "active", id="Workflows that cannot be created, and a source"),
+        pytest.param(FULL, LATE, "active", id="a warning silences nothing"),
+        pytest.param(LOST, SILENT, "suppressed", id="a source that cannot be reached is silent"),
+        pytest.param(OTHER, SILENT, "active", id="that of another source does not matter"),
+        pytest.param(DOWN, THEIRS, "active", id="alerts of others are left alone"),
+    ],
+)
+def test_what_silences_what(scene: Scene, cause: dict[str, str], other: dict[str, str], state: str) -> None:
+    namespace = f"n-{uuid4().hex[:8]}"
+    scene.raise_alerts(*({**alert, "namespace": namespace} for alert in (cause, other)))
+    wanted = {cause["alertname"]: "active", other["alertname"]: state}
+    eventually(lambda: scene.states(namespace) == wanted, f"{wanted}, but {scene.states(namespace)}", 30)
+
+
+def test_another_namespace_does_not_matter(scene: Scene) -> None:
+    here, there = f"n-{uuid4().hex[:8]}", f"n-{uuid4().hex[:8]}"
+    scene.raise_alerts({**DOWN, "namespace": here}, {**LATE, "namespace": there})
+    eventually(lambda: scene.states(there) == {LATE["alertname"]: "active"}, "it is told", 30)

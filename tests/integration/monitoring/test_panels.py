@@ -1,0 +1,46 @@
+"""Every panel of every dashboard shows something of a busy daemon."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.integration.house import eventually
+from tests.integration.monitoring.scene import ROOT, VARIABLES
+
+if TYPE_CHECKING:
+    from tests.integration.monitoring.scene import Scene
+
+BOARDS = sorted((ROOT / "deploy/monitoring/dashboards").glob("*.json"))
+QUERIES = [
+    pytest.param(target, id=f"{path.stem}: {panel['title']}, {target['refId']}")
+    for path in BOARDS
+    for panel in json.loads(path.read_text())["panels"]
+    for target in panel.get("targets", [])
+]
+A_SLOT = 90
+"""Seconds within which a minute begins, and what follows from it is scraped."""
+
+
+@pytest.mark.parametrize("target", QUERIES)
+def test_a_panel_has_something_to_show(scene: Scene, target: dict[str, Any]) -> None:
+    instant = target.get("instant", False)
+    eventually(lambda: scene.ask(target["expr"], instant=instant), target["expr"], A_SLOT)
+
+
+def test_variables_offer_what_there_is(scene: Scene) -> None:
+    eventually(lambda: scene.labels("namespace", "retrainer_build_info") == [VARIABLES["namespace"]], "the namespace")
+    rules = scene.labels("rule", 'retrainer_rule_info{namespace=~"ml"}')
+    assert rules == ["basket", "churn"]
+
+
+def test_outcomes_of_events_add_up_to_what_was_received(scene: Scene) -> None:
+    words = ("matched", "filtered", "duplicate", "dead_lettered", "ignored")
+    outcomes = [f"retrainer_events_{word}_total" for word in words]
+    eventually(
+        lambda: scene.ask("retrainer_events_dead_lettered_total > 0", instant=True), "the dead letter is counted"
+    )
+    difference = f"sum(retrainer_events_received_total) - sum({' + '.join(outcomes)})"
+    assert scene.ask(difference, instant=True) == [0]
