@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
     from tests.integration.postgres.server import Postgres
 
+BATCH = 25
+"""Events that start a run."""
 SOURCES = {"push": {"type": "webhook", "path": "/hooks/push"}}
 RULES: list[dict[str, Any]] = [
     {
         "name": "every",
-        "triggers": {"new": {"data": {"source": "push", "batch": {"at_least": {"events": 5}}}}},
+        "triggers": {"new": {"data": {"source": "push", "batch": {"at_least": {"events": BATCH}}}}},
         "limits": {"max_active": 5, "overlap": "allow_all"},
         "submit": {"workflow_template": "train"},
     },
@@ -78,24 +80,26 @@ def leads(daemon: Daemon) -> bool:
 
 
 class Poster:
-    """Posts one event after the other to whichever daemon takes it, each until it is accepted."""
+    """Posts one event after the other, to the daemons in turn, each until one of them has accepted it."""
 
     def __init__(self, pair: Pair) -> None:
         self.accepted: list[str] = []
-        self._pair = pair
+        self._pair, self._turn = pair, 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._post_forever)
         self._thread.start()
 
     def _post_forever(self) -> None:
         number = 0
-        while not self._stop.wait(0.02):
+        while not self._stop.wait(0.05):
             number += 1
             while not self._post(f"e{number}") and not self._stop.wait(0.02):
                 pass
 
     def _post(self, name: str) -> bool:
-        for daemon in self._pair.daemons:
+        self._turn += 1
+        for n in range(len(self._pair.daemons)):
+            daemon = self._pair.daemons[(self._turn + n) % len(self._pair.daemons)]
             headers = {"Idempotency-Key": name}
             try:
                 answer = httpx.post(
