@@ -82,7 +82,7 @@ class App:
         self.metrics = Metrics(CollectorRegistry())
         self.store = open_store(settings.store)
         self._follow_the_clock()
-        self.lead = Lead(self.store, self._take_over, give_up)
+        self.lead = Lead(self.store, lambda: self.web.url_for_replicas, self._take_over, give_up)
         self.config_maps = ConfigMaps(settings)
         self.loaded: Loaded
         namespace = settings.engine.namespaces[0] if settings.engine.type == "argo" else "default"
@@ -150,13 +150,13 @@ class App:
             self._take_over()
         else:
             self._stand_by()
-        self.lead.start()
         self._every(self.settings.reload_interval, self.look_for_changes)
         self._every(PRUNE_EVERY, self.prune)
         self._every(LISTEN_EVERY, self.listen)
         self.timer.add_job(self.check_workflows)
         self.timer.start()
         self.web.start()
+        self.lead.start()
         self.config_maps.start(self.look_for_changes)
         self.started = True
         log.info(

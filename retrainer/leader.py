@@ -32,11 +32,13 @@ class Lead:
     process still does elsewhere ends soonest if the process does.
     """
 
-    def __init__(self, store: Store, on_taken: Callable[[], None], on_lost: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: Store, url: Callable[[], str], on_taken: Callable[[], None], on_lost: Callable[[str], None]
+    ) -> None:
         self.held = False
         self.trouble = ""
         """Why the store does not answer; empty if it does."""
-        self._store, self._on_taken, self._on_lost = store, on_taken, on_lost
+        self._store, self._url, self._on_taken, self._on_lost = store, url, on_taken, on_lost
         self._content = threading.Event()
         self._stop = threading.Event()
         self._keeper = threading.Thread(target=self._main, name="lead", daemon=True)
@@ -70,7 +72,7 @@ class Lead:
                 log.warning("leader.not_released", error=str(error))
 
     def _main(self) -> None:
-        while not self._stop.wait(RENEW_EVERY if self.held else LOOK_EVERY):
+        while not self._stop.is_set():
             try:
                 self._look()
             except StoreBusyError as error:
@@ -82,14 +84,15 @@ class Lead:
                 log.exception("leader.failed")
             else:
                 self.trouble = ""
+            self._stop.wait(RENEW_EVERY if self.held else LOOK_EVERY)
 
     def _look(self) -> None:
-        if self.held:
-            self._store.renew()
-        elif not self._content.is_set() and self.take():
+        if not self.held and not self._content.is_set() and self.take():
             log.info("leader.taken")
             self._taking = threading.Thread(target=self._begin, name="taking", daemon=True)
             self._taking.start()
+        if self.held:
+            self._store.renew(self._url())
 
     def _begin(self) -> None:
         try:

@@ -48,6 +48,9 @@ class AppService:
     def read(self, fn: Callable[[Connection], T]) -> T:
         return self._app.store.read(fn)
 
+    def leader(self) -> str:
+        return "" if self._app.lead.held else self._app.store.leader()
+
     def configuration(self) -> Configuration:
         return self._app.loaded.configuration
 

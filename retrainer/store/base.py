@@ -64,14 +64,17 @@ class Store(Protocol):
     def claim(self) -> bool:
         """Take the lead, if nobody has it. Raise StoreBusyError."""
 
-    def renew(self) -> None:
-        """Keep the lead. Raise StoreBusyError, StoreLostError."""
+    def renew(self, url: str) -> None:
+        """Keep the lead, and say where we are asked. Raise StoreBusyError, StoreLostError."""
 
     def release(self) -> None:
         """Give the lead away."""
 
     def holder(self) -> str:
         """Who has the lead, in words; empty if nobody. Raise StoreBusyError."""
+
+    def leader(self) -> str:
+        """The URL where whoever has the lead is asked; empty if nobody has. Raise StoreBusyError."""
 
     def close(self) -> None:
         """Release it."""

@@ -127,9 +127,9 @@ class PostgresStore:
         self._mark, self.undisputed = self._seat.mark, self._seat.undisputed
         return True
 
-    def renew(self) -> None:
+    def renew(self, url: str) -> None:
         found = self._seat
-        if found is None or not self._transact(partial(seat.renew, epoch=found.epoch)):
+        if found is None or not self._transact(partial(seat.renew, epoch=found.epoch, url=url)):
             raise self._lost()
 
     def release(self) -> None:
@@ -140,6 +140,9 @@ class PostgresStore:
 
     def holder(self) -> str:
         return self.read(seat.holder)
+
+    def leader(self) -> str:
+        return self.read(seat.url)
 
     def close(self) -> None:
         self._engine.dispose()

@@ -63,7 +63,7 @@ def take(conn: Connection, me: Me) -> Seat | None:
         return None
     if row.lease_until:
         conn.execute(_END_SESSIONS, {"session": row.session})
-    values = {"epoch": _C.epoch + 1, "holder": me.holder, "session": me.session, "lease_until": NOW + LEASE}
+    values = {"epoch": _C.epoch + 1, "holder": me.holder, "session": me.session, "lease_until": NOW + LEASE, "url": ""}
     still = and_(_ROW, _C.session == row.session, _C.lease_until < NOW)
     taken = conn.execute(update(t).where(still).values(values).returning(_C.epoch, _C.mark)).first()
     return Seat(taken.epoch, taken.mark, undisputed=not row.lease_until) if taken is not None else None
@@ -81,9 +81,10 @@ def hold(conn: Connection, epoch: int, mark: int) -> bool:
     return conn.execute(held).rowcount == 1
 
 
-def renew(conn: Connection, epoch: int) -> bool:
-    """Say a word; false if another has taken over."""
-    return conn.execute(update(t).where(_ROW, _C.epoch == epoch).values(lease_until=NOW + LEASE)).rowcount == 1
+def renew(conn: Connection, epoch: int, url: str) -> bool:
+    """Say a word, and where we are asked; false if another has taken over."""
+    held = update(t).where(_ROW, _C.epoch == epoch).values(lease_until=NOW + LEASE, url=url)
+    return conn.execute(held).rowcount == 1
 
 
 def release(conn: Connection, epoch: int) -> None:
@@ -100,3 +101,8 @@ def last(conn: Connection) -> tuple[int, int]:
 def holder(conn: Connection) -> str:
     """Who has the lead, in words; empty if nobody."""
     return conn.execute(select(_C.holder).where(_ROW, _C.lease_until >= NOW)).scalar() or ""
+
+
+def url(conn: Connection) -> str:
+    """Where whoever has the lead is asked; empty if nobody has, or has not said yet."""
+    return conn.execute(select(_C.url).where(_ROW, _C.lease_until >= NOW)).scalar() or ""

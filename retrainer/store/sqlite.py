@@ -98,7 +98,7 @@ class SqliteStore:
     def claim(self) -> bool:
         return True
 
-    def renew(self) -> None:
+    def renew(self, url: str) -> None:
         pass
 
     def release(self) -> None:
@@ -106,6 +106,9 @@ class SqliteStore:
 
     def holder(self) -> str:
         return "this process"
+
+    def leader(self) -> str:
+        return ""
 
     def close(self) -> None:
         with self._lock:

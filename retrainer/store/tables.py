@@ -277,7 +277,8 @@ fan_outs = Table(
 )
 
 # Who may write, where several daemons share a store: one row, `daemon`. Every write asserts its `epoch` and leaves its
-# `mark`, a number of its own. `session` is the holder's name towards the database, whose clock `lease_until` goes by.
+# `mark`, a number of its own. `session` is the holder's name towards the database, whose clock `lease_until` goes by;
+# `url` is where the others ask it.
 leader = Table(
     "leader",
     metadata,
@@ -287,6 +288,7 @@ leader = Table(
     Column("session", Name, nullable=False),
     Column("lease_until", Float, nullable=False),
     Column("mark", BigInteger, nullable=False),
+    Column("url", Name, nullable=False),
 )
 
 # What replicas took in that have not got the lead, until whoever has it folds it in; see `engine.inbox`.

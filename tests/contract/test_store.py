@@ -137,7 +137,7 @@ def test_a_nul_in_a_text_stops_nothing(reopen: Callable[[], Store]) -> None:
 def test_the_lead_is_whose_it_is(reopen: Callable[[], Store]) -> None:
     store = reopen()
     assert store.holder()
-    store.renew()
+    store.renew("http://127.0.0.1:1")
     put(store, "a")
 
 
@@ -163,6 +163,28 @@ def test_sqlite_refuses_a_newer_schema_and_touches_nothing(tmp_path: Path, spoil
     with pytest.raises(StoreError, match=r"store.db: written by a newer release \(schema 9999"):
         SqliteStore.open(path)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        pytest.param("9999_0003", "", id="that keeps what this one needs"),
+        pytest.param("9999_9998", r"newer release \(schema 9999, this one knows", id="that took something away"),
+    ],
+)
+def test_sqlite_of_a_newer_release(tmp_path: Path, written: str, words: str) -> None:
+    """During an upgrade daemons of both releases run: the older one goes on as long as it can."""
+    SqliteStore.open(tmp_path / "store.db").close()
+    with sqlite3.connect(tmp_path / "store.db") as conn:
+        conn.execute("UPDATE alembic_version SET version_num = ?", [written])
+    conn.close()
+    if words:
+        with pytest.raises(StoreError, match=words):
+            SqliteStore.open(tmp_path / "store.db")
+        return
+    store = SqliteStore.open(tmp_path / "store.db")
+    put(store, "a")
+    store.close()
 
 
 def test_sqlite_refuses_a_file_that_is_no_database_and_keeps_it(tmp_path: Path) -> None:

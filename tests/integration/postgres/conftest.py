@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,21 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    with (Path(tempfile.gettempdir()) / "retrainer-postgres-tests.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # tests that run beside these do not choose the same port
+    with _alone():
         server = Postgres(free_ports(19540, 1))
         server.call("down")
         server.call("up")
     yield server
-    server.call("down")
+    with _alone():
+        server.call("down")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Tests that run beside these do not choose the same port, nor one whose folder is just being removed."""
+    with (Path(tempfile.gettempdir()) / "retrainer-postgres-tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture

@@ -51,15 +51,28 @@ def test_one_acts_and_the_other_is_ready_and_can_be_read(pair: Pair) -> None:
     for daemon in pair.daemons:
         assert daemon.http.get("/readyz").status_code == 200
         assert [rule["name"] for rule in daemon.items("rules")] == ["every"]
-    answer = second.http.post("/api/v1/rules/every/pause", json={"note": "no"})
-    assert answer.status_code == 503
-    assert "stands by" in answer.json()["detail"]
     answer = first.http.post("/hooks/push", json={"n": 1})
     assert (answer.status_code, answer.json()) == (202, {"outcomes": ["matched"]})
     assert len(second.items("events")) == 1
     answer = second.http.post("/hooks/push", json={"n": 2})
     assert (answer.status_code, answer.json()) == (202, {"outcomes": ["accepted"]})
     eventually(lambda: len(first.items("events")) == 2, "whoever has the lead judges it")
+
+
+def test_what_changes_something_is_passed_on_to_whoever_has_the_lead(pair: Pair) -> None:
+    first, second = pair.daemons
+    headers = {"Idempotency-Key": "once"}
+    asked = [d.http.post("/api/v1/rules/every/trigger", json={}, headers=headers) for d in (second, first, second)]
+    assert all(answer.is_success for answer in asked), asked[0].text
+    assert len({answer.json()["run"]["id"] for answer in asked}) == 1
+    assert second.http.post("/api/v1/rules/every/pause", json={"note": "no"}).is_success
+    assert first.items("rules")[0]["paused"]
+    refused = second.http.post("/api/v1/rules/nobody/pause", json={"note": "no"})
+    assert (refused.status_code, refused.headers["content-type"]) == (404, "application/problem+json")
+    first.stop(signal.SIGKILL)
+    answer = second.http.post("/api/v1/rules/every/pause", json={"note": "no"})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    eventually(lambda: second.http.post("/api/v1/rules/every/resume", json={}).is_success, "it acts itself", TAKEN_OVER)
 
 
 @pytest.mark.parametrize(

@@ -10,4 +10,5 @@ down_revision = "0001"
 
 def upgrade() -> None:
     leader.create(op.get_bind())
-    op.bulk_insert(leader, [{"name": "daemon", "epoch": 0, "holder": "", "session": "", "lease_until": 0.0, "mark": 0}])
+    nobody = {"epoch": 0, "holder": "", "session": "", "lease_until": 0.0, "mark": 0, "url": ""}
+    op.bulk_insert(leader, [{"name": "daemon", **nobody}])
