@@ -152,3 +152,23 @@ def test_an_error_that_does_not_pass_is_told_and_the_next_goes_on(
         offer(house, 7).result(30)
     assert offer(house, 8).result(30).outcomes == ["matched"]
     assert counted(house) == ["s8"]
+
+
+def test_what_the_server_has_no_room_for_stops_nothing(house: House) -> None:
+    """Its texts have no NUL, and its indexes no long values."""
+    by_name = {
+        "name": "named",
+        "triggers": {"new": {"data": {"source": "push", "distinct_by": "event.data.name"}}},
+        "for_each": {"by": {"new": "event.data.key"}},
+        "submit": {"workflow_template": "train"},
+    }
+    house.load(SOURCES, [RULE, by_name])
+    events = [
+        Event("push", "e1", "t\0", house.clock.now(), {"name": "a\0", "key": "k\0"}, "s\0"),
+        Event("push", "e2", "t", house.clock.now(), {"name": "é" * 1999, "key": "k"}, "s2"),
+        Event("push", "e3", "t", house.clock.now(), {"name": "a", "key": "k"}, "s3"),
+    ]
+    outcomes = house.engine.offer(Batch("push", events, identity_window=3600)).result(30).outcomes
+    assert outcomes == ["matched"] * 3
+    assert sorted(house.counted()) == [("named", "s2"), ("named", "s3"), ("r", "s2"), ("r", "s3"), ("r", "s\u2400")]
+    assert ["a key is a text" in error for error in house.errors()] == [True]
