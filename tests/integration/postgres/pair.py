@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 BATCH = 25
 """Events that start a run."""
-SOURCES = {"push": {"type": "webhook", "path": "/hooks/push"}}
+SOURCES: dict[str, Any] = {"push": {"type": "webhook", "path": "/hooks/push"}}
 RULES: list[dict[str, Any]] = [
     {
         "name": "every",
@@ -43,14 +43,21 @@ spec:
 class Pair:
     """Each of the daemons has a folder, and both have the runs' folder."""
 
-    def __init__(self, postgres: Postgres, database: str, folder: Path) -> None:
+    def __init__(
+        self,
+        postgres: Postgres,
+        database: str,
+        folder: Path,
+        sources: dict[str, Any] = SOURCES,
+        rules: list[dict[str, Any]] = RULES,
+    ) -> None:
         self.postgres, self.database = postgres, database
         self.daemons: list[Daemon] = []
         engine = {"type": "local", "templates": "templates", "runs": str(folder / "runs")}
         store = {"url": postgres.url(database), "password": {"from_env": "PGPASSWORD"}}
         for name in ("a", "b"):
             (folder / name).mkdir()
-            self.daemons.append(Daemon(folder / name, "", SOURCES, RULES, store=store, engine=engine))
+            self.daemons.append(Daemon(folder / name, "", sources, rules, store=store, engine=engine))
             (folder / name / "templates/train.yaml").write_text(TEMPLATE)
 
     @property
