@@ -185,11 +185,6 @@ def configured(rules: list[dict[str, Any]]) -> Catalog:
     return build_catalog(_configuration(rules, {}, "r"), set())
 
 
-def configured(rules: list[dict[str, Any]]) -> Catalog:
-    """The catalog of these rules, over sources `push` and `topic`."""
-    return build_catalog(_configuration(rules, {}, "r"), set())
-
-
 def _configuration(rules: list[dict[str, Any]], pools: dict[str, int], revision: str) -> Any:
     sources = {name: {"type": "webhook", "path": f"/hooks/{name}"} for name in ("push", "topic")}
     parsed = Rules.model_validate({"version": 1, "sources": sources, "pools": pools, "rules": rules})
