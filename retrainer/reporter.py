@@ -58,7 +58,7 @@ class Reporter:
 
     def _own_output(self, facts: dict[str, Any], _now: float) -> None:
         self._metrics.own_output(facts["rule"])
-        log.debug("event.own_output", **facts)
+        log.debug("event.own_output", id=facts["event"], **{k: v for k, v in facts.items() if k != "event"})
 
     def _born(self, run: Run, now: float) -> None:
         self._metrics.run_entered(run.rule, run.phase)

@@ -53,6 +53,7 @@ class Tally:
     trained: dict[str, float] = field(default_factory=dict)
     promoted: dict[str, float] = field(default_factory=dict)
     untrained: dict[str, float] = field(default_factory=dict)
+    unpromoted: dict[str, float] = field(default_factory=dict)
     succeeded: dict[str, float] = field(default_factory=dict)
     fired: dict[str, float] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
@@ -67,7 +68,7 @@ class Tally:
         for _, next_at, _ in (state.get("cursors") or {}).values():
             if next_at is not None:
                 self.next_fire[rule] = min(next_at, self.next_fire.get(rule, next_at))
-        self._age(rule, key, state)
+        self._age(self.rules.get(rule), rule, key, state)
         if failures := state.get("failures"):
             self.failures[rule] = max(failures, self.failures.get(rule, 0))
         if state.get("broken"):
@@ -75,20 +76,19 @@ class Tally:
         if gauges := state.get("gauges"):
             self._measure(rule, gauges)
 
-    def _age(self, rule: str, key: str, state: Mapping[str, Any]) -> None:
-        compiled = self.rules.get(rule)
-        trained, fired = state.get("last_succeeded"), state.get("last_fired")
-        for oldest, moment in ((self.trained, trained), (self.promoted, state.get("last_promoted"))):
-            if moment is not None:
-                oldest[rule] = min(moment, oldest.get(rule, moment))
+    def _age(self, compiled: CompiledRule | None, rule: str, key: str, state: Mapping[str, Any]) -> None:
+        trained, promoted, fired = (state.get(f"last_{what}") for what in ("succeeded", "promoted", "fired"))
+        _lower(self.trained, rule, trained)
+        _lower(self.promoted, rule, promoted)
         if compiled is None:
             return
         if trained is None and (key or not compiled.per_key):  # the empty key of a rule with keys has no model
-            self.untrained[rule] = min(state["seen_at"], self.untrained.get(rule, state["seen_at"]))
+            _lower(self.untrained, rule, state["seen_at"])
+        if promoted is None and any(age.of == "promoted" for age in compiled.of_key(key).freshness.values()):
+            _lower(self.unpromoted, rule, state["seen_at"])
         if compiled.rule.mode != "shadow":
-            for newest, moment in ((self.succeeded, trained), (self.fired, fired)):
-                if moment is not None:
-                    newest[rule] = max(moment, newest.get(rule, moment))
+            _raise(self.succeeded, rule, trained)
+            _raise(self.fired, rule, fired)
 
     @property
     def paused(self) -> dict[str, dict[str, bool]]:
@@ -105,6 +105,16 @@ class Tally:
             if furthest is not None:
                 further = max if trigger.threshold.high else min
                 values[name] = further(furthest, values.get(name, furthest))
+
+
+def _lower(moments: dict[str, float], rule: str, moment: float | None) -> None:
+    if moment is not None:
+        moments[rule] = min(moment, moments.get(rule, moment))
+
+
+def _raise(moments: dict[str, float], rule: str, moment: float | None) -> None:
+    if moment is not None:
+        moments[rule] = max(moment, moments.get(rule, moment))
 
 
 class Census:
@@ -162,6 +172,7 @@ class Census:
             trained=tally.trained,
             promoted=tally.promoted,
             untrained=tally.untrained,
+            unpromoted=tally.unpromoted,
             succeeded=tally.succeeded,
             fired=tally.fired,
             failures=tally.failures,

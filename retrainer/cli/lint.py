@@ -10,6 +10,7 @@ import click
 from retrainer.cli import show
 from retrainer.cli.session import Session, local
 from retrainer.clock import SystemClock
+from retrainer.config.errors import shown
 from retrainer.config.load import validate
 from retrainer.config.load_settings import read_settings
 from retrainer.engine.catalog import build_catalog
@@ -39,11 +40,11 @@ def lint(session: Session, path: str, templates: str | None) -> None:
     """
     configuration, problems = validate(path)
     if configuration is None:
-        shown = [problem.render() for problem in problems]
-        session.print({"valid": False, "advice": []}, lambda c: _invalid(c, shown))
+        session.print({"valid": False, "advice": []}, lambda c: _invalid(c, [p.render() for p in problems]))
         raise click.exceptions.Exit(2)
     folder = Path(templates) if templates else _folder(path)
-    advice = list(advise(list(build_catalog(configuration, frozenset()).rules.values()), SystemClock().now()))
+    rules = list(build_catalog(configuration, frozenset()).rules.values())
+    advice = list(advise(rules, SystemClock().now(), configuration.pools))
     advice += [one for rule in configuration.rules for one in _pasted(rule, folder)]
     told = [_told(configuration, one) for one in advice]
     session.print({"valid": True, "advice": told}, lambda console: _report(console, path, told))
@@ -81,12 +82,12 @@ def _manifest(rule: Rule, folder: Path | None) -> dict[str, Any] | None:
 
 
 def _told(configuration: Configuration, advice: Advice) -> dict[str, str]:
-    where = configuration.positions.get(f"rules.{advice.rule}", "")
+    where = shown(configuration.positions.get(f"rules.{advice.rule}", ""))
     return {"where": where, **advice._asdict()}
 
 
-def _invalid(console: Console, shown: list[str]) -> None:
-    for problem in shown:
+def _invalid(console: Console, rendered: list[str]) -> None:
+    for problem in rendered:
         console.print(problem, soft_wrap=True, end="\n\n")
 
 

@@ -151,7 +151,8 @@ def _triggered(console: Console, answer: dict[str, Any]) -> None:
         parameters = {f"  {name}": value for name, value in run.get("parameters", {}).items()}
         show.facts(console, {"run": run["id"], "workflow": run["workflow"], **parameters})
     else:
-        console.print(show.word(answer["decision"]).append(show.clean(f" ({answer['reason']}){detail}")))
+        waits = "; it waits for its turn" if answer["decision"] == "hold" else ""
+        console.print(show.word(answer["decision"]).append(show.clean(f" ({answer['reason']}){detail}{waits}")))
 
 
 @click.command()

@@ -6,14 +6,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from retrainer.cli import show
-from retrainer.simulate.outcome import Difference, Outcome, differences, totals
+from retrainer.simulate.outcome import Difference, Outcome, Totals, differences, totals
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import Console
 
     from retrainer.cli.session import Session
 
 _SHOWN = 50
+_NONE: dict[str, Any] = {"runs": 0, "run_hours": 0.0, "gpu_hours": 0.0, "held": {}}
+"""Of a rule that a side does not have, or that decided nothing there."""
 
 
 def report(session: Session, outcomes: dict[str, Outcome]) -> None:
@@ -32,8 +36,9 @@ def report(session: Session, outcomes: dict[str, Outcome]) -> None:
     session.print(answer, lambda console: _show(console, answer, list(outcomes)))
 
 
-def _sums(of: Any) -> dict[str, Any]:
-    return {"runs": of.runs, "gpu_hours": round(of.gpu_hours, 3), "reasons": of.reasons, "held": of.held}
+def _sums(of: Totals) -> dict[str, Any]:
+    hours = {"run_hours": round(of.run_hours, 3), "gpu_hours": round(of.gpu_hours, 3)}
+    return {"runs": of.runs, **hours, "phases": of.phases, "reasons": of.reasons, "held": of.held}
 
 
 def _run(run: Any) -> dict[str, Any]:
@@ -57,17 +62,27 @@ def _iso(at: float) -> str:
 
 
 def _show(console: Console, answer: dict[str, Any], names: list[str]) -> None:
-    headers = ["RULE", *(f"{what} {name.upper()}" for what in ("RUNS", "GPU HOURS") for name in names), "HELD BY"]
-    rows = []
-    for one in answer["rules"]:
-        sides = [one.get(name, {"runs": 0, "gpu_hours": 0, "held": {}}) for name in names]
-        held = sorted(sides[-1]["held"].items(), key=lambda item: -item[1])[:3]
-        row = [one["rule"], *(s["runs"] for s in sides), *(f"{s['gpu_hours']:g}" for s in sides)]
-        rows.append([*row, ", ".join(f"{reason} ({count})" for reason, count in held)])
+    rules = answer["rules"]
+    costs = "gpu_hours" if any(rule.get(name, _NONE)["gpu_hours"] for rule in rules for name in names) else "run_hours"
+    shown = {"runs": "RUNS", costs: costs.replace("_", " ").upper()}
+    headers = ["RULE", *(f"{what} {name.upper()}" for what in shown.values() for name in names), "HELD BY"]
+    rows = [[rule["rule"], *_cells(rule, names, shown), _held(rule.get(names[-1], _NONE))] for rule in rules]
+    if len(rules) > 1:
+        every = {name: {what: sum(r.get(name, _NONE)[what] for r in rules) for what in shown} for name in names}
+        rows.append(["all", *_cells(every, names, shown), ""])
     show.table(console, headers, rows, "no rule decided anything")
     if len(names) == 2:
         console.print()
         _show_differences(console, answer["differences"])
+
+
+def _cells(rule: dict[str, Any], names: list[str], shown: Iterable[str]) -> list[str]:
+    return [f"{round(rule.get(name, _NONE)[what], 3):g}" for what in shown for name in names]
+
+
+def _held(side: dict[str, Any]) -> str:
+    most = sorted(side["held"].items(), key=lambda item: -item[1])[:3]
+    return ", ".join(f"{reason} ({count})" for reason, count in most)
 
 
 def _show_differences(console: Console, differ: list[dict[str, Any]]) -> None:

@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import delete, select
 from ulid import ULID
 
+from retrainer.engine import requests
 from retrainer.engine.asking import check, check_room, rule_of
 from retrainer.engine.births import bear
 from retrainer.engine.endings import stop_run
@@ -30,6 +31,8 @@ PAUSED = "Paused"
 _NOT_REPLAYED = {
     "dead_lettered": "{error} (still)",
     "ignored": "{error} (and no rule listens to its source now, or the source is about to read it again)",
+    "overtaken": "a newer value of its series was taken since, so it says nothing any more: discard it",
+    "stale": "its value is older than max_sample_age, and would be no data: discard it, or have it measured anew",
     "unknown": "the ledger was pruned since, so nobody can tell whether it was counted; discard it, or send it again",
 }
 """Outcomes of a replay that leave a dead letter where it is, and what is said of it."""
@@ -42,10 +45,9 @@ def trigger(
     rule = rule_of(work, name)
     check(rule, key, parameters)
     if idempotency_key is not None:
-        known = work.conn.execute(select(t.meta.c.value).where(t.meta.c.name == f"trigger/{idempotency_key}")).scalar()
+        known = requests.known(work.conn, f"trigger/{idempotency_key}")
         if known is not None:
-            answer: dict[str, Any] = orjson.loads(known)
-            return answer
+            return known.answer
     entry = work.known(name, key)
     check_room(rule, entry.state if entry is not None else None, 1, parameters)
     request, told_before = str(ULID.from_timestamp(work.now)), len(work.told)
@@ -66,8 +68,7 @@ def trigger(
         "request": request,
     }
     if idempotency_key is not None:
-        row = {"name": f"trigger/{idempotency_key}", "value": orjson.dumps(answer).decode()}
-        writes.put_all(work.conn, t.meta, [row])
+        requests.remember(work, (name, key), f"trigger/{idempotency_key}", {"by": by}, answer)
     return answer
 
 
@@ -159,12 +160,13 @@ def _run(work: Work, run_id: str) -> Run:
 def replay_dead_letters(work: Work, ids: list[int]) -> dict[str, Any]:
     """Offer dead letters anew, each to the rule that could not take it; what fails again stays in the list."""
     replayed, failed = 0, []
-    for row in work.conn.execute(select(t.dead_letters).where(t.dead_letters.c.id.in_(ids))).all():
+    c = t.dead_letters.c
+    for row in work.conn.execute(select(t.dead_letters).where(c.id.in_(ids)).order_by(c.id)).all():
         if row.reason == "unreadable":
             failed.append({"id": row.id, "error": "nobody can read it as an event; discard it, or send it again"})
             continue
         event = Event(source=row.source, id=row.event, **orjson.loads(row.payload))
-        again = Again(frozenset({row.rule} if row.rule else work.catalog.rules))
+        again = Again(frozenset({row.rule} if row.rule else work.catalog.rules), levels=True)
         (words,) = take_in(work, [Batch(row.source, [event], again=again)])
         outcome = words[0] if isinstance(words, list) else "ignored"
         if outcome in _NOT_REPLAYED:

@@ -6,13 +6,18 @@ only for rules that are younger than the ledger, and is `unknown` to the others.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from retrainer.engine import horizon, parts
 from retrainer.engine.matching import match
+from retrainer.engine.readings import pushed
 from retrainer.event import Event
+from retrainer.rules.outcome import Reason
+from retrainer.rules.own import ATTRIBUTE, run_of
+from retrainer.rules.triggers.gauge import late
 from retrainer.sources.formats.s3 import about
 from retrainer.store import writes
 from retrainer.store.packing import unpack
@@ -20,10 +25,17 @@ from retrainer.store.packing import unpack
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sqlalchemy import Row
+
     from retrainer.engine.matching import Hits
+    from retrainer.engine.readings import Reading
     from retrainer.engine.work import Work
     from retrainer.event import Poison
     from retrainer.sources.base import Again
+
+
+_GRAVITY = ("dead_lettered", "unknown", "overtaken", "stale", "matched", "duplicate", "filtered", "ignored")
+"""What is said of an event of which nothing is taken, if its triggers say different things: the first of these."""
 
 
 class Replay:
@@ -34,15 +46,49 @@ class Replay:
         self._pruned_to = horizon.pruned_to(work.conn)
         self._stored: dict[str, dict[str, int]] = {}
 
-    def judge(self, item: Event | Poison) -> tuple[str, Hits]:
+    def judge(self, item: Event | Poison) -> tuple[str, Hits, list[Reading]]:
         """The outcome, and what has still to be folded in.
 
         `ignored` for what cannot be read (it is a dead letter already) or is still to be read live, `duplicate` for
-        what all rules that want it have counted, `unknown` for what they may have counted.
+        what all rules that want it have counted, `unknown` for what they may have counted; of values `overtaken` if
+        something newer was taken since, `stale` beyond `max_sample_age`.
         """
         if not isinstance(item, Event) or self._still_to_come(item):
-            return "ignored", {}
-        hits, word = match(self._work, item, self._again.rules)
+            return "ignored", {}, []
+        word, hits = self._counted(item)
+        if not self._again.levels:
+            return word, hits, []
+        late, readings = self._levels(item)
+        return ("matched" if hits or readings else min(word, late, key=_GRAVITY.index)), hits, readings
+
+    def _levels(self, event: Event) -> tuple[str, list[Reading]]:
+        """What an event says to metrics and alerts, as far as it does not come too late."""
+        readings, failed = pushed(self._work, event, self._again.rules)
+        words = ["dead_lettered"] if failed else ["filtered"]
+        taken: list[Reading] = []
+        for reading in readings:
+            word = self._late(reading)
+            if not word:
+                taken.append(reading)
+            elif word == "overtaken" and list(reading[0]) in [where for told in self._told(event) for where in told]:
+                words.append("duplicate")
+            else:
+                words.append(word)
+        return min(words, key=_GRAVITY.index), taken
+
+    def _late(self, reading: Reading) -> str:
+        (rule_name, key), given = reading
+        rule = self._work.catalog.rules[rule_name]
+        asked, (sample,) = rule.gauges[given.trigger], given.samples
+        known = None
+        if self._work.known(rule_name, key) is not None:
+            gauge = self._work.entry(rule, key).state.gauges.get(given.trigger)
+            known = gauge.series.get(sample.series) if gauge is not None else None
+        return late(asked.threshold, known, sample, self._work.now, alert=asked.reason is Reason.ALERT)
+
+    def _counted(self, item: Event) -> tuple[str, Hits]:
+        """The same for what data triggers count."""
+        hits, word = match(self._work, self._with_author(item), self._again.rules)
         if not hits:
             return word, {}
         told = self._told(item)
@@ -52,6 +98,14 @@ class Replay:
             return "duplicate", {}
         certain = {where: hit for where, hit in left.items() if told or not self._may_have_counted(where[0])}
         return ("matched", certain) if certain else ("unknown", {})
+
+    def _with_author(self, event: Event) -> Event:
+        """A listing does not tell which run wrote an object; what its notification told of that still holds."""
+        if not event.type.startswith("s3:") or run_of(event):
+            return event
+        told = (orjson.loads(row.attributes).get(ATTRIBUTE) for row in self._of_object(event))
+        run = next(filter(None, told), None)
+        return event if run is None else replace(event, attributes={**event.attributes, ATTRIBUTE: run})
 
     def _still_to_come(self, event: Event) -> bool:
         """A record beyond what is stored will be read without us."""
@@ -65,12 +119,17 @@ class Replay:
 
     def _told(self, event: Event) -> list[list[list[str]]]:
         """For each time the event was taken in, which (rule, key) counted it."""
-        conn, data = self._work.conn, event.data
-        self._work.flush_inputs()
         if event.type.startswith("s3:"):
-            rows = writes.said_of_object(conn, event.source, about(data["bucket"], data["key"]))
-            return [orjson.loads(row.rules) for row in rows if _same(unpack(row.data), data)]
-        return [orjson.loads(row.rules) for row in writes.said_of(conn, event.source, event.id)]
+            return [orjson.loads(row.rules) for row in self._of_object(event)]
+        self._work.flush_inputs()
+        return [orjson.loads(row.rules) for row in writes.said_of(self._work.conn, event.source, event.id)]
+
+    def _of_object(self, event: Event) -> list[Row[Any]]:
+        """The ledger's rows of the same content of the same object."""
+        self._work.flush_inputs()
+        data = event.data
+        rows = writes.said_of_object(self._work.conn, event.source, about(data["bucket"], data["key"]))
+        return [row for row in rows if _same(unpack(row.data), data)]
 
     def _may_have_counted(self, rule: str) -> bool:
         """The rule was there when the last event arrived that the ledger has lost since."""

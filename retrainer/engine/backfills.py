@@ -8,10 +8,10 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from ulid import ULID
 
-from retrainer.engine import horizon, outlook, slots
+from retrainer.engine import horizon, outlook, requests, slots
 from retrainer.engine.asking import check, check_room, rule_of
 from retrainer.engine.births import bear
 from retrainer.engine.endings import stop_run
@@ -20,11 +20,11 @@ from retrainer.rules.fold import first_state
 from retrainer.rules.outcome import Backfill, Birth, Decision, Kind, Reason, Withdrawn
 from retrainer.rules.state import Asked
 from retrainer.runs.run import RunPhase
+from retrainer.store import queries, writes
 from retrainer.store import tables as t
-from retrainer.store import writes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection, RowMapping
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 WITHDRAWN = "withdrawn before it started"
 """Message of a run of a backfill that was cancelled while it waited."""
-_ROW = "backfill/"
-"""In the store, behind the name of the rule: a backfill that was asked for, with the answer that was given."""
+_BEGINS = "backfill/"
+"""Of the names of requests; the rule and the request follow."""
 _ENDS = {RunPhase.SUCCEEDED: "succeeded", RunPhase.CANCELLED: "cancelled"}
 
 
@@ -69,18 +69,17 @@ def ask(work: Work, order: Order, once: str | None = None) -> dict[str, Any]:
     Raise LookupError for a rule or key that is not there, ValueError for what cannot be asked for, with the way out.
     """
     request = _name(order, once) if once is not None else str(ULID.from_timestamp(work.now))
-    if (known := _known(work.conn, order.rule, request)) is not None:
-        if known["digest"] != _digest(order):
+    name = f"{_BEGINS}{order.rule}/{request}"
+    if (known := requests.known(work.conn, name)) is not None:
+        if known.asked["digest"] != _digest(order):
             raise ValueError("this Idempotency-Key was used for another backfill of the rule: take a new one")
-        answer: dict[str, Any] = known["answer"]
-        return answer
+        return known.answer
     rule, state, planned = _plan(work, order)
     wanted = tuple((one.trigger, one.slot) for one in planned if one.runs)
     check_room(rule, state, len(wanted), order.parameters)
     answer = {**_told(order, planned), **outlook.of(work, rule, order.key, state, len(wanted)), "request": request}
-    row = {"key": order.key, "at": work.now, "by": order.by, "digest": _digest(order), "slots": wanted}
-    value = orjson.dumps({**row, "answer": answer}).decode()
-    writes.put_all(work.conn, t.meta, [{"name": f"{_ROW}{order.rule}/{request}", "value": value}])
+    asked = {"by": order.by, "digest": _digest(order), "slots": wanted}
+    requests.remember(work, (order.rule, order.key), name, asked, answer)
     if wanted:
         facts = {"key": order.key, "request": request, "by": order.by, "count": len(wanted)}
         work.tell("backfill.asked", rule=order.rule, **facts)
@@ -107,30 +106,28 @@ def withdraw(work: Work, name: str, key: str) -> dict[str, Any]:
 
 def progress(conn: Connection, name: str, key: str, request: str | None = None) -> dict[str, Any]:
     """How far a backfill is, the last one if none is named; raise LookupError if there is none (any more)."""
-    request, row = _asked(conn, name, key, request)
+    begins = f"{_BEGINS}{name}/"
+    found = requests.last(conn, name, key, begins + (request or ""))
+    if found is None:
+        named = f" {request}" if request is not None else ""
+        raise LookupError(f"there is no backfill{named} of {name}{f'[{key}]' if key else ''}")
+    request = found.name.removeprefix(begins)
     state = writes.state_of(conn, name, key)
     waiting = {(a.trigger, a.scheduled_at) for a in (state.asked if state else ()) if a.request == request}
-    runs = {(run["trigger"], run["scheduled_at"]): run for run in _runs(conn, name, key, request, row["at"])}
-    items = [_standing(tuple(slot), waiting, runs) for slot in row["slots"]]
+    runs = {(run["trigger"], run["scheduled_at"]): run for run in _runs(conn, name, key, request, found.at)}
+    items = [_standing(tuple(slot), waiting, runs) for slot in found.asked["slots"]]
     counted = Counter(item["state"] for item in items)
     return {
         "rule": name,
         "key": key,
         "request": request,
-        "asked_at": row["at"],
-        "by": row["by"],
+        "asked_at": found.at,
+        "by": found.asked["by"],
         "total": len(items),
         **{word: counted[word] for word in ("waiting", "running", "succeeded", "failed", "cancelled", "dropped")},
         "ended": not counted["waiting"] and not counted["running"],
         "slots": items,
     }
-
-
-def forget(conn: Connection, cutoff: float) -> None:
-    """Remove what was asked for before ``cutoff``; its runs and slots are removed by themselves."""
-    for name, row in _rows(conn, ""):
-        if row["at"] < cutoff:
-            conn.execute(delete(t.meta).where(t.meta.c.name == name))
 
 
 def _plan(work: Work, order: Order) -> tuple[CompiledRule, State, list[Planned]]:
@@ -181,34 +178,14 @@ def _digest(order: Order) -> str:
     return sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def _known(conn: Connection, rule: str, request: str) -> dict[str, Any] | None:
-    value = conn.execute(select(t.meta.c.value).where(t.meta.c.name == f"{_ROW}{rule}/{request}")).scalar()
-    return orjson.loads(value) if value is not None else None
-
-
-def _rows(conn: Connection, rule: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    c = t.meta.c
-    begins = f"{_ROW}{rule}/" if rule else _ROW
-    for name, value in conn.execute(select(c.name, c.value).where(c.name.startswith(begins, autoescape=True))).all():
-        yield name, orjson.loads(value)
-
-
-def _asked(conn: Connection, rule: str, key: str, request: str | None) -> tuple[str, dict[str, Any]]:
-    rows = [(name.rpartition("/")[2], row) for name, row in _rows(conn, rule) if row["key"] == key]
-    rows = [one for one in rows if request is None or one[0] == request]
-    if not rows:
-        named = f" {request}" if request is not None else ""
-        raise LookupError(f"there is no backfill{named} of {rule}{f'[{key}]' if key else ''}")
-    return max(rows, key=lambda one: float(one[1]["at"]))
-
-
 def _runs(conn: Connection, rule: str, key: str, request: str, at: float) -> list[RowMapping]:
     """The runs of a backfill, and their retries behind them; ids sort by birth."""
     c = t.runs.c
     first = str(ULID.from_timestamp(at))[:10]
-    columns = select(c.id, c.trigger, c.scheduled_at, c.phase)
-    born = columns.where(c.rule == rule, c.key == key, c.id >= first, c.cause.contains(request, autoescape=True))
-    return list(conn.execute(born.order_by(c.id)).mappings())
+    columns = select(c.id, c.trigger, c.scheduled_at, c.phase, c.cause)
+    later = columns.where(c.rule == rule, c.key == key, c.id >= first).order_by(c.id).limit(queries.SCAN).subquery()
+    mine = select(later).where(later.c.cause.contains(request, autoescape=True))
+    return list(conn.execute(mine.order_by(later.c.id)).mappings())
 
 
 def _standing(slot: Slot, waiting: set[tuple[str, float | None]], runs: Mapping[Slot, RowMapping]) -> dict[str, Any]:

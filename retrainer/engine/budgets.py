@@ -59,12 +59,15 @@ def purses(
     return found, min(moments, default=None)
 
 
-def reserve_by_name(conn: Connection, catalog: Catalog, rule: CompiledRule) -> float:
-    """GPU hours to keep for a run of the rule, as the budget that pays for it says."""
-    budget = rule.rule.limits.budget
+def cost_of(conn: Connection, catalog: Catalog, rule_name: str) -> tuple[str, float]:
+    """The purse that pays for a run of the rule, and the GPU hours that are kept for it, if any."""
+    rule = catalog.rules.get(rule_name)
+    budget = rule.rule.limits.budget if rule is not None else None
+    if rule is None or budget is None:
+        return "", 0.0
     if isinstance(budget, str):
         budget = catalog.budgets.get(budget)
-    return reserve_of(conn, rule, budget) if budget is not None else 0.0
+    return name_of(rule), reserve_of(conn, rule, budget) if budget is not None else 0.0
 
 
 def _budget(catalog: Catalog, name: str) -> tuple[Budget | None, list[CompiledRule]]:
@@ -82,7 +85,8 @@ def reserve_of(conn: Connection, rule: CompiledRule, budget: Budget) -> float:
     if budget.reserve is not None:
         return budget.reserve
     c = t.runs.c
-    last = select(c.gpu_hours).where(c.rule == rule.name, c.gpu_hours.is_not(None)).order_by(c.id.desc()).limit(LAST)
+    ran = (c.rule == rule.name, c.gpu_hours.is_not(None), c.uid.is_not(None))  # what was refused says nothing of costs
+    last = select(c.gpu_hours).where(*ran).order_by(c.id.desc()).limit(LAST)
     mean = conn.execute(select(func.avg(last.subquery().c.gpu_hours))).scalar()
     return float(mean or 0.0)
 

@@ -123,10 +123,11 @@ class _Intake:
         assert self.batch.again is not None  # noqa: S101 - for the type checker; the caller looked
         replay = again.Replay(self.work, self.batch.again)
         for item in self.batch.items:
-            word, hits = replay.judge(item)
-            if hits and isinstance(item, Event) and not self.batch.again.dry:
-                self.work.journal(AGAIN, "", "", {"rules": sorted(self.batch.again.rules)})
-                self._take(item, hits, word)
+            word, hits, readings = replay.judge(item)
+            if (hits or readings) and isinstance(item, Event) and not self.batch.again.dry:
+                facts = {"rules": sorted(self.batch.again.rules), "levels": self.batch.again.levels}
+                self.work.journal(AGAIN, "", "", facts)
+                self._take(item, hits, word, readings)
             else:
                 self.words.append(word)
 

@@ -378,7 +378,7 @@ class Engine:
         work.flush_runs()
         if self._next_start is not None and self._next_start <= work.now:
             work.admitted = True  # a run's moment has come: whoever submits must look
-        waiting = [self._waiting(work, row) for row in writes.waiting_runs(work.conn)]
+        waiting = self._waiting(work)
         purses, renewed = budgets.purses(work.conn, work.catalog, {w.budget for w in waiting if w.budget}, work.now)
         means = Means(work.catalog.pools, writes.pool_use(work.conn) if waiting else {}, purses)
         admitted = admit(waiting, means, work.now)
@@ -388,11 +388,11 @@ class Engine:
         self._next_start = min((m for m in moments if m is not None), default=None)
         self._admission_due = False
 
-    def _waiting(self, work: Work, row: Any) -> Waiting:
-        rule = work.catalog.rules.get(row.rule)
-        name = budgets.name_of(rule) if rule is not None else ""
-        reserve = budgets.reserve_by_name(work.conn, work.catalog, rule) if rule is not None and name else 0.0
-        return Waiting(row.id, row.pool, row.priority, row.born_at, row.not_before, name, reserve)
+    def _waiting(self, work: Work) -> list[Waiting]:
+        """Runs that wait, each with what pays for it, which is asked once for each rule."""
+        rows = writes.waiting_runs(work.conn)
+        costs = {name: budgets.cost_of(work.conn, work.catalog, name) for name in {row.rule for row in rows}}
+        return [Waiting(r.id, r.pool, r.priority, r.born_at, r.not_before, *costs[r.rule]) for r in rows]
 
     def _soonest(self, work: Work, fanning: bool) -> float | None:
         """The next moment that something waits for; none before the rules are known, as nobody could answer."""

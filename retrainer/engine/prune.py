@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 from sqlalchemy import and_, delete, func, select
 
-from retrainer.engine import backfills, horizon
+from retrainer.engine import horizon
 from retrainer.engine.forget import Forgetter
 from retrainer.rules.state import decode
 from retrainer.store import tables as t
@@ -39,9 +39,9 @@ class Pruner:
             _old(work, t.decisions, t.decisions.c.last_at, cutoff),
             _old(work, t.journal, t.journal.c.at, cutoff),
             _slots(work, cutoff),
+            _old(work, t.requests, t.requests.c.at, cutoff),
             _runs(work, cutoff),
         ]
-        backfills.forget(work.conn, cutoff)
         more = self._forgetter.forget(work)
         more = self._events(work, cutoff, too_large=size > self._settings.ledger_max_size) or more
         return more or max(removed) >= CHUNK

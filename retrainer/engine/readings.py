@@ -34,21 +34,29 @@ def read(work: Work, event: Event) -> tuple[Sequence[Reading], bool]:
     """What an event says, in the order of the rules that it concerns; and whether any of them could not read it."""
     if event.type == QUERY:
         return list(_polled(work, event)), False
-    return _pushed(work, event) if event.source in work.catalog.gauges.sources else ((), False)
+    return pushed(work, event) if event.source in work.catalog.gauges.sources else ((), False)
 
 
-def _pushed(work: Work, event: Event) -> tuple[list[Reading], bool]:
+def pushed(work: Work, event: Event, only: Collection[str] | None = None) -> tuple[list[Reading], bool]:
+    """What a value or an alert says; and whether any rule could not read it.
+
+    ``only`` looks at these rules alone, and leaves no dead letters: the event has been here before.
+    """
     readings: list[Reading] = []
     failed = False
     for gauge in work.catalog.gauges.candidates(event):
+        if only is not None and gauge.rule not in only:
+            continue
         try:
             key, sample = _key(gauge, event), gauge.sample(event)
         except ValueError as error:
-            dead(work, event, "raised", str(error), gauge.rule)
+            if only is None:
+                dead(work, event, "raised", str(error), gauge.rule)
             failed = True
             continue
         if key and too_many(work, (gauge.rule, key)):
-            dead(work, event, "too_many_keys", f"key {key!r} is one more than max_keys", gauge.rule)
+            if only is None:
+                dead(work, event, "too_many_keys", f"key {key!r} is one more than max_keys", gauge.rule)
             failed = True
             continue
         readings += [((gauge.rule, each), Sampled(gauge.name, (sample,))) for each in _keys(work, gauge, key)]

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.outcome import SlotRecord
     from retrainer.rules.state import State
-    from retrainer.runs.run import Run
 
 MISSED = "missed"
 
@@ -67,16 +66,20 @@ def _rows(conn: Connection, rule: str, keys: Iterable[str], slots: Sequence[Slot
 
 
 def _records(conn: Connection, rows: Iterable[RowMapping]) -> dict[Slot, Record]:
-    rows = list(rows)
-    runs = writes.runs_by_id(conn, {row["run"] for row in rows if row["run"] is not None})
-    return {(row["trigger"], row["slot"]): _record(row, runs.get(row["run"])) for row in rows}
+    """How each chain ended, or stands, that a slot's run began."""
+    rows, c = list(rows), t.runs.c
+    chains = {row["run"] for row in rows if row["run"] is not None}
+    attempts = select(c.id, c.chain, c.phase, c.uid, c.submit_attempts).where(c.chain.in_(chains)).order_by(c.id)
+    last = {run["chain"]: run for run in conn.execute(attempts).mappings()}
+    return {(row["trigger"], row["slot"]): _record(row, last.get(row["run"])) for row in rows}
 
 
-def _record(row: RowMapping, run: Run | None) -> Record:
+def _record(row: RowMapping, run: RowMapping | None) -> Record:
     if run is None:
         return Record(row["outcome"], row["reason"], row["run"])
-    never = run.phase is RunPhase.CANCELLED and run.uid is None and run.submit_attempts == 0
-    return Record(row["outcome"], row["reason"], run.id, run.phase.value, not run.phase.terminal, not never)
+    phase, first = RunPhase(run["phase"]), run["id"] == run["chain"]
+    never = first and phase is RunPhase.CANCELLED and run["uid"] is None and run["submit_attempts"] == 0
+    return Record(row["outcome"], row["reason"], run["id"], phase.value, not phase.terminal, not never)
 
 
 def give_way(work: Staged, rule: CompiledRule, key: str, record: SlotRecord, run: str | None) -> bool:

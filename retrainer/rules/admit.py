@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
+ROUNDING = 1e-9
+"""GPU hours that sums of floats may be off: three tenths pay for three runs of a tenth."""
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """A run that waits for admission; ``budget`` names what pays for it, ``reserve`` the GPU hours kept for it."""
@@ -32,7 +36,7 @@ class Purse:
     def pays(self, reserve: float) -> bool:
         """Whether one more run may start."""
         enough = self.runs is None or self.runs > 0
-        return enough and (self.hours is None or (self.hours > 0 and self.hours >= reserve))
+        return enough and (self.hours is None or (self.hours > ROUNDING and self.hours >= reserve - ROUNDING))
 
     def pay(self, reserve: float) -> None:
         if self.runs is not None:

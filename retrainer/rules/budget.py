@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from retrainer.rules.admit import ROUNDING
 from retrainer.rules.limits import Allowance
 from retrainer.rules.triggers.freshness import span
 
@@ -48,9 +49,9 @@ def _left(budget: Budget, spent: Sequence[Spent], reserve: float) -> int:
     if budget.gpu_hours is None:
         return left
     hours = budget.gpu_hours - sum(run.hours for run in spent)
-    if hours <= 0:
+    if hours <= ROUNDING:
         return 0
-    return min(left, _UNLIMITED if reserve <= 0 else math.floor(hours / reserve + 1e-9))
+    return min(left, _UNLIMITED if reserve <= 0 else math.floor((hours + ROUNDING) / reserve))
 
 
 def _detail(budget: Budget, spent: Sequence[Spent]) -> str:

@@ -58,11 +58,12 @@ def step(
     if decisions and allowance is not None:
         allowance = allowance.less()  # a retry is a run as well
     if not isinstance(given, Unrendered):
-        skipped = False
+        skipped = in_the_way = False
         while decision := _next(rule, state, weighed, now, allowance, skipped=skipped):
             state, records = _apply(rule, state, weighed, decision, now)
             slots += [replace(record, decision=len(decisions)) for record in records]
             decisions.append(decision)
+            in_the_way = in_the_way or _in_the_way(decision)
             if decision.kind is Kind.HOLD:
                 break
             state, weighed, expired = _weigh(rule, state, now)
@@ -70,7 +71,7 @@ def step(
             if decision.kind is Kind.FIRE and allowance is not None:
                 allowance = allowance.less()
             skipped = skipped or (decision.kind is Kind.SKIP and decision.asked is None)
-        if any(_in_the_way(d) for d in decisions) and (stop := stop_others(rule.rule.limits, state)):
+        if in_the_way and (stop := stop_others(rule.rule.limits, state)):
             state = replace(state, stopping=True)
         if not decisions and isinstance(given, _SPEAK):
             decisions.append(_not_yet(rule, given, weighed))
@@ -107,11 +108,11 @@ def _next(
     ``skipped``: what it is due for by itself is answered already.
     """
     due = not skipped and bool(weighed.due or state.due)
+    if not due and not state.asked:
+        return None
     if due and (lapsed := _lapsed(rule, now, state.due.since if state.due else None)):
         return lapsed
     asked = in_turn(state, due=due)
-    if asked is None and not due:
-        return None
     if asked is not None and not asked.backfill and (lapsed := _lapsed(rule, now, asked.at)):
         return replace(lapsed, asked=asked)
     held = held_back(rule, state, now, weighed.inhibiting, allowance, asked)

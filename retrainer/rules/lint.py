@@ -10,7 +10,7 @@ from retrainer.rules.explain_tree import moment
 from retrainer.rules.limits import muted_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from retrainer.rules.compile import CompiledRule, CompiledSchedule
 
@@ -27,12 +27,15 @@ class Advice(NamedTuple):
     hint: str
 
 
-def lint(rules: Sequence[CompiledRule], now: float) -> Iterator[Advice]:
-    """Look at the rules as they would be from ``now`` on."""
+def lint(rules: Sequence[CompiledRule], now: float, pools: Mapping[str, int]) -> Iterator[Advice]:
+    """Look at the rules as they would be from ``now`` on; ``pools`` are slots by name."""
     for rule in rules:
         if not rule.paused:
             yield from _never(rule, now)
-    yield from _races(rules)
+        pool = rule.rule.limits.pool
+        if pool is not None and not pools.get(pool):
+            yield Advice(rule.name, "limits.pool", f"{pool} has no slots, so that nothing ever starts", "give it some")
+    yield from _races(rules, pools)
 
 
 def _never(rule: CompiledRule, now: float) -> Iterator[Advice]:
@@ -84,7 +87,7 @@ def _muted(rule: CompiledRule, now: float) -> Iterator[Advice]:
             yield Advice(rule.name, f"limits.mute[{i}]", said, "take it out, or renew its dates")
 
 
-def _races(rules: Iterable[CompiledRule]) -> Iterator[Advice]:
+def _races(rules: Iterable[CompiledRule], pools: Mapping[str, int]) -> Iterator[Advice]:
     """Two rules that start one template in one namespace may run at once, and write the same model."""
     by_target: dict[tuple[str, str, str], list[CompiledRule]] = defaultdict(list)
     for rule in rules:
@@ -94,8 +97,9 @@ def _races(rules: Iterable[CompiledRule]) -> Iterator[Advice]:
             fixed = repr(sorted((n, t.parts) for n, t in rule.parameters.items() if not t.variables))
             by_target[submit.namespace or "", target, fixed].append(rule)
     for (_, target, _), racing in by_target.items():
-        pools = {rule.rule.limits.pool for rule in racing}
-        if len(racing) > 1 and (len(pools) > 1 or None in pools):
+        used = {rule.rule.limits.pool for rule in racing}
+        together = len(used) > 1 or any(pool is None or pools.get(pool, 0) > 1 for pool in used)
+        if len(racing) > 1 and together:
             others = ", ".join(rule.name for rule in racing[1:])
             yield Advice(
                 racing[0].name,

@@ -266,7 +266,7 @@ def encode(state: State) -> str:
         "since": dict(state.since) or None,
         "taken_hi": state.taken_hi or None,
         "due": [state.due.since, state.due.triggers, state.due.reason] if state.due else None,
-        "asked": list(_asked_to(state.asked)) or None,
+        "asked": list(_asked_to(state.asked)) if state.asked else None,
         "active": state.active or None,
         "stopping": state.stopping or None,
         "last_fired": state.last_fired,

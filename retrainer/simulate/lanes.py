@@ -36,11 +36,14 @@ _NOT_YET = frozenset((Reason.BATCH_INCOMPLETE, Reason.BELOW_THRESHOLD, Reason.FO
 
 
 class _Sum:
-    """What came for one trigger of a rule since its state was last written."""
+    """What came for one trigger of a rule since its state was last written.
 
-    def __init__(self, trigger: CompiledData, state: State, notes: Notes) -> None:
+    ``settled``: polls may be passed over meanwhile.
+    """
+
+    def __init__(self, trigger: CompiledData, state: State, notes: Notes, *, settled: bool) -> None:
         window = state.windows[trigger.name]
-        self.trigger, self.notes, self.wake_at = trigger, notes, state.wake_at
+        self.trigger, self.notes, self.wake_at, self.settled = trigger, notes, state.wake_at, settled
         self.last_at = 0.0
         self._gathering = Gathering(trigger.name, trigger.batch, window)
         self._events, self._bytes, self._rows = window.events, window.bytes, window.rows
@@ -89,6 +92,8 @@ class Lane:
         found = self._sum or self._open(work, trigger, at)
         if found is None or found.trigger is not trigger or (found.wake_at is not None and at >= found.wake_at):
             return None
+        if not found.settled and self._followed is not None and self._followed.behind(at):
+            return None
         said = found.judge(at, size, rows)
         return said if said.reason is Reason.BATCH_INCOMPLETE and not said.satisfied else None
 
@@ -116,10 +121,9 @@ class Lane:
             return None
         if noted is None or noted.decision.kind is not Kind.HOLD or noted.decision.reason not in _NOT_YET:
             return None
-        if self._followed is not None and not self._followed.settled(state):
-            return None
+        settled = self._followed is None or self._followed.settled(state)
         self._id = entry.id
-        self._sum = _Sum(trigger, state, Notes(self.rule.name, entry, noted, self._pages))
+        self._sum = _Sum(trigger, state, Notes(self.rule.name, entry, noted, self._pages), settled=settled)
         return self._sum
 
     def _close(self, work: Work) -> None:

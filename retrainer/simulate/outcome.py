@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import attrgetter
+from sys import intern
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -79,7 +80,10 @@ class Difference:
 @dataclass(slots=True)
 class Totals:
     runs: int = 0
+    run_hours: float = 0.0
+    """How long runs took that have ended, from their start."""
     gpu_hours: float = 0.0
+    phases: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     reasons: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     held: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     """How often a decision was to hold or skip, by reason."""
@@ -96,10 +100,15 @@ def read(store: Store) -> Outcome:
         decisions = conn.exec_driver_sql(
             "SELECT rule, key, decision, reason, detail, first_at, last_at, count FROM decisions ORDER BY id"
         )
-        return Outcome(tuple(_run(*row) for row in runs), tuple(map(Noted._make, decisions.cursor)))
+        return Outcome(tuple(_run(*row) for row in runs), tuple(_noted(*row) for row in decisions.cursor))
 
     with heap.undisturbed():
         return store.read(find)
+
+
+def _noted(rule: str, key: str, decision: str, reason: str, *rest: Any) -> Noted:
+    """Words that come again and again are kept once: half of the memory, and of what travels between processes."""
+    return Noted(intern(rule), intern(key), intern(decision), intern(reason), *rest)
 
 
 def _run(rule: str, key: str, at: float, trigger: str, reason: str, cause: str, *rest: Any) -> PlayedRun:
@@ -120,7 +129,10 @@ def totals(outcome: Outcome) -> dict[str, Totals]:
     for run in outcome.runs:
         one = found[run.rule]
         one.runs += 1
+        if run.started_at is not None and run.ended_at is not None:
+            one.run_hours += (run.ended_at - run.started_at) / 3600
         one.gpu_hours += run.gpu_hours or 0.0
+        one.phases[run.phase] += 1
         one.reasons[run.reason] += 1
     for decision in outcome.decisions:
         if decision.decision != "fire":

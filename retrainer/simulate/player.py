@@ -194,7 +194,7 @@ class Player:
                 return  # it may have moved states that decided nothing, so that nobody knows when they want to be woken
 
     def _take(self, work: Work, group: Group) -> None:
-        again: frozenset[str] | None = None
+        again: Again | None = None
         waiting: list[Batch] = []
         for record in group.records:
             if record.poll is not None:
@@ -208,12 +208,11 @@ class Player:
                     continue
                 if record.event.source in self._sources:
                     self._before_event(work, record.event)
-                    marked = None if again is None else Again(again)
-                    waiting.append(Batch(record.event.source, [record.event], identity_window=0, again=marked))
+                    waiting.append(Batch(record.event.source, [record.event], identity_window=0, again=again))
                 again = None
                 continue
             if record.kind == AGAIN:
-                again = frozenset(record.payload["rules"])
+                again = Again(frozenset(record.payload["rules"]), levels=bool(record.payload.get("levels")))
                 continue
             _take_in(work, waiting)
             self._input(work, record)

@@ -30,11 +30,13 @@ class Stretch:
 class Again:
     """Items that were read again on somebody's behalf: only these rules, and only those that did not count them yet.
 
-    ``dry``: nothing is stored, the outcomes say what would be.
+    ``dry``: nothing is stored, the outcomes say what would be. ``levels``: metrics and alerts take their values too,
+    where nothing newer was taken since; a value of last week that is read again says nothing of today.
     """
 
     rules: frozenset[str]
     dry: bool = False
+    levels: bool = False
 
 
 @dataclass(frozen=True, slots=True)

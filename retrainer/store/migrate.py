@@ -17,8 +17,8 @@ from retrainer.store.base import StoreError
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-HEAD = "0003_0001"
-KNOWN = ("0001", "0002_0001", HEAD)
+HEAD = "0004_0002"
+KNOWN = ("0001", "0002", "0003_0002", HEAD)
 """A version is its number and, behind it, the oldest one: whoever knows that can work with it too."""
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('retrainer migration'), hashtext(current_schema()))"
 

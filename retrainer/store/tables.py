@@ -257,6 +257,20 @@ dead_letters = Table(
     Column("rule", Name, nullable=False),  # the rule that could not take it, or empty
 )
 
+# What people asked for under a name of their own, and the answer that they got: who asks again gets it again.
+requests = Table(
+    "requests",
+    metadata,
+    Column("name", Name, primary_key=True),
+    Column("rule", Name, nullable=False),
+    Column("key", Name, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("asked", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    Index("requests_rule_key", "rule", "key", "at"),
+    Index("requests_at", "at"),
+)
+
 # Pauses by hand, over the rule's own mode.
 pauses = Table(
     "pauses",

@@ -333,9 +333,9 @@ def said_of(conn: Connection, source: str, event: str) -> list[Row[Any]]:
 
 
 def said_of_object(conn: Connection, source: str, prefix: str) -> list[Row[Any]]:
-    """The ledger's rows of an object whose events have ids that begin so: `type`, `time`, `rules`, `data`."""
+    """The ledger's rows of an object whose events have ids that begin so: `type time rules data attributes`."""
     c = t.events.c
-    query = select(c.type, c.time, c.rules, c.data).where(
+    query = select(c.type, c.time, c.rules, c.data, c.attributes).where(
         c.source == source, c.id >= prefix, c.id < prefix + "\U0010ffff"
     )
     return list(conn.execute(query))

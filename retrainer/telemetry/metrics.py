@@ -86,6 +86,8 @@ class Standing:
     """The same of the last model that was promoted."""
     untrained: Mapping[str, float] = field(default_factory=dict)
     """Since when the rule, or a key of it, waits for its first success; of several keys, the longest."""
+    unpromoted: Mapping[str, float] = field(default_factory=dict)
+    """The same of the first model that is promoted, of rules whose freshness counts these."""
     succeeded: Mapping[str, float] = field(default_factory=dict)
     """When the rule last succeeded, with any key."""
     fired: Mapping[str, float] = field(default_factory=dict)
@@ -186,6 +188,9 @@ class Metrics:
         )
         self._untrained = self._rule(
             "gauge", "model_untrained_since_timestamp_seconds", "Since when a model waits for its first success."
+        )
+        self._unpromoted = self._rule(
+            "gauge", "model_unpromoted_since_timestamp_seconds", "Since when a model waits to be promoted at all."
         )
         self._max_age = self._rule("gauge", "model_max_age_seconds", "How old freshness lets a model become.", "of")
         self._gpu = self._rule("counter", "run_gpu_seconds", "GPU time of ended runs.", "promoted")
@@ -377,6 +382,7 @@ class Metrics:
             (self._trained, seen.trained),
             (self._promoted, seen.promoted),
             (self._untrained, seen.untrained),
+            (self._unpromoted, seen.unpromoted),
         ):
             gauge.replace({rule: {(): seconds} for rule, seconds in moments.items()})
         for newest, of_rules in ((self._success, seen.succeeded), (self._fired, seen.fired)):

@@ -9,8 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _HOLE = re.compile(r"\{\{-?\s*=?[^}]*?(?:inputs|workflow)\.parameters(?:\.([\w-]+)|\['([\w-]+)'\])[^}]*\}\}")
-_SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh", "ksh", "python", "python3", "perl", "node"})
-_RUNS_TEXT = frozenset({"-c", "-ec", "-lc", "-exc", "-e"})
+_RUNS_NEXT = {
+    **dict.fromkeys(("sh", "bash", "ash", "dash", "zsh", "ksh"), re.compile(r"-[a-zA-Z]*c")),
+    **dict.fromkeys(("python", "python3"), re.compile(r"-[a-zA-Z]*c")),
+    **dict.fromkeys(("perl", "node", "ruby"), re.compile(r"-[a-zA-Z]*e|--eval")),
+}
+"""By the name of a program, the option after which a word is code; what follows that word is its arguments."""
 
 
 class Pasted(NamedTuple):
@@ -36,12 +40,13 @@ def pasted(manifest: Mapping[str, Any]) -> Iterator[Pasted]:
 def _container(container: Mapping[str, Any], where: str) -> Iterator[Pasted]:
     words = [("command", text) for text in container.get("command") or ()]
     words += [("args", text) for text in container.get("args") or ()]
-    shell = any(str(text).rpartition("/")[2] in _SHELLS for _, text in words)
+    option: re.Pattern[str] | None = None
     code = False
     for field, text in words:
-        if shell and code:
+        if code:
             yield from _holes(text, f"{where}.{field}")
-        code = code or str(text) in _RUNS_TEXT
+        option = _RUNS_NEXT.get(str(text).rpartition("/")[2], option)
+        code = not code and option is not None and option.fullmatch(str(text)) is not None
 
 
 def _holes(text: Any, where: str) -> Iterator[Pasted]:

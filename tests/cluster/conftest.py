@@ -123,3 +123,26 @@ def namespace() -> Iterator[str]:
     yield name
     release_all(name)
     kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def team() -> Iterator[str]:
+    """Make a namespace of a team: Workflows may run there, and there is one to run."""
+    yield from _settled("team")
+
+
+@pytest.fixture(scope="module")
+def platform() -> Iterator[str]:
+    """Make the platform's namespace, which takes restricted pods only."""
+    yield from _settled("platform", "pod-security.kubernetes.io/enforce=restricted")
+
+
+def _settled(what: str, *labels: str) -> Iterator[str]:
+    name = f"{what}-{uuid.uuid4().hex[:8]}"
+    kubectl("create", "namespace", name)
+    kubectl("label", "namespace", name, f"test={what}", *labels)
+    kubectl("-n", name, "apply", "-f", "-", given=EXECUTOR)
+    kubectl("-n", name, "apply", "-f", str(Path(__file__).parent / "pipelines" / "train.yaml"))
+    yield name
+    release_all(name)
+    kubectl("delete", "namespace", name, "--wait=false")

@@ -14,6 +14,7 @@ import httpx
 
 from .conftest import KUBECONFIG, kubectl, until
 
+PIPELINES = Path(__file__).parent / "pipelines"
 HELM = Path(os.environ.get("CHART_DIR", Path.home() / ".cache" / "retrainer-chart")) / "bin" / "helm"
 CHART = Path(__file__).parents[2] / "deploy" / "helm" / "retrainer"
 VALUES = {
@@ -38,6 +39,7 @@ class Release:
 
     def __init__(self, namespace: str, **values: Any) -> None:
         self.namespace, self.values = namespace, {**VALUES, **values}
+        self._http = httpx.Client()
 
     def install(self) -> None:
         """Return once its Deployment is ready."""
@@ -58,8 +60,10 @@ class Release:
             "--timeout=60s",
             given=json.dumps(self.values),
         )
+        self.connect()
 
     def uninstall(self) -> None:
+        self._http.close()
         helm("uninstall", "retrainer", f"--namespace={self.namespace}", "--wait", "--timeout=120s")
 
     def get(self, what: str, *more: str) -> Any:
@@ -76,33 +80,30 @@ class Release:
     def log(self) -> str:
         return kubectl("-n", self.namespace, "logs", self.pod["metadata"]["name"])
 
-    @property
-    def http(self) -> httpx.Client:
-        """A client of its API. Pods' addresses can be reached from the node."""
+    def connect(self) -> None:
+        """Pods' addresses can be reached from the node."""
         token = base64.b64decode(self.get("secret", "retrainer-token")["data"]["token"]).decode()
-        return httpx.Client(
-            base_url=f"http://{self.pod['status']['podIP']}:8080",
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=30.0,
-            trust_env=False,
+        address = f"http://{self.pod['status']['podIP']}:8080"
+        self._http.close()
+        self._http = httpx.Client(
+            base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=30.0, trust_env=False
         )
 
+    def _ask(self, path: str, **query: str) -> list[dict[str, Any]]:
+        return list(self._http.get(f"/api/v1{path}", params=query).raise_for_status().json()["items"])
+
     def rules(self) -> set[str]:
-        with self.http as http:
-            return {rule["name"] for rule in http.get("/api/v1/rules").raise_for_status().json()["items"]}
+        return {rule["name"] for rule in self._ask("/rules")}
 
     def runs(self, rule: str) -> list[dict[str, Any]]:
-        with self.http as http:
-            return list(http.get("/api/v1/runs", params={"rule": rule}).raise_for_status().json()["items"])
+        return self._ask("/runs", rule=rule)
 
     def push(self, **data: Any) -> None:
         """Send an event to the platform's webhook."""
-        with self.http as http:
-            assert http.post("/hooks/push", json=data).status_code == 202
+        assert self._http.post("/hooks/push", json=data).status_code == 202
 
     def metric(self, name: str) -> float:
-        with self.http as http:
-            (value,) = re.findall(rf"^{name} (\S+)$", http.get("/metrics").text, re.MULTILINE)
+        (value,) = re.findall(rf"^{name} (\S+)$", self._http.get("/metrics").text, re.MULTILINE)
         return float(value)
 
     def succeeded(self, rule: str) -> dict[str, Any]:

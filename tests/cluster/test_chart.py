@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import EXECUTOR, kubectl, release_all, until
-from .release import Release, config_map
+from .conftest import kubectl, until
+from .release import PIPELINES, Release, config_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PIPELINES = Path(__file__).parent / "pipelines"
 PLATFORM = "version: 1\nsources:\n  push: {type: webhook, path: /hooks/push}\n"
 
 
@@ -37,29 +34,6 @@ MINUTELY = """
     triggers: {minutely: {schedule: {cron: "* * * * *"}}}
     submit: {workflow_template: train}
 """
-
-
-@pytest.fixture(scope="module")
-def team() -> Iterator[str]:
-    """A namespace of a team, in which Workflows may run."""
-    yield from made("team")
-
-
-@pytest.fixture(scope="module")
-def platform() -> Iterator[str]:
-    """The platform's namespace, which takes restricted pods only."""
-    yield from made("platform", "pod-security.kubernetes.io/enforce=restricted")
-
-
-def made(what: str, *labels: str) -> Iterator[str]:
-    name = f"{what}-{uuid.uuid4().hex[:8]}"
-    kubectl("create", "namespace", name)
-    kubectl("label", "namespace", name, f"test={what}", *labels)
-    kubectl("-n", name, "apply", "-f", "-", given=EXECUTOR)
-    kubectl("-n", name, "apply", "-f", str(PIPELINES / "train.yaml"))
-    yield name
-    release_all(name)
-    kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import insert, select
 
+from retrainer.engine import requests
 from retrainer.store import tables as t
 from retrainer.store import writes
 from retrainer.store.base import StoreBusyError, StoreError
@@ -260,4 +261,22 @@ def test_sqlite_killed_in_mid_migration_is_old_or_new_never_between(tmp_path: Pa
     store = SqliteStore.open(tmp_path / "store.db")
     put(store, "a")
     assert values(store) == {"a": "v"}
+    store.close()
+
+
+def test_a_store_of_the_first_schema_keeps_what_was_asked_for(tmp_path: Path) -> None:
+    """Answers stood among `meta`: whoever asks again after the upgrade gets the same one."""
+    SqliteStore.open(tmp_path / "store.db").close()
+    old = sqlite3.connect(tmp_path / "store.db")
+    for later in ("requests", "leader", "inbox"):
+        old.execute(f"DROP TABLE {later}")
+    old.execute("UPDATE alembic_version SET version_num = '0001'")
+    old.execute("""INSERT INTO meta VALUES ('trigger/k1', '{"decision":"fire"}'), ('other', '1')""")
+    old.execute("INSERT INTO journal VALUES (1, 7.0, '', '', 'Wake', '{}')")
+    old.commit()
+    old.close()
+    store = SqliteStore.open(tmp_path / "store.db")
+    found = store.read(lambda conn: requests.known(conn, "trigger/k1"))
+    assert found == requests.Request("trigger/k1", 7.0, {}, {"decision": "fire"})
+    assert store.read(lambda conn: list(conn.exec_driver_sql("SELECT name FROM meta").scalars())) == ["other"]
     store.close()

@@ -27,6 +27,12 @@ CASES: list[Any] = [
         id="slots that did not run",
     ),
     pytest.param(
+        "own_output",
+        {"rule": "churn", "trigger": "new", "event": "e1", "said": "written by run r1 of this very rule"},
+        {"event": "event.own_output", "id": "e1", "rule": "churn", "said": "written by run r1 of this very rule"},
+        id="what a run wrote itself",
+    ),
+    pytest.param(
         "backfill.asked",
         {"rule": "churn", "key": "", "request": "r1", "by": "anna", "count": 7},
         {"event": "backfill.asked", "rule": "churn", "by": "anna", "count": 7},

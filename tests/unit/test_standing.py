@@ -202,6 +202,28 @@ def test_what_waits_for_its_first_success_and_what_had_one(
     assert (seen.untrained, seen.succeeded, seen.fired) == (waits, succeeded, fired)
 
 
+OF_PROMOTED = {"stale": {"freshness": {"max_age": "7d", "of": "promoted"}}}
+
+
+@pytest.mark.parametrize(
+    ("triggers", "rule", "states", "waits"),
+    [
+        pytest.param(OF_PROMOTED, {}, [State(30.0, last_succeeded=50.0)], {"churn": 30}, id="trained, never promoted"),
+        pytest.param(OF_PROMOTED, {}, [State(30.0, last_promoted=50.0)], {}, id="promoted"),
+        pytest.param(NEW_DATA, {}, [State(30.0)], {}, id="nobody counts what is promoted"),
+        pytest.param(
+            NEW_DATA | OF_PROMOTED, PER_KEY, [State(10.0), State(30.0)], {"churn": 30}, id="the empty key has none"
+        ),
+    ],
+)
+def test_what_waits_to_be_promoted_at_all(
+    store: SqliteStore, triggers: dict[str, Any], rule: dict[str, Any], states: list[State], waits: Any
+) -> None:
+    rules = catalog(triggers, rule=rule)
+    put_states(store, "churn", states)
+    assert census(store, catalog=lambda: rules)().unpromoted == waits
+
+
 def test_failures_in_a_row_are_those_of_the_worst_key(store: SqliteStore) -> None:
     rules = catalog(NEW_DATA, rule=PER_KEY)
     put_states(store, "churn", [State(0.0), State(0.0, failures=2), State(0.0, failures=3, broken=True), State(0.0)])

@@ -136,7 +136,7 @@ def rule_variable() -> d.QueryVariable:
 
 
 def _asked(name: str, label: str, query: str) -> d.QueryVariable:
-    variable = d.QueryVariable(name).label(label).query({"query": query, "refId": name}).datasource(DATASOURCE)
+    variable = d.QueryVariable(name).label(label).query(query).datasource(DATASOURCE)
     return variable.refresh(dm.VariableRefresh.ON_TIME_RANGE_CHANGED).sort(dm.VariableSort.ALPHABETICAL_ASC)
 
 

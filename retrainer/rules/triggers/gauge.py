@@ -89,6 +89,21 @@ def sampled(
     return advance(threshold, replace(gauge, series=series, seen_at=seen_at, trouble=trouble), now)
 
 
+def late(
+    threshold: Threshold, known: Series | None, sample: Sample, now: float, *, alert: bool
+) -> Literal["", "overtaken", "stale"]:
+    """Why a sample that was left lying comes too late to be folded in; empty if it does not.
+
+    Of two with one time the first is gone by; but an alert's end has the time of its beginning.
+    """
+    if threshold.max_age is not None and now - sample.at > threshold.max_age:
+        return "stale"
+    if known is None or _taken_at(sample, now) > known.at:
+        return ""
+    ends = alert and sample.at == known.at and not sample.value and bool(known.value)
+    return "" if ends else "overtaken"
+
+
 def _missed(
     threshold: Threshold, known: Mapping[str, Series], given: Collection[str], now: float, *, forget: bool
 ) -> dict[str, Series]:
@@ -117,9 +132,13 @@ def _room(series: dict[str, Series], given: Collection[str]) -> bool:
     return True
 
 
-def _follow(threshold: Threshold, known: Series | None, sample: Sample, now: float) -> Series:
+def _taken_at(sample: Sample, now: float) -> float:
     """A moment far in the time to come is now, or nothing that is told later would be newer."""
-    at, value = sample.at if sample.at <= now + SKEW else now, sample.value
+    return sample.at if sample.at <= now + SKEW else now
+
+
+def _follow(threshold: Threshold, known: Series | None, sample: Sample, now: float) -> Series:
+    at, value = _taken_at(sample, now), sample.value
     before = known or Series(None, at)
     stale = threshold.max_age is not None and now - at > threshold.max_age
     if value is None or not math.isfinite(value) or stale:

@@ -62,6 +62,29 @@ def test_a_record_is_an_event(
     assert not house.errors()
 
 
+@pytest.mark.parametrize(
+    ("form", "more"),
+    [
+        pytest.param("json", {}, id="json, in a header"),
+        pytest.param("cloudevents", CE, id="cloudevents, binary, in a header beside the others"),
+        pytest.param("cloudevents", {**CE, "as": "ce_retrainerrun"}, id="cloudevents, binary, as an attribute"),
+    ],
+)
+def test_what_a_run_wrote_itself_does_not_count(broker: Broker, house: House, form: str, more: dict[str, str]) -> None:
+    topic = broker.create_topic()
+    name = more.get("as", "retrainer-run")
+    given = {key: value for key, value in more.items() if key != "as"}
+    house.source(NAME, kafka(broker, topic, format=form), [rule(events=1)])
+    broker.produce(topic, [b'{"n": 1}'], headers=headers(given))
+    eventually(lambda: house.query("SELECT id FROM runs"), "a run is born")
+    ((run,),) = house.query("SELECT id FROM runs")
+    own = given | ({"ce_id": "o-2"} if given else {}) | {name: run}
+    broker.produce(topic, [b'{"n": 2}'], headers=headers(own))
+    eventually(lambda: len(told(house)) == 2, "both were read")
+    assert house.query("SELECT outcome FROM events ORDER BY seq") == [("matched",), ("filtered",)]
+    assert house.query("SELECT count(*) FROM runs") == [(1,)]
+
+
 def test_a_cloudevent_that_is_sent_twice_counts_once(broker: Broker, house: House) -> None:
     topic = broker.create_topic()
     for partition in range(3):

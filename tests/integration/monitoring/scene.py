@@ -137,8 +137,7 @@ class Scene:
 
     def ask(self, expr: str, *, instant: bool) -> list[float]:
         """All values that a panel's query has now, or had within five minutes, as Grafana would ask for them."""
-        for name, value in VARIABLES.items():
-            expr = re.sub(rf"\${name}\b|\$\{{{name}\}}", value, expr)
+        expr = filled_in(expr)
         now = float(self._get("query", query="time()")["result"][1])
         if instant:
             found = [series["value"] for series in self._get("query", query=expr)["result"]]
@@ -153,8 +152,14 @@ class Scene:
         data: dict[str, Any] = answer["data"]
         return data
 
+    def offered(self, query: str) -> list[str]:
+        """What a variable lets people choose from: the answer to Grafana's `label_values(METRIC, LABEL)`."""
+        found = re.fullmatch(r"label_values\((.*), (\w+)\)", query)
+        assert found is not None, query
+        return self.labels(found[2], filled_in(found[1]))
+
     def labels(self, name: str, match: str) -> list[str]:
-        """What a variable offers: the values of a label."""
+        """The values of a label."""
         url = f"{self.monitoring.url}/api/v1/label/{name}/values"
         values: list[str] = httpx.get(url, params={"match[]": match}, trust_env=False).json()["data"]
         return values
@@ -188,6 +193,13 @@ class Scene:
     def close(self) -> None:
         self.daemon.stop()
         self.monitoring.call("down")
+
+
+def filled_in(expr: str) -> str:
+    """A query with the variables that Grafana would put in."""
+    for name, value in VARIABLES.items():
+        expr = re.sub(rf"\${name}\b", value, expr)
+    return expr
 
 
 def alertmanager() -> dict[str, Any]:

@@ -31,9 +31,10 @@ def test_a_panel_has_something_to_show(scene: Scene, target: dict[str, Any]) -> 
 
 
 def test_variables_offer_what_there_is(scene: Scene) -> None:
-    eventually(lambda: scene.labels("namespace", "retrainer_build_info") == [VARIABLES["namespace"]], "the namespace")
-    rules = scene.labels("rule", 'retrainer_rule_info{namespace=~"ml"}')
-    assert rules == ["basket", "churn"]
+    (board,) = [json.loads(path.read_text()) for path in BOARDS if path.stem == "rule"]
+    asked = {v["name"]: v["query"] for v in board["templating"]["list"]}
+    eventually(lambda: scene.offered(asked["namespace"]) == [VARIABLES["namespace"]], "the namespace")
+    assert scene.offered(asked["rule"]) == ["basket", "churn"]
 
 
 def test_outcomes_of_events_add_up_to_what_was_received(scene: Scene) -> None:

@@ -35,13 +35,13 @@ def test_replicas_that_start_together_migrate_once(postgres: Postgres, database:
         store.close()
 
 
-def test_what_the_first_release_made_is_kept_and_that_release_may_go_on(postgres: Postgres, database: str) -> None:
+def test_what_an_older_release_made_is_kept_and_it_may_go_on(postgres: Postgres, database: str) -> None:
     """A new replica migrates beside an old one, which writes on."""
     engine = create_engine(make_url(postgres.url(database)))
     config = Config()
     config.set_main_option("script_location", f"{migrate.Path(migrate.__file__).parent}/migrations")
     with engine.begin() as config.attributes["connection"]:
-        command.upgrade(config, "0001")
+        command.upgrade(config, "0002")
     with engine.begin() as old:
         old.execute(insert(t.meta).values(name="old", value="1"))
     store = PostgresStore.open(postgres.url(database))

@@ -2,12 +2,12 @@
 # A real single-node Kafka broker (KRaft) from its published jars. Needs Java 17, Maven and openssl.
 #   kafka.sh build | up | down | stop | kill | start | restart
 # build fetches the jars; up begins empty, down leaves nothing; stop (in order), kill (SIGKILL) and start keep the data.
-# Listeners on 127.0.0.1, from $KAFKA_PORT (19092):
+# Listeners on 127.0.0.1, from $KAFKA_PORT (19092); the first on $KAFKA_HOST, if that is set:
 #   +0 plaintext   +1 the controller's own   +2 SASL   +3 SASL over TLS   +4 TLS that asks for a client's certificate
 # Users of SASL: retrainer / retrainer-secret (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512); OAUTHBEARER takes unsigned tokens.
 # Certificates are made by `up` in $KAFKA_DIR/run-PORT/tls: ca.pem, client.pem with client.key, stranger.pem with stranger.key.
 set -euo pipefail
-DIR=${KAFKA_DIR:-$HOME/.cache/retrainer-kafka} PORT=${KAFKA_PORT:-19092} VERSION=4.1.0
+DIR=${KAFKA_DIR:-$HOME/.cache/retrainer-kafka} HOST=${KAFKA_HOST:-127.0.0.1} PORT=${KAFKA_PORT:-19092} VERSION=4.1.0
 RUN=$DIR/run-$PORT TLS=$DIR/run-$PORT/tls
 USER_=retrainer PASSWORD=retrainer-secret
 
@@ -50,8 +50,8 @@ settings() {
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$((PORT + 1))
-listeners=PLAINTEXT://127.0.0.1:$PORT,CONTROLLER://127.0.0.1:$((PORT + 1)),SASL://127.0.0.1:$((PORT + 2)),SASLTLS://127.0.0.1:$((PORT + 3)),MUTUAL://127.0.0.1:$((PORT + 4))
-advertised.listeners=PLAINTEXT://127.0.0.1:$PORT,SASL://127.0.0.1:$((PORT + 2)),SASLTLS://127.0.0.1:$((PORT + 3)),MUTUAL://127.0.0.1:$((PORT + 4))
+listeners=PLAINTEXT://$HOST:$PORT,CONTROLLER://127.0.0.1:$((PORT + 1)),SASL://127.0.0.1:$((PORT + 2)),SASLTLS://127.0.0.1:$((PORT + 3)),MUTUAL://127.0.0.1:$((PORT + 4))
+advertised.listeners=PLAINTEXT://$HOST:$PORT,SASL://127.0.0.1:$((PORT + 2)),SASLTLS://127.0.0.1:$((PORT + 3)),MUTUAL://127.0.0.1:$((PORT + 4))
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT,SASLTLS:SASL_SSL,MUTUAL:SSL
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT

@@ -4,12 +4,12 @@
 #   prometheus.sh ensure SERVER     start it if it does not run, thaw it if it does
 # SERVER is prometheus or alertmanager. build fetches what is missing; up begins empty with both, down leaves nothing;
 # stop (in order), kill (SIGKILL) and start keep the data, freeze and thaw are SIGSTOP and SIGCONT.
-# On 127.0.0.1: Prometheus at $PROMETHEUS_PORT (19600), Alertmanager at the next port. $PROMETHEUS_RESEND (1m) is how often
+# On 127.0.0.1: Prometheus at $PROMETHEUS_PORT (19600), or at that port of $PROMETHEUS_HOST, Alertmanager at the next port. $PROMETHEUS_RESEND (1m) is how often
 # Prometheus tells of an alert that goes on; four times that later it takes itself for silent.
 # Both read $PROMETHEUS_DIR/run-PORT/{prometheus,alertmanager}.yml, which must be there before they start; a file web.yml
 # beside them sets TLS and passwords of Prometheus.
 set -euo pipefail
-DIR=${PROMETHEUS_DIR:-$HOME/.cache/retrainer-prometheus} PORT=${PROMETHEUS_PORT:-19600}
+DIR=${PROMETHEUS_DIR:-$HOME/.cache/retrainer-prometheus} HOST=${PROMETHEUS_HOST:-127.0.0.1} PORT=${PROMETHEUS_PORT:-19600}
 RUN=$DIR/run-$PORT
 PATH=$PATH:$DIR/usr/bin
 
@@ -32,7 +32,7 @@ start() {
       promtool check config "$RUN/prometheus.yml" > "$log" 2>&1 || { cat "$log" >&2; return 1; }
       local web=(); [[ ! -f $RUN/web.yml ]] || web=(--web.config.file="$RUN/web.yml")
       prometheus --config.file="$RUN/prometheus.yml" --storage.tsdb.path="$RUN/data" --web.enable-lifecycle \
-        --web.listen-address="127.0.0.1:$PORT" --rules.alert.resend-delay="${PROMETHEUS_RESEND:-1m}" "${web[@]}" > "$log" 2>&1 < /dev/null & ;;
+        --web.listen-address="$HOST:$PORT" --rules.alert.resend-delay="${PROMETHEUS_RESEND:-1m}" "${web[@]}" > "$log" 2>&1 < /dev/null & ;;
     alertmanager)
       prometheus-alertmanager --config.file="$RUN/alertmanager.yml" --storage.path="$RUN/alerts" --cluster.listen-address= \
         --web.listen-address="127.0.0.1:$((PORT + 1))" > "$log" 2>&1 < /dev/null & ;;
@@ -43,10 +43,10 @@ start() {
 }
 
 await() {
-  local port=$PORT answer; [[ $1 == prometheus ]] || port=$((PORT + 1))
+  local at=$HOST:$PORT answer; [[ $1 == prometheus ]] || at=127.0.0.1:$((PORT + 1))
   for _ in $(seq 240); do
     # 401: it is there, and asks for a password.
-    answer=$(curl -sk -o /dev/null -w '%{http_code}' "$([[ -f $RUN/web.yml && $1 == prometheus ]] && echo https || echo http)://127.0.0.1:$port/-/ready") || true
+    answer=$(curl -sk -o /dev/null -w '%{http_code}' "$([[ -f $RUN/web.yml && $1 == prometheus ]] && echo https || echo http)://$at/-/ready") || true
     case $answer in 200 | 401) return ;; esac
     kill -0 "$(cat "$RUN/$1.pid")" 2> /dev/null || break
     sleep 0.25

@@ -34,7 +34,7 @@ TEXTS = [
         id="explain",
     ),
     pytest.param(["trigger", "churn", "--key", "de"], [RUN.format(3), "churn-3"], id="trigger"),
-    pytest.param(["trigger", "churn", "--key", "resting"], ["hold (cooldown): for another hour"], id="trigger-held"),
+    pytest.param(["trigger", "churn", "--key", "resting"], ["hold (cooldown): for another hour; it waits for its turn"], id="trigger-held"),
     pytest.param(["trigger", "churn", "--key", "de", "--dry-run"], ['"kind": "Workflow"'], id="trigger-dry-run"),
     pytest.param(["pause", "churn"], ["churn is paused. `retrainer resume churn`"], id="pause"),
     pytest.param(["resume", "churn"], ["churn is resumed"], id="resume"),

@@ -108,6 +108,12 @@ TABLES: dict[str, list[Mistake]] = {
         Mistake("`quiet_for` longer than `or_after`", "quiet_for: 10m", "quiet_for: 8d"),
         Mistake("a window shorter than the polling interval", "quiet_for: 10m", "quiet_for: 10s"),
         Mistake("a match of no field", "{bucket: features", "{event.sorce: features"),
+        Mistake(
+            "own outputs by no field",
+            "          rows: event.data.rows\n",
+            "          rows: event.data.rows\n          ignore_own_outputs: {event.sorce: a}\n",
+            "ignore_own_outputs: {event.sorce: a}",
+        ),
     ],
     "Expressions": [
         Mistake("CEL that does not compile", "event.data.size > 1024", "event.data.size >"),

@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from retrainer.cli.main import main
 from retrainer.config.load import validate
 
 ROOT = Path(__file__).parents[3]
@@ -30,6 +32,14 @@ def test_what_is_shown_as_rules_is_valid(text: str, tmp_path: Path, monkeypatch:
     (tmp_path / "rules.yaml").write_text(text)
     _, problems = validate(str(tmp_path))
     assert [str(problem) for problem in problems] == []
+
+
+@pytest.mark.parametrize("file", [pytest.param(file, id=file.name) for file in FILES])
+def test_lint_has_nothing_to_say_of_an_example(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in re.findall(r"from_env: (\w+)", file.read_text()):
+        monkeypatch.setenv(variable, "a-secret")
+    told = CliRunner().invoke(main, ["lint", str(file)])
+    assert "nothing to say" in told.output, told.output
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -151,6 +152,19 @@ def test_an_object_is_not_known_by_one_whose_key_only_begins_like_its_own(make: 
     bench = make(named("a"))
     bench.deliver([object_event("x y", "1", 1)], tracked=True)
     assert again(bench, [object_event("x", "1", 9)]) == ["matched"]
+
+
+def test_what_a_run_wrote_is_its_own_also_when_a_listing_tells_of_it(make: Make) -> None:
+    """The listing has no metadata; the notification had."""
+    bench = make({"name": "a", "triggers": data(), "submit": SUBMIT}, named("b"))
+    bench.deliver([object_event("day", "1", 1)], tracked=True)
+    ((run,),) = bench.query("SELECT id FROM runs")
+    told = replace(object_event("model", "1", 2), attributes={"retrainerrun": run})
+    assert bench.deliver([told], tracked=True) == ["matched"]  # by the other rule
+    listed = object_event("model", "1", 9, kind="Sweep")
+    assert bench.deliver([listed], tracked=True, swept=True) == ["duplicate"]
+    assert again(bench, [listed], frozenset("a")) == ["filtered"]
+    assert bench.query("SELECT count(*) FROM runs") == [(1,)]
 
 
 def test_beyond_the_ledger_nobody_can_tell_but_for_a_rule_that_is_younger(bench: Bench) -> None:
@@ -314,3 +328,138 @@ def test_an_event_that_a_rule_stumbles_over_is_taken_back_and_can_be_played_back
     assert replay(bench, letters(bench)) == {"replayed": 2, "failed": []}
     assert pending(bench, "a", "b") == [3, 1]
     assert start(bench) == []
+
+
+# -- dead letters of metrics and alerts --------------------------------------------------------------------------------
+
+METRIC = {"metric": {"source": "push", "match": {"metric": "psi"}, "above": 0.2, "clear": 0.1, "jitter": "0s"}}
+
+
+def drifting(value: str = "event.data.value", **more: Any) -> dict[str, Any]:
+    asked = {**METRIC["metric"], "value": value, **more}
+    return {"name": "churn", "triggers": {"drift": {"metric": asked}}, "submit": SUBMIT}
+
+
+BROKEN = drifting("event.data.psi")
+"""Its expression fails on what is sent."""
+
+
+def psi(number: int, value: float, at: float = START, **labels: str) -> Event:
+    return Event("push", f"v{number}", "json", at, {"metric": "psi", "value": value, "labels": labels})
+
+
+def known(bench: Bench, rule: str = "churn") -> dict[str, Any]:
+    (gauge,) = state(bench, rule).gauges.values()
+    return {name: one.value for name, one in gauge.series.items()}
+
+
+def errors(told: dict[str, Any]) -> list[str]:
+    return [one["error"] for one in told["failed"]]
+
+
+def test_a_value_that_a_rule_could_not_read_is_taken_once_it_can(make: Make) -> None:
+    bench = make(BROKEN)
+    assert bench.deliver([psi(1, 0.31)]) == ["dead_lettered"]
+    bench.clock.time += 60
+    assert errors(replay(bench, letters(bench))) != []
+    bench.edit([drifting()])
+    assert replay(bench, letters(bench)) == {"replayed": 1, "failed": []}
+    assert known(bench) == {"psi{}": 0.31}
+    assert bench.query("SELECT trigger, reason FROM runs") == [("drift", "threshold")]
+    assert letters(bench) == []
+
+
+def test_a_value_that_something_newer_has_overtaken_is_refused_and_changes_nothing(make: Make) -> None:
+    """It crossed, and was not read; it has come back since: nobody is to be alarmed now."""
+    bench = make(BROKEN)
+    bench.deliver([psi(1, 0.31, START - 60)])
+    bench.edit([drifting()])
+    bench.deliver([psi(2, 0.05, START)])
+    told = replay(bench, letters(bench))
+    assert (told["replayed"], "a newer value of its series was taken since" in errors(told)[0]) == (0, True)
+    assert known(bench) == {"psi{}": 0.05}
+    assert bench.query("SELECT id FROM runs") == []
+    assert len(letters(bench)) == 1
+
+
+def test_only_the_series_itself_overtakes(make: Make) -> None:
+    bench = make(BROKEN)
+    bench.deliver([psi(1, 0.31, START - 60, model="a")])
+    bench.edit([drifting()])
+    bench.deliver([psi(2, 0.05, START, model="b")])
+    assert replay(bench, letters(bench))["replayed"] == 1
+    assert known(bench) == {'psi{model="a"}': 0.31, 'psi{model="b"}': 0.05}
+
+
+def test_values_are_folded_in_the_order_in_which_they_came(make: Make) -> None:
+    bench = make(drifting("event.data.psi", consecutive=3))
+    bench.deliver([psi(n, 0.31, START + n) for n in range(3)])
+    bench.edit([drifting(consecutive=3)])
+    assert replay(bench, letters(bench)[::-1])["replayed"] == 3
+    assert bench.query("SELECT reason FROM runs") == [("threshold",)]
+
+
+def test_a_value_too_old_to_say_anything_is_refused(make: Make) -> None:
+    bench = make(drifting("event.data.psi", max_sample_age="1h", no_data="fire"))
+    bench.deliver([psi(1, 0.31)])
+    bench.edit([drifting(max_sample_age="1h", no_data="fire")])
+    bench.clock.time += 3601
+    told = replay(bench, letters(bench))
+    assert (told["replayed"], "older than max_sample_age" in errors(told)[0]) == (0, True)
+    assert bench.query("SELECT id FROM runs") == []
+
+
+def test_one_that_was_sent_again_meanwhile_is_settled_without_being_folded_twice(make: Make) -> None:
+    bench = make(drifting("event.data.psi", consecutive=2))
+    bench.deliver([psi(1, 0.31)], identity_window=0)
+    bench.edit([drifting(consecutive=2)])
+    assert bench.deliver([psi(1, 0.31)], identity_window=0) == ["matched"]
+    assert replay(bench, letters(bench)) == {"replayed": 1, "failed": []}
+    assert bench.query("SELECT id FROM runs") == []
+
+
+def test_a_value_of_one_key_too_many_is_taken_once_there_is_room(make: Make) -> None:
+    keyed = {**drifting(), "for_each": {"by": {"drift": "event.data.labels.customer"}, "max_keys": 1}}
+    bench = make(keyed)
+    bench.deliver([psi(1, 0.05, customer="x"), psi(2, 0.31, customer="y")])
+    assert "one more than max_keys (still)" in errors(replay(bench, letters(bench)))[0]
+    bench.edit([{**keyed, "for_each": {**keyed["for_each"], "max_keys": 2}}])
+    assert replay(bench, letters(bench))["replayed"] == 1
+    assert bench.query("SELECT key, reason FROM runs") == [("y", "threshold")]
+
+
+def test_a_letter_of_one_rule_does_not_reach_the_gauges_of_another(make: Make) -> None:
+    other = {**drifting(), "name": "other"}
+    bench = make(BROKEN, other)
+    bench.deliver([psi(1, 0.31, START)])
+    bench.deliver([psi(2, 0.05, START + 60)])
+    bench.edit([drifting(), other])
+    replay(bench, letters(bench))
+    assert known(bench, "other") == {"psi{}": 0.05}
+    assert known(bench) == {"psi{}": 0.05}
+
+
+def test_a_source_that_is_read_again_tells_metrics_nothing(make: Make) -> None:
+    bench = make(drifting())
+    assert again(bench, [psi(1, 0.31)], frozenset({"churn"})) == ["filtered"]
+    assert bench.query("SELECT id FROM runs") == []
+
+
+def alert(number: int, status: str) -> Event:
+    facts = {"status": status, "fingerprint": "f", "labels": {"alertname": "x"}, "startsAt": "2027-01-15T08:00:00Z"}
+    return Event("push", f"a{number}", "alert", START, facts)
+
+
+def test_an_alert_and_its_end_are_played_back_together(make: Make) -> None:
+    paged = {
+        "name": "churn",
+        "triggers": {"page": {"alert": {"source": "push", "match": {"alertname": "x"}, "for": "10m"}}},
+        "for_each": {"by": {"page": "event.data.labels.customer"}},
+        "submit": SUBMIT,
+    }
+    bench = make(paged)
+    assert bench.deliver([alert(1, "firing"), alert(2, "resolved")]) == ["dead_lettered", "dead_lettered"]
+    bench.edit([{**paged, "for_each": {"by": {"page": "event.data.labels.alertname"}}}])
+    assert replay(bench, letters(bench))["replayed"] == 2
+    bench.tick(3600)
+    assert bench.query("SELECT id FROM runs") == []

@@ -109,6 +109,18 @@ def test_what_ran_runs_again_only_if_that_is_asked_for(make: Make) -> None:
     assert set(recorded(bench, DAY).values()) == {1}
 
 
+def test_a_retry_is_the_same_run(make: Make) -> None:
+    bench = make({"triggers": NIGHTLY, "submit": {**SUBMIT, "retry": {"limit": 1, "backoff": {"duration": "1m"}}}})
+    night = Order("rule-0", "", "2027-01-10", "2027-01-11", again=True)
+    ask(bench, night)
+    end(bench, "Failed")
+    assert fates(preview(bench, night)) == [(False, "its run is on its way: PENDING")]
+    bench.tick(61)
+    (retry,) = end(bench)
+    told = preview(bench, night)
+    assert (fates(told), told["slots"][0]["run"]) == ([(True, "ran: SUCCEEDED; once more")], retry.id)
+
+
 def test_slots_that_were_missed_or_skipped_run_and_have_one_record_each(make: Make) -> None:
     bench = make({"triggers": HOURLY, "limits": {"overlap": "skip"}})
     bench.tick(HOUR)
@@ -352,11 +364,12 @@ def test_nobody_can_tell_of_slots_whose_records_are_removed(make: Make) -> None:
 def test_what_was_asked_for_is_forgotten_in_time(make: Make) -> None:
     bench = make({"triggers": NIGHTLY})
     ask(bench, once="k1")
+    bench.act(lambda work: acts.trigger(work, "rule-0", "", {}, "k2"))
     all_started(bench)
     bench.clock.time += 91 * DAY
     pruner = Pruner(Store.model_validate({"path": "x", "ledger_max_age": "90d"}))
     bench.act(lambda work: pruner.prune(work, 0))
-    assert bench.query("SELECT name FROM meta WHERE name LIKE 'backfill/%'") == []
+    assert bench.query("SELECT name FROM requests") == []
 
 
 def test_the_outlook_goes_by_what_runs_took_and_what_limits_leave(make: Make) -> None:

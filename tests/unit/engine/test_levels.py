@@ -12,6 +12,7 @@ from retrainer.event import Event
 from retrainer.runs.run import RunPhase
 from retrainer.store import writes
 from tests.unit.engine.bench import Bench
+from tests.unit.engine.kit import observed, start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -201,6 +202,21 @@ def test_a_shared_budget_lets_runs_wait_and_admits_them_when_it_is_renewed(tmp_p
     story.bench.tick(3601)
     story.end()
     assert len(story.bench.query("SELECT id FROM runs WHERE admitted_at IS NOT NULL")) == 3
+
+
+def test_runs_that_never_ran_say_nothing_of_what_the_next_one_costs(tmp_path: Path) -> None:
+    """Ten times the API server would not have it: what is kept for a run is still the mean of those that ran."""
+    limits = {"budget": {"gpu_hours": 2, "per": "1d"}, "overlap": "allow_all"}
+    bench = Story(tmp_path, rule("churn", {"new": {"data": {"source": "push"}}}, limits=limits)).bench
+    bench.deliver([Event("push", "e0", "json", START, {})])
+    (first,) = start(bench)
+    bench.desk.observed([observed(first, "Succeeded", resources={"nvidia.com/gpu": 3600.0})])
+    for number in range(10):
+        bench.deliver([Event("push", f"refused-{number}", "json", START, {})])
+        (run,) = bench.desk.claim(10, 30)
+        bench.desk.refused(run.id, "denied")
+    bench.deliver([Event("push", f"e{number}", "json", START, {}) for number in range(1, 4)])
+    assert bench.query("SELECT count(*) FROM runs WHERE ended_at IS NULL AND admitted_at IS NOT NULL") == [(1,)]
 
 
 def test_runs_that_are_not_promoted_stretch_the_cooldown(tmp_path: Path) -> None:

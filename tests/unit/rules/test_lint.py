@@ -23,7 +23,7 @@ NIGHTLY = {"schedule": {"cron": "0 3 * * *"}}
 def advice(*rules: dict[str, Any]) -> list[tuple[str, str, str]]:
     parsed = [Rule.model_validate({"submit": {"workflow_template": "train"}, **body}) for body in rules]
     compiled = [compile_rule(rule, "r", CALENDARS) for rule in parsed]
-    return [(one.rule, one.path, one.message) for one in lint(compiled, NOW)]
+    return [(one.rule, one.path, one.message) for one in lint(compiled, NOW, {"gpu": 4, "one": 1, "none": 0})]
 
 
 def body(name: str = "churn", **more: Any) -> dict[str, Any]:
@@ -63,6 +63,12 @@ def body(name: str = "churn", **more: Any) -> dict[str, Any]:
             "it is always false",
             id="where is never true",
         ),
+        pytest.param(
+            {"triggers": {"n": NIGHTLY}, "limits": {"pool": "none"}},
+            "limits.pool",
+            "none has no slots, so that nothing ever starts",
+            id="a pool without slots",
+        ),
     ],
 )
 def test_a_rule_that_can_never_fire(rule: dict[str, Any], path: str, said: str) -> None:
@@ -82,7 +88,8 @@ def test_a_condition_that_needs_a_dead_schedule() -> None:
     ("limits", "races"),
     [
         pytest.param(({}, {}), True, id="nothing keeps them apart"),
-        pytest.param(({"pool": "gpu"}, {"pool": "gpu"}), False, id="one pool"),
+        pytest.param(({"pool": "one"}, {"pool": "one"}), False, id="one pool of one slot"),
+        pytest.param(({"pool": "gpu"}, {"pool": "gpu"}), True, id="one pool in which both find room"),
         pytest.param(({"pool": "gpu"}, {}), True, id="a pool for one of them"),
     ],
 )

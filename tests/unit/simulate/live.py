@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from retrainer.config.load import load_files
@@ -113,6 +114,7 @@ class Live:
             *often,
             *runs,
             self._alert,
+            self._written,
             self._manual,
             self._backfill,
             self._withdraw,
@@ -144,6 +146,16 @@ class Live:
         pick = self.random
         data = [{"kind": "data", "customer": pick.choice("abcd"), "n": pick.randrange(5), "size": 7} for _ in range(3)]
         self._offer("push", *(self._event("push", "json", d) for d in data[: pick.randint(1, 3)]))
+
+    def _written(self) -> None:
+        """What one of the runs wrote, and says so: its own rule does not count it, the others do."""
+        query = "SELECT id FROM runs ORDER BY id"
+        runs = [row[0] for row in self.store.read(lambda conn: list(conn.exec_driver_sql(query)))]
+        if runs:
+            event = self._event(
+                "push", "json", {"kind": "data", "customer": self.random.choice("ab"), "n": 9, "size": 1}
+            )
+            self._offer("push", replace(event, attributes={"retrainerrun": self.random.choice(runs)}))
 
     def _pushed(self) -> None:
         self._offer("push", self._event("push", "json", {"kind": "value", "value": round(self.random.random(), 2)}))

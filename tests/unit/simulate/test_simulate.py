@@ -15,7 +15,7 @@ from retrainer.cli.main import main
 from retrainer.simulate.history import open_history
 from retrainer.simulate.outcome import joined, read
 from retrainer.simulate.player import Player
-from retrainer.simulate.simulation import Task, simulate
+from retrainer.simulate.simulation import Reached, Task, configuration_of, simulate
 from retrainer.simulate.split import shares
 from retrainer.store.writes import store_good
 from tests.unit.simulate.live import RULES, Live, rules_in
@@ -63,6 +63,7 @@ def test_events_through_two_sets_of_rules(tmp_path: Path) -> None:
     answer = told("--events", events(tmp_path), "--current", old, "--rules", new, "--run-duration", "30m")
     (sums,) = answer["rules"]
     assert (sums["then"]["runs"], sums["now"]["runs"]) == (3, 2)
+    assert (sums["now"]["run_hours"], sums["now"]["phases"]) == (0.5, {"SUCCEEDED": 1, "SUBMITTED": 1})
     first = answer["differences"][0]
     assert (first["at"], first["run"], first["reason"]) == ("2026-03-02T09:00:00.000Z", "gone", "batch_complete")
     assert first["why"] == "hold batch_incomplete: new: 2 of 3 events so far"
@@ -70,6 +71,15 @@ def test_events_through_two_sets_of_rules(tmp_path: Path) -> None:
     printed = run("--events", events(tmp_path), "--current", old, "--rules", new).stdout
     assert "RUNS THEN" in printed
     assert "hold batch_incomplete: new: 2 of 3 events so far" in printed
+
+
+def test_progress_tells_the_share_of_the_time_and_the_events(tmp_path: Path) -> None:
+    task = Task(events(tmp_path), (rules(tmp_path, "new.yaml", 2),), 60.0, float("inf"))
+    heard: list[Reached] = []
+    simulate(task, configuration_of(task)[0], 1, heard.append)
+    assert [one.share for one in heard] == sorted(one.share for one in heard)
+    assert (heard[-1].share, heard[-1].events) == (1.0, 6)
+    assert all(one.at == 1_772_438_400 + one.share * 5 * 3600 for one in heard)
 
 
 def test_rules_that_mean_the_same_differ_in_no_run(tmp_path: Path) -> None:

@@ -159,6 +159,7 @@ def use_everything(metrics: Metrics, rule_name: str, source: str) -> None:
         trained={rule_name: 5.0},
         promoted={rule_name: 4.0},
         untrained={rule_name: 3.0},
+        unpromoted={rule_name: 3.0},
         succeeded={rule_name: 6.0},
         fired={rule_name: 6.0},
         failures={rule_name: 1},

@@ -43,6 +43,26 @@ from retrainer.workflows.pasted import pasted
             [],
             id="the environment",
         ),
+        pytest.param(
+            {"container": {"command": ["env", "bash", "-euo", "pipefail", "-c", "train {{inputs.parameters.d}}"]}},
+            [("d", "train.container.command")],
+            id="options before it",
+        ),
+        pytest.param(
+            {"container": {"command": ["sh", "-euc"], "args": ["train {{inputs.parameters.d}}"]}},
+            [("d", "train.container.args")],
+            id="options in one word",
+        ),
+        pytest.param(
+            {"container": {"command": ["sh", "-c"], "args": ['train "$1"', "sh", "{{inputs.parameters.d}}"]}},
+            [],
+            id="an argument of a shell's code",
+        ),
+        pytest.param(
+            {"container": {"command": ["sh", "-e", "/run.sh"], "args": ["{{inputs.parameters.d}}"]}},
+            [],
+            id="an argument of a script's file",
+        ),
         pytest.param({"script": {"source": "echo {{workflow.name}}"}}, [], id="no parameter"),
         pytest.param({"suspend": {}}, [], id="no code"),
     ],

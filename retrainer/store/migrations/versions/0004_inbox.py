@@ -4,8 +4,8 @@ from alembic import op
 
 from retrainer.store.tables import inbox
 
-revision = "0003_0001"
-down_revision = "0002_0001"
+revision = "0004_0002"
+down_revision = "0003_0002"
 
 
 def upgrade() -> None:
