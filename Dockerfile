@@ -1,4 +1,4 @@
-# Two images with the same Python 3.11 or newer as python3: one with pip, to build in; one to run on, which needs nothing else.
+# Two images of one Debian with the same Python 3.11 or newer as python3: one with pip, to build in; one to run on, which needs nothing else.
 ARG BASE=python:3.11-slim
 ARG BUILD_BASE=${BASE}
 
@@ -21,7 +21,7 @@ RUN --mount=type=secret,id=authorities . /authorities \
  && /tools/bin/uv pip install --no-cache --python /opt/retrainer/bin/python --no-deps .
 # Two thirds of the weight are left out: Kubernetes' models and its asynchronous client, which `retrainer/bare.py` never imports, descriptions
 # of AWS services that no source asks, and what only debuggers read.
-RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends binutils >/dev/null
+RUN command -v strip >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends binutils >/dev/null; }
 RUN /tools/bin/uv pip uninstall --quiet --python /opt/retrainer/bin/python aiohttp aiohappyeyeballs aiosignal frozenlist multidict propcache yarl \
  && cd /opt/retrainer/lib/python3.*/site-packages \
  && rm -rf kubernetes/client/models kubernetes/client/api kubernetes/aio sqlalchemy/testing \

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from copy import deepcopy
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from retrainer.config.finding import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from retrainer.config.tree import Path
     from retrainer.rules.expression import Program
@@ -23,6 +22,7 @@ _KNOWN: dict[str, Mapping[str, Any]] = {
 }
 """Fields whose type does not hang on what comes."""
 _PATH = re.compile(r"(?<![\w.'\"])(\w+(?:\s*\.\s*\w+(?!\s*\())*)")
+_NAME = re.compile(r"\w+")
 _KINDS = {str: "a text", int: "a number", float: "a number", list: "a list", dict: "a map", datetime: "a moment"}
 _HINT = "compare something, such as `event.data.size > 0`"
 
@@ -32,9 +32,9 @@ def check_boolean(path: Path, program: Program) -> Iterator[Finding]:
     if not program.variables:
         yield from _constant(path, program)
     elif "?" not in program.text:  # what is tried may never come to one of its ends
-        found = _results(program)
-        if found and not any(isinstance(value, bool) for value in found):
-            yield Finding(path, f"it gives {_KINDS.get(type(found[0]), 'a value')}, not true or false", _HINT, 0)
+        given = _given(program)
+        if not isinstance(given, bool):
+            yield Finding(path, f"it gives {_KINDS.get(type(given), 'a value')}, not true or false", _HINT, 0)
 
 
 def _constant(path: Path, program: Program) -> Iterator[Finding]:
@@ -47,28 +47,33 @@ def _constant(path: Path, program: Program) -> Iterator[Finding]:
         yield Finding(path, f"it is always {value!r}, not true or false", _HINT, 0)
 
 
-def _results(program: Program) -> list[Any]:
-    """What it gives for values of each type; where one makes no sense there is no result."""
-    results: list[Any] = []
+def _given(program: Program) -> Any:
+    """True or false if any type of values gives that, or none makes sense; else what one of them gives."""
+    given: Any = True
+    names = sorted({tuple(_NAME.findall(found)) for found in _PATH.findall(program.text)}, key=len, reverse=True)
     for value in _TRIED:
         try:
-            results.append(program.evaluate(_scope(program, value)))
+            given = program.evaluate(_scope(program, names, value))
         except ValueError:
             continue
-    return results
+        if isinstance(given, bool):
+            break
+    return given
 
 
-def _scope(program: Program, value: Any) -> dict[str, Any]:
+def _scope(program: Program, paths: Sequence[Sequence[str]], value: Any) -> dict[str, Any]:
     """All that the expression reads, down to its fields, which have this value."""
-    scope: dict[str, Any] = {name: deepcopy(_KNOWN[name]) for name in program.variables & _KNOWN.keys()}
-    for found in sorted(_PATH.findall(program.text), key=len, reverse=True):
-        names = [name.strip() for name in found.split(".")]
+    scope: dict[str, Any] = {
+        name: {field: {} if known == {} else known for field, known in _KNOWN[name].items()}
+        for name in program.variables & _KNOWN.keys()
+    }
+    for names in paths:
         if names[0] in program.variables:
             _set(scope, names, value)
     return scope
 
 
-def _set(scope: dict[str, Any], names: list[str], value: Any) -> None:
+def _set(scope: dict[str, Any], names: Sequence[str], value: Any) -> None:
     for name in names[:-1]:
         if not isinstance(scope, dict):
             return  # a field of what has none

@@ -55,3 +55,15 @@ def stale(conn: Connection, rule: CompiledRule, revision: str) -> frozenset[str]
     value = conn.execute(select(t.meta.c.value).where(t.meta.c.name == f"{_ROW}{rule.name}")).scalar()
     before: Mapping[str, str] = orjson.loads(value).get(revision, {}) if value is not None else {}
     return frozenset(one.trigger for one in dropped(rule.name, before, meanings(rule.rule)))
+
+
+def wake(conn: Connection, catalog: Catalog, now: float) -> None:
+    """What an edit leaves as it was, and may set free, is due: a limit is another one, a pause is over.
+
+    States of which it drops something are left alone until they are asked: an edit that is taken back soon enough has
+    then cost them nothing.
+    """
+    for name, revision in writes.state_revisions(conn):
+        rule = catalog.rules.get(name)
+        if rule is not None and rule.revision != revision and not stale(conn, rule, revision):
+            writes.wake_revision(conn, name, revision, now)

@@ -425,9 +425,9 @@ class Engine:
             item.future.set_exception(error)
 
     def switch(self, catalog: Catalog) -> list[Dropped]:
-        """Take over another set of rules; states follow when they are next asked, those that time alone moves at once.
+        """Take over another set of rules. Return what that drops.
 
-        Return what that drops.
+        States follow when they are next asked; at once those that time alone moves, or that waited for nothing else.
         """
 
         def run(work: Work) -> list[Dropped]:
@@ -438,6 +438,7 @@ class Engine:
                 by_itself = rule.schedules or (rule.freshness and not rule.per_key)
                 if by_itself and known.get(rule.name) != rule.revision:
                     work.take(rule.name, "", Wake())
+            editing.wake(work.conn, catalog, work.now)
             work.pools_changed = True
             return dropped
 

@@ -47,7 +47,9 @@ class CompiledGauge:
         if self.reason is Reason.ALERT:
             firing = event.data.get("status") == "firing"
             return Sample(str(event.data.get("fingerprint", "")), float(firing), _began(event))
-        value: Any = event.data.get("value") if self.value is None else None
+        if self.value is None and "value" not in event.data:
+            raise ValueError("there is no `event.data.value`: say by `value:` where the number stands")
+        value: Any = event.data.get("value")
         if self.value is not None:
             value = self.value.evaluate({"event": event_scope(event)})
         text = self.value.text if self.value is not None else "event.data.value"

@@ -47,7 +47,7 @@ def _conditions(trigger: CompiledData, event: Event) -> list[dict[str, Any]]:
 def _own(trigger: CompiledData, event: Event, author: Author | None) -> list[dict[str, Any]]:
     """The loop guard is spoken of only where it says no."""
     said = trigger.own.said(trigger.rule, event, author)
-    return [{"name": "own output", "expected": "no", "holds": False, "said": said}] if said else []
+    return [{"name": "own output", "expected": "none", "holds": False, "said": said}] if said else []
 
 
 def _counts(trigger: CompiledData, event: Event, conditions: list[dict[str, Any]]) -> dict[str, Any]:

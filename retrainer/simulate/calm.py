@@ -1,13 +1,14 @@
 """Polls that change nothing are not folded in one by one: the last of them in a row stands for all.
 
-A poll is calm for a rule if it finds the series that the one before it found, none of them has crossed the threshold
-or is on its way back from it, and nothing else happens to the rule in between. What comes of it is exactly the same.
+A poll is calm for a rule if it finds each series where the poll before it found it: beyond the threshold, on its way
+back, or clear of it. Until something else happens to the rule, or a moment comes at which it wants to be woken, only
+the values differ that it tells of. What comes of it is exactly the same.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from retrainer.event import Event
@@ -21,14 +22,19 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Iterable, Iterator, Sequence
 
+    from retrainer.engine.cache import Entry
     from retrainer.engine.catalog import Catalog
     from retrainer.engine.work import Work
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.compile_triggers import CompiledGauge
+    from retrainer.rules.gauge import Gauge
     from retrainer.rules.state import State
     from retrainer.rules.triggers.gauge import Threshold
     from retrainer.simulate.notes import Notes
     from retrainer.simulate.ranges import Column, Range
+
+_BACK, _CROSSED, _NONE = 1, 2, 3
+"""Where a value stands that is not clear: on its way back, beyond the threshold, nowhere."""
 
 
 class Followed:
@@ -36,12 +42,12 @@ class Followed:
 
     def __init__(self, rule: CompiledRule, metric: CompiledGauge, range_: Range, columns: Sequence[Column]) -> None:
         self.rule, self.range, self._gauge, self._columns = rule, range_, metric, columns
-        self.unrest = list(_unrest(metric.threshold, columns, range_.count))
         self.next = 0
         self._lasting = metric.threshold.max_age is not None
         """A sample that is too old after a while moves the moment at which the state wants to be woken."""
+        self.unrest = list(_unrest(metric.threshold, columns, range_.count))
         self._names = {column.name for column in columns}
-        self._passed = False
+        self._passed = self._high = 0
 
     def behind(self, before: float) -> bool:
         return self.next < self.range.count and self.range.at(self.next) < before
@@ -51,21 +57,23 @@ class Followed:
         last = self._last(before)
         if last < self.next:
             return
-        state = work.entry(self.rule, "").state
-        if not plain(self.rule, state):
-            while self.next <= last:
-                self._fold(work, self.next)
-        elif not self._absorb(work, state, last):
+        if self._lasting and plain(self.rule, work.entry(self.rule, "").state):
             first, self.next = self.next, last
             self._fold(work, last)
             work.repeated((self.rule.name, ""), last - first, self.range.at(first))
+        while self.next <= last:
+            if not self._absorb(work, last):
+                self._fold(work, self.next)
 
     def settled(self, state: State) -> bool:
         """Whether calm polls change nothing but the values that are known last."""
         known = state.gauges.get(self._gauge.name)
-        if known is None or known.quiet or known.trouble or self._lasting or known.series.keys() != self._names:
+        if known is None or known.trouble or self._lasting or known.series.keys() != self._names:
             return False
-        return all(one.live and one.idle for one in known.series.values())
+        asked = threshold(self.rule, self._gauge.name, state)
+        self._high = gauge.raised(known)
+        steady = _counted(asked, known) and all(one.live for one in known.series.values())
+        return steady and gauge.judge(asked, known).reason is Reason.BELOW_THRESHOLD
 
     def pass_over(self, work: Work, notes: Notes, before: float) -> None:
         """Note what the rule says of the calm polls earlier than ``before``; of a gauge that is `settled`."""
@@ -74,19 +82,18 @@ class Followed:
             return
         asked, known = self._gauge.threshold, len(self._columns)
         furthest = (max if asked.high else min)(column.values[last] for column in self._columns)
-        said = Verdict(False, Reason.BELOW_THRESHOLD, gauge.in_words(asked, furthest, known, 0, asked.needed(known)))
-        first_at = self.range.at(self.next)
-        notes.add(work, self._gauge.name, said, self.range.at(last), first_at, last - self.next + 1)
-        self.next, self._passed = last + 1, True
+        words = gauge.in_words(asked, furthest, known, self._high, asked.needed(known))
+        said = Verdict(False, Reason.BELOW_THRESHOLD, words)
+        first_at, count = self.range.at(self.next), last - self.next + 1
+        notes.add(work, self._gauge.name, said, self.range.at(last), first_at, count)
+        self.next, self._passed = last + 1, self._passed + count
 
     def settle(self, state: State) -> State:
         """The state with the values of the last poll that was passed over."""
         if not self._passed:
             return state
-        self._passed = False
-        name, last = self._gauge.name, self.next - 1
-        asked = threshold(self.rule, name, state)
-        moved = gauge.sampled(asked, state.gauges[name], self._samples(last), self.range.at(last), whole=True)
+        name, count, self._passed = self._gauge.name, self._passed, 0
+        moved = self._moved(threshold(self.rule, name, state), state.gauges[name], self.next - 1, count)
         return state.but(gauges={**state.gauges, name: moved})
 
     def _last(self, before: float) -> int:
@@ -95,8 +102,7 @@ class Followed:
 
     def fold(self, work: Work, i: int) -> None:
         """Fold one poll in, the next one."""
-        state = work.entry(self.rule, "").state
-        if not (plain(self.rule, state) and self._absorb(work, state, i)):
+        if not self._absorb(work, i):
             self._fold(work, i)
 
     def _fold(self, work: Work, i: int) -> None:
@@ -109,23 +115,53 @@ class Followed:
         found = [(column.name, column.values[i]) for column in self._columns]
         return tuple(Sample(name, None if math.isnan(v) else v, at) for name, v in found if v != ABSENT)
 
-    def _absorb(self, work: Work, state: State, last: int) -> bool:
-        """What `step` would come to, without asking all the rest that such a poll does not touch; false if it may."""
-        name = self._gauge.name
-        asked, known = threshold(self.rule, name, state), state.gauges.get(name)
-        if known is None or self._lasting or gauge.next_change(asked, known, 0.0) is not None:
+    def _absorb(self, work: Work, last: int) -> bool:
+        """What `step` would come to, without asking all the rest that polls do not touch; false if it may.
+
+        They are those up to ``last`` at most, of which all but the first are calm.
+        """
+        entry, name = work.entry(self.rule, ""), self._gauge.name
+        state, known = entry.state, entry.state.gauges.get(name)
+        if known is None or self._lasting or not (plain(self.rule, state) and waits(entry)):
+            return False
+        last = last if state.wake_at is None else min(last, self._last(state.wake_at))
+        asked, count = threshold(self.rule, name, state), last - self.next + 1
+        if count < 1 or (count > 1 and not _counted(asked, known)):
+            return False
+        moved = self._moved(asked, known, last, count)
+        verdict = gauge.judge(asked, moved)
+        if verdict.satisfied or _moments(asked, moved) != _moments(asked, known):
             return False
         work.now = self.range.at(last)
-        moved = gauge.sampled(asked, known, self._samples(last), work.now, whole=True)
-        verdict = gauge.judge(asked, moved)
-        if verdict.reason is not Reason.BELOW_THRESHOLD or gauge.next_change(asked, moved, 0.0) is not None:
-            return False
         state = state.but(gauges={**state.gauges, name: moved}, heard_at=work.now)
         said = Decision(Kind.HOLD, verdict.reason, f"{name}: {verdict.detail}", verdict.until)
-        more, first_at = last - self.next, self.range.at(self.next)
-        work.absorb((self.rule.name, ""), state, said, more, first_at)
+        work.absorb((self.rule.name, ""), state, said, count - 1, self.range.at(self.next))
         self.next = last + 1
         return True
+
+    def _moved(self, asked: Threshold, known: Gauge, last: int, count: int) -> Gauge:
+        """The gauge after so many polls, all but the first of them calm: values that have crossed are counted."""
+        moved = gauge.sampled(asked, known, self._samples(last), self.range.at(last), whole=True)
+        if count == 1:
+            return moved
+        rows = {name: min(one.row + count - 1, gauge.MAX_ROW) for name, one in moved.series.items() if one.row}
+        grown = {name: replace(moved.series[name], row=row) for name, row in rows.items()}
+        return replace(moved, series={**moved.series, **grown}) if grown else moved
+
+
+def waits(entry: Entry) -> bool:
+    """Whether the last decision was to wait: with nothing due, no trigger is satisfied then."""
+    return entry.noted is not None and entry.noted.decision.kind is Kind.HOLD
+
+
+def _counted(asked: Threshold, known: Gauge) -> bool:
+    """Whether no series waits for more values in a row."""
+    return all(not one.row or one.row >= asked.row for one in known.series.values())
+
+
+def _moments(asked: Threshold, known: Gauge) -> tuple[float | None, float | None]:
+    """What a gauge has to do with when its rule wants to be woken."""
+    return gauge.next_change(asked, known, 0.0), gauge.judge(asked, known).until
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,24 +204,20 @@ def plain(rule: CompiledRule, state: State) -> bool:
 
 
 def _unrest(asked: Threshold, columns: Sequence[Column], count: int) -> Iterator[int]:
-    """Polls that are not calm, by number."""
-    rough, back = bytearray(count), bytearray(count)
-    if not columns:
-        rough = bytearray(b"\1") * count
+    """Polls that are not calm, by number. Where samples become too old, only those that find all clear are calm."""
+    found = bytearray(count) if columns else bytearray(b"\1") * count
+    found[:1] = b"\1"[:count]
     for column in columns:
-        values = column.values
-        for i in _loud(asked, values):
-            if not math.isfinite(values[i]) or asked.crossed(values[i]):
-                rough[i] = 1
-            else:
-                back[i] = 1
-    calm = False
-    settled = False
-    for i in range(count):
-        calm = not rough[i] and (calm or settled)
-        settled = not rough[i] and not back[i]
-        if not calm:
-            yield i
+        values, kinds = column.values, bytearray(count + 1)
+        loud = _loud(asked, values)
+        for i in loud:
+            kinds[i] = _NONE if not math.isfinite(values[i]) else _CROSSED if asked.crossed(values[i]) else _BACK
+        for i in loud:
+            if kinds[i] != kinds[i - 1] or kinds[i] == _NONE or asked.max_age is not None:
+                found[i] = 1
+            if kinds[i + 1] != kinds[i] and i + 1 < count:
+                found[i + 1] = 1
+    return (i for i, rough in enumerate(found) if rough)
 
 
 def _loud(asked: Threshold, values: array[float]) -> list[int]:

@@ -37,6 +37,7 @@ _NOT_YET = frozenset(
 """Said of a rule that is not due: its data and metrics show it better."""
 _COLOURS = {"then": "#8a8f98", "now": "#1f6feb"}
 _SERIES = ("#0969da", "#1a7f37", "#8250df", "#bf3989", "#9a6700", "#0e7490")
+_ENTERS = "#cf222e"
 _ENDED_WELL = "SUCCEEDED"
 _STYLE = "body{font-family:system-ui,sans-serif;margin:2rem auto;max-width:1400px;padding:0 1rem;color:#1f2328}"
 
@@ -71,16 +72,20 @@ def page(of: Page) -> str:
 def _figure(of: Page, rule: str) -> Any:
     sides = [name for name in of.outcomes if rule in of.traces.get(name, {})]
     latest = of.traces[sides[-1]][rule]
-    heights = [0.2, *[0.3] * len(latest.metrics), 0.15 + 0.1 * len(of.outcomes)]
-    titles = ["events", *(_subtitle(metric) for metric in latest.metrics.values()), "runs"]
+    first = 1 + bool(latest.bars)
+    heights = [*[0.2] * bool(latest.bars), *[0.3] * len(latest.metrics), 0.15 + 0.1 * len(of.outcomes)]
+    titles = [*["events"] * bool(latest.bars), *map(_subtitle, latest.metrics.values()), "runs"]
     figure = make_subplots(
         rows=len(heights), shared_xaxes=True, vertical_spacing=0.06, row_heights=heights, subplot_titles=titles
     )
-    figure.add_trace(_bars(of, latest), row=1, col=1)
-    for row, metric in enumerate(latest.metrics.values(), 2):
-        _add_metric(figure, row, metric, of)
+    if latest.bars:
+        figure.add_trace(_bars(of, latest), row=1, col=1)
+        figure.update_yaxes(row=1, col=1, rangemode="tozero")
+    for row, metric in enumerate(latest.metrics.values(), first):
+        _add_lines(figure, row, metric)
+        _add_threshold(figure, row, metric, of, sides[-1], _ENTERS)
         for side in sides[:-1]:
-            _add_threshold(figure, row, of.traces[side][rule].metrics.get(metric.name), of, "then")
+            _add_threshold(figure, row, of.traces[side][rule].metrics.get(metric.name), of, side, _COLOURS["then"])
     for place, (side, outcome) in enumerate(of.outcomes.items()):
         for drawn in _sides(rule, side, outcome, place):
             figure.add_trace(drawn, row=len(heights), col=1)
@@ -114,7 +119,7 @@ def _bars(of: Page, trace: Trace) -> Any:
     )
 
 
-def _add_metric(figure: Any, row: int, metric: Metric, of: Page) -> None:
+def _add_lines(figure: Any, row: int, metric: Metric) -> None:
     for number, (name, line) in enumerate(metric.lines.items()):
         figure.add_trace(
             graph_objects.Scatter(
@@ -128,10 +133,9 @@ def _add_metric(figure: Any, row: int, metric: Metric, of: Page) -> None:
             row=row,
             col=1,
         )
-    _add_threshold(figure, row, metric, of, "now")
 
 
-def _add_threshold(figure: Any, row: int, metric: Metric | None, of: Page, side: str) -> None:
+def _add_threshold(figure: Any, row: int, metric: Metric | None, of: Page, side: str, colour: str) -> None:
     """Where it enters, and where it clears if that is elsewhere."""
     if metric is None:
         return
@@ -147,7 +151,7 @@ def _add_threshold(figure: Any, row: int, metric: Metric | None, of: Page, side:
                 y=[value, value],
                 name=name,
                 mode="lines",
-                line={"color": "#cf222e" if side == "now" else _COLOURS["then"], "dash": dash, "width": 1.5},
+                line={"color": colour, "dash": dash, "width": 1.5},
                 hovertemplate=f"{name}<extra></extra>",
             ),
             row=row,

@@ -53,7 +53,10 @@ class Metric:
 
 @dataclass(slots=True)
 class Trace:
-    """Of one rule. ``bars`` are the events that its data triggers wanted, in equal stretches of the whole time."""
+    """Of one rule. ``bars`` are the events that its data triggers wanted, in equal stretches of the whole time.
+
+    There are none if it has no such trigger.
+    """
 
     bars: list[int]
     metrics: dict[str, Metric]
@@ -65,7 +68,10 @@ def trace(
     """Traces of all rules of a configuration, from ``begin`` to ``end`` (epoch seconds)."""
     catalog = build_catalog(configuration, frozenset())
     traces = {
-        name: Trace([0] * BARS, {gauge.name: Metric(gauge.name, gauge.threshold) for gauge in rule.gauges.values()})
+        name: Trace(
+            [0] * (BARS if rule.data else 0),
+            {gauge.name: Metric(gauge.name, gauge.threshold) for gauge in rule.gauges.values()},
+        )
         for name, rule in catalog.rules.items()
     }
     width = (end - begin) / BARS or 1.0

@@ -135,6 +135,19 @@ def root_revisions(conn: Connection) -> dict[str, str]:
     return dict(conn.execute(query).all())
 
 
+def state_revisions(conn: Connection) -> set[tuple[str, str]]:
+    """The revisions at which the states of each rule stand."""
+    return {
+        (rule, revision) for rule, revision in conn.execute(select(t.states.c.rule, t.states.c.revision).distinct())
+    }
+
+
+def wake_revision(conn: Connection, rule: str, revision: str, now: float) -> None:
+    """Every state of a rule that stands at a revision is due."""
+    c = t.states.c
+    conn.execute(update(t.states).where(c.rule == rule, c.revision == revision).values(wake_at=now))
+
+
 def due_states(conn: Connection, now: float, limit: int) -> list[tuple[str, str]]:
     query = select(t.states.c.rule, t.states.c.key).where(t.states.c.wake_at <= now).order_by(t.states.c.wake_at)
     return [(rule, key) for rule, key in conn.execute(query.limit(limit))]

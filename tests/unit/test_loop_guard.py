@@ -62,6 +62,10 @@ def test_a_pipeline_that_announces_its_output_to_its_own_rule_runs_once(daemon: 
         f"new: its own output: written by run {run['id']} of this very rule",
     )
     assert [r["id"] for r in runs(daemon)] == [run["id"]]
+    another = {"source": "push", "data": {"id": "x"}, "attributes": {"retrainerrun": run["id"]}}
+    (judged,) = daemon.http.post("/api/v1/rules/circle/explain", json={"event": another}).json()["event"]
+    assert judged["matches"] is False
+    assert judged["conditions"][-1]["said"] == f"written by run {run['id']} of this very rule"
     assert 'retrainer_own_outputs_total{rule="circle"} 1.0' in daemon.http.get("/metrics").text
 
 

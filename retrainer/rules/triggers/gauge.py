@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_SERIES = 1000
 """Series that are followed of one trigger and key; further ones are left out, and `trouble` says so."""
+MAX_ROW = 1000
+"""Values in a row beyond which nobody counts."""
 SKEW = 300.0
 """Seconds by which the clock of whoever takes a sample may be ahead of ours."""
 NOTHING = ""
@@ -146,7 +148,7 @@ def _follow(threshold: Threshold, known: Series | None, sample: Sample, now: flo
     if threshold.crossed(value):
         since = before.since if before.since is not None else now
         again = before.live and before.at == at and before.value == value  # the same sample, told once more
-        row = max(before.row, 1) if again else min(before.row + 1, 1000)
+        row = max(before.row, 1) if again else min(before.row + 1, MAX_ROW)
         return replace(before, value=value, at=at, live=True, since=since, row=row)
     raised = before.raised and not threshold.cleared(value)
     return Series(value, at, raised=raised)

@@ -238,3 +238,21 @@ def test_what_shadow_would_have_run_counts_when_the_rule_becomes_active(make: Ma
     assert bench.query("SELECT count(*) FROM runs") == [(0,)]
     bench.tick(3600)
     assert bench.query("SELECT count(*) FROM runs") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param({"mode": "paused"}, id="it was paused"),
+        pytest.param({"limits": {"overlap": "buffer_one"}}, id="another run was in its way"),
+    ],
+)
+def test_a_key_that_an_edit_sets_free_needs_nothing_else_to_start(make: Make, before: dict[str, Any]) -> None:
+    keyed = {**rule(d=data(batch={"at_least": {"events": 1}})), "for_each": {"by": {"d": "event.data.who"}}}
+    bench = make({**keyed, **before})
+    bench.deliver([event(1, kind="a", who="acme")])
+    bench.deliver([event(2, kind="a", who="acme")])
+    started = len(bench.query("SELECT id FROM runs"))
+    bench.edit([{**keyed, "limits": {"overlap": "allow_all", "max_active": 5}}])
+    bench.tick(1)
+    assert len(bench.query("SELECT id FROM runs")) == started + 1

@@ -14,6 +14,7 @@ from retrainer.rules import index
 from retrainer.rules.compile import CompiledData
 from retrainer.rules.index import Index
 from retrainer.rules.match import Condition, conditions
+from retrainer.rules.own import OwnOutputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,7 @@ FEW = 10
 
 
 def trigger(name: str, match: dict[str, Any], source: str = "lake") -> CompiledData:
-    return CompiledData(name, "d", source, conditions(match), None, None, None, None, Batch())
+    return CompiledData(name, "d", source, conditions(match), None, None, None, None, OwnOutputs(), Batch())
 
 
 def event(source: str = "lake", **data: Any) -> Event:

@@ -66,10 +66,10 @@ rules:
     triggers:
       small: {data: {source: push, where: "event.data.size < 10", batch: {at_least: {events: 5}}}}
       done: {after: {rule: d, outcome: completed}}
-    limits: {overlap: buffer_one}
+    limits: {overlap: skip}
     submit: {workflow_template: t, parameters: {first: "${window.first_key}"}}
 """
-POLLS = 1500
+POLLS = 1000
 
 
 def ranges(pick: random.Random) -> list[Range]:

@@ -139,3 +139,10 @@ def test_a_value_that_is_no_number_is_said_so(value: object) -> None:
     assert isinstance(event, Event)
     with pytest.raises(ValueError, match="not a number"):
         trigger({}).sample(event)
+
+
+def test_a_value_that_is_not_there_is_a_mistake_not_no_data() -> None:
+    event = read("webhook", "json", orjson.dumps({"metric": "m", "val": 0.3, "time": TIME}))
+    assert isinstance(event, Event)
+    with pytest.raises(ValueError, match=r"there is no `event\.data\.value`: say by `value:`"):
+        trigger({}).sample(event)
