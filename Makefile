@@ -12,7 +12,7 @@ help:
 	@echo "make demo              the whole product on this machine, with a real model (ARGS=--once ends after the first success)"
 	@echo "make test              the tests that need no server"
 	@echo "make lint              ruff, mypy, import-linter"
-	@echo "make test-integration  the tests on real Kafka, MinIO, SQS, SNS, S3, Prometheus and Alertmanager (Debian, Java 17, Maven, openssl, Go)"
+	@echo "make test-integration  the tests on real Kafka, MinIO, PostgreSQL, SQS, SNS, S3, Prometheus and Alertmanager (Debian, Java 17, Maven, openssl, Go)"
 	@echo "make test-cluster      the tests on a real Kubernetes with a real Argo controller, the chart and the image among them (root on Debian, Go, Java 17, Maven)"
 	@echo "make image             build the image into dist/ (Docker, or buildah as root on Debian; BASE=debian needs no registry)"
 	@echo "make chart             check the Helm chart: lint, its tests, and what it renders against the schemas of Kubernetes and Argo (Go)"

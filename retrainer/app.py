@@ -22,8 +22,11 @@ from retrainer.config.watch import fingerprint
 from retrainer.configmaps import ConfigMaps
 from retrainer.engine.catalog import build_catalog
 from retrainer.engine.desk import EngineDesk
+from retrainer.engine.gate import Gate
 from retrainer.engine.loop import Engine
 from retrainer.engine.prune import Pruner
+from retrainer.engine.relay import Relay
+from retrainer.leader import Lead, give_up
 from retrainer.listening import SilenceWatch
 from retrainer.manifests.manifests import Manifests, manifest_uri
 from retrainer.replay import Replays
@@ -33,8 +36,8 @@ from retrainer.sources import registry
 from retrainer.sources.webhook import Webhooks
 from retrainer.standing import Census, free_bytes
 from retrainer.store import writes
-from retrainer.store.base import StoreError
-from retrainer.store.sqlite import SqliteStore
+from retrainer.store.base import StoreBusyError, StoreError
+from retrainer.store.open import open_store
 from retrainer.telemetry import logs
 from retrainer.telemetry.metrics import Metrics
 from retrainer.telemetry.secrets import SECRETS, reveal
@@ -47,13 +50,16 @@ from retrainer.workflows.manifest import manifest
 from retrainer.workflows.submitter import Submitter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from retrainer.config.settings import Settings
+    from retrainer.engine.catalog import Catalog
     from retrainer.engine.work import Work
     from retrainer.rules.meaning import Dropped
     from retrainer.runs.run import Run
     from retrainer.sources.base import Source
+    from retrainer.sources.registry import Wanted
     from retrainer.workflows.base import WorkflowEngine
 
 log = structlog.get_logger()
@@ -63,14 +69,20 @@ LISTEN_EVERY = 1
 
 
 class App:
-    """The daemon. `start` returns once it is ready, `stop` once everything that was taken in is settled."""
+    """The daemon. `start` returns once it is ready, `stop` once everything that was taken in is settled.
+
+    Of several that share a store one has the lead: it decides, and does what only one may do. The others take in what
+    can be shared, serve what can be read, and take over.
+    """
 
     def __init__(self, settings: Settings, base_folder: Path) -> None:
         self.settings = settings
         self.base_folder = base_folder
         self.clock = SystemClock()
         self.metrics = Metrics(CollectorRegistry())
-        self.store = SqliteStore.open(settings.store.path)
+        self.store = open_store(settings.store)
+        self._follow_the_clock()
+        self.lead = Lead(self.store, lambda: self.web.url_for_replicas, self._take_over, give_up)
         self.config_maps = ConfigMaps(settings)
         self.loaded: Loaded
         namespace = settings.engine.namespaces[0] if settings.engine.type == "argo" else "default"
@@ -99,7 +111,9 @@ class App:
         self.engine.taker = self.submitter
         self.engine.on_admitted = self.submitter.wake
         self.engine.on_stop_requested = self.follower.wake
-        self.webhooks = Webhooks({}, self.engine, self.clock, reveal)
+        relay = Relay(self.store, self.clock, lambda: self.engine.catalog, settings.http.max_queue)
+        self.gate = Gate(self.engine, relay, self.store)
+        self.webhooks = Webhooks({}, self.gate, self.clock, reveal)
         self.timer = BackgroundScheduler(timezone="UTC")
         self.service = AppService(self)
         self.web = WebServer(build_web(self.service), settings.http.host, settings.http.port)
@@ -107,8 +121,9 @@ class App:
             self.store,
             self.clock,
             queued=lambda: self.engine.queued,
-            trouble=lambda: self.engine.trouble,
-            room=partial(free_bytes, settings.store.path),
+            trouble=lambda: self.trouble,
+            leads=lambda: self.lead.held,
+            room=partial(free_bytes, settings.store.path) if settings.store.url is None else lambda: None,
             sources=self.sources,
             expected=lambda: {n: s.expect_every for n, s in self.loaded.configuration.sources.items()},
             watch_restarts=lambda: self.workflows.watch_restarts,
@@ -120,7 +135,7 @@ class App:
         self.started = False
         self.dropped: list[Dropped] = []
         """What the last reload dropped of what rules remembered."""
-        self._sources: dict[str, tuple[Any, Source]] = {}
+        self._sources: dict[str, tuple[Wanted, Source]] = {}
         self._reloading = threading.Lock()
         self._read: tuple[str, TeamFiles] = ("", NO_TEAMS)
 
@@ -130,17 +145,18 @@ class App:
 
     def start(self) -> None:
         """Raise StoreError or ConfigErrors, naming what is wrong."""
-        self.engine.start()
         self.config_maps.read()
-        self.reload()
-        self.submitter.start()
-        self.follower.start()
-        self.timer.add_job(self.look_for_changes, "interval", seconds=self.settings.reload_interval, max_instances=1)
-        self.timer.add_job(self.prune, "interval", seconds=PRUNE_EVERY, max_instances=1)
-        self.timer.add_job(self.silence.look, "interval", seconds=LISTEN_EVERY, max_instances=1)
+        if self.lead.take():
+            self._take_over()
+        else:
+            self._stand_by()
+        self._every(self.settings.reload_interval, self.look_for_changes)
+        self._every(PRUNE_EVERY, self.prune)
+        self._every(LISTEN_EVERY, self.listen)
         self.timer.add_job(self.check_workflows)
         self.timer.start()
         self.web.start()
+        self.lead.start()
         self.config_maps.start(self.look_for_changes)
         self.started = True
         log.info(
@@ -148,13 +164,49 @@ class App:
             url=self.web.url,
             rules=len(self.engine.catalog.rules),
             revision=self.engine.catalog.revision,
+            leader=self.lead.held,
         )
+
+    def _take_over(self) -> None:
+        """Everything that only one may do."""
+        self._follow_the_clock()
+        self.engine.start()
+        self.reload()
+        self.submitter.start()
+        self.follower.start()
+
+    def _stand_by(self) -> None:
+        holder = self.store.holder()
+        log.info("leader.elsewhere", holder=holder)
+        self.engine.standby = f"this replica stands by for {holder or 'another one'}, which alone decides and acts"
+        self.gate.begin()
+        self.reload()
+
+    def _follow_the_clock(self) -> None:
+        now = self.store.clock()
+        if now is not None:
+            self.clock.follow(now)
+
+    @property
+    def trouble(self) -> str:
+        """Why the store cannot be written to for the moment; empty if it can."""
+        return self.engine.trouble or self.lead.trouble
+
+    def _every(self, seconds: float, job: Callable[[], None]) -> None:
+        def run() -> None:
+            try:
+                job()
+            except StoreBusyError:  # the engine and the keeper of the lead say so, once
+                log.debug("timer.skipped", job=job.__name__)
+
+        self.timer.add_job(run, "interval", seconds=seconds, max_instances=1)
 
     def stop(self) -> None:
         """Unready, stop taking in, finish, commit, release."""
         self.started = False
         log.info("daemon.stopping")
         self.webhooks.stop()
+        led = self.lead.settle()
         if self.timer.running:
             self.timer.shutdown(wait=True)
         self.config_maps.stop()
@@ -163,9 +215,12 @@ class App:
             source.stop()
         self.web.stop(5.0)
         self.manifests.stop()
-        self.submitter.stop()
-        self.follower.stop()
-        self.engine.stop()
+        self.gate.stop()
+        if led:
+            self.submitter.stop()
+            self.follower.stop()
+            self.engine.stop()
+        self.lead.stop()
         self.store.close()
         log.info("daemon.stopped")
 
@@ -186,12 +241,12 @@ class App:
                 log.error("config.problem", problem=str(problem))
             catalog = build_catalog(loaded.configuration, self.store.read(writes.paused_rules))
             self.metrics.configured(loaded.configuration, problems=len(loaded.problems), now=self.clock.now())
-            for gone in (dropped := self.engine.switch(catalog)):
-                log.warning("config.state_dropped", rule=gone.rule, trigger=gone.trigger, why=gone.why)
-            self.dropped = dropped
-            self._keep(loaded)
+            if self.lead.held:
+                self._switch(loaded, catalog)
+            else:
+                self.engine.catalog = catalog  # to be looked at
+                self._switch_sources(registry.threaded(loaded.configuration.sources, leads=False))
             self.webhooks.replace(registry.webhooks(loaded.configuration.sources))
-            self._switch_sources(registry.threaded(loaded.configuration.sources))
             self.loaded = loaded
             heap.settle()
             log.info(
@@ -201,6 +256,14 @@ class App:
                 problems=len(loaded.problems),
             )
             return loaded
+
+    def _switch(self, loaded: Loaded, catalog: Catalog) -> None:
+        for gone in (dropped := self.engine.switch(catalog)):
+            log.warning("config.state_dropped", rule=gone.rule, trigger=gone.trigger, why=gone.why)
+        self.dropped = dropped
+        self._keep(loaded)
+        self.gate.lead()
+        self._switch_sources(registry.threaded(loaded.configuration.sources, leads=True))
 
     def _seen(self) -> tuple[str, TeamFiles]:
         return fingerprint(self.settings.rules), self.config_maps.files
@@ -219,16 +282,16 @@ class App:
 
         self.engine.act(run).result()
 
-    def _switch_sources(self, wanted: Any) -> None:
-        for name, (config, source) in list(self._sources.items()):
-            if wanted.get(name) != config:
+    def _switch_sources(self, wanted: Mapping[str, Wanted]) -> None:
+        for name, (known, source) in list(self._sources.items()):
+            if wanted.get(name) != known:
                 source.stop()
                 del self._sources[name]
-        for name, config in wanted.items():
+        for name, one in wanted.items():
             if name not in self._sources:
-                source = registry.build(name, config, self.engine, self.clock, self.base_folder)
+                source = registry.build(name, one.config, self.gate, self.clock, self.base_folder, sweeps=one.sweeps)
                 source.start()
-                self._sources[name] = (config, source)
+                self._sources[name] = (one, source)
 
     def sources(self) -> dict[str, Source | None]:
         """Every configured source; None for those that the web server serves."""
@@ -243,8 +306,15 @@ class App:
         except WorkflowError as error:
             log.warning("workflows.unchecked", error=str(error))
 
+    def listen(self) -> None:
+        """Say which sources have gone silent."""
+        if not self.engine.standby:
+            self.silence.look()
+
     def prune(self) -> None:
         """Drop what is past its time and what the size limit asks for, in small transactions."""
+        if self.engine.standby:
+            return
         size = self.store.size()
         while self.engine.act(lambda work: self.pruner.prune(work, size)).result():
             pass
@@ -281,6 +351,8 @@ def main(settings_path: str) -> int:
         log.error("daemon.cannot_start", error=str(error))  # noqa: TRY400 - the message is made for the reader
         app.stop()
         return 1
+    except StoreError as error:
+        give_up(str(error))
     while not stop.wait(0.2):
         if hangup.is_set():
             hangup.clear()

@@ -20,6 +20,10 @@ class SystemClock:
     def __init__(self) -> None:
         self._offset = time.time() - time.monotonic()  # noqa: TID251
 
+    def follow(self, now: float) -> None:
+        """From here on go by another clock that says ``now``, such as the database's; for whoever has not begun."""
+        self._offset = now - time.monotonic()
+
     def now(self) -> float:
         return self._offset + time.monotonic()
 

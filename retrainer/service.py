@@ -48,6 +48,9 @@ class AppService:
     def read(self, fn: Callable[[Connection], T]) -> T:
         return self._app.store.read(fn)
 
+    def leader(self) -> str:
+        return "" if self._app.lead.held else self._app.store.leader()
+
     def configuration(self) -> Configuration:
         return self._app.loaded.configuration
 
@@ -238,8 +241,8 @@ class AppService:
 
     def ready(self) -> list[str]:
         reasons = [] if self._app.started else ["starting or stopping"]
-        if self._app.engine.trouble:
-            reasons.append(self._app.engine.trouble)
+        if self._app.trouble:
+            reasons.append(self._app.trouble)
         return reasons
 
     def metrics(self) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from retrainer.rules.triggers.gauge import worst
 from retrainer.runs.run import RunPhase
 from retrainer.store import queries
 from retrainer.store import tables as t
+from retrainer.store.base import StoreBusyError
 from retrainer.telemetry.metrics import Standing
 
 if TYPE_CHECKING:
@@ -119,7 +120,8 @@ def _raise(moments: dict[str, float], rule: str, moment: float | None) -> None:
 class Census:
     """Called at each scrape. `sources` gives every configured source, None for those that others serve.
 
-    `trouble` says why the store cannot be written to, `room` how many bytes are left for it, if that is known here.
+    `trouble` says why the store cannot be written to, `leads` whether this daemon is the one that
+    acts, `room` how many bytes are left for the store, if that is known here.
     `expected` gives the seconds within which something should come from each of them, None where nothing need.
     """
 
@@ -129,6 +131,7 @@ class Census:
         clock: Clock,
         queued: Callable[[], int],
         trouble: Callable[[], str],
+        leads: Callable[[], bool],
         room: Callable[[], int | None],
         sources: Callable[[], Mapping[str, Source | None]],
         expected: Callable[[], Mapping[str, float | None]],
@@ -136,7 +139,8 @@ class Census:
         catalog: Callable[[], Catalog],
     ) -> None:
         self._store, self._clock, self._queued, self._sources = store, clock, queued, sources
-        self._trouble, self._room = trouble, room
+        self._trouble, self._leads, self._room = trouble, leads, room
+        self._seen = Standing()
         self._expected, self._watch_restarts, self._catalog = expected, watch_restarts, catalog
         self._counted = ""
         self._tally = Tally()
@@ -145,6 +149,14 @@ class Census:
         self._periods_of: tuple[str, int] = "", 0
 
     def __call__(self) -> Standing:
+        """What cannot be counted, as the store does not answer, stays as it was."""
+        try:
+            self._seen = self._count()
+        except StoreBusyError:
+            self._seen = replace(self._seen, store_writable=False, queued=self._queued(), leader=self._leads())
+        return self._seen
+
+    def _count(self) -> Standing:
         active, dead_letters = self._store.read(_count)
         heard = self._store.read(queries.heard)
         now = self._clock.now()
@@ -177,6 +189,7 @@ class Census:
             store_bytes=self._store.size(),
             store_free_bytes=self._room(),
             store_writable=not self._trouble(),
+            leader=self._leads(),
             queued=self._queued(),
             watch_restarts=self._watch_restarts(),
         )

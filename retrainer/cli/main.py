@@ -35,8 +35,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "events": ("retrainer.cli.events:events", "List and show events."),
     "dead-letters": ("retrainer.cli.dead_letters:dead_letters", "Look at, replay and discard what was not taken in."),
     "finalizers": ("retrainer.cli.finalizers:finalizers", "Take the finalizer off Workflows of a daemon that is gone."),
-    "finalizers": ("retrainer.cli.finalizers:finalizers", "Take the finalizer off Workflows of a daemon that is gone."),
-    "store": ("retrainer.cli.store:store", "Check or export the store of a stopped daemon."),
+    "store": ("retrainer.cli.store:store", "Check, migrate, export or import the store of a stopped daemon."),
     "completion": ("retrainer.cli.completion:completion", "Print the completion script of a shell."),
 }
 

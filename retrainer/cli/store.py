@@ -1,63 +1,93 @@
-"""The store of a stopped daemon, under its exclusive lock."""
+"""The store of a stopped daemon: a SQLite file under its exclusive lock, or a PostgreSQL database."""
 
 from __future__ import annotations
 
-import base64
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import orjson
-from sqlalchemy import Connection, Table, func, select
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from retrainer.cli import show
-from retrainer.cli.session import Failure, Session, local
+from retrainer.cli.session import Session, local
+from retrainer.config.errors import ConfigErrors
+from retrainer.config.load import load_settings
+from retrainer.config.settings import Store as StoreSettings
 from retrainer.runs.run import LIVE
+from retrainer.store import exchange
 from retrainer.store import tables as t
 from retrainer.store.base import StoreError
-from retrainer.store.sqlite import SqliteStore
+from retrainer.store.migrate import version
+from retrainer.store.open import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import Console
 
-_PATH = click.argument("path", type=click.Path(exists=True, dir_okay=False))
-_ROWS = 1000
+    from retrainer.store.base import Store
+
+_NEW = click.argument("place", metavar="STORE")
+_URLS = ("postgresql+psycopg://", "postgresql://")
+
+
+def _there(_context: click.Context, _parameter: click.Parameter, place: str) -> str:
+    """A typing error must not make a new file."""
+    if not place.startswith(_URLS) and not Path(place).is_file():
+        raise click.BadParameter(f"File {place!r} does not exist.")
+    return place
+
+
+_PLACE = click.argument("place", metavar="STORE", callback=_there)
 
 
 @click.group()
 def store() -> None:
-    """Check or export the store of a stopped daemon. PATH is the file that `store.path` names."""
+    """Check, migrate, export or import the store of a stopped daemon.
+
+    STORE is the SQLite file that `store.path` names, the address that `store.url` names (the password comes from
+    PGPASSWORD or a password file, as psql has it), or the daemon's own settings file (.yaml).
+    """
+
+
+def _settings(place: str) -> StoreSettings:
+    if place.startswith(_URLS):
+        return StoreSettings(url=place)
+    if place.endswith((".yaml", ".yml")):
+        return load_settings(place).store
+    return StoreSettings(path=place)
 
 
 @contextmanager
-def _opened(session: Session, path: str) -> Iterator[SqliteStore]:
+def _opened(session: Session, place: str) -> Iterator[Store]:
     try:
-        opened = SqliteStore.open(path)
+        opened = open_store(_settings(place))
         try:
             yield opened
         finally:
             opened.close()
-    except StoreError as error:
+    except (StoreError, ConfigErrors) as error:
         raise session.failure(str(error)) from None
     except DatabaseError as error:
-        raise session.failure(f"{path}: {error.orig}; restore it from a backup") from None
+        way_out = "look at the server's log" if place.startswith(_URLS) else "restore it from a backup"
+        raise session.failure(f"{place}: {error.orig}; {way_out}") from None
 
 
 @store.command()
-@_PATH
+@_PLACE
 @local
-def check(session: Session, path: str) -> None:
+def check(session: Session, place: str) -> None:
     """Check that a store is whole, and say what is in it."""
-    with _opened(session, path) as opened:
-        problems = opened.read(_integrity)
+    with _opened(session, place) as opened:
+        problems = opened.read(exchange.problems)
         rows = {} if problems else opened.read(_counted)
         live = 0 if problems else opened.read(_live)
-        answer = {"path": path, "good": not problems, "problems": problems, "bytes": opened.size()}
-    answer |= {"rows": rows, "live_runs": live}
+        schema = None if problems else opened.read(version)
+        answer = {"path": place, "good": not problems, "problems": problems, "bytes": opened.size()}
+    answer |= {"schema": schema, "rows": rows, "live_runs": live}
     session.print(answer, lambda console: _checked(console, answer))
     if problems:
         raise click.exceptions.Exit(1)
@@ -73,11 +103,6 @@ def _checked(console: Console, answer: dict[str, Any]) -> None:
     show.table(console, ("TABLE", "ROWS"), answer["rows"].items(), "")
 
 
-def _integrity(conn: Connection) -> list[str]:
-    found = conn.exec_driver_sql("PRAGMA integrity_check(20)").scalars().all()
-    return [] if found == ["ok"] else list(found)
-
-
 def _counted(conn: Connection) -> dict[str, int]:
     return {
         name: conn.execute(select(func.count()).select_from(table)).scalar_one()
@@ -91,32 +116,54 @@ def _live(conn: Connection) -> int:
 
 
 @store.command()
-@_PATH
-@click.option("--table", "names", multiple=True, type=click.Choice(sorted(t.metadata.tables)), help="Only this one.")
+@_NEW
+@local
+def migrate(session: Session, place: str) -> None:
+    """Bring a store to this release's schema, as its daemon does when it starts; make it, if there is none."""
+    with _opened(session, place) as opened:
+        answer = {"path": place, "schema": opened.read(version)}
+    session.print(answer, lambda console: console.print(f"{place} has schema {answer['schema']}"))
+
+
+@store.command()
+@_PLACE
+@click.option("--table", "names", multiple=True, type=click.Choice(sorted(exchange.TABLES)), help="Only this one.")
 @click.option("--to", "target", type=click.File("wb", lazy=False), default="-", help="File to write; - is stdout.")
 @local
-def export(session: Session, path: str, names: tuple[str, ...], target: Any) -> None:
+def export(session: Session, place: str, names: tuple[str, ...], target: Any) -> None:
     """Write a store's rows as lines of JSON: {"table": …, "row": {…}}. Bytes are base64."""
-    with _opened(session, path) as opened:
-        for name in names or sorted(t.metadata.tables):
-            count = opened.read(lambda conn, name=name: _export(conn, t.metadata.tables[name], target))  # type: ignore[misc]
+
+    def write(conn: Connection) -> None:  # one read: what PostgreSQL shows in it is of one moment
+        for name in names or sorted(exchange.TABLES):
+            count = 0
+            for count, line in enumerate(exchange.rows(conn, name), 1):  # noqa: B007 - the last one is what counts
+                target.write(line)
             if sys.stderr.isatty():
                 click.echo(f"{name}: {count} rows", err=True)
 
-
-def _export(conn: Connection, table: Table, target: Any) -> int:
-    count = 0
-    found = conn.execution_options(stream_results=True).execute(select(table).order_by(*table.primary_key))
-    for rows in found.mappings().partitions(_ROWS):
-        target.writelines(
-            orjson.dumps({"table": table.name, "row": {str(k): v for k, v in row.items()}}, _encode) + b"\n"
-            for row in rows
-        )
-        count += len(rows)
-    return count
+    with _opened(session, place) as opened:
+        opened.read(write)
 
 
-def _encode(value: object) -> str:
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    raise Failure(f"cannot export a {type(value).__name__}")
+@store.command("import")
+@_NEW
+@click.option("--from", "source", type=click.File("rb"), default="-", help="File to read; - is stdin.")
+@local
+def import_(session: Session, place: str, source: Any) -> None:
+    """Fill an empty store with what `export` wrote, all of it or nothing; from SQLite to PostgreSQL, or back."""
+    with _opened(session, place) as opened:
+        if not opened.claim():
+            raise session.failure(f"{place}: {opened.holder()} has the lead; stop that daemon first")
+        try:
+            with opened.write() as conn:
+                if there := exchange.filled(conn):
+                    raise session.failure(f"{place} is not empty ({', '.join(there)}): name a new one")
+                counts = exchange.load(conn, source)
+        except ValueError as error:
+            raise session.failure(f"nothing was imported: {error}") from None
+        except SQLAlchemyError as error:
+            raise session.failure(f"nothing was imported: {getattr(error, 'orig', error)}") from None
+        finally:
+            opened.release()
+    answer = {"path": place, "rows": counts}
+    session.print(answer, lambda console: show.table(console, ("TABLE", "ROWS"), counts.items(), "nothing to import"))

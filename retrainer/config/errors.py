@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Kind = Literal["content", "reference", "environment"]
+_PASSWORD = re.compile(r"(://[^/\s:@]*:|[?&][a-z]*password=)[^/\s@&'\"]+(?=[@&\s'\"]|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Problem:
         parts = [f"{shown(self.file)}:{self.line}:{self.column}: {field}{self.message}"]
         if self.source.strip():
             number = f"{self.line:>5}"
-            parts += [f"{number} | {self.source}", f"{' ' * len(number)} | {self._indent()}^"]
+            parts += [f"{number} | {_masked(self.source)}", f"{' ' * len(number)} | {self._indent()}^"]
         if self.hint:
             parts.append(f"      = {self.hint}")
         return "\n".join(parts)
@@ -61,6 +63,11 @@ class Problem:
     def _indent(self) -> str:
         """White space as wide as what stands before the column, tabs included."""
         return "".join(c if c == "\t" else " " for c in self.source[: self.column - 1].ljust(self.column - 1))
+
+
+def _masked(line: str) -> str:
+    """A line as it may be shown: whoever put a password into a URL must not find it in a log too."""
+    return _PASSWORD.sub(r"\1***", line)
 
 
 class ConfigErrors(Exception):

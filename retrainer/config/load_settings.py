@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrainer.config.check_secrets import check_secrets
+from retrainer.config.check_store import check_store
 from retrainer.config.document import check_version
 from retrainer.config.errors import ConfigErrors, Problem, did_you_mean
 from retrainer.config.files import read_text
@@ -66,7 +67,12 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
         update={
             "rules": [seen(path) for path in settings.rules],
             "engine": engine,
-            "store": settings.store.model_copy(update={"path": seen(settings.store.path)}),
+            "store": settings.store.model_copy(
+                update={
+                    "path": seen(settings.store.path),
+                    "password": seen_from(folder, settings.store.password),
+                }
+            ),
             "http": settings.http.model_copy(update=tokens),
             "manifests": manifests,
         }
@@ -74,6 +80,7 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
 
 
 def _check(settings: Settings) -> Iterator[Finding]:
+    yield from check_store(settings.store)
     yield from check_secrets(("http", "token"), settings.http.token)
     yield from check_secrets(("http", "read_token"), settings.http.read_token)
     if settings.http.read_token is not None and settings.http.token is None:

@@ -41,6 +41,11 @@ Engine = Annotated[ArgoEngine | LocalEngine, Field(discriminator="type")]
 class Store(Model):
     path: str = "retrainer.db"
     """SQLite file, on a local disk (never NFS), seen from the settings file's own folder if relative."""
+    url: str | None = None
+    """PostgreSQL database instead of the file, which several replicas may share:
+    `postgresql+psycopg://user@host:5432/database`, with libpq's parameters behind a `?`."""
+    password: Secret | None = None
+    """The database user's password, read anew for each connection; a URL holds none."""
     ledger_max_age: Duration = 2592000.0
     """Events, decisions and ended runs older than this are pruned, unless a pending window still needs them."""
     ledger_max_size: Size = 10 * 1024**3

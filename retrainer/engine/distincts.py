@@ -5,6 +5,7 @@ Rows under the empty chain belong to the window that is pending, the others to t
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _T = t.distincts
 _C = _T.c
 PENDING = ""
+LONGEST = 1024
+"""Bytes of a thing that an index of the store has room for."""
 
 
 def count(conn: Connection, state: int, trigger: str, value: str, size: int, rows: int, sequencer: str) -> Counted:
@@ -29,6 +32,8 @@ def count(conn: Connection, state: int, trigger: str, value: str, size: int, row
 
     Of two that were told out of order the later one stands; only sequencers of one length can be compared.
     """
+    if len(encoded := value.encode()) > LONGEST:
+        value = f"sha256:{hashlib.sha256(encoded).hexdigest()}"
     here = (_C.state == state, _C.trigger == trigger, _C.value == value, _C.chain == PENDING)
     known = conn.execute(select(_C.bytes, _C.rows, _C.sequencer).where(*here)).first()
     now = {"bytes": size, "rows": rows, "sequencer": sequencer}

@@ -23,10 +23,12 @@ from retrainer.rules.outcome import Reason, SlotDue, SlotRecord, Wake
 from retrainer.sources.base import Batch, Overloaded, Receipt
 from retrainer.store import tables as t
 from retrainer.store import writes
-from retrainer.store.base import StoreBusyError
+from retrainer.store.base import CommitUnknownError, StoreBusyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
+
+    from sqlalchemy import Connection
 
     from retrainer.clock import Clock
     from retrainer.engine.births import NewId
@@ -69,6 +71,18 @@ class _Offer:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What a transaction that ``began`` then came to; it counts once it is known to be committed."""
+
+    work: Work
+    results: list[Any]
+    leased: list[Run]
+    next_wake: float | None
+    fanning: bool
+    began: float
+
+
 class Engine:
     """One writer. `offer` and `act` may be called from any thread; what they return ends after the commit.
 
@@ -92,6 +106,8 @@ class Engine:
         self.catalog: Catalog = EMPTY
         self.trouble = ""
         """Why the store cannot be written to for the moment; empty if it can."""
+        self.standby = ""
+        """Why it takes nothing in, where another daemon has the lead; empty once it knows its rules and does."""
         self.taker: Taker = Nobody()
         self.on_admitted: Callable[[], None] = lambda: None
         self.on_stop_requested: Callable[[], None] = lambda: None
@@ -105,6 +121,8 @@ class Engine:
         self._stopping = False
         self._driven = False
         self._admission_due = True
+        self._unsure: _Done | None = None
+        """What the last transaction came to, while it is not known whether it was committed."""
         self._next_wake: float | None = None
         self._next_start: float | None = None
         self._fanning = True
@@ -117,15 +135,19 @@ class Engine:
     # -- from other threads ---------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        with self.store.write() as conn:
-            writes.expire_leases(conn)
+        self._begin()
         self._thread.start()
 
     def drive(self) -> None:
         """Instead of `start`: the caller's thread is the engine's."""
-        with self.store.write() as conn:
-            writes.expire_leases(conn)
+        self._begin()
         self._driven = True
+
+    def _begin(self) -> None:
+        self._counters = self.store.read(writes.counters)
+        if self.store.undisputed:  # else whoever had the lead may still be about to send what it claimed
+            with self.store.write() as conn:
+                writes.expire_leases(conn)
 
     def turn(self) -> None:
         """One transaction, for whoever drives it: what is queued, and what is due now. Raise what made it fail."""
@@ -146,6 +168,8 @@ class Engine:
     def offer(self, batch: Batch) -> Future[Receipt]:
         future: Future[Receipt] = Future()
         with self._wanted:
+            if self.standby:
+                raise Overloaded(RETRY_AFTER)
             if self._stopping or (self._queued_events + len(batch.items) > self._max_queue > 0 and self._queued_events):
                 raise Overloaded(ROOM_AFTER)
             self._queued_events += len(batch.items)
@@ -176,6 +200,8 @@ class Engine:
         """Queue a piece of work for the engine's transaction; it must raise before it stages anything, or never."""
         future: Future[T] = Future()
         with self._wanted:
+            if self.standby and not self._thread.is_alive():
+                raise StoreBusyError(self.standby)
             if self._stopping and not self._thread.is_alive():
                 raise RuntimeError("the engine has stopped")
             self._queue.append(_Act(run, future))
@@ -219,8 +245,7 @@ class Engine:
         """One transaction for all of it; while the store is busy nothing is acknowledged, and it is tried again."""
         while True:
             try:
-                began = self.clock.monotonic()
-                work, results, leased = self._transact(drained)
+                done = self._transact(drained)
                 break
             except StoreBusyError as error:
                 self._troubled(str(error))
@@ -236,10 +261,11 @@ class Engine:
                     self._next_wake = self.clock.now() + RETRY_AFTER
                 return
         reach("after-commit")
-        if leased:
-            self.taker.take(leased, began)
+        work, began = done.work, done.began
+        if done.leased:
+            self.taker.take(done.leased, began)
         self.trouble = ""
-        self._acknowledge(drained, results)
+        self._acknowledge(drained, done.results)
         reach("after-acknowledge")
         offers = [began - item.at for item in drained if isinstance(item, _Offer)]
         if work.admitted:
@@ -262,33 +288,53 @@ class Engine:
             log.error("store.busy", error=message)
         self.trouble = message
 
-    def _transact(self, drained: list[_Act | _Offer]) -> tuple[Work, list[Any], list[Run]]:
-        with self.store.write() as conn:
-            work = Work(conn, self.catalog, self._cache, self._counters, self.clock.now(), self._birthplace)
-            work.polled = ChainMap({}, self._polled)
-            work.heard = ChainMap({}, self._heard)
-            due = self._next_wake is not None and self._next_wake <= work.now and self.catalog is not EMPTY
-            if due:
-                self._wake(work)
-            results = self._run(work, drained)
-            fanning = self._fanning
-            if (due and fanning) or work.rows["fan_outs"]:
-                fanning = self._fan_out(work)
-            work.settle()
-            if work.pools_changed or self._admission_due:
-                self._admit(work)
-            leased = hand_over(work, self.taker)
-            work.flush()
-            fanning = fanning or bool(work.rows["fan_outs"])
-            next_wake = self._soonest(work, fanning)
-            reach("before-commit")
+    def _transact(self, drained: list[_Act | _Offer]) -> _Done:
+        """Fold and commit. Where the answer to a commit was lost, the next call begins by finding out what it was."""
+        if self._unsure is not None and self.store.settle():
+            done = self._unsure
+        else:
+            self._unsure = None
+            try:
+                with self.store.write() as conn:
+                    done = self._fold(conn, drained)
+                    reach("before-commit")
+            except Exception as error:
+                self._admission_due = True  # what was found out about those that wait was not written
+                if isinstance(error, CommitUnknownError):
+                    self._unsure = done
+                raise
+        self._take_over(done)
+        return done
+
+    def _fold(self, conn: Connection, drained: list[_Act | _Offer]) -> _Done:
+        began = self.clock.monotonic()
+        work = Work(conn, self.catalog, self._cache, self._counters, self.clock.now(), self._birthplace)
+        work.polled = ChainMap({}, self._polled)
+        work.heard = ChainMap({}, self._heard)
+        due = self._next_wake is not None and self._next_wake <= work.now and self.catalog is not EMPTY
+        if due:
+            self._wake(work)
+        results = self._run(work, drained)
+        fanning = self._fanning
+        if (due and fanning) or work.rows["fan_outs"]:
+            fanning = self._fan_out(work)
+        work.settle()
+        if work.pools_changed or self._admission_due:
+            self._admit(work)
+        leased = hand_over(work, self.taker)
+        work.flush()
+        fanning = fanning or bool(work.rows["fan_outs"])
+        return _Done(work, results, leased, self._soonest(work, fanning), fanning, began)
+
+    def _take_over(self, done: _Done) -> None:
+        """It is committed: from here on that is how things stand."""
+        work, self._unsure = done.work, None
         self.catalog = work.catalog
         self._counters = work.counters
         self._polled.update(work.polled.maps[0])
         self._heard.update(work.heard.maps[0])
         self._cache.commit(work.changed, work.forgotten)
-        self._next_wake, self._fanning = next_wake, fanning
-        return work, results, leased
+        self._next_wake, self._fanning = done.next_wake, done.fanning
 
     def _run(self, work: Work, drained: list[_Act | _Offer]) -> list[Any]:
         """Results in order; offers that follow each other are taken in together."""
@@ -396,4 +442,6 @@ class Engine:
             work.pools_changed = True
             return dropped
 
-        return self.act(run).result()
+        dropped = self.act(run).result()
+        self.standby = ""
+        return dropped

@@ -76,10 +76,13 @@ def event_scope(event: Event) -> dict[str, Any]:
 
 
 def name_by(program: Program, event: Event, longest: int, what: str) -> str:
-    """The text that an expression gives for an event: raise ValueError if it is none of 1 to `longest` characters."""
+    """The text that an expression gives for an event: raise ValueError if it is none of 1 to `longest` characters.
+
+    A NUL is no character: there are stores that have none in a text.
+    """
     value = program.evaluate({"event": event_scope(event)})
     text = value if isinstance(value, str) else str(value) if isinstance(value, int) else ""
-    if not text or len(text) > longest:
+    if not text or len(text) > longest or "\0" in text:
         raise ValueError(
             f"`{program.text}` gives {value!r:.100}: {what} is a text of 1 to {longest} characters, or a whole number"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeGuard
 
 from retrainer.config import models
@@ -19,7 +20,17 @@ if TYPE_CHECKING:
 Threaded = models.DirectorySource | models.S3Source | models.KafkaSource | models.PrometheusSource
 
 
-def build(name: str, config: Threaded, intake: Intake, clock: Clock, base_folder: Path) -> Source:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A source to run. ``sweeps``: an S3 source lists its buckets as well, which one replica does for all."""
+
+    config: Threaded
+    sweeps: bool
+
+
+def build(
+    name: str, config: Threaded, intake: Intake, clock: Clock, base_folder: Path, *, sweeps: bool = True
+) -> Source:
     """Make the source that a configuration describes; relative paths are seen from `base_folder`. It is not started."""
     if isinstance(config, models.DirectorySource):
         return DirectorySource(name, config, intake, clock, base_folder)
@@ -33,12 +44,23 @@ def build(name: str, config: Threaded, intake: Intake, clock: Clock, base_folder
         return prometheus_source(name, config, intake, clock, base_folder)
     from retrainer.sources.s3 import s3_source  # noqa: PLC0415 - only what is used is loaded
 
-    return s3_source(name, config, intake, clock, base_folder)
+    return s3_source(name, config, intake, clock, base_folder, sweeps=sweeps)
 
 
-def threaded(sources: Mapping[str, models.Source]) -> dict[str, Threaded]:
-    """Pick the sources that `build` makes."""
-    return {name: config for name, config in sources.items() if isinstance(config, Threaded)}
+def threaded(sources: Mapping[str, models.Source], *, leads: bool) -> dict[str, Wanted]:
+    """Pick the sources that `build` makes; of these, for a replica without the lead, those that several can share."""
+    return {
+        name: Wanted(config, sweeps=leads and isinstance(config, models.S3Source) and config.sweep is not None)
+        for name, config in sources.items()
+        if isinstance(config, Threaded) and (leads or _shared(config))
+    }
+
+
+def _shared(config: Threaded) -> bool:
+    """Whether what it reads is dealt out among readers: by a consumer group, or by a queue."""
+    if isinstance(config, models.S3Source):
+        return config.via.sqs is not None or config.via.kafka is not None
+    return isinstance(config, models.KafkaSource)
 
 
 def webhooks(sources: Mapping[str, models.Source]) -> dict[str, Served]:

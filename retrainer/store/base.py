@@ -21,17 +21,60 @@ class StoreBusyError(StoreError):
     """The store cannot take writes for the moment (locked, disk full): nothing was written, try again."""
 
 
+class CommitUnknownError(StoreBusyError):
+    """The connection was lost while a transaction was committed: `Store.settle` finds out whether it was."""
+
+
+class StoreLostError(StoreError):
+    """Another daemon has taken over the store: nothing was written, and this one must not go on."""
+
+
 class Store(Protocol):
-    """One writer, one transaction at a time."""
+    """One writer, one transaction at a time. Many daemons may share a store; one of them has the lead and writes."""
+
+    shared: bool
+    """Whether several daemons may have it open."""
+    undisputed: bool
+    """Whether whoever had the lead before has ended for certain."""
 
     def write(self) -> AbstractContextManager[Connection]:
-        """A transaction, committed at the end of the block, rolled back if it raises. Raise StoreBusyError."""
+        """A transaction, committed at the end of the block, rolled back if it raises.
+
+        Raise StoreBusyError, CommitUnknownError or StoreLostError.
+        """
+
+    def share(self) -> AbstractContextManager[Connection]:
+        """A transaction beside that of whoever has the lead, for what needs none: positions and the inbox.
+
+        Raise StoreBusyError. Where its answer was lost nobody looks it up: who offered something offers it again.
+        """
+
+    def settle(self) -> bool:
+        """After a CommitUnknownError: whether the transaction was committed. Raise StoreBusyError, StoreLostError."""
 
     def read(self, fn: Callable[[Connection], T]) -> T:
-        """Run a short, paged read."""
+        """Run a short, paged read. Raise StoreBusyError."""
 
     def size(self) -> int:
         """Bytes it takes up."""
+
+    def clock(self) -> float | None:
+        """Seconds since the epoch by the database's clock; None if that is this machine's."""
+
+    def claim(self) -> bool:
+        """Take the lead, if nobody has it. Raise StoreBusyError."""
+
+    def renew(self, url: str) -> None:
+        """Keep the lead, and say where we are asked. Raise StoreBusyError, StoreLostError."""
+
+    def release(self) -> None:
+        """Give the lead away."""
+
+    def holder(self) -> str:
+        """Who has the lead, in words; empty if nobody. Raise StoreBusyError."""
+
+    def leader(self) -> str:
+        """The URL where whoever has the lead is asked; empty if nobody has. Raise StoreBusyError."""
 
     def close(self) -> None:
         """Release it."""

@@ -19,6 +19,7 @@ from retrainer.store.tables import metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection, Engine
 
@@ -28,7 +29,10 @@ _PASSING = ("database is locked", "disk is full", "disk I/O error", "readonly da
 
 
 class SqliteStore:
-    """The embedded store. Holds an exclusive lock on `<path>.lock` for as long as it is open."""
+    """The embedded store. Holds an exclusive lock on `<path>.lock` for as long as it is open, and so the lead."""
+
+    shared = False
+    undisputed = True
 
     def __init__(self, path: Path, engine: Engine, lock_file: int | None) -> None:
         self.path = path
@@ -75,12 +79,36 @@ class SqliteStore:
                     raise StoreBusyError(f"{self.path}: {error.orig}") from error
                 raise
 
+    def settle(self) -> bool:
+        raise AssertionError("a commit into a file always has an answer")
+
+    def share(self) -> AbstractContextManager[Connection]:
+        return self.write()
+
     def read(self, fn: Callable[[Connection], T]) -> T:
         with self.write() as conn:  # to SQLite it is the same: one connection, one lock
             return fn(conn)
 
     def size(self) -> int:
         return sum(p.stat().st_size for p in self.path.parent.glob(self.path.name + "*") if p.is_file())
+
+    def clock(self) -> None:
+        return None
+
+    def claim(self) -> bool:
+        return True
+
+    def renew(self, url: str) -> None:
+        pass
+
+    def release(self) -> None:
+        pass
+
+    def holder(self) -> str:
+        return "this process"
+
+    def leader(self) -> str:
+        return ""
 
     def close(self) -> None:
         with self._lock:

@@ -19,17 +19,19 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
+# Names and ids are compared byte by byte wherever they are kept, so that pages and ranges mean the same.
+Name = String().with_variant(String(collation="C"), "postgresql")
 # BIGINT is no rowid alias in SQLite, INTEGER is.
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
-meta = Table("meta", metadata, Column("name", String, primary_key=True), Column("value", Text, nullable=False))
+meta = Table("meta", metadata, Column("name", Name, primary_key=True), Column("value", Text, nullable=False))
 
 # The last good text of each configuration file, so that a restart with a broken one starts from it.
 config_files = Table(
     "config_files",
     metadata,
-    Column("path", String, primary_key=True),
-    Column("hash", String, nullable=False),
+    Column("path", Name, primary_key=True),
+    Column("hash", Name, nullable=False),
     Column("content", Text, nullable=False),
     Column("at", Float, nullable=False),
 )
@@ -40,14 +42,14 @@ events = Table(
     metadata,
     Column("seq", BigId, primary_key=True, autoincrement=False),
     Column("at", Float, nullable=False),  # the engine's now when it was folded
-    Column("source", String, nullable=False),
-    Column("id", String, nullable=False),
-    Column("type", String, nullable=False),
+    Column("source", Name, nullable=False),
+    Column("id", Name, nullable=False),
+    Column("type", Name, nullable=False),
     Column("time", Float, nullable=False),
-    Column("subject", String, nullable=False),
+    Column("subject", Name, nullable=False),
     Column("data", Text, nullable=False),  # see `packing`
     Column("attributes", Text, nullable=False),
-    Column("outcome", String, nullable=False),  # matched | filtered | ignored
+    Column("outcome", Name, nullable=False),  # matched | filtered | ignored
     Column("rules", Text, nullable=False),  # the rules it matched, as a JSON list of [rule, key]
     Index("events_source_id", "source", "id"),
 )
@@ -58,9 +60,9 @@ journal = Table(
     metadata,
     Column("seq", BigId, primary_key=True, autoincrement=False),
     Column("at", Float, nullable=False),
-    Column("rule", String, nullable=False),
-    Column("key", String, nullable=False),
-    Column("kind", String, nullable=False),
+    Column("rule", Name, nullable=False),
+    Column("key", Name, nullable=False),
+    Column("kind", Name, nullable=False),
     Column("payload", Text, nullable=False),
 )
 
@@ -68,8 +70,8 @@ journal = Table(
 identities = Table(
     "identities",
     metadata,
-    Column("source", String, primary_key=True),
-    Column("id", String, primary_key=True),
+    Column("source", Name, primary_key=True),
+    Column("id", Name, primary_key=True),
     Column("seq", BigId, nullable=False),
     Column("seen_at", Float, nullable=False),
     Column("forget_at", Float, nullable=False),
@@ -81,18 +83,18 @@ Index("identities_forget_at", identities.c.forget_at)
 positions = Table(
     "positions",
     metadata,
-    Column("source", String, primary_key=True),
-    Column("part", String, primary_key=True),
+    Column("source", Name, primary_key=True),
+    Column("part", Name, primary_key=True),
     Column("next", BigInteger, nullable=False),
     Column("owner_epoch", BigInteger, nullable=False),
-    Column("incarnation", String, nullable=False, server_default=""),
+    Column("incarnation", Name, nullable=False, server_default=""),
 )
 
 # When each source was first configured, and when something last came from it.
 sources = Table(
     "sources",
     metadata,
-    Column("name", String, primary_key=True),
+    Column("name", Name, primary_key=True),
     Column("first_seen_at", Float, nullable=False),
     Column("last_event_at", Float),
 )
@@ -101,10 +103,10 @@ sources = Table(
 objects = Table(
     "objects",
     metadata,
-    Column("source", String, primary_key=True),
-    Column("key", String, primary_key=True),
-    Column("fingerprint", String, nullable=False),
-    Column("sequencer", String, nullable=False, server_default=""),
+    Column("source", Name, primary_key=True),
+    Column("key", Name, primary_key=True),
+    Column("fingerprint", Name, nullable=False),
+    Column("sequencer", Name, nullable=False, server_default=""),
     Column("swept", Boolean, nullable=False, server_default=false()),  # found by a listing, its notification not seen
     sqlite_with_rowid=False,
 )
@@ -114,9 +116,9 @@ states = Table(
     "states",
     metadata,
     Column("id", BigId, primary_key=True, autoincrement=False),
-    Column("rule", String, nullable=False),
-    Column("key", String, nullable=False),
-    Column("revision", String, nullable=False),  # of the rule, when it was last asked
+    Column("rule", Name, nullable=False),
+    Column("key", Name, nullable=False),
+    Column("revision", Name, nullable=False),  # of the rule, when it was last asked
     Column("version", Integer, nullable=False),  # of the encoding
     Column("state", Text, nullable=False),
     Column("wake_at", Float),
@@ -139,12 +141,12 @@ distincts = Table(
     "distincts",
     metadata,
     Column("state", BigId, primary_key=True, autoincrement=False),
-    Column("trigger", String, primary_key=True),
-    Column("value", String, primary_key=True),
-    Column("chain", String, primary_key=True),  # of the run and its retries; empty while pending
+    Column("trigger", Name, primary_key=True),
+    Column("value", Name, primary_key=True),
+    Column("chain", Name, primary_key=True),  # of the run and its retries; empty while pending
     Column("bytes", BigInteger, nullable=False),
     Column("rows", BigInteger, nullable=False),
-    Column("sequencer", String, nullable=False),
+    Column("sequencer", Name, nullable=False),
     sqlite_with_rowid=False,
 )
 Index("distincts_chain", distincts.c.chain)
@@ -152,43 +154,43 @@ Index("distincts_chain", distincts.c.chain)
 runs = Table(
     "runs",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("rule", String, nullable=False),
-    Column("key", String, nullable=False),
-    Column("phase", String, nullable=False),
-    Column("workflow", String, nullable=False),
-    Column("namespace", String, nullable=False),
+    Column("id", Name, primary_key=True),
+    Column("rule", Name, nullable=False),
+    Column("key", Name, nullable=False),
+    Column("phase", Name, nullable=False),
+    Column("workflow", Name, nullable=False),
+    Column("namespace", Name, nullable=False),
     Column("submit", Text, nullable=False),
     Column("parameters", Text, nullable=False),
     Column("labels", Text, nullable=False),
-    Column("trigger", String, nullable=False),
-    Column("reason", String, nullable=False),
-    Column("revision", String, nullable=False),
-    Column("chain", String, nullable=False),
+    Column("trigger", Name, nullable=False),
+    Column("reason", Name, nullable=False),
+    Column("revision", Name, nullable=False),
+    Column("chain", Name, nullable=False),
     Column("attempt", Integer, nullable=False),
-    Column("retry_of", String),
+    Column("retry_of", Name),
     Column("scheduled_at", Float),
     Column("window", Text, nullable=False),
     Column("taken", Text, nullable=False),
-    Column("pool", String),
+    Column("pool", Name),
     Column("priority", Integer, nullable=False),
     Column("born_at", Float, nullable=False),
     Column("not_before", Float, nullable=False),
     Column("admitted_at", Float),
-    Column("uid", String),
+    Column("uid", Name),
     Column("submit_attempts", Integer, nullable=False),
     Column("lease_until", Float),
     Column("submitted_at", Float),
     Column("started_at", Float),
     Column("ended_at", Float),
     Column("message", Text, nullable=False),
-    Column("progress", String, nullable=False),
+    Column("progress", Name, nullable=False),
     Column("outputs", Text, nullable=False),
     Column("resources", Text, nullable=False),
     Column("cause", Text, nullable=False, server_default="{}"),
     Column("promoted", Boolean),
     Column("gpu_hours", Float),
-    Column("stop_requested", String),
+    Column("stop_requested", Name),
     Column("released", Boolean, nullable=False),
 )
 Index("runs_rule_key", runs.c.rule, runs.c.key, runs.c.id)
@@ -210,15 +212,15 @@ Index("runs_ended_at", runs.c.ended_at)
 slots = Table(
     "slots",
     metadata,
-    Column("rule", String, primary_key=True),
-    Column("key", String, primary_key=True),
-    Column("trigger", String, primary_key=True),
+    Column("rule", Name, primary_key=True),
+    Column("key", Name, primary_key=True),
+    Column("trigger", Name, primary_key=True),
     Column("slot", Float, primary_key=True),
     Column("until", Float, nullable=False),
     Column("count", Integer, nullable=False),
-    Column("outcome", String, nullable=False),  # due | fired | skipped | missed
-    Column("reason", String, nullable=False),
-    Column("run", String),
+    Column("outcome", Name, nullable=False),  # due | fired | skipped | missed
+    Column("reason", Name, nullable=False),
+    Column("run", Name),
     Column("at", Float, nullable=False),
 )
 
@@ -227,13 +229,13 @@ decisions = Table(
     "decisions",
     metadata,
     Column("id", BigId, primary_key=True, autoincrement=False),
-    Column("rule", String, nullable=False),
-    Column("key", String, nullable=False),
-    Column("decision", String, nullable=False),
-    Column("reason", String, nullable=False),
+    Column("rule", Name, nullable=False),
+    Column("key", Name, nullable=False),
+    Column("decision", Name, nullable=False),
+    Column("reason", Name, nullable=False),
     Column("detail", Text, nullable=False),
     Column("until", Float),
-    Column("run", String),
+    Column("run", Name),
     Column("first_at", Float, nullable=False),
     Column("last_at", Float, nullable=False),
     Column("count", Integer, nullable=False),
@@ -247,21 +249,21 @@ dead_letters = Table(
     metadata,
     Column("id", BigId, primary_key=True),
     Column("at", Float, nullable=False),
-    Column("source", String, nullable=False),
-    Column("event", String, nullable=False),  # the event's id
-    Column("reason", String, nullable=False),  # unreadable | raised | too_many_keys
+    Column("source", Name, nullable=False),
+    Column("event", Name, nullable=False),  # the event's id
+    Column("reason", Name, nullable=False),  # unreadable | raised | too_many_keys
     Column("error", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),
-    Column("rule", String, nullable=False),  # the rule that could not take it, or empty
+    Column("rule", Name, nullable=False),  # the rule that could not take it, or empty
 )
 
 # What people asked for under a name of their own, and the answer that they got: who asks again gets it again.
 requests = Table(
     "requests",
     metadata,
-    Column("name", String, primary_key=True),
-    Column("rule", String, nullable=False),
-    Column("key", String, nullable=False),
+    Column("name", Name, primary_key=True),
+    Column("rule", Name, nullable=False),
+    Column("key", Name, nullable=False),
     Column("at", Float, nullable=False),
     Column("asked", Text, nullable=False),
     Column("answer", Text, nullable=False),
@@ -273,7 +275,7 @@ requests = Table(
 pauses = Table(
     "pauses",
     metadata,
-    Column("rule", String, primary_key=True),
+    Column("rule", Name, primary_key=True),
     Column("at", Float, nullable=False),
     Column("note", Text, nullable=False),
 )
@@ -282,8 +284,33 @@ pauses = Table(
 fan_outs = Table(
     "fan_outs",
     metadata,
-    Column("rule", String, primary_key=True),
-    Column("trigger", String, primary_key=True),
+    Column("rule", Name, primary_key=True),
+    Column("trigger", Name, primary_key=True),
     Column("slot", Float, primary_key=True),
-    Column("after", String, nullable=False),
+    Column("after", Name, nullable=False),
+)
+
+# Who may write, where several daemons share a store: one row, `daemon`. Every write asserts its `epoch` and leaves its
+# `mark`, a number of its own. `session` is the holder's name towards the database, whose clock `lease_until` goes by;
+# `url` is where the others ask it.
+leader = Table(
+    "leader",
+    metadata,
+    Column("name", Name, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("holder", Name, nullable=False),
+    Column("session", Name, nullable=False),
+    Column("lease_until", Float, nullable=False),
+    Column("mark", BigInteger, nullable=False),
+    Column("url", Name, nullable=False),
+)
+
+# What replicas took in that have not got the lead, until whoever has it folds it in; see `engine.inbox`.
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("source", Name, nullable=False),
+    Column("size", Integer, nullable=False),  # items
+    Column("batch", Text, nullable=False),  # see `packing`
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from retrainer.rules.state import decode
 from retrainer.runs.run import RunPhase
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection, Dialect, Row, Table
+    from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
+    from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 
     from retrainer.event import Event
     from retrainer.rules.state import State
@@ -50,14 +52,25 @@ def append_all(conn: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) 
 
 @cache
 def _insert_sql(table: Table, dialect: Dialect, rows: int) -> str:
-    statement, _, row = str(insert(table).compile(dialect=dialect)).partition(" VALUES ")
+    statement, _, _ = str(insert(table).compile(dialect=dialect)).partition(" VALUES ")
+    mark = "?" if dialect.paramstyle == "qmark" else "%s"
+    row = f"({', '.join([mark] * len(table.columns))})"
     return f"{statement} VALUES {', '.join([row] * rows)}"
+
+
+def upsert(conn: Connection, table: Table) -> SqliteInsert | PostgresInsert:
+    """An INSERT that can say what happens on a conflict; both dialects say it alike."""
+    if conn.dialect.name == "sqlite":
+        return sqlite_insert(table)
+    from sqlalchemy.dialects.postgresql import insert as postgres_insert  # noqa: PLC0415 - only what is used is loaded
+
+    return postgres_insert(table)
 
 
 def put_all(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert, or replace the row of the same primary key."""
     if rows:
-        statement = upsert(table)
+        statement = upsert(conn, table)
         keys = [c.name for c in table.primary_key]
         changed = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys}
         conn.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
@@ -317,12 +330,12 @@ def meet_sources(conn: Connection, names: Iterable[str], now: float) -> None:
     """Remember since when each source is configured."""
     rows = [{"name": name, "first_seen_at": now} for name in names]
     if rows:
-        conn.execute(upsert(t.sources).on_conflict_do_nothing(), rows)
+        conn.execute(upsert(conn, t.sources).on_conflict_do_nothing(), rows)
 
 
 def heard_of(conn: Connection, source: str, now: float) -> None:
     """Something came from a source."""
-    statement = upsert(t.sources).values(name=source, first_seen_at=now, last_event_at=now)
+    statement = upsert(conn, t.sources).values(name=source, first_seen_at=now, last_event_at=now)
     conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"last_event_at": now}))
 
 

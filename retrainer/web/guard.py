@@ -18,7 +18,9 @@ from starlette.requests import ClientDisconnect, Request
 
 from retrainer.sources.formats.payload import Delivery, Unreadable, load
 from retrainer.sources.http.refusal import Refusal, not_now
+from retrainer.store.base import StoreError
 from retrainer.telemetry.secrets import reveal
+from retrainer.web.forward import PASSED_ON, pass_on
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
@@ -90,12 +92,25 @@ class Guard:
             if request.method not in ("GET", "HEAD"):
                 _check_origin(request.headers)
                 receive = await _read(request)
+                if leader := await self._leader(request):
+                    answer = await pass_on(Request(scope, receive), leader)
+                    await answer(scope, receive, send)
+                    return
         except Refusal as refusal:
             await refusal.response()(scope, receive, send)
         except ClientDisconnect:
             pass
         else:
             await self._app(scope, receive, send)
+
+    async def _leader(self, request: Request) -> str:
+        """Who is to be asked instead of us; empty if nobody. What is under /-/ is about this very replica."""
+        if not request.url.path.startswith("/api/") or PASSED_ON in request.headers:
+            return ""
+        try:
+            return await asyncio.to_thread(self._service.leader)
+        except StoreError as error:
+            raise not_now(str(error), 5) from None
 
 
 def _authorize(request: Request, settings: Settings) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - it is chosen elsewhere
 log = structlog.get_logger()
 MAX_CONNECTIONS = 1000
 """Beyond so many connections requests are answered 503."""
@@ -105,8 +106,16 @@ class WebServer:
     @property
     def url_for_others(self) -> str:
         """The machine's name where it listens on all of its addresses: nobody can ask 0.0.0.0."""
-        everywhere = self.host in ("0.0.0.0", "::")  # noqa: S104 - it was chosen elsewhere
-        return f"http://{socket.gethostname()}:{self.port}" if everywhere else self.url
+        return f"http://{socket.gethostname()}:{self.port}" if self.host in EVERYWHERE else self.url
+
+    @property
+    def url_for_replicas(self) -> str:
+        """By address where it listens on all of them: a pod's name is known to itself alone."""
+        try:
+            address = socket.gethostbyname(socket.gethostname())
+        except OSError:
+            return self.url_for_others
+        return f"http://{address}:{self.port}" if self.host in EVERYWHERE else self.url
 
     def start(self) -> None:
         """Return once it listens. Raise OSError, naming the address, if it cannot."""

@@ -33,6 +33,9 @@ class Service(Protocol):
     def read(self, fn: Callable[[Connection], T]) -> T:
         """Run a short, paged read on the store."""
 
+    def leader(self) -> str:
+        """The URL of the replica that alone may change anything; empty if that is this one, or nobody."""
+
     def configuration(self) -> Configuration:
         """What is in force."""
 

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from tests.benchmarks import backlog, flow, keys, latency, memory, pure, restart, simulation, slots, two_consumers
+from tests.benchmarks import (
+    backlog,
+    flow,
+    keys,
+    latency,
+    memory,
+    pure,
+    replicas,
+    restart,
+    simulation,
+    slots,
+    two_consumers,
+)
 from tests.benchmarks.cluster import KUBECONFIG, Cluster
 from tests.benchmarks.machine import machine, versions
 
@@ -27,6 +39,8 @@ ALONE: Mapping[str, Callable[[], list[Figure]]] = {
     "keys": keys.many_keys,
     "kill-one-of-two": two_consumers.kill_one_of_two,
     "simulation": simulation.thirty_days,
+    "scale-out": replicas.scale_out,
+    "takeover": replicas.takeover,
 }
 ON_CLUSTER: Mapping[str, Callable[[Cluster], list[Figure]]] = {
     "latency-5": latency.at_5,

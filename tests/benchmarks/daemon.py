@@ -32,11 +32,16 @@ class Daemon:
     """
 
     def __init__(
-        self, folder: Path, namespace: str, rules: list[dict[str, Any]], sources: Mapping[str, Any] = SOURCES
+        self,
+        folder: Path,
+        namespace: str,
+        rules: list[dict[str, Any]],
+        sources: Mapping[str, Any] = SOURCES,
+        store: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = folder
         self.port = _free_port()
-        self.settings = write_configuration(folder, namespace, rules, sources, self.port)
+        self.settings = write_configuration(folder, namespace, rules, sources, self.port, store)
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -107,7 +112,12 @@ class Daemon:
 
 
 def write_configuration(
-    folder: Path, namespace: str, rules: list[dict[str, Any]], sources: Mapping[str, Any], port: int
+    folder: Path,
+    namespace: str,
+    rules: list[dict[str, Any]],
+    sources: Mapping[str, Any],
+    port: int,
+    store: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write settings and rules into a folder; return where the settings are."""
     argo = {"type": "argo", "namespaces": [namespace], "kubeconfig": str(KUBECONFIG)}
@@ -117,6 +127,7 @@ def write_configuration(
         "rules": ["rules.yaml"],
         "engine": argo if namespace else _local_engine(folder),
         "http": {"port": port},
+        **({} if store is None else {"store": store}),
     }
     path = folder / "retrainer.yaml"
     path.write_bytes(orjson.dumps(settings))  # JSON is YAML

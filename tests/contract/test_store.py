@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -83,6 +84,64 @@ def test_a_transaction_that_raises_leaves_nothing(reopen: Callable[[], Store]) -
     assert values(store) == {"a": "v", "b": "v"}
 
 
+def test_a_row_of_the_same_key_is_replaced_and_one_that_is_there_is_left(reopen: Callable[[], Store]) -> None:
+    store = reopen()
+    with store.write() as conn:
+        writes.put_all(conn, t.meta, [{"name": "a", "value": "1"}, {"name": "b", "value": "1"}])
+        writes.put_all(conn, t.meta, [{"name": "a", "value": "2"}])
+        writes.meet_sources(conn, ["lake"], 1.0)
+        writes.meet_sources(conn, ["lake"], 2.0)
+        writes.heard_of(conn, "lake", 3.0)
+    assert values(store) == {"a": "2", "b": "1"}
+    assert store.read(lambda conn: conn.execute(select(t.sources)).one()) == ("lake", 1.0, 3.0)
+
+
+def test_what_columns_hold_comes_back_as_it_was(reopen: Callable[[], Store]) -> None:
+    """To the microsecond, beyond 32 bits, and byte for byte."""
+    store = reopen()
+    row = {"at": 1785542400.123457, "source": "lake", "event": "é☃", "reason": "raised", "error": "", "rule": ""}
+    payload = bytes(range(256))
+    position = {"source": "lake", "part": "0", "next": 2**62, "owner_epoch": 1, "incarnation": ""}
+    with store.write() as conn:
+        writes.insert_all(conn, t.dead_letters, [{**row, "payload": payload}, {**row, "payload": b""}])
+        writes.insert_all(conn, t.positions, [position])
+    columns = [column for column in t.dead_letters.c if column.name != "id"]
+    found = store.read(
+        lambda conn: [row._asdict() for row in conn.execute(select(*columns).order_by(t.dead_letters.c.id))]
+    )
+    assert found == [{**row, "payload": payload}, {**row, "payload": b""}]
+    assert store.read(lambda conn: conn.execute(select(t.positions.c.next)).scalar()) == 2**62
+
+
+def test_keys_are_in_the_order_of_their_bytes(reopen: Callable[[], Store]) -> None:
+    """Pages go on behind a key, and objects are found by how their ids begin."""
+    store = reopen()
+    keys = ["B", "_", "a", "a b", "a-b", "aB", "ab", "é"]
+    rows = [
+        {"id": n, "rule": "r", "key": key, "revision": "", "version": 1, "state": "{}", "touched_at": 0.0}
+        for n, key in enumerate(reversed(keys))
+    ]
+    with store.write() as conn:
+        writes.insert_all(conn, t.states, rows)
+    found: list[str] = []
+    while page := store.read(partial(writes.keys_of, rule="r", after=found[-1] if found else "", limit=2)):
+        found += page
+    assert found == keys
+
+
+def test_a_nul_in_a_text_stops_nothing(reopen: Callable[[], Store]) -> None:
+    store = reopen()
+    put(store, "a", "x\0y")
+    assert values(store)["a"] in ("x\0y", "x\u2400y")
+
+
+def test_the_lead_is_whose_it_is(reopen: Callable[[], Store]) -> None:
+    store = reopen()
+    assert store.holder()
+    store.renew("http://127.0.0.1:1")
+    put(store, "a")
+
+
 def test_its_size_is_said(reopen: Callable[[], Store]) -> None:
     assert reopen().size() > 0
 
@@ -105,6 +164,28 @@ def test_sqlite_refuses_a_newer_schema_and_touches_nothing(tmp_path: Path, spoil
     with pytest.raises(StoreError, match=r"store.db: written by a newer release \(schema 9999"):
         SqliteStore.open(path)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        pytest.param("9999_0003", "", id="that keeps what this one needs"),
+        pytest.param("9999_9998", r"newer release \(schema 9999, this one knows", id="that took something away"),
+    ],
+)
+def test_sqlite_of_a_newer_release(tmp_path: Path, written: str, words: str) -> None:
+    """During an upgrade daemons of both releases run: the older one goes on as long as it can."""
+    SqliteStore.open(tmp_path / "store.db").close()
+    with sqlite3.connect(tmp_path / "store.db") as conn:
+        conn.execute("UPDATE alembic_version SET version_num = ?", [written])
+    conn.close()
+    if words:
+        with pytest.raises(StoreError, match=words):
+            SqliteStore.open(tmp_path / "store.db")
+        return
+    store = SqliteStore.open(tmp_path / "store.db")
+    put(store, "a")
+    store.close()
 
 
 def test_sqlite_refuses_a_file_that_is_no_database_and_keeps_it(tmp_path: Path) -> None:
@@ -187,7 +268,8 @@ def test_a_store_of_the_first_schema_keeps_what_was_asked_for(tmp_path: Path) ->
     """Answers stood among `meta`: whoever asks again after the upgrade gets the same one."""
     SqliteStore.open(tmp_path / "store.db").close()
     old = sqlite3.connect(tmp_path / "store.db")
-    old.execute("DROP TABLE requests")
+    for later in ("requests", "leader", "inbox"):
+        old.execute(f"DROP TABLE {later}")
     old.execute("UPDATE alembic_version SET version_num = '0001'")
     old.execute("""INSERT INTO meta VALUES ('trigger/k1', '{"decision":"fire"}'), ('other', '1')""")
     old.execute("INSERT INTO journal VALUES (1, 7.0, '', '', 'Wake', '{}')")

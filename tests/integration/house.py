@@ -1,4 +1,4 @@
-"""An engine on a real SQLite file, with its thread, and sources that bring it events."""
+"""An engine on a real store, with its thread, and sources that bring it events."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from retrainer.sources.base import Source
+    from retrainer.store.base import Store
 
 
 class Listener:
@@ -39,16 +40,17 @@ class Listener:
 
 
 class House:
-    """``path`` is the store's; `restart` begins anew on it, without sources."""
+    """``path`` is the store's, a SQLite file unless ``build`` makes another; `restart` begins anew, without sources."""
 
-    def __init__(self, path: Path, max_queue: int = 1000) -> None:
-        self.path, self.max_queue = path, max_queue
+    def __init__(self, path: Path, max_queue: int = 1000, build: Callable[[Path], Store] = SqliteStore.open) -> None:
+        self.path, self.max_queue, self._build = path, max_queue, build
         self.sources: list[Source] = []
         self.clock = SystemClock()
         self._open()
 
     def _open(self) -> None:
-        self.store = SqliteStore.open(self.path)
+        self.store = self._build(self.path)
+        assert self.store.claim()
         self._listener = Listener()
         self.engine = Engine(self.store, self.clock, self._listener, namespace="ml", max_queue=self.max_queue)
         self.engine.start()
@@ -98,6 +100,7 @@ class House:
     def close(self) -> None:
         self.stop_sources()
         self.engine.stop()
+        self.store.release()
         self.store.close()
 
     @property

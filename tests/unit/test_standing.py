@@ -87,12 +87,14 @@ def census(
     expected: dict[str, float | None] | None = None,
     catalog: Callable[[], Catalog] = lambda: EMPTY,
     trouble: str = "",
+    leads: bool = True,
 ) -> Census:
     return Census(
         store,
         clock or Clock(),
         queued=lambda: 4,
         trouble=lambda: trouble,
+        leads=lambda: leads,
         room=lambda: 7,
         sources=lambda: sources or {},
         expected=lambda: expected or {},

@@ -144,8 +144,12 @@ def _seconds(value: object) -> float:
 
 
 def event_id(identity: str, limit: int = MAX_ID) -> str:
-    """Return the identity itself, or its hash where it is too long for an index of the store (`limit`, in bytes)."""
-    if len(identity) * 4 <= limit:
+    """Return the identity itself, or its hash where the store cannot have it in an index.
+
+    That is where it is longer than ``limit``, in bytes, or holds a NUL.
+    """
+    if len(identity) * 4 <= limit and "\0" not in identity:
         return identity
     encoded = identity.encode()
-    return identity if len(encoded) <= limit else f"sha256:{hashlib.sha256(encoded).hexdigest()}"
+    fits = len(encoded) <= limit and b"\0" not in encoded
+    return identity if fits else f"sha256:{hashlib.sha256(encoded).hexdigest()}"

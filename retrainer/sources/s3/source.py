@@ -44,9 +44,11 @@ class Positioned(Protocol):
     def resolve(self, part: str, to: str | int) -> tuple[str, int]: ...
 
 
-def s3_source(name: str, config: models.S3Source, intake: Intake, clock: Clock, base_folder: Path) -> S3Source:
-    """Make the source that a configuration describes. It is not started."""
-    return S3Source(name, config, _road(name, config, intake, clock, base_folder), intake, clock)
+def s3_source(
+    name: str, config: models.S3Source, intake: Intake, clock: Clock, base_folder: Path, *, sweeps: bool
+) -> S3Source:
+    """Make the source that a configuration describes, with its sweep if that is our work. It is not started."""
+    return S3Source(name, config, _road(name, config, intake, clock, base_folder), intake, clock, sweeps=sweeps)
 
 
 def _road(name: str, config: models.S3Source, intake: Intake, clock: Clock, base_folder: Path) -> Road | None:
@@ -72,10 +74,13 @@ def _kafka(
 class S3Source:
     """``road`` is None for notifications by webhook."""
 
-    def __init__(self, name: str, config: models.S3Source, road: Road | None, intake: Intake, clock: Clock) -> None:
+    def __init__(
+        self, name: str, config: models.S3Source, road: Road | None, intake: Intake, clock: Clock, *, sweeps: bool
+    ) -> None:
         self.name = name
         self._config, self._road = config, road
-        self._sweep = None if config.sweep is None else Sweep(name, config, config.sweep, intake, clock)
+        listed = config.sweep if sweeps else None
+        self._sweep = None if listed is None else Sweep(name, config, listed, intake, clock)
         self._parts = [part for part in (road, self._sweep) if part is not None]
 
     @property

@@ -35,7 +35,7 @@ class Verdict:
 
 def judge(query: Callable[[str], list[Any]], produced: set[int]) -> Verdict:
     """Judge by what `query` reads from the store; records are numbered by `n`."""
-    seen = Counter(n for (n,) in query("SELECT json_extract(data, '$.n') FROM events"))
+    seen = Counter(json.loads(data)["n"] for (data,) in query("SELECT data FROM events"))
     taken, sizes = _taken(query)
     seqs = {seq for (seq,) in query("SELECT seq FROM inputs")}
     last = max(taken, default=0)
@@ -56,7 +56,7 @@ def _taken(query: Callable[[str], list[Any]]) -> tuple[Counter[int], Counter[int
     taken: Counter[int] = Counter()
     sizes: Counter[int] = Counter()
     inputs = [seq for (seq,) in query("SELECT seq FROM inputs ORDER BY seq")]
-    for (window,) in query("SELECT window FROM runs"):
+    for (window,) in query('SELECT "window" FROM runs'):
         ranges = json.loads(window)["ranges"]
         of_run = [seq for low, high in ranges for seq in inputs[bisect_left(inputs, low) : bisect_right(inputs, high)]]
         taken.update(of_run)

@@ -52,8 +52,8 @@ class House(house.House):
         asked = {"type": "prometheus", "url": self._url, "polling_interval": "1s", "timeout": "5s", **settings}
         alerts = {"type": "alertmanager", "path": "/hooks/alerts", "token": {"from_env": "ALERTS_TOKEN"}}
         configured = self.load({"prometheus": asked, "alerts": alerts}, rules).sources
-        for name, config in registry.threaded(configured).items():
-            self.sources.append(registry.build(name, config, self.engine, self.clock, self.path.parent))
+        for name, wanted in registry.threaded(configured, leads=True).items():
+            self.sources.append(registry.build(name, wanted.config, self.engine, self.clock, self.path.parent))
             self.sources[-1].start()
         webhooks = Webhooks(registry.webhooks(configured), self.engine, self.clock, lambda _: TOKEN)
         self._serving.enter_context(served(webhooks, self._web_port))

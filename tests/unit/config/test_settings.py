@@ -46,6 +46,11 @@ def test_relative_paths_are_seen_from_the_files_own_folder(tmp_path: Path, monke
         pytest.param("version: 1\nengine: {type: argo}\nhttp: {read_token: {from_env: HOME}}", "3:8: http.read_token: a token that may only read is of no use", id="readers only"),
         pytest.param("version: 1\nengine: {type: argo}\nmanifests: {type: s3, url: lake/x}", "3:28: manifests.url: ", id="not a bucket"),
         pytest.param("version: 1\nengine: {type: argo}\nhttp: {port: 70000}", "3:14: http.port: ", id="port"),
+        pytest.param("version: 1\nengine: {type: argo}\nstore: {url: 'mysql://u@h/d'}", "3:14: store.url: the store is a SQLite file (`path`) or a PostgreSQL database", id="another database"),
+        pytest.param("version: 1\nengine: {type: argo}\nstore: {url: 'postgresql://u@h:port/d'}", "3:14: store.url: this cannot be read as a URL", id="no URL"),
+        pytest.param("version: 1\nengine: {type: argo}\nstore: {url: 'postgresql://u@h'}", "3:14: store.url: host or database is missing", id="no database"),
+        pytest.param("version: 1\nengine: {type: argo}\nstore: {password: {from_env: HOME}}", "3:9: store.password: a SQLite file has no password", id="a file with a password"),
+        pytest.param("version: 1\nengine: {type: argo}\nstore: {url: 'postgresql://u@h/d', password: {from_env: NO_SUCH_VARIABLE}}", "3:46: store.password: the environment variable NO_SUCH_VARIABLE is not set", id="missing password"),
         pytest.param("- 1", "1:1: expected a map", id="not a map"),
         pytest.param("", "1:1: the file is empty", id="empty"),
     ],
@@ -56,6 +61,16 @@ def test_mistakes(tmp_path: Path, text: str, expected: str) -> None:
     assert [
         str(problem).replace(f"{tmp_path}/retrainer.yaml:", "")[: len(expected)] for problem in caught.value.problems
     ] == [expected]
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:c4nary@h/d", "postgresql://u@h/d?password=c4nary", "mysql://u:c4nary@h/d"]
+)
+def test_a_password_in_the_stores_url_is_refused_and_never_shown(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        load_settings(write(tmp_path, f"version: 1\nengine: {{type: argo}}\nstore: {{url: '{url}'}}"))
+    assert "this one holds a password" in str(caught.value)
+    assert "c4nary" not in str(caught.value)
 
 
 def test_no_such_file(tmp_path: Path) -> None:

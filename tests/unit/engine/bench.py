@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from retrainer.config.models import Rules
-from retrainer.engine.catalog import build_catalog
+from retrainer.engine.catalog import Catalog, build_catalog
 from retrainer.engine.desk import EngineDesk
 from retrainer.engine.handover import hand_over
 from retrainer.engine.loop import Engine, _Act, _Offer
@@ -178,6 +178,11 @@ class Bench:
 
     def query(self, sql: str) -> list[Any]:
         return self.store.read(lambda conn: list(conn.exec_driver_sql(sql)))
+
+
+def configured(rules: list[dict[str, Any]]) -> Catalog:
+    """The catalog of these rules, over sources `push` and `topic`."""
+    return build_catalog(_configuration(rules, {}, "r"), set())
 
 
 def _configuration(rules: list[dict[str, Any]], pools: dict[str, int], revision: str) -> Any:

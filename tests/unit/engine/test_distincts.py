@@ -53,6 +53,7 @@ COUNTED: list[Any] = [
     pytest.param(["a@50/01", "a@10/02"], (1, 10, 1), id="told in order"),
     pytest.param(["a@50/2", "a@10/01"], (1, 10, 1), id="sequencers of two lengths say nothing"),
     pytest.param(["a@20", "b@30", "a@40", "b@10"], (2, 50, 5), id="two things, twice each"),
+    pytest.param(["é" * 1999 + end for end in "aab"], (2, 20, 2), id="two things of long names, one of them twice"),
 ]
 
 

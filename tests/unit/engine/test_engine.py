@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from retrainer.config.settings import Store
-from retrainer.engine import acts
+from retrainer.engine import acts, loop
 from retrainer.engine.intake import take_in
 from retrainer.engine.prune import Pruner
 from retrainer.event import Poison
 from retrainer.sources.base import Batch
+from retrainer.store.base import StoreBusyError
 from retrainer.workflows.base import Observed
 from tests.unit.engine.kit import ANY, START, SUBMIT, Make, data, event, observed, start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.unit.engine.bench import Bench
 
@@ -328,3 +330,28 @@ def test_a_pause_by_hand_survives_a_restart(make: Make) -> None:
     assert start(bench) == []
     bench.act(lambda w: acts.resume(w, "rule-0"))
     assert len(start(bench)) == 1
+
+
+def test_an_admission_that_was_rolled_back_is_made_up_for(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run waits for its turn, and the store is busy in the very transaction in which that comes."""
+    bench = make(
+        {"limits": {"pool": "gpu"}, "submit": {**SUBMIT, "retry": {"limit": 1, "backoff": {"duration": "1m"}}}},
+        pools={"gpu": 1},
+    )
+    bench.deliver([event(1)])
+    bench.desk.observed([observed(run, "Failed") for run in start(bench)])
+    assert start(bench) == []
+    monkeypatch.setattr(loop, "RETRY_AFTER", 0.01)
+    write, left = bench.store.write, [0, 1, 0]  # the moment is noticed in one transaction, and used in the next
+
+    @contextmanager
+    def busy_once() -> Iterator[Any]:
+        with write() as conn:
+            yield conn
+            if left and left.pop(0):
+                raise StoreBusyError("disk is full")
+
+    monkeypatch.setattr(bench.store, "write", busy_once)
+    bench.tick(120)
+    assert left == []
+    assert [run.attempt for run in start(bench)] == [2]

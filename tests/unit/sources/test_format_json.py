@@ -193,6 +193,8 @@ def test_an_identity_fits_an_index_and_stays_distinct() -> None:
     long = ["ü" * MAX_ID + end for end in "ab"]
     assert len({event_id(text) for text in long}) == 2
     assert all(len(event_id(text).encode()) <= MAX_ID for text in long)
+    assert len({event_id(text) for text in ("a\0b", "a\0c", "ab", "a")}) == 4
+    assert "\0" not in event_id("a\0b")
 
 
 KEYS = st.sampled_from(

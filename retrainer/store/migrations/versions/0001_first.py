@@ -7,6 +7,9 @@ from retrainer.store.tables import metadata
 revision = "0001"
 down_revision = None
 
+LATER = {"leader", "inbox"}
+
 
 def upgrade() -> None:
-    metadata.create_all(op.get_bind(), checkfirst=False)
+    first = [table for table in metadata.sorted_tables if table.name not in LATER]
+    metadata.create_all(op.get_bind(), tables=first, checkfirst=False)

@@ -1,0 +1,109 @@
+"""The one intake of all sources: the engine where this replica has the lead, the relay where it has not."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import structlog
+
+from retrainer.engine import inbox, parts
+from retrainer.sources.base import Overloaded
+from retrainer.store.base import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from concurrent.futures import Future
+
+    from retrainer.engine.loop import Engine
+    from retrainer.engine.relay import Relay
+    from retrainer.engine.work import Work
+    from retrainer.sources.base import Batch, Claimed, Intake, Query, Receipt
+    from retrainer.store.base import Store
+
+log = structlog.get_logger()
+
+LOOK_EVERY = 0.1
+"""Seconds between two looks for what other replicas took in."""
+
+
+class Gate:
+    """`begin` opens it to the relay, `lead` turns it to the engine: of a part, what came before is folded in before.
+
+    A part changes hands by a claim, which makes its former holder's epoch worthless; so what its former holder put into
+    the inbox is there by then, and is folded in with the claim.
+    """
+
+    def __init__(self, engine: Engine, relay: Relay, store: Store) -> None:
+        self._engine, self._relay, self._store = engine, relay, store
+        self._open: Intake | None = None
+        self._stop = threading.Event()
+        self._porter = threading.Thread(target=self._main, name="porter", daemon=True)
+
+    def begin(self) -> None:
+        """Take part without the lead."""
+        self._relay.start()
+        self._open = self._relay
+
+    def lead(self) -> None:
+        """Take part with it, from now on: what was taken in before is folded in first. Again, it does nothing."""
+        if self._open is self._engine:
+            return
+        if self._open is not None:
+            self._open = None  # for a moment nothing is taken in
+            self._relay.stop()
+        if self._store.shared:
+            self._fold_in()
+            self._porter.start()
+        self._open = self._engine
+
+    def stop(self) -> None:
+        """Once the sources have stopped."""
+        self._stop.set()
+        if self._porter.is_alive():
+            self._porter.join()
+        self._relay.stop()
+
+    def offer(self, batch: Batch) -> Future[Receipt]:
+        return self._intake.offer(batch)
+
+    def objects(self, source: str) -> dict[str, str]:
+        return self._intake.objects(source)
+
+    def queries(self, source: str) -> Collection[Query]:
+        return self._intake.queries(source)
+
+    def parts(self, source: str) -> dict[str, int]:
+        return self._intake.parts(source)
+
+    def claim(self, source: str, part: str, incarnation: str, start: int | None = None) -> Claimed:
+        if self._intake is not self._engine or not self._store.shared:
+            return self._intake.claim(source, part, incarnation, start)
+
+        def run(work: Work) -> Claimed:
+            claimed = parts.claim(work.conn, source, part, incarnation, start)
+            while inbox.fold_in(work, source):
+                pass
+            return claimed
+
+        return self._engine.act(run).result()
+
+    @property
+    def _intake(self) -> Intake:
+        if self._open is None:
+            raise Overloaded(LOOK_EVERY)
+        return self._open
+
+    def _fold_in(self) -> None:
+        while self._engine.act(inbox.fold_in).result():
+            pass
+
+    def _main(self) -> None:
+        while not self._stop.wait(LOOK_EVERY):
+            try:
+                if self._store.read(inbox.waiting):
+                    self._fold_in()
+            except StoreError as error:  # the engine says so
+                log.debug("porter.waits", error=str(error))
+            except Exception:
+                log.exception("porter.failed")

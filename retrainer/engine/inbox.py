@@ -1,0 +1,91 @@
+"""Batches that other replicas took in: stored with their positions, folded in by whoever has the lead, in their order.
+
+A part's position moves in the transaction that puts its batch here, by the same compare-and-set as everywhere, so that
+a batch is here once, or is refused. It leaves in the transaction that folds it in.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, func, insert, select
+
+from retrainer.engine import parts
+from retrainer.engine.intake import take_in
+from retrainer.event import Event, Poison
+from retrainer.sources.base import Batch, PositionLost
+from retrainer.store import tables as t
+from retrainer.store.packing import pack, unpack
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from retrainer.engine.work import Work
+
+PAGE = 200
+"""Batches of one transaction."""
+MOST_ITEMS = 100_000
+"""Events and unreadable messages that may wait here; a source that brings more has to come again."""
+ACCEPTED = "accepted"
+"""The outcome of an item that is durable, and that whoever has the lead will judge."""
+_C = t.inbox.c
+
+
+def waiting(conn: Connection) -> int:
+    """How many items are here."""
+    return int(conn.execute(select(func.coalesce(func.sum(_C.size), 0))).scalar_one())
+
+
+def put(conn: Connection, batch: Batch) -> list[str] | PositionLost:
+    """Store a batch; the outcomes of its items, or that its part is somebody else's by now."""
+    if batch.stretch is not None and not parts.move(conn, batch.source, batch.stretch):
+        return PositionLost(f"{batch.source}: {batch.stretch.part} is somebody else's by now")
+    if batch.items:
+        row = {"source": batch.source, "size": len(batch.items), "batch": pack(_told(batch))}
+        conn.execute(insert(t.inbox).values(row))
+    return [ACCEPTED] * len(batch.items)
+
+
+def fold_in(work: Work, source: str | None = None) -> bool:
+    """Fold in what is here (of one source), a page of it; whether there may be more."""
+    query = select(_C.id, _C.source, _C.batch).order_by(_C.id).limit(PAGE)
+    rows = work.conn.execute(query if source is None else query.where(_C.source == source)).all()
+    if rows:
+        take_in(work, [_heard(row.source, unpack(row.batch)) for row in rows])
+        work.conn.execute(delete(t.inbox).where(_C.id.in_([row.id for row in rows])))
+    return len(rows) == PAGE
+
+
+def _told(batch: Batch) -> dict[str, Any]:
+    """What of a batch says how it is to be taken. Its position is settled; replays and listings do not come here."""
+    return {
+        "items": [_item_told(item) for item in batch.items],
+        "identity_window": batch.identity_window,
+        "tracked": batch.tracked,
+    }
+
+
+def _item_told(item: Event | Poison) -> dict[str, Any]:
+    if isinstance(item, Poison):
+        return {"id": item.id, "error": item.error, "payload": base64.b64encode(item.payload).decode()}
+    return {
+        "id": item.id,
+        "type": item.type,
+        "time": item.time,
+        "data": item.data,
+        "subject": item.subject,
+        "attributes": item.attributes,
+        "takes_back": item.takes_back,
+    }
+
+
+def _heard(source: str, told: dict[str, Any]) -> Batch:
+    items = [_item_heard(source, item) for item in told["items"]]
+    return Batch(source, items, told["identity_window"], tracked=told["tracked"])
+
+
+def _item_heard(source: str, item: dict[str, Any]) -> Event | Poison:
+    if "payload" in item:
+        return Poison(source, item["id"], base64.b64decode(item["payload"]), item["error"])
+    return Event(source, **item)

@@ -1,0 +1,134 @@
+"""How a replica without the lead takes part: what its sources bring is put into the inbox and acknowledged."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from retrainer.engine import inbox, parts
+from retrainer.sources.base import Batch, Overloaded, PositionLost, Receipt
+from retrainer.store import writes
+from retrainer.store.base import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from typing import TypeVar
+
+    from sqlalchemy import Connection
+
+    from retrainer.clock import Clock
+    from retrainer.engine.catalog import Catalog
+    from retrainer.sources.base import Claimed, Query
+    from retrainer.store.base import Store
+
+    T = TypeVar("T")
+
+log = structlog.get_logger()
+
+MOST = 2000
+"""Items of one transaction, about."""
+RETRY_AFTER = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    batch: Batch
+    future: Future[Receipt]
+
+
+class Relay:
+    """An intake with a thread of its own that never decides anything. ``catalog`` gives the rules as they are now."""
+
+    def __init__(self, store: Store, clock: Clock, catalog: Callable[[], Catalog], max_queue: int) -> None:
+        self._store, self._clock, self._catalog, self._max_queue = store, clock, catalog, max_queue
+        self._queue: deque[_Offer] = deque()
+        self._queued = 0
+        self._full_until = 0.0
+        self._wanted = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._main, name="relay", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Put away what is queued, then end."""
+        with self._wanted:
+            self._stopping = True
+            self._wanted.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def offer(self, batch: Batch) -> Future[Receipt]:
+        """See `retrainer.sources.base.Intake`; the outcome of each item is `accepted`."""
+        future: Future[Receipt] = Future()
+        with self._wanted:
+            crowded = self._queued + len(batch.items) > self._max_queue > 0 and self._queued > 0
+            if self._stopping or crowded or self._clock.monotonic() < self._full_until:
+                raise Overloaded(RETRY_AFTER)
+            self._queued += len(batch.items)
+            self._queue.append(_Offer(batch, future))
+            self._wanted.notify()
+        return future
+
+    def objects(self, source: str) -> dict[str, str]:
+        return self._store.read(lambda conn: writes.objects(conn, source))
+
+    def claim(self, source: str, part: str, incarnation: str, start: int | None = None) -> Claimed:
+        return self._transact(lambda conn: parts.claim(conn, source, part, incarnation, start))
+
+    def queries(self, source: str) -> Collection[Query]:
+        return self._catalog().queries(source)
+
+    def parts(self, source: str) -> dict[str, int]:
+        try:
+            return self._store.read(lambda conn: parts.known(conn, source))
+        except StoreError:
+            raise Overloaded(RETRY_AFTER) from None
+
+    def _transact(self, fn: Callable[[Connection], T]) -> T:
+        with self._store.share() as conn:
+            return fn(conn)
+
+    def _main(self) -> None:
+        while (drained := self._drain()) is not None:
+            self._put(drained)
+
+    def _drain(self) -> list[_Offer] | None:
+        with self._wanted:
+            while not self._queue:
+                if self._stopping:
+                    return None
+                self._wanted.wait()
+            drained: list[_Offer] = []
+            items = 0
+            while self._queue and items < MOST:
+                drained.append(self._queue.popleft())
+                items += len(drained[-1].batch.items)
+            self._queued -= items
+            return drained
+
+    def _put(self, drained: list[_Offer]) -> None:
+        """One transaction for all of it. What it cannot store is refused: its source brings it again."""
+        try:
+            told, waiting = self._transact(
+                lambda conn: ([inbox.put(conn, offer.batch) for offer in drained], inbox.waiting(conn))
+            )
+        except Exception as error:
+            if not isinstance(error, StoreError):
+                log.exception("relay.failed")
+            for offer in drained:
+                offer.future.set_exception(error)
+            return
+        if waiting >= inbox.MOST_ITEMS:
+            self._full_until = self._clock.monotonic() + RETRY_AFTER
+        for offer, outcome in zip(drained, told, strict=True):
+            if isinstance(outcome, PositionLost):
+                offer.future.set_exception(outcome)
+            else:
+                offer.future.set_result(Receipt(outcome))

@@ -1,0 +1,113 @@
+"""The lead among daemons that share a store: taken as soon as nobody has it, kept, given away at the end."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import structlog
+
+from retrainer.store.base import StoreBusyError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from retrainer.store.base import Store
+
+log = structlog.get_logger()
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks of one that stands by."""
+RENEW_EVERY = 3.0
+"""A third of what the store waits for a word."""
+LOST = 75
+"""Exit code of a daemon that had the lead and was taken over."""
+
+
+class Lead:
+    """`take` once, then `start` keeps what was taken, or goes on trying: `on_taken` is called when that succeeds.
+
+    `on_lost` is called when another daemon has taken over. The store refuses what is written from then on; what this
+    process still does elsewhere ends soonest if the process does.
+    """
+
+    def __init__(
+        self, store: Store, url: Callable[[], str], on_taken: Callable[[], None], on_lost: Callable[[str], None]
+    ) -> None:
+        self.held = False
+        self.trouble = ""
+        """Why the store does not answer; empty if it does."""
+        self._store, self._url, self._on_taken, self._on_lost = store, url, on_taken, on_lost
+        self._content = threading.Event()
+        self._stop = threading.Event()
+        self._keeper = threading.Thread(target=self._main, name="lead", daemon=True)
+        self._taking: threading.Thread | None = None
+
+    def take(self) -> bool:
+        """Whether it has the lead from now on. Raise StoreBusyError."""
+        self.held = self.held or self._store.claim()
+        return self.held
+
+    def start(self) -> None:
+        if self._store.shared:
+            self._keeper.start()
+
+    def settle(self) -> bool:
+        """Do not take the lead any more. Once what follows from having taken it is done, say whether that is so."""
+        self._content.set()
+        if self._taking is not None:
+            self._taking.join()
+        return self.held
+
+    def stop(self) -> None:
+        """Give it away: whoever stands by takes over at once."""
+        self._stop.set()
+        if self._keeper.is_alive():
+            self._keeper.join()
+        if self.held:
+            try:
+                self._store.release()
+            except StoreError as error:
+                log.warning("leader.not_released", error=str(error))
+
+    def _main(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._look()
+            except StoreBusyError as error:
+                self._troubled(str(error))
+            except StoreError as error:
+                self._on_lost(str(error))
+                return
+            except Exception:
+                log.exception("leader.failed")
+            else:
+                self.trouble = ""
+            self._stop.wait(RENEW_EVERY if self.held else LOOK_EVERY)
+
+    def _look(self) -> None:
+        if not self.held and not self._content.is_set() and self.take():
+            log.info("leader.taken")
+            self._taking = threading.Thread(target=self._begin, name="taking", daemon=True)
+            self._taking.start()
+        if self.held:
+            self._store.renew(self._url())
+
+    def _begin(self) -> None:
+        try:
+            self._on_taken()
+        except Exception as error:  # half begun it must not go on, and another daemon may do better
+            log.exception("leader.cannot_begin")
+            self._on_lost(str(error))
+
+    def _troubled(self, message: str) -> None:
+        if not self.trouble:
+            log.error("store.unreachable", error=message)
+        self.trouble = message
+
+
+def give_up(why: str) -> None:
+    """End the process here and now: whatever its threads are about to do is another daemon's by now."""
+    log.error("leader.lost", error=why)
+    os._exit(LOST)

@@ -1,0 +1,118 @@
+"""A store's rows as lines of JSON, and back: from one database to another, of whichever kind."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import LargeBinary, Table, func, inspect, select, text
+
+from retrainer.store import tables as t
+from retrainer.store.writes import insert_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from sqlalchemy import Connection
+
+TABLES = {name: table for name, table in t.metadata.tables.items() if table is not t.leader}
+"""What is exported: not who has the lead, which is the database's own."""
+_ROWS = 1000
+
+
+def rows(conn: Connection, name: str) -> Iterator[bytes]:
+    """A table's rows, each a line: {"table": …, "row": {…}}. Bytes are base64."""
+    table = TABLES[name]
+    if conn.dialect.name == "postgresql":  # whoever reads the lines may be slow
+        conn.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+    query = select(table).order_by(*table.primary_key)
+    found = conn.execute(query, execution_options={"stream_results": True})
+    for part in found.mappings().partitions(_ROWS):
+        for row in part:
+            yield orjson.dumps({"table": name, "row": {str(k): v for k, v in row.items()}}, _encode) + b"\n"
+
+
+def _encode(value: object) -> str:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    raise TypeError(f"cannot export a {type(value).__name__}")
+
+
+def filled(conn: Connection) -> list[str]:
+    """The tables that have rows."""
+    return [name for name, table in TABLES.items() if conn.execute(select(table).limit(1)).first() is not None]
+
+
+def load(conn: Connection, lines: Iterable[bytes]) -> dict[str, int]:
+    """Insert what `rows` gave; how many rows of each table. Raise ValueError with the line's number."""
+    counts: dict[str, int] = {}
+    waiting: list[dict[str, Any]] = []
+    last: Table | None = None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        table, row = _read(line, number)
+        if table is not last or len(waiting) == _ROWS or waiting[0].keys() != row.keys():
+            _insert(conn, last, waiting)
+            last, waiting = table, []
+        waiting.append(row)
+        counts[table.name] = counts.get(table.name, 0) + 1
+    _insert(conn, last, waiting)
+    _count_on(conn)
+    return counts
+
+
+def _insert(conn: Connection, table: Table | None, waiting: Sequence[dict[str, Any]]) -> None:
+    if table is not None:
+        insert_all(conn, table, waiting)
+
+
+def _read(line: bytes, number: int) -> tuple[Table, dict[str, Any]]:
+    try:
+        told = orjson.loads(line)
+        name, row = told["table"], dict(told["row"])
+    except (ValueError, TypeError, KeyError):
+        raise ValueError(f"line {number}: no row of `retrainer store export`") from None
+    if name not in TABLES:
+        raise ValueError(f"line {number}: this release has no table {name!r}: import it with the one that exported it")
+    table = TABLES[name]
+    if unknown := row.keys() - table.columns.keys():
+        raise ValueError(f"line {number}: {name} has no {', '.join(sorted(unknown))}: import it with a newer release")
+    encoded = [c.name for c in table.columns if isinstance(c.type, LargeBinary) and row.get(c.name) is not None]
+    return table, row | {column: base64.b64decode(row[column]) for column in encoded}
+
+
+def _count_on(conn: Connection) -> None:
+    """PostgreSQL counts rows in a sequence of its own, which does not see what was given a number."""
+    if conn.dialect.name != "postgresql":
+        return
+    for name, table in TABLES.items():
+        column = table.autoincrement_column
+        if column is not None:
+            highest = conn.execute(select(func.max(column))).scalar()
+            conn.execute(
+                select(func.setval(func.pg_get_serial_sequence(name, column.name), highest or 1, highest is not None))
+            )
+
+
+def problems(conn: Connection) -> list[str]:
+    """What is wrong with the database itself; empty if it is whole."""
+    if conn.dialect.name == "sqlite":
+        found = conn.exec_driver_sql("PRAGMA integrity_check(20)").scalars().all()
+        return [] if found == ["ok"] else list(found)
+    return list(_missing(conn))
+
+
+def _missing(conn: Connection) -> Iterator[str]:
+    """A server looks after its pages by itself; tables, columns and indexes can be taken away by people."""
+    there = inspect(conn)
+    known = set(there.get_table_names())
+    for name, table in t.metadata.tables.items():
+        if name not in known:
+            yield f"table {name} is missing"
+            continue
+        columns = {column["name"] for column in there.get_columns(name)}
+        yield from (f"column {name}.{column} is missing" for column in set(table.columns.keys()) - columns)
+        indexes = {index["name"] for index in there.get_indexes(name)}
+        yield from (f"index {i.name} of {name} is missing" for i in table.indexes if i.name not in indexes)

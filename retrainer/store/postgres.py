@@ -1,0 +1,165 @@
+"""PostgreSQL: one writer at a time among all daemons, readers beside it on connections of their own."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from retrainer.store import seat
+from retrainer.store.base import CommitUnknownError, StoreBusyError, StoreError, StoreLostError
+from retrainer.store.migrate import migrate
+from retrainer.store.postgres_engine import make_engine, place
+from retrainer.store.postgres_errors import passes, stale, unknown, words
+from retrainer.store.tables import metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Connection, Engine
+
+T = TypeVar("T")
+
+
+class PostgresStore:
+    """Shared by several daemons; `claim` makes this one the only one that writes.
+
+    READ COMMITTED is enough for it: a transaction begins by locking the leader's row, so there is one at a time.
+    """
+
+    shared = True
+
+    def __init__(self, engine: Engine, where: str, me: seat.Me) -> None:
+        self.where = where
+        """Host, port and database, for people."""
+        self.undisputed = False
+        self._engine, self._me = engine, me
+        self._reads = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._lock = threading.RLock()
+        self._seat: seat.Seat | None = None
+        self._mark = 0
+
+    @classmethod
+    def open(cls, url: str, password: Callable[[], str] | None = None) -> PostgresStore:
+        """Connect, and bring the schema to its newest version. Raise StoreError, which never shows a password."""
+        me, where = seat.me(), place(url)
+        engine = make_engine(url, password, me.session)
+        try:
+            migrate(engine, where)
+        except (SQLAlchemyError, ValueError) as error:
+            engine.dispose()
+            what = words(error) if isinstance(error, SQLAlchemyError) else str(error)
+            raise StoreError(
+                f"{where}: {what}; see that `store.url` and `store.password` fit and the server is up"
+            ) from None
+        except StoreError:
+            engine.dispose()
+            raise
+        return cls(engine, where, me)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        with self._lock, self._translated(), self._engine.connect() as conn:
+            self._hold(conn)
+            yield conn
+            try:
+                conn.commit()
+            except DBAPIError as error:
+                if unknown(error):
+                    conn.invalidate()
+                    raise CommitUnknownError(
+                        f"{self.where}: {words(error)}; whether it was committed is looked up"
+                    ) from error
+                raise
+
+    def _hold(self, conn: Connection) -> None:
+        if self._seat is None:
+            raise StoreLostError(f"{self.where}: another daemon has the lead")
+        self._mark += 1
+        if not seat.hold(conn, self._seat.epoch, self._mark):
+            raise self._lost()
+
+    def _lost(self) -> StoreLostError:
+        return StoreLostError(f"{self.where}: another daemon has taken over while this one did not answer")
+
+    @contextmanager
+    def share(self) -> Iterator[Connection]:
+        with self._translated(), self._engine.begin() as conn:
+            yield conn
+
+    def settle(self) -> bool:
+        epoch, mark = self._transact(seat.last)
+        if self._seat is None or epoch != self._seat.epoch:
+            raise self._lost()
+        return mark == self._mark
+
+    def read(self, fn: Callable[[Connection], T]) -> T:
+        """One snapshot. A connection that was cut since it was last used is no trouble: there are others."""
+        for _ in range(2):
+            try:
+                with self._reads.connect() as conn:
+                    return fn(conn)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise self._told(error) from error
+                cut = error
+            except SQLAlchemyError as error:
+                raise self._told(error) from error
+        raise self._told(cut) from cut
+
+    def size(self) -> int:
+        sizes = [func.pg_total_relation_size(func.to_regclass(name)) for name in metadata.tables]
+        return sum(size or 0 for size in self.read(lambda conn: conn.execute(select(*sizes)).one()))
+
+    def clock(self) -> float:
+        return self.read(lambda conn: conn.execute(select(seat.NOW)).scalar_one())
+
+    def claim(self) -> bool:
+        if not self.read(seat.free):
+            return False
+        self._seat = self._transact(partial(seat.take, me=self._me))
+        if self._seat is None:
+            return False
+        self._mark, self.undisputed = self._seat.mark, self._seat.undisputed
+        return True
+
+    def renew(self, url: str) -> None:
+        found = self._seat
+        if found is None or not self._transact(partial(seat.renew, epoch=found.epoch, url=url)):
+            raise self._lost()
+
+    def release(self) -> None:
+        with self._lock:
+            found, self._seat = self._seat, None
+        if found is not None:
+            self._transact(partial(seat.release, epoch=found.epoch))
+
+    def holder(self) -> str:
+        return self.read(seat.holder)
+
+    def leader(self) -> str:
+        return self.read(seat.url)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _transact(self, fn: Callable[[Connection], T]) -> T:
+        with self._translated(), self._engine.begin() as conn:
+            return fn(conn)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise self._told(error) from error
+
+    def _told(self, error: SQLAlchemyError) -> Exception:
+        """The error as the engine knows it; what is no trouble of the server's stays what it is."""
+        if stale(error):
+            self._engine.dispose()
+        return StoreBusyError(f"{self.where}: {words(error)}") if passes(error) else error

@@ -1,0 +1,35 @@
+"""What changes something is passed on to the replica that has the lead, and its answer is given as it came."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+from starlette.responses import Response
+
+from retrainer.sources.http.refusal import not_now
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+TIMEOUT = 30.0
+PASSED_ON = "retrainer-passed-on"
+"""Header of a request that another replica passed on: it goes no further, whoever has the lead by then."""
+_ASKED = ("authorization", "content-type", "accept", "idempotency-key", "user-agent")
+_ANSWERED = ("content-type", "retry-after", "location", "www-authenticate")
+
+
+async def pass_on(request: Request, leader: str) -> Response:
+    """Ask the leader the same. Raise Refusal 503 if it does not answer; it may still have done what was asked."""
+    target = httpx.URL(leader).copy_with(path=request.url.path, query=request.url.query.encode())
+    headers = {name: request.headers[name] for name in _ASKED if name in request.headers}
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=TIMEOUT) as client:
+            answer = await client.request(
+                request.method, target, content=await request.body(), headers={**headers, PASSED_ON: "1"}
+            )
+    except httpx.HTTPError as error:
+        said = str(error) or type(error).__name__
+        raise not_now(f"the replica that has the lead does not answer: {said}; it may still be done", 5) from None
+    kept = {name: answer.headers[name] for name in _ANSWERED if name in answer.headers}
+    return Response(answer.content, answer.status_code, kept)

@@ -1,0 +1,46 @@
+"""One server for all tests; each has a database of its own."""
+
+from __future__ import annotations
+
+import fcntl
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.conftest import free_ports
+from tests.integration.postgres.server import PASSWORD, Postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with _alone():
+        server = Postgres(free_ports(19540, 1))
+        server.call("down")
+        server.call("up")
+    yield server
+    with _alone():
+        server.call("down")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Tests that run beside these do not choose the same port, nor one whose folder is just being removed."""
+    with (Path(tempfile.gettempdir()) / "retrainer-postgres-tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture
+def database(postgres: Postgres) -> str:
+    return postgres.database()
+
+
+@pytest.fixture(autouse=True)
+def password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)

@@ -1,0 +1,133 @@
+"""Two daemons that share a store, in processes of their own, and somebody who posts to both."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from tests.integration.house import eventually
+from tests.integration.s3.daemon import Daemon
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.integration.postgres.server import Postgres
+
+BATCH = 25
+"""Events that start a run."""
+SOURCES: dict[str, Any] = {"push": {"type": "webhook", "path": "/hooks/push"}}
+RULES: list[dict[str, Any]] = [
+    {
+        "name": "every",
+        "triggers": {"new": {"data": {"source": "push", "batch": {"at_least": {"events": BATCH}}}}},
+        "limits": {"max_active": 5, "overlap": "allow_all"},
+        "submit": {"workflow_template": "train"},
+    },
+]
+
+
+# Needs neither of the daemons: what it would read from one of them is gone with it.
+TEMPLATE = """
+apiVersion: argoproj.io/v1alpha1
+kind: WorkflowTemplate
+metadata: {name: train}
+spec:
+  entrypoint: main
+  templates: [{name: main, container: {image: any, command: ["true"]}}]
+"""
+
+
+class Pair:
+    """Each of the daemons has a folder, and both have the runs' folder."""
+
+    def __init__(
+        self,
+        postgres: Postgres,
+        database: str,
+        folder: Path,
+        sources: dict[str, Any] = SOURCES,
+        rules: list[dict[str, Any]] = RULES,
+    ) -> None:
+        self.postgres, self.database = postgres, database
+        self.daemons: list[Daemon] = []
+        engine = {"type": "local", "templates": "templates", "runs": str(folder / "runs")}
+        store = {"url": postgres.url(database), "password": {"from_env": "PGPASSWORD"}}
+        for name in ("a", "b"):
+            (folder / name).mkdir()
+            self.daemons.append(Daemon(folder / name, "", sources, rules, store=store, engine=engine))
+            (folder / name / "templates/train.yaml").write_text(TEMPLATE)
+
+    @property
+    def leaders(self) -> list[Daemon]:
+        return [daemon for daemon in self.daemons if daemon.exit_code is None and leads(daemon)]
+
+    def query(self, sql: Any) -> list[Any]:
+        return self.postgres.query(self.database, sql)
+
+    def counted(self) -> list[str]:
+        """Ids of the events in the order in which they were counted."""
+        joined = "inputs JOIN states ON states.id = inputs.state JOIN events ON events.seq = inputs.seq"
+        return [row[0].rsplit(" ", 1)[-1] for row in self.query(f"SELECT events.id FROM {joined} ORDER BY inputs.seq")]
+
+    def close(self) -> None:
+        for daemon in self.daemons:
+            if daemon._process is not None and daemon.exit_code is None:
+                daemon._process.send_signal(signal.SIGCONT)
+                daemon.stop(signal.SIGKILL)
+
+
+def leads(daemon: Daemon) -> bool:
+    try:
+        return daemon.metric("retrainer_leader") == 1.0
+    except httpx.TransportError:
+        return False
+
+
+class Poster:
+    """Posts one event after the other, to the daemons in turn, each until one of them has accepted it."""
+
+    def __init__(self, pair: Pair) -> None:
+        self.accepted: list[str] = []
+        self._pair, self._turn = pair, 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._post_forever)
+        self._thread.start()
+
+    def _post_forever(self) -> None:
+        number = 0
+        while not self._stop.wait(0.05):
+            number += 1
+            while not self._post(f"e{number}") and not self._stop.wait(0.02):
+                pass
+
+    def _post(self, name: str) -> bool:
+        self._turn += 1
+        for n in range(len(self._pair.daemons)):
+            daemon = self._pair.daemons[(self._turn + n) % len(self._pair.daemons)]
+            headers = {"Idempotency-Key": name}
+            try:
+                answer = httpx.post(
+                    f"{daemon.url}/hooks/push", json={"n": name}, headers=headers, timeout=2, trust_env=False
+                )
+            except httpx.HTTPError:
+                continue
+            if answer.status_code == 202:
+                self.accepted.append(name)
+                return True
+            assert answer.status_code == 503, answer.text
+            assert "Retry-After" in answer.headers
+        return False
+
+    def more(self, count: int, timeout: float = 30.0) -> None:
+        """Await that so many more are accepted."""
+        wanted = len(self.accepted) + count
+        eventually(lambda: len(self.accepted) >= wanted, f"{count} more events are accepted", timeout)
+
+    def stop(self) -> list[str]:
+        """Everything that was accepted, in order."""
+        self._stop.set()
+        self._thread.join()
+        return self.accepted

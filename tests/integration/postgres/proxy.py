@@ -1,0 +1,74 @@
+"""A line to the server that can be cut at will."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from typing import Literal
+
+COMMIT = b"COMMIT\x00"
+
+
+class Proxy:
+    """Passes everything on. `cut` ends every line at the next COMMIT: before the server hears of it, or after it has
+    answered and before the answer is passed on.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._cut: Literal["", "before", "after"] = ""
+        self.cuts = 0
+        self._lines: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self, when: Literal["before", "after"]) -> None:
+        self._cut = when
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._target))
+                except OSError:
+                    client.close()
+                    continue
+                self._lines += [client, server]
+                threading.Thread(target=self._up, args=(client, server), daemon=True).start()
+                threading.Thread(target=self._down, args=(server, client), daemon=True).start()
+
+    def _up(self, client: socket.socket, server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := client.recv(65536):
+                if self._cut == "before" and COMMIT in data:
+                    self._cut_now()
+                    return
+                server.sendall(data)
+        self._end(client, server)
+
+    def _down(self, server: socket.socket, client: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := server.recv(65536):
+                if self._cut == "after" and COMMIT in data:  # the server's answer to it is the command's name
+                    self._cut_now()
+                    return
+                client.sendall(data)
+        self._end(client, server)
+
+    def _cut_now(self) -> None:
+        self._cut = ""
+        self.cuts += 1
+        self._end(*self._lines)
+        self._lines.clear()
+
+    def _end(self, *lines: socket.socket) -> None:
+        for line in lines:
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+            line.close()
+
+    def close(self) -> None:
+        self._end(self._listener, *self._lines)

@@ -1,0 +1,174 @@
+"""What the server may do to an engine: nothing is lost, nothing is counted twice, and it goes on by itself."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from retrainer.event import Event
+from retrainer.sources.base import Batch
+from retrainer.store.postgres import PostgresStore
+from tests.integration.house import House, eventually
+from tests.integration.postgres.proxy import Proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from retrainer.sources.base import Receipt
+    from tests.integration.postgres.server import Postgres
+
+SOURCES = {"push": {"type": "webhook", "path": "/hooks/push"}}
+RULE = {
+    "name": "r",
+    "triggers": {"new": {"data": {"source": "push", "batch": {"at_least": {"events": 1000000}}}}},
+    "submit": {"workflow_template": "train"},
+}
+
+
+@pytest.fixture
+def proxy(postgres: Postgres) -> Iterator[Proxy]:
+    proxy = Proxy(postgres.port)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def house(postgres: Postgres, database: str, proxy: Proxy, tmp_path: Path) -> Iterator[House]:
+    url = postgres.url(database, proxy.port)
+    house = House(tmp_path, build=lambda _: PostgresStore.open(url))
+    house.load(SOURCES, [RULE])
+    yield house
+    house.close()
+
+
+def offer(house: House, number: int) -> Future[Receipt]:
+    event = Event("push", f"e{number}", "t", house.clock.now(), {"n": number}, f"s{number}")
+    return house.engine.offer(Batch("push", [event], identity_window=3600))
+
+
+def counted(house: House) -> list[str]:
+    return [subject for _, subject in house.counted()]
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        pytest.param("before", id="the server never hears of the commit"),
+        pytest.param("after", id="the answer to the commit is lost"),
+    ],
+)
+def test_a_line_cut_at_a_commit_settles_it_exactly_once(
+    house: House, proxy: Proxy, when: Literal["before", "after"]
+) -> None:
+    assert offer(house, 1).result(30).outcomes == ["matched"]
+    proxy.cut(when)
+    assert offer(house, 2).result(30).outcomes == ["matched"]
+    assert proxy.cuts == 1
+    assert offer(house, 3).result(30).outcomes == ["matched"]
+    assert counted(house) == ["s1", "s2", "s3"]
+    assert [row[0] for row in house.query("SELECT seq FROM events ORDER BY seq")] == [1, 2, 3]
+    assert house.outcomes == {"matched": 3}
+
+
+FAULTS: dict[str, tuple[Callable[[Postgres, str], None], Callable[[Postgres, str], None]]] = {
+    "the server is stopped": (lambda p, _: p.call("stop"), lambda p, _: p.call("start")),
+    "the server is killed": (lambda p, _: p.call("kill"), lambda p, _: p.call("start")),
+    "the server is a standby": (
+        lambda p, d: set_read_only(p, d, "on"),
+        lambda p, d: set_read_only(p, d, "off"),
+    ),
+}
+
+
+def set_read_only(postgres: Postgres, database: str, to: str) -> None:
+    """As a server answers that was the primary before a failover."""
+    with postgres.connect() as admin:
+        admin.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = {to}")
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [database])
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_comes_meanwhile_waits_and_is_acknowledged_once_it_is_stored(
+    house: House, postgres: Postgres, database: str, fault: str
+) -> None:
+    """A server is away in the middle of a load; what was acknowledged before is there after."""
+    begin, end = FAULTS[fault]
+    stop = threading.Event()
+    sent: list[Future[Receipt]] = []
+
+    def load() -> None:
+        while not stop.wait(0.002):
+            sent.append(offer(house, len(sent) + 1))
+
+    loader = threading.Thread(target=load)
+    loader.start()
+    eventually(lambda: sum(future.done() for future in sent) > 20, "events are stored")
+    begin(postgres, database)
+    eventually(lambda: house.engine.trouble, "the engine says that it cannot write")
+    acknowledged = sum(future.done() for future in sent)
+    eventually(lambda: len(sent) > acknowledged + 20, "more comes")
+    stop.set()
+    loader.join()
+    assert sum(future.done() for future in sent) == acknowledged
+    assert "127.0.0.1" in house.engine.trouble
+    assert "not-so-secret" not in house.engine.trouble
+    end(postgres, database)
+    assert all(future.result(60).outcomes == ["matched"] for future in sent)
+    assert not house.engine.trouble
+    assert counted(house) == [f"s{number}" for number in range(1, len(sent) + 1)]
+
+
+SQLSTATES = ("40001", "40P01", "57P01", "53100", "55P03", "57014", "25P03")
+
+
+@pytest.mark.parametrize("state", SQLSTATES)
+def test_an_error_that_passes_lets_the_transaction_be_tried_again(
+    house: House, postgres: Postgres, database: str, state: str
+) -> None:
+    """The server raises it once, in the middle of a transaction: a sequence is not rolled back."""
+    with postgres.connect(database) as admin:
+        admin.execute("CREATE SEQUENCE tries")
+        admin.execute(
+            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            f"IF nextval('tries') = 1 THEN RAISE EXCEPTION 'once' USING ERRCODE = '{state}'; END IF; "
+            "RETURN NEW; END $$"
+        )
+        admin.execute("CREATE TRIGGER once BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION fail()")
+    assert offer(house, 1).result(30).outcomes == ["matched"]
+    assert counted(house) == ["s1"]
+    assert postgres.query(database, "SELECT last_value FROM tries")[0][0] == 2
+
+
+def test_an_error_that_does_not_pass_is_told_and_the_next_goes_on(
+    house: House, postgres: Postgres, database: str
+) -> None:
+    with postgres.connect(database) as admin:
+        admin.execute("ALTER TABLE events ADD CONSTRAINT no_seven CHECK (id <> 'e7')")
+    with pytest.raises(Exception, match="no_seven"):
+        offer(house, 7).result(30)
+    assert offer(house, 8).result(30).outcomes == ["matched"]
+    assert counted(house) == ["s8"]
+
+
+def test_what_the_server_has_no_room_for_stops_nothing(house: House) -> None:
+    """Its texts have no NUL, and its indexes no long values."""
+    by_name = {
+        "name": "named",
+        "triggers": {"new": {"data": {"source": "push", "distinct_by": "event.data.name"}}},
+        "for_each": {"by": {"new": "event.data.key"}},
+        "submit": {"workflow_template": "train"},
+    }
+    house.load(SOURCES, [RULE, by_name])
+    events = [
+        Event("push", "e1", "t\0", house.clock.now(), {"name": "a\0", "key": "k\0"}, "s\0"),
+        Event("push", "e2", "t", house.clock.now(), {"name": "é" * 1999, "key": "k"}, "s2"),
+        Event("push", "e3", "t", house.clock.now(), {"name": "a", "key": "k"}, "s3"),
+    ]
+    outcomes = house.engine.offer(Batch("push", events, identity_window=3600)).result(30).outcomes
+    assert outcomes == ["matched"] * 3
+    assert sorted(house.counted()) == [("named", "s2"), ("named", "s3"), ("r", "s2"), ("r", "s3"), ("r", "s\u2400")]
+    assert ["a key is a text" in error for error in house.errors()] == [True]

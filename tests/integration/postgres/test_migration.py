@@ -1,0 +1,75 @@
+"""The schema while several replicas start, and while an older release still runs on it."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, insert, make_url, select
+
+from retrainer.store import migrate
+from retrainer.store import tables as t
+from retrainer.store.base import StoreError
+from retrainer.store.postgres import PostgresStore
+
+if TYPE_CHECKING:
+    from tests.integration.postgres.server import Postgres
+
+
+def test_replicas_that_start_together_migrate_once(postgres: Postgres, database: str) -> None:
+    opened: list[PostgresStore] = []
+    threads = [
+        threading.Thread(target=lambda: opened.append(PostgresStore.open(postgres.url(database)))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [store.claim() for store in opened].count(True) == 1
+    assert len(opened) == 4
+    for store in opened:
+        store.release()
+        store.close()
+
+
+def test_what_an_older_release_made_is_kept_and_it_may_go_on(postgres: Postgres, database: str) -> None:
+    """A new replica migrates beside an old one, which writes on."""
+    engine = create_engine(make_url(postgres.url(database)))
+    config = Config()
+    config.set_main_option("script_location", f"{migrate.Path(migrate.__file__).parent}/migrations")
+    with engine.begin() as config.attributes["connection"]:
+        command.upgrade(config, "0002")
+    with engine.begin() as old:
+        old.execute(insert(t.meta).values(name="old", value="1"))
+    store = PostgresStore.open(postgres.url(database))
+    with engine.begin() as old:
+        old.execute(insert(t.meta).values(name="while", value="1"))
+    assert store.claim()
+    with store.write() as new:
+        new.execute(insert(t.meta).values(name="new", value="1"))
+    assert store.read(lambda conn: set(conn.execute(select(t.meta.c.name)).scalars())) == {"old", "while", "new"}
+    store.release()
+    store.close()
+    engine.dispose()
+
+
+@pytest.mark.parametrize(("written", "taken"), [("9999_0003", True), ("9999_9998", False), ("9999", False)])
+def test_a_newer_schema_is_taken_if_it_can_be(postgres: Postgres, database: str, written: str, taken: bool) -> None:
+    PostgresStore.open(postgres.url(database)).close()
+    with postgres.connect(database) as admin:
+        admin.execute("ALTER TABLE alembic_version ALTER version_num TYPE varchar")
+        admin.execute("UPDATE alembic_version SET version_num = %s", [written])
+    if taken:
+        PostgresStore.open(postgres.url(database)).close()
+        return
+    with pytest.raises(StoreError, match=f"/{database}: written by a newer release"):
+        PostgresStore.open(postgres.url(database))
+
+
+def test_a_password_never_shows(postgres: Postgres, database: str) -> None:
+    with pytest.raises(StoreError, match="password authentication failed") as caught:
+        PostgresStore.open(postgres.url(database), lambda: "c4nary-wrong")
+    assert "c4nary" not in str(caught.value)

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# A real PostgreSQL 15 on 127.0.0.1:$POSTGRES_PORT (19532), Debian's own: user retrainer, password "not-so-secret", database
+# retrainer. Needs apt, or it installed; no service is set up. As root it runs as Debian's user postgres, as PostgreSQL must.
+#   postgres.sh build | up | down | start | stop | kill | freeze | thaw
+# build fetches what is missing; up begins empty, down leaves nothing; stop (fast: sessions are ended, as by a restart),
+# kill (SIGKILL) and start keep the data; freeze and thaw are SIGSTOP and SIGCONT of the server's first process.
+set -euo pipefail
+PORT=${POSTGRES_PORT:-19532}
+if [[ $EUID == 0 ]]; then DIR=${POSTGRES_DIR:-/var/cache/retrainer-postgres}; else DIR=${POSTGRES_DIR:-$HOME/.cache/retrainer-postgres}; fi
+RUN=$DIR/run-$PORT
+binaries() { ls -d /usr/lib/postgresql/*/bin "$DIR"/usr/lib/postgresql/*/bin 2> /dev/null | tail -n 1 || true; }
+BIN=$(binaries)
+[[ $EUID != 0 ]] || AS="setpriv --reuid=postgres --regid=postgres --clear-groups --"
+
+build() {
+  [[ -z $BIN ]] || return 0
+  mkdir -p "$DIR/debs"
+  cd "$DIR/debs"
+  # Unpacked, not installed: Debian would start it as a service.
+  apt-get -qq download postgresql-15 postgresql-client-15 libpq5 2> /dev/null ||
+    { apt-get -qq update && apt-get -qq download postgresql-15 postgresql-client-15 libpq5; }
+  for deb in *.deb; do dpkg-deb -x "$deb" "$DIR"; done
+  [[ $EUID != 0 ]] || id postgres > /dev/null 2>&1 || useradd --system --no-create-home postgres
+  BIN=$(binaries)
+}
+
+start() {
+  cd "$RUN"
+  # What a killed server wrote is in the hands of a kernel that lives on: only who measures needs fsync (POSTGRES_FSYNC=on).
+  ${AS:-} "$BIN/postgres" -D "$RUN/data" -c listen_addresses=127.0.0.1 -c port="$PORT" -c unix_socket_directories="$RUN" \
+    -c fsync="${POSTGRES_FSYNC:-off}" -c log_min_messages=warning >> "$RUN/postgres.log" 2>&1 < /dev/null &
+  for _ in $(seq 240); do
+    "$BIN/pg_isready" -q -h 127.0.0.1 -p "$PORT" && return
+    kill -0 $! 2> /dev/null || break
+    sleep 0.1
+  done
+  tail -n 5 "$RUN/postgres.log" >&2
+  return 1
+}
+
+up() {
+  build
+  mkdir -p "$RUN"
+  [[ $EUID != 0 ]] || chown postgres:postgres "$RUN"
+  cd "$RUN"
+  echo not-so-secret > "$RUN/password"
+  ${AS:-} "$BIN/initdb" -D "$RUN/data" -U retrainer --pwfile="$RUN/password" --auth=scram-sha-256 --encoding=UTF8 \
+    --locale=C.UTF-8 --locale-provider=icu --icu-locale=en-US --no-sync > "$RUN/initdb.log" 2>&1 || { tail -n 5 "$RUN/initdb.log" >&2; return 1; }
+  start
+  PGPASSWORD=not-so-secret "$BIN/createdb" -h 127.0.0.1 -p "$PORT" -U retrainer retrainer
+}
+
+end() { # end SIGNAL
+  [[ -f $RUN/data/postmaster.pid ]] || return 0
+  local pid; pid=$(head -n 1 "$RUN/data/postmaster.pid")
+  kill -CONT "$pid" 2> /dev/null || true
+  kill "-$1" "$pid" 2> /dev/null || true
+  for _ in $(seq 100); do kill -0 "$pid" 2> /dev/null || return 0; sleep 0.1; done
+  kill -9 "$pid" 2> /dev/null || true
+}
+
+signal() { kill "-$1" "$(head -n 1 "$RUN/data/postmaster.pid")"; }
+
+case ${1:-} in
+  build | up | start) "$1" ;;
+  down) end INT; rm -rf "$RUN" ;;
+  stop) end INT ;;
+  kill) end KILL ;;
+  freeze) signal STOP ;;
+  thaw) signal CONT ;;
+  *) sed -n '2,7p' "${BASH_SOURCE[0]}"; exit 2 ;;
+esac
