@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from retrainer.sources.base import Claimed
 from retrainer.store import tables as t
@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from retrainer.sources.base import Stretch
 
 _C = t.positions.c
+_MOVE = (
+    update(t.positions)
+    .where(
+        _C.source == bindparam("b_source"),
+        _C.part == bindparam("b_part"),
+        _C.next == bindparam("b_begin"),
+        _C.owner_epoch == bindparam("b_epoch"),
+    )
+    .values(next=bindparam("next"))
+)
 
 
 def claim(conn: Connection, source: str, part: str, incarnation: str, start: int | None) -> Claimed:
@@ -35,13 +45,14 @@ def claim(conn: Connection, source: str, part: str, incarnation: str, start: int
 
 def move(conn: Connection, source: str, stretch: Stretch) -> bool:
     """Compare and set; false if somebody else has claimed the part, or the store is elsewhere."""
-    where = (
-        _C.source == source,
-        _C.part == stretch.part,
-        _C.next == stretch.begin,
-        _C.owner_epoch == stretch.epoch,
-    )
-    return conn.execute(update(t.positions).where(*where).values(next=stretch.next)).rowcount == 1
+    values = {
+        "b_source": source,
+        "b_part": stretch.part,
+        "b_begin": stretch.begin,
+        "b_epoch": stretch.epoch,
+        "next": stretch.next,
+    }
+    return conn.execute(_MOVE, values).rowcount == 1
 
 
 def reset(conn: Connection, source: str, part: str, incarnation: str, following: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from retrainer.store.rows import dump, event_from_row, run_from_row
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sqlalchemy import Connection, Dialect, Row, Table
+    from sqlalchemy import Connection, Dialect, Insert, Row, Select, Table, Update
     from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
     from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 
@@ -35,9 +35,19 @@ PRUNED_SEQ = "ledger/pruned_seq"
 _STARTED = (RunPhase.SUBMITTED.value, RunPhase.RUNNING.value)
 
 
+# Statements of every transaction are made once: making one costs SQLAlchemy about as much as running it.
+_RUN = select(t.runs).where(t.runs.c.id == bindparam("b_run"))
+_NEXT_WAKE = select(func.min(t.states.c.wake_at))
+
+
+@cache
+def _insert(table: Table) -> Insert:
+    return insert(table)
+
+
 def insert_all(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
-        conn.execute(insert(table), rows)
+        conn.execute(_insert(table), rows)
 
 
 def append_all(conn: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -60,7 +70,11 @@ def _insert_sql(table: Table, dialect: Dialect, rows: int) -> str:
 
 def upsert(conn: Connection, table: Table) -> SqliteInsert | PostgresInsert:
     """An INSERT that can say what happens on a conflict; both dialects say it alike."""
-    if conn.dialect.name == "sqlite":
+    return _upsert(conn.dialect.name, table)
+
+
+def _upsert(dialect: str, table: Table) -> SqliteInsert | PostgresInsert:
+    if dialect == "sqlite":
         return sqlite_insert(table)
     from sqlalchemy.dialects.postgresql import insert as postgres_insert  # noqa: PLC0415 - only what is used is loaded
 
@@ -70,10 +84,15 @@ def upsert(conn: Connection, table: Table) -> SqliteInsert | PostgresInsert:
 def put_all(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert, or replace the row of the same primary key."""
     if rows:
-        statement = upsert(conn, table)
-        keys = [c.name for c in table.primary_key]
-        changed = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys}
-        conn.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
+        conn.execute(_put(conn.dialect.name, table), rows)
+
+
+@cache
+def _put(dialect: str, table: Table) -> SqliteInsert | PostgresInsert:
+    statement = _upsert(dialect, table)
+    keys = [c.name for c in table.primary_key]
+    changed = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=changed)
 
 
 def counters(conn: Connection) -> dict[str, int]:
@@ -159,16 +178,20 @@ def no_wake(conn: Connection, rule: str, key: str) -> None:
 
 
 def next_wake(conn: Connection) -> float | None:
-    return conn.execute(select(func.min(t.states.c.wake_at))).scalar()
+    return conn.execute(_NEXT_WAKE).scalar()
 
 
 def run(conn: Connection, run_id: str) -> Run | None:
-    row = conn.execute(select(t.runs).where(t.runs.c.id == run_id)).first()
+    row = conn.execute(_RUN, {"b_run": run_id}).first()
     return run_from_row(row) if row else None
 
 
 def runs_by_id(conn: Connection, ids: Iterable[str]) -> dict[str, Run]:
-    rows = conn.execute(select(t.runs).where(t.runs.c.id.in_(list(ids))))
+    wanted = list(ids)
+    if len(wanted) == 1:
+        found = run(conn, wanted[0])
+        return {} if found is None else {found.id: found}
+    rows = conn.execute(select(t.runs).where(t.runs.c.id.in_(wanted)))
     return {row.id: run_from_row(row) for row in rows}
 
 
@@ -202,7 +225,12 @@ def state_of(conn: Connection, rule: str, key: str) -> State | None:
 
 
 def update_run(conn: Connection, run_id: str, **values: Any) -> None:
-    conn.execute(update(t.runs).where(t.runs.c.id == run_id).values(**values))
+    conn.execute(_update_run(frozenset(values)), {"b_run": run_id, **values})
+
+
+@cache
+def _update_run(names: frozenset[str]) -> Update:
+    return update(t.runs).where(t.runs.c.id == bindparam("b_run")).values({name: bindparam(name) for name in names})
 
 
 def waiting_runs(conn: Connection) -> list[Row[Any]]:
@@ -289,15 +317,23 @@ def newest_inputs(conn: Connection, state: int, ranges: Sequence[Sequence[int]],
     """The newest events of a window, oldest of them first."""
     if not ranges:
         return []
-    within = or_(*(t.inputs.c.seq.between(lo, hi) for lo, hi in ranges))
-    query = (
+    bounds = {
+        f"b_{end}{i}": seq for i, stretch in enumerate(ranges) for end, seq in zip(("lo", "hi"), stretch, strict=True)
+    }
+    rows = conn.execute(_newest(len(ranges)), {"b_state": state, "b_limit": limit, **bounds}).all()
+    return [event_from_row(row) for row in reversed(rows)]
+
+
+@lru_cache(maxsize=64)
+def _newest(ranges: int) -> Select[Any]:
+    within = or_(*(t.inputs.c.seq.between(bindparam(f"b_lo{i}"), bindparam(f"b_hi{i}")) for i in range(ranges)))
+    return (
         select(t.events)
         .join(t.inputs, t.inputs.c.seq == t.events.c.seq)
-        .where(t.inputs.c.state == state, within)
+        .where(t.inputs.c.state == bindparam("b_state"), within)
         .order_by(t.events.c.seq.desc())
-        .limit(limit)
+        .limit(bindparam("b_limit"))
     )
-    return [event_from_row(row) for row in reversed(conn.execute(query).all())]
 
 
 def take_back_input(conn: Connection, state: int, where: tuple[str, str], seq: int) -> None:
@@ -335,8 +371,15 @@ def meet_sources(conn: Connection, names: Iterable[str], now: float) -> None:
 
 def heard_of(conn: Connection, source: str, now: float) -> None:
     """Something came from a source."""
-    statement = upsert(conn, t.sources).values(name=source, first_seen_at=now, last_event_at=now)
-    conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"last_event_at": now}))
+    conn.execute(_heard(conn.dialect.name), {"name": source, "first_seen_at": now, "last_event_at": now})
+
+
+@cache
+def _heard(dialect: str) -> SqliteInsert | PostgresInsert:
+    statement = _upsert(dialect, t.sources)
+    return statement.on_conflict_do_update(
+        index_elements=["name"], set_={"last_event_at": statement.excluded.last_event_at}
+    )
 
 
 def said_of(conn: Connection, source: str, event: str) -> list[Row[Any]]:
