@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 POLL_MS = 100
 STALL = 0.25
 """Seconds to wait for the engine before partitions are paused."""
+FEW = 5
+BRIEFLY = 0.02
+"""Seconds to leave the interpreter's lock to the engine after a few records: whoever polls on takes it from the thread
+that decides on what it has just brought."""
 LOOK_EVERY = 2.0
 GRACE = 2.0
 """Seconds that batches under way have to be settled when the session ends."""
@@ -98,6 +102,8 @@ class Session:
         polled = self._poll()
         self._follow_group()
         self._take(polled)
+        if 0 < sum(map(len, polled.values())) <= FEW:
+            self._outbox.wait(BRIEFLY)
         self._commits.tell(self.parts.values())
 
     def close(self) -> None:
