@@ -53,6 +53,9 @@ class Daemon:
             raise self.trouble
         return self.memory.read(fn)
 
+    def leader(self) -> str:
+        return ""
+
     def configuration(self) -> Any:
         return SimpleNamespace(rules=(Rule.model_validate(RULE),), sources={}, pools={}, revision="abc")
 
