@@ -326,6 +326,7 @@ def test_the_registry_knows_who_serves_what(tmp_path: Path, intake: ScriptedInta
     directory = DirectoryConfig(type="directory", path="x")
     hook = WebhookSource(type="webhook", path="/hooks/x")
     sources = {"lake": directory, "push": hook}
-    assert threaded(sources) == {"lake": directory}
+    assert {name: wanted.config for name, wanted in threaded(sources, leads=True).items()} == {"lake": directory}
+    assert threaded(sources, leads=False) == {}  # each replica would count its files
     assert webhooks(sources) == {"push": hook}
     assert build("lake", directory, intake, FixedClock(NOW), tmp_path).name == "lake"
