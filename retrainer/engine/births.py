@@ -10,7 +10,7 @@ from ulid import ULID
 
 from retrainer.engine.followers import upstream_scope
 from retrainer.rules.expression import event_scope, timestamp
-from retrainer.rules.parameters import MAX_EVENTS, refuse_braces, render
+from retrainer.rules.parameters import refuse_braces, render
 from retrainer.rules.state import Window, window_to
 from retrainer.runs.naming import workflow_name
 from retrainer.runs.run import Run, RunPhase
@@ -152,7 +152,7 @@ def _scope(work: Work, rule: CompiledRule, run: Run, state_id: int, birth: Birth
         },
     }
     if "events" in wanted:
-        events = writes.newest_inputs(work.conn, state_id, window.ranges, MAX_EVENTS)
+        events = work.newest_inputs(state_id, window)
         scope["events"] = [event_scope(e) for e in events]
     if "previous" in wanted:
         last = writes.last_ended(work.conn, rule.name, run.key)

@@ -140,6 +140,8 @@ class _Intake:
         label = str(key)[:1024]
         place, offset = (f"{kafka['topic']}/{kafka['partition']}", kafka["offset"]) if kafka else ("", 0)
         matched = bool(hits or readings)
+        if matched:
+            work.arrived[seq] = item
         concerned = list(dict.fromkeys((*hits, *(where for where, _ in readings)))) if readings else list(hits)
         rules = orjson.dumps(concerned).decode() if matched else "[]"
         work.events.append(event_to_row(seq, work.now, item, "matched" if matched else word, rules))

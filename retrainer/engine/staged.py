@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import ChainMap, defaultdict
 from typing import TYPE_CHECKING, Any
 
+from retrainer.rules.parameters import MAX_EVENTS
 from retrainer.runs.run import Run, RunPhase
 from retrainer.store import tables as t
 from retrainer.store import writes
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from retrainer.engine.cache import Noted
+    from retrainer.event import Event
     from retrainer.rules.outcome import SlotRecord
+    from retrainer.rules.state import Window
 
 HEARD_EVERY = 1.0
 """Seconds between two notes that a source was heard of: whoever waits for a silence waits for hours."""
@@ -33,6 +36,8 @@ class Staged:
         self.events: list[tuple[Any, ...]] = []
         """Rows of the ledger, columns in order; like ``inputs``, as there may be many."""
         self.inputs: list[tuple[int, int]] = []
+        self.arrived: dict[int, Event] = {}
+        """The events of this transaction that concern a rule, by `seq`."""
         self.heard: ChainMap[str, float] = ChainMap()
         """When something last came from a source, as it is stored; changes go into the first map."""
         self.admitted = False
@@ -96,11 +101,20 @@ class Staged:
         self._decisions[noted.id] |= {"first_at": noted.first_at, "count": noted.count}
 
     def flush_inputs(self) -> None:
-        """A parameter may read the events that this very transaction brought."""
+        """What follows may read the events that this very transaction brought."""
         writes.append_all(self.conn, t.events, self.events)
         writes.append_all(self.conn, t.inputs, self.inputs)
         self.events.clear()
         self.inputs.clear()
+
+    def newest_inputs(self, state: int, window: Window) -> list[Event]:
+        """The newest events of a window, oldest of them first; where it is one that has just come, it is at hand."""
+        if len(window.ranges) == 1 and (only := self.arrived.get(window.ranges[0][0])) is not None:
+            first, last = window.ranges[0]
+            if first == last:
+                return [only]
+        self.flush_inputs()
+        return writes.newest_inputs(self.conn, state, window.ranges, MAX_EVENTS)
 
     def flush_runs(self) -> None:
         """What follows may concern a run that was born in this very transaction."""

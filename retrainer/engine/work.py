@@ -187,7 +187,6 @@ class Work(Staged):
         birth = decision.birth
         assert birth is not None  # noqa: S101 - for the type checker; the caller looked
         run_id = self.birthplace.new_id(rule.name, key, self.now)
-        self.flush_inputs()
         try:
             run = bear(self, rule, key, state_id, decision, run_id)
         except ValueError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import httpx
 from starlette.responses import Response
 
 from retrainer.sources.http.refusal import not_now
@@ -21,6 +20,8 @@ _ANSWERED = ("content-type", "retry-after", "location", "www-authenticate")
 
 async def pass_on(request: Request, leader: str) -> Response:
     """Ask the leader the same. Raise Refusal 503 if it does not answer; it may still have done what was asked."""
+    import httpx  # noqa: PLC0415 - six megabytes, which only replicas need
+
     target = httpx.URL(leader).copy_with(path=request.url.path, query=request.url.query.encode())
     headers = {name: request.headers[name] for name in _ASKED if name in request.headers}
     try:
