@@ -1,4 +1,4 @@
-"""What Python's cyclic garbage collector looks at.
+"""Memory: what Python's cyclic garbage collector looks at, and how many heaps the C library has.
 
 Rules, once loaded, are hundreds of thousands of objects that stay. The collector would walk all of them whenever events
 on their way have piled up: a tenth of the time that an event takes with a hundred rules, a third with ten thousand.
@@ -6,8 +6,9 @@ on their way have piled up: a tenth of the time that an event takes with a hundr
 
 from __future__ import annotations
 
+import ctypes
 import gc
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,21 @@ if TYPE_CHECKING:
 
 YOUNG = 5_000
 """New objects that a look at them is worth; events on their way are some thousands, and are freed without it."""
+
+
+_ARENA_MAX = -8
+"""Of mallopt(3), as glibc numbers it."""
+ARENAS = 2
+
+
+def few_arenas() -> None:
+    """Let threads share two heaps of the C library, before there are any.
+
+    glibc gives nearly each thread one of its own, which keeps what it once took. Python's own objects are elsewhere, so
+    that nobody waits for anybody. Other C libraries have no such heaps, and nothing is asked of them.
+    """
+    with suppress(AttributeError):
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, ARENAS)
 
 
 def settle() -> None:
