@@ -15,15 +15,15 @@ USER, PASSWORD = "retrainer", "not-so-secret"
 
 
 class Postgres:
-    def __init__(self, port: int) -> None:
-        self.port = port
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self.port, self.host = port, host
         self._numbers = itertools.count()
 
     def call(self, command: str) -> None:
         """up, down, start, stop, kill, freeze or thaw, as the script says."""
         done = subprocess.run(
             [SCRIPT, command],
-            env={**os.environ, "POSTGRES_PORT": str(self.port)},
+            env={**os.environ, "POSTGRES_PORT": str(self.port), "POSTGRES_HOST": self.host},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -35,7 +35,7 @@ class Postgres:
     def connect(self, database: str = "retrainer") -> psycopg.Connection[Any]:
         """As a person would, beside any daemon."""
         return psycopg.connect(
-            host="127.0.0.1", port=self.port, user=USER, password=PASSWORD, dbname=database, autocommit=True
+            host=self.host, port=self.port, user=USER, password=PASSWORD, dbname=database, autocommit=True
         )
 
     def database(self) -> str:
@@ -46,7 +46,7 @@ class Postgres:
         return name
 
     def url(self, database: str, port: int | None = None) -> str:
-        return f"postgresql+psycopg://{USER}@127.0.0.1:{port or self.port}/{database}"
+        return f"postgresql+psycopg://{USER}@{self.host}:{port or self.port}/{database}"
 
     def query(self, database: str, sql: Any) -> list[Any]:
         with self.connect(database) as conn:

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# A real PostgreSQL 15 on 127.0.0.1:$POSTGRES_PORT (19532), Debian's own: user retrainer, password "not-so-secret", database
-# retrainer. Needs apt, or it installed; no service is set up. As root it runs as Debian's user postgres, as PostgreSQL must.
+# A real PostgreSQL 15 on $POSTGRES_HOST (127.0.0.1) and $POSTGRES_PORT (19532), Debian's own: user retrainer, password
+# "not-so-secret", database retrainer. On another address it is for whoever is on a network of this machine, as pods are.
+# Needs apt, or it installed; no service is set up. As root it runs as Debian's user postgres, as PostgreSQL must.
 #   postgres.sh build | up | down | start | stop | kill | freeze | thaw
 # build fetches what is missing; up begins empty, down leaves nothing; stop (fast: sessions are ended, as by a restart),
 # kill (SIGKILL) and start keep the data; freeze and thaw are SIGSTOP and SIGCONT of the server's first process.
 set -euo pipefail
-PORT=${POSTGRES_PORT:-19532}
+HOST=${POSTGRES_HOST:-127.0.0.1} PORT=${POSTGRES_PORT:-19532}
 if [[ $EUID == 0 ]]; then DIR=${POSTGRES_DIR:-/var/cache/retrainer-postgres}; else DIR=${POSTGRES_DIR:-$HOME/.cache/retrainer-postgres}; fi
 RUN=$DIR/run-$PORT
 binaries() { ls -d /usr/lib/postgresql/*/bin "$DIR"/usr/lib/postgresql/*/bin 2> /dev/null | tail -n 1 || true; }
@@ -27,10 +28,10 @@ build() {
 start() {
   cd "$RUN"
   # What a killed server wrote is in the hands of a kernel that lives on: only who measures needs fsync (POSTGRES_FSYNC=on).
-  ${AS:-} "$BIN/postgres" -D "$RUN/data" -c listen_addresses=127.0.0.1 -c port="$PORT" -c unix_socket_directories="$RUN" \
+  ${AS:-} "$BIN/postgres" -D "$RUN/data" -c listen_addresses="$HOST" -c port="$PORT" -c unix_socket_directories="$RUN" \
     -c fsync="${POSTGRES_FSYNC:-off}" -c log_min_messages=warning >> "$RUN/postgres.log" 2>&1 < /dev/null &
   for _ in $(seq 240); do
-    "$BIN/pg_isready" -q -h 127.0.0.1 -p "$PORT" && return
+    "$BIN/pg_isready" -q -h "$HOST" -p "$PORT" && return
     kill -0 $! 2> /dev/null || break
     sleep 0.1
   done
@@ -46,8 +47,9 @@ up() {
   echo not-so-secret > "$RUN/password"
   ${AS:-} "$BIN/initdb" -D "$RUN/data" -U retrainer --pwfile="$RUN/password" --auth=scram-sha-256 --encoding=UTF8 \
     --locale=C.UTF-8 --locale-provider=icu --icu-locale=en-US --no-sync > "$RUN/initdb.log" 2>&1 || { tail -n 5 "$RUN/initdb.log" >&2; return 1; }
+  [[ $HOST == 127.0.0.1 ]] || echo "host all all samenet scram-sha-256" >> "$RUN/data/pg_hba.conf"
   start
-  PGPASSWORD=not-so-secret "$BIN/createdb" -h 127.0.0.1 -p "$PORT" -U retrainer retrainer
+  PGPASSWORD=not-so-secret "$BIN/createdb" -h "$HOST" -p "$PORT" -U retrainer retrainer
 }
 
 end() { # end SIGNAL
@@ -68,5 +70,5 @@ case ${1:-} in
   kill) end KILL ;;
   freeze) signal STOP ;;
   thaw) signal CONT ;;
-  *) sed -n '2,7p' "${BASH_SOURCE[0]}"; exit 2 ;;
+  *) sed -n '2,8p' "${BASH_SOURCE[0]}"; exit 2 ;;
 esac
