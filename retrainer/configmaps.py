@@ -14,7 +14,7 @@ import structlog
 
 from retrainer.config.document import beginning
 from retrainer.config.files import rule_file
-from retrainer.config.teams import NO_TEAMS, TeamFiles, team_file
+from retrainer.config.teams import LABEL, NO_TEAMS, TeamFiles, team_file
 from retrainer.workflows.argo_errors import MISSING
 from retrainer.workflows.argo_http import ApiServer
 from retrainer.workflows.argo_stream import SILENCE, Stream
@@ -43,7 +43,7 @@ class ConfigMaps:
         self._threads: list[threading.Thread] = []
         if settings.config_maps is not None and settings.engine.type == "argo":
             names = settings.config_maps.namespaces
-            selector = settings.config_maps.selector or f"retrainer.dev/rules={settings.name}"
+            selector = settings.config_maps.selector or f"{LABEL}={settings.name}"
             api = ApiServer(
                 settings.engine.kubeconfig, connections=2 * len(names), timeout=settings.engine.request_timeout
             )

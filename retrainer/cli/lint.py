@@ -38,7 +38,7 @@ def lint(session: Session, path: str, templates: str | None) -> None:
     Rules that can never fire, rules that race for one template, parameters that a template pastes into a script.
     PATH is as for `validate`; the templates are those of --templates, else of the local engine's folder.
     """
-    configuration, problems = validate(path)
+    configuration, problems = validate(path, elsewhere=True)
     if configuration is None:
         session.print({"valid": False, "advice": []}, lambda c: _invalid(c, [p.render() for p in problems]))
         raise click.exceptions.Exit(2)

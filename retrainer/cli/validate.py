@@ -10,6 +10,7 @@ import click
 from retrainer.cli.session import Session, local
 from retrainer.config.load import validate as check
 from retrainer.config.load_settings import read_settings
+from retrainer.config.load_team import validate_team
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,16 +22,21 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("path", type=click.Path(exists=True), default=".")
 @click.option("--cluster", is_flag=True, help="Also check the rules against the templates of the cluster.")
+@click.option("--elsewhere", is_flag=True, help="For another machine: secrets that this one lacks are no mistake.")
+@click.option("--team", metavar="NAMESPACE", help="As the rules of this namespace's team; implies --elsewhere.")
+@click.option("--platform", type=click.Path(exists=True), help="With --team: what the platform defines, as PATH.")
 @local
-def validate(session: Session, path: str, cluster: bool) -> None:
+def validate(
+    session: Session, path: str, cluster: bool, elsewhere: bool, team: str | None, platform: str | None
+) -> None:
     """Check configuration files, all mistakes at once.
 
-    PATH is the daemon's settings (then with the rules they name), a rule file, or a folder of either.
+    PATH is the daemon's settings (then with the rules they name), a rule file, or a folder of either. With --team it
+    may also be a ConfigMap's manifest, or a folder of these.
     """
-    settings = _settings(path)
-    if cluster and settings is None:
-        raise click.UsageError("--cluster needs the daemon's settings, which say where it is: name retrainer.yaml")
-    configuration, problems = check(path)
+    settings = None if team else _settings(path)
+    _fit(cluster, settings, team, platform)
+    configuration, problems = validate_team(path, team, platform) if team else check(path, elsewhere=elsewhere)
     found: list[dict[str, Any]] = [problem.as_json() for problem in problems]
     shown = [problem.render() for problem in problems]
     if configuration is not None and settings is not None and (cluster or settings.engine.type == "local"):
@@ -39,9 +45,20 @@ def validate(session: Session, path: str, cluster: bool) -> None:
         wrong = template_problems(settings, configuration)
         found += [problem.as_json() for problem in wrong]
         shown += [str(problem) if problem.file else problem.message for problem in wrong]
-    session.print({"valid": not found, "problems": found}, lambda c: _report(c, path, shown, configuration))
+    if team and not platform and any(problem.kind == "reference" for problem in problems):
+        shown.append("What the platform defines is known with `--platform PATH`, its rule files.")
+    session.print({"valid": not found, "problems": found}, lambda c: _report(c, path, shown, len(found), configuration))
     if found:
         raise click.exceptions.Exit(1)
+
+
+def _fit(cluster: bool, settings: Settings | None, team: str | None, platform: str | None) -> None:
+    if cluster and team:
+        raise click.UsageError("--cluster checks all rules of the daemon's settings: leave --team out")
+    if cluster and settings is None:
+        raise click.UsageError("--cluster needs the daemon's settings, which say where it is: name retrainer.yaml")
+    if platform and not team:
+        raise click.UsageError("--platform is for the rules of a team: say whose they are with --team NAMESPACE")
 
 
 def _settings(path: str) -> Settings | None:
@@ -51,11 +68,11 @@ def _settings(path: str) -> Settings | None:
     return read_settings(str(file))[0] if file.is_file() else None
 
 
-def _report(console: Console, path: str, shown: list[str], configuration: Configuration | None) -> None:
+def _report(console: Console, path: str, shown: list[str], wrong: int, configuration: Configuration | None) -> None:
     for problem in shown:
         console.print(problem, soft_wrap=True, end="\n\n")
-    if shown:
-        console.print(f"{len(shown)} {'problem' if len(shown) == 1 else 'problems'} in {path}", style="red")
+    if wrong:
+        console.print(f"{wrong} {'problem' if wrong == 1 else 'problems'} in {path}", style="red")
     elif configuration is not None:
         rules = len(configuration.rules)
         console.print(f"{path} is valid: {rules} {'rule' if rules == 1 else 'rules'}", style="green")

@@ -18,7 +18,17 @@ from retrainer.config.teams import NO_TEAMS, TeamFiles
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Configuration", "Loaded", "load_files", "load_rules", "load_settings", "load_texts", "validate"]
+__all__ = [
+    "Configuration",
+    "Loaded",
+    "is_settings",
+    "load_files",
+    "load_rules",
+    "load_settings",
+    "load_texts",
+    "namespaces_of",
+    "validate",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +51,47 @@ def load_rules(
     For a file that is broken, or at fault when the files do not fit together, its text of ``last_good`` is used;
     without one the file is left out.
     """
-    namespaces = tuple(settings.engine.namespaces) if isinstance(settings.engine, ArgoEngine) else None
-    return _load(settings.rules, last_good or {}, namespaces, teams)
+    return _load(settings.rules, last_good or {}, namespaces_of(settings), teams)
 
 
-def validate(path: str) -> tuple[Configuration | None, tuple[Problem, ...]]:
+def validate(path: str, *, elsewhere: bool = False) -> tuple[Configuration | None, tuple[Problem, ...]]:
     """Check a settings file with the rules it names, a rule file, or a folder. No configuration if there are problems.
 
-    A folder with a `retrainer.yaml` in it is checked as that file; any other holds rule files.
+    A folder with a `retrainer.yaml` in it is checked as that file; any other holds rule files. ``elsewhere``: they will
+    not run on this machine, so that what it lacks is no problem.
     """
     where = Path(path)
     if where.is_dir() and (where / "retrainer.yaml").is_file():
         where = where / "retrainer.yaml"
-    if not _is_settings(where):
-        loaded = _load([str(where.absolute())], {}, None)
-        return (None if loaded.problems else loaded.configuration), loaded.problems
-    settings, problems = read_settings(str(where))
-    if settings is None:
-        return None, ordered(problems)
-    loaded = load_rules(settings)
-    every = ordered((*problems, *loaded.problems))
-    return (None if every else loaded.configuration), every
+    rules, namespaces = [str(where.absolute())], None
+    wrong: list[Problem] = []
+    if is_settings(where):
+        settings, wrong = read_settings(str(where))
+        if settings is None:
+            return None, ordered(wrong)
+        rules, namespaces = settings.rules, namespaces_of(settings)
+    loaded = _load(rules, _texts(rules) if elsewhere else {}, namespaces)
+    problems = ordered((*wrong, *loaded.problems))
+    if elsewhere:
+        problems = tuple(problem for problem in problems if problem.kind != "environment")
+    return (None if problems else loaded.configuration), problems
+
+
+def namespaces_of(settings: Settings) -> tuple[str, ...] | None:
+    """Return those that rules may run in; None where all may be."""
+    return tuple(settings.engine.namespaces) if isinstance(settings.engine, ArgoEngine) else None
 
 
 def load_files(paths: Iterable[str]) -> tuple[Configuration, tuple[Problem, ...]]:
     """Check rule files and folders of them, which will not be run here: what this machine lacks is no problem."""
     asked = tuple(paths)
-    texts = {file: text for file in find(asked).files if isinstance(text := read_text(file), str)}
-    loaded = _load(asked, texts, None)
+    loaded = _load(asked, _texts(asked), None)
     return loaded.configuration, tuple(problem for problem in loaded.problems if problem.kind != "environment")
+
+
+def _texts(paths: Iterable[str]) -> dict[str, str]:
+    """As last good texts these keep a file in use that has nothing wrong but what this machine lacks."""
+    return {file: text for file in find(paths).files if isinstance(text := read_text(file), str)}
 
 
 def load_texts(texts: Mapping[str, str]) -> tuple[Configuration, tuple[Problem, ...]]:
@@ -78,7 +100,8 @@ def load_texts(texts: Mapping[str, str]) -> tuple[Configuration, tuple[Problem, 
     return settled.configuration, tuple(p for p in ordered(settled.problems) if p.kind != "environment")
 
 
-def _is_settings(path: Path) -> bool:
+def is_settings(path: Path) -> bool:
+    """Tell whether a file holds the daemon's settings; anything else holds rules."""
     if path.name == "retrainer.yaml":
         return True
     text = read_text(str(path)) if path.is_file() else ""

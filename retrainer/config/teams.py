@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from retrainer.config.models import Rule
     from retrainer.config.tree import Node
 
+LABEL = "retrainer.dev/rules"
+"""Of the ConfigMaps that hold rules; its value is the name of the instance that reads them."""
 _PREFIX = "configmap:"
 
 

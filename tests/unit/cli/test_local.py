@@ -120,6 +120,7 @@ def test_valid(cli: Ask, files: Path, name: str) -> None:
     assert json.loads(cli("validate", path, "-o", "json").stdout) == {"valid": True, "problems": []}
 
 
+LISTENS = "  - {name: churn, triggers: {t: {data: {source: lake}}}, submit: {workflow_template: train}}\n"
 PROBLEMS = [
     pytest.param("rules.yaml", ("data:", "dta:"), "rules[0].triggers.pushed.dta", id="unknown-field"),
     pytest.param("rules.yaml", ("template: train", "template: trian"), "there is no template trian", id="no-template"),
@@ -164,6 +165,30 @@ def test_a_cluster_that_cannot_be_asked(cli: Ask, files: Path) -> None:
     (files / "retrainer.yaml").write_text(f"version: 1\nrules: [rules.yaml]\nengine: {argo}\n")
     cli("validate", str(files))
     assert "cannot be asked" in cli("validate", str(files), "--cluster", code=1).stdout
+
+
+def test_what_only_the_daemons_machine_has_is_no_mistake_elsewhere(cli: Ask, files: Path) -> None:
+    """Also not in a file that needs the source whose secret is not here."""
+    (files / "retrainer.yaml").unlink()
+    (files / "sources.yaml").write_text(
+        "version: 1\nsources: {lake: {type: webhook, path: /hooks/lake, hmac: [{from_env: NOT_SET_HERE}]}}\n"
+    )
+    (files / "rules.yaml").write_text(RULES.partition("sources:")[0] + "rules:\n" + LISTENS)
+    (files / "templates" / "train.yaml").unlink()
+    assert "NOT_SET_HERE is not set" in cli("validate", str(files), code=1).stdout
+    assert cli("validate", "--elsewhere", str(files)).stdout == f"{files} is valid: 1 rule\n"
+    assert "nothing to say" in cli("lint", str(files)).stdout
+
+
+def test_rules_of_a_team(cli: Ask, tmp_path: Path) -> None:
+    (tmp_path / "platform.yaml").write_text("version: 1\nsources: {lake: {type: webhook, path: /hooks/lake}}\n")
+    team = tmp_path / "team.yaml"
+    team.write_text("version: 1\nrules:\n" + LISTENS)
+    known = ("validate", "--team", "team-a", "--platform", str(tmp_path / "platform.yaml"), str(team))
+    assert cli(*known).stdout == f"{team} is valid: 1 rule\n"
+    assert "`--platform PATH`" in cli("validate", "--team", "team-a", str(team), code=1).stdout
+    assert "--team NAMESPACE" in cli("validate", "--platform", str(team), str(team), code=2).stderr
+    assert "leave --team out" in cli("validate", "--team", "team-a", "--cluster", str(team), code=2).stderr
 
 
 def test_nothing_to_validate(cli: Ask) -> None:

@@ -1,0 +1,128 @@
+"""A team's rule files, checked before they are in the cluster as the daemon will take them from there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from retrainer.config.config_map import entries
+from retrainer.config.document import beginning
+from retrainer.config.errors import Problem, did_you_mean, ordered
+from retrainer.config.fallback import Candidates, settle
+from retrainer.config.files import find, read_text
+from retrainer.config.load import is_settings, namespaces_of
+from retrainer.config.load_settings import read_settings
+from retrainer.config.teams import LABEL, team, team_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from retrainer.config.configuration import Configuration
+
+
+class _Platform(NamedTuple):
+    """Texts by file; ``namespaces`` are those that rules may run in, if that is known."""
+
+    texts: Mapping[str, str] = {}
+    namespaces: tuple[str, ...] | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+def validate_team(
+    path: str, namespace: str, platform: str | None = None
+) -> tuple[Configuration | None, tuple[Problem, ...]]:
+    """Check a file or folder of rule files, or of manifests of ConfigMaps, as those of the team of a namespace.
+
+    ``platform`` is the platform's settings, a rule file or a folder of them: what it defines is known by name. What
+    this machine lacks, such as a secret, is no problem. The configuration has the team's rules alone; it is None if
+    there are problems.
+    """
+    theirs = _platform(platform, namespace) if platform is not None else _Platform()
+    ours = _Team(path, namespace)
+    candidates = Candidates({**theirs.texts, **ours.texts}, theirs.texts, frozenset())
+    settled = settle(candidates, theirs.namespaces)
+    found = ordered((*theirs.problems, *ours.problems, *map(ours.placed, settled.problems)))
+    problems = tuple(problem for problem in found if problem.kind != "environment")
+    return (None if problems else _of_team(settled.configuration)), problems
+
+
+def _of_team(configuration: Configuration) -> Configuration:
+    theirs = {name for name, place in configuration.positions.items() if team(place) is None}
+    rules = tuple(rule for rule in configuration.rules if f"rules.{rule.name}" not in theirs)
+    return replace(configuration, rules=rules)
+
+
+class _Team:
+    """Its texts under the names by which they are known as a team's, and where each of them really stands."""
+
+    def __init__(self, path: str, namespace: str) -> None:
+        self.texts: dict[str, str] = {}
+        self.problems: list[Problem] = []
+        self._namespace = namespace
+        self._places: dict[str, str] = {}
+        where = str(Path(path).absolute())
+        found = find([where])
+        for file in found.files:
+            text = read_text(file)
+            if isinstance(text, Problem):
+                self.problems.append(text)
+            else:
+                self._take(file, text)
+        if not self.texts and not self.problems:
+            why = f"no rule file is here, nor a manifest of a ConfigMap with the label `{LABEL}`"
+            self.problems.append(
+                beginning(str(Path(path).absolute())).problem("", why, "name the folder that has them")
+            )
+
+    def placed(self, problem: Problem) -> Problem:
+        """The problem as it stands in the file that people edit."""
+        message = problem.message
+        for name, place in self._places.items():
+            message = message.replace(name, place)
+        return replace(problem, file=self._places.get(problem.file, problem.file), message=message)
+
+    def _take(self, file: str, text: str) -> None:
+        inside = entries(text)
+        if inside is None:
+            self._add(file, file, text)
+        for entry in inside or ():
+            if entry.namespace not in (None, self._namespace):
+                why = f"this ConfigMap is one of namespace `{entry.namespace}`, and not of `{self._namespace}`"
+                wrong = Problem(file, entry.line, 1, "metadata.namespace", why, "check it with --team of its namespace")
+                self.problems.append(wrong)
+            name = f"{file}[{entry.key}]"
+            self._add(name, file if entry.placed else name, entry.text)
+
+    def _add(self, name: str, place: str, text: str) -> None:
+        known = team_file(self._namespace, name)
+        self.texts[known] = text
+        self._places[known] = place
+
+
+def _platform(path: str, namespace: str) -> _Platform:
+    where = Path(path).absolute()
+    if where.is_dir() and (where / "retrainer.yaml").is_file():
+        where = where / "retrainer.yaml"
+    if not is_settings(where):
+        return _read([str(where)])
+    settings, problems = read_settings(str(where))
+    if settings is None:
+        return _Platform(problems=tuple(problems))
+    read = _read(settings.rules)
+    teams = settings.config_maps.namespaces if settings.config_maps is not None else []
+    return _Platform(
+        read.texts, namespaces_of(settings), (*problems, *read.problems, *_unwatched(str(where), namespace, teams))
+    )
+
+
+def _unwatched(file: str, namespace: str, teams: list[str]) -> Iterator[Problem]:
+    if namespace not in teams:
+        why = f"`{namespace}` is not among them, so no rules are read from there"
+        yield beginning(file).problem("config_maps.namespaces", why, did_you_mean(namespace, teams, "add it there"))
+
+
+def _read(paths: Iterable[str]) -> _Platform:
+    read = {file: read_text(file) for file in find(paths).files}
+    problems = tuple(problem for problem in read.values() if isinstance(problem, Problem))
+    return _Platform({file: text for file, text in read.items() if isinstance(text, str)}, None, problems)
