@@ -232,6 +232,11 @@ class App:
         if loaded.files != self.loaded.files or loaded.problems != self.loaded.problems:
             self.reload()
 
+    def look_again(self) -> Loaded:
+        """Read everything anew, ConfigMaps of teams as well, for somebody who asks."""
+        self.config_maps.read()
+        return self.reload()
+
     def reload(self) -> Loaded:
         """Read the rules anew; what is broken keeps its last good text, also across a restart."""
         with self._reloading:
@@ -357,6 +362,6 @@ def main(settings_path: str) -> int:
     while not stop.wait(0.2):
         if hangup.is_set():
             hangup.clear()
-            app.reload()
+            app.look_again()
     app.stop()
     return 0

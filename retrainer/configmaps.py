@@ -83,6 +83,7 @@ class _Namespace:
         self.name = name
         self.known = NO_TEAMS
         self._read = False
+        self._reading = threading.Lock()
         self._version = ""
         self._api = api
         self._stream = Stream(api)
@@ -91,6 +92,10 @@ class _Namespace:
 
     def read(self) -> bool:
         """List anew; tell whether the list could be had."""
+        with self._reading:  # one at a time, so that an older list never comes last
+            return self._list()
+
+    def _list(self) -> bool:
         try:
             page = self._api.request("GET", self._path, fields={"labelSelector": self._selector})
         except WorkflowError as error:

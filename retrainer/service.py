@@ -230,7 +230,7 @@ class AppService:
 
     def reload(self) -> dict[str, Any]:
         before = self._app.loaded.configuration.revision
-        loaded = self._app.reload()
+        loaded = self._app.look_again()
         revision = loaded.configuration.revision
         return {
             "revision": revision,

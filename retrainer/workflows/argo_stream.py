@@ -27,6 +27,7 @@ class Stream:
     def __init__(self, api: ApiServer) -> None:
         self._api = api
         self._response: BaseHTTPResponse | None = None
+        self._closed = False
 
     def read(
         self, path: str, fields: Mapping[str, str], *, read_timeout: float, accept: str = JSON
@@ -38,6 +39,8 @@ class Stream:
         response = self._api.open("GET", path, fields=fields, accept=accept, read_timeout=read_timeout)
         self._response = response
         try:
+            if self._closed:  # while it was being opened
+                return
             rest = b""
             for chunk in response.stream(65536):
                 *lines, rest = (rest + chunk).split(b"\n")
@@ -50,7 +53,8 @@ class Stream:
             response.release_conn()
 
     def close(self) -> None:
-        """End the watch that is open now, from another thread."""
+        """End the watch that is open now or is being opened, from another thread; there will be no other."""
+        self._closed = True
         response = self._response
         if response is not None:
             with contextlib.suppress(ValueError, OSError, RuntimeError):  # it ended by itself meanwhile

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import threading
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer.config.settings import ArgoEngine, Settings
+from retrainer.app import App
+from retrainer.config.settings import ArgoEngine, Http, Settings, Store
 from retrainer.config.settings import ConfigMaps as Wanted
 from retrainer.config.teams import team_file
 from retrainer.configmaps import ConfigMaps, contents
@@ -57,14 +59,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
+        if "/configmaps" not in self.path:
+            self._answer(404, {"kind": "Status", "message": "only ConfigMaps are here"})
+            return
         if "watch=1" in self.path:
-            self.server.rung.wait(30)
-            self.server.rung.clear()
-            self._answer(200, {"type": "MODIFIED", "object": {}})
+            self._watched()
         elif self.server.status == 200:
             self._answer(200, {"metadata": {"resourceVersion": "7"}, "items": self.server.items})
         else:
             self._answer(self.server.status, {"kind": "Status", "message": "you may not list configmaps in team"})
+
+    def _watched(self) -> None:
+        """The head comes at once, as from the API server."""
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.flush()
+        self.server.rung.wait(30)
+        self.server.rung.clear()
+        with contextlib.suppress(OSError):  # nobody listens any more
+            self.wfile.write(b'{"type": "MODIFIED", "object": {}}\n')
 
     def _answer(self, status: int, body: Any) -> None:
         data = json.dumps(body).encode() + b"\n"
@@ -88,7 +101,7 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def config_maps(server: Server, tmp_path: Path) -> Iterator[ConfigMaps]:
+def settings(server: Server, tmp_path: Path) -> Settings:
     clusters = [{"name": "t", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}]
     contexts = [{"name": "t", "context": {"cluster": "t", "user": "t"}}]
     kubeconfig = {
@@ -99,10 +112,28 @@ def config_maps(server: Server, tmp_path: Path) -> Iterator[ConfigMaps]:
     }
     (tmp_path / "kubeconfig").write_text(json.dumps(kubeconfig))
     engine = ArgoEngine(type="argo", namespaces=["team"], kubeconfig=str(tmp_path / "kubeconfig"))
-    followed = ConfigMaps(Settings(version=1, name="main", engine=engine, config_maps=Wanted(namespaces=["team"])))
+    store = Store(path=str(tmp_path / "store.db"))
+    wanted = Wanted(namespaces=["team"])
+    return Settings(
+        version=1, name="main", rules=[str(tmp_path)], engine=engine, config_maps=wanted, store=store, http=Http(port=0)
+    )
+
+
+@pytest.fixture
+def config_maps(server: Server, settings: Settings) -> Iterator[ConfigMaps]:
+    followed = ConfigMaps(settings)
     yield followed
     server.rung.set()
     followed.stop()
+
+
+@pytest.fixture
+def app(server: Server, settings: Settings, tmp_path: Path) -> Iterator[App]:
+    made = App(settings, tmp_path)
+    made.start()
+    yield made
+    server.rung.set()
+    made.stop()
 
 
 def texts(config_maps: ConfigMaps) -> list[str]:
@@ -148,3 +179,10 @@ def test_what_was_read_stays(server: Server, config_maps: ConfigMaps, status: in
     config_maps.read()
     assert texts(config_maps) == ["one"]
     assert len(config_maps.files.problems) == problems
+
+
+def test_whoever_asks_for_a_reload_has_them_listed_anew(server: Server, app: App) -> None:
+    """The watch says nothing, as one may that a proxy has forgotten."""
+    server.items = [item("churn", rules_yaml="version: 1\nrule: []\n")]
+    (problem,) = app.service.reload()["problems"]
+    assert problem.startswith("configmap:team/churn/rules.yaml:2:")

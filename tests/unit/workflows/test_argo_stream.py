@@ -1,0 +1,71 @@
+"""A watch that is ended from another thread, with an API server that a test plays."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from retrainer.workflows.argo_http import ApiServer
+from retrainer.workflows.argo_stream import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Answers a watch once `answer` is set, and has nothing to say in it until `over` is."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.asked, self.answer, self.over = threading.Event(), threading.Event(), threading.Event()
+        super().__init__(("127.0.0.1", 0), Handler)
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        self.server.asked.set()
+        self.server.answer.wait()
+        self.send_response(200)
+        self.end_headers()
+        self.server.over.wait()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as played:
+        thread = threading.Thread(target=played.serve_forever)
+        thread.start()
+        yield played
+        played.answer.set()
+        played.over.set()
+        played.shutdown()
+        thread.join()
+
+
+def test_a_watch_that_is_ended_while_it_is_being_opened_ends(server: Server, tmp_path: Path) -> None:
+    """Else a stop waits until the watch is over, a minute long."""
+    config = {
+        "clusters": [{"name": "t", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
+        "contexts": [{"name": "t", "context": {"cluster": "t", "user": "t"}}],
+        "users": [{"name": "t", "user": {}}],
+        "current-context": "t",
+    }
+    (tmp_path / "kubeconfig").write_text(json.dumps(config))
+    stream = Stream(ApiServer(str(tmp_path / "kubeconfig"), connections=1, timeout=30))
+    thread = threading.Thread(target=lambda: list(stream.read("/x", {"watch": "1"}, read_timeout=300)))
+    thread.start()
+    assert server.asked.wait(30)
+    stream.close()
+    server.answer.set()
+    thread.join(30)
+    assert not thread.is_alive()
