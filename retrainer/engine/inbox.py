@@ -88,4 +88,8 @@ def _heard(source: str, told: dict[str, Any]) -> Batch:
 def _item_heard(source: str, item: dict[str, Any]) -> Event | Poison:
     if "payload" in item:
         return Poison(source, item["id"], base64.b64decode(item["payload"]), item["error"])
-    return Event(source, **item)
+    return Event(source, **{name: value for name, value in item.items() if name in _OF_EVENTS})
+
+
+_OF_EVENTS = frozenset(Event.__slots__)
+"""What a newer release's replica says beyond it is left out."""

@@ -59,5 +59,9 @@ def gauge_to(gauge: Gauge) -> dict[str, Any]:
 
 
 def gauge_from(raw: Mapping[str, Any]) -> Gauge:
-    """Inverse of `gauge_to`."""
-    return Gauge(**{**raw, "series": {name: Series(*row) for name, row in raw["series"].items()}})
+    """Inverse of `gauge_to`; what only a newer release remembers is left out."""
+    known = {name: value for name, value in raw.items() if name in _FIELDS}
+    return Gauge(**{**known, "series": {name: Series(*row) for name, row in raw["series"].items()}})
+
+
+_FIELDS = frozenset(Gauge.__slots__)

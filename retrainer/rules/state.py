@@ -248,6 +248,7 @@ class State:
 
 _VALUES = attrgetter(*State.__slots__)
 _PLACES = {name: place for place, name in enumerate(State.__slots__)}
+_OF_WINDOWS = frozenset(Window.__slots__)
 
 
 def encode(state: State) -> str:
@@ -285,7 +286,7 @@ def encode(state: State) -> str:
 
 
 def decode(text: str) -> State:
-    """Inverse of `encode`."""
+    """Inverse of `encode`. What only a newer release remembers is left out: the store's schema says who may do that."""
     raw = orjson.loads(text)
     due = raw.pop("due", None)
     asked = raw.pop("asked", ())
@@ -297,7 +298,7 @@ def decode(text: str) -> State:
     gauges = raw.pop("gauges", _EMPTY)
     followed = raw.pop("followed", _EMPTY)
     return State(
-        **raw,
+        **{name: value for name, value in raw.items() if name in _PLACES},
         window=window_from(window) if window else NOTHING,
         windows={name: window_from(value) for name, value in windows.items()},
         cursors={name: Cursor(at, next_at, tuple(due_)) for name, (at, next_at, due_) in cursors.items()},
@@ -339,7 +340,7 @@ def window_from(raw: Mapping[str, Any]) -> Window:
     """Inverse of `window_to`."""
     return Window(
         **{
-            **raw,
+            **{name: value for name, value in raw.items() if name in _OF_WINDOWS},
             "ranges": tuple((lo, hi) for lo, hi in raw["ranges"]),
             "parts": {part: (lo, hi) for part, (lo, hi) in raw.get("parts", _EMPTY).items()},
         }

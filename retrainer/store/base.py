@@ -46,7 +46,8 @@ class Store(Protocol):
     def share(self) -> AbstractContextManager[Connection]:
         """A transaction beside that of whoever has the lead, for what needs none: positions and the inbox.
 
-        Raise StoreBusyError. Where its answer was lost nobody looks it up: who offered something offers it again.
+        Raise StoreBusyError; StoreError if a newer release has changed the store so that this one must not go on.
+        Where its answer was lost nobody looks it up: who offered something offers it again.
         """
 
     def settle(self) -> bool:
@@ -62,7 +63,7 @@ class Store(Protocol):
         """Seconds since the epoch by the database's clock; None if that is this machine's."""
 
     def claim(self) -> bool:
-        """Take the lead, if nobody has it. Raise StoreBusyError."""
+        """Take the lead, if nobody has it. Raise StoreBusyError; StoreError if it must not go on, as in `share`."""
 
     def renew(self, url: str) -> None:
         """Keep the lead, and say where we are asked. Raise StoreBusyError, StoreLostError."""

@@ -1,7 +1,8 @@
-"""The schema, brought to its newest version in one transaction: old or new, never between.
+"""The schema, brought to its newest version by migrations, each in a transaction: before it or after it, never between.
 
 A migration expands: whatever it adds, the release before can still work beside it, so that daemons of both may run
-during an upgrade. What is no longer needed is taken away a release later, by a migration whose version says so.
+during an upgrade. What is no longer needed is taken away a release later, by a migration whose version says so: it ends
+the lead of whoever has it, and releases that cannot work with what they find write nothing any more.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import inspect, text
+from sqlalchemy import insert, inspect, text
 
 from retrainer.crash import reach
+from retrainer.store import seat
 from retrainer.store.base import StoreError
+from retrainer.store.tables import leader, metadata
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -20,47 +23,102 @@ if TYPE_CHECKING:
 HEAD = "0004_0002"
 KNOWN = ("0001", "0002", "0003_0002", HEAD)
 """A version is its number and, behind it, the oldest one: whoever knows that can work with it too."""
-_LOCK = "SELECT pg_advisory_xact_lock(hashtext('retrainer migration'), hashtext(current_schema()))"
+_VERSION = "SELECT version_num FROM alembic_version"
+_ALONE = (
+    # A large table takes its time, and so does a replica that was faster.
+    "SET LOCAL statement_timeout = 0",
+    "SET LOCAL lock_timeout = 0",
+    "SELECT pg_advisory_xact_lock(hashtext('retrainer migration'), hashtext(current_schema()))",
+    "SET LOCAL lock_timeout = '5s'",
+)
+# In the order in which writers lock them, and before any table: so nobody waits for each other.
+_WRITERS = (f"{_VERSION} FOR UPDATE", "SELECT epoch FROM leader FOR UPDATE")
 
 
 def migrate(engine: Engine, where: str) -> None:
     """Upgrade if needed. Raise StoreError if a newer release wrote it and an older one cannot work on that."""
-    with engine.begin() as connection:
-        if _done(connection, where):
-            return
-    with engine.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text(_LOCK))
-            if _done(connection, where):  # another replica was faster
-                return
-        _upgrade(connection)
-        reach("mid-migration")
+    while not _done(engine, where):
+        with engine.begin() as connection:
+            _step(connection, where)
+            reach("mid-migration")
 
 
-def _done(connection: Connection, where: str) -> bool:
-    current = version(connection)
-    if current is None or (current in KNOWN and current != HEAD):
+def _done(engine: Engine, where: str) -> bool:
+    with engine.begin() as connection:
+        return _current(connection, where)
+
+
+def _current(connection: Connection, where: str) -> bool:
+    found = version(connection)
+    if found is None or (found in KNOWN and found != HEAD):
         return False
-    number, _, oldest = current.partition("_")
-    if current != HEAD and (oldest or number) > HEAD:
-        raise StoreError(
-            f"{where}: written by a newer release (schema {number}, this one knows {HEAD[:4]}); run that release"
-        )
+    refuse(found, where)
     return True
 
 
-def _upgrade(connection: Connection) -> None:
+def refuse(found: str, where: str) -> None:
+    """Raise StoreError if a release with this schema cannot work on the one that was found."""
+    if found != HEAD and _oldest(found) > HEAD:
+        number = found.partition("_")[0]
+        raise StoreError(
+            f"{where}: written by a newer release (schema {number}, this one knows {HEAD[:4]}); run that release"
+        )
+
+
+def _oldest(found: str) -> str:
+    number, _, oldest = found.partition("_")
+    return oldest or number
+
+
+def _step(connection: Connection, where: str) -> None:
+    shared = connection.dialect.name == "postgresql"
+    for said in _ALONE if shared else ():
+        connection.execute(text(said))
+    if _current(connection, where):  # another replica was faster
+        return
+    before = version(connection)
+    if before is None:
+        _make(connection)
+        return
+    for said in _WRITERS if shared else ():
+        connection.execute(text(said))
+    _alembic(connection, "+1")
+    if shared and _oldest(version(connection) or before) > _oldest(before):
+        seat.unseat(connection)
+
+
+def _make(connection: Connection) -> None:
+    """A new store is made whole; migrations are for those that are older."""
+    metadata.create_all(connection, checkfirst=False)
+    nobody = {"epoch": 0, "holder": "", "session": "", "lease_until": 0.0, "mark": 0, "url": ""}
+    connection.execute(insert(leader).values(name="daemon", **nobody))
+    _alembic(connection, None)
+
+
+def _alembic(connection: Connection, steps: str | None) -> None:
+    """Take that many steps, or note that none is needed."""
     from alembic import command  # noqa: PLC0415 - costs start-up time, needed once a release
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    if steps is None:
+        command.stamp(config, "head")
+    else:
+        command.upgrade(config, steps)
 
 
 def version(connection: Connection) -> str | None:
     """The schema's version; None in an empty database."""
     if not inspect(connection).has_table("alembic_version"):
         return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return connection.execute(text(_VERSION)).scalar()
+
+
+def assert_known(connection: Connection, where: str, *, lock: bool = False) -> None:
+    """Raise StoreError if a newer release has migrated meanwhile and this one cannot work on that.
+
+    With ``lock`` it stays so until the transaction ends.
+    """
+    refuse(connection.execute(text(f"{_VERSION} FOR KEY SHARE" if lock else _VERSION)).scalar_one(), where)

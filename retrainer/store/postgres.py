@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from retrainer.store import seat
 from retrainer.store.base import CommitUnknownError, StoreBusyError, StoreError, StoreLostError
-from retrainer.store.migrate import migrate
+from retrainer.store.migrate import assert_known, migrate
 from retrainer.store.postgres_engine import make_engine, place
 from retrainer.store.postgres_errors import passes, stale, unknown, words
 from retrainer.store.tables import metadata
@@ -84,11 +84,19 @@ class PostgresStore:
             raise self._lost()
 
     def _lost(self) -> StoreLostError:
+        try:
+            self.read(self._assert_known)
+        except StoreError as error:
+            return StoreLostError(str(error))
         return StoreLostError(f"{self.where}: another daemon has taken over while this one did not answer")
+
+    def _assert_known(self, conn: Connection, *, lock: bool = False) -> None:
+        assert_known(conn, self.where, lock=lock)
 
     @contextmanager
     def share(self) -> Iterator[Connection]:
         with self._translated(), self._engine.begin() as conn:
+            self._assert_known(conn, lock=True)
             yield conn
 
     def settle(self) -> bool:
@@ -119,13 +127,21 @@ class PostgresStore:
         return self.read(lambda conn: conn.execute(select(seat.NOW)).scalar_one())
 
     def claim(self) -> bool:
-        if not self.read(seat.free):
+        if not self.read(self._free):
             return False
-        self._seat = self._transact(partial(seat.take, me=self._me))
+        self._seat = self._transact(self._take)
         if self._seat is None:
             return False
         self._mark, self.undisputed = self._seat.mark, self._seat.undisputed
         return True
+
+    def _free(self, conn: Connection) -> bool:
+        self._assert_known(conn)
+        return seat.free(conn)
+
+    def _take(self, conn: Connection) -> seat.Seat | None:
+        self._assert_known(conn, lock=True)
+        return seat.take(conn, self._me)
 
     def renew(self, url: str) -> None:
         found = self._seat

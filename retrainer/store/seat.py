@@ -13,7 +13,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Float, and_, cast, func, select, text, update
+from sqlalchemy import Float, and_, cast, func, or_, select, text, update
 
 from retrainer.store.tables import leader as t
 
@@ -27,6 +27,9 @@ _C = t.c
 _ROW = _C.name == "daemon"
 NOW: ColumnElement[float] = cast(func.extract("epoch", func.clock_timestamp()), Float)
 """Seconds since the epoch by the database's clock, as it is now and not when the transaction began."""
+
+_OVER = or_(_C.lease_until < NOW, _C.lease_until > NOW + 2 * LEASE)
+"""Run out; or so far ahead that the database's clock was set back, or that of another server took its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +56,18 @@ class Seat:
 
 def free(conn: Connection) -> bool:
     """Whether nobody has the lead, or has not said a word for too long. Takes no lock."""
-    return conn.execute(select(_C.lease_until < NOW).where(_ROW)).scalar_one()
+    return conn.execute(select(_OVER).where(_ROW)).scalar_one()
 
 
 def take(conn: Connection, me: Me) -> Seat | None:
     """Take the lead; None if somebody was faster. Sessions of a holder that went silent are ended: they may lock."""
-    row = conn.execute(select(_C.session, _C.lease_until).where(_ROW, _C.lease_until < NOW)).first()
+    row = conn.execute(select(_C.epoch, _C.session, _C.lease_until).where(_ROW, _OVER)).first()
     if row is None:
         return None
     if row.lease_until:
         conn.execute(_END_SESSIONS, {"session": row.session})
     values = {"epoch": _C.epoch + 1, "holder": me.holder, "session": me.session, "lease_until": NOW + LEASE, "url": ""}
-    still = and_(_ROW, _C.session == row.session, _C.lease_until < NOW)
+    still = and_(_ROW, _C.epoch == row.epoch, _OVER)
     taken = conn.execute(update(t).where(still).values(values).returning(_C.epoch, _C.mark)).first()
     return Seat(taken.epoch, taken.mark, undisputed=not row.lease_until) if taken is not None else None
 
@@ -90,6 +93,11 @@ def renew(conn: Connection, epoch: int, url: str) -> bool:
 def release(conn: Connection, epoch: int) -> None:
     """Whoever waits may take over at once."""
     conn.execute(update(t).where(_ROW, _C.epoch == epoch).values(lease_until=0.0))
+
+
+def unseat(conn: Connection) -> None:
+    """Take the lead from whoever has it: its next transaction is refused. Nobody has it until the lease ends."""
+    conn.execute(update(t).where(_ROW).values(epoch=_C.epoch + 1))
 
 
 def last(conn: Connection) -> tuple[int, int]:

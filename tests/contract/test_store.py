@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
     from retrainer.store.base import Store
 
+SQLITE_COLUMNS = (
+    'SELECT t.name, c.name, c.type, c."notnull", c.dflt_value, c.pk '
+    "FROM sqlite_master AS t, pragma_table_info(t.name) AS c "
+    "UNION ALL SELECT name, tbl_name, '', 0, '', 0 FROM sqlite_master WHERE type = 'index' ORDER BY 1, 2"
+)
 STORES: dict[str, Callable[[Path], Store]] = {"sqlite": lambda folder: SqliteStore.open(folder / "store.db")}
 
 
@@ -268,6 +273,7 @@ def test_a_store_of_the_first_schema_keeps_what_was_asked_for(tmp_path: Path) ->
     """Answers stood among `meta`: whoever asks again after the upgrade gets the same one."""
     SqliteStore.open(tmp_path / "store.db").close()
     old = sqlite3.connect(tmp_path / "store.db")
+    whole = old.execute(SQLITE_COLUMNS).fetchall()
     for later in ("requests", "leader", "inbox"):
         old.execute(f"DROP TABLE {later}")
     old.execute("UPDATE alembic_version SET version_num = '0001'")
@@ -276,6 +282,7 @@ def test_a_store_of_the_first_schema_keeps_what_was_asked_for(tmp_path: Path) ->
     old.commit()
     old.close()
     store = SqliteStore.open(tmp_path / "store.db")
+    assert store.read(lambda conn: conn.exec_driver_sql(SQLITE_COLUMNS).fetchall()) == whole
     found = store.read(lambda conn: requests.known(conn, "trigger/k1"))
     assert found == requests.Request("trigger/k1", 7.0, {}, {"decision": "fire"})
     assert store.read(lambda conn: list(conn.exec_driver_sql("SELECT name FROM meta").scalars())) == ["other"]

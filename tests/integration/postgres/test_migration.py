@@ -6,17 +6,24 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import create_engine, insert, make_url, select
+from sqlalchemy import insert, select
 
 from retrainer.store import migrate
 from retrainer.store import tables as t
 from retrainer.store.base import StoreError
 from retrainer.store.postgres import PostgresStore
+from tests.integration.house import eventually
 
 if TYPE_CHECKING:
     from tests.integration.postgres.server import Postgres
+
+COLUMNS = (
+    "SELECT table_name, column_name, data_type, is_nullable, column_default, collation_name "
+    "FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2"
+)
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FROM leader FOR UPDATE'"
+)
 
 
 def test_replicas_that_start_together_migrate_once(postgres: Postgres, database: str) -> None:
@@ -37,23 +44,40 @@ def test_replicas_that_start_together_migrate_once(postgres: Postgres, database:
 
 def test_what_an_older_release_made_is_kept_and_it_may_go_on(postgres: Postgres, database: str) -> None:
     """A new replica migrates beside an old one, which writes on."""
-    engine = create_engine(make_url(postgres.url(database)))
-    config = Config()
-    config.set_main_option("script_location", f"{migrate.Path(migrate.__file__).parent}/migrations")
-    with engine.begin() as config.attributes["connection"]:
-        command.upgrade(config, "0002")
-    with engine.begin() as old:
-        old.execute(insert(t.meta).values(name="old", value="1"))
-    store = PostgresStore.open(postgres.url(database))
-    with engine.begin() as old:
-        old.execute(insert(t.meta).values(name="while", value="1"))
+    PostgresStore.open(postgres.url(database)).close()
+    whole = postgres.query(database, COLUMNS)
+    with postgres.connect(database) as older:
+        older.execute("DROP TABLE inbox")
+        older.execute("UPDATE alembic_version SET version_num = '0003_0002'")
+        older.execute("INSERT INTO meta VALUES ('old', '1')")
+        store = PostgresStore.open(postgres.url(database))
+        older.execute("INSERT INTO meta VALUES ('while', '1')")
+    assert postgres.query(database, COLUMNS) == whole
     assert store.claim()
     with store.write() as new:
         new.execute(insert(t.meta).values(name="new", value="1"))
     assert store.read(lambda conn: set(conn.execute(select(t.meta.c.name)).scalars())) == {"old", "while", "new"}
     store.release()
     store.close()
-    engine.dispose()
+
+
+def test_a_migration_waits_for_writers_and_they_for_it(postgres: Postgres, database: str) -> None:
+    """Whoever writes has locked what the migration locks first: neither is in the middle of the other."""
+    PostgresStore.open(postgres.url(database)).close()
+    with postgres.connect(database) as older:
+        older.execute("DROP TABLE inbox")
+        older.execute("UPDATE alembic_version SET version_num = '0003_0002'")
+    with postgres.connect(database) as writer:
+        opened: list[PostgresStore] = []
+        migrating = threading.Thread(target=lambda: opened.append(PostgresStore.open(postgres.url(database))))
+        with writer.transaction():
+            writer.execute("UPDATE leader SET mark = mark")
+            migrating.start()
+            eventually(lambda: postgres.query(database, WAITING) == [(1,)], "it waits")
+            assert postgres.query(database, "SELECT version_num FROM alembic_version") == [("0003_0002",)]
+        migrating.join()
+    assert postgres.query(database, "SELECT version_num FROM alembic_version") == [(migrate.HEAD,)]
+    opened[0].close()
 
 
 @pytest.mark.parametrize(("written", "taken"), [("9999_0003", True), ("9999_9998", False), ("9999", False)])

@@ -1,0 +1,73 @@
+"""The release after this one, for tests of upgrades: this tree with another version and one migration more.
+
+It writes a column, remembers something of rules, and says something of what replicas take in, that this release never
+heard of.
+"""
+
+from __future__ import annotations
+
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+from retrainer.store.migrate import HEAD
+
+ROOT = Path(__file__).parents[1]
+CURRENT = version("retrainer")
+VERSION = "99.0.0"
+SCHEMA = "9999"
+OLDEST = HEAD.partition("_")[2]
+"""The oldest schema whose releases can work with it: of an expansion the same as before."""
+_BESIDE = (
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "Dockerfile",
+    "requirements-image.lock",
+    "requirements-runtime.lock",
+)
+
+_MIGRATION = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{revision}"
+down_revision = "{before}"
+
+
+def upgrade() -> None:
+    op.add_column("runs", sa.Column("build", sa.Text))
+    op.create_index("runs_build", "runs", ["build"])
+"""
+
+
+def make(folder: Path, oldest: str = OLDEST) -> str:
+    """Write its source into a folder that is not there yet; return the revision of its schema."""
+    shutil.copytree(ROOT / "retrainer", folder / "retrainer", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in _BESIDE:
+        shutil.copy(ROOT / name, folder)
+    revision = f"{SCHEMA}_{oldest}"
+    package = folder / "retrainer"
+    migrate = package / "store" / "migrate.py"
+    (package / "store" / "migrations" / "versions" / f"{SCHEMA}_build.py").write_text(
+        _MIGRATION.format(revision=revision, before=HEAD)
+    )
+    _edit(folder / "pyproject.toml", f'\nversion = "{CURRENT}"', f'\nversion = "{VERSION}"')
+    _edit(migrate, f'HEAD = "{HEAD}"', f'HEAD = "{revision}"')
+    _edit(migrate, ", HEAD)\n", f', "{HEAD}", HEAD)\n')
+    _before(package / "store" / "tables.py", '    Column("released", ', '    Column("build", Text),\n')
+    _before(package / "runs" / "run.py", "    released: bool", f'    build: str = "{VERSION}"\n')
+    _before(package / "rules" / "state.py", "\n    def but", f'    build: str = "{VERSION}"\n')
+    _before(package / "rules" / "state.py", '        "wake_at": state.wake_at', '        "build": state.build,\n')
+    _before(package / "engine" / "inbox.py", '        "takes_back": ', f'        "build": "{VERSION}",\n')
+    return revision
+
+
+def _before(path: Path, place: str, added: str) -> None:
+    _edit(path, place, added + place)
+
+
+def _edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1, f"{path.name}: {old!r} is there {text.count(old)} times"
+    path.write_text(text.replace(old, new))
