@@ -1,5 +1,8 @@
 # ruff: noqa: INP001, T201 - a script that stands alone
-"""Look into the archive of an image: write its list of contents, and say how big it is."""
+"""Look into the archive of an image: write its list of contents, and say how big it is.
+
+The Python packages are listed in the image; those of Debian that it stands on are added here, whoever made the base.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,17 @@ import io
 import json
 import sys
 import tarfile
+from email.parser import Parser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SBOM = "opt/retrainer/share/sbom/retrainer.cdx.json"
+PACKAGES = "var/lib/dpkg/status"
+RELEASE = "usr/lib/os-release"
 
 
 def read(archive: tarfile.TarFile, name: str) -> bytes:
@@ -32,17 +42,39 @@ def blob(digest: str) -> str:
     return f"blobs/{digest.replace(':', '/')}"
 
 
+def debian(status: str, release: str) -> Iterator[dict[str, str]]:
+    """List the packages that dpkg has installed, as components of CycloneDX."""
+    facts = dict(line.split("=", 1) for line in release.replace('"', "").splitlines() if "=" in line)
+    distribution, version = facts.get("ID", "debian"), facts.get("VERSION_ID", "")
+    for paragraph in status.split("\n\n"):
+        package = Parser().parsestr(paragraph)
+        if package["Status"] == "install ok installed":
+            source = str(package["Source"] or package["Package"]).split()[0]
+            where = f"arch={package['Architecture']}&distro={distribution}-{version}&upstream={quote(source, safe='')}"
+            named = f"{quote(package['Package'], safe='')}@{quote(package['Version'], safe='')}"
+            purl = f"pkg:deb/{distribution}/{named}?{where}"
+            component = {"type": "library", "name": package["Package"], "version": package["Version"]}
+            yield {**component, "purl": purl, "bom-ref": purl}
+
+
 def main(path: str, sbom: str) -> None:
     packed = unpacked = 0
+    found = {SBOM: b"", PACKAGES: b"", RELEASE: b""}
     with tarfile.open(path) as archive:
         for size, layer in layers(archive):
             packed += size
             with tarfile.open(fileobj=io.BytesIO(layer)) as files:
                 for entry in files:
                     unpacked += entry.size
-                    if entry.name.removeprefix("./") == SBOM and (file := files.extractfile(entry)) is not None:
-                        Path(sbom).write_bytes(file.read())
-    print(f"{path}: {packed / 1e6:.0f} MB packed, {unpacked / 1e6:.0f} MB unpacked; {sbom} lists what is inside")
+                    name = entry.name.removeprefix("./")
+                    if name in found and (file := files.extractfile(entry)) is not None:
+                        found[name] = file.read()
+    document = json.loads(found[SBOM])
+    python = len(document["components"])
+    document["components"] += debian(found[PACKAGES].decode(), found[RELEASE].decode())
+    Path(sbom).write_text(json.dumps(document, indent=2) + "\n")
+    print(f"{path}: {packed / 1e6:.0f} MB packed, {unpacked / 1e6:.0f} MB unpacked")
+    print(f"{sbom}: {python} packages of Python, {len(document['components']) - python} of the system")
 
 
 if __name__ == "__main__":
