@@ -10,7 +10,7 @@ import json
 import os
 import threading
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from kafka import KafkaProducer
 from retrainer.workflows.argo_http import ApiServer
 from tests.integration.postgres.server import PASSWORD, Postgres
 
-from .conftest import KUBECONFIG, kubectl, until
+from .conftest import KUBECONFIG, audited, kubectl, until
 from .release import Release
 from .test_chart_sources import KAFKA, NODE
 
@@ -154,6 +154,14 @@ def process_of(pod: dict[str, Any]) -> int:
     raise AssertionError(f"no process of pod {pod['metadata']['name']} runs here")
 
 
+def ended(release: Release, pod: dict[str, Any]) -> int | None:
+    """How its container ended last: an exit code; None if it has not ended since ``pod`` was read."""
+    now = release.get("pod", pod["metadata"]["name"])["status"]["containerStatuses"][0]
+    if now["restartCount"] == pod["status"]["containerStatuses"][0]["restartCount"]:
+        return None
+    return int(now["lastState"]["terminated"]["exitCode"])
+
+
 def signalled(pod: dict[str, Any], number: signal.Signals) -> None:
     os.kill(process_of(pod), number)
 
@@ -225,6 +233,7 @@ class Judge:
     """Counts what is in the cluster: nobody takes a Workflow away here."""
 
     def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
         self._path = f"/apis/argoproj.io/v1alpha1/namespaces/{namespace}/workflows"
         self._api = ApiServer(str(KUBECONFIG), connections=1, timeout=30)
 
@@ -253,8 +262,14 @@ class Judge:
             until(lambda rule=rule, sent=sent: len(self.taken(rule)) >= sent, 120)
             assert self.taken(rule) == Counter(range(sent))
             road.go_on()
+        this = datetime.now(UTC).replace(second=0, microsecond=0)
+        until(lambda: self.slots()[-1:] >= [this], 60)
         slots = self.slots()
         assert slots == [slots[0] + timedelta(minutes=n) for n in range(len(slots))]
+        # The API server's own record: nothing was made twice under a name, nor made and taken away again.
+        made = Counter(audited(self._namespace))
+        assert made == Counter(set(made))
+        assert set(made) <= {one["metadata"]["name"] for one in self.workflows()}
 
 
 def parameter(workflow: dict[str, Any], name: str) -> str:

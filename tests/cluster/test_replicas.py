@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from retrainer.leader import LOST
 from tests.integration.postgres.server import Postgres
 
-from .conftest import kubectl, server
-from .replicas import POSTGRES, TEMPLATE, Judge, Load, Replicas, signalled
+from .conftest import kubectl, server, until
+from .replicas import POSTGRES, TEMPLATE, Judge, Load, Replicas, ended, signalled
 from .test_chart_sources import NODE, call
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def test_the_holder_freezes_and_comes_back(release: Replicas, load: Load, judge:
     load.more(20)
     assert release.holder()["metadata"]["name"] != before["metadata"]["name"]
     signalled(before, signal.SIGCONT)
+    assert until(lambda: ended(release, before)) == LOST
     load.more(20)
     assert release.holder()["metadata"]["name"] != before["metadata"]["name"]
 
