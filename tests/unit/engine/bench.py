@@ -11,6 +11,8 @@ from retrainer.engine.catalog import Catalog, build_catalog
 from retrainer.engine.desk import EngineDesk
 from retrainer.engine.handover import hand_over
 from retrainer.engine.loop import Engine, _Act, _Offer
+from retrainer.engine.work import Work
+from retrainer.simulate.world import Deaf, HandClock
 from retrainer.sources.base import Batch
 from retrainer.store import writes
 from retrainer.store.sqlite import SqliteStore
@@ -26,25 +28,6 @@ if TYPE_CHECKING:
 
 class Crash(BaseException):
     """The process died here."""
-
-
-class HandClock:
-    def __init__(self, now: float) -> None:
-        self.time = now
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-
-class Deaf:
-    def told(self, what: str, facts: dict[str, Any], now: float) -> None:
-        pass
-
-    def committed(self, seconds: float, waited: Any, queued: int) -> None:
-        pass
 
 
 class Hands:
@@ -170,9 +153,7 @@ class Bench:
             transaction.rollback()
         raise Crash
 
-    def engine_work(self, conn: Any) -> Any:
-        from retrainer.engine.work import Work
-
+    def engine_work(self, conn: Any) -> Work:
         e = self.engine
         return Work(conn, e.catalog, e._cache, e._counters, self.clock.time, e._birthplace)
 

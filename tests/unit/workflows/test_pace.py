@@ -1,35 +1,23 @@
+from retrainer.simulate.world import HandClock
 from retrainer.workflows.pace import LONGEST_PAUSE, Pace
 
 
-class HandClock:
-    """A clock that a test moves by hand."""
-
-    def __init__(self) -> None:
-        self.at = 1000.0
-
-    def now(self) -> float:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.at
-
-
 def test_a_single_failure_changes_nothing() -> None:
-    pace = Pace(16, HandClock())
+    pace = Pace(16, HandClock(1000.0))
     pace.failed()
     assert pace.allowed() == 16
 
 
 def test_a_server_that_is_down_is_asked_less_and_less_and_healing_drains_it_slowly_at_first() -> None:
-    clock = HandClock()
+    clock = HandClock(1000.0)
     pace = Pace(16, clock)
     pauses = []
     for _ in range(12):
         pace.failed()
-        before = clock.at
+        before = clock.time
         while pace.allowed() == 0:
-            clock.at += 0.25
-        pauses.append(clock.at - before)
+            clock.time += 0.25
+        pauses.append(clock.time - before)
     assert pauses[:5] == [0, 0, 0.5, 1, 2]
     assert pauses[-1] == LONGEST_PAUSE
     widths = []
@@ -40,9 +28,9 @@ def test_a_server_that_is_down_is_asked_less_and_less_and_healing_drains_it_slow
 
 
 def test_the_servers_own_wish_counts_at_once() -> None:
-    clock = HandClock()
+    clock = HandClock(1000.0)
     pace = Pace(16, clock)
     pace.failed(7.0)
     assert pace.allowed() == 0
-    clock.at += 7.0
+    clock.time += 7.0
     assert pace.allowed() == 16
