@@ -35,6 +35,7 @@ class Reporter:
             "slot": _slot,
             "backfill.asked": lambda f, _: log.info("backfill.asked", **f),
             "backfill.withdrawn": lambda f, _: log.info("backfill.withdrawn", **f),
+            "manual.withdrawn": lambda f, _: log.info("manual.withdrawn", **f),
             "run.born": lambda f, now: self._born(f["run"], now),
             "run.moved": lambda f, now: self._moved(f["run"], f["phase"], now),
             "run.judged": _judged,

@@ -106,6 +106,9 @@ class AppService:
         run = self._act(lambda work: acts.preview(work, rule, key, parameters))
         return {"decision": "fire", "reason": "manual", "run": None, "manifest": self._app.manifest_of(run)}
 
+    def withdraw_triggers(self, rule: str, key: str) -> dict[str, Any]:
+        return self._act(lambda work: backfills.withdraw(work, rule, key, manual=True))
+
     def backfill(self, order: Order, *, dry_run: bool, idempotency_key: str | None) -> dict[str, Any]:
         if dry_run:
             return self._act(lambda work: backfills.preview(work, order))

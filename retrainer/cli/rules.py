@@ -112,18 +112,32 @@ def _judged(judged: dict[str, Any]) -> Tree:
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a parameter; may be repeated.")
 @click.option("--dry-run", is_flag=True, help="Only show the Workflow that would be created.")
 @click.option("--idempotency-key", help="Asking again with the same one gives the same run.")
+@click.option("--cancel", is_flag=True, help="Drop what was asked for and has not started. What runs goes on.")
 @remote
-def trigger(
-    session: Session, rule: str, key: str, params: tuple[str, ...], dry_run: bool, idempotency_key: str | None
-) -> None:
+def trigger(session: Session, /, rule: str, key: str, params: tuple[str, ...], *, cancel: bool, **how: Any) -> None:
     """Ask for a run by hand."""
+    if cancel:
+        _withdraw(session, rule, key, alone=not params and not any(how.values()))
+        return
     parameters = dict(parameter(text) for text in params)
-    order = {"key": key, "parameters": parameters, "by": who_asks(), "dry_run": dry_run}
-    headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+    order = {"key": key, "parameters": parameters, "by": who_asks(), "dry_run": how["dry_run"]}
+    headers = {"Idempotency-Key": how["idempotency_key"] or str(uuid.uuid4())}
     answer = session.client.post("rules", rule, "trigger", body=order, headers=headers)
     session.print(answer, lambda console: _triggered(console, answer))
     if answer["decision"] == "skip":
         raise click.exceptions.Exit(1)
+
+
+def _withdraw(session: Session, rule: str, key: str, *, alone: bool) -> None:
+    if not alone:
+        raise click.UsageError("--cancel drops all that waits: it takes --key alone")
+    told = session.client.delete("rules", rule, "trigger", **({"key": key} if key else {}))
+    words = f"Dropped {_many(told['dropped'], 'request')}, cancelled {_many(told['cancelled'], 'run')} that waited."
+    session.print(told, lambda console: console.print(words))
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def who_asks() -> str:
@@ -151,7 +165,7 @@ def _triggered(console: Console, answer: dict[str, Any]) -> None:
         parameters = {f"  {name}": value for name, value in run.get("parameters", {}).items()}
         show.facts(console, {"run": run["id"], "workflow": run["workflow"], **parameters})
     else:
-        waits = "; it waits for its turn" if answer["decision"] == "hold" else ""
+        waits = "; it waits for its turn, --cancel withdraws it" if answer["decision"] == "hold" else ""
         console.print(show.word(answer["decision"]).append(show.clean(f" ({answer['reason']}){detail}{waits}")))
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from retrainer.rules.state import State
 
 WITHDRAWN = "withdrawn before it started"
-"""Message of a run of a backfill that was cancelled while it waited."""
+"""Message of a run that was asked for, and withdrawn while it waited."""
 _BEGINS = "backfill/"
 """Of the names of requests; the rule and the request follow."""
 _ENDS = {RunPhase.SUCCEEDED: "succeeded", RunPhase.CANCELLED: "cancelled"}
@@ -87,20 +87,24 @@ def ask(work: Work, order: Order, once: str | None = None) -> dict[str, Any]:
     return answer
 
 
-def withdraw(work: Work, name: str, key: str) -> dict[str, Any]:
-    """Drop what has not started of all backfills of the key: slots that wait, and runs that wait to be admitted."""
+def withdraw(work: Work, name: str, key: str, *, manual: bool = False) -> dict[str, Any]:
+    """Drop what has not started of all backfills of the key: slots that wait, and runs that wait to be admitted.
+
+    With ``manual`` that of runs asked for by hand instead.
+    """
     rule_of(work, name)
     entry = work.known(name, key)
-    waiting = [a for a in entry.state.asked if a.backfill] if entry is not None else []
+    waiting = [a for a in entry.state.asked if a.backfill != manual] if entry is not None else []
     if waiting:
-        work.take(name, key, Withdrawn())
+        work.take(name, key, Withdrawn(manual))
     work.flush_runs()
     live = writes.live_runs(work.conn, name, key)
-    born = [run for run in live if run.phase is RunPhase.PENDING and run.reason == Reason.BACKFILL.value]
+    reason = (Reason.MANUAL if manual else Reason.BACKFILL).value
+    born = [run for run in live if run.phase is RunPhase.PENDING and run.reason == reason]
     for run in born:
         stop_run(work, run, "Stop", WITHDRAWN)
     told = {"rule": name, "key": key, "dropped": len(waiting), "cancelled": len(born)}
-    work.tell("backfill.withdrawn", **told)
+    work.tell("manual.withdrawn" if manual else "backfill.withdrawn", **told)
     return told
 
 

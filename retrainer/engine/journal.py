@@ -28,7 +28,7 @@ def payload_of(given: Input) -> dict[str, Any]:
 def asked_again(kind: str, payload: Mapping[str, Any]) -> Input:
     """Inverse of `payload_of` for the kinds in ASKED."""
     if kind == Withdrawn.__name__:
-        return Withdrawn()
+        return Withdrawn(bool(payload.get("manual")))
     told = (payload.get("parameters") or {}, str(payload.get("request", "")), str(payload.get("by", "")))
     if kind == Manual.__name__:
         return Manual(*told)

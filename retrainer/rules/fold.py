@@ -190,8 +190,8 @@ def _backfilled(state: State, given: Backfill, now: float) -> State:
     return replace(state, asked=(*state.asked, *more))
 
 
-def _withdrawn(state: State, _given: Withdrawn, _now: float) -> State:
-    return replace(state, asked=tuple(waiting for waiting in state.asked if not waiting.backfill))
+def _withdrawn(state: State, given: Withdrawn, _now: float) -> State:
+    return replace(state, asked=tuple(waiting for waiting in state.asked if waiting.backfill == given.manual))
 
 
 def _resumed(state: State, _given: Resumed, _now: float) -> State:

@@ -218,7 +218,9 @@ class Backfill:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """The slots of backfills that have not started are not wanted any more."""
+    """What has not started is not wanted any more: slots of backfills or, with ``manual``, runs asked for by hand."""
+
+    manual: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,11 +97,11 @@ class Progress(View):
     slots: list[SlotStanding]
 
 
-class WithdrawnBackfill(View):
+class Withdrawn(View):
     rule: str
     key: str
     dropped: int
-    """Slots that waited."""
+    """Slots, or runs by hand, that waited."""
     cancelled: int
     """Runs that waited to be admitted."""
 
@@ -127,7 +127,7 @@ def show_backfill(service: Asked, rule: RuleName, key: Key = "", request: Text =
         return service.backfill_progress(rule, key, request)
 
 
-@router.delete("/{rule}/backfills", response_model=WithdrawnBackfill)
+@router.delete("/{rule}/backfills", response_model=Withdrawn)
 def withdraw_backfills(service: Asked, rule: RuleName, key: Key = "") -> Any:
     """Drop what has not started of all backfills of the rule and key. What runs goes on."""
     with refusals():

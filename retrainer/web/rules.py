@@ -9,6 +9,7 @@ from retrainer.sources.http.refusal import Refusal
 from retrainer.store import queries
 from retrainer.web import views
 from retrainer.web.asking import Asked, Limit, RuleName, Text, known_rule, page, refusals
+from retrainer.web.backfills import Key, Withdrawn
 
 router = APIRouter(prefix="/rules", tags=["rules"])
 
@@ -88,6 +89,13 @@ def trigger(
         return service.trigger(
             rule, order.key, order.parameters, by=order.by, dry_run=order.dry_run, idempotency_key=idempotency_key
         )
+
+
+@router.delete("/{rule}/trigger", response_model=Withdrawn)
+def withdraw_triggers(service: Asked, rule: RuleName, key: Key = "") -> Any:
+    """Drop runs asked for by hand that have not started. What runs goes on."""
+    with refusals():
+        return service.withdraw_triggers(rule, key)
 
 
 @router.post("/{rule}/pause", response_model=views.Paused)

@@ -50,6 +50,9 @@ class Service(Protocol):
     ) -> dict[str, Any]:
         """Ask for a run by hand: decision, reason, run (None if none was born), and manifest with `dry_run`."""
 
+    def withdraw_triggers(self, rule: str, key: str) -> dict[str, Any]:
+        """Drop runs by hand that have not started; how many that waited were `dropped`, and runs `cancelled`."""
+
     def backfill(self, order: Order, *, dry_run: bool, idempotency_key: str | None) -> dict[str, Any]:
         """Ask for slots: which run and why, the request's name, what they cost, and when the last may start."""
 

@@ -157,6 +157,13 @@ def test_parameters_are_handed_on(ask: Ask, daemon: Daemon) -> None:
     assert daemon.asked == [("trigger", "de", {"since": "2025-01-01", "where": "a=b"})]
 
 
+def test_what_was_asked_for_can_be_withdrawn(ask: Ask, daemon: Daemon) -> None:
+    printed = ask("trigger", "churn", "--key", "de", "--cancel").stdout
+    assert "Dropped 1 request, cancelled 2 runs that waited." in printed
+    assert daemon.asked == [("withdraw by hand", "de")]
+    assert "takes --key alone" in ask("trigger", "churn", "--param", "a=b", "--cancel", code=2).stderr
+
+
 def test_triggers_are_told_apart_unless_asked_otherwise(ask: Ask, daemon: Daemon) -> None:
     for args in ([], [], ["--idempotency-key", "k"], ["--idempotency-key", "k"]):
         ask("trigger", "churn", "--key", "de", *args)

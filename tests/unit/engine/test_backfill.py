@@ -395,6 +395,18 @@ def test_a_pause_holds_a_backfill_and_the_outlook_says_so(make: Make) -> None:
     assert all_started(bench) == nights(10, 11, 12)
 
 
+def test_runs_by_hand_that_have_not_started_are_withdrawn_and_others_go_on(make: Make) -> None:
+    limits = {"overlap": "allow_all", "max_active": 2, "pool": "gpu"}
+    bench = make({"triggers": NIGHTLY, "limits": limits}, pools={"gpu": 1})
+    told = [bench.act(lambda work: acts.trigger(work, "rule-0", "", {}, None)) for _ in range(3)]
+    assert [one["decision"] for one in told] == ["fire", "fire", "hold"]
+    (live,) = start(bench)
+    told = bench.act(lambda work: backfills.withdraw(work, "rule-0", "", manual=True))
+    assert (told["dropped"], told["cancelled"]) == (1, 1)
+    bench.desk.observed([observed(live, "Succeeded")])
+    assert start(bench) == []
+
+
 def test_the_journal_has_all_that_it_takes_to_ask_again(make: Make) -> None:
     bench = make({"triggers": NIGHTLY, "submit": {**SUBMIT, **PARAMETERS}})
     order = Order("rule-0", "", "2027-01-10", "2027-01-12", parameters={"depth": "9"}, by="anna")
@@ -411,7 +423,7 @@ def test_the_journal_has_all_that_it_takes_to_ask_again(make: Make) -> None:
                 "by": "anna",
             },
         ),
-        ("Withdrawn", {}),
+        ("Withdrawn", {"manual": False}),
     ]
 
 

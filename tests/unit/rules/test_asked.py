@@ -168,6 +168,16 @@ def test_what_has_not_started_can_be_withdrawn() -> None:
     assert world.end() == ["fire manual"]
 
 
+def test_runs_by_hand_that_have_not_started_can_be_withdrawn() -> None:
+    world = World(rule(HOURLY))
+    world.manual()
+    world.manual()
+    world.backfill(FIRST)
+    world.withdraw(manual=True)
+    assert waiting(world) == [FIRST]
+    assert world.end() == ["fire backfill"]
+
+
 def test_parameters_that_cannot_be_rendered_cost_one_slot_only() -> None:
     world = World(rule({**HOURLY, "new": DATA}))
     world.backfill(FIRST, SECOND)

@@ -154,8 +154,8 @@ class World:
     def backfill(self, *slots: float, trigger: str = "nightly", request: str = "", **parameters: str) -> list[str]:
         return self.give(Backfill(tuple((trigger, slot) for slot in slots), parameters, request, "anna"))
 
-    def withdraw(self) -> list[str]:
-        return self.give(Withdrawn())
+    def withdraw(self, *, manual: bool = False) -> list[str]:
+        return self.give(Withdrawn(manual))
 
     def resume(self) -> list[str]:
         return self.give(Resumed())

@@ -102,6 +102,11 @@ class Daemon:
             self.idempotency[idempotency_key] = answer
         return answer
 
+    def withdraw_triggers(self, rule: str, key: str) -> dict[str, Any]:
+        self._known(rule)
+        self.asked.append(("withdraw by hand", key))
+        return {"rule": rule, "key": key, "dropped": 1, "cancelled": 2}
+
     def backfill(self, order: Order, *, dry_run: bool, idempotency_key: str | None) -> dict[str, Any]:
         self._known(order.rule)
         if order.trigger == "weekly":

@@ -68,6 +68,13 @@ def test_what_has_not_started_is_withdrawn(client: httpx.Client, daemon: Daemon)
     assert client.delete("/api/v1/rules/nope/backfills").status_code == 404
 
 
+def test_runs_by_hand_that_have_not_started_are_withdrawn(client: httpx.Client, daemon: Daemon) -> None:
+    told = client.delete("/api/v1/rules/churn/trigger", params={"key": "de"}).json()
+    assert told == {"rule": "churn", "key": "de", "dropped": 1, "cancelled": 2}
+    assert daemon.asked == [("withdraw by hand", "de")]
+    assert client.delete("/api/v1/rules/nope/trigger").status_code == 404
+
+
 def test_who_asked_for_a_run_is_told(client: httpx.Client, daemon: Daemon) -> None:
     client.post("/api/v1/rules/churn/trigger", json={"key": "de", "by": "anna"})
     assert daemon.by == "anna"
