@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import configparser
+import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import click
 import pytest
 from prometheus_client import CollectorRegistry
 
+from retrainer.cli.main import main
 from retrainer.config.load import validate
 from retrainer.config.reference import reference
 from retrainer.telemetry.metrics import Metrics
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 ROOT = Path(__file__).parents[2]
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)[^)]*\)")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
@@ -46,8 +54,49 @@ def test_every_field_of_the_rule_language_is_explained() -> None:
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES])
 def test_links_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#\s]+)[^)]*\)", page.read_text())
-    assert [link for link in links if not (page.parent / link).exists()] == []
+    assert [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()] == []
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    reached: set[Path] = set()
+    waiting = [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page not in reached:
+            reached.add(page)
+            waiting += [found for link in LINK.findall(page.read_text()) for found in _pages(page.parent / link)]
+    assert [str(page.relative_to(ROOT)) for page in PAGES if page not in reached] == []
+
+
+def _pages(target: Path) -> list[Path]:
+    """The page itself; of a folder its index, or all of them where it has none."""
+    target = target.resolve()
+    if target.is_dir():
+        index = target / "README.md"
+        return [index] if index.exists() else sorted(target.glob("*.md"))
+    return [target] if target.suffix == ".md" else []
+
+
+def test_the_api_page_names_what_is_served() -> None:
+    paths = json.loads((ROOT / "docs/openapi.json").read_text())["paths"]
+    served = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
+    named = re.findall(r"`((?:GET|POST|DELETE) /[^`]*)`", (ROOT / "docs/api.md").read_text())
+    of_the_api = {line.replace("/api/v1", "") for line in served if "/api/v1" in line}
+    assert set(named) - {"POST /-/reload"} == of_the_api
+
+
+def test_the_command_page_names_each_command() -> None:
+    page = (ROOT / "docs/cli.md").read_text()
+    assert [name for name in _commands(main, click.Context(main)) if f"`{name}" not in page] == []
+
+
+def _commands(group: click.Group, context: click.Context, prefix: str = "") -> Iterator[str]:
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from _commands(command, context, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}"
 
 
 def test_the_layers_that_are_shown_are_those_that_are_checked() -> None:
