@@ -75,7 +75,8 @@ class Commands(click.Group):
 def main() -> None:
     """Decide when models must be retrained, and make it happen exactly once.
 
-    The daemon's address and token come from --url and --token, or from RETRAINER_URL and RETRAINER_TOKEN.
+    The daemon's address and token come from --url and --token, or from RETRAINER_URL and RETRAINER_TOKEN; the token
+    else from the file that RETRAINER_TOKEN_FILE names.
     """
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import click
@@ -57,9 +59,18 @@ class Session:
     def client(self) -> Client:
         from retrainer.cli.client import Client  # noqa: PLC0415 - `--help` needs no HTTP
 
+        if self.token is None and (file := os.environ.get("RETRAINER_TOKEN_FILE")):
+            self.token = self._read(file)
         client = Client(self)
         click.get_current_context().call_on_close(client.close)
         return client
+
+    def _read(self, file: str) -> str:
+        try:
+            return Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = f"the token's file {file} cannot be read ({error}): name another in RETRAINER_TOKEN_FILE"
+            raise self.failure(why) from None
 
     def print(self, value: Any, render: Callable[[Console], None]) -> None:
         """Print `value` as JSON, or let `render` print it for people."""

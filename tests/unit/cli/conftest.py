@@ -24,7 +24,7 @@ class Ask(Protocol):
 def cli(monkeypatch: pytest.MonkeyPatch) -> Ask:
     """The command line, two minutes after the history; `code` is the exit code that is expected."""
     monkeypatch.setattr(SystemClock, "now", lambda _: NOW + 120)
-    for name in ("RETRAINER_URL", "RETRAINER_TOKEN", "RETRAINER_CONFIG"):
+    for name in ("RETRAINER_URL", "RETRAINER_TOKEN", "RETRAINER_TOKEN_FILE", "RETRAINER_CONFIG"):
         monkeypatch.delenv(name, raising=False)
 
     def ask(*args: str, code: int = 0, stdin: str | None = None) -> Result:

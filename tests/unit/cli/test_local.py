@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +14,7 @@ from click.testing import CliRunner
 
 from retrainer.cli.main import COMMANDS, main
 from retrainer.store import tables as t
+from retrainer.store.migrate import HEAD
 from retrainer.store.sqlite import SqliteStore
 from retrainer.store.writes import put_all
 from tests.unit.web.ledger import dead_letter, encoded, run
@@ -222,6 +225,23 @@ def test_store_export(cli: Ask, stored: Path, tmp_path: Path) -> None:
     cli("store", "export", str(stored), "--table", "runs", "--to", str(tmp_path / "runs.jsonl"))
     runs = [json.loads(line)["row"]["phase"] for line in (tmp_path / "runs.jsonl").read_text().splitlines()]
     assert runs == ["SUCCEEDED", "RUNNING"]
+
+
+def test_a_store_of_an_older_release_stays_what_it_is(cli: Ask, stored: Path) -> None:
+    """A backup that is looked at with the next release can still be gone back to."""
+    with closing(sqlite3.connect(stored)) as older:
+        older.execute("DROP TABLE inbox")
+        older.execute("UPDATE alembic_version SET version_num = '0003_0002'")
+        older.commit()
+    told = " ".join(cli("store", "check", str(stored)).stdout.split())
+    assert "is good" in told
+    assert "schema 0003_0002, which is migrated at start" in told
+    refused = " ".join(cli("store", "export", str(stored), code=1).stderr.split())
+    assert "has schema 0003_0002, an older one; export it with the release that made it" in refused
+    with closing(sqlite3.connect(stored)) as older:
+        assert older.execute("SELECT version_num FROM alembic_version").fetchone() == ("0003_0002",)
+    cli("store", "migrate", str(stored))
+    assert f"schema {HEAD}" in " ".join(cli("store", "check", str(stored)).stdout.split())
 
 
 def test_a_running_daemons_store_is_left_alone(cli: Ask, stored: Path) -> None:

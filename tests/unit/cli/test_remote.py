@@ -225,7 +225,7 @@ def test_what_others_sent_does_not_steer_the_terminal(ask: Ask, daemon: Daemon) 
         assert "\u202e" not in printed
 
 
-def test_the_token_is_sent(cli: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_token_is_sent(cli: Ask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from retrainer.web.app import build
     from tests.unit.web.conftest import serving
     from tests.unit.web.daemon import Daemon
@@ -236,6 +236,11 @@ def test_the_token_is_sent(cli: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
         refused = cli("--url", server.url, "rules", code=1)
         assert "RETRAINER_TOKEN" in refused.stderr
         assert "s3cret" not in refused.stderr
+        monkeypatch.setenv("RETRAINER_TOKEN_FILE", str(tmp_path / "token"))
+        assert "cannot be read" in cli("--url", server.url, "rules", code=1).stderr
+        (tmp_path / "token").write_text("s3cret\n")
+        cli("--url", server.url, "rules")
+        (tmp_path / "token").write_text("another")
         cli("--url", server.url, "--token", "s3cret", "rules")
         cli("rules", "--url", server.url, "--token", "s3cret")
         monkeypatch.setenv("RETRAINER_TOKEN", "s3cret")
