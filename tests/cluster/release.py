@@ -37,6 +37,9 @@ def helm(*arguments: str, given: str = "") -> str:
 class Release:
     """One installation; `values` are those that `upgrade` may change."""
 
+    PATIENCE = 60
+    """Seconds until all that was asked for has to be ready."""
+
     def __init__(self, namespace: str, **values: Any) -> None:
         self.namespace, self.values = namespace, {**VALUES, **values}
         self._http = httpx.Client()
@@ -49,6 +52,11 @@ class Release:
         self.values |= values
         self._apply("upgrade")
 
+    def rollback(self) -> None:
+        """Go back to what was there before the last upgrade."""
+        helm("rollback", "retrainer", f"--namespace={self.namespace}", "--wait", f"--timeout={self.PATIENCE}s")
+        self.connect()
+
     def _apply(self, verb: str) -> None:
         helm(
             verb,
@@ -57,7 +65,7 @@ class Release:
             f"--namespace={self.namespace}",
             "--values=-",
             "--wait",
-            "--timeout=60s",
+            f"--timeout={self.PATIENCE}s",
             given=json.dumps(self.values),
         )
         self.connect()

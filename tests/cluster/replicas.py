@@ -92,6 +92,8 @@ class Replicas(Release):
     def connect(self) -> None:
         """Nobody in particular is asked."""
         address = self.get("service", "retrainer")["spec"]["clusterIP"]
+        if self._http.base_url.host == address:  # an upgrade leaves the Service where it is, and the load goes on
+            return
         self._http.close()
         # A connection of its own for each request, as from many senders: the Service chooses the pod.
         self._http = httpx.Client(
