@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, inspect, select
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from retrainer.cli import show
@@ -20,7 +20,7 @@ from retrainer.runs.run import LIVE
 from retrainer.store import exchange
 from retrainer.store import tables as t
 from retrainer.store.base import StoreError
-from retrainer.store.migrate import version
+from retrainer.store.migrate import look, migrate, older, version
 from retrainer.store.open import open_store
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from retrainer.store.base import Store
+    from retrainer.store.migrate import Prepare
 
 _NEW = click.argument("place", metavar="STORE")
 _URLS = ("postgresql+psycopg://", "postgresql://")
@@ -62,9 +63,9 @@ def _settings(place: str) -> StoreSettings:
 
 
 @contextmanager
-def _opened(session: Session, place: str) -> Iterator[Store]:
+def _opened(session: Session, place: str, prepare: Prepare) -> Iterator[Store]:
     try:
-        opened = open_store(_settings(place))
+        opened = open_store(_settings(place), prepare)
         try:
             yield opened
         finally:
@@ -80,8 +81,8 @@ def _opened(session: Session, place: str) -> Iterator[Store]:
 @_PLACE
 @local
 def check(session: Session, place: str) -> None:
-    """Check that a store is whole, and say what is in it."""
-    with _opened(session, place) as opened:
+    """Check that a store is whole, and say what is in it. It stays what it is, also if its schema is an older one."""
+    with _opened(session, place, look) as opened:
         problems = opened.read(exchange.problems)
         rows = {} if problems else opened.read(_counted)
         live = 0 if problems else opened.read(_live)
@@ -99,14 +100,17 @@ def _checked(console: Console, answer: dict[str, Any]) -> None:
         for problem in answer["problems"]:
             console.print(f"  {problem}")
         return
-    console.print(f"{answer['path']} is good: {answer['bytes']} bytes, {answer['live_runs']} live runs")
+    schema = f"schema {answer['schema']}{', which is migrated at start' if older(answer['schema']) else ''}"
+    console.print(f"{answer['path']} is good: {answer['bytes']} bytes, {answer['live_runs']} live runs, {schema}")
     show.table(console, ("TABLE", "ROWS"), answer["rows"].items(), "")
 
 
 def _counted(conn: Connection) -> dict[str, int]:
+    there = set(inspect(conn).get_table_names())
     return {
         name: conn.execute(select(func.count()).select_from(table)).scalar_one()
         for name, table in sorted(t.metadata.tables.items())
+        if name in there
     }
 
 
@@ -115,12 +119,12 @@ def _live(conn: Connection) -> int:
     return conn.execute(live).scalar_one()
 
 
-@store.command()
+@store.command("migrate")
 @_NEW
 @local
-def migrate(session: Session, place: str) -> None:
+def migrate_(session: Session, place: str) -> None:
     """Bring a store to this release's schema, as its daemon does when it starts; make it, if there is none."""
-    with _opened(session, place) as opened:
+    with _opened(session, place, migrate) as opened:
         answer = {"path": place, "schema": opened.read(version)}
     session.print(answer, lambda console: console.print(f"{place} has schema {answer['schema']}"))
 
@@ -141,7 +145,11 @@ def export(session: Session, place: str, names: tuple[str, ...], target: Any) ->
             if sys.stderr.isatty():
                 click.echo(f"{name}: {count} rows", err=True)
 
-    with _opened(session, place) as opened:
+    with _opened(session, place, look) as opened:
+        schema = opened.read(version) or ""
+        if older(schema):
+            way_out = "export it with the release that made it, or `retrainer store migrate` it first"
+            raise session.failure(f"{place}: has schema {schema}, an older one; {way_out}")
         opened.read(write)
 
 
@@ -151,7 +159,7 @@ def export(session: Session, place: str, names: tuple[str, ...], target: Any) ->
 @local
 def import_(session: Session, place: str, source: Any) -> None:
     """Fill an empty store with what `export` wrote, all of it or nothing; from SQLite to PostgreSQL, or back."""
-    with _opened(session, place) as opened:
+    with _opened(session, place, migrate) as opened:
         if not opened.claim():
             raise session.failure(f"{place}: {opened.holder()} has the lead; stop that daemon first")
         try:

@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import LargeBinary, Table, func, inspect, select, text
 
 from retrainer.store import tables as t
+from retrainer.store.migrate import older, version
 from retrainer.store.writes import insert_all
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def problems(conn: Connection) -> list[str]:
     if conn.dialect.name == "sqlite":
         found = conn.exec_driver_sql("PRAGMA integrity_check(20)").scalars().all()
         return [] if found == ["ok"] else list(found)
-    return list(_missing(conn))
+    return [] if older(version(conn) or "") else list(_missing(conn))
 
 
 def _missing(conn: Connection) -> Iterator[str]:

@@ -18,7 +18,12 @@ from retrainer.store.base import StoreError
 from retrainer.store.tables import leader, metadata
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Connection, Engine
+
+    Prepare = Callable[[Engine, str], None]
+    """What is done with a database before it is used; it gets its place, for people."""
 
 HEAD = "0004_0002"
 KNOWN = ("0001", "0002", "0003_0002", HEAD)
@@ -43,6 +48,20 @@ def migrate(engine: Engine, where: str) -> None:
             reach("mid-migration")
 
 
+def look(engine: Engine, where: str) -> None:
+    """Change nothing. Raise StoreError if nothing is there, or what this release cannot work on."""
+    with engine.begin() as connection:
+        found = version(connection)
+    if found is None:
+        raise StoreError(f"{where}: there is no store in it")
+    refuse(found, where)
+
+
+def older(found: str) -> bool:
+    """Whether a store of this version is yet to be migrated."""
+    return found in KNOWN and found != HEAD
+
+
 def _done(engine: Engine, where: str) -> bool:
     with engine.begin() as connection:
         return _current(connection, where)
@@ -50,7 +69,7 @@ def _done(engine: Engine, where: str) -> bool:
 
 def _current(connection: Connection, where: str) -> bool:
     found = version(connection)
-    if found is None or (found in KNOWN and found != HEAD):
+    if found is None or older(found):
         return False
     refuse(found, where)
     return True

@@ -5,18 +5,21 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from retrainer.store.migrate import migrate
 from retrainer.store.sqlite import SqliteStore
 from retrainer.telemetry.secrets import reveal
 
 if TYPE_CHECKING:
     from retrainer.config.settings import Store as StoreSettings
     from retrainer.store.base import Store
+    from retrainer.store.migrate import Prepare
 
 
-def open_store(settings: StoreSettings) -> Store:
-    """Open or create it, at the newest version of the schema. Raise StoreError."""
+def open_store(settings: StoreSettings, prepare: Prepare = migrate) -> Store:
+    """Open or create it, at the newest version of the schema if ``prepare`` brings it there. Raise StoreError."""
     if settings.url is None:
-        return SqliteStore.open(settings.path)
+        return SqliteStore.open(settings.path, prepare)
     from retrainer.store.postgres import PostgresStore  # noqa: PLC0415 - only what is used is loaded
 
-    return PostgresStore.open(settings.url, partial(reveal, settings.password) if settings.password else None)
+    password = partial(reveal, settings.password) if settings.password else None
+    return PostgresStore.open(settings.url, password, prepare)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+    from retrainer.store.migrate import Prepare
+
 T = TypeVar("T")
 
 
@@ -44,12 +46,12 @@ class PostgresStore:
         self._mark = 0
 
     @classmethod
-    def open(cls, url: str, password: Callable[[], str] | None = None) -> PostgresStore:
+    def open(cls, url: str, password: Callable[[], str] | None = None, prepare: Prepare = migrate) -> PostgresStore:
         """Connect, and bring the schema to its newest version. Raise StoreError, which never shows a password."""
         me, where = seat.me(), place(url)
         engine = make_engine(url, password, me.session)
         try:
-            migrate(engine, where)
+            prepare(engine, where)
         except (SQLAlchemyError, ValueError) as error:
             engine.dispose()
             what = words(error) if isinstance(error, SQLAlchemyError) else str(error)

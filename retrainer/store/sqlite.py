@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+    from retrainer.store.migrate import Prepare
+
 T = TypeVar("T")
 
 _PASSING = ("database is locked", "disk is full", "disk I/O error", "readonly database")
@@ -42,15 +44,15 @@ class SqliteStore:
         self._connection = engine.connect()
 
     @classmethod
-    def open(cls, path: str | Path) -> SqliteStore:
-        """Open or create it, at the newest version of the schema. Raise StoreError."""
+    def open(cls, path: str | Path, prepare: Prepare = migrate) -> SqliteStore:
+        """Open or create it, at the newest version of the schema if ``prepare`` brings it there. Raise StoreError."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         lock_file = _lock_exclusively(path)
         try:
             _check_header(path)
             engine = _engine(path)
-            migrate(engine, str(path))
+            prepare(engine, str(path))
             return cls(path, engine, lock_file)
         except DatabaseError as error:
             os.close(lock_file)
