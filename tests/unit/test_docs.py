@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from retrainer.cli.main import main
 from retrainer.config.load import validate
 from retrainer.config.reference import reference
+from retrainer.rules.outcome import Reason
 from retrainer.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -39,6 +40,12 @@ def test_the_metrics_page_names_what_is_exported() -> None:
     exported = {name for name in exported if name.startswith("retrainer_")}
     tables = re.sub(r"```.*?```", "", (ROOT / "docs/metrics.md").read_text(), flags=re.DOTALL)
     assert set(re.findall(r"`(retrainer_\w+)`", tables)) == exported
+
+
+def test_every_reason_is_explained() -> None:
+    _, _, rest = (ROOT / "docs/explain.md").read_text().partition("## All reasons\n")
+    told = re.findall(r"^\| (`.*?`) \|", rest.partition("## ")[0], re.MULTILINE)
+    assert {name for cell in told for name in re.findall(r"`(\w+)`", cell)} == {reason.value for reason in Reason}
 
 
 def test_the_rule_reference_is_what_the_models_say() -> None:
