@@ -10,7 +10,7 @@ from retrainer.runs.run import Run, RunPhase
 from retrainer.store import writes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from retrainer.engine.loop import Engine
     from retrainer.engine.work import Work
@@ -86,5 +86,12 @@ class EngineDesk:
     def to_release(self) -> list[Run]:
         return self._engine.store.read(writes.to_release)
 
+    def live_ids(self) -> list[str]:
+        return self._engine.store.read(writes.started_ids)
+
+    def read_runs(self, ids: Iterable[str]) -> list[Run]:
+        return list(self._engine.store.read(lambda conn: writes.runs_by_id(conn, ids)).values())
+
     def live(self) -> list[Run]:
+        """Whole runs: for worlds that have few of them."""
         return self._engine.store.read(writes.started_runs)

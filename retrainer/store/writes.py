@@ -308,9 +308,17 @@ def to_release(conn: Connection) -> list[Run]:
 
 
 def started_runs(conn: Connection) -> list[Run]:
+    return [run_from_row(row) for row in conn.execute(_started(t.runs))]
+
+
+def started_ids(conn: Connection) -> list[str]:
+    """Ids alone: of ten thousand runs that is all there is room for in memory."""
+    return list(conn.execute(_started(t.runs.c.id)).scalars())
+
+
+def _started(*what: Any) -> Select[Any]:
     c = t.runs.c
-    query = select(t.runs).where(c.ended_at.is_(None), c.phase.in_(_STARTED)).order_by(c.id)
-    return [run_from_row(row) for row in conn.execute(query)]
+    return select(*what).where(c.ended_at.is_(None), c.phase.in_(_STARTED)).order_by(c.id)
 
 
 def newest_inputs(conn: Connection, state: int, ranges: Sequence[Sequence[int]], limit: int) -> list[Event]:

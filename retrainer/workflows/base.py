@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from retrainer.runs.run import Run
 
@@ -138,5 +138,8 @@ class Desk(Protocol):
     def to_release(self) -> list[Run]:
         """Ended runs whose finalizer may still be on."""
 
-    def live(self) -> list[Run]:
-        """Runs SUBMITTED or RUNNING: what the watcher must find, or ask for by name."""
+    def live_ids(self) -> list[str]:
+        """Runs SUBMITTED or RUNNING, by id: what the watcher must find, or ask for by name."""
+
+    def read_runs(self, ids: Iterable[str]) -> list[Run]:
+        """Those that there are; some hundreds at once."""

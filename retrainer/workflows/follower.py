@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 BATCH = 256
-"""Observations in one transaction."""
-QUEUE = 10_000
+"""Observations in one transaction, and runs read at once."""
+QUEUE = 1_000
+"""Observations that wait to be stored; a list of more waits with them."""
 HANDS = 4
 """Requests of the follower under way at once."""
 ASK_AGAIN = 30.0
@@ -89,9 +90,9 @@ class Follower:
             self._store(batch)
 
     def _note(self, batch: Iterable[Observed]) -> None:
-        now = self._clock.monotonic()
+        shown = self._clock.monotonic(), NOT_SHOWN
         for seen in batch:
-            self._shown[seen.run] = (now, NOT_SHOWN)
+            self._shown[seen.run] = shown
 
     def _store(self, batch: list[Observed]) -> None:
         """Store it, however long that takes: the watch does not say it twice."""
@@ -148,14 +149,15 @@ class Follower:
         if now < self._live_at:
             return
         self._live_at = now + LIVE_EVERY
-        live = {run.id: run for run in self._desk.live()}
-        self._forget(live)
-        lost = []
-        for run in live.values():
-            shown, patience = self._shown.setdefault(run.id, (now, NEVER_SHOWN))
-            if now - shown >= patience:
-                lost.append(run)
-        list(self._hands.map(self._ask, lost))
+        live = self._desk.live_ids()
+        self._forget(frozenset(live))
+        lost = [run for run in live if self._is_lost(run, now)]
+        for start in range(0, len(lost), BATCH):
+            list(self._hands.map(self._ask, self._desk.read_runs(lost[start : start + BATCH])))
+
+    def _is_lost(self, run: str, now: float) -> bool:
+        shown, patience = self._shown.setdefault(run, (now, NEVER_SHOWN))
+        return now - shown >= patience
 
     def _forget(self, live: Container[str]) -> None:
         now = self._clock.monotonic()

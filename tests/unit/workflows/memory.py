@@ -11,7 +11,7 @@ from retrainer.runs.run import Run, RunPhase
 from retrainer.workflows.base import AlreadyExists, Observed, Template, WorkflowError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from retrainer.clock import Clock
 
@@ -79,8 +79,11 @@ class MemoryDesk:
     def to_release(self) -> list[Run]:
         return [run for run in self.runs.values() if run.phase.terminal and not run.released]
 
-    def live(self) -> list[Run]:
-        return [run for run in self.runs.values() if run.phase in (RunPhase.SUBMITTED, RunPhase.RUNNING)]
+    def live_ids(self) -> list[str]:
+        return [run.id for run in self.runs.values() if run.phase in (RunPhase.SUBMITTED, RunPhase.RUNNING)]
+
+    def read_runs(self, ids: Iterable[str]) -> list[Run]:
+        return [self.runs[run] for run in ids]
 
 
 def _claimable(run: Run, now: float) -> bool:
