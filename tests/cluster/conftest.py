@@ -125,6 +125,27 @@ def namespace() -> Iterator[str]:
     kubectl("delete", "namespace", name, "--wait=false")
 
 
+@pytest.fixture
+def storage(namespace: str, tmp_path: Path) -> Iterator[str]:
+    """Make a volume on the node, of a class of its own; it belongs to root, as new volumes do."""
+    node = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["node1"]}
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": namespace},
+        "spec": {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": namespace,
+            "local": {"path": str(tmp_path)},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [node]}]}},
+        },
+    }
+    kubectl("apply", "-f", "-", given=orjson.dumps(volume).decode())
+    yield namespace
+    kubectl("delete", "pv", namespace, "--wait=false")
+
+
 @pytest.fixture(scope="module")
 def team() -> Iterator[str]:
     """Make a namespace of a team: Workflows may run there, and there is one to run."""

@@ -13,8 +13,8 @@ from retrainer.store.migrate import HEAD
 from tests import next_release
 from tests.integration.postgres.server import Postgres
 
-from .conftest import SCRIPT, kubectl
-from .release import VALUES
+from .conftest import SCRIPT, kubectl, until
+from .release import VALUES, Release
 from .replicas import POSTGRES, TEMPLATE, Judge, Load, Replicas
 from .test_chart_sources import NODE, call
 
@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 
 BUILD = Path(__file__).parents[2] / "deploy" / "image" / "build"
 NEXT = VALUES["image"] | {"tag": "next"}
+EACH = """
+version: 1
+sources:
+  push: {type: webhook, path: /hooks/push}
+rules:
+  - name: churn
+    triggers: {told: {data: {source: push}}}
+    submit: {workflow_template: nothing}
+"""
 SCHEMA = "SELECT version_num FROM alembic_version"
 LAST = "SELECT build FROM runs ORDER BY id DESC LIMIT 1"
 
@@ -42,9 +51,10 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture
 def postgres() -> Iterator[Postgres]:
-    call("kafka.sh", "up")
     server = Postgres(POSTGRES, NODE)
-    server.call("up")
+    for action in ("down", "up"):  # what a run that was cut off left behind
+        call("kafka.sh", action)
+        server.call(action)
     yield server
     server.call("down")
     call("kafka.sh", "down")
@@ -89,3 +99,22 @@ def test_the_next_release_comes_and_goes(release: Replicas, load: Load, postgres
     judge.settle(load)
     assert postgres.query(database, LAST) == [(None,)]
     assert postgres.query(database, "SELECT count(*) FROM dead_letters") == [(0,)]
+
+
+def test_a_single_one_with_a_file_goes_and_comes_back(namespace: str, storage: str) -> None:
+    kubectl("-n", namespace, "apply", "-f", "-", given=TEMPLATE)
+    release = Release(namespace, persistence={"storageClass": storage, "size": "1Gi"}, rules={"all": EACH})
+    release.install()
+    told(release, 1)
+    release.upgrade(image=NEXT)
+    told(release, 2)
+    release.rollback()
+    told(release, 3)
+    release.uninstall()
+    kubectl("-n", namespace, "delete", "pvc", "retrainer")
+
+
+def told(release: Release, count: int) -> None:
+    """Send one more event, and await that as many runs have ended well."""
+    release.push(model="churn")
+    until(lambda: [run["phase"] for run in release.runs("churn")] == ["SUCCEEDED"] * count)
