@@ -82,7 +82,7 @@ class App:
         self.metrics = Metrics(CollectorRegistry())
         self.store = open_store(settings.store)
         self._follow_the_clock()
-        self.lead = Lead(self.store, lambda: self.web.url_for_replicas, self._take_over, give_up)
+        self.lead = Lead(self.store, self.clock, lambda: self.web.url_for_replicas, self._take_over, give_up)
         self.config_maps = ConfigMaps(settings)
         self.loaded: Loaded
         namespace = settings.engine.namespaces[0] if settings.engine.type == "argo" else "default"
@@ -122,7 +122,7 @@ class App:
             self.clock,
             queued=lambda: self.engine.queued,
             trouble=lambda: self.trouble,
-            leads=lambda: self.lead.held,
+            leads=lambda: self.lead.sure,
             room=partial(free_bytes, settings.store.path) if settings.store.url is None else lambda: None,
             sources=self.sources,
             expected=lambda: {n: s.expect_every for n, s in self.loaded.configuration.sources.items()},
@@ -205,6 +205,8 @@ class App:
         """Unready, stop taking in, finish, commit, release."""
         self.started = False
         log.info("daemon.stopping")
+        self.store.hurry()
+        self.engine.hurry()
         self.webhooks.stop()
         led = self.lead.settle()
         if self.timer.running:

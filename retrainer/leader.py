@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from retrainer.store.base import StoreBusyError, StoreError
+from retrainer.store.seat import LEASE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from retrainer.clock import Clock
     from retrainer.store.base import Store
 
 log = structlog.get_logger()
@@ -33,20 +35,34 @@ class Lead:
     """
 
     def __init__(
-        self, store: Store, url: Callable[[], str], on_taken: Callable[[], None], on_lost: Callable[[str], None]
+        self,
+        store: Store,
+        clock: Clock,
+        url: Callable[[], str],
+        on_taken: Callable[[], None],
+        on_lost: Callable[[str], None],
     ) -> None:
         self.held = False
+        """Taken, and not known to be lost."""
         self.trouble = ""
         """Why the store does not answer; empty if it does."""
-        self._store, self._url, self._on_taken, self._on_lost = store, url, on_taken, on_lost
+        self._store, self._clock, self._url, self._on_taken, self._on_lost = store, clock, url, on_taken, on_lost
+        self._word_at = 0.0
         self._content = threading.Event()
         self._stop = threading.Event()
         self._keeper = threading.Thread(target=self._main, name="lead", daemon=True)
         self._taking: threading.Thread | None = None
 
+    @property
+    def sure(self) -> bool:
+        """Whether nobody else can have it: after a lease without an answer of the store somebody may."""
+        return self.held and (not self._store.shared or self._clock.monotonic() - self._word_at < LEASE)
+
     def take(self) -> bool:
-        """Whether it has the lead from now on. Raise StoreBusyError."""
-        self.held = self.held or self._store.claim()
+        """Whether it has the lead from now on. Raise StoreBusyError, or StoreError if it must not go on."""
+        asked = self._clock.monotonic()
+        if not self.held and self._store.claim():
+            self.held, self._word_at = True, asked
         return self.held
 
     def start(self) -> None:
@@ -61,30 +77,35 @@ class Lead:
         return self.held
 
     def stop(self) -> None:
-        """Give it away: whoever stands by takes over at once."""
+        """Give it away: whoever stands by takes over at once. To a store that does not answer nothing is said."""
         self._stop.set()
         if self._keeper.is_alive():
             self._keeper.join()
-        if self.held:
+        if self.held and not self.trouble:
             try:
                 self._store.release()
             except StoreError as error:
                 log.warning("leader.not_released", error=str(error))
 
     def _main(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self._look()
-            except StoreBusyError as error:
-                self._troubled(str(error))
-            except StoreError as error:
-                self._on_lost(str(error))
-                return
-            except Exception:
-                log.exception("leader.failed")
-            else:
-                self.trouble = ""
+        while not self._stop.is_set() and self.turn():
             self._stop.wait(RENEW_EVERY if self.held else LOOK_EVERY)
+
+    def turn(self) -> bool:
+        """Look once; false if this daemon must not go on."""
+        try:
+            self._look()
+        except StoreBusyError as error:
+            self._troubled(str(error))
+        except StoreError as error:
+            self.held = False
+            self._on_lost(str(error))
+            return False
+        except Exception:
+            log.exception("leader.failed")
+        else:
+            self.trouble = ""
+        return True
 
     def _look(self) -> None:
         if not self.held and not self._content.is_set() and self.take():
@@ -92,7 +113,9 @@ class Lead:
             self._taking = threading.Thread(target=self._begin, name="taking", daemon=True)
             self._taking.start()
         if self.held:
+            asked = self._clock.monotonic()
             self._store.renew(self._url())
+            self._word_at = asked
 
     def _begin(self) -> None:
         try:

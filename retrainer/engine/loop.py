@@ -46,6 +46,8 @@ BATCH = 2000
 WAKES = 500
 """Wake-ups of one transaction, and keys of a fan-out."""
 RETRY_AFTER = 1.0
+LAST_TRIES = 5.0
+"""Seconds for which a store that does not take writes is tried again once the daemon is about to end."""
 ROOM_AFTER = 0.1
 """Seconds in which a full queue has room again: about two transactions."""
 
@@ -119,6 +121,8 @@ class Engine:
         self._queued_events = 0
         self._wanted = threading.Condition()
         self._stopping = False
+        self._try_until: float | None = None
+        self._given_up: StoreBusyError | None = None
         self._driven = False
         self._admission_due = True
         self._unsure: _Done | None = None
@@ -157,6 +161,12 @@ class Engine:
     def next_wake(self) -> float | None:
         """When it wants to be woken if nothing comes, in seconds since the epoch; None for never."""
         return self._next_wake
+
+    def hurry(self) -> None:
+        """The daemon is about to end: while the store takes no writes, do not keep those waiting who wait for us."""
+        with self._wanted:
+            self._try_until = self.clock.monotonic() + LAST_TRIES
+            self._wanted.notify()
 
     def stop(self) -> None:
         """Finish what is queued, then end."""
@@ -229,7 +239,8 @@ class Engine:
             while not self._queue:
                 if self._stopping:
                     return None
-                left = None if self._next_wake is None else self._next_wake - self.clock.now()
+                wake = self._next_wake if self._given_up is None else None
+                left = None if wake is None else wake - self.clock.now()
                 if left is not None and left <= 0:
                     break
                 self._wanted.wait(left)
@@ -244,16 +255,15 @@ class Engine:
     def _commit(self, drained: list[_Act | _Offer]) -> None:
         """One transaction for all of it; while the store is busy nothing is acknowledged, and it is tried again."""
         while True:
+            if self._given_up is not None:
+                self._refuse(drained, self._given_up)
+                return
             try:
                 done = self._transact(drained)
                 break
             except StoreBusyError as error:
                 self._troubled(str(error))
-                with self._wanted:
-                    if self._stopping:
-                        self._refuse(drained, error)
-                        return
-                    self._wanted.wait(RETRY_AFTER)
+                self._wait_or_give_up(error)
             except Exception as error:
                 log.exception("engine.failed")
                 self._refuse(drained, error)
@@ -273,6 +283,15 @@ class Engine:
         if work.stops:
             self.on_stop_requested()
         self._report(work, self.clock.monotonic() - began, offers)
+
+    def _wait_or_give_up(self, error: StoreBusyError) -> None:
+        """What is refused at the end was never acknowledged: whoever brought it brings it again."""
+        with self._wanted:
+            last = self._try_until is not None and self.clock.monotonic() >= self._try_until
+            if self._stopping or last:
+                self._given_up = error
+            else:
+                self._wanted.wait(RETRY_AFTER)
 
     def _report(self, work: Work, seconds: float, waited: Sequence[float]) -> None:
         """It is committed and acknowledged; that a listener stumbles must not look as if it were not."""

@@ -51,6 +51,7 @@ class Relay:
         self._full_until = 0.0
         self._wanted = threading.Condition()
         self._stopping = False
+        self._given_up: StoreError | None = None
         self._thread = threading.Thread(target=self._main, name="relay", daemon=True)
 
     def start(self) -> None:
@@ -116,12 +117,12 @@ class Relay:
     def _put(self, drained: list[_Offer]) -> None:
         """One transaction for all of it. What it cannot store is refused: its source brings it again."""
         try:
-            told, waiting = self._transact(
-                lambda conn: ([inbox.put(conn, offer.batch) for offer in drained], inbox.waiting(conn))
-            )
+            told, waiting = self._stored(drained)
         except Exception as error:
             if not isinstance(error, StoreError):
                 log.exception("relay.failed")
+            elif self._stopping:
+                self._given_up = error
             for offer in drained:
                 offer.future.set_exception(error)
             return
@@ -132,3 +133,9 @@ class Relay:
                 offer.future.set_exception(outcome)
             else:
                 offer.future.set_result(Receipt(outcome))
+
+    def _stored(self, drained: list[_Offer]) -> tuple[list[list[str] | PositionLost], int]:
+        """What became of each, and how many items wait by now."""
+        if self._given_up is not None:
+            raise self._given_up
+        return self._transact(lambda conn: ([inbox.put(conn, offer.batch) for offer in drained], inbox.waiting(conn)))

@@ -77,5 +77,8 @@ class Store(Protocol):
     def leader(self) -> str:
         """The URL where whoever has the lead is asked; empty if nobody has. Raise StoreBusyError."""
 
+    def hurry(self) -> None:
+        """This daemon is about to end: do not wait for a server that does not answer as long as otherwise."""
+
     def close(self) -> None:
         """Release it."""

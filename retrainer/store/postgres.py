@@ -12,15 +12,16 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from retrainer.store import seat
 from retrainer.store.base import CommitUnknownError, StoreBusyError, StoreError, StoreLostError
+from retrainer.store.line import Nerves
 from retrainer.store.migrate import assert_known, migrate
-from retrainer.store.postgres_engine import make_engine, place
-from retrainer.store.postgres_errors import passes, stale, unknown, words
+from retrainer.store.postgres_engine import READS, WRITES, Lines, place
+from retrainer.store.postgres_errors import passes, silent, stale, unknown, words
 from retrainer.store.tables import metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection
 
     from retrainer.store.migrate import Prepare
 
@@ -35,33 +36,38 @@ class PostgresStore:
 
     shared = True
 
-    def __init__(self, engine: Engine, where: str, me: seat.Me) -> None:
+    def __init__(self, writes: Lines, reads: Lines, where: str, me: seat.Me) -> None:
         self.where = where
         """Host, port and database, for people."""
         self.undisputed = False
-        self._engine, self._me = engine, me
-        self._reads = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._kinds, self._me = (writes, reads), me
+        self._engine = writes.engine
+        self._reads = reads.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        for lines in self._kinds:
+            lines.limit()
         self._lock = threading.RLock()
         self._seat: seat.Seat | None = None
-        self._mark = 0
+        self._mark = self._known = 0
+        """Of the last transaction that was begun, and of the last that is known to be committed."""
 
     @classmethod
     def open(cls, url: str, password: Callable[[], str] | None = None, prepare: Prepare = migrate) -> PostgresStore:
         """Connect, and bring the schema to its newest version. Raise StoreError, which never shows a password."""
         me, where = seat.me(), place(url)
-        engine = make_engine(url, password, me.session)
+        nerves = Nerves()
+        writes, reads = (Lines(url, password, me.session, kind, nerves) for kind in (WRITES, READS))
         try:
-            prepare(engine, where)
+            prepare(writes.engine, where)
         except (SQLAlchemyError, ValueError) as error:
-            engine.dispose()
+            writes.engine.dispose()
             what = words(error) if isinstance(error, SQLAlchemyError) else str(error)
             raise StoreError(
                 f"{where}: {what}; see that `store.url` and `store.password` fit and the server is up"
             ) from None
         except StoreError:
-            engine.dispose()
+            writes.engine.dispose()
             raise
-        return cls(engine, where, me)
+        return cls(writes, reads, where, me)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -77,19 +83,26 @@ class PostgresStore:
                         f"{self.where}: {words(error)}; whether it was committed is looked up"
                     ) from error
                 raise
+            self._known = self._mark
 
     def _hold(self, conn: Connection) -> None:
         if self._seat is None:
             raise StoreLostError(f"{self.where}: another daemon has the lead")
         self._mark += 1
-        if not seat.hold(conn, self._seat.epoch, self._mark):
+        if not seat.hold(conn, self._seat.epoch, self._known, self._mark):
             raise self._lost()
 
     def _lost(self) -> StoreLostError:
         try:
             self.read(self._assert_known)
+            epoch, _ = self._transact(seat.last)
         except StoreError as error:
             return StoreLostError(str(error))
+        if self._seat is not None and epoch <= self._seat.epoch:
+            return StoreLostError(
+                f"{self.where}: the store has gone back to an earlier state, and misses what was committed: it is a "
+                "backup, or a standby that had not got all of it"
+            )
         return StoreLostError(f"{self.where}: another daemon has taken over while this one did not answer")
 
     def _assert_known(self, conn: Connection, *, lock: bool = False) -> None:
@@ -105,6 +118,8 @@ class PostgresStore:
         epoch, mark = self._transact(seat.last)
         if self._seat is None or epoch != self._seat.epoch:
             raise self._lost()
+        if mark == self._mark:
+            self._known = mark
         return mark == self._mark
 
     def read(self, fn: Callable[[Connection], T]) -> T:
@@ -114,7 +129,7 @@ class PostgresStore:
                 with self._reads.connect() as conn:
                     return fn(conn)
             except DBAPIError as error:
-                if not error.connection_invalidated:
+                if not error.connection_invalidated or silent(error):
                     raise self._told(error) from error
                 cut = error
             except SQLAlchemyError as error:
@@ -129,12 +144,13 @@ class PostgresStore:
         return self.read(lambda conn: conn.execute(select(seat.NOW)).scalar_one())
 
     def claim(self) -> bool:
-        if not self.read(self._free):
+        if not self._transact(self._free):
             return False
         self._seat = self._transact(self._take)
         if self._seat is None:
             return False
-        self._mark, self.undisputed = self._seat.mark, self._seat.undisputed
+        self._mark = self._known = self._seat.mark
+        self.undisputed = self._seat.undisputed
         return True
 
     def _free(self, conn: Connection) -> bool:
@@ -147,7 +163,7 @@ class PostgresStore:
 
     def renew(self, url: str) -> None:
         found = self._seat
-        if found is None or not self._transact(partial(seat.renew, epoch=found.epoch, url=url)):
+        if found is None or not self._transact(partial(seat.renew, epoch=found.epoch, known=self._known, url=url)):
             raise self._lost()
 
     def release(self) -> None:
@@ -162,8 +178,13 @@ class PostgresStore:
     def leader(self) -> str:
         return self.read(seat.url)
 
+    def hurry(self) -> None:
+        for lines in self._kinds:
+            lines.hurry()
+
     def close(self) -> None:
-        self._engine.dispose()
+        for lines in self._kinds:
+            lines.engine.dispose()
 
     def _transact(self, fn: Callable[[Connection], T]) -> T:
         with self._translated(), self._engine.begin() as conn:
@@ -179,5 +200,5 @@ class PostgresStore:
     def _told(self, error: SQLAlchemyError) -> Exception:
         """The error as the engine knows it; what is no trouble of the server's stays what it is."""
         if stale(error):
-            self._engine.dispose()
+            self.close()  # they are made anew when they are needed
         return StoreBusyError(f"{self.where}: {words(error)}") if passes(error) else error

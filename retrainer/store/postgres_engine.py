@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from psycopg.types.string import StrDumperUnknown
 from sqlalchemy import create_engine, event, make_url
+
+from retrainer.store.line import SHORT, Line, Nerves, Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 _DRIVER = "postgresql+psycopg"
-# A server that does not answer is found out within ten seconds; what the URL says wins.
+# A server that cannot be reached is found out within ten seconds; what the URL says wins.
 _CONNECT = {
     "connect_timeout": 5,
     "keepalives_idle": 5,
@@ -26,9 +29,24 @@ _SESSION = (
     "SET TIME ZONE 'UTC'",
     "SET idle_in_transaction_session_timeout = '8s'",
     "SET lock_timeout = '5s'",
-    "SET statement_timeout = '60s'",
 )
-POOL = 5
+_MARGIN = 2.0
+"""Seconds beyond the server's own limit in which it would say that it has reached it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Lines of a kind: how many are kept and how many more there may be, and how long a statement may take, in s."""
+
+    kept: int
+    more: int
+    statement: float
+
+
+WRITES = Kind(kept=2, more=2, statement=8)
+"""A statement of the leader's that takes as long as the lease costs it the lead."""
+READS = Kind(kept=3, more=3, statement=30)
+"""On lines of their own: however many read, whoever has the lead can say so."""
 
 
 class _Text(StrDumperUnknown):
@@ -46,29 +64,45 @@ def place(url: str) -> str:
     return f"{host}{f':{parsed.port}' if parsed.port else ''}/{parsed.database or ''}"
 
 
-def make_engine(url: str, password: Callable[[], str] | None, session: str) -> Engine:
-    """``password`` is asked for each connection, so that it can be rotated."""
-    parsed = make_url(url).set(drivername=_DRIVER)
-    engine = create_engine(
-        parsed,
-        pool_size=POOL,
-        max_overflow=POOL,
-        pool_timeout=5,
-        connect_args={name: value for name, value in _CONNECT.items() if name not in parsed.query},
-        hide_parameters=True,
-    )
+class Lines:
+    """The lines of one kind. They wait for ever until `limit` is called: a migration takes its time.
 
-    @event.listens_for(engine, "do_connect")
-    def _connecting(_dialect: Any, _record: Any, _args: Any, parameters: dict[str, Any]) -> None:
-        parameters["application_name"] = session
-        if password is not None:
-            parameters["password"] = password()
+    ``password`` is asked for each of them, so that it can be rotated.
+    """
 
-    @event.listens_for(engine, "connect")
-    def _connected(connection: Any, _record: Any) -> None:
-        connection.adapters.register_dumper(str, _Text)
-        for said in _SESSION:
-            connection.execute(said)
-        connection.commit()
+    def __init__(self, url: str, password: Callable[[], str] | None, session: str, kind: Kind, nerves: Nerves) -> None:
+        self._kind, self._patience = kind, Patience(nerves)
+        parsed = make_url(url).set(drivername=_DRIVER)
+        self.engine = create_engine(
+            parsed,
+            pool_size=kind.kept,
+            max_overflow=kind.more,
+            pool_timeout=5,
+            connect_args={name: value for name, value in _CONNECT.items() if name not in parsed.query},
+            hide_parameters=True,
+        )
+        self._listen(self.engine, password, session)
 
-    return engine
+    def limit(self) -> None:
+        """From here on a server that says nothing is given up."""
+        self._patience.seconds = self._kind.statement + _MARGIN
+
+    def hurry(self) -> None:
+        self._patience.seconds = SHORT
+
+    def _listen(self, engine: Engine, password: Callable[[], str] | None, session: str) -> None:
+        @event.listens_for(engine, "do_connect")
+        def _connecting(_dialect: Any, _record: Any, args: tuple[Any, ...], parameters: dict[str, Any]) -> Line:
+            own = {"application_name": session}
+            if password is not None:
+                own["password"] = password()
+            line = Line.connect(*args, **{**parameters, **own})
+            line.patience = self._patience
+            return line
+
+        @event.listens_for(engine, "connect")
+        def _connected(connection: Any, _record: Any) -> None:
+            connection.adapters.register_dumper(str, _Text)
+            for said in (*_SESSION, f"SET statement_timeout = '{self._kind.statement:g}s'"):
+                connection.execute(said)
+            connection.commit()

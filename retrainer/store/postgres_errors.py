@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from retrainer.store.line import SilenceError
+
 if TYPE_CHECKING:
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -51,6 +53,11 @@ def stale(error: SQLAlchemyError) -> bool:
     return isinstance(error, DBAPIError) and (error.connection_invalidated or sqlstate(error).startswith("25006"))
 
 
+def silent(error: DBAPIError) -> bool:
+    """Whether it was waited for as long as there is patience, so that it need not be tried again at once."""
+    return isinstance(error.orig, SilenceError)
+
+
 def words(error: SQLAlchemyError) -> str:
     """One line; never the statement's parameters."""
     text = str(error.orig if isinstance(error, DBAPIError) else error).strip()
@@ -59,4 +66,5 @@ def words(error: SQLAlchemyError) -> str:
 
 def _cut(error: DBAPIError) -> bool:
     """Refused, cut, timed out: the driver says so without a SQLSTATE."""
-    return error.connection_invalidated or type(error.orig).__name__ in ("OperationalError", "ConnectionTimeout")
+    names = ("OperationalError", "ConnectionTimeout", "SilenceError")
+    return error.connection_invalidated or type(error.orig).__name__ in names

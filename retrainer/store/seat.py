@@ -78,15 +78,19 @@ _END_SESSIONS = text(
 )
 
 
-def hold(conn: Connection, epoch: int, mark: int) -> bool:
-    """Begin a transaction of the holder's, to be known by its mark; false if another has taken over."""
-    held = update(t).where(_ROW, _C.epoch == epoch).values(mark=mark, lease_until=NOW + LEASE)
+def hold(conn: Connection, epoch: int, known: int, mark: int) -> bool:
+    """Begin a transaction of the holder's, to be known by its mark.
+
+    False if another has taken over, or if the last that was committed is not the one that is ``known``: then the store
+    went back, and what the holder remembers never was.
+    """
+    held = update(t).where(_ROW, _C.epoch == epoch, _C.mark == known).values(mark=mark, lease_until=NOW + LEASE)
     return conn.execute(held).rowcount == 1
 
 
-def renew(conn: Connection, epoch: int, url: str) -> bool:
-    """Say a word, and where we are asked; false if another has taken over."""
-    held = update(t).where(_ROW, _C.epoch == epoch).values(lease_until=NOW + LEASE, url=url)
+def renew(conn: Connection, epoch: int, known: int, url: str) -> bool:
+    """Say a word, and where we are asked; false as in `hold`. A transaction may be under way meanwhile."""
+    held = update(t).where(_ROW, _C.epoch == epoch, _C.mark >= known).values(lease_until=NOW + LEASE, url=url)
     return conn.execute(held).rowcount == 1
 
 

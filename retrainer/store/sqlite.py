@@ -112,6 +112,9 @@ class SqliteStore:
     def leader(self) -> str:
         return ""
 
+    def hurry(self) -> None:
+        """A disk answers."""
+
     def close(self) -> None:
         with self._lock:
             self._connection.close()
