@@ -1,21 +1,22 @@
-"""`python -m tests.benchmarks [--only NAME …]`: measure, and write bench.json at the top of the repository."""
+"""`python -m tests.benchmarks [--only NAME …]`: measure, and write bench.json and the pages that show its figures."""
 
 from __future__ import annotations
 
 import argparse
 import os
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from tests.benchmarks import (
     backlog,
+    deployment,
     flow,
     keys,
     latency,
     memory,
+    pages,
     pure,
     replicas,
     restart,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.figures import Figure
 
-OUT = Path(__file__).parents[2] / "bench.json"
+OUT = pages.BENCH
 ALONE: Mapping[str, Callable[[], list[Figure]]] = {
     "step": pure.pure_step,
     "throughput": flow.throughput,
@@ -51,6 +52,7 @@ ON_CLUSTER: Mapping[str, Callable[[Cluster], list[Figure]]] = {
     "slots": slots.same_second,
     "restart": restart.after_kill,
     "memory": memory.resident,
+    "deployment": deployment.weight,
 }
 NAMES = (*ALONE, *ON_CLUSTER)
 
@@ -67,6 +69,7 @@ def main() -> int:
             figures[figure.name] = figure.to_json() | _circumstances()
             print(_line(figure), flush=True)
         OUT.write_bytes(orjson.dumps({**report, "figures": list(figures.values())}, option=orjson.OPT_INDENT_2) + b"\n")
+        pages.write()
     return 0 if all(figure["met"] is not False for figure in figures.values()) else 1
 
 

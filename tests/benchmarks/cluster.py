@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import select
 import ssl
 import threading
 import time
@@ -47,20 +48,37 @@ class Cluster:
         return http.client.HTTPSConnection(self.host, context=self.tls, timeout=60)
 
     def request(self, method: str, path: str, body: Any = None, content: str = "application/json") -> Any:
-        conn = getattr(self._local, "conn", None)
-        if conn is None:
-            conn = self._local.conn = self.connect()
+        return orjson.loads(self._send(method, path, body, content))
+
+    def text(self, path: str) -> str:
+        """What is no document, such as its metrics."""
+        return self._send("GET", path).decode()
+
+    def _send(self, method: str, path: str, body: Any = None, content: str = "application/json") -> bytes:
+        conn = self._connection()
         data = None if body is None else orjson.dumps(body)
         conn.request(method, path, body=data, headers={**self.headers, "Content-Type": content})
         response = conn.getresponse()
         text = response.read()
         if response.status >= 400 and response.status != 404:
             raise RuntimeError(f"{method} {path}: {response.status} {text[:300]!r}")
-        return orjson.loads(text)
+        return text
+
+    def _connection(self) -> http.client.HTTPSConnection:
+        """This thread's own; another one if the server has ended it meanwhile."""
+        conn: http.client.HTTPSConnection | None = getattr(self._local, "conn", None)
+        if conn is None or _ended(conn):
+            conn = self._local.conn = self.connect()
+        return conn
 
     @staticmethod
     def versions() -> dict[str, str]:
         return {"kubernetes": _pinned("K8S"), "argo": _pinned("ARGO")}
+
+
+def _ended(conn: http.client.HTTPSConnection) -> bool:
+    """Whether the other side has hung up: nothing else can be read where nothing was asked."""
+    return conn.sock is not None and bool(select.select([conn.sock], [], [], 0)[0])
 
 
 def _pinned(what: str) -> str:
@@ -73,12 +91,12 @@ def _pinned(what: str) -> str:
 class Namespace:
     """One for one measurement; everything in it goes at the end, finalizers first."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self.cluster = cluster
+    def __init__(self, cluster: Cluster, **labels: str) -> None:
+        self.cluster, self.labels = cluster, labels
         self.name = f"bench-{uuid.uuid4().hex[:8]}"
 
     def __enter__(self) -> Self:
-        self.cluster.request("POST", "/api/v1/namespaces", {"metadata": {"name": self.name}})
+        self.cluster.request("POST", "/api/v1/namespaces", {"metadata": {"name": self.name, "labels": self.labels}})
         template = {
             "apiVersion": "argoproj.io/v1alpha1",
             "kind": "WorkflowTemplate",

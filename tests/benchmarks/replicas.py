@@ -43,14 +43,21 @@ def scale_out() -> list[Figure]:
         Figure(f"replicas_{count}_to_decision", one["per_second"], "1/s", METHOD, at_least=True, detail=one)
         for count, one in found.items()
     ]
+    figures.append(_bytes(found[1]))
     wrong = sum(one["miscounted"] for one in found.values())
     judged = "Records that the ledger or a matching rule has not exactly once, recounted from what was produced."
     return [*figures, Figure("replicas_miscounted", wrong, "records", METHOD + judged, 0)]
 
 
+def _bytes(one: dict[str, Any]) -> Figure:
+    how = f"{RECORDS:,} JSON records of 300 bytes from Kafka, each counted by 3 of {RULES} rules; one replica. "
+    grown = "What the database grew by, with all indexes and what is not vacuumed yet, for each record."
+    return Figure("postgres_bytes_per_event", one["bytes_per_record"], "bytes", how + grown)
+
+
 def takeover() -> list[Figure]:
     """How long nobody has the lead."""
-    with _server() as server:
+    with postgres_server() as server:
         killed = [_takeover(server, signal.SIGKILL) for _ in range(3)]
         ended = [_takeover(server, signal.SIGTERM) for _ in range(3)]
     return [
@@ -60,15 +67,16 @@ def takeover() -> list[Figure]:
 
 
 @contextmanager
-def _server() -> Iterator[Postgres]:
+def postgres_server(host: str = "127.0.0.1") -> Iterator[Postgres]:
+    """Start a PostgreSQL that writes through, on an address of this machine."""
     os.environ |= {"PGPASSWORD": PASSWORD, "POSTGRES_FSYNC": "on"}
-    server = Postgres(free_ports(19640, 1))
-    server.call("down")
-    server.call("up")
+    postgres = Postgres(free_ports(19640, 1), host)
+    postgres.call("down")
+    postgres.call("up")
     try:
-        yield server
+        yield postgres
     finally:
-        server.call("down")
+        postgres.call("down")
 
 
 def _replicas(
@@ -84,9 +92,10 @@ def _replicas(
 
 
 def _decide(count: int) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder, topic() as name, _server() as server:
+    with tempfile.TemporaryDirectory() as folder, topic() as name, postgres_server() as server:
         produce(name, RECORDS)
         database = server.database()
+        empty = _size(server, database)
         replicas = _replicas(Path(folder), server, database, count, matching_rules(RULES), kafka_sources(name))
         try:
             for replica in replicas:
@@ -99,14 +108,21 @@ def _decide(count: int) -> dict[str, Any]:
                 replica.kill()
         ledger = server.query(database, "SELECT count(*), count(DISTINCT id) FROM events")[0]
         inputs = server.query(database, "SELECT count(*) FROM inputs")[0][0]
+        grown = _size(server, database) - empty
     counted = 3 * RECORDS  # each record matches three rules
     return {
         "replicas": count,
         "per_second": round((last - first) / (ended - began)),
         "of_records": last - first,
         "cpu_s": cpu,
+        "bytes_per_record": round(grown / RECORDS),
         "miscounted": abs(RECORDS - ledger[1]) + ledger[0] - ledger[1] + abs(counted - inputs),
     }
+
+
+def _size(server: Postgres, database: str) -> int:
+    """Bytes of all its tables and indexes."""
+    return int(server.query(database, "SELECT pg_database_size(current_database())")[0][0])
 
 
 def _await(server: Postgres, database: str, condition: Any) -> tuple[float, int]:

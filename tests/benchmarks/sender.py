@@ -23,8 +23,8 @@ HEADERS = {"Content-Type": "application/json"}
 class Sender:
     """``sent`` and ``answered`` hold time.monotonic by event number; an answer other than 202 is an error."""
 
-    def __init__(self, port: int, connections: int = 8) -> None:
-        self._port = port
+    def __init__(self, port: int, connections: int = 8, host: str = "127.0.0.1") -> None:
+        self._address = host, port
         self._local = threading.local()
         self._hands = ThreadPoolExecutor(connections)
         self.sent: dict[int, float] = {}
@@ -49,7 +49,7 @@ class Sender:
     def send_body(self, n: int, body: Any) -> None:
         conn = getattr(self._local, "conn", None)
         if conn is None:
-            conn = self._local.conn = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+            conn = self._local.conn = http.client.HTTPConnection(*self._address, timeout=60)
             conn.connect()
         data = orjson.dumps(body)
         self.sent[n] = time.monotonic()

@@ -1,0 +1,71 @@
+"""The pages that show figures are written from bench.json, so that neither can say what the other does not.
+
+docs/benchmarks.md ends with a table of all figures. In docs/operations/sizing.md a row whose last cell names a figure
+has that figure's number first in the cell before: `replicas_miscounted`, or `burst_lost/seconds` for what else was
+seen of one.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+ROOT = Path(__file__).parents[2]
+BENCH = ROOT / "bench.json"
+ALL, ROWS = ROOT / "docs/benchmarks.md", ROOT / "docs/operations/sizing.md"
+DIGITS = 3
+HEAD = "| figure | measured | goal | met | on |\n| --- | --- | --- | --- | --- |\n"
+ROW = re.compile(r"^(\|.*\| )(-?[\d.,]+)([^|]*\| `([a-z0-9_/]+)` \|)$", re.MULTILINE)
+
+
+def write() -> None:
+    """Write both pages anew."""
+    for page, text in written().items():
+        page.write_text(text)
+
+
+def written() -> dict[Path, str]:
+    """Make both pages as they have to be."""
+    figures = orjson.loads(BENCH.read_bytes())["figures"]
+    return {ALL: with_table(ALL.read_text(), figures), ROWS: with_rows(ROWS.read_text(), figures)}
+
+
+def with_table(page: str, figures: Iterable[Mapping[str, Any]]) -> str:
+    before, _, _ = page.partition(HEAD)
+    return before + HEAD + "".join(map(_line, sorted(figures, key=lambda figure: str(figure["name"]))))
+
+
+def with_rows(page: str, figures: Iterable[Mapping[str, Any]]) -> str:
+    """Raise KeyError for a row that names what was not measured."""
+    known = {figure["name"]: figure for figure in figures}
+
+    def row(found: re.Match[str]) -> str:
+        name, _, detail = found[4].partition("/")
+        value = known[name]["detail"][detail] if detail else known[name]["value"]
+        return f"{found[1]}{shown(value)}{found[3]}"
+
+    return ROW.sub(row, page)
+
+
+def shown(value: float) -> str:
+    """As people read it: three digits that count, thousands apart."""
+    rounded = float(f"{value:.{DIGITS}g}")
+    return f"{rounded:,.0f}" if abs(rounded) >= 1000 else f"{rounded:g}"
+
+
+def _line(figure: Mapping[str, Any]) -> str:
+    sign = "≥" if figure["at_least"] else "≤"
+    goal = "" if figure["goal"] is None else f"{sign} {figure['goal']:,g}"
+    met = {None: "", True: "yes", False: "**no**"}[figure["met"]]
+    measured = f"{shown(figure['value'])} {figure['unit']}".strip()
+    return f"| `{figure['name']}` | {measured} | {goal} | {met} | {figure['measured_at'][:10]} |\n"
+
+
+if __name__ == "__main__":
+    write()
