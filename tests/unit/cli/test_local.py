@@ -7,10 +7,12 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
+from ruamel.yaml import YAML
 
 from retrainer.cli.main import COMMANDS, main
 from retrainer.store import tables as t
@@ -20,8 +22,6 @@ from retrainer.store.writes import put_all
 from tests.unit.web.ledger import dead_letter, encoded, run
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.unit.cli.conftest import Ask
 
 SETTINGS = "version: 1\nrules: [rules.yaml]\nengine: {type: local, templates: templates, runs: runs}\n"
@@ -60,6 +60,7 @@ def test_help_loads_nothing_heavy() -> None:
     program = f"""
 import sys
 from click.testing import CliRunner
+from ruamel.yaml import YAML
 from retrainer.cli.main import main
 assert CliRunner().invoke(main, ["--help"]).exit_code == 0
 print([name for name in {heavy} if name in sys.modules])
@@ -192,6 +193,18 @@ def test_rules_of_a_team(cli: Ask, tmp_path: Path) -> None:
     assert "`--platform PATH`" in cli("validate", "--team", "team-a", str(team), code=1).stdout
     assert "--team NAMESPACE" in cli("validate", "--platform", str(team), str(team), code=2).stderr
     assert "leave --team out" in cli("validate", "--team", "team-a", "--cluster", str(team), code=2).stderr
+
+
+def test_the_hooks_of_pre_commit_are_commands_that_run(cli: Ask, files: Path) -> None:
+    hooks = YAML(typ="safe").load(Path(__file__).parents[3] / ".pre-commit-hooks.yaml")
+    validate, test = (hook["entry"].split()[1:] for hook in hooks)
+    (files / "retrainer.yaml").unlink()
+    rules = str(files / "rules.yaml")
+    assert "is valid" in cli(*validate, rules).stdout
+    (files / "rules.yaml").write_text("version: 1\nrules:\n" + LISTENS)
+    (files / "platform.yaml").write_text("version: 1\nsources: {lake: {type: webhook, path: /hooks/lake}}\n")
+    assert "is valid" in cli(*validate, "--team", "team-a", "--platform", str(files / "platform.yaml"), rules).stdout
+    assert "no tests" in cli(*test, str(files), code=2).stdout
 
 
 def test_nothing_to_validate(cli: Ask) -> None:
