@@ -23,6 +23,7 @@ from retrainer.moments import rfc3339
 from retrainer.sources import registry
 from retrainer.sources.base import Batch, Overloaded, Receipt
 from retrainer.sources.webhook import Webhooks
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -150,7 +151,7 @@ class HttpSender:
         self._server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", ws="none", lifespan="off"))
         self._serving = threading.Thread(target=self._server.run)
         self._serving.start()
-        eventually(lambda: self._server.started)
+        until(lambda: self._server.started, "the server listens")
         self._url = f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}{self._config.path}"
 
     def stop_source(self) -> None:
@@ -219,13 +220,6 @@ SENDERS = {
 }
 
 
-def eventually(condition: Callable[[], object], timeout: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "never came true"
-        time.sleep(0.01)
-
-
 @pytest.fixture
 def intake() -> MemoryIntake:
     return MemoryIntake()
@@ -245,7 +239,7 @@ FACTS = [f"fact-{n}" for n in range(20)]
 
 def test_each_fact_is_one_event_with_an_id_of_its_own(sender: Sender, intake: MemoryIntake) -> None:
     sender.tell(FACTS)
-    eventually(lambda: len(intake.events) == len(FACTS))
+    until(lambda: len(intake.events) == len(FACTS), "all facts are taken in")
     assert all(isinstance(event, Event) for event in intake.events)
     assert {event.source for event in intake.events} == {NAME}
     assert len({event.id for event in intake.events}) == len(FACTS)
@@ -254,7 +248,7 @@ def test_each_fact_is_one_event_with_an_id_of_its_own(sender: Sender, intake: Me
 def test_events_can_be_stored_as_they_are(sender: Sender, intake: MemoryIntake) -> None:
     before = time.time() - 60
     sender.tell(FACTS[:3])
-    eventually(lambda: len(intake.events) == 3)
+    until(lambda: len(intake.events) == 3, "all three are taken in")
     for event in intake.events:
         assert isinstance(event, Event)
         assert orjson.loads(orjson.dumps([event.data, event.attributes])) == [event.data, event.attributes]
@@ -266,54 +260,57 @@ def test_events_can_be_stored_as_they_are(sender: Sender, intake: MemoryIntake) 
 def test_nothing_is_acknowledged_before_it_is_stored(sender: Sender, intake: MemoryIntake) -> None:
     intake.hold = True
     sender.tell(FACTS[:1])
-    eventually(lambda: intake.waiting)
+    until(lambda: intake.waiting, "a batch is offered")
     assert not sender.acknowledged()
     intake.release()
-    eventually(lambda: sender.acknowledged() == set(FACTS[:1]))
+    until(lambda: sender.acknowledged() == set(FACTS[:1]), "the first is acknowledged")
     assert len(intake.events) == 1
 
 
 def test_a_second_delivery_is_known_by_its_id(sender: Sender, intake: MemoryIntake) -> None:
     sender.tell(FACTS)
-    eventually(lambda: sender.acknowledged() == set(FACTS))
+    until(lambda: sender.acknowledged() == set(FACTS), "all are acknowledged")
     offers = intake.offers
     sender.tell_again(FACTS)
-    eventually(lambda: intake.offers > offers and sender.acknowledged() == set(FACTS))
+    until(
+        lambda: intake.offers > offers and sender.acknowledged() == set(FACTS),
+        "all are offered again",
+    )
     sender.tell(["one more"])
-    eventually(lambda: "one more" in sender.acknowledged())
+    until(lambda: "one more" in sender.acknowledged(), "one more is acknowledged")
     assert len(intake.events) == len(FACTS) + 1
 
 
 def test_a_full_queue_only_delays(sender: Sender, intake: MemoryIntake) -> None:
     intake.refuse = True
     sender.tell(FACTS)
-    eventually(lambda: intake.offers >= 3)
+    until(lambda: intake.offers >= 3, "it is offered again")
     assert not sender.acknowledged()
     intake.refuse = False
-    eventually(lambda: sender.acknowledged() == set(FACTS))
+    until(lambda: sender.acknowledged() == set(FACTS), "all are acknowledged")
     assert len(intake.events) == len(FACTS)
 
 
 def test_what_could_not_be_stored_comes_again(sender: Sender, intake: MemoryIntake) -> None:
     intake.fail = True
     sender.tell(FACTS)
-    eventually(lambda: intake.offers >= 3)
+    until(lambda: intake.offers >= 3, "it is offered again")
     assert not sender.acknowledged()
     intake.fail = False
-    eventually(lambda: sender.acknowledged() == set(FACTS))
+    until(lambda: sender.acknowledged() == set(FACTS), "all are acknowledged")
     assert len(intake.events) == len(FACTS)
 
 
 def test_ids_are_remembered_long_enough_to_tell_a_second_delivery(sender: Sender, intake: MemoryIntake) -> None:
     intake.hold = True
     sender.tell(FACTS[:1])
-    eventually(lambda: intake.waiting)
+    until(lambda: intake.waiting, "a batch is offered")
     assert intake.waiting[0][0].identity_window >= 3600
 
 
 def test_once_stopped_nothing_more_is_taken_in(sender: Sender, intake: MemoryIntake) -> None:
     sender.tell(FACTS[:1])
-    eventually(sender.acknowledged)
+    until(sender.acknowledged, "it is acknowledged")
     sender.stop_source()
     offers = intake.offers
     sender.tell(["too late"])

@@ -12,18 +12,12 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from tests.unit.house import SETTINGS, furnish
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-SETTINGS = """
-version: 1
-rules: [rules]
-engine: {type: local, templates: templates, runs: runs}
-store: {path: store.db}
-http: {port: 0}
-reload_interval: 200ms
-"""
 TEMPLATE = """
 apiVersion: argoproj.io/v1alpha1
 kind: WorkflowTemplate
@@ -59,11 +53,7 @@ rules:
 class Daemon:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        (folder / "rules").mkdir()
-        (folder / "templates").mkdir()
-        (folder / "templates/train.yaml").write_text(TEMPLATE)
-        (folder / "retrainer.yaml").write_text(SETTINGS)
-        self.rules("rules", RULES)
+        furnish(folder, SETTINGS.replace("1h", "200ms"), RULES, TEMPLATE)
 
     def rules(self, name: str, text: str) -> None:
         (self.folder / f"rules/{name}.yaml").write_text(text)

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 import structlog
-from click.testing import CliRunner
 
-from retrainer.app import App
-from retrainer.cli.main import main
-from retrainer.config.load_settings import load_settings
+from tests.unit.house import House
+from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-SETTINGS = """
-version: 1
-rules: [rules.yaml]
-engine: {type: local, templates: templates, runs: runs}
-store: {path: store.db}
-http: {port: 0}
-reload_interval: 1h
-"""
 RULES = """
 version: 1
 sources:
@@ -60,94 +48,72 @@ spec:
 """
 
 
-class House:
+class Story(House):
     def __init__(self, folder: Path) -> None:
-        (folder / "templates").mkdir()
-        (folder / "templates/train.yaml").write_text(TEMPLATE)
-        (folder / "rules.yaml").write_text(RULES)
-        (folder / "retrainer.yaml").write_text(SETTINGS)
-        self.app = App(load_settings(str(folder / "retrainer.yaml")), folder)
-        self.app.start()
-        self.http = httpx.Client(base_url=self.app.web.url, trust_env=False, timeout=10)
-
-    def close(self) -> None:
-        self.http.close()
-        self.app.stop()
+        super().__init__(folder, RULES, TEMPLATE)
 
     def push(self, **data: Any) -> None:
         assert self.http.post("/hooks/push", json=data).status_code == 202
 
-    def ask(self, *words: str, code: int = 0) -> str:
-        result = CliRunner().invoke(main, words, env={"RETRAINER_URL": self.app.web.url})
-        assert result.exit_code == code, (result.output, result.exception)
-        return result.stdout
-
     def runs(self, rule: str) -> list[dict[str, Any]]:
-        items: list[dict[str, Any]] = json.loads(self.ask("runs", "list", "--rule", rule, "-o", "json"))["items"]
+        items: list[dict[str, Any]] = json.loads(self.ask("runs", "list", "--rule", rule, "-o", "json").stdout)["items"]
         return items
 
-    def until(self, condition: Callable[[], Any], what: str) -> Any:
-        deadline = time.monotonic() + 120
-        while not (found := condition()):
-            assert time.monotonic() < deadline, what
-            time.sleep(0.05)
-        return found
-
     def ended(self, rule: str) -> dict[str, Any]:
-        found = self.until(lambda: [r for r in self.runs(rule) if r["ended_at"]], f"a run of {rule} has ended")
+        found = until(lambda: [r for r in self.runs(rule) if r["ended_at"]], f"a run of {rule} has ended")
         return dict(found[0])
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def house(tmp_path: Path) -> Iterator[Story]:
     with structlog.testing.capture_logs():  # what the daemon logs must not stand between what the commands print
-        house = House(tmp_path)
+        house = Story(tmp_path)
         yield house
         house.close()
 
 
-def test_drift_starts_a_run_and_its_promotion_another(house: House) -> None:
+def test_drift_starts_a_run_and_its_promotion_another(house: Story) -> None:
     house.push(model="churn", metric="psi", value=0.05)
-    assert "below_threshold" in house.ask("explain", "churn")
+    assert "below_threshold" in house.ask("explain", "churn").stdout
     house.push(model="churn", metric="psi", value=0.31)
     run = house.ended("churn")
     assert (run["phase"], run["reason"], run["promoted"]) == ("SUCCEEDED", "threshold", None)
-    shown = " ".join(house.ask("runs", "show", run["id"]).split())
+    shown = " ".join(house.ask("runs", "show", run["id"]).stdout.split())
     assert "metrics drift=0.31" in shown
     assert house.runs("scores") == []
-    assert "is noted as promoted" in house.ask("runs", "feedback", run["id"], "--promoted")
+    assert "is noted as promoted" in house.ask("runs", "feedback", run["id"], "--promoted").stdout
     assert house.ended("scores")["reason"] == "upstream"
-    assert house.ask("runs", "feedback", "nope", "--promoted", code=1) == ""
+    assert house.ask("runs", "feedback", "nope", "--promoted", code=1).stdout == ""
 
 
-def test_last_night_and_what_an_event_did(house: House) -> None:
+def test_last_night_and_what_an_event_did(house: Story) -> None:
     house.push(model="churn", metric="psi", value=0.31)
     house.ended("churn")
     moment = datetime.now(UTC).isoformat()
-    assert "churn at " in house.ask("explain", "churn", "--at", moment)
+    assert "churn at " in house.ask("explain", "churn", "--at", moment).stdout
     house.push(model="basket", metric="psi", value=0.9)
-    events = json.loads(house.ask("events", "list", "-o", "json"))["items"]
-    told = json.loads(house.ask("events", "find", str(events[0]["seq"]), "-o", "json"))["items"][0]
+    events = json.loads(house.ask("events", "list", "-o", "json").stdout)["items"]
+    told = json.loads(house.ask("events", "find", str(events[0]["seq"]), "-o", "json").stdout)["items"][0]
     assert [(e["rule"], e["outcome"], e["detail"]) for e in told["effects"]] == [
         ("churn", "missed", "drift: model is not 'churn'")
     ]
-    assert "There is no such event" in house.ask("events", "find", "nope")
+    assert "There is no such event" in house.ask("events", "find", "nope").stdout
 
 
-def test_a_shadow_tells_what_it_would_have_done(house: House) -> None:
+def test_a_shadow_tells_what_it_would_have_done(house: Story) -> None:
     alert = {"status": "firing", "labels": {"alertname": "ModelDrift"}, "annotations": {}, "fingerprint": "f"}
     moments = {"startsAt": "2026-11-24T08:00:00Z", "endsAt": "0001-01-01T00:00:00Z", "generatorURL": ""}
     group = {"version": "4", "groupKey": "g", "truncatedAlerts": 0, "status": "firing", "receiver": "r"}
     labels = {"groupLabels": {}, "commonLabels": {}, "commonAnnotations": {}, "externalURL": ""}
     body = {**group, **labels, "alerts": [{**alert, **moments}]}
     assert house.http.post("/hooks/page", json=body).status_code == 202
-    told = json.loads(house.ask("shadow", "-o", "json"))
+    told = json.loads(house.ask("shadow", "-o", "json").stdout)
     assert [(r["rule"], r["in_shadow"], r["runs"]) for r in told["rules"]] == [("watched", True, 1)]
-    assert "watched" in house.ask("shadow", "watched")
+    assert "watched" in house.ask("shadow", "watched").stdout
     assert house.runs("watched") == []
 
 
-def test_ages_are_imported_line_by_line(house: House, tmp_path: Path) -> None:
+def test_ages_are_imported_line_by_line(house: Story, tmp_path: Path) -> None:
     file = tmp_path / "ages.csv"
     file.write_text(
         "rule,key,succeeded_at,promoted_at\n"
@@ -158,7 +124,7 @@ def test_ages_are_imported_line_by_line(house: House, tmp_path: Path) -> None:
         "watched,,2126-11-20T02:30:00Z,\n"
         "watched,,2016-11-20T02:30:00+01:00,\n"
     )
-    told = house.ask("state", "import", str(file), code=1)
+    told = house.ask("state", "import", str(file), code=1).stdout
     assert told.splitlines() == [
         f"{file}:2: 'yesterday' is no moment: write such as 2026-11-01T02:30:00Z",
         f"{file}:3: there is no rule 'watchd'",

@@ -8,34 +8,22 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 import structlog
-from click.testing import CliRunner, Result
 
-from retrainer.app import App
-from retrainer.cli.main import main
-from retrainer.config.load_settings import load_settings
 from retrainer.event import Event
 from retrainer.store import writes
+from tests.unit.house import House
+from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from retrainer.event import Poison
 
-SETTINGS = """
-version: 1
-rules: [rules]
-engine: {type: local, templates: templates, runs: runs}
-store: {path: store.db}
-http: {port: 0}
-reload_interval: 1h
-"""
 RULES = """
 version: 1
 sources:
@@ -54,6 +42,7 @@ rules:
     triggers: {d: {data: {source: lake}}}
     submit: {workflow_template: t}
 """
+REPLAY = "/api/v1/sources/topic/replay"
 
 
 class Topic:
@@ -101,28 +90,14 @@ def events(*numbers: int) -> list[Event | Poison]:
     return [Event("topic", f"e{n}", "t", 1_700_000_000.0 + n, {}) for n in numbers]
 
 
-class House:
-    """The daemon, its one source that is not real, and the command line."""
+class Lake(House):
+    """Beside what is real, one source that is not."""
 
     def __init__(self, folder: Path) -> None:
-        for name in ("rules", "templates", "lake"):
-            (folder / name).mkdir()
-        (folder / "rules/rules.yaml").write_text(RULES)
-        (folder / "retrainer.yaml").write_text(SETTINGS)
-        self.app = App(load_settings(str(folder / "retrainer.yaml")), folder)
-        self.app.start()
+        (folder / "lake").mkdir()
+        super().__init__(folder, RULES)
         self.topic = Topic()
         self.app._sources["topic"] = (self.app.loaded.configuration.sources["topic"], self.topic)
-        self.http = httpx.Client(base_url=f"{self.app.web.url}/api/v1", trust_env=False, timeout=10)
-
-    def close(self) -> None:
-        self.http.close()
-        self.app.stop()
-
-    def ask(self, *args: str, code: int = 0, stdin: str | None = None) -> Result:
-        result = CliRunner().invoke(main, ["--url", self.app.web.url, *args], input=stdin)
-        assert result.exit_code == code, (result.exit_code, result.output, result.exception)
-        return result
 
     def counted(self) -> dict[str, int]:
         """Events that are pending for each rule of the topic."""
@@ -139,30 +114,22 @@ def logged() -> Iterator[None]:
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
     for name in ("RETRAINER_URL", "RETRAINER_TOKEN", "RETRAINER_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("retrainer.cli.replay.POLL", 0.01)
-    made = House(tmp_path)
+    made = Lake(tmp_path)
     yield made
     made.close()
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    end = time.monotonic() + 30
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    return found
 
 
 # -- list, show, reset -----------------------------------------------------------------------------------------------
 
 
-def test_how_each_source_does(house: House) -> None:
+def test_how_each_source_does(house: Lake) -> None:
     house.app.engine.claim("topic", "orders/0", "incarnation", 41)
     house.topic.halted = {"orders/1": "the topic was recreated"}
-    house.http.post(f"{house.app.web.url}/hooks/push", json={})
+    house.http.post("/hooks/push", json={})
     lines = {line["name"]: line for line in json.loads(house.ask("sources", "list", "-o", "json").stdout)["items"]}
     assert list(lines) == ["idle", "lake", "push", "topic"]
     assert [lines[name]["silent"] for name in lines] == [None, None, False, None]
@@ -184,14 +151,14 @@ def test_how_each_source_does(house: House) -> None:
     assert told["positions"] == [{"part": "orders/0", "next": 41, "incarnation": "incarnation"}]
 
 
-def test_a_source_that_cannot_look_is_down_and_says_why(house: House) -> None:
+def test_a_source_that_cannot_look_is_down_and_says_why(house: Lake) -> None:
     house.topic.last_error = "no broker answers"
     assert house.ask("sources", "list").stdout.splitlines()[-1].split()[:3] == ["topic", "webhook", "down"]
     assert "no broker answers" in house.ask("sources", "show", "topic").stdout
 
 
 @pytest.mark.parametrize(("to", "following"), [("earliest", 0), ("latest", 100), ("42", 42)])
-def test_a_part_is_read_on_from_where_somebody_says(house: House, to: str, following: int) -> None:
+def test_a_part_is_read_on_from_where_somebody_says(house: Lake, to: str, following: int) -> None:
     holder = house.app.engine.claim("topic", "orders/0", "before", 7)
     reset = ("sources", "reset", "topic", "--part", "orders/0", "--to", to)
     house.ask(*reset, stdin="n\n", code=1)
@@ -227,8 +194,8 @@ REFUSED: list[Any] = [
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    made = House(tmp_path_factory.mktemp("shared"))
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    made = Lake(tmp_path_factory.mktemp("shared"))
     yield made
     made.close()
 
@@ -244,7 +211,7 @@ def test_what_makes_no_sense_is_refused_with_the_way_out(shared: House, command:
         assert problem["status"] in (404, 409, 422)
 
 
-def test_a_source_that_does_not_answer_is_not_reset(house: House) -> None:
+def test_a_source_that_does_not_answer_is_not_reset(house: Lake) -> None:
     house.topic.trouble = OSError("connection refused")
     told = house.ask("sources", "reset", "topic", "--part", "orders/0", "--to", "latest", "--yes", code=1).stderr
     assert "source topic cannot be asked now: connection refused" in told
@@ -253,7 +220,7 @@ def test_a_source_that_does_not_answer_is_not_reset(house: House) -> None:
 # -- replay ----------------------------------------------------------------------------------------------------------
 
 
-def test_it_is_read_again_and_counted_once(house: House) -> None:
+def test_it_is_read_again_and_counted_once(house: Lake) -> None:
     house.topic.kept = [events(*range(600)), events(*range(600, 700))]
     dry = json.loads(house.ask("replay", "topic", "--from", "7d", "--dry-run", "-o", "json").stdout)
     assert (dry["state"], dry["dry_run"], dry["read"], dry["outcomes"]["matched"]) == ("done", True, 700, 700)
@@ -270,7 +237,7 @@ def test_it_is_read_again_and_counted_once(house: House) -> None:
     assert house.counted() == {"first": 700, "second": 700}
 
 
-def test_a_replay_that_cannot_read_says_why_and_ends_with_1(house: House) -> None:
+def test_a_replay_that_cannot_read_says_why_and_ends_with_1(house: Lake) -> None:
     house.topic.trouble = OSError("no broker answers")
     printed = house.ask("replay", "topic", "--from", "7d", code=1).stdout
     assert "failed: no broker answers" in printed
@@ -278,18 +245,17 @@ def test_a_replay_that_cannot_read_says_why_and_ends_with_1(house: House) -> Non
     assert (told["state"], told["error"], told["read"]) == ("failed", "no broker answers", 0)
 
 
-def test_one_replay_of_a_source_at_a_time_and_it_can_be_cancelled(house: House) -> None:
+def test_one_replay_of_a_source_at_a_time_and_it_can_be_cancelled(house: Lake) -> None:
     house.topic.kept = [events(1, 2), events(3)]
     house.topic.gate.clear()
-    where = "sources/topic/replay"
-    assert house.http.get(where).status_code == 404
-    assert house.http.delete(where).status_code == 404
-    assert house.http.post(where, json={"from": "7d"}).status_code == 202
-    until(lambda: house.http.get(where).json()["read"] == 2)
-    refused = house.http.post(where, json={"from": "7d"})
+    assert house.http.get(REPLAY).status_code == 404
+    assert house.http.delete(REPLAY).status_code == 404
+    assert house.http.post(REPLAY, json={"from": "7d"}).status_code == 202
+    until(lambda: house.http.get(REPLAY).json()["read"] == 2, "two are read")
+    refused = house.http.post(REPLAY, json={"from": "7d"})
     assert (refused.status_code, "a replay of topic is under way" in refused.json()["detail"]) == (409, True)
-    assert house.http.delete(where).status_code == 200
-    told = until(lambda: (now := house.http.get(where).json())["state"] != "running" and now)
+    assert house.http.delete(REPLAY).status_code == 200
+    told = until(lambda: (now := house.http.get(REPLAY).json())["state"] != "running" and now, "it has ended")
     assert (told["state"], told["outcomes"]["matched"], told["ended_at"] is not None) == ("cancelled", 2, True)
     assert house.counted() == {"first": 2, "second": 2}  # what was taken in stays
     house.topic.gate.set()
@@ -297,25 +263,24 @@ def test_one_replay_of_a_source_at_a_time_and_it_can_be_cancelled(house: House) 
     assert (rest["matched"], rest["duplicate"]) == (1, 2)
 
 
-def test_the_daemon_ends_with_a_replay_under_way(house: House) -> None:
+def test_the_daemon_ends_with_a_replay_under_way(house: Lake) -> None:
     house.topic.kept = [events(1), events(2)]
     house.topic.gate.clear()
-    house.http.post("sources/topic/replay", json={"from": "7d"})
-    until(lambda: house.http.get("sources/topic/replay").json()["read"] == 1)
+    house.http.post(REPLAY, json={"from": "7d"})
+    until(lambda: house.http.get(REPLAY).json()["read"] == 1, "one is read")
     house.app.replays.stop()
     assert house.app.replays.progress("topic")["state"] == "cancelled"
 
 
 @pytest.mark.parametrize("output", ["text", "json"])
-def test_ctrl_c_cancels_it_and_says_what_was_taken(house: House, output: str) -> None:
+def test_ctrl_c_cancels_it_and_says_what_was_taken(house: Lake, output: str) -> None:
     house.topic.kept = [events(1, 2), events(3)]
     house.topic.gate.clear()
     code = "from retrainer.cli.main import main; main()"
     command = [sys.executable, "-c", code, "--url", house.app.web.url, "-o", output, "replay", "topic", "--from", "7d"]
     env = {**os.environ, "NO_COLOR": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as process:
-        where = "sources/topic/replay"
-        until(lambda: house.http.get(where).status_code == 200 and house.http.get(where).json()["read"] == 2)
+        until(lambda: house.http.get(REPLAY).json().get("read") == 2, "two are read")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (1, "")

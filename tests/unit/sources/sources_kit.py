@@ -13,9 +13,10 @@ from starlette.applications import Starlette
 
 from retrainer.event import Poison
 from retrainer.sources.base import Batch, Overloaded, Query, Receipt
+from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from retrainer.event import Event
     from retrainer.sources.webhook import Webhooks
@@ -84,13 +85,6 @@ class FixedClock:
         return time.monotonic()
 
 
-def eventually(condition: Callable[[], object], what: str, timeout: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"never came true: {what}"
-        time.sleep(0.01)
-
-
 @contextlib.contextmanager
 def served(webhooks: Webhooks, port: int = 0) -> Iterator[int]:
     """Serve the route from a thread; yield the port."""
@@ -98,7 +92,7 @@ def served(webhooks: Webhooks, port: int = 0) -> Iterator[int]:
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", ws="none", lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()
-    eventually(lambda: server.started, "the server listens")
+    until(lambda: server.started, "the server listens")
     try:
         yield server.servers[0].sockets[0].getsockname()[1]
     finally:

@@ -8,11 +8,12 @@ from typing import Any
 
 import orjson
 import pytest
-from sources_kit import FixedClock, ScriptedIntake, eventually
+from sources_kit import FixedClock, ScriptedIntake
 
 from retrainer.config.models import DirectorySource as DirectoryConfig
 from retrainer.sources.directory import DirectorySource
 from retrainer.sources.registry import build, threaded, webhooks
+from tests.waiting import until
 
 NOW = 1_780_000_000.0
 Start = Callable[..., DirectorySource]
@@ -56,7 +57,7 @@ def poll(source: DirectorySource, times: int = 2) -> None:
     """Wait until it has looked at everything that was there before this call."""
     for _ in range(times):
         before = source.polls
-        eventually(lambda: source.polls > before, "another poll")  # noqa: B023
+        until(lambda: source.polls > before, "another poll")  # noqa: B023
 
 
 def put(path: Path, text: str) -> None:
@@ -75,7 +76,7 @@ def test_a_file_becomes_an_s3_shaped_event(folder: Path, intake: ScriptedIntake,
     path.write_bytes(b"12345")
     os.utime(path, ns=(0, 1772332200_000000001))
     start()
-    eventually(lambda: intake.items, "the file is reported")
+    until(lambda: intake.items, "the file is reported")
     (event,) = intake.items
     assert (event.source, event.type, event.subject) == ("lake", "s3:ObjectCreated:Put", "churn/2026-03-01/a.parquet")
     assert event.time == pytest.approx(1772332200)
@@ -117,7 +118,7 @@ def test_a_file_that_is_still_written_is_not_reported(folder: Path, intake: Scri
         poll(source)
     assert not intake.items
     start(settle="100ms")
-    eventually(lambda: intake.items, "it has settled")
+    until(lambda: intake.items, "it has settled")
     assert [item.data["size"] for item in intake.items] == [12]
 
 
@@ -134,9 +135,9 @@ def test_what_was_not_stored_is_reported_again(folder: Path, intake: ScriptedInt
     (folder / "a").write_text("x")
     intake.failing = 3
     source = start()
-    eventually(lambda: source.last_error, "the failure shows")
+    until(lambda: source.last_error, "the failure shows")
     assert source.last_error == "OSError: disk full"
-    eventually(lambda: intake.items, "it is stored")
+    until(lambda: intake.items, "it is stored")
     poll(source)
     assert keys(intake) == ["a"]
     assert source.last_error is None
@@ -153,7 +154,7 @@ def test_nothing_is_forgotten_while_the_commit_is_under_way(folder: Path, intake
     (folder / "a").write_text("x")
     intake.hold = True
     source = start()
-    eventually(lambda: intake.held, "the batch is offered")
+    until(lambda: intake.held, "the batch is offered")
     assert source.last_poll is None
     intake.release()
     poll(source)
@@ -165,7 +166,7 @@ def test_it_stops_while_the_engine_does_not_answer(folder: Path, intake: Scripte
     (folder / "a").write_text("x")
     intake.hold = True
     source = start(polling_interval="1h")
-    eventually(lambda: intake.held, "the batch is offered")
+    until(lambda: intake.held, "the batch is offered")
     source.stop()
     intake.held.clear()  # the daemon died before the commit
     intake.hold = False

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 from prometheus_kit import FakePrometheus, cut, huge, vector
-from sources_kit import ScriptedIntake, eventually
+from sources_kit import ScriptedIntake
 from structlog.testing import capture_logs
 
 from retrainer.clock import SystemClock
@@ -19,6 +19,7 @@ from retrainer.event import Event
 from retrainer.sources import registry
 from retrainer.sources.base import Query
 from retrainer.sources.prometheus.source import PrometheusSource, phase
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +60,7 @@ def events(intake: ScriptedIntake, expr: str) -> list[Event]:
 
 
 def latest(intake: ScriptedIntake, expr: str) -> dict[str, Any]:
-    eventually(lambda: events(intake, expr), f"{expr} is answered")
+    until(lambda: events(intake, expr), f"{expr} is answered")
     return dict(events(intake, expr)[-1].data)
 
 
@@ -69,7 +70,7 @@ def test_an_answer_is_one_event(prometheus: FakePrometheus, intake: ScriptedInta
     intake.questions = [Query("psi")]
     before = time.time()
     with polling(prometheus.url, intake, tmp_path):
-        eventually(lambda: intake.items, "an answer")
+        until(lambda: intake.items, "an answer")
     event = intake.items[0]
     assert isinstance(event, Event)
     assert (event.source, event.type, event.subject) == ("metrics", "prometheus.query", "psi")
@@ -91,7 +92,7 @@ def test_an_answer_is_one_event(prometheus: FakePrometheus, intake: ScriptedInta
 def test_how_it_is_asked(prometheus: FakePrometheus, intake: ScriptedIntake, tmp_path: Path) -> None:
     intake.questions = [Query('sum by (model) (psi{model=~"a|b"}) > 0')]
     with polling(prometheus.url, intake, tmp_path, timeout=2.5, headers={"X-Scope-OrgID": "team"}):
-        eventually(lambda: prometheus.asked, "a question")
+        until(lambda: prometheus.asked, "a question")
     path, form, headers = prometheus.asked[0]
     assert path == "/prefix/api/v1/query"
     assert form["query"] == 'sum by (model) (psi{model=~"a|b"}) > 0'
@@ -104,7 +105,7 @@ def test_how_it_is_asked(prometheus: FakePrometheus, intake: ScriptedIntake, tmp
 def test_what_rules_share_is_asked_for_once(prometheus: FakePrometheus, intake: ScriptedIntake, tmp_path: Path) -> None:
     intake.questions = [Query("a", "pushed"), Query("b", "pushed"), Query("b")]
     with polling(prometheus.url, intake, tmp_path) as source:
-        eventually(lambda: source.polls >= 4, "some polls")
+        until(lambda: source.polls >= 4, "some polls")
     first = prometheus.exprs[:4]
     assert sorted(first) == ["a", "b", "b", "pushed"]
     two = events(intake, "b")[:2]
@@ -119,7 +120,7 @@ def test_samples_are_as_old_as_they_are_said_to_be(
     prometheus.answers["push_time_seconds"] = vector(({"job": "nightly"}, 1_700_000_000.5))
     intake.questions = [Query("psi", "push_time_seconds")]
     with polling(prometheus.url, intake, tmp_path):
-        eventually(lambda: intake.items, "an answer")
+        until(lambda: intake.items, "an answer")
     event = events(intake, "psi")[0]
     assert [series["time"] for series in event.data["series"]] == [1_700_000_000.5, event.time]
 
@@ -160,12 +161,12 @@ def test_what_fails_is_told_and_counted_until_it_is_well(
         told = latest(intake, "psi")
         assert told["series"] == []
         assert error in told["error"]
-        eventually(lambda: source.last_error is not None and error in source.last_error, "the source says so")
+        until(lambda: source.last_error is not None and error in source.last_error, "the source says so")
         assert source.poll_errors >= 1
-        eventually(lambda: latest(intake, "other")["error"] == "", "the other has its answer")
+        until(lambda: latest(intake, "other")["error"] == "", "the other has its answer")
         prometheus.answers["psi"] = vector(({}, 0.3))
-        eventually(lambda: source.last_error is None, "it is well")
-        eventually(lambda: latest(intake, "psi")["error"] == "", "and has its answer")
+        until(lambda: source.last_error is None, "it is well")
+        until(lambda: latest(intake, "psi")["error"] == "", "and has its answer")
 
 
 def test_a_prometheus_that_is_down_and_comes_back(intake: ScriptedIntake, tmp_path: Path) -> None:
@@ -180,7 +181,7 @@ def test_a_prometheus_that_is_down_and_comes_back(intake: ScriptedIntake, tmp_pa
         server.answers["a"] = vector(({}, 1.0))
         server.start()
         try:
-            eventually(lambda: source.last_error is None, "it is back")
+            until(lambda: source.last_error is None, "it is back")
             assert latest(intake, "a")["series"]
         finally:
             server.stop()
@@ -192,7 +193,7 @@ def test_trouble_is_logged_once_while_it_lasts(intake: ScriptedIntake, tmp_path:
     server.server_close()
     intake.questions = [Query("a"), Query("b")]
     with capture_logs() as lines, polling(url, intake, tmp_path) as source:
-        eventually(lambda: source.polls >= 6, "some polls")
+        until(lambda: source.polls >= 6, "some polls")
         assert source.last_error is not None
         assert source.last_error.count("cannot be reached") == 1
         assert source.poll_errors <= source.polls
@@ -203,7 +204,7 @@ def test_slow_ones_come_last(prometheus: FakePrometheus, intake: ScriptedIntake,
     prometheus.answers["a slow one"] = prometheus.hang
     intake.questions = [Query("a slow one"), Query("b"), Query("c")]
     with polling(prometheus.url, intake, tmp_path, interval=2.5, timeout=2):
-        eventually(lambda: len(prometheus.exprs) >= 6, "two polls")
+        until(lambda: len(prometheus.exprs) >= 6, "two polls")
     assert prometheus.exprs[:6] == ["a slow one", "b", "c", "b", "c", "a slow one"]
 
 
@@ -214,8 +215,8 @@ def test_a_poll_ends_in_time_and_nobody_is_forgotten(
     prometheus.answers = dict.fromkeys(exprs, prometheus.hang)
     intake.questions = [Query(expr) for expr in exprs]
     with polling(prometheus.url, intake, tmp_path, timeout=0.1):
-        eventually(lambda: set(prometheus.exprs) == set(exprs), "each is asked for")
-        eventually(lambda: all(len(events(intake, expr)) >= 4 for expr in exprs), "and told of in each poll")
+        until(lambda: set(prometheus.exprs) == set(exprs), "each is asked for")
+        until(lambda: all(len(events(intake, expr)) >= 4 for expr in exprs), "and told of in each poll")
     told = {event.data["error"] for expr in exprs for event in events(intake, expr)}
     assert told == {
         "no answer within 0.1s (timeout)",
@@ -229,8 +230,8 @@ def test_when_the_engine_is_behind_a_poll_is_dropped(
     intake.questions = [Query("a"), Query("b")]
     intake.overloaded = 1
     with polling(prometheus.url, intake, tmp_path) as source:
-        eventually(lambda: events(intake, "b"), "the next poll is taken")
-        eventually(lambda: source.last_error is None, "it is well")
+        until(lambda: events(intake, "b"), "the next poll is taken")
+        until(lambda: source.last_error is None, "it is well")
         assert source.poll_errors == 1
     assert prometheus.exprs[:3] == ["a", "b", "a"], "the rest was left out, and has its turn first"
 
@@ -239,13 +240,13 @@ def test_answers_do_not_pile_up(prometheus: FakePrometheus, intake: ScriptedInta
     intake.questions = [Query("a"), Query("b")]
     intake.hold = True
     with polling(prometheus.url, intake, tmp_path) as source:
-        eventually(lambda: source.polls >= 5, "some polls")
+        until(lambda: source.polls >= 5, "some polls")
         assert len(intake.held) == 2
         assert prometheus.exprs == ["a", "b"]
         assert source.last_error is not None
         assert "a poll was left out" in source.last_error
         intake.release()
-        eventually(lambda: len(events(intake, "a")) >= 2, "it goes on")
+        until(lambda: len(events(intake, "a")) >= 2, "it goes on")
 
 
 def test_what_could_not_be_stored_is_counted(
@@ -254,18 +255,18 @@ def test_what_could_not_be_stored_is_counted(
     intake.questions = [Query("a")]
     intake.failing = 1
     with polling(prometheus.url, intake, tmp_path) as source:
-        eventually(lambda: source.poll_errors == 1, "it is counted")
-        eventually(lambda: events(intake, "a"), "the next one is stored")
+        until(lambda: source.poll_errors == 1, "it is counted")
+        until(lambda: events(intake, "a"), "the next one is stored")
 
 
 def test_nothing_is_asked_when_nobody_wants_to_know(
     prometheus: FakePrometheus, intake: ScriptedIntake, tmp_path: Path
 ) -> None:
     with polling(prometheus.url, intake, tmp_path) as source:
-        eventually(lambda: source.polls >= 2, "some polls")
+        until(lambda: source.polls >= 2, "some polls")
         assert not prometheus.asked
         intake.questions = [Query("a")]  # the rules were loaded anew
-        eventually(lambda: prometheus.asked, "it is asked")
+        until(lambda: prometheus.asked, "it is asked")
         assert source.last_error is None
 
 
@@ -289,7 +290,7 @@ def test_how_it_proves_itself(
             part["from_file"] = str(secret)
     intake.questions = [Query("a")]
     with polling(prometheus.url, intake, tmp_path, **settings):
-        eventually(lambda: prometheus.asked, "a question")
+        until(lambda: prometheus.asked, "a question")
     assert prometheus.asked[0][2].get("Authorization") == expected
 
 
@@ -303,10 +304,10 @@ def test_a_secret_is_read_anew_and_never_told(
         assert "cannot be read" in latest(intake, "a")["error"]
         assert not prometheus.asked
         secret.write_text("s3cr3t")
-        eventually(lambda: prometheus.asked, "a question")
-        eventually(lambda: "it answers 401" in str(source.last_error), "it is refused")
+        until(lambda: prometheus.asked, "a question")
+        until(lambda: "it answers 401" in str(source.last_error), "it is refused")
         secret.write_text("new one")
-        eventually(lambda: prometheus.asked[-1][2]["Authorization"] == "Bearer new one", "the new secret")
+        until(lambda: prometheus.asked[-1][2]["Authorization"] == "Bearer new one", "the new secret")
     assert not any("s3cr3t" in str(event.data) for event in events(intake, "a"))
 
 
@@ -325,10 +326,10 @@ def test_stopping_waits_for_no_answer_and_takes_none_in(
     prometheus.answers["a"] = prometheus.hang
     intake.questions = [Query("a")]
     with polling(prometheus.url, intake, tmp_path, timeout=60) as source:
-        eventually(lambda: prometheus.asked, "a question")
+        until(lambda: prometheus.asked, "a question")
         source.stop()
         prometheus.stop()
-        eventually(lambda: not source._thread.is_alive(), "its thread ends")
+        until(lambda: not source._thread.is_alive(), "its thread ends")
         assert not intake.batches
 
 
@@ -336,7 +337,7 @@ def test_warnings_are_told_once(prometheus: FakePrometheus, intake: ScriptedInta
     prometheus.answers["a"] = vector(({}, 1.0), warnings=["one store is down"])
     intake.questions = [Query("a")]
     with capture_logs() as lines, polling(prometheus.url, intake, tmp_path) as source:
-        eventually(lambda: source.polls >= 4, "some polls")
+        until(lambda: source.polls >= 4, "some polls")
     told = [line for line in lines if line["event"] == "prometheus.warned"]
     assert [(line["expr"], line["warning"]) for line in told] == [("a", "one store is down")]
     assert latest(intake, "a")["series"], "the answer counts"

@@ -9,13 +9,14 @@ from typing import Any
 
 import httpx
 import pytest
-from sources_kit import FixedClock, ScriptedIntake, eventually, served
+from sources_kit import FixedClock, ScriptedIntake, served
 from structlog.testing import capture_logs
 
 from retrainer.config.models import AlertmanagerSource, FromEnv, WebhookSource
 from retrainer.sources.formats import cloudevents
 from retrainer.sources.http.signature import sign
 from retrainer.sources.webhook import Webhooks
+from tests.waiting import until
 
 NOW = 1_780_000_000.0
 JSON, CSV = {"content-type": "application/json"}, {"content-type": "text/csv"}
@@ -107,7 +108,7 @@ def test_202_comes_only_after_the_commit(client: httpx.Client, intake: ScriptedI
     answers: list[httpx.Response] = []
     sender = threading.Thread(target=lambda: answers.append(client.post("/push", json={})))
     sender.start()
-    eventually(lambda: intake.held, "the batch is offered")
+    until(lambda: intake.held, "the batch is offered")
     assert client.get("/push").status_code == 405  # the server is alive, and the sender still waits
     assert not answers
     intake.release()
@@ -127,7 +128,7 @@ def test_what_the_engine_gave_up_is_not_acknowledged(client: httpx.Client, intak
     answers: list[httpx.Response] = []
     sender = threading.Thread(target=lambda: answers.append(client.post("/push", json={})))
     sender.start()
-    eventually(lambda: intake.held, "the batch is offered")
+    until(lambda: intake.held, "the batch is offered")
     assert intake.held[0][1].cancel()
     sender.join()
     assert_problem(answers[0], 503, "send them again")

@@ -8,10 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,11 +20,11 @@ from retrainer.workflows.base import AlreadyExists, Observed, Refused
 from retrainer.workflows.local import LocalEngine
 from retrainer.workflows.manifest import manifest
 from tests.unit.workflows.samples import a_run
+from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-T = TypeVar("T")
 ENDED = ("Succeeded", "Failed", "Error")
 
 SHELL = """
@@ -126,15 +125,6 @@ def test_why_it_was_born_stands_beside_the_workflow(home: Path) -> None:
     (folder,) = (home / "runs").glob(f"**/{run.workflow}")
     kept = json.loads((folder / "workflow.json").read_text())["annotations"]["retrainer.dev/cause"]
     assert json.loads(kept)["when"] == {"any": [{"trigger": "drift", "value": 0.31, "above": 0.2}]}
-
-
-def until(look: Callable[[], T | None], what: str) -> T:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"never happened: {what}")
 
 
 def ended(engine: LocalEngine, name: str = "w1") -> Observed:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import pytest
 
 from retrainer.config.settings import LocalEngine as Settings
 from retrainer.workflows.local import LocalEngine
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -46,13 +46,12 @@ def run(engine: LocalEngine, home: Path, name: str) -> Observed:
         "spec": {"workflowTemplateRef": {"name": "churn-train"}, "arguments": {"parameters": parameters}},
     }
     engine.create(manifest, timeout=5)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
+
+    def look() -> Observed | None:
         seen = engine.get("default", name)
-        if seen is not None and seen.finished_at is not None:
-            return seen
-        time.sleep(0.05)
-    raise AssertionError("the run did not end")
+        return seen if seen is not None and seen.finished_at is not None else None
+
+    return until(look, f"{name} ends", 120)
 
 
 def test_the_templates_are_all_runnable(engine: LocalEngine) -> None:
@@ -96,9 +95,7 @@ def test_files_land_whole_one_after_the_other(generate: ModuleType, tmp_path: Pa
     generate.land(tmp_path, 41)
     thread = threading.Thread(target=generate.produce, args=(tmp_path, stop, 0.01))
     thread.start()
-    deadline = time.monotonic() + 60
-    while len(list(tmp_path.glob("*.csv"))) < 4 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: len(list(tmp_path.glob("*.csv"))) >= 4, "four files have landed")
     stop.set()
     thread.join()
     names = sorted(path.name for path in tmp_path.iterdir())
