@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    with _alone():
+    with alone():
         server = Postgres(free_ports(19540, 1))
         server.call("down")
         server.call("up")
     yield server
-    with _alone():
+    with alone():
         server.call("down")
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
     """Tests that run beside these do not choose the same port, nor one whose folder is just being removed."""
     with (Path(tempfile.gettempdir()) / "retrainer-postgres-tests.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

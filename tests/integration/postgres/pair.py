@@ -41,7 +41,7 @@ spec:
 
 
 class Pair:
-    """Each of the daemons has a folder, and both have the runs' folder."""
+    """Each daemon has a folder, and both have the runs' folder. The first may have a port of its own to the store."""
 
     def __init__(
         self,
@@ -50,12 +50,14 @@ class Pair:
         folder: Path,
         sources: dict[str, Any] = SOURCES,
         rules: list[dict[str, Any]] = RULES,
+        first_port: int | None = None,
     ) -> None:
         self.postgres, self.database = postgres, database
         self.daemons: list[Daemon] = []
+        self.posters: list[Poster] = []
         engine = {"type": "local", "templates": "templates", "runs": str(folder / "runs")}
-        store = {"url": postgres.url(database), "password": {"from_env": "PGPASSWORD"}}
-        for name in ("a", "b"):
+        for name, port in (("a", first_port), ("b", None)):
+            store = {"url": postgres.url(database, port), "password": {"from_env": "PGPASSWORD"}}
             (folder / name).mkdir()
             self.daemons.append(Daemon(folder / name, "", sources, rules, store=store, engine=engine))
             (folder / name / "templates/train.yaml").write_text(TEMPLATE)
@@ -63,6 +65,11 @@ class Pair:
     @property
     def leaders(self) -> list[Daemon]:
         return [daemon for daemon in self.daemons if daemon.exit_code is None and leads(daemon)]
+
+    @property
+    def epoch(self) -> int:
+        """How often the lead was taken."""
+        return int(self.query("SELECT epoch FROM leader")[0][0])
 
     def query(self, sql: Any) -> list[Any]:
         return self.postgres.query(self.database, sql)
@@ -73,6 +80,8 @@ class Pair:
         return [row[0].rsplit(" ", 1)[-1] for row in self.query(f"SELECT events.id FROM {joined} ORDER BY inputs.seq")]
 
     def close(self) -> None:
+        for poster in self.posters:
+            poster.stop()
         for daemon in self.daemons:
             if daemon._process is not None and daemon.exit_code is None:
                 daemon._process.send_signal(signal.SIGCONT)
@@ -92,6 +101,7 @@ class Poster:
     def __init__(self, pair: Pair) -> None:
         self.accepted: list[str] = []
         self._pair, self._turn = pair, 0
+        pair.posters.append(self)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._post_forever)
         self._thread.start()
@@ -131,3 +141,16 @@ class Poster:
         self._stop.set()
         self._thread.join()
         return self.accepted
+
+
+def settled(pair: Pair, accepted: list[str]) -> None:
+    """Each event that was accepted counted once, and each run of them ended once."""
+    eventually(lambda: len(pair.counted()) == len(accepted), "all are counted")
+    assert sorted(pair.counted()) == sorted(accepted)
+    assert len(set(accepted)) == len(accepted)
+    wanted = len(accepted) // BATCH
+    done = "SELECT count(*) FROM runs WHERE phase = 'SUCCEEDED'"
+    eventually(lambda: pair.query(done)[0][0] == wanted, "all runs have succeeded", 120)
+    assert pair.query("SELECT count(*) FROM runs")[0][0] == wanted
+    windows = pair.query("SELECT (\"window\"::json->>'events')::int FROM runs")
+    assert {row[0] for row in windows} <= {BATCH}

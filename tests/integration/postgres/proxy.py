@@ -12,13 +12,15 @@ COMMIT = b"COMMIT\x00"
 
 class Proxy:
     """Passes everything on. `cut` ends every line at the next COMMIT: before the server hears of it, or after it has
-    answered and before the answer is passed on.
+    answered and before the answer is passed on. `hush` swallows everything from now on, as a route that was dropped
+    does, on these lines and on those that are made meanwhile; lines that were hushed stay so.
     """
 
     def __init__(self, port: int) -> None:
         self._target = port
         self._cut: Literal["", "before", "after"] = ""
         self.cuts = 0
+        self._hushed = False
         self._lines: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -26,6 +28,15 @@ class Proxy:
 
     def cut(self, when: Literal["before", "after"]) -> None:
         self._cut = when
+
+    def hush(self, hushed: bool) -> None:
+        self._hushed = hushed
+
+    def _swallow(self, line: socket.socket) -> None:
+        """Whoever is at the other end hears nothing, not even that it has ended."""
+        with contextlib.suppress(OSError):
+            while line.recv(65536):
+                pass
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -37,12 +48,17 @@ class Proxy:
                     client.close()
                     continue
                 self._lines += [client, server]
+                if self._hushed:
+                    continue
                 threading.Thread(target=self._up, args=(client, server), daemon=True).start()
                 threading.Thread(target=self._down, args=(server, client), daemon=True).start()
 
     def _up(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := client.recv(65536):
+                if self._hushed:
+                    self._swallow(client)
+                    return
                 if self._cut == "before" and COMMIT in data:
                     self._cut_now()
                     return
@@ -52,6 +68,9 @@ class Proxy:
     def _down(self, server: socket.socket, client: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := server.recv(65536):
+                if self._hushed:
+                    self._swallow(server)
+                    return
                 if self._cut == "after" and COMMIT in data:  # the server's answer to it is the command's name
                     self._cut_now()
                     return

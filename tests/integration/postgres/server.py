@@ -19,11 +19,11 @@ class Postgres:
         self.port, self.host = port, host
         self._numbers = itertools.count()
 
-    def call(self, command: str) -> None:
-        """up, down, start, stop, kill, freeze or thaw, as the script says."""
+    def call(self, command: str, **environment: str) -> None:
+        """What the script can do."""
         done = subprocess.run(
             [SCRIPT, command],
-            env={**os.environ, "POSTGRES_PORT": str(self.port), "POSTGRES_HOST": self.host},
+            env={**os.environ, "POSTGRES_PORT": str(self.port), "POSTGRES_HOST": self.host, **environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

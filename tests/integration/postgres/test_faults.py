@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -12,14 +13,14 @@ from retrainer.sources.base import Batch
 from retrainer.store.postgres import PostgresStore
 from tests.integration.house import House, eventually
 from tests.integration.postgres.proxy import Proxy
+from tests.integration.postgres.server import Postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from concurrent.futures import Future
     from pathlib import Path
 
     from retrainer.sources.base import Receipt
-    from tests.integration.postgres.server import Postgres
 
 SOURCES = {"push": {"type": "webhook", "path": "/hooks/push"}}
 RULE = {
@@ -39,7 +40,7 @@ def proxy(postgres: Postgres) -> Iterator[Proxy]:
 @pytest.fixture
 def house(postgres: Postgres, database: str, proxy: Proxy, tmp_path: Path) -> Iterator[House]:
     url = postgres.url(database, proxy.port)
-    house = House(tmp_path, build=lambda _: PostgresStore.open(url))
+    house = House(tmp_path, max_queue=100_000, build=lambda _: PostgresStore.open(url))
     house.load(SOURCES, [RULE])
     yield house
     house.close()
@@ -74,12 +75,15 @@ def test_a_line_cut_at_a_commit_settles_it_exactly_once(
     assert house.outcomes == {"matched": 3}
 
 
-FAULTS: dict[str, tuple[Callable[[Postgres, str], None], Callable[[Postgres, str], None]]] = {
-    "the server is stopped": (lambda p, _: p.call("stop"), lambda p, _: p.call("start")),
-    "the server is killed": (lambda p, _: p.call("kill"), lambda p, _: p.call("start")),
+Fault = Callable[[Postgres, str, Proxy], None]
+FAULTS: dict[str, tuple[Fault, Fault]] = {
+    "the server is stopped": (lambda p, *_: p.call("stop"), lambda p, *_: p.call("start")),
+    "the server is killed": (lambda p, *_: p.call("kill"), lambda p, *_: p.call("start")),
+    "the server is frozen": (lambda p, *_: p.call("freeze"), lambda p, *_: p.call("thaw")),
+    "the route is dropped": (lambda _, __, proxy: proxy.hush(True), lambda _, __, proxy: proxy.hush(False)),
     "the server is a standby": (
-        lambda p, d: set_read_only(p, d, "on"),
-        lambda p, d: set_read_only(p, d, "off"),
+        lambda p, d, _: set_read_only(p, d, "on"),
+        lambda p, d, _: set_read_only(p, d, "off"),
     ),
 }
 
@@ -93,7 +97,7 @@ def set_read_only(postgres: Postgres, database: str, to: str) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_comes_meanwhile_waits_and_is_acknowledged_once_it_is_stored(
-    house: House, postgres: Postgres, database: str, fault: str
+    house: House, postgres: Postgres, database: str, proxy: Proxy, fault: str
 ) -> None:
     """A server is away in the middle of a load; what was acknowledged before is there after."""
     begin, end = FAULTS[fault]
@@ -107,7 +111,7 @@ def test_what_comes_meanwhile_waits_and_is_acknowledged_once_it_is_stored(
     loader = threading.Thread(target=load)
     loader.start()
     eventually(lambda: sum(future.done() for future in sent) > 20, "events are stored")
-    begin(postgres, database)
+    begin(postgres, database, proxy)
     eventually(lambda: house.engine.trouble, "the engine says that it cannot write")
     acknowledged = sum(future.done() for future in sent)
     eventually(lambda: len(sent) > acknowledged + 20, "more comes")
@@ -116,7 +120,7 @@ def test_what_comes_meanwhile_waits_and_is_acknowledged_once_it_is_stored(
     assert sum(future.done() for future in sent) == acknowledged
     assert "127.0.0.1" in house.engine.trouble
     assert "not-so-secret" not in house.engine.trouble
-    end(postgres, database)
+    end(postgres, database, proxy)
     assert all(future.result(60).outcomes == ["matched"] for future in sent)
     assert not house.engine.trouble
     assert counted(house) == [f"s{number}" for number in range(1, len(sent) + 1)]

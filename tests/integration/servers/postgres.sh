@@ -2,9 +2,10 @@
 # A real PostgreSQL 15 on $POSTGRES_HOST (127.0.0.1) and $POSTGRES_PORT (19532), Debian's own: user retrainer, password
 # "not-so-secret", database retrainer. On another address it is for whoever is on a network of this machine, as pods are.
 # Needs apt, or it installed; no service is set up. As root it runs as Debian's user postgres, as PostgreSQL must.
-#   postgres.sh build | up | down | start | stop | kill | freeze | thaw
+#   postgres.sh build | up | down | start | stop | kill | freeze | thaw | follow | promote
 # build fetches what is missing; up begins empty, down leaves nothing; stop (fast: sessions are ended, as by a restart),
-# kill (SIGKILL) and start keep the data; freeze and thaw are SIGSTOP and SIGCONT of the server's first process.
+# kill (SIGKILL) and start keep the data; freeze and thaw are SIGSTOP and SIGCONT of all of its processes.
+# follow begins as a streaming standby of the server on $POSTGRES_PRIMARY, a port; promote makes it a primary.
 set -euo pipefail
 HOST=${POSTGRES_HOST:-127.0.0.1} PORT=${POSTGRES_PORT:-19532}
 if [[ $EUID == 0 ]]; then DIR=${POSTGRES_DIR:-/var/cache/retrainer-postgres}; else DIR=${POSTGRES_DIR:-$HOME/.cache/retrainer-postgres}; fi
@@ -39,11 +40,25 @@ start() {
   return 1
 }
 
-up() {
-  build
+folder() {
   mkdir -p "$RUN"
   [[ $EUID != 0 ]] || chown postgres:postgres "$RUN"
   cd "$RUN"
+}
+
+follow() {
+  build
+  folder
+  PGPASSWORD=not-so-secret ${AS:-} "$BIN/pg_basebackup" --host="$HOST" --port="$POSTGRES_PRIMARY" --username=retrainer \
+    --pgdata="$RUN/data" --write-recovery-conf --wal-method=stream --checkpoint=fast --no-sync
+  start
+}
+
+promote() { ${AS:-} "$BIN/pg_ctl" promote --pgdata="$RUN/data" --wait --silent; }
+
+up() {
+  build
+  folder
   echo not-so-secret > "$RUN/password"
   ${AS:-} "$BIN/initdb" -D "$RUN/data" -U retrainer --pwfile="$RUN/password" --auth=scram-sha-256 --encoding=UTF8 \
     --locale=C.UTF-8 --locale-provider=icu --icu-locale=en-US --no-sync > "$RUN/initdb.log" 2>&1 || { tail -n 5 "$RUN/initdb.log" >&2; return 1; }
@@ -55,20 +70,23 @@ up() {
 end() { # end SIGNAL
   [[ -f $RUN/data/postmaster.pid ]] || return 0
   local pid; pid=$(head -n 1 "$RUN/data/postmaster.pid")
-  kill -CONT "$pid" 2> /dev/null || true
+  signal CONT 2> /dev/null || true
   kill "-$1" "$pid" 2> /dev/null || true
   for _ in $(seq 100); do kill -0 "$pid" 2> /dev/null || return 0; sleep 0.1; done
   kill -9 "$pid" 2> /dev/null || true
 }
 
-signal() { kill "-$1" "$(head -n 1 "$RUN/data/postmaster.pid")"; }
+signal() { # signal NAME
+  local pid; pid=$(head -n 1 "$RUN/data/postmaster.pid")
+  kill "-$1" "$pid" && pkill "-$1" -P "$pid"
+}
 
 case ${1:-} in
-  build | up | start) "$1" ;;
+  build | up | start | follow | promote) "$1" ;;
   down) end INT; rm -rf "$RUN" ;;
   stop) end INT ;;
   kill) end KILL ;;
   freeze) signal STOP ;;
   thaw) signal CONT ;;
-  *) sed -n '2,8p' "${BASH_SOURCE[0]}"; exit 2 ;;
+  *) sed -n '2,9p' "${BASH_SOURCE[0]}"; exit 2 ;;
 esac
