@@ -16,7 +16,7 @@ help:
 	@echo "make test-cluster      the tests on a real Kubernetes with a real Argo controller, the chart and the image among them (root on Debian, Go, Java 17, Maven)"
 	@echo "make image             build the image into dist/ (Docker, or buildah as root on Debian; BASE=debian needs no registry)"
 	@echo "make chart             check the Helm chart: lint, its tests, and what it renders against the schemas of Kubernetes and Argo (Go)"
-	@echo "make bench             measure, and write bench.json"
+	@echo "make bench             measure, and write bench.json and the figures in the docs"
 	@echo "make study             play a stream with drift to periodic, data and drift rules, with a real model; writes docs/study.md and its chart"
 	@echo "make dashboards        write the Grafana dashboards of deploy/monitoring anew from their code"
 	@echo "make lock              resolve the dependencies anew into requirements.lock and requirements-runtime.lock"
