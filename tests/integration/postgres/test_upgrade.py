@@ -12,8 +12,7 @@ import pytest
 from retrainer.leader import LOST
 from tests import next_release
 from tests.integration.house import eventually
-from tests.integration.postgres.pair import Pair, Poster
-from tests.integration.postgres.test_pair import settled
+from tests.integration.postgres.pair import Pair, Poster, settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
