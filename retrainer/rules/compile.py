@@ -17,7 +17,7 @@ from retrainer.rules.parameters import Template, compile_template
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from retrainer.config.models import Batch, Calendar, Freshness, Rule, Schedule
+    from retrainer.config.models import Batch, Calendar, Data, Freshness, Rule, Schedule
     from retrainer.event import Event
 
 
@@ -139,32 +139,15 @@ class CompiledRule:
 def compile_rule(rule: Rule, revision: str, calendars: Mapping[str, Calendar], *, paused: bool = False) -> CompiledRule:
     """Raise ValueError with a message for the first part that does not compile."""
     by = {name: compile_cel(text) for name, text in (rule.for_each.by if rule.for_each else {}).items()}
-    data = {
-        name: CompiledData(
-            rule=rule.name,
-            name=name,
-            source=t.data.source,
-            conditions=conditions(t.data.match),
-            where=compile_cel(t.data.where) if t.data.where else None,
-            rows=compile_cel(t.data.rows) if t.data.rows else None,
-            distinct=compile_cel(t.data.distinct_by) if t.data.distinct_by else None,
-            by=by.get(name),
-            own=own_outputs(t.data.ignore_own_outputs),
-            batch=t.data.batch,
-        )
-        for name, t in rule.triggers.items()
-        if t.data
-    }
-    schedules = {
-        name: CompiledSchedule(name, Slots(t.schedule, calendars), t.schedule)
-        for name, t in rule.triggers.items()
-        if t.schedule
-    }
     return CompiledRule(
         rule,
         revision,
-        data,
-        schedules,
+        {name: _data(rule.name, name, t.data, by.get(name)) for name, t in rule.triggers.items() if t.data},
+        {
+            name: CompiledSchedule(name, Slots(t.schedule, calendars), t.schedule)
+            for name, t in rule.triggers.items()
+            if t.schedule
+        },
         parameters={name: compile_template(value) for name, value in rule.submit.parameters.items()},
         paused=paused or rule.mode == "paused",
         gauges=compile_gauges(rule, by),
@@ -174,6 +157,21 @@ def compile_rule(rule: Rule, revision: str, calendars: Mapping[str, Calendar], *
         mutes=tuple((name, Period(calendars[name])) for name in rule.limits.mute),
         promoted=compile_cel(rule.feedback.promoted) if rule.feedback and rule.feedback.promoted else None,
         cost=compile_cel(rule.cost.gpu_hours) if rule.cost else None,
+    )
+
+
+def _data(rule: str, name: str, asked: Data, by: Program | None) -> CompiledData:
+    return CompiledData(
+        rule=rule,
+        name=name,
+        source=asked.source,
+        conditions=conditions(asked.match),
+        where=compile_cel(asked.where) if asked.where else None,
+        rows=compile_cel(asked.rows) if asked.rows else None,
+        distinct=compile_cel(asked.distinct_by) if asked.distinct_by else None,
+        by=by,
+        own=own_outputs(asked.ignore_own_outputs),
+        batch=asked.batch,
     )
 
 

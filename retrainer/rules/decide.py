@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from retrainer.rules.apply import apply
 from retrainer.rules.condition import missing
 from retrainer.rules.fold import advance, fold
-from retrainer.rules.gauge import Gauge
 from retrainer.rules.limits import cooldown_end, held_back, in_turn, stop_others
 from retrainer.rules.outcome import (
     Arrived,
@@ -25,17 +25,14 @@ from retrainer.rules.outcome import (
     Step,
     Unrendered,
 )
-from retrainer.rules.state import NOTHING, Due, State
-from retrainer.rules.triggers.gauge import answered, next_change, worst
+from retrainer.rules.triggers.gauge import next_change, worst
 from retrainer.rules.weigh import threshold, weigh
 from retrainer.rules.why import because
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.limits import Allowance
-    from retrainer.rules.state import Asked, Cursor
+    from retrainer.rules.state import Asked, State
     from retrainer.rules.weigh import Weighed
 
 _SPEAK = (Arrived, Sampled)
@@ -60,7 +57,7 @@ def step(
     if not isinstance(given, Unrendered):
         skipped = in_the_way = False
         while decision := _next(rule, state, weighed, now, allowance, skipped=skipped):
-            state, records = _apply(rule, state, weighed, decision, now)
+            state, records = apply(rule, state, weighed, decision, now)
             slots += [replace(record, decision=len(decisions)) for record in records]
             decisions.append(decision)
             in_the_way = in_the_way or _in_the_way(decision)
@@ -178,79 +175,6 @@ def _birth(rule: CompiledRule, state: State, weighed: Weighed, asked: Asked | No
         parameters=asked.parameters if asked else {},
         asked=asked,
     )
-
-
-def _apply(
-    rule: CompiledRule, state: State, weighed: Weighed, decision: Decision, now: float
-) -> tuple[State, list[SlotRecord]]:
-    """What a decision changes in the state, and the slots it settles."""
-    asked = decision.asked
-    if decision.kind is Kind.HOLD:
-        if state.due is None and weighed.due and not (asked and asked.backfill):
-            reason = next(verdict.reason for verdict in weighed.satisfied.values())
-            state = state.but(due=Due(now, tuple(weighed.satisfied), reason.value))
-        return state, []
-    if asked is not None:
-        state = state.but(asked=state.asked[1:])  # it had its turn
-    if decision.kind is Kind.SKIP:
-        if asked is not None:
-            return state, []
-        records = _settle_all(state, decision.reason)
-        if decision.reason is Reason.DEADLINE:
-            state = replace(_answer(rule, state, weighed, now), lapsed=True, gave_up_at=now, followed={})
-        return replace(_without_slots(state), due=None), records
-    if asked is not None and asked.scheduled_at is not None:
-        record = SlotRecord(asked.trigger, asked.scheduled_at, "fired", decision.reason, asked.scheduled_at)
-        return state.but(active=state.active + 1, last_fired=now), [record]
-    cursors, records = _settle_oldest(state, decision.reason)
-    taken_hi = max(state.taken_hi, state.window.ranges[-1][1]) if state.window.ranges else state.taken_hi
-    state = _answer(rule, state, weighed, None if decision.birth is not None else now)
-    started = decision.birth is not None
-    state = state.but(
-        window=NOTHING,
-        windows={},
-        cursors=cursors,
-        followed={},
-        taken_hi=taken_hi,
-        due=None,
-        active=state.active + started,
-        last_fired=now,
-        last_completed=state.last_completed if started else now,
-        last_succeeded=state.last_succeeded if started else now,
-        last_promoted=state.last_promoted if started else now,
-        lapsed=False,
-    )
-    return state, records
-
-
-def _answer(rule: CompiledRule, state: State, weighed: Weighed, ended_at: float | None) -> State:
-    """Metrics and alerts that helped are answered; one that has cleared since it made the rule due needs no answer."""
-    helped = weighed.satisfied.keys() & rule.gauges.keys()
-    if not helped:
-        return state
-    gauges = {name: answered(state.gauges.get(name) or Gauge(), ended_at) for name in helped}
-    return replace(state, gauges={**state.gauges, **gauges})
-
-
-def _settle_oldest(state: State, reason: Reason) -> tuple[Mapping[str, Cursor], list[SlotRecord]]:
-    """A run consumes the oldest due slot of each schedule; in shadow it is skipped with that reason."""
-    outcome = "skipped" if reason is Reason.SHADOW else "fired"
-    records = [
-        SlotRecord(name, c.due[0], outcome, reason, c.due[0])  # type: ignore[arg-type]
-        for name, c in state.cursors.items()
-        if c.due
-    ]
-    if not records:
-        return state.cursors, records
-    return {name: replace(c, due=c.due[1:]) if c.due else c for name, c in state.cursors.items()}, records
-
-
-def _settle_all(state: State, reason: Reason) -> list[SlotRecord]:
-    return [SlotRecord(name, slot, "skipped", reason, slot) for name, c in state.cursors.items() for slot in c.due]
-
-
-def _without_slots(state: State) -> State:
-    return replace(state, cursors={name: replace(c, due=()) for name, c in state.cursors.items()})
 
 
 def _not_yet(rule: CompiledRule, given: Arrived | Sampled, weighed: Weighed) -> Decision:

@@ -1,0 +1,103 @@
+"""What a decision changes in the state of its (rule, key)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from retrainer.rules.gauge import Gauge
+from retrainer.rules.outcome import Decision, Kind, Reason, SlotRecord
+from retrainer.rules.state import NOTHING, Due, State
+from retrainer.rules.triggers.gauge import answered
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.state import Cursor
+    from retrainer.rules.weigh import Weighed
+
+
+def apply(
+    rule: CompiledRule, state: State, weighed: Weighed, decision: Decision, now: float
+) -> tuple[State, list[SlotRecord]]:
+    """The state after it, and the slots that it settles."""
+    asked = decision.asked
+    if decision.kind is Kind.HOLD:
+        if state.due is None and weighed.due and not (asked and asked.backfill):
+            reason = next(verdict.reason for verdict in weighed.satisfied.values())
+            state = state.but(due=Due(now, tuple(weighed.satisfied), reason.value))
+        return state, []
+    if asked is not None:
+        state = state.but(asked=state.asked[1:])  # it had its turn
+    if decision.kind is Kind.SKIP:
+        return (state, []) if asked is not None else _skip(rule, state, weighed, decision.reason, now)
+    if asked is not None and asked.scheduled_at is not None:  # of a backfill, which takes nothing
+        record = SlotRecord(asked.trigger, asked.scheduled_at, "fired", decision.reason, asked.scheduled_at)
+        return state.but(active=state.active + 1, last_fired=now), [record]
+    return _fire(rule, state, weighed, decision, now)
+
+
+def _skip(
+    rule: CompiledRule, state: State, weighed: Weighed, reason: Reason, now: float
+) -> tuple[State, list[SlotRecord]]:
+    """The rule is due no longer; the data stays."""
+    records = _settle_all(state, reason)
+    if reason is Reason.DEADLINE:
+        state = replace(_answer(rule, state, weighed, now), lapsed=True, gave_up_at=now, followed={})
+    return replace(_without_slots(state), due=None), records
+
+
+def _fire(
+    rule: CompiledRule, state: State, weighed: Weighed, decision: Decision, now: float
+) -> tuple[State, list[SlotRecord]]:
+    """Take all that is pending. In shadow no run is born, and things stand as if one had succeeded at once."""
+    cursors, records = _settle_oldest(state, decision.reason)
+    taken_hi = max(state.taken_hi, state.window.ranges[-1][1]) if state.window.ranges else state.taken_hi
+    started = decision.birth is not None
+    state = _answer(rule, state, weighed, None if started else now)
+    state = state.but(
+        window=NOTHING,
+        windows={},
+        cursors=cursors,
+        followed={},
+        taken_hi=taken_hi,
+        due=None,
+        active=state.active + started,
+        last_fired=now,
+        last_completed=state.last_completed if started else now,
+        last_succeeded=state.last_succeeded if started else now,
+        last_promoted=state.last_promoted if started else now,
+        lapsed=False,
+    )
+    return state, records
+
+
+def _answer(rule: CompiledRule, state: State, weighed: Weighed, ended_at: float | None) -> State:
+    """Metrics and alerts that helped are answered; one that has cleared since it made the rule due needs no answer."""
+    helped = weighed.satisfied.keys() & rule.gauges.keys()
+    if not helped:
+        return state
+    gauges = {name: answered(state.gauges.get(name) or Gauge(), ended_at) for name in helped}
+    return replace(state, gauges={**state.gauges, **gauges})
+
+
+def _settle_oldest(state: State, reason: Reason) -> tuple[Mapping[str, Cursor], list[SlotRecord]]:
+    """A run consumes the oldest due slot of each schedule; in shadow it is skipped with that reason."""
+    outcome = "skipped" if reason is Reason.SHADOW else "fired"
+    records = [
+        SlotRecord(name, c.due[0], outcome, reason, c.due[0])  # type: ignore[arg-type]
+        for name, c in state.cursors.items()
+        if c.due
+    ]
+    if not records:
+        return state.cursors, records
+    return {name: replace(c, due=c.due[1:]) if c.due else c for name, c in state.cursors.items()}, records
+
+
+def _settle_all(state: State, reason: Reason) -> list[SlotRecord]:
+    return [SlotRecord(name, slot, "skipped", reason, slot) for name, c in state.cursors.items() for slot in c.due]
+
+
+def _without_slots(state: State) -> State:
+    return replace(state, cursors={name: replace(c, due=()) for name, c in state.cursors.items()})
