@@ -162,23 +162,32 @@ def _add_threshold(figure: Any, row: int, metric: Metric | None, of: Page, side:
 def _sides(rule: str, side: str, outcome: Outcome, place: int) -> Iterator[Any]:
     """Runs as bars from start to end with a mark where each was born, and marks of what was held or skipped."""
     runs = [run for run in outcome.runs if run.rule == rule]
-    lasting = [run for run in runs if run.started_at is not None]
     colour = _COLOURS.get(side, _COLOURS["now"])
-    if lasting:
-        yield graph_objects.Scatter(
-            x=[x for run in lasting for x in (_at(run.started_at), _at(run.ended_at or run.started_at), None)],
-            y=[y for _ in lasting for y in (place, place, None)],
-            mode="lines",
-            line={"color": colour, "width": 9},
-            opacity=0.45,
-            hoverinfo="skip",
-            showlegend=False,
-        )
-    yield graph_objects.Scatter(
+    if lasting := [run for run in runs if run.started_at is not None]:
+        yield _lasting(lasting, colour, place)
+    yield _births(runs, f"{side}: started", colour, place)
+    if held := [d for d in outcome.decisions if d.rule == rule and _tells(d)][:MOST_HELD]:
+        yield _marks(held, f"{side}: held or skipped", place)
+
+
+def _lasting(runs: list[PlayedRun], colour: str, place: int) -> Any:
+    return graph_objects.Scatter(
+        x=[x for run in runs for x in (_at(run.started_at), _at(run.ended_at or run.started_at), None)],
+        y=[y for _ in runs for y in (place, place, None)],
+        mode="lines",
+        line={"color": colour, "width": 9},
+        opacity=0.45,
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _births(runs: list[PlayedRun], name: str, colour: str, place: int) -> Any:
+    return graph_objects.Scatter(
         x=[_at(run.at) for run in runs],
         y=[place] * len(runs),
         mode="markers",
-        name=f"{side}: started",
+        name=name,
         marker={
             "symbol": "triangle-right",
             "size": 11,
@@ -187,17 +196,18 @@ def _sides(rule: str, side: str, outcome: Outcome, place: int) -> Iterator[Any]:
         text=[_of_run(run) for run in runs],
         hovertemplate="%{text}<extra></extra>",
     )
-    held = [d for d in outcome.decisions if d.rule == rule and _tells(d)][:MOST_HELD]
-    if held:
-        yield graph_objects.Scatter(
-            x=[_at(d.first_at) for d in held],
-            y=[place - 0.25] * len(held),
-            mode="markers",
-            name=f"{side}: held or skipped",
-            marker={"symbol": "line-ns-open", "size": 9, "color": "#bf8700", "line": {"width": 1.5}},
-            text=[_of_decision(d) for d in held],
-            hovertemplate="%{text}<extra></extra>",
-        )
+
+
+def _marks(decisions: list[Noted], name: str, place: int) -> Any:
+    return graph_objects.Scatter(
+        x=[_at(d.first_at) for d in decisions],
+        y=[place - 0.25] * len(decisions),
+        mode="markers",
+        name=name,
+        marker={"symbol": "line-ns-open", "size": 9, "color": "#bf8700", "line": {"width": 1.5}},
+        text=[_of_decision(d) for d in decisions],
+        hovertemplate="%{text}<extra></extra>",
+    )
 
 
 def _tells(decision: Noted) -> bool:

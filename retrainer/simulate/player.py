@@ -6,11 +6,8 @@ recorded moment if the journal says that it was done then. Between recorded mome
 
 from __future__ import annotations
 
-import heapq
 import math
-from itertools import chain, groupby
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from retrainer.engine import acts, feedback, journal
 from retrainer.engine.catalog import build_catalog
@@ -20,7 +17,7 @@ from retrainer.engine.loop import BATCH, WAKES
 from retrainer.rules.outcome import Imported, Reopened, Resumed
 from retrainer.runs.run import RunPhase
 from retrainer.simulate.calm import split
-from retrainer.simulate.history import Record
+from retrainer.simulate.groups import ADMITTED, Groups
 from retrainer.simulate.lanes import Lanes
 from retrainer.simulate.past import Past
 from retrainer.simulate.world import World
@@ -36,25 +33,15 @@ if TYPE_CHECKING:
     from retrainer.engine.work import Work
     from retrainer.event import Event
     from retrainer.runs.run import Run
-    from retrainer.simulate.calm import Followed, Split
     from retrainer.simulate.course import Course
-    from retrainer.simulate.history import History
+    from retrainer.simulate.groups import Group
+    from retrainer.simulate.history import History, Record
     from retrainer.simulate.ranges import Range
 
 _BY_ITSELF = frozenset(("Wake", "SlotDue"))
 """In the journal: what the engine did because it was time."""
-_BY_HAND = journal.ASKED | {"Imported", "Resumed", "Judged", "Reopened", "Ended", acts.PAUSED}
-_ADMITTED = "Admitted"
-_AT = itemgetter(0)
 _LONGEST = 366 * 86400.0
 """Seconds that are played at most after the last thing that came."""
-
-
-class Group(NamedTuple):
-    """All that came at one moment."""
-
-    at: float
-    records: list[Record]
 
 
 class Player:
@@ -75,7 +62,7 @@ class Player:
         metrics = split(catalog, ranges)
         self._lanes = Lanes(catalog, metrics.followed)
         self._followers = {rule: [a.rule for a in afters] for rule, afters in catalog.followers.items()}
-        self._groups = _Peeking(_grouped(history, metrics))
+        self._groups = Groups(history, metrics)
         first = self._groups.peek()
         self._sources = frozenset(configuration.sources)
         self._unchanged = _unchanged(configuration, history)
@@ -166,7 +153,7 @@ class Player:
 
     def _admit_now(self, group: Group) -> None:
         """A run whose moment has come is admitted in the transaction after that in which it came."""
-        if any(record.kind == _ADMITTED for record in group.records):
+        if any(record.kind == ADMITTED for record in group.records):
             while (moment := self.world.next_moment()) is not None and moment <= self.world.now:
                 self._prepare(moment)
                 self.world.happen(moment)
@@ -334,59 +321,3 @@ def _unchanged(configuration: Configuration, history: History) -> frozenset[str]
         for rule in configuration.rules
         if last.get(rule.name) in (None, configuration.rule_revision(rule.name))
     )
-
-
-def _polls(one: Followed) -> Iterator[Record]:
-    return (Record(one.range.at(i), None, poll=(one, i)) for i in one.unrest)
-
-
-def _grouped(history: History, metrics: Split) -> Iterator[Group]:
-    admitted = sorted((run.admitted_at, run.rule) for run in history.runs if run.admitted_at is not None)
-    moments = iter([Record(at, None, _ADMITTED, rule) for at, rule in admitted])
-    polls = [range_.records() for range_ in metrics.polled]
-    followed = sorted(chain.from_iterable(map(_polls, metrics.followed)), key=_AT)
-    records: Iterator[Record] = heapq.merge(history.records(), *polls, followed, key=_AT)
-    merged = _merged(records, moments) if admitted else records
-    for at, records in groupby(merged, key=_AT):
-        for turn in _turns(records):
-            yield Group(at, turn)
-
-
-def _turns(records: Iterator[Record]) -> Iterator[list[Record]]:
-    """What came at one moment in several transactions: one begins with waking up, and ends with speaking slots."""
-    turn: list[Record] = []
-    for record in records:
-        last = turn[-1].kind if turn else "Wake"
-        begins = record.kind == "Wake" and last not in ("Wake", acts.PAUSED)
-        ended = last == "SlotDue" and (record.event is not None or record.kind in _BY_HAND)
-        if begins or ended:
-            yield turn
-            turn = []
-        turn.append(record)
-    yield turn
-
-
-def _merged(records: Iterator[Record], moments: Iterator[Record]) -> Iterator[Record]:
-    """By time; of one moment the records first, in their own order."""
-    waiting = next(moments, None)
-    for record in records:
-        while waiting is not None and waiting.at < record.at:
-            yield waiting
-            waiting = next(moments, None)
-        yield record
-    if waiting is not None:
-        yield from chain([waiting], moments)
-
-
-class _Peeking:
-    """An iterator that can be looked at before it is taken from."""
-
-    def __init__(self, groups: Iterator[Group]) -> None:
-        self._groups = groups
-        self._next = next(groups, None)
-
-    def peek(self) -> Group | None:
-        return self._next
-
-    def take(self) -> None:
-        self._next = next(self._groups, None)

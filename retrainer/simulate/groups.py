@@ -1,0 +1,86 @@
+"""A history as it came: moment by moment, and of one moment in the transactions in which it came."""
+
+from __future__ import annotations
+
+import heapq
+from itertools import chain, groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple
+
+from retrainer.engine import acts, journal
+from retrainer.simulate.history import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from retrainer.simulate.calm import Followed, Split
+    from retrainer.simulate.history import History
+
+ADMITTED = "Admitted"
+"""Not in the journal: a run was admitted then."""
+_BY_HAND = journal.ASKED | {"Imported", "Resumed", "Judged", "Reopened", "Ended", acts.PAUSED}
+_AT = itemgetter(0)
+
+
+class Group(NamedTuple):
+    """All that came at one moment."""
+
+    at: float
+    records: list[Record]
+
+
+class Groups:
+    """The groups of a history, in order, with the ``metrics`` that it was looked up for; the next can be looked at."""
+
+    def __init__(self, history: History, metrics: Split) -> None:
+        self._groups = _grouped(history, metrics)
+        self._next = next(self._groups, None)
+
+    def peek(self) -> Group | None:
+        """The next one, which stays; None if all were taken."""
+        return self._next
+
+    def take(self) -> None:
+        self._next = next(self._groups, None)
+
+
+def _polls(one: Followed) -> Iterator[Record]:
+    return (Record(one.range.at(i), None, poll=(one, i)) for i in one.unrest)
+
+
+def _grouped(history: History, metrics: Split) -> Iterator[Group]:
+    admitted = sorted((run.admitted_at, run.rule) for run in history.runs if run.admitted_at is not None)
+    moments = iter([Record(at, None, ADMITTED, rule) for at, rule in admitted])
+    polls = [range_.records() for range_ in metrics.polled]
+    followed = sorted(chain.from_iterable(map(_polls, metrics.followed)), key=_AT)
+    records: Iterator[Record] = heapq.merge(history.records(), *polls, followed, key=_AT)
+    merged = _merged(records, moments) if admitted else records
+    for at, records in groupby(merged, key=_AT):
+        for turn in _turns(records):
+            yield Group(at, turn)
+
+
+def _turns(records: Iterator[Record]) -> Iterator[list[Record]]:
+    """What came at one moment in several transactions: one begins with waking up, and ends with speaking slots."""
+    turn: list[Record] = []
+    for record in records:
+        last = turn[-1].kind if turn else "Wake"
+        begins = record.kind == "Wake" and last not in ("Wake", acts.PAUSED)
+        ended = last == "SlotDue" and (record.event is not None or record.kind in _BY_HAND)
+        if begins or ended:
+            yield turn
+            turn = []
+        turn.append(record)
+    yield turn
+
+
+def _merged(records: Iterator[Record], moments: Iterator[Record]) -> Iterator[Record]:
+    """By time; of one moment the records first, in their own order."""
+    waiting = next(moments, None)
+    for record in records:
+        while waiting is not None and waiting.at < record.at:
+            yield waiting
+            waiting = next(moments, None)
+        yield record
+    if waiting is not None:
+        yield from chain([waiting], moments)
