@@ -26,6 +26,8 @@ KUBECONFIG = Path(
     or Path(os.environ.get("CLUSTER_DIR", Path.home() / ".cache" / "retrainer-cluster")) / "run" / "kubeconfig"
 )
 TEMPLATE = "waits"
+PAGE = 500
+"""Workflows that are removed at once."""
 ARGO = "/apis/argoproj.io/v1alpha1/namespaces"
 
 
@@ -111,16 +113,18 @@ class Namespace:
         return self
 
     def __exit__(self, *_: object) -> None:
-        found = self.cluster.request("GET", f"{ARGO}/{self.name}/workflows")["items"]
-        paths = [f"{ARGO}/{self.name}/workflows/{w['metadata']['name']}" for w in found]
+        some = f"{ARGO}/{self.name}/workflows?limit={PAGE}"
         with ThreadPoolExecutor(4) as hands:
-            list(hands.map(self._drop, paths))
+            while found := self.cluster.request("GET", some)["items"]:
+                list(
+                    hands.map(self._release, [w["metadata"]["name"] for w in found if w["metadata"].get("finalizers")])
+                )
+                self.cluster.request("DELETE", some)
         self.cluster.request("DELETE", f"/api/v1/namespaces/{self.name}")
 
-    def _drop(self, path: str) -> None:
-        merge = "application/merge-patch+json"
+    def _release(self, workflow: str) -> None:
+        path, merge = f"{ARGO}/{self.name}/workflows/{workflow}", "application/merge-patch+json"
         self.cluster.request("PATCH", path, {"metadata": {"finalizers": None}}, merge)
-        self.cluster.request("DELETE", path)
 
 
 class Added(NamedTuple):
