@@ -72,7 +72,7 @@ def find(session: Session, text: str, source: str | None, limit: int) -> None:
 
     def render(console: Console) -> None:
         if not answer["items"]:
-            console.print("There is no such event, or no longer.")
+            console.print("There is no such event, or no longer: give its number, its id or its whole subject.")
         for event in answer["items"]:
             print_events(console, [event], "")
             rows = [_effect(effect) for effect in event["effects"]]
