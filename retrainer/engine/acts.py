@@ -16,7 +16,7 @@ from retrainer.engine.endings import stop_run
 from retrainer.engine.intake import take_in
 from retrainer.event import Event
 from retrainer.rules.outcome import Birth, Decision, Kind, Manual, Reason, Resumed, Wake
-from retrainer.runs.naming import workflow_name
+from retrainer.runs.retry import another
 from retrainer.runs.run import Run, RunPhase
 from retrainer.sources.base import Again, Batch
 from retrainer.store import tables as t
@@ -117,35 +117,7 @@ def retry(work: Work, run_id: str) -> str:
     if run.phase is RunPhase.SUCCEEDED:
         raise ValueError(f"run {run_id} succeeded; use `retrainer trigger {run.rule}` for another one")
     new_id = work.birthplace.new_id(run.rule, run.key, work.now)
-    again = replace(
-        run,
-        id=new_id,
-        workflow=workflow_name(run.rule, new_id),
-        phase=RunPhase.PENDING,
-        reason=Reason.RETRY.value,
-        born_at=work.now,
-        attempt=run.attempt + 1,
-        retry_of=run.id,
-        window={},
-        taken={},
-        not_before=0.0,
-        admitted_at=None,
-        uid=None,
-        submit_attempts=0,
-        lease_until=None,
-        submitted_at=None,
-        started_at=None,
-        ended_at=None,
-        message="",
-        progress="",
-        outputs={},
-        resources={},
-        promoted=None,
-        gpu_hours=None,
-        stop_requested=None,
-        released=False,
-    )
-    work.adopt(again)
+    work.adopt(another(run, new_id, work.now, Reason.RETRY.value))
     return new_id
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ulid import ULID
 
-from retrainer.engine.followers import upstream_scope
-from retrainer.rules.expression import event_scope, timestamp
+from retrainer.engine import budgets, distincts
+from retrainer.engine.scope import scope_of
+from retrainer.rules.outcome import Reason, Unrendered
 from retrainer.rules.parameters import refuse_braces, render
-from retrainer.rules.state import Window, window_to
+from retrainer.rules.state import window_to
 from retrainer.runs.naming import workflow_name
 from retrainer.runs.run import Run, RunPhase
 from retrainer.store import writes
@@ -46,20 +47,49 @@ class Birthplace:
     new_id: NewId = new_run_id
 
 
+def give_birth(work: Work, rule: CompiledRule, key: str, state_id: int, decision: Decision) -> str | None:
+    """Stage the run; None if it cannot have its parameters: then it is not born, and its inputs come back."""
+    run_id = work.birthplace.new_id(rule.name, key, work.now)
+    try:
+        run = bear(work, rule, key, state_id, decision, run_id)
+    except ValueError as error:
+        assert decision.birth is not None  # noqa: S101 - for the type checker; the caller looked
+        work.after.append((rule.name, key, Unrendered(decision.birth, str(error))))
+        return None
+    if run.pool is None and run.not_before <= work.now and not budgets.name_of(rule):
+        run = replace(run, admitted_at=work.now)
+    else:
+        work.pools_changed = True
+    work.born[run.id] = run
+    if run.retry_of is None and rule.distinct and decision.reason is not Reason.BACKFILL:  # which takes nothing
+        distincts.give_to(work.conn, state_id, run.chain)
+    work.tell("run.born", run=run)
+    return run.id
+
+
 def bear(work: Work, rule: CompiledRule, key: str, state_id: int, decision: Decision, run_id: str) -> Run:
     """The run, PENDING and not yet stored. Raise ValueError if its parameters cannot be rendered."""
     birth = decision.birth
     assert birth is not None  # noqa: S101 - for the type checker; only decisions with a birth come here
-    submit = rule.rule.submit.model_dump(mode="json", by_alias=True)
-    limits = rule.rule.limits
-    run = Run(
+    run = _born(work, rule, key, decision, birth, run_id)
+    if birth.retry_of is not None:
+        return _retry(work.conn, run, birth.retry_of)
+    _refuse_braces(birth.parameters)
+    templates = {name: template for name, template in rule.parameters.items() if name not in birth.parameters}
+    rendered = render(templates, scope_of(work, rule, run, state_id, birth))
+    return replace(run, parameters={**rendered, **birth.parameters})
+
+
+def _born(work: Work, rule: CompiledRule, key: str, decision: Decision, birth: Birth, run_id: str) -> Run:
+    """All of it but its parameters."""
+    return Run(
         id=run_id,
         rule=rule.name,
         key=key,
         phase=RunPhase.PENDING,
         workflow=workflow_name(rule.name, run_id),
         namespace=rule.rule.submit.namespace or work.birthplace.namespace,
-        submit=submit,
+        submit=rule.rule.submit.model_dump(mode="json", by_alias=True),
         parameters={},
         labels=dict(rule.rule.labels),
         trigger=birth.trigger,
@@ -68,32 +98,34 @@ def bear(work: Work, rule: CompiledRule, key: str, state_id: int, decision: Deci
         revision=rule.revision,
         chain=run_id,
         scheduled_at=birth.scheduled_at,
-        window=_window_out(birth.window),
+        window=window_to(birth.window) if birth.window.events else {},
         taken={name: window_to(w) for name, w in birth.taken.items()},
-        cause={
-            "triggers": birth.triggers,
-            "because": birth.because,
-            "values": birth.values,
-            "upstream": birth.upstream,
-            "detail": decision.detail,
-            **({"request": birth.asked.request, "by": birth.asked.by} if birth.asked is not None else {}),
-        },
-        pool=limits.pool,
-        priority=limits.priority,
+        cause=_cause(decision, birth),
+        pool=rule.rule.limits.pool,
+        priority=rule.rule.limits.priority,
         not_before=birth.not_before,
     )
-    if birth.retry_of is not None:
-        return _retry(work.conn, run, birth.retry_of)
-    for name, value in birth.parameters.items():
+
+
+def _cause(decision: Decision, birth: Birth) -> dict[str, Any]:
+    asked = {"request": birth.asked.request, "by": birth.asked.by} if birth.asked is not None else {}
+    return {
+        "triggers": birth.triggers,
+        "because": birth.because,
+        "values": birth.values,
+        "upstream": birth.upstream,
+        "detail": decision.detail,
+        **asked,
+    }
+
+
+def _refuse_braces(parameters: Mapping[str, str]) -> None:
+    """What somebody gave by hand is taken as it is, so it must hold nothing that Argo would expand."""
+    for name, value in parameters.items():
         try:
             refuse_braces(value)
         except ValueError as error:
             raise ValueError(f"parameters.{name}: {error}") from None
-    rendered = render(
-        {n: t for n, t in rule.parameters.items() if n not in birth.parameters},
-        _scope(work, rule, run, state_id, birth),
-    )
-    return replace(run, parameters={**rendered, **birth.parameters})
 
 
 def _retry(conn: Connection, run: Run, retry_of: str) -> Run:
@@ -113,64 +145,3 @@ def _retry(conn: Connection, run: Run, retry_of: str) -> Run:
         attempt=failed.attempt + 1,
         retry_of=retry_of,
     )
-
-
-def _window_out(window: Window) -> dict[str, Any]:
-    return window_to(window) if window.events else {}
-
-
-def _scope(work: Work, rule: CompiledRule, run: Run, state_id: int, birth: Birth) -> dict[str, Any]:
-    """What expressions see; the store is asked only for what they read."""
-    wanted = frozenset().union(*(t.variables for t in rule.parameters.values())) if rule.parameters else frozenset()
-    window = birth.window
-    scope: dict[str, Any] = {
-        "rule": {"name": rule.name, "labels": dict(rule.rule.labels)},
-        "key": run.key,
-        "trigger": {
-            "name": run.trigger,
-            "reason": run.reason,
-            "scheduled_at": timestamp(birth.scheduled_at),
-            "names": list(birth.triggers),
-            "values": dict(birth.values),
-        },
-        "window": {
-            "start": timestamp(window.start if window.events else run.born_at),
-            "end": timestamp(window.end if window.events else run.born_at),
-            "events": window.events,
-            "bytes": window.bytes,
-            "rows": window.rows,
-            "first_key": window.first_key,
-            "last_key": window.last_key,
-            "parts": {part: {"first": lo, "last": hi} for part, (lo, hi) in window.parts.items()},
-        },
-        "run": {
-            "id": run.id,
-            "name": run.workflow,
-            "attempt": run.attempt,
-            "namespace": run.namespace,
-            "manifest_uri": work.birthplace.manifest_uri(run.id),
-        },
-    }
-    if "events" in wanted:
-        events = work.newest_inputs(state_id, window)
-        scope["events"] = [event_scope(e) for e in events]
-    if "previous" in wanted:
-        last = writes.last_ended(work.conn, rule.name, run.key)
-        scope["previous"] = _previous(last) if last else {}
-    if "champion" in wanted:
-        best = writes.last_promoted(work.conn, rule.name, run.key)
-        scope["champion"] = _previous(best) if best else {}
-    if "upstream" in wanted:
-        upstream = writes.run(work.conn, birth.upstream) if birth.upstream else None
-        scope["upstream"] = upstream_scope(upstream) if upstream else {}
-    return scope
-
-
-def _previous(run: Run) -> dict[str, Any]:
-    return {
-        "id": run.id,
-        "phase": run.phase.value,
-        "ended_at": timestamp(run.ended_at),
-        "outputs": dict(run.outputs),
-        "parameters": dict(run.parameters),
-    }

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, delete, insert, select
 
 from retrainer.rules.backfill import Known, Record
+from retrainer.rules.outcome import Reason
 from retrainer.runs.run import RunPhase
 from retrainer.store import tables as t
 from retrainer.store import writes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection, RowMapping
 
     from retrainer.engine.staged import Staged
     from retrainer.rules.backfill import Slot
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.outcome import SlotRecord
+    from retrainer.rules.outcome import SlotRecord, Step
     from retrainer.rules.state import State
 
 MISSED = "missed"
@@ -82,7 +84,18 @@ def _record(row: RowMapping, run: RowMapping | None) -> Record:
     return Record(row["outcome"], row["reason"], run["id"], phase.value, not phase.terminal, not never)
 
 
-def give_way(work: Staged, rule: CompiledRule, key: str, record: SlotRecord, run: str | None) -> bool:
+def settle(work: Staged, rule: CompiledRule, key: str, done: Step, run_of: Mapping[int, str]) -> None:
+    """Record the slots that a step settled. ``run_of``: the runs that were born of its decisions, by their place."""
+    for record in done.slots:
+        run = run_of.get(record.decision) if record.outcome == "fired" and record.decision is not None else None
+        if record.reason is Reason.BACKFILL and not _gives_way(work, rule, key, record, run):
+            continue
+        if record.outcome == "fired" and run is None:
+            record = replace(record, outcome="skipped", reason=Reason.BAD_PARAMETERS)  # noqa: PLW2901
+        work.record_slot(rule.name, key, record, run)
+
+
+def _gives_way(work: Staged, rule: CompiledRule, key: str, record: SlotRecord, run: str | None) -> bool:
     """Whether a slot that a backfill ran is to be recorded: if no run was born, a record that there is stays."""
     work.flush_slots()
     slot = (record.trigger, record.slot)

@@ -36,39 +36,41 @@ def observe(work: Work, seen: Sequence[Observed]) -> None:
 
 def _observe_one(work: Work, run: Run, o: Observed) -> None:
     if run.phase.terminal:
-        if run.uid is None and not o.gone:
-            _late(work, run, o)
-        elif (
-            o.phase in ("Pending", "Running")
-            and run.phase in (RunPhase.FAILED, RunPhase.ERROR)
-            and not (o.deleting or o.gone)
-        ):
-            _reopen(work, run, o)
-        return
-    if o.gone:
-        end_run(
-            work,
-            run,
-            RunPhase.UNKNOWN,
-            "the Workflow is gone, and nobody saw how it ended",
-            by_request=False,
-            gone=True,
-        )
-        return
+        _after_its_end(work, run, o)
+    elif o.gone:
+        message = "the Workflow is gone, and nobody saw how it ended"
+        end_run(work, run, RunPhase.UNKNOWN, message, by_request=False, gone=True)
+    else:
+        _move(work, run, o)
+
+
+def _after_its_end(work: Work, run: Run, o: Observed) -> None:
+    if run.uid is None and not o.gone:
+        _late(work, run, o)
+    elif run.phase in (RunPhase.FAILED, RunPhase.ERROR) and _goes_on(o):
+        _reopen(work, run, o)
+
+
+def _goes_on(o: Observed) -> bool:
+    return o.phase in ("Pending", "Running") and not (o.deleting or o.gone)
+
+
+def _move(work: Work, run: Run, o: Observed) -> None:
+    """Only forwards: what was seen may be older than what is stored."""
     phase, message = _phase(run, o)
     if phase.terminal:
         end_run(work, run, phase, message, by_request=run.stop_requested is not None, **_facts(run, o))
-        return
-    if run.phase is not phase and _ORDER.index(phase) > _ORDER.index(run.phase):
-        values: dict[str, Any] = {
-            "phase": phase.value,
-            "uid": o.uid,
-            "started_at": o.started_at,
-            "progress": o.progress,
-        }
-        if run.submitted_at is None:
-            values["submitted_at"] = work.now
-        writes.update_run(work.conn, run.id, **values)
+    elif _ORDER.index(phase) > _ORDER.index(run.phase):
+        submitted_at = work.now if run.submitted_at is None else run.submitted_at
+        writes.update_run(
+            work.conn,
+            run.id,
+            phase=phase.value,
+            uid=o.uid,
+            started_at=o.started_at,
+            progress=o.progress,
+            submitted_at=submitted_at,
+        )
         work.tell("run.moved", run=run, phase=phase)
 
 

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from retrainer.config.models import Budget
-from retrainer.engine import budgets, distincts, editing, endings, slots
+from retrainer.engine import budgets, chains, distincts, editing, endings, slots
 from retrainer.engine.arrivals import Arrivals
-from retrainer.engine.births import Birthplace, bear
+from retrainer.engine.births import Birthplace, give_birth
 from retrainer.engine.cache import Cache, Entry, Noted
-from retrainer.engine.followers import followers
 from retrainer.engine.journal import payload_of
 from retrainer.engine.staged import Staged
 from retrainer.rules.decide import step
@@ -25,11 +24,9 @@ from retrainer.rules.outcome import (
     Ended,
     Input,
     Kind,
-    Reason,
     Reopened,
     Sampled,
     Step,
-    Unrendered,
 )
 from retrainer.rules.state import VERSION, encode
 from retrainer.runs.run import Run, RunPhase
@@ -122,85 +119,51 @@ class Work(Staged):
     def _take_one(self, rule_name: str, key: str, given: Input) -> Step | None:
         rule = self.catalog.rules.get(rule_name)
         if rule is None:
-            self._orphaned(rule_name, key, given)
+            if isinstance(given, Ended):
+                self._orphaned(rule_name, key, given)
             return None
         entry = self.entry(rule, key)
-        chain = self._chain(given) if isinstance(given, Ended) else ""
         if isinstance(given, Ended):
-            given = replace(given, recounted=distincts.recounted(self.conn, chain))
+            given = chains.recounted(self.conn, given)
         state, done = step(rule.of_key(key), entry.state, given, self.now, self._allowance(rule))
         if isinstance(given, Ended):
-            self._chain_ended(rule, given, chain, done)
+            chains.ended(self, rule, given, done)
         if not isinstance(given, (Arrived, Sampled)):  # which stand in the ledger
             self.journal(type(given).__name__, rule_name, key, payload_of(given))
         self.changed[rule_name, key] = Entry(entry.id, entry.revision, state, entry.noted)
-        run_of: dict[int, str] = {}
-        for i, decision in enumerate(done.decisions):
-            run_id = self._bear(rule, key, entry.id, decision) if decision.birth is not None else None
-            if decision.kind is Kind.FIRE and decision.birth is None:  # in shadow nobody gives anything back
-                distincts.drop(self.conn, entry.id)
-            if run_id is not None:
-                run_of[i] = run_id
-            self.changed[rule_name, key] = self._note(rule_name, key, self.changed[rule_name, key], decision, run_id)
-        self._slots(rule, key, done, run_of)
-        for due in done.fan_out:
-            self.rows["fan_outs"].append({"rule": rule_name, "trigger": due.trigger, "slot": due.slot, "after": ""})
-        if done.stop is not None:
-            endings.stop_live(self, rule_name, key, done.stop)
+        self._follow(rule, key, entry.id, done)
         return done
 
-    def _orphaned(self, rule: str, key: str, given: Input) -> None:
+    def _follow(self, rule: CompiledRule, key: str, state_id: int, done: Step) -> None:
+        """Runs are born, decisions are noted, slots have their records, and what is in the way is asked to end."""
+        where = rule.name, key
+        run_of: dict[int, str] = {}
+        for place, decision in enumerate(done.decisions):
+            run = give_birth(self, rule, key, state_id, decision) if decision.birth is not None else None
+            if decision.kind is Kind.FIRE and decision.birth is None:  # in shadow nobody gives anything back
+                distincts.drop(self.conn, state_id)
+            if run is not None:
+                run_of[place] = run
+            self.changed[where] = self._note(*where, self.changed[where], decision, run)
+        slots.settle(self, rule, key, done, run_of)
+        for due in done.fan_out:
+            self.rows["fan_outs"].append({"rule": rule.name, "trigger": due.trigger, "slot": due.slot, "after": ""})
+        if done.stop is not None:
+            endings.stop_live(self, rule.name, key, done.stop)
+
+    def _orphaned(self, rule: str, key: str, given: Ended) -> None:
         """The rule is gone. Its state waits for it to come back: a run that ends meanwhile is in nobody's way then."""
         entry = self.known(rule, key)
-        if entry is None or not isinstance(given, Ended):
-            return
-        chain = self._chain(given)
-        given = replace(given, recounted=distincts.recounted(self.conn, chain))
-        self.changed[rule, key] = replace(entry, state=orphaned(entry.state, given, self.now))
-        (distincts.spend if given.phase is RunPhase.SUCCEEDED else distincts.give_back)(self.conn, chain)
-
-    def _chain(self, given: Ended) -> str:
-        run = writes.run(self.conn, given.run)
-        return run.chain if run is not None else given.run
+        if entry is not None:
+            given = chains.recounted(self.conn, given)
+            self.changed[rule, key] = replace(entry, state=orphaned(entry.state, given, self.now))
+            chains.settle(self.conn, given, spent=given.phase is RunPhase.SUCCEEDED)
 
     def _allowance(self, rule: CompiledRule) -> Allowance | None:
         if not isinstance(rule.rule.limits.budget, Budget):
             return None  # a shared one is admission's
         self.flush_runs()
         return budgets.of_rule(self.conn, rule, self.now)
-
-    def _chain_ended(self, rule: CompiledRule, given: Ended, chain: str, done: Step) -> None:
-        """Settle what hangs on a chain, unless another attempt follows; before a run that is born now takes any of it.
-
-        What it counted by `distinct_by` goes where its window went, and rules that follow are told.
-        """
-        if any(d.birth is not None and d.birth.retry_of is not None for d in done.decisions):
-            return
-        run = writes.run(self.conn, given.run)
-        if run is not None:
-            self.after += followers(self, run)
-        spent = given.phase is RunPhase.SUCCEEDED or rule.rule.submit.consume == "fired"
-        (distincts.spend if spent else distincts.give_back)(self.conn, chain)
-
-    def _bear(self, rule: CompiledRule, key: str, state_id: int, decision: Decision) -> str | None:
-        """Stage the run; if it cannot have its parameters it is not born, and its inputs come back."""
-        birth = decision.birth
-        assert birth is not None  # noqa: S101 - for the type checker; the caller looked
-        run_id = self.birthplace.new_id(rule.name, key, self.now)
-        try:
-            run = bear(self, rule, key, state_id, decision, run_id)
-        except ValueError as error:
-            self.after.append((rule.name, key, Unrendered(birth, str(error))))
-            return None
-        if run.pool is None and run.not_before <= self.now and not budgets.name_of(rule):
-            run = replace(run, admitted_at=self.now)
-        else:
-            self.pools_changed = True
-        self.born[run.id] = run
-        if run.retry_of is None and rule.distinct and decision.reason is not Reason.BACKFILL:  # which takes nothing
-            distincts.give_to(self.conn, state_id, run.chain)
-        self.tell("run.born", run=run)
-        return run.id
 
     def _note(self, rule: str, key: str, entry: Entry, decision: Decision, run: str | None) -> Entry:
         """Store the decision; one that equals the last one is folded into its row."""
@@ -232,17 +195,6 @@ class Work(Staged):
         noted = replace(noted, first_at=first_at if noted.count == 1 else noted.first_at, count=noted.count + more)
         self.changed[where] = replace(entry, noted=noted)
         self.recount_decision(noted)
-
-    def _slots(self, rule: CompiledRule, key: str, done: Step, run_of: dict[int, str]) -> None:
-        for record in done.slots:
-            run = run_of.get(record.decision) if record.outcome == "fired" and record.decision is not None else None
-            if record.reason is Reason.BACKFILL and not slots.give_way(self, rule, key, record, run):
-                continue
-            if record.outcome == "fired" and run is None:
-                told = replace(record, outcome="skipped", reason=Reason.BAD_PARAMETERS)
-                self.record_slot(rule.name, key, told, None)
-            else:
-                self.record_slot(rule.name, key, record, run)
 
     def adopt(self, run: Run) -> None:
         """Stage a run that somebody asked for by hand; it counts as on its way like any other."""

@@ -1,12 +1,14 @@
-"""Whether a run that ended is tried again, and when."""
+"""Whether a run that ended is tried again, when, and as what."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from retrainer.runs.naming import workflow_name
+from retrainer.runs.run import Run, RunPhase
+
 if TYPE_CHECKING:
     from retrainer.config.models import Backoff, Retry
-    from retrainer.runs.run import RunPhase
 
 
 def wait(backoff: Backoff, attempt: int) -> float:
@@ -18,3 +20,32 @@ def wait(backoff: Backoff, attempt: int) -> float:
 def again(retry: Retry | None, phase: RunPhase, attempt: int) -> bool:
     """A first attempt has number 1; `limit` counts the retries after it."""
     return retry is not None and phase.value in retry.phases and attempt <= retry.limit
+
+
+def another(run: Run, run_id: str, now: float, reason: str) -> Run:
+    """Another attempt of an ended run, born ``now`` (epoch seconds), PENDING; the same in all that its rule said.
+
+    It takes no data: what the ended one took came back, and waits in the window.
+    """
+    return Run(
+        id=run_id,
+        rule=run.rule,
+        key=run.key,
+        phase=RunPhase.PENDING,
+        workflow=workflow_name(run.rule, run_id),
+        namespace=run.namespace,
+        submit=run.submit,
+        parameters=run.parameters,
+        labels=run.labels,
+        trigger=run.trigger,
+        reason=reason,
+        born_at=now,
+        revision=run.revision,
+        chain=run.chain,
+        attempt=run.attempt + 1,
+        retry_of=run.id,
+        scheduled_at=run.scheduled_at,
+        cause=run.cause,
+        pool=run.pool,
+        priority=run.priority,
+    )
