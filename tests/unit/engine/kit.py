@@ -37,10 +37,10 @@ def start(bench: Bench) -> list[Run]:
     return runs
 
 
-def end(bench: Bench, phase: str = "Succeeded") -> list[Run]:
-    """Submit what is admitted, and have it end so."""
+def end(bench: Bench, phase: str = "Succeeded", **more: Any) -> list[Run]:
+    """Submit what is admitted, and have it end so; ``more`` is what else is seen of it."""
     runs = start(bench)
-    bench.desk.observed([observed(run, phase) for run in runs])
+    bench.desk.observed([observed(run, phase, **more) for run in runs])
     return runs
 
 
