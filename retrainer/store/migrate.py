@@ -32,6 +32,8 @@ _VERSION = "SELECT version_num FROM alembic_version"
 _ALONE = (
     # A large table takes its time, and so does a replica that was faster.
     "SET LOCAL statement_timeout = 0",
+    # Between two statements lies what is loaded for it, which a starved machine takes its time for.
+    "SET LOCAL idle_in_transaction_session_timeout = '60s'",
     "SET LOCAL lock_timeout = 0",
     "SELECT pg_advisory_xact_lock(hashtext('retrainer migration'), hashtext(current_schema()))",
     "SET LOCAL lock_timeout = '5s'",

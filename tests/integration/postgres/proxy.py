@@ -26,7 +26,7 @@ class Proxy:
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def cut(self, when: Literal["before", "after"]) -> None:
+    def cut(self, when: Literal["", "before", "after"]) -> None:
         self._cut = when
 
     def hush(self, hushed: bool) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from retrainer.event import Event
     from retrainer.rules.meaning import Dropped
     from retrainer.runs.run import Run
+    from retrainer.store.base import Store
 
 
 class Crash(BaseException):
@@ -47,18 +48,28 @@ class Hands:
 
 
 class Bench:
-    """`deliver` and `act` are one transaction each; `crash_at` lets the next one die before or after its commit."""
+    """`deliver` and `act` are one transaction each; `crash_at` lets the next one die before or after its commit.
+
+    ``build`` makes another store than a SQLite file, for whoever finds it as a process that died has left it.
+    """
 
     def __init__(
-        self, path: Path, rules: list[dict[str, Any]], now: float, pools: dict[str, int] | None = None, room: int = 0
+        self,
+        path: Path,
+        rules: list[dict[str, Any]],
+        now: float,
+        pools: dict[str, int] | None = None,
+        room: int = 0,
+        build: Callable[[Path], Store] = SqliteStore.open,
     ) -> None:
         self.configuration: Any = _configuration(rules, pools or {}, "r")
         self.path, self.clock, self.crash_at = path, HandClock(now), ""
-        self.room = room
+        self.room, self._build = room, build
         self.boot()
 
     def boot(self) -> None:
-        self.store = SqliteStore.open(self.path)
+        self.store = self._build(self.path)
+        assert self.store.claim()
         with self.store.write() as conn:
             writes.expire_leases(conn)
         self.engine = Engine(self.store, self.clock, Deaf(), namespace="ml", max_queue=0)
@@ -142,16 +153,14 @@ class Bench:
 
     def _die_before_commit(self, drained: list[Any]) -> None:
         """All is folded and written, and then never committed."""
-        conn = self.store._connection
-        with conn.begin() as transaction:
+        with self.store.write() as conn:
             work = self.engine_work(conn)
             self.engine._wake(work)
             self.engine._run(work, drained)
             work.settle()
             hand_over(work, self.engine.taker)
             work.flush()
-            transaction.rollback()
-        raise Crash
+            raise Crash
 
     def engine_work(self, conn: Any) -> Work:
         e = self.engine

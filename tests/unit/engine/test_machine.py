@@ -20,6 +20,7 @@ from retrainer.event import Event
 from retrainer.moments import rfc3339
 from retrainer.rules.state import decode
 from retrainer.runs.naming import workflow_name
+from retrainer.store.sqlite import SqliteStore
 from retrainer.workflows.base import Observed
 from tests.unit.engine.bench import Bench, Crash
 
@@ -61,10 +62,12 @@ events = st.lists(st.tuples(st.integers(0, 60), st.sampled_from("ab"), st.sample
 
 
 class Promises(RuleBasedStateMachine):
+    build: Any = staticmethod(SqliteStore.open)
+
     @initialize()
     def begin(self) -> None:
         self.folder = Path(tempfile.mkdtemp())
-        self.bench = Bench(self.folder / "store.db", RULES, START, pools={"gpu": 2}, room=1)
+        self.bench = Bench(self.folder / "store.db", RULES, START, pools={"gpu": 2}, room=1, build=self.build)
         self.kinds: dict[int, tuple[str, str]] = {}
         self.acknowledged: set[str] = set()
         self.delivered: set[str] = set()
@@ -212,7 +215,7 @@ class Promises(RuleBasedStateMachine):
         for state_id, name, key, text in self.bench.query("SELECT id, rule, key, state FROM states"):
             matched = self.bench.query(f"SELECT count(*) FROM inputs WHERE state = {state_id}")[0][0]
             where = f"rule = '{name}' AND key = '{key}'"
-            runs = self.bench.query(f"SELECT phase, ended_at, window FROM runs WHERE {where}")
+            runs = self.bench.query(f'SELECT phase, ended_at, "window" FROM runs WHERE {where}')
             spent = [w for phase, ended, w in runs if ended is None or phase == "SUCCEEDED"]
             state = decode(text)
             taken = sum(json.loads(w).get("events", 0) for w in spent)

@@ -20,6 +20,7 @@ from retrainer.engine.prune import Pruner
 from retrainer.event import Event, Poison
 from retrainer.rules.state import decode
 from retrainer.sources.base import Again, Batch, PositionLost, Stretch
+from retrainer.store.sqlite import SqliteStore
 from tests.unit.engine.bench import Bench, Crash
 from tests.unit.engine.kit import START, SUBMIT, observed
 
@@ -52,6 +53,7 @@ RULES: list[dict[str, Any]] = [
 ]
 NAMES = [one["name"] for one in RULES]
 PARTS = ("t/0", "t/1")
+FIRST_OUTCOMES = "SELECT outcome FROM events WHERE seq IN (SELECT min(seq) FROM events GROUP BY id)"
 crashes = st.sampled_from(["", "", "", "", "before", "after"])
 owners = st.sampled_from(["first", "second"])
 phases = st.sampled_from(["Succeeded", "Failed", "Failed"])
@@ -65,10 +67,12 @@ records = st.lists(st.one_of(contents, contents, contents, contents, st.none()),
 class Stream(RuleBasedStateMachine):
     """`log` is what the broker has of each part, `held` how each owner believes that its part stands."""
 
+    build: Any = staticmethod(SqliteStore.open)
+
     @initialize(said=st.tuples(records, records))
     def begin(self, said: tuple[Any, Any]) -> None:
         self.folder = Path(tempfile.mkdtemp())
-        self.bench = Bench(self.folder / "store.db", RULES, START)
+        self.bench = Bench(self.folder / "store.db", RULES, START, build=self.build)
         self.log: dict[str, list[Event | Poison]] = {part: [] for part in PARTS}
         self.held: dict[tuple[str, str], tuple[int, int]] = {}
         self.highest = dict.fromkeys(PARTS, 0)
@@ -220,7 +224,7 @@ class Stream(RuleBasedStateMachine):
     def the_sum_of_outcomes_holds(self) -> None:
         if not hasattr(self, "bench") or self.lost_answers:
             return
-        stored = Counter(row[0] for row in self.bench.query("SELECT outcome FROM events GROUP BY id HAVING min(seq)"))
+        stored = Counter(row[0] for row in self.bench.query(FIRST_OUTCOMES))
         stored["dead_lettered"] += sum(isinstance(i, Poison) for p in PARTS for i in self.log[p][: self.highest[p]])
         assert stored == self.told
         assert sum(self.told.values()) == sum(self.highest.values())
@@ -244,8 +248,9 @@ class Stream(RuleBasedStateMachine):
 
     def taken(self, name: str, key: str, since: float) -> list[dict[str, Any]]:
         """Windows that are on their way or spent, of one life of a key."""
+        unspent = "(ended_at IS NULL OR phase = 'SUCCEEDED')"
         where = f"rule = '{name}' AND key = '{key}' AND born_at >= {since}"
-        rows = self.bench.query(f"SELECT window FROM runs WHERE {where} AND (ended_at IS NULL OR phase = 'SUCCEEDED')")
+        rows = self.bench.query(f'SELECT "window" FROM runs WHERE {where} AND {unspent}')
         return [json.loads(row[0]) for row in rows]
 
     def newest_of_each_thing_is_somewhere(self, seqs: list[int], times: Counter[int]) -> None:
@@ -265,7 +270,7 @@ class Stream(RuleBasedStateMachine):
         windows = {
             chain: json.loads(window)
             for chain, window in self.bench.query(
-                "SELECT chain, window FROM runs WHERE rule = 'things' AND ended_at IS NULL"
+                "SELECT chain, \"window\" FROM runs WHERE rule = 'things' AND ended_at IS NULL"
             )
         }
         for (text,) in self.bench.query("SELECT state FROM states WHERE rule = 'things'"):
@@ -302,7 +307,7 @@ class Stream(RuleBasedStateMachine):
         for (rules,) in self.bench.query("SELECT rules FROM events"):
             counted.update(key for name, key in json.loads(rules) if name == "keyed")
         for key, window in self.bench.query(
-            "SELECT key, window FROM runs WHERE rule = 'keyed' AND phase = 'SUCCEEDED'"
+            "SELECT key, \"window\" FROM runs WHERE rule = 'keyed' AND phase = 'SUCCEEDED'"
         ):
             counted[key] -= json.loads(window).get("events", 0)
         return {key for key, left in counted.items() if left}
