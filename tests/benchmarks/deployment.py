@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from tests.benchmarks.cluster import ARGO, Namespace
 from tests.benchmarks.figures import Figure, percentile
-from tests.benchmarks.installed import RESTRICTED, RULES, build, release, resident, restart, running
+from tests.benchmarks.installed import RESTRICTED, RULES, Pair, build, release, resident, restart, running
 from tests.benchmarks.replicas import postgres_server
 from tests.benchmarks.requests import counted
 from tests.benchmarks.sender import Sender
-from tests.cluster.replicas import Replicas
 from tests.cluster.test_chart_sources import NODE
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def at_rest(cluster: Cluster) -> list[Figure]:
 def _watch(cluster: Cluster, one: Release) -> tuple[float, float, float]:
     """MB at rest, requests a minute, and those of two replicas that run beside it."""
     with Namespace(cluster, **RESTRICTED) as namespace, postgres_server(NODE) as server:
-        two = release(namespace, Replicas, server, server.database())
+        two = release(namespace, Pair, server, server.database())
         with running(two):
             time.sleep(IDLE)
             idle = resident(one)

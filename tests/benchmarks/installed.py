@@ -16,6 +16,7 @@ import orjson
 from tests.benchmarks.daemon import SOURCES, firing_rule
 from tests.cluster.conftest import SCRIPT, kubectl, until
 from tests.cluster.release import Release
+from tests.cluster.replicas import Replicas
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,13 +29,19 @@ RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 RULES = 10
 
 
+class Pair(Replicas):
+    """Two replicas on one PostgreSQL, with no topic to read."""
+
+    def install(self) -> None:
+        Release.install(self)
+
+
 def build() -> tuple[int, int]:
     """Build the image, give it to the node, and return its size in MB, packed and unpacked. Helm is built as well."""
     subprocess.run([ROOT / "deploy/helm/check", "tools"], check=True)
     with tempfile.TemporaryDirectory() as out:
         given = {**os.environ, "BASE": "debian", "IMAGE": IMAGE, "OUT": out}
         told = subprocess.run([ROOT / "deploy/image/build"], env=given, check=True, stdout=subprocess.PIPE, text=True)
-        # Not captured: the node's store is asked by a client that says what it does.
         subprocess.run([SCRIPT, "load", f"{out}/retrainer-image.tar"], check=True, stdout=subprocess.DEVNULL)
     (sizes,) = re.findall(r"(\d+) MB packed, (\d+) MB unpacked", told.stdout)
     return int(sizes[0]), int(sizes[1])
