@@ -35,14 +35,12 @@ log = structlog.get_logger()
 class DirectorySource:
     """Lists the folder again and again, and reports what is neither stored as reported nor still being written.
 
-    ``polls`` counts the listings tried, ``last_poll`` is when one was last worked off (seconds since the epoch),
-    ``last_error`` what is wrong now, ``poll_errors`` how many of them failed.
+    ``polls`` counts the listings tried, ``poll_errors`` those that failed, ``last_error`` is what is wrong now.
     """
 
     def __init__(self, name: str, config: DirectoryConfig, intake: Intake, clock: Clock, base_folder: Path) -> None:
         self.name = name
         self.polls = 0
-        self.last_poll: float | None = None
         self.last_error: str | None = None
         self.poll_errors = 0
         self.lag: int | None = None
@@ -93,8 +91,6 @@ class DirectorySource:
         for files in _chunks(self._settled(listing, known)):
             events = self._events(files, listing)
             self._hand_over(known, list(events.values()), {key: listing.files[key].fingerprint for key in events})
-        if not self._stop.is_set():
-            self.last_poll = self._clock.now()
         return "; ".join(list(listing.unreadable.values())[:3]) or None
 
     def _settled(self, listing: Listing, known: Mapping[str, str]) -> list[File]:
