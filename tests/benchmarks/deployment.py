@@ -38,7 +38,7 @@ REST = f"VmRSS of the process in the pod {IDLE:g} s after it was ready, when not
 KNOWN = (
     f"{WORKFLOWS:,} webhook events, each of which starts a run whose Workflow stays: it has an instance id that no "
     f"controller answers to. VmRSS once the API server has all of them, {IDLE:g} s later, and {IDLE:g} s after a "
-    "restart of the container, which lists them all: the largest."
+    "restart of the container, which lists them all: the largest. The pod asks for a whole CPU."
 )
 ASKED = (
     f"Requests of the chart's service account in {MINUTES} minutes without events, lists and watches among them, as "
