@@ -97,7 +97,7 @@ def resume(work: Work, name: str) -> None:
     rule_of(work, name)
     writes.unpause(work.conn, name)
     work.catalog = work.catalog.paused(name, by_hand=False)
-    for key in writes.keys_of(work.conn, name, "", 1_000_000):
+    for key in work.live_keys(name):
         work.take(name, key, Resumed())
     work.take(name, "", Resumed())
 

@@ -8,7 +8,6 @@ import structlog
 
 from retrainer.rules.outcome import Followed
 from retrainer.runs.run import RunPhase
-from retrainer.store import writes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from retrainer.runs.run import Run
 
 log = structlog.get_logger()
-_EVERY_KEY = 1_000_000
 _ENDS = {
     "succeeded": frozenset({RunPhase.SUCCEEDED}),
     "failed": frozenset({RunPhase.FAILED, RunPhase.ERROR, RunPhase.UNKNOWN}),
@@ -66,4 +64,4 @@ def _keys(work: Work, after: CompiledAfter, run: Run) -> list[str]:
     """Keys carry over; a run without one speaks for every live key."""
     if not work.catalog.rules[after.rule].per_key:
         return [""]
-    return [run.key] if run.key else writes.keys_of(work.conn, after.rule, "", _EVERY_KEY)
+    return [run.key] if run.key else work.live_keys(after.rule)

@@ -16,7 +16,6 @@ from retrainer.rules.compile_triggers import series_name
 from retrainer.rules.expression import name_by
 from retrainer.rules.outcome import Sample, Sampled
 from retrainer.sources.base import Query
-from retrainer.store import writes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 QUERY = "prometheus.query"
 Reading = tuple[tuple[str, str], Sampled]
 """A (rule, key), and what is folded into its state."""
-_EVERY_KEY = 1_000_000
 
 
 def read(work: Work, event: Event) -> tuple[Sequence[Reading], bool]:
@@ -105,7 +103,7 @@ def _followed(work: Work, gauge: CompiledGauge, asked: Collection[str]) -> set[s
         return {""}
     known = work.polled.get((gauge.rule, gauge.name))
     if known is None:
-        known = set(writes.keys_of(work.conn, gauge.rule, "", _EVERY_KEY))
+        known = set(work.live_keys(gauge.rule))
     before = set(known)
     work.polled[gauge.rule, gauge.name] = set(asked)
     return before
@@ -115,4 +113,4 @@ def _keys(work: Work, gauge: CompiledGauge, key: str) -> list[str]:
     """A value without a key of its own speaks for every live key."""
     if gauge.by is not None or not work.catalog.rules[gauge.rule].per_key:
         return [key]
-    return writes.keys_of(work.conn, gauge.rule, "", _EVERY_KEY)
+    return work.live_keys(gauge.rule)

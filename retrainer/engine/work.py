@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from retrainer.rules.state import State
 
 log = structlog.get_logger()
-HEARD_EVERY = 1.0
+MOST_KEYS = 1_000_000
+"""No rule may have more: it is the bound of `max_keys`."""
 
 
 class Work(Staged):
@@ -105,7 +106,12 @@ class Work(Staged):
             return entry
         return self._cache.get(self.conn, rule, key)
 
+    def live_keys(self, rule: str) -> list[str]:
+        """The keys of a rule that have a state in the store, in order, without the empty one."""
+        return writes.keys_of(self.conn, rule, "", MOST_KEYS)
+
     def keys(self, rule: str) -> int:
+        """How many it has, with those that are new in this transaction."""
         return self._cache.keys(self.conn, rule) + self._fresh_keys[rule]
 
     def take(self, rule_name: str, key: str, given: Input) -> Step | None:
