@@ -64,13 +64,13 @@ def pid(name: str) -> int:
     return int((CLUSTER / "run" / f"{name}.pid").read_text())
 
 
-def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """Ask until the answer is true, and return it."""
+def until(condition: Callable[[], Any], seconds: float = 60.0, every: float = 0.05) -> Any:
+    """Ask until the answer is true, and return it; seldom where the answer is costly."""
     pause = threading.Event()
-    for _ in range(int(seconds / 0.05)):
+    for _ in range(int(seconds / every)):
         if answer := condition():
             return answer
-        pause.wait(0.05)
+        pause.wait(every)
     raise AssertionError(f"not within {seconds} s")
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 from kafka import KafkaProducer
+from kafka.admin import KafkaAdminClient, NewTopic
 
 from retrainer.workflows.argo_http import ApiServer
 from tests.integration.postgres.server import PASSWORD, Postgres
@@ -29,11 +30,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 POSTGRES = 19592
+TOPIC = "numbers"
+PARTITIONS = 4
+"""Each of the replicas has some."""
 BATCH = 10
 """Numbers of a run."""
 PACE = 0.1
 """Seconds between two numbers of a road."""
 PAGE = 500
+LOOK_EVERY = 1.0
+"""Seconds between two looks of the judge, who asks for all Workflows there are."""
 # Ends at once and needs no pod: its only step is left out.
 TEMPLATE = """
 apiVersion: argoproj.io/v1alpha1
@@ -53,7 +59,7 @@ version: 1
 sources:
   push: {{type: webhook, path: /hooks/push}}
   topic:
-    {{type: kafka, bootstrap_servers: ["{NODE}:{KAFKA}"], topics: [numbers], group_id: retrainer, start: earliest}}
+    {{type: kafka, bootstrap_servers: ["{NODE}:{KAFKA}"], topics: [{TOPIC}], group_id: retrainer, start: earliest}}
 defaults:
   limits: {{overlap: allow_all, max_active: 1000}}
 rules:
@@ -88,6 +94,13 @@ class Replicas(Release):
             rules={"all": RULES},
             **values,
         )
+
+    def install(self) -> None:
+        """Return once it is ready to read the topic."""
+        admin = KafkaAdminClient(bootstrap_servers=f"{NODE}:{KAFKA}")
+        admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1)])
+        admin.close()
+        super().install()
 
     def connect(self) -> None:
         """Nobody in particular is asked."""
@@ -218,7 +231,8 @@ class Load:
         self.produced = Road(self._produce)
 
     def _produce(self, number: int) -> bool:
-        self._producer.send("numbers", json.dumps({"n": number}).encode()).get(30)
+        record = json.dumps({"n": number}).encode()
+        self._producer.send(TOPIC, record, partition=number % PARTITIONS).get(30)
         return True
 
     def more(self, count: int) -> None:
@@ -257,21 +271,40 @@ class Judge:
         mine = (one for one in self.workflows() if one["metadata"]["labels"]["retrainer.dev/rule"] == "minutely")
         return sorted(datetime.fromisoformat(parameter(one, "slot")) for one in mine)
 
+    def over(self) -> set[str]:
+        """Names of those that succeeded and that nobody keeps any more: their outcome is stored."""
+        return {
+            one["metadata"]["name"]
+            for one in self.workflows()
+            if one.get("status", {}).get("phase") == "Succeeded" and not one["metadata"].get("finalizers")
+        }
+
     def settle(self, load: Load) -> None:
-        """Let what was sent come through, and find each number once, and each minute once."""
+        """Let what was sent come through: each number once, each minute once, each run once and followed to its end."""
+        self._numbers(load)
+        self._minutes()
+        self._runs()
+
+    def _numbers(self, load: Load) -> None:
         for rule, road in (("posted", load.posted), ("produced", load.produced)):
             sent = road.pause()
-            until(lambda rule=rule, sent=sent: len(self.taken(rule)) >= sent, 120)
+            until(lambda rule=rule, sent=sent: len(self.taken(rule)) >= sent, 120, LOOK_EVERY)
             assert self.taken(rule) == Counter(range(sent))
             road.go_on()
+
+    def _minutes(self) -> None:
         this = datetime.now(UTC).replace(second=0, microsecond=0)
-        until(lambda: self.slots()[-1:] >= [this], 60)
+        until(lambda: self.slots()[-1:] >= [this], 60, LOOK_EVERY)
         slots = self.slots()
         assert slots == [slots[0] + timedelta(minutes=n) for n in range(len(slots))]
-        # The API server's own record: nothing was made twice under a name, nor made and taken away again.
+
+    def _runs(self) -> None:
+        """By the API server's own record, nothing was made twice under a name, nor made and taken away again."""
         made = Counter(audited(self._namespace))
         assert made == Counter(set(made))
-        assert set(made) <= {one["metadata"]["name"] for one in self.workflows()}
+        there = {one["metadata"]["name"] for one in self.workflows()}
+        assert set(made) <= there
+        until(lambda: there <= self.over(), 120, LOOK_EVERY)
 
 
 def parameter(workflow: dict[str, Any], name: str) -> str:

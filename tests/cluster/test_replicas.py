@@ -28,6 +28,7 @@ AWAY = 60.0
 
 @pytest.fixture(scope="module")
 def kafka() -> Iterator[None]:
+    call("kafka.sh", "down")  # what a run that was cut off left behind
     call("kafka.sh", "up")
     yield
     call("kafka.sh", "down")
@@ -36,6 +37,7 @@ def kafka() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Postgres]:
     server = Postgres(POSTGRES, NODE)
+    server.call("down")
     server.call("up")
     yield server
     server.call("down")
