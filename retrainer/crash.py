@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from typing import Literal
 
-POINTS = (
+Point = Literal[
     "before-commit",
     "after-commit",
     "after-acknowledge",
@@ -19,14 +20,14 @@ POINTS = (
     "after-submitted",
     "before-release",
     "mid-migration",
-)
+]
 
 _point, _, _count = os.environ.get("RETRAINER_CRASH_AT", "").partition(":")
 _left = int(_count or 1)
 _lock = threading.Lock()
 
 
-def reach(point: str) -> None:
+def reach(point: Point) -> None:
     """Die here if the environment asks for it."""
     global _left  # noqa: PLW0603 - one process dies once
     if point != _point:
