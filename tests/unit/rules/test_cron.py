@@ -193,6 +193,8 @@ def documented() -> Iterator[tuple[str, ...]]:
     for line in (Path(__file__).parents[3] / "docs" / "schedules.md").read_text().splitlines():
         if heading := re.match(r"### (\S+), (\S+):", line):
             zone, day = heading.groups()
+        elif line.startswith("#"):
+            zone = ""
         elif line.startswith("| expression"):
             policies = re.findall(r"`(\w+: \w+)`", line)
         elif zone and line.startswith("| `"):
