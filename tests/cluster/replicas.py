@@ -1,33 +1,23 @@
-"""Two replicas of the chart on one PostgreSQL, a steady load on both, and a judge who believes neither.
-
-The load is numbered, by webhook and in a Kafka topic; each run takes ten numbers and says which, as a parameter of its
-Workflow. So the Workflows that are in the cluster, asked for by somebody else, are the whole account.
-"""
+"""Two replicas of the chart on one PostgreSQL, with rules whose runs say which events they took."""
 
 from __future__ import annotations
 
 import json
 import os
-import threading
-from collections import Counter
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
 
-from retrainer.workflows.argo_http import ApiServer
 from tests.integration.postgres.server import PASSWORD, Postgres
 
-from .conftest import KUBECONFIG, audited, kubectl, until
+from .conftest import kubectl, until
 from .release import Release
 from .test_chart_sources import KAFKA, NODE
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable
 
 POSTGRES = 19592
 TOPIC = "numbers"
@@ -35,11 +25,6 @@ PARTITIONS = 4
 """Each of the replicas has some."""
 BATCH = 10
 """Numbers of a run."""
-PACE = 0.1
-"""Seconds between two numbers of a road."""
-PAGE = 500
-LOOK_EVERY = 1.0
-"""Seconds between two looks of the judge, who asks for all Workflows there are."""
 # Ends at once and needs no pod: its only step is left out.
 TEMPLATE = """
 apiVersion: argoproj.io/v1alpha1
@@ -76,7 +61,7 @@ rules:
 
 
 class Replicas(Release):
-    """A release with two pods; ``container`` facts are those of the node, where its processes are seen."""
+    """A release with two pods, and what reaches both of them."""
 
     def __init__(self, namespace: str, postgres: Postgres, database: str, **values: Any) -> None:
         secret = {
@@ -179,133 +164,3 @@ def ended(release: Release, pod: dict[str, Any]) -> int | None:
 
 def signalled(pod: dict[str, Any], number: signal.Signals) -> None:
     os.kill(process_of(pod), number)
-
-
-class Road:
-    """Sends 0, 1, 2 … one after the other, each until it was accepted; ``sent`` is how many were."""
-
-    def __init__(self, send: Callable[[int], bool]) -> None:
-        self.sent = 0
-        self._send = send
-        self._going = threading.Event()
-        self._over = threading.Event()
-        self._whole = threading.Event()
-        self._thread = threading.Thread(target=self._main)
-        self._thread.start()
-        self.go_on()
-
-    def _main(self) -> None:
-        while not self._over.wait(PACE):
-            if self.sent % BATCH == 0 and not self._going.is_set():
-                self._whole.set()
-                continue
-            if self._send(self.sent):
-                self.sent += 1
-
-    def go_on(self) -> None:
-        self._whole.clear()
-        self._going.set()
-
-    def pause(self) -> int:
-        """Stop at the end of a batch; return how many numbers are on their way or through."""
-        self._going.clear()
-        assert self._whole.wait(60), "the load was not accepted to the end"
-        return self.sent
-
-    def more(self, count: int) -> None:
-        """Await that so many more are accepted."""
-        wanted = self.sent + count
-        until(lambda: self.sent >= wanted, 90)
-
-    def end(self) -> None:
-        self._over.set()
-        self._thread.join()
-
-
-class Load:
-    """Both roads at once."""
-
-    def __init__(self, release: Replicas) -> None:
-        self._producer = KafkaProducer(bootstrap_servers=f"{NODE}:{KAFKA}", acks="all", client_id="load")
-        self.posted = Road(release.post)
-        self.produced = Road(self._produce)
-
-    def _produce(self, number: int) -> bool:
-        record = json.dumps({"n": number}).encode()
-        self._producer.send(TOPIC, record, partition=number % PARTITIONS).get(30)
-        return True
-
-    def more(self, count: int) -> None:
-        self.posted.more(count)
-        self.produced.more(count)
-
-    def end(self) -> None:
-        self.posted.end()
-        self.produced.end()
-        self._producer.close()
-
-
-class Judge:
-    """Counts what is in the cluster: nobody takes a Workflow away here."""
-
-    def __init__(self, namespace: str) -> None:
-        self._namespace = namespace
-        self._path = f"/apis/argoproj.io/v1alpha1/namespaces/{namespace}/workflows"
-        self._api = ApiServer(str(KUBECONFIG), connections=1, timeout=30)
-
-    def workflows(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        token = ""
-        while True:
-            page = self._api.request("GET", self._path, fields={"limit": str(PAGE), "continue": token})
-            found += page["items"]
-            if not (token := page["metadata"].get("continue", "")):
-                return found
-
-    def taken(self, rule: str) -> Counter[int]:
-        """How often each number of a road was taken by a run."""
-        mine = (one for one in self.workflows() if one["metadata"]["labels"]["retrainer.dev/rule"] == rule)
-        return Counter(number for one in mine for number in json.loads(parameter(one, "took")))
-
-    def slots(self) -> list[datetime]:
-        mine = (one for one in self.workflows() if one["metadata"]["labels"]["retrainer.dev/rule"] == "minutely")
-        return sorted(datetime.fromisoformat(parameter(one, "slot")) for one in mine)
-
-    def over(self) -> set[str]:
-        """Names of those that succeeded and that nobody keeps any more: their outcome is stored."""
-        return {
-            one["metadata"]["name"]
-            for one in self.workflows()
-            if one.get("status", {}).get("phase") == "Succeeded" and not one["metadata"].get("finalizers")
-        }
-
-    def settle(self, load: Load) -> None:
-        """Let what was sent come through: each number once, each minute once, each run once and followed to its end."""
-        self._numbers(load)
-        self._minutes()
-        self._runs()
-
-    def _numbers(self, load: Load) -> None:
-        for rule, road in (("posted", load.posted), ("produced", load.produced)):
-            sent = road.pause()
-            until(lambda rule=rule, sent=sent: len(self.taken(rule)) >= sent, 120, LOOK_EVERY)
-            assert self.taken(rule) == Counter(range(sent))
-            road.go_on()
-
-    def _minutes(self) -> None:
-        this = datetime.now(UTC).replace(second=0, microsecond=0)
-        until(lambda: self.slots()[-1:] >= [this], 60, LOOK_EVERY)
-        slots = self.slots()
-        assert slots == [slots[0] + timedelta(minutes=n) for n in range(len(slots))]
-
-    def _runs(self) -> None:
-        """By the API server's own record, nothing was made twice under a name, nor made and taken away again."""
-        made = Counter(audited(self._namespace))
-        assert made == Counter(set(made))
-        there = {one["metadata"]["name"] for one in self.workflows()}
-        assert set(made) <= there
-        until(lambda: there <= self.over(), 120, LOOK_EVERY)
-
-
-def parameter(workflow: dict[str, Any], name: str) -> str:
-    return next(str(p["value"]) for p in workflow["spec"]["arguments"]["parameters"] if p["name"] == name)

@@ -14,8 +14,9 @@ import pytest
 from retrainer.leader import LOST
 from tests.integration.postgres.server import Postgres
 
+from .account import Judge, Load
 from .conftest import kubectl, server, until
-from .replicas import POSTGRES, TEMPLATE, Judge, Load, Replicas, ended, signalled
+from .replicas import POSTGRES, TEMPLATE, Replicas, ended, signalled
 from .test_chart_sources import NODE, call
 
 if TYPE_CHECKING:

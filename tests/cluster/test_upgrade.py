@@ -13,9 +13,10 @@ from retrainer.store.migrate import HEAD
 from tests import next_release
 from tests.integration.postgres.server import Postgres
 
+from .account import Judge, Load
 from .conftest import SCRIPT, kubectl, until
 from .release import VALUES, Release
-from .replicas import POSTGRES, TEMPLATE, Judge, Load, Replicas
+from .replicas import POSTGRES, TEMPLATE, Replicas
 from .test_chart_sources import NODE, call
 
 if TYPE_CHECKING:
