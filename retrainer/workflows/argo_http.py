@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 from functools import cache
+from ssl import SSLEOFError
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -153,10 +154,13 @@ class ApiServer:
 
 
 def unreachable(error: HTTPError) -> WorkflowError:
-    """Tell a request that never left (nothing was created) from one whose fate is unknown."""
+    """Tell a request that never left (nothing was created) from one whose fate is unknown.
+
+    A line that is cut while its TLS is set up says nothing about certificates: it is the latter.
+    """
     text = f"the API server cannot be reached: {error}"
     if isinstance(error, (NewConnectionError, ConnectTimeoutError)):  # name resolution too
         return Later(text, code="connect", retry_after=BUSY_WAIT)
-    if isinstance(error, SSLError):
+    if isinstance(error, SSLError) and not any(isinstance(each, SSLEOFError) for each in error.args):
         return Later(text, code="tls", retry_after=CREDENTIALS_WAIT)
     return Ambiguous(text, code="timeout" if "timed out" in str(error).lower() else "cut")

@@ -53,8 +53,12 @@ class Stream:
             response.release_conn()
 
     def close(self) -> None:
-        """End the watch that is open now or is being opened, from another thread; there will be no other."""
+        """`interrupt` it, or the one that is being opened; there will be no other."""
         self._closed = True
+        self.interrupt()
+
+    def interrupt(self) -> None:
+        """End the watch that is open now, from another thread."""
         response = self._response
         if response is not None:
             with contextlib.suppress(ValueError, OSError, RuntimeError):  # it ended by itself meanwhile

@@ -164,7 +164,7 @@ def test_what_vanishes_between_two_lists_is_reported_as_gone(engine: ArgoEngine,
         reports.until(workflow, "")
         # Nothing of this instance vanishes in truth: the list must find that out by asking.
         reports.watch._known["uid-of-the-past"] = argo_watch.Known("churn-past", "R", "Running", False)
-        reports.watch.close()
+        reports.watch._stream.interrupt()
         until(lambda: any(seen.gone for seen in reports.seen))
     (gone,) = [seen for seen in reports.seen if seen.gone]
     assert (gone.name, gone.uid, gone.run) == ("churn-past", "uid-of-the-past", "R")
@@ -192,7 +192,7 @@ def test_a_version_that_etcd_has_forgotten_leads_to_a_new_list(engine: ArgoEngin
         reports.until(workflow, "")
         listed, versions = reports.watch._list, iter(["1"])
         reports.watch._list = lambda: next(versions, "") or listed()  # type: ignore[method-assign]
-        reports.watch.close()
+        reports.watch._stream.interrupt()
         move(workflow, "Running")
         reports.until(workflow, "", "Running")
     assert reports.watch.restarts >= 1

@@ -61,14 +61,14 @@ def server() -> Iterator[ThreadingHTTPServer]:
         thread.join()
 
 
-def kubeconfig(path: Path, port: int, token: str = "t1") -> str:
+def kubeconfig(path: Path, port: int, token: str = "t1", scheme: str = "http") -> str:
     file = path / "kubeconfig"
     file.write_bytes(
         orjson.dumps(
             {
                 "apiVersion": "v1",
                 "kind": "Config",
-                "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+                "clusters": [{"name": "c", "cluster": {"server": f"{scheme}://127.0.0.1:{port}"}}],
                 "users": [{"name": "u", "user": {"token": token}}],
                 "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
                 "current-context": "x",
@@ -112,6 +112,22 @@ def test_a_server_that_is_not_there_created_nothing(tmp_path: Path) -> None:
         with pytest.raises(Later) as caught:
             api.request("POST", "/200", body={})
     assert caught.value.code == "connect"
+
+
+def test_a_line_that_is_cut_while_tls_is_set_up_says_nothing_about_certificates(tmp_path: Path) -> None:
+    def hang_up() -> None:
+        line, _ = listening.accept()
+        line.recv(1000)
+        line.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        api = ApiServer(kubeconfig(tmp_path, listening.getsockname()[1], scheme="https"), connections=1, timeout=1)
+        with pytest.raises(Ambiguous) as caught:
+            api.request("POST", "/200", body={})
+        thread.join()
+    assert caught.value.code == "cut"
 
 
 def test_a_request_carries_the_token_the_body_and_the_fields(server: ThreadingHTTPServer, api: ApiServer) -> None:
