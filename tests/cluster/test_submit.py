@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from ulid import ULID
@@ -57,7 +58,8 @@ def test_a_bad_line_loses_nothing_and_doubles_nothing(namespace: str, tmp_path: 
     runs = [a_run(namespace) for _ in range(150)]
     desk, codes, over = MemoryDesk(clock, *runs), list[str](), threading.Event()
     judge = Judge(namespace, "test")  # not the audit log: of a request whose line was cut it says 504, created or not
-    with Proxy() as proxy:
+    with Proxy() as proxy, ExitStack() as end:
+        end.callback(judge.close)
         engine = an_engine(namespace, proxy.kubeconfig(tmp_path))
         submitter = Submitter(
             desk,
@@ -72,6 +74,7 @@ def test_a_bad_line_loses_nothing_and_doubles_nothing(namespace: str, tmp_path: 
         trouble = threading.Thread(target=disturb, args=(proxy, over))
         trouble.start()
         submitter.start()
+        end.callback(submitter.stop)
         submitter.wake()
         try:
             until(lambda: judge.workflows >= 50)
@@ -79,9 +82,7 @@ def test_a_bad_line_loses_nothing_and_doubles_nothing(namespace: str, tmp_path: 
             over.set()
             trouble.join()
         until(lambda: all(run.phase is RunPhase.SUBMITTED for run in desk.runs.values()), 90)
-        submitter.stop()
-    until(lambda: judge.runs.keys() == desk.runs.keys())
-    judge.close()
+        until(lambda: judge.runs.keys() == desk.runs.keys())
     assert {run: len(uids) for run, uids in judge.runs.items()} == {run.id: 1 for run in runs}
     assert set(codes) - {"ok"}, "nothing went wrong: the line was not bad enough to show anything"
 
@@ -94,11 +95,12 @@ def test_runs_are_followed_to_their_end_and_nothing_holds_them_afterwards(namesp
         desk, engine, lambda run: manifest(run, instance="test", instance_id=None), connections=4, clock=clock
     )
     follower = Follower(desk, engine, clock, tick=0.2)
-    follower.start()
-    submitter.start()
-    submitter.wake()
-    until(lambda: all(run.released for run in desk.runs.values()), 180)  # the controller may be busy with other tests
-    submitter.stop()
-    follower.stop()
+    with ExitStack() as end:
+        for thread in (follower, submitter):
+            thread.start()
+            end.callback(thread.stop)
+        submitter.wake()
+        # The controller may be busy with other tests.
+        until(lambda: all(run.released for run in desk.runs.values()), 180)
     assert {run.phase for run in desk.runs.values()} == {RunPhase.SUCCEEDED}
     assert len(audited(namespace)) == 5
