@@ -21,7 +21,7 @@ class Ask(Protocol):
 
 
 @pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch) -> Ask:
+def cli(monkeypatch: pytest.MonkeyPatch, logging_as_before: None) -> Ask:
     """The command line, two minutes after the history; `code` is the exit code that is expected."""
     monkeypatch.setattr(SystemClock, "now", lambda _: NOW + 120)
     for name in ("RETRAINER_URL", "RETRAINER_TOKEN", "RETRAINER_TOKEN_FILE", "RETRAINER_CONFIG"):

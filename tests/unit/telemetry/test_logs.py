@@ -5,7 +5,7 @@ import json
 import logging
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import structlog
@@ -14,24 +14,13 @@ from retrainer.config.models import FromEnv
 from retrainer.telemetry import logs
 from retrainer.telemetry.secrets import Secrets, reveal
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
 
 
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    level, handlers = root.level, list(root.handlers)
-    yield
-    root.setLevel(level)
-    root.handlers[:] = handlers
-    logging.captureWarnings(False)
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("logging_as_before")
 
 
 @pytest.fixture
