@@ -74,8 +74,7 @@ def _cancel(session: Session, rule: str, key: str, *, alone: bool) -> None:
         raise click.UsageError("--cancel drops all that waits: it takes no --from")
     keyed = {"key": key} if key else {}
     told = session.client.delete("rules", rule, "backfills", **keyed)
-    words = f"Dropped {_many(told['dropped'], 'slot')}, cancelled {_many(told['cancelled'], 'run')} that waited."
-    session.print(told, lambda console: console.print(words))
+    session.print(told, lambda console: console.print(show.dropped(told, "slot")))
 
 
 def _confirm(preview: dict[str, Any]) -> None:
@@ -83,7 +82,7 @@ def _confirm(preview: dict[str, Any]) -> None:
     if not preview["count"]:
         return
     _preview(show.console(stderr=True), preview)
-    click.confirm(f"Run {_many(preview['count'], 'slot')}?", abort=True, err=True)
+    click.confirm(f"Run {show.many(preview['count'], 'slot')}?", abort=True, err=True)
 
 
 def _preview(console: Console, told: dict[str, Any]) -> None:
@@ -101,7 +100,7 @@ def _preview(console: Console, told: dict[str, Any]) -> None:
 
 
 def _table(console: Console, told: dict[str, Any]) -> None:
-    console.print(show.clean(f"{_named(told)}: {told['count']} of {_many(len(told['slots']), 'slot')} to run"))
+    console.print(show.clean(f"{_named(told)}: {told['count']} of {show.many(len(told['slots']), 'slot')} to run"))
     rows = [
         (one["slot"], one["trigger"], show.word("fire" if one["runs"] else "skip"), one["why"], one["run"] or "")
         for one in told["slots"]
@@ -116,7 +115,7 @@ def _asked(console: Console, told: dict[str, Any], *, shown: bool) -> None:
         key = f" --key {told['key']}" if told["key"] else ""
         follow = f"`retrainer backfill {told['rule']}{key} --follow`"
         console.print(
-            show.clean(f"Asked for {_many(told['count'], 'slot')}; {follow} says how far it is."), soft_wrap=True
+            show.clean(f"Asked for {show.many(told['count'], 'slot')}; {follow} says how far it is."), soft_wrap=True
         )
 
 
@@ -152,11 +151,7 @@ def _follow(session: Session, rule: str, progress: dict[str, Any]) -> dict[str, 
 
 def _counts(progress: dict[str, Any]) -> str:
     counts = ", ".join(f"{progress[word]} {word}" for word in _STATES if progress[word])
-    return f"{_many(progress['total'], 'slot')}: {counts}" if counts else "no slots"
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    return f"{show.many(progress['total'], 'slot')}: {counts}" if counts else "no slots"
 
 
 def _standing(console: Console, progress: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from retrainer.cli.session import Session, local
 from retrainer.clock import SystemClock
 from retrainer.config.errors import shown
 from retrainer.config.load import validate
-from retrainer.config.load_settings import read_settings
+from retrainer.config.load_settings import settings_at
 from retrainer.engine.catalog import build_catalog
 from retrainer.rules.lint import Advice
 from retrainer.rules.lint import lint as advise
@@ -53,9 +53,7 @@ def lint(session: Session, path: str, templates: str | None) -> None:
 
 
 def _folder(path: str) -> Path | None:
-    where = Path(path)
-    file = where / "retrainer.yaml" if where.is_dir() else where
-    settings = read_settings(str(file))[0] if file.is_file() else None
+    settings = settings_at(path)
     return Path(settings.engine.templates) if settings is not None and settings.engine.type == "local" else None
 
 

@@ -132,12 +132,7 @@ def _withdraw(session: Session, rule: str, key: str, *, alone: bool) -> None:
     if not alone:
         raise click.UsageError("--cancel drops all that waits: it takes --key alone")
     told = session.client.delete("rules", rule, "trigger", **({"key": key} if key else {}))
-    words = f"Dropped {_many(told['dropped'], 'request')}, cancelled {_many(told['cancelled'], 'run')} that waited."
-    session.print(told, lambda console: console.print(words))
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    session.print(told, lambda console: console.print(show.dropped(told, "request")))
 
 
 def who_asks() -> str:

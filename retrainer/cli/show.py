@@ -101,6 +101,16 @@ def lasted(item: Mapping[str, Any], now: float) -> str:
     return span(max(0.0, end - seconds(item["started_at"])))
 
 
+def many(count: int, what: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def dropped(told: Mapping[str, Any], what: str) -> str:
+    """In words, what came of a withdrawal."""
+    return f"Dropped {many(told['dropped'], what)}, cancelled {many(told['cancelled'], 'run')} that waited."
+
+
 def pairs(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={_value(value)}" for name, value in values.items())
 

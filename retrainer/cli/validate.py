@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from retrainer.cli import show
 from retrainer.cli.session import Session, local
 from retrainer.config.load import validate as check
-from retrainer.config.load_settings import read_settings
+from retrainer.config.load_settings import settings_at
 from retrainer.config.load_team import validate_team
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def validate(
     PATH is the daemon's settings (then with the rules they name), a rule file, or a folder of either. With --team it
     may also be a ConfigMap's manifest, or a folder of these.
     """
-    settings = None if team else _settings(path)
+    settings = None if team else settings_at(path)
     _fit(cluster, settings, team, platform)
     configuration, problems = validate_team(path, team, platform) if team else check(path, elsewhere=elsewhere)
     found: list[dict[str, Any]] = [problem.as_json() for problem in problems]
@@ -61,18 +61,10 @@ def _fit(cluster: bool, settings: Settings | None, team: str | None, platform: s
         raise click.UsageError("--platform is for the rules of a team: say whose they are with --team NAMESPACE")
 
 
-def _settings(path: str) -> Settings | None:
-    """Read the settings, if that is what `path` names."""
-    where = Path(path)
-    file = where / "retrainer.yaml" if where.is_dir() else where
-    return read_settings(str(file))[0] if file.is_file() else None
-
-
 def _report(console: Console, path: str, shown: list[str], wrong: int, configuration: Configuration | None) -> None:
     for problem in shown:
         console.print(problem, soft_wrap=True, end="\n\n")
     if wrong:
-        console.print(f"{wrong} {'problem' if wrong == 1 else 'problems'} in {path}", style="red")
+        console.print(f"{show.many(wrong, 'problem')} in {path}", style="red")
     elif configuration is not None:
-        rules = len(configuration.rules)
-        console.print(f"{path} is valid: {rules} {'rule' if rules == 1 else 'rules'}", style="green")
+        console.print(f"{path} is valid: {show.many(len(configuration.rules), 'rule')}", style="green")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrainer.config.configuration import Configuration
@@ -11,12 +10,13 @@ from retrainer.config.document import beginning, parse
 from retrainer.config.errors import Problem, ordered
 from retrainer.config.fallback import Candidates, settle
 from retrainer.config.files import find, read_text
-from retrainer.config.load_settings import load_settings, read_settings
+from retrainer.config.load_settings import load_settings, read_settings, settings_file
 from retrainer.config.settings import ArgoEngine, Settings
 from retrainer.config.teams import NO_TEAMS, TeamFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
 __all__ = [
     "Configuration",
@@ -60,9 +60,7 @@ def validate(path: str, *, elsewhere: bool = False) -> tuple[Configuration | Non
     A folder with a `retrainer.yaml` in it is checked as that file; any other holds rule files. ``elsewhere``: they will
     not run on this machine, so that what it lacks is no problem.
     """
-    where = Path(path)
-    if where.is_dir() and (where / "retrainer.yaml").is_file():
-        where = where / "retrainer.yaml"
+    where = settings_file(path)
     rules, namespaces = [str(where.absolute())], None
     wrong: list[Problem] = []
     if is_settings(where):

@@ -50,6 +50,19 @@ def read_settings(path: str) -> tuple[Settings | None, list[Problem]]:
     return settings, problems + [locate(finding, root, ()) for finding in _check(settings)]
 
 
+def settings_file(path: str) -> Path:
+    """Tell what a user's path means: a folder with a `retrainer.yaml` in it is that file."""
+    where = Path(path)
+    inside = where / "retrainer.yaml"
+    return inside if inside.is_file() else where
+
+
+def settings_at(path: str) -> Settings | None:
+    """Read what can be had of the settings, if there is a file that a user's path means."""
+    file = settings_file(path)
+    return read_settings(str(file))[0] if file.is_file() else None
+
+
 def _resolved(settings: Settings, folder: Path) -> Settings:
     def seen(path: str) -> str:
         return str(folder / path)

@@ -12,7 +12,7 @@ from retrainer.config.errors import Problem, did_you_mean, ordered
 from retrainer.config.fallback import Candidates, settle
 from retrainer.config.files import find, read_text
 from retrainer.config.load import is_settings, namespaces_of
-from retrainer.config.load_settings import read_settings
+from retrainer.config.load_settings import read_settings, settings_file
 from retrainer.config.teams import LABEL, team, team_file
 
 if TYPE_CHECKING:
@@ -101,9 +101,7 @@ class _Team:
 
 
 def _platform(path: str, namespace: str) -> _Platform:
-    where = Path(path).absolute()
-    if where.is_dir() and (where / "retrainer.yaml").is_file():
-        where = where / "retrainer.yaml"
+    where = settings_file(path).absolute()
     if not is_settings(where):
         return _read([str(where)])
     settings, problems = read_settings(str(where))
