@@ -66,11 +66,10 @@ def older(found: str) -> bool:
 
 def _done(engine: Engine, where: str) -> bool:
     with engine.begin() as connection:
-        return _current(connection, where)
+        return _current(version(connection), where)
 
 
-def _current(connection: Connection, where: str) -> bool:
-    found = version(connection)
+def _current(found: str | None, where: str) -> bool:
     if found is None or older(found):
         return False
     refuse(found, where)
@@ -95,9 +94,9 @@ def _step(connection: Connection, where: str) -> None:
     shared = connection.dialect.name == "postgresql"
     for said in _ALONE if shared else ():
         connection.execute(text(said))
-    if _current(connection, where):  # another replica was faster
-        return
     before = version(connection)
+    if _current(before, where):  # another replica was faster
+        return
     if before is None:
         _make(connection)
         return

@@ -66,5 +66,5 @@ def words(error: SQLAlchemyError) -> str:
 
 def _cut(error: DBAPIError) -> bool:
     """Refused, cut, timed out: the driver says so without a SQLSTATE."""
-    names = ("OperationalError", "ConnectionTimeout", "SilenceError")
-    return error.connection_invalidated or type(error.orig).__name__ in names
+    cut = type(error.orig).__name__ in ("OperationalError", "ConnectionTimeout")
+    return error.connection_invalidated or silent(error) or cut
