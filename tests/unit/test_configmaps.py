@@ -15,6 +15,7 @@ from retrainer.config.settings import ArgoEngine, Http, Settings, Store
 from retrainer.config.settings import ConfigMaps as Wanted
 from retrainer.config.teams import team_file
 from retrainer.configmaps import ConfigMaps, contents
+from tests.unit.kubeconfig import kubeconfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,16 +103,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def settings(server: Server, tmp_path: Path) -> Settings:
-    clusters = [{"name": "t", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}]
-    contexts = [{"name": "t", "context": {"cluster": "t", "user": "t"}}]
-    kubeconfig = {
-        "clusters": clusters,
-        "contexts": contexts,
-        "users": [{"name": "t", "user": {}}],
-        "current-context": "t",
-    }
-    (tmp_path / "kubeconfig").write_text(json.dumps(kubeconfig))
-    engine = ArgoEngine(type="argo", namespaces=["team"], kubeconfig=str(tmp_path / "kubeconfig"))
+    engine = ArgoEngine(type="argo", namespaces=["team"], kubeconfig=kubeconfig(tmp_path, server.server_port))
     store = Store(path=str(tmp_path / "store.db"))
     wanted = Wanted(namespaces=["team"])
     return Settings(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.integration.conftest import free_ports
+from tests.integration.postgres.pair import Pair, started
+from tests.integration.postgres.proxy import Proxy
 from tests.integration.postgres.server import PASSWORD, Postgres
 
 if TYPE_CHECKING:
@@ -39,6 +41,19 @@ def alone() -> Iterator[None]:
 @pytest.fixture
 def database(postgres: Postgres) -> str:
     return postgres.database()
+
+
+@pytest.fixture
+def proxy(postgres: Postgres) -> Iterator[Proxy]:
+    """Stands between whoever is given its port and the server."""
+    proxy = Proxy(postgres.port)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def pair(postgres: Postgres, database: str, tmp_path: Path) -> Iterator[Pair]:
+    yield from started(Pair(postgres, database, tmp_path))
 
 
 @pytest.fixture(autouse=True)

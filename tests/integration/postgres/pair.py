@@ -12,6 +12,7 @@ from tests.integration.house import eventually
 from tests.integration.s3.daemon import Daemon
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.integration.postgres.server import Postgres
@@ -86,6 +87,14 @@ class Pair:
             if daemon._process is not None and daemon.exit_code is None:
                 daemon._process.send_signal(signal.SIGCONT)
                 daemon.stop(signal.SIGKILL)
+
+
+def started(pair: Pair) -> Iterator[Pair]:
+    """For fixtures: both run, the first one first, until the test is over."""
+    for daemon in pair.daemons:
+        daemon.start()
+    yield pair
+    pair.close()
 
 
 def leads(daemon: Daemon) -> bool:

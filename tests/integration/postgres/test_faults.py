@@ -31,13 +31,6 @@ RULE = {
 
 
 @pytest.fixture
-def proxy(postgres: Postgres) -> Iterator[Proxy]:
-    proxy = Proxy(postgres.port)
-    yield proxy
-    proxy.close()
-
-
-@pytest.fixture
 def house(postgres: Postgres, database: str, proxy: Proxy, tmp_path: Path) -> Iterator[House]:
     url = postgres.url(database, proxy.port)
     house = House(tmp_path, max_queue=100_000, build=lambda _: PostgresStore.open(url))

@@ -11,11 +11,11 @@ from retrainer.simulate.world import HandClock
 from retrainer.store.postgres import PostgresStore
 from retrainer.store.seat import LEASE
 from tests.integration.house import eventually
-from tests.integration.postgres.proxy import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.integration.postgres.proxy import Proxy
     from tests.integration.postgres.server import Postgres
 
 START = 1_800_000_000.0
@@ -36,13 +36,6 @@ class Candidate:
 
     def turn(self) -> bool:
         return self.lead.turn()
-
-
-@pytest.fixture
-def proxy(postgres: Postgres) -> Iterator[Proxy]:
-    proxy = Proxy(postgres.port)
-    yield proxy
-    proxy.close()
 
 
 @pytest.fixture

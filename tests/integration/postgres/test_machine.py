@@ -9,14 +9,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from retrainer.store.postgres import PostgresStore
-from tests.integration.postgres.proxy import Proxy
 from tests.unit.engine.test_machine import Promises
 from tests.unit.engine.test_stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.integration.postgres.proxy import Proxy
     from tests.integration.postgres.server import Postgres
 
 CUTS: tuple[Literal["", "before", "after"], ...] = ("", "", "before", "", "", "after")
@@ -26,13 +25,6 @@ FEW = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.function_scoped_fixture],
 )
-
-
-@pytest.fixture
-def proxy(postgres: Postgres) -> Iterator[Proxy]:
-    proxy = Proxy(postgres.port)
-    yield proxy
-    proxy.close()
 
 
 class Servers:

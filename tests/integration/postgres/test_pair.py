@@ -12,22 +12,10 @@ from tests.integration.house import eventually
 from tests.integration.postgres.pair import Pair, Poster, settled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from tests.integration.postgres.server import Postgres
 
 TAKEN_OVER = 60.0
 """Seconds that a test waits; what is promised is measured elsewhere, on a machine that does nothing else."""
-
-
-@pytest.fixture
-def pair(postgres: Postgres, database: str, tmp_path: Path) -> Iterator[Pair]:
-    pair = Pair(postgres, database, tmp_path)
-    for daemon in pair.daemons:
-        daemon.start()
-    yield pair
-    pair.close()
 
 
 def test_one_acts_and_the_other_is_ready_and_can_be_read(pair: Pair) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.integration.house import eventually
 from tests.integration.kafka.judge import judge
 from tests.integration.kafka.kit import NAME, kafka, numbered, rule
-from tests.integration.postgres.pair import Pair
+from tests.integration.postgres.pair import Pair, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,11 +54,7 @@ def topic(broker: Broker) -> str:
 
 @pytest.fixture
 def pair(postgres: Postgres, database: str, tmp_path: Path, broker: Broker, topic: str) -> Iterator[Pair]:
-    pair = Pair(postgres, database, tmp_path, {NAME: kafka(broker, topic)}, [rule(FIRES_EVERY)])
-    for daemon in pair.daemons:
-        daemon.start()
-    yield pair
-    pair.close()
+    yield from started(Pair(postgres, database, tmp_path, {NAME: kafka(broker, topic)}, [rule(FIRES_EVERY)]))
 
 
 def stored(pair: Pair) -> int:

@@ -9,13 +9,13 @@ import pytest
 
 from retrainer.leader import LOST
 from tests.integration.house import eventually
-from tests.integration.postgres.pair import Pair, Poster, settled
-from tests.integration.postgres.proxy import Proxy
+from tests.integration.postgres.pair import Pair, Poster, settled, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.integration.postgres.proxy import Proxy
     from tests.integration.postgres.server import Postgres
     from tests.integration.s3.daemon import Daemon
 
@@ -23,20 +23,9 @@ TAKEN_OVER = 60.0
 
 
 @pytest.fixture
-def proxy(postgres: Postgres) -> Iterator[Proxy]:
-    proxy = Proxy(postgres.port)
-    yield proxy
-    proxy.close()
-
-
-@pytest.fixture
 def pair(postgres: Postgres, database: str, proxy: Proxy, tmp_path: Path) -> Iterator[Pair]:
     """The first, which has the lead, reaches the store by the proxy."""
-    pair = Pair(postgres, database, tmp_path, first_port=proxy.port)
-    for daemon in pair.daemons:
-        daemon.start()
-    yield pair
-    pair.close()
+    yield from started(Pair(postgres, database, tmp_path, first_port=proxy.port))
 
 
 def says_why(daemon: Daemon) -> bool:

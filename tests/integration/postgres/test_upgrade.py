@@ -15,7 +15,7 @@ from tests.integration.house import eventually
 from tests.integration.postgres.pair import Pair, Poster, settled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.integration.postgres.server import Postgres
@@ -24,15 +24,6 @@ SCHEMA = "SELECT version_num FROM alembic_version"
 BUILDS = "SELECT DISTINCT coalesce(build, 'the older') FROM runs"
 REMEMBERED = "SELECT state::json->>'build' FROM states WHERE rule = 'every'"
 CLI = "from retrainer.cli.main import main; main()"
-
-
-@pytest.fixture
-def pair(postgres: Postgres, database: str, tmp_path: Path) -> Iterator[Pair]:
-    pair = Pair(postgres, database, tmp_path)
-    for daemon in pair.daemons:
-        daemon.start()
-    yield pair
-    pair.close()
 
 
 @pytest.fixture

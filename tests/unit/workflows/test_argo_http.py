@@ -12,6 +12,7 @@ import pytest
 
 from retrainer.workflows.argo_http import ApiServer
 from retrainer.workflows.base import Ambiguous, Later, Refused, WorkflowError
+from tests.unit.kubeconfig import kubeconfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,23 +60,6 @@ def server() -> Iterator[ThreadingHTTPServer]:
         handler.over.set()
         server.shutdown()
         thread.join()
-
-
-def kubeconfig(path: Path, port: int, token: str = "t1", scheme: str = "http") -> str:
-    file = path / "kubeconfig"
-    file.write_bytes(
-        orjson.dumps(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "clusters": [{"name": "c", "cluster": {"server": f"{scheme}://127.0.0.1:{port}"}}],
-                "users": [{"name": "u", "user": {"token": token}}],
-                "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-                "current-context": "x",
-            }
-        )
-    )
-    return str(file)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import json
 import threading
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import pytest
 
 from retrainer.workflows.argo_http import ApiServer
 from retrainer.workflows.argo_stream import Stream
+from tests.unit.kubeconfig import kubeconfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,14 +54,7 @@ def server() -> Iterator[Server]:
 
 def test_a_watch_that_is_ended_while_it_is_being_opened_ends(server: Server, tmp_path: Path) -> None:
     """Else a stop waits until the watch is over, a minute long."""
-    config = {
-        "clusters": [{"name": "t", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
-        "contexts": [{"name": "t", "context": {"cluster": "t", "user": "t"}}],
-        "users": [{"name": "t", "user": {}}],
-        "current-context": "t",
-    }
-    (tmp_path / "kubeconfig").write_text(json.dumps(config))
-    stream = Stream(ApiServer(str(tmp_path / "kubeconfig"), connections=1, timeout=30))
+    stream = Stream(ApiServer(kubeconfig(tmp_path, server.server_port), connections=1, timeout=30))
     thread = threading.Thread(target=lambda: list(stream.read("/x", {"watch": "1"}, read_timeout=300)))
     thread.start()
     assert server.asked.wait(30)
