@@ -29,6 +29,7 @@ from retrainer.engine.relay import Relay
 from retrainer.leader import Lead, give_up
 from retrainer.listening import SilenceWatch
 from retrainer.manifests.manifests import Manifests, manifest_uri
+from retrainer.readiness import Readiness
 from retrainer.replay import Replays
 from retrainer.reporter import Reporter
 from retrainer.service import AppService
@@ -133,6 +134,9 @@ class App:
         self.silence = SilenceWatch(self.store, self.clock, lambda: self.loaded.configuration.sources)
         self.pruner = Pruner(settings.store)
         self.started = False
+        self.readiness = Readiness()
+        self.readiness.add("daemon", lambda: "" if self.started else "starting or stopping")
+        self.readiness.add("store", lambda: self.trouble)
         self.dropped: list[Dropped] = []
         """What the last reload dropped of what rules remembered."""
         self._sources: dict[str, tuple[Wanted, Source]] = {}

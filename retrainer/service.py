@@ -243,10 +243,7 @@ class AppService:
         }
 
     def ready(self) -> list[str]:
-        reasons = [] if self._app.started else ["starting or stopping"]
-        if self._app.trouble:
-            reasons.append(self._app.trouble)
-        return reasons
+        return self._app.readiness.reasons()
 
     def metrics(self) -> bytes:
         return self._app.metrics.exposition()
