@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+_FIRST = datetime(1, 1, 1, tzinfo=UTC).timestamp()
 _LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
+
+
+def within(at: float) -> datetime:
+    """Seconds since the epoch as a moment in UTC; beyond the calendar, its nearest end."""
+    return datetime.fromtimestamp(min(max(at, _FIRST), _LAST), UTC)
 
 
 def rfc3339(at: float) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from retrainer.config import expand
 from retrainer.config.check import check_rule, follows
@@ -15,7 +13,7 @@ from retrainer.config.check_sources import check_calendar, check_paths, check_so
 from retrainer.config.configuration import Configuration, calendars_of, configuration
 from retrainer.config.errors import Problem, did_you_mean, shown
 from retrainer.config.finding import Finding, Names, locate
-from retrainer.config.models import Budget, Calendar, Identifier, Name, Rule, Source
+from retrainer.config.models import Budget, Calendar, Identifier, Name, Rule, Slots, Source
 from retrainer.config.relative import seen_from
 from retrainer.config.shape import Shape
 from retrainer.config.teams import settled
@@ -31,7 +29,7 @@ _RULE: Shape[Rule] = Shape(Rule, {"name": _UNNAMED, "triggers": {_UNNAMED: {}}, 
 _SHAPES: dict[str, Shape[Any]] = {
     "sources": Shape(dict[Name, Source]),
     "calendars": Shape(dict[Identifier, Calendar]),
-    "pools": Shape(dict[Identifier, Annotated[int, Field(ge=0)]]),
+    "pools": Shape(dict[Identifier, Slots]),
     "budgets": Shape(dict[Identifier, Budget]),
 }
 

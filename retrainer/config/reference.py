@@ -117,16 +117,18 @@ def _of_type(field: dict[str, Any], titles: dict[str, str]) -> str:
         return f"map of {_value(inner, titles)}" if isinstance(inner, dict) and inner else "map"
     pattern = field.get("pattern")
     known = {DURATION_PATTERN: "duration", SIZE_PATTERN: "size"}
-    return known.get(str(pattern), _WORDS.get(str(kind), "any")) + _bounds(field)
+    return known.get(str(pattern), _WORDS.get(str(kind), "any")) + _bounds(field, str(pattern))
 
 
-def _bounds(field: dict[str, Any]) -> str:
+def _bounds(field: dict[str, Any], pattern: str) -> str:
+    units = {DURATION_PATTERN: _duration, SIZE_PATTERN: _size}
+    written = units.get(pattern, "{:.15g}".format)
     low, above = field.get("minimum"), field.get("exclusiveMinimum")
     high = field.get("maximum")
     words = [
-        f"at least {low:.15g}" if low is not None else "",
-        f"above {above:.15g}" if above is not None else "",
-        f"at most {high:.15g}" if high is not None else "",
+        f"at least {written(low)}" if low is not None else "",
+        f"above {written(above)}" if above is not None else "",
+        f"at most {written(high)}" if high is not None else "",
     ]
     said = ", ".join(word for word in words if word)
     return f" ({said})" if said else ""
@@ -139,13 +141,17 @@ def _default(field: dict[str, Any]) -> str:
     if any(branch.get("pattern") == DURATION_PATTERN for branch in (field, *field.get("anyOf", ()))):
         return f"`{_duration(float(value))}`"
     if any(branch.get("pattern") == SIZE_PATTERN for branch in (field, *field.get("anyOf", ()))):
-        return f"`{value / 2**20:g}MiB`" if value >= 2**20 else f"`{value}B`"
+        return f"`{_size(value)}`"
     return f"`{_plain(value)}`"
 
 
 def _duration(seconds: float) -> str:
-    unit = next(((size, word) for size, word in _UNITS if seconds >= size and seconds % size == 0), (1, "s"))
+    unit = next(((size, word) for size, word in _UNITS if seconds >= size and seconds % size == 0), (0.001, "ms"))
     return f"{seconds / unit[0]:g}{unit[1]}"
+
+
+def _size(value: int) -> str:
+    return f"{value / 2**30:g}GiB" if value >= 2**30 else f"{value / 2**20:g}MiB" if value >= 2**20 else f"{value}B"
 
 
 def _plain(value: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from retrainer.config.models import Duration, Model, Name, Secret, Size
+from retrainer.config.models import Count, Duration, Interval, Model, Name, Secret, Size, Timeout
 
 
 class ArgoEngine(Model):
@@ -18,7 +18,7 @@ class ArgoEngine(Model):
     """Path of a kubeconfig; in a pod its service account, else the usual chain."""
     instance_id: str | None = None
     """Argo's controller instance id (label workflows.argoproj.io/controller-instanceid)."""
-    request_timeout: Duration = 10.0
+    request_timeout: Timeout = 10.0
     """How long one request to the API server may take."""
     connections: Annotated[int, Field(ge=1, le=64)] = 4
     """Submissions under way at once."""
@@ -50,7 +50,7 @@ class Store(Model):
     """Events, decisions and ended runs older than this are pruned, unless a pending window still needs them."""
     ledger_max_size: Size = 10 * 1024**3
     """When the store grows beyond this, the oldest events that nothing needs are pruned first."""
-    max_dead_letters: Annotated[int, Field(ge=1)] = 100000
+    max_dead_letters: Count = 100000
     """Beyond this the oldest dead letters are dropped, and counted."""
 
 
@@ -63,7 +63,7 @@ class Http(Model):
     """Bearer token of the API; needed when bound beyond loopback."""
     read_token: Secret | None = None
     """Bearer token that may only read (GET under `/api/`): for workflows that fetch their manifest, and for scripts."""
-    max_queue: Annotated[int, Field(ge=1)] = 5000
+    max_queue: Annotated[int, Field(ge=1, le=1_000_000)] = 5000
     """Events that may wait for the engine before webhooks answer 503."""
 
 
@@ -121,5 +121,5 @@ class Settings(Model):
     """API, webhooks, metrics and probes."""
     manifests: Manifests = ApiManifests()
     """Where `${run.manifest_uri}` leads: to the list of everything that fed a run (docs/manifest.md)."""
-    reload_interval: Duration = 5.0
+    reload_interval: Interval = 5.0
     """How often the rule files are looked at for a change (besides SIGHUP and POST /-/reload)."""

@@ -48,6 +48,8 @@ WAKES = 500
 RETRY_AFTER = 1.0
 LAST_TRIES = 5.0
 """Seconds for which a store that does not take writes is tried again once the daemon is about to end."""
+LONGEST_SLEEP = 3600.0
+"""Seconds. A thread cannot wait for as long as a rule can (threading.TIMEOUT_MAX), so it looks again at times."""
 ROOM_AFTER = 0.1
 """Seconds in which a full queue has room again: about two transactions."""
 
@@ -243,7 +245,7 @@ class Engine:
                 left = None if wake is None else wake - self.clock.now()
                 if left is not None and left <= 0:
                     break
-                self._wanted.wait(left)
+                self._wanted.wait(None if left is None else min(left, LONGEST_SLEEP))
             drained: list[_Act | _Offer] = []
             events = 0
             while self._queue and events < BATCH:

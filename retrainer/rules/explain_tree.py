@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from retrainer.moments import within
 from retrainer.rules.gauge import Gauge
 from retrainer.rules.limits import cooldown_end, muted_until, rest_for
 from retrainer.rules.triggers import data, freshness, gauge
@@ -158,4 +158,4 @@ def moment(seconds: float | None) -> str:
     """RFC 3339, in UTC."""
     if seconds is None:
         return ""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return within(seconds).isoformat(timespec="seconds").replace("+00:00", "Z")

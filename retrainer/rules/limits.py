@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from retrainer.rules.outcome import Decision, Kind, Reason
+from retrainer.runs.retry import grown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,10 +152,7 @@ def rest_for(rule: CompiledRule, state: State) -> float:
     if feedback is None or feedback.backoff is None or not state.unpromoted:
         return cooldown.period
     longest = max(feedback.backoff.max, cooldown.period)
-    try:
-        return min(cooldown.period * feedback.backoff.factor**state.unpromoted, longest)
-    except OverflowError:  # beyond what a float can hold
-        return longest
+    return grown(cooldown.period, feedback.backoff.factor, state.unpromoted, longest)
 
 
 def _stretches(rule: CompiledRule) -> bool:

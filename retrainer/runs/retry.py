@@ -13,8 +13,15 @@ if TYPE_CHECKING:
 
 def wait(backoff: Backoff, attempt: int) -> float:
     """Seconds before the attempt after this one: `duration * factor ** (attempt - 1)`, capped."""
-    exponent = min(attempt - 1, 64)
-    return min(backoff.duration * backoff.factor**exponent, backoff.max_duration)
+    return grown(backoff.duration, backoff.factor, attempt - 1, backoff.max_duration)
+
+
+def grown(seconds: float, factor: float, times: int, longest: float) -> float:
+    """``seconds`` made ``factor`` times longer so many ``times``, at most ``longest``, whatever the numbers are."""
+    try:
+        return min(seconds * factor**times, longest)
+    except OverflowError:  # beyond what a float can hold
+        return longest
 
 
 def again(retry: Retry | None, phase: RunPhase, attempt: int) -> bool:

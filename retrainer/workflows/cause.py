@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
+
+from retrainer.moments import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +73,7 @@ def _window(run: Run) -> dict[str, Any]:
 def _moment(seconds: float | None) -> str:
     if seconds is None:
         return ""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return within(seconds).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 class _Cut:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import math
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from retrainer.moments import within
 from retrainer.workflows.cause import cause, harmless
 from retrainer.workflows.labels import reserved, safe_labels
 
@@ -127,7 +127,7 @@ def _annotations(run: Run, mask: Callable[[str], str]) -> dict[str, str]:
         CAUSE_ANNOTATION: cause(run, mask),
     }
     if run.scheduled_at is not None:
-        annotations[SCHEDULED_ANNOTATION] = datetime.fromtimestamp(run.scheduled_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        annotations[SCHEDULED_ANNOTATION] = within(run.scheduled_at).strftime("%Y-%m-%dT%H:%M:%SZ")
     return annotations
 
 

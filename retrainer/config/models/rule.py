@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from retrainer.config.models.base import Cel, Duration, Identifier, Model, Name, Phase
+from retrainer.config.models.base import MOST, Cel, Count, Duration, Factor, Hours, Identifier, Model, Name, Phase
 from retrainer.config.models.sources import Source
 from retrainer.config.models.triggers import Calendar, Trigger
 
 
 class Several(Model):
-    n: Annotated[int, Field(ge=1)]
+    n: Count
     """How many of them."""
     of: Annotated[list[Condition], Field(min_length=1)]
     """Names of triggers, or groups."""
@@ -32,6 +32,8 @@ class Group(Model):
 
 
 Condition = str | Group
+Slots = Annotated[int, Field(ge=0, le=MOST)]
+"""Of a pool."""
 
 
 class ForEach(Model):
@@ -52,13 +54,13 @@ class Cooldown(Model):
 
 
 class Budget(Model):
-    runs: Annotated[int, Field(ge=1)] | None = None
+    runs: Count | None = None
     """So many runs, each attempt counted."""
-    gpu_hours: Annotated[float, Field(gt=0)] | None = None
+    gpu_hours: Annotated[Hours, Field(gt=0)] | None = None
     """So many GPU hours."""
     per: Duration
     """Within any stretch of this length."""
-    reserve: Annotated[float, Field(ge=0)] | None = None
+    reserve: Annotated[Hours, Field(ge=0)] | None = None
     """GPU hours to keep for a run that has not ended; the mean of the rule's last ten runs if not given."""
 
 
@@ -75,9 +77,9 @@ class Limits(Model):
     """Calendars during which no run starts."""
     pool: str | None = None
     """Pool whose slots the rule's runs wait for."""
-    priority: int = 0
+    priority: Annotated[int, Field(ge=-MOST, le=MOST)] = 0
     """Higher goes first in a pool."""
-    pause_after_failures: Annotated[int, Field(ge=1)] | None = None
+    pause_after_failures: Count | None = None
     """Circuit breaker: so many failed chains in a row hold the key until someone resumes the rule."""
     deadline: Duration | None = None
     """A due rule that no run could start for within this long is given up (its data stays)."""
@@ -86,7 +88,7 @@ class Limits(Model):
 class Backoff(Model):
     duration: Duration = 60.0
     """Wait before the first retry."""
-    factor: Annotated[float, Field(ge=1)] = 2.0
+    factor: Factor = 2.0
     """Each further wait is so much longer."""
     max_duration: Duration = 3600.0
     """And never longer than this."""
@@ -147,7 +149,7 @@ class Cost(Model):
 
 
 class Stretch(Model):
-    factor: Annotated[float, Field(ge=1)] = 2.0
+    factor: Factor = 2.0
     """Each run in a row that was not promoted makes the cooldown so much longer."""
     max: Duration = 604800.0
     """And never longer than this."""
@@ -197,7 +199,7 @@ class Rules(Model):
     """Where events come from."""
     calendars: dict[Identifier, Calendar] = {}
     """Named stretches of time."""
-    pools: dict[Identifier, Annotated[int, Field(ge=0)]] = {}
+    pools: dict[Identifier, Slots] = {}
     """Slots over all rules."""
     budgets: dict[Identifier, Budget] = {}
     """What rules that name it may spend together."""

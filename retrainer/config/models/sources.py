@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from retrainer.config.models.base import Cel, Duration, Model, Secret, Size
+from retrainer.config.models.base import Between, Cel, Duration, Interval, Message, Model, Secret, Timeout
 
 
 class SourceModel(Model):
@@ -22,11 +22,11 @@ class Listener(Model):
     over the body). Two may live at once."""
     token: Secret | list[Secret] | None = None
     """Secret expected as `Authorization: Bearer …`. Two may live at once."""
-    timestamp_tolerance: Duration = 300.0
+    timestamp_tolerance: Annotated[Duration, Between("", "1d")] = 300.0
     """How far a signature's timestamp may be from now."""
-    max_body: Size = 1048576
+    max_body: Message = 1048576
     """Largest body taken, before and after decompression."""
-    body_timeout: Duration = 10.0
+    body_timeout: Timeout = 10.0
     """How long a sender may take for its body."""
 
 
@@ -55,7 +55,7 @@ class DirectorySource(SourceModel):
     """Bucket name in the events; the folder's own name if not given."""
     settle: Duration = 2.0
     """A file is reported once its size and modification time have not changed for this long."""
-    polling_interval: Duration = 1.0
+    polling_interval: Interval = 1.0
     """How often the folder is listed."""
     rows: Literal["lines"] | None = None
     """`lines` counts the lines of `.csv` (less the header) and `.jsonl` files as `event.data.rows`."""
@@ -118,7 +118,7 @@ class Topics(Model):
     """Talk TLS."""
     sasl: Sasl | None = None
     """Prove who we are."""
-    max_record: Size = 1048576
+    max_record: Message = 1048576
     """Larger records go to the dead letters."""
     tombstones: Literal["dead_letter", "ignore"] = "dead_letter"
     """What becomes of records without a value."""
@@ -161,7 +161,7 @@ class Queue(Model):
     """Region of the queue; by the usual AWS chain if not given."""
     endpoint_url: str | None = None
     """Another server than AWS's own."""
-    visibility_timeout: Annotated[Duration, Field(ge=2, le=43200)] = 60.0
+    visibility_timeout: Annotated[Duration, Between("2s", "12h")] = 60.0
     """A received message comes back after this long unless it was stored; kept up while we work on it."""
     topic_arns: list[str] = []
     """SNS topics whose envelopes are taken; any, if none is named."""
@@ -193,7 +193,7 @@ class S3Source(SourceModel):
     key_encoding: Literal["auto", "form", "raw"] = "auto"
     """How keys are written in notifications: `form` (a blank is `+`, as AWS and MinIO do), `raw` (as Ceph does);
     `auto` goes by who sent it."""
-    sweep: Duration | None = None
+    sweep: Interval | None = None
     """List the buckets this often, to find objects whose notification never came."""
     sweep_settle: Duration = 900.0
     """Objects younger than this are left to their notification."""
@@ -219,9 +219,9 @@ class PrometheusSource(SourceModel):
     """Instant queries to Prometheus, or anything that speaks its API."""
     url: Annotated[str, Field(pattern=r"^https?://")]
     """Where it is; what stands before `/api/v1/query`."""
-    polling_interval: Annotated[Duration, Field(ge=1)] = 30.0
+    polling_interval: Annotated[Duration, Between("1s", "366d")] = 30.0
     """How often each expression is asked for."""
-    timeout: Annotated[Duration, Field(gt=0)] = 10.0
+    timeout: Timeout = 10.0
     """How long an answer may take."""
     token: Secret | None = None
     """For `Authorization: Bearer …`."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from retrainer.config.models.base import Cel, Duration, Model, Size
+from retrainer.config.models.base import Cel, Count, Duration, Model, Size, Spread, Total
 
 
 class Calendar(Model):
@@ -39,7 +39,7 @@ class Schedule(Model):
     """Which of the slots that passed while nobody could look are run."""
     catchup_window: Duration = 43200.0
     """How far back `recover_missed` looks."""
-    jitter: Duration = 0.0
+    jitter: Spread = 0.0
     """Spreads the start over this long; a hash of rule and slot, so it is the same on each
     replica and after a restart."""
     except_: Annotated[list[str], Field(alias="except")] = []
@@ -47,11 +47,11 @@ class Schedule(Model):
 
 
 class AtLeast(Model):
-    events: Annotated[int, Field(ge=1)] | None = None
+    events: Total | None = None
     """So many events."""
     bytes: Size | None = None
     """So many bytes (`event.data.size`)."""
-    rows: Annotated[int, Field(ge=1)] | None = None
+    rows: Total | None = None
     """So many rows (see `rows`)."""
 
 
@@ -85,11 +85,11 @@ class Data(Model):
 
 
 class SeriesCount(Model):
-    series: Annotated[int, Field(ge=1)] | None = None
+    series: Count | None = None
     """So many series."""
     percent: Annotated[float, Field(gt=0, le=100)] | None = None
     """So many of a hundred; of those that are known, or of `of`."""
-    of: Annotated[int, Field(ge=1)] | None = None
+    of: Count | None = None
     """How many there should be, also if fewer are seen."""
 
 

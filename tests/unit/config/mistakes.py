@@ -76,6 +76,8 @@ TABLES: dict[str, list[Mistake]] = {
         Mistake("a value that is not among the choices", "overlap: skip", "overlap: skp"),
         Mistake("a type that there is not", "type: directory", "type: directry"),
         Mistake("a duration without its unit", "timeout: 8h", "timeout: 8"),
+        Mistake("a duration that means never", "timeout: 8h", "timeout: 365000d"),
+        Mistake("a number beyond its bound", "overlap: skip", "overlap: skip, pause_after_failures: 5000000000"),
         Mistake("a secret written out", "token: {from_env: HOME}", "token: s3cr3t"),
         Mistake("a secret that is not set", "from_env: HOME", "from_env: NOT_SET"),
         Mistake("a secret's file that is not there", "from_env: HOME", "from_file: /secrets/none"),
