@@ -34,6 +34,7 @@ from retrainer.replay import Replays
 from retrainer.reporter import Reporter
 from retrainer.service import AppService
 from retrainer.sources import registry
+from retrainer.sources.http.doors import Doors
 from retrainer.sources.webhook import Webhooks
 from retrainer.standing import Census, free_bytes
 from retrainer.store import writes
@@ -114,7 +115,9 @@ class App:
         self.engine.on_stop_requested = self.follower.wake
         relay = Relay(self.store, self.clock, lambda: self.engine.catalog, settings.http.max_queue)
         self.gate = Gate(self.engine, relay, self.store)
-        self.webhooks = Webhooks({}, self.gate, self.clock, reveal)
+        self.webhooks = Webhooks(
+            {}, self.gate, self.clock, reveal, Doors.of(settings.http), refused=self.metrics.refused
+        )
         self.timer = BackgroundScheduler(timezone="UTC")
         self.service = AppService(self)
         self.web = WebServer(build_web(self.service), settings.http.host, settings.http.port)

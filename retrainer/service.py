@@ -248,6 +248,9 @@ class AppService:
     def metrics(self) -> bytes:
         return self._app.metrics.exposition()
 
+    def refused(self, door: str, status: int) -> None:
+        self._app.metrics.refused(door, status)
+
     def webhooks(self) -> Webhooks:
         return self._app.webhooks
 

@@ -65,6 +65,12 @@ class Http(Model):
     """Bearer token that may only read (GET under `/api/`): for workflows that fetch their manifest, and for scripts."""
     max_queue: Annotated[int, Field(ge=1, le=1_000_000)] = 5000
     """Events that may wait for the engine before webhooks answer 503."""
+    allowed_hosts: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,253})$")]] = Field(default=[])
+    """Names (without port) that requests may give as Host besides those of loopback. A daemon on loopback answers to
+    no other, which keeps web pages out that rebind their name; one that is bound beyond it answers to any, if none is
+    given."""
+    allowed_origins: list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://[^/\s?#@]+$")]] = Field(default=[])
+    """Web pages' origins (`https://console.example.org`) that may send; all others are refused."""
 
 
 class ApiManifests(Model):

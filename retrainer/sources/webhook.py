@@ -18,8 +18,11 @@ from retrainer.rules.own import ATTRIBUTE, HEADER
 from retrainer.sources.base import Batch, Overloaded
 from retrainer.sources.formats.alertmanager import TRUNCATED
 from retrainer.sources.formats.payload import Delivery
+from retrainer.sources.http import handshake
 from retrainer.sources.http.body import Bodies
+from retrainer.sources.http.doors import Doors
 from retrainer.sources.http.hook import Hook
+from retrainer.sources.http.keeper import Doorkeeper
 from retrainer.sources.http.refusal import Refusal, not_now
 from retrainer.sources.http.signature import Unproven, check_signature, check_token
 
@@ -40,11 +43,22 @@ log = structlog.get_logger()
 class Webhooks:
     """All webhooks of a configuration, behind one route.
 
-    ``secrets`` gives the text of a secret, now; it raises OSError or ValueError where it cannot.
+    ``secrets`` gives the text of a secret, now; it raises OSError or ValueError where it cannot. ``refused`` is told
+    the door and the status of each request that is turned away.
     """
 
-    def __init__(self, sources: Mapping[str, Served], intake: Intake, clock: Clock, secrets: SecretReader) -> None:
+    def __init__(
+        self,
+        sources: Mapping[str, Served],
+        intake: Intake,
+        clock: Clock,
+        secrets: SecretReader,
+        doors: Doors | None = None,
+        refused: Callable[[str, int], None] = lambda _door, _status: None,
+    ) -> None:
         self._intake, self._clock, self._secrets = intake, clock, secrets
+        self._doors = doors or Doors()
+        self._keeper = Doorkeeper(refused)
         self._bodies = Bodies()
         self._stopping = False
         self.replace(sources)
@@ -74,24 +88,30 @@ class Webhooks:
     async def handle(self, request: Request) -> Response:
         """Take a request in; the answer is 202 once its events are stored, else a problem document."""
         path = request.scope["path"]
+        hook = self._hooks.get(path.rstrip("/"))
         try:
-            return await self._take(request, self._hook(request))
+            return await self._admit(request, hook)
         except Refusal as refusal:
-            log.warning("webhook.refused", path=path, status=refusal.status, detail=refusal.detail)
-            return refusal.response()
+            peer = request.client.host if request.client else ""
+            return self._keeper.turn_away(hook.name if hook else "hooks", peer, path, refusal).response()
         except ClientDisconnect:
-            log.info("webhook.disconnected", path=path)
+            log.debug("webhook.disconnected", path=path)
             return Refusal(400, "the connection ended before the body did").response()
 
-    def _hook(self, request: Request) -> Hook:
-        hook = self._hooks.get(request.scope["path"].rstrip("/"))
+    async def _admit(self, request: Request, hook: Hook | None) -> Response:
         if hook is None:
             raise Refusal(404, "no source listens on this path")
+        proven = hook.config.token is not None or hook.config.hmac is not None
+        if not proven:
+            self._doors.check_host(request.headers)
+        self._doors.check_origin(request.headers, proven=proven)
+        if request.method == "OPTIONS" and hook.format == "cloudevents" and handshake.ORIGIN in request.headers:
+            return handshake.answer(request.headers)
         if request.method != "POST":
             raise Refusal(405, "send events with POST", {"Allow": "POST"})
         if self._stopping:
             raise not_now("retrainer is stopping", 5)
-        return hook
+        return await self._take(request, hook)
 
     async def _take(self, request: Request, hook: Hook) -> Response:
         hook.check_content(request.headers)

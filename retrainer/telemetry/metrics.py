@@ -229,6 +229,7 @@ class Metrics:
             self._errors.labels(code)
 
     def _make_daemon(self) -> None:
+        self._refused = self._counter("http_refused", "Requests that were turned away.", "door", "status")
         self._leader = self._gauge("leader", "Whether this process is the one that decides.")
         self._reload_ok = self._gauge("config_last_reload_successful", "Whether all files were good when last read.")
         self._reload_at = self._gauge("config_last_reload_success_timestamp_seconds", "When all files were last good.")
@@ -357,6 +358,10 @@ class Metrics:
             code = "other"
         self._codes.add(code)
         self._errors.labels(code).inc()
+
+    def refused(self, door: str, status: int) -> None:
+        """Turned away at the ``door`` of a source, of the `api`, or at `hooks` where no source listens."""
+        self._refused.labels(door, str(status)).inc()
 
     # -- the scrape ------------------------------------------------------------------------------------------------
 

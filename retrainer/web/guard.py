@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import ipaddress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 
 from retrainer.sources.formats.payload import Delivery, Unreadable, load
+from retrainer.sources.http.doors import Doors, is_loopback
+from retrainer.sources.http.keeper import Doorkeeper
 from retrainer.sources.http.refusal import Refusal, not_now
 from retrainer.store.base import StoreError
 from retrainer.telemetry.secrets import reveal
@@ -55,21 +55,13 @@ def check_bind(settings: Settings) -> None:
             reveal(token)
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can mean it; a name other than localhost may point anywhere."""
-    if host.lower().rstrip(".") == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 class Guard:
     """Webhooks go straight to their sources, which have rules of their own; the API is checked here."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app, self._service = app, service
+        self._doors = Doors.of(service.settings.http)
+        self._keeper = Doorkeeper(service.refused)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -78,30 +70,34 @@ class Guard:
         send = _hardened(send)
         path: str = scope["path"]
         webhooks = self._service.webhooks() if path.startswith("/hooks/") else None
-        if webhooks is not None:
-            await webhooks(scope, receive, send)
-        elif path.startswith(("/api/", "/-/")):
-            await self._checked(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+        try:
+            if webhooks is not None:
+                await webhooks(scope, receive, send)
+            elif path.startswith(("/api/", "/-/")):
+                await self._checked(scope, receive, send)
+            else:
+                self._doors.check_host(Request(scope).headers)
+                await self._app(scope, receive, send)
+        except Refusal as refusal:
+            answer = self._keeper.turn_away("api", peer_of(scope), path, refusal)
+            await answer.response()(scope, receive, send)
 
     async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
-            _authorize(request, self._service.settings)
+            proven = _authorize(request, self._service.settings)
+            if not proven:
+                self._doors.check_host(request.headers)
             if request.method not in ("GET", "HEAD"):
-                _check_origin(request.headers)
+                self._doors.check_origin(request.headers, proven=proven)
                 receive = await _read(request)
                 if leader := await self._leader(request):
                     answer = await pass_on(Request(scope, receive), leader)
                     await answer(scope, receive, send)
                     return
-        except Refusal as refusal:
-            await refusal.response()(scope, receive, send)
         except ClientDisconnect:
-            pass
-        else:
-            await self._app(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
     async def _leader(self, request: Request) -> str:
         """Who is to be asked instead of us; empty if nobody. What is under /-/ is about this very replica."""
@@ -113,20 +109,19 @@ class Guard:
             raise not_now(str(error), 5) from None
 
 
-def _authorize(request: Request, settings: Settings) -> None:
+def _authorize(request: Request, settings: Settings) -> bool:
+    """Return whether it carries a token, False where none is asked for; raise Refusal 401, 403 or 503."""
     if settings.http.token is None:
-        name = _host(request.headers)
-        if not is_loopback(name):
-            raise Refusal(421, f"this API answers to localhost only, not to {name!r:.100}; set http.token to open it")
-        return
+        return False
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     bearer = given.strip().encode() if scheme.lower() == "bearer" else b""
     if _is(bearer, settings.http.token, "http.token"):
-        return
+        return True
     if settings.http.read_token is None or not _is(bearer, settings.http.read_token, "http.read_token"):
         raise Refusal(401, "send the token of http.token as `Authorization: Bearer …`", {"WWW-Authenticate": "Bearer"})
     if request.method not in ("GET", "HEAD"):
         raise Refusal(403, "the token of http.read_token may only read; send that of http.token")
+    return True
 
 
 def _is(given: bytes, token: Secret, name: str) -> bool:
@@ -135,21 +130,6 @@ def _is(given: bytes, token: Secret, name: str) -> bool:
     except ValueError as error:
         raise not_now(f"{name}: {error}", 30) from None
     return hmac.compare_digest(given, expected.encode())
-
-
-def _host(headers: Headers) -> str:
-    try:
-        return urlsplit(f"//{headers.get('host', '')}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _check_origin(headers: Headers) -> None:
-    origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
-        raise Refusal(403, "requests from pages of another origin are refused")
-    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-        raise Refusal(403, "requests from pages of another site are refused")
 
 
 async def _read(request: Request) -> Receive:
@@ -179,6 +159,12 @@ def _check_content(headers: Headers, body: bytes) -> None:
         load(Delivery("api", body, 0.0, "api"))
     except Unreadable as error:
         raise Refusal(400, str(error)) from None
+
+
+def peer_of(scope: Scope) -> str:
+    """Return the address that a request came from; that of a proxy, if one stands before us."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

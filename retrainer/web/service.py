@@ -119,5 +119,8 @@ class Service(Protocol):
     def metrics(self) -> bytes:
         """Everything for Prometheus, in its text exposition."""
 
+    def refused(self, door: str, status: int) -> None:
+        """Count a request that was turned away."""
+
     def webhooks(self) -> ASGIApp | None:
         """What takes requests under `/hooks/` in, on the web server's own loop; None if nothing listens there."""

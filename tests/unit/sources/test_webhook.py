@@ -391,7 +391,7 @@ def test_too_large_bodies_are_refused(
 def raw_request(port: int, head: str, body: bytes = b"") -> bytes:
     """Send exactly this, then wait for the answer to end."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
-        connection.sendall(f"POST /hooks/{head}\r\nHost: x\r\n\r\n".encode() + body)
+        connection.sendall(f"POST /hooks/{head}\r\nHost: localhost\r\n\r\n".encode() + body)
         answer = b""
         while received := connection.recv(4096):
             answer += received
@@ -413,8 +413,8 @@ def test_a_declared_length_is_refused_before_the_body_is_sent(port: int, length:
 
 def test_a_body_that_never_ends_is_not_taken(port: int, intake: ScriptedIntake, client: httpx.Client) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
-        head = "POST /hooks/push HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{"
-        connection.sendall(head.encode())
+        head = "POST /hooks/push HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        connection.sendall(f"{head}Content-Length: 20\r\n\r\n{{".encode())
     assert client.post("/push", json={}).status_code == 202
     assert len(intake.items) == 1
 

@@ -41,6 +41,7 @@ class Daemon:
         self.settings = Settings.model_validate({"version": 1, "engine": engine, "http": http})
         self.memory = history()
         self.asked: list[tuple[Any, ...]] = []
+        self.turned_away: list[tuple[str, int]] = []
         self.reasons: list[str] = []
         self.trouble: Exception | None = None
         self.idempotency: dict[str, dict[str, Any]] = {}
@@ -182,6 +183,9 @@ class Daemon:
 
     def metrics(self) -> bytes:
         return b"# TYPE retrainer_leader gauge\nretrainer_leader 1.0\n"
+
+    def refused(self, door: str, status: int) -> None:
+        self.turned_away.append((door, status))
 
     def webhooks(self) -> ASGIApp | None:
         async def hook(scope: Scope, receive: Receive, send: Send) -> None:
