@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import click
 import orjson
+
+from retrainer.config.regular import UnreadableFileError, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,8 +68,8 @@ class Session:
 
     def _read(self, file: str) -> str:
         try:
-            return Path(file).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
+            return read_regular(file, 64 * 1024).decode().strip()
+        except (UnreadableFileError, UnicodeDecodeError) as error:
             why = f"the token's file {file} cannot be read ({error}): name another in RETRAINER_TOKEN_FILE"
             raise self.failure(why) from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from retrainer.config.finding import Finding
+from retrainer.config.regular import UnreadableFileError, check_regular
 from retrainer.config.secrets import MissingSecretError, resolve
 
 if TYPE_CHECKING:
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
     from retrainer.config.models import FromEnv, FromFile
     from retrainer.config.tree import Path
+
+LARGEST_CERTIFICATES = 4 * 2**20
+"""Bytes of a PEM file: the authorities of a whole system are a quarter of a megabyte."""
 
 
 def check_secrets(path: Path, given: FromEnv | FromFile | list[FromEnv | FromFile] | None) -> Iterator[Finding]:
@@ -26,12 +30,9 @@ def check_secrets(path: Path, given: FromEnv | FromFile | list[FromEnv | FromFil
 
 def check_file(path: Path, file: str) -> Iterator[Finding]:
     try:
-        with open(file, "rb"):  # noqa: PTH123 - only whether it can be opened is asked
-            pass
-    except OSError as error:
-        yield Finding(
-            path, f"{file} cannot be read ({error.strerror})", "mount it, or name another", None, "environment"
-        )
+        check_regular(file, LARGEST_CERTIFICATES)
+    except UnreadableFileError as error:
+        yield Finding(path, f"{file} cannot be read ({error})", "mount it, or name another", None, "environment")
 
 
 def said(path: Path, error: ValueError) -> Finding:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from retrainer.config.errors import Problem
+from retrainer.config.regular import UnreadableFileError, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -16,8 +16,17 @@ TEST_SUFFIXES = ("_test.yaml", "_test.yml")
 """Files of tests of rules stand among the rules, and are none."""
 
 
+LARGEST_FILE = 16 * 2**20
+"""Bytes: twenty times a file of 4,000 rules."""
+DEEPEST = 32
+"""Folders within folders that are looked into."""
+
+
 class Found(NamedTuple):
-    """Paths of files, sorted within each path asked for; ``missing`` are the paths that are not there."""
+    """Paths of files, sorted within each path asked for; ``missing`` are the paths that are not there.
+
+    A file is whatever bears such a name and is no folder, also what cannot be read: `read_text` says so.
+    """
 
     files: tuple[str, ...]
     missing: tuple[str, ...]
@@ -32,11 +41,13 @@ def find(paths: Iterable[str], *, tests: bool = False) -> Found:
     missing = []
     for path in paths:
         try:
-            files.update(dict.fromkeys(_walk(path, tests=tests)))
+            entries = _entries(path)
         except NotADirectoryError:
             files[path] = None
-        except OSError:
+        except (OSError, ValueError):
             missing.append(path)
+        else:
+            files.update(dict.fromkeys(_walk(entries, tests=tests)))
     return Found(tuple(files), tuple(missing))
 
 
@@ -45,24 +56,37 @@ def rule_file(name: str) -> bool:
     return name.endswith(_SUFFIXES) and not name.endswith(TEST_SUFFIXES)
 
 
-def _walk(folder: str, *, tests: bool) -> Iterator[str]:
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+def _walk(entries: list[os.DirEntry[str]], *, tests: bool, depth: int = 1) -> Iterator[str]:
+    for entry in entries:
         if entry.name.startswith("."):
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path, tests=tests)
-        elif entry.name.endswith(_SUFFIXES) and entry.name.endswith(TEST_SUFFIXES) == tests and entry.is_file():
+            try:
+                inside = _entries(entry.path) if depth < DEEPEST else None
+            except OSError:
+                inside = None
+            if inside is None:
+                yield entry.path  # which is told as a file that cannot be read
+            else:
+                yield from _walk(inside, tests=tests, depth=depth + 1)
+        elif entry.name.endswith(_SUFFIXES) and entry.name.endswith(TEST_SUFFIXES) == tests:
             yield entry.path
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
 
 
 def read_text(file: str) -> str | Problem:
     """Return the text of a file, or what keeps it from being read."""
+    if (readable := file.encode(errors="replace").decode()) != file:
+        return Problem(readable, 1, 1, "", "its name is not UTF-8", "give it another name")
     try:
-        return Path(file).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        return Problem(
-            file, 1, 1, "", f"cannot be read: {error.strerror}", "check that it is there and its permissions"
-        )
+        return read_regular(file, LARGEST_FILE).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnreadableFileError as error:
+        way_out = "split it" if "larger" in str(error) else "put a file there that the daemon may read, or take it away"
+        return Problem(file, 1, 1, "", f"cannot be read: {error}", way_out)
     except UnicodeDecodeError as error:
         return _not_utf8(file, error)
 

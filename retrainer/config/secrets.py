@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from retrainer.config.models import FromEnv, FromFile
+from retrainer.config.regular import UnreadableFileError, read_regular
+
+LARGEST = 64 * 1024
+"""Bytes."""
 
 
 class MissingSecretError(ValueError):
@@ -23,9 +26,9 @@ def resolve(secret: FromEnv | FromFile) -> str:
             raise MissingSecretError(f"the environment variable {secret.from_env} is not set: set it, or name another")
         return value
     try:
-        value = Path(secret.from_file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        what = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        value = read_regular(secret.from_file, LARGEST).decode().strip()
+    except (UnreadableFileError, UnicodeDecodeError) as error:
+        what = error if isinstance(error, UnreadableFileError) else "it is not UTF-8"
         raise MissingSecretError(
             f"the secret's file {secret.from_file} cannot be read ({what}): mount it, or name another"
         ) from None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from retrainer.config.files import find
+from retrainer.config.files import LARGEST_FILE, find
+from retrainer.config.regular import UnreadableFileError, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,10 +20,9 @@ def fingerprint(paths: Iterable[str]) -> str:
     """
     digest = sha256()
     for file in find(paths).files:
-        digest.update(file.encode() + b"\0")
+        digest.update(os.fsencode(file) + b"\0")
         try:
-            with open(file, "rb") as opened:  # noqa: PTH123 - called every few seconds, for many files
-                digest.update(sha256(opened.read()).digest())
-        except OSError as error:
-            digest.update(type(error).__name__.encode())
+            digest.update(sha256(read_regular(file, LARGEST_FILE)).digest())
+        except UnreadableFileError as error:
+            digest.update(str(error).encode())
     return digest.hexdigest()

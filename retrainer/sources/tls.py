@@ -5,6 +5,8 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
+from retrainer.config.check_secrets import LARGEST_CERTIFICATES
+from retrainer.config.regular import UnreadableFileError, check_regular
 from retrainer.telemetry.secrets import reveal
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def _show(context: ssl.SSLContext, tls: Tls, base_folder: Path) -> None:
 
 def _readable(setting: str, path: Path) -> str:
     try:
-        path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{setting} {path} cannot be read: {error.strerror}") from None
+        check_regular(str(path), LARGEST_CERTIFICATES)
+    except UnreadableFileError as error:
+        raise ValueError(f"{setting} {path} cannot be read: {error}") from None
     return str(path)
