@@ -23,8 +23,8 @@ from retrainer.sources.http.body import Bodies
 from retrainer.sources.http.doors import Doors
 from retrainer.sources.http.hook import Hook
 from retrainer.sources.http.keeper import Doorkeeper
+from retrainer.sources.http.proof import Proofs
 from retrainer.sources.http.refusal import Refusal, not_now
-from retrainer.sources.http.signature import Unproven, check_signature, check_token
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from retrainer.sources.base import Intake
     from retrainer.sources.formats.registry import Items
     from retrainer.sources.http.hook import Served
+    from retrainer.sources.http.signature import Signed
 
 SecretReader = Callable[[Secret], str]
 COMMIT_TIMEOUT = 20.0
@@ -56,7 +57,8 @@ class Webhooks:
         doors: Doors | None = None,
         refused: Callable[[str, int], None] = lambda _door, _status: None,
     ) -> None:
-        self._intake, self._clock, self._secrets = intake, clock, secrets
+        self._intake, self._clock = intake, clock
+        self._proofs = Proofs(clock, secrets)
         self._doors = doors or Doors()
         self._keeper = Doorkeeper(refused)
         self._bodies = Bodies()
@@ -114,53 +116,29 @@ class Webhooks:
         return await self._take(request, hook)
 
     async def _take(self, request: Request, hook: Hook) -> Response:
-        hook.check_content(request.headers)
-        self._check_token(hook, request.headers)
+        headers = _joined(request.headers)
+        hook.check_content(headers)
+        self._proofs.check_token(hook, headers)
         config = hook.config
         async with self._bodies.read(request, config.max_body, config.body_timeout) as raw:
-            signed = self._check_signature(hook, request.headers, raw)
-            items = hook.read(self._delivery(hook, request.headers, raw, signed))
+            signed = self._proofs.check_signature(hook, headers, raw)
+            items = hook.read(self._delivery(hook, headers, raw, signed))
+            self._proofs.check_use(hook, signed, items)
             _tell_left_out(hook, items)
             outcomes = await self._commit(hook, items) if items else ()
         errors = [{"item": i, "error": item.error} for i, item in enumerate(items) if isinstance(item, Poison)]
         return JSONResponse({"outcomes": list(outcomes), **({"errors": errors} if errors else {})}, 202)
 
-    def _check_token(self, hook: Hook, headers: Headers) -> None:
-        if hook.config.token is not None:
-            try:
-                check_token(headers, self._read_secrets(hook, hook.config.token))
-            except Unproven as error:
-                raise Refusal(401, str(error), {"WWW-Authenticate": "Bearer"}) from None
-
-    def _check_signature(self, hook: Hook, headers: Headers, raw: bytes) -> str | None:
-        """Return the identity of a signed request: whatever else it lacks, its replay is known by that."""
-        if hook.config.hmac is None:
-            return None
-        secrets = self._read_secrets(hook, hook.config.hmac)
-        try:
-            return check_signature(headers, raw, secrets, self._clock.now(), hook.config.timestamp_tolerance)
-        except Unproven as error:
-            raise Refusal(401, str(error), {"WWW-Authenticate": "Signature"}) from None
-
-    def _read_secrets(self, hook: Hook, secrets: Secret | list[Secret]) -> list[str]:
-        """Read those that can be read: while one of two is being rotated, the other still lets senders in."""
-        found = []
-        for secret in secrets if isinstance(secrets, list) else [secrets]:
-            try:
-                found.append(self._secrets(secret))
-            except (OSError, ValueError) as error:
-                log.error("webhook.secret_unreadable", source=hook.name, error=str(error))  # noqa: TRY400
-        if not any(found):  # an empty one proves nothing
-            raise not_now("the secret of this source cannot be read", 30)
-        return found
-
-    def _delivery(self, hook: Hook, headers: Headers, raw: bytes, signed: str | None) -> Delivery:
+    def _delivery(self, hook: Hook, headers: Mapping[str, str], raw: bytes, signed: Signed | None) -> Delivery:
+        """A signed request has an identity, whatever it lacks. Headers that it could sign but did not are left out."""
+        if signed is not None and signed.covered is not None:
+            headers = {name: value for name, value in headers.items() if name in signed.covered}
         return Delivery(
             source=hook.name,
             body=raw,
             received_at=self._clock.now(),
-            id=signed or f"request:{uuid.uuid4().hex}",
-            headers={name: ", ".join(headers.getlist(name)) for name in headers},
+            id=(signed and signed.identity) or f"request:{uuid.uuid4().hex}",
+            headers=headers,
             max_size=hook.config.max_body,
             attributes={ATTRIBUTE: headers[HEADER]} if HEADER in headers else {},
         )
@@ -181,6 +159,10 @@ class Webhooks:
             log.error("webhook.not_stored", source=hook.name, error=reason)
             raise not_now("the events could not be stored; send them again", 5)
         return tuple(future.result().outcomes)
+
+
+def _joined(headers: Headers) -> dict[str, str]:
+    return {name: ", ".join(headers.getlist(name)) for name in headers}
 
 
 def _tell_left_out(hook: Hook, items: Items) -> None:

@@ -14,7 +14,7 @@ from retrainer.sources.http.body import gunzip
 from retrainer.sources.http.refusal import Refusal
 
 if TYPE_CHECKING:
-    from starlette.datastructures import Headers
+    from collections.abc import Mapping
 
     from retrainer.config.models import Listener
 
@@ -45,7 +45,7 @@ class Hook:
         parse = partial(s3.parse, keys=config.key_encoding)
         return cls(name, config.via.webhook, "s3", parse, config.identity_window, tracked=config.sweep is not None)
 
-    def check_content(self, headers: Headers) -> None:
+    def check_content(self, headers: Mapping[str, str]) -> None:
         """Raise Refusal 415 for what this source's format can never read."""
         _check_encoding(headers)
         media = _media_type(headers)
@@ -65,12 +65,12 @@ class Hook:
         return self.parse(replace(delivery, body=body))
 
 
-def _check_encoding(headers: Headers) -> None:
+def _check_encoding(headers: Mapping[str, str]) -> None:
     if headers.get("content-encoding", "identity").strip().lower() not in ("identity", "gzip"):
         raise Refusal(415, "bodies may be sent as they are or with Content-Encoding: gzip", {"Accept-Encoding": "gzip"})
 
 
-def _media_type(headers: Headers) -> str:
+def _media_type(headers: Mapping[str, str]) -> str:
     media, _, parameters = headers.get("content-type", "application/json").lower().partition(";")
     charset = parameters.partition("charset=")[2].partition(";")[0].strip(' "') or "utf-8"
     if charset not in ("utf-8", "utf8", "us-ascii"):
@@ -78,7 +78,7 @@ def _media_type(headers: Headers) -> str:
     return media.strip()
 
 
-def _check_cloudevents(media: str, headers: Headers) -> None:
+def _check_cloudevents(media: str, headers: Mapping[str, str]) -> None:
     known = media in (cloudevents.STRUCTURED, cloudevents.BATCH)
     binary = not media.startswith("application/cloudevents") and any(name.startswith("ce-") for name in headers)
     if not known and not binary:

@@ -1,22 +1,64 @@
-"""PURE: proof that a request comes from someone who holds a secret. All comparisons take constant time."""
+"""PURE: proof that a request comes from someone who holds a secret. All comparisons take constant time.
+
+Version 2 signs all that a request is: where it goes, when, its body, and the headers that say what the body means. What
+it does not sign is not looked at. Version 1 signs time and body alone, the scheme of GitHub the body alone.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from retrainer.rules.own import HEADER
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 TIMESTAMPED = "x-retrainer-signature"
 PLAIN = "x-hub-signature-256"
 _TIMESTAMP = re.compile(r"\d{1,12}(\.\d{1,6})?", re.ASCII)
+_ALWAYS = frozenset({"content-type", "content-encoding", "idempotency-key", HEADER})
+_ATTRIBUTES = "ce-"
+MOST_NAMED = 32
+"""Headers that a sender may name beside those."""
 
 
 class Unproven(Exception):
     """The request carries no valid proof; the message says what is missing, never what would have been right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """``headers`` have lower-case names, ``path`` is that of the source, without a slash at its end."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """``now`` and ``tolerance`` are in seconds; ``schemes`` are those of `v2`, `v1` and `hub` that are accepted."""
+
+    now: float
+    tolerance: float
+    schemes: Collection[str] = ("v2", "v1", "hub")
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """``identity`` tells a replay from a new request, None where the scheme cannot.
+
+    ``mac`` is the signature that was right. ``covered`` are the headers it covers, None for a scheme that covers none.
+    """
+
+    scheme: str
+    identity: str | None
+    mac: str
+    covered: frozenset[str] | None = None
 
 
 def check_token(headers: Mapping[str, str], secrets: Iterable[str]) -> None:
@@ -28,36 +70,66 @@ def check_token(headers: Mapping[str, str], secrets: Iterable[str]) -> None:
         raise Unproven("the bearer token is not valid")
 
 
-def check_signature(
-    headers: Mapping[str, str], body: bytes, secrets: Iterable[str], now: float, tolerance: float
-) -> str | None:
-    """Check the HMAC-SHA256 over the raw body; raise Unproven.
-
-    Return what identifies the signed request, so that a replay can be told from a new one, or None for a signature
-    without a timestamp, with which it cannot. ``now`` and ``tolerance`` are in seconds.
-    """
-    if TIMESTAMPED in headers:
-        return _check_timestamped(headers[TIMESTAMPED], body, secrets, now, tolerance)
-    if PLAIN not in headers:
-        raise Unproven(f"a signature is needed: {TIMESTAMPED}: t=<seconds>,v1=<hex>, or {PLAIN}: sha256=<hex>")
-    sent = headers[PLAIN].strip().removeprefix("sha256=")
-    if not _any_equal([sent], _macs(secrets, body)):
+def check_signature(sent: Sent, secrets: Iterable[str], terms: Terms) -> Signed:
+    """Check the HMAC-SHA256 by the best scheme that was sent; raise Unproven."""
+    if TIMESTAMPED in sent.headers:
+        return _check_timestamped(sent, secrets, terms)
+    if PLAIN not in sent.headers or "hub" not in terms.schemes:
+        raise Unproven(f"a signature is needed: {_wanted(terms.schemes)}")
+    mac = sent.headers[PLAIN].strip().removeprefix("sha256=")
+    if not _any_equal([mac], _macs(secrets, sent.body)):
         raise Unproven("the signature does not match the body")
-    return None
+    return Signed("hub", None, mac)
 
 
-def _check_timestamped(header: str, body: bytes, secrets: Iterable[str], now: float, tolerance: float) -> str:
-    pairs = [part.strip().partition("=") for part in header.split(",")]
-    timestamp = next((value for name, _, value in pairs if name == "t"), "")
+def _wanted(schemes: Collection[str]) -> str:
+    stamped = [scheme for scheme in ("v2", "v1") if scheme in schemes]
+    forms = [f"{TIMESTAMPED}: t=<seconds>,{stamped[0]}=<hex>"] if stamped else []
+    return ", or ".join(forms + ([f"{PLAIN}: sha256=<hex>"] if "hub" in schemes else []))
+
+
+def _check_timestamped(sent: Sent, secrets: Iterable[str], terms: Terms) -> Signed:
+    pairs = [
+        (name.strip(), value) for name, _, value in (p.partition("=") for p in sent.headers[TIMESTAMPED].split(","))
+    ]
+    timestamp = next((value for name, value in pairs if name == "t"), "")
     if not _TIMESTAMP.fullmatch(timestamp):
         raise Unproven("the signature has no timestamp: t=<seconds since the epoch>")
-    signed = timestamp.encode() + b"." + body
-    expected = _macs(secrets, signed)
-    if not _any_equal([value for name, _, value in pairs if name == "v1"], expected):
-        raise Unproven("the signature does not match timestamp and body")
-    if abs(now - float(timestamp)) > tolerance:
-        raise Unproven(f"the signature's timestamp is more than {tolerance:g} s from now (timestamp_tolerance)")
-    return "signed:" + hashlib.sha256(signed).hexdigest()
+    named = next((value for name, value in pairs if name == "h"), "")
+    offered = {name for name, _ in pairs}
+    scheme = next((s for s in ("v2", "v1") if s in terms.schemes and s in offered), "")
+    if not scheme and not offered & {"v1", "v2"}:
+        raise Unproven("the signature does not match: it has neither v2=<hex> nor v1=<hex>")
+    if not scheme:
+        raise Unproven(f"this source does not accept that scheme (signatures); send {_wanted(terms.schemes)}")
+    covered = _covered(sent.headers, named) if scheme == "v2" else None
+    text = _text(sent, timestamp, covered) if covered is not None else timestamp.encode() + b"." + sent.body
+    macs = [value.strip() for name, value in pairs if name == scheme]
+    if not _any_equal(macs, _macs(secrets, text)):
+        raise Unproven("the signature does not match " + _SIGNED_BY[scheme])
+    if abs(terms.now - float(timestamp)) > terms.tolerance:
+        raise Unproven(f"the signature's timestamp is more than {terms.tolerance:g} s from now (timestamp_tolerance)")
+    return Signed(scheme, "signed:" + hashlib.sha256(text).hexdigest(), hashlib.sha256(text).hexdigest(), covered)
+
+
+_SIGNED_BY = {
+    "v1": "timestamp and body",
+    "v2": f"timestamp, path, headers ({', '.join(sorted(_ALWAYS))} and all {_ATTRIBUTES}*) and body",
+}
+
+
+def _covered(headers: Mapping[str, str], named: str) -> frozenset[str]:
+    extra = [name.strip().lower() for name in named.split(";") if name.strip()]
+    if len(extra) > MOST_NAMED:
+        raise Unproven(f"the signature names {len(extra)} headers (h); at most {MOST_NAMED} are taken")
+    always = (name for name in headers if name in _ALWAYS or name.startswith(_ATTRIBUTES))
+    return frozenset((*always, *extra))
+
+
+def _text(sent: Sent, timestamp: str, covered: Iterable[str]) -> bytes:
+    """A line each for version, time, path and header; an empty line; the body. No header holds a line break."""
+    head = [f"{name}:{sent.headers.get(name, '').strip()}" for name in sorted(covered)]
+    return "\n".join(["v2", timestamp, sent.path, *head, "", ""]).encode("utf-8", "surrogateescape") + sent.body
 
 
 def sign(secret: str, message: bytes) -> str:

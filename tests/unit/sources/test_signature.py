@@ -1,6 +1,6 @@
 import pytest
 
-from retrainer.sources.http.signature import Unproven, check_signature, check_token, sign
+from retrainer.sources.http.signature import Sent, Signed, Terms, Unproven, check_signature, check_token, sign
 
 NOW = 1_780_000_000.0
 BODY = b'{"rows": 3}'
@@ -8,6 +8,10 @@ BODY = b'{"rows": 3}'
 
 def stamped(secret: str = "new", at: float | str = int(NOW), body: bytes = BODY) -> dict[str, str]:
     return {"x-retrainer-signature": f"t={at},v1={sign(secret, f'{at}.'.encode() + body)}"}
+
+
+def check(headers: dict[str, str], secrets: list[str], *, schemes: tuple[str, ...] = ("v2", "v1", "hub")) -> Signed:
+    return check_signature(Sent(headers, BODY, "/hooks/push"), secrets, Terms(NOW, 300, schemes))
 
 
 def plain(secret: str = "new", body: bytes = BODY) -> dict[str, str]:
@@ -28,7 +32,7 @@ def plain(secret: str = "new", body: bytes = BODY) -> dict[str, str]:
     ],
 )
 def test_a_good_signature_is_accepted(headers: dict[str, str]) -> None:
-    check_signature(headers, BODY, ["new", "old"], NOW, 300)
+    check(headers, ["new", "old"])
 
 
 @pytest.mark.parametrize(
@@ -51,20 +55,18 @@ def test_a_good_signature_is_accepted(headers: dict[str, str]) -> None:
 )
 def test_a_bad_signature_is_refused(headers: dict[str, str], error: str) -> None:
     with pytest.raises(Unproven, match=error):
-        check_signature(headers, BODY, ["new", "old"], NOW, 300)
+        check(headers, ["new", "old"])
 
 
 def test_an_empty_secret_proves_nothing() -> None:
     with pytest.raises(Unproven):
-        check_signature(plain(""), BODY, [""], NOW, 300)
+        check(plain(""), [""])
     with pytest.raises(Unproven):
         check_token({"authorization": "Bearer "}, [""])
 
 
 def test_a_replay_is_known_by_the_signed_text_and_a_new_request_is_new() -> None:
-    first, replay, later = (
-        check_signature(stamped(at=at), BODY, ["new"], NOW, 300) for at in (1780000000,) * 2 + (1780000001,)
-    )
+    first, replay, later = (check(stamped(at=at), ["new"]).identity for at in (1780000000,) * 2 + (1780000001,))
     assert first == replay != later
 
 
@@ -85,3 +87,67 @@ def test_tokens(header: str, good: bool) -> None:
     else:
         with pytest.raises(Unproven):
             check_token({"authorization": header}, ["new", "old"])
+
+
+SENT = {"content-type": "application/json", "ce-id": "7", "ce-type": "harmless", "user-agent": "curl"}
+SIGNED_TEXT = b"v2\n1780000000\n/hooks/push\nce-id:7\nce-type:harmless\ncontent-type:application/json\n\n" + BODY
+
+
+def second(headers: dict[str, str] = SENT, text: bytes = SIGNED_TEXT, named: str = "") -> dict[str, str]:
+    return {**headers, "x-retrainer-signature": f"t=1780000000{named},v2={sign('new', text)}"}
+
+
+def test_version_2_covers_what_the_body_means() -> None:
+    signed = check(second(), ["new"])
+    assert (signed.scheme, signed.covered) == ("v2", {"content-type", "ce-id", "ce-type"})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({**second(), "ce-type": "go"}, id="an attribute is another"),
+        pytest.param({**second(), "ce-extra": "x"}, id="an attribute more"),
+        pytest.param({name: value for name, value in second().items() if name != "ce-id"}, id="an attribute less"),
+        pytest.param({**second(), "content-type": "text/plain"}, id="the content type is another"),
+        pytest.param({**second(), "content-encoding": "gzip"}, id="it claims to be compressed"),
+        pytest.param({**second(), "idempotency-key": "2"}, id="a key that makes it new"),
+        pytest.param({**second(), "retrainer-run": "01R"}, id="a run that is said to have sent it"),
+        pytest.param(second(text=SIGNED_TEXT.replace(b"push", b"other")), id="signed for another source"),
+        pytest.param(second(text=SIGNED_TEXT.replace(b"1780000000", b"1780000001")), id="signed for another time"),
+        pytest.param(second(text=b"1780000000." + BODY), id="signed as version 1"),
+    ],
+)
+def test_version_2_is_spoilt_by_a_change(headers: dict[str, str]) -> None:
+    with pytest.raises(Unproven, match="does not match timestamp, path, headers"):
+        check(headers, ["new"])
+
+
+def test_other_headers_may_change_on_the_way_unless_they_are_named() -> None:
+    assert check({**second(), "user-agent": "proxy"}, ["new"]).scheme == "v2"
+    text = SIGNED_TEXT.replace(b"\n\n", b"\nx-tenant:a\n\n")
+    named = second({**SENT, "x-tenant": "a"}, text, ",h=X-Tenant")
+    assert "x-tenant" in (check(named, ["new"]).covered or ())
+    with pytest.raises(Unproven):
+        check({**named, "x-tenant": "b"}, ["new"])
+
+
+def test_of_two_versions_the_better_one_counts() -> None:
+    good_v1 = stamped()["x-retrainer-signature"]
+    with pytest.raises(Unproven):
+        check({"x-retrainer-signature": good_v1 + ",v2=00"}, ["new"])
+    assert check({"x-retrainer-signature": good_v1 + ",v2=00"}, ["new"], schemes=("v1",)).scheme == "v1"
+
+
+@pytest.mark.parametrize(
+    ("headers", "schemes", "error"),
+    [
+        pytest.param(stamped(), ("v2",), "t=<seconds>,v2=<hex>", id="version 1"),
+        pytest.param(plain(), ("v2", "v1"), "a signature is needed", id="of the body alone"),
+        pytest.param(second(), ("v1", "hub"), "t=<seconds>,v1=<hex>", id="version 2"),
+    ],
+)
+def test_a_scheme_that_is_not_accepted_is_told_what_is(
+    headers: dict[str, str], schemes: tuple[str, ...], error: str
+) -> None:
+    with pytest.raises(Unproven, match=error):
+        check(headers, ["new"], schemes=schemes)
