@@ -38,8 +38,9 @@ from retrainer.sources.http.doors import Doors
 from retrainer.sources.webhook import Webhooks
 from retrainer.standing import Census, free_bytes
 from retrainer.store import writes
-from retrainer.store.base import StoreBusyError, StoreError
+from retrainer.store.base import StoreError
 from retrainer.store.open import open_store
+from retrainer.store.watch import StoreWatch
 from retrainer.telemetry import logs
 from retrainer.telemetry.metrics import Metrics
 from retrainer.telemetry.secrets import SECRETS, reveal
@@ -68,6 +69,8 @@ log = structlog.get_logger()
 LEASE = 30.0
 PRUNE_EVERY = 60
 LISTEN_EVERY = 1
+WATCH_EVERY = 0.5
+"""Seconds between two looks whether the store is still the one that was opened."""
 
 
 class App:
@@ -83,6 +86,7 @@ class App:
         self.clock = SystemClock()
         self.metrics = Metrics(CollectorRegistry())
         self.store = open_store(settings.store)
+        self.store_watch = StoreWatch(self.store)
         self._follow_the_clock()
         self.lead = Lead(self.store, self.clock, lambda: self.web.url_for_replicas, self._take_over, give_up)
         self.config_maps = ConfigMaps(settings)
@@ -160,6 +164,7 @@ class App:
         self._every(self.settings.reload_interval, self.look_for_changes)
         self._every(PRUNE_EVERY, self.prune)
         self._every(LISTEN_EVERY, self.listen)
+        self._every(WATCH_EVERY, self.store_watch.look)
         self.timer.add_job(self.check_workflows)
         self.timer.start()
         self.web.start()
@@ -197,13 +202,13 @@ class App:
     @property
     def trouble(self) -> str:
         """Why the store cannot be written to for the moment; empty if it can."""
-        return self.engine.trouble or self.lead.trouble
+        return self.store_watch.trouble or self.engine.trouble or self.lead.trouble
 
     def _every(self, seconds: float, job: Callable[[], None]) -> None:
         def run() -> None:
             try:
                 job()
-            except StoreBusyError:  # the engine and the keeper of the lead say so, once
+            except StoreError:  # the engine and the keeper of the lead say so, once
                 log.debug("timer.skipped", job=job.__name__)
 
         self.timer.add_job(run, "interval", seconds=seconds, max_instances=1)

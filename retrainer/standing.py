@@ -21,7 +21,7 @@ from retrainer.rules.triggers.gauge import worst
 from retrainer.runs.run import RunPhase
 from retrainer.store import queries
 from retrainer.store import tables as t
-from retrainer.store.base import StoreBusyError
+from retrainer.store.base import StoreError
 from retrainer.telemetry.metrics import Standing
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class Census:
         """What cannot be counted, as the store does not answer, stays as it was."""
         try:
             self._seen = self._count()
-        except StoreBusyError:
+        except StoreError:
             self._seen = replace(self._seen, store_writable=False, queued=self._queued(), leader=self._leads())
         return self._seen
 

@@ -35,6 +35,7 @@ def dead_letter(work: Work, source: str, event: str, reason: str, error: str, pa
             "error": error,
             "payload": payload,
             "rule": rule,
+            "size": len(payload),
         }
     )
     work.tell("dead_letter", source=source, event=event, reason=reason, error=error, rule=rule)

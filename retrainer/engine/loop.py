@@ -23,7 +23,8 @@ from retrainer.rules.outcome import Reason, SlotDue, SlotRecord, Wake
 from retrainer.sources.base import Batch, Overloaded, Receipt
 from retrainer.store import tables as t
 from retrainer.store import writes
-from retrainer.store.base import CommitUnknownError, StoreBusyError
+from retrainer.store.base import CommitUnknownError, StoreBusyError, StoreError
+from retrainer.store.faults import of_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -201,7 +202,7 @@ class Engine:
     def parts(self, source: str) -> dict[str, int]:
         try:
             return self.store.read(lambda conn: parts.known(conn, source))
-        except StoreBusyError:
+        except StoreError:
             raise Overloaded(RETRY_AFTER) from None
 
     def reset_part(self, source: str, part: str, incarnation: str, following: int) -> None:
@@ -267,7 +268,10 @@ class Engine:
                 self._troubled(str(error))
                 self._wait_or_give_up(error)
             except Exception as error:
-                log.exception("engine.failed")
+                if isinstance(error, StoreError):
+                    self._troubled(str(error))
+                else:
+                    log.exception("engine.failed")
                 self._refuse(drained, error)
                 with self._wanted:
                     self._next_wake = self.clock.now() + RETRY_AFTER
@@ -369,7 +373,9 @@ class Engine:
             offers = []
             try:
                 results.append(item.run(work))
-            except Exception as error:  # noqa: BLE001 - it is the asker's, not ours
+            except Exception as error:
+                if of_whole(error):  # the store's, not the asker's
+                    raise
                 results.append(error)
             work.settle()
         return results + take_in(work, offers)

@@ -25,6 +25,10 @@ class CommitUnknownError(StoreBusyError):
     """The connection was lost while a transaction was committed: `Store.settle` finds out whether it was."""
 
 
+class StoreBrokenError(StoreError):
+    """The store went away or is damaged: nothing is acknowledged, and trying again does not help by itself."""
+
+
 class StoreLostError(StoreError):
     """Another daemon has taken over the store: nothing was written, and this one must not go on."""
 
@@ -40,7 +44,7 @@ class Store(Protocol):
     def write(self) -> AbstractContextManager[Connection]:
         """A transaction, committed at the end of the block, rolled back if it raises.
 
-        Raise StoreBusyError, CommitUnknownError or StoreLostError.
+        Raise StoreBusyError, CommitUnknownError, StoreBrokenError or StoreLostError.
         """
 
     def share(self) -> AbstractContextManager[Connection]:
@@ -54,10 +58,19 @@ class Store(Protocol):
         """After a CommitUnknownError: whether the transaction was committed. Raise StoreBusyError, StoreLostError."""
 
     def read(self, fn: Callable[[Connection], T]) -> T:
-        """Run a short, paged read. Raise StoreBusyError."""
+        """Run a short, paged read. Raise StoreBusyError or StoreBrokenError."""
+
+    def trouble(self) -> str:
+        """Why it cannot be trusted any more: it went away, or is damaged; empty if it can. Does not block."""
+
+    def rescue(self) -> str:
+        """After it went away: save what was accepted, if it is lost otherwise; what was done, in words, or nothing."""
 
     def size(self) -> int:
         """Bytes it takes up."""
+
+    def used(self) -> int:
+        """Bytes that rows take up: room within its file that is free again does not count, where that is known."""
 
     def clock(self) -> float | None:
         """Seconds since the epoch by the database's clock; None if that is this machine's."""

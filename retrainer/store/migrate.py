@@ -15,6 +15,7 @@ from sqlalchemy import insert, inspect, text
 from retrainer.crash import reach
 from retrainer.store import seat
 from retrainer.store.base import StoreError
+from retrainer.store.examine import examine
 from retrainer.store.tables import leader, metadata
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     Prepare = Callable[[Engine, str], None]
     """What is done with a database before it is used; it gets its place, for people."""
 
-HEAD = "0004_0002"
-KNOWN = ("0001", "0002", "0003_0002", HEAD)
+HEAD = "0005_0002"
+KNOWN = ("0001", "0002", "0003_0002", "0004_0002", HEAD)
 """A version is its number and, behind it, the oldest one: whoever knows that can work with it too."""
 _VERSION = "SELECT version_num FROM alembic_version"
 _ALONE = (
@@ -43,7 +44,13 @@ _WRITERS = (f"{_VERSION} FOR UPDATE", "SELECT epoch FROM leader FOR UPDATE")
 
 
 def migrate(engine: Engine, where: str) -> None:
-    """Upgrade if needed. Raise StoreError if a newer release wrote it and an older one cannot work on that."""
+    """Upgrade if needed.
+
+    Raise StoreError if a newer release wrote it and an older one cannot work on that, or if it is damaged.
+    """
+    if engine.dialect.name == "sqlite":
+        with engine.begin() as connection:
+            examine(connection, where)
     while not _done(engine, where):
         with engine.begin() as connection:
             _step(connection, where)

@@ -11,7 +11,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from retrainer.store import seat
-from retrainer.store.base import CommitUnknownError, StoreBusyError, StoreError, StoreLostError
+from retrainer.store.base import CommitUnknownError, StoreBrokenError, StoreBusyError, StoreError, StoreLostError
+from retrainer.store.faults import Fault, fault_of
 from retrainer.store.line import Nerves
 from retrainer.store.migrate import assert_known, migrate
 from retrainer.store.postgres_engine import READS, WRITES, Lines, place
@@ -47,6 +48,7 @@ class PostgresStore:
             lines.limit()
         self._lock = threading.RLock()
         self._seat: seat.Seat | None = None
+        self._broken = ""
         self._mark = self._known = 0
         """Of the last transaction that was begun, and of the last that is known to be committed."""
 
@@ -136,6 +138,15 @@ class PostgresStore:
                 raise self._told(error) from error
         raise self._told(cut) from cut
 
+    def trouble(self) -> str:
+        return self._broken
+
+    def rescue(self) -> str:
+        return ""
+
+    def used(self) -> int:
+        return self.size()
+
     def size(self) -> int:
         sizes = [func.pg_total_relation_size(func.to_regclass(name)) for name in metadata.tables]
         return sum(size or 0 for size in self.read(lambda conn: conn.execute(select(*sizes)).one()))
@@ -201,4 +212,7 @@ class PostgresStore:
         """The error as the engine knows it; what is no trouble of the server's stays what it is."""
         if stale(error):
             self.close()  # they are made anew when they are needed
+        if fault_of(error) is Fault.CORRUPT:
+            self._broken = f"{self.where}: {words(error)}; look at the server's log, and restore the database"
+            return StoreBrokenError(self._broken)
         return StoreBusyError(f"{self.where}: {words(error)}") if passes(error) else error

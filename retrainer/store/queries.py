@@ -197,8 +197,8 @@ def dead_letters(
 ) -> Page:
     """List dead letters without their payload, from the newest to the oldest. The cursor is an id."""
     c = t.dead_letters.c
-    columns = select(*(column for column in t.dead_letters.columns if column.name != "payload"))
-    columns = columns.add_columns(func.length(c.payload).label("size"))
+    columns = select(*(column for column in t.dead_letters.columns if column.name not in ("payload", "size")))
+    columns = columns.add_columns(func.coalesce(c.size, func.length(c.payload)).label("size"))
     wanted = _equal({c.source: source, c.reason: reason})
     return _newest(conn, columns, c.id, wanted=wanted, before=before, limit=limit, indexed=not wanted)
 

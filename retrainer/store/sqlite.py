@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
+import sqlite3
 import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import create_engine, event
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
-from retrainer.store.base import StoreBusyError, StoreError
+from retrainer.store.base import StoreBrokenError, StoreBusyError, StoreError
+from retrainer.store.examine import WAY_OUT
+from retrainer.store.faults import Fault, fault_of
 from retrainer.store.migrate import migrate
+from retrainer.store.rescue import rescue
+from retrainer.store.sqlite_file import SqliteFile
 from retrainer.store.tables import metadata
 
 if TYPE_CHECKING:
@@ -22,46 +25,49 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection, Engine
+    from sqlalchemy.engine.interfaces import ExceptionContext
 
     from retrainer.store.migrate import Prepare
 
 T = TypeVar("T")
 
-_PASSING = ("database is locked", "disk is full", "disk I/O error", "readonly database")
-
 
 class SqliteStore:
-    """The embedded store. Holds an exclusive lock on `<path>.lock` for as long as it is open, and so the lead."""
+    """The embedded store. Holds its file locked for as long as it is open, and so the lead."""
 
     shared = False
     undisputed = True
 
-    def __init__(self, path: Path, engine: Engine, lock_file: int | None) -> None:
+    def __init__(self, path: Path, engine: Engine, held: SqliteFile | None) -> None:
         self.path = path
         self._engine = engine
-        self._lock_file = lock_file
+        self._file = held
         self._lock = threading.RLock()
         self._connection = engine.connect()
+        self._broken = ""
+        """Why it is of no use until somebody has mended it and the daemon was restarted."""
+        self._rescued = False
+        event.listen(engine, "handle_error", self._heed)
+        if held is not None:
+            # What the log holds goes into the file first: from here on no commit of ours changes its schema.
+            self._driver.execute("PRAGMA wal_checkpoint(PASSIVE)").close()
+            held.begin_watch()
 
     @classmethod
     def open(cls, path: str | Path, prepare: Prepare = migrate) -> SqliteStore:
         """Open or create it, at the newest version of the schema if ``prepare`` brings it there. Raise StoreError."""
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock_file = _lock_exclusively(path)
+        held = SqliteFile.open(path)
+        engine = _engine(path)
         try:
-            _check_header(path)
-            engine = _engine(path)
             prepare(engine, str(path))
-            return cls(path, engine, lock_file)
-        except DatabaseError as error:
-            os.close(lock_file)
-            raise StoreError(
-                f"{path}: {error.orig}; restore it from a backup, or move it away to start anew"
-            ) from error
-        except StoreError:
-            os.close(lock_file)
-            raise
+            return cls(path, engine, held)
+        except (DatabaseError, StoreError) as error:
+            engine.dispose()  # SQLite lets go of the file first
+            held.close()
+            if isinstance(error, StoreError):
+                raise
+            raise StoreError(f"{path}: {_words(error)}") from error
 
     @classmethod
     def in_memory(cls) -> SqliteStore:
@@ -72,14 +78,64 @@ class SqliteStore:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
+        with self._lock, self._translated():
+            self._check()
+            with self._connection.begin():
+                yield self._connection
+                self._check()
+            if gone := self._gone():  # it went in between: what was committed must not be acknowledged
+                self._broken = gone
+                raise StoreBrokenError(gone)
+
+    @property
+    def _driver(self) -> sqlite3.Connection:
+        """Outside of SQLAlchemy's transactions."""
+        driver = self._connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - for the type checker
+        return driver
+
+    def _gone(self) -> str:
+        return self._file.trouble() if self._file is not None else ""
+
+    def _check(self) -> None:
+        if trouble := self.trouble():
+            raise StoreBrokenError(trouble)
+
+    def _heed(self, context: ExceptionContext) -> None:
+        """Damage is noticed whoever met it, also if they go on without."""
+        error = context.sqlalchemy_exception
+        if error is not None and fault_of(error) is Fault.CORRUPT:
+            self._broken = f"{self.path}: {_words(error)}"
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Errors of SQLite as the engine knows them; what is the statement's own stays what it is."""
+        try:
+            yield
+        except SQLAlchemyError as error:
+            fault = fault_of(error)
+            if fault is not None and fault.passing:
+                raise StoreBusyError(f"{self.path}: {_words(error)}") from error
+            if fault is Fault.CORRUPT:
+                raise StoreBrokenError(self._broken) from error
+            raise
+
+    def trouble(self) -> str:
+        return self._broken or self._gone()
+
+    def rescue(self) -> str:
+        if self._rescued or self._file is None or not self._file.is_removed:
+            return ""
         with self._lock:
+            self._rescued = True  # once: what cannot be written now is not tried for ever
             try:
-                with self._connection.begin():
-                    yield self._connection
-            except OperationalError as error:
-                if any(words in str(error.orig) for words in _PASSING):
-                    raise StoreBusyError(f"{self.path}: {error.orig}") from error
-                raise
+                target = rescue(self._driver, self._file)
+            except (OSError, sqlite3.Error) as error:
+                return f"what was accepted could not be written down again: {error}"
+            self._broken = self._broken or self._gone()
+        if target is None:
+            return "what was accepted stands in the copy that has taken its place, and in the log beside it"
+        return f"what was accepted was written down again, in {target}"
 
     def settle(self) -> bool:
         raise AssertionError("a commit into a file always has an answer")
@@ -88,11 +144,19 @@ class SqliteStore:
         return self.write()
 
     def read(self, fn: Callable[[Connection], T]) -> T:
-        with self.write() as conn:  # to SQLite it is the same: one connection, one lock
-            return fn(conn)
+        with self._lock, self._translated():
+            if gone := self._gone():  # what is damaged may be looked at, as far as it can be read
+                raise StoreBrokenError(gone)
+            with self._connection.begin():
+                return fn(self._connection)
 
     def size(self) -> int:
         return sum(p.stat().st_size for p in self.path.parent.glob(self.path.name + "*") if p.is_file())
+
+    def used(self) -> int:
+        names = ("page_count", "freelist_count", "page_size")
+        pages, free, size = self.read(lambda c: [c.exec_driver_sql(f"PRAGMA {n}").scalar_one() for n in names])
+        return int((pages - free) * size)
 
     def clock(self) -> None:
         return None
@@ -119,8 +183,8 @@ class SqliteStore:
         with self._lock:
             self._connection.close()
             self._engine.dispose()
-            if self._lock_file is not None:
-                os.close(self._lock_file)
+            if self._file is not None:  # last: closing it takes SQLite's own locks away
+                self._file.close()
 
 
 def _engine(path: Path | str) -> Engine:
@@ -145,22 +209,6 @@ def _engine(path: Path | str) -> Engine:
     return engine
 
 
-def _lock_exclusively(path: Path) -> int:
-    try:
-        lock_file = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock_file)
-        raise StoreError(f"{path}: another process has it open; stop that daemon first") from None
-    except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}; the folder must be writable for this user") from error
-    return lock_file
-
-
-def _check_header(path: Path) -> None:
-    if path.exists() and path.stat().st_size:
-        with path.open("rb") as file:
-            if not file.read(16).startswith(b"SQLite format 3"):
-                raise StoreError(
-                    f"{path}: is not a SQLite database; name another file in `store.path`, or move it away"
-                )
+def _words(error: SQLAlchemyError) -> str:
+    told = str(getattr(error, "orig", error))
+    return f"{told}; {WAY_OUT}" if fault_of(error) is Fault.CORRUPT else told

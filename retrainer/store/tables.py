@@ -207,6 +207,13 @@ Index(
     "runs_unreleased", runs.c.id, sqlite_where=runs.c.released.is_(False), postgresql_where=runs.c.released.is_(False)
 )
 Index("runs_ended_at", runs.c.ended_at)
+Index(
+    "runs_live",
+    runs.c.rule,
+    runs.c.key,
+    sqlite_where=runs.c.ended_at.is_(None),
+    postgresql_where=runs.c.ended_at.is_(None),
+)
 
 # Exactly one row for each schedule slot; a range of missed ones is one row (`slot` to `until`, `count` of them).
 slots = Table(
@@ -222,6 +229,7 @@ slots = Table(
     Column("reason", Name, nullable=False),
     Column("run", Name),
     Column("at", Float, nullable=False),
+    Index("slots_at", "at"),
 )
 
 # Decisions with their reasons; a run of equal ones is one row.
@@ -255,6 +263,8 @@ dead_letters = Table(
     Column("error", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("rule", Name, nullable=False),  # the rule that could not take it, or empty
+    Column("size", Integer),  # of the payload, in bytes; empty where an older release wrote it
+    Index("dead_letters_size", "id", "size"),
 )
 
 # What people asked for under a name of their own, and the answer that they got: who asks again gets it again.

@@ -105,6 +105,7 @@ def test_what_columns_hold_comes_back_as_it_was(reopen: Callable[[], Store]) -> 
     """To the microsecond, beyond 32 bits, and byte for byte."""
     store = reopen()
     row = {"at": 1785542400.123457, "source": "lake", "event": "é☃", "reason": "raised", "error": "", "rule": ""}
+    row["size"] = 256
     payload = bytes(range(256))
     position = {"source": "lake", "part": "0", "next": 2**62, "owner_epoch": 1, "incarnation": ""}
     with store.write() as conn:
@@ -276,6 +277,9 @@ def test_a_store_of_the_first_schema_keeps_what_was_asked_for(tmp_path: Path) ->
     whole = old.execute(SQLITE_COLUMNS).fetchall()
     for later in ("requests", "leader", "inbox"):
         old.execute(f"DROP TABLE {later}")
+    for later in ("dead_letters_size", "slots_at", "runs_live"):
+        old.execute(f"DROP INDEX {later}")
+    old.execute("ALTER TABLE dead_letters DROP COLUMN size")
     old.execute("UPDATE alembic_version SET version_num = '0001'")
     old.execute("""INSERT INTO meta VALUES ('trigger/k1', '{"decision":"fire"}'), ('other', '1')""")
     old.execute("INSERT INTO journal VALUES (1, 7.0, '', '', 'Wake', '{}')")

@@ -1,0 +1,182 @@
+"""The file of a SQLite store: locked on its own inode, and watched, so that the store is the one that was opened.
+
+SQLite goes on in a file without a name when somebody removes or replaces it: commits succeed, and all of it is gone
+after a restart. So each commit, and each look from outside, compares what stands under the name with what is open.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import struct
+from pathlib import Path
+
+from retrainer.store.base import StoreError
+
+_LOCK_AT = 1 << 62
+"""A byte of the file that nothing else locks: SQLite's own are at 2**30."""
+_FLOCK = struct.Struct("hhqqi4x")  # struct flock of 64-bit Linux: type, whence, start, length, pid
+_MAGIC = b"SQLite format 3\0"
+_HEADER = 100
+SIDES = ("-wal", "-shm")
+
+Identity = tuple[int, int]
+"""Device and inode."""
+
+
+class SqliteFile:
+    """Holds the file open and locked until `close`, so that no second process has it by whatever name.
+
+    The lock belongs to the open file, not to the process (`F_OFD_SETLK`): closing another descriptor of the same file
+    keeps it. The other way round, closing a descriptor takes SQLite's own locks away: nothing else may open and close
+    the file while SQLite has it, and `close` comes after SQLite's.
+    """
+
+    def __init__(self, path: Path, descriptor: int, beside: int) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self._beside = beside
+        self._header = b""
+        self._size = 0
+        self._sides: dict[str, Identity] = {}
+
+    @classmethod
+    def open(cls, path: Path) -> SqliteFile:
+        """Open or create it. Raise StoreError if it is no database, or if somebody else has it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _check_kind(path)
+        beside = _lock_beside(path)
+        try:
+            descriptor = _open(path)
+        except BaseException:
+            os.close(beside)
+            raise
+        held = cls(path, descriptor, beside)
+        try:
+            _lock(path, descriptor)
+            _check_magic(path, descriptor)
+        except BaseException:
+            held.close()
+            raise
+        return held
+
+    def begin_watch(self) -> None:
+        """From here on what is there now is what must be there. To be called while SQLite has it open."""
+        self._header = os.pread(self.descriptor, _HEADER, 0)
+        self._size = os.fstat(self.descriptor).st_size
+        self._sides = {side: found for side in SIDES if (found := _identity(f"{self.path}{side}")) is not None}
+
+    def trouble(self) -> str:
+        """Why what stands under the name is not what was opened; empty if it is. A few microseconds."""
+        mine = os.fstat(self.descriptor)
+        there = _identity(self.path)
+        if there is None:
+            what = "was removed" if mine.st_nlink == 0 else "is not there any more: moved, or its volume is gone"
+            return f"{self.path}: the file {what}; nothing is accepted until it is back, or the daemon is restarted"
+        if there != (mine.st_dev, mine.st_ino):
+            return f"{self.path}: another file has taken its place; restart the daemon to go on with that one"
+        for side, known in self._sides.items():
+            if _identity(f"{self.path}{side}") != known:
+                return f"{self.path}{side}: was removed or replaced under the running daemon; restart it"
+        return self._overwritten(mine.st_size)
+
+    def _overwritten(self, size: int) -> str:
+        header = os.pread(self.descriptor, _HEADER, 0)
+        # Page size and format, then the schema's cookie: what no commit of ours changes.
+        same = not self._header or (header[:24], header[40:48]) == (self._header[:24], self._header[40:48])
+        if same and size >= self._size:
+            self._size = size
+            return ""
+        return (
+            f"{self.path}: was overwritten or cut while this daemon had it open; stop the daemon and restore the file "
+            "from a backup"
+        )
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether no name is left for what is open."""
+        return os.fstat(self.descriptor).st_nlink == 0
+
+    def owns(self, side: str) -> bool:
+        """Whether the file beside it is the one that SQLite has open."""
+        return side in self._sides and _identity(f"{self.path}{side}") == self._sides[side]
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+        os.close(self._beside)
+
+
+def _identity(path: Path | str) -> Identity | None:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _check_kind(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        _check_left_over(path)
+        return
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}; the folder must be readable for this user") from error
+    if not stat.S_ISREG(mode):
+        kind = "folder" if stat.S_ISDIR(mode) else "device, a pipe or a socket"
+        raise StoreError(f"{path}: is a {kind}; name a file in `store.path`")
+
+
+def _check_left_over(path: Path) -> None:
+    """SQLite would delete a log without its database, and with it what was accepted last."""
+    log = Path(f"{path}-wal")
+    if log.is_file() and log.stat().st_size:
+        raise StoreError(
+            f"{path}: is not there, but {log.name} beside it holds what was accepted last; put the database back "
+            "where it was, or move that file away to start anew"
+        )
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}; the file must be writable for this user") from error
+
+
+def _lock(path: Path, descriptor: int) -> None:
+    """By the inode: whatever name leads to it, and whoever removes the lock file."""
+    if not hasattr(fcntl, "F_OFD_SETLK"):  # no Linux: what stands beside the file has to do
+        return
+    wanted = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _LOCK_AT, 1, 0)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, wanted)
+    except BlockingIOError:
+        raise _taken(path) from None
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be locked ({error.strerror}); the store must lie on a local disk") from error
+
+
+def _lock_beside(path: Path) -> int:
+    """What releases before this one look at."""
+    try:
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}; the folder must be writable for this user") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise _taken(path) from None
+    return descriptor
+
+
+def _taken(path: Path) -> StoreError:
+    return StoreError(f"{path}: another process has it open; stop that daemon first")
+
+
+def _check_magic(path: Path, descriptor: int) -> None:
+    begin = os.pread(descriptor, len(_MAGIC), 0)
+    if begin and begin != _MAGIC:
+        raise StoreError(f"{path}: is not a SQLite database; name another file in `store.path`, or move it away")
