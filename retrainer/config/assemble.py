@@ -11,7 +11,7 @@ from retrainer.config.check_chains import check_chains
 from retrainer.config.check_limits import check_budget
 from retrainer.config.check_sources import check_calendar, check_paths, check_source
 from retrainer.config.configuration import Configuration, calendars_of, configuration
-from retrainer.config.errors import Problem, did_you_mean, shown
+from retrainer.config.errors import MOST_TOLD, Problem, did_you_mean, shown
 from retrainer.config.finding import Finding, Names, locate
 from retrainer.config.models import Budget, Calendar, Identifier, Name, Rule, Slots, Source
 from retrainer.config.relative import seen_from
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
     from retrainer.config.document import Document
 
+MOST_VALUES = 20_000
+"""Values in one rule."""
+MOST_VALUES_OF_ALL = 4_000_000
+"""Values in all rules together: a hundred times what a large team has."""
 _UNNAMED = "unnamed"
 _RULE: Shape[Rule] = Shape(Rule, {"name": _UNNAMED, "triggers": {_UNNAMED: {}}, "submit": {}})
 _SHAPES: dict[str, Shape[Any]] = {
@@ -57,6 +61,7 @@ class _Assembly:
         self._namespaces = namespaces
         self._problems: list[Problem] = [problem for document in documents for problem in document.problems]
         self._places: dict[str, _Place] = {}
+        self._weight = 0
 
     def run(self) -> Assembled:
         sources: dict[str, Source] = self._named("sources", check_source)
@@ -119,13 +124,27 @@ class _Assembly:
         for document in self._documents:
             section = document.section("rules")
             defaults = self._defaults(document)
+            before = len(self._problems)
             for i, node in enumerate(section.elements() if section else ()):
+                if len(self._problems) - before > MOST_TOLD:
+                    break  # nothing of this file is used, and this is more than is told of it
                 if not isinstance(node.value, dict):
                     continue
                 expanded, problems = expand.expand(node, ("rules", i), known, defaults)
                 self._problems += problems
-                if expanded:
-                    yield from self._settled(_Place(expanded, ("rules", i)), names, document.file)
+                if expanded and self._light(place := _Place(expanded, ("rules", i))):
+                    yield from self._settled(place, names, document.file)
+
+    def _light(self, place: _Place) -> bool:
+        """Few lines become many values, where templates put the same ones into each rule."""
+        weight = expand.weight(place.node, MOST_VALUES)
+        self._weight += weight
+        if weight <= MOST_VALUES and self._weight <= MOST_VALUES_OF_ALL:
+            return True
+        said = f"more than {MOST_VALUES} values" if weight > MOST_VALUES else f"{MOST_VALUES_OF_ALL} values so far"
+        what = f"{said}, with what templates and defaults put in"
+        self._problems.append(place.node.mark.problem(spell(place.path), what, "make the rules smaller, or fewer"))
+        return False
 
     def _settled(self, place: _Place, names: Names, file: str) -> Iterator[Rule]:
         rule = self._rule(place, names)

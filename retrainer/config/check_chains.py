@@ -19,6 +19,7 @@ LONGEST = 8
 def check_chains(rules: Sequence[Rule], names: Collection[str]) -> Iterator[tuple[str, Finding]]:
     """Yield the rule's name with what is wrong with one of its triggers; ``names`` are there, if perhaps broken."""
     upstream = {rule.name: [t.after.rule for t in rule.triggers.values() if t.after] for rule in rules}
+    found: dict[tuple[str, int], tuple[str, ...]] = {}
     for rule in rules:
         for name, trigger in rule.triggers.items():
             if trigger.after is None:
@@ -28,7 +29,7 @@ def check_chains(rules: Sequence[Rule], names: Collection[str]) -> Iterator[tupl
                 hint = did_you_mean(trigger.after.rule, names, "add the rule, or correct the name")
                 yield rule.name, Finding(path, f"unknown rule `{trigger.after.rule}`", hint, kind="reference")
                 continue
-            chain = _longest([rule.name, trigger.after.rule], upstream)
+            chain = _to_the_first_repeated((rule.name, *_longest(trigger.after.rule, LONGEST, upstream, found)))
             if chain[-1] in chain[:-1]:
                 circle = " after ".join(chain)
                 yield rule.name, Finding(path, f"a circle: {circle}", "take one of them out")
@@ -37,10 +38,24 @@ def check_chains(rules: Sequence[Rule], names: Collection[str]) -> Iterator[tupl
                 yield rule.name, Finding(path, said, f"at most {LONGEST} may follow one another")
 
 
-def _longest(chain: list[str], upstream: Mapping[str, Sequence[str]]) -> list[str]:
-    """The longest chain that goes on from this one; it ends as soon as a rule comes twice, or it is too long."""
-    if chain[-1] in chain[:-1] or len(chain) > LONGEST:
-        return chain
-    further = [_longest([*chain, name], upstream) for name in upstream.get(chain[-1], ())]
-    circles = [found for found in further if found[-1] in found[:-1]]
-    return max(circles or further, key=len, default=chain)
+def _longest(
+    name: str, left: int, upstream: Mapping[str, Sequence[str]], found: dict[tuple[str, int], tuple[str, ...]]
+) -> tuple[str, ...]:
+    """The longest way up from a rule, of at most ``left`` rules; one that comes back to a rule goes before any other.
+
+    ``found`` remembers each: rules that wait for many others have as many ways as the product of them.
+    """
+    known = found.get((name, left))
+    if known is None:
+        ways = [_longest(above, left - 1, upstream, found) for above in upstream.get(name, ())] if left > 1 else []
+        further = [(name, *way) for way in ways]
+        known = max(further, key=lambda way: (len(set(way)) < len(way), len(way)), default=(name,))
+        found[name, left] = known
+    return known
+
+
+def _to_the_first_repeated(way: Sequence[str]) -> Sequence[str]:
+    for i, name in enumerate(way):
+        if name in way[:i]:
+            return way[: i + 1]
+    return way

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from retrainer.config.errors import did_you_mean
+from retrainer.config.errors import MOST_TOLD, did_you_mean
 from retrainer.config.teams import foreign_sources
 from retrainer.config.tree import REFUSED, Mark, Node, Text, spell
 from retrainer.config.yaml import read
@@ -57,9 +58,9 @@ def beginning(file: str) -> Mark:
 
 
 def _sections(root: Node) -> Iterator[Problem]:
-    for name in root.items():
-        if name not in SECTIONS:
-            yield root.key(name).problem(name, f"unknown field `{name}`", did_you_mean(name, SECTIONS))
+    unknown = (name for name in root.items() if name not in SECTIONS)
+    for name in islice(unknown, MOST_TOLD):
+        yield root.key(name).problem(name, f"unknown field `{name}`", did_you_mean(name, SECTIONS))
     yield from check_version(root)
     yield from foreign_sources(root, root.mark.text.file)
     for name in ("sources", "calendars", "pools", "budgets", "defaults", "templates"):

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+MOST_TOLD = 200
+"""Mistakes of one file."""
+LONGEST_LINE = 400
+LONGEST_WORD = 200
+MOST_COMPARED = 500
 Kind = Literal["content", "reference", "environment"]
 _PASSWORD = re.compile(r"(://[^/\s:@]*:|[?&][a-z]*password=)[^/\s@&'\"]+(?=[@&\s'\"]|$)")
 
@@ -43,7 +50,8 @@ class Problem:
         parts = [f"{shown(self.file)}:{self.line}:{self.column}: {field}{self.message}"]
         if self.source.strip():
             number = f"{self.line:>5}"
-            parts += [f"{number} | {_masked(self.source)}", f"{' ' * len(number)} | {self._indent()}^"]
+            shown_line, indent = self._around()
+            parts += [f"{number} | {_masked(shown_line)}", f"{' ' * len(number)} | {indent}^"]
         if self.hint:
             parts.append(f"      = {self.hint}")
         return "\n".join(parts)
@@ -60,9 +68,11 @@ class Problem:
             "kind": self.kind,
         }
 
-    def _indent(self) -> str:
-        """White space as wide as what stands before the column, tabs included."""
-        return "".join(c if c == "\t" else " " for c in self.source[: self.column - 1].ljust(self.column - 1))
+    def _around(self) -> tuple[str, str]:
+        """The line, or what of a long one stands around the column; and white space up to there, tabs included."""
+        begin = max(self.column - 1 - LONGEST_LINE // 2, 0) if len(self.source) > LONGEST_LINE else 0
+        before = self.source[begin : self.column - 1].ljust(self.column - 1 - begin)
+        return self.source[begin : begin + LONGEST_LINE], "".join(c if c == "\t" else " " for c in before)
 
 
 def _masked(line: str) -> str:
@@ -79,23 +89,49 @@ class ConfigErrors(Exception):
 
 
 def ordered(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """By place; what a template's line says once for each rule that uses it is said once."""
+    """By place; what a template's line says once for each rule that uses it is said once, and of a file so many."""
     first: dict[tuple[str, int, int, str], Problem] = {}
     for problem in problems:
         first.setdefault((problem.file, problem.line, problem.column, problem.message), problem)
-    return tuple(sorted(first.values(), key=lambda p: (p.file, p.line, p.column)))
+    by_place = sorted(first.values(), key=lambda p: (p.file, p.line, p.column))
+    return tuple(one for _, found in groupby(by_place, key=attrgetter("file")) for one in _told(list(found)))
+
+
+def _told(of_file: list[Problem]) -> list[Problem]:
+    if len(of_file) <= MOST_TOLD:
+        return of_file
+    next_one, more = of_file[MOST_TOLD], len(of_file) - MOST_TOLD
+    rest = replace(
+        next_one, path="", message=f"{more} more mistakes from here on", hint="correct those before it first"
+    )
+    return [*of_file[:MOST_TOLD], rest]
 
 
 def did_you_mean(word: str, choices: Iterable[str], otherwise: str = "take it out") -> str:
     """Name the nearest choice, else all of them if they are few, ``otherwise`` if there are none."""
     known = sorted(choices)
-    near = get_close_matches(word, known, n=1, cutoff=0.6) or get_close_matches(word.lower(), known, n=1, cutoff=0.6)
+    alike = _alike(word, known)
+    near = get_close_matches(word, alike, n=1, cutoff=0.6) or get_close_matches(word.lower(), alike, n=1, cutoff=0.6)
     if near:
         return f"did you mean `{near[0]}`?"
     if not known:
         return otherwise
     more = ", …" if len(known) > 12 else ""
     return "known here: " + ", ".join(known[:12]) + more
+
+
+def _alike(word: str, known: list[str]) -> list[str]:
+    """Those worth comparing: of thousands only some that begin the same, and nothing with a text of any length."""
+    if len(word) > LONGEST_WORD:
+        return []
+    if len(known) <= MOST_COMPARED:
+        return known
+    return [one for one in known if one[:1] == word[:1]][:MOST_COMPARED]
+
+
+def cut(text: str, longest: int = 400) -> str:
+    """A text as it may stand in a message."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def shown(file: str) -> str:

@@ -18,6 +18,14 @@ _HOLE = re.compile(r"\$\{\{\s*([A-Za-z_][A-Za-z0-9_-]*)\s*\}\}")
 _OWN = ("template", "with")
 
 
+LONGEST_TEXT = 1_000_000
+"""Characters of one text that a template fills: holes multiply what is put into them."""
+
+
+class _TooLongError(Exception):
+    """With the number of characters."""
+
+
 class Template(NamedTuple):
     """A rule's body with `${{ name }}` holes."""
 
@@ -66,7 +74,22 @@ def expand(
     problems = list(_wrong_with(given, template, (*path, "with")))
     if problems:
         return None, problems
-    return _over(_over(own, _fill(template.body, given.items())), defaults), []
+    try:
+        filled = _fill(template.body, given.items())
+    except _TooLongError as error:
+        what = f"the template `{name}` makes a text of {error} characters of it"
+        return None, [rule.mark.problem(spell(path), what, f"at most {LONGEST_TEXT} are allowed")]
+    return _over(_over(own, filled), defaults), []
+
+
+def weight(node: Node, most: int) -> int:
+    """How many values a rule has, with what its template put in; counting ends beyond ``most``."""
+    ahead, values = [node], 0
+    while ahead and values <= most:
+        one = ahead.pop()
+        values += 1
+        ahead += [*one.items().values(), *one.elements()]
+    return values
 
 
 def _over(above: Node, below: Node | None) -> Node:
@@ -94,7 +117,12 @@ def _fill(node: Node, values: Mapping[str, Node]) -> Node:
 
 
 def _text(text: str, values: Mapping[str, Node]) -> str:
-    return _HOLE.sub(lambda hole: _written(values[hole[1]]), text) if "${{" in text else text
+    if "${{" not in text:
+        return text
+    length = len(text) + sum(len(_written(values[name])) for name in _HOLE.findall(text))
+    if length > LONGEST_TEXT:
+        raise _TooLongError(length)
+    return _HOLE.sub(lambda hole: _written(values[hole[1]]), text)
 
 
 def _written(node: Node) -> str:

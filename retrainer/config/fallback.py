@@ -6,6 +6,7 @@ fault, until what is in use has no problems.
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from retrainer.config.assemble import assemble
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
     from retrainer.config.configuration import Configuration
     from retrainer.config.document import Document
     from retrainer.config.errors import Problem
+
+
+MOST_ROUNDS = 50
+"""Times that the files at fault step back one after the other."""
+MOST_TRIED = 32
+"""Files that are tried one by one, to find the one that others suffer from."""
 
 
 class Candidates(NamedTuple):
@@ -42,8 +49,10 @@ def settle(candidates: Candidates, namespaces: tuple[str, ...] | None) -> Settle
     first = choice.assembled
     unread = choice.step_back(choice.unread())
     problems = [problem for problem in first.problems if not (unread and problem.kind == "reference")]
-    while at_fault := choice.at_fault():
-        choice.step_back(at_fault)
+    for rounds in count():
+        if not (at_fault := choice.at_fault()):
+            break
+        choice.step_back(at_fault if rounds < MOST_ROUNDS else choice.changed_or(at_fault))
     problems += choice.unsaid(problems)
     return Settled(choice.assembled.configuration, tuple(problems), choice.texts)
 
@@ -73,6 +82,10 @@ class _Choice:
             return bad & changed
         return self._culprits(bad, changed) or bad
 
+    def changed_or(self, at_fault: set[str]) -> set[str]:
+        """All that changed together, where one by one would take for ever; then all there are."""
+        return {file for file in self.texts if self._changed(file)} | self._removed or set(self.texts) or at_fault
+
     def step_back(self, files: Iterable[str]) -> set[str]:
         """Take each file's last good text or, if that is what it has, leave it out."""
         stepped = set(files)
@@ -97,6 +110,8 @@ class _Choice:
 
     def _culprits(self, bad: set[str], changed: set[str]) -> set[str]:
         """When files that did not change have become bad, one that did change is to blame: that which mends most."""
+        if len(changed) > MOST_TRIED:
+            return changed
         mended = {file: len(self._bad(self._assemble(self._without(file)))) for file in sorted(changed)}
         best = min(mended, key=lambda file: mended[file], default=None)
         if best is not None and mended[best] < len(bad):

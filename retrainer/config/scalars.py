@@ -6,6 +6,8 @@ import math
 import re
 from typing import TYPE_CHECKING
 
+from retrainer.config.errors import cut
+
 if TYPE_CHECKING:
     from retrainer.config.tree import Scalar
 
@@ -16,6 +18,7 @@ _INT = re.compile(r"[-+]?[0-9]+")
 _HEX = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _LARGEST = 2**63
+LONGEST_SHOWN = 40
 
 
 def resolve(text: str) -> Scalar:
@@ -38,36 +41,37 @@ def resolve(text: str) -> Scalar:
 
 def _trap(text: str) -> str:
     """Say how others read it; empty if all agree."""
+    said = cut(text, LONGEST_SHOWN)
     word = _WORDS.get(text.lower())
     if word:
-        return f"`{text}` is text to some readers of YAML and {word} to others: write {_quoted(text)}, or true or false"
+        return f"`{said}` is text to some readers of YAML and {word} to others: write {_quoted(said)}, or true or false"
     if re.fullmatch(r"[-+]?[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?", text):
-        return f"`{text}` is text to some readers of YAML and a number to base 60 to others: write {_quoted(text)}"
+        return f"`{said}` is text to some readers of YAML and a number to base 60 to others: write {_quoted(said)}"
     if re.fullmatch(r"[-+]?0[0-9_]+|0o[0-7]+|0b[01_]+", text):
         return (
-            f"`{text}` is octal or binary to some readers of YAML and not to others: write decimal, or {_quoted(text)}"
+            f"`{said}` is octal or binary to some readers of YAML and not to others: write decimal, or {_quoted(said)}"
         )
     if re.fullmatch(r"[-+]?[0-9]+([eE][-+]?[0-9]+)|[-+]?[0-9]*\.[0-9]*[eE][0-9]+", text):
-        return f"`{text}` is a number to some readers of YAML and text to others: write it out, or {_quoted(text)}"
+        return f"`{said}` is a number to some readers of YAML and text to others: write it out, or {_quoted(said)}"
     if re.fullmatch(r"[-+]?[0-9][0-9_.]*", text) and "_" in text:
-        digits = text.replace("_", "")
-        return f"`{text}` is a number to some readers of YAML and text to others: write {digits}, or {_quoted(text)}"
+        digits = said.replace("_", "")
+        return f"`{said}` is a number to some readers of YAML and text to others: write {digits}, or {_quoted(said)}"
     if re.fullmatch(r"[-+]?\.(inf|nan)", text, re.IGNORECASE):
-        return f"`{text}` is no number that can be used here: write a finite one, or {_quoted(text)}"
+        return f"`{said}` is no number that can be used here: write a finite one, or {_quoted(said)}"
     return ""
 
 
 def _integer(text: str) -> int:
-    value = int(text, 0) if text.startswith("0x") else int(text) if len(text) < 30 else _LARGEST
+    value = _LARGEST if len(text) > 100 else int(text, 0) if text.startswith("0x") else int(text)
     if not -_LARGEST <= value < _LARGEST:
-        raise ValueError(f"`{text[:40]}` does not fit into 64 bits: write a smaller number, or quote it")
+        raise ValueError(f"`{cut(text, LONGEST_SHOWN)}` does not fit into 64 bits: write a smaller number, or quote it")
     return value
 
 
 def _number(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"`{text[:40]}` is too large a number: write a smaller one, or quote it")
+        raise ValueError(f"`{cut(text, LONGEST_SHOWN)}` is too large a number: write a smaller one, or quote it")
     return value
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from retrainer.config.errors import Problem
 
 T = TypeVar("T")
+MOST_ERRORS = 200
+"""Of one part; with more of them, what would remain of it is not looked at."""
 
 
 class Shaped(NamedTuple, Generic[T]):
@@ -48,6 +50,8 @@ class Shape(Generic[T]):
             return Shaped(self._adapter.validate_python(data, strict=True), [], gone)
         except ValidationError as error:
             found = error.errors(include_url=False)
+        if len(found) > MOST_ERRORS:
+            return Shaped(None, [self._problem(node, path, [error]) for error in found[:MOST_ERRORS]])
         unsaid = [error for error in found if not _said(node, error)]
         problems = [self._problem(node, path, same) for same in _by_place(node, unsaid)]
         rest = self._without(data, node, found, problems)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from retrainer.config.errors import Problem
+from retrainer.config.errors import Problem, cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ class Mark(NamedTuple):
         return self.text.lines[self.line - 1] if self.line <= len(self.text.lines) else ""
 
     def problem(self, path: str, message: str, hint: str = "", kind: Kind = "content") -> Problem:
-        return Problem(self.text.file, self.line, self.column, path, message, hint, self.source, kind)
+        return Problem(self.text.file, self.line, self.column, cut(path), cut(message), cut(hint), self.source, kind)
 
 
 class Node(NamedTuple):

@@ -2,12 +2,15 @@
 
 Refused: duplicate keys, anchors and aliases, tags, several documents, nesting deeper than 32, keys that are not text,
 entries without a value, and unquoted scalars that other readers take for something else.
+
+Reading costs what the text is long, whatever it holds: it ends where the nesting, the values or the mistakes are beyond
+what anybody writes (libyaml's time goes by the square of the depth).
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml as libyaml  # type: ignore[import-untyped]
 from ruamel.yaml import YAML
@@ -23,6 +26,15 @@ if TYPE_CHECKING:
     from retrainer.config.tree import Path
 
 MAX_DEPTH = 32
+MAX_PASSED = 500
+"""Levels: what is deeper than `MAX_DEPTH` is passed over, so that the rest can be read, but not without an end."""
+MAX_NODES = 1_000_000
+"""Values in one file: half a gigabyte while they are read."""
+MAX_LINES = 1_000_000
+MAX_PROBLEMS = 100
+"""Mistakes in one file that are told."""
+MAX_DIRECTIVES = 16
+"""libyaml compares each directive with all before it."""
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _HINTS = (
     ("tab", "indent with spaces, not with tabs"),
@@ -39,12 +51,26 @@ def read(text: str, file: str) -> tuple[Node | None, list[Problem]]:
 
     The node is there if the syntax is right and the document is not empty; what was refused is `REFUSED` in it.
     """
+    if endless := _endless(text, file):
+        return None, [endless]
     where = Text(file, tuple(_BREAK.split(text)))
     reader = _Reader(where, _events(text))
     try:
         return reader.document(), reader.problems
+    except _EnoughError:
+        return None, reader.problems
     except (libyaml.YAMLError, YAMLError) as error:
         return None, [*reader.problems, _syntax(where, error)]
+
+
+def _endless(text: str, file: str) -> Problem | None:
+    """What would be costly before the first value is read."""
+    start = Mark(Text(file, ()), 1, 1)
+    if text.count("\n") + text.count("\r") > MAX_LINES:
+        return start.problem("", f"more than {MAX_LINES} lines", "split it")
+    if text.startswith("%") and len(re.findall(r"^%", text, re.MULTILINE)) > MAX_DIRECTIVES:
+        return start.problem("", f"more than {MAX_DIRECTIVES} directives", "take the lines that begin with % out")
+    return None
 
 
 def _events(text: str) -> Iterator[Any]:
@@ -57,12 +83,17 @@ def _events(text: str) -> Iterator[Any]:
     return iter(YAML(typ="safe", pure=True).parse(text))
 
 
+class _EnoughError(Exception):
+    """What was found is enough to know that nobody meant this."""
+
+
 class _Reader:
     """Builds nodes out of the parser's events."""
 
     def __init__(self, text: Text, events: Iterable[Any]) -> None:
         self._text = text
         self._events = iter(events)
+        self._nodes = 0
         self.problems: list[Problem] = []
 
     def document(self) -> Node | None:
@@ -82,6 +113,7 @@ class _Reader:
     def _node(self, event: Any, path: Path) -> Node:
         """Build one node; all its events are taken, also if it is refused."""
         kind = type(event).__name__
+        self._count(event)
         if kind == "AliasEvent":
             self._report(self._mark(event), path, "anchors and aliases are not taken", "use `defaults` or `templates`")
             return Node(REFUSED, self._mark(event))
@@ -165,6 +197,9 @@ class _Reader:
         while True:
             name = type(event).__name__
             depth += name in ("MappingStartEvent", "SequenceStartEvent")
+            self._count(event)
+            if depth > MAX_PASSED:
+                self._end(self._mark(event), f"nested deeper than {MAX_DEPTH + MAX_PASSED} levels", "make it flatter")
             depth -= name in ("MappingEndEvent", "SequenceEndEvent")
             if not depth:
                 return
@@ -173,8 +208,19 @@ class _Reader:
     def _mark(self, event: Any) -> Mark:
         return Mark(self._text, event.start_mark.line + 1, event.start_mark.column + 1)
 
+    def _count(self, event: Any) -> None:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            self._end(self._mark(event), f"more than {MAX_NODES} values", "split it, or use `templates`")
+
     def _report(self, mark: Mark, path: Path, message: str, hint: str) -> None:
         self.problems.append(mark.problem(spell(path), message, hint))
+        if len(self.problems) >= MAX_PROBLEMS:
+            self._end(mark, "so many mistakes that the rest was not read", "correct those before it first")
+
+    def _end(self, mark: Mark, message: str, hint: str) -> NoReturn:
+        self.problems.append(mark.problem("", message, hint))
+        raise _EnoughError
 
 
 def _both(one: Node, other: Node) -> Node:
