@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import or_, select
 
 from retrainer.engine.matching import author_of
-from retrainer.event import Event
+from retrainer.event import Event, split_attributes
 from retrainer.rules.explain_tree import moment
 from retrainer.rules.judging import would_match
 from retrainer.store import queries
@@ -106,8 +106,9 @@ def _effects(conn: Connection, rules: list[CompiledRule], event: dict[str, Any])
     ]
     told += _letters(conn, event)
     spoken = {one["rule"] for one in told}
-    envelope = (event[name] for name in ("source", "id", "type", "time", "data", "subject", "attributes"))
-    one = Event(*envelope)
+    attributes, record = split_attributes(event["attributes"])
+    envelope = {name: event[name] for name in ("source", "id", "type", "time", "data", "subject")}
+    one = Event(**envelope, attributes=attributes, record=record)
     author = author_of(conn, one)
     for rule in rules:
         if rule.name in spoken:

@@ -9,7 +9,7 @@ from retrainer import history
 from retrainer.config.models import S3Source
 from retrainer.engine import acts, backfills, budgets, feedback
 from retrainer.engine.matching import author_of
-from retrainer.event import Event
+from retrainer.event import Event, split_attributes
 from retrainer.listening import Seekable, describe
 from retrainer.moments import rfc3339
 from retrainer.replay import NOT_AGAIN, Rereadable, moment_of
@@ -259,12 +259,7 @@ def _event(raw: dict[str, Any], now: float) -> Event:
     data = raw.get("data", raw)
     if not isinstance(data, dict):
         raise ValueError("an event's `data` is a JSON object")  # noqa: TRY004
-    return Event(
-        str(raw.get("source", "")),
-        str(raw.get("id", "")),
-        str(raw.get("type", "")),
-        now,
-        data,
-        str(raw.get("subject", "")),
-        attributes if isinstance(attributes := raw.get("attributes"), dict) else {},
-    )
+    shown = raw.get("attributes")
+    attributes, record = split_attributes(shown if isinstance(shown, dict) else {})
+    texts = {name: str(raw.get(name, "")) for name in ("source", "id", "type", "subject")}
+    return Event(**texts, time=now, data=data, attributes=attributes, record=record)

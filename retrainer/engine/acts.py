@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-import orjson
 from sqlalchemy import delete, select
 from ulid import ULID
 
@@ -14,7 +13,7 @@ from retrainer.engine.asking import check, check_room, rule_of
 from retrainer.engine.births import bear
 from retrainer.engine.endings import stop_run
 from retrainer.engine.intake import take_in
-from retrainer.event import Event
+from retrainer.engine.letters import letter_event
 from retrainer.rules.outcome import Birth, Decision, Kind, Manual, Reason, Resumed, Wake
 from retrainer.runs.retry import another
 from retrainer.runs.run import Run, RunPhase
@@ -137,7 +136,7 @@ def replay_dead_letters(work: Work, ids: list[int]) -> dict[str, Any]:
         if row.reason == "unreadable":
             failed.append({"id": row.id, "error": "nobody can read it as an event; discard it, or send it again"})
             continue
-        event = Event(source=row.source, id=row.event, **orjson.loads(row.payload))
+        event = letter_event(row.source, row.event, row.payload)
         again = Again(frozenset({row.rule} if row.rule else work.catalog.rules), levels=True)
         (words,) = take_in(work, [Batch(row.source, [event], again=again)])
         outcome = words[0] if isinstance(words, list) else "ignored"

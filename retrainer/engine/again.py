@@ -13,6 +13,7 @@ import orjson
 
 from retrainer.engine import horizon, parts
 from retrainer.engine.matching import match
+from retrainer.engine.objects import tells_of_object
 from retrainer.engine.readings import pushed
 from retrainer.event import Event
 from retrainer.rules.outcome import Reason
@@ -101,7 +102,7 @@ class Replay:
 
     def _with_author(self, event: Event) -> Event:
         """A listing does not tell which run wrote an object; what its notification told of that still holds."""
-        if not event.type.startswith("s3:") or run_of(event):
+        if not tells_of_object(event) or run_of(event):
             return event
         told = (orjson.loads(row.attributes).get(ATTRIBUTE) for row in self._of_object(event))
         run = next(filter(None, told), None)
@@ -109,17 +110,17 @@ class Replay:
 
     def _still_to_come(self, event: Event) -> bool:
         """A record beyond what is stored will be read without us."""
-        kafka = event.attributes.get("kafka")
-        if not kafka:
+        if not event.record:
             return False
+        part, offset = event.place
         if event.source not in self._stored:
             self._stored[event.source] = parts.known(self._work.conn, event.source)
-        following = self._stored[event.source].get(f"{kafka['topic']}/{kafka['partition']}")
-        return following is None or kafka["offset"] >= following
+        following = self._stored[event.source].get(part)
+        return following is None or offset >= following
 
     def _told(self, event: Event) -> list[list[list[str]]]:
         """For each time the event was taken in, which (rule, key) counted it."""
-        if event.type.startswith("s3:"):
+        if tells_of_object(event):
             return [orjson.loads(row.rules) for row in self._of_object(event)]
         self._work.flush_inputs()
         return [orjson.loads(row.rules) for row in writes.said_of(self._work.conn, event.source, event.id)]

@@ -42,6 +42,8 @@ class Catalog:
     polls: Mapping[tuple[str, Query], Poll] = field(default_factory=dict)
     followers: Mapping[str, tuple[CompiledAfter, ...]] = field(default_factory=dict)
     budgets: Mapping[str, Budget] = field(default_factory=dict)
+    polled: frozenset[str] = frozenset()
+    """Sources that rules ask: only what comes from these can be an answer to a query."""
 
     def paused(self, rule: str, *, by_hand: bool) -> Catalog:
         """The same with one rule paused or resumed by hand."""
@@ -80,6 +82,7 @@ def build_catalog(configuration: Configuration, paused: Collection[str]) -> Cata
         _polls(gauge for gauge in gauges if gauge.expr is not None),
         {name: tuple(found) for name, found in followers.items()},
         configuration.budgets,
+        frozenset(gauge.source for gauge in gauges if gauge.expr is not None),
     )
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, insert, select
 
 from retrainer.engine import parts
 from retrainer.engine.intake import take_in
-from retrainer.event import Event, Poison
+from retrainer.event import Event, Poison, split_attributes
 from retrainer.sources.base import Batch, PositionLost
 from retrainer.store import tables as t
 from retrainer.store.packing import pack, unpack
@@ -75,7 +75,7 @@ def _item_told(item: Event | Poison) -> dict[str, Any]:
         "time": item.time,
         "data": item.data,
         "subject": item.subject,
-        "attributes": item.attributes,
+        "attributes": item.shown_attributes(),
         "takes_back": item.takes_back,
     }
 
@@ -88,8 +88,10 @@ def _heard(source: str, told: dict[str, Any]) -> Batch:
 def _item_heard(source: str, item: dict[str, Any]) -> Event | Poison:
     if "payload" in item:
         return Poison(source, item["id"], base64.b64decode(item["payload"]), item["error"])
-    return Event(source, **{name: value for name, value in item.items() if name in _OF_EVENTS})
+    told = {name: value for name, value in item.items() if name in _OF_EVENTS}
+    attributes, record = split_attributes(told["attributes"])
+    return Event(source, **{**told, "attributes": attributes, "record": record})
 
 
-_OF_EVENTS = frozenset(Event.__slots__)
+_OF_EVENTS = frozenset(Event.__slots__) - {"record"}
 """What a newer release's replica says beyond it is left out."""

@@ -9,7 +9,7 @@ import orjson
 
 from retrainer.engine import again, objects, parts
 from retrainer.engine.arrivals import Taken
-from retrainer.engine.letters import dead, dead_letter
+from retrainer.engine.letters import dead, dead_letter, storable
 from retrainer.engine.matching import match
 from retrainer.engine.readings import read
 from retrainer.event import Event
@@ -49,6 +49,7 @@ class _Intake:
 
     def __init__(self, work: Work, batch: Batch) -> None:
         self.work, self.batch = work, batch
+        self.items = [storable(item) for item in batch.items]
         self.words: list[str] = []
         self.lost: PositionLost | None = None
         self._fresh: list[tuple[Any, ...]] = []
@@ -65,7 +66,7 @@ class _Intake:
             return
         known = self._known()
         tracker = objects.Tracker(work, batch) if batch.tracked else None
-        for item in batch.items:
+        for item in self.items:
             if not isinstance(item, Event):
                 self.words.append(self._poison(item))
             elif (known is not None and self._seen(item, known)) or (tracker is not None and tracker.counted(item)):
@@ -94,7 +95,7 @@ class _Intake:
         """The ids in this batch that the source has delivered before; None if it tells repeats apart by itself."""
         if self.batch.identity_window <= 0:
             return None
-        ids = [item.id for item in self.batch.items if isinstance(item, Event)]
+        ids = [item.id for item in self.items if isinstance(item, Event)]
         return writes.known_ids(self.work.conn, self.batch.source, ids)
 
     def _seen(self, event: Event, known: set[str]) -> bool:
@@ -122,7 +123,7 @@ class _Intake:
     def _again(self) -> None:
         assert self.batch.again is not None  # noqa: S101 - for the type checker; the caller looked
         replay = again.Replay(self.work, self.batch.again)
-        for item in self.batch.items:
+        for item in self.items:
             word, hits, readings = replay.judge(item)
             if (hits or readings) and isinstance(item, Event) and not self.batch.again.dry:
                 facts = {"rules": sorted(self.batch.again.rules), "levels": self.batch.again.levels}
@@ -135,10 +136,8 @@ class _Intake:
         """Append it to the ledger and fold it into the states of the rules that want it."""
         work = self.work
         seq = work.number("seq")
-        kafka = item.attributes.get("kafka") or {}
-        key = item.data.get("key") or item.subject or kafka.get("key") or ""
-        label = str(key)[:1024]
-        place, offset = (f"{kafka['topic']}/{kafka['partition']}", kafka["offset"]) if kafka else ("", 0)
+        label = item.label
+        place, offset = item.place
         matched = bool(hits or readings)
         if matched:
             work.arrived[seq] = item

@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
 
+import orjson
+
+from retrainer.event import Event, Poison, split_attributes
 from retrainer.store.rows import dump
 
 if TYPE_CHECKING:
     from retrainer.engine.work import Work
-    from retrainer.event import Event
 
 
 def dead(work: Work, event: Event, reason: str, error: str, rule: str = "") -> None:
     """Keep an event that could be read, but not taken."""
-    payload = dump(
-        {
-            "type": event.type,
-            "time": event.time,
-            "subject": event.subject,
-            "data": event.data,
-            "attributes": event.attributes,
-        }
-    )
-    dead_letter(work, event.source, event.id, reason, error, payload.encode(), rule)
+    dead_letter(work, event.source, event.id, reason, error, dump(shown(event)).encode(), rule)
+
+
+def storable(item: Event | Poison) -> Event | Poison:
+    """The item itself; a poison in its place if a text of its envelope holds a NUL, which no PostgreSQL stores."""
+    if not isinstance(item, Event):
+        return item
+    bad = next((name for name in ("id", "type", "subject") if "\0" in getattr(item, name)), "")
+    if not bad:
+        return item
+    identity = f"sha256:{sha256(item.id.encode()).hexdigest()}" if bad == "id" else item.id
+    return Poison(item.source, identity, dump(shown(item)).encode(), f"its {bad} holds a NUL: send it without")
+
+
+def shown(event: Event) -> dict[str, Any]:
+    """What a dead letter keeps of an event; `letter_event` is the inverse."""
+    return {
+        "type": event.type,
+        "time": event.time,
+        "subject": event.subject,
+        "data": event.data,
+        "attributes": event.shown_attributes(),
+    }
+
+
+def letter_event(source: str, identity: str, payload: bytes) -> Event:
+    """The event of a dead letter that could be read."""
+    told = orjson.loads(payload)
+    attributes, record = split_attributes(told["attributes"])
+    return Event(source=source, id=identity, **{**told, "attributes": attributes, "record": record})
 
 
 def dead_letter(work: Work, source: str, event: str, reason: str, error: str, payload: bytes, rule: str = "") -> None:
+    error = error.replace("\0", "\\0")
     work.rows["dead_letters"].append(
         {
             "at": work.now,

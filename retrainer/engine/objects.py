@@ -89,5 +89,11 @@ class Tracker:
         self._known[name] = self._changed[name] = now
 
 
+def tells_of_object(event: Event) -> bool:
+    """Whether it names an object of a bucket; anybody can send events of a type that begins with `s3:`."""
+    named = isinstance(event.data.get("bucket"), str) and isinstance(event.data.get("key"), str)
+    return named and event.type.startswith("s3:")
+
+
 def _name(event: Event) -> str:
     return f"{event.data.get('bucket')}/{event.data.get('key')}"

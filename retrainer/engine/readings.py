@@ -30,7 +30,7 @@ Reading = tuple[tuple[str, str], Sampled]
 
 def read(work: Work, event: Event) -> tuple[Sequence[Reading], bool]:
     """What an event says, in the order of the rules that it concerns; and whether any of them could not read it."""
-    if event.type == QUERY:
+    if event.type == QUERY and event.source in work.catalog.polled:  # anybody can push events of that type
         return list(_polled(work, event)), False
     return pushed(work, event) if event.source in work.catalog.gauges.sources else ((), False)
 

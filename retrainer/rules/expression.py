@@ -71,7 +71,7 @@ def event_scope(event: Event) -> dict[str, Any]:
         "time": timestamp(event.time),
         "subject": event.subject,
         "data": event.data,
-        "attributes": event.attributes,
+        "attributes": event.shown_attributes(),
     }
 
 

@@ -40,7 +40,7 @@ def condition(field: str, expected: str | float | bool) -> Condition:
 def look_up(event: Event, path: tuple[str, ...]) -> Any:
     """Value at a path: `event.type` and the like in the envelope, anything else in the data."""
     if path[0] == "event" and len(path) > 1:
-        value: Any = getattr(event, path[1], _MISSING) if path[1] != "data" else event.data
+        value: Any = event.shown_attributes() if path[1] == "attributes" else getattr(event, path[1], _MISSING)
         path = path[2:]
     else:
         value = event.data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
     from retrainer.event import Event
 
+_RUN = re.compile(r"[0-9A-Za-z_.-]{1,64}", re.ASCII)
+"""What the id of a run may look like: nothing else is looked up in the store."""
 ATTRIBUTE = "retrainerrun"
 """CloudEvents lets extensions have small letters and digits only."""
 HEADER = "retrainer-run"
@@ -54,8 +57,7 @@ def own_outputs(asked: bool | Mapping[str, str | int | float | bool]) -> OwnOutp
 
 def run_of(event: Event) -> str:
     """The id of the run that wrote what the event tells of; empty if it bears none."""
-    attributes = event.attributes
-    if not attributes:
+    if not event.attributes and not event.record:
         return ""
-    run = attributes.get(ATTRIBUTE) or (attributes.get("kafka") or {}).get("headers", {}).get(HEADER)
-    return run if isinstance(run, str) else ""
+    run = event.attributes.get(ATTRIBUTE) or event.record.get("headers", {}).get(HEADER)
+    return run if isinstance(run, str) and _RUN.fullmatch(run) else ""

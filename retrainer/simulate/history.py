@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from retrainer.engine.readings import QUERY
-from retrainer.event import Event
+from retrainer.event import Event, split_attributes
 from retrainer.simulate.casefile import absolute
 from retrainer.store.packing import unpack
 
@@ -209,7 +209,8 @@ def _plain(line: Mapping[str, Any], number: int) -> Record:
     data = line.get("data") or {}
     own_id = str(line.get("id", f"line-{number}"))
     kind, subject = str(line.get("type", "event")), str(line.get("subject", ""))
-    return Record(at, Event(line["source"], own_id, kind, time, data, subject, line.get("attributes") or {}))
+    attributes, record = split_attributes(line.get("attributes") or {})
+    return Record(at, Event(line["source"], own_id, kind, time, data, subject, attributes, record=record))
 
 
 def _moment(value: Any) -> float:
@@ -217,11 +218,9 @@ def _moment(value: Any) -> float:
 
 
 def _event(row: Mapping[str, Any]) -> Record:
-    attributes = orjson.loads(row["attributes"]) if row["attributes"] != "{}" else {}
-    data = unpack(row["data"])
-    return Record(
-        row["at"], Event(row["source"], row["id"], row["type"], row["time"], data, row["subject"], attributes)
-    )
+    attributes, record = split_attributes(orjson.loads(row["attributes"])) if row["attributes"] != "{}" else ({}, {})
+    envelope = (row["source"], row["id"], row["type"], row["time"], unpack(row["data"]), row["subject"])
+    return Record(row["at"], Event(*envelope, attributes, record=record))
 
 
 def _input(row: Mapping[str, Any]) -> Record:

@@ -58,10 +58,7 @@ class _Sum:
     def add(self, at: float, event: Event, seq: int, size: int, rows: int) -> None:
         self._events, self._bytes, self._rows = self._events + 1, self._bytes + size, self._rows + rows
         self.last_at = at
-        kafka = event.attributes.get("kafka") or {}
-        label = str(event.data.get("key") or event.subject or kafka.get("key") or "")[:1024]
-        place, offset = (f"{kafka['topic']}/{kafka['partition']}", kafka["offset"]) if kafka else ("", 0)
-        self._gathering.take((seq, event.time, label, size, rows, place, offset))
+        self._gathering.take((seq, event.time, event.label, size, rows, *event.place))
 
     def close(self, rule: CompiledRule, state: State) -> State:
         state, last = self._gathering.close(state, self.last_at)
@@ -149,7 +146,7 @@ class Lanes:
     def take(self, work: Work, event: Event) -> bool:
         """Take an event in that leads to nothing, now; false, and nothing is done, if it has to be folded in."""
         catalog = work.catalog
-        if event.type == QUERY or (event.attributes and run_of(event)):
+        if event.type == QUERY or run_of(event):
             return False
         if event.source in catalog.gauges.sources and any(True for _ in catalog.gauges.candidates(event)):
             return False

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from retrainer.event import Event
+from retrainer.event import Event, split_attributes
 from retrainer.runs.run import Run, RunPhase
 from retrainer.store.packing import pack, unpack
 
@@ -44,7 +44,7 @@ def event_to_row(seq: int, at: float, event: Event, outcome: str, rules: str) ->
         event.time,
         event.subject,
         pack(event.data),
-        orjson.dumps(event.attributes).decode() if event.attributes else "{}",
+        orjson.dumps(event.shown_attributes()).decode() if event.attributes or event.record else "{}",
         outcome,
         rules,
     )
@@ -52,6 +52,5 @@ def event_to_row(seq: int, at: float, event: Event, outcome: str, rules: str) ->
 
 def event_from_row(row: Row[Any]) -> Event:
     m = row._mapping  # noqa: SLF001 - SQLAlchemy's documented accessor
-    return Event(
-        m["source"], m["id"], m["type"], m["time"], unpack(m["data"]), m["subject"], orjson.loads(m["attributes"])
-    )
+    attributes, record = split_attributes(orjson.loads(m["attributes"]))
+    return Event(m["source"], m["id"], m["type"], m["time"], unpack(m["data"]), m["subject"], attributes, record=record)

@@ -89,6 +89,7 @@ def _event(delivery: Delivery, group: Mapping[str, Any], alert: Any, attributes:
         subject=labels.get("alertname", ""),
         data=data,
         attributes=attributes,
+        record=delivery.record,
     )
 
 

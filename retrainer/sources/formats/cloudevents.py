@@ -141,6 +141,7 @@ def _event(delivery: Delivery, attributes: Mapping[str, Any], data: Mapping[str,
             **{name: _scalar(name, value) for name, value in attributes.items() if name not in _CORE},
             **delivery.attributes,
         },
+        record=delivery.record,
     )
 
 

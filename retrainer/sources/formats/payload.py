@@ -30,9 +30,9 @@ class Delivery:
     """One request or record as it came.
 
     ``source`` is the configured name, ``headers`` have lower-case names, ``received_at`` is in seconds since the epoch.
-    ``attributes`` are what the transport says of it (a record's key, topic, offset); they become attributes of its
-    events, and win over what the payload says under the same name. ``time`` is the transport's own, in seconds since
-    the epoch, for payloads that bring none. ``id`` identifies the delivery itself and names an event that brings no
+    ``attributes`` become attributes of its events, and win over what the payload says under the same name; ``record``
+    is the place of a Kafka record (see `Event.record`). ``time`` is the transport's own, in seconds since the epoch,
+    for payloads that bring none. ``id`` identifies the delivery itself and names an event that brings no
     identity of its own; two deliveries with one id are one. ``max_size`` is in bytes.
     """
 
@@ -44,6 +44,7 @@ class Delivery:
     max_size: int = 1 << 20
     attributes: Mapping[str, Any] = field(default_factory=dict)
     time: float | None = None
+    record: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Unreadable(ValueError):

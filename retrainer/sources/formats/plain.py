@@ -42,6 +42,7 @@ class Plain:
             time=time_of(delivery, time),
             data=data,
             attributes=delivery.attributes,
+            record=delivery.record,
         )
 
     def _identity(self, delivery: Delivery, scope: dict[str, Any]) -> str:

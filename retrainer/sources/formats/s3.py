@@ -79,6 +79,7 @@ def event(delivery: Delivery, kind: str, data: dict[str, Any], time: str, run: s
         subject=data["key"],
         data=data,
         attributes={**delivery.attributes, ATTRIBUTE: run} if run else delivery.attributes,
+        record=delivery.record,
     )
 
 
@@ -120,9 +121,12 @@ def _key(record: Any, key: str, keys: KeyEncoding) -> str:
     if keys == "raw" or (keys == "auto" and text(record, "eventSource").startswith("ceph:")):
         return key
     try:
-        return unquote_plus(key, errors="strict")
+        decoded = unquote_plus(key, errors="strict")
     except UnicodeDecodeError:
         raise Unreadable(f"key {key!r:.80} is not UTF-8 once decoded") from None
+    if "\0" in decoded:
+        raise Unreadable(f"key {key!r:.80} holds a NUL once decoded")
+    return decoded
 
 
 def size(value: Any) -> int:
@@ -156,4 +160,6 @@ def text(holder: Any, name: str, *, required: bool = False) -> str:
         raise Unreadable(f"{name} {value!r:.40} is not a string")
     if required and not value:
         raise Unreadable(f"the record has no {name}")
+    if "\0" in value:
+        raise Unreadable(f"{name} {value!r:.40} holds a NUL")
     return value

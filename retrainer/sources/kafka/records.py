@@ -68,8 +68,8 @@ class Reader:
             _identity(record, incarnation),
             headers,
             self._max,
-            {"kafka": place},
-            timestamp,
+            time=timestamp,
+            record=place,
         )
 
     def _poison(self, record: ConsumerRecord, incarnation: str, payload: bytes, error: str) -> Poison:

@@ -115,11 +115,10 @@ def test_a_record_that_is_still_to_come_by_itself_is_left_to_come(make: Make) ->
     bench = make(named("a"))
     epoch = bench.engine.claim("push", "t/0", "id", 5).epoch
     records = [
-        Event("push", f"r{n}", "t", START, {}, attributes={"kafka": {"topic": "t", "partition": 0, "offset": n}})
-        for n in range(3, 9)
+        Event("push", f"r{n}", "t", START, {}, record={"topic": "t", "partition": 0, "offset": n}) for n in range(3, 9)
     ]
     bench.deliver_all([Batch("push", records[2:4], 0.0, stretch=Stretch("t/0", epoch, 5, 7))])
-    elsewhere = Event("push", "s", "t", START, {}, attributes={"kafka": {"topic": "t", "partition": 1, "offset": 0}})
+    elsewhere = Event("push", "s", "t", START, {}, record={"topic": "t", "partition": 1, "offset": 0})
     told = ["matched", "matched", "duplicate", "duplicate", "ignored", "ignored", "ignored"]
     assert again(bench, [*records, elsewhere]) == told
     bench.deliver_all([Batch("push", records[4:], 0.0, stretch=Stretch("t/0", epoch, 7, 9))])

@@ -18,9 +18,10 @@ EACH = data()
 
 def wrote(run: str, number: int, carrier: str = "attribute", **facts: Any) -> Event:
     """An event that bears the id of a run, as one of the transports carries it."""
-    headers = {"kafka": {"topic": "t", "partition": 0, "offset": number, "headers": {"retrainer-run": run}}}
-    attributes = {"retrainerrun": run} if carrier == "attribute" else headers
-    return Event("push", f"w{number}", "t", START, facts, attributes=attributes)
+    if carrier == "attribute":
+        return Event("push", f"w{number}", "t", START, facts, attributes={"retrainerrun": run})
+    record = {"topic": "t", "partition": 0, "offset": number, "headers": {"retrainer-run": run}}
+    return Event("push", f"w{number}", "t", START, facts, record=record)
 
 
 def plain(number: int, **facts: Any) -> Event:

@@ -20,7 +20,7 @@ PART = "orders/0"
 def records(begin: int, end: int, part: str = PART) -> list[Event]:
     topic, _, partition = part.partition("/")
     places = [{"topic": topic, "partition": int(partition), "offset": n, "key": None} for n in range(begin, end)]
-    return [Event("push", f"{part}/{p['offset']}", "record", START, {}, attributes={"kafka": p}) for p in places]
+    return [Event("push", f"{part}/{p['offset']}", "record", START, {}, record=p) for p in places]
 
 
 def batch(epoch: int, begin: int, end: int, part: str = PART) -> Batch:

@@ -107,7 +107,7 @@ class Stream(RuleBasedStateMachine):
             identity = f"{part}/{offset}"
             place = {"topic": topic, "partition": int(partition), "offset": offset, "key": None}
             self.log[part].append(
-                Event("topic", identity, "record", START + offset, data, attributes={"kafka": place})
+                Event("topic", identity, "record", START + offset, data, record=place)
                 if data is not None
                 else Poison("topic", identity, b"{", "cut short")
             )

@@ -98,7 +98,7 @@ def test_time(
 
 def moment(number: int, seconds: float, **more: Any) -> Event:
     place = {"topic": "t", "partition": number % 2, "offset": 100 + number, "key": f"k{number}"}
-    return Event("push", f"e{number}", "t", START + seconds, more, attributes={"kafka": place})
+    return Event("push", f"e{number}", "t", START + seconds, more, record=place)
 
 
 @pytest.mark.parametrize("deliver", CUTS)
