@@ -237,7 +237,13 @@ def _arguments(spec: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, s
             raise Refused(
                 f"spec.arguments.parameters: {item['name']} must be one of {', '.join(allowed)}", code="invalid"
             )
-    return {name: value for name, value in values.items() if value is not None}
+    known = {name: value for name, value in values.items() if value is not None}
+    entry = next(template for template in spec["templates"] if template["name"] == spec["entrypoint"])
+    for name, default in inputs(entry.get("inputs") or {}).items():
+        if default is None and name not in known:
+            message = f"spec.arguments.parameters: no value for {name}, which template {entry['name']!r} takes"
+            raise Refused(message, code="invalid")
+    return known
 
 
 def _gone(last: Observed) -> Observed:

@@ -131,10 +131,12 @@ class Runner:
         passed = {item["name"]: substitute(scalar(item["value"]), known) for item in given}
         return self._values | self._inputs(template, passed)
 
-    @staticmethod
-    def _inputs(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
-        declared = inputs(template.get("inputs") or {})
-        return {f"inputs.parameters.{name}": given.get(name, default or "") for name, default in declared.items()}
+    def _inputs(self, template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
+        """Give what comes in; the template's own values may hold tags of the workflow, what is passed is a text."""
+        own = {
+            name: substitute(value or "", self._values) for name, value in inputs(template.get("inputs") or {}).items()
+        }
+        return {f"inputs.parameters.{name}": given.get(name, value) for name, value in own.items()}
 
     def _collect(self, progress: Progress) -> None:
         for name, step in list(progress.running.items()):

@@ -75,11 +75,11 @@ class Step:
 
     def _output(self, value_from: Mapping[str, Any]) -> str:
         try:
-            return Path(self._text(value_from["path"])).read_text(encoding="utf-8").removesuffix("\n")
+            return Path(self._text(value_from["path"])).read_bytes().decode().removesuffix("\n")
         except FileNotFoundError:
             if "default" not in value_from:
                 raise
-            return scalar(value_from["default"])
+            return substitute(scalar(value_from["default"]), self._values)
 
     def _command(self, what: Mapping[str, Any]) -> list[str]:
         command = [self._text(part) for part in what["command"]]
@@ -94,7 +94,7 @@ class Step:
     def _environment(self, what: Mapping[str, Any], run: Path) -> dict[str, str]:
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-        declared = {item["name"]: self._text(item["value"]) for item in what.get("env") or ()}
+        declared = {self._text(item["name"]): self._text(item["value"]) for item in what.get("env") or ()}
         return {**kept, "PATH": path, "TMPDIR": str(self._tmp), **declared, FOLDER_VARIABLE: str(run)}
 
     def _text(self, text: object) -> str:

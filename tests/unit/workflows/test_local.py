@@ -190,6 +190,47 @@ def test_a_dag_passes_outputs_on(home: Path) -> None:
     assert end.progress == "4/4"
 
 
+TAGGED: dict[str, Any] = {
+    "entrypoint": "main",
+    "arguments": {"parameters": [{"name": "p", "value": "hello"}, {"name": "name", "value": "SAID"}]},
+    "templates": [
+        {
+            "name": "main",
+            "inputs": {
+                "parameters": [
+                    {"name": "a", "value": "{{workflow.parameters.p}} {{ workflow.namespace }}"},
+                    {"name": "b", "default": "{{workflow.name}}"},
+                    {"name": "file", "value": "out"},
+                ]
+            },
+            "script": {
+                "command": ["sh"],
+                "env": [{"name": "{{workflow.parameters.name}}", "value": "{{inputs.parameters.a}}"}],
+                "source": 'printf "%s, {{inputs.parameters.b}}" "$SAID" > /tmp/{{inputs.parameters.file}}',
+            },
+            "outputs": {
+                "parameters": [
+                    {"name": "said", "valueFrom": {"path": "/tmp/{{inputs.parameters.file}}"}},
+                    {"name": "none", "valueFrom": {"path": "/tmp/none", "default": "no {{inputs.parameters.b}}"}},
+                ]
+            },
+        }
+    ],
+}
+
+
+def test_tags_are_filled_wherever_they_may_stand(home: Path) -> None:
+    engine = engine_at(home)
+    engine.create(workflow() | {"spec": TAGGED}, timeout=5)
+    assert ended(engine).outputs == {"said": "hello ml, w1", "none": "no w1"}
+
+
+def test_an_output_is_kept_as_it_is_but_for_one_line_end(home: Path) -> None:
+    engine = engine_at(home)
+    engine.create(workflow(r"mkdir $TMPDIR/out && printf ' \ta\r\nb \r\n\n' > $TMPDIR/out/said"), timeout=5)
+    assert ended(engine).outputs == {"said": " \ta\r\nb \r\n"}
+
+
 @pytest.mark.parametrize(
     ("spec", "phase", "message"),
     [
@@ -446,6 +487,19 @@ def test_released_runs_are_pruned_but_for_the_newest(home: Path, monkeypatch: py
             id="kind",
         ),
         pytest.param(workflow(arguments={}), "spec.arguments.parameters: no value for code", id="missing"),
+        pytest.param(
+            workflow()
+            | {
+                "spec": {
+                    **TAGGED,
+                    "templates": [
+                        {**TAGGED["templates"][0], "inputs": {"parameters": [{"name": n} for n in ("a", "b", "file")]}}
+                    ],
+                }
+            },
+            "spec.arguments.parameters: no value for a, which template 'main' takes",
+            id="missing-for-the-entry",
+        ),
         pytest.param(
             workflow(arguments={"parameters": [{"name": "code", "value": "x"}, {"name": "color", "value": "green"}]}),
             "spec.arguments.parameters: color must be one of red, blue",
