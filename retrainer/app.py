@@ -69,6 +69,8 @@ log = structlog.get_logger()
 LEASE = 30.0
 PRUNE_EVERY = 60
 LISTEN_EVERY = 1
+LETTERS_SHARE = 4
+"""Dead letters take up one part in so many of `ledger_max_size` at most."""
 WATCH_EVERY = 0.5
 """Seconds between two looks whether the store is still the one that was opened."""
 
@@ -115,6 +117,7 @@ class App:
         )
         self.follower = Follower(desk, self.workflows, self.clock)
         self.engine.taker = self.submitter
+        self.engine.letters_limit = settings.store.ledger_max_size // LETTERS_SHARE
         self.engine.on_admitted = self.submitter.wake
         self.engine.on_stop_requested = self.follower.wake
         relay = Relay(self.store, self.clock, lambda: self.engine.catalog, settings.http.max_queue)
@@ -139,7 +142,7 @@ class App:
         )
         self.replays = Replays(self.engine, self.clock)
         self.silence = SilenceWatch(self.store, self.clock, lambda: self.loaded.configuration.sources)
-        self.pruner = Pruner(settings.store)
+        self.pruner = Pruner(settings.store, self.clock.monotonic)
         self.started = False
         self.readiness = Readiness()
         self.readiness.add("daemon", lambda: "" if self.started else "starting or stopping")
@@ -334,7 +337,7 @@ class App:
         """Drop what is past its time and what the size limit asks for, in small transactions."""
         if self.engine.standby:
             return
-        size = self.store.size()
+        size = self.store.used()
         while self.engine.act(lambda work: self.pruner.prune(work, size)).result():
             pass
 

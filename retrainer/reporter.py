@@ -31,6 +31,7 @@ class Reporter:
             "events": lambda f, now: metrics.event_outcome(f["source"], f["outcome"], f["count"], now),
             "decided": self._decided,
             "dead_letter": _dead_letter,
+            "dead_letters.dropped": self._dropped,
             "own_output": self._own_output,
             "slot": _slot,
             "backfill.asked": lambda f, _: log.info("backfill.asked", **f),
@@ -56,6 +57,10 @@ class Reporter:
         say = log.debug if decision.kind is Kind.HOLD else log.info
         said = {"reason": decision.reason.value, "detail": decision.detail, "run": facts["run"]}
         say(_RULE[decision.kind], rule=rule, key=facts["key"], **said)
+
+    def _dropped(self, facts: dict[str, Any], _now: float) -> None:
+        self._metrics.dead_letters_dropped(facts["count"])
+        log.warning("dead_letters.dropped", count=facts["count"])
 
     def _own_output(self, facts: dict[str, Any], _now: float) -> None:
         self._metrics.own_output(facts["rule"])

@@ -31,9 +31,6 @@ class LocalEngine(Model):
     """Folder of WorkflowTemplate manifests, seen from the settings file's own folder if relative."""
     runs: str
     """Folder in which each run gets one of its own."""
-    isolate_steps: bool = True
-    """Keep steps from reading the environment of other processes: by a user namespace of their own, as root by taking
-    the capabilities SYS_ADMIN, SYS_PTRACE and PERFMON from them. Turn it off for steps that need `sudo` or mount."""
     connections: Annotated[int, Field(ge=1, le=64)] = 4
     """Submissions under way at once."""
 
@@ -52,7 +49,8 @@ class Store(Model):
     ledger_max_age: Duration = 2592000.0
     """Events, decisions and ended runs older than this are pruned, unless a pending window still needs them."""
     ledger_max_size: Size = 10 * 1024**3
-    """When the store grows beyond this, the oldest events that nothing needs are pruned first."""
+    """When the store grows beyond this, the oldest events that nothing needs and the oldest entries of the journal go
+    first. Dead letters take up a quarter of it at most: beyond that the oldest are dropped, and counted."""
     max_dead_letters: Count = 100000
     """Beyond this the oldest dead letters are dropped, and counted."""
 

@@ -33,12 +33,15 @@ class Forgetter:
         if not allowed or work.now < self._next_round:
             return False
         c = t.states.c
-        query = select(c.id, c.rule, c.key, c.state).where(c.id > self._after, c.key != "").order_by(c.id)
+        query = select(c.id, c.rule, c.key, c.touched_at).where(c.id > self._after, c.key != "").order_by(c.id)
         rows = work.conn.execute(query.limit(PAGE)).all()
-        for row in rows:
+        # What was written since cannot be idle for so long: its state need not be read.
+        old = [row for row in rows if row.rule in allowed and row.touched_at < work.now - allowed[row.rule]]
+        states = dict(work.conn.execute(select(c.id, c.state).where(c.id.in_([row.id for row in old]))).all())
+        for row in old:
             if (row.rule, row.key) in work.changed:
                 continue  # something came, or ended, in this very transaction: the store does not know it yet
-            if row.rule in allowed and _idle(decode(row.state), work.now - allowed[row.rule]):
+            if _idle(decode(states[row.id]), work.now - allowed[row.rule]):
                 _forget(work, row)
         if len(rows) == PAGE:
             self._after = rows[-1].id

@@ -6,11 +6,14 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from sqlalchemy import delete, func, select
 
 from retrainer.event import Event, Poison, split_attributes
+from retrainer.store import tables as t
 from retrainer.store.rows import dump
 
 if TYPE_CHECKING:
+    from retrainer.engine.staged import Staged
     from retrainer.engine.work import Work
 
 
@@ -63,3 +66,23 @@ def dead_letter(work: Work, source: str, event: str, reason: str, error: str, pa
         }
     )
     work.tell("dead_letter", source=source, event=event, reason=reason, error=error, rule=rule)
+
+
+def keep_within(work: Staged, most: int) -> None:
+    """Drop the oldest dead letters, also such as have just come, until all together take up ``most`` bytes."""
+    c = t.dead_letters.c
+    excess = int(work.conn.execute(select(func.sum(c.size))).scalar() or 0) - most
+    dropped = 0
+    while excess > 0 and (oldest := work.conn.execute(_OLDEST).all()):
+        last = None
+        for row in oldest:
+            last, excess, dropped = row.id, excess - (row.size or 0), dropped + 1
+            if excess <= 0:
+                break
+        work.conn.execute(delete(t.dead_letters).where(c.id <= last))
+    if dropped:
+        work.tell("dead_letters.dropped", count=dropped)
+
+
+_OLDEST = select(t.dead_letters.c.id, t.dead_letters.c.size).order_by(t.dead_letters.c.id).limit(500)
+"""By the index of both alone: payloads are not read."""

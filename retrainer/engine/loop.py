@@ -113,6 +113,8 @@ class Engine:
         """Why the store cannot be written to for the moment; empty if it can."""
         self.standby = ""
         """Why it takes nothing in, where another daemon has the lead; empty once it knows its rules and does."""
+        self.letters_limit = 1 << 62
+        """Bytes that dead letters may take up."""
         self.taker: Taker = Nobody()
         self.on_admitted: Callable[[], None] = lambda: None
         self.on_stop_requested: Callable[[], None] = lambda: None
@@ -334,6 +336,7 @@ class Engine:
     def _fold(self, conn: Connection, drained: list[_Act | _Offer]) -> _Done:
         began = self.clock.monotonic()
         work = Work(conn, self.catalog, self._cache, self._counters, self.clock.now(), self._birthplace)
+        work.letters_limit = self.letters_limit
         work.polled = ChainMap({}, self._polled)
         work.heard = ChainMap({}, self._heard)
         due = self._next_wake is not None and self._next_wake <= work.now and self.catalog is not EMPTY

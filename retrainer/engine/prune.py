@@ -1,133 +1,180 @@
-"""Retention: what is past its time goes, in small transactions; what a pending window or a live run needs stays."""
+"""Retention: what is past its time goes, in small transactions; what a pending window or a live run needs stays.
+
+Every question goes by an index, from its oldest end: where nothing is past its time, that is a look at one row of each
+kind, however long the ledger.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
 
-import orjson
-from sqlalchemy import and_, delete, func, select
+from sqlalchemy import and_, bindparam, delete, func, select
 
 from retrainer.engine import horizon
 from retrainer.engine.forget import Forgetter
-from retrainer.rules.state import decode
+from retrainer.engine.protected import claims_on, drop_inputs
 from retrainer.store import tables as t
 
 if TYPE_CHECKING:
-    from sqlalchemy import Column, Table
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Column, ColumnElement, Row, Select, Table
 
     from retrainer.config.settings import Store as StoreSettings
     from retrainer.engine.work import Work
 
 CHUNK = 2000
 """Rows of each kind that one transaction removes at most."""
+FEWEST = 20
+BUDGET = 0.1
+"""Seconds after which a transaction has done enough; rows that are large make it remove fewer."""
+REST, LONGEST_REST = 1.0, 3600.0
+"""Seconds until old events that something needed are looked at again: so many for each chunk of them, and at most."""
 
 
 class Pruner:
-    """Goes through the ledger from its oldest event on, and begins again once it is through."""
+    """Removes a chunk of each kind a call, in turns. ``monotonic`` gives seconds since some moment."""
 
-    def __init__(self, settings: StoreSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: StoreSettings, monotonic: Callable[[], float]) -> None:
+        self._settings, self._monotonic = settings, monotonic
         self._after = 0
+        """Events up to this one were looked at: those that are left were needed."""
+        self._left = 0
+        """How many were left behind in this round."""
+        self._through = False
+        self._next_round = 0.0
         self._forgetter = Forgetter()
+        self._chunk = CHUNK
+        self._turn = 0
 
     def prune(self, work: Work, size: int) -> bool:
-        """Remove one chunk of each kind; true if there may be more. ``size`` is the store's, in bytes."""
+        """Remove one chunk of each kind, in bounded time; true if there may be more. ``size`` is the store's in bytes.
+
+        A store that is too large gives one chunk a call beyond what is past its time: what it gives back is counted
+        before the next.
+        """
+        began = self._monotonic()
         cutoff = work.now - self._settings.ledger_max_age
-        removed = [
-            _identities(work),
-            _dead_letters(work, self._settings.max_dead_letters),
-            _old(work, t.decisions, t.decisions.c.last_at, cutoff),
-            _old(work, t.journal, t.journal.c.at, cutoff),
-            _slots(work, cutoff),
-            _old(work, t.requests, t.requests.c.at, cutoff),
-            _runs(work, cutoff),
-        ]
-        more = self._forgetter.forget(work)
-        more = self._events(work, cutoff, too_large=size > self._settings.ledger_max_size) or more
-        return more or max(removed) >= CHUNK
+        kinds = self._kinds(cutoff, too_large=size > self._settings.ledger_max_size)
+        more = False
+        for _ in kinds:
+            before = self._monotonic()
+            more = kinds[self._turn % len(kinds)](work) or more
+            self._turn = (self._turn + 1) % len(kinds)
+            now = self._monotonic()
+            self._adapt(now - before)
+            if now - began > BUDGET:
+                return True
+        return more
+
+    def _adapt(self, seconds: float) -> None:
+        if seconds > BUDGET:
+            self._chunk = max(self._chunk // 4, FEWEST)
+        elif seconds < BUDGET / 4:
+            self._chunk = min(self._chunk * 2, CHUNK)
+
+    def _kinds(self, cutoff: float, *, too_large: bool) -> Sequence[Callable[[Work], bool]]:
+        def old(table: Table, moment: Column[float], before: float | None = None) -> Callable[[Work], bool]:
+            limit = cutoff if before is None else before
+            return lambda work: self._old(work, table, moment < limit, moment)
+
+        released = and_(t.runs.c.ended_at < cutoff, t.runs.c.released)
+        return (
+            lambda work: old(t.identities, t.identities.c.forget_at, work.now)(work),
+            self._dead_letters,
+            old(t.decisions, t.decisions.c.last_at),
+            lambda work: self._journal(work, cutoff, too_large=too_large),
+            lambda work: self._slots(work, cutoff),
+            old(t.requests, t.requests.c.at),
+            lambda work: self._old(work, t.runs, released, t.runs.c.ended_at),
+            self._forgetter.forget,
+            lambda work: self._events(work, cutoff, too_large=too_large),
+        )
 
     def _events(self, work: Work, cutoff: float, *, too_large: bool) -> bool:
-        """Oldest first; an input of a pending window or of a live run protects its event.
-
-        A store that is too large gives one chunk a call: its file shrinks in use, not in size, so this must end.
-        """
+        """Oldest first. Those that are needed are left behind, and looked at again after a rest."""
+        if self._through and work.now >= self._next_round:
+            self._after, self._left, self._through = 0, 0, False
         c = t.events.c
-        query = select(c.seq).where(c.seq > self._after).order_by(c.seq).limit(CHUNK)
-        seqs = list(work.conn.execute(query if too_large else query.where(c.at < cutoff)).scalars())
-        if not seqs:
-            self._after = 0
+        query = select(c.seq, c.at, c.rules).where(c.seq > self._after).order_by(c.seq)
+        rows = self._oldest(work, query, None if too_large else cutoff)
+        if rows:
+            self._after = rows[-1].seq
+            self._left += len(rows) - self._drop(work, rows)
+        full = len(rows) == self._chunk
+        if not full and not self._through:
+            self._through = True
+            self._next_round = work.now + min(self._left // CHUNK * REST, LONGEST_REST)
+        return full and not too_large
+
+    @staticmethod
+    def _drop(work: Work, rows: Sequence[Row[Any]]) -> int:
+        """Remove those of them that nothing needs; how many."""
+        claims = claims_on(work, [(row.seq, row.rules) for row in rows])
+        needed = claims.needed
+        gone = [row for row in rows if row.seq not in needed]
+        if gone:
+            drop_inputs(work, claims, [row.seq for row in gone])
+            horizon.note_pruned(work.conn, gone[-1].seq, max(row.at for row in gone))
+            _delete_events(work, rows, needed)
+        return len(gone)
+
+    def _journal(self, work: Work, cutoff: float, *, too_large: bool) -> bool:
+        c = t.journal.c
+        rows = self._oldest(work, select(c.seq, c.at).order_by(c.seq), None if too_large else cutoff)
+        if rows:
+            work.conn.execute(delete(t.journal).where(c.seq <= rows[-1].seq))
+        return len(rows) == self._chunk and not too_large
+
+    def _oldest(self, work: Work, query: Select[Any], cutoff: float | None) -> Sequence[Any]:
+        """The chunk of rows that comes first, as far as it is older than ``cutoff``; numbers are in order of time."""
+        first = work.conn.execute(query.limit(1)).first()
+        if first is None or (cutoff is not None and first.at >= cutoff):
+            return ()
+        rows = work.conn.execute(query.limit(self._chunk)).all()
+        return rows if cutoff is None else list(takewhile(lambda row: row.at < cutoff, rows))
+
+    def _slots(self, work: Work, cutoff: float) -> bool:
+        """What is forgotten leaves a mark: a slot without a record is not taken for one that never ran."""
+        c = t.slots.c
+        oldest = select(c.until).where(c.at < cutoff).order_by(c.at).limit(self._chunk)
+        newest = work.conn.execute(select(func.max(oldest.subquery().c.until))).scalar()
+        if newest is None:
             return False
-        self._after = seqs[-1]
-        kept = _needed(work, seqs[0], seqs[-1])
-        inputs = t.inputs.c.seq.between(seqs[0], seqs[-1])
-        work.conn.execute(delete(t.inputs).where(inputs, t.inputs.c.seq.not_in(kept)))
-        gone = (c.seq.between(seqs[0], seqs[-1]), c.seq.not_in(kept))
-        seq, at = work.conn.execute(select(func.max(c.seq), func.max(c.at)).where(*gone)).one()
-        if seq is not None:
-            horizon.note_pruned(work.conn, seq, at)
-        work.conn.execute(delete(t.events).where(*gone))
-        return len(seqs) == CHUNK and not too_large
+        horizon.note_slots_pruned(work.conn, newest)
+        return self._old(work, t.slots, c.at < cutoff, c.at)
+
+    def _old(self, work: Work, table: Table, where: ColumnElement[bool], moment: Column[Any]) -> bool:
+        keys = list(table.primary_key.columns)
+        rows = work.conn.execute(select(*keys).where(where).order_by(moment).limit(self._chunk)).all()
+        if rows:
+            this = and_(*(key == bindparam(f"b_{n}") for n, key in enumerate(keys)))
+            values = [{f"b_{n}": value for n, value in enumerate(row)} for row in rows]
+            work.conn.execute(delete(table).where(this), values)
+        return len(rows) == self._chunk
+
+    def _dead_letters(self, work: Work) -> bool:
+        c = t.dead_letters.c
+        kept = work.conn.execute(select(func.count()).select_from(t.dead_letters)).scalar_one()
+        excess = kept - self._settings.max_dead_letters
+        if excess <= 0:
+            return False
+        newest = select(c.id).order_by(c.id).offset(min(excess, self._chunk) - 1).limit(1)
+        gone = work.conn.execute(delete(t.dead_letters).where(c.id <= newest.scalar_subquery())).rowcount
+        work.tell("dead_letters.dropped", count=gone)
+        return excess > gone
 
 
-def _old(work: Work, table: Table, moment: Column[float], cutoff: float) -> int:
-    keys = list(table.primary_key.columns)
-    rows = work.conn.execute(select(*keys).where(moment < cutoff).limit(CHUNK)).all()
+def _delete_events(work: Work, rows: Sequence[Row[Any]], needed: set[int]) -> None:
+    """In one statement for each stretch of those that go."""
+    stretches: list[dict[str, int]] = []
     for row in rows:
-        work.conn.execute(delete(table).where(and_(*(k == v for k, v in zip(keys, row, strict=True)))))
-    return len(rows)
-
-
-def _slots(work: Work, cutoff: float) -> int:
-    """What is forgotten leaves a mark: a slot without a record is not taken for one that never ran."""
-    c = t.slots.c
-    newest = work.conn.execute(select(func.max(c.until)).where(c.at < cutoff)).scalar()
-    if newest is None:
-        return 0
-    horizon.note_slots_pruned(work.conn, newest)
-    return _old(work, t.slots, c.at, cutoff)
-
-
-def _identities(work: Work) -> int:
-    c = t.identities.c
-    gone = select(c.source, c.id).where(c.forget_at < work.now).limit(CHUNK)
-    rows = work.conn.execute(gone).all()
-    for source, identity in rows:
-        work.conn.execute(delete(t.identities).where(c.source == source, c.id == identity))
-    return len(rows)
-
-
-def _dead_letters(work: Work, most: int) -> int:
-    c = t.dead_letters.c
-    excess = work.conn.execute(select(func.count()).select_from(t.dead_letters)).scalar_one() - most
-    if excess <= 0:
-        return 0
-    oldest = select(c.id).order_by(c.id).limit(min(excess, CHUNK))
-    gone = work.conn.execute(delete(t.dead_letters).where(c.id.in_(oldest))).rowcount
-    work.tell("dead_letters.dropped", count=gone)
-    return gone
-
-
-def _runs(work: Work, cutoff: float) -> int:
-    c = t.runs.c
-    old = select(c.id).where(c.ended_at < cutoff, c.released).limit(CHUNK)
-    return work.conn.execute(delete(t.runs).where(c.id.in_(old))).rowcount
-
-
-def _needed(work: Work, lo: int, hi: int) -> set[int]:
-    """Seqs that a pending window or a live run still refers to, also if it is this transaction that brought it."""
-    work.flush_runs()
-    ranges: list[tuple[int, int, int]] = []
-    for entry in work.changed.values():
-        ranges += [(entry.id, a, b) for a, b in entry.state.window.ranges if a <= hi and b >= lo]
-    for row in work.conn.execute(select(t.states.c.id, t.states.c.state)):
-        ranges += [(row.id, a, b) for a, b in decode(row.state).window.ranges if a <= hi and b >= lo]
-    live = select(t.runs.c.window, t.states.c.id).join(
-        t.states, and_(t.states.c.rule == t.runs.c.rule, t.states.c.key == t.runs.c.key)
-    )
-    for row in work.conn.execute(live.where(t.runs.c.ended_at.is_(None))):
-        ranges += [(row.id, a, b) for a, b in orjson.loads(row.window).get("ranges", ()) if a <= hi and b >= lo]
-    needed: set[int] = set()
-    for state, a, b in ranges:
-        inside = t.inputs.c.seq.between(max(a, lo), min(b, hi))
-        needed.update(work.conn.execute(select(t.inputs.c.seq).where(t.inputs.c.state == state, inside)).scalars())
-    return needed
+        if row.seq in needed:
+            stretches.append({})
+        elif stretches and stretches[-1]:
+            stretches[-1]["b_hi"] = row.seq
+        else:
+            stretches.append({"b_lo": row.seq, "b_hi": row.seq})
+    within = t.events.c.seq.between(bindparam("b_lo"), bindparam("b_hi"))
+    work.conn.execute(delete(t.events).where(within), [each for each in stretches if each])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import ChainMap, defaultdict
 from typing import TYPE_CHECKING, Any
 
+from retrainer.engine.letters import keep_within
 from retrainer.rules.parameters import MAX_EVENTS
 from retrainer.runs.run import Run, RunPhase
 from retrainer.store import tables as t
@@ -42,6 +43,8 @@ class Staged:
         """When something last came from a source, as it is stored; changes go into the first map."""
         self.admitted = False
         """Whether runs wait in the store to be claimed that did not before."""
+        self.letters_limit = 1 << 62
+        """Bytes that all dead letters may take up together."""
         self._decisions: dict[int, dict[str, Any]] = {}
 
     def number(self, kind: str) -> int:
@@ -134,5 +137,7 @@ class Staged:
             writes.heard_of(self.conn, source, at)
         for name in ("journal", "slots", "fan_outs", "dead_letters"):
             writes.insert_all(self.conn, t.metadata.tables[name], self.rows[name])
+        if self.rows["dead_letters"]:
+            keep_within(self, self.letters_limit)
         self.flush_runs()
         writes.put_all(self.conn, t.decisions, list(self._decisions.values()))

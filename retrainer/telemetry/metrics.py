@@ -221,6 +221,7 @@ class Metrics:
         self._store_free = self._gauge("store_free_bytes", "Room left on the store's volume; NaN if it has none here.")
         self._store_writable = self._gauge("store_writable", "Whether the store takes what is written.")
         self._dead_letters = self._gauge("dead_letters", "Dead letters that are kept.")
+        self._letters_dropped = self._counter("dead_letters_dropped", "Dead letters dropped to keep within bounds.")
         self._attempts = self._counter("submit_attempts", "Requests to create a Workflow.")
         self._errors = self._counter("submit_errors", "Requests to create a Workflow that failed, by code.", "code")
         self._restarts = self._counter("watch_restarts", "Watches of Workflows that began anew because of an error.")
@@ -301,6 +302,9 @@ class Metrics:
         """So many events of a source ended as `outcome`, one of OUTCOMES; raise KeyError for another word."""
         self._events.add(source, outcome, count)
         self._last_event.raise_to(source, now)
+
+    def dead_letters_dropped(self, count: int) -> None:
+        self._letters_dropped.inc(count)
 
     def committed(self, seconds: float, waited: Sequence[float], queued: int) -> None:
         """One transaction took so long, what it took in had waited so long, and so many events still wait."""

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from retrainer.workflows import local_folder
-from retrainer.workflows.local_environment import for_runner
-from retrainer.workflows.local_log import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +46,7 @@ class Runners:
     def _start(self, folder: Path) -> None:
         attempts = self._attempts.get(folder, 0)
         if attempts >= _ATTEMPTS:
-            said = last_words(folder / "runner.log")
+            said = local_folder.word(folder / "runner.log").rpartition("\n")[2]
             message = f"its runner could not be started: {said or 'it said nothing'}"
             end = {"phase": "Error", "message": message, "finishedAt": self._clock.now()}
             local_folder.finish_unstarted(folder, end)
@@ -76,6 +74,6 @@ def _spawn(folder: Path) -> int:
     return os.posix_spawn(
         sys.executable,
         [sys.executable, "-P", "-m", "retrainer.workflows.local_runner", str(folder)],
-        for_runner(),
+        os.environ,
         file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), log_file, (os.POSIX_SPAWN_DUP2, 1, 2)],
     )

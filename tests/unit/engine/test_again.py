@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ def pending(bench: Bench, *rules: str) -> list[int]:
 
 
 def prune(bench: Bench, size: int = 0) -> None:
-    pruner = Pruner(Store())
+    pruner = Pruner(Store(), time.monotonic)
     bench.act(lambda work: pruner.prune(work, size))
 
 

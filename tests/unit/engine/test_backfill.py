@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -350,7 +351,7 @@ def test_nobody_can_tell_of_slots_whose_records_are_removed(make: Make) -> None:
     bench.tick(3 * DAY)
     all_started(bench)
     bench.clock.time += 100 * DAY
-    pruner = Pruner(Store.model_validate({"path": "x", "ledger_max_age": "90d"}))
+    pruner = Pruner(Store.model_validate({"path": "x", "ledger_max_age": "90d"}), time.monotonic)
     while bench.act(lambda work: pruner.prune(work, 0)):
         pass
     told = preview(bench, Order("rule-0", "", "2027-01-14", "2027-01-17"))
@@ -367,7 +368,7 @@ def test_what_was_asked_for_is_forgotten_in_time(make: Make) -> None:
     bench.act(lambda work: acts.trigger(work, "rule-0", "", {}, "k2"))
     all_started(bench)
     bench.clock.time += 91 * DAY
-    pruner = Pruner(Store.model_validate({"path": "x", "ledger_max_age": "90d"}))
+    pruner = Pruner(Store.model_validate({"path": "x", "ledger_max_age": "90d"}), time.monotonic)
     bench.act(lambda work: pruner.prune(work, 0))
     assert bench.query("SELECT name FROM requests") == []
 

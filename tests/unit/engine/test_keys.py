@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,7 +26,7 @@ def keyed(at_least: int = 99, max_keys: int = 2, **more: Any) -> dict[str, Any]:
 
 def forget(bench: Bench) -> None:
     """What the daemon does every minute."""
-    pruner = Pruner(Store())
+    pruner = Pruner(Store(), time.monotonic)
     while bench.act(lambda work: pruner.prune(work, 0)):
         pass
 
@@ -135,7 +136,7 @@ def test_what_comes_for_an_idle_key_in_the_very_transaction_that_would_forget_it
     bench.deliver(came("a", "a"))
     end(bench)
     bench.clock.time += 11 * DAY
-    pruner = Pruner(Store())
+    pruner = Pruner(Store(), time.monotonic)
     bench.act(lambda work: (_take(work, came("a")), pruner.prune(work, 0)))
     bench.restart()
     assert state(bench, key="a").window.events == 1
@@ -149,7 +150,7 @@ def test_room_that_was_made_is_there_at_once(make: Make) -> None:
     bench.deliver(came("a", "b"))
     end(bench)
     bench.clock.time += 11 * DAY
-    pruner = Pruner(Store())
+    pruner = Pruner(Store(), time.monotonic)
     outcomes = bench.act(lambda work: (pruner.prune(work, 0), _take(work, came("c", "a", "d")))[1])
     assert outcomes == ["matched", "matched", "dead_lettered"]
     assert keys(bench) == ["a", "c"]
