@@ -12,7 +12,7 @@ from retrainer.sources.base import Overloaded
 from retrainer.store.base import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from concurrent.futures import Future
 
     from retrainer.engine.loop import Engine
@@ -73,6 +73,12 @@ class Gate:
     def queries(self, source: str) -> Collection[Query]:
         return self._intake.queries(source)
 
+    def readers(self, source: str, reader: str) -> Sequence[str]:
+        return self._sharing.readers(source, reader)
+
+    def leave(self, source: str, reader: str) -> None:
+        self._sharing.leave(source, reader)
+
     def parts(self, source: str) -> dict[str, int]:
         return self._intake.parts(source)
 
@@ -87,6 +93,11 @@ class Gate:
             return claimed
 
         return self._engine.act(run).result()
+
+    @property
+    def _sharing(self) -> Intake:
+        """Readers are recorded in transactions of their own: with the lead as without it."""
+        return self._relay if self._store.shared else self._intake
 
     @property
     def _intake(self) -> Intake:

@@ -198,6 +198,12 @@ class Engine:
     def claim(self, source: str, part: str, incarnation: str, start: int | None = None) -> Claimed:
         return self.act(lambda work: parts.claim(work.conn, source, part, incarnation, start)).result()
 
+    def readers(self, _source: str, reader: str) -> Sequence[str]:
+        return (reader,)  # where others may read too, the gate asks the store
+
+    def leave(self, source: str, reader: str) -> None:
+        """Nobody else is there to take its parts."""
+
     def queries(self, source: str) -> Collection[Query]:
         return self.catalog.queries(source)
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import threading
 from collections import deque
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
+from sqlalchemy import select
 
-from retrainer.engine import inbox, parts
+from retrainer.engine import inbox, parts, readers
 from retrainer.sources.base import Batch, Overloaded, PositionLost, Receipt
 from retrainer.store import writes
 from retrainer.store.base import StoreError
+from retrainer.store.seat import NOW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from typing import TypeVar
 
     from sqlalchemy import Connection
@@ -83,12 +86,25 @@ class Relay:
     def claim(self, source: str, part: str, incarnation: str, start: int | None = None) -> Claimed:
         return self._transact(lambda conn: parts.claim(conn, source, part, incarnation, start))
 
+    def readers(self, source: str, reader: str) -> Sequence[str]:
+        with self._patient(), self._store.share() as conn:
+            return readers.renew(conn, source, reader, conn.execute(select(NOW)).scalar_one())
+
+    def leave(self, source: str, reader: str) -> None:
+        with self._patient(), self._store.share() as conn:
+            readers.leave(conn, source, reader)
+
     def queries(self, source: str) -> Collection[Query]:
         return self._catalog().queries(source)
 
     def parts(self, source: str) -> dict[str, int]:
-        try:
+        with self._patient():
             return self._store.read(lambda conn: parts.known(conn, source))
+
+    @contextmanager
+    def _patient(self) -> Iterator[None]:
+        try:
+            yield
         except StoreError:
             raise Overloaded(RETRY_AFTER) from None
 

@@ -115,6 +115,15 @@ class Intake(Protocol):
         one the store knows. A part of another incarnation is not claimed (its epoch stays). Blocks until it is durable.
         """
 
+    def readers(self, source: str, reader: str) -> Sequence[str]:
+        """Record that ``reader`` reads a source, and return all that do, in the same order for each of them.
+
+        To be called every second. Raise Overloaded while the store does not answer.
+        """
+
+    def leave(self, source: str, reader: str) -> None:
+        """Record that ``reader`` has stopped, so that the others take its parts at once. Raise as `readers` does."""
+
     def queries(self, source: str) -> Collection[Query]:
         """Return what rules want a source to be asked, as they are now."""
 

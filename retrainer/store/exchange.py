@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-TABLES = {name: table for name, table in t.metadata.tables.items() if table is not t.leader}
+TABLES = {name: table for name, table in t.metadata.tables.items() if table not in (t.leader, t.readers)}
 """What is exported: not who has the lead, which is the database's own."""
 _ROWS = 1000
 

@@ -324,3 +324,13 @@ inbox = Table(
     Column("size", Integer, nullable=False),  # items
     Column("batch", Text, nullable=False),  # see `packing`
 )
+
+# Which replicas read a source whose parts are divided among them; see `engine.readers`. `renewed_at` is a time of the
+# database's clock.
+readers = Table(
+    "readers",
+    metadata,
+    Column("source", Name, primary_key=True),
+    Column("reader", Name, primary_key=True),
+    Column("renewed_at", Float, nullable=False),
+)

@@ -275,7 +275,7 @@ def test_a_store_of_the_first_schema_keeps_what_was_asked_for(tmp_path: Path) ->
     SqliteStore.open(tmp_path / "store.db").close()
     old = sqlite3.connect(tmp_path / "store.db")
     whole = old.execute(SQLITE_COLUMNS).fetchall()
-    for later in ("requests", "leader", "inbox"):
+    for later in ("requests", "leader", "inbox", "readers"):
         old.execute(f"DROP TABLE {later}")
     for later in ("dead_letters_size", "slots_at", "runs_live"):
         old.execute(f"DROP INDEX {later}")

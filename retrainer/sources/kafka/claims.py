@@ -98,7 +98,7 @@ class Claims:
         try:
             self._consumer.seek(part.tp, following)
         except (ValueError, KeyError):
-            return  # taken from us meanwhile: the listener has noted it
+            return  # not ours any more
         if part.halt:
             log.info("source.resumed", source=self._name, part=part.name, next=following)
         part.epoch, part.read, part.halt, part.cut = epoch, following, "", None

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from retrainer.sources.kafka.parts import Part
 
 EVERY = 5.0
+TELL_ALL_EVERY = 3600.0
+"""Seconds after which everything is told again: brokers forget what a group without members was told long ago."""
 LAST_MS = 1000
 log = structlog.get_logger()
 
@@ -24,7 +26,7 @@ log = structlog.get_logger()
 class Commits:
     def __init__(self, name: str, consumer: KafkaConsumer, clock: Clock) -> None:
         self._name, self._consumer, self._clock = name, consumer, clock
-        self._due = 0.0
+        self._due = self._tell_all_at = 0.0
         self._told: dict[TopicPartition, int] = {}
 
     def tell(self, parts: Iterable[Part], *, now: bool = False) -> None:
@@ -32,6 +34,7 @@ class Commits:
         if not now and self._clock.monotonic() < self._due:
             return
         self._due = self._clock.monotonic() + EVERY
+        self._forget_what_was_told()
         if news := self._news(parts):
             try:
                 self._consumer.commit_async(news, callback=self._answered)
@@ -45,6 +48,11 @@ class Commits:
                 self._consumer.commit(news, timeout_ms=LAST_MS)
             except KafkaError as error:
                 log.debug("kafka.not_committed", source=self._name, error=str(error))
+
+    def _forget_what_was_told(self) -> None:
+        if self._clock.monotonic() >= self._tell_all_at:
+            self._tell_all_at = self._clock.monotonic() + TELL_ALL_EVERY
+            self._told.clear()
 
     def _news(self, parts: Iterable[Part]) -> dict[TopicPartition, OffsetAndMetadata]:
         stored = {part.tp: part.stored for part in parts if part.stored is not None}

@@ -8,7 +8,6 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaConsumer
-from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import KafkaTimeoutError
 from kafka.net.compat import KafkaNetClient
 
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
 
 MOST_RECORDS = 2000
 """Records that one poll returns at most."""
-SESSION_MS = 10_000
-"""After a kill the partitions are with nobody for so long; the library's own 45 s would hold a restart up."""
-HEARTBEAT_MS = 2000
 HUNG_UP = "socket disconnected"
 _KINDS = re.compile(r"^(\[Error -?\d+\] )?(\w+Error: )+")
 _MIB = 1024 * 1024
@@ -108,9 +104,6 @@ def _options(topics: Topics) -> dict[str, Any]:
         "isolation_level": "read_committed",
         "allow_auto_create_topics": False,
         "check_crcs": True,
-        "partition_assignment_strategy": (CooperativeStickyAssignor,),
-        "session_timeout_ms": SESSION_MS,
-        "heartbeat_interval_ms": min(HEARTBEAT_MS, SESSION_MS // 3),
         "max_poll_records": MOST_RECORDS,
         "fetch_min_bytes": 1,
         # A partition that has just been read waits for the answer of the others' fetch: no longer than this.

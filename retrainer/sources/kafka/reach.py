@@ -29,6 +29,12 @@ class Reach:
         self._asked: Any = None
         self._asked_at = 0.0
 
+    @property
+    def silent(self) -> bool:
+        """Whether no broker answers."""
+        waits = self._asked is not None and not self._asked.is_done
+        return waits and self._clock.monotonic() - self._asked_at >= SILENCE
+
     def look(self) -> str | None:
         """Return what is wrong, and ask again unless an answer is still to come."""
         if self._asked is None or self._asked.is_done:
@@ -37,7 +43,7 @@ class Reach:
             if said is None:
                 LAST_WORDS.forget(self._client_id)
             return said
-        if self._clock.monotonic() - self._asked_at < SILENCE:
+        if not self.silent:
             return None
         return f"no broker of {self._servers} answers: {LAST_WORDS.of(self._client_id) or 'no connection'}"
 

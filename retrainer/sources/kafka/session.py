@@ -1,4 +1,4 @@
-"""One consumer from its joining the group to its leaving it: the loop that everything of a source goes through."""
+"""One consumer from its connection to its end: the loop that everything of a source goes through."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from retrainer.sources.formats.avro_schema import SchemaUnavailable
 from retrainer.sources.kafka.claims import Claims, moved, recreated
 from retrainer.sources.kafka.commits import Commits
 from retrainer.sources.kafka.outbox import Cargo, Outbox
-from retrainer.sources.kafka.parts import Assignment, Part, keep_joining, part_name
+from retrainer.sources.kafka.parts import Part, park, part_name
 from retrainer.sources.kafka.positions import Positions
 from retrainer.sources.kafka.reach import Reach
+from retrainer.sources.kafka.share import Share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,41 +79,37 @@ class Session:
         self.parts: dict[TopicPartition, Part] = {}
         self._name, self._topics, self._consumer, self._reader = name, topics, consumer, reader
         self._terms, self._intake, self._clock = terms, intake, clock
-        self._assignment = Assignment(consumer)
         self._claims = Claims(name, consumer, Positions(name, consumer, intake, topics.start), clock)
         self._commits = Commits(name, consumer, clock)
         self._outbox = Outbox(intake, clock)
         self._reach = Reach(consumer, client_id, topics, clock)
+        self._share = Share(name, consumer, topics, intake, clock)
         self._paused = False
         self._look_at = 0.0
         self._failed: str | None = None
-        if topics.topic_pattern is not None:
-            consumer.subscribe(pattern=f"(?:{topics.topic_pattern})$", listener=self._assignment)
-        else:
-            consumer.subscribe(topics=topics.topics, listener=self._assignment)
 
     def turn(self) -> None:
         """Do once what there is to do; takes about 100 ms when nothing comes in."""
         self._settle()
-        self._follow_group()
+        self._follow_share()
         self._look()
         for part in self._claims.claim_due(self.parts.values()):
             if not self._paused:
                 self._consumer.resume(part.tp)
         polled = self._poll()
-        self._follow_group()
         self._take(polled)
         if 0 < sum(map(len, polled.values())) <= FEW:
             self._outbox.wait(BRIEFLY)
         self._commits.tell(self.parts.values())
 
     def close(self) -> None:
-        """Let batches under way be settled, within a grace, and leave the group."""
+        """Let batches under way be settled, within a grace, and leave the partitions to others."""
         until = self._clock.monotonic() + GRACE
         self._outbox.drop_waiting()
         while not self._outbox.empty and (left := until - self._clock.monotonic()) > 0:
             self._outbox.wait(left)
             self._settle()
+        self._share.leave()
         self._commits.tell_last(self.parts.values())
         self._consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
 
@@ -128,22 +125,23 @@ class Session:
                     self._fail(f"{part.name} could not be stored: {error}")
         self._outbox.push()
 
-    def _follow_group(self) -> None:
-        for given, partitions in self._assignment.news():
-            if given:
-                self.parts |= {tp: Part(tp, part_name(tp)) for tp in partitions}
-                continue
-            gone = [self.parts.pop(tp) for tp in partitions if tp in self.parts]
-            self._commits.tell(gone, now=True)
-            for part in gone:
-                part.epoch = None  # what is under way may still be stored: the store decides
+    def _follow_share(self) -> None:
+        if not self._share.look(reachable=not self._reach.silent):
+            return
+        mine = self._share.mine
+        gone = [self.parts.pop(tp) for tp in list(self.parts) if tp not in mine]
+        self._commits.tell(gone, now=True)
+        for part in gone:
+            part.epoch = None  # what is under way may still be stored: the store decides
+        for tp in mine - self.parts.keys():
+            park(self._consumer, tp)
+            self.parts[tp] = Part(tp, part_name(tp))
 
     def _poll(self) -> Polled:
         if self._outbox.full:
             self._outbox.wait(STALL)
             self._settle()
         self._pause(self._outbox.full)
-        keep_joining(self._consumer)
         try:
             polled: Polled = self._consumer.poll(timeout_ms=POLL_MS)
         except OffsetOutOfRangeError as error:
@@ -153,7 +151,7 @@ class Session:
         except LogTruncationError as error:
             self._cut_off(error)
         except NoOffsetForPartitionError:
-            pass  # a partition was given while we polled, and the listener comes next
+            pass  # a partition that stands still until it is claimed
         except AuthorizationError as error:
             self._fail(str(error))
         else:

@@ -47,7 +47,7 @@ def _nothing() -> None:
 
 
 class KafkaSource:
-    """Reads the partitions that the consumer group gives it, each from where the store is."""
+    """Reads its share of the partitions, each from where the store is."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class KafkaSource:
         )
 
     def _follow(self, session: Session) -> None:
-        """Go on until this source is stopped or the session breaks, and leave the group in either case."""
+        """Go on until this source is stopped or the session breaks, and close it in either case."""
         errors = self.poll_errors
         try:
             while not self._stop.is_set():

@@ -1,4 +1,4 @@
-"""Several readers of one group on one store.
+"""Several readers of a source on one store.
 
 A host has the engine and its store, and serves what sources ask of it on 127.0.0.1; each reader is a process of its own
 with the real source, which can be killed and frozen.
@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 from retrainer.clock import SystemClock
 from retrainer.config import models
+from retrainer.engine import readers
 from retrainer.sources import registry
 from retrainer.sources.base import Overloaded
-from retrainer.sources.kafka import consumer
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from retrainer.sources.base import Batch, Claimed, Receipt
 
 MOST_WAITING = 16
+EXPOSED = ("offer", "wait", "objects", "claim", "readers", "leave", "parts")
 ANSWER = 120.0
 copyreg.pickle(
     Overloaded, lambda error: (Overloaded, (error.retry_after,))
@@ -69,6 +70,12 @@ class Desk:
     def claim(self, source: str, part: str, incarnation: str, start: int | None = None) -> Claimed:
         return self._engine.claim(source, part, incarnation, start)
 
+    def readers(self, source: str, reader: str) -> list[str]:
+        return self._engine.act(lambda work: readers.renew(work.conn, source, reader, work.now)).result()
+
+    def leave(self, source: str, reader: str) -> None:
+        self._engine.act(lambda work: readers.leave(work.conn, source, reader)).result()
+
     def parts(self, source: str) -> dict[str, int]:
         return self._engine.parts(source)
 
@@ -82,7 +89,7 @@ class Host:
         class Manager(BaseManager):
             pass
 
-        Manager.register("desk", callable=lambda: desk, exposed=("offer", "wait", "objects", "claim", "parts"))
+        Manager.register("desk", callable=lambda: desk, exposed=EXPOSED)
         self.key = secrets.token_hex()
         self._server = Manager(("127.0.0.1", 0), self.key.encode()).get_server()
         self.port = self._server.address[1]  # type: ignore[index]
@@ -111,6 +118,7 @@ class RemoteIntake:
         self._desk: Any = manager.desk()  # type: ignore[attr-defined]
         self._waiting = ThreadPoolExecutor(MOST_WAITING)
         self.objects, self.claim, self.parts = self._desk.objects, self._desk.claim, self._desk.parts
+        self.readers, self.leave = self._desk.readers, self._desk.leave
 
     def offer(self, batch: Batch) -> Future[Receipt]:
         return self._waiting.submit(self._desk.wait, self._desk.offer(batch))
@@ -119,8 +127,8 @@ class RemoteIntake:
 class Consumer:
     """A reader's process, started at once; it ends with us, whatever happens."""
 
-    def __init__(self, host: Host, name: str, settings: dict[str, Any], log: Path, session_ms: int = 3000) -> None:
-        told = {"port": host.port, "key": host.key, "name": name, "settings": settings, "session_ms": session_ms}
+    def __init__(self, host: Host, name: str, settings: dict[str, Any], log: Path) -> None:
+        told = {"port": host.port, "key": host.key, "name": name, "settings": settings}
         with log.open("ab") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-W", "ignore", "-m", __name__], stdin=subprocess.PIPE, stdout=out, stderr=out
@@ -154,7 +162,6 @@ class Consumer:
 def main() -> None:
     """Read what is to be done from the standard input, and read records until that ends."""
     told = json.loads(sys.stdin.readline())
-    consumer.SESSION_MS = told["session_ms"]
     intake = RemoteIntake(told["port"], told["key"])
     config = models.KafkaSource.model_validate(told["settings"])
     source = registry.build(told["name"], config, intake, SystemClock(), Path())

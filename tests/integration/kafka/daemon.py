@@ -19,11 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FIRST_PORT = 19400
-# The group misses a member sooner than it would by the product's own setting.
-MAIN = (
-    "import sys; from retrainer.sources.kafka import consumer; consumer.SESSION_MS = 2000; "
-    "from retrainer.app import main; sys.exit(main(sys.argv[1]))"
-)
+MAIN = "import sys; from retrainer.app import main; sys.exit(main(sys.argv[1]))"
 TEMPLATE = {
     "apiVersion": "argoproj.io/v1alpha1",
     "kind": "WorkflowTemplate",
@@ -86,10 +82,13 @@ class Daemon:
         self.process.terminate()
         return self.process.wait(25)
 
-    def close(self) -> None:
+    def kill(self) -> None:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+
+    def close(self) -> None:
+        self.kill()
         self.http.close()
 
     def cli(self, *arguments: str) -> str:

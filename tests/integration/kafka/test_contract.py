@@ -42,6 +42,12 @@ class PositionIntake(suite.MemoryIntake):
         self.epochs[part] = self.epochs.get(part, 0) + 1
         return Claimed(self.positions[part], self.epochs[part], incarnation)
 
+    def readers(self, _source: str, reader: str) -> list[str]:
+        return [reader]
+
+    def leave(self, source: str, reader: str) -> None:
+        pass
+
     def parts(self, source: str) -> dict[str, int]:
         assert source == suite.NAME
         return dict(self.positions)

@@ -10,7 +10,7 @@ import pytest
 from retrainer.sources.base import Overloaded
 from retrainer.sources.kafka import consumer
 from tests.integration.house import House, eventually
-from tests.integration.kafka.kit import NAME, await_numbers, kafka, members, numbered, parts, rule
+from tests.integration.kafka.kit import NAME, await_numbers, kafka, numbered, rule
 from tests.unit.engine.bench import Deaf
 
 if TYPE_CHECKING:
@@ -21,13 +21,7 @@ if TYPE_CHECKING:
 
 RECORDS = 6000
 REFUSALS = 5
-"""One a second, for longer than a member may go without polling."""
-
-
-@pytest.fixture
-def impatient_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    options = consumer._options
-    monkeypatch.setattr(consumer, "_options", lambda topics: {**options(topics), "max_poll_interval_ms": 3500})
+"""One a second."""
 
 
 @pytest.fixture
@@ -63,14 +57,14 @@ def refusals(house: House, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return queued
 
 
-def test_a_busy_engine_is_waited_for_as_a_member_of_the_group_and_nothing_is_lost(
-    broker: Broker, small: House, impatient_group: None, monkeypatch: pytest.MonkeyPatch
+def test_a_busy_engine_is_waited_for_with_all_partitions_and_nothing_is_lost(
+    broker: Broker, small: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic, refused = broker.create_topic(), refusals(small, monkeypatch)
     settings = kafka(broker, topic)
     source = small.source(NAME, settings, [rule()])
-    eventually(lambda: len(parts(small)) == 3, "all partitions are claimed")
-    (member,) = members(broker, settings["group_id"])
+    once_each = "SELECT count(*), min(owner_epoch), max(owner_epoch) FROM positions"  # 1 is their entry
+    eventually(lambda: small.query(once_each) == [(3, 2, 2)], "all partitions are claimed")
     free = threading.Event()
     monkeypatch.setattr(small.engine, "_listener", Waiting(free))
     small.engine.act(lambda _: None)
@@ -80,6 +74,6 @@ def test_a_busy_engine_is_waited_for_as_a_member_of_the_group_and_nothing_is_los
     finally:
         free.set()
     await_numbers(small, range(RECORDS))
-    assert members(broker, settings["group_id"]) == [member]
+    assert small.query(once_each) == [(3, 2, 2)]
     assert max(refused) <= consumer.MOST_RECORDS
     eventually(lambda: source.lag == 0, "nothing waits any more")

@@ -1,4 +1,4 @@
-"""Two readers of one group on one store: processes that are killed, frozen and outrun."""
+"""Two readers of a source on one store: processes that are killed, frozen and outrun."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from retrainer.engine import readers
 from tests.integration.house import House, eventually
 from tests.integration.kafka.consumers import Consumer, Host
 from tests.integration.kafka.judge import judge
-from tests.integration.kafka.kit import NAME, await_numbers, counted, kafka, members, numbered, parts, rule
+from tests.integration.kafka.kit import NAME, await_numbers, counted, kafka, numbered, parts, rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,8 +54,12 @@ def claims(house: House) -> dict[str, int]:
     return dict(house.query("SELECT part, owner_epoch FROM positions"))
 
 
-def both_read(broker: Broker, house: House, settings: dict[str, Any]) -> Callable[[], bool]:
-    return lambda: len(members(broker, settings["group_id"])) == 2 and len(parts(house)) == 3
+def both_read(house: House) -> Callable[[], bool]:
+    def live() -> int:
+        since = house.clock.now() - readers.LEASE
+        return int(house.query(f"SELECT count(*) FROM readers WHERE renewed_at > {since}")[0][0])
+
+    return lambda: live() == 2 and len(parts(house)) == 3
 
 
 class Flow:
@@ -106,12 +111,12 @@ def test_a_rebalance_in_mid_flow_loses_and_doubles_nothing(
     first = start()
     eventually(further(house), "the first reads")
     second = start()
-    eventually(both_read(broker, house, settings), "both are members")
+    eventually(both_read(house), "both read")
     eventually(further(house), "both read")
     first.stop()
     eventually(further(house), "the second reads alone")
     start()
-    eventually(both_read(broker, house, settings), "both are members again")
+    eventually(both_read(house), "both read again")
     second.stop()
     eventually(further(house), "the third reads alone")
     assert_exact(house, flow.end())
@@ -121,12 +126,12 @@ def test_a_rebalance_in_mid_flow_loses_and_doubles_nothing(
 def test_a_reader_that_is_killed_is_succeeded(
     broker: Broker, house: House, settings: dict[str, Any], start: Callable[[], Consumer], flow: Flow
 ) -> None:
-    readers = [start(), start()]
-    eventually(both_read(broker, house, settings), "both are members")
+    both = [start(), start()]
+    eventually(both_read(house), "both read")
     for _ in range(2):
         eventually(further(house), "they read")
-        readers.pop(0).kill()
-        readers.append(start())
+        both.pop(0).kill()
+        both.append(start())
     eventually(further(house, 2000), "they read on")
     assert_exact(house, flow.end())
 
@@ -145,6 +150,6 @@ def test_a_frozen_reader_that_thaws_after_others_went_on_moves_nothing(
     eventually(lambda: all(claims(house)[part] > epoch for part, epoch in before.items()), "all parts were taken over")
     eventually(further(house), "they are read on")
     zombie.thaw()
-    eventually(both_read(broker, house, settings), "the zombie is a member again")
+    eventually(both_read(house), "the zombie is a reader again")
     eventually(further(house, 2000), "both read")
     assert_exact(house, flow.end())

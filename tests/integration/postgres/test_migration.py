@@ -48,6 +48,7 @@ def test_what_an_older_release_made_is_kept_and_it_may_go_on(postgres: Postgres,
     whole = postgres.query(database, COLUMNS)
     with postgres.connect(database) as older:
         older.execute("DROP TABLE inbox")
+        older.execute("DROP TABLE readers")
         older.execute("UPDATE alembic_version SET version_num = '0003_0002'")
         older.execute("INSERT INTO meta VALUES ('old', '1')")
         store = PostgresStore.open(postgres.url(database))
@@ -66,6 +67,7 @@ def test_a_migration_waits_for_writers_and_they_for_it(postgres: Postgres, datab
     PostgresStore.open(postgres.url(database)).close()
     with postgres.connect(database) as older:
         older.execute("DROP TABLE inbox")
+        older.execute("DROP TABLE readers")
         older.execute("UPDATE alembic_version SET version_num = '0003_0002'")
     with postgres.connect(database) as writer:
         opened: list[PostgresStore] = []

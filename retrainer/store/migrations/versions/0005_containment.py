@@ -1,7 +1,9 @@
-"""What containment and bounded work need: what dead letters take up, and indexes for what is asked by ranges."""
+"""What containment and bounded work need: what dead letters take up, who reads a source, indexes for ranges."""
 
 from alembic import op
-from sqlalchemy import Column, Integer, text
+from sqlalchemy import Column, Float, Integer, text
+
+from retrainer.store.tables import Name
 
 revision = "0005_0002"
 down_revision = "0004_0002"
@@ -13,3 +15,9 @@ def upgrade() -> None:
     op.create_index("slots_at", "slots", ["at"])
     live = text("ended_at IS NULL")
     op.create_index("runs_live", "runs", ["rule", "key"], sqlite_where=live, postgresql_where=live)
+    op.create_table(
+        "readers",
+        Column("source", Name, primary_key=True),
+        Column("reader", Name, primary_key=True),
+        Column("renewed_at", Float, nullable=False),
+    )
