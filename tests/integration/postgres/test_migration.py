@@ -21,6 +21,13 @@ COLUMNS = (
     "SELECT table_name, column_name, data_type, is_nullable, column_default, collation_name "
     "FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2"
 )
+NEWER = (
+    "DROP TABLE inbox",
+    "DROP TABLE readers",
+    "DROP INDEX dead_letters_size, slots_at, runs_live",
+    "ALTER TABLE dead_letters DROP COLUMN size",
+)
+"""What an older release does not have."""
 WAITING = (
     "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FROM leader FOR UPDATE'"
 )
@@ -47,8 +54,8 @@ def test_what_an_older_release_made_is_kept_and_it_may_go_on(postgres: Postgres,
     PostgresStore.open(postgres.url(database)).close()
     whole = postgres.query(database, COLUMNS)
     with postgres.connect(database) as older:
-        older.execute("DROP TABLE inbox")
-        older.execute("DROP TABLE readers")
+        for newer in NEWER:
+            older.execute(newer)
         older.execute("UPDATE alembic_version SET version_num = '0003_0002'")
         older.execute("INSERT INTO meta VALUES ('old', '1')")
         store = PostgresStore.open(postgres.url(database))
@@ -66,8 +73,8 @@ def test_a_migration_waits_for_writers_and_they_for_it(postgres: Postgres, datab
     """Whoever writes has locked what the migration locks first: neither is in the middle of the other."""
     PostgresStore.open(postgres.url(database)).close()
     with postgres.connect(database) as older:
-        older.execute("DROP TABLE inbox")
-        older.execute("DROP TABLE readers")
+        for newer in NEWER:
+            older.execute(newer)
         older.execute("UPDATE alembic_version SET version_num = '0003_0002'")
     with postgres.connect(database) as writer:
         opened: list[PostgresStore] = []
