@@ -31,6 +31,9 @@ class LocalEngine(Model):
     """Folder of WorkflowTemplate manifests, seen from the settings file's own folder if relative."""
     runs: str
     """Folder in which each run gets one of its own."""
+    isolate_steps: bool = True
+    """Keep steps from reading the environment of other processes: by a user namespace of their own, as root by taking
+    the capabilities SYS_ADMIN, SYS_PTRACE and PERFMON from them. Turn it off for steps that need `sudo` or mount."""
     connections: Annotated[int, Field(ge=1, le=64)] = 4
     """Submissions under way at once."""
 

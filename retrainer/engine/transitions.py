@@ -98,18 +98,18 @@ def _facts(run: Run, o: Observed) -> dict[str, Any]:
 
 
 def outputs(wanted: Mapping[str, Mapping[str, Any]], given: Mapping[str, str]) -> dict[str, Any]:
-    """The outputs a rule names, in their types; one that cannot be read as its type is left as text."""
+    """The outputs a rule names, in their types; one that cannot be read as its type is left as text, as it is."""
     out: dict[str, Any] = {}
     for name, spec in wanted.items():
         text = given.get(spec["parameter"])
         if text is not None:
-            out[name] = _typed(text.strip(), spec["type"])
+            out[name] = _typed(text, spec["type"])
     return out
 
 
 def _typed(text: str, kind: str) -> Any:
-    if kind == "boolean" and text.lower() in ("true", "false"):
-        return text.lower() == "true"
+    if kind == "boolean" and text.strip().lower() in ("true", "false"):
+        return text.strip().lower() == "true"
     if kind == "number":
         try:
             return float(text)

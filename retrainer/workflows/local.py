@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import re
-import shutil
+import subprocess
+import sys
 import uuid
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +23,10 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from retrainer.clock import Clock, SystemClock
-from retrainer.workflows import local_folder, local_templates
+from retrainer.workflows import local_folder, local_isolation, local_templates
 from retrainer.workflows.base import AlreadyExists, Later, Observed, Refused, Strategy, Template
+from retrainer.workflows.local_environment import for_runner
+from retrainer.workflows.local_removal import remove
 from retrainer.workflows.local_runners import Runners
 from retrainer.workflows.local_tags import scalar
 from retrainer.workflows.local_template import inputs, unsupported
@@ -37,13 +42,14 @@ log = structlog.get_logger()
 
 KEPT_RUNS = 200
 """So many folders of released runs are kept, the newest; older ones are pruned."""
+PROBE = 30.0
+"""Seconds within which a process of ours has said what it can take from a step."""
 POLL = 0.2
 """Seconds between two looks at the folders."""
 REPEAT = 120.0
 """Seconds after which `watch` reports everything again."""
 REMAINS_AGE = 3600.0
 """Seconds after which a half-made or half-removed folder is certainly nobody's work in progress."""
-_ENDED = ("Succeeded", "Failed", "Error")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -58,6 +64,8 @@ class LocalEngine:
         self._instance = instance
         self._clock = clock or SystemClock()
         self._runners = Runners(self._clock)
+        self._isolate = settings.isolate_steps
+        self._hidden = local_isolation.hide()
         self._unreadable: set[Path] = set()
 
     def create(self, manifest: Mapping[str, Any], *, timeout: float) -> Observed:  # noqa: ARG002 - nothing here can hang
@@ -73,6 +81,7 @@ class LocalEngine:
             "labels": dict(metadata.get("labels") or {}),
             "annotations": dict(metadata.get("annotations") or {}),
             "workdir": str(self._templates.parent),
+            "isolate": self._isolate,
             "parameters": _arguments(spec, manifest["spec"].get("arguments") or {}),
             "spec": spec,
         }
@@ -89,12 +98,14 @@ class LocalEngine:
             return local_folder.observe(self._folder(namespace, name), self._clock.now())
         except OSError as error:
             raise Later(str(error), code="storage") from error
+        except (ValueError, KeyError, TypeError):  # somebody spoilt its workflow.json: as good as not there
+            return None
 
     def stop(self, namespace: str, name: str, strategy: Strategy) -> None:
         """Tell the runner: Stop is SIGTERM and after a grace period SIGKILL, Terminate SIGKILL at once."""
         folder = self._folder(namespace, name)
         seen = self.get(namespace, name)
-        if seen is None or seen.phase in _ENDED:
+        if seen is None or seen.phase in local_folder.ENDED:
             return
         local_folder.write(folder / "stop", strategy)
         message = f"Stopped with strategy '{strategy}'"
@@ -114,6 +125,7 @@ class LocalEngine:
 
     def watch(self, report: Callable[[Observed], None], stop: threading.Event) -> None:
         """Look at the folders until `stop` is set, and start the runners that have to wait for room or were cut off."""
+        self._announce()
         self._sweep_up()
         seen: dict[Path, Observed] = {}
         repeat_at = 0.0
@@ -130,6 +142,27 @@ class LocalEngine:
             for one in changed:
                 report(one)
             stop.wait(POLL)
+
+    def _announce(self) -> None:
+        """Say once what a step can see of other processes, where the system does not keep it apart."""
+        if reason := self._open_to_steps():
+            mine = self._hidden and not local_isolation.all_powerful()
+            seen = (
+                "of other processes of this user, though not of this one"
+                if mine
+                else "of this process, secrets included"
+            )
+            log.warning("local.steps_not_isolated", reason=reason, can_read=f"the environment {seen}")
+
+    def _open_to_steps(self) -> str:
+        if not self._isolate:
+            return "engine.isolate_steps is off"
+        probe = [sys.executable, "-P", "-m", "retrainer.workflows.local_isolation"]
+        try:
+            done = subprocess.run(probe, env=for_runner(), capture_output=True, text=True, timeout=PROBE, check=True)  # noqa: S603 - ourselves
+        except (OSError, subprocess.SubprocessError) as error:
+            return f"it could not be tried: {error}"
+        return done.stdout
 
     def check(self) -> list[str]:
         try:
@@ -175,7 +208,7 @@ class LocalEngine:
             local_folder.write(beside / "workflow.json", json.dumps(workflow))
             beside.rename(folder)
         except OSError as error:
-            shutil.rmtree(beside, ignore_errors=True)
+            remove(beside)
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                 raise AlreadyExists(f"there is a folder {folder} already", code="exists") from error
             raise
@@ -190,14 +223,14 @@ class LocalEngine:
         for folder in self._listing():
             there.add(folder)
             before = seen.get(folder)
-            if before is None or before.phase not in _ENDED:
+            if before is None or before.phase not in local_folder.ENDED:
                 now = self._ours(folder)
                 if now is not None and now != before:
                     seen[folder] = now
                     yield now
         for folder in seen.keys() - there:
             last = seen.pop(folder)
-            if last.phase not in _ENDED:
+            if last.phase not in local_folder.ENDED:
                 yield _gone(last)
 
     def _ours(self, folder: Path) -> Observed | None:
@@ -206,7 +239,7 @@ class LocalEngine:
             if workflow is None or workflow["instance"] != self._instance:
                 return None
             return local_folder.observe(folder, self._clock.now())
-        except (OSError, ValueError, KeyError) as error:  # one bad folder does not hide the others
+        except (OSError, ValueError, KeyError, TypeError) as error:  # one bad folder does not hide the others
             if folder not in self._unreadable:
                 self._unreadable.add(folder)
                 log.warning("local.unreadable", folder=str(folder), error=str(error))
@@ -215,16 +248,17 @@ class LocalEngine:
     def _sweep_up(self) -> None:
         """Remove what a crash left between two renames."""
         for folder in self._runs.glob("*/.*-*"):
-            if self._clock.now() - folder.stat().st_mtime > REMAINS_AGE:
-                shutil.rmtree(folder, ignore_errors=True)
+            if self._clock.now() - _modified(folder) > REMAINS_AGE:
+                remove(folder)
 
     def _prune(self) -> None:
         marks = list(self._runs.glob("[!.]*/[!.]*/released"))
-        for mark in sorted(marks, key=lambda mark: mark.stat().st_mtime, reverse=True)[KEPT_RUNS:]:
+        for mark in sorted(marks, key=_modified, reverse=True)[KEPT_RUNS:]:
             # Out of sight first, so that nobody sees half a folder.
             away = mark.parent.with_name(f".old-{uuid.uuid4()}")
-            mark.parent.rename(away)
-            shutil.rmtree(away, ignore_errors=True)
+            with suppress(OSError):  # another thread was first
+                mark.parent.rename(away)
+                remove(away)
 
 
 def _arguments(spec: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, str]:
@@ -237,7 +271,22 @@ def _arguments(spec: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, s
             raise Refused(
                 f"spec.arguments.parameters: {item['name']} must be one of {', '.join(allowed)}", code="invalid"
             )
-    return {name: value for name, value in values.items() if value is not None}
+    # Line ends as YAML reads them: a CR would end up in the lines of a shell script that a value is pasted into.
+    known = {name: value.replace("\r\n", "\n") for name, value in values.items() if value is not None}
+    entry = next(template for template in spec["templates"] if template["name"] == spec["entrypoint"])
+    for name, default in inputs(entry.get("inputs") or {}).items():
+        if default is None and name not in known:
+            message = f"spec.arguments.parameters: no value for {name}, which template {entry['name']!r} takes"
+            raise Refused(message, code="invalid")
+    return known
+
+
+def _modified(path: Path) -> float:
+    """Tell when it was written, in seconds since the epoch; infinity if it has gone meanwhile."""
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return math.inf
 
 
 def _gone(last: Observed) -> Observed:

@@ -20,42 +20,62 @@ import os
 import signal
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from retrainer.regular_file import NotRegularError, TooLargeError, read_regular
 from retrainer.workflows.base import Observed
+from retrainer.workflows.local_removal import remove
 from retrainer.workflows.manifest import RUN_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+ENDED = ("Succeeded", "Failed", "Error")
+_JSON_LIMIT = 32 * 1024**2
+_WORD_LIMIT = 1024
 FOLDER_VARIABLE = "RETRAINER_LOCAL_RUN"
 """Set for every step, so that steps that outlived their runner can be told from other processes."""
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """Read one of the JSON files; None if it is not there."""
+    """Read one of the JSON files; None if it is not there. Raise ValueError if it cannot be one, or OSError.
+
+    A step has its run's folder before it, and may put there what it likes: nothing here waits for it, or reads it all.
+    """
     try:
-        return cast("dict[str, Any]", json.loads(path.read_bytes()))
+        value = json.loads(read_regular(path, _JSON_LIMIT))
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except (NotRegularError, TooLargeError) as error:
+        raise ValueError(f"{path.name} {error.strerror}") from error
+    except RecursionError as error:
+        raise ValueError(f"{path.name} is nested too deep") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path.name} holds no mapping")  # noqa: TRY004 - what a file holds, no argument
+    return cast("dict[str, Any]", value)
 
 
 def word(path: Path) -> str:
-    """Read one of the one-word files; empty if it is not there."""
+    """Read one of the one-word files; empty if it is not there, or holds something else."""
     try:
-        return path.read_text().strip()
-    except FileNotFoundError:
+        return read_regular(path, _WORD_LIMIT).decode(errors="replace").strip()
+    except (FileNotFoundError, NotRegularError, TooLargeError):
         return ""
 
 
 def write(path: Path, text: str) -> None:
     """Write a file so that a reader, or a restart after a power cut, finds all of it or nothing."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("w") as file:
+    remove(beside)
+    with beside.open("x") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    beside.rename(path)
+    try:
+        beside.rename(path)
+    except IsADirectoryError:  # a step made it
+        remove(path)
+        beside.rename(path)
     sync(path.parent)
 
 
@@ -70,7 +90,7 @@ def sync(folder: Path) -> None:
 @contextmanager
 def locked(folder: Path, *, wait: bool) -> Iterator[bool]:
     """Hold the runner's lock; gives False if another process holds it and `wait` is not set."""
-    with (folder / "lock").open("a") as file:
+    with _lock_file(folder) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -81,7 +101,7 @@ def locked(folder: Path, *, wait: bool) -> Iterator[bool]:
 
 def alive(folder: Path) -> bool:
     """Tell whether a runner holds the lock. Never keeps a runner that is about to start from getting it."""
-    with (folder / "lock").open("a") as file:
+    with _lock_file(folder) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -89,17 +109,23 @@ def alive(folder: Path) -> bool:
         return False
 
 
+def _lock_file(folder: Path) -> BinaryIO:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(folder / "lock", flags, 0o644), "rb", buffering=0)
+
+
 def observe(folder: Path, now: float) -> Observed | None:
-    """Say how the run stands; None if there is none. A runner that died without a word is settled as Error here."""
+    """Say how the run stands; None if there is none. A runner that died without a word is settled as Error here.
+
+    Raise ValueError if its workflow.json is not what was written there, or OSError.
+    """
     workflow = read(folder / "workflow.json")
     if workflow is None:
         return None
-    end = read(folder / "exit.json")
-    started = read(folder / "started.json")
-    if end is None and started is not None and not alive(folder):
+    end, started = _marks(folder)
+    if not end and started and not alive(folder):
         _settle(folder, started, now)
-        end = read(folder / "exit.json")
-    end = end or {}
+        end, _ = _marks(folder)
     return Observed(
         namespace=workflow["namespace"],
         name=workflow["name"],
@@ -107,13 +133,44 @@ def observe(folder: Path, now: float) -> Observed | None:
         run=workflow["annotations"].get(RUN_ANNOTATION, ""),
         phase=end.get("phase", "Running" if started else "Pending"),
         message=end.get("message", ""),
-        started_at=started["at"] if started else None,
+        started_at=started.get("at"),
         finished_at=end.get("finishedAt"),
         progress=word(folder / "progress"),
         outputs=end.get("outputs", {}),
         resources=end.get("resourcesDuration", {}),
         stopped=end.get("stopped", False),
     )
+
+
+def _marks(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return how it ended and how it was started; empty where that is not so (yet)."""
+    try:
+        started = read(folder / "started.json") or {}
+        end = read(folder / "exit.json") or {}
+    except ValueError as error:
+        # A live runner writes it anew; nobody else ever will.
+        return ({} if alive(folder) else _spoilt(folder, str(error))), {}
+    if end and (why := _misfit(end)):
+        return ({} if alive(folder) else _spoilt(folder, f"exit.json {why}")), started
+    return end, started if started.keys() >= {"pid", "at"} else {}
+
+
+def _spoilt(folder: Path, why: str) -> dict[str, Any]:
+    return {"phase": "Error", "message": f"nobody knows how it ended: {why}", "finishedAt": folder.stat().st_mtime}
+
+
+def _misfit(end: Mapping[str, Any]) -> str:
+    """Say what of an exit.json cannot be so; empty if it is one."""
+    if end.get("phase") not in ENDED or not isinstance(end.get("message", ""), str):
+        return "names no phase"
+    if not isinstance(end.get("finishedAt", 0.0), int | float):
+        return "has no time"
+    texts, numbers = end.get("outputs", {}), end.get("resourcesDuration", {})
+    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+        return "has outputs that are no texts"
+    if not isinstance(numbers, dict) or not all(isinstance(number, int | float) for number in numbers.values()):
+        return "has resources that are no numbers"
+    return ""
 
 
 def finish(folder: Path, end: Mapping[str, Any]) -> None:

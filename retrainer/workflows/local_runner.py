@@ -19,7 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from retrainer.clock import Clock, SystemClock
 from retrainer.workflows.local_folder import finish, locked, read, word, write
-from retrainer.workflows.local_step import Step
+from retrainer.workflows.local_isolation import adopt_orphans, confine
+from retrainer.workflows.local_outputs import BadOutputError
+from retrainer.workflows.local_processes import PATIENCE, end_all
+from retrainer.workflows.local_step import UNWATCHED, Step
 from retrainer.workflows.local_tags import scalar, substitute
 from retrainer.workflows.local_template import dependencies, inputs, kind
 
@@ -27,10 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
 
+    from retrainer.workflows.local_supervisor import Result
+
 POLL = 0.05
 """Seconds between two looks at the steps."""
 GRACE = 10.0
 """Seconds from SIGTERM to SIGKILL when a run is stopped or its time is up."""
+UNANSWERED = PATIENCE + 5.0
+"""Seconds from SIGKILL until a supervisor that does not report is killed itself."""
 _MEMORY_UNIT = 100 * 1024**2  # Argo counts memory in seconds of 100 MiB
 
 
@@ -74,21 +81,23 @@ class Runner:
         try:
             end = self._loop(progress)
         finally:
-            for step in progress.running.values():
-                step.signal(signal.SIGKILL)
+            self._kill(progress)
         return end, self._outputs(progress) if end.phase == "Succeeded" else {}
 
     def _loop(self, progress: Progress) -> End:
-        total = len(progress.waiting)
         while (progress.waiting and progress.failed is None) or progress.running:
             if end := self._told_to_end():
-                self._halt(progress, end)
+                self._stop(progress, end)
                 return end
             self._start_ready(progress)
-            self._collect(progress)
-            write(self._folder / "progress", f"{len(progress.done)}/{total}")
+            if self._collect(progress):
+                self.report(len(progress.done))
             self._wait(progress)
         return progress.failed or End("Succeeded")
+
+    def report(self, done: int) -> None:
+        """Write how many tasks are done."""
+        write(self._folder / "progress", f"{done}/{len(self._tasks())}")
 
     def interrupt(self, number: int, _frame: FrameType | None) -> None:
         """Take a signal: whoever sends it wants this machine's processes to end."""
@@ -117,8 +126,8 @@ class Runner:
         step = Step(name, template, self._values_for(task, template, progress), self._folder / "tasks" / name)
         try:
             step.start(self._folder, self._workdir)
-        except OSError as error:
-            progress.failed = End("Error", f"{name}: could not be started: {error}")
+        except (OSError, ValueError) as error:
+            progress.failed = _not_started(name, str(error))
         else:
             progress.running[name] = step
 
@@ -131,31 +140,40 @@ class Runner:
         passed = {item["name"]: substitute(scalar(item["value"]), known) for item in given}
         return self._values | self._inputs(template, passed)
 
-    @staticmethod
-    def _inputs(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
-        declared = inputs(template.get("inputs") or {})
-        return {f"inputs.parameters.{name}": given.get(name, default or "") for name, default in declared.items()}
+    def _inputs(self, template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
+        """Give what comes in; the template's own values may hold tags of the workflow, what is passed is a text."""
+        own = {
+            name: substitute(value or "", self._values) for name, value in inputs(template.get("inputs") or {}).items()
+        }
+        return {f"inputs.parameters.{name}": given.get(name, value) for name, value in own.items()}
 
-    def _collect(self, progress: Progress) -> None:
+    def _collect(self, progress: Progress) -> bool:
+        """Take in the steps that have ended; tell whether there are any."""
+        before = len(progress.running)
         for name, step in list(progress.running.items()):
-            code = step.ended()
-            if code is not None:
+            result = step.ended()
+            if result is not None:
                 del progress.running[name]
-                self._ended(name, step, code, progress)
+                if result.left or result.error == UNWATCHED:  # what was below it is below us now
+                    end_all(frozenset(other.supervisor for other in progress.running.values()))
+                self._ended(step, result, progress)
+        return len(progress.running) < before
 
     @staticmethod
-    def _ended(name: str, step: Step, code: int, progress: Progress) -> None:
-        if code != 0:
-            how = f"exit code {code}" if code > 0 else f"killed by {signal.Signals(-code).name}"
-            progress.failed = progress.failed or End("Failed", f"{name}: {how}: {step.last_words()}".rstrip(": "))
+    def _ended(step: Step, result: Result, progress: Progress) -> None:
+        if result.left:
+            sys.stderr.write(f"{step.name}: {result.left} of the processes that it started could not be ended\n")
+        if failed := _failure(step, result):
+            progress.failed = progress.failed or failed
             return
         try:
             outputs = step.outputs()
-        except (OSError, UnicodeDecodeError) as error:
-            progress.failed = progress.failed or End("Error", f"{name}: an output parameter cannot be read: {error}")
+        except BadOutputError as error:
+            message = f"{step.name}: an output parameter cannot be read: {error}"
+            progress.failed = progress.failed or End("Error", message)
             return
-        progress.done.add(name)
-        progress.outputs |= {f"tasks.{name}.outputs.parameters.{key}": value for key, value in outputs.items()}
+        progress.done.add(step.name)
+        progress.outputs |= {f"tasks.{step.name}.outputs.parameters.{key}": value for key, value in outputs.items()}
 
     def _wait(self, progress: Progress) -> None:
         while (
@@ -165,15 +183,28 @@ class Runner:
         ):
             time.sleep(POLL)
 
-    def _halt(self, progress: Progress, end: End) -> None:
+    def _stop(self, progress: Progress, end: End) -> None:
+        """Ask the steps to end, give them time, and then end them."""
         for step in progress.running.values():
             step.signal(signal.SIGTERM)
         until = self._clock.monotonic() + GRACE
         while any(step.ended() is None for step in progress.running.values()):
             if (end.stopped and word(self._folder / "stop") == "Terminate") or self._clock.monotonic() >= until:
-                for step in progress.running.values():
-                    step.signal(signal.SIGKILL)
+                return self._kill(progress)
             time.sleep(POLL)
+        return None
+
+    def _kill(self, progress: Progress) -> None:
+        """End the steps with all they started; return once that is so, or cannot be had."""
+        for step in progress.running.values():
+            step.signal(signal.SIGKILL)
+        until = self._clock.monotonic() + UNANSWERED
+        while any(step.ended() is None for step in progress.running.values()):
+            if self._clock.monotonic() >= until:
+                for step in progress.running.values():
+                    step.abandon()
+            time.sleep(POLL)
+        end_all()
 
     def _outputs(self, progress: Progress) -> dict[str, str]:
         declared = (self._entry.get("outputs") or {}).get("parameters") or ()
@@ -183,6 +214,24 @@ class Runner:
 
     def _output_tag(self, name: str) -> str:
         return f"tasks.{self._entry['name']}.outputs.parameters.{name}"
+
+
+def _not_started(name: str, error: str) -> End:
+    return End("Error", f"{name}: could not be started: {error}")
+
+
+def _failure(step: Step, result: Result) -> End | None:
+    """Say why a step failed; None if it succeeded."""
+    if result.code is None:
+        return (
+            _not_started(step.name, result.error)
+            if result.error != UNWATCHED
+            else End("Error", f"{step.name}: {UNWATCHED}")
+        )
+    if result.code == 0:
+        return None
+    how = f"exit code {result.code}" if result.code > 0 else f"killed by {signal.Signals(-result.code).name}"
+    return End("Failed", f"{step.name}: {how}: {step.last_words()}".rstrip(": "))
 
 
 def resources(elapsed: float) -> dict[str, float]:
@@ -202,8 +251,12 @@ def execute(folder: Path, clock: Clock) -> None:
         workflow = read(folder / "workflow.json")
         if workflow is None:
             return
-        write(folder / "started.json", json.dumps({"pid": os.getpid(), "at": clock.now()}))
         runner = Runner(folder, workflow, clock)
+        runner.report(0)
+        adopt_orphans()
+        if workflow.get("isolate", True):
+            confine()  # the daemon said at its start where that cannot be had
+        write(folder / "started.json", json.dumps({"pid": os.getpid(), "at": clock.now()}))
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, runner.interrupt)
         began = clock.monotonic()

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from retrainer.workflows import local_folder
+from retrainer.workflows.local_environment import for_runner
+from retrainer.workflows.local_log import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +48,7 @@ class Runners:
     def _start(self, folder: Path) -> None:
         attempts = self._attempts.get(folder, 0)
         if attempts >= _ATTEMPTS:
-            said = local_folder.word(folder / "runner.log").rpartition("\n")[2]
+            said = last_words(folder / "runner.log")
             message = f"its runner could not be started: {said or 'it said nothing'}"
             end = {"phase": "Error", "message": message, "finishedAt": self._clock.now()}
             local_folder.finish_unstarted(folder, end)
@@ -74,6 +76,6 @@ def _spawn(folder: Path) -> int:
     return os.posix_spawn(
         sys.executable,
         [sys.executable, "-P", "-m", "retrainer.workflows.local_runner", str(folder)],
-        os.environ,
+        for_runner(),
         file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), log_file, (os.POSIX_SPAWN_DUP2, 1, 2)],
     )

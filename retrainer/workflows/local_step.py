@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from retrainer.workflows.local_environment import KEPT
 from retrainer.workflows.local_folder import FOLDER_VARIABLE
+from retrainer.workflows.local_log import last_words
+from retrainer.workflows.local_outputs import OUTPUTS_LIMIT, BadOutputError, read_output
+from retrainer.workflows.local_supervisor import KILL, TERMINATE, Command, Result, result, supervise
 from retrainer.workflows.local_tags import private, scalar, substitute
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# A container sees nothing of the daemon's environment, least of all its secrets; these say where things are.
-_KEPT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LOGNAME", "SHELL", "TZ", "USER")
-_TAIL = 4096  # bytes of a log that are looked at for the reason of a failure
+_REPORT = 65536
+"""Bytes of a supervisor's report, which are far fewer."""
+UNWATCHED = "the process that watches it was killed"
 
 
 class Step:
@@ -26,60 +29,67 @@ class Step:
 
     def __init__(self, name: str, template: Mapping[str, Any], values: Mapping[str, str], folder: Path) -> None:
         self.name = name
+        self.supervisor = 0
+        """Number of the process that watches it; all that the step starts is below that one."""
         self._template = template
         self._values = values
         self._folder = folder
         self._tmp = folder / "tmp"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._orders = self._report = -1
+        self._result: Result | None = None
 
     def start(self, run: Path, workdir: str) -> None:
-        """Start the process in `workdir`, unless the template says otherwise. Raise OSError if it cannot be started."""
+        """Start it in `workdir`, unless the template says otherwise. Raise OSError or ValueError if that fails here."""
         self._tmp.mkdir(parents=True)
         what = self._template.get("container") or self._template["script"]
-        with (self._folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - running what the template says is what this is for
-                self._command(what),
-                env=self._environment(what, run),
-                cwd=self._text(what["workingDir"]) if "workingDir" in what else workdir,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                process_group=0,
-            )
+        where = self._text(what["workingDir"]) if "workingDir" in what else workdir
+        command = Command(self._command(what), self._environment(what, run), where, self._folder)
+        self.supervisor, self._orders, self._report = supervise(command)
 
-    def ended(self) -> int | None:
-        """Tell the exit code, negative for a signal; None while it runs. What the step left running ends with it."""
-        assert self._process is not None  # noqa: S101 - started
-        was_over = self._process.returncode is not None
-        if self._process.poll() is not None and not was_over:
-            self.signal(signal.SIGKILL)  # right after it was reaped, so the number cannot be another group's yet
-        return self._process.returncode
+    def ended(self) -> Result | None:
+        """Tell how it ended; None while it runs. All that it started has ended with it, if that can be done."""
+        if self._result is None and os.waitpid(self.supervisor, os.WNOHANG)[0]:
+            self._result = result(os.read(self._report, _REPORT)) or Result(error=UNWATCHED)
+            os.close(self._orders)
+            os.close(self._report)
+        return self._result
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the step and all its children."""
-        assert self._process is not None  # noqa: S101 - started
-        with suppress(ProcessLookupError, PermissionError):  # macOS says EPERM when only zombies are left
-            os.killpg(self._process.pid, number)
+        """Send SIGTERM to its process group, or SIGKILL to all that it started."""
+        if self._result is None:
+            with suppress(BrokenPipeError):  # it is about to report
+                os.write(self._orders, TERMINATE if number == signal.SIGTERM else KILL)
+
+    def abandon(self) -> None:
+        """Kill the supervisor, which does not answer: the step has stopped it."""
+        if self._result is None:
+            os.kill(self.supervisor, signal.SIGKILL)
 
     def last_words(self) -> str:
         """Give the last line that the step wrote; empty if it said nothing."""
-        with (self._folder / "log").open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL))
-            lines = log.read().decode(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return last_words(self._folder / "log")
 
     def outputs(self) -> dict[str, str]:
-        """Read the output parameters. Raise FileNotFoundError or UnicodeDecodeError."""
+        """Read the output parameters. Raise BadOutputError with the name of the one that is bad."""
         declared = (self._template.get("outputs") or {}).get("parameters") or ()
-        return {item["name"]: self._output(item["valueFrom"]) for item in declared}
+        found = {item["name"]: self._output(item["name"], item["valueFrom"]) for item in declared}
+        size = sum(len(text.encode()) for text in found.values())
+        if size > OUTPUTS_LIMIT:
+            raise BadOutputError(
+                f"they have {size:,} bytes together, of {OUTPUTS_LIMIT:,}: store large results elsewhere"
+            )
+        return found
 
-    def _output(self, value_from: Mapping[str, Any]) -> str:
+    def _output(self, name: str, value_from: Mapping[str, Any]) -> str:
+        path = substitute(scalar(value_from["path"]), self._values)
         try:
-            return Path(self._text(value_from["path"])).read_text(encoding="utf-8").removesuffix("\n")
+            return read_output(Path(self._text(value_from["path"])), self._tmp)
         except FileNotFoundError:
             if "default" not in value_from:
-                raise
-            return scalar(value_from["default"])
+                raise BadOutputError(f"{name}: there is no file {path}") from None
+            return substitute(scalar(value_from["default"]), self._values)
+        except (BadOutputError, ValueError) as error:  # a path with a NUL in it
+            raise BadOutputError(f"{name}: {path} {error}") from error
 
     def _command(self, what: Mapping[str, Any]) -> list[str]:
         command = [self._text(part) for part in what["command"]]
@@ -92,9 +102,9 @@ class Step:
         return [*command, str(source)]
 
     def _environment(self, what: Mapping[str, Any], run: Path) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-        declared = {item["name"]: self._text(item["value"]) for item in what.get("env") or ()}
+        declared = {self._text(item["name"]): self._text(item["value"]) for item in what.get("env") or ()}
         return {**kept, "PATH": path, "TMPDIR": str(self._tmp), **declared, FOLDER_VARIABLE: str(run)}
 
     def _text(self, text: object) -> str:

@@ -24,6 +24,15 @@ def tags(value: object) -> list[str]:
     return []
 
 
+def unclosed(value: object) -> bool:
+    """Tell whether a text of a JSON-shaped value opens a tag that never ends."""
+    if isinstance(value, str):
+        return "{{" in _TAG.sub("", value)
+    if isinstance(value, dict):
+        return any(unclosed(item) for item in value.values())
+    return isinstance(value, list) and any(unclosed(item) for item in value)
+
+
 def substitute(text: str, values: Mapping[str, str]) -> str:
     """Put values in for tags, in one pass: a tag inside a value stays as it is. Raise KeyError on an unknown tag."""
     return _TAG.sub(lambda found: values[found[1]], text)

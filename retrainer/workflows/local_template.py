@@ -7,7 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from retrainer.workflows.local_shape import SPEC, Problem, misshapen
-from retrainer.workflows.local_tags import scalar, tags
+from retrainer.workflows.local_tags import scalar, tags, unclosed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,6 +50,7 @@ def _meaning(spec: Mapping[str, Any]) -> Iterator[Problem]:
         return
     if spec["entrypoint"] not in named:
         yield "spec.entrypoint", f"there is no template {spec['entrypoint']!r}; there are {', '.join(sorted(named))}"
+    yield from _bad_values(spec.get("arguments") or {}, frozenset(), "spec.arguments")
     known = _WORKFLOW_TAGS | {f"workflow.parameters.{name}" for name in inputs(spec.get("arguments") or {})}
     for index, template in enumerate(spec["templates"]):
         path = f"spec.templates[{index}]"
@@ -58,6 +59,7 @@ def _meaning(spec: Mapping[str, Any]) -> Iterator[Problem]:
             yield path, "must have exactly one of container, script and dag"
             continue
         known_here = known | {f"inputs.parameters.{name}" for name in inputs(template.get("inputs") or {})}
+        yield from _bad_values(template.get("inputs") or {}, known, f"{path}.inputs")
         check = _dag if kinds == ["dag"] else _step
         yield from check(template, named, known_here, path)
 
@@ -70,6 +72,7 @@ def _step(
     if not template[what]["command"]:
         yield f"{path}.{what}.command", "is empty"
     for index, output in enumerate((template.get("outputs") or {}).get("parameters") or ()):
+        yield from _unknown_tags(output["valueFrom"], known, f"{path}.outputs.parameters[{index}].valueFrom")
         if not str(output["valueFrom"].get("path", "")).startswith("/tmp/"):  # noqa: S108 - each step has its own
             yield (
                 f"{path}.outputs.parameters[{index}].valueFrom",
@@ -89,6 +92,8 @@ def _dag(template: Mapping[str, Any], named: Mapping[str, Any], known: frozenset
     for index, task in enumerate(template["dag"]["tasks"]):
         yield from _task(task, tasks, named, known, f"{where}[{index}]")
     for index, output in enumerate((template.get("outputs") or {}).get("parameters") or ()):
+        default = {key: value for key, value in output["valueFrom"].items() if key != "parameter"}
+        yield from _unknown_tags(default, frozenset(), f"{path}.outputs.parameters[{index}].valueFrom")
         if not _comes_from(output["valueFrom"].get("parameter", ""), tasks, named):
             yield (
                 f"{path}.outputs.parameters[{index}].valueFrom",
@@ -149,6 +154,16 @@ def _comes_from(reference: object, tasks: Mapping[str, Any], named: Mapping[str,
     return any(item["name"] == found[2] for item in (template.get("outputs") or {}).get("parameters") or ())
 
 
+def _bad_values(section: Mapping[str, Any], known: frozenset[str], path: str) -> Iterator[Problem]:
+    """Values and defaults are filled before any `inputs.parameters` is known, those of the workflow by nothing."""
+    for index, item in enumerate(section.get("parameters") or ()):
+        for name in ("value", "default"):
+            yield from _unknown_tags(item.get(name), known, f"{path}.parameters[{index}].{name}")
+
+
 def _unknown_tags(value: object, known: frozenset[str] | set[str], path: str) -> Iterator[Problem]:
+    could = f"it could fill {', '.join(sorted(known))}" if known else "write what it stands for"
     for tag in sorted(set(tags(value)) - known):
-        yield path, f"the local engine cannot fill {{{{{tag}}}}} here; it could fill {', '.join(sorted(known))}"
+        yield path, f"the local engine cannot fill {{{{{tag}}}}} here; {could}"
+    if unclosed(value):
+        yield path, "a tag begins with {{ and never ends: write }} behind it"

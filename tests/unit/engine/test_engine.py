@@ -158,15 +158,17 @@ def test_transitions_are_stored_with_outputs_in_their_types(make: Make) -> None:
         "auc": {"parameter": "auc"},
         "promoted": {"parameter": "promoted", "type": "boolean"},
         "note": {"parameter": "note", "type": "string"},
+        "text": {"parameter": "text", "type": "string"},
     }
     bench = make({"submit": {**SUBMIT, "outputs": outputs}})
     bench.deliver([event(1)])
     (run,) = start(bench)
     bench.desk.observed([observed(run, "Running", started_at=START)])
-    given = {"auc": "0.91\n", "promoted": "true", "note": "7", "other": "x"}
+    given = {"auc": "0.91\n", "promoted": " True\r\n", "note": "7", "text": " a\r\nb \n", "other": "x"}
     bench.desk.observed([observed(run, "Succeeded", outputs=given, resources={"cpu": 3.0})])
     row = bench.query("SELECT phase, outputs, resources, ended_at FROM runs")[0]
-    assert (row[0], json.loads(row[1])) == ("SUCCEEDED", {"auc": 0.91, "promoted": True, "note": "7"})
+    typed = {"auc": 0.91, "promoted": True, "note": "7", "text": " a\r\nb \n"}
+    assert (row[0], json.loads(row[1])) == ("SUCCEEDED", typed)
     assert (json.loads(row[2]), row[3]) == ({"cpu": 3.0}, START)
 
 

@@ -14,32 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer.config.settings import LocalEngine as Settings
 from retrainer.workflows import local
 from retrainer.workflows.base import AlreadyExists, Observed, Refused
-from retrainer.workflows.local import LocalEngine
 from retrainer.workflows.manifest import manifest
+from tests.unit.workflows.local_kit import SHELL, ended, engine_at, is_alive, pid_in, running, workflow
 from tests.unit.workflows.samples import a_run
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ENDED = ("Succeeded", "Failed", "Error")
+    from retrainer.workflows.local import LocalEngine
 
-SHELL = """
-apiVersion: argoproj.io/v1alpha1
-kind: WorkflowTemplate
-metadata: {name: shell}
-spec:
-  entrypoint: main
-  arguments: {parameters: [{name: code}, {name: color, value: red, enum: [red, blue]}]}
-  templates:
-    - name: main
-      inputs: {parameters: [{name: code}]}
-      container: {image: alpine, command: [sh, -c], args: ["{{inputs.parameters.code}}"]}
-      outputs: {parameters: [{name: said, valueFrom: {path: /tmp/out/said, default: nothing}}]}
-"""
 
 CHAIN = """
 apiVersion: argoproj.io/v1alpha1
@@ -96,23 +82,6 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def engine_at(home: Path, instance: str = "here") -> LocalEngine:
-    return LocalEngine(
-        Settings(type="local", templates=str(home / "templates"), runs=str(home / "runs")), instance=instance
-    )
-
-
-def workflow(code: str = "true", name: str = "w1", **spec: Any) -> dict[str, Any]:
-    return {
-        "metadata": {"name": name, "namespace": "ml", "annotations": {"retrainer.dev/run": f"run-{name}"}},
-        "spec": {
-            "workflowTemplateRef": {"name": "shell"},
-            "arguments": {"parameters": [{"name": "code", "value": code}]},
-            **spec,
-        },
-    }
-
-
 def test_why_it_was_born_stands_beside_the_workflow(home: Path) -> None:
     run = a_run(
         submit={"workflow_template": "shell"},
@@ -125,34 +94,6 @@ def test_why_it_was_born_stands_beside_the_workflow(home: Path) -> None:
     (folder,) = (home / "runs").glob(f"**/{run.workflow}")
     kept = json.loads((folder / "workflow.json").read_text())["annotations"]["retrainer.dev/cause"]
     assert json.loads(kept)["when"] == {"any": [{"trigger": "drift", "value": 0.31, "above": 0.2}]}
-
-
-def ended(engine: LocalEngine, name: str = "w1") -> Observed:
-    def look() -> Observed | None:
-        seen = engine.get("ml", name)
-        return seen if seen and seen.phase in ENDED else None
-
-    return until(look, f"{name} ends")
-
-
-def running(engine: LocalEngine, name: str = "w1") -> Observed:
-    def look() -> Observed | None:
-        seen = engine.get("ml", name)
-        return seen if seen and seen.phase == "Running" else None
-
-    return until(look, f"{name} runs")
-
-
-def pid_in(path: Path) -> int:
-    return int(until(lambda: path.exists() and path.read_text().strip(), f"{path} is written"))
-
-
-def is_alive(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
-    try:
-        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.fixture
@@ -188,6 +129,47 @@ def test_a_dag_passes_outputs_on(home: Path) -> None:
     assert (end.phase, end.message) == ("Succeeded", "")
     assert end.outputs == {"result": "4 and 35 in ml/w1"}
     assert end.progress == "4/4"
+
+
+TAGGED: dict[str, Any] = {
+    "entrypoint": "main",
+    "arguments": {"parameters": [{"name": "p", "value": "hello"}, {"name": "name", "value": "SAID"}]},
+    "templates": [
+        {
+            "name": "main",
+            "inputs": {
+                "parameters": [
+                    {"name": "a", "value": "{{workflow.parameters.p}} {{ workflow.namespace }}"},
+                    {"name": "b", "default": "{{workflow.name}}"},
+                    {"name": "file", "value": "out"},
+                ]
+            },
+            "script": {
+                "command": ["sh"],
+                "env": [{"name": "{{workflow.parameters.name}}", "value": "{{inputs.parameters.a}}"}],
+                "source": 'printf "%s, {{inputs.parameters.b}}" "$SAID" > /tmp/{{inputs.parameters.file}}',
+            },
+            "outputs": {
+                "parameters": [
+                    {"name": "said", "valueFrom": {"path": "/tmp/{{inputs.parameters.file}}"}},
+                    {"name": "none", "valueFrom": {"path": "/tmp/none", "default": "no {{inputs.parameters.b}}"}},
+                ]
+            },
+        }
+    ],
+}
+
+
+def test_tags_are_filled_wherever_they_may_stand(home: Path) -> None:
+    engine = engine_at(home)
+    engine.create(workflow() | {"spec": TAGGED}, timeout=5)
+    assert ended(engine).outputs == {"said": "hello ml, w1", "none": "no w1"}
+
+
+def test_an_output_is_kept_as_it_is_but_for_one_line_end(home: Path) -> None:
+    engine = engine_at(home)
+    engine.create(workflow(r"mkdir $TMPDIR/out && printf ' \ta\r\nb \r\n\n' > $TMPDIR/out/said"), timeout=5)
+    assert ended(engine).outputs == {"said": " \ta\r\nb \r\n"}
 
 
 @pytest.mark.parametrize(
@@ -446,6 +428,19 @@ def test_released_runs_are_pruned_but_for_the_newest(home: Path, monkeypatch: py
             id="kind",
         ),
         pytest.param(workflow(arguments={}), "spec.arguments.parameters: no value for code", id="missing"),
+        pytest.param(
+            workflow()
+            | {
+                "spec": {
+                    **TAGGED,
+                    "templates": [
+                        {**TAGGED["templates"][0], "inputs": {"parameters": [{"name": n} for n in ("a", "b", "file")]}}
+                    ],
+                }
+            },
+            "spec.arguments.parameters: no value for a, which template 'main' takes",
+            id="missing-for-the-entry",
+        ),
         pytest.param(
             workflow(arguments={"parameters": [{"name": "code", "value": "x"}, {"name": "color", "value": "green"}]}),
             "spec.arguments.parameters: color must be one of red, blue",

@@ -100,6 +100,51 @@ def test_what_it_runs() -> None:
             f"{STEP}.container.args", ["{{=1+1}}"], f"{STEP}.container", "cannot fill {{=1+1}}", id="expression"
         ),
         pytest.param(
+            f"{STEP}.container.args", ["echo {{workflow.name"], f"{STEP}.container", "never ends", id="unclosed-tag"
+        ),
+        pytest.param(
+            f"{STEP}.inputs.parameters[1].default",
+            "{{=jsonpath(workflow.parameters.p, '$.a')}}",
+            f"{STEP}.inputs.parameters[1].default",
+            "cannot fill {{=jsonpath(workflow.parameters.p, '$.a')}} here; it could fill workflow.name, ",
+            id="expression-in-an-input",
+        ),
+        pytest.param(
+            f"{STEP}.inputs.parameters[1]",
+            {"name": "z", "value": "{{inputs.parameters.x}}"},
+            f"{STEP}.inputs.parameters[1].value",
+            "cannot fill {{inputs.parameters.x}}",
+            id="an-input-in-an-input",
+        ),
+        pytest.param(
+            "spec.arguments.parameters[0].value",
+            "{{workflow.name}}",
+            "spec.arguments.parameters[0].value",
+            "write what it stands for",
+            id="tag-in-an-argument",
+        ),
+        pytest.param(
+            f"{STEP}.outputs.parameters[0].valueFrom",
+            {"path": "/tmp/{{inputs.parameters.no}}"},
+            f"{STEP}.outputs.parameters[0].valueFrom",
+            "cannot fill {{inputs.parameters.no}}",
+            id="tag-in-a-path",
+        ),
+        pytest.param(
+            f"{STEP}.outputs.parameters[0].valueFrom",
+            {"path": "/tmp/y", "default": "{{item}}"},
+            f"{STEP}.outputs.parameters[0].valueFrom",
+            "cannot fill {{item}}",
+            id="tag-in-a-default",
+        ),
+        pytest.param(
+            f"{DAG}.outputs.parameters[0].valueFrom",
+            {"parameter": "{{tasks.b.outputs.parameters.y}}", "default": "{{workflow.name}}"},
+            f"{DAG}.outputs.parameters[0].valueFrom",
+            "cannot fill {{workflow.name}}",
+            id="tag-in-a-dags-default",
+        ),
+        pytest.param(
             f"{STEP}.outputs.parameters[0].valueFrom",
             {"path": "/var/y"},
             f"{STEP}.outputs.parameters[0].valueFrom",
