@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
-from apscheduler.schedulers.background import BackgroundScheduler
 from prometheus_client import CollectorRegistry
 
-from retrainer import heap
+from retrainer import heap, supervisor
 from retrainer.clock import SystemClock
 from retrainer.config.errors import ConfigErrors
 from retrainer.config.load import Loaded, load_rules, load_settings
@@ -41,9 +40,11 @@ from retrainer.store import writes
 from retrainer.store.base import StoreError
 from retrainer.store.open import open_store
 from retrainer.store.watch import StoreWatch
+from retrainer.supervisor import TICK, Supervisor
 from retrainer.telemetry import logs
 from retrainer.telemetry.metrics import Metrics
 from retrainer.telemetry.secrets import SECRETS, reveal
+from retrainer.timers import Timers
 from retrainer.web.app import build as build_web
 from retrainer.web.app import check_bind
 from retrainer.web.server import WebServer
@@ -53,7 +54,7 @@ from retrainer.workflows.manifest import manifest
 from retrainer.workflows.submitter import Submitter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
     from retrainer.config.settings import Settings
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from retrainer.runs.run import Run
     from retrainer.sources.base import Source
     from retrainer.sources.registry import Wanted
+    from retrainer.supervisor import Worker
     from retrainer.workflows.base import WorkflowEngine
 
 log = structlog.get_logger()
@@ -73,6 +75,8 @@ LETTERS_SHARE = 4
 """Dead letters take up one part in so many of `ledger_max_size` at most."""
 WATCH_EVERY = 0.5
 """Seconds between two looks whether the store is still the one that was opened."""
+STOP_WITHIN = 27.0
+"""Seconds that stopping may take. Kubernetes kills after 30."""
 
 
 class App:
@@ -125,7 +129,7 @@ class App:
         self.webhooks = Webhooks(
             {}, self.gate, self.clock, reveal, Doors.of(settings.http), refused=self.metrics.refused
         )
-        self.timer = BackgroundScheduler(timezone="UTC")
+        self.timers = Timers()
         self.service = AppService(self)
         self.web = WebServer(build_web(self.service), settings.http.host, settings.http.port)
         self.metrics.standing = Census(
@@ -140,6 +144,7 @@ class App:
             watch_restarts=lambda: self.workflows.watch_restarts,
             catalog=lambda: self.engine.catalog,
         )
+        self.metrics.threads = lambda: self.supervisor.seen(self.clock.monotonic())
         self.replays = Replays(self.engine, self.clock)
         self.silence = SilenceWatch(self.store, self.clock, lambda: self.loaded.configuration.sources)
         self.pruner = Pruner(settings.store, self.clock.monotonic)
@@ -147,10 +152,13 @@ class App:
         self.readiness = Readiness()
         self.readiness.add("daemon", lambda: "" if self.started else "starting or stopping")
         self.readiness.add("store", lambda: self.trouble)
+        self.supervisor = Supervisor(self.replace)
+        self.readiness.add("engine", lambda: self.supervisor.held_up(self.engine.thread))
         self.dropped: list[Dropped] = []
         """What the last reload dropped of what rules remembered."""
         self._sources: dict[str, tuple[Wanted, Source]] = {}
         self._reloading = threading.Lock()
+        self._anew = threading.Event()
         self._read: tuple[str, TeamFiles] = ("", NO_TEAMS)
 
     def manifest_of(self, run: Run) -> dict[str, Any]:
@@ -164,12 +172,12 @@ class App:
             self._take_over()
         else:
             self._stand_by()
-        self._every(self.settings.reload_interval, self.look_for_changes)
-        self._every(PRUNE_EVERY, self.prune)
-        self._every(LISTEN_EVERY, self.listen)
-        self._every(WATCH_EVERY, self.store_watch.look)
-        self.timer.add_job(self.check_workflows)
-        self.timer.start()
+        self.timers.every("reload", self.settings.reload_interval, self.look)
+        self.timers.every("prune", PRUNE_EVERY, self.prune)
+        self.timers.every("listen", LISTEN_EVERY, self.listen)
+        self.timers.every("store", WATCH_EVERY, self.store_watch.look)
+        self.timers.once("check", self.check_workflows)
+        self.timers.start()
         self.web.start()
         self.lead.start()
         self.config_maps.start(self.look_for_changes)
@@ -207,15 +215,6 @@ class App:
         """Why the store cannot be written to for the moment; empty if it can."""
         return self.store_watch.trouble or self.engine.trouble or self.lead.trouble
 
-    def _every(self, seconds: float, job: Callable[[], None]) -> None:
-        def run() -> None:
-            try:
-                job()
-            except StoreError:  # the engine and the keeper of the lead say so, once
-                log.debug("timer.skipped", job=job.__name__)
-
-        self.timer.add_job(run, "interval", seconds=seconds, max_instances=1)
-
     def stop(self) -> None:
         """Unready, stop taking in, finish, commit, release."""
         self.started = False
@@ -224,8 +223,7 @@ class App:
         self.engine.hurry()
         self.webhooks.stop()
         led = self.lead.settle()
-        if self.timer.running:
-            self.timer.shutdown(wait=True)
+        self.timers.stop()
         self.config_maps.stop()
         self.replays.stop()
         for _, source in self._sources.values():
@@ -240,6 +238,19 @@ class App:
         self.lead.stop()
         self.store.close()
         log.info("daemon.stopped")
+
+    def hangup(self) -> None:
+        """Read everything anew, on the thread of the timer. Never blocks."""
+        self._anew.set()
+        self.timers.wake("reload")
+
+    def look(self) -> None:
+        """Reload if there are changes, or if somebody asked for it."""
+        if self._anew.is_set():
+            self._anew.clear()
+            self.look_again()
+        else:
+            self.look_for_changes()
 
     def look_for_changes(self) -> None:
         """Reload if the rule files are not what was read last; while something is wrong with them, look closer."""
@@ -311,9 +322,27 @@ class App:
                 del self._sources[name]
         for name, one in wanted.items():
             if name not in self._sources:
-                source = registry.build(name, one.config, self.gate, self.clock, self.base_folder, sweeps=one.sweeps)
-                source.start()
-                self._sources[name] = (one, source)
+                self._run_source(name, one)
+
+    def _run_source(self, name: str, wanted: Wanted) -> None:
+        source = registry.build(name, wanted.config, self.gate, self.clock, self.base_folder, sweeps=wanted.sweeps)
+        source.start()
+        self._sources[name] = (wanted, source)
+
+    def replace(self, worker: Worker) -> bool:
+        """Make a new source or end a replay in place of one that hangs; false if that cannot be done."""
+        if worker.kind == "replay":
+            self.replays.give_up(worker.owner, f"it hung at {worker.where()}")
+            return True
+        if not self._reloading.acquire(timeout=TICK):
+            return False
+        try:
+            wanted, source = self._sources.pop(worker.owner)
+            source.stop()  # once it goes on it finds that it is to end; what it brought then is a duplicate
+            self._run_source(worker.owner, wanted)
+        finally:
+            self._reloading.release()
+        return True
 
     def sources(self) -> dict[str, Source | None]:
         """Every configured source; None for those that the web server serves."""
@@ -366,6 +395,7 @@ def main(settings_path: str) -> int:
         return 1
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    supervisor.arm()
     hangup = threading.Event()
     signal.signal(signal.SIGHUP, lambda *_: hangup.set())
     try:
@@ -376,9 +406,20 @@ def main(settings_path: str) -> int:
         return 1
     except StoreError as error:
         give_up(str(error))
-    while not stop.wait(0.2):
+    while not stop.wait(TICK / 2):
+        app.supervisor.look(app.clock.monotonic())
         if hangup.is_set():
             hangup.clear()
-            app.look_again()
-    app.stop()
+            app.hangup()
+    stop_in_time(app)
     return 0
+
+
+def stop_in_time(app: App) -> None:
+    """Stop; if a thread keeps that from ending, end the process. What was acknowledged is stored in either case."""
+    late = threading.Timer(STOP_WITHIN, lambda: supervisor.end_process(app.supervisor.late(STOP_WITHIN)))
+    late.daemon = True
+    late.start()
+    app.stop()
+    late.cancel()
+    supervisor.disarm()

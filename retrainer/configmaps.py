@@ -7,6 +7,7 @@ one whole list. While the API server cannot be reached, what was read last stays
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ import structlog
 from retrainer.config.document import beginning
 from retrainer.config.files import rule_file
 from retrainer.config.teams import LABEL, NO_TEAMS, TeamFiles, team_file
+from retrainer.supervisor import Worker, beat, rest
 from retrainer.workflows.argo_errors import MISSING
 from retrainer.workflows.argo_http import ApiServer
 from retrainer.workflows.argo_stream import SILENCE, Stream
@@ -40,7 +42,7 @@ class ConfigMaps:
     def __init__(self, settings: Settings) -> None:
         self._follow: list[_Namespace] = []
         self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._threads: list[Worker] = []
         if settings.config_maps is not None and settings.engine.type == "argo":
             names = settings.config_maps.namespaces
             selector = settings.config_maps.selector or f"{LABEL}={settings.name}"
@@ -64,9 +66,8 @@ class ConfigMaps:
     def start(self, changed: Callable[[], object]) -> None:
         """Follow them, and call `changed` whenever `files` has changed, from threads of our own."""
         for namespace in self._follow:
-            thread = threading.Thread(
-                target=namespace.run, args=(changed, self._stop), name=f"rules-{namespace.name}", daemon=True
-            )
+            run = partial(namespace.run, changed, self._stop)
+            thread = Worker("rules", run, self._stop.is_set, name=f"rules-{namespace.name}", owner=namespace.name)
             thread.start()
             self._threads.append(thread)
 
@@ -110,6 +111,7 @@ class _Namespace:
     def run(self, changed: Callable[[], object], stop: threading.Event) -> None:
         failures = 0
         while not stop.is_set():
+            beat()
             before = self.known
             listed = self.read()
             if self.known != before:
@@ -117,7 +119,7 @@ class _Namespace:
             if listed and self._await_change(stop):
                 failures = 0
             else:
-                stop.wait(min(MAX_BACKOFF, 0.5 * 2**failures))
+                rest(stop, min(MAX_BACKOFF, 0.5 * 2**failures))
                 failures = min(failures + 1, 10)
 
     def close(self) -> None:
@@ -127,6 +129,7 @@ class _Namespace:
         """Return once the watch says anything, or has nothing to say for its time; False if it failed."""
         fields = {"watch": "1", "resourceVersion": self._version, "labelSelector": self._selector}
         fields["timeoutSeconds"] = str(PATIENCE)
+        beat(PATIENCE + SILENCE)
         try:
             for _ in self._stream.read(self._path, fields, read_timeout=PATIENCE + SILENCE):
                 return True

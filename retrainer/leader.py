@@ -10,6 +10,7 @@ import structlog
 
 from retrainer.store.base import StoreBusyError, StoreError
 from retrainer.store.seat import LEASE
+from retrainer.supervisor import Worker, rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,8 +51,11 @@ class Lead:
         self._word_at = 0.0
         self._content = threading.Event()
         self._stop = threading.Event()
-        self._keeper = threading.Thread(target=self._main, name="lead", daemon=True)
-        self._taking: threading.Thread | None = None
+        self._keeper = Worker("lead", self._main, lambda: self._stop.is_set() or self._gone)
+        self._taking: Worker | None = None
+        self._begun = False
+        self._gone = False
+        """Lost for good: this daemon must not go on."""
 
     @property
     def sure(self) -> bool:
@@ -89,7 +93,7 @@ class Lead:
 
     def _main(self) -> None:
         while not self._stop.is_set() and self.turn():
-            self._stop.wait(RENEW_EVERY if self.held else LOOK_EVERY)
+            rest(self._stop, RENEW_EVERY if self.held else LOOK_EVERY)
 
     def turn(self) -> bool:
         """Look once; false if this daemon must not go on."""
@@ -98,7 +102,7 @@ class Lead:
         except StoreBusyError as error:
             self._troubled(str(error))
         except StoreError as error:
-            self.held = False
+            self.held, self._gone = False, True
             self._on_lost(str(error))
             return False
         except Exception:
@@ -110,7 +114,7 @@ class Lead:
     def _look(self) -> None:
         if not self.held and not self._content.is_set() and self.take():
             log.info("leader.taken")
-            self._taking = threading.Thread(target=self._begin, name="taking", daemon=True)
+            self._taking = Worker("taking", self._begin, lambda: self._begun)
             self._taking.start()
         if self.held:
             asked = self._clock.monotonic()
@@ -123,6 +127,7 @@ class Lead:
         except Exception as error:  # half begun it must not go on, and another daemon may do better
             log.exception("leader.cannot_begin")
             self._on_lost(str(error))
+        self._begun = True
 
     def _troubled(self, message: str) -> None:
         if not self.trouble:

@@ -17,6 +17,7 @@ import structlog
 
 from retrainer.config.models import DURATION_PATTERN, parse_duration
 from retrainer.sources.base import Again, Batch, Overloaded
+from retrainer.supervisor import Worker, beat
 from retrainer.web.service import Busy
 
 if TYPE_CHECKING:
@@ -84,10 +85,12 @@ class Job:
         self._started_at = clock.now()
         self._ended_at: float | None = None
         self._error = ""
-        self._thread: threading.Thread | None = None
+        self._thread: Worker | None = None
 
     def start(self, source: Rereadable) -> None:
-        self._thread = threading.Thread(target=self._run, args=(source,), name=f"replay-{self.source}", daemon=True)
+        self._thread = Worker(
+            "replay", lambda: self._run(source), self._has_ended, name=f"replay-{self.source}", owner=self.source
+        )
         self._thread.start()
 
     def cancel(self) -> None:
@@ -122,15 +125,28 @@ class Job:
         state = "failed"
         try:
             for items in source.reread(self._since, self._until, self._stop):
+                beat()
                 for i in range(0, len(items), CHUNK):
                     self._take_in(items[i : i + CHUNK])
             state = "cancelled" if self._stop.is_set() else "done"
-        except Exception as error:  # noqa: BLE001 - each client library has errors of its own
+        except BaseException as error:  # noqa: BLE001 - each client library has errors of its own
             self._error = str(error) or type(error).__name__
             log.error("replay.failed", source=self.source, error=self._error)  # noqa: TRY400 - made for the reader
+        self._end(state)
+
+    def _end(self, state: str) -> None:
         self._ended_at = self._clock.now()
         self.state = state
         log.info("replay.ended", source=self.source, state=state, **self.progress()["outcomes"])
+
+    def _has_ended(self) -> bool:
+        return self._stop.is_set() or self.state != "running"
+
+    def give_up(self, why: str) -> None:
+        """It hangs: leave it behind. What it took in stays."""
+        self.cancel()
+        self._error = why
+        self._end("failed")
 
     def _take_in(self, items: Sequence[Event | Poison]) -> None:
         batch = Batch(self.source, items, again=self._again)
@@ -140,6 +156,7 @@ class Job:
             except Overloaded as error:  # what comes by itself goes first
                 self._stop.wait(error.retry_after)
                 continue
+            beat()
             wait((future,))
             told = future.result().outcomes
             with self._lock:
@@ -178,6 +195,10 @@ class Replays:
         job = self._job(source)
         job.cancel()
         return job.progress()
+
+    def give_up(self, source: str, why: str) -> None:
+        """The replay of a source hangs: it counts as failed, and another one may begin."""
+        self._job(source).give_up(why)
 
     def stop(self) -> None:
         """End all of them."""

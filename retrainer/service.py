@@ -245,6 +245,17 @@ class AppService:
     def ready(self) -> list[str]:
         return self._app.readiness.reasons()
 
+    def waiting(self) -> list[str]:
+        found = [f"thread {name}: it waits for {party}" for name, party in self._app.supervisor.waiting().items()]
+        sources = self._app.sources() if self._app.started else {}
+        for name, source in sources.items():
+            if source is not None and source.last_error:
+                found.append(f"source {name}: it cannot do its work, GET /api/v1/sources/{name} says why")
+        return found
+
+    def health(self) -> list[str]:
+        return list(filter(None, [self._app.supervisor.stuck(self._app.engine.thread)]))
+
     def metrics(self) -> bytes:
         return self._app.metrics.exposition()
 

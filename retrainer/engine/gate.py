@@ -10,6 +10,7 @@ import structlog
 from retrainer.engine import inbox, parts
 from retrainer.sources.base import Overloaded
 from retrainer.store.base import StoreError
+from retrainer.supervisor import Worker, beat
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -38,7 +39,7 @@ class Gate:
         self._engine, self._relay, self._store = engine, relay, store
         self._open: Intake | None = None
         self._stop = threading.Event()
-        self._porter = threading.Thread(target=self._main, name="porter", daemon=True)
+        self._porter = Worker("porter", self._main, self._stop.is_set)
 
     def begin(self) -> None:
         """Take part without the lead."""
@@ -107,10 +108,11 @@ class Gate:
 
     def _fold_in(self) -> None:
         while self._engine.act(inbox.fold_in).result():
-            pass
+            beat()
 
     def _main(self) -> None:
         while not self._stop.wait(LOOK_EVERY):
+            beat()
             try:
                 if self._store.read(inbox.waiting):
                     self._fold_in()

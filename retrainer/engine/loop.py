@@ -25,6 +25,7 @@ from retrainer.store import tables as t
 from retrainer.store import writes
 from retrainer.store.base import CommitUnknownError, StoreBusyError, StoreError
 from retrainer.store.faults import of_whole
+from retrainer.supervisor import Worker, beat, clamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -49,8 +50,6 @@ WAKES = 500
 RETRY_AFTER = 1.0
 LAST_TRIES = 5.0
 """Seconds for which a store that does not take writes is tried again once the daemon is about to end."""
-LONGEST_SLEEP = 3600.0
-"""Seconds. A thread cannot wait for as long as a rule can (threading.TIMEOUT_MAX), so it looks again at times."""
 ROOM_AFTER = 0.1
 """Seconds in which a full queue has room again: about two transactions."""
 
@@ -139,13 +138,13 @@ class Engine:
         self._heard: dict[str, float] = {}
         self._counters = store.read(writes.counters)
         self._polled: dict[tuple[str, str], set[str]] = {}
-        self._thread = threading.Thread(target=self._main, name="engine")
+        self.thread = Worker("engine", self._main, lambda: self._stopping)
 
     # -- from other threads ---------------------------------------------------------------------------------------
 
     def start(self) -> None:
         self._begin()
-        self._thread.start()
+        self.thread.start()
 
     def drive(self) -> None:
         """Instead of `start`: the caller's thread is the engine's."""
@@ -178,7 +177,7 @@ class Engine:
         with self._wanted:
             self._stopping = True
             self._wanted.notify()
-        self._thread.join()
+        self.thread.join()
 
     def offer(self, batch: Batch) -> Future[Receipt]:
         future: Future[Receipt] = Future()
@@ -221,9 +220,9 @@ class Engine:
         """Queue a piece of work for the engine's transaction; it must raise before it stages anything, or never."""
         future: Future[T] = Future()
         with self._wanted:
-            if self.standby and not self._thread.is_alive():
+            if self.standby and not self.thread.is_alive():
                 raise StoreBusyError(self.standby)
-            if self._stopping and not self._thread.is_alive():
+            if self._stopping and not self.thread.is_alive():
                 raise RuntimeError("the engine has stopped")
             self._queue.append(_Act(run, future))
             self._wanted.notify()
@@ -254,7 +253,8 @@ class Engine:
                 left = None if wake is None else wake - self.clock.now()
                 if left is not None and left <= 0:
                     break
-                self._wanted.wait(None if left is None else min(left, LONGEST_SLEEP))
+                beat(step := clamp(left))
+                self._wanted.wait(step)
             drained: list[_Act | _Offer] = []
             events = 0
             while self._queue and events < BATCH:
@@ -266,6 +266,7 @@ class Engine:
     def _commit(self, drained: list[_Act | _Offer]) -> None:
         """One transaction for all of it; while the store is busy nothing is acknowledged, and it is tried again."""
         while True:
+            beat()
             if self._given_up is not None:
                 self._refuse(drained, self._given_up)
                 return

@@ -17,6 +17,7 @@ from retrainer.sources.base import Batch, Overloaded, PositionLost, Receipt
 from retrainer.store import writes
 from retrainer.store.base import StoreError
 from retrainer.store.seat import NOW
+from retrainer.supervisor import LONGEST_WAIT, Worker, beat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -55,7 +56,7 @@ class Relay:
         self._wanted = threading.Condition()
         self._stopping = False
         self._given_up: StoreError | None = None
-        self._thread = threading.Thread(target=self._main, name="relay", daemon=True)
+        self._thread = Worker("relay", self._main, lambda: self._stopping)
 
     def start(self) -> None:
         self._thread.start()
@@ -114,6 +115,7 @@ class Relay:
 
     def _main(self) -> None:
         while (drained := self._drain()) is not None:
+            beat()
             self._put(drained)
 
     def _drain(self) -> list[_Offer] | None:
@@ -121,7 +123,8 @@ class Relay:
             while not self._queue:
                 if self._stopping:
                     return None
-                self._wanted.wait()
+                beat(LONGEST_WAIT)
+                self._wanted.wait(LONGEST_WAIT)
             drained: list[_Offer] = []
             items = 0
             while self._queue and items < MOST:

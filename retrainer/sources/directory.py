@@ -15,6 +15,7 @@ from retrainer.sources.base import Batch, Overloaded
 from retrainer.sources.files.lines import count_rows
 from retrainer.sources.files.listing import File, Listing, ignorer, list_folder, safe
 from retrainer.sources.formats.payload import FUTURE, event_id
+from retrainer.supervisor import Worker, beat, rest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +54,7 @@ class DirectorySource:
         self._known: dict[str, str] | None = None
         self._unsettled: dict[str, tuple[str, float]] = {}
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"source-{name}", daemon=True)
+        self._thread = Worker("source", self._run, self._stop.is_set, name=f"source-{name}", owner=name)
 
     def start(self) -> None:
         self._thread.start()
@@ -65,6 +66,7 @@ class DirectorySource:
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            beat()
             try:
                 trouble = self._poll()
             except Exception as error:  # noqa: BLE001 - whatever it is, the next poll is another chance
@@ -75,7 +77,7 @@ class DirectorySource:
             self.last_error = trouble
             self.poll_errors += trouble is not None
             self.polls += 1
-            self._stop.wait(max(self._config.polling_interval, SHORTEST_INTERVAL, BREATH * self._listing_took))
+            rest(self._stop, max(self._config.polling_interval, SHORTEST_INTERVAL, BREATH * self._listing_took))
 
     def _poll(self) -> str | None:
         """Work off one listing; return what could not be read, in words."""
@@ -158,9 +160,10 @@ class DirectorySource:
             try:
                 future = self._intake.offer(batch)
             except Overloaded as error:
-                self._stop.wait(error.retry_after)
+                rest(self._stop, error.retry_after)
                 continue
             while not future.done() and not self._stop.is_set():
+                beat()
                 wait((future,), timeout=0.2)
             wait((future,), timeout=GRACE)  # when stopping: what is under way may still be settled
             if future.done():

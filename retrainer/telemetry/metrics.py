@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from retrainer.config.models import Rule
+    from retrainer.supervisor import Seen
 
 MINUTE, HOUR = 60, 3600
 RUN_BUCKETS = (10, 30, MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, 24 * HOUR)
@@ -134,6 +135,8 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call] # they would double the series to say when each counter was born
         self.standing: Callable[[], Standing] | None = None
         """Asked at each scrape, on the thread that serves it."""
+        self.threads: Callable[[], Sequence[Seen]] = tuple
+        """The same of the threads."""
         self._registry = registry
         self._scraping = Lock()
         self._rules, self._sources, self._budgets = Owners(), Owners(), Owners()
@@ -231,6 +234,9 @@ class Metrics:
 
     def _make_daemon(self) -> None:
         self._refused = self._counter("http_refused", "Requests that were turned away.", "door", "status")
+        self._beats = self._by_thread("gauge", "thread_heartbeat_age_seconds", "Since its last sign of life.")
+        self._stuck = self._by_thread("gauge", "thread_stuck", "Whether the thread hangs in its own work.")
+        self._thread_restarts = self._by_thread("counter", "thread_restarts", "Restarts of a thread that failed.")
         self._leader = self._gauge("leader", "Whether this process is the one that decides.")
         self._reload_ok = self._gauge("config_last_reload_successful", "Whether all files were good when last read.")
         self._reload_at = self._gauge("config_last_reload_success_timestamp_seconds", "When all files were last good.")
@@ -249,6 +255,11 @@ class Metrics:
     def _source(self, kind: Literal["counter", "gauge"], name: str, text: str) -> Owned:
         made = Owned(kind, f"retrainer_{name}", text, ("source",), self._sources)
         self._of_sources.append(made)
+        self._registry.register(made)
+        return made
+
+    def _by_thread(self, kind: Literal["counter", "gauge"], name: str, text: str) -> Owned:
+        made = Owned(kind, f"retrainer_{name}", text, ("thread",), Owners())
         self._registry.register(made)
         return made
 
@@ -374,7 +385,13 @@ class Metrics:
         if self.standing is not None:
             with self._scraping:
                 self._stand(self.standing())
+        self._look_at_threads(self.threads())
         return generate_latest(self._registry)
+
+    def _look_at_threads(self, seen: Sequence[Seen]) -> None:
+        self._beats.replace({one.name: {(): one.silence} for one in seen})
+        self._stuck.replace({one.name: {(): one.stuck} for one in seen})
+        self._thread_restarts.replace({one.name: {(): one.restarts} for one in seen})
 
     def _stand(self, seen: Standing) -> None:
         rules = self._rules.names

@@ -30,17 +30,19 @@ async def index(service: Asked) -> dict[str, Any]:
     }
 
 
-@router.get("/healthz", response_model=views.Health)
-async def health() -> Any:
-    """Answer as long as the process does; asks nothing and nobody."""
-    return {"status": "ok"}
+@router.get("/healthz", response_model=views.Health, responses={503: {"model": views.Health}})
+async def health(service: Asked) -> Any:
+    """Tell whether the engine is alive; asks nobody."""
+    reasons = service.health()
+    return JSONResponse({"status": "stuck" if reasons else "ok", "reasons": reasons}, 503 if reasons else 200)
 
 
 @router.get("/readyz", response_model=views.Readiness, responses={503: {"model": views.Readiness}})
 def ready(service: Asked) -> Any:
     """Tell whether it takes events in and decides."""
     reasons = service.ready()
-    return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+    told = {"ready": not reasons, "reasons": reasons, "waiting": service.waiting()}
+    return JSONResponse(told, 503 if reasons else 200)
 
 
 @router.get("/metrics", response_class=Response)

@@ -10,6 +10,8 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from retrainer.supervisor import Worker, beat
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -73,6 +75,10 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self.settled.set()
 
+    async def on_tick(self, counter: int) -> bool:
+        beat()
+        return await super().on_tick(counter)
+
 
 class WebServer:
     """``port`` is the real one once `start` has returned, also where 0 asked for a free one."""
@@ -95,7 +101,7 @@ class WebServer:
                 timeout_keep_alive=KEEP_ALIVE,
             )
         )
-        self._thread = threading.Thread(target=self._run, name="web", daemon=True)
+        self._thread = Worker("web", self._run, lambda: self._server.should_exit)
         self._socket: socket.socket | None = None
 
     @property

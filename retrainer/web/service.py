@@ -116,6 +116,12 @@ class Service(Protocol):
     def ready(self) -> list[str]:
         """Why it is not ready, in words; empty if it is."""
 
+    def waiting(self) -> list[str]:
+        """What waits for somebody else, in words: it goes on by itself, and does not make the daemon unready."""
+
+    def health(self) -> list[str]:
+        """Why a restart would help, in words; empty if nothing hangs. Asks nobody, and never blocks."""
+
     def metrics(self) -> bytes:
         """Everything for Prometheus, in its text exposition."""
 

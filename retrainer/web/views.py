@@ -391,12 +391,17 @@ class Reloaded(Open):
 
 class Health(View):
     status: str
+    """ok or stuck."""
+    reasons: list[str] = []
+    """Why it is stuck: a restart helps."""
 
 
 class Readiness(View):
     ready: bool
     reasons: list[str]
     """Why it is not."""
+    waiting: list[str] = []
+    """What waits for somebody else, and goes on by itself."""
 
 
 class Problem(View):

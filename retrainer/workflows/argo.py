@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import threading
+import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from retrainer.supervisor import Worker, beat
 from retrainer.workflows.argo_access import missing_access
 from retrainer.workflows.argo_errors import MISSING
 from retrainer.workflows.argo_http import ApiServer
@@ -15,6 +17,7 @@ from retrainer.workflows.base import Later, Refused
 from retrainer.workflows.manifest import FINALIZER, INSTANCE_LABEL
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterator, Mapping
 
     from retrainer.config.settings import ArgoEngine as Settings
@@ -108,13 +111,12 @@ class ArgoEngine:
 
     def watch(self, report: Callable[[Observed], None], stop: threading.Event) -> None:
         threads = [
-            threading.Thread(
-                target=watch.run, args=(self.get, report, stop), name=f"watch-{watch.namespace}", daemon=True
-            )
+            Worker("watch", partial(watch.run, self.get, report, stop), stop.is_set, name=f"watch-{watch.namespace}")
             for watch in self._watches
         ]
         for thread in threads:
             thread.start()
+        beat(math.inf)
         stop.wait()
         for watch in self._watches:
             watch.close()

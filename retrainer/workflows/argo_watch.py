@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import structlog
 
+from retrainer.supervisor import beat
 from retrainer.workflows.argo_objects import ENDED, from_metadata, held
 from retrainer.workflows.argo_stream import SILENCE, Stream
 from retrainer.workflows.base import Later, Observed, WorkflowError
@@ -71,6 +72,7 @@ class NamespaceWatch:
         self._pool = ThreadPoolExecutor(FETCHERS, thread_name_prefix=f"fetch-{self.namespace}")
         failures = 0
         while not stop.is_set():
+            beat()
             try:
                 version = self._list()
                 failures = 0
@@ -80,7 +82,8 @@ class NamespaceWatch:
                     break
                 self.restarts += 1
                 log.warning("watch.restarted", namespace=self.namespace, error=str(error), restarts=self.restarts)
-                stop.wait(min(MAX_BACKOFF, 0.1 * 2**failures))
+                beat(pause := min(MAX_BACKOFF, 0.1 * 2**failures))
+                stop.wait(pause)
                 failures = min(failures + 1, 10)
         self._pool.shutdown(cancel_futures=True)
 
@@ -99,6 +102,7 @@ class NamespaceWatch:
             fields = {"labelSelector": self._selector, "limit": str(PAGE)}
             if token:
                 fields["continue"] = quote(token)
+            beat()
             page = self._api.request("GET", self._path(), fields=fields, accept=PARTIAL_LIST)
             for item in page["items"] or ():
                 there.add(item["metadata"]["uid"])
@@ -113,8 +117,11 @@ class NamespaceWatch:
     def _follow(self, version: str) -> None:
         until = time.monotonic() + self._relist
         while not self._stop.is_set() and (left := until - time.monotonic()) > 0:
-            for event in self._watch(version, max(1, round(min(left, self._patience)))):
+            seconds = max(1, round(min(left, self._patience)))
+            beat(seconds + SILENCE)
+            for event in self._watch(version, seconds):
                 version = self._take(event)
+                beat(seconds + SILENCE)
 
     def _watch(self, version: str, seconds: int) -> Iterator[dict[str, Any]]:
         fields = {"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "true"}

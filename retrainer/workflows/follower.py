@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from retrainer.crash import reach
+from retrainer.supervisor import Worker, beat
 from retrainer.workflows.base import Observed, WorkflowError
 from retrainer.workflows.submission import names
 
@@ -50,14 +52,13 @@ class Follower:
         self._shown: dict[str, tuple[float, float]] = {}
         self._resting: dict[str, float] = {}
         self._live_at = 0.0
+        self._unstored: list[Observed] = []
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._hands = ThreadPoolExecutor(HANDS, thread_name_prefix="follow")
-        self._watcher = threading.Thread(
-            target=engine.watch, args=(self._seen.put, self._stop), name="watch", daemon=True
-        )
-        self._feeder = threading.Thread(target=self._feed, name="observe", daemon=True)
-        self._ticker = threading.Thread(target=self._tick_forever, name="follow", daemon=True)
+        self._watcher = Worker("watch", lambda: engine.watch(self._seen.put, self._stop), self._stop.is_set)
+        self._feeder = Worker("observe", self._feed, self._stop.is_set)
+        self._ticker = Worker("follow", self._tick_forever, self._stop.is_set)
 
     def start(self) -> None:
         for thread in (self._watcher, self._feeder, self._ticker):
@@ -78,8 +79,9 @@ class Follower:
         self._feeder.join()
 
     def _feed(self) -> None:
-        while (first := self._seen.get()) is not None:
-            batch = [first]
+        self._store(self._unstored)  # what this thread had taken when it died
+        while (first := self._first()) is not None:
+            self._unstored = batch = [first]
             while len(batch) < BATCH and not self._seen.empty():
                 item = self._seen.get()
                 if item is None:
@@ -89,6 +91,10 @@ class Follower:
             self._note(batch)
             self._store(batch)
 
+    def _first(self) -> Observed | None:
+        beat(math.inf)
+        return self._seen.get()
+
     def _note(self, batch: Iterable[Observed]) -> None:
         shown = self._clock.monotonic(), NOT_SHOWN
         for seen in batch:
@@ -96,7 +102,8 @@ class Follower:
 
     def _store(self, batch: list[Observed]) -> None:
         """Store it, however long that takes: the watch does not say it twice."""
-        while True:
+        while batch:
+            beat()
             try:
                 self._desk.observed(batch)
             except Exception:
@@ -106,15 +113,18 @@ class Follower:
             else:
                 if any(seen.finished_at for seen in batch):
                     self._wake.set()  # there are finalizers to release
+                self._unstored = []
                 return
 
     def _tick_forever(self) -> None:
         while not self._stop.is_set():
+            beat(self._tick)
             self._wake.wait(self._tick)
             self._wake.clear()
             for work in (self._stop_runs, self._release_runs, self._find_lost):
                 if self._stop.is_set():
                     return
+                beat()
                 try:
                     work()
                 except Exception:

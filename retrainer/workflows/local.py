@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from retrainer.clock import Clock, SystemClock
+from retrainer.supervisor import beat
 from retrainer.workflows import local_folder, local_isolation, local_templates
 from retrainer.workflows.base import AlreadyExists, Later, Observed, Refused, Strategy, Template
 from retrainer.workflows.local_environment import for_runner
@@ -130,6 +131,7 @@ class LocalEngine:
         seen: dict[Path, Observed] = {}
         repeat_at = 0.0
         while not stop.is_set():
+            beat(POLL)
             if self._clock.monotonic() >= repeat_at:
                 seen.clear()
                 repeat_at = self._clock.monotonic() + REPEAT

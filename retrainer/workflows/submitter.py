@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from retrainer.supervisor import Worker, beat
 from retrainer.workflows.pace import Pace
 from retrainer.workflows.submission import Claimed, Sender, names
 
@@ -67,9 +69,9 @@ class Submitter:
             prepare=prepare,
             stop=self._stop,
         )
-        self._claimer = threading.Thread(target=self._claim_forever, name="claim", daemon=True)
+        self._claimer = Worker("claim", self._claim_forever, self._stop.is_set)
         self._workers = [
-            threading.Thread(target=self._work, name=f"submit-{number}", daemon=True) for number in range(connections)
+            Worker("submit", self._work, self._stop.is_set, name=f"submit-{number}") for number in range(connections)
         ]
 
     def start(self) -> None:
@@ -107,11 +109,12 @@ class Submitter:
 
     def _claim_forever(self) -> None:
         while not self._stop.is_set():
+            beat(POLL)
             self._wake.wait(POLL)
             self._wake.clear()
             try:
                 while not self._stop.is_set() and self._claim():
-                    pass
+                    beat()
             except Exception:
                 log.exception("submitter.claim_failed")
                 self._stop.wait(POLL)
@@ -140,13 +143,18 @@ class Submitter:
             log.exception("submitter.claim_failed")
 
     def _work(self) -> None:
-        while (claimed := self._claimed.get()) is not None:
+        while (claimed := self._next()) is not None:
+            beat()
             try:
                 self._sender.settle(claimed)
             except Exception:  # its lease runs out and it is claimed again
                 log.exception("submitter.failed", **names(claimed.run))
             finally:
                 self._done()
+
+    def _next(self) -> Claimed | None:
+        beat(math.inf)
+        return self._claimed.get()
 
     def _done(self) -> None:
         with self._lock:

@@ -13,6 +13,7 @@ from retrainer.sources.kafka.records import Reader
 from retrainer.sources.kafka.reread import Rereading
 from retrainer.sources.kafka.session import Session, Terms
 from retrainer.sources.schemas import SchemaRegistryClient
+from retrainer.supervisor import Worker, beat, rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -70,7 +71,7 @@ class KafkaSource:
         self._client_id = f"retrainer-{name}"
         self._measure_at = 0.0
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"source-{name}", daemon=True)
+        self._thread = Worker("source", self._run, self._stop.is_set, name=f"source-{name}", owner=name)
 
     def start(self) -> None:
         self._thread.start()
@@ -96,13 +97,14 @@ class KafkaSource:
         failures = 0
         LAST_WORDS.forget(self._client_id)  # they were about other settings
         while not self._stop.is_set():
+            beat()
             try:
                 session = self._open()
                 failures = 0
                 self._follow(session)
             except Exception as error:  # noqa: BLE001 - whatever it is, a new session is another chance
                 self._troubled(str(error) if isinstance(error, (Unreachable, ValueError)) else _named(error))
-                self._stop.wait(BACK_OFF[min(failures, len(BACK_OFF) - 1)])
+                rest(self._stop, BACK_OFF[min(failures, len(BACK_OFF) - 1)])
                 failures += 1
 
     def _open(self) -> Session:
@@ -116,6 +118,7 @@ class KafkaSource:
         errors = self.poll_errors
         try:
             while not self._stop.is_set():
+                beat()
                 session.turn()
                 self.poll_errors = errors + session.errors
                 self._show(session)

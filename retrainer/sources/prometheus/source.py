@@ -10,6 +10,7 @@ import structlog
 
 from retrainer.sources.base import Batch, Overloaded
 from retrainer.sources.prometheus.poll import Poll
+from retrainer.supervisor import Worker, beat, rest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -51,7 +52,7 @@ class PrometheusSource:
         self._warned: set[tuple[str, str]] = set()
         self._reasons: set[str] = set()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"source-{name}", daemon=True)
+        self._thread = Worker("source", self._run, self._stop.is_set, name=f"source-{name}", owner=name)
 
     def start(self) -> None:
         self._thread.start()
@@ -63,7 +64,7 @@ class PrometheusSource:
 
     def _run(self) -> None:
         interval = self._config.polling_interval
-        self._stop.wait(phase(self.name, min(interval, LATEST_START)))
+        rest(self._stop, phase(self.name, min(interval, LATEST_START)))
         while not self._stop.is_set():
             due = self._clock.monotonic() + interval
             try:
@@ -71,7 +72,7 @@ class PrometheusSource:
             except Exception as error:  # noqa: BLE001 - whatever it is, the next poll is another chance
                 errors = [("", f"{type(error).__name__}: {error}")]
             self._tell(errors)
-            self._stop.wait(max(0.0, due - self._clock.monotonic()))
+            rest(self._stop, max(0.0, due - self._clock.monotonic()))
 
     def _poll(self) -> list[Trouble]:
         """Ask for everything once; return what went wrong."""
@@ -94,6 +95,7 @@ class PrometheusSource:
     def _ask(self, poll: Poll, queries: Sequence[Query]) -> None:
         """Hand each answer over as soon as it is there; raise Overloaded."""
         for query in queries:
+            beat()
             event = poll.event(query)
             if self._stop.is_set():
                 return

@@ -11,6 +11,7 @@ import structlog
 
 from retrainer.sources.s3.aws import Unavailable
 from retrainer.sources.s3.queue import MOST
+from retrainer.supervisor import Worker, beat, clamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,7 +44,9 @@ class Held:
         self._count_at = 0.0
         self._end_at: float | None = None
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name=f"source-{name}-held", daemon=True)
+        self._thread = Worker(
+            "held", self._run, lambda: self._end_at is not None, name=f"source-{name}-held", owner=name
+        )
 
     def start(self) -> None:
         self._thread.start()
@@ -90,6 +93,7 @@ class Held:
 
     def _run(self) -> None:
         while self._wait():
+            beat()
             try:
                 self._delete()
                 self._hide()
@@ -113,7 +117,8 @@ class Held:
                 if due <= now:
                     return True
                 ends = [due] if self._end_at is None else [due, self._end_at]
-                self._changed.wait(min(ends) - now)
+                beat(step := clamp(min(ends) - now))
+                self._changed.wait(step)
 
     def _due(self) -> float:
         """When there is something to do next, on the monotonic clock."""

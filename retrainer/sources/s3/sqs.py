@@ -21,6 +21,7 @@ from retrainer.sources.formats.payload import Delivery
 from retrainer.sources.s3.aws import Unavailable
 from retrainer.sources.s3.held import Held
 from retrainer.sources.s3.queue import Queue
+from retrainer.supervisor import Worker, beat, rest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from retrainer.sources.base import Intake, Receipt
     from retrainer.sources.s3.queue import Message
 
+OPEN_FOR = 25.0
+"""Seconds that a request for messages may stay without an answer."""
 GRACE = 2.0
 """Seconds that stopping may take."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -52,7 +55,7 @@ class SqsRoad:
         self._held = Held(name, self._queue, clock, queue.visibility_timeout)
         self._trouble: str | None = None
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"source-{name}", daemon=True)
+        self._thread = Worker("source", self._run, self._stop.is_set, name=f"source-{name}", owner=name)
 
     @property
     def last_error(self) -> str | None:
@@ -73,6 +76,7 @@ class SqsRoad:
     def _run(self) -> None:
         pause = FIRST_PAUSE
         while not self._stop.is_set():
+            beat(OPEN_FOR)
             try:
                 self._step()
                 self._trouble, pause = None, FIRST_PAUSE
@@ -80,7 +84,7 @@ class SqsRoad:
                 if self._stop.is_set():
                     break
                 self._failed(str(error) if isinstance(error, Unavailable) else f"{type(error).__name__}: {error}")
-                self._stop.wait(pause)
+                rest(self._stop, pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
         self._queue.close()
 
@@ -127,7 +131,7 @@ class SqsRoad:
             try:
                 future = self._intake.offer(batch)
             except Overloaded as error:
-                self._stop.wait(error.retry_after)
+                rest(self._stop, error.retry_after)
                 continue
             future.add_done_callback(lambda done: self._settled(done, handles))
             return

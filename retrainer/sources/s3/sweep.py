@@ -22,6 +22,7 @@ import structlog
 from retrainer.sources.base import Batch, Overloaded
 from retrainer.sources.s3.aws import Unavailable
 from retrainer.sources.s3.listing import Listing, distinct
+from retrainer.supervisor import Worker, beat, rest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,7 +59,7 @@ class Sweep:
         self.poll_errors = 0
         self._config, self._every, self._intake, self._clock = config, every, intake, clock
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"source-{name}-sweep", daemon=True)
+        self._thread = Worker("sweep", self._run, self._stop.is_set, name=f"source-{name}-sweep", owner=name)
 
     def start(self) -> None:
         self._thread.start()
@@ -76,7 +77,7 @@ class Sweep:
                 log.warning("sweep.trouble", source=self.name, error=trouble)
             self.last_error = trouble
             self.poll_errors += trouble is not None
-            self._stop.wait(self._every if trouble is None else min(self._every, RETRY_AFTER))
+            rest(self._stop, self._every if trouble is None else min(self._every, RETRY_AFTER))
 
     def _sweep_all(self) -> str | None:
         """Sweep each bucket; return what went wrong, in words."""
@@ -154,13 +155,14 @@ class Sweep:
                 future = self._intake.offer(batch)
                 break
             except Overloaded as error:
-                self._stop.wait(error.retry_after)
+                rest(self._stop, error.retry_after)
         while not future.done():
             self._check()
             wait((future,), timeout=0.2)
         future.result()
 
     def _check(self) -> None:
+        beat()
         if self._stop.is_set():
             raise Stopped
 

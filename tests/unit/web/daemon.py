@@ -43,6 +43,8 @@ class Daemon:
         self.asked: list[tuple[Any, ...]] = []
         self.turned_away: list[tuple[str, int]] = []
         self.reasons: list[str] = []
+        self.waits: list[str] = []
+        self.stuck: list[str] = []
         self.trouble: Exception | None = None
         self.idempotency: dict[str, dict[str, Any]] = {}
         self.changed = True
@@ -180,6 +182,12 @@ class Daemon:
 
     def ready(self) -> list[str]:
         return self.reasons
+
+    def waiting(self) -> list[str]:
+        return self.waits
+
+    def health(self) -> list[str]:
+        return self.stuck
 
     def metrics(self) -> bytes:
         return b"# TYPE retrainer_leader gauge\nretrainer_leader 1.0\n"

@@ -202,11 +202,17 @@ def test_dead_letters_are_replayed_and_discarded(client: httpx.Client) -> None:
 
 
 def test_probes_metrics_and_reload(client: httpx.Client, daemon: Daemon) -> None:
-    assert client.get("/healthz").json() == {"status": "ok"}
-    assert client.get("/readyz").json() == {"ready": True, "reasons": []}
+    assert client.get("/healthz").json() == {"status": "ok", "reasons": []}
+    daemon.waits.append("source lake: it cannot do its work")
+    ready = client.get("/readyz")
+    assert ready.status_code == 200, "who waits for somebody else is ready"
+    assert ready.json() == {"ready": True, "reasons": [], "waiting": ["source lake: it cannot do its work"]}
     daemon.reasons.append("the store is read-only")
     unready = client.get("/readyz")
     assert (unready.status_code, unready.json()["reasons"]) == (503, ["the store is read-only"])
+    daemon.stuck.append("the thread engine hangs")
+    unwell = client.get("/healthz")
+    assert (unwell.status_code, unwell.json()) == (503, {"status": "stuck", "reasons": ["the thread engine hangs"]})
     metrics = client.get("/metrics")
     assert metrics.headers["content-type"].startswith("text/plain; version=")
     assert b"retrainer_leader 1.0" in metrics.content

@@ -1,0 +1,391 @@
+"""Supervision of the long-lived threads: what each does, how long it may be silent, and what follows if it fails.
+
+A thread is a `Worker`: its loop calls `beat` in each turn. A worker that dies is started again where `DUTIES` says that
+this is safe; otherwise the process ends with one line in the log and exit code `FAILED`, so that whatever started it
+starts it anew. `Supervisor.look` finds the workers that hang. Whether a silent worker hangs in its own work or waits
+for somebody else is read off its stack: it waits if the call that it is in belongs to a client library.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+import structlog
+
+from retrainer.crash import Kind, reach
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+log = structlog.get_logger()
+
+FAILED: Final = 70
+"""Exit code of a process that ends because one of its threads failed (EX_SOFTWARE)."""
+LONGEST_WAIT: Final = 60.0
+"""Seconds of one wait of a thread. Waits of more than some centuries raise OverflowError; nobody needs a longer one."""
+TICK: Final = 1.0
+"""Seconds between two looks. A longer gap counts as this much: a frozen process must not take its threads for hung."""
+SLOW: Final = 5.0
+"""Seconds of silence after which a worker that waits for somebody else is named in /readyz."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
+"""Seconds before a worker that died is started again: doubled each time, from the first to the longest."""
+LIVED: Final = 60.0
+"""Seconds after which a worker that died counts as one that had worked: the pauses begin anew."""
+
+PATIENCE: Final = float(os.environ.get("RETRAINER_PATIENCE", "1"))
+"""What the times of `DUTIES` are multiplied by: tests do not wait for a minute."""
+
+PARTIES: Final = {
+    "sqlalchemy": "the store",
+    "psycopg": "the store",
+    "sqlite3": "the store",
+    "kafka": "the broker",
+    "urllib3": "a server",
+    "requests": "a server",
+    "httpx": "a server",
+    "httpcore": "a server",
+    "http": "a server",
+    "ssl": "a server",
+    "socket": "a server",
+    "concurrent": "another thread",
+    "queue": "another thread",
+}
+"""Whom a thread waits for while it is in code of this package."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """What a kind of thread does and how long it may be silent in its own work, in seconds.
+
+    ``died`` is what follows if it raises or returns, ``hung`` what follows if it is silent for twice as long as it may:
+    `restart` calls it again on the same thread; `replace` makes a new one and leaves the old one behind; `end` ends
+    the process; `fail` leaves it to who asked for it.
+    """
+
+    does: str
+    silent_for: float
+    died: Literal["restart", "end", "fail"]
+    hung: Literal["replace", "end"]
+
+
+DUTIES: Final[dict[Kind, Duty]] = {
+    "engine": Duty("decides and writes, one transaction after the other", 30, "end", "end"),
+    "source": Duty("reads what its source reports", 60, "restart", "replace"),
+    "held": Duty("deletes stored messages of a queue and keeps the others hidden", 60, "restart", "replace"),
+    "sweep": Duty("lists the buckets of a source and compares", 300, "restart", "replace"),
+    "replay": Duty("reads a source again", 300, "fail", "replace"),
+    "lead": Duty("keeps the leader lease of a shared store, or waits for it", 30, "end", "end"),
+    "taking": Duty("starts what only the leader does", 300, "end", "end"),
+    "web": Duty("serves the API, webhooks, metrics and probes", 30, "end", "end"),
+    "claim": Duty("claims admitted runs", 60, "restart", "end"),
+    "submit": Duty("creates Workflows", 60, "restart", "end"),
+    "observe": Duty("stores what the watch saw", 60, "restart", "end"),
+    "follow": Duty("stops and releases Workflows and asks for lost ones", 60, "restart", "end"),
+    "watch": Duty("watches Workflows", 60, "restart", "end"),
+    "rules": Duty("watches the ConfigMaps of a namespace", 60, "restart", "end"),
+    "timer": Duty("does one thing at intervals: reload, prune, listen", 300, "restart", "end"),
+    "relay": Duty("stores what the sources of a standby bring", 30, "end", "end"),
+    "porter": Duty("folds in what standbys took in", 60, "restart", "end"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How a worker does, for the metrics. ``silence`` is in seconds, without waits that it announced."""
+
+    name: str
+    silence: float
+    restarts: int
+    stuck: bool
+
+
+class _Local(threading.local):
+    worker: Worker | None = None
+
+
+_local = _Local()
+_running: dict[Worker, None] = {}
+"""All workers of the process that are not at their end."""
+
+
+def _unarmed(line: str) -> None:
+    """Outside the daemon (in tests, in `simulate`) no process ends; the thread does."""
+    log.debug("supervisor.unarmed", line=line)
+
+
+_end: Callable[[str], None] = _unarmed
+
+
+def arm(end: Callable[[str], None] | None = None) -> None:
+    """From now on the process ends if a worker fails that cannot be restarted; `end` gets the line that says why."""
+    global _end  # noqa: PLW0603 - one process ends once
+    _end = end or end_process
+
+
+def disarm() -> None:
+    """The daemon is at its end: no process ends any more."""
+    arm(_unarmed)
+
+
+def end_process(line: str) -> None:
+    """End here and now: what the other threads are about to do is as safe as with kill -9."""
+    log.error("daemon.ends", error=line, exit_code=FAILED)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(FAILED)
+
+
+def beat(wait: float = 0.0) -> None:
+    """Say that the calling worker is alive. It may be silent for `wait` more seconds, as it waits for work.
+
+    In a thread that is no worker it does nothing.
+    """
+    worker = _local.worker
+    if worker is not None:
+        worker.beat(wait)
+
+
+def rest(event: threading.Event, seconds: float) -> bool:
+    """Wait until `event` is set, for `seconds` at most and however many they are; return whether it is set."""
+    until = time.monotonic() + seconds
+    while not event.is_set() and (left := until - time.monotonic()) > 0:
+        step = min(left, LONGEST_WAIT)
+        beat(step)
+        event.wait(step)
+    beat()
+    return event.is_set()
+
+
+class Worker:
+    """A thread that never ends in silence. `stopping` says whether it was asked to end; only then may it return.
+
+    ``owner`` is the source, namespace or job that it works for, if it is one of several of its kind.
+    """
+
+    def __init__(
+        self, kind: Kind, target: Callable[[], object], stopping: Callable[[], bool], *, name: str = "", owner: str = ""
+    ) -> None:
+        self.kind, self.owner, self.name = kind, owner, name or kind
+        self.duty = DUTIES[kind]
+        self.restarts = 0
+        self.failed = ""
+        """Why it is at its end, if it was not asked to end."""
+        self.silent_for = 0.0
+        """Seconds of silence in its own work that it had not announced, as `Supervisor.look` saw it."""
+        self.waits_for = ""
+        """Whom it waits for, as `Supervisor.look` saw it; empty if it does not, or not for long."""
+        self.abandoned = False
+        self._target, self._stopping = target, stopping
+        self._at, self._wait = time.monotonic(), 0.0
+        self._thread = threading.Thread(target=self._main, name=self.name, daemon=True)
+
+    def start(self) -> None:
+        self._at = time.monotonic()
+        _running[self] = None
+        self._thread.start()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Return once it has ended, after `timeout` seconds at the latest. For one that was abandoned nobody waits."""
+        if not self.abandoned:
+            self._thread.join(timeout)
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def abandon(self) -> None:
+        """Leave it behind: it hangs, and another one takes its place. Once it goes on it finds that it is to stop."""
+        self.abandoned = True
+        _running.pop(self, None)
+
+    def beat(self, wait: float = 0.0) -> None:
+        """See `beat`. Called on the worker's own thread."""
+        self._wait = wait
+        self._at = time.monotonic()
+        reach(self.kind)
+
+    @property
+    def last_beat(self) -> float:
+        """When it last gave a sign of life, on the monotonic clock."""
+        return self._at
+
+    def silence(self, now: float) -> float:
+        """Seconds since its last sign of life, without the wait that it announced."""
+        return max(0.0, now - self._at - self._wait)
+
+    def where(self) -> str:
+        """The place in our code where it is now, as `module:line function`; empty if it has none."""
+        for frame in _frames(self._thread):
+            if _is_ours(frame):
+                return f"{frame.f_globals['__name__']}:{frame.f_lineno} {frame.f_code.co_name}"
+        return ""
+
+    def party(self) -> str:
+        """Whom it waits for right now; empty if it is in its own work."""
+        for frame in _frames(self._thread):
+            if _is_ours(frame):
+                return "the store" if _module(frame).startswith("retrainer.store") else ""
+            root = _module(frame).partition(".")[0]
+            if root in PARTIES:
+                return PARTIES[root]
+        return ""
+
+    def _main(self) -> None:
+        _local.worker = self
+        pause = FIRST_PAUSE
+        try:
+            while True:
+                began = time.monotonic()
+                error = self._live()
+                if self._stopping() or self.abandoned:
+                    return
+                if self.duty.died != "restart":
+                    self._give_up(error)
+                    return
+                self.restarts += 1
+                log.error("thread.restarted", thread=self.name, does=self.duty.does, error=error)
+                pause = FIRST_PAUSE if time.monotonic() - began > LIVED else pause
+                if not self._pause(pause):
+                    return
+                pause = min(2 * pause, LONGEST_PAUSE)
+        finally:
+            _running.pop(self, None)
+
+    def _live(self) -> str:
+        """Run until it ends, and return why it did."""
+        try:
+            self.beat()
+            self._target()
+        except BaseException as error:
+            if self._stopping():
+                log.warning("thread.failed_at_end", thread=self.name, error=_named(error))
+            else:
+                log.exception("thread.died", thread=self.name, does=self.duty.does, error=_named(error))
+            return _named(error)
+        return "it returned without being asked to"
+
+    def _give_up(self, error: str) -> None:
+        self.failed = error
+        if self.duty.died == "end":
+            _end(f"the thread `{self.name}`, which {self.duty.does}, died and is not safe to restart: {error}")
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait; false if it was asked to end meanwhile."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self._stopping() or self.abandoned:
+                return False
+            self._wait, self._at = left, time.monotonic()
+            time.sleep(min(left, 0.1))
+        return True
+
+
+class Supervisor:
+    """Looks after all workers of the process. `replace` makes a new one for a worker that hangs, false if it cannot."""
+
+    def __init__(self, replace: Callable[[Worker], bool], *, patience: float = PATIENCE) -> None:
+        self.replaced: dict[str, int] = {}
+        """By name of the worker, how often it was replaced."""
+        self._replace = replace
+        self._patience = patience
+        """What the times of `DUTIES` are multiplied by."""
+        self._looked_at: float | None = None
+
+    @property
+    def workers(self) -> list[Worker]:
+        return list(_running)
+
+    def look(self, now: float) -> None:
+        """Call it every `TICK` seconds with the monotonic clock: find workers that hang, and act."""
+        gap = TICK if self._looked_at is None else min(now - self._looked_at, TICK)
+        self._looked_at = now
+        for worker in self.workers:
+            self._judge(worker, now, gap)
+            if worker.silent_for > 2 * self._patience * worker.duty.silent_for:
+                self._hung(worker)
+
+    def _judge(self, worker: Worker, now: float, gap: float) -> None:
+        silence = worker.silence(now)
+        if silence <= min(SLOW, self._patience * worker.duty.silent_for):
+            worker.silent_for, worker.waits_for = 0.0, ""
+        elif party := worker.party():
+            worker.silent_for, worker.waits_for = 0.0, party
+        else:
+            worker.silent_for, worker.waits_for = worker.silent_for + gap, ""
+
+    def _hung(self, worker: Worker) -> None:
+        line = (
+            f"the thread `{worker.name}`, which {worker.duty.does}, hangs in its own work for {worker.silent_for:.0f} s"
+            f" at {worker.where() or 'an unknown place'}"
+        )
+        if worker.duty.hung == "replace":
+            worker.abandon()
+            if self._replace(worker):
+                self.replaced[worker.name] = self.replaced.get(worker.name, 0) + 1
+                log.error("thread.replaced", thread=worker.name, error=line)
+                return
+        worker.silent_for = 0.0  # said once, where no process ends
+        _end(line)
+
+    def stuck(self, worker: Worker) -> str:
+        """Why this worker cannot be called alive, in words; empty if it can."""
+        if worker.failed:
+            return f"the thread {worker.name} died: {worker.failed}"
+        if worker.silent_for > self._patience * worker.duty.silent_for:
+            return f"the thread {worker.name} hangs in its own work at {worker.where()}"
+        return ""
+
+    def held_up(self, worker: Worker) -> str:
+        """Why this worker gets nothing done, in words; empty if it does."""
+        if worker.waits_for:
+            return f"it waits for {worker.waits_for}"
+        return self.stuck(worker)
+
+    def late(self, seconds: float) -> str:
+        """Say which workers have not ended after so many seconds, and where they are."""
+        places = ", ".join(f"{worker.name} at {worker.where()}" for worker in self.workers)
+        return f"stopping takes longer than {seconds:.0f} s; these threads have not ended: {places or 'none'}"
+
+    def waiting(self) -> dict[str, str]:
+        """By name of the worker, whom it waits for longer than `SLOW`."""
+        return {worker.name: worker.waits_for for worker in self.workers if worker.waits_for}
+
+    def seen(self, now: float) -> list[Seen]:
+        """How each worker does."""
+        return [
+            Seen(one.name, one.silence(now), one.restarts + self.replaced.get(one.name, 0), bool(self.stuck(one)))
+            for one in self.workers
+        ]
+
+
+def clamp(seconds: float | None) -> float:
+    """Return how long to wait at once if the next moment is so many seconds away; None for never."""
+    return min(LONGEST_WAIT, math.inf if seconds is None else seconds)
+
+
+def _frames(thread: threading.Thread) -> list[FrameType]:
+    """The stack of a thread, innermost first."""
+    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001 - there is no other way to see it
+    found = []
+    while frame is not None:
+        found.append(frame)
+        frame = frame.f_back
+    return found
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return _module(frame).partition(".")[0] == "retrainer"
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,135 @@
+"""Each thread of a whole daemon is killed and hung by fault injection: it goes on, or the process ends and says why."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from retrainer.supervisor import FAILED
+from tests.unit.test_app import RULES, Daemon
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PATIENCE = "0.05"
+"""An engine may be silent for 1.5 s, a source for 3 s."""
+LANDING = """
+  landing: {type: directory, path: ../landing, polling_interval: 50ms, settle: 0s}
+"""
+ON_FILES = """
+  - name: files
+    triggers: {new: {data: {source: landing, batch: {at_least: {events: 1}}}}}
+    limits: {overlap: allow_all}
+    submit: {workflow_template: train, parameters: {n: "1"}}
+"""
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    made = Daemon(tmp_path)
+    (tmp_path / "landing").mkdir()
+    made.rules("rules", RULES.replace("rules:\n", LANDING.lstrip("\n") + "rules:\n") + ON_FILES.lstrip("\n"))
+    yield made
+    if made.process.poll() is None:
+        made.end(signal.SIGKILL)
+
+
+def lines(daemon: Daemon, event: str) -> list[dict[str, Any]]:
+    told = [json.loads(line) for line in daemon.said().splitlines() if line.startswith("{")]
+    return [line for line in told if line["event"] == event]
+
+
+def land(daemon: Daemon, name: str) -> None:
+    (daemon.folder / "landing" / name).write_text("x")
+
+
+def succeeded(daemon: Daemon) -> set[str]:
+    return {run["rule"] for run in daemon.runs("SUCCEEDED")}
+
+
+def test_threads_that_die_are_restarted_and_the_work_goes_on(daemon: Daemon) -> None:
+    kinds = ["source:5", "claim:2", "submit:2", "observe:2", "follow:2", "watch:2", "timer:2"]
+    daemon.start(RETRAINER_RAISE_AT=",".join(kinds))
+    land(daemon, "one")
+    daemon.post("a", "b")
+    daemon.await_(lambda: succeeded(daemon) == {"churn", "files"})
+    told = daemon.await_(lambda: len(found := lines(daemon, "thread.restarted")) == len(kinds) and found)
+    names = {line["thread"].split("-")[0] for line in told}
+    assert names == {kind.partition(":")[0] for kind in kinds}
+    assert all("Fault" in line["error"] and line["does"] for line in told)
+    assert 'retrainer_thread_restarts_total{thread="source-landing"} 1.0' in daemon.http.get("/metrics").text
+    assert daemon.http.get("/healthz").status_code == 200
+    assert daemon.end() == 0
+
+
+def provoke(daemon: Daemon) -> int:
+    """Send events until the process has ended; return its exit code."""
+    number = 0
+    while daemon.process.poll() is None:
+        number += 1
+        post(daemon, number)
+    return daemon.ended()
+
+
+def post(daemon: Daemon, number: int) -> bool:
+    """Whether it was answered."""
+    with contextlib.suppress(httpx.TransportError):
+        daemon.http.post("/hooks/push", json={"id": f"e{number}"}, timeout=0.5)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("kind", ["engine", "web"])
+def test_the_process_ends_when_a_thread_dies_that_is_not_safe_to_restart(daemon: Daemon, kind: str) -> None:
+    daemon.start(RETRAINER_RAISE_AT=f"{kind}:40")
+    assert provoke(daemon) == FAILED
+    (line,) = lines(daemon, "daemon.ends")
+    assert f"`{kind}`" in line["error"]
+    assert "died and is not safe to restart: Fault" in line["error"]
+    daemon.start()
+    daemon.post("x", "y")
+    daemon.await_(lambda: "churn" in succeeded(daemon))
+
+
+@pytest.mark.parametrize("point", ["engine:40", "web:40", "claim:3", "submit:9", "observe:3", "follow:3", "watch:3"])
+def test_the_process_ends_when_a_thread_hangs_that_cannot_be_replaced(daemon: Daemon, point: str) -> None:
+    daemon.start(RETRAINER_HANG_AT=point, RETRAINER_PATIENCE=PATIENCE)
+    assert provoke(daemon) == FAILED
+    (line,) = lines(daemon, "daemon.ends")
+    assert f"`{point.partition(':')[0]}" in line["error"]
+    assert "hangs in its own work" in line["error"]
+    assert line["exit_code"] == FAILED
+
+
+def test_an_engine_that_hangs_fails_the_liveness_probe(daemon: Daemon) -> None:
+    daemon.start(RETRAINER_HANG_AT="engine:30", RETRAINER_PATIENCE="0.2")
+    assert daemon.http.get("/healthz").status_code == 200
+    assert not all(post(daemon, number) for number in range(40))
+    answer = daemon.await_(lambda: (found := daemon.http.get("/healthz")).status_code == 503 and found)
+    assert "the thread engine hangs in its own work at retrainer.crash" in answer.json()["reasons"][0]
+    assert daemon.http.get("/readyz").status_code == 503
+
+
+def test_a_source_that_hangs_is_replaced_and_its_events_come(daemon: Daemon) -> None:
+    daemon.start(RETRAINER_HANG_AT="source:5", RETRAINER_PATIENCE=PATIENCE)
+    daemon.await_(lambda: lines(daemon, "thread.replaced"))
+    land(daemon, "one")
+    daemon.await_(lambda: "files" in succeeded(daemon))
+    assert 'retrainer_thread_restarts_total{thread="source-landing"} 1.0' in daemon.http.get("/metrics").text
+    assert daemon.end() == 0
+
+
+def test_a_stop_that_a_thread_keeps_from_ending_ends_all_the_same(daemon: Daemon) -> None:
+    daemon.start(RETRAINER_HANG_AT="engine:30")
+    assert not all(post(daemon, number) for number in range(40))
+    os.kill(daemon.process.pid, signal.SIGTERM)
+    assert daemon.process.wait(60) == FAILED
+    (line,) = lines(daemon, "daemon.ends")
+    assert "engine at retrainer.crash" in line["error"]
