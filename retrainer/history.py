@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import orjson
 from sqlalchemy import or_, select
@@ -11,17 +12,31 @@ from retrainer.engine.matching import author_of
 from retrainer.event import Event, split_attributes
 from retrainer.rules.explain_tree import moment
 from retrainer.rules.judging import would_match
-from retrainer.store import queries
+from retrainer.sources.formats.s3 import about
+from retrainer.store import queries, search
 from retrainer.store import tables as t
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from sqlalchemy import Connection, Row
 
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.own import Author
+    from retrainer.store.search import Wanted
 
+T = TypeVar("T")
+
+
+class Read(Protocol):
+    def __call__(self, fn: Callable[[Connection], T], /) -> T: ...
+
+
+SUBJECTS = 20_000
+"""Events that one call looks at for their subject, the newest first."""
+MOST_SEQ = 2**63 - 1
+_DIGITS = 19
+"""So many hold numbers of events that no ledger reaches."""
 MOST_MISSES = 20
 """Rules that an event just missed which are listed, by name."""
 LOOKED_AT = 200
@@ -77,39 +92,78 @@ def _node(name: str, row: Row[Any] | None) -> dict[str, Any] | None:
     return {"name": name, "state": row.reason, "detail": detail, "children": []}
 
 
-def find(
-    conn: Connection, rules: Iterable[CompiledRule], text: str, source: str | None, limit: int
-) -> list[dict[str, Any]]:
-    """Events of that number, id or subject, the newest first, each with what it did in each rule."""
-    c = t.events.c
-    named = [c.id == text, c.subject == text]
-    if text.isascii() and text.isdigit():
-        named.append(c.seq == int(text))
-    wanted = [or_(*named)] + ([c.source == source] if source else [])
-    rows = conn.execute(select(c.seq).where(*wanted).order_by(c.seq.desc()).limit(limit)).scalars().all()
+def find(read: Read, rules: Iterable[CompiledRule], wanted: Wanted) -> queries.Page:
+    """The newest first, each with what it did in each rule. ``read`` is called for each of many short reads.
+
+    A subject has no index: `SUBJECTS` events a call are looked at for it, and ``next`` of the page says where to go on.
+    """
+    seqs, following = _seqs(read, wanted)
     found = []
-    for seq in rows:
-        event = queries.event(conn, seq)
+    compiled = list(rules)
+    for seq in seqs:
+        event = read(partial(queries.event, seq=seq))
         if event is not None:
-            found.append({**event, "effects": _effects(conn, list(rules), event)})
-    return found
+            found.append({**event, "effects": _effects(read, compiled, event)})
+    return queries.Page(found, following)
 
 
-def _effects(conn: Connection, rules: list[CompiledRule], event: dict[str, Any]) -> list[dict[str, Any]]:
+def _seqs(read: Read, wanted: Wanted) -> tuple[list[int], int | None]:
+    """Numbers of events, the newest first, and below which one to go on for more; None where nothing is left."""
+    below = MOST_SEQ if wanted.below is None else wanted.below
+    if wanted.until is not None:
+        below = min(below, read(partial(search.number_at, moment=wanted.until)))
+    first = read(partial(search.number_at, moment=wanted.since)) if wanted.since is not None else 1
+    known = _indexed(read, wanted, below) if wanted.below is None else set()
+    end = below
+    for _ in range(SUBJECTS // search.PIECE):
+        if len(known) >= wanted.limit or end <= first:
+            break
+        seqs, end = read(
+            partial(search.by_subject, subject=wanted.text, source=wanted.source, below=end, limit=wanted.limit)
+        )
+        known.update(seqs)
+    newest = sorted((seq for seq in known if seq >= first), reverse=True)[: wanted.limit]
+    return newest, end if end > first else None
+
+
+def _indexed(read: Read, wanted: Wanted, below: int) -> set[int]:
+    """Events of that number, id or object."""
+    text, limit = wanted.text, wanted.limit
+    known: set[int] = set()
+    if text.isascii() and text.isdigit() and len(text) < _DIGITS:
+        known.update(read(partial(search.by_number, seq=int(text), source=wanted.source)))
+    bucket, _, key = text.partition("/")
+    for source in [wanted.source] if wanted.source is not None else read(search.sources):
+        known.update(read(partial(search.by_id, source=source, identity=text, below=below, limit=limit)))
+        if key:
+            beginning = about(bucket, key)
+            known.update(
+                read(partial(search.by_beginning, source=source, beginning=beginning, below=below, limit=limit))
+            )
+    return known
+
+
+def _effects(read: Read, rules: list[CompiledRule], event: dict[str, Any]) -> list[dict[str, Any]]:
     """Rules that it matched, each with the run that took it; those that could not take it, and why.
 
     Then those that it just missed, as they are now.
     """
     told = [
-        {"rule": rule, "key": key, "outcome": "matched", "run": _fed(conn, rule, key, event["seq"]), "detail": ""}
+        {
+            "rule": rule,
+            "key": key,
+            "outcome": "matched",
+            "run": read(partial(_fed, rule=rule, key=key, seq=event["seq"])),
+            "detail": "",
+        }
         for rule, key in event["rules"]
     ]
-    told += _letters(conn, event)
+    told += read(partial(_letters, event=event))
     spoken = {one["rule"] for one in told}
     attributes, record = split_attributes(event["attributes"])
     envelope = {name: event[name] for name in ("source", "id", "type", "time", "data", "subject")}
     one = Event(**envelope, attributes=attributes, record=record)
-    author = author_of(conn, one)
+    author = read(partial(author_of, event=one))
     for rule in rules:
         if rule.name in spoken:
             continue

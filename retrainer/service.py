@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from retrainer.engine.work import Work
     from retrainer.rules.compile import CompiledRule
     from retrainer.sources.webhook import Webhooks
+    from retrainer.store.queries import Page
+    from retrainer.store.search import Wanted
 
 T = TypeVar("T")
 PATIENCE = 20.0
@@ -151,10 +153,9 @@ class AppService:
     def discard_dead_letters(self, ids: list[int]) -> int:
         return self._act(lambda work: acts.discard_dead_letters(work, ids))
 
-    def find_events(self, text: str, source: str | None, limit: int) -> list[dict[str, Any]]:
-        """Events of that number, id or subject, each with what it did in each rule, near misses included."""
-        rules = self._app.engine.catalog.rules.values()
-        return self.read(lambda conn: history.find(conn, rules, text, source, limit))
+    def find_events(self, wanted: Wanted) -> Page:
+        """Events of that number, id, object or subject, each with its effects in each rule, near misses included."""
+        return history.find(self.read, self._app.engine.catalog.rules.values(), wanted)
 
     # -- sources ---------------------------------------------------------------------------------------------------
 

@@ -64,15 +64,24 @@ def _rules(event: dict[str, Any]) -> str:
 @events.command()
 @click.argument("text")
 @click.option("--source", help="Only of this source.")
+@click.option("--since", metavar="MOMENT", help="Taken in at this moment (RFC 3339) or later.")
+@click.option("--until", metavar="MOMENT", help="Taken in before this moment.")
+@click.option("--cursor", help="`next` of the answer before.")
 @click.option("--limit", type=click.IntRange(1, 50), default=5, help="At most so many.")
 @remote
-def find(session: Session, text: str, source: str | None, limit: int) -> None:
-    """Say what an event did in each rule. TEXT is its number, its id, or its subject (an object's key)."""
-    answer = session.client.get("events", "find", text=text, limit=limit, source=source)
+def find(session: Session, text: str, /, limit: int, **wanted: str | None) -> None:
+    """Say what an event did in each rule. TEXT is its number, its id, its object (bucket/key) or its subject.
+
+    Subjects are looked for in 20,000 events at a time, the newest first.
+    """
+    answer = session.client.get("events", "find", text=text, limit=limit, **wanted)
 
     def render(console: Console) -> None:
         if not answer["items"]:
             console.print("There is no such event, or no longer: give its number, its id or its whole subject.")
+        if answer["next"] is not None:
+            before = f"--cursor {answer['next']}"
+            console.print(f"Subjects of events before number {answer['next']} were not looked at: go on with {before}")
         for event in answer["items"]:
             print_events(console, [event], "")
             rows = [_effect(effect) for effect in event["effects"]]

@@ -265,6 +265,7 @@ dead_letters = Table(
     Column("rule", Name, nullable=False),  # the rule that could not take it, or empty
     Column("size", Integer),  # of the payload, in bytes; empty where an older release wrote it
     Index("dead_letters_size", "id", "size"),
+    Index("dead_letters_event", "source", "event"),
 )
 
 # What people asked for under a name of their own, and the answer that they got: who asks again gets it again.

@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from retrainer.sources.http.refusal import Refusal
 from retrainer.store import queries
+from retrainer.store.search import Wanted
 from retrainer.web import views
 from retrainer.web.asking import Asked, BigNumber, Limit, Number, Text, page, refusals
 from retrainer.web.problems import not_found
@@ -48,10 +49,17 @@ def find_events(
     service: Asked,
     text: Annotated[str, Query(min_length=1, max_length=1024)],
     source: Text = None,
+    since: Annotated[AwareDatetime | None, Query(description="Taken in at this moment or later")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Taken in before this moment")] = None,
+    cursor: Number = None,
     limit: Annotated[int, Query(ge=1, le=50)] = 5,
 ) -> Any:
-    """Events of that number, id or subject, and what each did in each rule, near misses included."""
-    return {"items": service.find_events(text, source, limit)}
+    """Events of that number, id, object (`bucket/key`) or subject, and what each did in each rule, near misses too.
+
+    Subjects are looked for in 20,000 events a call, the newest first: `next` goes on with those before.
+    """
+    began, ended = (moment.timestamp() if moment is not None else None for moment in (since, until))
+    return page(service.find_events(Wanted(text, source, cursor, began, ended, limit)))
 
 
 @router.get("/events/{seq}", response_model=views.Event)

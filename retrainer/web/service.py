@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from retrainer.config.load import Configuration
     from retrainer.config.settings import Settings
     from retrainer.engine.backfills import Order
+    from retrainer.store.queries import Page
+    from retrainer.store.search import Wanted
 
 T = TypeVar("T")
 
@@ -74,8 +76,8 @@ class Service(Protocol):
     def retry(self, run: str) -> dict[str, Any]:
         """Bear another attempt of an ended run. Raise ValueError if it has not ended, or succeeded."""
 
-    def find_events(self, text: str, source: str | None, limit: int) -> list[dict[str, Any]]:
-        """Give events of that number, id or subject, each with its effects in each rule, near misses included."""
+    def find_events(self, wanted: Wanted) -> Page:
+        """Give events of that name, each with its effects in each rule, near misses included, and where to go on."""
 
     def judge(self, run: str, *, promoted: bool) -> None:
         """Take in what became of a succeeded run's model."""
