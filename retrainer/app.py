@@ -34,6 +34,7 @@ from retrainer.reporter import Reporter
 from retrainer.service import AppService
 from retrainer.sources import registry
 from retrainer.sources.http.doors import Doors
+from retrainer.sources.running import RunningSources
 from retrainer.sources.webhook import Webhooks
 from retrainer.standing import Census, free_bytes
 from retrainer.store import writes
@@ -54,7 +55,6 @@ from retrainer.workflows.manifest import manifest
 from retrainer.workflows.submitter import Submitter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any
 
     from retrainer.config.settings import Settings
@@ -63,7 +63,6 @@ if TYPE_CHECKING:
     from retrainer.rules.meaning import Dropped
     from retrainer.runs.run import Run
     from retrainer.sources.base import Source
-    from retrainer.sources.registry import Wanted
     from retrainer.supervisor import Worker
     from retrainer.workflows.base import WorkflowEngine
 
@@ -156,7 +155,7 @@ class App:
         self.readiness.add("engine", lambda: self.supervisor.held_up(self.engine.thread))
         self.dropped: list[Dropped] = []
         """What the last reload dropped of what rules remembered."""
-        self._sources: dict[str, tuple[Wanted, Source]] = {}
+        self._sources = RunningSources(self.gate, self.clock, base_folder)
         self._reloading = threading.Lock()
         self._anew = threading.Event()
         self._read: tuple[str, TeamFiles] = ("", NO_TEAMS)
@@ -226,8 +225,7 @@ class App:
         self.timers.stop()
         self.config_maps.stop()
         self.replays.stop()
-        for _, source in self._sources.values():
-            source.stop()
+        self._sources.stop()
         self.web.stop(5.0)
         self.manifests.stop()
         self.gate.stop()
@@ -254,6 +252,8 @@ class App:
 
     def look_for_changes(self) -> None:
         """Reload if the rule files are not what was read last; while something is wrong with them, look closer."""
+        with self._reloading:
+            self._sources.mend()
         if self._seen() == self._read and not self.loaded.problems:
             return
         loaded = self._load(self.config_maps.files)
@@ -278,7 +278,7 @@ class App:
                 self._switch(loaded, catalog)
             else:
                 self.engine.catalog = catalog  # to be looked at
-                self._switch_sources(registry.threaded(loaded.configuration.sources, leads=False))
+                self._sources.switch(registry.threaded(loaded.configuration.sources, leads=False))
             self.webhooks.replace(registry.webhooks(loaded.configuration.sources))
             self.loaded = loaded
             heap.settle()
@@ -296,7 +296,7 @@ class App:
         self.dropped = dropped
         self._keep(loaded)
         self.gate.lead()
-        self._switch_sources(registry.threaded(loaded.configuration.sources, leads=True))
+        self._sources.switch(registry.threaded(loaded.configuration.sources, leads=True))
 
     def _seen(self) -> tuple[str, TeamFiles]:
         return fingerprint(self.settings.rules), self.config_maps.files
@@ -315,20 +315,6 @@ class App:
 
         self.engine.act(run).result()
 
-    def _switch_sources(self, wanted: Mapping[str, Wanted]) -> None:
-        for name, (known, source) in list(self._sources.items()):
-            if wanted.get(name) != known:
-                source.stop()
-                del self._sources[name]
-        for name, one in wanted.items():
-            if name not in self._sources:
-                self._run_source(name, one)
-
-    def _run_source(self, name: str, wanted: Wanted) -> None:
-        source = registry.build(name, wanted.config, self.gate, self.clock, self.base_folder, sweeps=wanted.sweeps)
-        source.start()
-        self._sources[name] = (wanted, source)
-
     def replace(self, worker: Worker) -> bool:
         """Make a new source or end a replay in place of one that hangs; false if that cannot be done."""
         if worker.kind == "replay":
@@ -337,16 +323,14 @@ class App:
         if not self._reloading.acquire(timeout=TICK):
             return False
         try:
-            wanted, source = self._sources.pop(worker.owner)
-            source.stop()  # once it goes on it finds that it is to end; what it brought then is a duplicate
-            self._run_source(worker.owner, wanted)
+            self._sources.renew(worker.owner)
         finally:
             self._reloading.release()
         return True
 
     def sources(self) -> dict[str, Source | None]:
         """Every configured source; None for those that the web server serves."""
-        running = {name: source for name, (_, source) in list(self._sources.items())}
+        running = self._sources.by_name
         return {name: running.get(name) for name in self.loaded.configuration.sources}
 
     def check_workflows(self) -> None:

@@ -66,6 +66,7 @@ class ConfigMaps:
     def start(self, changed: Callable[[], object]) -> None:
         """Follow them, and call `changed` whenever `files` has changed, from threads of our own."""
         for namespace in self._follow:
+            namespace.told = namespace.known
             run = partial(namespace.run, changed, self._stop)
             thread = Worker("rules", run, self._stop.is_set, name=f"rules-{namespace.name}", owner=namespace.name)
             thread.start()
@@ -83,6 +84,7 @@ class _Namespace:
     def __init__(self, api: ApiServer, name: str, selector: str) -> None:
         self.name = name
         self.known = NO_TEAMS
+        self.told = NO_TEAMS
         self._read = False
         self._reading = threading.Lock()
         self._version = ""
@@ -109,18 +111,27 @@ class _Namespace:
         return True
 
     def run(self, changed: Callable[[], object], stop: threading.Event) -> None:
+        """Until ``stop``: whatever goes wrong here is said, and tried again."""
         failures = 0
         while not stop.is_set():
             beat()
-            before = self.known
-            listed = self.read()
-            if self.known != before:
-                changed()
-            if listed and self._await_change(stop):
+            if self._look(changed) and self._await_change(stop):
                 failures = 0
             else:
                 rest(stop, min(MAX_BACKOFF, 0.5 * 2**failures))
                 failures = min(failures + 1, 10)
+
+    def _look(self, changed: Callable[[], object]) -> bool:
+        """Read anew, and tell what nobody has taken over yet; whether both could be done."""
+        try:
+            listed, known = self.read(), self.known
+            if known != self.told:
+                changed()
+                self.told = known
+        except Exception as error:  # noqa: BLE001 - a thread that ends here would never see another version
+            log.warning("config_maps.not_taken", namespace=self.name, error=f"{type(error).__name__}: {error}")
+            return False
+        return listed
 
     def close(self) -> None:
         self._stream.close()

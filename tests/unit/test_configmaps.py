@@ -15,7 +15,9 @@ from retrainer.config.settings import ArgoEngine, Http, Settings, Store
 from retrainer.config.settings import ConfigMaps as Wanted
 from retrainer.config.teams import team_file
 from retrainer.configmaps import ConfigMaps, contents
+from retrainer.store.base import StoreBusyError
 from tests.unit.kubeconfig import kubeconfig
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,6 +146,43 @@ def test_a_change_is_told(server: Server, config_maps: ConfigMaps) -> None:
     config_maps.start(changed.set)
     server.items = [item("churn", rules_yaml="two")]
     server.rung.set()
+    assert changed.wait(30)
+    assert texts(config_maps) == ["two"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [pytest.param(StoreBusyError("locked"), id="the store is busy"), pytest.param(OverflowError(), id="anything else")],
+)
+def test_a_change_that_could_not_be_taken_over_is_told_again(
+    server: Server, config_maps: ConfigMaps, error: Exception
+) -> None:
+    config_maps.read()
+    told: list[list[str]] = []
+    taken = threading.Event()
+
+    def changed() -> None:
+        told.append(texts(config_maps))
+        if len(told) < 3:
+            raise error
+        taken.set()
+
+    config_maps.start(changed)
+    server.items = [item("churn", rules_yaml="two")]
+    server.rung.set()
+    assert taken.wait(30)
+    assert told == [["two"]] * 3
+
+
+def test_an_answer_that_cannot_be_read_is_asked_for_again(server: Server, config_maps: ConfigMaps) -> None:
+    config_maps.read()
+    changed = threading.Event()
+    config_maps.start(changed.set)
+    server.items = [{"metadata": None}]
+    asked = len(server.asked)
+    server.rung.set()
+    until(lambda: len(server.asked) > asked + 1, "asked again")
+    server.items = [item("churn", rules_yaml="two")]
     assert changed.wait(30)
     assert texts(config_maps) == ["two"]
 

@@ -97,7 +97,7 @@ class Lake(House):
         (folder / "lake").mkdir()
         super().__init__(folder, RULES)
         self.topic = Topic()
-        self.app._sources["topic"] = (self.app.loaded.configuration.sources["topic"], self.topic)
+        self.app._sources._running["topic"] = (self.app.loaded.configuration.sources["topic"], self.topic)
 
     def counted(self) -> dict[str, int]:
         """Events that are pending for each rule of the topic."""

@@ -1,0 +1,88 @@
+"""The sources that run, started and stopped as the configuration says; one that cannot start holds no other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from retrainer.sources import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from retrainer.clock import Clock
+    from retrainer.sources.base import Intake, Source
+    from retrainer.sources.registry import Wanted
+
+log = structlog.get_logger()
+
+
+class Unstarted:
+    """Stands for a source that could not be started: it is down, and says why."""
+
+    lag = None
+    poll_errors = 1
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name, self.last_error = name, why
+        self.halted: Mapping[str, str] = {}
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+class RunningSources:
+    """Called by one thread at a time; `by_name` by any."""
+
+    def __init__(self, intake: Intake, clock: Clock, base_folder: Path) -> None:
+        self._intake, self._clock, self._base_folder = intake, clock, base_folder
+        self._running: dict[str, tuple[Wanted, Source]] = {}
+
+    def switch(self, wanted: Mapping[str, Wanted]) -> None:
+        """Stop what is not wanted any more, and start what is; what could not be started before is tried again."""
+        for name, (known, source) in list(self._running.items()):
+            if wanted.get(name) != known or isinstance(source, Unstarted):
+                self._end(source)
+                del self._running[name]
+        for name, one in wanted.items():
+            if name not in self._running:
+                self._running[name] = (one, self._begin(name, one))
+
+    def mend(self) -> None:
+        """Try again to start what could not be started."""
+        for name, (one, source) in list(self._running.items()):
+            if isinstance(source, Unstarted):
+                self._running[name] = (one, self._begin(name, one, known=source.last_error))
+
+    def renew(self, name: str) -> None:
+        """Another one in place of one that hangs. Raise KeyError if it does not run."""
+        one, source = self._running[name]
+        self._end(source)  # once it goes on it finds that it is to end; what it brought then is a duplicate
+        self._running[name] = (one, self._begin(name, one))
+
+    def stop(self) -> None:
+        for _, source in self._running.values():
+            self._end(source)
+
+    @property
+    def by_name(self) -> dict[str, Source]:
+        return {name: source for name, (_, source) in list(self._running.items())}
+
+    def _begin(self, name: str, one: Wanted, *, known: str = "") -> Source:
+        try:
+            source = registry.build(name, one.config, self._intake, self._clock, self._base_folder, sweeps=one.sweeps)
+            source.start()
+        except Exception as error:  # noqa: BLE001 - each client library has errors of its own
+            why = f"it cannot be started: {error or type(error).__name__}"
+            if why != known:
+                log.error("source.not_started", source=name, error=why)  # noqa: TRY400 - the message is made for the reader
+            return Unstarted(name, why)
+        return source
+
+    def _end(self, source: Source) -> None:
+        try:
+            source.stop()
+        except Exception:
+            log.exception("source.not_stopped", source=source.name)

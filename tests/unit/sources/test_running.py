@@ -1,0 +1,84 @@
+"""Sources are started and stopped together; one that cannot be does not keep the others from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog
+from sources_kit import ScriptedIntake
+
+from retrainer.clock import SystemClock
+from retrainer.config import models
+from retrainer.sources import registry
+from retrainer.sources.directory import DirectorySource
+from retrainer.sources.registry import Wanted
+from retrainer.sources.running import RunningSources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from retrainer.clock import Clock
+    from retrainer.sources.base import Source
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[RunningSources]:
+    made = RunningSources(ScriptedIntake(), SystemClock(), tmp_path)
+    yield made
+    made.stop()
+
+
+class Moody(DirectorySource):
+    """Does not start while there is no folder."""
+
+    def start(self) -> None:
+        if not (Path(self._config.path) / "lake").is_dir():
+            raise OverflowError("timeout is too large")
+        super().start()
+
+
+@pytest.fixture
+def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Wanted]:
+    """One that does not start yet, and one with nothing wrong."""
+
+    def build(name: str, config: Any, intake: Any, clock: Clock, base_folder: Path, *, sweeps: bool) -> Source:
+        assert not sweeps
+        kind = Moody if name == "bad" else DirectorySource
+        return kind(name, config, intake, clock, base_folder)
+
+    monkeypatch.setattr(registry, "build", build)
+    config = models.DirectorySource.model_validate({"type": "directory", "path": str(tmp_path)})
+    return {name: Wanted(config, sweeps=False) for name in ("bad", "good")}
+
+
+def test_one_that_cannot_start_is_down_and_says_why_and_the_others_run(
+    running: RunningSources, wanted: dict[str, Wanted]
+) -> None:
+    running.switch(wanted)
+    assert running.by_name["good"].last_error is None
+    assert running.by_name["bad"].last_error == "it cannot be started: timeout is too large"
+
+
+def test_it_is_tried_again_until_it_can_and_said_once(
+    running: RunningSources, wanted: dict[str, Wanted], tmp_path: Path
+) -> None:
+    with structlog.testing.capture_logs() as logged:
+        running.switch(wanted)
+        running.mend()
+        running.mend()
+    assert [line["event"] for line in logged if line["log_level"] == "error"] == ["source.not_started"]
+    good = running.by_name["good"]
+    (tmp_path / "lake").mkdir()
+    running.mend()
+    assert running.by_name["bad"].last_error is None
+    assert running.by_name["good"] is good
+
+
+def test_what_is_not_wanted_any_more_ends_also_if_it_never_began(
+    running: RunningSources, wanted: dict[str, Wanted]
+) -> None:
+    running.switch(wanted)
+    running.switch({"good": wanted["good"]})
+    assert list(running.by_name) == ["good"]
