@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from retrainer import heap, supervisor
 from retrainer.clock import SystemClock
+from retrainer.clock_watch import ClockWatch
 from retrainer.config.errors import ConfigErrors
 from retrainer.config.load import Loaded, load_rules, load_settings
 from retrainer.config.teams import NO_TEAMS, TeamFiles
@@ -92,6 +93,7 @@ class App:
         self.metrics = Metrics(CollectorRegistry())
         self.store = open_store(settings.store)
         self.store_watch = StoreWatch(self.store)
+        self.clock_watch = ClockWatch(self.clock, self.metrics.clock)
         self._follow_the_clock()
         self.lead = Lead(self.store, self.clock, lambda: self.web.url_for_replicas, self._take_over, give_up)
         self.config_maps = ConfigMaps(settings)
@@ -175,6 +177,7 @@ class App:
         self.timers.every("prune", PRUNE_EVERY, self.prune)
         self.timers.every("listen", LISTEN_EVERY, self.listen)
         self.timers.every("store", WATCH_EVERY, self.store_watch.look)
+        self.timers.every("clock", WATCH_EVERY, self.clock_watch.look)
         self.timers.once("check", self.check_workflows)
         self.timers.start()
         self.web.start()

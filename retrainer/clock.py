@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -12,6 +13,30 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds since some fixed moment."""
+
+    def wall(self) -> float:
+        """What the machine's clock says, in seconds since the epoch (UTC). It may be set, forwards or back."""
+
+
+STEP = 5.0
+"""Seconds by which a clock may differ between two looks and count as running: NTP slews by less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What two clocks said at one moment."""
+
+    wall: float
+    monotonic: float
+
+
+def stepped(before: Sample, after: Sample) -> float:
+    """By how many seconds the wall clock was set between two looks; 0 if it only ran.
+
+    A machine that slept steps too: its monotonic clock stood still meanwhile.
+    """
+    step = (after.wall - before.wall) - (after.monotonic - before.monotonic)
+    return step if abs(step) > STEP else 0.0
 
 
 class SystemClock:
@@ -29,3 +54,6 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    def wall(self) -> float:
+        return time.time()  # noqa: TID251

@@ -43,6 +43,9 @@ class HandClock:
     def monotonic(self) -> float:
         return self.time
 
+    def wall(self) -> float:
+        return self.time
+
 
 class Deaf:
     """Listens to nothing."""

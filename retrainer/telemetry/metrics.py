@@ -224,6 +224,8 @@ class Metrics:
         self._store_free = self._gauge("store_free_bytes", "Room left on the store's volume; NaN if it has none here.")
         self._store_writable = self._gauge("store_writable", "Whether the store takes what is written.")
         self._dead_letters = self._gauge("dead_letters", "Dead letters that are kept.")
+        self._clock_offset = self._gauge("clock_offset_seconds", "How far the machine's clock is ahead of ours.")
+        self._clock_steps = self._counter("clock_steps", "How often the machine's clock was set.")
         self._letters_dropped = self._counter("dead_letters_dropped", "Dead letters dropped to keep within bounds.")
         self._attempts = self._counter("submit_attempts", "Requests to create a Workflow.")
         self._errors = self._counter("submit_errors", "Requests to create a Workflow that failed, by code.", "code")
@@ -313,6 +315,11 @@ class Metrics:
         """So many events of a source ended as `outcome`, one of OUTCOMES; raise KeyError for another word."""
         self._events.add(source, outcome, count)
         self._last_event.raise_to(source, now)
+
+    def clock(self, ahead: float, stepped: bool) -> None:
+        """``ahead`` in seconds."""
+        self._clock_offset.set(ahead)
+        self._clock_steps.inc(stepped)
 
     def dead_letters_dropped(self, count: int) -> None:
         self._letters_dropped.inc(count)

@@ -49,6 +49,9 @@ class Clock:
     def monotonic(self) -> float:
         return time.monotonic()
 
+    def wall(self) -> float:
+        return NOW
+
 
 class Intake:
     """Takes everything in at once, unless it is full, or broken."""

@@ -36,6 +36,9 @@ class Clock:
     def monotonic(self) -> float:
         return self.at
 
+    def wall(self) -> float:
+        return self.at
+
 
 @dataclass
 class Looking:

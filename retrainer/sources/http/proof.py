@@ -48,7 +48,8 @@ class Proofs:
         """Return None if the source asks for none; raise Refusal 401 or 503."""
         if hook.config.hmac is None:
             return None
-        terms = Terms(self._clock.now(), hook.config.timestamp_tolerance, hook.config.signatures)
+        # The machine's clock as it is now: senders go by theirs, also after both were set right.
+        terms = Terms(self._clock.wall(), hook.config.timestamp_tolerance, hook.config.signatures)
         try:
             sent = Sent(headers, body, hook.config.path.rstrip("/"))
             signed = check_signature(sent, self._read(hook, hook.config.hmac), terms)

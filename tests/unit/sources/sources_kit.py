@@ -77,12 +77,17 @@ class FixedClock:
 
     def __init__(self, now: float) -> None:
         self.time = now
+        self.set_by = 0.0
+        """By how many seconds somebody set the machine's clock since."""
 
     def now(self) -> float:
         return self.time
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    def wall(self) -> float:
+        return self.time + self.set_by
 
 
 @contextlib.contextmanager

@@ -56,8 +56,13 @@ def intake() -> ScriptedIntake:
 
 
 @pytest.fixture
-def webhooks(intake: ScriptedIntake) -> Webhooks:
-    return Webhooks(SOURCES, intake, FixedClock(NOW), secret)
+def clock() -> FixedClock:
+    return FixedClock(NOW)
+
+
+@pytest.fixture
+def webhooks(intake: ScriptedIntake, clock: FixedClock) -> Webhooks:
+    return Webhooks(SOURCES, intake, clock, secret)
 
 
 @pytest.fixture
@@ -318,6 +323,15 @@ def test_a_replay_within_the_tolerance_is_the_same_event(client: httpx.Client, i
     first, replay, later = (event.id for event in intake.items)
     assert first == replay != later
     assert all(batch.identity_window >= 600 for batch in intake.batches)
+
+
+@pytest.mark.parametrize("step", [7200, -7200])
+def test_signatures_go_by_the_machines_clock_also_after_it_was_set(
+    client: httpx.Client, clock: FixedClock, step: int
+) -> None:
+    clock.set_by = step
+    assert client.post("/anonymous", content=BODY, headers=stamped(BODY, at=NOW)).status_code == 401
+    assert client.post("/anonymous", content=BODY, headers=stamped(BODY, at=NOW + step)).status_code == 202
 
 
 def test_requests_without_identity_are_each_new(client: httpx.Client, intake: ScriptedIntake) -> None:
