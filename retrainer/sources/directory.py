@@ -12,8 +12,8 @@ import structlog
 
 from retrainer.event import Event
 from retrainer.sources.base import Batch, Overloaded
-from retrainer.sources.files.lines import count_rows
-from retrainer.sources.files.listing import File, Listing, ignorer, list_folder, safe
+from retrainer.sources.files.lines import StoppedError, count_rows, has_rows
+from retrainer.sources.files.listing import File, Listing, Scope, ignorer, list_folder, safe, shown
 from retrainer.sources.formats.payload import FUTURE, event_id
 from retrainer.supervisor import Worker, beat, rest
 
@@ -29,6 +29,10 @@ BATCH_SIZE = 500
 SHORTEST_INTERVAL = 0.05
 BREATH = 4.0  # times as long as a listing took: a huge folder must not keep a core, and the other threads, busy
 GRACE = 2.0
+PATIENCE = 5.0
+"""Seconds after which a stop no longer waits for a file system that does not answer."""
+TOLD = 10_000
+"""Oddities that are remembered as told; then they may be told again."""
 T = TypeVar("T")
 log = structlog.get_logger()
 
@@ -49,11 +53,13 @@ class DirectorySource:
         self._config, self._intake, self._clock = config, intake, clock
         self._folder = os.path.abspath(base_folder / config.path)  # noqa: PTH100 - resolve() would follow symlinks
         self._bucket = config.bucket or Path(self._folder).name
-        self._ignored = ignorer(config.ignore)
+        anywhere = config.links == "anywhere"
+        self._stop = threading.Event()
+        self._scope = Scope(self._folder, ignorer(config.ignore), anywhere, self._stopped)
+        self._told: set[str] = set()
         self._listing_took = 0.0
         self._known: dict[str, str] | None = None
         self._unsettled: dict[str, tuple[str, float]] = {}
-        self._stop = threading.Event()
         self._thread = Worker("source", self._run, self._stop.is_set, name=f"source-{name}", owner=name)
 
     def start(self) -> None:
@@ -62,7 +68,14 @@ class DirectorySource:
     def stop(self) -> None:
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(PATIENCE)
+            if self._thread.is_alive():
+                log.warning("directory.stuck", source=self.name, folder=safe(self._folder))
+
+    def _stopped(self) -> bool:
+        """Asked at each entry and each piece of a file: a long listing is no silence."""
+        beat()
+        return self._stop.is_set()
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -85,20 +98,32 @@ class DirectorySource:
             self._known = self._intake.objects(self.name)
         known = self._known
         began = self._clock.monotonic()
-        listing = list_folder(self._folder, self._ignored)
+        listing = list_folder(self._scope, known)
         self._listing_took = self._clock.monotonic() - began
-        gone = [key for key in known if key not in listing.files and listing.knows(key)]
+        self._tell(listing)
+        gone = [key for key in listing.missing if listing.knows(key)]
         for keys in _chunks(gone):
             self._hand_over(known, (), dict.fromkeys(keys))
-        for files in _chunks(self._settled(listing, known)):
+        for files in _chunks(self._settled(listing)):
             events = self._events(files, listing)
-            self._hand_over(known, list(events.values()), {key: listing.files[key].fingerprint for key in events})
-        return "; ".join(list(listing.unreadable.values())[:3]) or None
+            self._hand_over(known, list(events.values()), {key: listing.changed[key].fingerprint for key in events})
+        return None if self._stop.is_set() else _in_words(listing.unreadable)
 
-    def _settled(self, listing: Listing, known: Mapping[str, str]) -> list[File]:
+    def _tell(self, listing: Listing) -> None:
+        """Say once of each thing that it is passed over."""
+        new = {key: why for key, why in listing.odd.items() if key not in self._told}
+        if not new:
+            return
+        if len(self._told) + len(new) > TOLD:
+            self._told.clear()
+        self._told |= new.keys()
+        things = [f"{shown(key)}: {why}" for key, why in sorted(new.items())[:3]]
+        log.warning("directory.passed_over", source=self.name, count=len(new), things="; ".join(things))
+
+    def _settled(self, listing: Listing) -> list[File]:
         """Files to report, oldest first: those unchanged for `settle` since this process first saw them so."""
         now = self._clock.monotonic()
-        changed = [file for file in listing.files.values() if known.get(file.key) != file.fingerprint]
+        changed = list(listing.changed.values())
         before = self._unsettled
         self._unsettled = {f.key: (f.fingerprint, _since(before.get(f.key), f, now)) for f in changed}
         settled = [file for file in changed if now - self._unsettled[file.key][1] >= self._config.settle]
@@ -114,8 +139,10 @@ class DirectorySource:
                 events[file.key] = self._event(file)
             except FileNotFoundError:
                 continue
+            except StoppedError:
+                break
             except OSError as error:
-                listing.unreadable[file.key] = str(error)
+                listing.failed(file.key, f"{shown(file.key)}: {error.strerror or error}")
         return events
 
     def _event(self, file: File) -> Event:
@@ -129,7 +156,7 @@ class DirectorySource:
             "version": "",
             "sequencer": "",
             "region": "",
-            "path": safe(file.path),
+            "path": safe(file.path(self._folder)),
             **({"rows": rows} if rows is not None else {}),
         }
         # A file says when it was written, but anybody can set that: what cannot be so means now.
@@ -139,9 +166,12 @@ class DirectorySource:
 
     def _rows(self, file: File) -> int | None:
         """Count, and make sure that what was counted is what is reported; raise FileNotFoundError if it is not."""
-        rows = count_rows(file.path) if self._config.rows == "lines" else None
-        if rows is not None and not file.unchanged():
-            raise FileNotFoundError(file.path)
+        if self._config.rows != "lines" or not has_rows(file.key):
+            return None
+        with file.open(self._folder) as opened:
+            rows = count_rows(opened, file.key, file.size, self._stopped)
+            if not file.is_in(opened):
+                raise FileNotFoundError(file.name)
         return rows
 
     def _hand_over(self, known: dict[str, str], events: Sequence[Event], objects: Mapping[str, str | None]) -> None:
@@ -170,6 +200,13 @@ class DirectorySource:
                 future.result()
                 return True
         return False
+
+
+def _in_words(unreadable: Mapping[str, str]) -> str | None:
+    """Name the first three, always the same ones; None if there are none."""
+    first = [unreadable[key] for key in sorted(unreadable)[:3]]
+    more = [f"{len(unreadable) - 3} more"] if len(unreadable) > 3 else []
+    return "; ".join([*first, *more]) or None
 
 
 def _since(before: tuple[str, float] | None, file: File, now: float) -> float:

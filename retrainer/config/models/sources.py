@@ -64,6 +64,8 @@ class DirectorySource(SourceModel):
     """`lines` counts the lines of `.csv` (less the header) and `.jsonl` files as `event.data.rows`."""
     ignore: list[str] = ["**/.*", "**/*.tmp", "**/_temporary/**"]
     """Globs of paths that are not reported."""
+    links: Literal["inside", "anywhere"] = "inside"
+    """Which links to files are followed: those that stay in the folder, or all. Links to folders never are."""
 
 
 class Tls(Model):

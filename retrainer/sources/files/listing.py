@@ -1,4 +1,4 @@
-"""What lies in a folder right now, without following symlinked folders, and what could not be looked into."""
+"""What lies in a folder right now, without leaving it by a link, and what could not be looked into."""
 
 from __future__ import annotations
 
@@ -6,25 +6,39 @@ import os
 import re
 import stat
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
+from retrainer.regular_file import kind, open_regular
 from retrainer.rules.match import glob_to_regex
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+MOST_FILES = 1_000_000
+"""Files of a folder; those beyond are not looked at, and the source says so."""
+MOST_CHANGED = 100_000
+"""Files that one listing reports."""
+MOST_ODD = 1000
+"""Things that one listing has a word about."""
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_SHOWN = 200
 _BAD_BYTE = re.compile("[\udc80-\udcff]")
 _LOOKS_ESCAPED = re.compile(r"\\(?=x[0-9a-f]{2})")
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """``key`` is the path within the folder, ``path`` where to open it; ``mtime`` is in seconds since the epoch."""
+    """``key`` is the path within the folder, ``name`` that path as the system has it; ``link``: where a link leads.
+
+    ``mtime_ns``: nanoseconds since the epoch. ``identity``: device and inode.
+    """
 
     key: str
-    path: str
+    name: str
+    link: str | None
     size: int
     mtime_ns: int
+    identity: tuple[int, int]
 
     @property
     def fingerprint(self) -> str:
@@ -32,24 +46,75 @@ class File:
 
     @property
     def mtime(self) -> float:
+        """Seconds since the epoch."""
         return self.mtime_ns / 1e9
 
-    def unchanged(self) -> bool:
-        """Look again; raise OSError if it is gone or cannot be looked at."""
-        seen = os.stat(self.path)  # noqa: PTH116 - names of any encoding pass through
-        return (seen.st_size, seen.st_mtime_ns) == (self.size, self.mtime_ns)
+    def path(self, folder: str) -> str:
+        return os.path.join(folder, self.name)  # noqa: PTH118 - bytes of any encoding pass through
+
+    def open(self, folder: str) -> BinaryIO:
+        """Open it without waiting. Raise FileNotFoundError if another file is there by now, or OSError."""
+        file = open_regular(self.link or self.path(folder))
+        if not self.is_in(file):
+            file.close()
+            raise FileNotFoundError(self.name)
+        return file
+
+    def is_in(self, file: BinaryIO) -> bool:
+        """Tell whether an open file is the one that was listed, and unchanged since."""
+        seen = os.fstat(file.fileno())
+        return (seen.st_size, seen.st_mtime_ns, (seen.st_dev, seen.st_ino)) == (self.size, self.mtime_ns, self.identity)
 
 
 @dataclass(slots=True)
 class Listing:
-    """``files`` by key; ``unreadable``: key prefixes that nothing is known about this time, with the reason."""
+    """``changed``: files whose fingerprint is not the known one, by key; ``missing``: known keys that no file has.
 
-    files: dict[str, File] = field(default_factory=dict)
+    ``unreadable``: keys, and folders with a `/` at the end, that nothing is known about this time, with the reason;
+    ``odd``: what is neither a file nor a folder, or a link that is not followed, with the reason. Each of them is
+    bounded: of files changed the oldest are kept, the others come with a later listing.
+    """
+
+    changed: dict[str, File] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
     unreadable: dict[str, str] = field(default_factory=dict)
+    odd: dict[str, str] = field(default_factory=dict)
 
     def knows(self, key: str) -> bool:
-        """Tell whether a key that is not in `files` is really gone."""
-        return not any(key.startswith(prefix) for prefix in self.unreadable)
+        """Tell whether a key that is missing is really gone."""
+        if not self.unreadable:
+            return True
+        if key in self.unreadable or "" in self.unreadable:
+            return False
+        ends = (index + 1 for index, char in enumerate(key) if char == "/")
+        return not any(key[:end] in self.unreadable for end in ends)
+
+    def failed(self, key: str, why: str) -> None:
+        if len(self.unreadable) >= MOST_ODD:
+            key, why = "", f"more than {MOST_ODD:,} files and folders cannot be read"
+        self.unreadable[key] = why
+
+    def passed_over(self, key: str, why: str) -> None:
+        if len(self.odd) < MOST_ODD:
+            self.odd[key] = why
+
+    def keep_oldest(self, most: int) -> None:
+        """Drop the newest of the changed files, so many that `most` are left."""
+        kept = sorted(self.changed.values(), key=lambda file: (file.mtime_ns, file.key))[:most]
+        self.changed = {file.key: file for file in kept}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What of a folder is listed. ``anywhere``: links to files are followed also where they leave the folder.
+
+    ``stopped``: once it says so, nothing more is looked at, and nothing is known of the rest.
+    """
+
+    folder: str
+    ignored: Callable[[str], bool]
+    anywhere: bool = False
+    stopped: Callable[[], bool] = lambda: False
 
 
 def ignorer(globs: list[str]) -> Callable[[str], bool]:
@@ -62,49 +127,116 @@ def ignorer(globs: list[str]) -> Callable[[str], bool]:
     )
 
 
-def list_folder(folder: str, ignored: Callable[[str], bool]) -> Listing:
-    """List all regular files below a folder; never raises for what it finds there."""
-    listing = Listing()
-    folders = [""]
-    while folders:
-        prefix = folders.pop()
+def list_folder(scope: Scope, known: Mapping[str, str]) -> Listing:
+    """List all regular files below a folder; never raises for what it finds there, and never waits for it.
+
+    ``known``: fingerprints by key; of files that still have theirs only the key is kept.
+    """
+    return _Walk(scope, known).run()
+
+
+class _Walk:
+    def __init__(self, scope: Scope, known: Mapping[str, str]) -> None:
+        self._scope = scope
+        self._known = known
+        self._root = os.path.realpath(scope.folder)
+        self._listing = Listing(missing=set(known))
+        self._seen = 0
+        self._folders: list[tuple[str, tuple[int, int] | None]] = [("", None)]
+        """Those still to be looked into, with device and inode; the source's own may be a link."""
+
+    def run(self) -> Listing:
+        while self._folders:
+            prefix, identity = self._folders.pop()
+            try:
+                for entry in self._scan(prefix, identity):
+                    if self._is_over():
+                        return self._listing
+                    self._sort_in(entry, prefix)
+            except FileNotFoundError as error:
+                if not prefix:  # a folder below that vanished meanwhile is just gone
+                    self._failed(prefix, error)
+            except OSError as error:
+                self._failed(safe(prefix), error)
+        self._listing.keep_oldest(MOST_CHANGED)
+        return self._listing
+
+    def _is_over(self) -> bool:
+        if self._seen >= MOST_FILES:
+            why = f"more than {MOST_FILES:,} files: those beyond are not seen, divide the folder"
+            self._listing.unreadable[""] = why
+        elif self._scope.stopped():
+            self._listing.unreadable[""] = "stopped"
+        else:
+            return False
+        self._listing.keep_oldest(MOST_CHANGED)
+        return True
+
+    def _failed(self, key: str, error: OSError) -> None:
+        self._listing.failed(key, f"{shown(key or safe(self._scope.folder))}: {error.strerror or error}")
+
+    def _scan(self, prefix: str, identity: tuple[int, int] | None) -> Iterator[os.DirEntry[str]]:
+        path = os.path.join(self._scope.folder, prefix)  # noqa: PTH118 - bytes of any encoding pass through
+        # A folder that became a link since it was listed would lead elsewhere.
+        descriptor = os.open(path, _FOLDER if identity is not None else _FOLDER & ~os.O_NOFOLLOW)
         try:
-            for entry in _scan(os.path.join(folder, prefix)):  # noqa: PTH118 - bytes of any encoding pass through
-                _sort_in(entry, prefix, ignored, listing, folders)
-        except FileNotFoundError as error:
-            if not prefix:  # a folder below that vanished meanwhile is just gone
-                listing.unreadable[prefix] = str(error)
+            seen = os.fstat(descriptor)
+            if identity is not None and (seen.st_dev, seen.st_ino) != identity:
+                raise OSError(0, "was replaced while it was looked at")
+            with os.scandir(descriptor) as entries:
+                yield from entries
+        finally:
+            os.close(descriptor)
+
+    def _sort_in(self, entry: os.DirEntry[str], prefix: str) -> None:
+        name = prefix + entry.name
+        key = safe(name)
+        try:
+            if not entry.is_dir(follow_symlinks=False):
+                if not self._scope.ignored(key):
+                    self._add(entry, name, key)
+            elif not self._scope.ignored(key + "/"):
+                seen = entry.stat(follow_symlinks=False)
+                self._folders.append((name + "/", (seen.st_dev, seen.st_ino)))
+        except FileNotFoundError:  # gone since
+            return
         except OSError as error:
-            listing.unreadable[safe(prefix)] = str(error)
-    return listing
+            self._failed(key, error)
+
+    def _add(self, entry: os.DirEntry[str], name: str, key: str) -> None:
+        self._seen += 1
+        seen = entry.stat(follow_symlinks=False)
+        link = None
+        if stat.S_ISLNK(seen.st_mode):
+            link = os.path.realpath(os.path.join(self._scope.folder, name))  # noqa: PTH118
+            if why := self._not_followed(link):
+                self._listing.passed_over(key, why)
+                return
+            seen = os.lstat(link)
+        if stat.S_ISREG(seen.st_mode):
+            self._found(File(key, name, link, seen.st_size, seen.st_mtime_ns, (seen.st_dev, seen.st_ino)))
+        elif not stat.S_ISDIR(seen.st_mode):
+            self._listing.passed_over(key, kind(seen.st_mode))
+
+    def _not_followed(self, link: str) -> str:
+        """Say why a link is not followed that leads there; empty if it is."""
+        if not self._scope.anywhere and os.path.commonpath((self._root, link)) != self._root:
+            return "a link that leaves the folder"
+        if os.path.islink(link):  # noqa: PTH114
+            return "a link that leads to itself"
+        return "" if os.path.lexists(link) else "a link into nowhere"
+
+    def _found(self, file: File) -> None:
+        self._listing.missing.discard(file.key)
+        if self._known.get(file.key) != file.fingerprint:
+            self._listing.changed[file.key] = file
+            if len(self._listing.changed) >= 2 * MOST_CHANGED:
+                self._listing.keep_oldest(MOST_CHANGED)
 
 
-def _scan(path: str) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(path) as entries:
-        yield from entries
-
-
-def _sort_in(
-    entry: os.DirEntry[str], prefix: str, ignored: Callable[[str], bool], listing: Listing, folders: list[str]
-) -> None:
-    name = prefix + entry.name
-    if entry.is_dir(follow_symlinks=False):
-        if not ignored(safe(name) + "/"):
-            folders.append(name + "/")
-    elif not ignored(safe(name)):
-        _add(entry, safe(name), listing)
-
-
-def _add(entry: os.DirEntry[str], key: str, listing: Listing) -> None:
-    try:
-        seen = entry.stat()
-    except FileNotFoundError:  # gone since, or a symlink into nowhere
-        return
-    except OSError as error:
-        listing.unreadable[key] = str(error)
-        return
-    if stat.S_ISREG(seen.st_mode):
-        listing.files[key] = File(key, entry.path, seen.st_size, seen.st_mtime_ns)
+def shown(key: str) -> str:
+    """Shorten a key for a message."""
+    return key if len(key) <= _SHOWN else f"{key[: _SHOWN // 2]}…{key[-_SHOWN // 2 :]}"
 
 
 def safe(name: str) -> str:

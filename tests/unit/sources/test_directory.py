@@ -12,7 +12,10 @@ from sources_kit import FixedClock, ScriptedIntake
 
 from retrainer.config.models import DirectorySource as DirectoryConfig
 from retrainer.sources.directory import DirectorySource
+from retrainer.sources.files.lines import StoppedError, count_rows
+from retrainer.sources.files.listing import Scope, ignorer, list_folder
 from retrainer.sources.registry import build, threaded, webhooks
+from retrainer.workflows.local_removal import remove
 from tests.waiting import until
 
 NOW = 1_780_000_000.0
@@ -330,3 +333,144 @@ def test_the_registry_knows_who_serves_what(tmp_path: Path, intake: ScriptedInta
     assert threaded(sources, leads=False) == {}  # each replica would count its files
     assert webhooks(sources) == {"push": hook}
     assert build("lake", directory, intake, FixedClock(NOW), tmp_path).name == "lake"
+
+
+def test_a_fifo_that_takes_a_files_place_hides_nothing(folder: Path, intake: ScriptedIntake, start: Start) -> None:
+    (folder / "a.csv").write_text("id\n1\n")
+    source = start(rows="lines")
+    poll(source)
+    (folder / "a.csv").unlink()
+    os.mkfifo(folder / "a.csv")
+    put(folder / "b.csv", "id\n1\n")
+    poll(source)
+    assert keys(intake) == ["a.csv", "b.csv"]
+    assert list(intake.stored) == ["b.csv"]
+    assert source.last_error is None
+
+
+@pytest.mark.parametrize(
+    ("links", "reported"),
+    [pytest.param("inside", ["in"], id="inside"), pytest.param("anywhere", ["in", "out", "via"], id="anywhere")],
+)
+def test_links_are_followed_as_far_as_is_asked(
+    folder: Path, intake: ScriptedIntake, start: Start, links: str, reported: list[str]
+) -> None:
+    outside = folder.with_name("outside")
+    outside.mkdir()
+    (outside / "secret").write_text("x")
+    (folder / ".hidden").write_text("x")
+    (folder / "in").symlink_to(folder / ".hidden")
+    (folder / "out").symlink_to(outside / "secret")
+    (folder / "via").symlink_to("folder/secret")
+    (folder / "folder").symlink_to(outside)
+    (folder / "zero").symlink_to("/dev/zero")
+    source = start(links=links)
+    poll(source)
+    assert sorted(keys(intake)) == reported
+    assert source.last_error is None
+
+
+def test_what_is_passed_over_is_told_once(
+    folder: Path, intake: ScriptedIntake, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "self").symlink_to("self")
+    (folder / "nowhere").symlink_to("no/such/file")
+    (folder / "zero").symlink_to("/dev/zero")
+    os.mkfifo(folder / "pipe")
+    (folder / "z").write_text("x")
+    poll(start(), times=4)
+    said = capsys.readouterr().out
+    assert keys(intake) == ["z"]
+    assert said.count("directory.passed_over") == 1
+    assert "nowhere: a link into nowhere; pipe: a FIFO; self: a link that leads to itself" in said
+    assert "count=4" in said
+
+
+@pytest.mark.parametrize(
+    "replace",
+    [
+        pytest.param(lambda path, _: os.mkfifo(path), id="a-fifo"),
+        pytest.param(lambda path, _: path.symlink_to(path.name), id="a-link-to-itself"),
+        pytest.param(lambda path, other: path.symlink_to(other), id="a-link-to-a-file-like-it"),
+        pytest.param(lambda path, other: other.rename(path), id="a-file-like-it"),
+        pytest.param(lambda path, _: path.mkdir(), id="a-folder"),
+        pytest.param(lambda *_: None, id="nothing"),
+    ],
+)
+def test_what_takes_a_files_place_before_it_is_opened_is_not_read(folder: Path, replace: Any) -> None:
+    path, other = folder / "a", folder.with_name("other")
+    for one in (path, other):
+        one.write_text("x")
+        os.utime(one, (0, NOW))
+    file = list_folder(Scope(str(folder), ignorer([])), {}).changed["a"]
+    path.unlink()
+    replace(path, other)
+    with pytest.raises(OSError, match="a"):
+        file.open(str(folder))
+
+
+def test_a_folder_that_becomes_a_link_while_it_is_looked_at_leads_nowhere(folder: Path) -> None:
+    outside = folder.with_name("outside")
+    outside.mkdir()
+    (outside / "secret").write_text("x")
+    (folder / "sub").mkdir()
+
+    def ignored(key: str) -> bool:
+        if key == "sub/":
+            (folder / "sub").rmdir()
+            (folder / "sub").symlink_to(outside)
+        return False
+
+    listing = list_folder(Scope(str(folder), ignored), {"sub/known": "1:1"})
+    assert listing.changed == {}
+    assert not listing.knows("sub/known")
+    assert listing.knows("sub2/known")
+
+
+def test_a_file_that_grows_as_fast_as_it_is_read_has_an_end() -> None:
+    with Path("/dev/zero").open("rb") as endless:
+        assert count_rows(endless, "a.jsonl", 3 * 2**20, lambda: False) == 1
+        with pytest.raises(StoppedError):
+            count_rows(endless, "a.jsonl", 2**63, lambda: True)
+
+
+def test_of_too_many_files_the_source_says_so_and_forgets_none(
+    folder: Path, intake: ScriptedIntake, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrainer.sources.files.listing.MOST_FILES", 5)
+    for n in range(8):
+        (folder / f"{n}").write_text("x")
+    intake.stored = {"known": "1:1"}
+    source = start()
+    poll(source)
+    assert len(keys(intake)) == 5
+    assert source.last_error == "more than 5 files: those beyond are not seen, divide the folder"
+    assert "known" in intake.stored
+
+
+def test_more_than_one_listing_reports_come_oldest_first_all_the_same(
+    folder: Path, intake: ScriptedIntake, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrainer.sources.files.listing.MOST_CHANGED", 7)
+    for n in range(40):
+        path = folder / f"{(n * 17) % 40:02}"
+        path.write_text("x")
+        os.utime(path, (0, 1772332200 + int(path.name)))
+    start()
+    until(lambda: len(intake.items) >= 40, "all are reported")
+    assert keys(intake) == [f"{n:02}" for n in range(40)]
+
+
+@pytest.mark.parametrize("depth", [pytest.param(1500, id="deeper-than-python-recurs")])
+def test_a_deep_tree_is_listed(folder: Path, intake: ScriptedIntake, start: Start, depth: int) -> None:
+    at = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=at)
+        below = os.open("d", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=at))
+    os.close(at)
+    poll(start())
+    assert keys(intake) == ["d/" * depth + "file"]
+    assert remove(folder)
