@@ -4,74 +4,40 @@ from __future__ import annotations
 
 import socket
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from retrainer.web.connections import Connections, Watch, limited, protocol
 
 from retrainer.supervisor import Worker, beat
 
 if TYPE_CHECKING:
-    import asyncio
-
     from starlette.types import ASGIApp
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - it is chosen elsewhere
 log = structlog.get_logger()
 MAX_CONNECTIONS = 1000
-"""Beyond so many connections requests are answered 503."""
+"""Beyond so many the longest idle connections are cut off; if none is idle, requests are answered 503."""
+BACKLOG = 256
+"""Connections that may wait to be accepted. Without descriptors asyncio tries, and tells, as many a second."""
 MAX_HEAD = 16384
 """Bytes that a request's line and headers may take."""
-HEAD_TIMEOUT = 10.0
-"""Seconds that a sender may take for them."""
 KEEP_ALIVE = 65
 """Seconds that an idle connection is kept; load balancers keep theirs for 60."""
-
-
-class _Impatient:
-    """Closes a connection whose request head takes too long; uvicorn alone would wait, and count it, for ever."""
-
-    loop: asyncio.AbstractEventLoop
-    transport: asyncio.Transport
-    cycle: Any
-    _deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        super().connection_made(transport)  # type: ignore[misc]
-        self._watch()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)  # type: ignore[misc]
-        self._watch()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._forget()
-        super().connection_lost(error)  # type: ignore[misc]
-
-    def _watch(self) -> None:
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._forget()
-        elif self._deadline is None:
-            self._deadline = self.loop.call_later(HEAD_TIMEOUT, self.transport.close)
-
-    def _forget(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-
-_PROTOCOL = type("ImpatientProtocol", (_Impatient, AutoHTTPProtocol), {})
 
 
 class _Server(uvicorn.Server):
     """Says when it listens."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, watch: Watch) -> None:
         super().__init__(config)
         self.settled = threading.Event()
+        self._watch = watch
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._watch.start()
         await super().startup(sockets)
         self.settled.set()
 
@@ -85,10 +51,11 @@ class WebServer:
 
     def __init__(self, app: ASGIApp, host: str, port: int, *, max_connections: int = MAX_CONNECTIONS) -> None:
         self.host, self.port = host, port
+        self.connections = connections = Connections(max_connections)
         self._server = _Server(
             uvicorn.Config(
-                app,
-                http=_PROTOCOL,
+                limited(app, connections),
+                http=protocol(connections),
                 log_config=None,
                 log_level="critical",
                 access_log=False,
@@ -96,10 +63,11 @@ class WebServer:
                 proxy_headers=False,
                 lifespan="off",
                 ws="none",
-                limit_concurrency=max_connections,
+                backlog=BACKLOG,
                 h11_max_incomplete_event_size=MAX_HEAD,
                 timeout_keep_alive=KEEP_ALIVE,
-            )
+            ),
+            Watch(connections),
         )
         self._thread = Worker("web", self._run, lambda: self._server.should_exit)
         self._socket: socket.socket | None = None

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
-from retrainer.web import guard
-from retrainer.web import server as server_module
+from retrainer.web import connections, guard
 from retrainer.web.server import MAX_HEAD, WebServer
 from tests.unit.web.conftest import serving
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -88,9 +89,109 @@ def test_stop_waits_for_requests_under_way() -> None:
     assert answers == ["done"]
 
 
-def test_beyond_the_limit_connections_are_answered_503() -> None:
-    with serving(echo, max_connections=3) as server, connected(server), connected(server), connected(server):
-        assert httpx.get(server.url, trust_env=False).status_code == 503
+def test_a_new_connection_takes_the_place_of_the_longest_idle() -> None:
+    with serving(echo, max_connections=3) as server, connected(server) as first, connected(server), connected(server):
+        assert httpx.get(server.url, trust_env=False).status_code == 200
+        with contextlib.suppress(ConnectionResetError):
+            assert first.recv(10) == b""
+
+
+def test_beyond_the_limit_only_probes_are_answered() -> None:
+    entered, leave = threading.Semaphore(0), threading.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/slow":
+            entered.release()
+            await asyncio.to_thread(leave.wait, 20)
+        await PlainTextResponse("done")(scope, receive, send)
+
+    with serving(slow, max_connections=8) as server, contextlib.ExitStack() as stack:
+        for _ in range(4):
+            busy = stack.enter_context(connected(server))
+            busy.sendall(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert entered.acquire(timeout=20)
+        refused = httpx.get(f"{server.url}/other", trust_env=False)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        for probe in ("/healthz", "/readyz"):
+            assert httpx.get(server.url + probe, trust_env=False).status_code == 200
+        leave.set()
+
+
+def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "WRITE_TIMEOUT", 0.2)
+    monkeypatch.setattr(connections, "LOOK_EVERY", 0.05)
+
+    async def large(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse(b"x" * (64 << 20))(scope, receive, send)
+
+    with serving(large) as server, connected(server) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
+        until(lambda: not server.connections.total, "it was cut off")
+        with contextlib.suppress(ConnectionResetError):
+            read = 0
+            while part := connection.recv(1 << 20):
+                read += len(part)
+            assert read < 64 << 20
+
+
+def test_without_descriptors_it_says_so_seldom_and_goes_on(logged: list[dict[str, object]]) -> None:
+    with serving(echo) as server, connected(server) as idle:
+        loop = asyncio.new_event_loop()
+        crowd = connections.Connections(10)
+        watch = connections.Watch(crowd)
+        for _ in range(500):
+            watch._trouble(
+                loop, {"message": "socket.accept() out of system resource", "exception": OSError(24, "many")}
+            )
+        loop.close()
+        idle.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert idle.recv(100).startswith(b"HTTP/1.1 200")
+    assert len([line for line in logged if line["event"] == "web.trouble"]) == 1
+
+
+class Standing:
+    """A connection as the registry sees it."""
+
+    def __init__(self, peer: str) -> None:
+        self.peer, self.transport, self.cut = peer, self, False
+
+    def abort(self) -> None:
+        self.cut = True
+
+
+def crowd_of(most: int, *peers: str) -> tuple[connections.Connections, list[Any]]:
+    crowd = connections.Connections(most)
+    standing: list[Any] = [Standing(peer) for peer in peers]
+    for one in standing:
+        crowd.add(one)
+    return crowd, standing
+
+
+def test_who_has_most_connections_loses_one_first() -> None:
+    _, standing = crowd_of(4, "proxy", "flood", "flood", "flood", "kubelet")
+    assert [one.cut for one in standing] == [False, True, False, False, False]
+
+
+def test_one_address_has_at_most_half_of_the_requests() -> None:
+    crowd, standing = crowd_of(4, "flood", "flood", "flood", "proxy")
+    for one in standing:
+        crowd.mark(one, busy=True)
+    assert (crowd.crowded("flood"), crowd.crowded("proxy")) == (True, False)
+    crowd.remove(standing[0])
+    assert not crowd.crowded("flood")
+
+
+def test_when_nobody_is_idle_the_reserve_is_bounded() -> None:
+    crowd, standing = crowd_of(4, *["flood"] * 4)
+    for one in standing:
+        crowd.mark(one, busy=True)
+    late: list[Any] = [Standing("kubelet") for _ in range(connections.RESERVE + 3)]
+    for one in late:
+        crowd.add(one)
+        crowd.mark(one, busy=True)
+    assert [one.cut for one in late].count(True) == 3
+    assert not any(one.cut for one in standing)
 
 
 def test_a_request_head_has_a_limit() -> None:
@@ -108,7 +209,7 @@ SLOW = [
 
 @pytest.mark.parametrize("sent", SLOW)
 def test_a_slow_head_is_cut_off(monkeypatch: pytest.MonkeyPatch, sent: list[bytes]) -> None:
-    monkeypatch.setattr(server_module, "HEAD_TIMEOUT", 0.2)
+    monkeypatch.setattr(connections, "HEAD_TIMEOUT", 0.2)
     with serving(echo) as server, connected(server) as connection:
         for part in sent:
             connection.sendall(part)
@@ -118,7 +219,7 @@ def test_a_slow_head_is_cut_off(monkeypatch: pytest.MonkeyPatch, sent: list[byte
 
 
 def test_an_idle_connection_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "HEAD_TIMEOUT", 0.2)
+    monkeypatch.setattr(connections, "HEAD_TIMEOUT", 0.2)
     with serving(echo) as server, connected(server) as connection, connected(server) as witness:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert connection.recv(1000).startswith(b"HTTP/1.1 200")
