@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import structlog
 import uvicorn
 
-from retrainer.web.connections import Connections, Watch, limited, protocol
-
 from retrainer.supervisor import Worker, beat
+from retrainer.web.connections import Connections, Watch, limited, protocol
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
