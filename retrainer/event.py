@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from retrainer import values
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -43,7 +45,9 @@ class Event:
     @property
     def label(self) -> str:
         """Name of the thing that came: an object's key, a subject, a record's key; at most 1,024 characters."""
-        return str(self.data.get("key") or self.subject or self.record.get("key") or "")[:1024]
+        key = self.data.get("key")
+        named = values.text(key) if isinstance(key, (str, int)) else ""
+        return str(named or self.subject or self.record.get("key") or "")[:1024]
 
     def shown_attributes(self) -> Mapping[str, Any]:
         """Attributes as expressions and the store have them: `kafka` is the record, whatever a sender says."""

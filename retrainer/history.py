@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import orjson
 from sqlalchemy import or_, select
 
+from retrainer import values
 from retrainer.engine.matching import author_of
 from retrainer.event import Event, split_attributes
 from retrainer.rules.explain_tree import moment
@@ -197,7 +198,7 @@ def _miss(rule: CompiledRule, event: Event, author: Author | None) -> str:
         if len(failed) == 1 and "said" in failed[0]:
             return f"{judged['trigger']}: its own output: {failed[0]['said']}"
         if len(failed) == 1:
-            return f"{judged['trigger']}: {failed[0]['name']} is not {failed[0]['expected']!r}"
+            return f"{judged['trigger']}: {failed[0]['name']} is not {values.shown(failed[0]['expected'])}"
         if not failed:
             return f"{judged['trigger']}: it would match now; the rule was another then, or had counted it already"
     return ""

@@ -18,6 +18,7 @@ from retrainer.config.relative import seen_from
 from retrainer.config.shape import Shape
 from retrainer.config.teams import settled
 from retrainer.config.tree import Node, Path, spell
+from retrainer.config.written import as_written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -132,7 +133,7 @@ class _Assembly:
                     continue
                 expanded, problems = expand.expand(node, ("rules", i), known, defaults)
                 self._problems += problems
-                if expanded and self._light(place := _Place(expanded, ("rules", i))):
+                if expanded and self._light(place := _Place(as_written(expanded), ("rules", i))):
                     yield from self._settled(place, names, document.file)
 
     def _light(self, place: _Place) -> bool:

@@ -126,7 +126,7 @@ def _text(text: str, values: Mapping[str, Node]) -> str:
 
 
 def _written(node: Node) -> str:
-    return str(node.value).lower() if isinstance(node.value, bool) else str(node.value)
+    return str(node.value).lower() if isinstance(node.value, bool) else node.written or str(node.value)
 
 
 def _parameters(template: Node) -> frozenset[str]:

@@ -48,11 +48,15 @@ class Mark(NamedTuple):
 
 
 class Node(NamedTuple):
-    """A scalar, list or map; of a map, ``keys`` holds the places of the keys."""
+    """A scalar, list or map; of a map, ``keys`` holds the places of the keys.
+
+    ``written`` is the text of an unquoted scalar that means a number or a boolean.
+    """
 
     value: Scalar | list[Node] | dict[str, Node] | Refused
     mark: Mark
     keys: Mapping[str, Mark] = {}
+    written: str = ""
 
     def get(self, key: str) -> Node | None:
         return self.value.get(key) if isinstance(self.value, dict) else None

@@ -139,7 +139,8 @@ class _Reader:
             self._report(mark, path, "nothing is written here", "give a value, or take the line out")
             return Node(REFUSED, mark)
         try:
-            return Node(resolve(event.value), mark)
+            value = resolve(event.value)
+            return Node(value, mark, written="" if value is None or isinstance(value, str) else event.value)
         except ValueError as error:
             what, _, way_out = str(error).partition(": write ")
             self._report(mark, path, what, f"write {way_out}")

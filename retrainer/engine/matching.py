@@ -62,8 +62,9 @@ def match(work: Work, event: Event, only: Collection[str] | None = None) -> tupl
             if trigger.where is not None and not trigger.wants(event):
                 continue
             key = trigger.key(event) if trigger.by is not None else ""
-            size, rows = measured = bare if bare is not None and trigger.rows is None else trigger.measure(event)
-            bare = measured if trigger.rows is None else bare
+            shared = trigger.rows is None and not trigger.counts_bytes
+            size, rows = measured = bare if bare is not None and shared else trigger.measure(event)
+            bare = measured if shared else bare
             thing = trigger.thing(event) if trigger.distinct is not None else None
         except ValueError as error:
             if only is None:

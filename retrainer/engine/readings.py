@@ -13,7 +13,7 @@ from retrainer.engine.letters import dead
 from retrainer.engine.matching import too_many
 from retrainer.event import Event
 from retrainer.rules.compile_triggers import series_name
-from retrainer.rules.expression import name_by
+from retrainer.rules.expression import LONGEST_KEY, name_by
 from retrainer.rules.outcome import Sample, Sampled
 from retrainer.sources.base import Query
 
@@ -85,7 +85,7 @@ def _polled(work: Work, event: Event) -> Iterator[Reading]:
 
 
 def _key(gauge: CompiledGauge, event: Event) -> str:
-    return name_by(gauge.by, event, 200, "a key") if gauge.by is not None else ""
+    return name_by(gauge.by, event, LONGEST_KEY, "a key") if gauge.by is not None else ""
 
 
 def _key_of_series(work: Work, gauge: CompiledGauge, one: Event) -> str | None:

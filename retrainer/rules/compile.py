@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from retrainer import values
 from retrainer.rules.calendars import Period
 from retrainer.rules.compile_triggers import CompiledAfter, CompiledGauge, compile_afters, compile_gauges
 from retrainer.rules.condition import Several, compile_condition, longest_within
 from retrainer.rules.cron import Slots
-from retrainer.rules.expression import Program, compile_cel, event_scope, name_by
+from retrainer.rules.expression import LONGEST_KEY, Program, compile_cel, event_scope, name_by
 from retrainer.rules.match import Condition, conditions
 from retrainer.rules.own import OwnOutputs, own_outputs
 from retrainer.rules.parameters import Template, compile_template
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
 
     from retrainer.config.models import Batch, Calendar, Data, Freshness, Rule, Schedule
     from retrainer.event import Event
-
-
-MOST = 2**53
-"""Bytes or rows that one event may bring: what is summed up must fit the store for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +37,11 @@ class CompiledData:
     own: OwnOutputs
     batch: Batch
 
+    @property
+    def counts_bytes(self) -> bool:
+        """Whether the batch is complete by its bytes."""
+        return self.batch.at_least is not None and self.batch.at_least.bytes is not None
+
     def wants(self, event: Event) -> bool:
         """Whether `where` lets it through. Raise ValueError if it cannot be answered."""
         if self.where is None:
@@ -53,25 +55,34 @@ class CompiledData:
         """The key of `for_each`; empty for a rule without. Raise ValueError if there is none."""
         if self.by is None:
             return ""
-        return name_by(self.by, event, 200, "a key")
+        return name_by(self.by, event, LONGEST_KEY, "a key")
 
     def thing(self, event: Event) -> str:
         """What `distinct_by` counts once; empty for a trigger without. Raise ValueError if there is none."""
-        return "" if self.distinct is None else name_by(self.distinct, event, 2000, "a thing that counts once")
+        if self.distinct is None:
+            return ""
+        return name_by(self.distinct, event, 2000, "a thing that counts once", printable=False)
 
     def measure(self, event: Event) -> tuple[int, int]:
-        """Bytes and rows that the event brings. Raise ValueError if `rows` gives no number."""
-        size = event.data.get("size", 0)
-        rows: Any = 0
+        """Bytes and rows that the event brings. Raise ValueError if they cannot be read.
+
+        A size that is none is 0 for a trigger that does not count bytes: the field may mean something else.
+        """
+        size, rows = event.data.get("size", 0), 0
         if self.rows is not None:
-            rows = self.rows.evaluate({"event": event_scope(event)})
-            if isinstance(rows, bool) or not isinstance(rows, (int, float)) or not 0 <= rows <= MOST:
-                raise ValueError(f"`{self.rows.text}` gives {rows!r}, not a number of rows")
-        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-            return 0, int(rows)
-        if size > MOST:
-            raise ValueError(f"a size of {size} bytes: nothing is larger than {MOST}")
-        return size, int(rows)
+            given = self.rows.evaluate({"event": event_scope(event)})
+            try:
+                rows = values.rows(given)
+            except ValueError as error:
+                raise ValueError(f"`{self.rows.text}` {error}") from None
+        if type(size) is int and 0 <= size <= values.MOST:
+            return size, rows
+        try:
+            return values.amount(size), rows
+        except ValueError as error:
+            if not self.counts_bytes and not isinstance(error, values.TooLargeError):
+                return 0, rows
+            raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from retrainer import values
 from retrainer.rules.expression import Program, compile_cel, event_scope
-from retrainer.rules.match import Condition, condition, conditions
+from retrainer.rules.match import Condition, condition_at, conditions
 from retrainer.rules.outcome import Reason, Sample
 from retrainer.rules.triggers.gauge import Threshold
 
@@ -53,9 +54,10 @@ class CompiledGauge:
         if self.value is not None:
             value = self.value.evaluate({"event": event_scope(event)})
         text = self.value.text if self.value is not None else "event.data.value"
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
-            raise ValueError(f"`{text}` gives {value!r:.100}, not a number")
-        return Sample(_series(event), None if value is None else float(value), event.time)
+        try:
+            return Sample(_series(event), values.number(value), event.time)
+        except ValueError as error:
+            raise ValueError(f"`{text}` {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,7 @@ def _began(event: Event) -> float:
 
 def _series(event: Event) -> str:
     """Values of the same metric with the same labels are one series."""
-    labels = event.data.get("labels")
-    name = event.data.get("metric", "")
-    return series_name(str(name), labels if isinstance(labels, dict) else {})
+    return series_name(values.text(event.data.get("metric")) or "", values.labels(event.data.get("labels")))
 
 
 def series_name(metric: str, labels: Mapping[str, Any]) -> str:
@@ -138,8 +138,7 @@ def _metric(rule: str, name: str, metric: Metric, by: Program | None) -> Compile
 def _label_conditions(match: Mapping[str, str | int | float | bool]) -> Iterator[Condition]:
     """Labels may have dots in their names: a name is one step."""
     for label, expected in match.items():
-        found = condition("x", expected if isinstance(expected, str) else str(expected))
-        yield Condition(("labels", label), found.expected, found.glob)
+        yield condition_at(("labels", label), expected)
 
 
 def _alert(rule: str, name: str, alert: Alert, by: Program | None) -> CompiledGauge:

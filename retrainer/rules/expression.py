@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from retrainer import values
 from retrainer.bare import bare
 
 with bare("cel"):
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_LENGTH = 2048
 MAX_MACROS = 2
+LONGEST_KEY = 200
 _MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(")
 _FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (1, 9999))
 _POSITION = re.compile(r"<input>:1:(\d+): (?:Syntax error: )?([^\n]*)")
@@ -75,15 +77,11 @@ def event_scope(event: Event) -> dict[str, Any]:
     }
 
 
-def name_by(program: Program, event: Event, longest: int, what: str) -> str:
-    """The text that an expression gives for an event: raise ValueError if it is none of 1 to `longest` characters.
-
-    A NUL is no character: there are stores that have none in a text.
-    """
+def name_by(program: Program, event: Event, longest: int, what: str, *, printable: bool = True) -> str:
+    """The text that an expression gives for an event; raise ValueError if it is none that `values.name` takes."""
     value = program.evaluate({"event": event_scope(event)})
-    text = value if isinstance(value, str) else str(value) if isinstance(value, int) else ""
-    if not text or len(text) > longest or "\0" in text:
-        raise ValueError(
-            f"`{program.text}` gives {value!r:.100}: {what} is a text of 1 to {longest} characters, or a whole number"
-        )
-    return text
+    try:
+        return values.name(value, longest, printable=printable)
+    except ValueError as error:
+        needed = f"{what} is a text of 1 to {longest} characters, or a whole number"
+        raise ValueError(f"`{program.text}` {error}; {needed}") from None

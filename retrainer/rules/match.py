@@ -6,18 +6,23 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from retrainer import values
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from retrainer.event import Event
 
 GLOB = re.compile(r"[*?\[]")
-_MISSING = object()
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One line of `match`: where to look, and what must stand there."""
+    """One line of `match`: where to look, and what must stand there.
+
+    Where texts stand (`values.holds_text`) ``expected`` is a text. Elsewhere a text equals a text, a number a number,
+    and a boolean a boolean.
+    """
 
     path: tuple[str, ...]
     expected: str | int | float | bool
@@ -31,24 +36,32 @@ class Condition:
 
 
 def condition(field: str, expected: str | float | bool) -> Condition:
+    return condition_at(tuple(field.split(".")), expected)
+
+
+def condition_at(path: tuple[str, ...], expected: str | float | bool) -> Condition:
+    if values.holds_text(path):
+        expected = str(values.text(expected))
     glob = (
         re.compile(glob_to_regex(expected)).fullmatch if isinstance(expected, str) and GLOB.search(expected) else None
     )
-    return Condition(tuple(field.split(".")), expected, glob)
+    return Condition(path, expected, glob)
 
 
 def look_up(event: Event, path: tuple[str, ...]) -> Any:
-    """Value at a path: `event.type` and the like in the envelope, anything else in the data."""
+    """Value at a path: `event.type` and the like in the envelope, anything else in the data.
+
+    Where texts stand it is a text, also if the sender wrote a number or a boolean.
+    """
     if path[0] == "event" and len(path) > 1:
-        value: Any = event.shown_attributes() if path[1] == "attributes" else getattr(event, path[1], _MISSING)
-        path = path[2:]
+        root: Any = event.shown_attributes() if path[1] == "attributes" else getattr(event, path[1], values.MISSING)
+        value = values.field(root, path[2:])
     else:
-        value = event.data
-    for part in path:
-        if not isinstance(value, dict) or part not in value:
-            return _MISSING
-        value = value[part]
-    return value
+        value = values.field(event.data, path)
+    if isinstance(value, str) or not values.holds_text(path):
+        return value
+    said = values.text(value)
+    return values.MISSING if said is None else said
 
 
 def glob_to_regex(glob: str) -> str:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from retrainer import values
 from retrainer.rules.match import Condition, conditions
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class OwnOutputs:
             return f"written by run {author.run} of this very rule"
         if self.places and all(place.holds(event) for place in self.places):
             return "it lies where this rule's own runs write: " + ", ".join(
-                f"{'.'.join(place.path)} is {place.expected!r}" for place in self.places
+                f"{'.'.join(place.path)} is {values.shown(place.expected)}" for place in self.places
             )
         return ""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from retrainer import values
 from retrainer.rules.expression import Program, compile_cel
 
 if TYPE_CHECKING:
@@ -78,10 +79,9 @@ def refuse_braces(value: str) -> None:
 
 def as_text(value: Any) -> str:
     """The text an argument becomes: RFC 3339 for moments, JSON for lists and maps."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
+    scalar = values.text(value)
+    if scalar is not None:
+        return scalar
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds" if value.microsecond else "seconds").replace("+00:00", "Z")
     if value is None:

@@ -7,6 +7,7 @@ from urllib.parse import unquote_plus
 
 import orjson
 
+from retrainer import values
 from retrainer.event import Event, Poison
 from retrainer.rules.own import ATTRIBUTE, HEADER
 from retrainer.sources.formats.payload import MAX_ID, Delivery, Unreadable, event_id, load, poison, time_of
@@ -131,13 +132,10 @@ def _key(record: Any, key: str, keys: KeyEncoding) -> str:
 
 def size(value: Any) -> int:
     """Read a size in bytes. Ceph may send a string; a removed object has none."""
-    if value is None or value == "":
-        return 0
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
-        return int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    raise Unreadable(f"size {value!r:.40} is not a number of bytes")
+    try:
+        return values.amount(value)
+    except ValueError as error:
+        raise Unreadable(str(error)) from None
 
 
 def part(record: Any, *path: str) -> dict[str, Any]:

@@ -157,7 +157,7 @@ def test_what_says_nothing_is_acknowledged_and_dropped(body: dict) -> None:
         pytest.param({"eventVersion": "3.0"}, "eventVersion 3.0", id="later-major-version"),
         pytest.param({"object__size": -1}, "size -1", id="negative-size"),
         pytest.param({"object__size": "big"}, "size 'big'", id="size-in-words"),
-        pytest.param({"object__size": True}, "size True", id="size-is-a-boolean"),
+        pytest.param({"object__size": True}, "size true", id="size-is-a-boolean"),
         pytest.param({"eventTime": "soon"}, "RFC 3339", id="time-in-words"),
         pytest.param({"eventTime": "2126-01-01T00:00:00Z"}, "in the future", id="far-future"),
         pytest.param({"s3": None}, "no object s3.bucket", id="no-s3"),

@@ -1,0 +1,171 @@
+"""PURE. One reading of values: what YAML, JSON, labels, Avro and CEL give, and what it is compared as or counted as.
+
+docs/values.md has the same as a table; a test runs that table.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MOST = 2**53
+"""Bytes or rows that one event may bring: what is summed up must fit the store for ever."""
+MISSING: Any = object()
+"""Stands for a field that is not there."""
+_TEXTS = frozenset(("labels", "annotations"))
+"""Fields of the data that hold names with texts, whoever sent them."""
+_TYPED = frozenset(("data", "time"))
+"""Fields of the envelope that do not hold texts."""
+_SHORTEST, _LONGEST = 1e-20, 1e21
+"""Numbers outside of this range are written with an exponent."""
+_AMOUNT = re.compile(r"[0-9]{1,40}(\.0*)?", re.ASCII)
+_NUL = re.compile(r"\x00")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class TooLargeError(ValueError):
+    """A number that nothing can have."""
+
+
+def text(value: object) -> str | None:
+    """Return a scalar as text; None for nothing, lists, maps and whatever else is no scalar.
+
+    `true` and `false`, decimal numbers without an exponent where they are not astronomic.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        written_out = value == 0 or _SHORTEST <= abs(value) < _LONGEST
+        return format(Decimal(repr(value)), "f") if written_out else repr(value)
+    return None
+
+
+def shown(value: object) -> str:
+    """A value as messages show it, at most 100 characters: a text in quotes, anything else as JSON."""
+    if isinstance(value, str):
+        return repr(value[:100])[:100]
+    try:
+        return orjson.dumps(value).decode()[:100]
+    except (TypeError, ValueError):
+        return str(value)[:100]
+
+
+def holds_text(path: Sequence[str]) -> bool:
+    """Whether a field of an event is compared as text: labels, annotations, and the envelope with its attributes."""
+    if path[0] == "event" and len(path) > 1:
+        return path[1] not in _TYPED or (path[1] == "data" and len(path) > 3 and path[2] in _TEXTS)
+    return len(path) > 1 and path[0] in _TEXTS
+
+
+def field(value: Any, path: Sequence[str]) -> Any:
+    """What stands at a path; MISSING if there is nothing. Names in the value may have dots themselves."""
+    here = value
+    for name in path:
+        if not isinstance(here, dict) or name not in here:
+            return _dotted(value, path) if len(path) > 1 else MISSING
+        here = here[name]
+    return here
+
+
+def _dotted(value: Any, path: Sequence[str]) -> Any:
+    """The same where some names have dots: `service.name` is one step or two. The shorter name is tried first."""
+    if not path:
+        return value
+    if not isinstance(value, dict):
+        return MISSING
+    for length in range(1, len(path) + 1):
+        name = ".".join(path[:length])
+        if name in value and (found := _dotted(value[name], path[length:])) is not MISSING:
+            return found
+    return MISSING
+
+
+def name(value: object, longest: int, *, printable: bool) -> str:
+    """Return a key, or a thing that counts once: a text of 1 to ``longest`` characters, or a whole number.
+
+    Raise ValueError that says what the value is instead. A NUL is refused, as there are stores that have none in a
+    text; with ``printable`` all control characters are.
+    """
+    if isinstance(value, str):
+        if not value:
+            raise ValueError("gives an empty text")
+        if len(value) > longest:
+            raise ValueError(f"gives a text of {len(value)} characters")
+        if (_CONTROL if printable else _NUL).search(value):
+            raise ValueError(f"gives {shown(value)}, which has control characters")
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError(f"gives {shown(value)}, which is {kind(value)}")
+
+
+def amount(value: object) -> int:
+    """Return a size in bytes: a whole number from 0 to 2^53, or such a number as decimal text; nothing is 0.
+
+    Raise ValueError that says what the value is instead.
+    """
+    if value is None or value == "":
+        return 0
+    found = value
+    if isinstance(value, str) and _AMOUNT.fullmatch(value):
+        found = int(value.partition(".")[0])
+    whole = isinstance(found, int) or (isinstance(found, float) and found.is_integer())
+    if not whole or isinstance(found, bool) or found < 0:  # type: ignore[operator] # it is a number here
+        raise ValueError(f"size {shown(value)} is not a number of bytes")
+    if found > MOST:  # type: ignore[operator] # likewise
+        raise TooLargeError(f"a size of {shown(value)} bytes: nothing is larger than {MOST}")
+    return int(found)  # type: ignore[call-overload,no-any-return] # likewise
+
+
+def rows(value: object) -> int:
+    """Return a number of rows from 0 to 2^53; a fraction is rounded down. Raise ValueError for anything else.
+
+    A text is none: whoever writes the expression can convert it.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MOST:
+        raise ValueError(f"gives {shown(value)}, not a number of rows")
+    return int(value)
+
+
+def number(value: object) -> float | None:
+    """Return the value of a metric: a number, or None for no data (null). Raise ValueError: a text is no number."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"gives {shown(value)}, not a number")  # noqa: TRY004 - callers know one kind
+    return float(value)
+
+
+def kind(value: object) -> str:
+    """What a value is, in words."""
+    for types, words in _KINDS:
+        if isinstance(value, types):
+            return words
+    return "nothing" if value is None else type(value).__name__
+
+
+_KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    (bool, "a boolean"),
+    (str, "a text"),
+    (int, "a whole number"),
+    (float, "a number with a fraction"),
+    ((list, tuple), "a list"),
+    (dict, "a map"),
+)
+
+
+def labels(value: object) -> Mapping[str, str]:
+    """Return labels as a sender gives them, each as text; those that are nothing, lists or maps are left out."""
+    if not isinstance(value, dict):
+        return {}
+    return {str(label): said for label, one in value.items() if (said := text(one)) is not None}
