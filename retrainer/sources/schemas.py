@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import httpx
 import orjson
+import structlog
 
 from retrainer.sources.formats.avro_schema import ParsedSchema, SchemaUnavailable, SchemaUnusable, parse
 from retrainer.sources.tls import ssl_context
@@ -31,6 +32,7 @@ UNUSABLE_FOR = 60.0
 """Seconds until an id that was of no use is asked for again: junk must not become a flood of requests."""
 MOST_REFERENCES = 100
 T = TypeVar("T")
+log = structlog.get_logger()
 _ACCEPT = "application/vnd.schemaregistry.v1+json, application/json"
 
 
@@ -70,6 +72,8 @@ class SchemaRegistryClient:
             _keep(self._unusable, number, (self._monotonic() + UNUSABLE_FOR, str(error)))
             raise
         _keep(self._kept, number, schema)
+        for ignored in schema.ignored:
+            log.warning("schema.logical_type_ignored", registry=self._url, schema=number, ignored=ignored)
         return schema
 
     def close(self) -> None:

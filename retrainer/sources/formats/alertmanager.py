@@ -1,4 +1,4 @@
-"""What Alertmanager sends to a webhook receiver, version 4: each alert of a group is an event of its own."""
+"""What Alertmanager (version 4) and Grafana (version 1) send to webhooks: each alert is an event of its own."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from retrainer.event import Poison
 
 VERSION = "4"
+GRAFANA = "1"
+"""Grafana's own webhook has the same alerts, and names its organisation (`orgId`)."""
 TRUNCATED = "truncatedAlerts"
 """Attribute of an event: how many alerts of its group the sender left out (the receiver's `max_alerts`)."""
 _BEGAN_OR_ENDED = {"firing": "startsAt", "resolved": "endsAt"}
@@ -37,9 +39,12 @@ def _group(body: Any) -> dict[str, Any]:
     if not isinstance(body, dict) or not isinstance(body.get("alerts"), list):
         raise Unreadable("not from Alertmanager: it has no list of alerts")
     version = body.get("version")
-    if version != VERSION:
-        raise Unreadable(f"version {version!r:.40} of Alertmanager's webhook: only {VERSION!r} is known")
-    return body
+    if version == VERSION or (version == GRAFANA and "orgId" in body):
+        return body
+    raise Unreadable(
+        f"version {version!r:.40} of Alertmanager's webhook: only {VERSION!r} is known, and {GRAFANA!r} of Grafana's "
+        "own, which has an orgId; send from an Alertmanager, or as JSON to a source of type webhook"
+    )
 
 
 def _left_out(group: Mapping[str, Any]) -> int:

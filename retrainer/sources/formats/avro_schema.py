@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from fastavro import parse_schema
 from fastavro.schema import SchemaParseException, UnknownType
+
+from retrainer.sources.formats.avro_logical import without_invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,6 +38,8 @@ class ParsedSchema:
     avro: dict[str, Any]
     name: str
     recursive: bool
+    ignored: tuple[str, ...] = ()
+    """Logical types that were ignored, in words: their values are those of the types beneath."""
 
 
 def parse(text: str, references: Sequence[str] = ()) -> ParsedSchema:
@@ -44,11 +48,13 @@ def parse(text: str, references: Sequence[str] = ()) -> ParsedSchema:
     Raise SchemaUnusable.
     """
     named: dict[str, Any] = {}
+    ignored: set[str] = set()
     try:
         for reference in references:
-            parse_schema(orjson.loads(reference), named)
-        wrapper = {"type": "record", "name": _WRAPPER, "fields": [{"name": "value", "type": orjson.loads(text)}]}
-        return _checked(parse_schema(wrapper, named), named)
+            parse_schema(without_invalid(orjson.loads(reference), ignored), named)
+        own = without_invalid(orjson.loads(text), ignored)
+        wrapper = {"type": "record", "name": _WRAPPER, "fields": [{"name": "value", "type": own}]}
+        return replace(_checked(parse_schema(wrapper, named), named), ignored=tuple(sorted(ignored)))
     except UnknownType as error:
         raise SchemaUnusable(
             f"it names a type {error.name!s:.80} that is neither in it nor among its references"

@@ -36,14 +36,38 @@ def parse(delivery: Delivery) -> tuple[Event | Poison, ...]:
 
 
 def parse_record(delivery: Delivery) -> tuple[Event | Poison, ...]:
-    """Over Kafka: one event a record; the mode follows from the header content-type. Kafka knows no batch mode."""
+    """Over Kafka: one event a record; the mode follows from the header content-type, else from the body."""
     content = _media_type(delivery.headers.get("content-type", ""))
     try:
         if content.startswith(_FAMILY):
             return (_structured(delivery, _json_form(delivery, content)),)
+        if content in ("", "application/json") and not _has_attributes(delivery, KAFKA):
+            return (_structured(delivery, _undeclared(delivery)),)
         return (_binary(delivery, content, KAFKA),)
     except Unreadable as error:
         return (poison(delivery, error),)
+
+
+def _has_attributes(delivery: Delivery, binding: Binding) -> bool:
+    return any(name.startswith(binding.prefix) for name in delivery.headers)
+
+
+def _undeclared(delivery: Delivery) -> Any:
+    """What a producer without headers writes: its body alone says that it is a CloudEvent."""
+    try:
+        item = load(delivery)
+    except Unreadable:
+        item = None
+    if not isinstance(item, dict) or "specversion" not in item:
+        raise _no_event(KAFKA)
+    return item
+
+
+def _no_event(binding: Binding) -> Unreadable:
+    return Unreadable(
+        f"not a CloudEvent: neither {binding.prefix}* headers nor content type {binding.structured}, nor is its "
+        "body a JSON object with a specversion"
+    )
 
 
 def _json_form(delivery: Delivery, content: str) -> Any:
@@ -93,7 +117,7 @@ def _binary(delivery: Delivery, content: str, binding: Binding) -> Event:
         if name.startswith(binding.prefix)
     }
     if not attributes:
-        raise Unreadable(f"not a CloudEvent: neither {binding.prefix}* headers nor content type {binding.structured}")
+        raise _no_event(binding)
     if content:
         attributes["datacontenttype"] = delivery.headers["content-type"]
     return _event(delivery, attributes, _decoded(delivery.body, content or "application/json", delivery.max_size))

@@ -1,4 +1,4 @@
-"""Bucket notifications as they come out of a queue: bare, or wrapped by SNS, by EventBridge, or by both.
+"""Bucket notifications on every road: bare, or wrapped by SNS, by EventBridge, or by both.
 
 Whichever road told of it, an object's creation gives the same event with the same identity.
 """
@@ -45,7 +45,13 @@ class NotificationFormat:
     topics: Collection[str] = ()
 
     def parse(self, delivery: Delivery) -> tuple[Event | Poison, ...]:
-        """One event a record; none for the test event that a bucket sends when notifications are set up."""
+        """One event a record.
+
+        None for the test event that a bucket sends when notifications are set up, and for an empty body: so MinIO asks
+        whether somebody is there.
+        """
+        if not delivery.body:
+            return ()
         try:
             body = load(delivery)
             if _is_envelope(body):
@@ -61,7 +67,10 @@ class NotificationFormat:
         if self.topics and topic not in self.topics:
             raise Unreadable(f"from the SNS topic {topic:.200}, which is not among topic_arns")
         if kind != "Notification":
-            raise Unreadable(f"an SNS message of type {kind:.40}: confirm the subscription of the topic {topic:.200}")
+            raise Unreadable(
+                f"an SNS message of type {kind:.40}: confirm the subscription of the topic {topic:.200} yourself, "
+                "if you want it, with the Token in this message: aws sns confirm-subscription --topic-arn … --token …"
+            )
         return s3.text(envelope, "Message", required=True)
 
 

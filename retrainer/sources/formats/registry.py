@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from retrainer.event import Event, Poison
 from retrainer.rules.expression import compile_cel
-from retrainer.sources.formats import cloudevents, s3
+from retrainer.sources.formats import cloudevents
 from retrainer.sources.formats.json import JsonFormat
+from retrainer.sources.formats.notification import NotificationFormat
 from retrainer.sources.formats.payload import Delivery
 from retrainer.sources.formats.plain import Plain
 
@@ -29,7 +30,7 @@ def parser(config: KafkaSource | WebhookSource, schemas: Schemas | None = None) 
     if config.format == "cloudevents":
         return cloudevents.parse if config.type == "webhook" else cloudevents.parse_record
     if config.format == "s3":
-        return s3.parse
+        return NotificationFormat().parse
     id_, time = (compile_cel(text) if text is not None else None for text in (config.id, config.time))
     if config.format == "json":
         return JsonFormat(id_, time, IDEMPOTENCY_KEY if config.type == "webhook" else "").parse

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from retrainer.config.models import AlertmanagerSource, S3Source, WebhookSource
-from retrainer.sources.formats import alertmanager, cloudevents, s3
+from retrainer.sources.formats import alertmanager, cloudevents
+from retrainer.sources.formats.notification import NotificationFormat
 from retrainer.sources.formats.payload import Delivery, Unreadable, poison
 from retrainer.sources.formats.registry import Items, Parse, parser
 from retrainer.sources.http.body import gunzip
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Served = WebhookSource | AlertmanagerSource | S3Source
 """Sources that listen; one of S3 only if its notifications come by webhook."""
+SNS = "text/plain"
+"""What SNS calls the JSON that it sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Hook:
             return cls(name, config, config.format, parser(config), config.identity_window)
         if config.via.webhook is None:
             raise ValueError(f"source {name} does not listen for webhooks")
-        parse = partial(s3.parse, keys=config.key_encoding)
+        parse = NotificationFormat(config.key_encoding).parse
         return cls(name, config.via.webhook, "s3", parse, config.identity_window, tracked=config.sweep is not None)
 
     def check_content(self, headers: Mapping[str, str]) -> None:
@@ -51,7 +53,7 @@ class Hook:
         media = _media_type(headers)
         if self.format == "cloudevents":
             _check_cloudevents(media, headers)
-        elif media != "application/json" and not media.endswith("+json"):
+        elif media not in ("application/json", SNS) and not media.endswith("+json"):
             raise Refusal(415, f"content type {media:.80}: send Content-Type: application/json")
 
     def read(self, delivery: Delivery) -> Items:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from retrainer.sources.formats import s3
+from retrainer.sources.formats.notification import NotificationFormat
 from retrainer.sources.s3.listing import Listing, distinct
 from retrainer.sources.s3.sqs import SqsRoad
 from retrainer.sources.s3.sweep import Sweep
@@ -66,7 +65,7 @@ def _kafka(
     from retrainer.sources.kafka.session import Terms  # noqa: PLC0415 - only what is used is loaded
     from retrainer.sources.kafka.source import KafkaSource  # noqa: PLC0415 - only what is used is loaded
 
-    reader = Reader(name, topics, partial(s3.parse, keys=config.key_encoding))
+    reader = Reader(name, topics, NotificationFormat(config.key_encoding).parse)
     terms = Terms(config.identity_window, tracked=config.sweep is not None)
     return KafkaSource(name, topics, reader, terms, intake, clock, base_folder)
 

@@ -104,6 +104,56 @@ def test_what_the_sender_may_leave_out() -> None:
     }
 
 
+GRAFANA = {  # as its documentation shows it: grafana.com/docs/grafana/latest/alerting, webhook notifier
+    "receiver": "My Super Webhook",
+    "status": "firing",
+    "orgId": 1,
+    "alerts": [
+        {
+            "status": "firing",
+            "labels": {"alertname": "High memory usage", "team": "blue", "zone": "us-1"},
+            "annotations": {"description": "The system has high memory usage"},
+            "startsAt": "2021-10-12T09:51:03.157076+02:00",
+            "endsAt": "0001-01-01T00:00:00Z",
+            "generatorURL": "https://play.grafana.org/alerting/1afz29v7z/edit",
+            "fingerprint": "c6eadffa33fcdf37",
+            "silenceURL": "https://play.grafana.org/alerting/silence/new",
+            "dashboardURL": "",
+            "panelURL": "",
+            "values": {"B": 44.23943737541908, "C": 1},
+        }
+    ],
+    "groupLabels": {},
+    "commonLabels": {"team": "blue"},
+    "commonAnnotations": {},
+    "externalURL": "https://play.grafana.org/",
+    "version": "1",
+    "groupKey": "{}:{}",
+    "truncatedAlerts": 0,
+    "title": "[FIRING:1]  (High memory usage blue us-1)",
+    "state": "alerting",
+    "message": "**Firing**",
+}
+
+
+def test_grafana_sends_the_same_alerts() -> None:
+    (event,) = read(GRAFANA)
+    assert isinstance(event, Event)
+    assert event.data["labels"] == GRAFANA["alerts"][0]["labels"]  # type: ignore[index]
+    assert (event.type, event.subject, event.data["fingerprint"]) == (
+        "alertmanager.firing",
+        "High memory usage",
+        "c6eadffa33fcdf37",
+    )
+
+
+def test_version_1_of_nobody_we_know_is_told_the_way_out() -> None:
+    (item,) = read({name: value for name, value in GRAFANA.items() if name != "orgId"})
+    assert isinstance(item, Poison)
+    assert "Grafana" in item.error
+    assert "source of type webhook" in item.error
+
+
 def test_a_group_without_alerts_has_no_events() -> None:
     assert read(group()) == ()
 

@@ -103,6 +103,73 @@ def test_values_are_json_shaped(kind: object, value: object, shaped: object) -> 
     assert json.loads(json.dumps(item, allow_nan=False)) == shaped
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "shaped", "words"),
+    [
+        pytest.param({"type": "bytes", "logicalType": "decimal"}, b"\1", "AQ==", "its precision", id="no precision"),
+        pytest.param(
+            {"type": "bytes", "logicalType": "decimal", "precision": 0}, b"\1", "AQ==", "its precision", id="no digits"
+        ),
+        pytest.param(
+            {"type": "bytes", "logicalType": "decimal", "precision": 10**9, "scale": 10**9},
+            b"\1",
+            "AQ==",
+            "its precision",
+            id="digits that would fill the memory",
+        ),
+        pytest.param(
+            {"type": "bytes", "logicalType": "decimal", "precision": 2, "scale": 3},
+            b"\1",
+            "AQ==",
+            "its scale",
+            id="scale",
+        ),
+        pytest.param(
+            {"type": "bytes", "logicalType": "decimal", "precision": "4"}, b"\1", "AQ==", "its precision", id="a text"
+        ),
+        pytest.param(
+            {"type": "fixed", "name": "F", "size": 2, "logicalType": "decimal", "precision": 9},
+            b"ab",
+            "YWI=",
+            "no room",
+            id="more digits than bytes have room for",
+        ),
+        pytest.param({"type": "string", "logicalType": "date"}, "x", "x", "over int", id="over another type"),
+        pytest.param({"type": "int", "logicalType": "timestamp-millis"}, 5, 5, "over long", id="over a smaller number"),
+        pytest.param({"type": "string", "logicalType": "ipv4"}, "::1", "::1", "unknown", id="nobody knows it"),
+        pytest.param({"type": "string", "logicalType": 5}, "x", "x", "unknown", id="no name"),
+        pytest.param({"type": "string", "logicalType": {"a": 1}}, "x", "x", "unknown", id="a map"),
+        pytest.param(
+            {"type": "fixed", "name": "F", "size": 4, "logicalType": "uuid"}, b"abcd", "YWJjZA==", "16 bytes", id="uuid"
+        ),
+        pytest.param(
+            ["null", {"type": "array", "items": {"type": "bytes", "logicalType": "decimal", "precision": -1}}],
+            [b"\1"],
+            ["AQ=="],
+            "its precision",
+            id="deep inside",
+        ),
+    ],
+)
+def test_a_logical_type_that_is_not_valid_is_that_of_the_type_beneath(
+    kind: Any, value: object, shaped: object, words: str
+) -> None:
+    plain = json.loads(json.dumps(kind), object_hook=_without_logical)
+    schema, bare = ({"type": "record", "name": "R", "fields": [{"name": "it", "type": k}]} for k in (kind, plain))
+    assert read(schema, written(bare, {"it": value})).data == {"it": shaped}
+    (ignored,) = avro_schema.parse(json.dumps(schema)).ignored
+    assert words in ignored
+
+
+def _without_logical(part: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in part.items() if name != "logicalType"}
+
+
+def test_logical_types_that_are_valid_are_not_spoken_of() -> None:
+    kind = {"type": "fixed", "name": "F", "size": 2, "logicalType": "decimal", "precision": 4, "scale": 4}
+    assert avro_schema.parse(json.dumps(kind)).ignored == ()
+
+
 def test_a_union_of_records_says_which_one_it_is() -> None:
     schema = [{"type": "record", "name": "a.Made", "fields": []}, ORDER]
     assert read(schema, written(schema, {"customer": "c", "rows": 1})).type == "com.acme.Order"

@@ -198,6 +198,16 @@ def test_a_record_in_binary_mode_says_what_a_request_says() -> None:
     assert event.attributes["partitionkey"] == "c-1"
 
 
+@pytest.mark.parametrize("headers", [{}, {"content-type": "application/json"}, {"tenant": "x"}])
+def test_a_record_without_a_content_type_is_what_its_body_says(headers: dict[str, str]) -> None:
+    declared = record(json.dumps(EVENT).encode(), {"content-type": cloudevents.STRUCTURED})
+    assert record(json.dumps(EVENT).encode(), headers) == declared
+
+
+def test_a_body_that_only_looks_like_one_is_data_of_the_event_in_the_headers() -> None:
+    assert record(json.dumps(EVENT).encode(), in_record(id="8")).data == EVENT
+
+
 def test_headers_of_records_are_taken_as_they_are() -> None:
     assert record(b"", in_record(subject="50%25", quoted='"q"')).subject == "50%25"
     assert record(b"", in_record(quoted='"q"')).attributes["quoted"] == '"q"'

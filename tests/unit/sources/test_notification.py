@@ -1,13 +1,18 @@
 """What comes out of a queue is the same event, whoever wrapped it."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from retrainer.config import models
 from retrainer.event import Event, Poison
 from retrainer.sources.formats.notification import NotificationFormat
 from retrainer.sources.formats.payload import Delivery
+from retrainer.sources.formats.registry import parser
+from retrainer.sources.http.hook import Hook
+from retrainer.sources.s3.source import _kafka
 
 NOW = 1_780_000_000.0
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:lake"
@@ -148,6 +153,51 @@ def test_topics_can_be_pinned(settings: dict, taken: bool) -> None:
 def test_the_test_event_says_nothing_also_when_it_is_wrapped() -> None:
     test = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "features"}
     assert read(test) == read(enveloped(test)) == ()
+
+
+def test_an_empty_body_asks_whether_somebody_is_there_and_says_nothing() -> None:
+    assert NotificationFormat().parse(Delivery("lake", b"", NOW, "request:1")) == ()
+    (item,) = NotificationFormat().parse(Delivery("lake", b" ", NOW, "request:1"))
+    assert isinstance(item, Poison)
+
+
+KAFKA = {"bootstrap_servers": ["a:1"], "topics": ["t"], "group_id": "g"}
+
+
+def roads() -> dict[str, Any]:
+    """What reads payloads on each road that takes bucket notifications, but SQS."""
+    hook = models.WebhookSource.model_validate({"type": "webhook", "path": "/hooks/x", "format": "s3"})
+    topic = models.KafkaSource.model_validate({"type": "kafka", "format": "s3", **KAFKA})
+    lake = models.S3Source.model_validate({"type": "s3", "via": {"webhook": {"path": "/hooks/x"}}})
+    by_kafka = models.S3Source.model_validate({"type": "s3", "via": {"kafka": KAFKA}})
+    return {
+        "webhook": Hook.of("lake", hook).read,
+        "s3 by webhook": Hook.of("lake", lake).read,
+        "kafka": parser(topic),
+        "s3 by kafka": _kafka("lake", by_kafka, by_kafka.via.kafka, None, None, Path())._reader._parse,  # type: ignore[arg-type]
+    }
+
+
+@pytest.mark.parametrize("road", ["webhook", "s3 by webhook", "kafka", "s3 by kafka"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(CLASSIC, id="bare"),
+        pytest.param(bridged(), id="eventbridge"),
+        pytest.param(enveloped(CLASSIC), id="sns"),
+        pytest.param(enveloped(bridged()), id="eventbridge-by-sns"),
+    ],
+)
+def test_a_payload_says_what_it_is_whatever_road_it_came_by(road: str, body: object) -> None:
+    parse = roads()[road]
+    (event,) = parse(Delivery("lake", json.dumps(body).encode(), NOW, "request:1"))
+    (direct,) = read(CLASSIC)
+    assert isinstance(event, Event)
+    assert isinstance(direct, Event)
+    assert (event.id, event.type, event.subject, event.data) == (direct.id, direct.type, direct.subject, direct.data)
+    assert parse(Delivery("lake", b"", NOW, "request:1")) == ()
+    test = json.dumps(enveloped({"Service": "Amazon S3", "Event": "s3:TestEvent"})).encode()
+    assert parse(Delivery("lake", test, NOW, "request:1")) == ()
 
 
 def test_raw_keys() -> None:
