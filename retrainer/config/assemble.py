@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from retrainer.config import expand
 from retrainer.config.check import check_rule, follows
 from retrainer.config.check_chains import check_chains
+from retrainer.config.check_compile import check_compile, contained
 from retrainer.config.check_limits import check_budget
 from retrainer.config.check_sources import check_calendar, check_paths, check_source
 from retrainer.config.configuration import Configuration, calendars_of, configuration
@@ -63,6 +64,8 @@ class _Assembly:
         self._problems: list[Problem] = [problem for document in documents for problem in document.problems]
         self._places: dict[str, _Place] = {}
         self._weight = 0
+        self._wrong: set[str] = set()
+        """Rules and calendars of which something was said already."""
 
     def run(self) -> Assembled:
         sources: dict[str, Source] = self._named("sources", check_source)
@@ -79,6 +82,7 @@ class _Assembly:
             namespaces=self._namespaces,
         )
         rules = [rule for rule in self._rules(names) if _has_calendars(rule, calendars)]
+        rules = [rule for rule in rules if self._compiles(rule, calendars)]
         for name, finding in check_chains(rules, self._rule_names()):
             self._problems.append(_locate(finding, self._places[f"rules.{name}"]))
         positions = {name: _position(place.node) for name, place in self._places.items()}
@@ -95,7 +99,9 @@ class _Assembly:
                     shaped = _SHAPES[section].check(Node({name: child}, node.mark, {name: node.key(name)}), (section,))
                     self._problems += shaped.problems
                     part = seen_from(FilePath(document.file).parent, (shaped.value or {}).get(name))
-                    findings = check(part) if part is not None else ()
+                    findings = list(contained(check(part))) if part is not None else []
+                    if findings:
+                        self._wrong.add(f"{section}.{name}")
                     gone = [path[1:] for path in shaped.cut]
                     self._problems += [_locate(finding, place) for finding in findings if not follows(finding, gone)]
                     if not shaped.problems and not gone:
@@ -155,6 +161,13 @@ class _Assembly:
         elif runs:
             yield runs
 
+    def _compiles(self, rule: Rule, calendars: dict[str, Calendar]) -> bool:
+        if {f"rules.{rule.name}", *(f"calendars.{name}" for name in calendars_of(rule))} & self._wrong:
+            return True  # nothing of it is used
+        findings = list(contained(check_compile(rule, calendars)))
+        self._problems += [_locate(finding, self._places[f"rules.{rule.name}"]) for finding in findings]
+        return not findings
+
     def _rule_names(self) -> set[str]:
         """Of all rules, the broken ones too, so that who refers to them is not blamed."""
         sections = [document.section("rules") for document in self._documents]
@@ -167,8 +180,10 @@ class _Assembly:
         rule = shaped.value
         if rule is None:
             return None
-        findings = [finding for finding in check_rule(rule, names) if not follows(finding, shaped.cut)]
+        findings = [found for found in contained(check_rule(rule, names)) if not follows(found, shaped.cut)]
         self._problems += [_locate(finding, place) for finding in findings]
+        if findings:
+            self._wrong.add(f"rules.{rule.name}")
         named = place.node.get("name")
         if rule.name != _UNNAMED and named and not self._once("rules", rule.name, place, named.mark.problem):
             return None

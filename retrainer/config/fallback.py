@@ -10,14 +10,14 @@ from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from retrainer.config.assemble import assemble
-from retrainer.config.document import beginning, parse
+from retrainer.config.check_compile import internal
+from retrainer.config.document import Document, beginning, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from retrainer.config.assemble import Assembled
     from retrainer.config.configuration import Configuration
-    from retrainer.config.document import Document
     from retrainer.config.errors import Problem
 
 
@@ -135,8 +135,17 @@ class _Choice:
     def _document(self, file: str, text: str) -> Document:
         """Parse each text once; stepping back looks at the same files again."""
         if (file, text) not in self._parsed:
-            self._parsed[file, text] = parse(file, text)
+            self._parsed[file, text] = _parse(file, text)
         return self._parsed[file, text]
+
+
+def _parse(file: str, text: str) -> Document:
+    """What reading a text raises is a mistake of ours, and a problem of that file alone."""
+    try:
+        return parse(file, text)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other files must be read
+        finding = internal(error)
+        return Document(file, None, (beginning(file).problem("", finding.message, finding.hint),))
 
 
 def _under(file: str, lost: Iterable[str]) -> bool:

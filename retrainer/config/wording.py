@@ -76,6 +76,8 @@ def _by_type(error: ErrorDetails) -> tuple[str, str]:
     kind = _kind(error)
     if error["type"] == "less_than_equal":
         return f"{_value(error['input'])} is too much", f"write at most {error['ctx']['le']:.15g}"
+    if error["type"] == "too_long":
+        return f"{error['ctx']['actual_length']} of them", f"at most {error['ctx']['max_length']} are allowed"
     if not kind:
         return error["msg"][:1].lower() + error["msg"][1:], f"it is {_value(error['input'])}"
     scalar = isinstance(error["input"], (int, float))

@@ -18,6 +18,7 @@ _MINUTES = 1440
 _EPOCH = date(1970, 1, 1).toordinal()
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _TIMES = re.compile(r"(\d\d):([0-5]\d)-(\d\d):([0-5]\d)", re.ASCII)
+_FAR = 100 * 366 * 86400.0  # seconds: what changes later than in a hundred years never does
 _WEEK = 9  # days: whatever repeats weekly has changed by then, wherever in a day one starts, and across a skipped day
 
 
@@ -42,7 +43,10 @@ class Period:
         return self._holds(int((instant + offset) // 60))
 
     def next_change(self, instant: float) -> float | None:
-        """Return the first moment after ``instant`` from which ``contains`` differs; None if it never does again."""
+        """Return the first moment after ``instant`` from which ``contains`` differs.
+
+        None if it never does again, or not for a hundred years.
+        """
         inside = self.contains(instant)
         for moment, minute in self._edges(instant):
             if self._holds(minute) != inside:
@@ -77,20 +81,22 @@ class Period:
                         yield float((day * _MINUTES + mark) * 60 - stretch.offset), day * _MINUTES + mark
 
     def _days(self, first: int, last: int) -> Iterator[int]:
-        """Leave out the days far from any of the dates, where nothing changes."""
+        """Leave out the days on which nothing changes: far from any of the dates, and deep within a range of them."""
         if not self._dates:
             yield from range(first, last + 1)
             return
         done = first - 1
         for start, end in sorted(self._dates):
-            until = min(end + 1, last)
-            yield from range(max(done + 1, start), until + 1)
+            begin, until = max(done + 1, start), min(end + 1, last)
+            soon = min(begin + _WEEK, until + 1)
+            yield from range(begin, soon)
+            yield from range(max(soon, until - _WEEK), until + 1)
             done = max(done, until)
 
     def _horizon(self, instant: float) -> float:
         if not self._dates:
             return instant + _WEEK * 86400.0
-        return max(last for _, last in self._dates) * 86400.0 + _WEEK * 86400.0
+        return min(max(last for _, last in self._dates) * 86400.0 + _WEEK * 86400.0, instant + _FAR)
 
 
 def _dates(text: str) -> tuple[int, int]:

@@ -147,12 +147,39 @@ class CompiledRule:
         return replace(self, freshness={}, gauges={}, afters={}) if self.per_key and not key else self
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    rule: Rule
+    calendars: Mapping[str, Calendar]
+    compiled: CompiledRule
+
+
+_KEPT: dict[str, _Kept] = {}
+MOST_KEPT = 50_000
+"""By name, so that the loader, which tries each rule, does the work of the engine, and an edit that of one rule."""
+
+
 def compile_rule(rule: Rule, revision: str, calendars: Mapping[str, Calendar], *, paused: bool = False) -> CompiledRule:
     """Raise ValueError with a message for the first part that does not compile."""
+    used = {name: calendars[name] for name in _calendars(rule)}
+    kept = _KEPT.get(rule.name)
+    if kept is None or (kept.rule is not rule and kept.rule != rule) or kept.calendars != used:
+        if len(_KEPT) >= MOST_KEPT:
+            _KEPT.clear()
+        kept = _KEPT[rule.name] = _Kept(rule, used, _compile(rule, used))
+    return replace(kept.compiled, rule=rule, revision=revision, paused=paused or rule.mode == "paused")
+
+
+def _calendars(rule: Rule) -> set[str]:
+    excepted = {name for trigger in rule.triggers.values() if trigger.schedule for name in trigger.schedule.except_}
+    return excepted | set(rule.limits.mute)
+
+
+def _compile(rule: Rule, calendars: Mapping[str, Calendar]) -> CompiledRule:
     by = {name: compile_cel(text) for name, text in (rule.for_each.by if rule.for_each else {}).items()}
     return CompiledRule(
         rule,
-        revision,
+        "",
         {name: _data(rule.name, name, t.data, by.get(name)) for name, t in rule.triggers.items() if t.data},
         {
             name: CompiledSchedule(name, Slots(t.schedule, calendars), t.schedule)
@@ -160,7 +187,6 @@ def compile_rule(rule: Rule, revision: str, calendars: Mapping[str, Calendar], *
             if t.schedule
         },
         parameters={name: compile_template(value) for name, value in rule.submit.parameters.items()},
-        paused=paused or rule.mode == "paused",
         gauges=compile_gauges(rule, by),
         freshness={name: t.freshness for name, t in rule.triggers.items() if t.freshness},
         afters=compile_afters(rule),

@@ -8,13 +8,17 @@ from pydantic import Field
 
 from retrainer.config.models.base import Cel, Count, Duration, Model, Size, Spread, Total
 
+Times = Annotated[str, Field(pattern=r"^([01]\d|2[0-4]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d$")]
+Match = Annotated[dict[str, str | int | float | bool], Field(max_length=64)]
+"""Conditions by field; an index goes as deep as there are."""
+
 
 class Calendar(Model):
-    dates: list[str] = []
+    dates: Annotated[list[str], Field(max_length=10_000)] = []
     """Days, `2026-12-24` or `2026-12-24/2027-01-02`, both ends included."""
     weekdays: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = []
     """Days of the week. Of dates, weekdays and times, a moment must be in each that is given."""
-    times: list[Annotated[str, Field(pattern=r"^([01]\d|2[0-4]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d$")]] = []
+    times: Annotated[list[Times], Field(max_length=100)] = []
     """Times of the day, `08:00-18:00`; the end is not included, and may be past midnight."""
     timezone: str = "UTC"
     """IANA name of the zone the calendar is read in."""
@@ -28,7 +32,7 @@ class Dst(Model):
 
 
 class Schedule(Model):
-    cron: str
+    cron: Annotated[str, Field(max_length=1000)]
     """Five fields as in crontab(5) (both day fields set means OR; 0 and 7 are Sunday), or @hourly @daily @weekly
     @monthly @yearly."""
     timezone: str = "UTC"
@@ -67,7 +71,7 @@ class Batch(Model):
 class Data(Model):
     source: str
     """Name of a source."""
-    match: dict[str, str | int | float | bool] = {}
+    match: Match = {}
     """Fields of `event.data` (or `event.type`, `event.subject` …) that must be equal, or match a glob (`*` within a
     path part, `**` over them)."""
     where: Cel | None = None
@@ -77,7 +81,7 @@ class Data(Model):
     distinct_by: Cel | None = None
     """CEL over `event`: what makes two events the same thing, such as `event.data.key`. The thing counts once in a
     window, with the size and rows it came with last."""
-    ignore_own_outputs: bool | dict[str, str | int | float | bool] = True
+    ignore_own_outputs: bool | Match = True
     """Loop guard: what bears the id of a run of this very rule is not counted (docs/data.md says how it gets there),
     unless this is false. Fields as in `match`: what meets all of them is not counted either, whoever wrote it."""
     batch: Batch = Batch()
@@ -98,7 +102,7 @@ class Metric(Model):
     """Name of a source: `prometheus` is asked for `expr`, any other pushes values as events."""
     expr: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
     """PromQL. Rules that share an expression share one request."""
-    match: dict[str, str | int | float | bool] = {}
+    match: Match = {}
     """Which series are meant: labels, for a query; fields of `event.data`, for pushed values. Equality or globs."""
     value: Cel | None = None
     """Pushed values only: CEL over `event` that gives the value; `event.data.value` if not given."""
@@ -133,7 +137,7 @@ class Metric(Model):
 class Alert(Model):
     source: str
     """Name of an `alertmanager` source."""
-    match: dict[str, str | int | float | bool] = {}
+    match: Match = {}
     """Labels that must be equal, or match a glob."""
     for_: Annotated[Duration, Field(alias="for")] = 0.0
     """The alert must fire for this long, beyond what Alertmanager waits."""

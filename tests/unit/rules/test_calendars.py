@@ -11,6 +11,7 @@ HOUR = 3600
 BERLIN, HAVANA, APIA, SAO_PAULO = "Europe/Berlin", "America/Havana", "Pacific/Apia", "America/Sao_Paulo"
 OFFICE = {"weekdays": ["mon", "tue", "wed", "thu", "fri"], "times": ["08:00-18:00"], "timezone": BERLIN}
 NIGHT = {"weekdays": ["fri"], "times": ["22:00-06:00"], "timezone": BERLIN}
+ALL_TIME = {"dates": ["0001-01-01/9999-12-31"]}
 YEAR_END = {"dates": ["2026-12-24/2027-01-02"], "timezone": BERLIN}
 
 
@@ -63,6 +64,10 @@ def test_contains(fields: dict[str, object], moment: str, inside: bool) -> None:
         pytest.param(YEAR_END, "2099-01-03T00:00", None, id="dates-are-long-over"),
         pytest.param({"times": ["00:00-24:00"]}, "2026-03-01T00:00", None, id="always"),
         pytest.param({**YEAR_END, "times": ["08:00-09:00"]}, "2027-01-02T09:00", None, id="last-time-of-the-last-date"),
+        pytest.param(ALL_TIME, "2026-03-01T00:00", None, id="all-time-there-is"),
+        pytest.param({**ALL_TIME, **OFFICE}, "2026-03-06T18:00", "2026-03-09T08:00", id="weekly-amid-all-time"),
+        pytest.param({"dates": ["2026-01-01/2080-01-01"]}, "2026-03-01T00:00", "2080-01-02T00:00", id="in-54-years"),
+        pytest.param({"dates": ["2190-01-01"]}, "2026-03-01T00:00", None, id="not-for-a-hundred-years"),
         pytest.param(
             {"times": ["02:00-02:30"], "timezone": BERLIN}, "2026-03-28T12:00", "2026-03-30T02:00", id="not-in-the-gap"
         ),
