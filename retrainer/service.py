@@ -65,6 +65,10 @@ class AppService:
         rules = self._app.engine.catalog.rules
         return [self._rule(rules[name]) for name in sorted(rules)]
 
+    def rule(self, name: str) -> dict[str, Any]:
+        """One of them. Raise KeyError if there is none of that name."""
+        return self._rule(self._app.engine.catalog.rules[name])
+
     def _rule(self, rule: CompiledRule) -> dict[str, Any]:
         def look(conn: Connection) -> dict[str, Any]:
             told = self._explain(conn, rule, "")

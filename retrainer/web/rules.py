@@ -55,10 +55,11 @@ def list_rules(service: Asked) -> Any:
 def show_rule(service: Asked, rule: RuleName) -> Any:
     """One rule, and how it is configured."""
     configuration = known_rule(service, rule)
-    for line in service.rules():
-        if line["name"] == rule:
-            return {**line, "configuration": configuration}
-    raise Refusal(404, f"there is no rule {rule!r}")
+    try:
+        line = service.rule(rule)
+    except KeyError:  # configured, and not taken over yet
+        raise Refusal(404, f"there is no rule {rule!r}") from None
+    return {**line, "configuration": configuration}
 
 
 @router.get("/{rule}/keys", response_model=views.Page[views.Key])

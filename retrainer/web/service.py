@@ -44,6 +44,9 @@ class Service(Protocol):
     def rules(self) -> list[dict[str, Any]]:
         """Give a line per rule: name, mode, paused, keys, verdict, decision, reason, until, next_fire, last_run."""
 
+    def rule(self, name: str) -> dict[str, Any]:
+        """Give one of these lines, at the cost of one."""
+
     def explain(self, rule: str, key: str, event: dict[str, Any] | None, at: float | None = None) -> dict[str, Any]:
         """Say why it fires or not: rule, key, verdict, decision, reason, until, earliest, and a tree of live values."""
 

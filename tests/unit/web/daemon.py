@@ -67,6 +67,11 @@ class Daemon:
         last = {"id": RUN.format(2), "phase": "FAILED", "ended_at": NOW + 64}
         return [{**line, **VERDICT, "next_fire": NOW + 420, "last_run": last}]
 
+    def rule(self, name: str) -> dict[str, Any]:
+        (line,) = self.rules()
+        self._known(name)
+        return line
+
     def _known(self, rule: str) -> None:
         if rule != "churn":
             raise KeyError(f"there is no rule {rule!r}")

@@ -1,0 +1,41 @@
+"""Showing one rule costs one rule, however many there are."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import event
+
+from retrainer.service import AppService
+from tests.unit.engine.bench import Bench
+from tests.unit.engine.kit import ANY, START, SUBMIT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def asked(folder: Path, rules: int) -> tuple[dict[str, Any], int]:
+    """What is told of the first of so many rules, and with how many statements."""
+    folder.mkdir()
+    bench = Bench(
+        folder / "store.db", [{"name": f"r{n}", "triggers": ANY, "submit": SUBMIT} for n in range(rules)], START
+    )
+    app: Any = SimpleNamespace(settings=None, store=bench.store, engine=bench.engine, clock=bench.clock)
+    statements: list[str] = []
+    event.listen(bench.store._engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    line = AppService(app).rule("r0")
+    bench.store.close()
+    return line, len(statements)
+
+
+def test_it_is_as_many_statements_with_many_rules_as_with_one(tmp_path: Path) -> None:
+    (few, cost), (many, cost_of_many) = asked(tmp_path / "few", 1), asked(tmp_path / "many", 60)
+    assert few["name"] == many["name"] == "r0"
+    assert cost_of_many == cost < 10
+
+
+def test_one_that_is_not_there_is_a_key_error(tmp_path: Path) -> None:
+    with pytest.raises(KeyError):
+        AppService(SimpleNamespace(settings=None, engine=SimpleNamespace(catalog=SimpleNamespace(rules={})))).rule("x")  # type: ignore[arg-type]
