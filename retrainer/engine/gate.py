@@ -68,8 +68,11 @@ class Gate:
     def offer(self, batch: Batch) -> Future[Receipt]:
         return self._intake.offer(batch)
 
-    def objects(self, source: str) -> dict[str, str]:
-        return self._intake.objects(source)
+    def objects(self, source: str, *, after: str = "", prefix: str = "") -> dict[str, str]:
+        return self._intake.objects(source, after=after, prefix=prefix)
+
+    def objects_told(self, source: str, keys: Sequence[str]) -> dict[str, tuple[str, float]]:
+        return self._intake.objects_told(source, keys)
 
     def queries(self, source: str) -> Collection[Query]:
         return self._intake.queries(source)

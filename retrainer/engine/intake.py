@@ -81,7 +81,7 @@ class _Intake:
         if tracker is not None:
             tracker.store()
         if batch.objects:
-            writes.store_objects(work.conn, batch.source, batch.objects)
+            writes.store_objects(work.conn, batch.source, batch.objects, work.now)
         if batch.items:
             work.hear(batch.source)
 

@@ -20,7 +20,7 @@ from retrainer.engine.intake import take_in
 from retrainer.engine.work import Work
 from retrainer.rules.admit import Means, Waiting, admit
 from retrainer.rules.outcome import Reason, SlotDue, SlotRecord, Wake
-from retrainer.sources.base import Batch, Overloaded, Receipt
+from retrainer.sources.base import OBJECTS, Batch, Overloaded, Receipt
 from retrainer.store import tables as t
 from retrainer.store import writes
 from retrainer.store.base import CommitUnknownError, StoreBusyError, StoreError
@@ -191,8 +191,11 @@ class Engine:
             self._wanted.notify()
         return future
 
-    def objects(self, source: str) -> dict[str, str]:
-        return self.store.read(lambda conn: writes.objects(conn, source))
+    def objects(self, source: str, *, after: str = "", prefix: str = "") -> dict[str, str]:
+        return self.store.read(lambda conn: writes.objects(conn, source, after, prefix, OBJECTS))
+
+    def objects_told(self, source: str, keys: Sequence[str]) -> dict[str, tuple[str, float]]:
+        return self.store.read(lambda conn: writes.objects_told(conn, source, keys))
 
     def claim(self, source: str, part: str, incarnation: str, start: int | None = None) -> Claimed:
         return self.act(lambda work: parts.claim(work.conn, source, part, incarnation, start)).result()

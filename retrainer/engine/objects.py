@@ -83,7 +83,7 @@ class Tracker:
         return [row for row in created if unpack(row.data).get("etag") == data.get("etag")]
 
     def store(self) -> None:
-        writes.track(self._work.conn, self._batch.source, self._changed)
+        writes.track(self._work.conn, self._batch.source, self._changed, self._work.now)
 
     def _set(self, name: str, now: Now | None) -> None:
         self._known[name] = self._changed[name] = now

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import select
 
 from retrainer.engine import inbox, parts, readers
-from retrainer.sources.base import Batch, Overloaded, PositionLost, Receipt
+from retrainer.sources.base import OBJECTS, Batch, Overloaded, PositionLost, Receipt
 from retrainer.store import writes
 from retrainer.store.base import StoreError
 from retrainer.store.seat import NOW
@@ -81,8 +81,11 @@ class Relay:
             self._wanted.notify()
         return future
 
-    def objects(self, source: str) -> dict[str, str]:
-        return self._store.read(lambda conn: writes.objects(conn, source))
+    def objects(self, source: str, *, after: str = "", prefix: str = "") -> dict[str, str]:
+        return self._store.read(lambda conn: writes.objects(conn, source, after, prefix, OBJECTS))
+
+    def objects_told(self, source: str, keys: Sequence[str]) -> dict[str, tuple[str, float]]:
+        return self._store.read(lambda conn: writes.objects_told(conn, source, keys))
 
     def claim(self, source: str, part: str, incarnation: str, start: int | None = None) -> Claimed:
         return self._transact(lambda conn: parts.claim(conn, source, part, incarnation, start))

@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     from retrainer.event import Event, Poison
+
+
+OBJECTS = 5000
+"""Objects of one page: the engine waits while it is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +108,17 @@ class Intake(Protocol):
     def offer(self, batch: Batch) -> Future[Receipt]:
         """Queue a batch; the future ends when it is durable, or raises why it is not. Raise Overloaded at once."""
 
-    def objects(self, source: str) -> dict[str, str]:
-        """Return what a listing source stored last: key to fingerprint."""
+    def objects(self, source: str, *, after: str = "", prefix: str = "") -> dict[str, str]:
+        """Return what a listing source stored last, key to fingerprint: the next `OBJECTS` at most, by key.
+
+        Those behind ``after`` whose keys begin with ``prefix``; `object_pages` goes through all of them.
+        """
+
+    def objects_told(self, source: str, keys: Sequence[str]) -> dict[str, tuple[str, float]]:
+        """Return the fingerprints of these objects, as far as they are known, and when somebody last told of each.
+
+        That is in seconds since the epoch, 0 where it is not known.
+        """
 
     def claim(self, source: str, part: str, incarnation: str, start: int | None = None) -> Claimed:
         """Make a part ours: from now on only batches with the epoch that is returned are taken from it.
@@ -132,6 +145,14 @@ class Intake(Protocol):
 
         Raise Overloaded while the store cannot be read.
         """
+
+
+def object_pages(intake: Intake, source: str, prefix: str = "") -> Iterator[dict[str, str]]:
+    """All that a listing source stored, in the order of keys, in short reads: each page is as things stand by then."""
+    after = ""
+    while page := intake.objects(source, after=after, prefix=prefix):
+        yield page
+        after = next(reversed(page))
 
 
 class Source(Protocol):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from retrainer.event import Event
-from retrainer.sources.base import Batch, Overloaded
+from retrainer.sources.base import Batch, Overloaded, object_pages
 from retrainer.sources.files.lines import StoppedError, count_rows, has_rows
 from retrainer.sources.files.listing import File, Listing, Scope, ignorer, list_folder, safe, shown
 from retrainer.sources.formats.payload import FUTURE, event_id
@@ -95,7 +95,8 @@ class DirectorySource:
     def _poll(self) -> str | None:
         """Work off one listing; return what could not be read, in words."""
         if self._known is None:
-            self._known = self._intake.objects(self.name)
+            pages = object_pages(self._intake, self.name)
+            self._known = {key: fingerprint for page in pages for key, fingerprint in page.items()}
         known = self._known
         began = self._clock.monotonic()
         listing = list_folder(self._scope, known)

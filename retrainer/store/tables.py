@@ -108,6 +108,7 @@ objects = Table(
     Column("fingerprint", Name, nullable=False),
     Column("sequencer", Name, nullable=False, server_default=""),
     Column("swept", Boolean, nullable=False, server_default=false()),  # found by a listing, its notification not seen
+    Column("told_at", Float),  # when somebody last told of it; empty where an older release wrote it
     sqlite_with_rowid=False,
 )
 

@@ -353,12 +353,26 @@ def take_back_input(conn: Connection, state: int, where: tuple[str, str], seq: i
     conn.execute(update(t.events).where(t.events.c.seq == seq).values(outcome=outcome, rules=dump(left)))
 
 
-def objects(conn: Connection, source: str) -> dict[str, str]:
-    query = select(t.objects.c.key, t.objects.c.fingerprint).where(t.objects.c.source == source)
-    return dict(conn.execute(query).all())
+def objects(conn: Connection, source: str, after: str, prefix: str, limit: int) -> dict[str, str]:
+    """The next of a source's objects in the order of their keys: key to fingerprint."""
+    c = t.objects.c
+    query = select(c.key, c.fingerprint).where(c.source == source, c.key > after)
+    if prefix:
+        query = query.where(c.key >= prefix, c.key < prefix + "\U0010ffff")
+    return dict(conn.execute(query.order_by(c.key).limit(limit)).all())
 
 
-def store_objects(conn: Connection, source: str, seen: Mapping[str, str | None]) -> None:
+def objects_told(conn: Connection, source: str, keys: Sequence[str]) -> dict[str, tuple[str, float]]:
+    """Fingerprint, and when somebody last told of it (0 if that is not known), for those objects that are known."""
+    c = t.objects.c
+    found: dict[str, tuple[str, float]] = {}
+    for i in range(0, len(keys), _CHUNK):
+        query = select(c.key, c.fingerprint, c.told_at).where(c.source == source, c.key.in_(keys[i : i + _CHUNK]))
+        found.update({row.key: (row.fingerprint, row.told_at or 0.0) for row in conn.execute(query)})
+    return found
+
+
+def store_objects(conn: Connection, source: str, seen: Mapping[str, str | None], now: float) -> None:
     gone = [{"b_source": source, "b_key": key} for key, fingerprint in seen.items() if fingerprint is None]
     if gone:
         where = and_(t.objects.c.source == bindparam("b_source"), t.objects.c.key == bindparam("b_key"))
@@ -366,7 +380,7 @@ def store_objects(conn: Connection, source: str, seen: Mapping[str, str | None])
     put_all(
         conn,
         t.objects,
-        [{"source": source, "key": key, "fingerprint": f} for key, f in seen.items() if f is not None],
+        [{"source": source, "key": key, "fingerprint": f, "told_at": now} for key, f in seen.items() if f is not None],
     )
 
 
@@ -416,11 +430,11 @@ def objects_now(conn: Connection, source: str, keys: Sequence[str]) -> dict[str,
     return found
 
 
-def track(conn: Connection, source: str, seen: Mapping[str, tuple[str, str, bool] | None]) -> None:
+def track(conn: Connection, source: str, seen: Mapping[str, tuple[str, str, bool] | None], at: float) -> None:
     """Store how objects stand; None for one that is gone."""
-    store_objects(conn, source, {key: None for key, now in seen.items() if now is None})
-    rows = [(source, key, *now) for key, now in seen.items() if now is not None]
-    names = ("source", "key", "fingerprint", "sequencer", "swept")
+    store_objects(conn, source, {key: None for key, now in seen.items() if now is None}, at)
+    rows = [(source, key, *now, at) for key, now in seen.items() if now is not None]
+    names = ("source", "key", "fingerprint", "sequencer", "swept", "told_at")
     put_all(conn, t.objects, [dict(zip(names, row, strict=True)) for row in rows])
 
 

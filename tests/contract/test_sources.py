@@ -80,9 +80,9 @@ class MemoryIntake:
         while self.waiting:
             self._store(*self.waiting.pop(0))
 
-    def objects(self, source: str) -> dict[str, str]:
+    def objects(self, source: str, *, after: str = "", prefix: str = "") -> dict[str, str]:
         assert source == NAME
-        return dict(self.stored)
+        return {k: self.stored[k] for k in sorted(self.stored) if k > after and k.startswith(prefix)}
 
 
 class Sender(Protocol):

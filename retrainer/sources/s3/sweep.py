@@ -14,18 +14,20 @@ The first sweep begins with the daemon: what was sent to it while it was down is
 from __future__ import annotations
 
 import threading
+from array import array
+from bisect import bisect_left
 from concurrent.futures import wait
 from typing import TYPE_CHECKING
 
 import structlog
 
-from retrainer.sources.base import Batch, Overloaded
+from retrainer.sources.base import Batch, Overloaded, object_pages
 from retrainer.sources.s3.aws import Unavailable
 from retrainer.sources.s3.listing import Listing, distinct
 from retrainer.supervisor import Worker, beat, rest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from retrainer.clock import Clock
     from retrainer.config.models import Bucket, S3Source
@@ -96,26 +98,27 @@ class Sweep:
         return "; ".join(troubles) or None
 
     def _sweep(self, bucket: Bucket) -> None:
+        began = self._clock.now()
         since = self._beginning(bucket)
         settled = self._clock.now() - self._config.sweep_settle
-        place = f"{bucket.name}/{bucket.prefix}"
-        known = {key: etag for key, etag in self._intake.objects(self.name).items() if key.startswith(place)}
-        unseen = dict(known)
+        listed = array("q")  # eight bytes an object, of which there may be millions
         lost: list[Listed] = []
         listing = Listing(self._config)
         try:
             for page in listing.pages(bucket):
                 self._check()
-                changed = [found for found in page if unseen.pop(found.place, None) != found.etag]
+                listed.extend(hash(found.place) for found in page)
+                known = self._intake.objects_told(self.name, [found.place for found in page])
+                changed = [found for found in page if _differs(found, known, began)]
                 self._take_as_known([found for found in changed if found.modified < since and found.place not in known])
                 lost += [found for found in changed if found.modified <= settled and _is_ours(found, since, known)]
                 if len(lost) >= LOOK_AGAIN:
-                    self._report(listing, lost, known)
+                    self._report(listing, lost, began)
                     lost = []
-            self._report(listing, lost, known)
+            self._report(listing, lost, began)
         finally:
             listing.close()
-        self._forget(unseen)
+        self._forget(f"{bucket.name}/{bucket.prefix}", array("q", sorted(listed)), began)
 
     def _beginning(self, bucket: Bucket) -> float:
         """When the bucket was first swept, in seconds since the epoch."""
@@ -127,24 +130,26 @@ class Sweep:
         for i in range(0, len(objects), PAGE):
             self._offer((), {found.place: found.etag for found in objects[i : i + PAGE]})
 
-    def _report(self, listing: Listing, lost: Sequence[Listed], known: Mapping[str, str]) -> None:
-        if not lost:
-            return
-        current = self._intake.objects(self.name)
-        still = [found for found in lost if current.get(found.place) == known.get(found.place)]
-        for i in range(0, len(still), PAGE):
-            events = [listing.event(self.name, found) for found in still[i : i + PAGE]]
-            self._offer(events, {})
-            self.found += len(events)
-            log.info("sweep.found", source=self.name, objects=len(events), first=events[0].subject)
+    def _report(self, listing: Listing, lost: Sequence[Listed], began: float) -> None:
+        for i in range(0, len(lost), PAGE):
+            self._check()
+            page = lost[i : i + PAGE]
+            current = self._intake.objects_told(self.name, [found.place for found in page])
+            events = [listing.event(self.name, found) for found in page if _differs(found, current, began)]
+            if events:
+                self._offer(events, {})
+                self.found += len(events)
+                log.info("sweep.found", source=self.name, objects=len(events), first=events[0].subject)
 
-    def _forget(self, gone: Mapping[str, str]) -> None:
-        if not gone:
-            return
-        current = self._intake.objects(self.name)
-        keys = [key for key, etag in gone.items() if current.get(key) == etag]
-        for i in range(0, len(keys), PAGE):
-            self._offer((), dict.fromkeys(keys[i : i + PAGE]))
+    def _forget(self, place: str, listed: array[int], began: float) -> None:
+        """What is known below a place, and was not listed: ``listed`` holds hashes of what was, in order."""
+        for page in object_pages(self._intake, self.name, place):
+            self._check()
+            gone = [key for key in page if not _is_in(listed, hash(key))]
+            told = self._intake.objects_told(self.name, gone) if gone else {}
+            old = [key for key in gone if key in told and told[key][1] < began]
+            for i in range(0, len(old), PAGE):
+                self._offer((), dict.fromkeys(old[i : i + PAGE]))
 
     def _offer(self, events: Sequence[Event], objects: Mapping[str, str | None]) -> None:
         """Return once it is stored; raise what kept it from being stored, or Stopped."""
@@ -167,6 +172,17 @@ class Sweep:
             raise Stopped
 
 
-def _is_ours(found: Listed, since: float, known: Mapping[str, str]) -> bool:
+def _differs(found: Listed, known: Mapping[str, tuple[str, float]], began: float) -> bool:
+    """Whether the store knows it otherwise, and nobody told of it since: what was is newer than the listing."""
+    etag, told_at = known.get(found.place, (None, 0.0))
+    return etag != found.etag and told_at < began
+
+
+def _is_in(numbers: array[int], number: int) -> bool:
+    at = bisect_left(numbers, number)
+    return at < len(numbers) and numbers[at] == number
+
+
+def _is_ours(found: Listed, since: float, known: Container[str]) -> bool:
     """Whether it was written after the beginning; what was known before and differs was changed since."""
     return found.modified >= since or found.place in known

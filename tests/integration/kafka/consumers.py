@@ -27,6 +27,7 @@ from retrainer.sources import registry
 from retrainer.sources.base import Overloaded
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from concurrent.futures import Future
 
     from retrainer.engine.loop import Engine
@@ -64,8 +65,11 @@ class Desk:
     def wait(self, ticket: int) -> Receipt:
         return self._tickets.pop(ticket).result(ANSWER)
 
-    def objects(self, source: str) -> dict[str, str]:
-        return self._engine.objects(source)
+    def objects(self, source: str, *, after: str = "", prefix: str = "") -> dict[str, str]:
+        return self._engine.objects(source, after=after, prefix=prefix)
+
+    def objects_told(self, source: str, keys: Sequence[str]) -> dict[str, tuple[str, float]]:
+        return self._engine.objects_told(source, keys)
 
     def claim(self, source: str, part: str, incarnation: str, start: int | None = None) -> Claimed:
         return self._engine.claim(source, part, incarnation, start)

@@ -26,6 +26,7 @@ NEWER = (
     "DROP TABLE readers",
     "DROP INDEX dead_letters_size, dead_letters_event, slots_at, runs_live",
     "ALTER TABLE dead_letters DROP COLUMN size",
+    "ALTER TABLE objects DROP COLUMN told_at",
 )
 """What an older release does not have."""
 WAITING = (

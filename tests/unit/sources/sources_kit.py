@@ -61,8 +61,8 @@ class ScriptedIntake:
         while self.held:
             self.commit(*self.held.pop(0))
 
-    def objects(self, source: str) -> dict[str, str]:
-        return dict(self.stored)
+    def objects(self, source: str, *, after: str = "", prefix: str = "") -> dict[str, str]:
+        return {k: self.stored[k] for k in sorted(self.stored) if k > after and k.startswith(prefix)}
 
     def queries(self, source: str) -> list[Query]:
         return self.questions

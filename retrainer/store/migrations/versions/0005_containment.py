@@ -13,6 +13,7 @@ def upgrade() -> None:
     op.add_column("dead_letters", Column("size", Integer))
     op.create_index("dead_letters_size", "dead_letters", ["id", "size"])
     op.create_index("dead_letters_event", "dead_letters", ["source", "event"])
+    op.add_column("objects", Column("told_at", Float))
     op.create_index("slots_at", "slots", ["at"])
     live = text("ended_at IS NULL")
     op.create_index("runs_live", "runs", ["rule", "key"], sqlite_where=live, postgresql_where=live)

@@ -1,0 +1,50 @@
+"""What a listing source stored is told in pages, and with when somebody last told of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from retrainer.sources.base import Batch, object_pages
+from tests.unit.engine.kit import START
+
+if TYPE_CHECKING:
+    from tests.unit.engine.bench import Bench
+    from tests.unit.engine.kit import Make
+
+KEYS = ["a/1", "a/2", "a/é", "a0", "b/1", "b/2", "b/\U0001f600"]
+
+
+@pytest.fixture
+def bench(make: Make, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setattr("retrainer.engine.loop.OBJECTS", 2)
+    made: Bench = make({})
+    made.deliver([], objects={key: f"etag of {key}" for key in reversed(KEYS)})
+    made.clock.time += 10
+    made.deliver([], objects={"a/2": "another"})
+    made.deliver_all([Batch("elsewhere", [], objects={"a/1": "x"})])
+    return made
+
+
+@pytest.mark.parametrize(
+    ("prefix", "found"),
+    [
+        pytest.param("", KEYS, id="all of them"),
+        pytest.param("a/", ["a/1", "a/2", "a/é"], id="those below a place"),
+        pytest.param("b/", ["b/1", "b/2", "b/\U0001f600"], id="also beyond the first plane"),
+        pytest.param("a/1", ["a/1"], id="an object that is named like the place"),
+        pytest.param("c", [], id="none"),
+    ],
+)
+def test_pages_are_short_in_order_and_complete(bench: Bench, prefix: str, found: list[str]) -> None:
+    pages = list(object_pages(bench.engine, "push", prefix))
+    assert all(len(page) <= 2 for page in pages)
+    assert [key for page in pages for key in page] == found
+
+
+def test_of_each_it_is_known_when_somebody_told_of_it(bench: Bench) -> None:
+    assert bench.engine.objects_told("push", ["a/1", "a/2", "gone"]) == {
+        "a/1": ("etag of a/1", START),
+        "a/2": ("another", START + 10),
+    }
