@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 export UV_CACHE_DIR ?= $(HOME)/.cache/uv
 
-.PHONY: help setup demo test lint test-integration test-cluster image chart bench study dashboards lock clean
+.PHONY: help setup demo test lint test-integration test-cluster image chart bench bench-peers study dashboards lock clean
 
 help:
 	@echo "make setup             make .venv with everything locked in requirements.lock"
@@ -17,6 +17,7 @@ help:
 	@echo "make image             build the image into dist/ (Docker, or buildah as root on Debian; BASE=debian needs no registry)"
 	@echo "make chart             check the Helm chart: lint, its tests, and what it renders against the schemas of Kubernetes and Argo (Go)"
 	@echo "make bench             measure, and write bench.json and the figures in the docs"
+	@echo "make bench-peers       measure beside Argo Events, built from its Go module, on the cluster of tests/cluster/cluster.sh (root, Go)"
 	@echo "make study             play a stream with drift to periodic, data and drift rules, with a real model; writes docs/study.md and its chart"
 	@echo "make dashboards        write the Grafana dashboards of deploy/monitoring anew from their code"
 	@echo "make lock              resolve the dependencies anew into requirements.lock and requirements-runtime.lock"
@@ -57,6 +58,9 @@ chart: setup
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+bench-peers: setup
+	$(BIN)/python -m tests.benchmarks --only peers
 
 study: setup
 	$(BIN)/python -m study --write $(ARGS)

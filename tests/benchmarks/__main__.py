@@ -18,6 +18,7 @@ from tests.benchmarks import (
     ledger,
     memory,
     pages,
+    peers,
     pure,
     replicas,
     restart,
@@ -45,7 +46,7 @@ ALONE: Mapping[str, Callable[[], list[Figure]]] = {
     "scale-out": replicas.scale_out,
     "takeover": replicas.takeover,
 }
-ON_CLUSTER: Mapping[str, Callable[[Cluster], list[Figure]]] = {
+ON_CLUSTER: dict[str, Callable[[Cluster], list[Figure]]] = {
     "latency-5": latency.at_5,
     "latency-20": latency.at_20,
     "kafka-5": latency.kafka_at_5,
@@ -56,12 +57,16 @@ ON_CLUSTER: Mapping[str, Callable[[Cluster], list[Figure]]] = {
     "memory": memory.resident,
     "deployment": deployment.weight,
 }
+BESIDE: dict[str, Callable[[Cluster], list[Figure]]] = {"peers": peers.compare}
+"""Only when they are asked for: what they compare with has to be built."""
 NAMES = (*ALONE, *ON_CLUSTER)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="measure these, keep the other figures")
+    parser.add_argument(
+        "--only", nargs="+", choices=(*NAMES, *BESIDE), default=NAMES, help="measure these, keep the other figures"
+    )
     wanted = parser.parse_args().only
     cluster = Cluster() if KUBECONFIG.exists() else None
     report = {"machine": machine(), "versions": versions(cluster)}
@@ -89,7 +94,7 @@ def _measure(name: str, cluster: Cluster | None) -> list[Figure]:
     if cluster is None:
         print(f"{name}: left out, no cluster is up (tests/cluster/cluster.sh build, then up)")
         return []
-    return ON_CLUSTER[name](cluster)
+    return (ON_CLUSTER | BESIDE)[name](cluster)
 
 
 def _kept() -> dict[str, Any]:
