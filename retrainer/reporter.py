@@ -82,9 +82,11 @@ class Reporter:
     def _ended(self, facts: dict[str, Any], now: float) -> None:
         run, phase, values = facts["run"], facts["phase"], facts["values"]
         started = values.get("started_at") or run.started_at or run.born_at
+        ended = values.get("ended_at", now)
         self._metrics.run_entered(run.rule, phase)
-        self._metrics.run_ended(run.rule, phase, now - started, now, values)
-        log.info(_RUN[phase], **_ids(run), message=facts["message"] or None)
+        self._metrics.run_ended(run.rule, phase, ended - started, ended, values)
+        say = log.info if phase in (RunPhase.SUCCEEDED, RunPhase.CANCELLED) else log.warning
+        say(_RUN[phase], **_ids(run), message=facts["message"] or None)
         self._metrics.run_cost(run.rule, facts["gpu_hours"], promoted=facts["promoted"])
 
 

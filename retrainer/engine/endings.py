@@ -39,7 +39,11 @@ def stop_run(work: Work, run: Run, strategy: str, why: str) -> None:
 def end_run(
     work: Work, run: Run, phase: RunPhase, message: str, *, by_request: bool, gone: bool = False, **values: Any
 ) -> None:
-    """The run's row and the rule's state change together. ``gone``: there is no Workflow (any more)."""
+    """The run's row and the rule's state change together. ``gone``: there is no Workflow (any more).
+
+    ``values`` are columns of the run; without ``ended_at`` it ends now.
+    """
+    ended_at = values.setdefault("ended_at", work.now)
     released = gone or (run.uid is None and "uid" not in values)
     rule = work.catalog.rules.get(run.rule)
     outputs, resources = (orjson.loads(values.get(name, "{}")) for name in ("outputs", "resources"))
@@ -49,7 +53,6 @@ def end_run(
         run.id,
         phase=phase.value,
         message=message,
-        ended_at=work.now,
         lease_until=None,
         released=released,
         promoted=promoted,
@@ -62,5 +65,5 @@ def end_run(
     taken = {name: window_from(w) for name, w in run.taken.items()}
     window = window_from(run.window) if run.window else Window()
     by = tuple(run.cause.get("triggers") or ())
-    ended = Ended(run.id, phase, run.attempt, by_request, window, taken, promoted=promoted, triggers=by)
+    ended = Ended(run.id, phase, run.attempt, by_request, window, taken, promoted=promoted, triggers=by, at=ended_at)
     work.after.append((run.rule, run.key, ended))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrainer.engine.endings import end_run
 from retrainer.rules.outcome import Reopened
+from retrainer.runs import times
 from retrainer.runs.run import Run, RunPhase
 from retrainer.store import writes
 from retrainer.store.rows import dump
@@ -59,7 +60,7 @@ def _move(work: Work, run: Run, o: Observed) -> None:
     """Only forwards: what was seen may be older than what is stored."""
     phase, message = _phase(run, o)
     if phase.terminal:
-        end_run(work, run, phase, message, by_request=run.stop_requested is not None, **_facts(run, o))
+        end_run(work, run, phase, message, by_request=run.stop_requested is not None, **_facts(run, o, work.now))
     elif _ORDER.index(phase) > _ORDER.index(run.phase):
         submitted_at = work.now if run.submitted_at is None else run.submitted_at
         writes.update_run(
@@ -67,7 +68,7 @@ def _move(work: Work, run: Run, o: Observed) -> None:
             run.id,
             phase=phase.value,
             uid=o.uid,
-            started_at=o.started_at,
+            started_at=times.believed(o.started_at, run.born_at, work.now),
             progress=o.progress,
             submitted_at=submitted_at,
         )
@@ -86,10 +87,12 @@ def _phase(run: Run, o: Observed) -> tuple[RunPhase, str]:
     return _LIVE.get(o.phase, run.phase), o.message
 
 
-def _facts(run: Run, o: Observed) -> dict[str, Any]:
+def _facts(run: Run, o: Observed, now: float) -> dict[str, Any]:
+    started_at, ended_at = times.span(o.started_at, o.finished_at, run.born_at, now)
     return {
         "uid": o.uid,
-        "started_at": o.started_at,
+        "started_at": started_at,
+        "ended_at": ended_at,
         "submitted_at": run.submitted_at,
         "progress": o.progress,
         "outputs": dump(outputs(run.submit.get("outputs") or {}, o.outputs)),

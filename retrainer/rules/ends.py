@@ -27,7 +27,7 @@ Folded = tuple[State, list[Decision], list[SlotRecord]]
 def ended(rule: CompiledRule, state: State, given: Ended, now: float) -> Folded:
     retry = rule.rule.submit.retry
     if not given.by_request and retry is not None and again(retry, given.phase, given.attempt):
-        at = now + wait(retry.backoff, given.attempt)
+        at = max(now, _at(given, now) + wait(retry.backoff, given.attempt))
         birth = Birth(
             "retry", given.triggers, window=given.window, taken=given.taken, not_before=at, retry_of=given.run
         )
@@ -45,12 +45,14 @@ def orphaned(state: State, given: Ended, now: float) -> State:
 def _over(state: State, given: Ended, now: float, limit: int | None, *, comes_back: bool) -> State:
     """A chain has ended; ``limit`` is how many failures in a row open the circuit breaker."""
     active = max(state.active - 1, 0)
-    state = replace(state, active=active, stopping=state.stopping and active > 0, last_completed=now)
-    state = _gauges_answered(state, given.triggers, now)
+    at = _at(given, now)
+    state = replace(state, active=active, stopping=state.stopping and active > 0)
+    state = replace(state, last_completed=_later(state.last_completed, at))
+    state = _gauges_answered(state, given.triggers, at)
     if given.promoted is not None:
-        state = judged(state, now, promoted=given.promoted)
+        state = judged(state, at, promoted=given.promoted)
     if given.phase is RunPhase.SUCCEEDED:
-        return replace(state, last_succeeded=now, failures=0)
+        return replace(state, last_succeeded=_later(state.last_succeeded, at), failures=0)
     if given.phase is not RunPhase.CANCELLED:
         failures = state.failures + 1
         state = replace(state, failures=failures, broken=state.broken or (limit is not None and failures >= limit))
@@ -58,6 +60,16 @@ def _over(state: State, given: Ended, now: float, limit: int | None, *, comes_ba
         taken = {name: w.less(given.recounted.get(name, _NOTHING)) for name, w in given.taken.items()}
         state = give_back(state, given.window.less(given.recounted.get("", _NOTHING)), taken, now)
     return state
+
+
+def _at(given: Ended, now: float) -> float:
+    """When it ended: age, cooldown and the pause before another attempt count from there, not from when it was seen."""
+    return now if given.at is None else min(given.at, now)
+
+
+def _later(known: float | None, at: float) -> float:
+    """Runs of a key that overlap may be seen in another order than they ended in."""
+    return at if known is None else max(known, at)
 
 
 def unrendered(_rule: CompiledRule, state: State, given: Unrendered, now: float) -> Folded:
@@ -89,5 +101,5 @@ def give_back(state: State, window: Window, taken: Mapping[str, Window], now: fl
 
 def judged(state: State, now: float, *, promoted: bool) -> State:
     if promoted:
-        return replace(state, last_promoted=now, unpromoted=0)
+        return replace(state, last_promoted=_later(state.last_promoted, now), unpromoted=0)
     return replace(state, unpromoted=state.unpromoted + 1)

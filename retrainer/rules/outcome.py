@@ -188,6 +188,8 @@ class Ended:
     promoted: bool | None = None
     """What became of the model, if the run itself says so."""
     triggers: tuple[str, ...] = ()
+    at: float | None = None
+    """When it ended, in epoch seconds, as its Workflow says: never after it was seen. None: when it was seen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,3 +61,26 @@ def test_a_backfill_is_not_taken_for_a_schedule_that_is_late(reason: Reason, see
     run = Run("r1", "churn", "", RunPhase.PENDING, "w", "ml", {}, {}, {}, "n", reason.value, 9.0, scheduled_at=1.0)
     Reporter(Metrics(registry)).told("run.born", {"run": run}, 9.0)
     assert registry.get_sample_value("retrainer_schedule_lag_seconds_count") == seen
+
+
+@pytest.mark.parametrize(
+    ("phase", "level"),
+    [
+        pytest.param(RunPhase.SUCCEEDED, "info", id="success"),
+        pytest.param(RunPhase.CANCELLED, "info", id="what somebody asked for"),
+        pytest.param(RunPhase.FAILED, "warning", id="failure"),
+        pytest.param(RunPhase.ERROR, "warning", id="error"),
+        pytest.param(RunPhase.UNKNOWN, "warning", id="nobody knows"),
+    ],
+)
+def test_a_run_ends_in_the_log_and_in_the_histogram_as_it_did(phase: RunPhase, level: str) -> None:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    metrics._rules.replace(["churn"])
+    run = Run("r1", "churn", "", RunPhase.RUNNING, "w", "ml", {}, {}, {}, "n", "schedule", 9.0, started_at=10.0)
+    facts = {"message": "", "values": {"ended_at": 12.0}, "gpu_hours": 0.0, "promoted": None}
+    with capture_logs() as said:
+        Reporter(metrics).told("run.ended", {"run": run, "phase": phase, **facts}, 22.0)
+    assert [(line["log_level"], line["event"]) for line in said] == [(level, f"run.{phase.value.lower()}")]
+    duration = registry.get_sample_value("retrainer_run_duration_seconds_sum", {"rule": "churn", "phase": phase.value})
+    assert duration == 2.0

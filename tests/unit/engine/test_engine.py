@@ -17,7 +17,7 @@ from retrainer.event import Poison
 from retrainer.sources.base import Batch
 from retrainer.store.base import StoreBusyError
 from retrainer.workflows.base import Observed
-from tests.unit.engine.kit import ANY, START, SUBMIT, Make, data, event, observed, start
+from tests.unit.engine.kit import ANY, START, SUBMIT, Make, data, event, observed, start, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -170,6 +170,28 @@ def test_transitions_are_stored_with_outputs_in_their_types(make: Make) -> None:
     typed = {"auc": 0.91, "promoted": True, "note": "7", "text": " a\r\nb \n"}
     assert (row[0], json.loads(row[1])) == ("SUCCEEDED", typed)
     assert (json.loads(row[2]), row[3]) == ({"cpu": 3.0}, START)
+
+
+def test_a_run_that_is_seen_late_ended_when_its_workflow_says(make: Make) -> None:
+    bench = make({"limits": {"cooldown": {"period": "1h"}}})
+    bench.deliver([event(1)])
+    (run,) = start(bench)
+    bench.tick(12)
+    bench.desk.observed([observed(run, "Succeeded", started_at=START, finished_at=START + 2)])
+    row = bench.query("SELECT started_at, ended_at FROM runs")[0]
+    assert tuple(row) == (START, START + 2)
+    assert (state(bench).last_completed, state(bench).last_succeeded) == (START + 2, START + 2)
+
+
+@pytest.mark.parametrize("off", [pytest.param(-3600.0, id="behind"), pytest.param(3600.0, id="ahead")])
+def test_of_a_clock_that_is_off_nothing_is_believed(make: Make, off: float) -> None:
+    bench = make({})
+    bench.deliver([event(1)])
+    (run,) = start(bench)
+    bench.tick(12)
+    bench.desk.observed([observed(run, "Running", started_at=START + off)])
+    bench.desk.observed([observed(run, "Succeeded", started_at=START + off, finished_at=START + 2 + off)])
+    assert tuple(bench.query("SELECT started_at, ended_at FROM runs")[0]) == (None, START + 12)
 
 
 WATCHED: list[Any] = [
