@@ -128,7 +128,13 @@ class App:
         relay = Relay(self.store, self.clock, lambda: self.engine.catalog, settings.http.max_queue)
         self.gate = Gate(self.engine, relay, self.store)
         self.webhooks = Webhooks(
-            {}, self.gate, self.clock, reveal, Doors.of(settings.http), refused=self.metrics.refused
+            {},
+            self.gate,
+            self.clock,
+            reveal,
+            Doors.of(settings.http),
+            refused=self.metrics.refused,
+            left_out=self.metrics.letters_left_out,
         )
         self.timers = Timers()
         self.service = AppService(self)

@@ -74,10 +74,12 @@ def _is_record(value: dict[str, Any]) -> bool:
 class Poison:
     """What a source received but nobody can read as an event; it is kept as a dead letter.
 
-    ``payload`` holds at most what the source's size limit lets in, ``error`` says what is wrong with it.
+    ``payload`` holds at most what the source's size limit lets in, ``error`` says what is wrong with it. Without
+    ``kept`` another dead letter, of the same id, has the payload: it counts, and makes none of its own.
     """
 
     source: str
     id: str
     payload: bytes
     error: str
+    kept: bool = True

@@ -68,7 +68,8 @@ def _told(batch: Batch) -> dict[str, Any]:
 
 def _item_told(item: Event | Poison) -> dict[str, Any]:
     if isinstance(item, Poison):
-        return {"id": item.id, "error": item.error, "payload": base64.b64encode(item.payload).decode()}
+        payload = base64.b64encode(item.payload).decode()
+        return {"id": item.id, "error": item.error, "payload": payload, **({} if item.kept else {"kept": False})}
     return {
         "id": item.id,
         "type": item.type,
@@ -87,7 +88,7 @@ def _heard(source: str, told: dict[str, Any]) -> Batch:
 
 def _item_heard(source: str, item: dict[str, Any]) -> Event | Poison:
     if "payload" in item:
-        return Poison(source, item["id"], base64.b64decode(item["payload"]), item["error"])
+        return Poison(source, item["id"], base64.b64decode(item["payload"]), item["error"], item.get("kept", True))
     told = {name: value for name, value in item.items() if name in _OF_EVENTS}
     attributes, record = split_attributes(told["attributes"])
     return Event(source, **{**told, "attributes": attributes, "record": record})

@@ -117,6 +117,8 @@ class _Intake:
         self._taken_back.append(identity)
 
     def _poison(self, item: Poison) -> str:
+        if not item.kept:
+            return "dead_lettered"
         dead_letter(self.work, item.source, item.id, "unreadable", item.error, item.payload[:MAX_POISON])
         return "dead_lettered"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
@@ -17,12 +17,14 @@ from retrainer.event import Event, Poison
 from retrainer.rules.own import ATTRIBUTE, HEADER
 from retrainer.sources.base import Batch, Overloaded
 from retrainer.sources.formats.alertmanager import TRUNCATED
-from retrainer.sources.formats.payload import Delivery
+from retrainer.sources.formats.payload import Delivery, Unreadable, poison
 from retrainer.sources.http import handshake
 from retrainer.sources.http.body import Bodies
 from retrainer.sources.http.doors import Doors
 from retrainer.sources.http.hook import Hook
 from retrainer.sources.http.keeper import Doorkeeper
+from retrainer.sources.http.letters import Letterbox
+from retrainer.sources.http.memory import Memory
 from retrainer.sources.http.proof import Proofs
 from retrainer.sources.http.refusal import Refusal, not_now
 
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
 
 SecretReader = Callable[[Secret], str]
 COMMIT_TIMEOUT = 20.0
+MOST_ERRORS = 100
+"""Errors that an answer tells; all of them stand in the dead letter."""
+MAX_RUN = 64
+"""Characters of a run's id, which each event of a request carries."""
 log = structlog.get_logger()
 
 
@@ -45,7 +51,8 @@ class Webhooks:
     """All webhooks of a configuration, behind one route.
 
     ``secrets`` gives the text of a secret, now; it raises OSError or ValueError where it cannot. ``refused`` is told
-    the door and the status of each request that is turned away.
+    the door and the status of each request that is turned away, ``left_out`` the source and the number of unreadable
+    items that an earlier dead letter stands for.
     """
 
     def __init__(
@@ -56,12 +63,14 @@ class Webhooks:
         secrets: SecretReader,
         doors: Doors | None = None,
         refused: Callable[[str, int], None] = lambda _door, _status: None,
+        left_out: Callable[[str, int], None] = lambda _source, _count: None,
     ) -> None:
         self._intake, self._clock = intake, clock
         self._proofs = Proofs(clock, secrets)
         self._doors = doors or Doors()
         self._keeper = Doorkeeper(refused)
-        self._bodies = Bodies()
+        self._bodies, self._memory = Bodies(), Memory()
+        self._letters = Letterbox(left_out)
         self._stopping = False
         self.replace(sources)
 
@@ -122,12 +131,25 @@ class Webhooks:
         config = hook.config
         async with self._bodies.read(request, config.max_body, config.body_timeout) as raw:
             signed = self._proofs.check_signature(hook, headers, raw)
-            items = hook.read(self._delivery(hook, headers, raw, signed))
-            self._proofs.check_use(hook, signed, items)
-            _tell_left_out(hook, items)
-            outcomes = await self._commit(hook, items) if items else ()
+            delivery = self._delivery(hook, headers, raw, signed)
+            try:
+                delivery = hook.unpack(delivery)
+            except Unreadable as error:
+                return await self._store(hook, signed, (poison(delivery, error),))
+            with self._memory.hold(delivery.body, config.max_body):
+                return await self._store(hook, signed, hook.read(delivery))
+
+    async def _store(self, hook: Hook, signed: Signed | None, items: Items) -> Response:
+        self._proofs.check_use(hook, signed, items)
+        _tell_left_out(hook, items)
+        outcomes = await self._commit(hook, items) if items else ()
         errors = [{"item": i, "error": item.error} for i, item in enumerate(items) if isinstance(item, Poison)]
-        return JSONResponse({"outcomes": list(outcomes), **({"errors": errors} if errors else {})}, 202)
+        told: dict[str, Any] = {"outcomes": list(outcomes)}
+        if errors:
+            told["errors"] = errors[:MOST_ERRORS]
+        if len(errors) > MOST_ERRORS:
+            told["errors_left_out"] = len(errors) - MOST_ERRORS
+        return JSONResponse(told, 202)
 
     def _delivery(self, hook: Hook, headers: Mapping[str, str], raw: bytes, signed: Signed | None) -> Delivery:
         """A signed request has an identity, whatever it lacks. Headers that it could sign but did not are left out."""
@@ -140,13 +162,15 @@ class Webhooks:
             id=(signed and signed.identity) or f"request:{uuid.uuid4().hex}",
             headers=headers,
             max_size=hook.config.max_body,
-            attributes={ATTRIBUTE: headers[HEADER]} if HEADER in headers else {},
+            refusing=True,
+            attributes={ATTRIBUTE: headers[HEADER][:MAX_RUN]} if HEADER in headers else {},
         )
 
     async def _commit(self, hook: Hook, items: Items) -> tuple[str, ...]:
         """Wait until the items are durable; raise Refusal 503 if that is not known to be so."""
         # A replay is refused, or recognised.
         window = max(hook.identity_window, 2 * hook.config.timestamp_tolerance)
+        items = self._letters.fit(hook.name, items, self._clock.monotonic())
         try:
             batch = Batch(hook.name, items, window, tracked=hook.tracked)
             future = asyncio.wrap_future(self._intake.offer(batch))
@@ -158,6 +182,7 @@ class Webhooks:
             reason = str(future.exception()) if future.done() and not future.cancelled() else "no answer"
             log.error("webhook.not_stored", source=hook.name, error=reason)
             raise not_now("the events could not be stored; send them again", 5)
+        self._letters.stored(hook.name, items, self._clock.monotonic())
         return tuple(future.result().outcomes)
 
 

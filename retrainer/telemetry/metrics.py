@@ -235,6 +235,7 @@ class Metrics:
             self._errors.labels(code)
 
     def _make_daemon(self) -> None:
+        self._left_out = self._counter("dead_letters_left_out", "Unreadable items that another one has.", "source")
         self._refused = self._counter("http_refused", "Requests that were turned away.", "door", "status")
         self._beats = self._by_thread("gauge", "thread_heartbeat_age_seconds", "Since its last sign of life.")
         self._stuck = self._by_thread("gauge", "thread_stuck", "Whether the thread hangs in its own work.")
@@ -384,6 +385,10 @@ class Metrics:
     def refused(self, door: str, status: int) -> None:
         """Turned away at the ``door`` of a source, of the `api`, or at `hooks` where no source listens."""
         self._refused.labels(door, str(status)).inc()
+
+    def letters_left_out(self, source: str, count: int) -> None:
+        """Unreadable items for which an earlier dead letter stands."""
+        self._left_out.labels(source).inc(count)
 
     # -- the scrape ------------------------------------------------------------------------------------------------
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from retrainer.event import Event
-from retrainer.sources.formats.payload import Delivery, Unreadable, event_id, event_time, load, poison, time_of
+from retrainer.sources.formats.payload import Delivery, Unreadable, each, event_id, event_time, load, poison, time_of
 from retrainer.sources.formats.plain import kind_of
 
 if TYPE_CHECKING:
@@ -20,6 +18,8 @@ GRAFANA = "1"
 """Grafana's own webhook has the same alerts, and names its organisation (`orgId`)."""
 TRUNCATED = "truncatedAlerts"
 """Attribute of an event: how many alerts of its group the sender left out (the receiver's `max_alerts`)."""
+MAX_SHARED = 1024
+"""Characters of what a group says of all its alerts; the rest is cut off."""
 _BEGAN_OR_ENDED = {"firing": "startsAt", "resolved": "endsAt"}
 _OTHER = {"firing": "resolved", "resolved": "firing"}
 
@@ -29,10 +29,16 @@ def parse(delivery: Delivery) -> tuple[Event | Poison, ...]:
     try:
         group = _group(load(delivery))
         left_out = _left_out(group)
+        attributes = {**delivery.attributes, **({TRUNCATED: left_out} if left_out else {})}
+        # With the group around them, so that they can be read once what is wrong with them is known.
+        return each(
+            delivery,
+            group["alerts"],
+            lambda alert: _event(delivery, group, alert, attributes),
+            lambda alerts: {**group, "alerts": alerts},
+        )
     except Unreadable as error:
         return (poison(delivery, error),)
-    attributes = {**delivery.attributes, **({TRUNCATED: left_out} if left_out else {})}
-    return tuple(_item(delivery, group, alert, attributes) for alert in group["alerts"])
 
 
 def _group(body: Any) -> dict[str, Any]:
@@ -54,14 +60,6 @@ def _left_out(group: Mapping[str, Any]) -> int:
     return count
 
 
-def _item(delivery: Delivery, group: dict[str, Any], alert: Any, attributes: Mapping[str, Any]) -> Event | Poison:
-    try:
-        return _event(delivery, group, alert, attributes)
-    except Unreadable as error:
-        # With the group around it, so that it can be read once what is wrong with it is known.
-        return poison(delivery, error, orjson.dumps({**group, "alerts": [alert]}))
-
-
 def _event(delivery: Delivery, group: Mapping[str, Any], alert: Any, attributes: Mapping[str, Any]) -> Event:
     if not isinstance(alert, dict):
         raise Unreadable(f"an alert is a JSON object, not {kind_of(alert)}")
@@ -77,9 +75,9 @@ def _event(delivery: Delivery, group: Mapping[str, Any], alert: Any, attributes:
         "endsAt": _text(alert, "endsAt"),
         "generatorURL": _text(alert, "generatorURL"),
         "fingerprint": _text(alert, "fingerprint", required=True),
-        "receiver": _text(group, "receiver"),
-        "groupKey": _text(group, "groupKey"),
-        "externalURL": _text(group, "externalURL"),
+        "receiver": _shared(group, "receiver"),
+        "groupKey": _shared(group, "groupKey"),
+        "externalURL": _shared(group, "externalURL"),
     }
     event_time(data["startsAt"], delivery.received_at)  # rules go by it
     alert_id = f"{data['fingerprint']}:{data['startsAt']}"
@@ -107,6 +105,12 @@ def _text(holder: Mapping[str, Any], name: str, *, required: bool = False) -> st
     if required and not value:
         raise Unreadable(f"the alert has no {name}")
     return value
+
+
+def _shared(group: Mapping[str, Any], name: str) -> str:
+    """What stands in a group once, and in each of its events: an event must not cost more than was sent."""
+    value = _text(group, name)
+    return value if len(value) <= MAX_SHARED else f"{value[:MAX_SHARED]}…"
 
 
 def _texts(alert: Mapping[str, Any], name: str) -> dict[str, str]:

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-import orjson
-
 from retrainer.event import Event, Poison
-from retrainer.sources.formats.payload import Delivery, Unreadable, event_id, load, poison, time_of
+from retrainer.sources.formats.payload import Delivery, Unreadable, each, event_id, load, poison, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,14 +78,7 @@ def _batch(delivery: Delivery) -> tuple[Event | Poison, ...]:
     items = load(delivery)
     if not isinstance(items, list):
         raise Unreadable("a batch is a JSON list of CloudEvents")
-    return tuple(_batched(delivery, item) for item in items)
-
-
-def _batched(delivery: Delivery, item: Any) -> Event | Poison:
-    try:
-        return _structured(delivery, item)
-    except Unreadable as error:
-        return poison(delivery, error, orjson.dumps(item))
+    return each(delivery, items, lambda item: _structured(delivery, item), lambda bad: bad if bad[1:] else bad[0])
 
 
 def _structured(delivery: Delivery, item: Any) -> Event:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from retrainer.event import Poison
+from retrainer.event import Event, Poison
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 MAX_DEPTH = 64
 MAX_ID = 1024
+MAX_ITEMS = 10_000
+"""Events in one payload."""
+MOST_ERRORS = 5
 FUTURE = 86400.0
 _INTEGERS = range(-(2**63), 2**63)
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
@@ -34,6 +38,8 @@ class Delivery:
     is the place of a Kafka record (see `Event.record`). ``time`` is the transport's own, in seconds since the epoch,
     for payloads that bring none. ``id`` identifies the delivery itself and names an event that brings no
     identity of its own; two deliveries with one id are one. ``max_size`` is in bytes.
+    ``refusing``: the sender can be told to send less at once, so what is too much raises `TooMany` instead of ending
+    as a dead letter.
     """
 
     source: str
@@ -42,6 +48,7 @@ class Delivery:
     id: str
     headers: Mapping[str, str] = field(default_factory=dict)
     max_size: int = 1 << 20
+    refusing: bool = False
     attributes: Mapping[str, Any] = field(default_factory=dict)
     time: float | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
@@ -51,10 +58,53 @@ class Unreadable(ValueError):
     """The payload, or a part of it, is no event; the message says what is wrong."""
 
 
+class TooMany(Unreadable):
+    """It may be read, but not at once."""
+
+
 def poison(delivery: Delivery, error: object, payload: bytes | None = None) -> Poison:
-    """Keep what cannot be read; its id is the hash of it, so that repeats can be told."""
+    """Keep what cannot be read; its id is the hash of it, so that repeats can be told. Raise TooMany if `refusing`."""
+    if isinstance(error, TooMany) and delivery.refusing:
+        raise error
     kept = (delivery.body if payload is None else payload)[: delivery.max_size]
     return Poison(delivery.source, f"sha256:{hashlib.sha256(kept).hexdigest()}", kept, str(error))
+
+
+def each(
+    delivery: Delivery, items: Sequence[Any], read: Callable[[Any], Event], around: Callable[[list[Any]], Any]
+) -> tuple[Event | Poison, ...]:
+    """Read the items of a payload. Those that cannot be read spoil nothing else, and are one dead letter together.
+
+    ``around`` gives what that keeps: the items, with what stands around them once. Raise TooMany.
+    """
+    if len(items) > MAX_ITEMS:
+        raise TooMany(f"{len(items)} items in one payload, at most {MAX_ITEMS} are taken: send less at once")
+    found: list[Event | Unreadable] = []
+    for item in items:
+        try:
+            found.append(read(item))
+        except Unreadable as error:
+            found.append(error)
+    bad = [i for i, one in enumerate(found) if not isinstance(one, Event)]
+    if not bad:
+        return tuple(one for one in found if isinstance(one, Event))
+    letter = _letter(delivery, [found[i] for i in bad], around([items[i] for i in bad]))
+    letter.reverse()
+    return tuple(one if isinstance(one, Event) else letter.pop() for one in found)
+
+
+def _letter(delivery: Delivery, errors: Sequence[object], payload: Any) -> list[Poison]:
+    """One dead letter for several items: the first keeps all, the others only say what is wrong with them."""
+    first = poison(delivery, _summary(errors), orjson.dumps(payload))
+    return [first, *(replace(first, kept=False, payload=b"", error=str(error)) for error in errors[1:])]
+
+
+def _summary(errors: Sequence[object]) -> str:
+    if len(errors) == 1:
+        return str(errors[0])
+    counted = Counter(map(str, errors)).most_common(MOST_ERRORS + 1)
+    told = "; ".join(f"{text} ({count})" if count > 1 else text for text, count in counted[:MOST_ERRORS])
+    return f"{len(errors)} items: {told}{'; and others' if len(counted) > MOST_ERRORS else ''}"
 
 
 def load(delivery: Delivery) -> Any:

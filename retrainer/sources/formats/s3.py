@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any, Literal
 from urllib.parse import unquote_plus
 
-import orjson
-
 from retrainer import values
 from retrainer.event import Event, Poison
 from retrainer.rules.own import ATTRIBUTE, HEADER
-from retrainer.sources.formats.payload import MAX_ID, Delivery, Unreadable, event_id, load, poison, time_of
+from retrainer.sources.formats.payload import MAX_ID, Delivery, Unreadable, each, event_id, load, poison, time_of
 
 KeyEncoding = Literal["auto", "form", "raw"]
 MAX_PLACE = MAX_ID - 256
@@ -31,7 +29,12 @@ def parse(delivery: Delivery, keys: KeyEncoding = "auto") -> tuple[Event | Poiso
 
 def read(delivery: Delivery, body: Any, keys: KeyEncoding) -> tuple[Event | Poison, ...]:
     """Do what `parse` does with a body that was loaded already; raise Unreadable if it is no notification."""
-    return tuple(_item(delivery, record, keys) for record in _records(body))
+    return each(
+        delivery,
+        _records(body),
+        lambda record: _event(delivery, record, keys),
+        lambda records: {"Records": records},
+    )
 
 
 def _records(body: Any) -> list[Any]:
@@ -41,13 +44,6 @@ def _records(body: Any) -> list[Any]:
     if not isinstance(records, list):
         raise Unreadable("not a bucket notification: it has no list of Records")
     return records
-
-
-def _item(delivery: Delivery, record: Any, keys: KeyEncoding) -> Event | Poison:
-    try:
-        return _event(delivery, record, keys)
-    except Unreadable as error:
-        return poison(delivery, error, orjson.dumps({"Records": [record]}))
 
 
 def _event(delivery: Delivery, record: Any, keys: KeyEncoding) -> Event:

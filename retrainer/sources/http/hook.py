@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from retrainer.config.models import AlertmanagerSource, S3Source, WebhookSource
 from retrainer.sources.formats import alertmanager, cloudevents
 from retrainer.sources.formats.notification import NotificationFormat
-from retrainer.sources.formats.payload import Delivery, Unreadable, poison
+from retrainer.sources.formats.payload import Delivery, TooMany
 from retrainer.sources.formats.registry import Items, Parse, parser
 from retrainer.sources.http.body import gunzip
 from retrainer.sources.http.refusal import Refusal
@@ -56,15 +56,18 @@ class Hook:
         elif media not in ("application/json", SNS) and not media.endswith("+json"):
             raise Refusal(415, f"content type {media:.80}: send Content-Type: application/json")
 
-    def read(self, delivery: Delivery) -> Items:
-        """Decompress if need be, and parse; raise Refusal 413 for what grows beyond the size limit."""
+    def unpack(self, delivery: Delivery) -> Delivery:
+        """Decompress if need be; raise Refusal 413 for what grows beyond the size limit, Unreadable if it is broken."""
         if delivery.headers.get("content-encoding", "").strip().lower() != "gzip":
-            return self.parse(delivery)
+            return delivery
+        return replace(delivery, body=gunzip(delivery.body, delivery.max_size))
+
+    def read(self, delivery: Delivery) -> Items:
+        """Parse; raise Refusal 413 for more events than are taken at once."""
         try:
-            body = gunzip(delivery.body, delivery.max_size)
-        except Unreadable as error:
-            return (poison(delivery, error),)
-        return self.parse(replace(delivery, body=body))
+            return self.parse(delivery)
+        except TooMany as error:
+            raise Refusal(413, str(error), {"Connection": "close"}) from None
 
 
 def _check_encoding(headers: Mapping[str, str]) -> None:
