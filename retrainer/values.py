@@ -55,9 +55,21 @@ def shown(value: object) -> str:
     if isinstance(value, str):
         return repr(value[:100])[:100]
     try:
-        return orjson.dumps(value).decode()[:100]
+        return orjson.dumps(_begun(value, [100])).decode()[:100]
     except (TypeError, ValueError):
-        return str(value)[:100]
+        return str(value)[:100] if not isinstance(value, (list, dict)) else kind(value)
+
+
+def _begun(value: object, room: list[int]) -> object:
+    """As much of a value as has room, in characters: an expression can give the same megabyte many times over."""
+    room[0] -= min(len(value), 100) if isinstance(value, str) else 1
+    if isinstance(value, str):
+        return value[:100]
+    if isinstance(value, list):
+        return [_begun(one, room) for one in value if room[0] > 0]
+    if isinstance(value, dict):
+        return {name: _begun(one, room) for name, one in value.items() if room[0] > 0}
+    return value
 
 
 def holds_text(path: Sequence[str]) -> bool:

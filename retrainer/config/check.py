@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from retrainer.config.check_expressions import EVENT, FIELDS, check_cel, check_parameter
+from retrainer.config.check_expressions import BOOLEAN, NAME, NUMBER, check_cel, check_parameter
+from retrainer.config.check_globs import check_match
 from retrainer.config.check_levels import check_levels
 from retrainer.config.check_limits import check_limits
 from retrainer.config.check_names import known
@@ -16,6 +17,7 @@ from retrainer.config.errors import did_you_mean
 from retrainer.config.finding import Finding
 from retrainer.config.models import DirectorySource, Submit
 from retrainer.rules.crontab import parse
+from retrainer.rules.environment import EVENT, EVENT_FIELDS, of_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from retrainer.config.finding import Names
     from retrainer.config.models import Batch, Data, Rule, Schedule, Trigger
     from retrainer.config.tree import Path
+    from retrainer.rules.cel.check import Type
 
 _TARGETS = ("workflow_template", "cluster_workflow_template", "workflow")
 _RESERVED = ("workflows.argoproj.io", "retrainer.dev")
@@ -38,7 +41,7 @@ def check_rule(rule: Rule, names: Names) -> Iterator[Finding]:
     yield from check_when(rule)
     yield from _for_each(rule)
     yield from check_limits(rule, names)
-    yield from _submit(rule.submit, names)
+    yield from _submit(rule.submit, names, of_parameters(rule))
 
 
 def follows(finding: Finding, cut: Sequence[Path]) -> bool:
@@ -87,15 +90,17 @@ def _data(path: Path, data: Data, names: Names) -> Iterator[Finding]:
     yield from known((*path, "source"), "source", data.source, names.sources)
     for field in data.match:
         yield from _match_field((*path, "match", field), field)
+    yield from check_match((*path, "match"), data.match)
     if not isinstance(data.ignore_own_outputs, bool):
+        yield from check_match((*path, "ignore_own_outputs"), data.ignore_own_outputs)
         for field in data.ignore_own_outputs:
             yield from _match_field((*path, "ignore_own_outputs", field), field)
     if data.where:
-        yield from check_cel((*path, "where"), data.where, EVENT, boolean=True)
-    for name in ("rows", "distinct_by"):
+        yield from check_cel((*path, "where"), data.where, EVENT, BOOLEAN)
+    for name, gives in (("rows", NUMBER), ("distinct_by", NAME)):
         text = getattr(data, name)
         if text:
-            yield from check_cel((*path, name), text, EVENT)
+            yield from check_cel((*path, name), text, EVENT, gives)
     yield from _batch((*path, "batch"), data)
     source = names.sources.get(data.source)
     if isinstance(source, DirectorySource):
@@ -106,8 +111,8 @@ def _match_field(path: Path, field: str) -> Iterator[Finding]:
     parts = field.split(".")
     if "" in parts or field == "event":
         yield Finding(path, f"`{field}` names no field", "write `size`, `object.key` or `event.type`", of_key=True)
-    elif parts[0] == "event" and parts[1] not in FIELDS["event"]:
-        yield Finding(path, f"an event has no `{parts[1]}`", did_you_mean(parts[1], FIELDS["event"]), of_key=True)
+    elif parts[0] == "event" and parts[1] not in EVENT_FIELDS:
+        yield Finding(path, f"an event has no `{parts[1]}`", did_you_mean(parts[1], EVENT_FIELDS), of_key=True)
 
 
 def _batch(path: Path, data: Data) -> Iterator[Finding]:
@@ -157,14 +162,14 @@ def _for_each(rule: Rule) -> Iterator[Finding]:
                 "take the line out",
                 of_key=True,
             )
-        yield from check_cel(path, text, EVENT)
+        yield from check_cel(path, text, EVENT, NAME)
     misspelt = rule.for_each.by.keys() - rule.triggers.keys()
     for name in data:
         if name not in rule.for_each.by and not misspelt:
             yield Finding(("for_each", "by"), f"the data trigger `{name}` has no key", f"add `{name}: event.data.…`")
 
 
-def _submit(submit: Submit, names: Names) -> Iterator[Finding]:
+def _submit(submit: Submit, names: Names, scope: Mapping[str, Type]) -> Iterator[Finding]:
     given = [name for name in _TARGETS if getattr(submit, name) is not None]
     if len(given) != 1:
         found = f"not {' and '.join(given)}" if given else "none is given"
@@ -177,7 +182,7 @@ def _submit(submit: Submit, names: Names) -> Iterator[Finding]:
         hint = did_you_mean(submit.namespace, names.namespaces)
         yield Finding(("submit", "namespace"), f"`{submit.namespace}` is not among the engine's namespaces", hint)
     for name, value in submit.parameters.items():
-        yield from check_parameter(("submit", "parameters", name), value)
+        yield from check_parameter(("submit", "parameters", name), value, scope)
     yield from _labels(("submit", "metadata", "labels"), submit.metadata.labels)
     yield from _reserved(("submit", "metadata", "annotations"), submit.metadata.annotations)
 

@@ -1,53 +1,72 @@
-"""CEL in a configuration: it compiles, reads only names that exist, and Argo's braces stay out of parameters."""
+"""CEL in a configuration: it compiles, fits the place where it stands, and Argo's braces stay out of parameters."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-from retrainer.config.check_boolean import check_boolean
-from retrainer.config.errors import did_you_mean
 from retrainer.config.finding import Finding
+from retrainer.rules.cel.check import Type, check
+from retrainer.rules.cel.errors import ExpressionError, SyntaxProblem
+from retrainer.rules.cel.functions import KINDS, WORDS
+from retrainer.rules.cel.parse import parse
+from retrainer.rules.cel.syntax import free_names
+from retrainer.rules.cel.values import shown
+from retrainer.rules.environment import ABSENT
 from retrainer.rules.expression import Program, compile_cel
-from retrainer.rules.parameters import compile_template
+from retrainer.rules.parameters import HoleError, compile_template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from retrainer.config.tree import Path
 
-EVENT = frozenset({"event"})
-RUN = frozenset({"rule", "key", "trigger", "window", "events", "run", "previous", "upstream", "champion"})
-FIELDS = {
-    "event": ("source", "id", "type", "time", "subject", "data", "attributes"),
-    "rule": ("name", "labels"),
-    "trigger": ("name", "reason", "scheduled_at", "names", "values"),
-    "window": ("start", "end", "events", "bytes", "rows", "first_key", "last_key", "parts"),
-    "run": ("id", "name", "attempt", "namespace", "manifest_uri"),
-    "previous": ("id", "phase", "ended_at", "outputs", "parameters"),
-    "champion": ("id", "phase", "ended_at", "outputs", "parameters"),
-    "upstream": ("id", "rule", "key", "phase", "outputs", "parameters"),
+BOOLEAN = frozenset({"bool"})
+NUMBER = frozenset({"int", "uint", "double"})
+NAME = frozenset({"text", "int", "uint"})
+TIME = NUMBER | {"text", "moment"}
+_ASKED = {
+    BOOLEAN: ("true or false", "compare something, such as `event.data.size > 0`"),
+    NUMBER: ("a number", "take a field that is one, or convert: int(…), double(…)"),
+    NAME: ("a text or a whole number", "take a field that is one, or convert: string(…)"),
+    TIME: ("a moment", "take a field such as `data.created_at`"),
 }
-"""What stands beneath the names that are no plain values."""
-_MACRO_VARIABLE = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(\s*(\w+)\s*,")
-_FIELD = re.compile(r"(?<![\w.])(\w+)\s*\.\s*(\w+)(?!\s*\()")
-_LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
-_COLUMN = re.compile(r"column (\d+): ")
 
 
-def check_cel(path: Path, text: str, scope: frozenset[str], *, boolean: bool = False) -> Iterator[Finding]:
-    """Find what keeps an expression over the names of ``scope`` from being evaluated."""
+def check_cel(path: Path, text: str, scope: Mapping[str, Type], gives: frozenset[str]) -> Iterator[Finding]:
+    """Find what keeps an expression from being evaluated here, or from giving one of these kinds."""
     try:
-        program = compile_cel(text)
-    except ValueError as error:
-        yield _syntax(path, str(error), 0)
+        node = parse(text)
+    except SyntaxProblem as problem:
+        yield _syntax(path, problem, 0)
         return
-    yield from _names(path, program, scope, 0)
-    if boolean:
-        yield from check_boolean(path, program)
+    found, mistakes = check(node, scope, {})
+    for mistake in mistakes:
+        yield Finding(path, mistake.message, mistake.hint, mistake.at)
+    if not mistakes and not free_names(node):
+        yield from _constant(path, compile_cel(text), gives)
+    elif not mistakes:
+        yield from _result(path, found.kind, gives)
 
 
-def check_parameter(path: Path, value: str | float | bool) -> Iterator[Finding]:
+def _result(path: Path, kind: str, gives: frozenset[str]) -> Iterator[Finding]:
+    if kind != "any" and kind not in gives:
+        asked, hint = _ASKED[gives]
+        yield Finding(path, f"it gives {'a number' if kind in NUMBER else WORDS[kind]}, not {asked}", hint, 0)
+
+
+def _constant(path: Path, program: Program, gives: frozenset[str]) -> Iterator[Finding]:
+    try:
+        value = program.evaluate({})
+    except ExpressionError as error:
+        yield Finding(path, str(error), "it is the same for each event; correct it", 0)
+        return
+    if KINDS.get(type(value)) not in gives:
+        asked, hint = _ASKED[gives]
+        yield Finding(path, f"it is always {shown(value)}, not {asked}", hint, 0)
+
+
+def check_parameter(path: Path, value: str | float | bool, scope: Mapping[str, Type]) -> Iterator[Finding]:
     """Find what keeps an argument of a run, a text with `${CEL}` holes, from being rendered."""
     if not isinstance(value, str):
         return
@@ -57,54 +76,15 @@ def check_parameter(path: Path, value: str | float | bool) -> Iterator[Finding]:
         return
     try:
         template = compile_template(value)
-    except ValueError as error:
-        hole = max(start for start in _starts(value) if _compiles(value[:start]))
-        yield _syntax(path, str(error), hole + 2)
+    except HoleError as error:
+        yield _syntax(path, error.problem, error.start)
         return
-    for part in template.parts:
-        if isinstance(part, Program):
-            yield from _names(path, part, RUN, value.find(part.text))
+    for start, part in template.holes():
+        for mistake in check(parse(part.text), scope, ABSENT)[1]:
+            yield Finding(path, mistake.message, mistake.hint, start + mistake.at)
 
 
-def _syntax(path: Path, message: str, start: int) -> Finding:
-    column = _COLUMN.search(message)
-    said = re.sub(r" expecting \{.*|: Failed to parse.*", "", _COLUMN.sub("", message), flags=re.DOTALL)
-    said = re.sub(r"OtherError\(.*msg: \"(.*?)\".*", r"\1", said, flags=re.DOTALL).replace("'<EOF>'", "the end")
-    hint = (
-        "close the hole with `}`"
-        if "not closed" in said
-        else "split it, or filter with `match` first"
-        if "at most" in said
-        else ""
-    )
-    return Finding(path, said, hint or "correct the expression here", start + int(column[1]) - 1 if column else start)
-
-
-def _names(path: Path, program: Program, scope: frozenset[str], start: int) -> Iterator[Finding]:
-    text = _LITERAL.sub(lambda literal: "_" * len(literal[0]), program.text)
-    own = set(_MACRO_VARIABLE.findall(text))
-    for name in sorted(program.variables - scope - own):
-        found = re.search(rf"(?<![\w.]){re.escape(name)}\b", text)
-        yield Finding(
-            path,
-            f"unknown name `{name}` in an expression",
-            did_you_mean(name, scope),
-            start + (found.start() if found else 0),
-        )
-    for found in _FIELD.finditer(text):
-        name, field = found.groups()
-        if name in scope - own and field not in FIELDS.get(name, (field,)):
-            hint = did_you_mean(field, FIELDS[name])
-            yield Finding(path, f"`{name}` has no `{field}`", hint, start + found.start(2))
-
-
-def _starts(value: str) -> list[int]:
-    return [found.start() for found in re.finditer(r"\$\{", value)]
-
-
-def _compiles(value: str) -> bool:
-    try:
-        compile_template(value)
-    except ValueError:
-        return False
-    return True
+def _syntax(path: Path, problem: SyntaxProblem, start: int) -> Finding:
+    bounds = re.search(r"at most|nested|`{`|is not closed", str(problem))
+    said = str(problem) if bounds else f"not a CEL expression: {problem}"
+    return Finding(path, said, problem.hint or "correct the expression here", start + problem.at)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrainer.config.check_expressions import EVENT, check_cel
+from retrainer.config.check_expressions import BOOLEAN, NUMBER, check_cel
+from retrainer.config.check_globs import check_match
 from retrainer.config.check_names import known
 from retrainer.config.finding import Finding
 from retrainer.config.models import AlertmanagerSource, PrometheusSource
+from retrainer.rules.environment import EVENT, UPSTREAM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,32 +18,32 @@ if TYPE_CHECKING:
     from retrainer.config.models import Alert, Metric, Source, Trigger
     from retrainer.config.tree import Path
 
-UPSTREAM = frozenset({"upstream"})
-
 
 def check_levels(path: Path, trigger: Trigger, names: Names) -> Iterator[Finding]:
     if trigger.metric:
         yield from _metric((*path, "metric"), trigger.metric, names)
     if trigger.alert:
+        yield from check_match((*path, "alert", "match"), trigger.alert.match)
         yield from _alert((*path, "alert"), trigger.alert, names)
     if trigger.freshness and trigger.freshness.max_age <= 0:
         yield Finding((*path, "freshness", "max_age"), "no model is younger than this", "write such as 14d")
     if trigger.freshness and trigger.freshness.again_after <= 0:
         yield Finding((*path, "freshness", "again_after"), "failures would hammer", "write such as 1h")
     if trigger.after and trigger.after.where:
-        yield from check_cel((*path, "after", "where"), trigger.after.where, UPSTREAM, boolean=True)
+        yield from check_cel((*path, "after", "where"), trigger.after.where, UPSTREAM, BOOLEAN)
 
 
 def _metric(path: Path, metric: Metric, names: Names) -> Iterator[Finding]:
     yield from known((*path, "source"), "source", metric.source, names.sources)
     yield from _threshold(path, metric)
+    yield from check_match((*path, "match"), metric.match)
     count = metric.at_least
     if (count.series is None) == (count.percent is None):
         yield Finding((*path, "at_least"), "exactly one of series, percent says how many", "keep one")
     if count.of is not None and count.percent is None:
         yield Finding((*path, "at_least", "of"), "`of` goes with `percent`", "take it out", of_key=True)
     if metric.value is not None:
-        yield from check_cel((*path, "value"), metric.value, EVENT)
+        yield from check_cel((*path, "value"), metric.value, EVENT, NUMBER)
     source = names.sources.get(metric.source)
     if isinstance(source, PrometheusSource):
         yield from _asked(path, metric, source)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrainer.config.check_expressions import check_cel
+from retrainer.config.check_expressions import BOOLEAN, NUMBER, check_cel
 from retrainer.config.check_names import known
 from retrainer.config.finding import Finding
+from retrainer.rules.environment import OUTPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from retrainer.config.finding import Names
     from retrainer.config.models import Budget, Rule
     from retrainer.config.tree import Path
-
-OUTPUTS = frozenset({"outputs"})
 
 
 def check_limits(rule: Rule, names: Names) -> Iterator[Finding]:
@@ -30,7 +29,7 @@ def check_limits(rule: Rule, names: Names) -> Iterator[Finding]:
     for i, name in enumerate(limits.mute):
         yield from known(("limits", "mute", i), "calendar", name, names.calendars)
     if rule.cost is not None:
-        yield from check_cel(("cost", "gpu_hours"), rule.cost.gpu_hours, OUTPUTS)
+        yield from check_cel(("cost", "gpu_hours"), rule.cost.gpu_hours, OUTPUTS, NUMBER)
     if rule.feedback is not None:
         yield from _feedback(rule)
 
@@ -54,7 +53,7 @@ def _budget(path: Path, budget: Budget) -> Iterator[Finding]:
 def _feedback(rule: Rule) -> Iterator[Finding]:
     feedback = rule.feedback
     if feedback is not None and feedback.promoted is not None:
-        yield from check_cel(("feedback", "promoted"), feedback.promoted, OUTPUTS, boolean=True)
+        yield from check_cel(("feedback", "promoted"), feedback.promoted, OUTPUTS, BOOLEAN)
     if feedback is not None and feedback.backoff is not None and rule.limits.cooldown is None:
         yield Finding(
             ("feedback", "backoff"), "there is no cooldown to stretch", "add `limits: {cooldown: {period: …}}`"

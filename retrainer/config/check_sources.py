@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrainer.config.check_expressions import check_cel
+from retrainer.config.check_expressions import NAME, TIME, check_cel
+from retrainer.config.check_globs import check_glob
 from retrainer.config.check_kafka import check_registry, check_topics
 from retrainer.config.check_prometheus import check_prometheus
 from retrainer.config.check_secrets import check_secrets, said
@@ -19,6 +20,7 @@ from retrainer.config.models import (
     WebhookSource,
 )
 from retrainer.rules.calendars import Period
+from retrainer.rules.environment import DELIVERY, TIMED
 from retrainer.rules.zones import zone_of
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ def check_source(source: Source) -> Iterator[Finding]:
         yield from _own_identity(source, ("json",))
     if isinstance(source, DirectorySource) and source.polling_interval <= 0:
         yield Finding(("polling_interval",), "the folder cannot be listed without a pause", "write 1s or more")
+    if isinstance(source, DirectorySource):
+        for i, glob in enumerate(source.ignore):
+            yield from check_glob(("ignore", i), glob)
     if isinstance(source, KafkaSource):
         yield from check_topics((), source)
         yield from check_registry(source)
@@ -97,10 +102,10 @@ def _listener(path: Path, listener: Listener) -> Iterator[Finding]:
 
 def _own_identity(source: WebhookSource | KafkaSource, formats: tuple[str, ...]) -> Iterator[Finding]:
     """`id` and `time` are for formats whose events do not carry their own."""
-    for name, text, scope in (("id", source.id, {"data", "headers"}), ("time", source.time, {"data"})):
+    for name, text, scope in (("id", source.id, DELIVERY), ("time", source.time, TIMED)):
         if text is None:
             continue
-        yield from check_cel((name,), text, frozenset(scope))
+        yield from check_cel((name,), text, scope, NAME if name == "id" else TIME)
         if source.format not in formats:
             yield Finding(
                 (name,),

@@ -1,62 +1,74 @@
-"""CEL, bounded: the evaluator has no cost limit of its own, so size and nesting are capped before it sees a text."""
+"""CEL as rules use it: compiled once, evaluated by counted steps (docs/decisions/0022)."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from retrainer import values
-from retrainer.bare import bare
-
-with bare("cel"):
-    from cel import cel
+from retrainer.rules.cel import evaluate
+from retrainer.rules.cel.errors import ExpressionError
+from retrainer.rules.cel.parse import parse
+from retrainer.rules.cel.syntax import free_names
+from retrainer.rules.cel.values import BUDGET, charge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from retrainer.event import Event
+    from retrainer.rules.cel.frame import Evaluate
 
-MAX_LENGTH = 2048
-MAX_MACROS = 2
 LONGEST_KEY = 200
-_MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(")
 _FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (1, 9999))
-_POSITION = re.compile(r"<input>:1:(\d+): (?:Syntax error: )?([^\n]*)")
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A compiled expression. ``variables`` are the names it reads."""
+    """A compiled expression. ``variables`` are the names it reads; ``cost`` is in steps, without its macros' items.
+
+    ``run`` takes a frame of ``places`` (retrainer.rules.cel.frame).
+    """
 
     text: str
     variables: frozenset[str]
-    compiled: Any
+    cost: int
+    places: int
+    run: Evaluate
 
     def evaluate(self, scope: Mapping[str, Any]) -> Any:
-        """Return the value; raise ValueError with the reason if it has none (a missing field, a wrong type)."""
+        """Return the value; raise ExpressionError with the reason if it has none.
+
+        That is for a missing field, a wrong type, or where it takes more than `BUDGET` steps.
+        """
+        return self.spend(scope, BUDGET)[0]
+
+    def spend(self, scope: Mapping[str, Any], budget: int) -> tuple[Any, int]:
+        """Return the value, and the steps that are left of ``budget``; raise ExpressionError as `evaluate` does."""
+        frame: list[Any] = [None] * self.places
+        frame[0], frame[1] = scope, budget
         try:
-            return self.compiled.execute(scope)
-        except KeyError as error:
-            raise ValueError(f"`{self.text}`: no field {error}; guard it with has(…)") from None
-        except Exception as error:  # noqa: BLE001 - the evaluator raises many kinds, all of them mean: no value
-            raise ValueError(f"`{self.text}`: {str(error).split('. ')[0]}") from None
+            charge(frame, self.cost)
+            value = self.run(frame)
+        except ExpressionError as error:
+            raise type(error)(f"`{self.text}`: {error}") from None
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this expression's alone
+            raise ExpressionError(f"`{self.text}`: {type(error).__name__}: {error}") from None
+        return value, frame[1]
+
+    def steps(self, scope: Mapping[str, Any]) -> int:
+        """How many steps an evaluation takes. Raise as `evaluate` does."""
+        return BUDGET - self.spend(scope, BUDGET)[1]
 
 
+@lru_cache(maxsize=4096)
 def compile_cel(text: str) -> Program:
-    """Compile; raise ValueError with the column and the way out."""
-    if len(text) > MAX_LENGTH:
-        raise ValueError(f"expression of {len(text)} characters; at most {MAX_LENGTH} are allowed")
-    if len(_MACRO.findall(text)) > MAX_MACROS:
-        raise ValueError(f"at most {MAX_MACROS} of all, exists, exists_one, map and filter in one expression")
-    try:
-        compiled = cel.compile(text)
-    except ValueError as error:
-        found = _POSITION.search(str(error))
-        where, what = (f"column {found[1]}: ", found[2]) if found else ("", str(error).split("\n")[0])
-        raise ValueError(f"not a CEL expression: {where}{what}") from None
-    return Program(text, frozenset(compiled.variables()), compiled)
+    """Compile; raise SyntaxProblem, a ValueError with the place and the way out."""
+    node = parse(text)
+    compiler = evaluate.Compiler()
+    run = compiler.compile(node)
+    return Program(text, free_names(node), evaluate.cost(node), compiler.places, run)
 
 
 def timestamp(seconds: float | None) -> datetime | None:

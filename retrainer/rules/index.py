@@ -10,7 +10,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from retrainer.rules.match import GLOB, look_up
+from retrainer.rules.glob import literal_prefix
+from retrainer.rules.match import look_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,11 +33,6 @@ T = TypeVar("T", bound=Asking)
 _Path = tuple[str, ...]
 _FEW = 4
 """So many triggers are asked one after the other; only more of them are told apart by an index."""
-
-
-def literal_prefix(glob: str) -> str:
-    """What every text begins with that the glob matches."""
-    return GLOB.split(glob, maxsplit=1)[0]
 
 
 @dataclass(frozen=True, slots=True)

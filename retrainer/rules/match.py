@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from retrainer import values
+from retrainer.rules.glob import MAX_TEXT, SPECIAL, glob_to_regex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from retrainer.event import Event
-
-GLOB = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +30,20 @@ class Condition:
     def holds(self, event: Event) -> bool:
         value = look_up(event, self.path)
         if self.glob is not None:
-            return isinstance(value, str) and self.glob(value) is not None
+            return isinstance(value, str) and len(value) <= MAX_TEXT and self.glob(value) is not None
         return value == self.expected and isinstance(value, bool) == isinstance(self.expected, bool)
 
 
 def condition(field: str, expected: str | float | bool) -> Condition:
+    """Raise GlobError for a glob that is none."""
     return condition_at(tuple(field.split(".")), expected)
 
 
 def condition_at(path: tuple[str, ...], expected: str | float | bool) -> Condition:
     if values.holds_text(path):
         expected = str(values.text(expected))
-    glob = (
-        re.compile(glob_to_regex(expected)).fullmatch if isinstance(expected, str) and GLOB.search(expected) else None
-    )
+    special = isinstance(expected, str) and SPECIAL.search(expected)
+    glob = re.compile(glob_to_regex(str(expected)), re.DOTALL).fullmatch if special else None
     return Condition(path, expected, glob)
 
 
@@ -62,27 +61,6 @@ def look_up(event: Event, path: tuple[str, ...]) -> Any:
         return value
     said = values.text(value)
     return values.MISSING if said is None else said
-
-
-def glob_to_regex(glob: str) -> str:
-    """`*` and `?` stay within a path part, `**/` spans any number of them, `[…]` is one character of a set."""
-    out, i = [], 0
-    while i < len(glob):
-        if glob.startswith("**/", i):
-            out.append("(?:.*/)?")
-            i += 3
-        elif glob.startswith("**", i):
-            out.append(".*")
-            i += 2
-        elif glob[i] == "[" and "]" in glob[i + 2 :]:
-            end = glob.index("]", i + 2)
-            inside = glob[i + 1 : end].replace("\\", "\\\\")
-            out.append(f"[^{inside[1:]}]" if inside[0] == "!" else f"[{inside}]")
-            i = end + 1
-        else:
-            out.append({"*": "[^/]*", "?": "[^/]"}.get(glob[i]) or re.escape(glob[i]))
-            i += 1
-    return "".join(out)
 
 
 def conditions(match: Mapping[str, str | int | float | bool]) -> tuple[Condition, ...]:

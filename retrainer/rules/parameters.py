@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from retrainer import values
+from retrainer.rules.cel.errors import SyntaxProblem
+from retrainer.rules.cel.values import BUDGET, kind, shown, text_of_duration
 from retrainer.rules.expression import Program, compile_cel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-MAX_RENDERED = 100 * 1024
+MAX_RENDERED = 128 * 1024
+"""Bytes of all arguments together. Linux passes no longer text to a program (MAX_ARG_STRLEN)."""
 MAX_EVENTS = 1000
+
+
+class HoleError(ValueError):
+    """A hole that does not compile; ``start`` is where its expression begins."""
+
+    def __init__(self, start: int, problem: SyntaxProblem) -> None:
+        super().__init__(str(problem))
+        self.start = start
+        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,26 +40,45 @@ class Template:
     def variables(self) -> frozenset[str]:
         return frozenset().union(*(p.variables for p in self.parts if isinstance(p, Program)))
 
-    def render(self, scope: Mapping[str, Any]) -> str:
-        return "".join(p if isinstance(p, str) else as_text(p.evaluate(scope)) for p in self.parts)
+    def holes(self) -> Iterator[tuple[int, Program]]:
+        """Each expression, and where in the text it begins."""
+        at = 0
+        for part in self.parts:
+            if isinstance(part, Program):
+                yield at + 2, part
+            at += len(part) if isinstance(part, str) else len(part.text) + 3
+
+    def render(self, scope: Mapping[str, Any], budget: int = BUDGET) -> tuple[str, int]:
+        """The text, and the steps that are left of ``budget``. Raise ValueError if there is none."""
+        texts = []
+        for part in self.parts:
+            if isinstance(part, str):
+                texts.append(part)
+                continue
+            value, budget = part.spend(scope, budget)
+            texts.append(as_text(value))
+        return "".join(texts), budget
 
 
 def compile_template(value: str | float | bool) -> Template:
-    """Compile; raise ValueError for a hole that does not close or compile, or for Argo's own braces."""
+    """Compile; raise ValueError for Argo's own braces, HoleError for a hole that does not close or compile."""
     if not isinstance(value, str):
         return Template((as_text(value),))
     refuse_braces(value)
     parts: list[str | Program] = []
-    rest = value
-    while rest:
-        before, hole, after = rest.partition("${")
-        if before:
-            parts.append(before)
-        if not hole:
+    at = 0
+    while at < len(value):
+        hole = value.find("${", at)
+        if hole != at:
+            parts.append(value[at : hole if hole >= 0 else len(value)])
+        if hole < 0:
             break
-        end = _closing(after)
-        parts.append(compile_cel(after[:end]))
-        rest = after[end + 1 :]
+        try:
+            end = _closing(value[hole + 2 :])
+            parts.append(compile_cel(value[hole + 2 : hole + 2 + end]))
+        except SyntaxProblem as problem:
+            raise HoleError(hole + 2, problem) from None
+        at = hole + 3 + end
     return Template(tuple(parts))
 
 
@@ -68,7 +99,7 @@ def _closing(text: str) -> int:
                 return i
             depth -= 1
         i += 1
-    raise ValueError("`${` is not closed by `}`")
+    raise SyntaxProblem(0, "`${` is not closed by `}`", "close the hole with `}`")
 
 
 def refuse_braces(value: str) -> None:
@@ -78,25 +109,75 @@ def refuse_braces(value: str) -> None:
 
 
 def as_text(value: Any) -> str:
-    """The text an argument becomes: RFC 3339 for moments, JSON for lists and maps."""
-    scalar = values.text(value)
-    if scalar is not None:
-        return scalar
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="milliseconds" if value.microsecond else "seconds").replace("+00:00", "Z")
+    """The text an argument becomes: RFC 3339 for moments, seconds for durations, JSON for lists and maps.
+
+    Raise ValueError for what has none.
+    """
+    if isinstance(value, (list, dict)):
+        plain = _plain(value, [MAX_RENDERED])
+        return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS).decode()  # CEL keeps the order of no map
     if value is None:
         return ""
-    if isinstance(value, (list, tuple, dict)):
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()  # CEL keeps the order of no map
-    return str(value)
+    return str(values.text(_scalar(value)))
+
+
+def _scalar(value: Any) -> str | int | float | bool | None:
+    """What has a place of its own in JSON stays; all else becomes text. Raise ValueError for what has none."""
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds" if value.microsecond else "seconds").replace("+00:00", "Z")
+    if isinstance(value, timedelta):
+        return text_of_duration(value)
+    if isinstance(value, bytes):
+        value = _decoded(value)
+    if isinstance(value, str):
+        return _proper(value)
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        raise ValueError("a whole number beyond 64 bits")
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    raise ValueError(f"{kind(value)} is nothing that an argument could be")
+
+
+def _decoded(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise ValueError(f"the bytes {shown(value)} are no text") from None
+
+
+def _proper(value: str) -> str:
+    """Raise ValueError for characters that neither JSON nor the stores have."""
+    if "\0" in value:
+        raise ValueError("a value must not contain a NUL")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{shown(value)} is no text in Unicode") from None
+    return value
+
+
+def _plain(value: Any, room: list[int]) -> Any:
+    """A value of JSON alone. ``room`` has how many characters there may still be; raise ValueError beyond that."""
+    room[0] -= len(value) if isinstance(value, (str, bytes)) else 1
+    if room[0] < 0:
+        raise ValueError(f"more than {MAX_RENDERED} bytes; pass `window` or a reference instead of the events")
+    if isinstance(value, dict):
+        return {str(_plain(name, room)): _plain(inner, room) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner, room) for inner in value]
+    return _scalar(value)
 
 
 def render(templates: Mapping[str, Template], scope: Mapping[str, Any]) -> dict[str, str]:
-    """All arguments; raise ValueError that names the parameter and says why it has no value."""
+    """All arguments; raise ValueError that names the parameter and says why it has no value.
+
+    They share the steps of one evaluation.
+    """
     rendered: dict[str, str] = {}
+    budget = BUDGET
     for name, template in templates.items():
         try:
-            rendered[name] = template.render(scope)
+            rendered[name], budget = template.render(scope, budget)
             refuse_braces(rendered[name])
         except ValueError as error:
             raise ValueError(f"parameters.{name}: {error}") from None

@@ -30,8 +30,9 @@ TEMPLATE_LABEL = "workflows.argoproj.io/workflow-template"
 CLUSTER_TEMPLATE_LABEL = "workflows.argoproj.io/cluster-workflow-template"
 SCHEDULED_ANNOTATION = "workflows.argoproj.io/scheduled-time"
 
-MAX_PARAMETERS = 100 * 1024
-"""Bytes of all values together. etcd takes 1.5 MiB an object and Argo copies arguments into every node."""
+MAX_PARAMETERS = 128 * 1024
+"""Bytes of all values together. etcd takes 1.5 MiB an object, Argo copies arguments into every node, and Linux passes
+no longer text to a program (MAX_ARG_STRLEN)."""
 MAX_ANNOTATION = 1024
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
 from retrainer.regular_file import kind, open_regular
-from retrainer.rules.match import glob_to_regex
+from retrainer.rules.glob import glob_to_regex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from retrainer.event import Event
+from retrainer.rules.cel.errors import NoField
 from retrainer.sources.formats.payload import Delivery, Unreadable, event_id, time_of
 
 if TYPE_CHECKING:
@@ -78,6 +79,6 @@ def _value(program: Program | None, scope: dict[str, Any]) -> Any:
     try:
         return program.evaluate(scope)
     except ValueError as error:
-        if isinstance(error.__context__, KeyError):
+        if isinstance(error, NoField):
             return None
         raise Unreadable(str(error)) from None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from retrainer.config.check_boolean import check_boolean
-from retrainer.rules.expression import compile_cel
+from retrainer.config.check_expressions import BOOLEAN, check_cel
+from retrainer.rules.environment import EVENT, OUTPUTS, UPSTREAM
 
 
 def said(text: str) -> list[str]:
-    return [finding.message for finding in check_boolean((), compile_cel(text))]
+    return [finding.message for finding in check_cel((), text, {**EVENT, **UPSTREAM, **OUTPUTS}, BOOLEAN)]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,236 @@
+"""What an expression gives, and what is wrong with it wherever that shows before it meets a value.
+
+What comes from an event is of kind `any` and passes everywhere; all else has a kind, and is held to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from retrainer.config.errors import did_you_mean
+from retrainer.rules.cel import syntax
+from retrainer.rules.cel.evaluate import in_words
+from retrainer.rules.cel.functions import FUNCTIONS, KINDS, WORDS, usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from retrainer.rules.cel.syntax import Node
+
+_NUMBERS = frozenset({"int", "uint", "double"})
+_ORDERED = _NUMBERS | {"text", "bytes", "bool", "moment", "duration"}
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """``fields`` are all that a map has, where that is known; ``items`` is what a list consists of, ``any`` if None."""
+
+    kind: str
+    fields: Mapping[str, Type] | None = None
+    items: Type | None = None
+
+
+class Mistake(NamedTuple):
+    """``at`` counts characters from 0, ``hint`` is the way out."""
+
+    at: int
+    message: str
+    hint: str
+
+
+ANY, BOOL, TEXT, INT, MOMENT, DURATION, LIST, MAP = (
+    Type(kind) for kind in ("any", "bool", "text", "int", "moment", "duration", "list", "map")
+)
+
+
+def check(node: Node, scope: Mapping[str, Type], absent: Mapping[str, str]) -> tuple[Type, list[Mistake]]:
+    """The type of the value, and all mistakes. ``absent`` says of names what would bring them here."""
+    checker = _Checker(absent)
+    return checker.infer(node, dict(scope)), checker.mistakes
+
+
+class _Checker:
+    def __init__(self, absent: Mapping[str, str]) -> None:
+        self.mistakes: list[Mistake] = []
+        self._absent = absent
+
+    def infer(self, node: Node, scope: dict[str, Type]) -> Type:
+        if isinstance(node, syntax.Literal):
+            return Type(KINDS[type(node.value)])
+        return _INFER[type(node)](self, node, scope)
+
+    def _wants(self, kinds: frozenset[str], found: Type, at: int, who: str, hint: str = "") -> None:
+        if found.kind != "any" and found.kind not in kinds and "any" not in kinds:
+            said = f"{who} {in_words(kinds)}, not {WORDS[found.kind]}"
+            self.mistakes.append(Mistake(at, said, hint or "correct the expression here"))
+
+    def name(self, node: syntax.Name, scope: dict[str, Type]) -> Type:
+        known = scope.get(node.name)
+        if known is not None:
+            return known
+        if node.name in self._absent:
+            said, hint = f"there is no `{node.name}` here", self._absent[node.name]
+        else:
+            said, hint = f"unknown name `{node.name}` in an expression", did_you_mean(node.name, scope)
+        self.mistakes.append(Mistake(node.at, said, hint))
+        return ANY
+
+    def select(self, node: syntax.Select, scope: dict[str, Type]) -> Type:
+        of = self.infer(node.of, scope)
+        self._wants(frozenset({"map"}), of, node.field_at, f"`.{node.field}` is a field of")
+        field = ANY if of.fields is None else of.fields.get(node.field)
+        if field is None:
+            name = f"`{node.of.name}`" if isinstance(node.of, syntax.Name) else "it"
+            hint = did_you_mean(node.field, of.fields or ())
+            self.mistakes.append(Mistake(node.field_at, f"{name} has no `{node.field}`", hint))
+        return BOOL if node.test else field or ANY
+
+    def item(self, node: syntax.Item, scope: dict[str, Type]) -> Type:
+        of, index = self.infer(node.of, scope), self.infer(node.index, scope)
+        self._wants(frozenset({"list", "map"}), of, node.at, "`[…]` is an item of")
+        if of.kind == "list":
+            self._wants(frozenset({"int", "uint"}), index, node.index.at, "the items of a list have")
+            return of.items or ANY
+        self._wants(frozenset({"text", "int", "uint"}), index, node.index.at, "the keys of a map are")
+        if of.fields is not None and isinstance(node.index, syntax.Literal):
+            return of.fields.get(str(node.index.value), ANY)
+        return ANY
+
+    def call(self, node: syntax.Call, scope: dict[str, Type]) -> Type:
+        given = node.args if node.target is None else (node.target, *node.args)
+        types = [self.infer(arg, scope) for arg in given]
+        function = FUNCTIONS.get(node.name)
+        if function is None:
+            hint = did_you_mean(node.name, FUNCTIONS)
+            if not hint.startswith("did"):
+                hint = "docs/rules.md lists them: " + ", ".join(sorted(FUNCTIONS)[:6]) + ", …"
+            self.mistakes.append(Mistake(node.at, f"there is no function `{node.name}`", hint))
+            return ANY
+        if not function.also_free and function.member != (node.target is not None):
+            said = f"`{node.name}` stands " + ("behind its first value" if function.member else "before its value")
+            self.mistakes.append(Mistake(node.at, said, f"write {usage(node.name)}"))
+        elif len(given) != len(function.takes):
+            inside = len(function.takes) - (node.target is not None)
+            said = (
+                f"`{node.name}` takes {inside or 'no'} value{'s' * (inside != 1)} in its brackets, not {len(node.args)}"
+            )
+            self.mistakes.append(Mistake(node.at, said, f"write {usage(node.name)}"))
+        else:
+            for found, kinds, arg in zip(types, function.takes, given, strict=True):
+                self._wants(kinds, found, arg.at, f"`{node.name}` takes")
+        return Type(function.gives)
+
+    def macro(self, node: syntax.Macro, scope: dict[str, Type]) -> Type:
+        of = self.infer(node.of, scope)
+        self._wants(frozenset({"list", "map"}), of, node.at, f"`{node.kind}` goes through")
+        inner = scope | {node.variable: of.items or ANY if of.kind == "list" else ANY}
+        if node.where is not None:
+            self._wants(frozenset({"bool"}), self.infer(node.where, inner), node.where.at, "`map` asks for")
+        body = self.infer(node.body, inner)
+        if node.kind == "map":
+            return Type("list", items=body)
+        self._wants(frozenset({"bool"}), body, node.body.at, f"`{node.kind}` asks for")
+        return Type("list", items=inner[node.variable]) if node.kind == "filter" else BOOL
+
+    def mapping(self, node: syntax.Mapping, scope: dict[str, Type]) -> Type:
+        for key, value in node.entries:
+            self._wants(frozenset({"text", "int", "uint"}), self.infer(key, scope), key.at, "the keys of a map are")
+            self.infer(value, scope)
+        return MAP
+
+    def listing(self, node: syntax.Listing, scope: dict[str, Type]) -> Type:
+        return Type("list", items=_common([self.infer(part, scope) for part in node.items]))
+
+    def logic(self, node: syntax.Logic, scope: dict[str, Type]) -> Type:
+        for term in node.terms:
+            self._wants(frozenset({"bool"}), self.infer(term, scope), term.at, f"`{node.op}` asks for")
+        return BOOL
+
+    def choice(self, node: syntax.Choice, scope: dict[str, Type]) -> Type:
+        self._wants(frozenset({"bool"}), self.infer(node.condition, scope), node.at, "`?` asks for")
+        return _common([self.infer(node.then, scope), self.infer(node.otherwise, scope)])
+
+    def prefix(self, node: syntax.Prefix, scope: dict[str, Type]) -> Type:
+        kinds = frozenset({"bool"}) if node.op == "!" else frozenset({"int", "double"})
+        found = self.infer(node.of, scope)
+        self._wants(kinds, found, node.of.at, f"`{node.op}` stands before")
+        return BOOL if node.op == "!" else found
+
+    def chain(self, node: syntax.Chain, scope: dict[str, Type]) -> Type:
+        found = self.infer(node.first, scope)
+        for op, part in node.rest:
+            found = self._pair(op, found, self.infer(part, scope), part.at)
+        return found
+
+    def _pair(self, op: str, a: Type, b: Type, at: int) -> Type:
+        if op in ("==", "!="):
+            return BOOL
+        if op == "in":
+            self._wants(frozenset({"list", "map"}), b, at, "`in` looks into")
+            return BOOL
+        kinds = {a.kind, b.kind} - {"any"}
+        if op in ("<", "<=", ">", ">="):
+            if not (kinds <= _NUMBERS or (len(kinds) == 1 and kinds <= _ORDERED)):
+                self._odd(op, a, b, at)
+            return BOOL
+        given = _given(op, a.kind, b.kind)
+        if given is None:
+            self._odd(op, a, b, at)
+        return Type(given or "any")
+
+    def _odd(self, op: str, a: Type, b: Type, at: int) -> None:
+        hint = "convert one of them: string(…), int(…), double(…)"
+        self.mistakes.append(Mistake(at, f"`{op}` between {WORDS[a.kind]} and {WORDS[b.kind]}", hint))
+
+
+_INFER: Mapping[type, Callable[[_Checker, Any, dict[str, Type]], Type]] = {
+    syntax.Name: _Checker.name,
+    syntax.Select: _Checker.select,
+    syntax.Item: _Checker.item,
+    syntax.Call: _Checker.call,
+    syntax.Macro: _Checker.macro,
+    syntax.Listing: _Checker.listing,
+    syntax.Mapping: _Checker.mapping,
+    syntax.Prefix: _Checker.prefix,
+    syntax.Chain: _Checker.chain,
+    syntax.Logic: _Checker.logic,
+    syntax.Choice: _Checker.choice,
+}
+_SAME: Mapping[str, frozenset[str]] = {
+    "+": _NUMBERS | {"text", "bytes", "list", "duration"},
+    "-": _NUMBERS | {"duration"},
+    "*": _NUMBERS,
+    "/": _NUMBERS,
+    "%": frozenset({"int", "uint"}),
+}
+
+
+def _given(op: str, a: str, b: str) -> str | None:
+    """What an operator of arithmetic gives for two kinds; None if there is nothing it could give."""
+    if "moment" in (a, b):
+        return _of_moments(op, a, b)
+    kinds = {a, b} - {"any"}
+    if not kinds:
+        return "any"
+    if len(kinds) > 1 or not kinds <= _SAME[op]:
+        return None
+    (of,) = kinds
+    return "any" if of == "duration" and "any" in (a, b) else of
+
+
+def _of_moments(op: str, a: str, b: str) -> str | None:
+    other = b if a == "moment" else a
+    if op == "+" and other in ("duration", "any"):
+        return "moment"
+    if op != "-" or a == "duration":
+        return None
+    if b == "duration":
+        return "moment"
+    if b == "moment":
+        return "duration" if a == "moment" else "any"
+    return "any" if b == "any" else None
+
+
+def _common(types: list[Type]) -> Type:
+    return types[0] if types and all(found == types[0] for found in types) else ANY

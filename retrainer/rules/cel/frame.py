@@ -1,0 +1,12 @@
+"""What an evaluation has at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+Frame: TypeAlias = list[Any]
+"""The scope (a map of names to values), the steps that are left, the patterns that were matched, then one
+place for each variable of a macro."""
+FIRST_PLACE = 3
+Evaluate: TypeAlias = Callable[[Frame], Any]

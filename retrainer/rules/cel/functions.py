@@ -1,0 +1,184 @@
+"""Functions of expressions: what they take, what they give, and how long that takes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from retrainer.rules.cel import values
+from retrainer.rules.cel.errors import ExpressionError
+from retrainer.rules.cel.pattern import matches
+from retrainer.rules.cel.values import TEXT_A_STEP, UInt, charge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from retrainer.rules.cel.frame import Frame
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,25}")
+_FLOAT = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|infinity|nan)", re.IGNORECASE | re.ASCII)
+_SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """``takes`` has the kinds of each argument in turn; ``member`` ones are written `first.name(rest)`.
+
+    ``also_free`` ones may be written either way. ``cost`` is in steps, without what ``work`` counts by itself.
+    """
+
+    takes: tuple[frozenset[str], ...]
+    gives: str
+    work: Callable[..., Any]
+    member: bool = True
+    also_free: bool = False
+    cost: int = 2
+
+
+def _size(_frame: Frame, of: Any) -> int:
+    return len(of)
+
+
+def _contains(frame: Frame, text: str, part: str) -> bool:
+    charge(frame, (len(text) + len(part)) // TEXT_A_STEP * 4)
+    return part in text
+
+
+def _starts(frame: Frame, text: str, part: str) -> bool:
+    charge(frame, len(part) // TEXT_A_STEP)
+    return text.startswith(part)
+
+
+def _ends(frame: Frame, text: str, part: str) -> bool:
+    charge(frame, len(part) // TEXT_A_STEP)
+    return text.endswith(part)
+
+
+def _string(frame: Frame, value: Any) -> str:
+    if isinstance(value, bytes):
+        charge(frame, len(value) // TEXT_A_STEP)
+        return value.decode(errors="replace")
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return values.text_of_number(value)
+    if isinstance(value, datetime):
+        return values.text_of_moment(value)
+    return values.text_of_duration(value) if isinstance(value, timedelta) else str(value)
+
+
+def _int(_frame: Frame, value: Any) -> int:
+    if isinstance(value, datetime):
+        return int((value - datetime(1970, 1, 1, tzinfo=UTC)) // _SECOND)
+    return int(values.ranged(_whole(value), int))
+
+
+def _uint(_frame: Frame, value: Any) -> UInt:
+    return UInt(values.ranged(_whole(value), UInt))
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, str):
+        if not _WHOLE.fullmatch(value):
+            raise ExpressionError(f"{values.shown(value)} is no whole number")
+        return int(value)
+    if isinstance(value, float) and not abs(value) < 2.0**64:  # infinite, or NaN
+        raise ExpressionError("a whole number beyond 64 bits")
+    return int(value)
+
+
+def _double(_frame: Frame, value: Any) -> float:
+    if isinstance(value, str) and (len(value) > 400 or not _FLOAT.fullmatch(value)):
+        raise ExpressionError(f"{values.shown(value)} is no number")
+    return float(value)
+
+
+def _bytes(frame: Frame, value: Any) -> bytes:
+    charge(frame, len(value) // TEXT_A_STEP)
+    return value.encode() if isinstance(value, str) else bytes(value)
+
+
+def _timestamp(_frame: Frame, value: Any) -> datetime:
+    return value if isinstance(value, datetime) else values.read_moment(value)
+
+
+def _duration(_frame: Frame, value: Any) -> timedelta:
+    return value if isinstance(value, timedelta) else values.read_duration(value)
+
+
+def _type(_frame: Frame, value: Any) -> str:
+    return values.NAMES.get(type(value), "dyn")
+
+
+def _of_moment(read: Callable[[datetime], int]) -> Function:
+    return Function((frozenset({"moment"}),), "int", lambda _frame, at: read(at), cost=4)
+
+
+def _of_both(read: Callable[[datetime], int], unit: timedelta) -> Function:
+    """A part of a moment, or all of a duration in this unit, cut towards zero."""
+
+    def work(_frame: Frame, of: Any) -> int:
+        if isinstance(of, datetime):
+            return read(of)
+        return int(abs(of) // unit) * (1 if of >= timedelta(0) else -1)
+
+    return Function((frozenset({"moment", "duration"}),), "int", work, cost=4)
+
+
+_TEXT = frozenset({"text"})
+_NUMBER = frozenset({"int", "uint", "double"})
+_ANY = frozenset({"any"})
+
+FUNCTIONS: Mapping[str, Function] = {
+    "size": Function((frozenset({"text", "bytes", "list", "map"}),), "int", _size, also_free=True),
+    "contains": Function((_TEXT, _TEXT), "bool", _contains),
+    "startsWith": Function((_TEXT, _TEXT), "bool", _starts),
+    "endsWith": Function((_TEXT, _TEXT), "bool", _ends),
+    "matches": Function((_TEXT, _TEXT), "bool", matches, cost=15),
+    "string": Function(
+        (_NUMBER | {"text", "bytes", "bool", "moment", "duration"},), "text", _string, member=False, cost=20
+    ),
+    "int": Function((_NUMBER | {"text", "moment"},), "int", _int, member=False, cost=10),
+    "uint": Function((_NUMBER | {"text"},), "uint", _uint, member=False, cost=10),
+    "double": Function((_NUMBER | {"text"},), "double", _double, member=False, cost=10),
+    "bytes": Function((_TEXT | {"bytes"},), "bytes", _bytes, member=False),
+    "timestamp": Function((_TEXT | {"moment"},), "moment", _timestamp, member=False, cost=20),
+    "duration": Function((_TEXT | {"duration"},), "duration", _duration, member=False, cost=40),
+    "type": Function((_ANY,), "text", _type, member=False),
+    "dyn": Function((_ANY,), "any", lambda _frame, value: value, member=False),
+    "getFullYear": _of_moment(lambda at: at.year),
+    "getMonth": _of_moment(lambda at: at.month - 1),
+    "getDate": _of_moment(lambda at: at.day),
+    "getDayOfMonth": _of_moment(lambda at: at.day - 1),
+    "getDayOfWeek": _of_moment(lambda at: at.isoweekday() % 7),
+    "getDayOfYear": _of_moment(lambda at: at.timetuple().tm_yday - 1),
+    "getHours": _of_both(lambda at: at.hour, timedelta(hours=1)),
+    "getMinutes": _of_both(lambda at: at.minute, timedelta(minutes=1)),
+    "getSeconds": _of_both(lambda at: at.second, timedelta(seconds=1)),
+    "getMilliseconds": _of_both(lambda at: at.microsecond // 1000, timedelta(milliseconds=1)),
+}
+KINDS = {
+    bool: "bool",
+    int: "int",
+    UInt: "uint",
+    float: "double",
+    str: "text",
+    bytes: "bytes",
+    type(None): "null",
+    list: "list",
+    dict: "map",
+    datetime: "moment",
+    timedelta: "duration",
+}
+"""Kind of a value, as ``takes`` and ``gives`` say it."""
+WORDS = {KINDS[of]: words for of, words in values.WORDS.items()} | {"any": "a value"}
+"""The same in words."""
+
+
+def usage(name: str) -> str:
+    """How a function is written."""
+    function = FUNCTIONS[name]
+    rest = ", ".join("…" for _ in function.takes[1:])
+    return f"`x.{name}({rest})`" if function.member else f"`{name}(…)`"

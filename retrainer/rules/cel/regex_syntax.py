@@ -1,0 +1,360 @@
+"""Patterns of `matches`: the syntax of RE2 that can be matched in linear time, to a small program.
+
+https://github.com/google/re2/wiki/Syntax, without Unicode classes. There are no back-references and no look-around.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+MAX_LENGTH = 1000
+"""Characters of a pattern."""
+MAX_PROGRAM = 2000
+"""Steps of a program; counted repetition is written out in it."""
+_MAX_DEPTH = 30
+_Ranges: TypeAlias = tuple[tuple[str, str], ...]
+_DIGIT: _Ranges = (("0", "9"),)
+_WORD: _Ranges = (("0", "9"), ("A", "Z"), ("_", "_"), ("a", "z"))
+_SPACE: _Ranges = (("\t", "\n"), ("\f", "\r"), (" ", " "))
+_LAST = chr(0x10FFFF)
+_POSIX: dict[str, _Ranges] = {
+    "alnum": (("0", "9"), ("A", "Z"), ("a", "z")),
+    "alpha": (("A", "Z"), ("a", "z")),
+    "digit": _DIGIT,
+    "lower": (("a", "z"),),
+    "punct": (("!", "/"), (":", "@"), ("[", "`"), ("{", "~")),
+    "space": (("\t", "\r"), (" ", " ")),
+    "upper": (("A", "Z"),),
+    "word": _WORD,
+    "xdigit": (("0", "9"), ("A", "F"), ("a", "f")),
+}
+_CONTROLS = {"a": "\a", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_ASSERTIONS = {"A": "start", "z": "end", "b": "edge", "B": "inside"}
+
+
+@dataclass(slots=True)
+class One:
+    """One character of these ranges, then ``then``."""
+
+    ranges: _Ranges
+    negated: bool
+    fold: bool
+    then: int = -1
+
+    def takes(self, character: str) -> bool:
+        found = self._within(character)
+        if not found and self.fold:
+            found = self._within(character.lower()) or self._within(character.upper())
+        return found is not self.negated
+
+    def _within(self, character: str) -> bool:
+        return any(low <= character <= high for low, high in self.ranges)
+
+
+@dataclass(slots=True)
+class Fork:
+    """Any of these is next."""
+
+    ways: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Assertion:
+    """Nothing is consumed; ``kind`` must hold between two characters."""
+
+    kind: str
+    then: int = -1
+
+
+Step: TypeAlias = One | Fork | Assertion
+END = -2
+"""Where a program goes that has matched."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Flags:
+    fold: bool = False
+    dot_all: bool = False
+    lines: bool = False
+
+
+class _Tree:
+    """A part of a pattern: ``kind`` with its parts; ``size`` is how many steps it becomes."""
+
+    __slots__ = ("bounds", "kind", "parts", "size", "step")
+
+    def __init__(
+        self,
+        kind: Literal["step", "all", "any", "repeat"],
+        parts: list[_Tree] | None = None,
+        step: One | Assertion | None = None,
+        bounds: tuple[int, int | None] = (1, 1),
+    ) -> None:
+        self.kind, self.parts, self.step, self.bounds = kind, parts or [], step, bounds
+        inner = sum(part.size for part in self.parts)
+        least, most = bounds
+        self.size: int = 1 + inner * max(least + 1 if most is None else most, 1) + (most or 0)
+        if self.size > MAX_PROGRAM:
+            raise ValueError(f"the pattern is too large: repetition makes more than {MAX_PROGRAM} steps of it")
+
+
+def program(pattern: str) -> tuple[list[Step], int]:
+    """Steps, and the first of them. Raise ValueError with the reason for what is no pattern."""
+    if len(pattern) > MAX_LENGTH:
+        raise ValueError(f"a pattern of {len(pattern)} characters, at most {MAX_LENGTH} are allowed")
+    tree = _Reader(pattern).whole()
+    steps: list[Step] = []
+    return steps, _emit(tree, END, steps)
+
+
+def _emit(tree: _Tree, then: int, steps: list[Step]) -> int:
+    """Add the steps of a part that goes on at ``then``; return the first of them. They are made from the end."""
+    if tree.step is not None:
+        one = tree.step
+        steps.append(Assertion(one.kind, then) if isinstance(one, Assertion) else One(*_of(one), then))
+        return len(steps) - 1
+    if tree.kind == "any":
+        fork = Fork([_emit(part, then, steps) for part in tree.parts])
+        steps.append(fork)
+        return len(steps) - 1
+    if tree.kind == "repeat":
+        return _repeat(tree, then, steps)
+    for part in reversed(tree.parts):
+        then = _emit(part, then, steps)
+    return then
+
+
+def _of(one: One) -> tuple[_Ranges, bool, bool]:
+    return one.ranges, one.negated, one.fold
+
+
+def _repeat(tree: _Tree, then: int, steps: list[Step]) -> int:
+    (part,), (least, most) = tree.parts, tree.bounds
+    if most is None:
+        loop = Fork([then])
+        steps.append(loop)
+        at = len(steps) - 1
+        loop.ways.append(_emit(part, at, steps))
+        then = at
+    else:
+        after = then
+        for _ in range(most - least):
+            begin = _emit(part, then, steps)
+            steps.append(Fork([begin, after]))
+            then = len(steps) - 1
+    for _ in range(least):
+        then = _emit(part, then, steps)
+    return then
+
+
+class _Reader:
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        self._depth = 0
+
+    def whole(self) -> _Tree:
+        tree = self._alternatives(_Flags())
+        if self._at < len(self._text):
+            raise ValueError("`)` without `(`")
+        return tree
+
+    def _peek(self, text: str) -> bool:
+        return self._text.startswith(text, self._at)
+
+    def _accept(self, text: str) -> bool:
+        found = self._peek(text)
+        self._at += len(text) if found else 0
+        return found
+
+    def _next(self) -> str:
+        if self._at >= len(self._text):
+            raise ValueError("the pattern ends too early")
+        self._at += 1
+        return self._text[self._at - 1]
+
+    def _alternatives(self, flags: _Flags) -> _Tree:
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise ValueError(f"groups nested deeper than {_MAX_DEPTH} levels")
+        ways: list[_Tree] = [_Tree("all", [])]
+        parts: list[_Tree] = []
+        while self._at < len(self._text) and not self._peek(")"):
+            if self._accept("|"):
+                ways[-1] = _Tree("all", parts)
+                ways.append(_Tree("all", []))
+                parts = []
+                continue
+            found = self._flags(flags)
+            if found is not None:
+                flags = found
+                continue
+            parts.append(self._repeated(flags))
+        ways[-1] = _Tree("all", parts)
+        self._depth -= 1
+        return ways[0] if len(ways) == 1 else _Tree("any", ways)
+
+    def _flags(self, flags: _Flags) -> _Flags | None:
+        """`(?i)` and the like, which hold until the group ends."""
+        end = self._text.find(")", self._at)
+        inside = self._text[self._at + 2 : end] if self._peek("(?") and end > 0 else ""
+        if not inside or not set(inside) <= set("imsU-"):
+            return None
+        self._at = end + 1
+        return _changed(flags, inside)
+
+    def _repeated(self, flags: _Flags) -> _Tree:
+        tree = self._atom(flags)
+        times = 0
+        while (bounds := self._bounds()) is not None:
+            times += 1
+            if times > 1:
+                raise ValueError("one repetition after the other; put brackets around the inner one")
+            self._accept("?")  # lazy or not, the answer is the same
+            tree = _Tree("repeat", [tree], bounds=bounds)
+        return tree
+
+    def _bounds(self) -> tuple[int, int | None] | None:
+        for sign, bounds in (("*", (0, None)), ("+", (1, None)), ("?", (0, 1))):
+            if self._accept(sign):
+                return bounds
+        end = self._text.find("}", self._at)
+        if not self._peek("{") or end < 0:
+            return None
+        low, comma, high = self._text[self._at + 1 : end].partition(",")
+        if not (low.isascii() and low.isdigit() and (not high or (high.isascii() and high.isdigit()))):
+            return None  # a brace like any other character
+        if len(low) > 4 or len(high) > 4:
+            raise ValueError("a repetition of more than 1,000 times")
+        self._at = end + 1
+        least, most = int(low), int(high) if high else None if comma else int(low)
+        if least > 1000 or (most is not None and (most > 1000 or most < least)):
+            raise ValueError(f"a repetition {{{low}{comma}{high}}}: at most 1,000 times, and the smaller number first")
+        return least, most
+
+    def _atom(self, flags: _Flags) -> _Tree:
+        character = self._next()
+        if character == "(":
+            return self._group(flags)
+        if character == "[":
+            return _one(*self._set(), flags)
+        if character == ".":
+            return _one(() if flags.dot_all else (("\n", "\n"),), True, flags)
+        if character in "^$":
+            kinds = ("line_start", "line_end") if flags.lines else ("start", "end")
+            return _Tree("step", step=Assertion(kinds[character == "$"]))
+        if character == "\\":
+            return self._escaped(flags)
+        if character in "*+?":
+            raise ValueError(f"`{character}` repeats nothing")
+        return _one(((character, character),), False, flags)
+
+    def _group(self, flags: _Flags) -> _Tree:
+        if self._accept("?"):
+            end = self._text.find(":", self._at)
+            if self._accept("P<") or self._accept("<"):
+                if self._next() in "=!":
+                    raise ValueError("there is no look-behind")
+                self._at = self._text.find(">", self._at) + 1 or len(self._text)
+            elif end >= 0 and set(self._text[self._at : end]) <= set("imsU-"):
+                flags = _changed(flags, self._text[self._at : end])
+                self._at = end + 1
+            else:
+                raise ValueError("`(?` begins what is not known here; there is no look-around")
+        tree = self._alternatives(flags)
+        if not self._accept(")"):
+            raise ValueError("`(` without `)`")
+        return tree
+
+    def _escaped(self, flags: _Flags) -> _Tree:
+        character = self._next()
+        if character in _ASSERTIONS:
+            return _Tree("step", step=Assertion(_ASSERTIONS[character]))
+        if (known := _perl(character)) is not None:
+            return _one(*known, flags)
+        if character == "Q":
+            end = self._text.find("\\E", self._at)
+            inside = self._text[self._at : end if end >= 0 else len(self._text)]
+            self._at += len(inside) + (2 if end >= 0 else 0)
+            return _Tree("all", [_one(((c, c),), False, flags) for c in inside])
+        found = self._character(character)
+        return _one(((found, found),), False, flags)
+
+    def _character(self, escaped: str) -> str:
+        if escaped in _CONTROLS:
+            return _CONTROLS[escaped]
+        if escaped == "x":
+            return self._hexadecimal()
+        if escaped.isalnum():
+            raise ValueError(f"`\\{escaped}` means nothing here; there are no back-references and Unicode classes")
+        return escaped
+
+    def _hexadecimal(self) -> str:
+        end = self._text.find("}", self._at) if self._accept("{") else self._at + 2
+        digits = self._text[self._at : end] if end > 0 else ""
+        self._at = end + (self._text[end : end + 1] == "}" and self._text[self._at - 1] == "{")
+        if not digits or len(digits) > 6 or set(digits) - set("0123456789abcdefABCDEF") or int(digits, 16) > 0x10FFFF:
+            raise ValueError("`\\x` wants two hexadecimal digits, or some in braces")
+        return chr(int(digits, 16))
+
+    def _set(self) -> tuple[_Ranges, bool]:
+        negated = self._accept("^")
+        ranges: list[tuple[str, str]] = []
+        first = True
+        while first or not self._peek("]"):
+            first = False
+            low, several = self._in_set()
+            if several:
+                ranges += several
+                continue
+            high = low
+            if self._peek("-") and self._text[self._at + 1 : self._at + 2] not in ("]", ""):
+                self._at += 1
+                high, several = self._in_set()
+                if several or high < low:
+                    raise ValueError(f"the range `{low}-{high}` is written backwards; write the smaller one first")
+            ranges.append((low, high))
+        self._at += 1
+        return tuple(ranges), negated
+
+    def _in_set(self) -> tuple[str, _Ranges]:
+        """One character, or what a class stands for."""
+        if self._peek("[:"):
+            end = self._text.find(":]", self._at)
+            name = self._text[self._at + 2 : end]
+            if end < 0 or name not in _POSIX:
+                raise ValueError("no class of this name")
+            self._at = end + 2
+            return "", _POSIX[name]
+        character = self._next()
+        if character != "\\":
+            return character, ()
+        escaped = self._next()
+        known = _perl(escaped)
+        if known is None:
+            return self._character(escaped), ()
+        ranges, negated = known
+        return "", _complement(ranges) if negated else ranges
+
+
+def _one(ranges: _Ranges, negated: bool, flags: _Flags) -> _Tree:
+    return _Tree("step", step=One(ranges, negated, flags.fold))
+
+
+def _perl(letter: str) -> tuple[_Ranges, bool] | None:
+    ranges = {"d": _DIGIT, "w": _WORD, "s": _SPACE}.get(letter.lower())
+    return None if ranges is None else (ranges, letter.isupper())
+
+
+def _complement(ranges: _Ranges) -> _Ranges:
+    edges = [chr(0), *(edge for low, high in ranges for edge in (chr(max(ord(low) - 1, 0)), chr(ord(high) + 1))), _LAST]
+    return tuple(zip(edges[::2], edges[1::2], strict=True))
+
+
+def _changed(flags: _Flags, letters: str) -> _Flags:
+    on, _, off = letters.partition("-")
+    now = {"fold": flags.fold, "dot_all": flags.dot_all, "lines": flags.lines}
+    for letter, name in (("i", "fold"), ("s", "dot_all"), ("m", "lines")):
+        now[name] = letter not in off and (letter in on or now[name])
+    return _Flags(**now)

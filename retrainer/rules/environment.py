@@ -1,0 +1,68 @@
+"""What expressions see at each place: names, their fields, and of which kind these are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrainer.rules.cel.check import ANY, INT, LIST, MAP, MOMENT, TEXT, Type
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from retrainer.config.models import Rule
+
+_EVENT = Type(
+    "map",
+    {"source": TEXT, "id": TEXT, "type": TEXT, "time": MOMENT, "subject": TEXT, "data": MAP, "attributes": MAP},
+)
+_UPSTREAM = Type("map", {"id": TEXT, "rule": TEXT, "key": TEXT, "phase": TEXT, "outputs": MAP, "parameters": MAP})
+_ENDED = Type("map", {"id": TEXT, "phase": TEXT, "ended_at": ANY, "outputs": MAP, "parameters": MAP})
+_RUN: Mapping[str, Type] = {
+    "rule": Type("map", {"name": TEXT, "labels": MAP}),
+    "key": TEXT,
+    "trigger": Type("map", {"name": TEXT, "reason": TEXT, "scheduled_at": ANY, "names": LIST, "values": MAP}),
+    "window": Type(
+        "map",
+        {
+            "start": MOMENT,
+            "end": MOMENT,
+            "events": INT,
+            "bytes": INT,
+            "rows": INT,
+            "first_key": ANY,
+            "last_key": ANY,
+            "parts": MAP,
+        },
+    ),
+    "events": Type("list", items=_EVENT),
+    "run": Type("map", {"id": TEXT, "name": TEXT, "attempt": INT, "namespace": TEXT, "manifest_uri": TEXT}),
+    "previous": _ENDED,
+    "champion": _ENDED,
+    "upstream": _UPSTREAM,
+}
+EVENT_FIELDS = tuple(_EVENT.fields or ())
+EVENT: Mapping[str, Type] = {"event": _EVENT}
+"""`where`, `rows`, `distinct_by`, `value` and the keys of `for_each`."""
+UPSTREAM: Mapping[str, Type] = {"upstream": _UPSTREAM}
+"""`after: {where: …}`."""
+OUTPUTS: Mapping[str, Type] = {"outputs": MAP}
+"""`feedback: {promoted: …}` and `cost: {gpu_hours: …}`."""
+DELIVERY: Mapping[str, Type] = {"data": ANY, "headers": MAP}
+"""`id` of a source."""
+TIMED: Mapping[str, Type] = {"data": ANY}
+"""`time` of a source."""
+ABSENT: Mapping[str, str] = {
+    "key": "give the rule a `for_each`, or take it out",
+    "upstream": "give the rule an `after` trigger, or take it out",
+}
+"""Names of parameters that not every rule has, and what brings them."""
+
+
+def of_parameters(rule: Rule) -> Mapping[str, Type]:
+    """What the parameters of a rule see."""
+    missing = set()
+    if rule.for_each is None:
+        missing.add("key")
+    if not any(trigger.after for trigger in rule.triggers.values()):
+        missing.add("upstream")
+    return {name: of for name, of in _RUN.items() if name not in missing}

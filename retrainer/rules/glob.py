@@ -1,0 +1,113 @@
+"""Globs over paths: `*` and `?` stay within a part, `**` spans parts, `**/` any number of whole ones, `[…]` is a set.
+
+A glob becomes a regular expression that never goes back on what it has matched, so that it takes a time in proportion
+to the text. After a `*` the first place where the next piece fits is as good as any later one, as the next `*` reaches
+no farther from there; after a `**` the first place where all up to the next `**` fits is. For this to be so a set takes
+no `/`, and `**/` stands at the beginning or behind a `/`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_GLOB = 256
+"""Characters of a glob."""
+MAX_TEXT = 4096
+"""Characters of a text that a glob may match: no path is longer. A longer one matches none."""
+SPECIAL = re.compile(r"[*?\[]")
+_WITHIN, _ACROSS, _PARTS = "*", "**", "**/"
+_STARS = (_PARTS, _ACROSS, _WITHIN)
+
+
+class GlobError(ValueError):
+    """``at`` counts characters from 0; ``hint`` is the way out."""
+
+    def __init__(self, at: int, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.at = at
+        self.hint = hint
+
+
+def glob_to_regex(glob: str) -> str:
+    """A regular expression for `fullmatch` with DOTALL. Raise GlobError for what is no glob."""
+    stretches = _stretches(glob)
+    *before, (star, pieces) = stretches
+    return "".join(f"(?>{_stretch(*one)})" for one in before if one != ("", [""])) + _last(star, pieces)
+
+
+def literal_prefix(glob: str) -> str:
+    """What every text begins with that the glob matches."""
+    return SPECIAL.split(glob, maxsplit=1)[0]
+
+
+def _stretch(star: str, pieces: list[str]) -> str:
+    """From one star that spans parts to the next: each piece at the first place where it fits."""
+    first, *rest = pieces
+    begin = {"": first, _PARTS: f"(?:[^/]*+/)*?{first}", _ACROSS: f"(?:[^/]*+/)*?(?>[^/]*?{first})"}[star]
+    return begin + "".join(f"(?>[^/]*?{piece})" for piece in rest)
+
+
+def _last(star: str, pieces: list[str]) -> str:
+    """The same where the last piece stands at the end of the text."""
+    *before, end = pieces
+    if not before:
+        return {"": end, _PARTS: f"(?:[^/]*+/)*?{end}", _ACROSS: f".*{end}"}[star]
+    return f"{_stretch(star, before)}[^/]*{end}"
+
+
+def _stretches(glob: str) -> list[tuple[str, list[str]]]:
+    """The star that leads each stretch, and its pieces, between which there are stars that stay within a part."""
+    found: list[tuple[str, list[str]]] = [("", [""])]
+    for star, text in _words(glob):
+        if star in (_PARTS, _ACROSS):
+            found.append((star, [""]))
+        elif star:
+            found[-1][1].append("")
+        else:
+            found[-1][1][-1] += text
+    return found
+
+
+def _words(glob: str) -> Iterator[tuple[str, str]]:
+    """A star, or the expression for one character."""
+    if len(glob) > MAX_GLOB:
+        raise GlobError(0, f"a glob of {len(glob)} characters; at most {MAX_GLOB} are allowed", "write a shorter one")
+    i = 0
+    while i < len(glob):
+        star = next((s for s in _STARS if glob.startswith(s, i)), "")
+        if star == _PARTS and i > 0 and glob[i - 1] != "/":
+            hint = "write `/**/` for any number of folders, or `*` within a name"
+            raise GlobError(i, "`**/` stands at the beginning or behind a `/`", hint)
+        if star:
+            yield star, ""
+            i += len(star)
+        elif glob[i] == "[" and (end := glob.find("]", i + 2)) > 0:
+            yield "", _set(glob[i + 1 : end], i)
+            i = end + 1
+        else:
+            yield "", "[^/]" if glob[i] == "?" else re.escape(glob[i])
+            i += 1
+
+
+def _set(inside: str, at: int) -> str:
+    """`[abc]`, `[a-f]`, and `[!abc]` for anything else but a `/`."""
+    negated = inside[0] in "!^" and len(inside) > 1
+    out, i = "", int(negated)
+    while i < len(inside):
+        low = high = inside[i]
+        if inside[i + 1 : i + 2] == "-" and i + 2 < len(inside):
+            high = inside[i + 2]
+            if high < low:
+                said = f"the range `{low}-{high}` in `[{inside:.40}]` is written backwards"
+                hint = f"a set is one character of those in brackets: write `{high}-{low}`, or two lines"
+                raise GlobError(at + 1 + i, said, hint)
+            i += 2
+        if low == "/":
+            raise GlobError(at + 1 + i, "a set takes no `/`", "a `/` stands by itself between the parts of a path")
+        out += re.escape(low) + ("-" + re.escape(high) if high != low else "")
+        i += 1
+    return f"[^/{out}]" if negated else f"(?!/)[{out}]"
