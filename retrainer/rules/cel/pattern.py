@@ -84,7 +84,7 @@ class Pattern:
 
     def _move(self, table: _Table, state: _State, character: str) -> _Move:
         closed = self._closure(*table.cores[id(state)], character)
-        cost = 8 + 2 * len(closed)
+        cost = 12 + 3 * len(closed)
         if END in closed:
             return _Move(None, cost)
         after = {self._first}
@@ -146,7 +146,7 @@ def matches(frame: Frame, text: str, pattern: str) -> bool:
             made = compiled(pattern)
         except ValueError as error:
             raise ExpressionError(f"{shown(pattern)} is no pattern: {error}") from None
-        charge(frame, 5 * made.size)
+        charge(frame, 50 + 15 * made.size)
         frame[2][pattern] = made, made.table(), set()
     known, table, seen = frame[2][pattern]
     return bool(known.found_in(text, table, seen, frame))
