@@ -25,7 +25,7 @@ _NAME = "name"  # also the name of a folder
 _NUMBER = "number"
 _IGNORED = "ignored"  # says something about pods, and changes nothing about what a step computes
 _INPUT = _Fields({"name": _NAME}, {"value": _TEXT, "default": _TEXT, "enum": [_TEXT], "description": _TEXT})
-_ARGUMENTS = _Fields(optional={"parameters": [_INPUT]})
+ARGUMENTS = _Fields(optional={"parameters": [_INPUT]})
 _PASSED = _Fields(optional={"parameters": [_Fields({"name": _NAME, "value": _TEXT})]})
 _VALUE_FROM = _Fields(optional={"path": _TEXT, "parameter": _TEXT, "default": _TEXT})
 _OUTPUT = _Fields({"name": _NAME, "valueFrom": _VALUE_FROM}, {"description": _TEXT})
@@ -42,7 +42,7 @@ _TASK = _Fields({"name": _NAME, "template": _NAME}, {"arguments": _PASSED, "depe
 _TEMPLATE = _Fields(
     {"name": _NAME},
     {
-        "inputs": _ARGUMENTS,
+        "inputs": ARGUMENTS,
         "outputs": _OUTPUTS,
         "metadata": _IGNORED,
         "container": _Fields({"command": [_TEXT]}, {**_PROCESS, "args": [_TEXT]}),
@@ -53,7 +53,7 @@ _TEMPLATE = _Fields(
 SPEC = _Fields(
     {"entrypoint": _NAME, "templates": [_TEMPLATE]},
     {
-        "arguments": _ARGUMENTS,
+        "arguments": ARGUMENTS,
         "activeDeadlineSeconds": _NUMBER,
         **dict.fromkeys(
             ("serviceAccountName", "ttlStrategy", "podGC", "podMetadata", "workflowMetadata", "imagePullSecrets"),

@@ -26,20 +26,23 @@ class Pasted(NamedTuple):
 
 def pasted(manifest: Mapping[str, Any]) -> Iterator[Pasted]:
     """Find them in the spec of a Workflow or WorkflowTemplate."""
-    spec = manifest.get("spec") or {}
-    for template in spec.get("templates") or ():
-        name = template.get("name", "")
-        script = template.get("script") or {}
-        yield from _holes(script.get("source"), f"{name}.script.source")
-        for kind in ("container", *("initContainers", "sidecars")):
-            found = template.get(kind) or ()
-            for container in (found,) if isinstance(found, dict) else found:
-                yield from _container(container, f"{name}.{kind}")
+    for spec in _maps(manifest.get("spec")):
+        for template in _maps(spec.get("templates")):
+            name = template.get("name", "")
+            for script in _maps(template.get("script")):
+                yield from _holes(script.get("source"), f"{name}.script.source")
+            for kind in ("container", *("initContainers", "sidecars")):
+                for container in _maps(template.get(kind)):
+                    yield from _container(container, f"{name}.{kind}")
+
+
+def _maps(value: Any) -> list[dict[str, Any]]:
+    """The maps of a list, or the one that stands there; what has another shape is told elsewhere."""
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, dict)]
 
 
 def _container(container: Mapping[str, Any], where: str) -> Iterator[Pasted]:
-    words = [("command", text) for text in container.get("command") or ()]
-    words += [("args", text) for text in container.get("args") or ()]
+    words = [(field, text) for field in ("command", "args") for text in _list(container.get(field))]
     option: re.Pattern[str] | None = None
     code = False
     for field, text in words:
@@ -47,6 +50,10 @@ def _container(container: Mapping[str, Any], where: str) -> Iterator[Pasted]:
             yield from _holes(text, f"{where}.{field}")
         option = _RUNS_NEXT.get(str(text).rpartition("/")[2], option)
         code = not code and option is not None and option.fullmatch(str(text)) is not None
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _holes(text: Any, where: str) -> Iterator[Pasted]:

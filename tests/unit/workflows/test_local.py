@@ -467,7 +467,7 @@ def test_the_parameters_of_a_template(home: Path) -> None:
 
 def test_check_names_file_and_field(home: Path) -> None:
     assert engine_at(home).check() == []
-    (home / "templates/bad.yaml").write_text("kind: WorkflowTemplate\nspec: {templates: []}\n")
+    (home / "templates/bad.yaml").write_text("kind: WorkflowTemplate\nmetadata: {name: bad}\nspec: {templates: []}\n")
     (home / "templates/worse.yml").write_text("a: [")
     bad, worse = engine_at(home).check()
     assert bad == f"{home}/templates/bad.yaml: spec.entrypoint: is needed"
