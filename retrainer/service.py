@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from retrainer import history
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from retrainer.store.search import Wanted
 
 T = TypeVar("T")
+AGES = 100
+"""Imported ages of one transaction."""
 PATIENCE = 20.0
 """Seconds a request waits for the engine's commit."""
 
@@ -149,7 +152,13 @@ class AppService:
         self._act(lambda work: feedback.judge(work, run, promoted=promoted))
 
     def import_ages(self, ages: list[dict[str, Any]]) -> dict[str, Any]:
-        return self._act(lambda work: feedback.import_ages(work, ages))
+        """In several transactions, as each age is a state to write; which lines were not taken is told of all."""
+        imported, failed = 0, []
+        for at in range(0, len(ages), AGES):
+            told = self._act(partial(feedback.import_ages, ages=ages[at : at + AGES]))
+            imported += told["imported"]
+            failed += [{**one, "line": one["line"] + at} for one in told["failed"]]
+        return {"imported": imported, "failed": failed}
 
     def replay_dead_letters(self, ids: list[int]) -> dict[str, Any]:
         return self._act(lambda work: acts.replay_dead_letters(work, ids))

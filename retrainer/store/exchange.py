@@ -25,13 +25,18 @@ _ROWS = 1000
 def rows(conn: Connection, name: str) -> Iterator[bytes]:
     """A table's rows, each a line: {"table": …, "row": {…}}. Bytes are base64."""
     table = TABLES[name]
-    if conn.dialect.name == "postgresql":  # whoever reads the lines may be slow
-        conn.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+    _be_patient(conn)
     query = select(table).order_by(*table.primary_key)
     found = conn.execute(query, execution_options={"stream_results": True})
     for part in found.mappings().partitions(_ROWS):
         for row in part:
             yield orjson.dumps({"table": name, "row": {str(k): v for k, v in row.items()}}, _encode) + b"\n"
+
+
+def _be_patient(conn: Connection) -> None:
+    """Whoever reads or writes the lines may be slow."""
+    if conn.dialect.name == "postgresql":
+        conn.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
 def _encode(value: object) -> str:
@@ -47,6 +52,7 @@ def filled(conn: Connection) -> list[str]:
 
 def load(conn: Connection, lines: Iterable[bytes]) -> dict[str, int]:
     """Insert what `rows` gave; how many rows of each table. Raise ValueError with the line's number."""
+    _be_patient(conn)
     counts: dict[str, int] = {}
     waiting: list[dict[str, Any]] = []
     last: Table | None = None
