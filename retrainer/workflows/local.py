@@ -226,6 +226,7 @@ class LocalEngine:
             there.add(folder)
             before = seen.get(folder)
             if before is None or before.phase not in local_folder.ENDED:
+                local_folder.put_down(folder, self._clock.now())
                 now = self._ours(folder)
                 if now is not None and now != before:
                     seen[folder] = now

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from retrainer.regular_file import NotRegularError, TooLargeError, read_regular
 from retrainer.workflows.base import Observed
+from retrainer.workflows.local_processes import below
 from retrainer.workflows.local_removal import remove
 from retrainer.workflows.manifest import RUN_ANNOTATION
 
@@ -31,10 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 ENDED = ("Succeeded", "Failed", "Error")
+OVERDUE = 60.0
+"""Seconds after which a runner has ended that was told to, longer than it gives its steps and their supervisors."""
 _JSON_LIMIT = 32 * 1024**2
 _WORD_LIMIT = 1024
 FOLDER_VARIABLE = "RETRAINER_LOCAL_RUN"
-"""Set for every step, so that steps that outlived their runner can be told from other processes."""
+"""Set for every runner and step, so that those that outlived their daemon or runner can be told from others."""
 
 
 def read(path: Path) -> dict[str, Any] | None:
@@ -185,6 +188,13 @@ def finish_unstarted(folder: Path, end: Mapping[str, Any]) -> None:
             finish(folder, end)
 
 
+def put_down(folder: Path, now: float) -> None:
+    """Kill a runner that was told to end long ago, with all it runs: a step has stopped it (SIGSTOP), or it hangs."""
+    with suppress(OSError):
+        if now - (folder / "stop").lstat().st_mtime > OVERDUE and alive(folder):
+            _kill_leftovers(folder)
+
+
 def _settle(folder: Path, started: Mapping[str, Any], now: float) -> None:
     with locked(folder, wait=False) as mine:
         if not mine or (folder / "exit.json").exists():
@@ -193,23 +203,29 @@ def _settle(folder: Path, started: Mapping[str, Any], now: float) -> None:
         message = f"the runner (process {started['pid']}) died before it could say how the run ended"
         if left:
             message += f"; {left} of its processes were killed"
-        finish(folder, {"phase": "Error", "message": message, "finishedAt": now})
+        end = {"phase": "Error", "message": message, "finishedAt": now}
+        if strategy := word(folder / "stop"):
+            end |= {"phase": "Failed", "stopped": True, "message": f"Stopped with strategy '{strategy}'; {message}"}
+        finish(folder, end)
 
 
-def _kill_leftovers(folder: Path) -> set[str]:
-    """Kill the steps that outlived their runner (where /proc tells them); return which there were."""
+def _kill_leftovers(folder: Path) -> set[int]:
+    """Kill the run's processes that are left (where /proc tells them); return which there were."""
     mark = f"{FOLDER_VARIABLE}={folder}".encode()
-    killed: set[str] = set()
-    while found := {process for process in _processes(mark) if process not in killed}:
+    killed: set[int] = set()
+    while found := _marked(mark) - killed:
         for process in found:
-            with suppress(ProcessLookupError):
-                os.kill(int(process), signal.SIGKILL)
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(process, signal.SIGKILL)
         killed |= found
     return killed
 
 
-def _processes(mark: bytes) -> Iterator[str]:
+def _marked(mark: bytes) -> set[int]:
+    """Find those that have the mark in their environment, and what is below them, which may have taken it off."""
+    found: set[int] = set()
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if mark in (process / "environ").read_bytes().split(b"\0"):
-                yield process.name
+                found.add(int(process.name))
+    return found.union(*(below(process) for process in found))

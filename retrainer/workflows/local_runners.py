@@ -76,6 +76,6 @@ def _spawn(folder: Path) -> int:
     return os.posix_spawn(
         sys.executable,
         [sys.executable, "-P", "-m", "retrainer.workflows.local_runner", str(folder)],
-        for_runner(),
+        {**for_runner(), local_folder.FOLDER_VARIABLE: str(folder)},
         file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), log_file, (os.POSIX_SPAWN_DUP2, 1, 2)],
     )

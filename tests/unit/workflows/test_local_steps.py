@@ -7,15 +7,25 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
+from retrainer.config.settings import LocalEngine as Settings
+from retrainer.workflows import local_folder
+from retrainer.workflows.base import Observed
+from retrainer.workflows.local import LocalEngine
 from retrainer.workflows.local_log import LOG_LIMIT
 from retrainer.workflows.local_outputs import OUTPUT_LIMIT
 from retrainer.workflows.local_removal import remove
 from tests.unit.workflows.local_kit import SHELL, ended, engine_at, is_alive, workflow
 from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="what leaves its group is found through /proc")
 
@@ -38,6 +48,16 @@ def home(tmp_path: Path) -> Path:
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / "all.yaml").write_text(SHELL)
     return tmp_path
+
+
+@pytest.fixture
+def watched(home: Path) -> Iterator[LocalEngine]:
+    engine, stop = engine_at(home), threading.Event()
+    thread = threading.Thread(target=engine.watch, args=(list[Observed]().append, stop))
+    thread.start()
+    yield engine
+    stop.set()
+    thread.join()
 
 
 def gone(pids: Path) -> None:
@@ -82,6 +102,28 @@ def test_a_step_that_kills_its_supervisor_is_an_error_and_leaves_nothing(home: P
     engine.create(workflow(f"setsid sleep 600 & echo $! $$ > {pids}; kill -9 $PPID; sleep 600"), timeout=5)
     end = ended(engine)
     assert (end.phase, end.message) == ("Error", "main: the process that watches it was killed")
+    gone(pids)
+
+
+PARENT = "$(awk '/PPid/{print $2}' /proc/$PPID/status)"
+
+
+@linux
+@pytest.mark.parametrize(
+    "frozen", [pytest.param(PARENT, id="its-runner"), pytest.param(f"{PARENT} $PPID", id="and-its-supervisor")]
+)
+def test_a_step_that_freezes_those_above_it_ends_when_it_is_stopped(
+    home: Path, frozen: str, watched: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_folder, "OVERDUE", 0.5)
+    pids = home / "pids"
+    stray = f"setsid env -i sh -c 'echo $$ >> {pids}; exec sleep 600' &"
+    watched.create(workflow(f"{stray}\nkill -STOP {frozen}; echo $$ >> {pids}; sleep 600"), timeout=5)
+    until(lambda: pids.exists() and len(pids.read_text().split()) == 2, "both run")
+    watched.stop("ml", "w1", "Terminate")
+    end = ended(watched)
+    assert (end.phase, end.stopped) == ("Failed", True)
+    assert end.message.startswith("Stopped with strategy 'Terminate'; the runner ")
     gone(pids)
 
 
@@ -184,6 +226,22 @@ sys.stdin = open({str(home / "end")!r})
         end = ended(engine_at(home))
         (home / "end").write_text("")
     assert end.outputs == {"said": "0"}
+
+
+@pytest.mark.parametrize(
+    ("isolate", "lines"), [pytest.param(True, 0, id="isolated"), pytest.param(False, 1, id="not-isolated")]
+)
+def test_what_a_step_can_see_is_said_once_at_the_start(home: Path, isolate: bool, lines: int) -> None:
+    settings = Settings(type="local", templates=str(home / "templates"), runs=str(home / "runs"), isolate_steps=isolate)
+    stop = threading.Event()
+    with capture_logs() as said:
+        thread = threading.Thread(target=LocalEngine(settings, "here").watch, args=(lambda _: stop.set(), stop))
+        thread.start()
+        engine_at(home).create(workflow(), timeout=5)
+        thread.join()
+    found = [line for line in said if line["event"] == "local.steps_not_isolated"]
+    assert len(found) == lines
+    assert all(line["reason"] == "engine.isolate_steps is off" and "environment" in line["can_read"] for line in found)
 
 
 def test_a_parameter_cannot_lead_an_output_elsewhere(home: Path) -> None:
