@@ -278,10 +278,9 @@ class App:
         """Read the rules anew; what is broken keeps its last good text, also across a restart."""
         with self._reloading:
             self._read = self._seen()
-            loaded = self._load(self._read[1])
+            loaded, catalog = self._compiled(self._read[1])
             for problem in loaded.problems:
                 log.error("config.problem", problem=str(problem))
-            catalog = build_catalog(loaded.configuration, self.store.read(writes.paused_rules))
             self.metrics.configured(loaded.configuration, problems=len(loaded.problems), now=self.clock.now())
             if self.lead.held:
                 self._switch(loaded, catalog)
@@ -290,7 +289,6 @@ class App:
                 self._sources.switch(registry.threaded(loaded.configuration.sources, leads=False))
             self.webhooks.replace(registry.webhooks(loaded.configuration.sources))
             self.loaded = loaded
-            heap.settle()
             log.info(
                 "config.loaded",
                 revision=loaded.configuration.revision,
@@ -309,6 +307,13 @@ class App:
 
     def _seen(self) -> tuple[str, TeamFiles]:
         return fingerprint(self.settings.rules), self.config_maps.files
+
+    def _compiled(self, teams: TeamFiles) -> tuple[Loaded, Catalog]:
+        with heap.undisturbed():
+            loaded = self._load(teams)
+            catalog = build_catalog(loaded.configuration, self.store.read(writes.paused_rules))
+        heap.settle()
+        return loaded, catalog
 
     def _load(self, teams: TeamFiles) -> Loaded:
         return load_rules(self.settings, last_good=self.store.read(writes.last_good), teams=teams)

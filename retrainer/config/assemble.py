@@ -17,6 +17,7 @@ from retrainer.config.finding import Finding, Names, locate
 from retrainer.config.models import Budget, Calendar, Identifier, Name, Rule, Slots, Source
 from retrainer.config.relative import seen_from
 from retrainer.config.shape import Shape
+from retrainer.config.sharing import Shared
 from retrainer.config.teams import settled
 from retrainer.config.tree import Node, Path, spell
 from retrainer.config.written import as_written
@@ -66,6 +67,7 @@ class _Assembly:
         self._weight = 0
         self._wrong: set[str] = set()
         """Rules and calendars of which something was said already."""
+        self._shared = Shared()
 
     def run(self) -> Assembled:
         sources: dict[str, Source] = self._named("sources", check_source)
@@ -187,7 +189,7 @@ class _Assembly:
         named = place.node.get("name")
         if rule.name != _UNNAMED and named and not self._once("rules", rule.name, place, named.mark.problem):
             return None
-        return None if shaped.problems or shaped.cut else rule
+        return None if shaped.problems or shaped.cut else self._shared.share(rule)
 
     def _templates(self) -> dict[str, expand.Template | None]:
         known: dict[str, expand.Template | None] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from retrainer.config.errors import cut
@@ -21,6 +22,7 @@ _LARGEST = 2**63
 LONGEST_SHOWN = 40
 
 
+@lru_cache(10_000)
 def resolve(text: str) -> Scalar:
     """Return the value of an unquoted scalar. Raise ValueError, with the way out, for one that is read in two ways."""
     if text in _NULL:

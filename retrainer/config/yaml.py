@@ -10,6 +10,7 @@ what anybody writes (libyaml's time goes by the square of the depth).
 from __future__ import annotations
 
 import re
+from sys import intern
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml as libyaml  # type: ignore[import-untyped]
@@ -35,6 +36,8 @@ MAX_PROBLEMS = 100
 """Mistakes in one file that are told."""
 MAX_DIRECTIVES = 16
 """libyaml compares each directive with all before it."""
+_WORD = re.compile("[a-z]+_[a-z_]+|metadata|triggers|schedule|freshness|data|cron|batch|match|submit|name|source")
+"""Keys that no reader takes for anything but a text."""
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _HINTS = (
     ("tab", "indent with spaces, not with tabs"),
@@ -113,26 +116,24 @@ class _Reader:
     def _node(self, event: Any, path: Path) -> Node:
         """Build one node; all its events are taken, also if it is refused."""
         kind = type(event).__name__
+        mark = self._mark(event)
         self._count(event)
         if kind == "AliasEvent":
-            self._report(self._mark(event), path, "anchors and aliases are not taken", "use `defaults` or `templates`")
-            return Node(REFUSED, self._mark(event))
+            self._report(mark, path, "anchors and aliases are not taken", "use `defaults` or `templates`")
+            return Node(REFUSED, mark)
         if event.anchor:
-            self._report(self._mark(event), path, "anchors and aliases are not taken", "use `defaults` or `templates`")
+            self._report(mark, path, "anchors and aliases are not taken", "use `defaults` or `templates`")
         if _tag(event):
-            self._report(
-                self._mark(event), path, f"tags such as `{event.tag}` are not taken", "take it out, or quote the text"
-            )
+            self._report(mark, path, f"tags such as `{event.tag}` are not taken", "take it out, or quote the text")
         if kind == "ScalarEvent":
-            return self._scalar(event, path)
+            return self._scalar(event, path, mark)
         if len(path) >= MAX_DEPTH:
-            self._report(self._mark(event), path, f"nested deeper than {MAX_DEPTH} levels", "make it flatter")
+            self._report(mark, path, f"nested deeper than {MAX_DEPTH} levels", "make it flatter")
             self._pass(event)
-            return Node(REFUSED, self._mark(event))
-        return self._map(event, path) if kind == "MappingStartEvent" else self._list(event, path)
+            return Node(REFUSED, mark)
+        return self._map(path, mark) if kind == "MappingStartEvent" else self._list(path, mark)
 
-    def _scalar(self, event: Any, path: Path) -> Node:
-        mark = self._mark(event)
+    def _scalar(self, event: Any, path: Path, mark: Mark) -> Node:
         if event.style:  # quoted or a block; plain ones have none or, with libyaml, an empty one
             return Node(event.value, mark)
         if not event.value:
@@ -146,25 +147,26 @@ class _Reader:
             self._report(mark, path, what, f"write {way_out}")
             return Node(REFUSED, mark)
 
-    def _list(self, start: Any, path: Path) -> Node:
+    def _list(self, path: Path, mark: Mark) -> Node:
         """A list of texts of which one was refused is refused as a whole; from a list of rules it is missing."""
         elements: list[Node] = []
         while type(event := next(self._events)).__name__ != "SequenceEndEvent":
             elements.append(self._node(event, (*path, len(elements))))
         good = [element for element in elements if element.value is not REFUSED]
         if len(good) < len(elements) and not any(isinstance(element.value, dict) for element in good):
-            return Node(REFUSED, self._mark(start))
-        return Node(good, self._mark(start))
+            return Node(REFUSED, mark)
+        return Node(good, mark)
 
-    def _map(self, start: Any, path: Path) -> Node:
+    def _map(self, path: Path, mark: Mark) -> Node:
         entries: dict[str, Node] = {}
         keys: dict[str, Mark] = {}
         lost = False
         while type(event := next(self._events)).__name__ != "MappingEndEvent":
-            key, mark = self._key(event, path), self._mark(event)
+            place = self._mark(event)
+            key = self._key(event, path, place)
             if key in keys:
                 self._report(
-                    mark, (*path, key), f"`{key}` stands here twice, first in line {keys[key].line}", "keep one"
+                    place, (*path, key), f"`{key}` stands here twice, first in line {keys[key].line}", "keep one"
                 )
             if key is None:
                 self._pass(next(self._events))
@@ -172,11 +174,10 @@ class _Reader:
                 continue
             child = self._node(next(self._events), (*path, key))
             entries[key] = _both(entries[key], child) if key in entries else child
-            keys.setdefault(key, mark)
-        return Node(entries if entries or not lost else REFUSED, self._mark(start), keys)
+            keys.setdefault(key, place)
+        return Node(entries if entries or not lost else REFUSED, mark, keys)
 
-    def _key(self, event: Any, path: Path) -> str | None:
-        mark = self._mark(event)
+    def _key(self, event: Any, path: Path, mark: Mark) -> str | None:
         if type(event).__name__ != "ScalarEvent":
             braces = "{{" in mark.source
             self._report(mark, path, "a key must be a text", 'quote it: "${{ name }}"' if braces else "quote it")
@@ -185,7 +186,9 @@ class _Reader:
         if event.value == "<<" and not event.style:
             self._report(mark, path, "merge keys are not taken", "use `defaults` or `templates`")
             return None
-        node = self._scalar(event, (*path, event.value))
+        if event.style or _WORD.fullmatch(event.value):
+            return intern(event.value)  # the same few words in each rule
+        node = self._scalar(event, (*path, event.value), mark)
         if node.value is REFUSED:
             return str(event.value) or None
         if not isinstance(node.value, (str, int)) or isinstance(node.value, bool):
