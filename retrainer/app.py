@@ -32,6 +32,7 @@ from retrainer.manifests.manifests import Manifests, manifest_uri
 from retrainer.readiness import Readiness
 from retrainer.replay import Replays
 from retrainer.reporter import Reporter
+from retrainer.rule_lines import RuleLines
 from retrainer.service import AppService
 from retrainer.sources import registry
 from retrainer.sources.http.doors import Doors
@@ -90,7 +91,7 @@ class App:
         self.settings = settings
         self.base_folder = base_folder
         self.clock = SystemClock()
-        self.metrics = Metrics(CollectorRegistry())
+        self.metrics = Metrics(CollectorRegistry(), settings.metrics.per_rule)
         self.store = open_store(settings.store)
         self.store_watch = StoreWatch(self.store)
         self.clock_watch = ClockWatch(self.clock, self.metrics.clock)
@@ -137,6 +138,7 @@ class App:
             left_out=self.metrics.letters_left_out,
         )
         self.timers = Timers()
+        self.rule_lines = RuleLines(self.store, self.clock, lambda: self.engine.catalog)
         self.service = AppService(self)
         self.web = WebServer(build_web(self.service), settings.http.host, settings.http.port)
         self.metrics.standing = Census(

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from retrainer import history
 from retrainer.config.models import S3Source
-from retrainer.engine import acts, backfills, budgets, feedback
+from retrainer.engine import acts, backfills, feedback
 from retrainer.engine.matching import author_of
 from retrainer.event import Event, split_attributes
 from retrainer.listening import Seekable, describe
 from retrainer.moments import rfc3339
 from retrainer.replay import NOT_AGAIN, Rereadable, moment_of
-from retrainer.rules.explain import explain
-from retrainer.rules.fold import first_state
 from retrainer.rules.judging import would_match
 from retrainer.store import queries, writes
 from retrainer.store.rows import run_to_row
@@ -31,10 +29,10 @@ if TYPE_CHECKING:
     from retrainer.config.settings import Settings
     from retrainer.engine.backfills import Order
     from retrainer.engine.work import Work
-    from retrainer.rules.compile import CompiledRule
     from retrainer.sources.webhook import Webhooks
     from retrainer.store.queries import Page
     from retrainer.store.search import Wanted
+    from retrainer.web.service import RuleQuery
 
 T = TypeVar("T")
 AGES = 100
@@ -64,44 +62,20 @@ class AppService:
 
     # -- rules -----------------------------------------------------------------------------------------------------
 
-    def rules(self) -> list[dict[str, Any]]:
-        rules = self._app.engine.catalog.rules
-        return [self._rule(rules[name]) for name in sorted(rules)]
+    def rules(self, query: RuleQuery) -> Page:
+        return self._app.rule_lines.page(query)
 
     def rule(self, name: str) -> dict[str, Any]:
-        """One of them. Raise KeyError if there is none of that name."""
-        return self._rule(self._app.engine.catalog.rules[name])
-
-    def _rule(self, rule: CompiledRule) -> dict[str, Any]:
-        def look(conn: Connection) -> dict[str, Any]:
-            told = self._explain(conn, rule, "")
-            last = writes.last_run(conn, rule.name)
-            return {
-                "name": rule.name,
-                "mode": rule.rule.mode,
-                "paused": rule.paused,
-                "description": rule.rule.description,
-                "labels": dict(rule.rule.labels),
-                "keys": writes.count_keys(conn, rule.name) if rule.per_key else 0,
-                **{name: told[name] for name in ("verdict", "decision", "reason", "until")},
-                "next_fire": told["earliest"],
-                "last_run": {"id": last.id, "phase": last.phase.value, "ended_at": last.ended_at} if last else None,
-            }
-
-        return self.read(look)
-
-    def _explain(self, conn: Connection, rule: CompiledRule, key: str, at: float | None = None) -> dict[str, Any]:
-        now = self._app.clock.now()
-        state = writes.state_of(conn, rule.name, key) or first_state(rule, key, now)
-        moment = at if at is not None else now
-        return explain(rule.of_key(key), key, state, moment, budgets.of_rule(conn, rule, moment))
+        line = self._app.rule_lines.one(name)
+        rule = self._app.engine.catalog.rules[name].rule
+        return {**line, "configuration": rule.model_dump(mode="json", by_alias=True, exclude_defaults=True)}
 
     def explain(self, rule: str, key: str, event: dict[str, Any] | None, at: float | None = None) -> dict[str, Any]:
         """Raise KeyError if there is no such rule, ValueError for an event it cannot read."""
         compiled = self._app.engine.catalog.rules[rule]
         if at is not None and at < self._app.clock.now() and event is None:
             return self.read(lambda conn: history.explain(conn, rule, key, at))
-        told = self.read(lambda conn: self._explain(conn, compiled, key, at))
+        told = self.read(lambda conn: self._app.rule_lines.explain(conn, compiled, key, at))
         if event is not None:
             one = _event(event, self._app.clock.now())
             told["event"] = would_match(compiled, one, self.read(lambda conn: author_of(conn, one)))

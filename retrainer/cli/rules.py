@@ -15,15 +15,23 @@ from retrainer.cli import show
 from retrainer.cli.session import Failure, Session, remote
 from retrainer.clock import SystemClock
 
+MOST = 100_000
+"""Rules: more than there are."""
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 
 @click.command()
+@click.option("--name", help="Only those with this in their name.")
+@click.option("--state", help="Only those in this mode, or with this decision or reason: paused, hold, cooldown ...")
+@click.option("--source", help="Only those that listen to this source, or ask it.")
+@click.option("--label", "labels", multiple=True, help="Only those with this label: team, or team=fraud.")
+@click.option("--limit", type=click.IntRange(1), default=MOST, help="At most so many.")
 @remote
-def rules(session: Session) -> None:
+def rules(session: Session, /, limit: int, labels: tuple[str, ...], **filters: str | None) -> None:
     """List the rules with their verdicts."""
-    answer = session.client.get("rules")
+    answer = session.client.list("rules", limit=limit, label=list(labels) or None, **filters)
     now = SystemClock().now()
 
     def render(console: Console) -> None:

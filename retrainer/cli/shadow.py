@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retrainer.cli import show
+from retrainer.cli.rules import MOST
 from retrainer.cli.session import Session, remote
 from retrainer.clock import SystemClock
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @remote
 def shadow(session: Session, rule: str | None, limit: int) -> None:
     """Report the runs that rules in `mode: shadow` would have started, the newest first; of RULE, or of all of them."""
-    lines = {line["name"]: line for line in session.client.get("rules")["items"] if line["mode"] == "shadow"}
+    lines = {line["name"]: line for line in session.client.list("rules", limit=MOST, state="shadow")["items"]}
     names = [rule] if rule is not None else sorted(lines)
     runs = [run for name in names for run in _would_have_run(session, name, limit)]
     runs = sorted(runs, key=lambda run: str(run["last_at"]), reverse=True)[:limit]

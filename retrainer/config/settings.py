@@ -77,6 +77,12 @@ class Http(Model):
     """Web pages' origins (`https://console.example.org`) that may send; all others are refused."""
 
 
+class Metrics(Model):
+    per_rule: Literal["all", "core", "none"] | None = None
+    """Which series each rule has: `all`; `core`, those that the shipped alerts ask for; `none`. If not given it is
+    `all` up to 1,000 rules, and `core` beyond."""
+
+
 class ApiManifests(Model):
     type: Literal["api"] = "api"
     """Manifests are read from the daemon, `GET /api/v1/runs/{id}/manifest`, with one of its tokens."""
@@ -129,6 +135,8 @@ class Settings(Model):
     """Where everything is kept."""
     http: Http = Http()
     """API, webhooks, metrics and probes."""
+    metrics: Metrics = Metrics()
+    """What `/metrics` has."""
     manifests: Manifests = ApiManifests()
     """Where `${run.manifest_uri}` leads: to the list of everything that fed a run (docs/manifest.md)."""
     reload_interval: Interval = 5.0

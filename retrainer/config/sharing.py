@@ -13,7 +13,7 @@ class Shared:
     """The parts seen so far. It lives as long as one reading of the configuration."""
 
     def __init__(self) -> None:
-        self._models: dict[BaseModel, BaseModel] = {}
+        self._models: dict[tuple[object, ...], BaseModel] = {}
         self._names: dict[frozenset[str], set[str]] = {}
 
     def share(self, model: M) -> M:
@@ -25,9 +25,12 @@ class Shared:
             elif isinstance(value, dict):
                 self._share_values(value)
         given = model.__pydantic_fields_set__
-        object.__setattr__(model, "__pydantic_fields_set__", self._names.setdefault(frozenset(given), given))
+        names = frozenset(given)
+        object.__setattr__(model, "__pydantic_fields_set__", self._names.setdefault(names, given))
+        # With their types: 1, 1.0 and true are equal, and not the same.
+        same = (type(model), names, *((type(value), value) for value in values.values()))
         try:
-            return self._models.setdefault(model, model)  # type: ignore[return-value] # equal models have one type
+            return self._models.setdefault(same, model)  # type: ignore[return-value] # of the same type
         except TypeError:  # it holds a list or a map, and has no hash
             return model
 

@@ -16,7 +16,7 @@ from retrainer.store import tables as t
 from retrainer.store.rows import dump, event_from_row, run_from_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection, Dialect, Insert, Row, Select, Table, Update
     from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
@@ -137,6 +137,17 @@ def seen_again(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def state_row(conn: Connection, rule: str, key: str) -> Row[Any] | None:
     return conn.execute(select(t.states).where(t.states.c.rule == rule, t.states.c.key == key)).first()
+
+
+Touched = tuple[float, float | None]
+"""When a state was last written, and when the engine looks at it again."""
+
+
+def touched(conn: Connection, rules: Collection[str]) -> dict[str, Touched]:
+    """The same of the states of rules without a key, of those that have one."""
+    c = t.states.c
+    query = select(c.rule, c.touched_at, c.wake_at).where(c.rule.in_(rules), c.key == "")
+    return {row.rule: (row.touched_at, row.wake_at) for row in conn.execute(query)}
 
 
 def keys_of(conn: Connection, rule: str, after: str, limit: int) -> list[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import platform
 import re
+import time
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import orjson
 from prometheus_client import (
@@ -20,6 +21,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.registry import Collector
 
 from retrainer.runs.run import LIVE, RunPhase
 from retrainer.telemetry.series import EventCounts, Info, Owned, Owners
@@ -52,6 +54,27 @@ MOST_CODES = 50
 OUR_LABELS = ("rule", "mode")
 PAUSED_BY = ("hand", "failures")
 JUDGED = {True: "true", False: "false", None: "unknown"}
+
+
+PerRule = Literal["all", "core", "none"]
+MANY = 1000
+"""Beyond so many rules `core` is exported of each, unless said otherwise."""
+CORE = frozenset(
+    f"retrainer_{name}"
+    for name in (
+        "runs",
+        "rule_consecutive_failures",
+        "rule_paused",
+        "rule_period_seconds",
+        "model_trained_timestamp_seconds",
+        "model_untrained_since_timestamp_seconds",
+        "model_promoted_timestamp_seconds",
+        "model_unpromoted_since_timestamp_seconds",
+        "model_max_age_seconds",
+    )
+)
+"""With `retrainer_rule_info`, what the shipped alerts ask for; a test compares."""
+C = TypeVar("C", bound=Collector)
 
 
 class Configured(Protocol):
@@ -131,14 +154,23 @@ class Metrics:
     No label ever holds a run id, a key, an object's name or free text.
     """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, per_rule: PerRule | None = None) -> None:
+        """``per_rule`` says what is exported for each rule; without it `all`, and `core` beyond `MANY` rules."""
         disable_created_metrics()  # type: ignore[no-untyped-call] # they would double the series to say when each counter was born
         self.standing: Callable[[], Standing] | None = None
         """Asked at each scrape, on the thread that serves it."""
         self.threads: Callable[[], Sequence[Seen]] = tuple
         """The same of the threads."""
         self._registry = registry
-        self._scraping = Lock()
+        self._per_rule = per_rule
+        self._rest = CollectorRegistry()
+        """What is neither `Owned` nor of a rule: prometheus_client renders it."""
+        self._of_rules_rest = CollectorRegistry()
+        self._info_rest = CollectorRegistry()
+        self._owned: list[Owned] = []
+        self._level: PerRule = per_rule or "all"
+        self._rendering = Lock()
+        self._rendered_at, self._rendered = 0.0, b""
         self._rules, self._sources, self._budgets = Owners(), Owners(), Owners()
         self._of_rules: list[Owned] = []
         self._of_sources: list[Owned] = []
@@ -146,8 +178,8 @@ class Metrics:
         self._codes: set[str] = set(SUBMIT_CODES)
         self._events = EventCounts(self._sources)
         self._rule_info = Info("retrainer_rule_info", "1 for each rule, with its mode and its own labels.")
-        registry.register(self._events)
-        registry.register(self._rule_info)
+        self._register(self._events)
+        self._register(self._rule_info, self._info_rest)
         self._make_rules()
         self._make_levels()
         self._make_sources()
@@ -178,8 +210,9 @@ class Metrics:
             "From the Workflow's start to its end, by the phase it ended in.",
             ["rule", "phase"],
             buckets=RUN_BUCKETS,
-            registry=self._registry,
+            registry=None,
         )
+        self._register(self._run_duration, self._of_rules_rest)
 
     def _make_levels(self) -> None:
         """What rules measure, and what their runs made and cost."""
@@ -200,7 +233,7 @@ class Metrics:
         self._left = Owned(
             "gauge", "retrainer_budget_left", "What may still be spent.", ("budget", "unit"), self._budgets
         )
-        self._registry.register(self._left)
+        self._register(self._left)
 
     def _make_sources(self) -> None:
         self._up = self._source("gauge", "source_up", "Whether the source can do its work.")
@@ -246,53 +279,68 @@ class Metrics:
         self._problems = self._gauge("config_file_problems", "Mistakes in the files as they are now.")
         build = Info("retrainer_build_info", "1, with the versions of retrainer and Python.")
         build.replace([{"version": version("retrainer"), "python": platform.python_version()}])
-        self._registry.register(build)
-        ProcessCollector(registry=self._registry)
+        self._register(build)
+        self._register(ProcessCollector(registry=None))
+        self._dropped = self._counter("metrics_series_dropped", "Changes of series that a rule has too many of.")
+        self._dropped_seen = 0
+
+    def _register(self, made: C, rest: CollectorRegistry | None = None) -> C:
+        """Have it exported. ``rest`` renders it, if it is not `Owned`."""
+        self._registry.register(made)
+        if isinstance(made, Owned):
+            self._owned.append(made)
+        else:
+            (rest or self._rest).register(made)
+        return made
 
     def _rule(self, kind: Literal["counter", "gauge"], name: str, text: str, *labels: str) -> Owned:
         made = Owned(kind, f"retrainer_{name}", text, ("rule", *labels), self._rules)
         self._of_rules.append(made)
-        self._registry.register(made)
+        self._register(made)
         return made
 
     def _source(self, kind: Literal["counter", "gauge"], name: str, text: str) -> Owned:
         made = Owned(kind, f"retrainer_{name}", text, ("source",), self._sources)
         self._of_sources.append(made)
-        self._registry.register(made)
+        self._register(made)
         return made
 
     def _by_thread(self, kind: Literal["counter", "gauge"], name: str, text: str) -> Owned:
         made = Owned(kind, f"retrainer_{name}", text, ("thread",), Owners())
-        self._registry.register(made)
+        self._register(made)
         return made
 
     def _histogram(self, name: str, text: str, buckets: Sequence[float]) -> Histogram:
-        return Histogram(f"retrainer_{name}", text, buckets=buckets, registry=self._registry)
+        return self._register(Histogram(f"retrainer_{name}", text, buckets=buckets, registry=None))
 
     def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(f"retrainer_{name}", text, registry=self._registry)
+        return self._register(Gauge(f"retrainer_{name}", text, registry=None))
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"retrainer_{name}", text, labels, registry=self._registry)
+        return self._register(Counter(f"retrainer_{name}", text, labels, registry=None))
 
     # -- what happened ---------------------------------------------------------------------------------------------
 
     def configured(self, configuration: Configured, *, problems: int, now: float) -> None:
         """Show the series of these rules and sources, and no others from now on."""
         rules = self._rules.replace(rule.name for rule in configuration.rules)
+        self._level = self._per_rule or ("core" if len(rules) > MANY else "all")
+        for owned in self._of_rules:
+            owned.export(self._level == "all" or (self._level == "core" and owned.name in CORE))
         sources = self._sources.replace(configuration.sources)
         budgets = self._budgets.replace({*configuration.budgets, *filter(None, map(purse_of, configuration.rules))})
         self._forget(rules, sources)
         self._left.keep_only(budgets)
         self._threshold.replace({rule.name: thresholds(rule) for rule in configuration.rules})
         self._max_age.replace({rule.name: max_ages(rule) for rule in configuration.rules})
-        self._rule_info.replace([info_labels(rule) for rule in configuration.rules])
+        self._rule_info.replace([] if self._level == "none" else [info_labels(rule) for rule in configuration.rules])
         for asked in configuration.rules:
             self._decisions.start_at_zero(asked.name, *first_decisions(asked))
             if any(trigger.data for trigger in asked.triggers.values()):
                 self._own.start_at_zero(asked.name, ())
         for rule in rules:
-            self._runs.start_at_zero(rule, *((phase.value,) for phase in RunPhase))
+            phases = RunPhase if self._level == "all" else (RunPhase.UNKNOWN,)  # the one that an alert asks for
+            self._runs.start_at_zero(rule, *((phase.value,) for phase in phases))
             self._gpu.start_at_zero(rule, *((word,) for word in JUDGED.values()))
         for source in sources:
             self._events.start_at_zero(source)
@@ -349,7 +397,8 @@ class Metrics:
             return
         if phase is RunPhase.SUCCEEDED:
             self._success.raise_to(rule, now)
-        self._duration(rule, phase.value).observe(max(duration, 0.0))
+        if self._level == "all":
+            self._duration(rule, phase.value).observe(max(duration, 0.0))
         for name, value in orjson.loads(facts.get("outputs") or "{}").items():
             if isinstance(value, bool | int | float):
                 self._output.set(rule, float(value), name)
@@ -394,11 +443,27 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Everything, in Prometheus' text format 0.0.4."""
+        asked = time.monotonic()
+        with self._rendering:
+            if self._rendered_at < asked:  # else somebody began to after we had asked: theirs is as good
+                self._rendered_at = time.monotonic()
+                self._rendered = self._render()
+            return self._rendered
+
+    def _render(self) -> bytes:
         if self.standing is not None:
-            with self._scraping:
-                self._stand(self.standing())
+            self._stand(self.standing())
         self._look_at_threads(self.threads())
-        return generate_latest(self._registry)
+        dropped = sum(owned.dropped for owned in self._owned)
+        self._dropped.inc(dropped - self._dropped_seen)
+        self._dropped_seen = dropped
+        parts = [generate_latest(self._rest)]
+        if self._level != "none":
+            parts.append(generate_latest(self._info_rest))
+        if self._level == "all":
+            parts.append(generate_latest(self._of_rules_rest))
+        parts += [owned.text().encode() for owned in self._owned if owned.exported]
+        return b"".join(parts)
 
     def _look_at_threads(self, seen: Sequence[Seen]) -> None:
         self._beats.replace({one.name: {(): one.silence} for one in seen})

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 Labels = tuple[str, ...]
+MOST = 100
+"""Series of one owner in one family: a rule may name any number of outputs."""
 
 EVENTS = {
     "received": "Events accepted and stored, or recognised as stored before: the sum of the other five.",
@@ -57,16 +62,32 @@ class Owned(Collector):
         self._owners = owners
         self._values: dict[Labels, float] = {}
         self._lock = Lock()
+        self._series: Counter[str] = Counter()
+        self.exported = True
+        """Whether its series are kept and shown."""
+        self.dropped = 0
+        """Changes of series that were not kept, as their owner has `MOST` of them."""
+
+    @property
+    def name(self) -> str:
+        """Name of the family, without `_total`."""
+        return self._name
+
+    def export(self, wanted: bool) -> None:
+        """Keep and show its series from now on, or none."""
+        self.exported = wanted
+        if not wanted:
+            self.keep_only(frozenset())
 
     def start_at_zero(self, owner: str, *rest: Labels) -> None:
         """Show series before anything happened, so that a rate sees the first time."""
-        with self._lock:
-            for labels in rest:
-                self._values.setdefault((owner, *labels), 0.0)
+        for labels in rest:
+            self._change(owner, labels, lambda before: before or 0.0)
 
     def keep_only(self, owners: frozenset[str]) -> None:
         with self._lock:
             self._values = {labels: value for labels, value in self._values.items() if labels[0] in owners}
+            self._series = Counter(labels[0] for labels in self._values)
 
     def add(self, owner: str, amount: float, *rest: str) -> None:
         self._change(owner, rest, lambda before: (before or 0.0) + amount)
@@ -80,20 +101,42 @@ class Owned(Collector):
 
     def replace(self, values: Mapping[str, Mapping[Labels, float]]) -> None:
         """Set all series of all owners at once; those not named are gone."""
+        if not self.exported:
+            return
         with self._lock:
             self._values = {
                 (owner, *rest): value
                 for owner, of_owner in values.items()
                 if owner in self._owners
-                for rest, value in of_owner.items()
+                for rest, value in islice(of_owner.items(), MOST)
             }
+            self.dropped += sum(max(0, len(of_owner) - MOST) for of_owner in values.values())
 
     def _change(self, owner: str, rest: Labels, change: Callable[[float | None], float]) -> None:
-        if owner not in self._owners:
+        if not self.exported or owner not in self._owners:
             return
         with self._lock:
             labels = (owner, *rest)
+            if labels not in self._values:
+                if self._series[owner] >= MOST:
+                    self.dropped += 1
+                    return
+                self._series[owner] += 1
             self._values[labels] = change(self._values.get(labels))
+
+    def text(self) -> str:
+        """Return the family in Prometheus' text format; ten times as fast as by `generate_latest`."""
+        name = f"{self._name}_total" if self._family is CounterMetricFamily else self._name
+        kind = "counter" if self._family is CounterMetricFamily else "gauge"
+        order = sorted(range(len(self._labels)), key=self._labels.__getitem__)
+        named = [(i, f'{self._labels[i]}="') for i in order]
+        with self._lock:
+            snapshot = list(self._values.items())
+        lines = [f"# HELP {name} {self._text}\n# TYPE {name} {kind}\n"]
+        for labels, value in snapshot:
+            inside = ",".join([f'{start}{escaped(labels[i])}"' for i, start in named])
+            lines.append(f"{name}{{{inside}}} {floatToGoString(value)}\n")  # type: ignore[no-untyped-call]
+        return "".join(lines)
 
     def describe(self) -> list[Metric]:
         return [self._family(self._name, self._text, labels=self._labels)]
@@ -105,6 +148,13 @@ class Owned(Collector):
         for labels, value in snapshot:
             family.add_metric(labels, value)
         yield family
+
+
+def escaped(value: str) -> str:
+    """Return a label's value as the text format has it between quotes."""
+    if "\\" in value or '"' in value or "\n" in value:
+        return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+    return value
 
 
 class EventCounts(Collector):

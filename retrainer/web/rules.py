@@ -2,14 +2,14 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Header
+from fastapi import APIRouter, Body, Header, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from retrainer.sources.http.refusal import Refusal
 from retrainer.store import queries
 from retrainer.web import views
 from retrainer.web.asking import Asked, Limit, RuleName, Text, known_rule, page, refusals
 from retrainer.web.backfills import Key, Withdrawn
+from retrainer.web.service import RuleQuery
 
 router = APIRouter(prefix="/rules", tags=["rules"])
 
@@ -46,20 +46,24 @@ class Note(BaseModel):
 
 
 @router.get("", response_model=views.Page[views.RuleLine])
-def list_rules(service: Asked) -> Any:
-    """All rules, each with its verdict in one line."""
-    return {"items": service.rules()}
+def list_rules(
+    service: Asked,
+    name: Annotated[str, Query(max_length=63, description="A part of the name")] = "",
+    state: Annotated[str, Query(max_length=64, description="Mode, decision or reason, such as hold or cooldown")] = "",
+    source: Annotated[str, Query(max_length=63, description="A source that the rule listens to, or asks")] = "",
+    label: Annotated[list[str] | None, Query(max_length=20, description="A label: `team`, or `team=fraud`")] = None,
+    cursor: Text = None,
+    limit: Limit = 50,
+) -> Any:
+    """Rules by name, each with its verdict in one line."""
+    return page(service.rules(RuleQuery(limit, cursor or "", name, state, source, tuple(label or ()))))
 
 
 @router.get("/{rule}", response_model=views.RuleDetail)
 def show_rule(service: Asked, rule: RuleName) -> Any:
     """One rule, and how it is configured."""
-    configuration = known_rule(service, rule)
-    try:
-        line = service.rule(rule)
-    except KeyError:  # configured, and not taken over yet
-        raise Refusal(404, f"there is no rule {rule!r}") from None
-    return {**line, "configuration": configuration}
+    with refusals():
+        return service.rule(rule)
 
 
 @router.get("/{rule}/keys", response_model=views.Page[views.Key])

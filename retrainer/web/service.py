@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -23,6 +24,21 @@ class Busy(ValueError):
     """The same is under way already."""
 
 
+@dataclass(frozen=True, slots=True)
+class RuleQuery:
+    """Which rules somebody asks for: a page of those after ``after`` by name that meet all that is given.
+
+    ``name`` is a part of the name; ``state`` a mode, a decision or its reason; ``labels`` are `name` or `name=value`.
+    """
+
+    limit: int
+    after: str = ""
+    name: str = ""
+    state: str = ""
+    source: str = ""
+    labels: tuple[str, ...] = ()
+
+
 class Service(Protocol):
     """Each call may block; all are safe from several threads. Times are seconds since the epoch (UTC).
 
@@ -41,11 +57,11 @@ class Service(Protocol):
     def configuration(self) -> Configuration:
         """What is in force."""
 
-    def rules(self) -> list[dict[str, Any]]:
-        """Give a line per rule: name, mode, paused, keys, verdict, decision, reason, until, next_fire, last_run."""
+    def rules(self, query: RuleQuery) -> Page:
+        """Give a line per rule, by name: mode, paused, keys, verdict, decision, reason, until, next_fire, last_run."""
 
     def rule(self, name: str) -> dict[str, Any]:
-        """Give one of these lines, at the cost of one."""
+        """Give the line of one rule, and how it is configured. Costs the same however many rules there are."""
 
     def explain(self, rule: str, key: str, event: dict[str, Any] | None, at: float | None = None) -> dict[str, Any]:
         """Say why it fires or not: rule, key, verdict, decision, reason, until, earliest, and a tree of live values."""

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from retrainer.config.models import Rule
 from retrainer.config.settings import Settings
 from retrainer.store import queries
+from retrainer.store.queries import Page
 from tests.unit.web.ledger import NOW, RUN, history
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from retrainer.engine.backfills import Order
+    from retrainer.web.service import RuleQuery
 
 T = TypeVar("T")
 RULE: dict[str, Any] = {
@@ -62,15 +64,19 @@ class Daemon:
     def configuration(self) -> Any:
         return SimpleNamespace(rules=(Rule.model_validate(RULE),), sources={}, pools={}, revision="abc")
 
-    def rules(self) -> list[dict[str, Any]]:
-        line = {"name": "churn", "mode": "active", "paused": False, "keys": 2, "verdict": "churn is held: debounce"}
-        last = {"id": RUN.format(2), "phase": "FAILED", "ended_at": NOW + 64}
-        return [{**line, **VERDICT, "next_fire": NOW + 420, "last_run": last}]
+    def rules(self, query: RuleQuery) -> Page:
+        self.asked.append(("rules", query))
+        return Page([self._line()])
 
     def rule(self, name: str) -> dict[str, Any]:
-        (line,) = self.rules()
         self._known(name)
-        return line
+        rule = Rule.model_validate(RULE)
+        return {**self._line(), "configuration": rule.model_dump(mode="json", by_alias=True, exclude_defaults=True)}
+
+    def _line(self) -> dict[str, Any]:
+        line = {"name": "churn", "mode": "active", "paused": False, "keys": 2, "verdict": "churn is held: debounce"}
+        last = {"id": RUN.format(2), "phase": "FAILED", "ended_at": NOW + 64}
+        return {**line, **VERDICT, "next_fire": NOW + 420, "last_run": last}
 
     def _known(self, rule: str) -> None:
         if rule != "churn":
