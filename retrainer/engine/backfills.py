@@ -20,8 +20,8 @@ from retrainer.rules.fold import first_state
 from retrainer.rules.outcome import Backfill, Birth, Decision, Kind, Reason, Withdrawn
 from retrainer.rules.state import Asked
 from retrainer.runs.run import RunPhase
-from retrainer.store import queries, writes
 from retrainer.store import tables as t
+from retrainer.store import writes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 WITHDRAWN = "withdrawn before it started"
 """Message of a run that was asked for, and withdrawn while it waited."""
+_COUNTED = 20_000
+"""Rows that are counted for one answer."""
 _BEGINS = "backfill/"
 """Of the names of requests; the rule and the request follow."""
 _ENDS = {RunPhase.SUCCEEDED: "succeeded", RunPhase.CANCELLED: "cancelled"}
@@ -187,7 +189,7 @@ def _runs(conn: Connection, rule: str, key: str, request: str, at: float) -> lis
     c = t.runs.c
     first = str(ULID.from_timestamp(at))[:10]
     columns = select(c.id, c.trigger, c.scheduled_at, c.phase, c.cause)
-    later = columns.where(c.rule == rule, c.key == key, c.id >= first).order_by(c.id).limit(queries.SCAN).subquery()
+    later = columns.where(c.rule == rule, c.key == key, c.id >= first).order_by(c.id).limit(_COUNTED).subquery()
     mine = select(later).where(later.c.cause.contains(request, autoescape=True))
     return list(conn.execute(mine.order_by(later.c.id)).mappings())
 

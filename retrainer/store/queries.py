@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, Row, Select
 
-SCAN = 20_000
+SCAN = 5_000
+"""Rows of a stretch: 10 ms."""
 _JSON = frozenset(
     (
         "data",
@@ -85,11 +86,12 @@ def runs(
     """List runs from the newest born to the oldest, without what only `run` gives. The cursor is a run's id."""
     c = t.runs.c
     columns = select(*(column for column in t.runs.columns if column.name not in _LONG))
-    wanted = _equal({c.rule: rule, c.key: key, c.phase: phase})
-    if phase in LIVE:
-        wanted.append(c.ended_at.is_(None))  # said so that the partial index of the open ones serves
-    indexed = rule is not None or phase is None or phase in LIVE
-    return _newest(conn, columns, c.id, wanted=wanted, before=before, limit=limit, indexed=indexed)
+    of_rule, in_phase = _equal({c.rule: rule, c.key: key}), _equal({c.phase: phase})
+    if phase in LIVE:  # said so that the partial index of the open ones serves: they are few
+        of_rule, in_phase = [*of_rule, *in_phase, c.ended_at.is_(None)], []
+    elif rule is None:
+        of_rule, in_phase = [], of_rule + in_phase
+    return _newest(conn, columns, c.id, by=of_rule, others=in_phase, before=before, limit=limit)
 
 
 def run(conn: Connection, run_id: str) -> dict[str, Any] | None:
@@ -152,7 +154,7 @@ def events(
     wanted = _equal({c.source: source, c.outcome: outcome})
     if rule is not None:
         wanted.append(c.rules.contains(_pair(rule, key), autoescape=True))
-    page = _newest(conn, select(t.events), c.seq, wanted=wanted, before=before, limit=limit, indexed=not wanted)
+    page = _newest(conn, select(t.events), c.seq, by=[], others=wanted, before=before, limit=limit)
     if key is not None:
         # LIKE takes no notice of case, keys do.
         return Page([item for item in page.items if [rule, key] in item["rules"]], page.next)
@@ -182,9 +184,10 @@ def decisions(
 ) -> Page:
     """List decisions from the newest to the oldest; equal ones in a row are one with a `count`. The cursor is an id."""
     c = t.decisions.c
-    wanted = _equal({c.rule: rule, c.key: key, c.decision: decision})
-    indexed = not wanted or (rule is not None and key is not None)
-    return _newest(conn, select(t.decisions), c.id, wanted=wanted, before=before, limit=limit, indexed=indexed)
+    by, others = _equal({c.rule: rule, c.key: key}), _equal({c.decision: decision})
+    if rule is None or key is None:
+        by, others = [], by + others
+    return _newest(conn, select(t.decisions), c.id, by=by, others=others, before=before, limit=limit)
 
 
 def dead_letters(
@@ -200,7 +203,7 @@ def dead_letters(
     columns = select(*(column for column in t.dead_letters.columns if column.name not in ("payload", "size")))
     columns = columns.add_columns(func.coalesce(c.size, func.length(c.payload)).label("size"))
     wanted = _equal({c.source: source, c.reason: reason})
-    return _newest(conn, columns, c.id, wanted=wanted, before=before, limit=limit, indexed=not wanted)
+    return _newest(conn, columns, c.id, by=[], others=wanted, before=before, limit=limit)
 
 
 def dead_letter(conn: Connection, number: int) -> dict[str, Any] | None:
@@ -241,16 +244,19 @@ def _newest(
     columns: Select[Any],
     number: ColumnElement[Any],
     *,
-    wanted: list[ColumnElement[bool]],
+    by: list[ColumnElement[bool]],
+    others: list[ColumnElement[bool]],
     before: Any,
     limit: int,
-    indexed: bool,
 ) -> Page:
-    """Rows that are `wanted`, by falling primary key `number`; without an index over a stretch of `SCAN` rows."""
-    earlier = [number < before] if before is not None else []
-    floor = None if indexed else _floor(conn, number, earlier)
+    """Rows by falling primary key `number`: an index has what is asked for in `by`, in that order.
+
+    What is asked for in `others` no index knows: of those rows a stretch of `SCAN` is looked at.
+    """
+    earlier = [*by, number < before] if before is not None else by
+    floor = _floor(conn, number, earlier) if others else None
     within = [number >= floor] if floor is not None else []
-    query = columns.where(*wanted, *earlier, *within).order_by(number.desc()).limit(limit)
+    query = columns.where(*earlier, *others, *within).order_by(number.desc()).limit(limit)
     items = _rows(conn.execute(query))
     if len(items) == limit:
         return Page(items, items[-1][number.key or ""])

@@ -195,6 +195,7 @@ runs = Table(
     Column("released", Boolean, nullable=False),
 )
 Index("runs_rule_key", runs.c.rule, runs.c.key, runs.c.id)
+Index("runs_rule", runs.c.rule, runs.c.id)
 Index("runs_chain", runs.c.chain)
 # The live ones and those whose finalizer is still on: few, however long the history.
 Index(
@@ -231,6 +232,7 @@ slots = Table(
     Column("run", Name),
     Column("at", Float, nullable=False),
     Index("slots_at", "at"),
+    Index("slots_rule", "rule", "slot", "key", "trigger"),
 )
 
 # Decisions with their reasons; a run of equal ones is one row.

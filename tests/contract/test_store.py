@@ -277,7 +277,7 @@ def test_a_store_of_the_first_schema_keeps_what_was_asked_for(tmp_path: Path) ->
     whole = old.execute(SQLITE_COLUMNS).fetchall()
     for later in ("requests", "leader", "inbox", "readers"):
         old.execute(f"DROP TABLE {later}")
-    for later in ("dead_letters_size", "dead_letters_event", "slots_at", "runs_live"):
+    for later in ("dead_letters_size", "dead_letters_event", "slots_at", "slots_rule", "runs_rule", "runs_live"):
         old.execute(f"DROP INDEX {later}")
     old.execute("ALTER TABLE dead_letters DROP COLUMN size")
     old.execute("ALTER TABLE objects DROP COLUMN told_at")

@@ -243,7 +243,7 @@ def test_store_export(cli: Ask, stored: Path, tmp_path: Path) -> None:
 def test_a_store_of_an_older_release_stays_what_it_is(cli: Ask, stored: Path) -> None:
     """A backup that is looked at with the next release can still be gone back to."""
     with closing(sqlite3.connect(stored)) as older:
-        indexes = ("dead_letters_size", "dead_letters_event", "slots_at", "runs_live")
+        indexes = ("dead_letters_size", "dead_letters_event", "slots_at", "slots_rule", "runs_rule", "runs_live")
         for newer in ("TABLE inbox", "TABLE readers", *(f"INDEX {name}" for name in indexes)):
             older.execute(f"DROP {newer}")
         older.execute("ALTER TABLE dead_letters DROP COLUMN size")

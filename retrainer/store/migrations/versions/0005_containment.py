@@ -15,6 +15,8 @@ def upgrade() -> None:
     op.create_index("dead_letters_event", "dead_letters", ["source", "event"])
     op.add_column("objects", Column("told_at", Float))
     op.create_index("slots_at", "slots", ["at"])
+    op.create_index("slots_rule", "slots", ["rule", "slot", "key", "trigger"])
+    op.create_index("runs_rule", "runs", ["rule", "id"])
     live = text("ended_at IS NULL")
     op.create_index("runs_live", "runs", ["rule", "key"], sqlite_where=live, postgresql_where=live)
     op.create_table(
