@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 from retrainer.engine.endings import end_run
 from retrainer.engine.transitions import observe
 from retrainer.runs.run import Run, RunPhase
 from retrainer.store import writes
+from retrainer.store.base import StoreError
+from retrainer.workflows.base import Unanswered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from sqlalchemy import Connection
 
     from retrainer.engine.loop import Engine
     from retrainer.engine.work import Work
     from retrainer.workflows.base import Observed
+
+
+T = TypeVar("T")
+
+
+@contextmanager
+def _answered() -> Iterator[None]:
+    try:
+        yield
+    except StoreError as error:
+        raise Unanswered(str(error)) from error
 
 
 class EngineDesk:
@@ -22,6 +38,14 @@ class EngineDesk:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+
+    def _act(self, run: Callable[[Work], T]) -> T:
+        with _answered():
+            return self._engine.act(run).result()
+
+    def _read(self, fn: Callable[[Connection], T]) -> T:
+        with _answered():
+            return self._engine.store.read(fn)
 
     def claim(self, limit: int, lease: float) -> list[Run]:
         def run(work: Work) -> list[Run]:
@@ -31,7 +55,7 @@ class EngineDesk:
                 work.tell("run.moved", run=found, phase=RunPhase.SUBMITTING)
             return claimed
 
-        return self._engine.act(run).result()
+        return self._act(run)
 
     def submitted(self, run: str, uid: str) -> None:
         def store(work: Work) -> None:
@@ -44,7 +68,7 @@ class EngineDesk:
             work.stops = work.stops or found.stop_requested is not None
             work.tell("run.moved", run=found, phase=RunPhase.SUBMITTED)
 
-        self._engine.act(store).result()
+        self._act(store)
 
     def refused(self, run: str, message: str) -> None:
         def store(work: Work) -> None:
@@ -52,7 +76,7 @@ class EngineDesk:
             if found is not None and not found.phase.terminal:
                 end_run(work, found, RunPhase.ERROR, message, by_request=False)
 
-        self._engine.act(store).result()
+        self._act(store)
 
     def postponed(self, run: str, message: str, retry_after: float) -> None:
         def store(work: Work) -> None:
@@ -72,26 +96,26 @@ class EngineDesk:
             )
             work.pools_changed = True
 
-        self._engine.act(store).result()
+        self._act(store)
 
     def observed(self, seen: Sequence[Observed]) -> None:
-        self._engine.act(lambda work: observe(work, seen)).result()
+        self._act(lambda work: observe(work, seen))
 
     def released(self, run: str) -> None:
-        self._engine.act(lambda work: writes.update_run(work.conn, run, released=True)).result()
+        self._act(lambda work: writes.update_run(work.conn, run, released=True))
 
     def to_stop(self) -> list[Run]:
-        return self._engine.store.read(writes.to_stop)
+        return self._read(writes.to_stop)
 
     def to_release(self) -> list[Run]:
-        return self._engine.store.read(writes.to_release)
+        return self._read(writes.to_release)
 
     def live_ids(self) -> list[str]:
-        return self._engine.store.read(writes.started_ids)
+        return self._read(writes.started_ids)
 
     def read_runs(self, ids: Iterable[str]) -> list[Run]:
-        return list(self._engine.store.read(lambda conn: writes.runs_by_id(conn, ids)).values())
+        return list(self._read(lambda conn: writes.runs_by_id(conn, ids)).values())
 
     def live(self) -> list[Run]:
         """Whole runs: for worlds that have few of them."""
-        return self._engine.store.read(writes.started_runs)
+        return self._read(writes.started_runs)

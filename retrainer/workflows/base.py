@@ -105,10 +105,14 @@ class WorkflowEngine(Protocol):
         """What is missing to do all of the above (verbs, kinds, namespaces), in words; empty if nothing is."""
 
 
+class Unanswered(Exception):
+    """The store does not answer for the moment. Whoever keeps it says so; those who wait for it try again."""
+
+
 class Desk(Protocol):
     """The engine, as the submitter and the watcher see it: each call is one transaction on the engine's thread.
 
-    All block until committed.
+    All block until committed, and raise Unanswered while the store cannot be used.
     """
 
     def claim(self, limit: int, lease: float) -> list[Run]:

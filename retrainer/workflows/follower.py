@@ -14,7 +14,7 @@ import structlog
 from retrainer.crash import reach
 from retrainer.supervisor import Worker, beat
 from retrainer.workflows.base import Observed, WorkflowError
-from retrainer.workflows.submission import names
+from retrainer.workflows.submission import names, tell_failure
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
@@ -106,8 +106,8 @@ class Follower:
             beat()
             try:
                 self._desk.observed(batch)
-            except Exception:
-                log.exception("follower.store_failed", observations=len(batch))
+            except Exception as error:  # noqa: BLE001 - told, and tried again
+                tell_failure("follower.store_failed", error, observations=len(batch))
                 if self._stop.wait(1.0):
                     return
             else:
@@ -127,8 +127,8 @@ class Follower:
                 beat()
                 try:
                     work()
-                except Exception:
-                    log.exception("follower.failed", work=work.__name__)
+                except Exception as error:  # noqa: BLE001 - told, and tried again at the next tick
+                    tell_failure("follower.failed", error, work=work.__name__)
 
     def _stop_runs(self) -> None:
         runs = [run for run in self._desk.to_stop() if self._rested(f"stop {run.id} {run.stop_requested}")]

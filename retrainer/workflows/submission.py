@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import structlog
 
 from retrainer.crash import reach
-from retrainer.workflows.base import AlreadyExists, Ambiguous, Later, Refused, WorkflowError
+from retrainer.workflows.base import AlreadyExists, Ambiguous, Later, Refused, Unanswered, WorkflowError
 from retrainer.workflows.template_check import TemplateCheck
 
 if TYPE_CHECKING:
@@ -153,6 +153,14 @@ def _wait(run: Run, error: WorkflowError) -> float:
     backoff = min(LONGEST_WAIT, 2.0 ** min(run.submit_attempts, 10)) * spread
     asked = error.retry_after if isinstance(error, Later) else None
     return max(backoff, asked or 0.0)
+
+
+def tell_failure(event: str, error: Exception, **ids: Any) -> None:
+    """Log what kept us from our work; of a store that does not answer whoever keeps it speaks, once."""
+    if isinstance(error, Unanswered):
+        log.debug(event, error=str(error), **ids)
+    else:
+        log.error(event, exc_info=error, **ids)
 
 
 def names(run: Run) -> dict[str, str]:

@@ -11,7 +11,7 @@ import structlog
 
 from retrainer.supervisor import Worker, beat
 from retrainer.workflows.pace import Pace
-from retrainer.workflows.submission import Claimed, Sender, names
+from retrainer.workflows.submission import Claimed, Sender, names, tell_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -115,8 +115,8 @@ class Submitter:
             try:
                 while not self._stop.is_set() and self._claim():
                     beat()
-            except Exception:
-                log.exception("submitter.claim_failed")
+            except Exception as error:  # noqa: BLE001 - told, and tried again
+                tell_failure("submitter.claim_failed", error)
                 self._stop.wait(POLL)
 
     def _claim(self) -> bool:
@@ -139,8 +139,8 @@ class Submitter:
         """Once this transaction has ended, one that asked for room before the stop has given us its runs."""
         try:
             self._desk.claim(0, self.lease)
-        except Exception:  # what it may have given waits for its lease to end
-            log.exception("submitter.claim_failed")
+        except Exception as error:  # noqa: BLE001 - what it may have given waits for its lease to end
+            tell_failure("submitter.claim_failed", error)
 
     def _work(self) -> None:
         while (claimed := self._next()) is not None:

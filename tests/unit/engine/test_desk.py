@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+from structlog.testing import capture_logs
+
+from retrainer.workflows.base import Unanswered
+from retrainer.workflows.submission import tell_failure
+
 from .bench import Bench
 from .kit import ANY, START, SUBMIT, event, observed, start
 
@@ -22,3 +28,21 @@ def test_what_must_be_found_is_told_by_id_and_read_when_it_is_asked_for(tmp_path
     bench.desk.observed([observed(second, "Succeeded"), observed(third, "Running")])
     assert bench.desk.live_ids() == [first.id, third.id]
     assert [run.workflow for run in bench.desk.read_runs([third.id])] == [third.workflow]
+
+
+def test_a_store_that_went_away_is_no_failure_of_those_who_wait_for_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "s.db", [RULE], START)
+    bench.path.rename(tmp_path / "elsewhere.db")
+    for ask in (bench.desk.live_ids, lambda: bench.desk.claim(1, 30.0)):
+        with pytest.raises(Unanswered, match="is not there any more"):
+            ask()
+    (tmp_path / "elsewhere.db").rename(bench.path)
+    assert bench.desk.live_ids() == []
+    bench.store.close()
+
+
+def test_what_waits_for_the_store_is_told_below_what_failed() -> None:
+    with capture_logs() as said:
+        tell_failure("submitter.claim_failed", Unanswered("the store is away"))
+        tell_failure("submitter.claim_failed", ValueError("no"))
+    assert [line["log_level"] for line in said] == ["debug", "error"]
