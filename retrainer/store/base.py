@@ -29,6 +29,10 @@ class StoreBrokenError(StoreError):
     """The store went away or is damaged: nothing is acknowledged, and trying again does not help by itself."""
 
 
+class GarbledError(StoreError):
+    """A row holds what this daemon cannot have written."""
+
+
 class StoreLostError(StoreError):
     """Another daemon has taken over the store: nothing was written, and this one must not go on."""
 

@@ -6,6 +6,7 @@ while one runs: where a filter has no index, a page may hold few rows, or none, 
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from sqlalchemy import func, select, tuple_
 
 from retrainer.runs.run import LIVE
 from retrainer.store import tables as t
+from retrainer.store.base import GarbledError
 from retrainer.store.packing import unpack
 
 if TYPE_CHECKING:
@@ -283,4 +285,11 @@ def _rows(found: Iterable[Row[Any]]) -> list[dict[str, Any]]:
 
 
 def _decoded(row: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(name): unpack(value) if name in _JSON else value for name, value in row.items()}
+    return {str(name): _unpacked(str(name), value) if name in _JSON else value for name, value in row.items()}
+
+
+def _unpacked(name: str, value: Any) -> Any:
+    try:
+        return unpack(value)
+    except (ValueError, TypeError, AttributeError, KeyError, zlib.error) as error:
+        raise GarbledError(f"a row's {name} is no JSON") from error

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
-from retrainer.store.base import StoreBrokenError, StoreBusyError, StoreError
+from retrainer.store.base import GarbledError, StoreBrokenError, StoreBusyError, StoreError
 from retrainer.store.examine import WAY_OUT
 from retrainer.store.faults import Fault, fault_of
 from retrainer.store.migrate import migrate
@@ -112,6 +112,9 @@ class SqliteStore:
         """Errors of SQLite as the engine knows them; what is the statement's own stays what it is."""
         try:
             yield
+        except GarbledError as error:
+            self._broken = f"{self.path}: {error}; {WAY_OUT}"
+            raise StoreBrokenError(self._broken) from error
         except SQLAlchemyError as error:
             fault = fault_of(error)
             if fault is not None and fault.passing:

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from retrainer.store import examine as examine_module
+from retrainer.store import queries
 from retrainer.store import tables as t
 from retrainer.store.base import StoreBrokenError, StoreError
 from retrainer.store.sqlite import SqliteStore
@@ -233,6 +234,20 @@ def test_a_damaged_one_is_refused_at_start(path: Path, table: str, whole: int, m
     _overwritten(path, table)
     with pytest.raises(StoreError, match=r"store\.db: .*it is damaged: restore it from a backup, or save what can"):
         SqliteStore.open(path)
+
+
+@pytest.mark.parametrize(
+    "garbled",
+    [pytest.param("x'7b00'", id="bytes"), pytest.param("'{'", id="half of it")],
+)
+def test_a_row_that_nobody_wrote_is_damage(store: SqliteStore, garbled: str) -> None:
+    with store.write() as conn:
+        conn.exec_driver_sql(
+            "INSERT INTO events VALUES (1, 1.0, 's', 'i', 't', 1.0, '', ?, '{}', 'ignored', '[]')".replace("?", garbled)
+        )
+    with pytest.raises(StoreBrokenError, match="a row's data is no JSON; it is damaged"):
+        store.read(queries.events)
+    assert "is damaged" in store.trouble()
 
 
 def test_damage_that_is_met_later_ends_it_whoever_swallowed_the_error(
