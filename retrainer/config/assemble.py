@@ -179,9 +179,9 @@ class _Assembly:
     def _rule(self, place: _Place, names: Names) -> Rule | None:
         shaped = _RULE.check(place.node, place.path)
         self._problems += shaped.problems
-        rule = shaped.value
-        if rule is None:
+        if shaped.value is None:
             return None
+        rule = self._shared.share(shaped.value)
         findings = [found for found in contained(check_rule(rule, names)) if not follows(found, shaped.cut)]
         self._problems += [_locate(finding, place) for finding in findings]
         if findings:
@@ -189,7 +189,7 @@ class _Assembly:
         named = place.node.get("name")
         if rule.name != _UNNAMED and named and not self._once("rules", rule.name, place, named.mark.problem):
             return None
-        return None if shaped.problems or shaped.cut else self._shared.share(rule)
+        return None if shaped.problems or shaped.cut else rule
 
     def _templates(self) -> dict[str, expand.Template | None]:
         known: dict[str, expand.Template | None] = {}

@@ -22,7 +22,7 @@ _LARGEST = 2**63
 LONGEST_SHOWN = 40
 
 
-@lru_cache(10_000)
+@lru_cache(128)
 def resolve(text: str) -> Scalar:
     """Return the value of an unquoted scalar. Raise ValueError, with the way out, for one that is read in two ways."""
     if text in _NULL:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from sys import intern
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from retrainer.config.errors import Problem, cut
@@ -76,11 +77,22 @@ class Node(NamedTuple):
 def plain(node: Node) -> Any:
     """The value alone, as JSON would hold it. An entry that is null, or was refused, counts as not given."""
     value = node.value
+    if isinstance(value, str):
+        return apart(value)
     if isinstance(value, dict):
-        return {key: plain(child) for key, child in value.items() if child.value not in (None, REFUSED)}
+        return {apart(key): plain(child) for key, child in value.items() if child.value not in (None, REFUSED)}
     if isinstance(value, list):
         return [plain(child) for child in value]
     return value
+
+
+def apart(text: str) -> str:
+    """Return an equal text that lies elsewhere in memory.
+
+    What stays of a file must not lie among its nodes: Python gives memory back in pieces of a mebibyte, and a single
+    text keeps all of one.
+    """
+    return intern((text + "_")[:-1]) if len(text) > 1 else text
 
 
 def refused(node: Node, path: Path = ()) -> Iterator[Path]:

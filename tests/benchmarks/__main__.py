@@ -16,6 +16,7 @@ from tests.benchmarks import (
     keys,
     latency,
     ledger,
+    many_rules,
     memory,
     pages,
     peers,
@@ -43,6 +44,7 @@ ALONE: Mapping[str, Callable[[], list[Figure]]] = {
     "ledger": ledger.long_ledger,
     "kill-one-of-two": two_consumers.kill_one_of_two,
     "simulation": simulation.thirty_days,
+    "rules": many_rules.ten_thousand_rules,
     "scale-out": replicas.scale_out,
     "takeover": replicas.takeover,
 }
