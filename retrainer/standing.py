@@ -58,6 +58,7 @@ class Tally:
     fired: dict[str, float] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
+    quarantined: set[str] = field(default_factory=set)
     budget_left: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def count(self, rule: str, key: str, text: str) -> None:
@@ -73,6 +74,8 @@ class Tally:
             self.failures[rule] = max(failures, self.failures.get(rule, 0))
         if state.get("broken"):
             self.broken.add(rule)
+        if state.get("quarantine"):
+            self.quarantined.add(rule)
         if gauges := state.get("gauges"):
             self._measure(rule, gauges)
 
@@ -92,7 +95,10 @@ class Tally:
 
     @property
     def paused(self) -> dict[str, dict[str, bool]]:
-        return {name: {"hand": r.paused, "failures": name in self.broken} for name, r in self.rules.items()}
+        return {
+            name: {"hand": r.paused, "failures": name in self.broken, "quarantine": name in self.quarantined}
+            for name, r in self.rules.items()
+        }
 
     def _measure(self, rule: str, gauges: Mapping[str, Any]) -> None:
         compiled = self.rules.get(rule)

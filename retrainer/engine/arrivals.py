@@ -9,6 +9,7 @@ import structlog
 
 from retrainer.rules.gather import Gathering
 from retrainer.store import writes
+from retrainer.store.faults import of_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,16 +55,23 @@ class Arrivals:
         try:
             done = work.take(*where, given)
         except Exception as error:
-            log.exception("event.raised", source=taken.item.source, id=taken.item.id, rule=where[0])
-            work.changed[where] = entry
+            if not work.careful or of_whole(error):
+                raise
+            log.debug("event.raised", source=taken.item.source, id=taken.item.id, rule=where[0], exc_info=True)
             work.flush_inputs()
             writes.take_back_input(work.conn, entry.id, where, given.seq)
             taken.raised(work, where[0], error)
+            return
+        if work.careful:
             return
         rule = work.catalog.rules[where[0]]
         gathering = Gathering.after(rule, work.changed[where].state, given, done) if done else None
         if gathering is not None:
             self._gathering[where] = (gathering, [taken])
+
+    def clear(self) -> None:
+        """What has gathered is undone with the rest of its unit."""
+        self._gathering.clear()
 
     def settle(self) -> None:
         """Fold in what has gathered."""

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from ulid import ULID
 
 from retrainer.engine import budgets, distincts
+from retrainer.engine.containment import words
 from retrainer.engine.scope import scope_of
 from retrainer.rules.outcome import Reason, Unrendered
 from retrainer.rules.parameters import refuse_braces, render
@@ -52,9 +54,12 @@ def give_birth(work: Work, rule: CompiledRule, key: str, state_id: int, decision
     run_id = work.birthplace.new_id(rule.name, key, work.now)
     try:
         run = bear(work, rule, key, state_id, decision, run_id)
-    except ValueError as error:
+    except SQLAlchemyError:
+        raise
+    except Exception as error:  # noqa: BLE001 - what a rule's parameters raise is the rule's
         assert decision.birth is not None  # noqa: S101 - for the type checker; the caller looked
-        work.after.append((rule.name, key, Unrendered(decision.birth, str(error))))
+        message = str(error) if isinstance(error, ValueError) else words(error)
+        work.after.append((rule.name, key, Unrendered(decision.birth, message)))
         return None
     if run.pool is None and run.not_before <= work.now and not budgets.name_of(rule):
         run = replace(run, admitted_at=work.now)

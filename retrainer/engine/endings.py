@@ -47,7 +47,22 @@ def end_run(
     released = gone or (run.uid is None and "uid" not in values)
     rule = work.catalog.rules.get(run.rule)
     outputs, resources = (orjson.loads(values.get(name, "{}")) for name in ("outputs", "resources"))
-    promoted, hours = results.promoted(rule, phase, outputs), results.gpu_hours(rule, outputs, resources)
+    values |= {
+        "promoted": results.promoted(rule, phase, outputs),
+        "gpu_hours": results.gpu_hours(rule, outputs, resources),
+    }
+    _close(work, run, phase, message, by_request=by_request, released=released, **values)
+
+
+def end_unread(work: Work, run: Run, phase: RunPhase, **values: Any) -> None:
+    """End a run whose outcome could not be taken in, without its outputs; the log says why."""
+    message = "its outputs could not be taken in: see the log of the daemon"
+    _close(work, run, phase, message, by_request=False, released=run.uid is None and "uid" not in values, **values)
+
+
+def _close(
+    work: Work, run: Run, phase: RunPhase, message: str, *, by_request: bool, released: bool, **values: Any
+) -> None:
     writes.update_run(
         work.conn,
         run.id,
@@ -55,12 +70,11 @@ def end_run(
         message=message,
         lease_until=None,
         released=released,
-        promoted=promoted,
-        gpu_hours=hours,
         **values,
     )
     work.pools_changed = True
-    facts = {"message": message, "values": values, "promoted": promoted, "gpu_hours": hours}
+    promoted = values.get("promoted")
+    facts = {"message": message, "values": values, "promoted": promoted, "gpu_hours": values.get("gpu_hours") or 0.0}
     work.tell("run.ended", run=run, phase=phase, **facts)
     taken = {name: window_from(w) for name, w in run.taken.items()}
     window = window_from(run.window) if run.window else Window()

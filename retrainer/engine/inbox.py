@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, func, insert, select
 
 from retrainer.engine import parts
+from retrainer.engine.containment import words
 from retrainer.engine.intake import take_in
 from retrainer.event import Event, Poison, split_attributes
 from retrainer.sources.base import Batch, PositionLost
@@ -19,7 +20,7 @@ from retrainer.store import tables as t
 from retrainer.store.packing import pack, unpack
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
     from retrainer.engine.work import Work
 
@@ -51,10 +52,16 @@ def fold_in(work: Work, source: str | None = None) -> bool:
     """Fold in what is here (of one source), a page of it; whether there may be more."""
     query = select(_C.id, _C.source, _C.batch).order_by(_C.id).limit(PAGE)
     rows = work.conn.execute(query if source is None else query.where(_C.source == source)).all()
-    if rows:
-        take_in(work, [_heard(row.source, unpack(row.batch)) for row in rows])
-        work.conn.execute(delete(t.inbox).where(_C.id.in_([row.id for row in rows])))
-    return len(rows) == PAGE
+    taken = rows[: len(take_in(work, [_batch(row) for row in rows]))]
+    work.conn.execute(delete(t.inbox).where(_C.id.in_([row.id for row in taken])))
+    return bool(rows) and (len(rows) == PAGE or len(taken) < len(rows))
+
+
+def _batch(row: Row[int, str, str]) -> Batch:
+    try:
+        return _heard(row.source, unpack(row.batch))
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, those behind it must go on
+        return Batch(row.source, [Poison(row.source, f"inbox/{row.id}", row.batch.encode(), words(error))])
 
 
 def _told(batch: Batch) -> dict[str, Any]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import structlog
 
 from retrainer.engine import again, objects, parts
 from retrainer.engine.arrivals import Taken
-from retrainer.engine.letters import dead, dead_letter, storable
+from retrainer.engine.containment import attempt, words
+from retrainer.engine.letters import dead, dead_letter, storable, unbearable
 from retrainer.engine.matching import match
 from retrainer.engine.readings import read
 from retrainer.event import Event
@@ -17,16 +20,19 @@ from retrainer.rules.outcome import Arrived
 from retrainer.sources.base import PositionLost
 from retrainer.store import tables as t
 from retrainer.store import writes
+from retrainer.store.faults import of_whole
 from retrainer.store.rows import event_to_row
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from retrainer.engine.matching import Hit
     from retrainer.engine.readings import Reading
     from retrainer.engine.work import Work
     from retrainer.event import Poison
     from retrainer.sources.base import Batch
+
+log = structlog.get_logger()
 
 MAX_POISON = 1 << 20
 """Bytes that are kept of what nobody can read. What could be read is kept whole, as it may be played back."""
@@ -35,42 +41,117 @@ AGAIN = "Again"
 PRECEDENCE = ("matched", "filtered", "duplicate", "dead_lettered", "ignored")
 
 
-def take_in(work: Work, batches: Sequence[Batch]) -> list[list[str] | PositionLost]:
-    """Fold batches in, in order; the outcomes of each. Nothing in an event can stop the others."""
-    taken = [_Intake(work, batch) for batch in batches]
-    for intake in taken:
-        intake.run()
+def take_in(work: Work, batches: Sequence[Batch]) -> list[list[str] | Exception]:
+    """Fold batches in, in order; the outcomes of each. Nothing in an event can stop the others.
+
+    Fewer answers than batches if the transaction's time is over: the caller brings the rest to the next one.
+    """
+    if work.careful:
+        return [_with_care(work, batch) for batch in _in_time(work, batches)]
+    taken = [_Intake(work, batch).run() for batch in _in_time(work, batches)]
     work.arrivals.settle()
-    return [intake.lost or intake.tell() for intake in taken]
+    return [intake.answer() for intake in taken]
+
+
+def _in_time(work: Work, batches: Sequence[Batch]) -> Iterator[Batch]:
+    """At least the first one."""
+    for i, batch in enumerate(batches):
+        if i and work.budget.late:
+            return
+        yield batch
+
+
+def _with_care(work: Work, batch: Batch) -> list[str] | Exception:
+    """The whole batch at once, which costs least; if that fails each item by itself."""
+    try:
+        return attempt(work, partial(_plainly, work, batch))
+    except Exception as error:
+        if of_whole(error):
+            raise
+    try:
+        return attempt(work, partial(_singly, work, batch))
+    except Exception as error:
+        if of_whole(error):
+            raise
+        log.exception("batch.raised", source=batch.source)
+        return error
+
+
+def _plainly(work: Work, batch: Batch) -> list[str] | Exception:
+    work.careful = False
+    try:
+        intake = _Intake(work, batch).run()
+        work.arrivals.settle()
+    finally:
+        work.careful = True
+    return intake.answer()
+
+
+def _singly(work: Work, batch: Batch) -> list[str] | Exception:
+    """Its position first, then each item with a savepoint of its own; what still raises is a dead letter."""
+    around = _Intake(work, replace(batch, items=())).run()
+    if around.lost is not None:
+        return around.lost
+    outcomes: list[str] = []
+    for item in batch.items:
+        one = _Intake(work, replace(batch, items=[item], stretch=None, objects={}))
+        try:
+            outcomes += attempt(work, one.run).outcomes
+        except Exception as error:
+            if of_whole(error):
+                raise
+            log.debug("event.raised", source=batch.source, id=item.id, exc_info=True)
+            attempt(work, partial(unbearable, work, item, words(error)))
+            outcomes.append("dead_lettered")
+    return _tell(work, batch.source, outcomes)
+
+
+def _tell(work: Work, source: str, outcomes: list[str]) -> list[str]:
+    for outcome in PRECEDENCE:
+        if n := outcomes.count(outcome):
+            work.tell("events", source=source, outcome=outcome, count=n)
+    return outcomes
 
 
 class _Intake:
-    """One batch. ``words`` are the outcomes of its items; ``lost`` says that it was not ours to take."""
+    """One batch. ``outcomes`` are those of its items; ``lost`` says that it was not ours to take."""
 
     def __init__(self, work: Work, batch: Batch) -> None:
         self.work, self.batch = work, batch
         self.items = [storable(item) for item in batch.items]
-        self.words: list[str] = []
+        self.outcomes: list[str] = []
         self.lost: PositionLost | None = None
         self._fresh: list[tuple[Any, ...]] = []
         self._repeated: list[dict[str, Any]] = []
         self._taken_back: list[str] = []
 
-    def run(self) -> None:
+    def run(self) -> _Intake:
+        if not self._moved():
+            return self
+        if self.batch.again is not None:
+            self._again()
+        else:
+            self._take_all()
+        return self
+
+    def answer(self) -> list[str] | Exception:
+        return self.lost or _tell(self.work, self.batch.source, self.outcomes)
+
+    def _moved(self) -> bool:
         work, batch = self.work, self.batch
         if batch.stretch is not None and not parts.move(work.conn, batch.source, batch.stretch):
             self.lost = PositionLost(f"{batch.source}: {batch.stretch.part} is somebody else's by now")
-            return
-        if batch.again is not None:
-            self._again()
-            return
+        return self.lost is None
+
+    def _take_all(self) -> None:
+        work, batch = self.work, self.batch
         known = self._known()
         tracker = objects.Tracker(work, batch) if batch.tracked else None
         for item in self.items:
             if not isinstance(item, Event):
-                self.words.append(self._poison(item))
+                self.outcomes.append(self._poison(item))
             elif (known is not None and self._seen(item, known)) or (tracker is not None and tracker.counted(item)):
-                self.words.append("duplicate")
+                self.outcomes.append("duplicate")
             else:
                 hits, word = match(work, item)
                 readings, failed = read(work, item)
@@ -84,12 +165,6 @@ class _Intake:
             writes.store_objects(work.conn, batch.source, batch.objects, work.now)
         if batch.items:
             work.hear(batch.source)
-
-    def tell(self) -> list[str]:
-        for word in PRECEDENCE:
-            if n := self.words.count(word):
-                self.work.tell("events", source=self.batch.source, outcome=word, count=n)
-        return self.words
 
     def _known(self) -> set[str] | None:
         """The ids in this batch that the source has delivered before; None if it tells repeats apart by itself."""
@@ -132,7 +207,7 @@ class _Intake:
                 self.work.journal(AGAIN, "", "", facts)
                 self._take(item, hits, word, readings)
             else:
-                self.words.append(word)
+                self.outcomes.append(word)
 
     def _take(self, item: Event, hits: dict[tuple[str, str], Hit], word: str, readings: Sequence[Reading] = ()) -> None:
         """Append it to the ledger and fold it into the states of the rules that want it."""
@@ -151,11 +226,11 @@ class _Intake:
             if entry is None:
                 entry = work.changed[where] = work.entry(work.catalog.rules[where[0]], where[1])
             work.inputs.append((entry.id, seq))
-        self.words.append("matched" if matched else word)
+        self.outcomes.append("matched" if matched else word)
         for where, sampled in readings:
             work.take(*where, sampled)
         if hits:
-            taken = Taken(item, partial(self._raised, item, len(self.words) - 1, [*hits]))
+            taken = Taken(item, partial(self._raised, item, len(self.outcomes) - 1, [*hits]))
             for where, hit in hits.items():
                 if hit.plain is not None and work.arrivals.add(
                     where, hit.plain, (seq, item.time, label, hit.size, hit.rows, place, offset), taken
@@ -170,4 +245,4 @@ class _Intake:
             dead(self.work, item, "raised", f"{type(error).__name__}: {error}", rule)
         left.pop()
         if not left:
-            self.words[index] = "dead_lettered"
+            self.outcomes[index] = "dead_lettered"

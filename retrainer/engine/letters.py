@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from retrainer.engine.staged import Staged
     from retrainer.engine.work import Work
 
+LONGEST_ID = 300
+MOST_BYTES = 1 << 20
+
 
 def dead(work: Work, event: Event, reason: str, error: str, rule: str = "") -> None:
     """Keep an event that could be read, but not taken."""
@@ -49,6 +52,13 @@ def letter_event(source: str, identity: str, payload: bytes) -> Event:
     told = orjson.loads(payload)
     attributes, record = split_attributes(told["attributes"])
     return Event(source=source, id=identity, **{**told, "attributes": attributes, "record": record})
+
+
+def unbearable(work: Work, item: Event | Poison, error: str) -> None:
+    """Keep what no part of the engine could bear, in a form that any store takes. Nobody can play it back."""
+    payload = item.payload if isinstance(item, Poison) else repr(item).encode(errors="backslashreplace")
+    name = "".join(c if c.isprintable() else "?" for c in item.id[:LONGEST_ID].encode(errors="replace").decode())
+    dead_letter(work, item.source, name, "unreadable", error, payload[:MOST_BYTES])
 
 
 def dead_letter(work: Work, source: str, event: str, reason: str, error: str, payload: bytes, rule: str = "") -> None:

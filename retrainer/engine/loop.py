@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import ChainMap, deque
+from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -11,17 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import structlog
 
 from retrainer.crash import reach
-from retrainer.engine import budgets, editing, parts
+from retrainer.engine import parts
 from retrainer.engine.births import Birthplace, new_run_id
-from retrainer.engine.cache import Cache
-from retrainer.engine.catalog import EMPTY, Catalog
-from retrainer.engine.handover import Nobody, hand_over
-from retrainer.engine.intake import take_in
-from retrainer.engine.work import Work
-from retrainer.rules.admit import Means, Waiting, admit
-from retrainer.rules.outcome import Reason, SlotDue, SlotRecord, Wake
+from retrainer.engine.containment import Care, words
+from retrainer.engine.transaction import Done, Transactions
 from retrainer.sources.base import OBJECTS, Batch, Overloaded, Receipt
-from retrainer.store import tables as t
 from retrainer.store import writes
 from retrainer.store.base import CommitUnknownError, StoreBusyError, StoreError
 from retrainer.store.faults import of_whole
@@ -30,13 +24,12 @@ from retrainer.supervisor import Worker, beat, clamp
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from sqlalchemy import Connection
-
     from retrainer.clock import Clock
     from retrainer.engine.births import NewId
+    from retrainer.engine.catalog import Catalog
     from retrainer.engine.handover import Taker
+    from retrainer.engine.work import Work
     from retrainer.rules.meaning import Dropped
-    from retrainer.runs.run import Run
     from retrainer.sources.base import Claimed, Query
     from retrainer.store.base import Store
 
@@ -45,8 +38,6 @@ log = structlog.get_logger()
 
 BATCH = 2000
 """Events of one transaction, about."""
-WAKES = 500
-"""Wake-ups of one transaction, and keys of a fan-out."""
 RETRY_AFTER = 1.0
 LAST_TRIES = 5.0
 """Seconds for which a store that does not take writes is tried again once the daemon is about to end."""
@@ -75,18 +66,6 @@ class _Offer:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """What a transaction that ``began`` then came to; it counts once it is known to be committed."""
-
-    work: Work
-    results: list[Any]
-    leased: list[Run]
-    next_wake: float | None
-    fanning: bool
-    began: float
-
-
 class Engine:
     """One writer. `offer` and `act` may be called from any thread; what they return ends after the commit.
 
@@ -104,23 +83,20 @@ class Engine:
         max_queue: int,
         manifest_uri: Callable[[str], str] = "".format,
         new_id: NewId = new_run_id,
+        care: Care = Care.WHEN_NEEDED,
     ) -> None:
         self.store = store
         self.clock = clock
-        self.catalog: Catalog = EMPTY
         self.trouble = ""
         """Why the store cannot be written to for the moment; empty if it can."""
         self.standby = ""
         """Why it takes nothing in, where another daemon has the lead; empty once it knows its rules and does."""
-        self.letters_limit = 1 << 62
-        """Bytes that dead letters may take up."""
-        self.taker: Taker = Nobody()
         self.on_admitted: Callable[[], None] = lambda: None
         self.on_stop_requested: Callable[[], None] = lambda: None
         self._listener = listener
-        self._birthplace = Birthplace(namespace, manifest_uri, new_id)
-        self._max_queue = max_queue
-        self._cache = Cache()
+        birthplace = Birthplace(namespace, manifest_uri, new_id)
+        self._transactions = Transactions(clock, birthplace, store.read(writes.counters))
+        self._max_queue, self._care = max_queue, care
         self._queue: deque[_Act | _Offer] = deque()
         self._queued_events = 0
         self._wanted = threading.Condition()
@@ -128,16 +104,10 @@ class Engine:
         self._try_until: float | None = None
         self._given_up: StoreBusyError | None = None
         self._driven = False
-        self._admission_due = True
-        self._unsure: _Done | None = None
+        self._unsure: Done | None = None
         """What the last transaction came to, while it is not known whether it was committed."""
-        self._next_wake: float | None = None
-        self._next_start: float | None = None
-        self._fanning = True
-        """Whether slots may still have to be spoken to keys."""
-        self._heard: dict[str, float] = {}
-        self._counters = store.read(writes.counters)
-        self._polled: dict[tuple[str, str], set[str]] = {}
+        self.failing_since: float | None = None
+        """Since when every transaction has failed, on the monotonic clock, for another reason than the store."""
         self.thread = Worker("engine", self._main, lambda: self._stopping)
 
     # -- from other threads ---------------------------------------------------------------------------------------
@@ -152,7 +122,7 @@ class Engine:
         self._driven = True
 
     def _begin(self) -> None:
-        self._counters = self.store.read(writes.counters)
+        self._transactions.counters = self.store.read(writes.counters)
         if self.store.undisputed:  # else whoever had the lead may still be about to send what it claimed
             with self.store.write() as conn:
                 writes.expire_leases(conn)
@@ -164,7 +134,34 @@ class Engine:
     @property
     def next_wake(self) -> float | None:
         """When it wants to be woken if nothing comes, in seconds since the epoch; None for never."""
-        return self._next_wake
+        return self._transactions.next_wake
+
+    @property
+    def catalog(self) -> Catalog:
+        """The rules as of the last transaction that was committed."""
+        return self._transactions.catalog
+
+    @catalog.setter
+    def catalog(self, catalog: Catalog) -> None:
+        """For a replica that does not decide: the rules are only to be looked at."""
+        self._transactions.catalog = catalog
+
+    @property
+    def letters_limit(self) -> int:
+        """Bytes that dead letters may take up."""
+        return self._transactions.letters_limit
+
+    @letters_limit.setter
+    def letters_limit(self, limit: int) -> None:
+        self._transactions.letters_limit = limit
+
+    @property
+    def taker(self) -> Taker:
+        return self._transactions.taker
+
+    @taker.setter
+    def taker(self, taker: Taker) -> None:
+        self._transactions.taker = taker
 
     def hurry(self) -> None:
         """The daemon is about to end: while the store takes no writes, do not keep those waiting who wait for us."""
@@ -252,7 +249,7 @@ class Engine:
             while not self._queue:
                 if self._stopping:
                     return None
-                wake = self._next_wake if self._given_up is None else None
+                wake = self.next_wake if self._given_up is None else None
                 left = None if wake is None else wake - self.clock.now()
                 if left is not None and left <= 0:
                     break
@@ -282,17 +279,18 @@ class Engine:
             except Exception as error:
                 if isinstance(error, StoreError):
                     self._troubled(str(error))
-                else:
+                elif self._care is not Care.NEVER:
                     log.exception("engine.failed")
+                    self.failing_since = self.failing_since or self.clock.monotonic()
                 self._refuse(drained, error)
-                with self._wanted:
-                    self._next_wake = self.clock.now() + RETRY_AFTER
+                self._transactions.next_wake = self.clock.now() + RETRY_AFTER
                 return
         reach("after-commit")
         work, began = done.work, done.began
         if done.leased:
             self.taker.take(done.leased, began)
-        self.trouble = ""
+        self.trouble, self.failing_since = "", None
+        drained = self._put_back(drained, len(done.results))
         self._acknowledge(drained, done.results)
         reach("after-acknowledge")
         offers = [began - item.at for item in drained if isinstance(item, _Offer)]
@@ -325,125 +323,41 @@ class Engine:
             log.error("store.busy", error=message)
         self.trouble = message
 
-    def _transact(self, drained: list[_Act | _Offer]) -> _Done:
+    def _transact(self, drained: list[_Act | _Offer]) -> Done:
         """Fold and commit. Where the answer to a commit was lost, the next call begins by finding out what it was."""
         if self._unsure is not None and self.store.settle():
             done = self._unsure
         else:
             self._unsure = None
-            try:
-                with self.store.write() as conn:
-                    done = self._fold(conn, drained)
-                    reach("before-commit")
-            except Exception as error:
-                self._admission_due = True  # what was found out about those that wait was not written
-                if isinstance(error, CommitUnknownError):
-                    self._unsure = done
-                raise
-        self._take_over(done)
+            done = self._write([item.batch if isinstance(item, _Offer) else item.run for item in drained])
+        self._unsure = None
+        self._transactions.take_over(done)
         return done
 
-    def _fold(self, conn: Connection, drained: list[_Act | _Offer]) -> _Done:
-        began = self.clock.monotonic()
-        work = Work(conn, self.catalog, self._cache, self._counters, self.clock.now(), self._birthplace)
-        work.letters_limit = self.letters_limit
-        work.polled = ChainMap({}, self._polled)
-        work.heard = ChainMap({}, self._heard)
-        due = self._next_wake is not None and self._next_wake <= work.now and self.catalog is not EMPTY
-        if due:
-            self._wake(work)
-        results = self._run(work, drained)
-        fanning = self._fanning
-        if (due and fanning) or work.rows["fan_outs"]:
-            fanning = self._fan_out(work)
-        work.settle()
-        if work.pools_changed or self._admission_due:
-            self._admit(work)
-        leased = hand_over(work, self.taker)
-        work.flush()
-        fanning = fanning or bool(work.rows["fan_outs"])
-        return _Done(work, results, leased, self._soonest(work, fanning), fanning, began)
-
-    def _take_over(self, done: _Done) -> None:
-        """It is committed: from here on that is how things stand."""
-        work, self._unsure = done.work, None
-        self.catalog = work.catalog
-        self._counters = work.counters
-        self._polled.update(work.polled.maps[0])
-        self._heard.update(work.heard.maps[0])
-        self._cache.commit(work.changed, work.forgotten)
-        self._next_wake, self._fanning = done.next_wake, done.fanning
-
-    def _run(self, work: Work, drained: list[_Act | _Offer]) -> list[Any]:
-        """Results in order; offers that follow each other are taken in together."""
-        results: list[Any] = []
-        offers: list[Batch] = []
-        for item in drained:
-            if isinstance(item, _Offer):
-                offers.append(item.batch)
-                continue
-            results += take_in(work, offers)
-            offers = []
+    def _write(self, queued: list[Batch | Callable[[Work], Any]]) -> Done:
+        """Plainly first; if anything in it raises, once more with each unit of work by itself."""
+        careful = self._care is Care.ALWAYS
+        while True:
             try:
-                results.append(item.run(work))
+                with self.store.write() as conn:
+                    done = self._transactions.fold(conn, queued, careful=careful)
+                    reach("before-commit")
             except Exception as error:
-                if of_whole(error):  # the store's, not the asker's
+                self._transactions.failed()
+                if isinstance(error, CommitUnknownError):
+                    self._unsure = done
+                if careful or self._care is Care.NEVER or of_whole(error):
                     raise
-                results.append(error)
-            work.settle()
-        return results + take_in(work, offers)
-
-    def _wake(self, work: Work) -> None:
-        for rule, key in writes.due_states(work.conn, work.now, WAKES):
-            if rule in work.catalog.rules:
-                work.take(rule, key, Wake())
+                log.warning("engine.careful", error=words(error))
+                careful = True
             else:
-                writes.no_wake(work.conn, rule, key)
+                return done
 
-    def _fan_out(self, work: Work) -> bool:
-        """Speak a slot for each live key, so many in a transaction; whether there are more."""
-        writes.insert_all(work.conn, t.fan_outs, work.rows.pop("fan_outs", []))
-        for row in writes.fan_outs(work.conn):
-            keys = writes.keys_of(work.conn, row.rule, row.after, WAKES)
-            for key in keys:
-                work.take(row.rule, key, SlotDue(row.trigger, row.slot))
-            if not keys and row.after == "":
-                record = SlotRecord(row.trigger, row.slot, "skipped", Reason.NO_KEYS, row.slot)
-                work.record_slot(row.rule, "", record, None)
-            more = len(keys) == WAKES
-            writes.move_fan_out(work.conn, row.rule, row.trigger, row.slot, keys[-1] if more else None)
-        return bool(writes.fan_outs(work.conn))
-
-    def _admit(self, work: Work) -> None:
-        work.flush_runs()
-        if self._next_start is not None and self._next_start <= work.now:
-            work.admitted = True  # a run's moment has come: whoever submits must look
-        waiting = self._waiting(work)
-        purses, renewed = budgets.purses(work.conn, work.catalog, {w.budget for w in waiting if w.budget}, work.now)
-        means = Means(work.catalog.pools, writes.pool_use(work.conn) if waiting else {}, purses)
-        admitted = admit(waiting, means, work.now)
-        writes.admit(work.conn, admitted, work.now)
-        work.admitted = work.admitted or bool(admitted)
-        moments = (writes.next_start(work.conn, work.now), renewed if len(admitted) < len(waiting) else None)
-        self._next_start = min((m for m in moments if m is not None), default=None)
-        self._admission_due = False
-
-    def _waiting(self, work: Work) -> list[Waiting]:
-        """Runs that wait, each with what pays for it, which is asked once for each rule."""
-        rows = writes.waiting_runs(work.conn)
-        costs = {name: budgets.cost_of(work.conn, work.catalog, name) for name in {row.rule for row in rows}}
-        return [Waiting(r.id, r.pool, r.priority, r.born_at, r.not_before, *costs[r.rule]) for r in rows]
-
-    def _soonest(self, work: Work, fanning: bool) -> float | None:
-        """The next moment that something waits for; none before the rules are known, as nobody could answer."""
-        if work.catalog is EMPTY:
-            return None
-        if self._next_start is not None and self._next_start <= work.now:
-            self._admission_due = True
-        moments = [writes.next_wake(work.conn), self._next_start]
-        if fanning:
-            moments.append(work.now)
-        return min((m for m in moments if m is not None), default=None)
+    def _put_back(self, drained: list[_Act | _Offer], done: int) -> list[_Act | _Offer]:
+        """What the transaction had no time for comes first in the next one; return what it did."""
+        with self._wanted:
+            self._queue.extendleft(reversed(drained[done:]))
+        return drained[:done]
 
     def _off_the_queue(self, drained: Sequence[_Act | _Offer]) -> None:
         with self._wanted:
@@ -465,23 +379,7 @@ class Engine:
             item.future.set_exception(error)
 
     def switch(self, catalog: Catalog) -> list[Dropped]:
-        """Take over another set of rules. Return what that drops.
-
-        States follow when they are next asked; at once those that time alone moves, or that waited for nothing else.
-        """
-
-        def run(work: Work) -> list[Dropped]:
-            dropped = editing.remember(work.conn, catalog)
-            work.catalog = catalog
-            known = writes.root_revisions(work.conn)
-            for rule in catalog.rules.values():
-                by_itself = rule.schedules or (rule.freshness and not rule.per_key)
-                if by_itself and known.get(rule.name) != rule.revision:
-                    work.take(rule.name, "", Wake())
-            editing.wake(work.conn, catalog, work.now)
-            work.pools_changed = True
-            return dropped
-
-        dropped = self.act(run).result()
+        """Take over another set of rules, see `Transactions.switch`; from then on events are taken in."""
+        dropped = self.act(lambda work: self._transactions.switch(work, catalog)).result()
         self.standby = ""
         return dropped

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap, defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from retrainer.engine.letters import keep_within
 from retrainer.rules.parameters import MAX_EVENTS
@@ -13,12 +13,17 @@ from retrainer.store import writes
 from retrainer.store.rows import dump, run_to_row
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy import Connection
 
     from retrainer.engine.cache import Noted
     from retrainer.event import Event
     from retrainer.rules.outcome import SlotRecord
     from retrainer.rules.state import Window
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 HEARD_EVERY = 1.0
 """Seconds between two notes that a source was heard of: whoever waits for a silence waits for hours."""
@@ -46,6 +51,8 @@ class Staged:
         self.letters_limit = 1 << 62
         """Bytes that all dead letters may take up together."""
         self._decisions: dict[int, dict[str, Any]] = {}
+        self._written: dict[Any, Any] = {}
+        """What `flush` wrote last, by the id of a decision or the (rule, key) of a state."""
 
     def number(self, kind: str) -> int:
         self.counters[kind] += 1
@@ -53,6 +60,11 @@ class Staged:
 
     def tell(self, what: str, **facts: Any) -> None:
         self.told.append((what, facts))
+
+    @property
+    def staged(self) -> tuple[int, ...]:
+        """Changes with whatever is staged; counts, for whoever wants to know whether anything was."""
+        return (*self.counters.values(), len(self.told), len(self.born))
 
     def hear(self, source: str) -> None:
         """Something came from it."""
@@ -101,7 +113,8 @@ class Staged:
 
     def recount_decision(self, noted: Noted) -> None:
         """It was reached more often, or for longer, than was recorded a moment ago."""
-        self._decisions[noted.id] |= {"first_at": noted.first_at, "count": noted.count}
+        row = self._decisions[noted.id]
+        self._decisions[noted.id] = {**row, "first_at": noted.first_at, "count": noted.count}
 
     def flush_inputs(self) -> None:
         """What follows may read the events that this very transaction brought."""
@@ -131,13 +144,20 @@ class Staged:
         writes.insert_all(self.conn, t.slots, self.rows.pop("slots", []))
 
     def flush(self) -> None:
-        """Write what was staged."""
+        """Write what was staged since the last time."""
         self.flush_inputs()
         for source, at in self.heard.maps[0].items():
             writes.heard_of(self.conn, source, at)
         for name in ("journal", "slots", "fan_outs", "dead_letters"):
-            writes.insert_all(self.conn, t.metadata.tables[name], self.rows[name])
-        if self.rows["dead_letters"]:
-            keep_within(self, self.letters_limit)
+            rows = self.rows.pop(name, [])
+            writes.insert_all(self.conn, t.metadata.tables[name], rows)
+            if rows and name == "dead_letters":
+                keep_within(self, self.letters_limit)
         self.flush_runs()
-        writes.put_all(self.conn, t.decisions, list(self._decisions.values()))
+        writes.put_all(self.conn, t.decisions, list(self.unwritten(self._decisions).values()))
+
+    def unwritten(self, staged: Mapping[K, V]) -> dict[K, V]:
+        """What of this changed since the last time; from now on it counts as written."""
+        changed = {key: value for key, value in staged.items() if self._written.get(key) is not value}
+        self._written.update(changed)
+        return changed

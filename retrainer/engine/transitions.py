@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from retrainer.engine.endings import end_run
+import structlog
+
+from retrainer.engine.containment import attempt
+from retrainer.engine.endings import end_run, end_unread
 from retrainer.rules.outcome import Reopened
 from retrainer.runs import times
 from retrainer.runs.run import Run, RunPhase
 from retrainer.store import writes
+from retrainer.store.faults import of_whole
 from retrainer.store.rows import dump
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from retrainer.engine.work import Work
     from retrainer.workflows.base import Observed
 
+log = structlog.get_logger()
+
 _LIVE = {"": RunPhase.SUBMITTED, "Pending": RunPhase.SUBMITTED, "Running": RunPhase.RUNNING}
+_ENDED = {"Succeeded": RunPhase.SUCCEEDED, "Failed": RunPhase.FAILED, "Error": RunPhase.ERROR}
 _ORDER = (RunPhase.PENDING, RunPhase.SUBMITTING, RunPhase.SUBMITTED, RunPhase.RUNNING)
 
 
@@ -29,10 +37,38 @@ def observe(work: Work, seen: Sequence[Observed]) -> None:
         run = runs.get(o.run)
         if run is None or (run.uid is not None and run.uid != o.uid) or o.name != run.workflow:
             continue
-        _observe_one(work, run, o)
+        _contained(work, run, o)
         refreshed = writes.run(work.conn, run.id)
         if refreshed is not None:
             runs[run.id] = refreshed
+
+
+def _contained(work: Work, run: Run, o: Observed) -> None:
+    """Fold one in. Where that fails, a run that has ended ends all the same; anything else waits to be seen again."""
+    if not work.careful:
+        _observe_one(work, run, o)
+        return
+    for unit in (_observe_one, _end_unread):
+        try:
+            attempt(work, partial(_settled, work, partial(unit, work, run, o)))
+        except Exception as error:
+            if of_whole(error):
+                raise
+            log.exception("observation.raised", run=run.id, rule=run.rule, workflow=run.workflow, phase=o.phase)
+            work.tell("left_out", unit="Observed")
+        else:
+            return
+
+
+def _settled(work: Work, unit: Callable[[], None]) -> None:
+    unit()
+    work.settle()
+
+
+def _end_unread(work: Work, run: Run, o: Observed) -> None:
+    phase = RunPhase.UNKNOWN if o.gone else _ENDED.get(o.phase)
+    if phase is not None and not run.phase.terminal:
+        end_unread(work, run, phase, uid=o.uid)
 
 
 def _observe_one(work: Work, run: Run, o: Observed) -> None:

@@ -13,8 +13,10 @@ from retrainer.engine import budgets, chains, distincts, editing, endings, slots
 from retrainer.engine.arrivals import Arrivals
 from retrainer.engine.births import Birthplace, give_birth
 from retrainer.engine.cache import Cache, Entry, Noted
+from retrainer.engine.containment import attempt, words
 from retrainer.engine.journal import payload_of
 from retrainer.engine.staged import Staged
+from retrainer.engine.transaction_budget import TransactionBudget
 from retrainer.rules.decide import step
 from retrainer.rules.ends import orphaned
 from retrainer.rules.fold import first_state, revise
@@ -24,14 +26,17 @@ from retrainer.rules.outcome import (
     Ended,
     Input,
     Kind,
+    Quarantined,
     Reopened,
     Sampled,
     Step,
+    Wake,
 )
 from retrainer.rules.state import VERSION, encode
 from retrainer.runs.run import Run, RunPhase
 from retrainer.store import tables as t
 from retrainer.store import writes
+from retrainer.store.faults import of_whole
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -59,6 +64,11 @@ class Work(Staged):
         birthplace: Birthplace,
     ) -> None:
         super().__init__(conn, counters, now)
+        self.careful = False
+        """Whether each unit of work has a savepoint of its own; see `retrainer.engine.containment`."""
+        self.budget = TransactionBudget()
+        self.unseen: list[str] = []
+        """Rules that are to be evaluated since they were loaded; never changed in place."""
         self.catalog = catalog
         self.birthplace = birthplace
         self.arrivals = Arrivals(self)
@@ -66,6 +76,8 @@ class Work(Staged):
         self.forgotten: set[tuple[str, str]] = set()
         self.pools_changed = False
         self.stops = False
+        self.fans_out = False
+        """Whether slots are due that are to be spoken to keys."""
         self.polled: ChainMap[tuple[str, str], set[str]] = ChainMap()
         """Keys that had series of a metric in the last poll, by rule and trigger; changes go into the first map."""
         self._cache = cache
@@ -79,7 +91,9 @@ class Work(Staged):
             return self.changed[rule.name, key]
         entry = self.known(rule.name, key)
         if entry is None:
-            self._fresh_keys[rule.name] += bool(key)
+            if key:
+                self.keys(rule.name)  # counted before the first new one is written
+                self._fresh_keys[rule.name] += 1
             return Entry(self.number("state"), rule.revision, first_state(rule, key, self.now))
         if entry.revision != rule.revision:
             return self._revise(rule, key, entry)
@@ -128,6 +142,47 @@ class Work(Staged):
             if isinstance(given, Ended):
                 self._orphaned(rule_name, key, given)
             return None
+        if not self.careful:
+            return self._step(rule, key, given)
+        try:
+            return attempt(self, lambda: self._step(rule, key, given))
+        except Exception as error:
+            if of_whole(error):
+                raise
+            return self._contain(rule, key, given, error)
+
+    def _contain(self, rule: CompiledRule, key: str, given: Input, error: Exception) -> Step | None:
+        """An event that the key does not bear is raised to whoever brought it; else the key is quarantined.
+
+        In quarantine the input is kept, if it can be; what cannot even be kept is told and left out.
+        """
+        of_an_event = isinstance(given, (Arrived, Sampled))
+        if of_an_event and self._evaluates(rule, key):
+            raise error
+        log.error("rule.quarantined", rule=rule.name, key=key, input=type(given).__name__, exc_info=error)
+        try:
+            attempt(self, lambda: self._step(rule, key, Quarantined(words(error))))
+            self.tell("quarantined", rule=rule.name, key=key)
+            return attempt(self, lambda: self._step(rule, key, given))
+        except Exception as kept:
+            if of_an_event or of_whole(kept):
+                raise
+            log.exception("input.left_out", rule=rule.name, key=key, input=type(given).__name__)
+            self.tell("left_out", unit=type(given).__name__)
+            writes.no_wake(self.conn, rule.name, key)  # else it would be woken for it again at once
+            return None
+
+    def _evaluates(self, rule: CompiledRule, key: str) -> bool:
+        """Whether the rule can be evaluated for this key as it stands."""
+        try:
+            attempt(self, lambda: self._step(rule, key, Wake()))
+        except Exception as error:
+            if of_whole(error):
+                raise
+            return False
+        return True
+
+    def _step(self, rule: CompiledRule, key: str, given: Input) -> Step:
         entry = self.entry(rule, key)
         if isinstance(given, Ended):
             given = chains.recounted(self.conn, given)
@@ -135,8 +190,8 @@ class Work(Staged):
         if isinstance(given, Ended):
             chains.ended(self, rule, given, done)
         if not isinstance(given, (Arrived, Sampled)):  # which stand in the ledger
-            self.journal(type(given).__name__, rule_name, key, payload_of(given))
-        self.changed[rule_name, key] = Entry(entry.id, entry.revision, state, entry.noted)
+            self.journal(type(given).__name__, rule.name, key, payload_of(given))
+        self.changed[rule.name, key] = Entry(entry.id, entry.revision, state, entry.noted)
         self._follow(rule, key, entry.id, done)
         return done
 
@@ -152,6 +207,7 @@ class Work(Staged):
                 run_of[place] = run
             self.changed[where] = self._note(*where, self.changed[where], decision, run)
         slots.settle(self, rule, key, done, run_of)
+        self.fans_out = self.fans_out or bool(done.fan_out)
         for due in done.fan_out:
             self.rows["fan_outs"].append({"rule": rule.name, "trigger": due.trigger, "slot": due.slot, "after": ""})
         if done.stop is not None:
@@ -218,7 +274,8 @@ class Work(Staged):
     def flush(self) -> None:
         """Write what was staged, and the states."""
         super().flush()
-        writes.put_all(self.conn, t.states, [self._state_row(where, entry) for where, entry in self.changed.items()])
+        changed = self.unwritten(self.changed).items()
+        writes.put_all(self.conn, t.states, [self._state_row(where, entry) for where, entry in changed])
 
     def _state_row(self, where: tuple[str, str], entry: Entry) -> dict[str, Any]:
         return {

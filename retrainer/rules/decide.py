@@ -19,12 +19,15 @@ from retrainer.rules.outcome import (
     Decision,
     Input,
     Kind,
+    Quarantined,
     Reason,
+    Resumed,
     Sampled,
     SlotRecord,
     Step,
     Unrendered,
 )
+from retrainer.rules.quarantine import fold_in_quarantine
 from retrainer.rules.triggers.gauge import next_change, worst
 from retrainer.rules.weigh import threshold, weigh
 from retrainer.rules.why import because
@@ -46,6 +49,8 @@ def step(
 
     ``allowance`` is what the rule's own budget leaves, None if it has none.
     """
+    if isinstance(given, Quarantined) or (state.quarantine is not None and not isinstance(given, Resumed)):
+        return fold_in_quarantine(rule, state, given, now)
     state, slots, fan_out = advance(rule, state, now)
     state, decisions, dropped = fold(rule, state, given, now)
     slots += dropped

@@ -34,15 +34,15 @@ def ended(rule: CompiledRule, state: State, given: Ended, now: float) -> Folded:
         detail = f"attempt {given.attempt + 1} of {retry.limit + 1} after {given.phase}"
         return state, [Decision(Kind.FIRE, Reason.RETRY, detail, birth=birth)], []
     limit = rule.rule.limits.pause_after_failures
-    return _over(state, given, now, limit, comes_back=rule.rule.submit.consume == "succeeded"), [], []
+    return over(state, given, now, limit, comes_back=rule.rule.submit.consume == "succeeded"), [], []
 
 
 def orphaned(state: State, given: Ended, now: float) -> State:
     """A run ended whose rule is gone: should the rule come back, nothing is on its way, and no data is lost."""
-    return _over(state, given, now, None, comes_back=True)
+    return over(state, given, now, None, comes_back=True)
 
 
-def _over(state: State, given: Ended, now: float, limit: int | None, *, comes_back: bool) -> State:
+def over(state: State, given: Ended, now: float, limit: int | None, *, comes_back: bool) -> State:
     """A chain has ended; ``limit`` is how many failures in a row open the circuit breaker."""
     active = max(state.active - 1, 0)
     at = _at(given, now)

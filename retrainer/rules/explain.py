@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from retrainer.rules.condition import first_moment, longest_within, missing
-from retrainer.rules.explain_tree import moment, tree
+from retrainer.rules.explain_tree import moment, node, tree
 from retrainer.rules.fold import advance
 from retrainer.rules.limits import held_back, in_turn
 from retrainer.rules.outcome import Reason
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.limits import Allowance
     from retrainer.rules.outcome import Decision
-    from retrainer.rules.state import State
+    from retrainer.rules.state import Quarantine, State
     from retrainer.rules.weigh import Weighed
 
 _WHATEVER_ELSE = (Reason.PAUSED, Reason.CIRCUIT_OPEN, Reason.INHIBITED)
@@ -26,6 +26,8 @@ def explain(
     rule: CompiledRule, key: str, state: State, now: float, allowance: Allowance | None = None
 ) -> dict[str, Any]:
     """The verdict at `now`: would it fire, and if not, what holds it, and when could it at the earliest."""
+    if state.quarantine is not None:
+        return _in_quarantine(rule, key, state.quarantine)
     state, _, _ = advance(rule, state, now)
     weighed = weigh(rule, state, now)
     asked = in_turn(state, due=weighed.due or state.due is not None)
@@ -43,6 +45,21 @@ def explain(
         "until": until,
         "earliest": earliest,
         "tree": tree(rule, state, weighed, allowance, now),
+    }
+
+
+def _in_quarantine(rule: CompiledRule, key: str, quarantine: Quarantine) -> dict[str, Any]:
+    """Nothing is evaluated: that is what failed."""
+    reason, detail = Reason.QUARANTINED.value, quarantine.detail(rule.name)
+    return {
+        "rule": rule.name,
+        "key": key,
+        "verdict": _line(rule.name, key, "hold", reason, detail, None),
+        "decision": "hold",
+        "reason": reason,
+        "until": None,
+        "earliest": None,
+        "tree": [node("quarantine", f"since {moment(quarantine.at)}", quarantine.error)],
     }
 
 

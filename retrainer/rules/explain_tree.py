@@ -35,14 +35,14 @@ def tree(rule: CompiledRule, state: State, weighed: Weighed, allowance: Allowanc
     """Nodes of `name`, `state`, `detail` and `children`."""
     each = dict(_triggers(rule, state, now))
     if rule.when.condition is None:
-        shown = [_node("triggers", "any", "", [n for name, n in each.items() if name not in rule.when.unless])]
+        shown = [node("triggers", "any", "", [n for name, n in each.items() if name not in rule.when.unless])]
     else:
         shown = [_group(rule.when.condition, each, due=weighed.due, name="when")]
     if rule.when.unless:
-        shown.append(_node("unless", "holding" if weighed.inhibiting else "", "", [each[n] for n in rule.when.unless]))
+        shown.append(node("unless", "holding" if weighed.inhibiting else "", "", [each[n] for n in rule.when.unless]))
     if state.asked:
-        shown.append(_node("asked for", "waiting", _asked(state)))
-    return [*shown, _node("limits", "", "", list(_limits(rule, state, allowance, now)))]
+        shown.append(node("asked for", "waiting", _asked(state)))
+    return [*shown, node("limits", "", "", list(_limits(rule, state, allowance, now)))]
 
 
 def _asked(state: State) -> str:
@@ -58,7 +58,7 @@ def _group(condition: Several, each: dict[str, Node], *, due: bool | None = None
     within = f"within {freshness.span(condition.within)}" if condition.within is not None else ""
     members = [each[m] if isinstance(m, str) else _group(m, each) for m in condition.members]
     state = "" if due is None else "satisfied" if due else "waiting"
-    return _node(f"{name} {condition.word}".strip(), state, within, members)
+    return node(f"{name} {condition.word}".strip(), state, within, members)
 
 
 def _triggers(rule: CompiledRule, state: State, now: float) -> Iterator[tuple[str, Node]]:
@@ -71,35 +71,35 @@ def _triggers(rule: CompiledRule, state: State, now: float) -> Iterator[tuple[st
     for name, asked in rule.freshness.items():
         verdict = freshness.judge(asked, state, now, spread(asked.jitter, asked.max_age / 10, state))
         at = f"; too old at {moment(verdict.until)}" if verdict.until else ""
-        yield name, _node(name, "satisfied" if verdict.satisfied else verdict.reason.value, verdict.detail + at)
+        yield name, node(name, "satisfied" if verdict.satisfied else verdict.reason.value, verdict.detail + at)
     for name, compiled in rule.afters.items():
         upstream = state.followed.get(name)
         waits = f"for a run of {compiled.after.rule} that {_ENDED[compiled.after.outcome]}"
-        yield name, _node(name, "satisfied", f"run {upstream.run}") if upstream else _node(name, "waiting", waits)
+        yield name, node(name, "satisfied", f"run {upstream.run}") if upstream else node(name, "waiting", waits)
 
 
 def _schedule(name: str, state: State) -> Node:
     cursor = state.cursors.get(name)
     if cursor is None:
-        return _node(name, "waiting", "the schedule speaks for every live key")
+        return node(name, "waiting", "the schedule speaks for every live key")
     if cursor.due:
-        return _node(name, "satisfied", f"slot {moment(cursor.due[0])} is due")
-    return _node(name, "waiting", f"next slot at {moment(cursor.next_at)}" if cursor.next_at else "no further slot")
+        return node(name, "satisfied", f"slot {moment(cursor.due[0])} is due")
+    return node(name, "waiting", f"next slot at {moment(cursor.next_at)}" if cursor.next_at else "no further slot")
 
 
 def _data(rule: CompiledRule, name: str, state: State, now: float) -> Node:
     window = state.windows.get(name)
     if window is None or not window.events:
-        return _node(name, "waiting", "no data pending")
+        return node(name, "waiting", "no data pending")
     verdict = data.judge(rule.data[name].batch, window, now, fresh=window.fresh)
     detail = verdict.detail + (f"; by itself at {moment(verdict.until)}" if verdict.until else "")
     values = [
-        _node(unit, str(value), "pending")
+        node(unit, str(value), "pending")
         for unit, value in (("events", window.events), ("bytes", window.bytes), ("rows", window.rows))
     ]
     if state.lapsed:
-        return _node(name, "given up", f"{detail}; waits for something new", values)
-    return _node(name, "satisfied" if verdict.satisfied else verdict.reason.value, detail, values)
+        return node(name, "given up", f"{detail}; waits for something new", values)
+    return node(name, "satisfied" if verdict.satisfied else verdict.reason.value, detail, values)
 
 
 def _gauge(rule: CompiledRule, name: str, state: State) -> Node:
@@ -107,10 +107,10 @@ def _gauge(rule: CompiledRule, name: str, state: State) -> Node:
     verdict = gauge.judge(threshold(rule, name, state), known)
     until = f"; by itself at {moment(verdict.until)}" if verdict.until else ""
     first = sorted(known.series.items(), key=lambda item: (not item[1].raised, item[1].since is None, item[0]))
-    series = [_node(n or "no series", _stand(s), _last(s)) for n, s in first[:MOST_SERIES]]
+    series = [node(n or "no series", _stand(s), _last(s)) for n, s in first[:MOST_SERIES]]
     if len(first) > MOST_SERIES:
-        series.append(_node("more", str(len(first) - MOST_SERIES), "series"))
-    return _node(name, "satisfied" if verdict.satisfied else verdict.reason.value, verdict.detail + until, series)
+        series.append(node("more", str(len(first) - MOST_SERIES), "series"))
+    return node(name, "satisfied" if verdict.satisfied else verdict.reason.value, verdict.detail + until, series)
 
 
 def _last(series: Series) -> str:
@@ -125,32 +125,32 @@ def _stand(series: Series) -> str:
 
 def _limits(rule: CompiledRule, state: State, allowance: Allowance | None, now: float) -> Iterator[Node]:
     limits = rule.rule.limits
-    yield _node("mode", "paused" if rule.paused else rule.rule.mode, "")
-    yield _node("overlap", limits.overlap, f"{state.active} on the way")
+    yield node("mode", "paused" if rule.paused else rule.rule.mode, "")
+    yield node("overlap", limits.overlap, f"{state.active} on the way")
     if limits.cooldown is not None:
         rest = cooldown_end(rule, state)
         over = rest is None or now >= rest
         span = (
             f" ({freshness.span(rest_for(rule, state))}, {state.unpromoted} not promoted)" if state.unpromoted else ""
         )
-        yield _node("cooldown", "over" if over else "resting", f"until {moment(rest)}{span}" if rest else "no run yet")
+        yield node("cooldown", "over" if over else "resting", f"until {moment(rest)}{span}" if rest else "no run yet")
     if rule.mutes:
         until = muted_until(rule, now)
         names = ", ".join(name for name, _ in rule.mutes)
         end = "" if until is None else f" until {moment(until)}" if until > now else ", without an end"
-        yield _node("mute", "off" if until is None else "muted", names + end)
+        yield node("mute", "off" if until is None else "muted", names + end)
     if allowance is not None:
-        yield _node("budget", "within" if allowance.runs > 0 else "spent", allowance.detail)
+        yield node("budget", "within" if allowance.runs > 0 else "spent", allowance.detail)
     if limits.pause_after_failures is not None:
         text = f"{state.failures} of {limits.pause_after_failures} failures in a row"
-        yield _node("circuit breaker", "open" if state.broken else "closed", text)
+        yield node("circuit breaker", "open" if state.broken else "closed", text)
     if limits.deadline is not None and state.due is not None:
-        yield _node("deadline", "running", f"given up at {moment(state.due.since + limits.deadline)}")
+        yield node("deadline", "running", f"given up at {moment(state.due.since + limits.deadline)}")
     if limits.pool is not None:
-        yield _node("pool", limits.pool, f"priority {limits.priority}")
+        yield node("pool", limits.pool, f"priority {limits.priority}")
 
 
-def _node(name: str, state: str, detail: str, children: list[Node] | None = None) -> Node:
+def node(name: str, state: str, detail: str, children: list[Node] | None = None) -> Node:
     return {"name": name, "state": state, "detail": detail, "children": children or []}
 
 

@@ -18,6 +18,7 @@ from retrainer.rules.outcome import (
     Input,
     Judged,
     Manual,
+    Quarantined,
     Reason,
     Reopened,
     Resumed,
@@ -28,7 +29,7 @@ from retrainer.rules.outcome import (
     Wake,
     Withdrawn,
 )
-from retrainer.rules.state import NOTHING, Asked, Came, Cursor, State, Upstream, Window
+from retrainer.rules.state import NOTHING, Asked, Came, Cursor, Quarantine, State, Upstream, Window
 from retrainer.rules.triggers import gauge
 from retrainer.rules.triggers.schedule import first_cursor, going, queue, tick
 from retrainer.rules.weigh import threshold
@@ -77,6 +78,7 @@ def revise(
         followed=_kept(state.followed, rule.afters, stale),
         since=_kept(state.since, rule.rule.triggers, stale) if rule.when.condition is not None else {},
         due=None,
+        quarantine=None,
         asked=tuple(
             a for a in state.asked if not a.backfill or (a.trigger in rule.schedules and a.trigger not in stale)
         ),
@@ -195,7 +197,7 @@ def _withdrawn(state: State, given: Withdrawn, _now: float) -> State:
 
 
 def _resumed(state: State, _given: Resumed, _now: float) -> State:
-    return replace(state, broken=False, failures=0)
+    return replace(state, broken=False, failures=0, quarantine=None)
 
 
 def _imported(state: State, given: Imported, now: float) -> State:
@@ -239,5 +241,6 @@ _FOLDS: Mapping[type, _Fold] = {
     Backfill: _only(_backfilled),
     Withdrawn: _only(_withdrawn),
     Resumed: _only(_resumed),
+    Quarantined: _only(lambda state, given, now: replace(state, quarantine=Quarantine(now, given.error))),
     Unrendered: unrendered,
 }

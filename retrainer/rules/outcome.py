@@ -76,6 +76,8 @@ class Reason(StrEnum):
     """The rule is paused, by hand or by its mode."""
     CIRCUIT_OPEN = "circuit_open"
     """Too many runs failed in a row; resume the rule to go on."""
+    QUARANTINED = "quarantined"
+    """Evaluating the rule for this key failed; `retrainer resume` or an edit has it tried again."""
     DEADLINE = "deadline"
     """It was due for too long."""
     CALENDAR = "calendar"
@@ -227,7 +229,14 @@ class Withdrawn:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """The rule was resumed: the circuit breaker closes."""
+    """The rule was resumed: the circuit breaker closes, and a quarantine ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """Folding an input in raised ``error``: nothing is evaluated until the key is resumed or the rule edited."""
+
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +261,7 @@ Input = (
     | Backfill
     | Withdrawn
     | Resumed
+    | Quarantined
     | Unrendered
 )
 

@@ -197,6 +197,18 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Quarantine:
+    """Evaluating the rule for this key raised ``error`` at ``at`` (epoch seconds), and would raise it again."""
+
+    at: float
+    error: str
+
+    def detail(self, rule: str) -> str:
+        """For people: what failed, and the way out."""
+        return f"{self.error}; edit the rule, or try it again with `retrainer resume {rule}`"
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """Everything `step` knows of one (rule, key). Times are epoch seconds."""
 
@@ -236,6 +248,8 @@ class State:
     """When a due rule was last given up without a run."""
     imported_at: float | None = None
     """When it was last told how old its model is."""
+    quarantine: Quarantine | None = None
+    """Inputs are only added up while it lasts."""
     wake_at: float | None = None
 
     def but(self, **changes: Any) -> State:
@@ -280,6 +294,7 @@ def encode(state: State) -> str:
         "lapsed": state.lapsed or None,
         "gave_up_at": state.gave_up_at,
         "imported_at": state.imported_at,
+        "quarantine": [state.quarantine.at, state.quarantine.error] if state.quarantine else None,
         "wake_at": state.wake_at,
     }
     return orjson.dumps({name: value for name, value in out.items() if value is not None}).decode()
@@ -297,6 +312,7 @@ def decode(text: str) -> State:
     cursors = raw.pop("cursors", _EMPTY)
     gauges = raw.pop("gauges", _EMPTY)
     followed = raw.pop("followed", _EMPTY)
+    quarantine = raw.pop("quarantine", None)
     return State(
         **{name: value for name, value in raw.items() if name in _PLACES},
         window=window_from(window) if window else NOTHING,
@@ -306,6 +322,7 @@ def decode(text: str) -> State:
         followed={name: Upstream(run, at) for name, (run, at) in followed.items()},
         due=Due(due[0], tuple(due[1]), due[2]) if due else None,
         asked=tuple(_asked_from(asked)),
+        quarantine=Quarantine(*quarantine) if quarantine else None,
     )
 
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from retrainer.engine import acts, feedback, journal
 from retrainer.engine.catalog import build_catalog
+from retrainer.engine.containment import Care
 from retrainer.engine.endings import REPLACED, end_run
 from retrainer.engine.intake import AGAIN, take_in
-from retrainer.engine.loop import BATCH, WAKES
+from retrainer.engine.loop import BATCH
+from retrainer.engine.transaction_budget import KEYS
 from retrainer.rules.outcome import Imported, Reopened, Resumed
 from retrainer.runs.run import RunPhase
 from retrainer.simulate.calm import split
@@ -56,6 +58,7 @@ class Player:
         ranges: Sequence[Range] = (),
         listener: Listener | None = None,
         progress: Callable[[float, int], None] = lambda *_: None,
+        care: Care = Care.NEVER,
     ) -> None:
         self._past = Past(history.runs, run_duration)
         catalog = build_catalog(configuration, frozenset())
@@ -76,6 +79,7 @@ class Player:
             starting=self._starting,
             listener=listener,
             new_id=self._past.new_id,
+            care=care,
         )
 
     def play(self, until: float = float("inf")) -> None:
@@ -126,7 +130,7 @@ class Player:
     def _prepare_waking(self, moment: float) -> None:
         wake = self.world.engine.next_wake
         if wake is not None and wake <= moment:
-            due = self.world.store.read(lambda conn: writes.due_states(conn, moment, WAKES))
+            due = self.world.store.read(lambda conn: writes.due_states(conn, moment, KEYS))
             self._bring_up({rule for rule, _ in due}, moment)
 
     def _concerned(self, rules: Iterable[str]) -> set[str]:
@@ -142,7 +146,7 @@ class Player:
         """Whether what is due by then was done at the group's moment at the earliest."""
 
         def find(conn: Any) -> bool:
-            due = {rule for rule, _ in writes.due_states(conn, moment, WAKES)}
+            due = {rule for rule, _ in writes.due_states(conn, moment, KEYS)}
             due |= {row.rule for row in writes.fan_outs(conn)}
             if due:
                 return bool(due & woken)

@@ -16,6 +16,7 @@ from retrainer import heap
 from retrainer.config.load import load_files, load_texts
 from retrainer.config.models import PrometheusSource
 from retrainer.engine.catalog import build_catalog
+from retrainer.engine.containment import Care
 from retrainer.simulate.history import open_history
 from retrainer.simulate.lookup import Memory
 from retrainer.simulate.outcome import Noted, Outcome, PlayedRun, joined, read
@@ -24,7 +25,7 @@ from retrainer.simulate.ranges import missing
 from retrainer.simulate.split import shares
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from retrainer.config.configuration import Configuration
     from retrainer.config.errors import Problem
@@ -129,13 +130,28 @@ def _play_share(task: Task, share: frozenset[str], number: int, heard: Any) -> _
 
 
 def _play(task: Task, configuration: Configuration, progress: Progress) -> Outcome:
+    """What a rule raises ends the first try; the second contains it as a daemon does, and takes much longer.
+
+    A player goes through its history as it folds, so that none of its transactions can be done a second time.
+    """
+    ranges = list(looked_up(task, configuration, open_history(task.history)))
+    try:
+        return _played(task, configuration, ranges, progress, Care.NEVER)
+    except Exception:  # noqa: BLE001 - what is not a rule's is raised again
+        return _played(task, configuration, ranges, progress, Care.ALWAYS)
+
+
+def _played(
+    task: Task, configuration: Configuration, ranges: Sequence[Range], progress: Progress, care: Care
+) -> Outcome:
     history = open_history(task.history)
     player = Player(
         configuration,
         history,
         run_duration=task.run_duration,
-        ranges=list(looked_up(task, configuration, history)),
+        ranges=ranges,
         progress=_in_steps(progress, *period(task, history)),
+        care=care,
     )
     heap.settle()
     try:

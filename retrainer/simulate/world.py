@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from retrainer.engine.births import new_run_id
 from retrainer.engine.catalog import build_catalog
+from retrainer.engine.containment import Care
 from retrainer.engine.desk import EngineDesk
 from retrainer.engine.loop import BATCH, Engine
 from retrainer.runs.run import RunPhase
@@ -75,11 +76,12 @@ class World:
         listener: Listener | None = None,
         new_id: NewId = new_run_id,
         namespace: str = "default",
+        care: Care = Care.WHEN_NEEDED,
     ) -> None:
         self.clock = HandClock(start)
         self.store = SqliteStore.in_memory()
         self.engine = Engine(
-            self.store, self.clock, listener or Deaf(), namespace=namespace, max_queue=0, new_id=new_id
+            self.store, self.clock, listener or Deaf(), namespace=namespace, max_queue=0, new_id=new_id, care=care
         )
         self.engine.on_admitted = self._admitted
         self.engine.on_stop_requested = self._stop_requested

@@ -449,8 +449,10 @@ def track(conn: Connection, source: str, seen: Mapping[str, tuple[str, str, bool
     put_all(conn, t.objects, [dict(zip(names, row, strict=True)) for row in rows])
 
 
-def fan_outs(conn: Connection) -> list[Row[Any]]:
-    return list(conn.execute(select(t.fan_outs)))
+def fan_outs(conn: Connection, limit: int | None = None) -> list[Row[Any]]:
+    """Slots that are being spoken to keys, the oldest first."""
+    c = t.fan_outs.c
+    return list(conn.execute(select(t.fan_outs).order_by(c.slot, c.rule, c.trigger).limit(limit)))
 
 
 def move_fan_out(conn: Connection, rule: str, trigger: str, slot: float, after: str | None) -> None:

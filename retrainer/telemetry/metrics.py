@@ -52,7 +52,7 @@ SKIPPED_BY = ("overlap", "deadline", "missed", "bad_parameters")
 SUBMIT_CODES = ("timeout", "connect", "quota", "denied", "invalid", "403", "409", "429", "500", "503")
 MOST_CODES = 50
 OUR_LABELS = ("rule", "mode")
-PAUSED_BY = ("hand", "failures")
+PAUSED_BY = ("hand", "failures", "quarantine")
 JUDGED = {True: "true", False: "false", None: "unknown"}
 
 
@@ -198,7 +198,7 @@ class Metrics:
         self._next = self._rule("gauge", "next_fire_timestamp_seconds", "When the rule could fire next, if known.")
         self._period = self._rule("gauge", "rule_period_seconds", "Within what time its schedules start it once.")
         self._failures = self._rule("gauge", "rule_consecutive_failures", "Failures in a row, the most of any key.")
-        self._paused = self._rule("gauge", "rule_paused", "Whether the rule is paused, by hand or by failures.", "by")
+        self._paused = self._rule("gauge", "rule_paused", "Whether the rule is held, and by what.", "by")
         self._pending = {
             what: self._rule("gauge", f"pending_{what}", f"{what.title()} that no run has taken yet.")
             for what in ("events", "rows", "bytes")
@@ -252,6 +252,9 @@ class Metrics:
         )
         self._schedule_lag = self._histogram("schedule_lag_seconds", "From a slot to its run's birth.", PATH_BUCKETS)
         self._commit = self._histogram("store_commit_duration_seconds", "Transactions of the engine.", COMMIT_BUCKETS)
+        self._left_out = self._counter(
+            "inputs_left_out", "What could not be folded in, even for a quarantined key.", "input"
+        )
         self._queue = self._gauge("engine_queue_length", "Events that wait for the engine.")
         self._store_size = self._gauge("store_size_bytes", "Size of the store.")
         self._store_free = self._gauge("store_free_bytes", "Room left on the store's volume; NaN if it has none here.")
@@ -384,6 +387,9 @@ class Metrics:
         self._decisions.add(rule, count, decision, reason)
         if decision == "fire" and reason != "shadow":
             self._fired.raise_to(rule, now)
+
+    def left_out(self, kind: str) -> None:
+        self._left_out.labels(input=kind).inc()
 
     def own_output(self, rule: str) -> None:
         self._own.add(rule, 1)

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 from retrainer.config.models import Rules
 from retrainer.engine.catalog import Catalog, build_catalog
 from retrainer.engine.desk import EngineDesk
-from retrainer.engine.handover import hand_over
 from retrainer.engine.loop import Engine, _Act, _Offer
-from retrainer.engine.work import Work
 from retrainer.simulate.world import Deaf, HandClock
 from retrainer.sources.base import Batch
 from retrainer.store import writes
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from retrainer.engine.work import Work
     from retrainer.event import Event
     from retrainer.rules.meaning import Dropped
     from retrainer.runs.run import Run
@@ -137,8 +136,10 @@ class Bench:
 
     def tick(self, seconds: float) -> None:
         """Let time pass, waking up whenever the engine asked for it."""
-        end = self.clock.time + seconds
-        while (wake := self.engine._next_wake) is not None and wake <= end:
+        end, still = self.clock.time + seconds, 0
+        while (wake := self.engine.next_wake) is not None and wake <= end:
+            still = still + 1 if wake <= self.clock.time else 0
+            assert still < 1000, "the engine wants to be woken again and again"
             self.clock.time = max(self.clock.time, wake)
             self._transact([])
         self.clock.time = end
@@ -154,17 +155,12 @@ class Bench:
     def _die_before_commit(self, drained: list[Any]) -> None:
         """All is folded and written, and then never committed."""
         with self.store.write() as conn:
-            work = self.engine_work(conn)
-            self.engine._wake(work)
-            self.engine._run(work, drained)
-            work.settle()
-            hand_over(work, self.engine.taker)
-            work.flush()
+            queued = [item.batch if isinstance(item, _Offer) else item.run for item in drained]
+            self.engine._transactions.fold(conn, queued, careful=False)
             raise Crash
 
     def engine_work(self, conn: Any) -> Work:
-        e = self.engine
-        return Work(conn, e.catalog, e._cache, e._counters, self.clock.time, e._birthplace)
+        return self.engine._transactions.work(conn)
 
     def query(self, sql: str) -> list[Any]:
         return self.store.read(lambda conn: list(conn.exec_driver_sql(sql)))

@@ -33,7 +33,7 @@ def forget(bench: Bench) -> None:
 
 def keys(bench: Bench) -> list[str]:
     known = [row[0] for row in bench.query("SELECT key FROM states WHERE key != '' ORDER BY key")]
-    assert bench.store.read(lambda conn: bench.engine._cache.keys(conn, "rule-0")) == len(known)
+    assert bench.store.read(lambda conn: bench.engine._transactions.cache.keys(conn, "rule-0")) == len(known)
     return known
 
 

@@ -288,7 +288,7 @@ class Stream(RuleBasedStateMachine):
             return
         known = self.bench.query("SELECT count(*) FROM states WHERE rule = 'keyed' AND key != ''")[0][0]
         assert known <= MAX_KEYS
-        assert self.bench.store.read(lambda conn: self.bench.engine._cache.keys(conn, "keyed")) == known
+        assert self.bench.store.read(lambda conn: self.bench.engine._transactions.cache.keys(conn, "keyed")) == known
 
     @invariant()
     def a_key_with_data_or_runs_is_not_forgotten(self) -> None:

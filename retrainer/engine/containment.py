@@ -1,0 +1,91 @@
+"""What one unit of work raises must not stop the others.
+
+A transaction is first folded plainly, which costs nothing. If anything in it raises, all of it is rolled back and
+folded once more with care: each unit (an event, an act, a wake-up, an observation) then has a savepoint of its own,
+in the store and in memory. What it staged is written at once, so that a row that cannot be written is contained, too.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from retrainer.store.faults import of_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from retrainer.engine.work import Work
+
+T = TypeVar("T")
+
+LONGEST_ERROR = 300
+"""Characters of an error that are kept with a state or a dead letter."""
+
+
+class Care(Enum):
+    """When units of work have savepoints: where acts cannot be done twice it must be known before."""
+
+    WHEN_NEEDED = "when_needed"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+_STAGED = (
+    "counters",
+    "born",
+    "told",
+    "rows",
+    "events",
+    "inputs",
+    "arrived",
+    "heard",
+    "admitted",
+    "changed",
+    "forgotten",
+    "pools_changed",
+    "stops",
+    "polled",
+    "after",
+    "catalog",
+    "fans_out",
+    "unseen",
+    "_written",
+    "_decisions",
+    "_fresh_keys",
+)
+"""All that a unit changes in a `Work`; of collections a shallow copy is enough, as their values are never changed."""
+
+
+def words(error: BaseException) -> str:
+    """An error for people, in one line that any store can keep."""
+    text = " ".join(f"{type(error).__name__}: {error}".split()).encode(errors="replace").decode()
+    return "".join(c if c.isprintable() else "?" for c in text)[:LONGEST_ERROR]
+
+
+def attempt(work: Work, unit: Callable[[], T]) -> T:
+    """Do a unit of work and write what it staged. What it raises is raised, and nothing of it is left behind."""
+    before = {name: _copied(getattr(work, name)) for name in _STAGED}
+    try:
+        with work.conn.begin_nested():
+            result = unit()
+            work.flush()
+            return result
+    except Exception as error:
+        if not of_whole(error):
+            work.arrivals.clear()
+            for name, value in before.items():
+                setattr(work, name, value)
+        raise
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, ChainMap):
+        return ChainMap(dict(value.maps[0]), *value.maps[1:])
+    if isinstance(value, dict):
+        copied = value.copy()  # also of a defaultdict
+        if value and isinstance(next(iter(value.values())), list):
+            copied.update((name, list(rows)) for name, rows in value.items())
+        return copied
+    return value.copy() if isinstance(value, (list, set)) else value

@@ -1,0 +1,29 @@
+"""A (rule, key) whose evaluation failed: its inputs are added up, and nothing is evaluated until it is tried again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrainer.rules.ends import over
+from retrainer.rules.fold import fold
+from retrainer.rules.outcome import Arrived, Decision, Ended, Kind, Manual, Quarantined, Reason, Sampled, Step
+
+if TYPE_CHECKING:
+    from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.outcome import Input
+    from retrainer.rules.state import State
+
+_ANSWERED = (Arrived, Sampled, Manual, Quarantined)
+"""Inputs that are answered by a decision; the others only change the state."""
+
+
+def fold_in_quarantine(rule: CompiledRule, state: State, given: Input, now: float) -> tuple[State, Step]:
+    """Keep what `given` says. A chain that ends is over without another attempt, and what it took comes back."""
+    if isinstance(given, Ended):
+        comes_back = rule.rule.submit.consume == "succeeded"
+        return over(state, given, now, None, comes_back=comes_back).but(wake_at=None), Step()
+    state, _, slots = fold(rule, state, given, now)
+    decisions: tuple[Decision, ...] = ()
+    if state.quarantine is not None and isinstance(given, _ANSWERED):
+        decisions = (Decision(Kind.HOLD, Reason.QUARANTINED, state.quarantine.detail(rule.name)),)
+    return state.but(wake_at=None), Step(decisions, tuple(slots))

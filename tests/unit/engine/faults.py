@@ -1,0 +1,79 @@
+"""Functions of the product that raise whenever they are called for a rule named `bad`, or a marked event."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import pkgutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+import retrainer.engine
+import retrainer.rules
+from retrainer.event import Event
+from retrainer.rules.compile import CompiledRule
+from retrainer.runs.run import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import pytest
+
+MARK = "raise"
+"""An event whose data has it is one that nothing can bear."""
+_CONTAINING = ("containment", "loop", "transaction", "transaction_budget", "letters")
+"""Modules of the engine that contain what the others raise."""
+_CONTAINS = ("engine.transitions._contained",)
+
+
+class InjectedError(Exception):
+    """Nobody expects this one."""
+
+
+def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """All functions of `rules` and `engine` that see a rule, a key, an event or a run, by their names."""
+    for package in (retrainer.rules, retrainer.engine):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if module.name.rpartition(".")[2] in _CONTAINING:
+                continue
+            for name, found in vars(importlib.import_module(module.name)).items():
+                if inspect.isfunction(found) and found.__module__ == module.name:
+                    path = f"{module.name.removeprefix('retrainer.')}.{name}"
+                    if path not in _CONTAINS:
+                        yield path, found
+
+
+def concerns(given: Any) -> bool:
+    if isinstance(given, CompiledRule):
+        return given.name == "bad"
+    if isinstance(given, Run):
+        return given.rule == "bad"
+    if isinstance(given, Event):
+        return MARK in given.data
+    if isinstance(given, tuple):
+        return "bad" in given[:1]
+    return isinstance(given, str) and given == "bad"
+
+
+def inject(monkeypatch: pytest.MonkeyPatch, function: Callable[..., Any]) -> list[str]:
+    """Have it raise wherever it is known, for what `concerns` it. The list that is returned grows with each time."""
+    raised: list[str] = []
+
+    @functools.wraps(function)
+    def raising(*args: Any, **kwargs: Any) -> Any:
+        if any(concerns(given) for given in (*args, *kwargs.values())):
+            raised.append(function.__qualname__)
+            raise InjectedError(function.__qualname__)
+        return function(*args, **kwargs)
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("retrainer."):
+            for attribute, value in list(vars(module).items()):
+                if value is function:
+                    monkeypatch.setattr(module, attribute, raising)
+                elif isinstance(value, dict) and function in value.values():
+                    for key, each in list(value.items()):
+                        if each is function:
+                            monkeypatch.setitem(value, key, raising)
+    return raised

@@ -1,0 +1,73 @@
+"""What one rule, key, event or act raises stops nothing else: see ADR 31, docs/decisions/0031-containment.md."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog.testing
+
+from retrainer.engine import acts
+from retrainer.event import Event
+from tests.unit.engine.faults import MARK, functions, inject
+from tests.unit.engine.kit import START, Make, data, end, event, state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.engine.bench import Bench
+
+OUTCOMES = {"matched", "filtered", "duplicate", "dead_lettered", "ignored"}
+HOURLY = {"n": {"schedule": {"cron": "0 * * * *"}}}
+
+
+def neighbours(make: Make) -> Bench:
+    """Two rules that want the same events, run hourly and wait for a third one."""
+    triggers = {
+        **data(at_least={"events": 2}),
+        **HOURLY,
+        "drift": {"metric": {"source": "push", "match": {"metric": "psi"}, "above": 0.5}},
+        "up": {"after": {"rule": "first"}},
+    }
+    rule = {"triggers": triggers, "submit": {"workflow_template": "t", "parameters": {"p": "${window.last_key}"}}}
+    only = {"triggers": data({"kind": "first"})}
+    return make({"name": "bad", **rule}, {"name": "good", **rule}, {"name": "first", **only})
+
+
+def story(bench: Bench) -> list[str]:
+    """A bit of everything; the outcomes of the events."""
+    outcomes = bench.deliver([event(1, kind="a"), event(2, kind="a"), event(3, kind="first")])
+    bench.tick(3600)
+    for _ in range(3):
+        end(bench)
+    outcomes += bench.deliver([Event("push", "m", "t", START + 3600, {"metric": "psi", "value": 0.9, "labels": {}})])
+    outcomes += bench.deliver([event(4, kind="a", **{MARK: 1}), event(5, kind="a")])
+    bench.tick(3600)
+    end(bench, "Failed")
+    return outcomes
+
+
+def told_of(bench: Bench, rule: str) -> list[tuple[Any, ...]]:
+    query = "SELECT decision, reason, count FROM decisions WHERE rule = '{}' ORDER BY id"
+    return [tuple(row) for row in bench.query(query.format(rule))]
+
+
+@pytest.mark.parametrize("function", [pytest.param(f, id=name) for name, f in functions()])
+def test_a_function_that_raises_for_one_rule_or_event_leaves_the_neighbour_alone(
+    make: Make, monkeypatch: pytest.MonkeyPatch, function: Callable[..., Any]
+) -> None:
+    bench = neighbours(make)
+    raised = inject(monkeypatch, function)
+    with structlog.testing.capture_logs():
+        outcomes = story(bench)
+    assert set(outcomes) <= OUTCOMES
+    assert bench.engine.failing_since is None
+    good = [tuple(r) for r in bench.query("SELECT reason, phase FROM runs WHERE rule = 'good' ORDER BY id")]
+    assert ("batch_complete", "SUCCEEDED") in good
+    assert ("upstream", "SUCCEEDED") in good or ("batch_complete", "SUCCEEDED") in good
+    assert any(reason == "schedule" for reason, _ in good)
+    if raised:
+        monkeypatch.undo()
+        bench.act(lambda work: acts.resume(work, "bad"))
+        bench.tick(3600)
+        assert state(bench, "bad").quarantine is None
