@@ -120,6 +120,7 @@ class Engine:
         """Instead of `start`: the caller's thread is the engine's."""
         self._begin()
         self._driven = True
+        self._transactions.timed = False
 
     def _begin(self) -> None:
         self._transactions.counters = self.store.read(writes.counters)

@@ -69,6 +69,8 @@ class Transactions:
         self.next_wake: float | None = None
         """When the next one is due by itself, in seconds since the epoch; None for never."""
         self.cache = Cache()
+        self.timed = True
+        """Whether time passes while a transaction is folded; where somebody else moves the clock it does not."""
         self._clock = clock
         self._birthplace = birthplace
         self._admission_due = True
@@ -81,11 +83,12 @@ class Transactions:
         self._polled: dict[tuple[str, str], set[str]] = {}
 
     def work(self, conn: Connection, *, careful: bool = False) -> Work:
-        began = self._clock.monotonic()
         work = Work(conn, self.catalog, self.cache, self.counters, self._clock.now(), self._birthplace)
         work.careful = careful
         work.letters_limit = self.letters_limit
-        work.budget = TransactionBudget(lambda: self._clock.monotonic() - began)
+        if self.timed:
+            began = self._clock.monotonic()
+            work.budget = TransactionBudget(lambda: self._clock.monotonic() - began)
         work.polled = ChainMap({}, self._polled)
         work.heard = ChainMap({}, self._heard)
         work.unseen = self._unseen
@@ -102,12 +105,14 @@ class Transactions:
         self._look_first(work)
         fanning = self._fanning
         if (due and fanning) or work.fans_out:
+            work.fans_out = False
             fanning = self._fan_out(work)
         work.settle()
         if work.pools_changed or self._admission_due:
             self._admit(work)
         leased = hand_over(work, self.taker)
         work.flush()
+        fanning = fanning or work.fans_out
         return Done(work, results, leased, self._soonest(work, fanning), fanning, began)
 
     def failed(self) -> None:

@@ -232,7 +232,7 @@ def test_failures_in_a_row_are_those_of_the_worst_key(store: SqliteStore) -> Non
     put_states(store, "churn", [State(0.0), State(0.0, failures=2), State(0.0, failures=3, broken=True), State(0.0)])
     seen = census(store, catalog=lambda: rules)()
     assert seen.failures == {"churn": 3}
-    assert seen.paused == {"churn": {"hand": False, "failures": True}}
+    assert seen.paused == {"churn": {"hand": False, "failures": True, "quarantine": False}}
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,9 @@ def test_failures_in_a_row_are_those_of_the_worst_key(store: SqliteStore) -> Non
 )
 def test_who_paused_a_rule(store: SqliteStore, mode: str, by_hand: bool, paused: bool) -> None:
     rules = catalog(NIGHTLY, rule={"mode": mode}).paused("churn", by_hand=by_hand)
-    assert census(store, catalog=lambda: rules)().paused == {"churn": {"hand": paused, "failures": False}}
+    assert census(store, catalog=lambda: rules)().paused == {
+        "churn": {"hand": paused, "failures": False, "quarantine": False}
+    }
 
 
 def test_how_often_a_rule_is_meant_to_run_follows_the_rules(store: SqliteStore) -> None:

@@ -41,7 +41,8 @@ def pending(bench: Bench, *rules: str) -> list[int]:
 
 def prune(bench: Bench, size: int = 0) -> None:
     pruner = Pruner(Store(), time.monotonic)
-    bench.act(lambda work: pruner.prune(work, size))
+    while bench.act(lambda work: pruner.prune(work, size)):
+        pass
 
 
 def everything(bench: Bench) -> dict[str, list[Any]]:
