@@ -43,7 +43,6 @@ def end_run(
 
     ``values`` are columns of the run; without ``ended_at`` it ends now.
     """
-    ended_at = values.setdefault("ended_at", work.now)
     released = gone or (run.uid is None and "uid" not in values)
     rule = work.catalog.rules.get(run.rule)
     outputs, resources = (orjson.loads(values.get(name, "{}")) for name in ("outputs", "resources"))
@@ -63,6 +62,7 @@ def end_unread(work: Work, run: Run, phase: RunPhase, **values: Any) -> None:
 def _close(
     work: Work, run: Run, phase: RunPhase, message: str, *, by_request: bool, released: bool, **values: Any
 ) -> None:
+    ended_at = values.setdefault("ended_at", work.now)
     writes.update_run(
         work.conn,
         run.id,
