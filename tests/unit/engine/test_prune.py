@@ -43,7 +43,7 @@ def ledger(bench: Bench, events: int, at: float) -> None:
             conn.execute(insert(t.journal).values(**journal, payload="{}"))
             slot = {"rule": "r", "key": "", "trigger": "t", "slot": n, "until": n, "count": 1, "outcome": "fired"}
             conn.execute(insert(t.slots).values(**slot, reason="schedule", at=moment))
-        bench.engine._counters["seq"] = first + 3 * events
+        bench.engine._transactions.counters["seq"] = first + 3 * events
 
 
 class Cost:
