@@ -3,10 +3,12 @@
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query
+from pydantic import AfterValidator, AwareDatetime
 from starlette.requests import Request
 
 from retrainer.sources.http.refusal import Refusal
@@ -28,6 +30,18 @@ Text = Annotated[str | None, Query(max_length=1024)]
 RuleName = Annotated[str, Path(description="Name of a rule", max_length=63)]
 RunId = Annotated[str, Path(description="Id of a run", max_length=64)]
 BigNumber = Annotated[int, Path(ge=0, le=2**63 - 1)]
+
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def _within_reach(moment: datetime) -> datetime:
+    """Schedules are reckoned forwards and back from it: at the ends of the calendar there is nothing to reckon with."""
+    if not _EARLIEST <= moment < _LATEST:
+        raise ValueError("a moment from 1970 to 2199 is expected")
+    return moment
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_within_reach)]
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": Problem, "description": "Refused, with the way out in `detail`"},

@@ -3,11 +3,11 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from retrainer.store import queries
 from retrainer.web import views
-from retrainer.web.asking import Asked, Limit, RuleName, Text, known_rule, page, refusals
+from retrainer.web.asking import Asked, Instant, Limit, RuleName, Text, known_rule, page, refusals
 from retrainer.web.backfills import Key, Withdrawn
 from retrainer.web.service import RuleQuery
 
@@ -21,7 +21,7 @@ class Question(BaseModel):
     """Key of a rule with `for_each`."""
     event: dict[str, Any] | None = None
     """An event, or only its `data`: what would each trigger say of it?"""
-    at: AwareDatetime | None = None
+    at: Instant | None = None
     """The moment to judge at; now if not given."""
 
 

@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from retrainer.web import views
-from retrainer.web.asking import Asked
+from retrainer.web.asking import Asked, Instant
 
 router = APIRouter(prefix="/state", tags=["rules"])
 
@@ -18,9 +18,9 @@ class Age(BaseModel):
     rule: Annotated[str, Field(max_length=63)]
     key: Annotated[str, Field(max_length=200)] = ""
     """Empty for rules without `for_each`."""
-    succeeded_at: AwareDatetime | None = None
+    succeeded_at: Instant | None = None
     """When the model was last trained, RFC 3339."""
-    promoted_at: AwareDatetime | None = None
+    promoted_at: Instant | None = None
     """When a model was last promoted."""
 
 
