@@ -85,7 +85,7 @@ class PostgresStore:
                         f"{self.where}: {words(error)}; whether it was committed is looked up"
                     ) from error
                 raise
-            self._known = self._mark
+            self._known, self._broken = self._mark, ""
 
     def _hold(self, conn: Connection) -> None:
         if self._seat is None:

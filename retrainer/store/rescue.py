@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrainer.store.sqlite_file import SIDES
+from retrainer.supervisor import beat
 
 if TYPE_CHECKING:
     from retrainer.store.sqlite_file import SqliteFile
 
 _PIECE = 1 << 20
+_PAGES = 4096
+"""Pages that are copied between two signs of life: a large store takes minutes."""
 
 
 def rescue(connection: sqlite3.Connection, held: SqliteFile) -> Path | None:
@@ -48,7 +51,7 @@ def _write_down(connection: sqlite3.Connection, held: SqliteFile, target: Path) 
     draft = Path(f"{held.path}.draft-{os.getpid()}")
     try:
         with closing(sqlite3.connect(draft)) as copy:
-            connection.backup(copy)
+            connection.backup(copy, pages=_PAGES, progress=lambda *_: beat())
         _sync(draft)
         os.link(draft, target)
     finally:
@@ -72,6 +75,7 @@ def _same_content(held: SqliteFile) -> bool:
     at = 0
     with suppress(OSError), held.path.open("rb") as other:
         while piece := other.read(_PIECE):
+            beat()
             if piece != os.pread(held.descriptor, len(piece), at):
                 return False
             at += len(piece)

@@ -78,8 +78,8 @@ class SqliteStore:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
+        self._check()  # whoever has the lock may be writing down what was accepted, which takes its time
         with self._lock, self._translated():
-            self._check()
             with self._connection.begin():
                 yield self._connection
                 self._check()
@@ -147,11 +147,10 @@ class SqliteStore:
         return self.write()
 
     def read(self, fn: Callable[[Connection], T]) -> T:
-        with self._lock, self._translated():
-            if gone := self._gone():  # what is damaged may be looked at, as far as it can be read
-                raise StoreBrokenError(gone)
-            with self._connection.begin():
-                return fn(self._connection)
+        if gone := self._gone():  # what is damaged may be looked at, as far as it can be read
+            raise StoreBrokenError(gone)
+        with self._lock, self._translated(), self._connection.begin():
+            return fn(self._connection)
 
     def size(self) -> int:
         return sum(p.stat().st_size for p in self.path.parent.glob(self.path.name + "*") if p.is_file())
