@@ -10,8 +10,10 @@ from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import func, insert, select
 
 from retrainer.config.settings import Store
+from retrainer.engine import protected
 from retrainer.engine.prune import BUDGET, Pruner
 from retrainer.event import Poison
+from retrainer.rules.state import decode
 from retrainer.sources.base import Batch
 from retrainer.store import tables as t
 from tests.unit.engine.kit import DAY, START, data, event
@@ -90,15 +92,17 @@ def test_with_nothing_to_do_it_costs_the_same_however_long_the_ledger(make: Make
     assert long.steps <= short.steps + 150, "one chunk of the ledger is looked at, and nothing else is scanned"
 
 
-def test_a_chunk_asks_for_the_states_of_its_own_events_alone(make: Make) -> None:
+def test_a_chunk_asks_for_the_states_of_its_own_events_alone(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[str] = []
+    monkeypatch.setattr(protected, "decode", lambda text: decoded.append(text) or decode(text))
     bench = make(KEYED)
-    bench.deliver([event(n, who=f"k{n}") for n in range(1200)])
+    bench.deliver([event(n, who=f"old{n}") for n in range(3)])
     bench.clock.time += 20 * DAY
-    bench.deliver([event(10_000 + n, who=f"k{n}") for n in range(3)])
-    bench.clock.time += 20 * DAY
-    pruner = Pruner(Store(), no_time)
+    bench.deliver([event(100 + n, who=f"young{n}") for n in range(1200)])
+    bench.clock.time += 15 * DAY
     with Cost(bench) as cost:
-        list(pruned(bench, pruner))
+        list(pruned(bench, Pruner(Store(), no_time)))
+    assert len(decoded) == 3
     assert len(cost.statements) < 60
     assert bench.query("SELECT count(*) FROM events") == [(1203,)], "each is pending in the window of its key"
 
