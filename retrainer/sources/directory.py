@@ -12,7 +12,7 @@ import structlog
 
 from retrainer.event import Event
 from retrainer.sources.base import Batch, Overloaded, object_pages
-from retrainer.sources.files.lines import StoppedError, count_rows, has_rows
+from retrainer.sources.files.lines import AT_ONCE, Count, StoppedError, count_on, has_rows, rows
 from retrainer.sources.files.listing import File, Listing, Scope, ignorer, list_folder, safe, shown
 from retrainer.sources.formats.payload import FUTURE, event_id
 from retrainer.supervisor import Worker, beat, rest
@@ -57,6 +57,8 @@ class DirectorySource:
         self._stop = threading.Event()
         self._scope = Scope(self._folder, ignorer(config.ignore), anywhere, self._stopped)
         self._told: set[str] = set()
+        self._counts: dict[str, Count] = {}
+        """Files that are counted in part."""
         self._listing_took = 0.0
         self._known: dict[str, str] | None = None
         self._unsettled: dict[str, tuple[str, float]] = {}
@@ -105,7 +107,8 @@ class DirectorySource:
         gone = [key for key in listing.missing if listing.knows(key)]
         for keys in _chunks(gone):
             self._hand_over(known, (), dict.fromkeys(keys))
-        for files in _chunks(self._settled(listing)):
+        self._counts = {key: count for key, count in self._counts.items() if key in listing.changed}
+        for files in _batches(self._settled(listing), counted=self._config.rows is not None):
             events = self._events(files, listing)
             self._hand_over(known, list(events.values()), {key: listing.changed[key].fingerprint for key in events})
         return None if self._stop.is_set() else _in_words(listing.unreadable)
@@ -138,7 +141,7 @@ class DirectorySource:
                 break
             try:
                 events[file.key] = self._event(file)
-            except FileNotFoundError:
+            except (FileNotFoundError, _UnfinishedError):
                 continue
             except StoppedError:
                 break
@@ -147,7 +150,7 @@ class DirectorySource:
         return events
 
     def _event(self, file: File) -> Event:
-        rows = self._rows(file)
+        counted = self._rows(file)
         now = self._clock.now()
         data = {
             "bucket": self._bucket,
@@ -158,7 +161,7 @@ class DirectorySource:
             "sequencer": "",
             "region": "",
             "path": safe(file.path(self._folder)),
-            **({"rows": rows} if rows is not None else {}),
+            **({"rows": counted} if counted is not None else {}),
         }
         # A file says when it was written, but anybody can set that: what cannot be so means now.
         time = file.mtime if 0 <= file.mtime <= now + FUTURE else now
@@ -166,14 +169,23 @@ class DirectorySource:
         return Event(source=self.name, id=identity, type=EVENT_TYPE, time=time, data=data, subject=file.key)
 
     def _rows(self, file: File) -> int | None:
-        """Count, and make sure that what was counted is what is reported; raise FileNotFoundError if it is not."""
+        """Count, and make sure that what was counted is what is reported.
+
+        Raise FileNotFoundError if it is not, _UnfinishedError if it takes further polls.
+        """
         if self._config.rows != "lines" or not has_rows(file.key):
             return None
+        count = self._counts.pop(file.key, None)
+        if count is None or count.of != file.fingerprint:
+            count = Count(file.fingerprint)
         with file.open(self._folder) as opened:
-            rows = count_rows(opened, file.key, file.size, self._stopped)
+            whole = count_on(count, opened, file.size, self._stopped)
             if not file.is_in(opened):
                 raise FileNotFoundError(file.name)
-        return rows
+        if not whole:
+            self._counts[file.key] = count
+            raise _UnfinishedError
+        return rows(count, file.key)
 
     def _hand_over(self, known: dict[str, str], events: Sequence[Event], objects: Mapping[str, str | None]) -> None:
         """Return once the batch is stored, and remember it only then; raise what kept it from being stored."""
@@ -201,6 +213,24 @@ class DirectorySource:
                 future.result()
                 return True
         return False
+
+
+class _UnfinishedError(Exception):
+    """A huge file is counted further at the next poll."""
+
+
+def _batches(files: Sequence[File], *, counted: bool) -> list[list[File]]:
+    """Divide files into batches, each of so many, and of so many bytes if they are `counted`; huge ones come last."""
+    size = {file.key: file.size if counted and has_rows(file.key) else 0 for file in files}
+    batches: list[list[File]] = [[]]
+    there = 0
+    for file in sorted(files, key=lambda file: size[file.key] > AT_ONCE):
+        there += size[file.key]
+        if batches[-1] and (len(batches[-1]) >= BATCH_SIZE or there > AT_ONCE):
+            batches.append([])
+            there = size[file.key]
+        batches[-1].append(file)
+    return batches
 
 
 def _in_words(unreadable: Mapping[str, str]) -> str | None:

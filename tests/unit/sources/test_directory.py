@@ -12,7 +12,7 @@ from sources_kit import FixedClock, ScriptedIntake
 
 from retrainer.config.models import DirectorySource as DirectoryConfig
 from retrainer.sources.directory import DirectorySource
-from retrainer.sources.files.lines import StoppedError, count_rows
+from retrainer.sources.files.lines import Count, StoppedError, count_on, rows
 from retrainer.sources.files.listing import Scope, ignorer, list_folder
 from retrainer.sources.registry import build, threaded, webhooks
 from retrainer.workflows.local_removal import remove
@@ -429,9 +429,39 @@ def test_a_folder_that_becomes_a_link_while_it_is_looked_at_leads_nowhere(folder
 
 def test_a_file_that_grows_as_fast_as_it_is_read_has_an_end() -> None:
     with Path("/dev/zero").open("rb") as endless:
-        assert count_rows(endless, "a.jsonl", 3 * 2**20, lambda: False) == 1
+        count = Count("")
+        assert count_on(count, endless, 3 * 2**20, lambda: False)
+        assert rows(count, "a.jsonl") == 1
         with pytest.raises(StoppedError):
-            count_rows(endless, "a.jsonl", 2**63, lambda: True)
+            count_on(Count(""), endless, 2**63, lambda: True)
+
+
+def test_a_huge_file_is_counted_in_pieces_and_holds_up_no_other(
+    folder: Path, intake: ScriptedIntake, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("directory", "files.lines"):
+        monkeypatch.setattr(f"retrainer.sources.{module}.AT_ONCE", 10)
+    (folder / "huge.csv").write_text("id\n" + "1\n" * 100)
+    os.utime(folder / "huge.csv", (0, NOW - 60))
+    for n in range(3):
+        put(folder / f"{n}.csv", "id\n1\n2\n")
+    start(rows="lines")
+    until(lambda: len(intake.items) == 4, "all are reported")
+    assert keys(intake) == ["0.csv", "1.csv", "2.csv", "huge.csv"]
+    assert [item.data["rows"] for item in intake.items] == [2, 2, 2, 100]
+    assert [len(batch.items) for batch in intake.batches] == [1, 1, 1, 1]
+
+
+def test_a_huge_file_that_changes_while_it_is_counted_is_counted_anew(
+    folder: Path, intake: ScriptedIntake, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrainer.sources.files.lines.AT_ONCE", 10)
+    put(folder / "huge.csv", "id\n" + "1\n" * 100)
+    source = start(rows="lines")
+    poll(source, times=1)
+    put(folder / "huge.csv", "id\n" + "12\n" * 50)
+    until(lambda: intake.items, "it is reported")
+    assert [item.data["rows"] for item in intake.items] == [50]
 
 
 def test_of_too_many_files_the_source_says_so_and_forgets_none(
