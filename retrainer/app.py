@@ -407,12 +407,20 @@ def main(settings_path: str) -> int:
     except StoreError as error:
         give_up(str(error))
     while not stop.wait(TICK / 2):
-        app.supervisor.look(app.clock.monotonic())
+        supervise(app)
         if hangup.is_set():
             hangup.clear()
             app.hangup()
     stop_in_time(app)
     return 0
+
+
+def supervise(app: App) -> None:
+    """Look after the threads; what goes wrong with that must not end the one that does it."""
+    try:
+        app.supervisor.look(app.clock.monotonic())
+    except Exception:
+        log.exception("supervisor.failed")
 
 
 def stop_in_time(app: App) -> None:

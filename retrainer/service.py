@@ -235,6 +235,8 @@ class AppService:
 
     def waiting(self) -> list[str]:
         found = [f"thread {name}: it waits for {party}" for name, party in self._app.supervisor.waiting().items()]
+        if self._app.workflows.trouble:
+            found.append("the API server: Workflows cannot be followed, the log says why (watch.restarted)")
         sources = self._app.sources() if self._app.started else {}
         for name, source in sources.items():
             if source is not None and source.last_error:

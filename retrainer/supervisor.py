@@ -326,12 +326,19 @@ class Supervisor:
         )
         if worker.duty.hung == "replace":
             worker.abandon()
-            if self._replace(worker):
+            if self._replaced(worker):
                 self.replaced[worker.name] = self.replaced.get(worker.name, 0) + 1
                 log.error("thread.replaced", thread=worker.name, error=line)
                 return
         worker.silent_for = 0.0  # said once, where no process ends
         _end(line)
+
+    def _replaced(self, worker: Worker) -> bool:
+        try:
+            return self._replace(worker)
+        except Exception:
+            log.exception("thread.not_replaced", thread=worker.name)
+            return False
 
     def stuck(self, worker: Worker) -> str:
         """Why this worker cannot be called alive, in words; empty if it can."""

@@ -109,6 +109,10 @@ class ArgoEngine:
         item = self._find(f"{API}/{scope}/{quote(name)}")
         return None if item is None else from_template(item)
 
+    @property
+    def trouble(self) -> str:
+        return next((f"namespace {watch.namespace}: {watch.trouble}" for watch in self._watches if watch.trouble), "")
+
     def watch(self, report: Callable[[Observed], None], stop: threading.Event) -> None:
         threads = [
             Worker("watch", partial(watch.run, self.get, report, stop), stop.is_set, name=f"watch-{watch.namespace}")

@@ -57,6 +57,8 @@ class NamespaceWatch:
     ) -> None:
         self.namespace = namespace
         self.restarts = 0
+        self.trouble = ""
+        """Why the API server cannot be followed for the moment; empty if it can."""
         self._api = api
         self._selector = quote(f"{INSTANCE_LABEL}={instance}")
         self._relist = relist
@@ -75,12 +77,13 @@ class NamespaceWatch:
             beat()
             try:
                 version = self._list()
-                failures = 0
+                failures, self.trouble = 0, ""
                 self._follow(version)
             except Exception as error:  # noqa: BLE001 - whatever it was, the way out is to list again
                 if stop.is_set():
                     break
                 self.restarts += 1
+                self.trouble = str(error) or type(error).__name__
                 log.warning("watch.restarted", namespace=self.namespace, error=str(error), restarts=self.restarts)
                 beat(pause := min(MAX_BACKOFF, 0.1 * 2**failures))
                 stop.wait(pause)

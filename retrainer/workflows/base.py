@@ -83,6 +83,10 @@ class WorkflowEngine(Protocol):
     def watch_restarts(self) -> int:
         """How often `watch` had to begin anew because of an error."""
 
+    @property
+    def trouble(self) -> str:
+        """Why Workflows cannot be followed for the moment, in words; empty if they can."""
+
     def create(self, manifest: Mapping[str, Any], *, timeout: float) -> Observed:
         """Create it. Raise Refused, Later, Ambiguous or AlreadyExists."""
 

@@ -124,6 +124,10 @@ class LocalEngine:
         manifest = local_templates.find(self._templates, name, namespace, cluster=cluster)
         return local_templates.describe(name, manifest) if manifest is not None else None
 
+    @property
+    def trouble(self) -> str:
+        return ""
+
     def watch(self, report: Callable[[Observed], None], stop: threading.Event) -> None:
         """Look at the folders until `stop` is set, and start the runners that have to wait for room or were cut off."""
         self._announce()

@@ -27,6 +27,7 @@ class House:
         self.ends: list[str] = []
         self.replaced: list[Worker] = []
         self.can_replace = True
+        self.cannot: Exception | None = None
         self.stopping = threading.Event()
         self.supervisor = Supervisor(self._replace, patience=1.0)
         self.now = time.monotonic()
@@ -34,6 +35,8 @@ class House:
 
     def _replace(self, worker: Worker) -> bool:
         self.replaced.append(worker)
+        if self.cannot is not None:
+            raise self.cannot
         return self.can_replace
 
     def worker(self, kind: Kind, target: Callable[[], object]) -> Worker:
@@ -152,8 +155,9 @@ def test_a_thread_that_hangs_is_replaced_or_ends_the_process(house: House, kind:
         assert f"`{worker.name}`" in house.ends[0]
 
 
-def test_the_process_ends_if_a_source_that_hangs_cannot_be_replaced(house: House) -> None:
-    house.can_replace = False
+@pytest.mark.parametrize("error", [None, KeyError("it is gone")])
+def test_the_process_ends_if_a_source_that_hangs_cannot_be_replaced(house: House, error: Exception | None) -> None:
+    house.can_replace, house.cannot = False, error
     crash.arm("source", "hang")
     house.worker("source", Loop(house))
     house.pass_(3 * DUTIES["source"].silent_for)

@@ -1,0 +1,59 @@
+"""The threads that take in for others, and hand over, are killed: what was acknowledged is decided all the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from retrainer import crash, supervisor
+from retrainer.sources.base import Batch
+from tests.integration.postgres.test_inbox import events, ledger, replicas, stretch
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.integration.postgres.server import Postgres
+
+__all__ = ["ledger"]
+
+
+@pytest.fixture(autouse=True)
+def ends() -> Iterator[list[str]]:
+    """The lines with which the process would have ended."""
+    lines: list[str] = []
+    supervisor.arm(lines.append)
+    yield lines
+    crash.disarm()
+    supervisor.disarm()
+
+
+def test_a_porter_that_dies_folds_in_what_comes_after(
+    postgres: Postgres, database: str, ledger: Any, ends: list[str]
+) -> None:
+    crash.arm("porter", "raise", 3)
+    with replicas(postgres.url(database), 2) as (leader, standby):
+        leader.lead()
+        standby.stand_by()
+        until(lambda: any(w.kind == "porter" and w.restarts for w in supervisor.Supervisor(bool).workers), "it died")
+        epoch = standby.gate.claim("topic", "orders/0", "t", 0).epoch
+        taken = standby.gate.offer(Batch("topic", events(0, 3), 0.0, stretch=stretch(epoch, 0, 3)))
+        assert list(taken.result(10).outcomes) == ["accepted"] * 3
+        until(lambda: ledger() == ["e0", "e1", "e2"], "they are folded in")
+    assert not ends
+
+
+def test_a_relay_that_dies_ends_the_process_and_acknowledges_nothing(
+    postgres: Postgres, database: str, ledger: Any, ends: list[str]
+) -> None:
+    with replicas(postgres.url(database), 2) as (leader, standby):
+        leader.lead()
+        standby.stand_by()
+        epoch = standby.gate.claim("topic", "orders/0", "t", 0).epoch
+        crash.arm("relay", "raise")
+        taken = standby.gate.offer(Batch("topic", events(0, 3), 0.0, stretch=stretch(epoch, 0, 3)))
+        until(lambda: ends, "the process ends")
+        assert "`relay`" in ends[0]
+        assert not taken.done()
+        assert ledger() == []

@@ -1,0 +1,157 @@
+"""Loops of threads that need a server, or a job, are killed and hung where they stand: their work goes on, or fails."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from retrainer import crash, supervisor
+from retrainer.clock import SystemClock
+from retrainer.config.models import S3Source
+from retrainer.leader import Lead
+from retrainer.replay import Replays
+from retrainer.sources.s3.held import Held
+from retrainer.sources.s3.sweep import Sweep
+from retrainer.supervisor import Supervisor
+from tests.unit.test_configmaps import config_maps, item, server, settings, texts
+from tests.unit.test_replay import NOW, RULES, Clock, Intake, Kept, events
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from retrainer.configmaps import ConfigMaps
+    from tests.unit.test_configmaps import Server
+
+__all__ = ["config_maps", "server", "settings"]
+
+
+@pytest.fixture(autouse=True)
+def ends() -> Iterator[list[str]]:
+    """The lines with which the process would have ended."""
+    lines: list[str] = []
+    supervisor.arm(lines.append)
+    yield lines
+    crash.disarm()
+    supervisor.disarm()
+
+
+def restarts(kind: str) -> int:
+    return sum(worker.restarts for worker in Supervisor(lambda _: False).workers if worker.kind == kind)
+
+
+def start(replays: Replays, kept: Kept) -> None:
+    replays.start("topic", kept, RULES, NOW - 3600, NOW, dry=False)
+
+
+def test_a_replay_that_dies_has_failed_and_another_one_may_begin(ends: list[str]) -> None:
+    replays = Replays(Intake(), Clock())
+    crash.arm("replay", "raise", 2)
+    start(replays, Kept(events(1), events(1)))
+    until(lambda: replays.progress("topic")["state"] == "failed", "it fails")
+    assert replays.progress("topic")["error"] == "replay"
+    start(replays, Kept(events(1)))
+    until(lambda: replays.progress("topic")["state"] == "done", "another one is done")
+    assert not ends
+
+
+def test_a_replay_that_hangs_is_given_up_and_another_one_may_begin() -> None:
+    replays = Replays(Intake(), Clock())
+    crash.arm("replay", "hang", 2)
+    start(replays, Kept(events(1)))
+    watched = Supervisor(lambda _: False)
+    until(lambda: any(worker.where().startswith("retrainer.crash") for worker in watched.workers), "it hangs")
+    replays.give_up("topic", "it hung")
+    assert (replays.progress("topic")["state"], replays.progress("topic")["error"]) == ("failed", "it hung")
+    start(replays, Kept(events(1)))
+    until(lambda: replays.progress("topic")["state"] == "done", "another one is done")
+
+
+def test_a_follower_of_config_maps_that_dies_sees_the_next_version(server: Server, config_maps: ConfigMaps) -> None:
+    config_maps.read()
+    crash.arm("rules", "raise", 2)
+    config_maps.start(lambda: None)
+    until(lambda: restarts("rules") == 1, "it is restarted")
+    server.items = [item("churn", rules_yaml="two")]
+    server.rung.set()
+    until(lambda: texts(config_maps) == ["two"], "it sees the next version")
+
+
+class Queue:
+    """Keeps what was deleted of it."""
+
+    def __init__(self) -> None:
+        self.deleted: list[str] = []
+
+    def delete(self, handles: Sequence[str]) -> list[str]:
+        self.deleted += handles
+        return []
+
+    def hide(self, handles: Sequence[str], seconds: float) -> None: ...
+
+    def depth(self) -> int:
+        return 0
+
+
+def test_messages_are_deleted_after_the_thread_that_does_so_died() -> None:
+    queue = Queue()
+    held = Held("lake", queue, SystemClock(), 30.0)  # type: ignore[arg-type] # the real one needs a server
+    crash.arm("held", "raise", 3)
+    held.start()
+    held.take(["a", "b"])
+    held.stored(["a", "b"])
+    until(lambda: queue.deleted == ["a", "b"], "what is stored is deleted")
+    held.take(["c"])
+    held.stored(["c"])
+    until(lambda: queue.deleted == ["a", "b", "c"], "what comes after it, too")
+    until(lambda: restarts("held") == 1, "it died in between")
+    held.stop(5.0)
+
+
+def test_a_sweep_goes_on_after_its_thread_died() -> None:
+    config = S3Source.model_construct(buckets=[], sweep=0.01)
+    sweep = Sweep("lake", config, 0.01, Intake(), SystemClock())  # type: ignore[arg-type] # it lists no bucket
+    crash.arm("sweep", "raise", 5)
+    sweep.start()
+    until(lambda: restarts("sweep") == 1, "it is restarted")
+    before = sweep.last_sweep
+    until(lambda: sweep.last_sweep != before, "it sweeps again")
+    sweep.stop()
+
+
+class Shared:
+    """A store that nobody else wants."""
+
+    shared = True
+
+    def claim(self) -> bool:
+        return True
+
+    def renew(self, url: str) -> None: ...
+
+    def release(self) -> None: ...
+
+
+@pytest.mark.parametrize("kind", ["lead", "taking"])
+def test_the_process_ends_when_the_keeper_of_the_lead_dies(kind: Any, ends: list[str]) -> None:
+    taken = threading.Event()
+    lost: list[str] = []
+    lead = Lead(Shared(), SystemClock(), lambda: "", taken.set, lost.append)  # type: ignore[arg-type]
+    crash.arm(kind, "raise")
+    lead.start()
+    until(lambda: ends, "the process ends")
+    assert f"`{kind}`" in ends[0]
+    assert not lost
+    lead.stop()
+
+
+def test_a_keeper_of_the_lead_that_was_lost_ends_quietly(ends: list[str]) -> None:
+    taken = threading.Event()
+    lead = Lead(Shared(), SystemClock(), lambda: "", taken.set, lambda _: None)  # type: ignore[arg-type]
+    lead.start()
+    assert taken.wait(10)
+    assert lead.settle()
+    lead.stop()
+    assert not ends
