@@ -6,6 +6,7 @@ kind, however long the ledger.
 
 from __future__ import annotations
 
+import math
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,7 @@ class Pruner:
         full = len(rows) == self._chunk
         if not full and not self._through:
             self._through = True
-            self._next_round = work.now + min(self._left // CHUNK * REST, LONGEST_REST)
+            self._next_round = work.now + min(math.ceil(self._left / CHUNK) * REST, LONGEST_REST)
         return full and not too_large
 
     @staticmethod
