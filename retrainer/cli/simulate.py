@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +16,11 @@ from retrainer.cli.simulate_report import report
 from retrainer.clock import SystemClock
 from retrainer.config.models import parse_duration
 from retrainer.simulate.casefile import absolute
-from retrainer.simulate.history import BadHistory
+from retrainer.simulate.history import BadHistory, open_history
 from retrainer.simulate.picture import picture
 from retrainer.simulate.simulation import Task, configuration_of
 from retrainer.simulate.simulation import simulate as play
+from retrainer.simulate.strangers import strangers
 
 if TYPE_CHECKING:
     from retrainer.config.configuration import Configuration
@@ -83,12 +85,24 @@ def simulate(
     if new and not current and _has_rules(session, history):
         tasks.insert(0, ("then", Task(history, (), lasts, stop, prometheus, begin)))
     outcomes: dict[str, Outcome] = {}
-    for name, task in tasks:
+    for name, task in _with_sources(session, tasks):
         played = _simulate(session, name, task, processes)
         outcomes[name] = played.within(begin or float("-inf"), stop)
     report(session, outcomes)
     if html is not None:
         _draw(session, html, dict(tasks), outcomes)
+
+
+def _with_sources(session: Session, tasks: list[tuple[str, Task]]) -> list[tuple[str, Task]]:
+    """The tasks, each with the sources of both sides; says which sources of a store nobody has any more."""
+    known = frozenset(name for _, task in tasks for name in _configuration(session, task).sources)
+    try:
+        gone = strangers(open_history(tasks[0][1].history), known)
+    except BadHistory as error:
+        raise session.failure(str(error)) from None
+    if gone:
+        click.echo(f"left out: events of sources that no rule file has: {', '.join(gone)}", err=True)
+    return [(name, replace(task, sources=known)) for name, task in tasks]
 
 
 def _has_rules(session: Session, history: str) -> bool:

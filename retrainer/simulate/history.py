@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import heapq
+import re
 import sqlite3
+import zlib
 from collections import defaultdict
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -12,10 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from retrainer import values
 from retrainer.engine.readings import QUERY
 from retrainer.event import Event, split_attributes
 from retrainer.simulate.casefile import absolute
 from retrainer.store.packing import unpack
+from retrainer.store.sqlite_file import in_use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,6 +28,10 @@ _EVENT = ("seq", "at", "source", "id", "type", "time", "subject", "data", "attri
 _JOURNAL = ("seq", "at", "rule", "key", "kind", "payload")
 _KEPT = frozenset(("journal", "runs", "decisions", "config_files"))
 SQLITE = b"SQLite format 3\x00"
+_SOURCE = re.compile(rb'"source"\s*:\s*"([^"\\]{1,100})"')
+_INSTEAD = "stop it first, or name a copy: a snapshot or a backup (docs/operations/backup.md), or an export of one"
+_LATEST = 4102444800.0
+"""The year 2100, in seconds since the epoch: milliseconds of any day since February 1970 are later."""
 
 
 class BadHistory(Exception):
@@ -70,7 +78,8 @@ class History:
     """``records`` begins anew at each call, in order of time. ``files`` are the rules that were in force, if known.
 
     ``span`` are the moments of the first and the last record, None without any; ``polled`` the queries that sources
-    were asked, by source and expression.
+    were asked, by source and expression. ``sources`` are those of its events; ``plain`` says that somebody wrote
+    these down, so that a name may be misspelt.
     """
 
     records: Callable[[], Iterator[Record]]
@@ -78,6 +87,8 @@ class History:
     files: Mapping[str, str] = field(default_factory=dict)
     span: tuple[float, float] | None = None
     polled: frozenset[tuple[str, str]] = frozenset()
+    sources: frozenset[str] = frozenset()
+    plain: bool = False
 
 
 def open_history(path: str) -> History:
@@ -87,7 +98,14 @@ def open_history(path: str) -> History:
             head = file.read(len(SQLITE))
     except OSError as error:
         raise BadHistory(f"{path}: {error.strerror}") from None
-    return _of_store(path) if head == SQLITE else _of_lines(path)
+    try:
+        if head != SQLITE:
+            return _of_lines(path)
+        if in_use(Path(path)):
+            raise BadHistory(f"{path}: a running daemon has it open; {_INSTEAD}")
+        return _of_store(path)
+    except (KeyError, TypeError, ValueError, AttributeError, zlib.error) as error:
+        raise BadHistory(f"{path}: {_words(error)}; restore it from a backup, or export it anew") from None
 
 
 def _of_store(path: str) -> History:
@@ -97,37 +115,43 @@ def _of_store(path: str) -> History:
             for row in connection.execute(f"SELECT {columns} FROM {table} ORDER BY {order}"):  # noqa: S608 - ours
                 yield dict(row)
 
+    asked = "events", ", ".join(_EVENT), "seq"
+
     def records() -> Iterator[Record]:
-        events = ((row["seq"], _event(row)) for row in rows("events", ", ".join(_EVENT), "seq"))
+        events = (_numbered(path, row["seq"], {"table": "events", "row": row}) for row in rows(*asked))
         journal = ((row["seq"], _input(row)) for row in rows("journal", ", ".join(_JOURNAL), "seq"))
         return (record for _, record in heapq.merge(events, journal, key=lambda pair: pair[0]))
 
     try:
         runs = _runs(rows("runs", "*", "id"), rows("decisions", "id, run", "id"))
         files = {row["path"]: row["content"] for row in rows("config_files", "path, content", "path")}
-        first, last, polled = _known_of(path)
+        first, last, polled, sources = _known_of(path)
     except sqlite3.DatabaseError as error:
         raise BadHistory(f"{path}: {error}; restore it from a backup") from None
-    return History(records, runs, files, (first, last) if first is not None else None, polled)
+    return History(records, runs, files, (first, last) if first is not None else None, polled, sources)
 
 
-def _known_of(path: str) -> tuple[Any, Any, frozenset[tuple[str, str]]]:
-    """The first and the last moment of a store, and what was polled."""
+def _known_of(path: str) -> tuple[Any, Any, frozenset[tuple[str, str]], frozenset[str]]:
+    """The first and the last moment of a store, what was polled, and the sources of its events."""
     moments = "SELECT min(at), max(at) FROM (SELECT at FROM events UNION ALL SELECT at FROM journal)"
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         first, last = connection.execute(moments).fetchone()
         polled = connection.execute("SELECT DISTINCT source, subject FROM events WHERE type = ?", (QUERY,))
-        return first, last, frozenset(tuple(row) for row in polled)
+        sources = connection.execute("SELECT DISTINCT source FROM events")
+        return first, last, frozenset(tuple(row) for row in polled), frozenset(row[0] for row in sources)
 
 
 def _of_lines(path: str) -> History:
     kept: dict[str, list[dict[str, Any]]] = defaultdict(list)
     polled: set[tuple[str, str]] = set()
+    named: set[bytes] = set()
+    plain = True
     first = last = None
-    for number, line in _lines(path, _telling):
+    for number, line in _lines(path, lambda lines: _telling(_naming(lines, named))):
         table = line.get("table")
         if table in _KEPT:
             kept[table].append(line["row"])
+        plain = plain and table is None
         if table not in (None, "events"):
             continue
         _, record = _numbered(path, number, line)
@@ -142,7 +166,8 @@ def _of_lines(path: str) -> History:
 
     files = {row["path"]: row["content"] for row in kept["config_files"]}
     span = _joined([first, last, *(row["at"] for row in kept["journal"])])
-    return History(records, _runs(kept["runs"], kept["decisions"]), files, span, frozenset(polled))
+    sources = frozenset(name.decode(errors="replace") for name in named)
+    return History(records, _runs(kept["runs"], kept["decisions"]), files, span, frozenset(polled), sources, plain)
 
 
 def _joined(moments: Iterable[float | None]) -> tuple[float, float] | None:
@@ -165,6 +190,15 @@ def _lines(
             if not isinstance(line, dict):
                 raise BadHistory(f"{path}:{number}: not a JSON object: write an event a line")
             yield number, line
+
+
+def _naming(lines: Iterable[tuple[int, bytes]], named: set[bytes]) -> Iterator[tuple[int, bytes]]:
+    """The lines; adds to ``named`` the first source that each names, which is cheaper than reading it."""
+    for number, text in lines:
+        found = _SOURCE.search(text)
+        if found is not None:
+            named.add(found[1])
+        yield number, text
 
 
 def _telling(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
@@ -197,28 +231,52 @@ def _in_order(path: str) -> Iterator[tuple[int, Record]]:
 def _numbered(path: str, number: int, line: dict[str, Any]) -> tuple[int, Record]:
     try:
         return (line["row"]["seq"], _event(line["row"])) if "table" in line else (number, _plain(line, number))
-    except (KeyError, TypeError, ValueError) as error:
-        what = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
-        raise BadHistory(f"{path}:{number}: {what}; an event has source, type, time and data") from None
+    except (KeyError, TypeError, ValueError, AttributeError, zlib.error) as error:
+        raise BadHistory(f"{path}:{number}: {_words(error)}; an event has source, type, time and data") from None
+
+
+def _words(error: Exception) -> str:
+    return f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else f"{error!s:.200}"
 
 
 def _plain(line: Mapping[str, Any], number: int) -> Record:
     """An event as somebody writes it down; ``at`` is when it arrived, its ``time`` if not given."""
     time = _moment(line["time"])
     at = _moment(line["at"]) if "at" in line else time
-    data = line.get("data") or {}
+    data, source = line.get("data") or {}, line["source"]
+    if not isinstance(source, str) or not source:
+        raise ValueError(f"`source` is {values.kind(source)}, not the name of a source")
+    if not isinstance(data, dict):
+        raise ValueError(f"`data` is {values.kind(data)}, not a map")  # noqa: TRY004 - callers know one kind
+    shown = line.get("attributes") or {}
+    if not isinstance(shown, dict):
+        raise ValueError(f"`attributes` is {values.kind(shown)}, not a map")  # noqa: TRY004 - likewise
     own_id = str(line.get("id", f"line-{number}"))
     kind, subject = str(line.get("type", "event")), str(line.get("subject", ""))
-    attributes, record = split_attributes(line.get("attributes") or {})
-    return Record(at, Event(line["source"], own_id, kind, time, data, subject, attributes, record=record))
+    attributes, record = split_attributes(shown)
+    return Record(at, Event(source, own_id, kind, time, data, subject, attributes, record=record))
 
 
 def _moment(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float)) else absolute(value)
+    """Epoch seconds of a number of seconds, or of a moment with its zone; raise ValueError."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError(f"a time is {values.kind(value)}; write seconds since 1970, or a moment")  # noqa: TRY004
+    return _within_calendar(float(value) if isinstance(value, (int, float)) else absolute(value))
+
+
+def _within_calendar(at: float) -> float:
+    """The moment itself; raise ValueError where it must be in another unit."""
+    if not at >= 0:
+        raise ValueError(f"time {at:.17g} is before 1970")
+    if at > _LATEST:
+        raise ValueError(f"time {at:.17g} is beyond the year 2100; are these milliseconds? seconds are expected")
+    return at
 
 
 def _event(row: Mapping[str, Any]) -> Record:
     attributes, record = split_attributes(orjson.loads(row["attributes"])) if row["attributes"] != "{}" else ({}, {})
+    for at in (row["at"], row["time"]):
+        _within_calendar(at)
     envelope = (row["source"], row["id"], row["type"], row["time"], unpack(row["data"]), row["subject"])
     return Record(row["at"], Event(*envelope, attributes, record=record))
 

@@ -17,12 +17,13 @@ from retrainer.config.load import load_files, load_texts
 from retrainer.config.models import PrometheusSource
 from retrainer.engine.catalog import build_catalog
 from retrainer.engine.containment import Care
-from retrainer.simulate.history import open_history
+from retrainer.simulate.history import BadHistory, open_history
 from retrainer.simulate.lookup import Memory
 from retrainer.simulate.outcome import Noted, Outcome, PlayedRun, joined, read
 from retrainer.simulate.player import Player
 from retrainer.simulate.ranges import missing
 from retrainer.simulate.split import shares
+from retrainer.simulate.strangers import without_strangers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,7 +58,8 @@ class Task:
     """``rules`` are paths; none for those that the history says were in force. Times are in seconds, of the epoch.
 
     ``prometheus`` is the URL to ask for metrics that history does not have, from ``since`` on if it begins later; empty
-    for the one that each source has, None for nobody.
+    for the one that each source has, None for nobody. ``sources`` are those that history may have events of, besides
+    those of the rules.
     """
 
     history: str
@@ -66,6 +68,7 @@ class Task:
     until: float
     prometheus: str | None = None
     since: float | None = None
+    sources: frozenset[str] = frozenset()
 
 
 def configuration_of(task: Task) -> tuple[Configuration, tuple[Problem, ...]]:
@@ -137,6 +140,8 @@ def _play(task: Task, configuration: Configuration, progress: Progress) -> Outco
     ranges = list(looked_up(task, configuration, open_history(task.history)))
     try:
         return _played(task, configuration, ranges, progress, Care.NEVER)
+    except BadHistory:
+        raise
     except Exception:  # noqa: BLE001 - what is not a rule's is raised again
         return _played(task, configuration, ranges, progress, Care.ALWAYS)
 
@@ -144,7 +149,8 @@ def _play(task: Task, configuration: Configuration, progress: Progress) -> Outco
 def _played(
     task: Task, configuration: Configuration, ranges: Sequence[Range], progress: Progress, care: Care
 ) -> Outcome:
-    history = open_history(task.history)
+    known = frozenset(configuration.sources) | task.sources
+    history = without_strangers(task.history, open_history(task.history), known)
     player = Player(
         configuration,
         history,

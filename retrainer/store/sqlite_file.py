@@ -145,6 +145,23 @@ def _open(path: Path) -> int:
         raise StoreError(f"{path}: {error.strerror}; the file must be writable for this user") from error
 
 
+def in_use(path: Path) -> bool:
+    """Whether a process, such as a daemon, has the store open. Takes no lock, and must be asked before SQLite opens it.
+
+    Raise OSError if the file cannot be opened.
+    """
+    if not hasattr(fcntl, "F_OFD_GETLK"):  # no Linux
+        return False
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        found = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _LOCK_AT, 1, 0))
+    except OSError:
+        return False  # a file system without locks: no daemon runs on it either
+    finally:
+        os.close(descriptor)
+    return bool(_FLOCK.unpack(found)[0] != fcntl.F_UNLCK)
+
+
 def _lock(path: Path, descriptor: int) -> None:
     """By the inode: whatever name leads to it, and whoever removes the lock file."""
     if not hasattr(fcntl, "F_OFD_SETLK"):  # no Linux: what stands beside the file has to do

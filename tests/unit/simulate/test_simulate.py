@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -17,8 +19,10 @@ from retrainer.simulate.outcome import joined, read
 from retrainer.simulate.player import Player
 from retrainer.simulate.simulation import Reached, Task, configuration_of, simulate
 from retrainer.simulate.split import shares
+from retrainer.store.sqlite_file import in_use
 from retrainer.store.writes import store_good
 from tests.unit.simulate.live import RULES, Live, rules_in
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +107,56 @@ WRONG = [
     pytest.param(
         '{"source": "push", "time": 2}\n{"source": "push", "time": 1}', "earlier than the line before", id="order"
     ),
+    pytest.param('{"source": "push", "time": 1790812800000}', "jsonl:1: time 1790812800000 is beyond", id="ms"),
+    pytest.param(
+        '{"source": "push", "time": 1}\n{"source": "push", "time": 1790812800000}\n{"source": "push", "time": 3}',
+        "events.jsonl:2: time 1790812800000 is beyond the year 2100; are these milliseconds?",
+        id="milliseconds in the middle",
+    ),
+    pytest.param('{"source": "push", "time": 5, "at": 1790812800000}', "milliseconds?", id="arrival in milliseconds"),
+    pytest.param('{"source": "push", "time": -5}', "time -5 is before 1970", id="before 1970"),
+    pytest.param('{"source": "push", "time": true}', "a time is a boolean", id="a time that is none"),
+    pytest.param('{"source": "push", "time": 1, "data": [1]}', "`data` is a list", id="data that is a list"),
+    pytest.param('{"source": "push", "time": 1, "attributes": 5}', "`attributes` is a whole", id="attributes"),
+    pytest.param('{"source": 5, "time": 1}', "`source` is a whole number", id="a source without a name"),
+    pytest.param('{"table": "events", "row": {"seq": 1}}', "events.jsonl:1: `attributes` is missing", id="half a row"),
+    pytest.param('{"table": "runs", "row": {"id": "r"}}', "`rule` is missing", id="half a run"),
+    pytest.param('{"source": "pusch", "time": 1}', "a source `pusch` (did you mean `push`?)", id="misspelt source"),
+    pytest.param(
+        '{"source": "push", "time": 1}\n{"source": "pusch", "time": 2}\n{"source": "push", "time": 3}',
+        "event line-2: no rule file has a source `pusch`",
+        id="misspelt source in the middle",
+    ),
 ]
+
+
+def test_a_source_that_only_one_side_has_is_no_stranger(tmp_path: Path) -> None:
+    new, old = rules(tmp_path, "new.yaml", 2), rules(tmp_path, "old.yaml", 2)
+    text = (tmp_path / "old.yaml").read_text().replace("push", "pull")
+    (tmp_path / "old.yaml").write_text(text)
+    answer = told("--events", events(tmp_path), "--rules", new, "--current", old)
+    assert (len(answer["runs"]["then"]), len(answer["runs"]["now"])) == (0, 3)
+
+
+def test_a_store_that_a_daemon_has_open_is_left_alone(tmp_path: Path) -> None:
+    code = f"from retrainer.store.sqlite import SqliteStore; SqliteStore.open({str(tmp_path / 's.db')!r}); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as daemon:
+        assert daemon.stdin is not None
+        until(lambda: (tmp_path / "s.db").exists() and in_use(tmp_path / "s.db"), "the store is open")
+        said = run("--store", str(tmp_path / "s.db"), "--rules", rules(tmp_path, "r.yaml", 2), code=1).stderr
+        assert "a running daemon has it open" in said
+        assert "or name a copy" in said
+        daemon.communicate(b"\n", timeout=20)
+    assert not in_use(tmp_path / "s.db")
+    run("--store", str(tmp_path / "s.db"), "--rules", rules(tmp_path, "r.yaml", 2))
+
+
+def test_a_store_with_events_of_sources_that_are_gone_says_so(tmp_path: Path) -> None:
+    live = Live(tmp_path / "live.db", rules_in(tmp_path), seed=3)
+    live.live(20)
+    live.close()
+    said = run("--store", str(tmp_path / "live.db"), "--rules", rules(tmp_path, "r.yaml", 2)).stderr
+    assert "left out: events of sources that no rule file has: " in said
 
 
 @pytest.mark.parametrize(("text", "message"), WRONG)

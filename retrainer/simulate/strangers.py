@@ -1,0 +1,42 @@
+"""Events of sources that no rule file has: a name that was misspelt must not look like a rule that stays quiet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from retrainer.config.errors import did_you_mean
+from retrainer.simulate.history import BadHistory
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from retrainer.simulate.history import History, Record
+
+
+def without_strangers(path: str, history: History, known: Collection[str]) -> History:
+    """The same history, which raises BadHistory at an event whose source is misspelt: nearly one that is ``known``.
+
+    What a store kept is left as it is: its sources were known once.
+    """
+    if not history.plain:
+        return history
+
+    def records() -> Iterator[Record]:
+        for record in history.records():
+            if record.event is not None and record.event.source not in known:
+                hint = did_you_mean(record.event.source, known)
+                if hint.startswith("did"):
+                    raise BadHistory(f"{path}: event {record.event.id}: {_no_source(record.event.source)} ({hint})")
+            yield record
+
+    return replace(history, records=records)
+
+
+def strangers(history: History, known: Collection[str]) -> list[str]:
+    """Sources of events that no rule file has (any more): these events are left out."""
+    return sorted(history.sources - frozenset(known))
+
+
+def _no_source(source: str) -> str:
+    return f"no rule file has a source `{source:.100}`"
