@@ -99,11 +99,9 @@ def open_history(path: str) -> History:
     except OSError as error:
         raise BadHistory(f"{path}: {error.strerror}") from None
     try:
-        if head != SQLITE:
-            return _of_lines(path)
         if in_use(Path(path)):
             raise BadHistory(f"{path}: a running daemon has it open; {_INSTEAD}")
-        return _of_store(path)
+        return _of_store(path) if head == SQLITE else _of_lines(path)
     except (KeyError, TypeError, ValueError, AttributeError, zlib.error) as error:
         raise BadHistory(f"{path}: {_words(error)}; restore it from a backup, or export it anew") from None
 

@@ -22,7 +22,6 @@ from retrainer.simulate.split import shares
 from retrainer.store.sqlite_file import in_use
 from retrainer.store.writes import store_good
 from tests.unit.simulate.live import RULES, Live, rules_in
-from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,10 +138,10 @@ def test_a_source_that_only_one_side_has_is_no_stranger(tmp_path: Path) -> None:
 
 
 def test_a_store_that_a_daemon_has_open_is_left_alone(tmp_path: Path) -> None:
-    code = f"from retrainer.store.sqlite import SqliteStore; SqliteStore.open({str(tmp_path / 's.db')!r}); input()"
+    code = f"from retrainer.store.sqlite import SqliteStore; SqliteStore.open({str(tmp_path / 's.db')!r}); print(flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as daemon:
-        assert daemon.stdin is not None
-        until(lambda: (tmp_path / "s.db").exists() and in_use(tmp_path / "s.db"), "the store is open")
+        assert daemon.stdout is not None
+        daemon.stdout.readline()
         said = run("--store", str(tmp_path / "s.db"), "--rules", rules(tmp_path, "r.yaml", 2), code=1).stderr
         assert "a running daemon has it open" in said
         assert "or name a copy" in said
