@@ -138,7 +138,8 @@ def test_a_source_that_only_one_side_has_is_no_stranger(tmp_path: Path) -> None:
 
 
 def test_a_store_that_a_daemon_has_open_is_left_alone(tmp_path: Path) -> None:
-    code = f"from retrainer.store.sqlite import SqliteStore; SqliteStore.open({str(tmp_path / 's.db')!r}); print(flush=True); input()"
+    opens = "from retrainer.store.sqlite import SqliteStore; SqliteStore.open({!r}); print(flush=True); input()"
+    code = opens.format(str(tmp_path / "s.db"))
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as daemon:
         assert daemon.stdout is not None
         daemon.stdout.readline()
