@@ -45,7 +45,7 @@ def lint(session: Session, path: str, templates: str | None) -> None:
     folder = Path(templates) if templates else _folder(path)
     rules = list(build_catalog(configuration, frozenset()).rules.values())
     advice = list(advise(rules, SystemClock().now(), configuration.pools))
-    advice += [one for rule in configuration.rules for one in _pasted(rule, folder)]
+    advice += [one for rule in configuration.rules for one in (*_pasted(rule, folder), *_named(rule))]
     told = [_told(configuration, one) for one in advice]
     session.print({"valid": True, "advice": told}, lambda console: _report(console, path, told))
     if told:
@@ -65,6 +65,14 @@ def _pasted(rule: Rule, folder: Path | None) -> Iterator[Advice]:
             said = f"its value is pasted into code, at {where}: who can choose it can run commands"
             hint = "pass it as an environment variable, or as an argument of its own"
             yield Advice(rule.name, f"submit.parameters.{parameter}", said, hint)
+
+
+def _named(rule: Rule) -> Iterator[Advice]:
+    """Examples of manifests have a name; it is not dropped without a word."""
+    for name in ("name", "generateName"):
+        if name in ((rule.submit.workflow or {}).get("metadata") or {}):
+            said = "it is not used: the Workflow of a run is named after rule and run, so that there is one of each"
+            yield Advice(rule.name, f"submit.workflow.metadata.{name}", said, "take it out")
 
 
 def _manifest(rule: Rule, folder: Path | None) -> dict[str, Any] | None:

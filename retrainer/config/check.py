@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from retrainer.config.check_expressions import BOOLEAN, NAME, NUMBER, check_cel, check_parameter
 from retrainer.config.check_globs import check_match
+from retrainer.config.check_inline import check_inline, check_key
 from retrainer.config.check_levels import check_levels
 from retrainer.config.check_limits import check_limits
 from retrainer.config.check_names import known
@@ -16,11 +17,12 @@ from retrainer.config.check_when import check_when
 from retrainer.config.errors import did_you_mean
 from retrainer.config.finding import Finding
 from retrainer.config.models import DirectorySource, Submit
+from retrainer.config.reserved import MANAGED_BY
 from retrainer.rules.crontab import parse
 from retrainer.rules.environment import EVENT, EVENT_FIELDS, of_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from retrainer.config.finding import Names
     from retrainer.config.models import Batch, Data, Rule, Schedule, Trigger
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from retrainer.rules.cel.check import Type
 
 _TARGETS = ("workflow_template", "cluster_workflow_template", "workflow")
-_RESERVED = ("workflows.argoproj.io", "retrainer.dev")
 _LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
@@ -174,35 +175,23 @@ def _submit(submit: Submit, names: Names, scope: Mapping[str, Type]) -> Iterator
     if len(given) != 1:
         found = f"not {' and '.join(given)}" if given else "none is given"
         yield Finding(("submit",), f"exactly one of {', '.join(_TARGETS)} says what to run, {found}", "keep one")
-    if submit.workflow is not None and not isinstance(submit.workflow.get("spec"), dict):
-        yield Finding(
-            ("submit", "workflow"), "the inline manifest has no `spec`", "write the Workflow's `spec:` beneath it"
-        )
+    if submit.workflow is not None:
+        yield from check_inline(submit.workflow)
     if submit.namespace is not None and names.namespaces is not None and submit.namespace not in names.namespaces:
         hint = did_you_mean(submit.namespace, names.namespaces)
         yield Finding(("submit", "namespace"), f"`{submit.namespace}` is not among the engine's namespaces", hint)
     for name, value in submit.parameters.items():
         yield from check_parameter(("submit", "parameters", name), value, scope)
     yield from _labels(("submit", "metadata", "labels"), submit.metadata.labels)
-    yield from _reserved(("submit", "metadata", "annotations"), submit.metadata.annotations)
+    for key in submit.metadata.annotations:
+        yield from check_key(("submit", "metadata", "annotations", key), key)
 
 
 def _labels(path: Path, labels: Mapping[str, str]) -> Iterator[Finding]:
-    yield from _reserved(path, labels)
     for key, value in labels.items():
+        if path != ("labels",) or key != MANAGED_BY:  # of the rule: it stands in alerts, and not on Workflows
+            yield from check_key((*path, key), key)
         if not _LABEL_KEY.fullmatch(key):
             yield Finding((*path, key), f"`{key}` is no label", "letters, digits, - _ and ., at most 63", of_key=True)
         if not _LABEL_VALUE.fullmatch(value):
             yield Finding((*path, key), f"{value!r} is no label's value", "letters, digits, - _ and ., at most 63")
-
-
-def _reserved(path: Path, keys: Collection[str]) -> Iterator[Finding]:
-    for key in keys:
-        domain = key.partition("/")[0] if "/" in key else ""
-        if any(domain == reserved or domain.endswith("." + reserved) for reserved in _RESERVED):
-            yield Finding(
-                (*path, key),
-                f"`{domain}/` is not for configurations to set",
-                "take it out, or use a domain of your own",
-                of_key=True,
-            )

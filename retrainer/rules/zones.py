@@ -7,11 +7,12 @@ turns daylight saving time from a property of each local time into one compariso
 from __future__ import annotations
 
 from datetime import datetime
-from difflib import get_close_matches
 from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
+
+from retrainer.rules.zone_names import meant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,9 +42,7 @@ def zone_of(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown, not a key at all, and a folder such as "Europe"
-        near = get_close_matches(name, sorted(available_timezones()), n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "write an IANA name such as Europe/Berlin or UTC"
-        raise ValueError(f"unknown timezone {name!r}: {hint}") from None
+        raise ValueError(f"unknown timezone {name[:100]!r}: {meant(name)}") from None
 
 
 def onward(zone: ZoneInfo, instant: float, horizon: float) -> Iterator[Stretch]:

@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_RESERVED = re.compile(r"(^|\.)(workflows\.argoproj\.io|retrainer\.dev)/")
 _MAX_PREFIX = 253
-
-
-def reserved(key: str) -> bool:
-    """Tell whether only Argo or retrainer itself may set this label."""
-    return bool(_RESERVED.search(key)) or key == "app.kubernetes.io/managed-by"
 
 
 def safe_labels(labels: Mapping[str, str]) -> dict[str, str]:

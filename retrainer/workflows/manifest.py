@@ -6,9 +6,10 @@ import difflib
 import math
 from typing import TYPE_CHECKING, Any
 
+from retrainer.config.reserved import reserved
 from retrainer.moments import within
 from retrainer.workflows.cause import cause, harmless
-from retrainer.workflows.labels import reserved, safe_labels
+from retrainer.workflows.labels import safe_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -114,7 +114,8 @@ class Output(Model):
 
 class Metadata(Model):
     labels: dict[str, str] = {}
-    """Labels of the Workflow. None under workflows.argoproj.io or retrainer.dev."""
+    """Labels of the Workflow. None under retrainer.dev, and under workflows.argoproj.io those that are for people
+    (`archive-strategy`, `title`, `description`, `pod-name-format`, `version`)."""
     annotations: dict[str, str] = {}
     """Annotations of the Workflow."""
 
@@ -125,7 +126,7 @@ class Submit(Model):
     cluster_workflow_template: str | None = None
     """Name of the ClusterWorkflowTemplate to run."""
     workflow: dict[str, Any] | None = None
-    """A whole Workflow manifest, inline (its `spec`)."""
+    """A whole Workflow manifest, inline: its `spec`, and of its `metadata` labels and annotations."""
     namespace: str | None = None
     """Namespace of the Workflow; the daemon's own `namespace` setting if not given."""
     parameters: dict[str, str | int | float | bool] = {}

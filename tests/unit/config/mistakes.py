@@ -178,6 +178,7 @@ TABLES: dict[str, list[Mistake]] = {
     "Runs": [
         Mistake("no template to run, or two", "workflow_template: churn-train", "namespace: ml"),
         Mistake("an inline manifest without a spec", "workflow_template: churn-train", "workflow: {kind: Workflow}"),
+        Mistake("a manifest's namespace", "workflow_template: churn-train", "workflow: {metadata: {namespace: ml}, spec: {}}"),
         Mistake("labels of Argo or of retrainer", "labels: {team: a}", "labels: {workflows.argoproj.io/x: a}"),
         Mistake("a label that Kubernetes refuses", "labels: {team: a}", "labels: {team: a b}"),
     ],

@@ -107,7 +107,7 @@ def test_what_only_looks_wrong_is_taken(tmp_path: Path, parameter: str) -> None:
         pytest.param("{rows: 20}", "{}", "batch.at_least: nothing is given to reach", id="at_least of nothing"),
         pytest.param("{bucket:", "{event.sorce:", "16:19: rules[0].triggers.new_data.data.match.event.sorce: an event has no `sorce` (did you mean `source`?)", id="match of no field"),
         pytest.param("workflow_template: churn-train", "namespace: ml", "rules[0].submit: exactly one of workflow_template, cluster_workflow_template, workflow says what to run, none is given", id="nothing to run"),
-        pytest.param("workflow_template: churn-train", "workflow: {kind: x}", "23:17: rules[0].submit.workflow: the inline manifest has no `spec`", id="inline manifest without a spec"),
+        pytest.param("workflow_template: churn-train", "workflow: {kind: Workflow}", "23:17: rules[0].submit.workflow: the inline manifest has no `spec`", id="inline manifest without a spec"),
         pytest.param("retry:", "metadata: {labels: {workflows.argoproj.io/x: y}}\n      retry:", "`workflows.argoproj.io/` is not for configurations to set", id="Argo's labels"),
         pytest.param("retry:", "metadata: {annotations: {retrainer.dev/run: y}}\n      retry:", "`retrainer.dev/` is not for configurations to set", id="our annotations"),
         pytest.param("retry:", "metadata: {labels: {team: a b}}\n      retry:", "'a b' is no label's value", id="label that Kubernetes refuses"),

@@ -1,0 +1,97 @@
+"""A whole Workflow manifest under `submit.workflow`: what of it is used, and what nobody would see vanish."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from retrainer.config.errors import did_you_mean
+from retrainer.config.finding import Finding
+from retrainer.config.reserved import ALLOWED, ARGO, MANAGED_BY, reserved
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from retrainer.config.tree import Path
+
+_AT = ("submit", "workflow")
+_FIELDS = ("apiVersion", "kind", "metadata", "spec")
+_METADATA = ("labels", "annotations", "name", "generateName")
+"""The name is taken, though a run has one of its own: examples have it, and `lint` says so."""
+_ELSEWHERE = {
+    "namespace": "write `namespace:` beneath `submit:` instead",
+    "finalizers": "take it out: the Workflow has that of retrainer, until its outcome is stored",
+    "ownerReferences": "take it out: the Workflow would go with its owner, before its outcome is stored",
+}
+
+
+def check_inline(manifest: Mapping[str, Any]) -> Iterator[Finding]:
+    for name in manifest:
+        if name not in _FIELDS:
+            yield Finding(
+                (*_AT, name), f"`{name}` of the manifest is not used", did_you_mean(name, _FIELDS), of_key=True
+            )
+    version, kind = manifest.get("apiVersion"), manifest.get("kind")
+    if kind not in (None, "Workflow"):
+        yield Finding((*_AT, "kind"), f"{kind!r:.60} is no Workflow", "write `kind: Workflow`, or name a template")
+    if version is not None and not str(version).startswith("argoproj.io/"):
+        yield Finding(
+            (*_AT, "apiVersion"), f"{version!r:.60} is not Argo's", "write `apiVersion: argoproj.io/v1alpha1`"
+        )
+    if not isinstance(manifest.get("spec"), dict):
+        yield Finding(_AT, "the inline manifest has no `spec`", "write the Workflow's `spec:` beneath it")
+    else:
+        yield from _arguments(manifest["spec"])
+    yield from _metadata(manifest.get("metadata"))
+
+
+def _arguments(spec: Mapping[str, Any]) -> Iterator[Finding]:
+    """The rule's parameters are put among these."""
+    path: Path = (*_AT, "spec", "arguments")
+    arguments = spec.get("arguments")
+    if arguments is None:
+        return
+    if not isinstance(arguments, dict):
+        yield Finding(path, "the arguments are no map", "write `parameters: [{name: …, value: …}]` beneath it")
+        return
+    given = arguments.get("parameters") or []
+    named = isinstance(given, list) and all(isinstance(one, dict) and isinstance(one.get("name"), str) for one in given)
+    if not named:
+        yield Finding((*path, "parameters"), "the parameters are no list of names", "write `[{name: …, value: …}]`")
+
+
+def _metadata(metadata: Any) -> Iterator[Finding]:
+    path: Path = (*_AT, "metadata")
+    if metadata is None:
+        return
+    if not isinstance(metadata, dict):
+        yield Finding(path, "the metadata is no map", "write `labels:` or `annotations:` beneath it, or take it out")
+        return
+    for name in metadata:
+        if name not in _METADATA:
+            way_out = _ELSEWHERE.get(name) or did_you_mean(name, _METADATA)
+            yield Finding((*path, name), f"`metadata.{name}` of the manifest is not used", way_out, of_key=True)
+    for field in ("labels", "annotations"):
+        yield from _texts((*path, field), metadata.get(field))
+
+
+def _texts(path: Path, given: Any) -> Iterator[Finding]:
+    if given is None:
+        return
+    if not isinstance(given, dict):
+        yield Finding(path, f"the {path[-1]} are no map", "write names and texts beneath it, or take it out")
+        return
+    for key, value in given.items():
+        yield from check_key((*path, key), key)
+        if not isinstance(value, str):
+            yield Finding((*path, key), f"{value!r:.60} is no text", f'quote it: "{value!s:.60}"')
+
+
+def check_key(path: Path, key: str) -> Iterator[Finding]:
+    """Of a label or annotation."""
+    if reserved(key):
+        domain = key.partition("/")[0]
+        own = f"{domain}/" if domain != MANAGED_BY.partition("/")[0] else key
+        free = ", ".join(sorted(name.partition("/")[2] for name in ALLOWED))
+        more = f"; of these you may set {free}" if domain == ARGO else ""
+        what = f"`{own}` is not for configurations to set"
+        yield Finding(path, what, f"take it out, or use a domain of your own{more}", of_key=True)
