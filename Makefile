@@ -60,7 +60,7 @@ bench: setup
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 bench-peers: setup
-	$(BIN)/python -m tests.benchmarks --only peers
+	$(BIN)/python -m tests.benchmarks --only peers-5 peers-load
 
 study: setup
 	$(BIN)/python -m study --write $(ARGS)

@@ -384,6 +384,7 @@ def workflow_engine(settings: Settings) -> WorkflowEngine:
 def main(settings_path: str) -> int:
     """Run until SIGTERM or SIGINT; SIGHUP reloads. Return the exit code."""
     heap.few_arenas()
+    heap.take_turns()
     logs.configure("info", json=None)
     stop = threading.Event()
     try:

@@ -22,6 +22,12 @@ class Taker(Protocol):
     def room(self) -> int:
         """So many new runs it would send at once; none while older ones wait in the store."""
 
+    def announce(self, runs: Sequence[Run], began: float) -> None:
+        """These are about to be committed: `take` follows, or `forget` if the transaction fails."""
+
+    def forget(self) -> None:
+        """What was announced and not taken is not committed."""
+
     def take(self, runs: Sequence[Run], began: float) -> None:
         """These are committed as SUBMITTING, leased since ``began`` on the monotonic clock or a little later."""
 
@@ -33,6 +39,12 @@ class Nobody:
 
     def room(self) -> int:
         return 0
+
+    def announce(self, runs: Sequence[Run], began: float) -> None:
+        """Never called: there is no room."""
+
+    def forget(self) -> None:
+        """Nothing is ever announced."""
 
     def take(self, runs: Sequence[Run], began: float) -> None:
         """Never called: there is no room."""

@@ -342,8 +342,11 @@ class Engine:
             try:
                 with self.store.write() as conn:
                     done = self._transactions.fold(conn, queued, careful=careful)
+                    if done.leased:
+                        self.taker.announce(done.leased, done.began)
                     reach("before-commit")
             except Exception as error:
+                self.taker.forget()
                 self._transactions.failed()
                 if isinstance(error, CommitUnknownError):
                     self._unsure = done

@@ -45,11 +45,13 @@ class ArgoEngine:
         """How often a watch had to start over because of an error."""
         return sum(watch.restarts for watch in self._watches)
 
-    def create(self, manifest: Mapping[str, Any], *, timeout: float) -> Observed:
+    def create(
+        self, manifest: Mapping[str, Any], *, timeout: float, gate: Callable[[], None] | None = None
+    ) -> Observed:
         fields = {"fieldValidation": "Strict", "timeout": f"{max(1, int(timeout))}s"}
         path = f"{API}/namespaces/{quote(manifest['metadata']['namespace'])}/workflows"
         return from_metadata(
-            self._api.request("POST", path, body=manifest, fields=fields, accept=PARTIAL, timeout=timeout)
+            self._api.request("POST", path, body=manifest, fields=fields, accept=PARTIAL, timeout=timeout, gate=gate)
         )
 
     def get(self, namespace: str, name: str) -> Observed | None:

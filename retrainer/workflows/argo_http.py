@@ -27,7 +27,7 @@ from retrainer.workflows.argo_errors import BUSY_WAIT, CREDENTIALS_WAIT, classif
 from retrainer.workflows.base import Ambiguous, Later, WorkflowError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from urllib3 import BaseHTTPResponse, PoolManager
 
@@ -98,12 +98,25 @@ class ApiServer:
         accept: str = JSON,
         content: str = JSON,
         timeout: float | None = None,
+        gate: Callable[[], None] | None = None,
     ) -> Any:
-        """Send it and return the answer's JSON. Raise Refused, Later, Ambiguous or AlreadyExists."""
+        """Send it and return the answer's JSON. Raise Refused, Later, Ambiguous or AlreadyExists.
+
+        The last byte of the body is sent once ``gate`` has returned. Until then the server has read and checked what
+        comes before the body, and cannot do anything. If it raises, the connection is closed.
+        """
         data = None if body is None else orjson.dumps(body)
         limit = self.timeout if timeout is None else timeout
         response = self.open(
-            method, path, body=data, fields=fields, accept=accept, content=content, read_timeout=limit, preload=True
+            method,
+            path,
+            body=data,
+            fields=fields,
+            accept=accept,
+            content=content,
+            read_timeout=limit,
+            preload=True,
+            gate=gate,
         )
         return orjson.loads(response.data)
 
@@ -118,16 +131,19 @@ class ApiServer:
         accept: str = JSON,
         content: str = JSON,
         preload: bool = False,
+        gate: Callable[[], None] | None = None,
     ) -> BaseHTTPResponse:
         """Send it and return the open answer; raise as `request` does."""
         query = "" if not fields else "?" + "&".join(f"{name}={value}" for name, value in fields.items())
         headers = {"Accept": accept, "Content-Type": content, "User-Agent": "retrainer", **self._identity()}
+        if body is not None and gate is not None:
+            headers["Content-Length"] = str(len(body))
         wait = Timeout(connect=min(CONNECT_TIMEOUT, read_timeout), read=read_timeout)
         try:
             response = self._pool.urlopen(
                 method,
                 self.host + path + query,
-                body=body,
+                body=body if body is None or gate is None else _held_back(body, gate),
                 headers=headers,
                 timeout=wait,
                 retries=False,
@@ -151,6 +167,12 @@ class ApiServer:
             with self._lock:  # the token was rotated sooner than its file is read again
                 self._connect()
         return classify(response.status, data, response.headers)
+
+
+def _held_back(body: bytes, gate: Callable[[], None]) -> Iterator[bytes]:
+    yield body[:-1]
+    gate()
+    yield body[-1:]
 
 
 def unreachable(error: HTTPError) -> WorkflowError:

@@ -87,8 +87,13 @@ class WorkflowEngine(Protocol):
     def trouble(self) -> str:
         """Why Workflows cannot be followed for the moment, in words; empty if they can."""
 
-    def create(self, manifest: Mapping[str, Any], *, timeout: float) -> Observed:
-        """Create it. Raise Refused, Later, Ambiguous or AlreadyExists."""
+    def create(
+        self, manifest: Mapping[str, Any], *, timeout: float, gate: Callable[[], None] | None = None
+    ) -> Observed:
+        """Create it. Raise Refused, Later, Ambiguous or AlreadyExists.
+
+        It does not exist before ``gate``, which may block, has returned; nothing is created if that raises.
+        """
 
     def get(self, namespace: str, name: str) -> Observed | None:
         """Fetch it whole, outputs included; None if it is not there. Raise Later or Ambiguous."""

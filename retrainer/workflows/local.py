@@ -69,7 +69,15 @@ class LocalEngine:
         self._hidden = local_isolation.hide()
         self._unreadable: set[Path] = set()
 
-    def create(self, manifest: Mapping[str, Any], *, timeout: float) -> Observed:  # noqa: ARG002 - nothing here can hang
+    def create(
+        self,
+        manifest: Mapping[str, Any],
+        *,
+        timeout: float,  # noqa: ARG002 - nothing here can hang
+        gate: Callable[[], None] | None = None,
+    ) -> Observed:
+        if gate is not None:
+            gate()
         metadata = manifest["metadata"]
         namespace, name = metadata["namespace"], metadata["name"]
         folder = self._folder(namespace, name)

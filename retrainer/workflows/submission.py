@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import zlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
 from retrainer.crash import reach
 from retrainer.workflows.base import AlreadyExists, Ambiguous, Later, Refused, Unanswered, WorkflowError
+from retrainer.workflows.commit_gate import CommitGate, NotCommitted
 from retrainer.workflows.template_check import TemplateCheck
 
 if TYPE_CHECKING:
@@ -34,6 +36,13 @@ class Claimed(NamedTuple):
     run: Run
     until: float
     """End of the lease, on the monotonic clock."""
+    gate: CommitGate | None = None
+    """Set if the run is not committed yet: nothing may be stored about it, or created, before it is."""
+
+    def confirm(self) -> None:
+        """Return once the run is committed. Raise NotCommitted."""
+        if self.gate is not None:
+            self.gate.wait()
 
 
 class Sender:
@@ -67,17 +76,22 @@ class Sender:
         """Bring one claimed run to one of: submitted, refused, postponed. Or leave it, where its lease is over."""
         run = claimed.run
         if self._stop.is_set():
+            claimed.confirm()
             self._desk.postponed(run.id, "retrainer was stopped before it was submitted", 0.0)
             return
         try:
             if problems := self._check.problems(run):
+                claimed.confirm()
                 self._refuse(run, "; ".join(problems))
                 return
-            self._prepare(run)
+            if claimed.gate is None:
+                self._prepare(run)
             uid = self._send(claimed, self._manifest_of(run))
         except (Refused, ValueError) as error:
+            claimed.confirm()
             self._refuse(run, str(error))
         except WorkflowError as error:
+            claimed.confirm()
             self._trouble(error)
             wait = _wait(run, error)
             log.warning("run.postponed", error=str(error), code=error.code, retry_after=wait, **names(run))
@@ -99,7 +113,7 @@ class Sender:
             if left <= MARGIN:
                 return None
             try:
-                return self._create(claimed.run, manifest, timeout=min(self._request_timeout, left))
+                return self._create(claimed, manifest, timeout=min(self._request_timeout, left))
             except Ambiguous as error:
                 self._trouble(error)
                 found = self._engine.get(claimed.run.namespace, claimed.run.workflow)
@@ -110,10 +124,13 @@ class Sender:
                 self._stop.wait(0.2 * 2**attempt)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _create(self, run: Run, manifest: dict[str, Any], *, timeout: float) -> str:
-        reach("before-post")
+    def _create(self, claimed: Claimed, manifest: dict[str, Any], *, timeout: float) -> str:
+        run = claimed.run
+        gate = None if claimed.gate is None else partial(self._pass_gate, claimed)
+        if gate is None:
+            reach("before-post")
         try:
-            created = self._engine.create(manifest, timeout=timeout)
+            created = self._engine.create(manifest, timeout=timeout, gate=gate)
         except AlreadyExists as error:
             self._count(error.code)
             found = self._engine.get(run.namespace, run.workflow)
@@ -127,6 +144,14 @@ class Sender:
         self._count("ok")
         self._pace.succeeded()
         return created.uid
+
+    def _pass_gate(self, claimed: Claimed) -> None:
+        """What comes between the commit and the Workflow. Raise NotCommitted, also if the lease leaves no time."""
+        claimed.confirm()
+        self._prepare(claimed.run)
+        if claimed.until - self._clock.monotonic() <= MARGIN:
+            raise NotCommitted
+        reach("before-post")
 
     def _trouble(self, error: WorkflowError) -> None:
         if isinstance(error, Ambiguous):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from retrainer.supervisor import Worker, beat
+from retrainer.workflows.commit_gate import CommitGate, NotCommitted
 from retrainer.workflows.pace import Pace
 from retrainer.workflows.submission import Claimed, Sender, names, tell_failure
 
@@ -54,6 +55,8 @@ class Submitter:
         self._pace = Pace(self._most, clock)
         self._claimed: queue.SimpleQueue[Claimed | None] = queue.SimpleQueue()
         self._busy = 0
+        self._announced: dict[str, CommitGate] = {}
+        """By run; of the engine's thread alone."""
         self._more = True  # what an earlier process left
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -89,12 +92,32 @@ class Submitter:
                 return 0
             return max(0, self._pace.allowed() - self._busy)
 
-    def take(self, runs: Sequence[Run], began: float) -> None:
-        """Send runs that were claimed for us in a transaction that `began` then, on the monotonic clock."""
+    def announce(self, runs: Sequence[Run], began: float) -> None:
+        """Have requests of these runs made and sent, but for their last byte, if there are connections for all."""
         with self._lock:
+            if self._stop.is_set() or self._busy + len(runs) > len(self._workers):
+                return
             self._busy += len(runs)
         for run in runs:
+            gate = self._announced[run.id] = CommitGate()
+            self._claimed.put(Claimed(run, began + self.lease, gate))
+
+    def forget(self) -> None:
+        """Drop what was announced: its transaction failed."""
+        while self._announced:
+            self._announced.popitem()[1].decide(committed=False)
+
+    def take(self, runs: Sequence[Run], began: float) -> None:
+        """Send runs that were claimed for us in a transaction that `began` then, on the monotonic clock."""
+        rest = [run for run in runs if not self._let_go(run)]
+        with self._lock:
+            self._busy += len(rest)
+        for run in rest:
             self._claimed.put(Claimed(run, began + self.lease))
+
+    def _let_go(self, run: Run) -> bool:
+        gate = self._announced.pop(run.id, None)
+        return gate is not None and gate.decide(committed=True)
 
     def stop(self) -> None:
         """Finish what was sent, hand back what was not, and return once all threads have ended."""
@@ -147,6 +170,8 @@ class Submitter:
             beat()
             try:
                 self._sender.settle(claimed)
+            except NotCommitted:
+                log.debug("submitter.not_committed", **names(claimed.run))
             except Exception:  # its lease runs out and it is claimed again
                 log.exception("submitter.failed", **names(claimed.run))
             finally:

@@ -59,7 +59,7 @@ ON_CLUSTER: dict[str, Callable[[Cluster], list[Figure]]] = {
     "memory": memory.resident,
     "deployment": deployment.weight,
 }
-BESIDE: dict[str, Callable[[Cluster], list[Figure]]] = {"peers": peers.compare}
+BESIDE: dict[str, Callable[[Cluster], list[Figure]]] = {"peers-5": peers.at_5, "peers-load": peers.under_load}
 """Only when they are asked for: what they compare with has to be built."""
 NAMES = (*ALONE, *ON_CLUSTER)
 

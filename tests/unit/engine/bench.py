@@ -38,9 +38,16 @@ class Hands:
     def __init__(self, most: int) -> None:
         self.most = most
         self.taken: list[Run] = []
+        self.announced: list[Run] = []
 
     def room(self) -> int:
         return self.most
+
+    def announce(self, runs: Sequence[Run], began: float) -> None:
+        self.announced = list(runs)
+
+    def forget(self) -> None:
+        self.announced = []
 
     def take(self, runs: Sequence[Run], began: float) -> None:
         self.taken += runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from retrainer.event import Event
 from .bench import Bench, Crash
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 START = 1_790_000_000.0
@@ -82,3 +84,22 @@ def test_what_was_given_to_a_process_that_died_is_claimed_by_the_next(tmp_path: 
     runs = [*bench.hands.taken, *bench.desk.claim(10, 30)]
     assert [run.rule for run in runs] == ["a"]
     assert len(bench.query("SELECT id FROM runs")) == 1
+
+
+def test_a_run_is_announced_before_its_commit_and_forgotten_if_that_fails(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "s.db", [firing("a")], START, room=5)
+    bench.deliver([event(1)])
+    assert bench.hands.announced == bench.hands.taken
+    failing = bench.engine.store.write
+    bench.engine.store.write = lambda: _fails_at_commit(failing)  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="torn"):
+        bench.deliver([event(2)])
+    assert bench.hands.announced == []
+    assert len(bench.hands.taken) == 1
+
+
+@contextmanager
+def _fails_at_commit(write: Callable[[], Any]) -> Iterator[Any]:
+    with write() as conn:
+        yield conn
+        raise OSError("torn")

@@ -106,8 +106,14 @@ class MemoryCluster:
         self.lock = threading.Lock()
         self.report: Callable[[Observed], None] | None = None
         self.watching = threading.Event()
+        self.at_gate = False
 
-    def create(self, manifest: Mapping[str, Any], *, timeout: float) -> Observed:
+    def create(
+        self, manifest: Mapping[str, Any], *, timeout: float, gate: Callable[[], None] | None = None
+    ) -> Observed:
+        if gate is not None:
+            self.at_gate = True
+            gate()
         meta = manifest["metadata"]
         with self.lock:
             self.calls["create"] += 1

@@ -12,7 +12,9 @@ import pytest
 
 from retrainer.workflows.argo_http import ApiServer
 from retrainer.workflows.base import Ambiguous, Later, Refused, WorkflowError
+from retrainer.workflows.commit_gate import NotCommitted
 from tests.unit.kubeconfig import kubeconfig
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,3 +131,26 @@ def test_a_rotated_token_is_read_again_after_a_401(server: ThreadingHTTPServer, 
     api.request("GET", "/200")
     last = server.RequestHandlerClass.requests[-1]  # type: ignore[attr-defined]
     assert last[2]["Authorization"] == "Bearer t2"
+
+
+def test_the_last_byte_is_sent_behind_the_gate(api: ApiServer, server: ThreadingHTTPServer) -> None:
+    handler: Any = server.RequestHandlerClass
+    seen_before: list[int] = []
+    api.request("POST", "/200", body={"a": 1}, gate=lambda: seen_before.append(len(handler.requests)))
+    assert seen_before == [0]
+    ((_, _, headers, body),) = handler.requests
+    assert (body, headers["Content-Length"]) == (b'{"a":1}', "7")
+
+
+def test_behind_a_gate_that_stays_closed_the_server_gets_no_whole_body(
+    api: ApiServer, server: ThreadingHTTPServer
+) -> None:
+    def closed() -> None:
+        raise NotCommitted
+
+    with pytest.raises(NotCommitted):
+        api.request("POST", "/200", body={"a": 1}, gate=closed)
+    api.request("POST", "/200", body={"b": 2})
+    handler: Any = server.RequestHandlerClass
+    until(lambda: len(handler.requests) == 2, "the first connection was closed")
+    assert sorted(body for _, _, _, body in handler.requests) == [b'{"a":1', b'{"b":2}']

@@ -8,9 +8,11 @@ import pytest
 
 from retrainer.clock import SystemClock
 from retrainer.runs.run import Run, RunPhase
+from retrainer.workflows import commit_gate
 from retrainer.workflows.base import AlreadyExists, Ambiguous, Later, Observed, Refused, Template, WorkflowError
 from retrainer.workflows.manifest import manifest
 from retrainer.workflows.submitter import Submitter
+from tests.waiting import until
 
 from .memory import MemoryCluster, MemoryDesk
 from .samples import ULID, a_run
@@ -200,7 +202,7 @@ def test_stopping_finishes_what_was_sent_and_hands_back_the_rest() -> None:
     sent, go_on = threading.Event(), threading.Event()
     create = cluster.create
 
-    def slow(manifest: dict[str, Any], *, timeout: float) -> Observed:
+    def slow(manifest: dict[str, Any], *, timeout: float, gate: Callable[[], None] | None = None) -> Observed:
         sent.set()
         go_on.wait()
         return create(manifest, timeout=timeout)
@@ -233,6 +235,76 @@ def test_runs_that_are_handed_over_are_sent_without_a_claim_of_their_own() -> No
     desk.until(lambda: settled(desk))
     submitter.stop()
     assert len(cluster.created) == 2
+
+
+@contextmanager
+def announced(cluster: MemoryCluster, **options: Any) -> Iterator[tuple[Submitter, Looked, Run]]:
+    """A run that was announced to a submitter with one connection, which waits at its gate."""
+    desk = Looked(SystemClock())
+    submitter = Submitter(desk, cluster, manifest_of, connections=1, clock=desk.clock, **options)
+    submitter.start()
+    submitter.wake()
+    desk.until(lambda: submitter.room() > 0)
+    (run,) = runs(1)
+    desk.runs = {run.id: run}
+    submitter.announce([run], desk.clock.monotonic())
+    try:
+        yield submitter, desk, run
+    finally:
+        submitter.stop()
+
+
+def test_what_is_announced_is_created_once_it_is_committed_and_not_before() -> None:
+    cluster = MemoryCluster(TEMPLATE)
+    with announced(cluster) as (submitter, desk, run):
+        until(lambda: cluster.at_gate, "its request is held back")
+        assert cluster.created == []
+        submitter.take([run], desk.clock.monotonic())
+        desk.until(lambda: settled(desk))
+        assert cluster.created == [run.workflow]
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        pytest.param(TEMPLATE, id="its request is dropped"),
+        pytest.param(None, id="a run that would be postponed is not"),
+        pytest.param(Template("churn-train", {}), id="a run that would be refused is not"),
+    ],
+)
+def test_of_what_is_announced_and_not_committed_nothing_is_created_or_stored(template: Template | None) -> None:
+    cluster = MemoryCluster(template)
+    with announced(cluster) as (submitter, desk, run):
+        submitter.forget()
+        (later,) = runs(2)[1:]
+        desk.runs[later.id] = later
+        cluster.known_template = TEMPLATE
+        submitter.take([later], desk.clock.monotonic())  # the connection is free for others
+        until(lambda: desk.runs[later.id] != later and not submitter._busy, "another run has had its turn")
+        assert desk.runs[run.id] == run
+        assert run.workflow not in cluster.created
+
+
+def test_a_commit_that_takes_too_long_has_the_request_sent_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commit_gate, "PATIENCE", 0.01)
+    cluster = MemoryCluster(TEMPLATE)
+    with announced(cluster) as (submitter, desk, run):
+        until(lambda: not submitter._busy, "the request was dropped")
+        assert cluster.created == []
+        submitter.take([run], desk.clock.monotonic())
+        desk.until(lambda: settled(desk))
+        assert cluster.created == [run.workflow]
+
+
+def test_a_lease_that_ends_before_the_commit_has_nothing_created() -> None:
+    cluster = MemoryCluster(TEMPLATE)
+    with announced(cluster, lease=2.2) as (submitter, desk, run):
+        until(lambda: cluster.at_gate, "its request is held back")
+        threading.Event().wait(1.3)
+        submitter.take([run], desk.clock.monotonic())
+        until(lambda: not submitter._busy, "the run is left to whoever claims it next")
+        assert cluster.created == []
+        assert desk.runs[run.id] == run
 
 
 class Looked(MemoryDesk):
