@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from retrainer.config.models import After, Alert, Metric, Rule
     from retrainer.event import Event
 
+LONGEST_SERIES = 2000
+"""Characters of the name of a series."""
 ALERT_BOUND = 0.5
 """Alerts are followed as a metric: one while it fires, naught once it is resolved."""
 
@@ -85,10 +88,16 @@ def _series(event: Event) -> str:
 
 
 def series_name(metric: str, labels: Mapping[str, Any]) -> str:
-    """As Prometheus writes it, labels sorted; the metric's own name may be among the labels."""
+    """As Prometheus writes it, labels sorted; the metric's own name may be among the labels.
+
+    It is remembered for each rule, so a very long one ends in its hash.
+    """
     rest = {name: value for name, value in labels.items() if name != "__name__"}
     inside = ",".join(f"{name}={orjson.dumps(str(rest[name])).decode()}" for name in sorted(rest))
-    return f"{metric or labels.get('__name__', '')}{{{inside}}}"
+    whole = f"{metric or labels.get('__name__', '')}{{{inside}}}"
+    if len(whole) <= LONGEST_SERIES:
+        return whole
+    return f"{whole[: LONGEST_SERIES - 80]}…sha256:{sha256(whole.encode()).hexdigest()}"
 
 
 def compile_gauges(rule: Rule, by: Mapping[str, Program]) -> dict[str, CompiledGauge]:

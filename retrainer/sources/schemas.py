@@ -12,6 +12,7 @@ import httpx
 import orjson
 import structlog
 
+from retrainer.sources.answers import ASKED_FOR, TooLargeError, read_body
 from retrainer.sources.formats.avro_schema import ParsedSchema, SchemaUnavailable, SchemaUnusable, parse
 from retrainer.sources.tls import ssl_context
 from retrainer.telemetry.secrets import reveal
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 TIMEOUT = 5.0
 """Seconds for each step of a request."""
+LONGEST = 15.0
+"""Seconds for an answer as a whole, once it has begun."""
 LARGEST = 4 << 20
 """Bytes of an answer."""
 KEPT = 1000
@@ -131,12 +134,13 @@ class SchemaRegistryClient:
         if self._client is None:
             self._client = self._connect()
         with self._client.stream("GET", self._url + path, headers=self._headers(), auth=self._auth()) as answer:
-            body = bytearray()
-            for part in answer.iter_bytes():
-                body += part
-                if len(body) > LARGEST:
-                    raise ValueError(f"an answer of more than {LARGEST} bytes")
-            return answer.status_code, bytes(body)
+            until = self._monotonic() + LONGEST
+            try:
+                return answer.status_code, read_body(answer, LARGEST, lambda: self._monotonic() <= until)
+            except TooLargeError:
+                raise ValueError(f"an answer of more than {LARGEST} bytes") from None
+            except TimeoutError:
+                raise ValueError(f"an answer that takes longer than {LONGEST:g} s") from None
 
     def _connect(self) -> httpx.Client:
         tls = self._settings.tls
@@ -145,7 +149,7 @@ class SchemaRegistryClient:
 
     def _headers(self) -> dict[str, str]:
         token = self._settings.token
-        return {"Accept": _ACCEPT, **({"Authorization": f"Bearer {reveal(token)}"} if token else {})}
+        return {"Accept": _ACCEPT, **ASKED_FOR, **({"Authorization": f"Bearer {reveal(token)}"} if token else {})}
 
     def _auth(self) -> tuple[str, str] | None:
         settings = self._settings

@@ -128,6 +128,13 @@ def test_attributes_are_texts_however_they_came() -> None:
         assert all(c.holds(one) for c in trigger.conditions)
 
 
+def test_a_very_long_name_of_a_series_ends_in_its_hash() -> None:
+    one, other = (series_name("psi", {"a": "x" * 1_000_000 + end}) for end in ("1", "2"))
+    assert one != other
+    assert len(one) < 2000
+    assert len(series_name("psi", {"a": "x" * 1980})) == len('psi{a=""}') + 1980
+
+
 def test_labels_of_a_series_are_texts() -> None:
     told = values.labels({"a": True, "b": 1e-5, "c": None, "d": [1], "e": "x"})
     assert series_name("psi", told) == 'psi{a="true",b="0.00001",e="x"}'

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 NAME = "__name__"
 _LONGEST = 300
 """Characters that are kept of what Prometheus says is wrong."""
+LONGEST_LABELS = 16_384
+"""Characters of the labels of one series: their names are remembered for each rule."""
+MOST_WARNINGS = 10
 _RIGHTS = (401, 403)
 
 
@@ -47,7 +50,7 @@ def read(status: int, body: bytes, max_series: int) -> Answer:
         raise NoAnswer(_trouble(status, said))
     try:
         series = _series(said["data"], max_series)
-        warnings = tuple(str(text)[:_LONGEST] for text in said.get("warnings") or ())
+        warnings = _warnings(said.get("warnings"))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise NoAnswer("an answer of a shape that Prometheus does not give; is url right?") from None
     return Answer(series, warnings)
@@ -63,7 +66,7 @@ def _json(body: bytes) -> dict[str, Any] | None:
 
 def _trouble(status: int, said: Mapping[str, Any] | None) -> str:
     if said is not None and said.get("status") == "error" and isinstance(said.get("error"), str):
-        return f"{said.get('errorType', 'error')!s:.40}: {said['error']:.{_LONGEST}}"
+        return f"{_line(said.get('errorType', 'error'), 40)}: {_line(said['error'])}"
     if status in _RIGHTS:
         return f"it answers {status}; are token or basic right?"
     if said is None and status == 200:
@@ -77,19 +80,41 @@ def _series(data: Mapping[str, Any], max_series: int) -> tuple[Series, ...]:
         return (Series({}, _number(result)),)
     if kind != "vector":
         raise NoAnswer(f"it gives a {kind!s:.20}: an expression has to give a vector or a scalar")
+    if not isinstance(result, list):
+        raise TypeError
     if len(result) > max_series:
         raise NoAnswer(f"{len(result)} series, at most {max_series} are taken (max_series)")
-    return tuple(_one(item) for item in result)
+    series = tuple(_one(item) for item in result)
+    if len({frozenset(one.labels.items()) for one in series}) < len(series):
+        raise NoAnswer("it gives one series several times")
+    return series
 
 
 def _one(item: Mapping[str, Any]) -> Series:
     if "value" not in item and "histogram" in item:
         raise NoAnswer("it gives histograms, not numbers: use histogram_quantile() or its like")
-    return Series({str(name): str(text) for name, text in item["metric"].items()}, _number(item["value"]))
+    labels = item["metric"]
+    if not isinstance(labels, dict) or not all(isinstance(text, str) for text in labels.values()):
+        raise TypeError
+    if (size := sum(len(name) + len(text) for name, text in labels.items())) > LONGEST_LABELS:
+        raise NoAnswer(f"it gives a series with labels of {size} characters, at most {LONGEST_LABELS} are taken")
+    return Series(labels, _number(item["value"]))
+
+
+def _warnings(said: Any) -> tuple[str, ...]:
+    return tuple(_line(text) for text in said[:MOST_WARNINGS]) if isinstance(said, list) else ()
+
+
+def _line(text: object, longest: int = _LONGEST) -> str:
+    """Words of theirs as they can stand in a log, a store and a terminal."""
+    return "".join(c if c.isprintable() else " " for c in str(text)[:longest])
 
 
 def _number(sample: tuple[float, str]) -> float | None:
-    _, text = sample
+    """The value, which is a text; its own time is of no use: it is the one that was asked for."""
+    at, text = sample
+    if isinstance(at, bool) or not isinstance(at, (int, float)) or isinstance(text, bool):
+        raise TypeError
     value = float(text)
     return value if math.isfinite(value) else None
 

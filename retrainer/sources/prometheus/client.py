@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from retrainer.sources.answers import ASKED_FOR, TooLargeError, read_body
 from retrainer.sources.prometheus.answer import Answer, NoAnswer, read
 from retrainer.sources.tls import ssl_context
 from retrainer.telemetry.secrets import reveal
@@ -57,14 +58,10 @@ class Client:
     def _post(self, form: dict[str, str], until: float) -> tuple[int, bytes]:
         """The client's own limit is for each step; a body that comes drop by drop is cut off too."""
         with self._client.stream("POST", self._url, data=form) as answer:
-            body = bytearray()
-            for part in answer.iter_bytes():
-                body += part
-                if len(body) > self._largest:
-                    raise NoAnswer(f"an answer of more than {self._largest} bytes, too much for max_series")
-                if self._clock.monotonic() > until:
-                    raise TimeoutError
-            return answer.status_code, bytes(body)
+            try:
+                return answer.status_code, read_body(answer, self._largest, lambda: self._clock.monotonic() <= until)
+            except TooLargeError:
+                raise NoAnswer(f"an answer of more than {self._largest} bytes, too much for max_series") from None
 
 
 def connect(config: PrometheusSource, base_folder: Path) -> httpx.Client:
@@ -78,9 +75,8 @@ def connect(config: PrometheusSource, base_folder: Path) -> httpx.Client:
 
 
 def _headers(config: PrometheusSource) -> dict[str, str]:
-    token = config.token
-    ours = {"Accept": "application/json", **({"Authorization": f"Bearer {reveal(token)}"} if token else {})}
-    return {**config.headers, **ours}
+    proof = {"Authorization": f"Bearer {reveal(config.token)}"} if config.token else {}
+    return {**config.headers, "Accept": "application/json", **ASKED_FOR, **proof}
 
 
 @functools.cache

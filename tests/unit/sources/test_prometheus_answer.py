@@ -72,6 +72,16 @@ def test_its_warnings_are_kept_and_its_infos_are_not() -> None:
         pytest.param(200, {}, "it answers 200", id="an object of somebody else"),
         pytest.param(200, {"status": "success"}, "a shape that Prometheus does not give", id="no data"),
         pytest.param(200, one("vector", None), "a shape that", id="no result"),
+        pytest.param(200, one("vector", {}), "a shape that", id="a map of series"),
+        pytest.param(200, one("vector", "xx"), "a shape that", id="a text of series"),
+        pytest.param(200, one("vector", [{"metric": {"a": 1}, "value": [NOW, "1"]}]), "a shape that", id="a label that is a number"),
+        pytest.param(200, one("vector", [{"metric": {"a": None}, "value": [NOW, "1"]}]), "a shape that", id="a label that is nothing"),
+        pytest.param(200, one("vector", [{"metric": {}, "value": ["x", "1"]}]), "a shape that", id="a time that is a text"),
+        pytest.param(200, one("vector", [{"metric": {}, "value": [NOW, True]}]), "a shape that", id="a value that is a boolean"),
+        pytest.param(200, one("vector", [{"metric": {}, "value": [NOW, None]}]), "a shape that", id="a value that is nothing"),
+        pytest.param(200, one("vector", [{"metric": {"a": "b"}, "value": [NOW, "1"]}] * 2), "one series several times", id="a series twice"),
+        pytest.param(200, one("vector", [{"metric": {"a": "b" * 20_000}, "value": [NOW, "1"]}]), "labels of 20001 characters", id="a huge label"),
+        pytest.param(200, refused("x\x1b[31m", "y\0\n\x07z"), "x [31m: y   z", id="control characters"),
         pytest.param(200, one("vector", [{"metric": {}}]), "a shape that", id="a series without a value"),
         pytest.param(200, one("vector", [{"metric": [], "value": [NOW, "1"]}]), "a shape that", id="no labels"),
         pytest.param(200, one("vector", [{"metric": {}, "value": [NOW, "high"]}]), "a shape that", id="a word"),
@@ -86,6 +96,14 @@ def test_what_is_no_answer_says_why(status: int, body: object, error: str) -> No
     with pytest.raises(NoAnswer) as caught:
         answered(body, status)
     assert error in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [(["w" * 1000] * 1000, ("w" * 300,) * 10), ("x", ()), ({"a": 1}, ()), (["a\0"], ("a ",)), (None, ())],
+)
+def test_warnings_are_few_and_short(said: object, expected: tuple[str, ...]) -> None:
+    assert answered({**vector(({}, "1")), "warnings": said}).warnings == expected
 
 
 def test_long_words_are_cut() -> None:

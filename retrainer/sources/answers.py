@@ -1,0 +1,44 @@
+"""Answers of HTTP servers that are asked, bounded in size before and after decompression, and in time."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import httpx
+
+ASKED_FOR = {"Accept-Encoding": "gzip"}
+"""Header of each request: of any other encoding nobody could bound what a few bytes become."""
+
+
+class TooLargeError(Exception):
+    """The answer is larger than allowed; nothing more of it was read."""
+
+
+def read_body(answer: httpx.Response, largest: int, in_time: Callable[[], bool]) -> bytes:
+    """Read a streamed answer: at most ``largest`` bytes, also once it is decompressed.
+
+    Raise TooLargeError, TimeoutError as soon as ``in_time`` is false, and ValueError for an encoding that was not
+    asked for, or for what is not gzip.
+    """
+    encoding = answer.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip", ""):
+        raise ValueError(f"content encoding {encoding:.40}, which was not asked for")
+    stream = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
+    body, sent = bytearray(), 0
+    for part in answer.iter_raw():
+        sent += len(part)
+        try:
+            body += stream.decompress(part, largest + 1 - len(body)) if stream is not None else part
+        except zlib.error as error:
+            raise ValueError(f"not gzip: {error}") from None
+        if len(body) > largest or sent > largest:
+            raise TooLargeError
+        if not in_time():
+            raise TimeoutError
+    if stream is not None and not stream.eof:
+        raise ValueError("the gzip stream is cut short")
+    return bytes(body)
