@@ -12,6 +12,7 @@ from ulid import ULID
 from retrainer.engine import budgets, distincts
 from retrainer.engine.containment import words
 from retrainer.engine.scope import scope_of
+from retrainer.engine.spoilers import take_out
 from retrainer.rules.outcome import Reason, Unrendered
 from retrainer.rules.parameters import refuse_braces, render
 from retrainer.rules.state import window_to
@@ -60,6 +61,8 @@ def give_birth(work: Work, rule: CompiledRule, key: str, state_id: int, decision
         assert decision.birth is not None  # noqa: S101 - for the type checker; the caller looked
         message = str(error) if isinstance(error, ValueError) else words(error)
         work.after.append((rule.name, key, Unrendered(decision.birth, message)))
+        if isinstance(error, ValueError) and decision.birth.retry_of is None:
+            _take_out_spoilers(work, rule, key, state_id, decision, message)
         return None
     if run.pool is None and run.not_before <= work.now and not budgets.name_of(rule):
         run = replace(run, admitted_at=work.now)
@@ -70,6 +73,16 @@ def give_birth(work: Work, rule: CompiledRule, key: str, state_id: int, decision
         distincts.give_to(work.conn, state_id, run.chain)
     work.tell("run.born", run=run)
     return run.id
+
+
+def _take_out_spoilers(
+    work: Work, rule: CompiledRule, key: str, state_id: int, decision: Decision, message: str
+) -> None:
+    birth = decision.birth
+    assert birth is not None  # noqa: S101 - for the type checker; the caller looked
+    spoiled = take_out(work, rule, _born(work, rule, key, decision, birth, ""), state_id, birth, message)
+    if spoiled is not None:
+        work.after.append((rule.name, key, spoiled))
 
 
 def bear(work: Work, rule: CompiledRule, key: str, state_id: int, decision: Decision, run_id: str) -> Run:

@@ -69,6 +69,7 @@ def _fire(
         last_succeeded=state.last_succeeded if started else now,
         last_promoted=state.last_promoted if started else now,
         lapsed=False,
+        refused="",
     )
     return state, records
 

@@ -75,7 +75,7 @@ def _later(known: float | None, at: float) -> float:
 def unrendered(_rule: CompiledRule, state: State, given: Unrendered, now: float) -> Folded:
     state = replace(state, active=max(state.active - 1, 0))
     if given.birth.asked is None or not given.birth.asked.backfill:  # which leaves alone what is due by itself
-        state = replace(state, lapsed=True, gave_up_at=now)
+        state = replace(state, lapsed=True, gave_up_at=now, refused=given.message[:300])
     state = _gauges_answered(state, given.birth.triggers, now)
     state = give_back(state, given.birth.window, given.birth.taken, now)
     return state, [Decision(Kind.SKIP, Reason.BAD_PARAMETERS, given.message, now + LOOK_AGAIN)], []

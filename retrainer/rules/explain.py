@@ -36,6 +36,8 @@ def explain(
     decision, reason, until = _verdict(weighed, held, due=due)
     earliest = _earliest(rule, state, weighed, held, now, due=due)
     told = held.detail if held is not None and held.reason.value == reason else _why(rule, state, weighed, now)
+    if not due and state.lapsed and state.refused:
+        decision, reason, until, told = "hold", Reason.BAD_PARAMETERS.value, None, state.refused
     return {
         "rule": rule.name,
         "key": key,

@@ -25,6 +25,7 @@ from retrainer.rules.outcome import (
     Sampled,
     SlotDue,
     SlotRecord,
+    Spoiled,
     Unrendered,
     Wake,
     Withdrawn,
@@ -209,6 +210,17 @@ def _imported(state: State, given: Imported, now: float) -> State:
     return replace(state, last_succeeded=succeeded, last_promoted=promoted, imported_at=now)
 
 
+def _spoiled(state: State, given: Spoiled, _now: float) -> State:
+    """The window is another one without them, so that it is looked at again at once."""
+
+    def without(window: Window, counted: Counted) -> Window:
+        left = window.less(counted)
+        return replace(left, first_key=given.first_key, last_key=given.last_key) if left.events > 0 else NOTHING
+
+    windows = {name: without(w, given.counts.get(name, (0, 0, 0))) for name, w in state.windows.items()}
+    return replace(state, window=without(state.window, given.total), windows=windows, lapsed=False, refused="")
+
+
 def _later(one: float | None, other: float | None) -> float | None:
     return max((moment for moment in (one, other) if moment is not None), default=None)
 
@@ -243,4 +255,5 @@ _FOLDS: Mapping[type, _Fold] = {
     Resumed: _only(_resumed),
     Quarantined: _only(lambda state, given, now: replace(state, quarantine=Quarantine(now, given.error))),
     Unrendered: unrendered,
+    Spoiled: _only(_spoiled),
 }

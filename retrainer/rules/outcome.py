@@ -247,6 +247,20 @@ class Unrendered:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Spoiled:
+    """Events of the pending window became dead letters, as no parameters could be rendered from them.
+
+    ``counts`` is what they had added to each trigger, ``total`` to the whole rule; the keys are those of the first and
+    the last event that are left.
+    """
+
+    counts: Mapping[str, Counted]
+    total: Counted
+    first_key: str = ""
+    last_key: str = ""
+
+
 Input = (
     Arrived
     | Sampled
@@ -263,6 +277,7 @@ Input = (
     | Resumed
     | Quarantined
     | Unrendered
+    | Spoiled
 )
 
 

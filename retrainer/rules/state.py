@@ -244,6 +244,8 @@ class State:
     """The circuit breaker is open."""
     lapsed: bool = False
     """A deadline gave the due rule up; it takes something new to make it due again."""
+    refused: str = ""
+    """Why the last run that was due could not be created; empty since one was."""
     gave_up_at: float | None = None
     """When a due rule was last given up without a run."""
     imported_at: float | None = None
@@ -292,6 +294,7 @@ def encode(state: State) -> str:
         "failures": state.failures or None,
         "broken": state.broken or None,
         "lapsed": state.lapsed or None,
+        "refused": state.refused or None,
         "gave_up_at": state.gave_up_at,
         "imported_at": state.imported_at,
         "quarantine": [state.quarantine.at, state.quarantine.error] if state.quarantine else None,

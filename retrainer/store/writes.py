@@ -343,6 +343,18 @@ def newest_inputs(conn: Connection, state: int, ranges: Sequence[Sequence[int]],
     return [event_from_row(row) for row in reversed(rows)]
 
 
+def window_inputs(conn: Connection, state: int, ranges: Sequence[Sequence[int]], limit: int) -> list[tuple[int, Event]]:
+    """Numbers and events of a window, in order: the newest, and before them the oldest of all."""
+    if not ranges:
+        return []
+    within = or_(*(t.inputs.c.seq.between(first, last) for first, last in ranges))
+    query = select(t.events).join(t.inputs, t.inputs.c.seq == t.events.c.seq).where(t.inputs.c.state == state, within)
+    newest = conn.execute(query.order_by(t.events.c.seq.desc()).limit(limit)).all()
+    oldest = conn.execute(query.order_by(t.events.c.seq).limit(1)).all()
+    rows = {row.seq: row for row in (*oldest, *reversed(newest))}
+    return [(seq, event_from_row(row)) for seq, row in rows.items()]
+
+
 @lru_cache(maxsize=64)
 def _newest(ranges: int) -> Select[Any]:
     within = or_(*(t.inputs.c.seq.between(bindparam(f"b_lo{i}"), bindparam(f"b_hi{i}")) for i in range(ranges)))

@@ -48,7 +48,7 @@ def fill(bench: Bench, first: int, days_ago: float) -> None:
             f"'b/k' || n || '  ' || n, 't', 0, 's' || n, '{{}}', '{{}}', 'ignored', '[]' "
             f"FROM generate_series(0, {EVENTS - 1}) AS n"
         )
-    bench.engine._counters["seq"] = first + EVENTS
+    bench.engine._transactions.counters["seq"] = first + EVENTS
 
 
 def prune(bench: Bench) -> None:
