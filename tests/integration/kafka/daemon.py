@@ -55,11 +55,11 @@ class Daemon:
     def write(self, sources: dict[str, Any], rules: Sequence[dict[str, Any]]) -> None:
         (self.folder / "rules.yaml").write_text(json.dumps({"version": 1, "sources": sources, "rules": list(rules)}))
 
-    def start(self, crash_at: str = "") -> None:
-        """Return at once; `crash_at` arms a crash point."""
+    def start(self, crash_at: str = "", **more: str) -> None:
+        """Return at once; `crash_at` arms a crash point, ``more`` is its environment."""
         command = [sys.executable, "-c", MAIN, str(self.folder / "settings.yaml")]
         with (self.folder / "log").open("ab") as log:
-            environment = {**os.environ, "RETRAINER_CRASH_AT": crash_at}
+            environment = {**os.environ, "RETRAINER_CRASH_AT": crash_at, **more}
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
     @property

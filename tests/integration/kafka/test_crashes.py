@@ -45,6 +45,26 @@ def counted(daemon: Daemon) -> int:
     return int(daemon.metric("retrainer_events_received_total", NAME) or 0)
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param({"RETRAINER_RAISE_AT": "source:30"}, id="its thread dies"),
+        pytest.param({"RETRAINER_HANG_AT": "source:30", "RETRAINER_PATIENCE": "0.05"}, id="its thread hangs"),
+    ],
+)
+def test_nothing_is_lost_or_doubled_by_a_thread_that_fails(
+    broker: Broker, topic: str, daemon: Daemon, fault: dict[str, str]
+) -> None:
+    daemon.start(**fault)
+    daemon.ready()
+    produced = chunks = 0
+    restarts = 'retrainer_thread_restarts_total{thread="source-topic"} 1.0'.replace("topic", NAME)
+    while restarts not in daemon.http.get("/metrics").text:
+        produced, chunks = feed(broker, topic, produced, MORE), chunks + 1
+    produced, chunks = feed(broker, topic, produced, MORE), chunks + 1
+    finish(daemon, produced, chunks)
+
+
 @pytest.mark.parametrize("point", ["before-commit", "after-commit", "after-acknowledge"])
 def test_nothing_is_lost_or_doubled_by_a_crash(broker: Broker, topic: str, daemon: Daemon, point: str) -> None:
     produced = chunks = 0
