@@ -8,6 +8,7 @@ import structlog
 
 from retrainer.moments import rfc3339
 from retrainer.store import queries
+from retrainer.telemetry.secrets import SECRETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,10 +50,10 @@ def describe(name: str, config: SourceConfig, source: Source | None, heard: Hear
         "name": name,
         "type": config.type,
         "up": source is None or source.last_error is None,
-        "last_error": source.last_error if source is not None else None,
+        "last_error": SECRETS.mask(source.last_error or "") or None if source is not None else None,
         "poll_errors": source.poll_errors if source is not None else None,
         "lag": source.lag if source is not None else None,
-        "halted": [{"part": part, "reason": halted[part]} for part in sorted(halted)],
+        "halted": [{"part": part, "reason": SECRETS.mask(halted[part])} for part in sorted(halted)],
         "expect_every": config.expect_every,
         "silent": silent(config.expect_every, heard, now),
         "first_seen_at": heard.first_seen_at if heard is not None else None,

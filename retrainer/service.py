@@ -17,6 +17,7 @@ from retrainer.replay import NOT_AGAIN, Rereadable, moment_of
 from retrainer.rules.judging import would_match
 from retrainer.store import queries, writes
 from retrainer.store.rows import run_to_row
+from retrainer.telemetry.secrets import SECRETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -226,7 +227,7 @@ class AppService:
         return {
             "revision": revision,
             "changed": revision != before,
-            "problems": [str(p) for p in loaded.problems],
+            "problems": [SECRETS.mask(str(p)) for p in loaded.problems],
             "dropped": [asdict(dropped) for dropped in self._app.dropped],
         }
 

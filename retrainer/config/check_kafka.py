@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from retrainer.config.check_secrets import check_file, check_secrets
+from retrainer.config.check_secrets import check_file, check_secrets, check_url
 from retrainer.config.finding import Finding
 from retrainer.config.models import StartAt
 
@@ -68,6 +68,7 @@ def _registry(path: Path, registry: SchemaRegistry) -> Iterator[Finding]:
         yield Finding((*path, "token"), "either a password or a token proves who we are", "keep one", of_key=True)
     yield from check_secrets((*path, "password"), registry.password)
     yield from check_secrets((*path, "token"), registry.token)
+    yield from check_url((*path, "url"), registry.url, "use `username` and `password`, or `token`")
     if registry.tls is not None:
         yield from check_tls((*path, "tls"), registry.tls)
 
@@ -109,3 +110,4 @@ def _sasl(path: Path, sasl: Sasl, *, encrypted: bool) -> Iterator[Finding]:
 
 def _oauth(path: Path, oauth: OAuth) -> Iterator[Finding]:
     yield from check_secrets((*path, "client_secret"), oauth.client_secret)
+    yield from check_url((*path, "token_endpoint"), oauth.token_endpoint, "use `client_id` and `client_secret`")

@@ -41,7 +41,9 @@ def _url(url: str) -> Iterator[Finding]:
     except ValueError:
         whole = False
     if not whole:
-        yield Finding(("url",), f"{url!r} is no address", "write such as http://prometheus:9090")
+        yield Finding(
+            ("url",), f"{'this' if '@' in url else repr(url)} is no address", "write such as http://prometheus:9090"
+        )
     elif parts.username is not None or parts.password is not None:
         yield Finding(("url",), "who asks does not stand in the address, which is shown", "use `basic:` or `token:`")
     elif parts.query or parts.fragment or parts.path.rstrip("/").endswith(ENDPOINT):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
 
 from retrainer.config.finding import Finding
 from retrainer.config.regular import UnreadableFileError, check_regular
@@ -18,6 +20,10 @@ LARGEST_CERTIFICATES = 4 * 2**20
 """Bytes of a PEM file: the authorities of a whole system are a quarter of a megabyte."""
 
 
+AWS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod a role"
+_TELLING = re.compile(r"passw(or)?d|secret|token|api[-_]?key|signature|^sig$", re.IGNORECASE)
+
+
 def check_secrets(path: Path, given: FromEnv | FromFile | list[FromEnv | FromFile] | None) -> Iterator[Finding]:
     """A secret, or each of several, is there and can be read."""
     many = isinstance(given, list)
@@ -26,6 +32,19 @@ def check_secrets(path: Path, given: FromEnv | FromFile | list[FromEnv | FromFil
             resolve(secret)
         except MissingSecretError as error:
             yield said((*path, i) if many else path, error)._replace(kind="environment")
+
+
+def check_url(path: Path, url: str | None, instead: str) -> Iterator[Finding]:
+    """An address holds no credentials; ``instead`` is where they belong. What is said does not repeat them."""
+    try:
+        parts = urlsplit(url or "")
+        asked = [name for name, _ in parse_qsl(parts.query)]
+        told = parts.username is not None or parts.password is not None or any(map(_TELLING.search, asked))
+    except ValueError:
+        yield Finding(path, "this cannot be read as a URL", "write such as https://host.example.org:8443/path")
+        return
+    if told:
+        yield Finding(path, "a URL is shown in errors and lists, and this one holds credentials", instead)
 
 
 def check_file(path: Path, file: str) -> Iterator[Finding]:

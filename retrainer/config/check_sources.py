@@ -8,7 +8,7 @@ from retrainer.config.check_expressions import NAME, TIME, check_cel
 from retrainer.config.check_globs import check_glob
 from retrainer.config.check_kafka import check_registry, check_topics
 from retrainer.config.check_prometheus import check_prometheus
-from retrainer.config.check_secrets import check_secrets, said
+from retrainer.config.check_secrets import AWS, check_secrets, check_url, said
 from retrainer.config.finding import Finding
 from retrainer.config.models import (
     AlertmanagerSource,
@@ -124,6 +124,10 @@ def _s3(source: S3Source) -> Iterator[Finding]:
         yield from check_topics(("via", "kafka"), source.via.kafka)
     if source.via.webhook is not None:
         yield from _listener(("via", "webhook"), source.via.webhook)
+    if source.via.sqs is not None:
+        yield from check_url(("via", "sqs", "queue_url"), source.via.sqs.queue_url, AWS)
+        yield from check_url(("via", "sqs", "endpoint_url"), source.via.sqs.endpoint_url, AWS)
+    yield from check_url(("endpoint_url",), source.endpoint_url, AWS)
     if source.sweep is None:
         return
     if source.sweep <= 0:

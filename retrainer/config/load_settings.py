@@ -6,14 +6,14 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retrainer.config.check_secrets import check_secrets
+from retrainer.config.check_secrets import AWS, check_secrets, check_url
 from retrainer.config.check_store import check_store
 from retrainer.config.document import check_version
 from retrainer.config.errors import ConfigErrors, Problem, did_you_mean
 from retrainer.config.files import read_text
 from retrainer.config.finding import Finding, locate
 from retrainer.config.relative import seen_from
-from retrainer.config.settings import ArgoEngine, LocalEngine, Settings, VolumeManifests
+from retrainer.config.settings import ApiManifests, ArgoEngine, LocalEngine, S3Manifests, Settings, VolumeManifests
 from retrainer.config.shape import Shape
 from retrainer.config.yaml import read
 
@@ -94,6 +94,11 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
 
 def _check(settings: Settings) -> Iterator[Finding]:
     yield from check_store(settings.store)
+    if isinstance(settings.manifests, S3Manifests):
+        yield from check_url(("manifests", "endpoint_url"), settings.manifests.endpoint_url, AWS)
+    if isinstance(settings.manifests, ApiManifests):
+        instead = "leave it out: workflows send the token themselves (docs/manifest.md)"
+        yield from check_url(("manifests", "base_url"), settings.manifests.base_url, instead)
     yield from check_secrets(("http", "token"), settings.http.token)
     yield from check_secrets(("http", "read_token"), settings.http.read_token)
     if settings.http.read_token is not None and settings.http.token is None:

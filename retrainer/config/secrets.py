@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from retrainer.config.models import FromEnv, FromFile
 from retrainer.config.regular import UnreadableFileError, read_regular
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 LARGEST = 64 * 1024
 """Bytes."""
+
+
+_told: list[Callable[[str], None]] = []
+"""Who wants to know each secret that was read, to keep it out of what is shown."""
+
+
+def tell(whom: Callable[[str], None]) -> None:
+    _told.append(whom)
 
 
 class MissingSecretError(ValueError):
@@ -16,6 +28,14 @@ class MissingSecretError(ValueError):
 
 
 def resolve(secret: FromEnv | FromFile) -> str:
+    """Return the secret as it is now, as `_read` does, and tell those who keep it from being seen."""
+    value = _read(secret)
+    for whom in _told:
+        whom(value)
+    return value
+
+
+def _read(secret: FromEnv | FromFile) -> str:
     """Return the secret as it is now: a file is read again each time, so that it can be rotated.
 
     Raise MissingSecretError, which names the reference and never a value.

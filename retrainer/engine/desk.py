@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from retrainer.engine.endings import end_run
@@ -10,6 +11,7 @@ from retrainer.engine.transitions import observe
 from retrainer.runs.run import Run, RunPhase
 from retrainer.store import writes
 from retrainer.store.base import StoreError
+from retrainer.telemetry.secrets import SECRETS
 from retrainer.workflows.base import Unanswered
 
 if TYPE_CHECKING:
@@ -71,6 +73,8 @@ class EngineDesk:
         self._act(store)
 
     def refused(self, run: str, message: str) -> None:
+        message = SECRETS.mask(message)
+
         def store(work: Work) -> None:
             found = writes.run(work.conn, run)
             if found is not None and not found.phase.terminal:
@@ -79,6 +83,8 @@ class EngineDesk:
         self._act(store)
 
     def postponed(self, run: str, message: str, retry_after: float) -> None:
+        message = SECRETS.mask(message)
+
         def store(work: Work) -> None:
             found = writes.run(work.conn, run)
             if found is None or found.phase is not RunPhase.SUBMITTING:
@@ -99,7 +105,8 @@ class EngineDesk:
         self._act(store)
 
     def observed(self, seen: Sequence[Observed]) -> None:
-        self._act(lambda work: observe(work, seen))
+        masked = [replace(one, message=SECRETS.mask(one.message)) for one in seen]
+        self._act(lambda work: observe(work, masked))
 
     def released(self, run: str) -> None:
         self._act(lambda work: writes.update_run(work.conn, run, released=True))

@@ -11,6 +11,7 @@ from sqlalchemy import delete, func, select
 from retrainer.event import Event, Poison, split_attributes
 from retrainer.store import tables as t
 from retrainer.store.rows import dump
+from retrainer.telemetry.secrets import SECRETS
 
 if TYPE_CHECKING:
     from retrainer.engine.staged import Staged
@@ -62,7 +63,7 @@ def unbearable(work: Work, item: Event | Poison, error: str) -> None:
 
 
 def dead_letter(work: Work, source: str, event: str, reason: str, error: str, payload: bytes, rule: str = "") -> None:
-    error = error.replace("\0", "\\0")
+    error = SECRETS.mask(error).replace("\0", "\\0")
     work.rows["dead_letters"].append(
         {
             "at": work.now,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING
 
+from retrainer.telemetry.secrets import SECRETS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -19,7 +21,7 @@ class TooLargeError(Exception):
 
 
 def read_body(answer: httpx.Response, largest: int, in_time: Callable[[], bool]) -> bytes:
-    """Read a streamed answer: at most ``largest`` bytes, also once it is decompressed.
+    """Read a streamed answer: at most ``largest`` bytes, also once it is decompressed, without our secrets.
 
     Raise TooLargeError, TimeoutError as soon as ``in_time`` is false, and ValueError for an encoding that was not
     asked for, or for what is not gzip.
@@ -41,4 +43,4 @@ def read_body(answer: httpx.Response, largest: int, in_time: Callable[[], bool])
             raise TimeoutError
     if stream is not None and not stream.eof:
         raise ValueError("the gzip stream is cut short")
-    return bytes(body)
+    return SECRETS.mask_bytes(bytes(body))

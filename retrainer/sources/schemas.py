@@ -15,7 +15,7 @@ import structlog
 from retrainer.sources.answers import ASKED_FOR, TooLargeError, read_body
 from retrainer.sources.formats.avro_schema import ParsedSchema, SchemaUnavailable, SchemaUnusable, parse
 from retrainer.sources.tls import ssl_context
-from retrainer.telemetry.secrets import reveal
+from retrainer.telemetry.secrets import SECRETS, reveal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -122,7 +122,7 @@ class SchemaRegistryClient:
         try:
             status, body = self._request(path)
         except (httpx.HTTPError, OSError, ValueError) as error:  # ValueError: a secret or a file that cannot be read
-            raise SchemaUnavailable(f"schema registry {self._url}: {error!s:.200}") from None
+            raise SchemaUnavailable(f"schema registry {self._url}: {SECRETS.mask(str(error)):.200}") from None
         said = _json(body)
         if status == httpx.codes.OK and isinstance(said.get("schema"), str):
             return said

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
 import re
+from collections import OrderedDict
 from collections.abc import Mapping
 from math import isfinite
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
-from retrainer.config.secrets import resolve
+import structlog
+
+from retrainer.config.secrets import resolve, tell
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
     from retrainer.config.models import FromEnv, FromFile
 
+log = structlog.get_logger()
 MASK = "***"
 SHORTEST = 4
 """Characters. Anything shorter is in half of all words: masking it would only show where it occurs."""
+LINE = 8
+"""Characters from which a line of a secret of several lines is masked by itself, and base64 of it too."""
+MOST_PASSING = 16
 DEEPEST = 16
 
+_PERCENT = re.compile("%[0-9A-F]{2}")
 _TELLING_KEY = re.compile(r"authorization|cookie|passw(or)?d|secret|token|api[-_]?key|signature|hmac", re.IGNORECASE)
 _TELLING_TEXT = (
     (
@@ -39,26 +49,52 @@ class Secrets:
     """Values that must never be seen. One for the process; safe from several threads."""
 
     def __init__(self) -> None:
-        self._forms: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        self._values: dict[str, set[str]] = {}
+        self._passing: OrderedDict[str, set[str]] = OrderedDict()
+        self._forms: tuple[str, ...] = ()
         self._lock = Lock()
 
     def hide(self, value: str) -> None:
-        """Mask this value from now on, as it is and as JSON or a URL would write it."""
-        if len(value) < SHORTEST or value in self._forms:
+        """Mask this value from now on, also as JSON, a URL, HTML or base64 would write it; of several lines, each.
+
+        A value of less than `SHORTEST` characters is not masked.
+        """
+        if len(value) < SHORTEST or value in self._values:
             return
         with self._lock:
-            self._forms |= {value, json.dumps(value)[1:-1], repr(value)[1:-1], quote(value, safe=""), quote_plus(value)}
-            longest_first = sorted(self._forms, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+            self._values[value] = _all_forms(value)
+            self._arrange()
+
+    def hide_passing(self, value: str) -> None:
+        """Do the same for one that is replaced by itself after a while, as access tokens are: the last ones count."""
+        if len(value) < SHORTEST or value in self._passing:
+            return
+        with self._lock:
+            self._passing[value] = _all_forms(value)
+            while len(self._passing) > MOST_PASSING:
+                self._passing.popitem(last=False)
+            self._arrange()
+
+    def _arrange(self) -> None:
+        forms = set().union(*self._values.values(), *self._passing.values())
+        self._forms = tuple(sorted(forms, key=len, reverse=True))
 
     def mask(self, text: str) -> str:
-        pattern = self._pattern
-        if pattern is not None:
-            text = pattern.sub(MASK, text)
+        """Take out what is secret. To be called where text of others comes in, before it is cut to a length."""
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, MASK)
         for telling, masked in _TELLING_TEXT:
             text = telling.sub(masked, text)
         return text
+
+    def mask_bytes(self, body: bytes) -> bytes:
+        """Take known values out of what a server sent, whatever it is; what only looks like a secret stays."""
+        for form in self._forms:
+            encoded = form.encode("utf-8", "surrogatepass")
+            if encoded in body:
+                body = body.replace(encoded, MASK.encode())
+        return body
 
     def processor(self, _logger: Any, _method: str, event_dict: MutableMapping[str, Any]) -> dict[str, Any]:
         """Mask a whole log line. Objects become their text here, so that no renderer brings a secret back."""
@@ -82,12 +118,46 @@ class Secrets:
         return self.mask(str(value) if isinstance(value, BaseException) else repr(value))
 
 
+def _all_forms(value: str) -> set[str]:
+    lines = {line.strip() for line in value.splitlines() if len(line.strip()) >= LINE}
+    return {form for part in {value, *lines} for form in _forms(part)}
+
+
+def _forms(value: str) -> set[str]:
+    """Every way in which a secret may come back."""
+    quoted = {quote(value, safe=""), quote_plus(value), quote(value)}
+    forms = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1]}
+    forms |= quoted | {_PERCENT.sub(lambda found: found[0].lower(), text) for text in quoted}
+    forms |= {html.escape(value), html.escape(value, quote=False)}
+    if len(value) >= LINE:
+        forms |= {form for text in _base64(value.encode("utf-8", "surrogatepass")) for form in (text, _url_safe(text))}
+    return {form for form in forms if len(form) >= SHORTEST}
+
+
+def _base64(raw: bytes) -> set[str]:
+    """What of its base64 is the same wherever it begins, behind `user:` for example: three ways, without the edges."""
+    found = set()
+    for before in range(3):
+        whole = base64.b64encode(b"\0" * before + raw).decode().rstrip("=")
+        end = len(whole) - (1 if (before + len(raw)) % 3 else 0)
+        found.add(whole[(0, 2, 3)[before] : end])
+    return found
+
+
+def _url_safe(text: str) -> str:
+    return text.replace("+", "-").replace("/", "_")
+
+
 SECRETS = Secrets()
 hide = SECRETS.hide
+tell(hide)
+_SHORT_TOLD: set[str] = set()
 
 
 def reveal(secret: FromEnv | FromFile) -> str:
     """Resolve a secret's reference, so that no log line shows its value from now on; raise MissingSecretError."""
     value = resolve(secret)
-    hide(value)
+    if len(value) < SHORTEST and str(secret) not in _SHORT_TOLD:
+        _SHORT_TOLD.add(str(secret))
+        log.warning("secret.too_short_to_mask", reference=str(secret), shortest=SHORTEST)
     return value

@@ -23,6 +23,7 @@ from urllib3.exceptions import (
 )
 
 from retrainer.bare import bare
+from retrainer.telemetry.secrets import SECRETS
 from retrainer.workflows.argo_errors import BUSY_WAIT, CREDENTIALS_WAIT, classify
 from retrainer.workflows.base import Ambiguous, Later, WorkflowError
 
@@ -158,6 +159,7 @@ class ApiServer:
     def _identity(self) -> dict[str, str]:
         with self._lock:  # the client's refresh hook replaces itself while it runs
             token = self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        SECRETS.hide_passing((token or "").removeprefix("Bearer "))
         return {"Authorization": token} if token else {}
 
     def _refusal(self, response: BaseHTTPResponse) -> WorkflowError:
@@ -166,7 +168,7 @@ class ApiServer:
         if response.status == 401:
             with self._lock:  # the token was rotated sooner than its file is read again
                 self._connect()
-        return classify(response.status, data, response.headers)
+        return classify(response.status, SECRETS.mask_bytes(data), response.headers)
 
 
 def _held_back(body: bytes, gate: Callable[[], None]) -> Iterator[bytes]:

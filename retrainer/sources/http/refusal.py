@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse
 
+from retrainer.telemetry.secrets import SECRETS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -26,7 +28,7 @@ class Refusal(Exception):
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
-            "detail": self.detail,
+            "detail": SECRETS.mask(self.detail),
         }
         return JSONResponse(content, self.status, self.headers, media_type="application/problem+json")
 

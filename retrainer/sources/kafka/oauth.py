@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
-from retrainer.telemetry.secrets import hide, reveal
+from retrainer.telemetry.secrets import SECRETS, reveal
 
 if TYPE_CHECKING:
     from retrainer.config.models import OAuth
@@ -50,7 +50,7 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
         try:
             answer = httpx.post(settings.token_endpoint, data=form, auth=who, timeout=TIMEOUT)
         except httpx.HTTPError as error:
-            raise TokenRefused(f"no token from {settings.token_endpoint}: {error}") from None
+            raise TokenRefused(f"no token from {settings.token_endpoint}: {SECRETS.mask(str(error))}") from None
         if answer.status_code != httpx.codes.OK:
             raise TokenRefused(f"no token from {settings.token_endpoint}: it says {answer.status_code}")
         return self._read(answer)
@@ -63,5 +63,5 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
             token, life = None, 0.0
         if not isinstance(token, str) or not token:
             raise TokenRefused(f"no token from {self._settings.token_endpoint}: its answer has no access_token")
-        hide(token)
+        SECRETS.hide_passing(token)
         return token, life

@@ -10,7 +10,7 @@ import httpx
 from retrainer.sources.answers import ASKED_FOR, TooLargeError, read_body
 from retrainer.sources.prometheus.answer import Answer, NoAnswer, read
 from retrainer.sources.tls import ssl_context
-from retrainer.telemetry.secrets import reveal
+from retrainer.telemetry.secrets import SECRETS, reveal
 
 if TYPE_CHECKING:
     import ssl
@@ -86,4 +86,4 @@ def _usual_authorities() -> ssl.SSLContext:
 
 
 def _words(error: Exception) -> str:
-    return f"{error!s:.200}" or type(error).__name__
+    return f"{SECRETS.mask(str(error)):.200}" or type(error).__name__

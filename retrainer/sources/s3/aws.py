@@ -9,6 +9,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
+from retrainer.telemetry.secrets import SECRETS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -63,8 +65,11 @@ def s3_client(region: str | None, endpoint_url: str | None) -> S3Client:
 def _session() -> boto3.session.Session:
     """Raise NoCredentialsError if there are none yet: a client that was made without them would never find any."""
     session = boto3.session.Session()
-    if session.get_credentials() is None:
+    credentials = session.get_credentials()
+    if credentials is None:
         raise NoCredentialsError
+    for secret in (credentials.secret_key, credentials.token):
+        SECRETS.hide_passing(secret or "")
     return session
 
 
@@ -82,7 +87,7 @@ def in_words(what: str) -> Iterator[None]:
     except NoRegionError as error:
         raise Unavailable(f"{what}: no region; set `region`, or AWS_REGION") from error
     except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint_url that is none
-        raise Unavailable(f"{what}: {error}") from error
+        raise Unavailable(f"{what}: {SECRETS.mask(str(error))}") from error
 
 
 def _refusal(error: ClientError) -> str:
@@ -92,5 +97,5 @@ def _refusal(error: ClientError) -> str:
     otherwise = "access denied" if status in (401, 403) else "refused"
     meaning = next((words for words, codes in _MEANINGS.items() if code in codes), otherwise)
     # Of a wrong signature AWS recites the whole request, session token included, after the first line.
-    message = (str(said.get("Message", "")) or str(error)).partition("\n")[0]
+    message = SECRETS.mask(str(said.get("Message", "")) or str(error)).partition("\n")[0]
     return f"{meaning} ({code}: {message:.300})"
