@@ -68,7 +68,8 @@ def _settled(work: Work, unit: Callable[[], None]) -> None:
 def _end_unread(work: Work, run: Run, o: Observed) -> None:
     phase = RunPhase.UNKNOWN if o.gone else _ENDED.get(o.phase)
     if phase is not None and not run.phase.terminal:
-        end_unread(work, run, phase, uid=o.uid)
+        _, ended_at = times.span(o.started_at, o.finished_at, run.born_at, work.now)
+        end_unread(work, run, phase, uid=o.uid, ended_at=ended_at)
 
 
 def _observe_one(work: Work, run: Run, o: Observed) -> None:
@@ -127,7 +128,7 @@ def _facts(run: Run, o: Observed, now: float) -> dict[str, Any]:
     started_at, ended_at = times.span(o.started_at, o.finished_at, run.born_at, now)
     return {
         "uid": o.uid,
-        "started_at": started_at,
+        "started_at": run.started_at if started_at is None else started_at,
         "ended_at": ended_at,
         "submitted_at": run.submitted_at,
         "progress": o.progress,
