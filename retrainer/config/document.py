@@ -44,12 +44,27 @@ def parse(file: str, text: str) -> Document:
     if not isinstance(root.value, dict):
         wrong = root.mark.problem("", "expected a map of sections", "begin with `version: 1`, then `rules:`")
         return Document(file, None, (*problems, wrong))
+    if _foreign(root):
+        wrong = beginning(file).problem(
+            "", "this is no rule file: it has none of its fields", "begin with `version: 1`, or take the file away"
+        )
+        return Document(file, None, (wrong,))
     if root.get("apiVersion") and root.get("kind"):
         wrong = root.mark.problem(
             "", "this is a Kubernetes manifest, not a rule file", "keep it in a folder of its own"
         )
         return Document(file, None, (*problems, wrong))
     return Document(file, root, (*problems, *_sections(root)))
+
+
+def _foreign(root: Node) -> bool:
+    """Whether nothing in it is even like a rule file. What it is instead may be nobody's business: none of it is told.
+
+    A link can lead to any file of the machine.
+    """
+    if not root.items() or any(name in SECTIONS for name in root.items()) or root.get("kind"):
+        return False
+    return not any(did_you_mean(name, SECTIONS).startswith("did") for name in islice(root.items(), MOST_TOLD))
 
 
 def beginning(file: str) -> Mark:

@@ -1,6 +1,7 @@
 # ruff: noqa: E501 - a table reads best with one case a line
 """Which files are read, and what happens when not all of them are good."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -216,3 +217,33 @@ def test_the_order_of_files_and_rules_does_not_matter(home: Home) -> None:
     before = home.load().configuration
     home.write(a=rules("c", "b"), b=rules("a"))
     assert home.load().configuration.revision == before.revision
+
+
+SHADOW = "root:$6$abc$def:20420:0:99999:7:::\ndaemon:*:20420:0:99999:7:::\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(SHADOW, id="passwords"),
+        pytest.param(SHADOW.replace("*", "!"), id="with another sign"),
+        pytest.param("secret: s3cr3t\nuser: me\n", id="a map"),
+        pytest.param("s3cr3t: 017\nno: yes\n", id="a map of what would be refused"),
+    ],
+)
+def test_of_a_file_that_is_none_of_ours_nothing_is_told(tmp_path: Path, text: str) -> None:
+    """A link can lead to any file of the machine."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text(text)
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules/a.yaml").symlink_to(elsewhere)
+    _, (problem,) = validate(str(tmp_path / "rules"))
+    assert problem.message == "this is no rule file: it has none of its fields"
+    assert not {"root", "daemon", "s3cr3t", "99999", "017"} & set(
+        re.split(r"[^a-z0-9]+", problem.render().replace(str(tmp_path), ""))
+    )
+
+
+def test_a_field_that_is_misspelt_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("rule: []\n")
+    assert any("did you mean `rules`" in problem.hint for problem in validate(str(tmp_path))[1])
