@@ -426,7 +426,8 @@ def supervise(app: App) -> None:
 
 def stop_in_time(app: App) -> None:
     """Stop; if a thread keeps that from ending, end the process. What was acknowledged is stored in either case."""
-    late = threading.Timer(STOP_WITHIN, lambda: supervisor.end_process(app.supervisor.late(STOP_WITHIN)))
+    seconds = STOP_WITHIN * supervisor.PATIENCE
+    late = threading.Timer(seconds, lambda: supervisor.end_process(app.supervisor.late(seconds)))
     late.daemon = True
     late.start()
     app.stop()

@@ -127,9 +127,9 @@ def test_a_source_that_hangs_is_replaced_and_its_events_come(daemon: Daemon) -> 
 
 
 def test_a_stop_that_a_thread_keeps_from_ending_ends_all_the_same(daemon: Daemon) -> None:
-    daemon.start(RETRAINER_HANG_AT="engine:30")
+    daemon.start(RETRAINER_HANG_AT="engine:30", RETRAINER_PATIENCE="0.1")
     assert not all(post(daemon, number) for number in range(40))
     os.kill(daemon.process.pid, signal.SIGTERM)
-    assert daemon.process.wait(60) == FAILED
+    assert daemon.ended() == FAILED
     (line,) = lines(daemon, "daemon.ends")
     assert "engine at retrainer.crash" in line["error"]
