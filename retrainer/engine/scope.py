@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrainer.engine.followers import upstream_scope
 from retrainer.rules.expression import event_scope, timestamp
+from retrainer.rules.parameters import joined
 from retrainer.store import writes
 
 if TYPE_CHECKING:
@@ -20,13 +21,16 @@ if TYPE_CHECKING:
 
 def scope_of(work: Work, rule: CompiledRule, run: Run, state_id: int, birth: Birth) -> dict[str, Any]:
     """Look up in the store only what the rule's parameters read. ``state_id`` is of the state whose inputs it takes."""
-    wanted = frozenset().union(*(t.variables for t in rule.parameters.values()))
+    templates = rule.parameters.values()
+    wanted = frozenset().union(*(t.variables for t in templates))
+    events = joined(t.data_read for t in templates) if "events" in wanted else frozenset()
     return {
         "rule": {"name": rule.name, "labels": dict(rule.rule.labels)},
         "key": run.key,
         "trigger": _trigger(run, birth),
         "window": _window(run, birth.window),
         "run": _run(work, run),
+        **({"events": _events(work, state_id, birth, events)} if "events" in wanted else {}),
         **{name: look(work, run, state_id, birth) for name, look in _LOOKED_UP.items() if name in wanted},
     }
 
@@ -65,8 +69,8 @@ def _run(work: Work, run: Run) -> dict[str, Any]:
     }
 
 
-def _events(work: Work, _run: Run, state_id: int, birth: Birth) -> list[dict[str, Any]]:
-    return [event_scope(event) for event in work.newest_inputs(state_id, birth.window)]
+def _events(work: Work, state_id: int, birth: Birth, fields: frozenset[str] | None) -> list[dict[str, Any]]:
+    return [event_scope(event) for event in work.newest_inputs(state_id, birth.window, fields)]
 
 
 def _previous(work: Work, run: Run, _state_id: int, _birth: Birth) -> dict[str, Any]:
@@ -83,7 +87,6 @@ def _upstream(work: Work, _run: Run, _state_id: int, birth: Birth) -> dict[str, 
 
 
 _LOOKED_UP: Mapping[str, Callable[[Work, Run, int, Birth], Any]] = {
-    "events": _events,
     "previous": _previous,
     "champion": _champion,
     "upstream": _upstream,

@@ -6,7 +6,7 @@ from collections import ChainMap, defaultdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from retrainer.engine.letters import keep_within
-from retrainer.rules.parameters import MAX_EVENTS
+from retrainer.rules.parameters import MAX_EVENT_BYTES, MAX_EVENTS
 from retrainer.runs.run import Run, RunPhase
 from retrainer.store import tables as t
 from retrainer.store import writes
@@ -123,14 +123,17 @@ class Staged:
         self.events.clear()
         self.inputs.clear()
 
-    def newest_inputs(self, state: int, window: Window) -> list[Event]:
-        """The newest events of a window, oldest of them first; where it is one that has just come, it is at hand."""
+    def newest_inputs(self, state: int, window: Window, fields: frozenset[str] | None) -> list[Event]:
+        """The newest events of a window, oldest of them first; where it is one that has just come, it is at hand.
+
+        Their data needs only ``fields``, all if None.
+        """
         if len(window.ranges) == 1 and (only := self.arrived.get(window.ranges[0][0])) is not None:
             first, last = window.ranges[0]
             if first == last:
                 return [only]
         self.flush_inputs()
-        return writes.newest_inputs(self.conn, state, window.ranges, MAX_EVENTS)
+        return writes.newest_inputs(self.conn, state, window.ranges, MAX_EVENTS, fields=fields, room=MAX_EVENT_BYTES)
 
     def flush_runs(self) -> None:
         """What follows may concern a run that was born in this very transaction."""

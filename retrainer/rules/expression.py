@@ -11,6 +11,7 @@ from retrainer import values
 from retrainer.rules.cel import evaluate
 from retrainer.rules.cel.errors import ExpressionError
 from retrainer.rules.cel.parse import parse
+from retrainer.rules.cel.reads import data_read
 from retrainer.rules.cel.syntax import free_names
 from retrainer.rules.cel.values import BUDGET, charge
 
@@ -28,13 +29,15 @@ _FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (1, 99
 class Program:
     """A compiled expression. ``variables`` are the names it reads; ``cost`` is in steps, without its macros' items.
 
-    ``run`` takes a frame of ``places`` (retrainer.rules.cel.frame).
+    ``run`` takes a frame of ``places`` (retrainer.rules.cel.frame). ``data_read`` are the fields of `data` that it
+    reads of the events in `events`; None if that may be any.
     """
 
     text: str
     variables: frozenset[str]
     cost: int
     places: int
+    data_read: frozenset[str] | None
     run: Evaluate
 
     def evaluate(self, scope: Mapping[str, Any]) -> Any:
@@ -68,7 +71,7 @@ def compile_cel(text: str) -> Program:
     node = parse(text)
     compiler = evaluate.Compiler()
     run = compiler.compile(node)
-    return Program(text, free_names(node), evaluate.cost(node), compiler.places, run)
+    return Program(text, free_names(node), evaluate.cost(node), compiler.places, data_read(node), run)
 
 
 def timestamp(seconds: float | None) -> datetime | None:

@@ -14,11 +14,14 @@ from retrainer.rules.cel.values import BUDGET, kind, shown, text_of_duration
 from retrainer.rules.expression import Program, compile_cel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 MAX_RENDERED = 128 * 1024
 """Bytes of all arguments together. Linux passes no longer text to a program (MAX_ARG_STRLEN)."""
 MAX_EVENTS = 1000
+"""The newest events of a window that `events` holds at most."""
+MAX_EVENT_BYTES = 4 * 1024 * 1024
+"""Bytes of data and attributes of them, newest first; the newest one is there whatever its size."""
 
 
 class HoleError(ValueError):
@@ -40,6 +43,11 @@ class Template:
     def variables(self) -> frozenset[str]:
         return frozenset().union(*(p.variables for p in self.parts if isinstance(p, Program)))
 
+    @property
+    def data_read(self) -> frozenset[str] | None:
+        """Fields of `data` that are read of the events in `events`; None if that may be any."""
+        return joined(part.data_read for part in self.parts if isinstance(part, Program))
+
     def holes(self) -> Iterator[tuple[int, Program]]:
         """Each expression, and where in the text it begins."""
         at = 0
@@ -58,6 +66,16 @@ class Template:
             value, budget = part.spend(scope, budget)
             texts.append(as_text(value))
         return "".join(texts), budget
+
+
+def joined(fields: Iterable[frozenset[str] | None]) -> frozenset[str] | None:
+    """All fields together; None stands for any."""
+    together: set[str] = set()
+    for some in fields:
+        if some is None:
+            return None
+        together |= some
+    return frozenset(together)
 
 
 def compile_template(value: str | float | bool) -> Template:

@@ -38,13 +38,24 @@ def pack(data: Mapping[str, Any]) -> str:
 
 def unpack(text: str) -> Any:
     """What was packed, its fields in the order in which they were."""
+    return unpack_some(text, None)[0]
+
+
+def unpack_some(text: str, fields: frozenset[str] | None) -> tuple[Any, int]:
+    """These fields of what was packed (all if None), in the order in which they were, and how many bytes were read."""
     if not text.startswith(_MARK):
-        return orjson.loads(text)
-    told = orjson.loads(zlib.decompress(base64.b64decode(text[len(_MARK) :])))
+        return _picked(orjson.loads(text), fields), len(text)
+    plain = zlib.decompress(base64.b64decode(text[len(_MARK) :]))
+    told = orjson.loads(plain)
     if isinstance(told, dict):
-        return told
+        return _picked(told, fields), len(plain)
     names, rest, columns = told
-    return {name: rest[name] if name in rest else _rows(columns[name]) for name in names}
+    wanted = names if fields is None else [name for name in names if name in fields]
+    return {name: rest[name] if name in rest else _rows(columns[name]) for name in wanted}, len(plain)
+
+
+def _picked(told: Any, fields: frozenset[str] | None) -> Any:
+    return told if fields is None else {name: told[name] for name in told if name in fields}
 
 
 def _are_rows(value: object) -> bool:

@@ -9,7 +9,7 @@ import orjson
 
 from retrainer.event import Event, split_attributes
 from retrainer.runs.run import Run, RunPhase
-from retrainer.store.packing import pack, unpack
+from retrainer.store.packing import pack, unpack_some
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
@@ -51,6 +51,13 @@ def event_to_row(seq: int, at: float, event: Event, outcome: str, rules: str) ->
 
 
 def event_from_row(row: Row[Any]) -> Event:
+    return event_in_part(row, None)[0]
+
+
+def event_in_part(row: Row[Any], fields: frozenset[str] | None) -> tuple[Event, int]:
+    """An event with these fields of its data (all if None), and the bytes of data and attributes that were read."""
     m = row._mapping  # noqa: SLF001 - SQLAlchemy's documented accessor
+    data, size = unpack_some(m["data"], fields)
     attributes, record = split_attributes(orjson.loads(m["attributes"]))
-    return Event(m["source"], m["id"], m["type"], m["time"], unpack(m["data"]), m["subject"], attributes, record=record)
+    event = Event(m["source"], m["id"], m["type"], m["time"], data, m["subject"], attributes, record=record)
+    return event, size + len(m["attributes"])

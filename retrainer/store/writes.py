@@ -7,13 +7,13 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, literal, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from retrainer.rules.state import decode
 from retrainer.runs.run import RunPhase
 from retrainer.store import tables as t
-from retrainer.store.rows import dump, event_from_row, run_from_row
+from retrainer.store.rows import dump, event_in_part, run_from_row
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from retrainer.runs.run import Run
 
 _CHUNK = 500
+_LARGE_AT_ONCE = 16
+"""Rows that are fetched together where each may have a megabyte."""
 # Rows of one INSERT. SQLite's driver lets go of the interpreter's lock for each statement, and a thread that computes
 # gives it back 5 ms later: with a statement a row, a source that reads would stop the engine.
 _TOGETHER = (200, 10, 1)
@@ -332,15 +334,35 @@ def _started(*what: Any) -> Select[Any]:
     return select(*what).where(c.ended_at.is_(None), c.phase.in_(_STARTED)).order_by(c.id)
 
 
-def newest_inputs(conn: Connection, state: int, ranges: Sequence[Sequence[int]], limit: int) -> list[Event]:
-    """The newest events of a window, oldest of them first."""
+def newest_inputs(
+    conn: Connection,
+    state: int,
+    ranges: Sequence[Sequence[int]],
+    limit: int,
+    *,
+    fields: frozenset[str] | None = None,
+    room: int = 1 << 62,
+) -> list[Event]:
+    """The newest events of a window, oldest of them first: at most ``limit`` of them, and ``room`` bytes.
+
+    Of their data only ``fields`` are read, all if None. The newest event is among them whatever its size.
+    """
     if not ranges:
         return []
     bounds = {
         f"b_{end}{i}": seq for i, stretch in enumerate(ranges) for end, seq in zip(("lo", "hi"), stretch, strict=True)
     }
-    rows = conn.execute(_newest(len(ranges)), {"b_state": state, "b_limit": limit, **bounds}).all()
-    return [event_from_row(row) for row in reversed(rows)]
+    query = _newest(len(ranges), data=fields is None or bool(fields))
+    given = {"b_state": state, "b_limit": limit, **bounds}
+    found: list[Event] = []
+    with conn.execute(query, given, execution_options={"yield_per": _LARGE_AT_ONCE}) as rows:
+        for row in rows:
+            event, size = event_in_part(row, fields)
+            room -= size
+            if room < 0 and found:
+                break
+            found.append(event)
+    return found[::-1]
 
 
 def window_inputs(conn: Connection, state: int, ranges: Sequence[Sequence[int]], limit: int) -> list[tuple[int, Event]]:
@@ -356,10 +378,12 @@ def window_inputs(conn: Connection, state: int, ranges: Sequence[Sequence[int]],
 
 
 @lru_cache(maxsize=64)
-def _newest(ranges: int) -> Select[Any]:
+def _newest(ranges: int, *, data: bool) -> Select[Any]:
+    columns = [c if data or c.name != "data" else literal("{}").label("data") for c in t.events.c]
     within = or_(*(t.inputs.c.seq.between(bindparam(f"b_lo{i}"), bindparam(f"b_hi{i}")) for i in range(ranges)))
     return (
-        select(t.events)
+        select(*columns)
+        .select_from(t.events)
         .join(t.inputs, t.inputs.c.seq == t.events.c.seq)
         .where(t.inputs.c.state == bindparam("b_state"), within)
         .order_by(t.events.c.seq.desc())
