@@ -13,7 +13,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from retrainer.rules.state import decode
 from retrainer.runs.run import RunPhase
 from retrainer.store import tables as t
-from retrainer.store.rows import dump, event_in_part, run_from_row
+from retrainer.store.rows import dump, event_from_row, event_in_part, run_from_row
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -365,16 +365,25 @@ def newest_inputs(
     return found[::-1]
 
 
-def window_inputs(conn: Connection, state: int, ranges: Sequence[Sequence[int]], limit: int) -> list[tuple[int, Event]]:
-    """Numbers and events of a window, in order: the newest, and before them the oldest of all."""
+def window_inputs(
+    conn: Connection, state: int, ranges: Sequence[Sequence[int]], limit: int, room: int
+) -> list[tuple[int, Event]]:
+    """Numbers and events of a window, in order: the newest within ``room`` bytes, and before them the oldest of all."""
     if not ranges:
         return []
     within = or_(*(t.inputs.c.seq.between(first, last) for first, last in ranges))
     query = select(t.events).join(t.inputs, t.inputs.c.seq == t.events.c.seq).where(t.inputs.c.state == state, within)
-    newest = conn.execute(query.order_by(t.events.c.seq.desc()).limit(limit)).all()
-    oldest = conn.execute(query.order_by(t.events.c.seq).limit(1)).all()
-    rows = {row.seq: row for row in (*oldest, *reversed(newest))}
-    return [(seq, event_from_row(row)) for seq, row in rows.items()]
+    newest: list[tuple[int, Event]] = []
+    streamed = {"yield_per": _LARGE_AT_ONCE}
+    with conn.execute(query.order_by(t.events.c.seq.desc()).limit(limit), execution_options=streamed) as rows:
+        for row in rows:
+            event, size = event_in_part(row, None)
+            room -= size
+            if room < 0 and newest:
+                break
+            newest.append((row.seq, event))
+    oldest = [(row.seq, event_from_row(row)) for row in conn.execute(query.order_by(t.events.c.seq).limit(1))]
+    return oldest + [one for one in reversed(newest) if one[0] != oldest[0][0]]
 
 
 @lru_cache(maxsize=64)
