@@ -57,7 +57,7 @@ def from_workflow(item: Mapping[str, Any]) -> Observed:
         finished_at=_seconds(status.get("finishedAt")),
         progress=status.get("progress", ""),
         outputs=_outputs(meta["name"], status),
-        resources={name: float(used) for name, used in (status.get("resourcesDuration") or {}).items()},
+        resources=_resources(status.get("resourcesDuration")),
         deleting="deletionTimestamp" in meta,
         # `spec.shutdown` alone does not tell: it may have been set after a failure of its own.
         stopped=phase in ("Failed", "Error") and message.startswith("Stopped with strategy"),
@@ -111,5 +111,15 @@ def _nodes(status: Mapping[str, Any]) -> dict[str, Any]:
         return {}
 
 
-def _seconds(moment: str | None) -> float | None:
-    return datetime.fromisoformat(moment).timestamp() if moment else None
+def _resources(told: Any) -> dict[str, float]:
+    """Read what it used; what is no number is left out, as one odd Workflow must not end the watch of all."""
+    used = told if isinstance(told, dict) else {}
+    return {name: float(seconds) for name, seconds in used.items() if isinstance(seconds, int | float)}
+
+
+def _seconds(moment: Any) -> float | None:
+    """Read a moment as epoch seconds; None if there is none, or it cannot be read."""
+    try:
+        return datetime.fromisoformat(moment).timestamp() if moment else None
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -116,3 +116,17 @@ def test_a_template_takes_its_arguments_and_what_its_entry_point_reads_from_them
     )
     assert template.parameters == {"model": None, "since": None, "epochs": "3", "mode": "full", "secret": ""}
     assert template.options == {"mode": ("full", "part")}
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param("yesterday", id="words"),
+        pytest.param("2026-02-30T00:00:00Z", id="a day that is none"),
+        pytest.param(1767225600, id="a number"),
+        pytest.param({}, id="a mapping"),
+    ],
+)
+def test_a_moment_that_cannot_be_read_hides_nothing_else(moment: Any) -> None:
+    seen = from_workflow(workflow(phase="Failed", startedAt=moment, finishedAt=moment, resourcesDuration={"cpu": "x"}))
+    assert (seen.phase, seen.started_at, seen.finished_at, seen.resources) == ("Failed", None, None, {})
