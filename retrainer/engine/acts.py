@@ -12,6 +12,7 @@ from retrainer.engine import requests
 from retrainer.engine.asking import check, check_room, rule_of
 from retrainer.engine.births import bear
 from retrainer.engine.endings import stop_run
+from retrainer.engine.every_key import addressed
 from retrainer.engine.intake import take_in
 from retrainer.engine.letters import letter_event
 from retrainer.rules.outcome import Birth, Decision, Kind, Manual, Reason, Resumed, Wake
@@ -96,8 +97,8 @@ def resume(work: Work, name: str) -> None:
     rule_of(work, name)
     writes.unpause(work.conn, name)
     work.catalog = work.catalog.paused(name, by_hand=False)
-    for key in work.live_keys(name):
-        work.take(name, key, Resumed())
+    for key, given in addressed(work, name, Resumed()):
+        work.take(name, key, given)
     work.take(name, "", Resumed())
 
 

@@ -16,7 +16,7 @@ from retrainer.engine.matching import match
 from retrainer.engine.objects import tells_of_object
 from retrainer.engine.readings import pushed
 from retrainer.event import Event
-from retrainer.rules.outcome import Reason
+from retrainer.rules.outcome import Reason, Sampled
 from retrainer.rules.own import ATTRIBUTE, run_of
 from retrainer.rules.triggers.gauge import late
 from retrainer.sources.formats.s3 import about
@@ -80,6 +80,7 @@ class Replay:
     def _late(self, reading: Reading) -> str:
         (rule_name, key), given = reading
         rule = self._work.catalog.rules[rule_name]
+        assert isinstance(given, Sampled)  # noqa: S101 - for the type checker; of a replay each key is asked
         asked, (sample,) = rule.gauges[given.trigger], given.samples
         known = None
         if self._work.known(rule_name, key) is not None:

@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from retrainer.engine.every_key import addressed
 from retrainer.rules.outcome import Followed
 from retrainer.runs.run import RunPhase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from retrainer.engine.every_key import EveryKey
     from retrainer.engine.work import Work
     from retrainer.rules.compile_triggers import CompiledAfter
+    from retrainer.rules.outcome import Input
     from retrainer.runs.run import Run
 
 log = structlog.get_logger()
@@ -23,14 +26,15 @@ _ENDS = {
 }
 
 
-def followers(work: Work, run: Run, *, promoted_later: bool = False) -> Iterator[tuple[str, str, Followed]]:
+def followers(work: Work, run: Run, *, promoted_later: bool = False) -> Iterator[tuple[str, str, Input | EveryKey]]:
     """Whom the end of a run concerns: rule, key and input. ``promoted_later``: it ended before, and is promoted now."""
     for after in work.catalog.followers.get(run.rule, ()):
         if promoted_later and after.after.outcome != "promoted":
             continue
         if _as_wanted(after, run):
-            for key in _keys(work, after, run):
-                yield after.rule, key, Followed(after.name, run.id)
+            followed = Followed(after.name, run.id)
+            for key, given in _addressed(work, after, run, followed):
+                yield after.rule, key, given
 
 
 def upstream_scope(run: Run) -> dict[str, Any]:
@@ -60,8 +64,10 @@ def _as_wanted(after: CompiledAfter, run: Run) -> bool:
         return False
 
 
-def _keys(work: Work, after: CompiledAfter, run: Run) -> list[str]:
+def _addressed(
+    work: Work, after: CompiledAfter, run: Run, followed: Followed
+) -> Sequence[tuple[str, Input | EveryKey]]:
     """Keys carry over; a run without one speaks for every live key."""
     if not work.catalog.rules[after.rule].per_key:
-        return [""]
-    return [run.key] if run.key else work.live_keys(after.rule)
+        return [("", followed)]
+    return [(run.key, followed)] if run.key else addressed(work, after.rule, followed)

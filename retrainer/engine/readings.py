@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from retrainer.engine.every_key import addressed
 from retrainer.engine.letters import dead
 from retrainer.engine.matching import too_many
 from retrainer.event import Event
@@ -20,11 +21,12 @@ from retrainer.sources.base import Query
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    from retrainer.engine.every_key import EveryKey
     from retrainer.engine.work import Work
     from retrainer.rules.compile_triggers import CompiledGauge
 
 QUERY = "prometheus.query"
-Reading = tuple[tuple[str, str], Sampled]
+Reading = tuple[tuple[str, str], "Sampled | EveryKey"]
 """A (rule, key), and what is folded into its state."""
 
 
@@ -57,7 +59,7 @@ def pushed(work: Work, event: Event, only: Collection[str] | None = None) -> tup
                 dead(work, event, "too_many_keys", f"key {key!r} is one more than max_keys", gauge.rule)
             failed = True
             continue
-        readings += [((gauge.rule, each), Sampled(gauge.name, (sample,))) for each in _keys(work, gauge, key)]
+        readings += _addressed(work, gauge, key, Sampled(gauge.name, (sample,)), at_once=only is not None)
     return readings, failed
 
 
@@ -79,9 +81,8 @@ def _polled(work: Work, event: Event) -> Iterator[Reading]:
     for gauge in poll.gauges:
         asked = {key for rule, name, key in found if (rule, name) == (gauge.rule, gauge.name)}
         for key in sorted(asked | _followed(work, gauge, asked)):
-            for each in _keys(work, gauge, key):
-                samples = tuple(found.get((gauge.rule, gauge.name, key), ()))
-                yield (gauge.rule, each), Sampled(gauge.name, samples, whole=True, trouble=trouble)
+            samples = tuple(found.get((gauge.rule, gauge.name, key), ()))
+            yield from _addressed(work, gauge, key, Sampled(gauge.name, samples, whole=True, trouble=trouble))
 
 
 def _key(gauge: CompiledGauge, event: Event) -> str:
@@ -109,8 +110,10 @@ def _followed(work: Work, gauge: CompiledGauge, asked: Collection[str]) -> set[s
     return before
 
 
-def _keys(work: Work, gauge: CompiledGauge, key: str) -> list[str]:
-    """A value without a key of its own speaks for every live key."""
+def _addressed(work: Work, gauge: CompiledGauge, key: str, sampled: Sampled, *, at_once: bool = False) -> list[Reading]:
+    """A value without a key of its own speaks for every live key; of a replay each key is asked ``at_once``."""
     if gauge.by is not None or not work.catalog.rules[gauge.rule].per_key:
-        return [key]
-    return work.live_keys(gauge.rule)
+        return [((gauge.rule, key), sampled)]
+    if at_once:
+        return [((gauge.rule, each), sampled) for each in work.live_keys(gauge.rule)]
+    return [((gauge.rule, each), given) for each, given in addressed(work, gauge.rule, sampled)]

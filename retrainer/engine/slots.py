@@ -47,7 +47,11 @@ def known(
     for row in rows:
         if row["outcome"] == MISSED:
             missed.setdefault(row["trigger"], []).append((row["slot"], row["until"]))
-    spoken = [(row.trigger, row.slot) for row in writes.fan_outs(conn) if row.rule == rule.name and row.after < key]
+    spoken = [
+        (row.trigger, row.slot)
+        for row in writes.fan_outs(conn)
+        if row.rule == rule.name and row.input is None and row.after < key
+    ]
     return Known(
         _records(conn, own.values()),
         missed,

@@ -12,12 +12,13 @@ from retrainer.engine import budgets, editing
 from retrainer.engine.cache import Cache
 from retrainer.engine.catalog import EMPTY, Catalog
 from retrainer.engine.containment import attempt
+from retrainer.engine.every_key import input_of
 from retrainer.engine.handover import Nobody, hand_over
 from retrainer.engine.intake import take_in
 from retrainer.engine.transaction_budget import KEYS, TransactionBudget
 from retrainer.engine.work import Work
 from retrainer.rules.admit import Means, Waiting, admit
-from retrainer.rules.outcome import Reason, SlotDue, SlotRecord, Wake
+from retrainer.rules.outcome import Reason, SlotRecord, Wake
 from retrainer.store import tables as t
 from retrainer.store import writes
 from retrainer.store.faults import of_whole
@@ -180,7 +181,7 @@ class Transactions:
                 writes.no_wake(work.conn, rule, key)
 
     def _fan_out(self, work: Work) -> bool:
-        """Speak slots for each live key, the oldest slots first; whether there are more."""
+        """Fold slots and inputs into each live key, the oldest first; whether there are more."""
         writes.insert_all(work.conn, t.fan_outs, work.rows.pop("fan_outs", []))
         work.budget.keys = max(work.budget.keys, FAIR_SHARE)
         for row in writes.fan_outs(work.conn, FAN_OUTS):
@@ -191,15 +192,15 @@ class Transactions:
     def _fan_out_one(self, work: Work, row: Row[Any]) -> bool:
         """Go on with one slot; whether the budget leaves more."""
         keys = writes.keys_of(work.conn, row.rule, row.after, KEYS)
-        if not keys and row.after == "":
+        if not keys and row.after == "" and row.input is None:
             record = SlotRecord(row.trigger, row.slot, "skipped", Reason.NO_KEYS, row.slot)
             work.record_slot(row.rule, "", record, None)
-        spoken = row.after
+        spoken, given = row.after, input_of(row)
         for key in keys:
             if not work.budget.spend():
                 writes.move_fan_out(work.conn, row.rule, row.trigger, row.slot, spoken)
                 return False
-            work.take(row.rule, key, SlotDue(row.trigger, row.slot))
+            work.take(row.rule, key, given)
             spoken = key
         writes.move_fan_out(work.conn, row.rule, row.trigger, row.slot, spoken if len(keys) == KEYS else None)
         return True

@@ -14,6 +14,7 @@ from retrainer.engine.arrivals import Arrivals
 from retrainer.engine.births import Birthplace, give_birth
 from retrainer.engine.cache import Cache, Entry, Noted
 from retrainer.engine.containment import attempt, words
+from retrainer.engine.every_key import EveryKey, stage
 from retrainer.engine.journal import payload_of
 from retrainer.engine.staged import Staged
 from retrainer.engine.transaction_budget import TransactionBudget
@@ -82,7 +83,7 @@ class Work(Staged):
         """Keys that had series of a metric in the last poll, by rule and trigger; changes go into the first map."""
         self._cache = cache
         self._fresh_keys: dict[str, int] = defaultdict(int)
-        self.after: list[tuple[str, str, Input]] = []
+        self.after: list[tuple[str, str, Input | EveryKey]] = []
         """What is to be folded in next, before anything else."""
 
     def entry(self, rule: CompiledRule, key: str) -> Entry:
@@ -128,7 +129,7 @@ class Work(Staged):
         """How many it has, with those that are new in this transaction."""
         return self._cache.keys(self.conn, rule) + self._fresh_keys[rule]
 
-    def take(self, rule_name: str, key: str, given: Input) -> Step | None:
+    def take(self, rule_name: str, key: str, given: Input | EveryKey) -> Step | None:
         """Fold an input in, with all that follows from it at once. None if there is no such rule (any more)."""
         self.arrivals.close((rule_name, key))
         done = self._take_one(rule_name, key, given)
@@ -136,8 +137,11 @@ class Work(Staged):
             self._take_one(*self.after.pop(0))
         return done
 
-    def _take_one(self, rule_name: str, key: str, given: Input) -> Step | None:
+    def _take_one(self, rule_name: str, key: str, given: Input | EveryKey) -> Step | None:
         rule = self.catalog.rules.get(rule_name)
+        if isinstance(given, EveryKey):
+            stage(self, rule_name, given)
+            return None
         if rule is None:
             if isinstance(given, Ended):
                 self._orphaned(rule_name, key, given)
@@ -209,7 +213,8 @@ class Work(Staged):
         slots.settle(self, rule, key, done, run_of)
         self.fans_out = self.fans_out or bool(done.fan_out)
         for due in done.fan_out:
-            self.rows["fan_outs"].append({"rule": rule.name, "trigger": due.trigger, "slot": due.slot, "after": ""})
+            row = {"rule": rule.name, "trigger": due.trigger, "slot": due.slot, "after": "", "input": None}
+            self.rows["fan_outs"].append(row)
         if done.stop is not None:
             endings.stop_live(self, rule.name, key, done.stop)
 

@@ -294,7 +294,8 @@ pauses = Table(
     Column("note", Text, nullable=False),
 )
 
-# Slots of a rule with `for_each` that are being spoken for each live key: `after` is how far that went.
+# What is being folded into each live key of a rule: a slot of a schedule, or the `input` if there is one. `after` says
+# how far that went.
 fan_outs = Table(
     "fan_outs",
     metadata,
@@ -302,6 +303,7 @@ fan_outs = Table(
     Column("trigger", Name, primary_key=True),
     Column("slot", Float, primary_key=True),
     Column("after", Name, nullable=False),
+    Column("input", Text),
 )
 
 # Who may write, where several daemons share a store: one row, `daemon`. Every write asserts its `epoch` and leaves its

@@ -1,7 +1,7 @@
 """What containment and bounded work need: what dead letters take up, who reads a source, indexes for ranges."""
 
 from alembic import op
-from sqlalchemy import Column, Float, Integer, text
+from sqlalchemy import Column, Float, Integer, Text, text
 
 from retrainer.store.tables import Name
 
@@ -19,6 +19,7 @@ def upgrade() -> None:
     op.create_index("runs_rule", "runs", ["rule", "id"])
     live = text("ended_at IS NULL")
     op.create_index("runs_live", "runs", ["rule", "key"], sqlite_where=live, postgresql_where=live)
+    op.add_column("fan_outs", Column("input", Text))
     op.create_table(
         "readers",
         Column("source", Name, primary_key=True),

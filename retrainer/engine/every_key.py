@@ -1,0 +1,58 @@
+"""Inputs that concern every live key of a rule: few keys at once, more of them in the transactions that follow.
+
+What is left is a row of `fan_outs` with a cursor, as for slots, so that no restart loses or repeats a key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import orjson
+
+from retrainer.rules.outcome import Followed, Resumed, Sample, Sampled, SlotDue
+from retrainer.store.rows import dump
+
+if TYPE_CHECKING:
+    from sqlalchemy import Row
+
+    from retrainer.engine.work import Work
+    from retrainer.rules.outcome import Input
+
+Shared = Sampled | Followed | Resumed
+S = TypeVar("S", Sampled, Followed, Resumed)
+
+
+@dataclass(frozen=True, slots=True)
+class EveryKey:
+    """An input for all keys that are live when their turn comes."""
+
+    given: Shared
+
+
+def addressed(work: Work, rule: str, given: S) -> list[tuple[str, S | EveryKey]]:
+    """The keys that an input concerns, each with it; the empty key with `EveryKey` if they are too many for now."""
+    if work.keys(rule) > work.budget.keys:
+        return [("", EveryKey(given))]
+    keys = work.live_keys(rule)
+    work.budget.keys -= len(keys)
+    return [(key, given) for key in keys]
+
+
+def stage(work: Work, rule: str, every: EveryKey) -> None:
+    """Have it folded in key by key, from the end of this transaction on."""
+    told = dump({"kind": type(every.given).__name__, **asdict(every.given)})
+    row = {"rule": rule, "trigger": getattr(every.given, "trigger", ""), "slot": float(work.number("seq")), "after": ""}
+    work.rows["fan_outs"].append({**row, "input": told})
+    work.fans_out = True
+
+
+def input_of(row: Row[Any]) -> Input:
+    """What a row of `fan_outs` has for each key: a slot, if it says nothing else."""
+    if row.input is None:
+        return SlotDue(row.trigger, row.slot)
+    told = orjson.loads(row.input)
+    kind = told.pop("kind")
+    if kind == Sampled.__name__:
+        return Sampled(**{**told, "samples": tuple(Sample(**sample) for sample in told["samples"])})
+    return Followed(**told) if kind == Followed.__name__ else Resumed()
