@@ -47,8 +47,8 @@ class _Search:
         self._wanted = self._error(inputs)
 
     def found(self) -> list[_Input]:
-        """In order; none if what is left without them fails alike, as then it is not about single events."""
-        if not self._wanted or "steps" in self._wanted:
+        """In order; none if without any, or with what is left, it fails alike: then it is not about single events."""
+        if not self._wanted or "steps" in self._wanted or self._error(()) == self._wanted:
             return []
         bad = self._bad(self._inputs)
         left = [one for one in self._inputs if one not in bad]
@@ -65,7 +65,8 @@ class _Search:
     def _error(self, inputs: Sequence[_Input]) -> str:
         """What rendering from these events raises, whatever figures it names; empty if it does not."""
         self._trials -= 1
-        window = {**self._scope["window"], "first_key": inputs[0].event.label, "last_key": inputs[-1].event.label}
+        first, last = (inputs[0].event.label, inputs[-1].event.label) if inputs else ("", "")
+        window = {**self._scope["window"], "first_key": first, "last_key": last}
         events = [one.scope for one in inputs[-MAX_EVENTS:]]
         try:
             render(self._templates, {**self._scope, "window": window, "events": events})

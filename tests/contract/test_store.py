@@ -281,6 +281,7 @@ def test_a_store_of_the_first_schema_keeps_what_was_asked_for(tmp_path: Path) ->
         old.execute(f"DROP INDEX {later}")
     old.execute("ALTER TABLE dead_letters DROP COLUMN size")
     old.execute("ALTER TABLE objects DROP COLUMN told_at")
+    old.execute("ALTER TABLE fan_outs DROP COLUMN input")
     old.execute("UPDATE alembic_version SET version_num = '0001'")
     old.execute("""INSERT INTO meta VALUES ('trigger/k1', '{"decision":"fire"}'), ('other', '1')""")
     old.execute("INSERT INTO journal VALUES (1, 7.0, '', '', 'Wake', '{}')")

@@ -27,6 +27,7 @@ NEWER = (
     "DROP INDEX dead_letters_size, dead_letters_event, slots_at, slots_rule, runs_rule, runs_live",
     "ALTER TABLE dead_letters DROP COLUMN size",
     "ALTER TABLE objects DROP COLUMN told_at",
+    "ALTER TABLE fan_outs DROP COLUMN input",
 )
 """What an older release does not have."""
 WAITING = (
