@@ -43,7 +43,7 @@ from retrainer.store import writes
 from retrainer.store.base import StoreError
 from retrainer.store.open import open_store
 from retrainer.store.watch import StoreWatch
-from retrainer.supervisor import TICK, Supervisor
+from retrainer.supervisor import TICK, NotNow, Supervisor
 from retrainer.telemetry import logs
 from retrainer.telemetry.metrics import Metrics
 from retrainer.telemetry.secrets import SECRETS, reveal
@@ -332,12 +332,12 @@ class App:
         self.engine.act(run).result()
 
     def replace(self, worker: Worker) -> bool:
-        """Make a new source or end a replay in place of one that hangs; false if that cannot be done."""
+        """Make a new source or end a replay in place of one that hangs. Raise NotNow while rules are reloaded."""
         if worker.kind == "replay":
             self.replays.give_up(worker.owner, f"it hung at {worker.where()}")
             return True
         if not self._reloading.acquire(timeout=TICK):
-            return False
+            raise NotNow
         try:
             self._sources.renew(worker.owner)
         finally:

@@ -106,6 +106,10 @@ class Seen:
     stuck: bool
 
 
+class NotNow(Exception):
+    """A worker cannot be replaced for the moment."""
+
+
 class _Local(threading.local):
     worker: Worker | None = None
 
@@ -204,6 +208,11 @@ class Worker:
         self.abandoned = True
         _running.pop(self, None)
 
+    def keep(self) -> None:
+        """Take back that it was abandoned: no other one could be made for the moment."""
+        self.abandoned = False
+        _running[self] = None
+
     def beat(self, wait: float = 0.0) -> None:
         """See `beat`. Called on the worker's own thread."""
         self._wait = wait
@@ -287,7 +296,11 @@ class Worker:
 
 
 class Supervisor:
-    """Looks after all workers of the process. `replace` makes a new one for a worker that hangs, false if it cannot."""
+    """Looks after all workers of the process.
+
+    `replace` makes a new one for a worker that hangs; it returns false if it cannot, and raises `NotNow` if it is to be
+    asked again.
+    """
 
     def __init__(self, replace: Callable[[Worker], bool], *, patience: float = PATIENCE) -> None:
         self.replaced: dict[str, int] = {}
@@ -326,7 +339,12 @@ class Supervisor:
         )
         if worker.duty.hung == "replace":
             worker.abandon()
-            if self._replaced(worker):
+            try:
+                replaced = self._replaced(worker)
+            except NotNow:
+                worker.keep()  # the next look asks again
+                return
+            if replaced:
                 self.replaced[worker.name] = self.replaced.get(worker.name, 0) + 1
                 log.error("thread.replaced", thread=worker.name, error=line)
                 return
@@ -336,6 +354,8 @@ class Supervisor:
     def _replaced(self, worker: Worker) -> bool:
         try:
             return self._replace(worker)
+        except NotNow:
+            raise
         except Exception:
             log.exception("thread.not_replaced", thread=worker.name)
             return False

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from retrainer import crash, supervisor
-from retrainer.supervisor import DUTIES, TICK, Supervisor, Worker, beat, clamp, rest
+from retrainer.supervisor import DUTIES, TICK, NotNow, Supervisor, Worker, beat, clamp, rest
 from retrainer.timers import Timers
 from tests.waiting import until
 
@@ -162,6 +162,21 @@ def test_the_process_ends_if_a_source_that_hangs_cannot_be_replaced(house: House
     house.worker("source", Loop(house))
     house.pass_(3 * DUTIES["source"].silent_for)
     assert len(house.ends) == 1
+
+
+def test_a_source_that_hangs_while_rules_are_reloaded_is_replaced_later(house: House) -> None:
+    house.cannot = NotNow()
+    crash.arm("source", "hang")
+    worker = house.worker("source", Loop(house))
+    until(lambda: worker.where().startswith("retrainer.crash"), "it hangs")
+    house.pass_(3 * DUTIES["source"].silent_for)
+    assert house.ends == []
+    assert worker in house.supervisor.workers
+    house.cannot = None
+    house.pass_(TICK)
+    assert house.ends == []
+    assert worker not in house.supervisor.workers
+    assert house.supervisor.replaced == {worker.name: 1}
 
 
 def test_a_thread_that_waits_for_another_is_named_and_neither_stuck_nor_ended(house: House) -> None:
