@@ -27,6 +27,12 @@ ALERT_BOUND = 0.5
 """Alerts are followed as a metric: one while it fires, naught once it is resolved."""
 
 
+MOST_LABELS = 64
+"""Labels that a pushed value may have."""
+LONGEST_LABELS = 16384
+"""Characters of their names and values together."""
+
+
 @dataclass(frozen=True, slots=True)
 class CompiledGauge:
     """A metric or alert trigger. ``expr`` and ``sample_time`` are asked of a source that answers queries.
@@ -50,7 +56,7 @@ class CompiledGauge:
         """What a pushed value or an alert says; raise ValueError if it cannot be read."""
         if self.reason is Reason.ALERT:
             firing = event.data.get("status") == "firing"
-            return Sample(str(event.data.get("fingerprint", "")), float(firing), _began(event))
+            return Sample(_named(str(event.data.get("fingerprint", ""))), float(firing), _began(event))
         if self.value is None and "value" not in event.data:
             raise ValueError("there is no `event.data.value`: say by `value:` where the number stands")
         value: Any = event.data.get("value")
@@ -84,7 +90,13 @@ def _began(event: Event) -> float:
 
 def _series(event: Event) -> str:
     """Values of the same metric with the same labels are one series."""
-    return series_name(values.text(event.data.get("metric")) or "", values.labels(event.data.get("labels")))
+    labels = values.labels(event.data.get("labels"))
+    if len(labels) > MOST_LABELS:
+        raise ValueError(f"of a series that has {len(labels)} labels; at most {MOST_LABELS} are taken")
+    size = sum(len(name) + len(value) for name, value in labels.items())
+    if size > LONGEST_LABELS:
+        raise ValueError(f"of a series whose labels have {size} characters; at most {LONGEST_LABELS} are taken")
+    return series_name(values.text(event.data.get("metric")) or "", labels)
 
 
 def series_name(metric: str, labels: Mapping[str, Any]) -> str:
@@ -94,7 +106,10 @@ def series_name(metric: str, labels: Mapping[str, Any]) -> str:
     """
     rest = {name: value for name, value in labels.items() if name != "__name__"}
     inside = ",".join(f"{name}={orjson.dumps(str(rest[name])).decode()}" for name in sorted(rest))
-    whole = f"{metric or labels.get('__name__', '')}{{{inside}}}"
+    return _named(f"{metric or labels.get('__name__', '')}{{{inside}}}")
+
+
+def _named(whole: str) -> str:
     if len(whole) <= LONGEST_SERIES:
         return whole
     return f"{whole[: LONGEST_SERIES - 80]}…sha256:{sha256(whole.encode()).hexdigest()}"

@@ -146,3 +146,33 @@ def test_a_value_that_is_not_there_is_a_mistake_not_no_data() -> None:
     assert isinstance(event, Event)
     with pytest.raises(ValueError, match=r"there is no `event\.data\.value`: say by `value:`"):
         trigger({}).sample(event)
+
+
+@pytest.mark.parametrize(
+    ("labels", "error"),
+    [
+        pytest.param({f"l{i}": "x" for i in range(65)}, "65 labels; at most 64", id="too many labels"),
+        pytest.param({"model": "x" * 20_000}, "20005 characters; at most 16384", id="a label too long"),
+        pytest.param({"x" * 20_000: "a"}, "20001 characters", id="a name too long"),
+    ],
+)
+def test_labels_are_bounded(labels: dict[str, str], error: str) -> None:
+    event = read("webhook", "json", orjson.dumps({"metric": "m", "value": 1, "time": TIME, "labels": labels}))
+    assert isinstance(event, Event)
+    with pytest.raises(ValueError, match=error):
+        trigger({}).sample(event)
+
+
+def test_labels_within_the_bounds_are_taken_and_their_name_is_short() -> None:
+    labels = {f"l{i:02}": "x" * 200 for i in range(64)}
+    event = read("webhook", "json", orjson.dumps({"metric": "m", "value": 1, "time": TIME, "labels": labels}))
+    assert isinstance(event, Event)
+    assert len(trigger({}).sample(event).series) <= 2000
+
+
+def test_a_fingerprint_is_remembered_in_short() -> None:
+    alert = {"source": "push"}
+    rule = {"name": "churn", "triggers": {"a": {"alert": alert}}, "submit": {"workflow_template": "t"}}
+    gauge = compile_gauges(models.Rule.model_validate(rule), {})["a"]
+    event = Event("push", "1", "t", 1.0, {"status": "firing", "fingerprint": "f" * 1_000_000})
+    assert len(gauge.sample(event).series) <= 2000
