@@ -1,7 +1,7 @@
 """Imports of packages whose own `__init__` pulls in far more than is used here.
 
-`kubernetes.client` defines 700 models (80 MB, half a second) and `cel` a terminal program; we need one or two modules
-of each. Memory at rest and the time until a restarted daemon is ready are worth these lines.
+`kubernetes.client` defines 700 models (80 MB, half a second); we need one or two modules of it. Memory at rest and the
+time until a restarted daemon is ready are worth these lines.
 """
 
 from __future__ import annotations

@@ -100,10 +100,20 @@ def read(store: Store) -> Outcome:
         decisions = conn.exec_driver_sql(
             "SELECT rule, key, decision, reason, detail, first_at, last_at, count FROM decisions ORDER BY id"
         )
-        return Outcome(tuple(_run(*row) for row in runs), tuple(_noted(*row) for row in decisions.cursor))
+        noted = [_noted(*row) for row in decisions.cursor]
+        return Outcome(tuple(_run(*row) for row in runs), (*noted, *_letters(conn)))
 
     with heap.undisturbed():
         return store.read(find)
+
+
+def _letters(conn: Any) -> list[Noted]:
+    """Events that a rule could not take: else a rule that takes none would not be seen at all."""
+    letters = conn.exec_driver_sql(
+        "SELECT rule, '', 'dead_letter', 'dead_letter', error, min(at), max(at), count(*) FROM dead_letters"
+        " WHERE rule <> '' GROUP BY rule, error ORDER BY rule, error"
+    )
+    return [_noted(*row) for row in letters.cursor]
 
 
 def _noted(rule: str, key: str, decision: str, reason: str, *rest: Any) -> Noted:

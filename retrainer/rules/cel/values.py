@@ -27,7 +27,7 @@ class UInt(int):
 
 
 BUDGET = 300_000
-"""Steps of an evaluation; calibrated by `tests/unit/rules/test_budget_of_steps.py` to 100 ms."""
+"""Steps of an evaluation: at most 100 ms (`tests/unit/rules/cel/test_steps.py`; docs/decisions/0022)."""
 ABSORBED = 6
 """Steps of an error that another answer makes good."""
 TEXT_A_STEP = 64
