@@ -49,6 +49,9 @@ def structured() -> bytes:
             ("order.placed", "7", {"n": 1}),
             id="cloudevents, structured",
         ),
+        pytest.param(
+            "cloudevents", structured(), {}, ("order.placed", "7", {"n": 1}), id="cloudevents, without a header"
+        ),
     ],
 )
 def test_a_record_is_an_event(
@@ -109,3 +112,22 @@ def test_a_bucket_notification_is_an_event_for_each_of_its_objects(broker: Broke
 def told(house: House) -> list[Told]:
     rows = house.query("SELECT type, subject, data FROM events ORDER BY seq")
     return [(kind, subject, json.loads(data)) for kind, subject, data in rows]
+
+
+def test_what_sns_wraps_is_unwrapped_in_records_too(broker: Broker, house: House) -> None:
+    topic = broker.create_topic(partitions=1)
+    wrapped = {"Type": "Notification", "TopicArn": "arn:t", "Message": json.dumps({"Records": [S3]})}
+    test = {"Type": "Notification", "TopicArn": "arn:t", "Message": json.dumps({"Event": "s3:TestEvent"})}
+    broker.produce(topic, [json.dumps(body).encode() for body in (test, wrapped)])
+    house.source(NAME, kafka(broker, topic, format="s3"), [rule()])
+    eventually(lambda: told(house), "an event")
+    assert [(kind, subject) for kind, subject, _ in told(house)] == [("s3:ObjectCreated:Put", "churn/a b.csv")]
+    assert house.errors() == []
+
+
+def test_an_attribute_named_kafka_is_the_senders_and_holds_nothing_up(broker: Broker, house: House) -> None:
+    topic = broker.create_topic(partitions=1)
+    broker.produce(topic, [b"{}"], headers=headers({**CE, "ce_kafka": "x"}), key=b"k-1")
+    house.source(NAME, kafka(broker, topic, format="cloudevents"), [rule(match={"event.attributes.kafka.key": "k-1"})])
+    eventually(lambda: told(house), "an event")
+    assert house.query("SELECT outcome FROM events") == [("matched",)]

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import uvicorn
+from starlette.applications import Starlette
 
-from tests.integration.s3.house import eventually
+from retrainer.sources.webhook import Webhooks
+from tests.integration.s3.conftest import free_port
+from tests.integration.s3.house import CREATED, REMOVED, eventually
 from tests.integration.s3.test_sqs import KEYS, via
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.integration.s3.cloud import Cloud
     from tests.integration.s3.house import House
 
@@ -71,3 +79,34 @@ def test_what_comes_on_two_roads_counts_once(cloud: Cloud, house: House) -> None
     wanted = {"matched": len(KEYS), "duplicate": len(KEYS)}
     eventually(lambda: house.outcomes == wanted, f"{wanted}")
     assert sorted(house.counted()) == sorted(("train", key) for key in KEYS)
+
+
+def test_a_topic_posts_to_a_webhook(cloud: Cloud, house: House) -> None:
+    """SNS calls its JSON text/plain. A subscription has to be confirmed by hand."""
+    source = {"type": "s3", "via": {"webhook": {"path": "/hooks/lake"}}}
+    config: Any = house.load({"lake": source}, [CREATED, REMOVED]).sources["lake"]
+    hooks = Webhooks({"lake": config}, house.engine, house.clock, lambda _: "")
+    bucket = cloud.bucket()
+    topic = cloud.sns.create_topic(Name=cloud.name)["TopicArn"]
+    with listening(hooks) as port:
+        cloud.sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=f"http://127.0.0.1:{port}/hooks/lake")
+        cloud.notify(bucket, topic=topic)
+        cloud.put(bucket, *KEYS)
+        eventually(lambda: len(house.told()) == len(KEYS), "all counted")
+    assert sorted(house.counted()) == sorted(("train", key) for key in KEYS)
+    assert all("confirm the subscription" in error for error in house.errors())
+
+
+@contextmanager
+def listening(hooks: Webhooks) -> Iterator[int]:
+    port = free_port()
+    app = Starlette(routes=[hooks.route()])
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", ws="none", lifespan="off"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        eventually(lambda: server.started, "the webhook listens")
+        yield port
+    finally:
+        server.should_exit = True
+        thread.join()
