@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from retrainer.sources.formats.payload import Delivery, Unreadable, load
 from retrainer.sources.http.doors import Doors, is_loopback
 from retrainer.sources.http.keeper import Doorkeeper
+from retrainer.sources.http.memory import Memory
 from retrainer.sources.http.refusal import Refusal, not_now
 from retrainer.store.base import StoreError
 from retrainer.telemetry.secrets import reveal
@@ -62,6 +63,7 @@ class Guard:
         self._app, self._service = app, service
         self._doors = Doors.of(service.settings.http)
         self._keeper = Doorkeeper(service.refused)
+        self._memory = Memory()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -88,16 +90,25 @@ class Guard:
             proven = _authorize(request, self._service.settings)
             if not proven:
                 self._doors.check_host(request.headers)
+            body = b""
             if request.method not in ("GET", "HEAD"):
                 self._doors.check_origin(request.headers, proven=proven)
-                receive = await _read(request)
-                if leader := await self._leader(request):
-                    answer = await pass_on(Request(scope, receive), leader)
-                    await answer(scope, receive, send)
-                    return
+                body = await _read(request)
         except ClientDisconnect:
             return
-        await self._app(scope, receive, send)
+        if request.method in ("GET", "HEAD"):
+            await self._app(scope, receive, send)
+            return
+        with self._memory.hold(body, MAX_BODY):
+            _check_content(request.headers, body)
+            await self._change(request, _replayed(body, receive), send)
+
+    async def _change(self, request: Request, receive: Receive, send: Send) -> None:
+        if leader := await self._leader(request):
+            answer = await pass_on(Request(request.scope, receive), leader)
+            await answer(request.scope, receive, send)
+        else:
+            await self._app(request.scope, receive, send)
 
     async def _leader(self, request: Request) -> str:
         """Who is to be asked instead of us; empty if nobody. What is under /-/ is about this very replica."""
@@ -132,8 +143,8 @@ def _is(given: bytes, token: Secret, name: str) -> bool:
     return hmac.compare_digest(given, expected.encode())
 
 
-async def _read(request: Request) -> Receive:
-    """Take the body in whole, and give it again. Raise Refusal 400, 408, 413 or 415."""
+async def _read(request: Request) -> bytes:
+    """Take the body in whole. Raise Refusal 408 or 413."""
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
@@ -143,11 +154,11 @@ async def _read(request: Request) -> Receive:
                     raise Refusal(413, f"at most {MAX_BODY} bytes are taken", {"Connection": "close"})
     except TimeoutError:
         raise Refusal(408, f"the body took longer than {BODY_TIMEOUT:g} s", {"Connection": "close"}) from None
-    _check_content(request.headers, bytes(body))
-    return _replayed(bytes(body), request.receive)
+    return bytes(body)
 
 
 def _check_content(headers: Headers, body: bytes) -> None:
+    """Raise Refusal 400 or 415."""
     content_type = headers.get("content-type")
     if content_type is None and not body:
         return

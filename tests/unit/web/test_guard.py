@@ -138,6 +138,7 @@ BODIES = [
     pytest.param(b'{"note": NaN}', 400, "not JSON", id="nan"),
     pytest.param(b'{"note": ' + b"[" * 100 + b"]" * 100 + b"}", 400, "nested deeper than 64", id="nested-too-deep"),
     pytest.param(b'{"note": "' + b"x" * guard.MAX_BODY + b'"}', 413, "at most 1048576 bytes", id="too-large"),
+    pytest.param(b"[" + b"{}," * 340_000 + b"0]", 413, "MiB once read", id="too-much-once-read"),
     pytest.param(b'{"note": 1}', 422, "body.note", id="wrong-type"),
     pytest.param(b"[]", 422, "body", id="no-object"),
 ]
