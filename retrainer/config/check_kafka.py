@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from retrainer.config.check_secrets import check_file, check_secrets, check_url
 from retrainer.config.finding import Finding
 from retrainer.config.models import StartAt
+from retrainer.rules.cel.pattern import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,8 +76,8 @@ def _registry(path: Path, registry: SchemaRegistry) -> Iterator[Finding]:
 
 def _pattern(path: Path, pattern: str) -> Iterator[Finding]:
     try:
-        re.compile(pattern)
-    except re.error as error:
+        compiled(f"^(?:{pattern})$")
+    except ValueError as error:
         yield Finding(path, f"not a regular expression: {error}", "write one, such as orders-.*")
 
 

@@ -70,8 +70,9 @@ def compile_cel(text: str) -> Program:
     """Compile; raise SyntaxProblem, a ValueError with the place and the way out."""
     node = parse(text)
     compiler = evaluate.Compiler()
-    run = compiler.compile(node)
-    return Program(text, free_names(node), evaluate.cost(node), compiler.places, data_read(node), run)
+    run, names = compiler.compile(node), free_names(node)
+    fields = data_read(node) if "events" in names else frozenset()
+    return Program(text, names, evaluate.cost(node), compiler.places, fields, run)
 
 
 def timestamp(seconds: float | None) -> datetime | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from retrainer.rules.cel.errors import SyntaxProblem
@@ -42,6 +43,7 @@ _RESERVED = frozenset(
 _TWO_TO_63 = 2**63
 
 
+@lru_cache(maxsize=1024)  # a rule is checked, then compiled
 def parse(text: str) -> Node:
     """Raise SyntaxProblem with the place and the way out."""
     if len(text) > MAX_LENGTH:

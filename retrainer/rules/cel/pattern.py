@@ -6,6 +6,7 @@ is as if it were not, so that an evaluation takes the same steps whatever came b
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -128,6 +129,12 @@ def _holds(kind: str, before: str, after: str) -> bool:
 
 def _is_word(character: str) -> bool:
     return character.isascii() and (character.isalnum() or character == "_")
+
+
+def matches_whole(text: str, pattern: str) -> bool:
+    """Whether all of a short text matches: its time is in proportion to its length. Raise ValueError for no pattern."""
+    known = compiled(f"^(?:{pattern})$")
+    return known.found_in(text, known.table(), set(), [None, sys.maxsize])
 
 
 @lru_cache(maxsize=128)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from collections.abc import Mapping as Mapping_
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,39 +116,42 @@ class Choice:
 Node: TypeAlias = Literal | Name | Select | Item | Call | Macro | Listing | Mapping | Prefix | Chain | Logic | Choice
 
 
+_CHILDREN: Mapping_[type, Callable[[Any], tuple[Node, ...]]] = {
+    Select: lambda node: (node.of,),
+    Prefix: lambda node: (node.of,),
+    Item: lambda node: (node.of, node.index),
+    Call: lambda node: node.args if node.target is None else (node.target, *node.args),
+    Macro: lambda node: (node.of, node.body) if node.where is None else (node.of, node.where, node.body),
+    Listing: lambda node: node.items,
+    Mapping: lambda node: tuple(part for entry in node.entries for part in entry),
+    Chain: lambda node: (node.first, *(part for _, part in node.rest)),
+    Logic: lambda node: node.terms,
+    Choice: lambda node: (node.condition, node.then, node.otherwise),
+}
+
+
 def children(node: Node) -> tuple[Node, ...]:
     """Direct parts, in the order in which they are written."""
-    match node:
-        case Select(of=of) | Prefix(of=of):
-            return (of,)
-        case Item(of=of, index=index):
-            return (of, index)
-        case Call(target=target, args=args):
-            return args if target is None else (target, *args)
-        case Macro(of=of, body=body, where=where):
-            return (of, body) if where is None else (of, where, body)
-        case Listing(items=items) | Logic(terms=items):
-            return items
-        case Mapping(entries=entries):
-            return tuple(part for entry in entries for part in entry)
-        case Chain(first=first, rest=rest):
-            return (first, *(part for _, part in rest))
-        case Choice(condition=condition, then=then, otherwise=otherwise):
-            return (condition, then, otherwise)
-        case _:
-            return ()
+    read = _CHILDREN.get(type(node))
+    return () if read is None else read(node)
 
 
 def free_names(node: Node) -> frozenset[str]:
     """Variables that are read, without those that macros bring."""
+    found: set[str] = set()
+    _collect(node, frozenset(), found)
+    return frozenset(found)
+
+
+def _collect(node: Node, bound: frozenset[str], found: set[str]) -> None:
     if isinstance(node, Name):
-        return frozenset((node.name,))
-    if isinstance(node, Macro):
-        inner = free_names(node.body) | (free_names(node.where) if node.where is not None else frozenset())
-        return free_names(node.of) | (inner - {node.variable})
-    return frozenset[str]().union(*map(free_names, children(node)))
-
-
-def size(node: Node) -> int:
-    """How many parts there are, itself included."""
-    return 1 + sum(map(size, children(node)))
+        if node.name not in bound:
+            found.add(node.name)
+    elif isinstance(node, Macro):
+        _collect(node.of, bound, found)
+        for part in (node.body, node.where):
+            if part is not None:
+                _collect(part, bound | {node.variable}, found)
+    else:
+        for part in children(node):
+            _collect(part, bound, found)

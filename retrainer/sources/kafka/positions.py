@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
@@ -10,6 +9,7 @@ from uuid import UUID
 
 from kafka import TopicPartition
 
+from retrainer.rules.cel.pattern import matches_whole
 from retrainer.sources.kafka.parts import part_name
 
 if TYPE_CHECKING:
@@ -127,5 +127,5 @@ class Positions:
 def matching(topics: Topics, topic: str) -> bool:
     """Tell whether a source reads a topic."""
     if topics.topic_pattern is not None:
-        return re.fullmatch(topics.topic_pattern, topic) is not None
+        return matches_whole(topic, topics.topic_pattern)
     return topic in topics.topics

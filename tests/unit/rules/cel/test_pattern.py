@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrainer.rules.cel.pattern import Pattern
+from retrainer.rules.cel.pattern import Pattern, matches_whole
 from retrainer.rules.cel.values import BUDGET
 from retrainer.rules.expression import compile_cel
 
@@ -105,3 +105,17 @@ def test_time_is_in_proportion_to_the_text(pattern: str) -> None:
     except ValueError as error:
         assert "steps" in str(error)  # noqa: PT017 - either is right
     assert time.process_time() - began < 0.4
+
+
+@pytest.mark.parametrize(
+    ("pattern", "topic", "expected"),
+    [
+        ("orders-.*", "orders-eu", True),
+        ("orders-.*", "my-orders-eu", False),
+        ("orders|sales", "sales", True),
+        ("orders|sales", "salesx", False),
+        ("(a+)+b", "a" * 249, False),
+    ],
+)
+def test_the_whole_name_of_a_topic_is_matched(pattern: str, topic: str, expected: bool) -> None:
+    assert matches_whole(topic, pattern) is expected
