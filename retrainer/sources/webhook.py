@@ -72,6 +72,7 @@ class Webhooks:
         self._bodies, self._memory = Bodies(), Memory()
         self._letters = Letterbox(left_out)
         self._stopping = False
+        self._told_open: set[str] = set()
         self.replace(sources)
 
     def replace(self, sources: Mapping[str, Served]) -> None:
@@ -84,6 +85,13 @@ class Webhooks:
                 raise ValueError(f"sources {hooks[path].name} and {name} both listen on {hook.config.path}")
             hooks[path] = hook
         self._hooks = hooks
+        self._tell_open()
+
+    def _tell_open(self) -> None:
+        opened = {hook.name for hook in self._hooks.values() if hook.config.token is None and hook.config.hmac is None}
+        for name in sorted(opened - self._told_open) if self._doors.beyond_loopback else ():
+            log.warning("webhook.anybody_may_send", source=name, better="set `token` or `hmac` on it")
+        self._told_open = opened
 
     def stop(self) -> None:
         """Take nothing more in: further requests are answered 503, those under way are finished."""

@@ -29,13 +29,16 @@ class Doors:
     any_host: bool = False
     hosts: Collection[str] = ()
     origins: Collection[str] = ()
+    beyond_loopback: bool = False
+    """Others than those on this machine can send."""
 
     @classmethod
     def of(cls, http: Http) -> Doors:
         """Whoever listens on loopback alone is reached by that name alone, unless the settings name others."""
         hosts = frozenset(name.lower().rstrip(".") for name in http.allowed_hosts)
         origins = frozenset(origin.lower() for origin in http.allowed_origins)
-        return cls(not hosts and not is_loopback(http.host), hosts, origins)
+        beyond = not is_loopback(http.host)
+        return cls(not hosts and beyond, hosts, origins, beyond)
 
     def check_host(self, headers: Mapping[str, str]) -> None:
         """Raise Refusal 421 for a name that a page may have rebound to our address."""

@@ -89,6 +89,21 @@ def test_beyond_loopback_a_page_of_our_name_may_have_been_rebound(proven: bool, 
     assert status_of(EVERYWHERE, headers, proven=proven) == status
 
 
+@pytest.mark.parametrize(
+    ("http", "told"),
+    [pytest.param({}, [], id="on loopback"), pytest.param(EVERYWHERE, ["open"], id="beyond it")],
+)
+def test_a_source_that_takes_from_anybody_is_told_once(http: dict[str, Any], told: list[str]) -> None:
+    closed = WebhookSource(type="webhook", path="/hooks/closed", token=FromEnv(from_env="T"))
+    sources = {"open": WebhookSource(type="webhook", path="/hooks/open"), "closed": closed}
+    with capture_logs() as lines:
+        webhooks = Webhooks(
+            sources, ScriptedIntake(), FixedClock(1e9), lambda _: "t1", Doors.of(Http.model_validate(http))
+        )
+        webhooks.replace(sources)
+    assert [line["source"] for line in lines if line["event"] == "webhook.anybody_may_send"] == told
+
+
 TOKEN = {"Authorization": "Bearer t1"}
 WRONG = {"Authorization": "Bearer t2"}
 
