@@ -12,6 +12,7 @@ from retrainer.config.errors import did_you_mean
 from retrainer.rules.cel import syntax
 from retrainer.rules.cel.evaluate import in_words
 from retrainer.rules.cel.functions import FUNCTIONS, KINDS, WORDS, usage
+from retrainer.rules.cel.pattern import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -119,7 +120,17 @@ class _Checker:
         else:
             for found, kinds, arg in zip(types, function.takes, given, strict=True):
                 self._wants(kinds, found, arg.at, f"`{node.name}` takes")
+            self._pattern(node)
         return Type(function.gives)
+
+    def _pattern(self, node: syntax.Call) -> None:
+        """A pattern that stands in the expression is one, or each event would be told so."""
+        last = node.args[-1] if node.args else None
+        if node.name == "matches" and isinstance(last, syntax.Literal) and isinstance(last.value, str):
+            try:
+                compiled(last.value)
+            except ValueError as error:
+                self.mistakes.append(Mistake(last.at, f"no pattern: {error}", "correct the pattern here"))
 
     def macro(self, node: syntax.Macro, scope: dict[str, Type]) -> Type:
         of = self.infer(node.of, scope)

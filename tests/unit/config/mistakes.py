@@ -130,6 +130,7 @@ TABLES: dict[str, list[Mistake]] = {
         Mistake("a function that does not exist", "event.data.size > 1024", "event.data.name.startWith('a')"),
         Mistake("a function with too few values", "event.data.size > 1024", "event.data.name.contains()"),
         Mistake("a function of another kind of value", "event.data.size > 1024", "size(event.time) > 0"),
+        Mistake("a pattern that is none", "event.data.size > 1024", "event.data.name.matches('a(')"),
         Mistake("an operator between two kinds", '"event.data.size > 1024"', "event.type + 1 == 'a'"),
         Mistake("a key that is none", "event.data.customer", "event.data"),
         Mistake("`key` without `for_each`", "submit: {workflow_template: basket-train", 'submit: {parameters: {p: "${key}"}, workflow_template: basket-train', "${key}"),
