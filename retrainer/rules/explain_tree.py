@@ -33,9 +33,17 @@ Node = dict[str, Any]
 
 def tree(rule: CompiledRule, state: State, weighed: Weighed, allowance: Allowance | None, now: float) -> list[Node]:
     """Nodes of `name`, `state`, `detail` and `children`."""
-    each = dict(_triggers(rule, state, now))
+    of_keys = {name: node(name, "", "it is asked of each key by itself") for name in rule.rule.triggers}
+    each = {**of_keys, **dict(_triggers(rule, state, now))}
     if rule.when.condition is None:
-        shown = [node("triggers", "any", "", [n for name, n in each.items() if name not in rule.when.unless])]
+        shown = [
+            node(
+                "triggers",
+                "any",
+                "",
+                [n for name, n in each.items() if name not in rule.when.unless and n != of_keys[name]],
+            )
+        ]
     else:
         shown = [_group(rule.when.condition, each, due=weighed.due, name="when")]
     if rule.when.unless:
