@@ -1,4 +1,4 @@
-"""One of two readers of a group is killed again and again, under load: is everything counted exactly once?"""
+"""One of two readers of a source is killed again and again, under load: is everything counted exactly once?"""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FIRES_EVERY = 500
 TICK = 0.05
 METHOD = (
     f"A real broker, a topic of three partitions, {RATE:,} numbered JSON records a second for {DURATION:g} s. Two "
-    "readers, each a process with the real source, in one consumer group (sessions of 3 s) on one store, whose engine "
+    "readers, each a process with the real source, divide the partitions in one store, whose engine "
     f"this process serves to them. Every {KILL_EVERY:g} s one of the two, in turn, gets SIGKILL and another starts. "
     f"A rule fires every {FIRES_EVERY} events. Recounted from what was produced: records that are not in the ledger "
     "exactly once, and events that are not in exactly one run or in the window that the last run left open."
