@@ -47,14 +47,14 @@ def _processes() -> tuple[dict[int, list[int]], set[int]]:
 def end_all(spare: frozenset[int] = frozenset()) -> set[int]:
     """Kill all processes below this one, but for those in `spare` and what is below them; return what is left.
 
-    Complete if this process adopts orphans: what a process started after we looked is found the next time.
+    It waits for no child: how a child ended is told to who started it. Complete if this process adopts orphans: what
+    a process started after we looked is found the next time.
     """
     until = time.monotonic() + PATIENCE
     while _has_children() and (left := below(os.getpid(), spare)):
         for process in left:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(process, signal.SIGKILL)
-        _reap(left)
         if time.monotonic() >= until:
             return below(os.getpid(), spare)
         time.sleep(PAUSE)
@@ -70,9 +70,3 @@ def _has_children() -> bool:
     except ChildProcessError:
         return False
     return True
-
-
-def _reap(processes: set[int]) -> None:
-    for process in processes:
-        with suppress(ChildProcessError):
-            os.waitpid(process, os.WNOHANG)

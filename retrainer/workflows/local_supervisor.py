@@ -170,9 +170,11 @@ class _Supervisor:
     def _end_all(self) -> int:
         self._signal(signal.SIGKILL)  # all there is where there is no /proc
         left = end_all()
-        while self._code is None and not left:
+        if self._code is None and not left:
             self._reap(wait=True)
         self._reap()
+        if self._code is None:  # it was sent SIGKILL, and nobody can tell more
+            self._code = -signal.SIGKILL
         return len(left)
 
     def _reap(self, *, wait: bool = False) -> None:

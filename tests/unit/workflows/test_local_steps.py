@@ -21,6 +21,7 @@ from retrainer.workflows.local import LocalEngine
 from retrainer.workflows.local_log import LOG_LIMIT
 from retrainer.workflows.local_outputs import OUTPUT_LIMIT
 from retrainer.workflows.local_removal import remove
+from retrainer.workflows.local_supervisor import KILL, Command, Result, result, supervise
 from tests.unit.workflows.local_kit import SHELL, ended, engine_at, is_alive, workflow
 from tests.waiting import until
 
@@ -296,3 +297,17 @@ def test_any_tree_is_removed(tmp_path: Path) -> None:
     assert (outside / "kept").exists()
     assert remove(outside / "kept")
     assert not remove(Path("/proc/self/stat"))
+
+
+@linux
+def test_a_supervisor_ends_however_much_it_has_to_kill(tmp_path: Path) -> None:
+    code = "while :; do (sleep 0.01) & (sleep 0.02; :) & wait; done"
+    for number in range(30):  # what is killed while it is being looked for ends in every order
+        folder = tmp_path / f"{number}"
+        folder.mkdir()
+        process, orders, report = supervise(Command(["sh", "-c", code], dict(os.environ), "/", folder))
+        os.write(orders, KILL)
+        until(lambda: os.waitpid(process, os.WNOHANG)[0], "it ends")  # noqa: B023
+        assert result(os.read(report, 1000)) == Result(code=-signal.SIGKILL)
+        os.close(orders)
+        os.close(report)
