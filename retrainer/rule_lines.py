@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from retrainer.engine import budgets
+from retrainer.engine import budgets, editing
+from retrainer.engine.waits import waits_for
 from retrainer.rules.explain import explain
-from retrainer.rules.fold import first_state
 from retrainer.store import writes
 from retrainer.store.queries import Page
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 CHUNK = 500
 """Rules whose states are asked for at once."""
+FEW_RUNS = 5
+"""Runs that are named, of those of a key that have not started."""
 MOST_JUDGED = 1000
 """Rules whose verdict is worked out anew for one page; a page that needs more is short, and has a `next`."""
 
@@ -80,9 +82,20 @@ class RuleLines:
     def explain(self, conn: Connection, rule: CompiledRule, key: str, at: float | None = None) -> dict[str, Any]:
         """Explain a rule and key as they stand, at a moment; now if none is given."""
         now = self._clock.now()
-        state = writes.state_of(conn, rule.name, key) or first_state(rule, key, now)
+        state = editing.state_as_it_will_be(conn, rule, key, now)
         moment = at if at is not None else now
-        return explain(rule.of_key(key), key, state, moment, budgets.of_rule(conn, rule, moment))
+        told = explain(rule.of_key(key), key, state, moment, budgets.of_rule(conn, rule, moment))
+        return {**told, "tree": [*told["tree"], *self._waiting(conn, rule.name, key)]}
+
+    def _waiting(self, conn: Connection, rule: str, key: str) -> list[dict[str, Any]]:
+        """Runs of the key that have not started, and what they wait for."""
+        runs = writes.unstarted_runs(conn, rule, key, FEW_RUNS)
+        waits = [(run, waits_for(conn, self._catalog(), run, self._clock.now())) for run in runs]
+        return [
+            {"name": f"run {run.id}", "state": f"waits: {w['reason']}", "detail": w["detail"], "children": []}
+            for run, w in waits
+            if w is not None
+        ]
 
     def _line(self, conn: Connection, rule: CompiledRule) -> dict[str, Any]:
         told = self.explain(conn, rule, "")

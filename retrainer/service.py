@@ -10,6 +10,7 @@ from retrainer import history
 from retrainer.config.models import S3Source
 from retrainer.engine import acts, backfills, feedback
 from retrainer.engine.matching import author_of
+from retrainer.engine.waits import waits_for
 from retrainer.event import Event, split_attributes
 from retrainer.listening import Seekable, describe
 from retrainer.moments import rfc3339
@@ -81,6 +82,13 @@ class AppService:
             one = _event(event, self._app.clock.now())
             told["event"] = would_match(compiled, one, self.read(lambda conn: author_of(conn, one)))
         return told
+
+    def waits(self, run_id: str) -> dict[str, Any] | None:
+        def look(conn: Connection) -> dict[str, Any] | None:
+            run = writes.run(conn, run_id)
+            return waits_for(conn, self._app.engine.catalog, run, self._app.clock.now()) if run is not None else None
+
+        return self.read(look)
 
     def trigger(
         self, rule: str, key: str, parameters: dict[str, str], *, by: str, dry_run: bool, idempotency_key: str | None

@@ -76,6 +76,14 @@ def show_run(session: Session, run: str, inputs: bool, limit: int) -> None:
     session.print({**answer, "inputs": fed["items"]} if fed is not None else answer, render)
 
 
+def _waits(waits: dict[str, Any] | None, now: float) -> str:
+    if waits is None:
+        return ""
+    until = f", until {show.at(waits['until'], now)}" if waits["until"] else ""
+    held = f", held by {', '.join(waits['held_by'])}" if waits["held_by"] else ""
+    return f"{waits['reason']}: {waits['detail']}{until}{held}"
+
+
 def _print_run(console: Console, run: dict[str, Any]) -> None:
     now = SystemClock().now()
     names = ("born_at", "scheduled_at", "admitted_at", "submitted_at", "started_at", "ended_at")
@@ -90,6 +98,7 @@ def _print_run(console: Console, run: dict[str, Any]) -> None:
             "key": run["key"],
             "phase": show.word(run["phase"]),
             "message": run["message"],
+            "waits for": _waits(run["waits"], now),
             "why": f"{run['trigger']}: {run['reason']}",
             "workflow": f"{run['namespace']}/{run['workflow']}",
             "uid": run["uid"],

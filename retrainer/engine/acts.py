@@ -44,6 +44,8 @@ def trigger(
     """Ask for a run now. The same idempotency key gives the same answer again."""
     rule = rule_of(work, name)
     check(rule, key, parameters)
+    if rule.rule.mode == "shadow":
+        raise ValueError(f"{name} is in mode shadow and submits nothing: set mode: active first, or use --dry-run")
     if idempotency_key is not None:
         known = requests.known(work.conn, f"trigger/{idempotency_key}")
         if known is not None:

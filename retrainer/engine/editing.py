@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import orjson
 from sqlalchemy import select
 
+from retrainer.rules.fold import first_state, revise
 from retrainer.rules.meaning import dropped, meanings
+from retrainer.rules.state import decode
 from retrainer.store import tables as t
 from retrainer.store import writes
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from retrainer.engine.catalog import Catalog
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.meaning import Dropped
+    from retrainer.rules.state import State
 
 KEPT = 100
 """Revisions of a rule whose meaning is known. A key that was not asked since as many edits keeps what it has."""
@@ -55,6 +58,17 @@ def stale(conn: Connection, rule: CompiledRule, revision: str) -> frozenset[str]
     value = conn.execute(select(t.meta.c.value).where(t.meta.c.name == f"{_ROW}{rule.name}")).scalar()
     before: Mapping[str, str] = orjson.loads(value).get(revision, {}) if value is not None else {}
     return frozenset(one.trigger for one in dropped(rule.name, before, meanings(rule.rule)))
+
+
+def state_as_it_will_be(conn: Connection, rule: CompiledRule, key: str, now: float) -> State:
+    """The state of a key as it is evaluated next, without what an edit of the rule has dropped since it was written."""
+    row = writes.state_row(conn, rule.name, key)
+    if row is None:
+        return first_state(rule, key, now)
+    state = decode(row.state)
+    if row.revision == rule.revision:
+        return state
+    return revise(rule, key, state, now, stale(conn, rule, row.revision))[0]
 
 
 def wake(conn: Connection, catalog: Catalog, now: float) -> None:

@@ -107,6 +107,7 @@ def _move(work: Work, run: Run, o: Observed) -> None:
             uid=o.uid,
             started_at=times.believed(o.started_at, run.born_at, work.now),
             progress=o.progress,
+            message=message,
             submitted_at=submitted_at,
         )
         work.tell("run.moved", run=run, phase=phase)

@@ -49,7 +49,7 @@ def held_back(
     by_hand = asked is not None and not backfill
     return (
         (None if by_hand else _stopped(rule, state))
-        or (_watching(rule) if backfill else None)
+        or (_watching(rule, backfill=backfill) if asked is not None else None)
         or (None if by_hand else _inhibited(inhibiting))
         or _overlap(rule.rule.limits, state, waits=backfill)
         or (None if by_hand else _resting(rule, state, now))
@@ -67,12 +67,11 @@ def _stopped(rule: CompiledRule, state: State) -> Decision | None:
     return None
 
 
-def _watching(rule: CompiledRule) -> Decision | None:
+def _watching(rule: CompiledRule, *, backfill: bool) -> Decision | None:
     if rule.rule.mode != "shadow":
         return None
-    return Decision(
-        Kind.HOLD, Reason.SHADOW, f"set mode: active, or drop it: `retrainer backfill {rule.name} --cancel`"
-    )
+    drop = f"`retrainer {'backfill' if backfill else 'trigger'} {rule.name} --cancel`"
+    return Decision(Kind.HOLD, Reason.SHADOW, f"set mode: active, or drop it: {drop}")
 
 
 def _inhibited(inhibiting: Mapping[str, Verdict]) -> Decision | None:

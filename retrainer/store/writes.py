@@ -213,6 +213,14 @@ def live_runs(conn: Connection, rule: str, key: str) -> list[Run]:
     return [run_from_row(row) for row in conn.execute(query)]
 
 
+def unstarted_runs(conn: Connection, rule: str, key: str, limit: int) -> list[Run]:
+    """Runs whose Workflow does not exist yet, as far as we know; the oldest first."""
+    c = t.runs.c
+    waits = (c.rule == rule, c.key == key, c.ended_at.is_(None), c.phase.in_(("PENDING", "SUBMITTING")))
+    rows = conn.execute(select(t.runs).where(*waits).order_by(c.id).limit(limit))
+    return [run_from_row(row) for row in rows]
+
+
 def last_ended(conn: Connection, rule: str, key: str) -> Run | None:
     query = select(t.runs).where(t.runs.c.rule == rule, t.runs.c.key == key, t.runs.c.ended_at.is_not(None))
     row = conn.execute(query.order_by(t.runs.c.id.desc()).limit(1)).first()

@@ -175,7 +175,19 @@ class Window(Open):
     """Inclusive ranges of `seq`; those of this rule and key are the run's inputs."""
 
 
+class Waits(View):
+    reason: str
+    """pool, budget, retry, submission or admission."""
+    detail: str
+    until: Moment | None = None
+    """When it may change by itself, if that is known."""
+    held_by: list[str]
+    """Ids of runs that hold what it waits for."""
+
+
 class RunDetail(Run):
+    waits: Waits | None = None
+    """What a run that has not started waits for."""
     submit: dict[str, Any]
     """The rule's `submit` section as it was at birth."""
     labels: dict[str, str]
