@@ -116,6 +116,9 @@ class Daemon:
             self.idempotency[idempotency_key] = answer
         return answer
 
+    def waits(self, run_id: str) -> dict[str, Any] | None:
+        return None
+
     def withdraw_triggers(self, rule: str, key: str) -> dict[str, Any]:
         self._known(rule)
         self.asked.append(("withdraw by hand", key))
