@@ -83,7 +83,7 @@ class AppService:
             told["event"] = would_match(compiled, one, self.read(lambda conn: author_of(conn, one)))
         return told
 
-    def waits(self, run_id: str) -> dict[str, Any] | None:
+    def waits_for(self, run_id: str) -> dict[str, Any] | None:
         def look(conn: Connection) -> dict[str, Any] | None:
             run = writes.run(conn, run_id)
             return waits_for(conn, self._app.engine.catalog, run, self._app.clock.now()) if run is not None else None

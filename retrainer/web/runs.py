@@ -94,4 +94,4 @@ def _run(service: Service, run: str) -> dict[str, Any]:
     found = service.read(lambda conn: queries.run(conn, run))
     if found is None:
         raise not_found(f"there is no run {run}")
-    return {**found, "waits": service.waits(run)}
+    return {**found, "waits": service.waits_for(run)}

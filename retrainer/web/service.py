@@ -66,7 +66,7 @@ class Service(Protocol):
     def explain(self, rule: str, key: str, event: dict[str, Any] | None, at: float | None = None) -> dict[str, Any]:
         """Say why it fires or not: rule, key, verdict, decision, reason, until, earliest, and a tree of live values."""
 
-    def waits(self, run_id: str) -> dict[str, Any] | None:
+    def waits_for(self, run_id: str) -> dict[str, Any] | None:
         """Say what a run that has not started waits for: reason, detail, until, held_by; None if it does not wait."""
 
     def trigger(

@@ -116,7 +116,7 @@ class Daemon:
             self.idempotency[idempotency_key] = answer
         return answer
 
-    def waits(self, run_id: str) -> dict[str, Any] | None:
+    def waits_for(self, run_id: str) -> dict[str, Any] | None:
         return None
 
     def withdraw_triggers(self, rule: str, key: str) -> dict[str, Any]:
