@@ -22,6 +22,10 @@ PLAIN = "x-hub-signature-256"
 _TIMESTAMP = re.compile(r"\d{1,12}(\.\d{1,6})?", re.ASCII)
 _ALWAYS = frozenset({"content-type", "content-encoding", "idempotency-key", HEADER})
 _ATTRIBUTES = "ce-"
+_BLANKS = " \t"
+"""What HTTP allows around a value; `str.strip` alone takes bytes of other letters away, such as of "à" in UTF-8."""
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+", re.ASCII)
+"""A header's name by RFC 9110, in small letters: it has neither the `:` nor the `=` that tell lines apart."""
 MOST_NAMED = 32
 """Headers that a sender may name beside those."""
 
@@ -95,7 +99,7 @@ def _check_timestamped(sent: Sent, secrets: Iterable[str], terms: Terms) -> Sign
     timestamp = next((value for name, value in pairs if name == "t"), "")
     if not _TIMESTAMP.fullmatch(timestamp):
         raise Unproven("the signature has no timestamp: t=<seconds since the epoch>")
-    named = next((value for name, value in pairs if name == "h"), "")
+    named = next((value.strip(_BLANKS) for name, value in pairs if name == "h"), "")
     offered = {name for name, _ in pairs}
     scheme = next((s for s in ("v2", "v1") if s in terms.schemes and s in offered), "")
     if not scheme and not offered & {"v1", "v2"}:
@@ -103,7 +107,7 @@ def _check_timestamped(sent: Sent, secrets: Iterable[str], terms: Terms) -> Sign
     if not scheme:
         raise Unproven(f"this source does not accept that scheme (signatures); send {_wanted(terms.schemes)}")
     covered = _covered(sent.headers, named) if scheme == "v2" else None
-    text = _text(sent, timestamp, covered) if covered is not None else timestamp.encode() + b"." + sent.body
+    text = timestamp.encode() + b"." + sent.body if covered is None else _text(sent, timestamp, named, covered)
     macs = [value.strip() for name, value in pairs if name == scheme]
     if not _any_equal(macs, _macs(secrets, text)):
         raise Unproven("the signature does not match " + _SIGNED_BY[scheme])
@@ -119,17 +123,27 @@ _SIGNED_BY = {
 
 
 def _covered(headers: Mapping[str, str], named: str) -> frozenset[str]:
-    extra = [name.strip().lower() for name in named.split(";") if name.strip()]
+    extra = [name.strip(_BLANKS).lower() for name in named.split(";")] if named else []
     if len(extra) > MOST_NAMED:
         raise Unproven(f"the signature names {len(extra)} headers (h); at most {MOST_NAMED} are taken")
+    if not all(map(_TOKEN.fullmatch, extra)):
+        raise Unproven("the signature names something that is no header (h); write h=x-tenant;x-region")
+    # One that is absent would be signed as if it were there and empty.
+    if missing := [name for name in extra if name not in headers]:
+        raise Unproven(f"the signature names {missing[0][:64]} (h), which the request does not have")
     always = (name for name in headers if name in _ALWAYS or name.startswith(_ATTRIBUTES))
     return frozenset((*always, *extra))
 
 
-def _text(sent: Sent, timestamp: str, covered: Iterable[str]) -> bytes:
-    """A line each for version, time, path and header; an empty line; the body. No header holds a line break."""
-    head = [f"{name}:{sent.headers.get(name, '').strip()}" for name in sorted(covered)]
-    return "\n".join(["v2", timestamp, sent.path, *head, "", ""]).encode("utf-8", "surrogateescape") + sent.body
+def _text(sent: Sent, timestamp: str, named: str, covered: Iterable[str]) -> bytes:
+    """A line each for version, time, path, names if there are any, and header; an empty line; the body.
+
+    No header holds a line break. Its bytes stand as they were sent: what servers decode is Latin-1 by definition.
+    """
+    names = [f"h={named}"] if named else []
+    headers = [f"{name}:{sent.headers[name].strip(_BLANKS)}" for name in sorted(covered)]
+    head = "\n".join(["v2", timestamp, sent.path, *names, ""]).encode("utf-8", "surrogateescape")
+    return head + "\n".join([*headers, "", ""]).encode("latin-1") + sent.body
 
 
 def sign(secret: str, message: bytes) -> str:

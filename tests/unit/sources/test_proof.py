@@ -75,6 +75,13 @@ def test_one_secret_of_two_sources_lets_nothing_be_replayed_at_the_other(client:
     assert client.post("/push", content=BODY, headers=captured).status_code == 202
 
 
+def test_version_2_signs_the_bytes_of_headers_that_are_no_ascii(client: httpx.Client) -> None:
+    text = "v2\n1780000000\n/hooks/push\nidempotency-key:é\n\n".encode() + BODY
+    signature = f"t=1780000000,v2={sign('k1', text)}".encode()
+    headers = [(b"Idempotency-Key", "é".encode()), (b"X-Retrainer-Signature", signature)]
+    assert client.post("/push", content=BODY, headers=headers).status_code == 202
+
+
 @pytest.mark.parametrize("scheme", ["v2", "v1"])
 @pytest.mark.parametrize(
     ("path", "headers", "altered"),

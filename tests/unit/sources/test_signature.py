@@ -122,13 +122,60 @@ def test_version_2_is_spoilt_by_a_change(headers: dict[str, str]) -> None:
         check(headers, ["new"])
 
 
+def with_names(names: str, headers: dict[str, str], lines: str) -> dict[str, str]:
+    """Headers signed with ``names``; ``lines`` are those of the headers, in order."""
+    return second(headers, f"v2\n1780000000\n/hooks/push\nh={names}\n{lines}\n".encode() + BODY, f",h={names}")
+
+
 def test_other_headers_may_change_on_the_way_unless_they_are_named() -> None:
     assert check({**second(), "user-agent": "proxy"}, ["new"]).scheme == "v2"
-    text = SIGNED_TEXT.replace(b"\n\n", b"\nx-tenant:a\n\n")
-    named = second({**SENT, "x-tenant": "a"}, text, ",h=X-Tenant")
-    assert "x-tenant" in (check(named, ["new"]).covered or ())
-    with pytest.raises(Unproven):
-        check({**named, "x-tenant": "b"}, ["new"])
+    named = with_names("X-Tenant; user-agent", {"user-agent": "curl", "x-tenant": "a"}, "user-agent:curl\nx-tenant:a\n")
+    assert check(named, ["new"]).covered == {"x-tenant", "user-agent"}
+    for change in ({"x-tenant": "b"}, {"user-agent": "proxy"}):
+        with pytest.raises(Unproven, match="does not match"):
+            check({**named, **change}, ["new"])
+
+
+URN = second({"ce-subject": "urn:"}, b"v2\n1780000000\n/hooks/push\nce-subject:urn:\n\n" + BODY)
+EMPTY = with_names("x-tenant", {"x-tenant": ""}, "x-tenant:\n")
+TWO = with_names("a;b", {"a": "1", "b": "2"}, "a:1\nb:2\n")
+
+
+def without(name: str, headers: dict[str, str], old: str = "", new: str = "") -> dict[str, str]:
+    """What was captured, without a header, and with the signature's parameters written otherwise."""
+    return {key: value.replace(old, new, 1) for key, value in headers.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("genuine", "altered", "error"),
+    [
+        pytest.param(URN, without("ce-subject", URN, ",v2", ",h=ce-subject:urn,v2"), "no header", id="a name with ':'"),
+        pytest.param(URN, without("ce-subject", URN, ",v2", ",h=ce-subject,v2"), "does not have", id="a name for it"),
+        pytest.param(URN, {**URN, **without("", URN, ",v2", ",h=ce-subject,v2")}, "does not match", id="named as well"),
+        pytest.param(EMPTY, without("x-tenant", EMPTY), "does not have", id="an empty one is taken away"),
+        pytest.param(EMPTY, without("", EMPTY, ",h=x-tenant", ""), "does not match", id="the names are taken away"),
+        pytest.param(TWO, without("", TWO, "h=a;b", "h=b;a"), "does not match", id="the names in another order"),
+        pytest.param(TWO, without("", TWO, "h=a;b", "h=a;;b"), "no header", id="a name that is empty"),
+    ],
+)
+def test_the_names_of_headers_are_signed_too(genuine: dict[str, str], altered: dict[str, str], error: str) -> None:
+    check(genuine, ["new"])
+    with pytest.raises(Unproven, match=error):
+        check(altered, ["new"])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("é".encode(), id="UTF-8"),
+        pytest.param("caf\xe9".encode("latin-1"), id="Latin-1"),
+        pytest.param("à".encode(), id="a byte that is a blank in Latin-1"),
+        pytest.param(b"\x85", id="a byte that is a line break in Latin-1"),
+    ],
+)
+def test_the_bytes_of_a_header_are_signed_as_they_were_sent(value: bytes) -> None:
+    text = b"v2\n1780000000\n/hooks/push\nidempotency-key:" + value + b"\n\n" + BODY
+    check(second({"idempotency-key": f" {value.decode('latin-1')}\t"}, text), ["new"])
 
 
 def test_of_two_versions_the_better_one_counts() -> None:
