@@ -7,15 +7,18 @@ the lead of whoever has it, and releases that cannot work with what they find wr
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, inspect, text
+from sqlalchemy.exc import DBAPIError
 
 from retrainer.crash import reach
 from retrainer.store import seat
 from retrainer.store.base import StoreError
 from retrainer.store.examine import examine
+from retrainer.store.faults import fault_of
 from retrainer.store.tables import leader, metadata
 
 if TYPE_CHECKING:
@@ -55,6 +58,20 @@ def migrate(engine: Engine, where: str) -> None:
         with engine.begin() as connection:
             _step(connection, where)
             reach("mid-migration")
+    if engine.dialect.name == "sqlite":
+        _mark(engine)
+
+
+def _mark(engine: Engine) -> None:
+    """Give a store what tells it from any other written over it; where the disk is full, the next start does."""
+    try:
+        with engine.begin() as connection:
+            if connection.exec_driver_sql("PRAGMA application_id").scalar_one() == 0:
+                connection.exec_driver_sql(f"PRAGMA application_id = {secrets.randbits(30) + 1}")
+    except DBAPIError as error:
+        fault = fault_of(error)
+        if fault is None or not fault.passing:
+            raise
 
 
 def look(engine: Engine, where: str) -> None:

@@ -49,9 +49,10 @@ class SqliteStore:
         self._rescued = False
         event.listen(engine, "handle_error", self._heed)
         if held is not None:
-            # What the log holds goes into the file first: from here on no commit of ours changes its schema.
+            # What the log holds goes into the file first, so far as readers let it.
             self._driver.execute("PRAGMA wal_checkpoint(PASSIVE)").close()
-            held.begin_watch()
+            ((mark,),) = self._driver.execute("PRAGMA application_id").fetchall()
+            held.begin_watch(mark)
 
     @classmethod
     def open(cls, path: str | Path, prepare: Prepare = migrate) -> SqliteStore:

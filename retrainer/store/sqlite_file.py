@@ -19,6 +19,11 @@ _LOCK_AT = 1 << 62
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock of 64-bit Linux: type, whence, start, length, pid
 _MAGIC = b"SQLite format 3\0"
 _HEADER = 100
+_FORMAT = slice(0, 24)
+"""Of the header: that it is SQLite's, the page size, how it is written. Neither CREATE INDEX nor VACUUM change it."""
+_PAGES = slice(28, 32)
+_MARK = slice(68, 72)
+_BIG_ENDIAN = struct.Struct(">I")
 SIDES = ("-wal", "-shm")
 
 Identity = tuple[int, int]
@@ -38,6 +43,7 @@ class SqliteFile:
         self.descriptor = descriptor
         self._beside = beside
         self._header = b""
+        self._marks: set[bytes] = set()
         self._size = 0
         self._sides: dict[str, Identity] = {}
 
@@ -61,9 +67,13 @@ class SqliteFile:
             raise
         return held
 
-    def begin_watch(self) -> None:
-        """From here on what is there now is what must be there. To be called while SQLite has it open."""
+    def begin_watch(self, mark: int) -> None:
+        """From here on what is there now is what must be there. To be called while SQLite has it open.
+
+        ``mark`` is the store's `application_id`, which the file may not have yet: it can still stand in the log.
+        """
         self._header = os.pread(self.descriptor, _HEADER, 0)
+        self._marks = {self._header[_MARK], _BIG_ENDIAN.pack(mark)}
         self._size = os.fstat(self.descriptor).st_size
         self._sides = {side: found for side in SIDES if (found := _identity(f"{self.path}{side}")) is not None}
 
@@ -83,14 +93,14 @@ class SqliteFile:
 
     def _overwritten(self, size: int) -> str:
         header = os.pread(self.descriptor, _HEADER, 0)
-        # Page size and format, then the schema's cookie: what no commit of ours changes.
-        same = not self._header or (header[:24], header[40:48]) == (self._header[:24], self._header[40:48])
-        if same and size >= self._size:
+        same = not self._header or (header[_FORMAT] == self._header[_FORMAT] and header[_MARK] in self._marks)
+        # A VACUUM of somebody else's shortens the file as well, and then the header says so.
+        if same and (size >= self._size or size >= _length(header)):
             self._size = size
             return ""
         return (
-            f"{self.path}: was overwritten or cut while this daemon had it open; stop the daemon and restore the file "
-            "from a backup"
+            f"{self.path}: was overwritten or cut while this daemon had it open; stop the daemon, and see with "
+            "`retrainer store check` what is there now"
         )
 
     @property
@@ -105,6 +115,13 @@ class SqliteFile:
     def close(self) -> None:
         os.close(self.descriptor)
         os.close(self._beside)
+
+
+def _length(header: bytes) -> int:
+    """Bytes that a file with this header has once a checkpoint is at its end."""
+    (page_size,) = struct.unpack(">H", header[16:18])
+    (pages,) = _BIG_ENDIAN.unpack(header[_PAGES])
+    return int(pages) * (65536 if page_size == 1 else int(page_size))
 
 
 def _identity(path: Path | str) -> Identity | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,12 +15,15 @@ from retrainer.store import examine as examine_module
 from retrainer.store import queries
 from retrainer.store import tables as t
 from retrainer.store.base import StoreBrokenError, StoreError
+from retrainer.store.migrate import migrate
 from retrainer.store.sqlite import SqliteStore
 from retrainer.store.watch import StoreWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from sqlalchemy import Engine
 
 
 @pytest.fixture
@@ -108,9 +111,20 @@ def emptied(path: Path) -> None:
     os.truncate(path, 0)
 
 
-def another_written_over_it(path: Path) -> None:
+def cut_in_half(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def noise_written_over_it(path: Path) -> None:
     with path.open("r+b") as file:
         file.write(b"x" * 4096)
+
+
+def another_written_over_it(path: Path) -> None:
+    other = path.with_name("other.db")
+    SqliteStore.open(other).close()
+    with path.open("r+b") as file:
+        file.write(other.read_bytes())
 
 
 @pytest.mark.parametrize(
@@ -123,6 +137,8 @@ def another_written_over_it(path: Path) -> None:
         (replaced, "store.db: another file has taken its place"),
         (log_removed, "store.db-wal: was removed or replaced"),
         (emptied, "store.db: was overwritten or cut"),
+        (cut_in_half, "store.db: was overwritten or cut"),
+        (noise_written_over_it, "store.db: was overwritten or cut"),
         (another_written_over_it, "store.db: was overwritten or cut"),
     ],
 )
@@ -136,6 +152,81 @@ def test_a_store_that_went_away_takes_and_gives_nothing(
         put(store, "after")
     with pytest.raises(StoreBrokenError, match=words):
         store.read(lambda conn: conn.execute(select(t.meta.c.name)).all())
+
+
+def test_what_may_be_whole_is_not_to_be_restored_from_a_backup(store: SqliteStore, path: Path) -> None:
+    noise_written_over_it(path)
+    assert "retrainer store check" in store.trouble()
+    assert "backup" not in store.trouble()
+
+
+CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)"
+
+
+def run(path: Path, *statements: str) -> None:
+    """As an operator would, with a shell of their own."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as conn:
+        for one in statements:
+            conn.execute(one).fetchall()
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        pytest.param(("CREATE INDEX mine ON events (source)",), id="an index"),
+        pytest.param(("ANALYZE",), id="statistics"),
+        pytest.param(
+            ("CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)",), id="a table of a sidecar"
+        ),
+        pytest.param(("VACUUM",), id="a vacuum"),
+        pytest.param(("DELETE FROM meta", CHECKPOINT, "VACUUM"), id="a vacuum that shortens the file"),
+    ],
+)
+def test_what_others_may_do_to_a_whole_store_is_no_damage(path: Path, statements: tuple[str, ...]) -> None:
+    _filled(path)
+    store = SqliteStore.open(path)
+    before = path.stat().st_size
+    run(path, *statements, CHECKPOINT)
+    assert store.trouble() == ""
+    put(store, "after")
+    run(path, CHECKPOINT)
+    assert store.trouble() == ""
+    assert path.stat().st_size < before or "DELETE FROM meta" not in statements
+    cut_in_half(path)
+    assert "was overwritten or cut" in store.trouble()
+    store.close()
+
+
+def test_a_migration_that_a_reader_keeps_in_the_log_is_no_damage_later(path: Path) -> None:
+    SqliteStore.open(path).close()
+    run(path, "PRAGMA application_id = 0", CHECKPOINT)  # as a release before this one leaves it
+
+    def migrate_further(engine: Engine, where: str) -> None:
+        migrate(engine, where)
+        with engine.begin() as conn:
+            conn.exec_driver_sql("CREATE TABLE newer (a)")
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM meta").fetchall()
+        store = SqliteStore.open(path, migrate_further)
+        assert store.trouble() == ""
+    run(path, CHECKPOINT)
+    assert store.trouble() == ""
+    put(store, "after")
+    another_written_over_it(path)
+    assert "was overwritten or cut" in store.trouble()
+    store.close()
+
+
+def test_a_store_keeps_what_tells_it_from_others(path: Path, tmp_path: Path) -> None:
+    def mark(of: Path) -> bytes:
+        SqliteStore.open(of).close()
+        return of.read_bytes()[68:72]
+
+    first = mark(path)
+    assert first == mark(path)
+    assert first not in (bytes(4), mark(tmp_path / "other.db"))
 
 
 def test_one_that_goes_in_the_middle_of_a_transaction_commits_nothing(store: SqliteStore, path: Path) -> None:
