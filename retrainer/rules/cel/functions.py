@@ -116,13 +116,14 @@ def _of_moment(read: Callable[[datetime], int]) -> Function:
     return Function((frozenset({"moment"}),), "int", lambda _frame, at: read(at), cost=4)
 
 
-def _of_both(read: Callable[[datetime], int], unit: timedelta) -> Function:
-    """A part of a moment, or all of a duration in this unit, cut towards zero."""
+def _of_both(read: Callable[[datetime], int], unit: timedelta, within: timedelta | None = None) -> Function:
+    """A part of a moment, or all of a duration in this unit, cut towards zero; of what is beyond ``within`` nothing."""
 
     def work(_frame: Frame, of: Any) -> int:
         if isinstance(of, datetime):
             return read(of)
-        return int(abs(of) // unit) * (1 if of >= timedelta(0) else -1)
+        size = abs(of) if within is None else abs(of) % within
+        return int(size // unit) * (1 if of >= timedelta(0) else -1)
 
     return Function((frozenset({"moment", "duration"}),), "int", work, cost=4)
 
@@ -157,7 +158,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "getHours": _of_both(lambda at: at.hour, timedelta(hours=1)),
     "getMinutes": _of_both(lambda at: at.minute, timedelta(minutes=1)),
     "getSeconds": _of_both(lambda at: at.second, timedelta(seconds=1)),
-    "getMilliseconds": _of_both(lambda at: at.microsecond // 1000, timedelta(milliseconds=1)),
+    "getMilliseconds": _of_both(lambda at: at.microsecond // 1000, timedelta(milliseconds=1), within=_SECOND),
 }
 KINDS = {
     bool: "bool",

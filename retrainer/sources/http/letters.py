@@ -30,7 +30,7 @@ class Letterbox:
         self._kept: dict[str, tuple[float, int]] = {}
 
     def fit(self, source: str, items: Items, now: float) -> Items:
-        """Take out what was kept a moment ago, cut what is too much."""
+        """Take out what was kept a moment ago, cut what is too much. What is under way meanwhile is not counted."""
         if not any(isinstance(item, Poison) for item in items):
             return items
         fitted = tuple(self._fit(source, item, now) if isinstance(item, Poison) else item for item in items)
@@ -41,20 +41,24 @@ class Letterbox:
     def _fit(self, source: str, item: Poison, now: float) -> Poison:
         if not item.kept or now - self._known.get((source, item.id), -WINDOW) < WINDOW:
             return replace(item, kept=False, payload=b"")
-        since, kept = self._kept.get(source, (now, 0))
-        if now - since >= WINDOW:
-            since, kept = now, 0
+        _, kept = self._this_minute(source, now)
         if kept + len(item.payload) > MOST_BYTES and len(item.payload) > BEGINNING:
             cut = f"the first {BEGINNING} of {len(item.payload)} bytes, as {MOST_BYTES >> 20} MiB were kept this minute"
             item = replace(item, payload=item.payload[:BEGINNING], error=f"{item.error} ({cut})")
-        self._kept[source] = (since, kept + len(item.payload))
         return item
 
     def stored(self, source: str, items: Items, now: float) -> None:
         """Remember what is durable by now, and only that."""
         for item in items:
             if isinstance(item, Poison) and item.kept:
+                since, kept = self._this_minute(source, now)
+                self._kept[source] = (since, kept + len(item.payload))
                 self._known[source, item.id] = now
                 self._known.move_to_end((source, item.id))
         while len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
+
+    def _this_minute(self, source: str, now: float) -> tuple[float, int]:
+        """Since when bytes of a source are counted, and how many."""
+        since, kept = self._kept.get(source, (now, 0))
+        return (since, kept) if now - since < WINDOW else (now, 0)

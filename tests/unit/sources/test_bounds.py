@@ -115,6 +115,14 @@ def test_beyond_its_bytes_a_source_has_the_beginnings_kept(monkeypatch: pytest.M
     assert len(told.send(poison("y", 4000), 61).payload) == 4000
 
 
+def test_what_was_not_stored_uses_up_no_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(letters, "MOST_BYTES", 10_000)
+    told = Told()
+    tries = [len(told.send(poison(size=4000), now, stored=False).payload) for now in range(16)]
+    assert tries == [4000] * 16
+    assert len(told.send(poison(size=4000), 17).payload) == 4000
+
+
 ALERT = {"status": "firing", "fingerprint": "f", "startsAt": "2026-05-28T20:00:00Z", "labels": {"alertname": "x"}}
 EVENT = {"specversion": "1.0", "source": "/a", "type": "t"}
 GROUP_KEY = "x" * 100_000
