@@ -13,6 +13,7 @@ from retrainer.clock import SystemClock
 from retrainer.config.errors import shown
 from retrainer.config.load import validate
 from retrainer.config.load_settings import settings_at
+from retrainer.config.shared_secrets import WAY_OUT, listeners, shared_secrets
 from retrainer.engine.catalog import build_catalog
 from retrainer.rules.lint import Advice
 from retrainer.rules.lint import lint as advise
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 def lint(session: Session, path: str, templates: str | None) -> None:
     """Find what is allowed in rules, and most likely not meant.
 
-    Rules that can never fire, rules that race for one template, parameters that a template pastes into a script.
+    Rules that can never fire, rules that race for one template, parameters that a template pastes into a script,
+    sources that share a secret which signs the body alone.
     PATH is as for `validate`; the templates are those of --templates, else of the local engine's folder.
     """
     configuration, problems = validate(path, elsewhere=True)
@@ -46,7 +48,8 @@ def lint(session: Session, path: str, templates: str | None) -> None:
     rules = list(build_catalog(configuration, frozenset()).rules.values())
     advice = list(advise(rules, SystemClock().now(), configuration.pools))
     advice += [one for rule in configuration.rules for one in (*_pasted(rule, folder), *_named(rule))]
-    told = [_told(configuration, one) for one in advice]
+    told = [_told(configuration, "rules", one) for one in advice]
+    told += [_told(configuration, "sources", one) for one in _shared(configuration)]
     session.print({"valid": True, "advice": told}, lambda console: _report(console, path, told))
     if told:
         raise click.exceptions.Exit(1)
@@ -87,8 +90,16 @@ def _manifest(rule: Rule, folder: Path | None) -> dict[str, Any] | None:
     return local_templates.find(folder, name, submit.namespace or "default", cluster=cluster)
 
 
-def _told(configuration: Configuration, advice: Advice) -> dict[str, str]:
-    where = shown(configuration.positions.get(f"rules.{advice.rule}", ""))
+def _shared(configuration: Configuration) -> Iterator[Advice]:
+    for name, other in shared_secrets(listeners(configuration.sources)):
+        said = (
+            f"{other} has the same secret: what is signed by its body alone and sent to both is refused at the second"
+        )
+        yield Advice(name, "hmac", said, WAY_OUT)
+
+
+def _told(configuration: Configuration, part: str, advice: Advice) -> dict[str, str]:
+    where = shown(configuration.positions.get(f"{part}.{advice.rule}", ""))
     return {"where": where, **advice._asdict()}
 
 

@@ -19,7 +19,7 @@ SLOTS = 1000
 
 
 class Advice(NamedTuple):
-    """``rule`` is whom it concerns, ``path`` where in it."""
+    """``rule`` is whom it concerns, or a source, ``path`` where in it."""
 
     rule: str
     path: str

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from retrainer.config.models import Secret
+from retrainer.config.shared_secrets import WAY_OUT, shared_secrets
 from retrainer.event import Event, Poison
 from retrainer.rules.own import ATTRIBUTE, HEADER
 from retrainer.sources.base import Batch, Overloaded
@@ -73,6 +74,7 @@ class Webhooks:
         self._letters = Letterbox(left_out)
         self._stopping = False
         self._told_open: set[str] = set()
+        self._told_shared: set[tuple[str, str]] = set()
         self.replace(sources)
 
     def replace(self, sources: Mapping[str, Served]) -> None:
@@ -86,12 +88,19 @@ class Webhooks:
             hooks[path] = hook
         self._hooks = hooks
         self._tell_open()
+        self._tell_shared()
 
     def _tell_open(self) -> None:
         opened = {hook.name for hook in self._hooks.values() if hook.config.token is None and hook.config.hmac is None}
         for name in sorted(opened - self._told_open) if self._doors.beyond_loopback else ():
             log.warning("webhook.anybody_may_send", source=name, better="set `token` or `hmac` on it")
         self._told_open = opened
+
+    def _tell_shared(self) -> None:
+        shared = set(shared_secrets({hook.name: hook.config for hook in self._hooks.values()}))
+        for name, other in sorted(shared - self._told_shared):
+            log.warning("webhook.shared_secret", source=name, other=other, better=WAY_OUT)
+        self._told_shared = shared
 
     def stop(self) -> None:
         """Take nothing more in: further requests are answered 503, those under way are finished."""

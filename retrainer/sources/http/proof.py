@@ -24,7 +24,10 @@ log = structlog.get_logger()
 MOST_SEEN = 65536
 """Signatures that are remembered, of all sources; beyond that the oldest is forgotten. About 20 MB."""
 
-_USED = "this signature came before, for another source or with other headers, which it does not cover: sign with v2"
+_USED = {
+    "v1": "this signature came before, for another source or with other headers, which it does not cover: sign with v2",
+    "hub": "this signature came before, for another source with the same secret: give each a secret of its own",
+}
 
 
 class Proofs:
@@ -73,7 +76,7 @@ class Proofs:
         if len(self._uses) > MOST_SEEN:
             self._uses.popitem(last=False)
         if first != use:
-            raise Refusal(401, _USED, {"WWW-Authenticate": "Signature"})
+            raise Refusal(401, _USED[signed.scheme], {"WWW-Authenticate": "Signature"})
 
     def _read(self, hook: Hook, secrets: Secret | list[Secret]) -> list[str]:
         """Read those that can be read: while one of two is being rotated, the other still lets senders in."""

@@ -299,6 +299,17 @@ spec:
 """
 
 
+def test_lint_tells_of_sources_that_share_a_secret(tmp_path: Path, cli: Ask) -> None:
+    hmac = "hmac: {from_env: GITHUB}"
+    (tmp_path / "rules.yaml").write_text(
+        f"version: 1\nsources:\n  push: {{type: webhook, path: /hooks/a, {hmac}}}\n"
+        f"  release: {{type: webhook, path: /hooks/b, {hmac}}}\n"
+    )
+    told = cli("lint", str(tmp_path / "rules.yaml"), code=1).output
+    assert "rules.yaml:4:12: release.hmac: push has the same secret" in told
+    assert "give each source a secret of its own" in told
+
+
 def test_lint_points_to_what_is_pasted_into_code(tmp_path: Path, cli: Ask) -> None:
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / "train.yaml").write_text(PASTED)

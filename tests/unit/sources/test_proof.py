@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from sources_kit import FixedClock, ScriptedIntake, served
+from structlog.testing import capture_logs
 
 from retrainer.config.models import FromEnv, WebhookSource
 from retrainer.sources.http import proof
@@ -27,7 +28,7 @@ KEY = FromEnv(from_env="KEY")
 
 
 def hook(path: str, **settings: Any) -> WebhookSource:
-    return WebhookSource(type="webhook", path=f"/hooks/{path}", hmac=KEY, **settings)
+    return WebhookSource(**{"type": "webhook", "path": f"/hooks/{path}", "hmac": KEY, **settings})
 
 
 SOURCES = {
@@ -119,6 +120,33 @@ def test_version_1_is_bound_by_what_a_header_names(client: httpx.Client) -> None
     captured = signed("v1", "tenants", {"tenant": "a"})
     assert client.post("/tenants", content=BODY, headers=captured).status_code == 202
     assert client.post("/tenants", content=BODY, headers={**captured, "tenant": "b"}).status_code == 401
+
+
+OTHER = FromEnv(from_env="OTHER")
+
+
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        pytest.param(hook("b"), [("b", "a")], id="the same secret"),
+        pytest.param(hook("b", hmac=[OTHER, KEY]), [("b", "a")], id="among two that live at once"),
+        pytest.param(hook("b", hmac=OTHER), [], id="a secret of its own"),
+        pytest.param(hook("b", signatures=["v2", "v1"]), [], id="it takes no signature of the body alone"),
+    ],
+)
+def test_two_sources_whose_senders_sign_one_body_with_one_secret_are_told(
+    second: WebhookSource, told: list[tuple[str, str]]
+) -> None:
+    sources = {"a": hook("a"), "b": second}
+    with capture_logs() as lines:
+        Webhooks(sources, ScriptedIntake(), FixedClock(NOW), lambda _: "k1").replace(sources)
+    assert [(line["source"], line["other"]) for line in lines if line["event"] == "webhook.shared_secret"] == told
+
+
+def test_github_hears_why_the_second_source_refuses_it(client: httpx.Client) -> None:
+    answers = [client.post(path, content=BODY, headers=signed("hub", "")) for path in ("/push", "/other")]
+    assert [answer.status_code for answer in answers] == [202, 401]
+    assert "give each a secret of its own" in answers[1].text
 
 
 def test_equal_bodies_signed_by_the_body_alone_are_two_events(client: httpx.Client, intake: ScriptedIntake) -> None:
