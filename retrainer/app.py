@@ -234,6 +234,7 @@ class App:
         self.webhooks.stop()
         led = self.lead.settle()
         self.timers.stop()
+        self.store_watch.stop()
         self.config_maps.stop()
         self.replays.stop()
         self._sources.stop()

@@ -68,7 +68,14 @@ class Store(Protocol):
         """Why it cannot be trusted any more: it went away, or is damaged; empty if it can. Does not block."""
 
     def rescue(self) -> str:
-        """After it went away: save what was accepted, if it is lost otherwise; what was done, in words, or nothing."""
+        """After it went away: save what was accepted, if it is lost otherwise; return what was done, in words.
+
+        Raise StoreError if it could not be saved: another try may do better.
+        """
+
+    @property
+    def losing(self) -> bool:
+        """Whether what was accepted is lost once this process ends, unless `rescue` saves it."""
 
     def size(self) -> int:
         """Bytes it takes up."""

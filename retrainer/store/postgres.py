@@ -144,6 +144,10 @@ class PostgresStore:
     def rescue(self) -> str:
         return ""
 
+    @property
+    def losing(self) -> bool:
+        return False
+
     def used(self) -> int:
         return self.size()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing, suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from retrainer.store.sqlite_file import SIDES
 from retrainer.supervisor import beat
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from retrainer.store.sqlite_file import SqliteFile
 
 _PIECE = 1 << 20
@@ -23,7 +26,7 @@ _PAGES = 4096
 
 
 def rescue(connection: sqlite3.Connection, held: SqliteFile) -> Path | None:
-    """Return where it was written to; None if nothing had to be. Raise OSError or sqlite3.Error.
+    """Return where it was written to; None if nothing had to be. Raise OSError or sqlite3.Error: then nothing was.
 
     A file that was moved, or whose volume is gone, still has all under another name. One that was replaced by a copy of
     itself goes on with the log that lies beside it.
@@ -31,11 +34,17 @@ def rescue(connection: sqlite3.Connection, held: SqliteFile) -> Path | None:
     if not held.is_removed:
         return None
     _make_folder(held)
-    if not os.path.lexists(held.path):
-        return _write_down(connection, held, held.path)
-    if _same_content(held):
+    if os.path.lexists(held.path) and _same_content(held):
         return None
-    return _write_down(connection, held, Path(f"{held.path}.lost-{os.getpid()}"))
+    draft = _write_down(connection, next(_free(held.path, "draft")))
+    return _settle(held, draft)
+
+
+def _free(path: Path, word: str) -> Iterator[Path]:
+    """Names beside it that nothing has, best first; in a container each process has the same number."""
+    first = f"{path}.{word}-{os.getpid()}"
+    names = (Path(f"{first}-{number}" if number > 1 else first) for number in count(1))
+    return (name for name in names if not os.path.lexists(name))
 
 
 def _make_folder(held: SqliteFile) -> None:
@@ -46,21 +55,42 @@ def _make_folder(held: SqliteFile) -> None:
     held.path.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _write_down(connection: sqlite3.Connection, held: SqliteFile, target: Path) -> Path:
-    """All of it or nothing: under a name of its own, then under the one that is wanted, if that is still free."""
-    draft = Path(f"{held.path}.draft-{os.getpid()}")
+def _write_down(connection: sqlite3.Connection, draft: Path) -> Path:
+    """All of it or nothing, under a name of its own."""
     try:
         with closing(sqlite3.connect(draft)) as copy:
             connection.backup(copy, pages=_PAGES, progress=lambda *_: beat())
         _sync(draft)
-        os.link(draft, target)
-    finally:
+    except BaseException:
         draft.unlink(missing_ok=True)
-    for side in SIDES:  # they belong to what was removed, and all that they held is in the copy
-        if held.owns(side):
-            Path(f"{held.path}{side}").unlink()
-    _sync(target.parent)
+        raise
+    return draft
+
+
+def _settle(held: SqliteFile, draft: Path) -> Path:
+    """Move what is complete to where it is looked for. From here on it is the only copy: nothing may raise."""
+    target = _named(draft, held.path)
+    with suppress(OSError):
+        for side in SIDES:  # they belong to what was removed, and all that they held is in the copy
+            if held.owns(side):
+                Path(f"{held.path}{side}").unlink()
+        _sync(target.parent)
     return target
+
+
+def _named(draft: Path, wanted: Path) -> Path:
+    """Return the name that it has in the end. Somebody may have put a backup where it was wanted in the meantime."""
+    for target in chain((wanted,), _free(wanted, "lost")):
+        try:
+            os.link(draft, target)
+        except FileExistsError:
+            continue
+        except OSError:  # such as a volume without second names
+            return draft
+        with suppress(OSError):
+            draft.unlink()
+        return target
+    raise AssertionError("there is always one more name")
 
 
 def _sync(path: Path) -> None:

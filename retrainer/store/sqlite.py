@@ -127,15 +127,19 @@ class SqliteStore:
     def trouble(self) -> str:
         return self._broken or self._gone()
 
+    @property
+    def losing(self) -> bool:
+        return not self._rescued and self._file is not None and self._file.is_removed
+
     def rescue(self) -> str:
-        if self._rescued or self._file is None or not self._file.is_removed:
+        if not self.losing or self._file is None:
             return ""
         with self._lock:
-            self._rescued = True  # once: what cannot be written now is not tried for ever
             try:
                 target = rescue(self._driver, self._file)
             except (OSError, sqlite3.Error) as error:
-                return f"what was accepted could not be written down again: {error}"
+                raise StoreError(f"what was accepted could not be written down again: {error}") from error
+            self._rescued = True
             self._broken = self._broken or self._gone()
         if target is None:
             return "what was accepted stands in the copy that has taken its place, and in the log beside it"

@@ -85,7 +85,7 @@ class SqliteFile:
             what = "was removed" if mine.st_nlink == 0 else "is not there any more: moved, or its volume is gone"
             return f"{self.path}: the file {what}; nothing is accepted until it is back, or the daemon is restarted"
         if there != (mine.st_dev, mine.st_ino):
-            return f"{self.path}: another file has taken its place; restart the daemon to go on with that one"
+            return f"{self.path}: another file has taken its place; after a restart the daemon goes on with that one"
         for side, known in self._sides.items():
             if _identity(f"{self.path}{side}") != known:
                 return f"{self.path}{side}: was removed or replaced under the running daemon; restart it"

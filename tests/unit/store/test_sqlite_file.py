@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
 import sqlite3
 from contextlib import closing, suppress
@@ -10,14 +12,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import insert, select
+from structlog.testing import capture_logs
 
 from retrainer.store import examine as examine_module
 from retrainer.store import queries
+from retrainer.store import rescue as rescue_module
 from retrainer.store import tables as t
 from retrainer.store.base import StoreBrokenError, StoreError
 from retrainer.store.migrate import migrate
 from retrainer.store.sqlite import SqliteStore
-from retrainer.store.watch import StoreWatch
+from retrainer.store.watch import AGAIN, StoreWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -277,6 +281,83 @@ def test_what_was_accepted_stands_beside_another_that_took_its_place(path: Path,
     assert names(path) == ["another"]
     (saved,) = path.parent.glob("store.db.lost-*")
     assert names(saved) == ["before"]
+
+
+def test_a_backup_that_is_put_there_meanwhile_costs_nothing(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SqliteStore.open(path)
+    put(store, "before")
+    other = SqliteStore.open(tmp_path / "backup.db")
+    put(other, "another")
+    other.close()
+    for file in path.parent.iterdir():
+        file.unlink()
+    monkeypatch.setattr(rescue_module, "beat", lambda: shutil.copy(tmp_path / "backup.db", path))
+    watch = StoreWatch(store)
+    watch.look()
+    (saved,) = path.parent.glob("store.db.lost-*")
+    assert f"was written down again, in {saved}" in watch.trouble
+    store.close()
+    assert names(path) == ["another"]
+    assert names(saved) == ["before"]
+    assert not list(path.parent.glob("*draft*"))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_what_could_not_be_written_down_is_tried_again(
+    path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SqliteStore.open(path)
+    put(store, "before")
+    removed(path)
+    watch = StoreWatch(store)
+    tries: list[str] = []
+
+    def fail() -> None:
+        tries.append(watch.trouble)
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        patch.setattr(rescue_module, "beat", fail)
+        for _ in range(2 * AGAIN + 2):
+            watch.look()
+    assert len(tries) == 2
+    assert all("do not restart yet: what was accepted is being written down" in told for told in tries)
+    assert re.search(rf"do not restart yet: .* {os.strerror(number)}; it is tried again", watch.trouble)
+    told = [one["outcome"].partition(":")[0] for one in logs if one["event"] == "store.rescue"]
+    assert told == ["do not restart yet"] * 2
+    assert not list(path.parent.glob("*draft*"))
+    watch.stop()
+    assert "was written down again" in watch.trouble
+    store.close()
+    assert names(path) == ["before"]
+
+
+def test_a_copy_that_can_have_no_second_name_keeps_its_first(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "not here")
+
+    removed(path)
+    monkeypatch.setattr(os, "link", refuse)
+    watch = StoreWatch(store)
+    for _ in range(AGAIN + 2):
+        watch.look()
+    (saved,) = path.parent.glob("store.db.draft-*")
+    assert f"was written down again, in {saved}" in watch.trouble
+    assert names(saved) == ["before"]
+
+
+def test_what_an_earlier_process_of_the_same_number_saved_is_kept(store: SqliteStore, path: Path) -> None:
+    earlier = path.with_name(f"store.db.lost-{os.getpid()}")
+    earlier.write_text("kept")
+    removed(path)
+    path.write_text("another")
+    StoreWatch(store).look()
+    assert (path.read_text(), earlier.read_text()) == ("another", "kept")
+    assert names(path.with_name(f"{earlier.name}-2")) == ["before"]
 
 
 def test_one_that_was_moved_is_not_written_down_twice(store: SqliteStore, path: Path) -> None:
