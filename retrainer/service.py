@@ -253,7 +253,7 @@ class AppService:
         return found
 
     def health(self) -> list[str]:
-        return list(filter(None, [self._app.supervisor.stuck(self._app.engine.thread)]))
+        return list(filter(None, [self._app.supervisor.stuck(self._app.engine.thread), self._app.engine.failing]))
 
     def metrics(self) -> bytes:
         return self._app.metrics.exposition()

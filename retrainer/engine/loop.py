@@ -39,6 +39,8 @@ log = structlog.get_logger()
 BATCH = 2000
 """Events of one transaction, about."""
 RETRY_AFTER = 1.0
+FAILING_AFTER = 30.0
+"""Seconds for which every transaction has to fail until the daemon counts as ill."""
 LAST_TRIES = 5.0
 """Seconds for which a store that does not take writes is tried again once the daemon is about to end."""
 ROOM_AFTER = 0.1
@@ -136,6 +138,15 @@ class Engine:
     def next_wake(self) -> float | None:
         """When it wants to be woken if nothing comes, in seconds since the epoch; None for never."""
         return self._transactions.next_wake
+
+    @property
+    def failing(self) -> str:
+        """That no transaction goes well any more, for another reason than the store; empty while they do."""
+        since = self.failing_since
+        seconds = 0.0 if since is None else self.clock.monotonic() - since
+        if seconds < FAILING_AFTER:
+            return ""
+        return f"the engine: every transaction has failed for {seconds:.0f} s, the log says why (engine.failed)"
 
     @property
     def catalog(self) -> Catalog:

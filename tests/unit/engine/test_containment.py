@@ -9,7 +9,7 @@ import structlog.testing
 
 from retrainer.engine import acts
 from retrainer.event import Event
-from tests.unit.engine.faults import MARK, functions, inject
+from tests.unit.engine.faults import MARK, InjectedError, functions, inject
 from tests.unit.engine.kit import START, Make, data, end, event, state
 
 if TYPE_CHECKING:
@@ -71,3 +71,21 @@ def test_a_function_that_raises_for_one_rule_or_event_leaves_the_neighbour_alone
         bench.act(lambda work: acts.resume(work, "bad"))
         bench.tick(3600)
         assert state(bench, "bad").quarantine is None
+
+
+def test_an_engine_whose_every_transaction_fails_says_so(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = make({"name": "good"})
+
+    def fails(*_: Any) -> None:
+        raise InjectedError("not a unit of work")
+
+    monkeypatch.setattr(bench.engine._transactions, "_look_first", fails)
+    with structlog.testing.capture_logs():
+        for _ in range(2):
+            with pytest.raises(InjectedError):
+                bench.deliver([event(1)])
+            bench.clock.time += 31
+    assert "every transaction has failed for 62 s" in bench.engine.failing
+    monkeypatch.undo()
+    assert bench.deliver([event(1)]) == ["matched"]
+    assert bench.engine.failing == ""
