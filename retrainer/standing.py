@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import func, select
 
-from retrainer.engine import budgets
+from retrainer.engine import budgets, editing
 from retrainer.listening import silent
+from retrainer.rules.fold import revise
 from retrainer.rules.gauge import gauge_from
 from retrainer.rules.outcome import Reason
 from retrainer.rules.period import DAY, periods
+from retrainer.rules.state import decode, encode
 from retrainer.rules.triggers.gauge import worst
 from retrainer.runs.run import RunPhase
 from retrainer.store import queries
@@ -217,7 +219,8 @@ class Census:
             catalog.rules, budget_left=self._store.read(partial(_left, catalog=catalog, now=self._clock.now()))
         )
         last = -1
-        while rows := self._store.read(partial(_states, after=last)):
+        page = partial(_states, rules=catalog.rules, now=self._clock.now())
+        while rows := self._store.read(partial(page, after=last)):
             for _, rule, key, text in rows:
                 tally.count(rule, key, text)
             last = rows[-1][0]
@@ -242,10 +245,24 @@ def free_bytes(path: str) -> int | None:
         return None
 
 
-def _states(conn: Connection, after: int) -> list[tuple[int, str, str, str]]:
+def _states(
+    conn: Connection, rules: Mapping[str, CompiledRule], now: float, after: int
+) -> list[tuple[int, str, str, str]]:
+    """Id, rule, key and state of a page of rows; of those that an edit takes something from, what it leaves."""
     c = t.states.c
-    page = select(c.id, c.rule, c.key, c.state).where(c.id > after).order_by(c.id).limit(PAGE)
-    return [(row.id, row.rule, row.key, row.state) for row in conn.execute(page)]
+    page = select(c.id, c.rule, c.key, c.revision, c.state).where(c.id > after).order_by(c.id).limit(PAGE)
+    dropped: dict[tuple[str, str], frozenset[str]] = {}
+    states = []
+    for row in conn.execute(page).all():
+        rule, text = rules.get(row.rule), row.state
+        if rule is not None and row.revision != rule.revision:
+            edit = row.rule, row.revision
+            if edit not in dropped:
+                dropped[edit] = editing.stale(conn, rule, row.revision)
+            if dropped[edit]:
+                text = encode(revise(rule, row.key, decode(text), now, dropped[edit])[0])
+        states.append((row.id, row.rule, row.key, text))
+    return states
 
 
 def _count(conn: Connection) -> tuple[dict[tuple[str, RunPhase], int], int]:

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer.engine import acts
+from retrainer import standing
+from retrainer.engine import acts, editing
 from retrainer.rules.meaning import Dropped
+from retrainer.rules.state import State, decode
 from retrainer.sources.base import Batch
-from tests.unit.engine.kit import SUBMIT, Make, event, observed, start
+from tests.unit.engine.kit import SUBMIT, Make, event, observed, start, state
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from tests.unit.engine.bench import Bench
 
 TEN = {"at_least": {"events": 10}}
@@ -256,3 +260,18 @@ def test_a_key_that_an_edit_sets_free_needs_nothing_else_to_start(make: Make, be
     bench.edit([{**keyed, "limits": {"overlap": "allow_all", "max_active": 5}}])
     bench.tick(1)
     assert len(bench.query("SELECT id FROM runs")) == started + 1
+
+
+def test_metrics_and_explain_show_what_an_edit_leaves_before_the_rule_is_evaluated_again(make: Make) -> None:
+    bench = make(rule(d=data()))
+    bench.deliver([event(n, kind="a") for n in range(3)])
+    bench.edit([rule(d=data(match={"kind": "b"}))])
+
+    def look(conn: Connection) -> tuple[list[Any], State]:
+        rules = bench.engine.catalog.rules
+        seen = standing._states(conn, rules=rules, now=bench.clock.time, after=-1)
+        return seen, editing.state_as_it_will_be(conn, rules["rule-0"], "", bench.clock.time)
+
+    ((_, _, _, text),), shown = bench.store.read(look)
+    assert (decode(text).window.events, shown.window.events) == (0, 0)
+    assert state(bench).window.events == 3, "nothing is written yet: an edit that is taken back has cost nothing"
