@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from retrainer.engine.containment import attempt
 from retrainer.rules.gather import Gathering
 from retrainer.store import writes
 from retrainer.store.faults import of_whole
@@ -48,26 +49,34 @@ class Arrivals:
         found[1][0] = taken
         return True
 
-    def take(self, where: tuple[str, str], given: Arrived, taken: Taken) -> None:
-        """Fold an event in. One that no rule can bear goes to the dead letters, the others are not touched."""
+    def take(self, where: tuple[str, str], seq: int, counted: Callable[[], Arrived], taken: Taken) -> None:
+        """Fold an event in. One that no rule can bear goes to the dead letters, the others are not touched.
+
+        ``counted`` says what it adds, and notes what `distinct_by` has seen: that belongs to the same unit.
+        """
         work = self._work
-        entry = work.changed[where]
-        try:
-            done = work.take(*where, given)
-        except Exception as error:
-            if not work.careful or of_whole(error):
-                raise
-            log.debug("event.raised", source=taken.item.source, id=taken.item.id, rule=where[0], exc_info=True)
-            work.flush_inputs()
-            writes.take_back_input(work.conn, entry.id, where, given.seq)
-            taken.raised(work, where[0], error)
-            return
         if work.careful:
+            self._take_with_care(where, seq, counted, taken)
             return
+        given = counted()
+        done = work.take(*where, given)
         rule = work.catalog.rules[where[0]]
         gathering = Gathering.after(rule, work.changed[where].state, given, done) if done else None
         if gathering is not None:
             self._gathering[where] = (gathering, [taken])
+
+    def _take_with_care(self, where: tuple[str, str], seq: int, counted: Callable[[], Arrived], taken: Taken) -> None:
+        work = self._work
+        entry = work.changed[where]
+        try:
+            attempt(work, lambda: work.take(*where, counted()))
+        except Exception as error:
+            if of_whole(error):
+                raise
+            log.debug("event.raised", source=taken.item.source, id=taken.item.id, rule=where[0], exc_info=True)
+            work.flush_inputs()
+            writes.take_back_input(work.conn, entry.id, where, seq)
+            taken.raised(work, where[0], error)
 
     def clear(self) -> None:
         """What has gathered is undone with the rest of its unit."""
@@ -95,5 +104,5 @@ class Arrivals:
             facts = {"decision": noted.decision, "run": None, "count": gathering.absorbed}
             work.tell("decided", rule=where[0], key=where[1], **facts)
         work.changed[where] = replace(entry, state=state, noted=noted)
-        self.take(where, last, taken)
+        self.take(where, last.seq, lambda: last, taken)
         self._gathering.pop(where, None)

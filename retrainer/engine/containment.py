@@ -8,13 +8,14 @@ in the store and in memory. What it staged is written at once, so that a row tha
 from __future__ import annotations
 
 from collections import ChainMap
+from contextlib import contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from retrainer.store.faults import of_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from retrainer.engine.work import Work
 
@@ -78,6 +79,15 @@ def attempt(work: Work, unit: Callable[[], T]) -> T:
             for name, value in before.items():
                 setattr(work, name, value)
         raise
+
+
+@contextmanager
+def no_refusals() -> Iterator[None]:
+    """Around what nobody asked for: there is nobody to refuse, so that a ValueError is a mistake like any other."""
+    try:
+        yield
+    except (LookupError, ValueError) as error:
+        raise RuntimeError(words(error)) from error
 
 
 def _copied(value: Any) -> Any:

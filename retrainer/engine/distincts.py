@@ -32,8 +32,7 @@ def count(conn: Connection, state: int, trigger: str, value: str, size: int, row
 
     Of two that were told out of order the later one stands; only sequencers of one length can be compared.
     """
-    if len(encoded := value.encode()) > LONGEST:
-        value = f"sha256:{hashlib.sha256(encoded).hexdigest()}"
+    value = _stored(value)
     here = (_C.state == state, _C.trigger == trigger, _C.value == value, _C.chain == PENDING)
     known = conn.execute(select(_C.bytes, _C.rows, _C.sequencer).where(*here)).first()
     now = {"bytes": size, "rows": rows, "sequencer": sequencer}
@@ -44,6 +43,19 @@ def count(conn: Connection, state: int, trigger: str, value: str, size: int, row
         return (0, 0, 0)
     conn.execute(update(_T).where(*here).values(now))
     return (0, size - known.bytes, rows - known.rows)
+
+
+def take_out(conn: Connection, state: int, trigger: str, value: str) -> Counted:
+    """The only event that told of this value goes from the pending window: what it had added."""
+    here = (_C.state == state, _C.trigger == trigger, _C.value == _stored(value), _C.chain == PENDING)
+    known = conn.execute(select(_C.bytes, _C.rows).where(*here)).first()
+    conn.execute(delete(_T).where(*here))
+    return (0, 0, 0) if known is None else (1, known.bytes, known.rows)
+
+
+def _stored(value: str) -> str:
+    encoded = value.encode()
+    return value if len(encoded) <= LONGEST else f"sha256:{hashlib.sha256(encoded).hexdigest()}"
 
 
 def older(sequencer: str, known: str) -> bool:

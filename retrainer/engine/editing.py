@@ -75,9 +75,13 @@ def wake(conn: Connection, catalog: Catalog, now: float) -> None:
     """What an edit leaves as it was, and may set free, is due: a limit is another one, a pause is over.
 
     States of which it drops something are left alone until they are asked: an edit that is taken back soon enough has
-    then cost them nothing.
+    then cost them nothing. A quarantine ends all the same.
     """
     for name, revision in writes.state_revisions(conn):
         rule = catalog.rules.get(name)
-        if rule is not None and rule.revision != revision and not stale(conn, rule, revision):
+        if rule is None or rule.revision == revision:
+            continue
+        if stale(conn, rule, revision):
+            writes.wake_quarantined(conn, name, revision, now)
+        else:
             writes.wake_revision(conn, name, revision, now)

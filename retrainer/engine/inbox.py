@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, func, insert, select
 
 from retrainer.engine import parts
-from retrainer.engine.containment import words
+from retrainer.engine.containment import no_refusals, words
 from retrainer.engine.intake import take_in
+from retrainer.engine.letters import MOST_BYTES, dead_letter
 from retrainer.event import Event, Poison, split_attributes
 from retrainer.sources.base import Batch, PositionLost
 from retrainer.store import tables as t
@@ -52,7 +53,14 @@ def fold_in(work: Work, source: str | None = None) -> bool:
     """Fold in what is here (of one source), a page of it; whether there may be more."""
     query = select(_C.id, _C.source, _C.batch).order_by(_C.id).limit(PAGE)
     rows = work.conn.execute(query if source is None else query.where(_C.source == source)).all()
-    taken = rows[: len(take_in(work, [_batch(row) for row in rows]))]
+    with no_refusals():
+        answers = take_in(work, [_batch(row) for row in rows])
+    taken = rows[: len(answers)]
+    for row, answer in zip(taken, answers, strict=True):
+        if isinstance(answer, Exception):  # it was acknowledged, so that it must not go without a trace
+            dead_letter(
+                work, row.source, f"inbox/{row.id}", "unreadable", words(answer), row.batch.encode()[:MOST_BYTES]
+            )
     work.conn.execute(delete(t.inbox).where(_C.id.in_([row.id for row in taken])))
     return bool(rows) and (len(rows) == PAGE or len(taken) < len(rows))
 

@@ -26,10 +26,12 @@ from retrainer.store.rows import event_to_row
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from retrainer.engine.every_key import EveryKey
     from retrainer.engine.matching import Hit
     from retrainer.engine.readings import Reading
     from retrainer.engine.work import Work
     from retrainer.event import Poison
+    from retrainer.rules.outcome import Sampled
     from retrainer.sources.base import Batch
 
 log = structlog.get_logger()
@@ -94,14 +96,15 @@ def _singly(work: Work, batch: Batch) -> list[str] | Exception:
         return around.lost
     outcomes: list[str] = []
     for item in batch.items:
-        one = _Intake(work, replace(batch, items=[item], stretch=None, objects={}))
+        one = replace(batch, items=[item], stretch=None, objects={})
         try:
-            outcomes += attempt(work, one.run).outcomes
+            outcomes += attempt(work, lambda batch=one: _Intake(work, batch).run()).outcomes  # type: ignore[misc]
         except Exception as error:
             if of_whole(error):
                 raise
             log.debug("event.raised", source=batch.source, id=item.id, exc_info=True)
-            attempt(work, partial(unbearable, work, item, words(error)))
+            if batch.again is None:  # else its letter is there
+                attempt(work, partial(unbearable, work, item, words(error)))
             outcomes.append("dead_lettered")
     return _tell(work, batch.source, outcomes)
 
@@ -227,17 +230,33 @@ class _Intake:
                 entry = work.changed[where] = work.entry(work.catalog.rules[where[0]], where[1])
             work.inputs.append((entry.id, seq))
         self.outcomes.append("matched" if matched else word)
-        for where, sampled in readings:
-            work.take(*where, sampled)
+        taken = Taken(item, partial(self._raised, item, len(self.outcomes) - 1, concerned))
+        for where, given in readings:
+            self._read(where, seq, given, taken)
         if hits:
-            taken = Taken(item, partial(self._raised, item, len(self.outcomes) - 1, [*hits]))
             for where, hit in hits.items():
                 if hit.plain is not None and work.arrivals.add(
                     where, hit.plain, (seq, item.time, label, hit.size, hit.rows, place, offset), taken
                 ):
                     continue
-                counts, total = hit.counts(work, item, work.changed[where].id)
-                work.arrivals.take(where, Arrived(seq, item.time, label, counts, total, place, offset), taken)
+                state = work.changed[where].id
+
+                def counted(hit: Hit = hit, state: int = state) -> Arrived:
+                    return Arrived(seq, item.time, label, *hit.counts(work, item, state), place, offset)
+
+                work.arrivals.take(where, seq, counted, taken)
+
+    def _read(self, where: tuple[str, str], seq: int, given: Sampled | EveryKey, taken: Taken) -> None:
+        """Fold a value in. A rule that does not bear it has a dead letter of its own, and the others go on."""
+        work = self.work
+        try:
+            work.take(*where, given)
+        except Exception as error:
+            if not work.careful or of_whole(error):
+                raise
+            work.flush_inputs()
+            writes.take_back_input(work.conn, -1, where, seq)
+            taken.raised(work, where[0], error)
 
     def _raised(self, item: Event, index: int, left: list[Any], _work: Work, rule: str, error: Exception) -> None:
         """One of those that wanted it could not bear it; ``left`` shrinks to those that could."""

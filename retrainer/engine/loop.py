@@ -106,8 +106,8 @@ class Engine:
         self._try_until: float | None = None
         self._given_up: StoreBusyError | None = None
         self._driven = False
-        self._unsure: Done | None = None
-        """What the last transaction came to, while it is not known whether it was committed."""
+        self._unsure: tuple[Done, list[_Act | _Offer]] | None = None
+        """What the last transaction came to, and of what, while it is not known whether it was committed."""
         self.failing_since: float | None = None
         """Since when every transaction has failed, on the monotonic clock, for another reason than the store."""
         self.thread = Worker("engine", self._main, lambda: self._stopping)
@@ -337,17 +337,20 @@ class Engine:
 
     def _transact(self, drained: list[_Act | _Offer]) -> Done:
         """Fold and commit. Where the answer to a commit was lost, the next call begins by finding out what it was."""
-        if self._unsure is not None and self.store.settle():
-            done = self._unsure
-        else:
+        if self._unsure is not None:
+            (done, of), committed = self._unsure, self.store.settle()
             self._unsure = None
-            done = self._write([item.batch if isinstance(item, _Offer) else item.run for item in drained])
-        self._unsure = None
+            if committed:
+                self._transactions.take_over(done)
+                if of is drained:
+                    return done
+        done = self._write(drained)
         self._transactions.take_over(done)
         return done
 
-    def _write(self, queued: list[Batch | Callable[[Work], Any]]) -> Done:
+    def _write(self, drained: list[_Act | _Offer]) -> Done:
         """Plainly first; if anything in it raises, once more with each unit of work by itself."""
+        queued = [item.batch if isinstance(item, _Offer) else item.run for item in drained]
         careful = self._care is Care.ALWAYS
         while True:
             try:
@@ -360,7 +363,7 @@ class Engine:
                 self.taker.forget()
                 self._transactions.failed()
                 if isinstance(error, CommitUnknownError):
-                    self._unsure = done
+                    self._unsure = done, drained
                 if careful or self._care is Care.NEVER or of_whole(error):
                     raise
                 log.warning("engine.careful", error=words(error))

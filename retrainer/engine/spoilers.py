@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from retrainer.engine import distincts
 from retrainer.engine.letters import dead
 from retrainer.engine.matching import match
 from retrainer.engine.scope import scope_of
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from retrainer.engine.work import Work
     from retrainer.event import Event
-    from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.compile import CompiledData, CompiledRule
     from retrainer.rules.outcome import Birth
     from retrainer.rules.parameters import Template
     from retrainer.runs.run import Run
@@ -93,21 +94,33 @@ def take_out(work: Work, rule: CompiledRule, run: Run, state_id: int, birth: Bir
     for one in bad:
         dead(work, one.event, "raised", error, rule.name)
         writes.take_back_input(work.conn, state_id, (rule.name, run.key), one.seq)
-        counted = _counts(work, rule, run.key, one.event)
+        counted = _counts(work, (rule.name, run.key), state_id, one.event, left)
         for name, share in counted.items():
             counts[name] = _sum(counts.get(name, (0, 0, 0)), share)
-        total = _sum(total, max(counted.values(), default=(1, 0, 0)))
+        total = _sum(total, max(counted.values(), default=(0, 0, 0)))
     keys = (left[0].event.label, left[-1].event.label) if left else ("", "")
     return Spoiled(counts, total, *keys) if bad else None
 
 
-def _counts(work: Work, rule: CompiledRule, key: str, event: Event) -> dict[str, tuple[int, int, int]]:
-    """What the event adds to each trigger. What `distinct_by` counts stays, as another event may have told of it."""
-    hits, _ = match(work, event, only=(rule.name,))
-    hit = hits.get((rule.name, key))
-    if hit is None:
-        return {}
-    return {t.name: (0, 0, 0) if thing is not None else (1, size, rows) for t, size, rows, thing in hit.shares}
+def _counts(
+    work: Work, where: tuple[str, str], state_id: int, event: Event, left: Sequence[_Input]
+) -> dict[str, tuple[int, int, int]]:
+    """What goes from each trigger with the event. What `distinct_by` counted stays if another event told of it."""
+    hits, _ = match(work, event, only=where[:1])
+    counts = {}
+    for trigger, size, rows, value in hits[where].shares if where in hits else ():
+        if value is None:
+            counts[trigger.name] = (1, size, rows)
+        elif not any(_same(trigger, one.event, value) for one in left):
+            counts[trigger.name] = distincts.take_out(work.conn, state_id, trigger.name, value)
+    return counts
+
+
+def _same(trigger: CompiledData, event: Event, value: str) -> bool:
+    try:
+        return trigger.wants(event) and trigger.thing(event) == value
+    except ValueError:
+        return False
 
 
 def _sum(one: tuple[int, int, int], other: tuple[int, int, int]) -> tuple[int, int, int]:

@@ -64,7 +64,8 @@ class Staged:
     @property
     def staged(self) -> tuple[int, ...]:
         """Changes with whatever is staged; counts, for whoever wants to know whether anything was."""
-        return (*self.counters.values(), len(self.told), len(self.born))
+        rows = sum(map(len, self.rows.values()))
+        return (*self.counters.values(), len(self.told), len(self.born), rows)
 
     def hear(self, source: str) -> None:
         """Something came from it."""

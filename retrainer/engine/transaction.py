@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from retrainer.engine.births import Birthplace
     from retrainer.engine.handover import Taker
     from retrainer.rules.meaning import Dropped
+    from retrainer.rules.outcome import Input
     from retrainer.runs.run import Run
     from retrainer.sources.base import Batch
 
@@ -40,7 +42,9 @@ log = structlog.get_logger()
 FAN_OUTS = 50
 """Slots that are spoken to keys of one transaction."""
 FAIR_SHARE = 50
-"""Keys that slots are spoken to even where wake-ups have taken the rest."""
+"""Keys that slots are spoken to even where others have taken the budget, time included."""
+FEW = 5
+"""Rules that were loaded and are evaluated likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,7 @@ class Transactions:
             fanning = self._fan_out(work)
         work.settle()
         if work.pools_changed or self._admission_due:
-            self._admit(work)
+            self._admit_contained(work)
         leased = hand_over(work, self.taker)
         work.flush()
         fanning = fanning or work.fans_out
@@ -167,9 +171,10 @@ class Transactions:
     def _look_first(self, work: Work) -> None:
         """Evaluate rules that have not been since they were loaded, as many as the budget allows."""
         unseen = list(work.unseen)
+        work.budget.guaranteed = FEW
         while unseen and work.budget.spend():
             work.take(unseen.pop(), "", Wake())
-        work.unseen = unseen
+        work.unseen, work.budget.guaranteed = unseen, 0
 
     def _wake(self, work: Work) -> None:
         for rule, key in writes.due_states(work.conn, work.now, KEYS):
@@ -183,7 +188,7 @@ class Transactions:
     def _fan_out(self, work: Work) -> bool:
         """Fold slots and inputs into each live key, the oldest first; whether there are more."""
         writes.insert_all(work.conn, t.fan_outs, work.rows.pop("fan_outs", []))
-        work.budget.keys = max(work.budget.keys, FAIR_SHARE)
+        work.budget.guaranteed = FAIR_SHARE
         for row in writes.fan_outs(work.conn, FAN_OUTS):
             if not self._fan_out_one(work, row):
                 break
@@ -196,14 +201,30 @@ class Transactions:
             record = SlotRecord(row.trigger, row.slot, "skipped", Reason.NO_KEYS, row.slot)
             work.record_slot(row.rule, "", record, None)
         spoken, given = row.after, input_of(row)
+        if given is None:  # a later release wrote it, and this one does not know what it means
+            log.error("input.unknown", rule=row.rule, input=row.input)
+            given, keys = Wake(), []
         for key in keys:
             if not work.budget.spend():
                 writes.move_fan_out(work.conn, row.rule, row.trigger, row.slot, spoken)
                 return False
-            work.take(row.rule, key, given)
+            _fold_alone(work, row.rule, key, given)
             spoken = key
         writes.move_fan_out(work.conn, row.rule, row.trigger, row.slot, spoken if len(keys) == KEYS else None)
         return True
+
+    def _admit_contained(self, work: Work) -> None:
+        """What admission raises leaves the runs that wait where they are, until the next transaction."""
+        if not work.careful:
+            self._admit(work)
+            return
+        try:
+            attempt(work, partial(self._admit, work))
+        except Exception as error:
+            if of_whole(error):
+                raise
+            log.exception("admission.raised")
+            work.tell("left_out", unit="Admission")
 
     def _admit(self, work: Work) -> None:
         work.flush_runs()
@@ -234,8 +255,31 @@ class Transactions:
 def _waiting(work: Work) -> list[Waiting]:
     """Runs that wait, each with what pays for it, which is asked once for each rule."""
     rows = writes.waiting_runs(work.conn)
-    costs = {name: budgets.cost_of(work.conn, work.catalog, name) for name in {row.rule for row in rows}}
-    return [Waiting(r.id, r.pool, r.priority, r.born_at, r.not_before, *costs[r.rule]) for r in rows]
+    costs = {name: cost for name in {row.rule for row in rows} if (cost := _cost(work, name)) is not None}
+    return [Waiting(r.id, r.pool, r.priority, r.born_at, r.not_before, *costs[r.rule]) for r in rows if r.rule in costs]
+
+
+def _cost(work: Work, rule: str) -> tuple[str, float] | None:
+    """What pays for a run, and how much of it; None if finding out raises, so that the rule's runs wait."""
+    try:
+        return budgets.cost_of(work.conn, work.catalog, rule)
+    except Exception as error:
+        if not work.careful or of_whole(error):
+            raise
+        log.exception("admission.raised", rule=rule)
+        work.tell("left_out", unit="Admission")
+        return None
+
+
+def _fold_alone(work: Work, rule: str, key: str, given: Input) -> None:
+    """Fold in what concerns many keys. A value that one key does not bear is left out of that key alone."""
+    try:
+        work.take(rule, key, given)
+    except Exception as error:
+        if not work.careful or of_whole(error):
+            raise
+        log.exception("input.left_out", rule=rule, key=key, input=type(given).__name__)
+        work.tell("left_out", unit=type(given).__name__)
 
 
 def _answer(work: Work, act: Callable[[Work], Any]) -> Any:
@@ -254,8 +298,8 @@ def _answer(work: Work, act: Callable[[Work], Any]) -> Any:
     try:
         return _settled(work, act)
     except (LookupError, ValueError) as error:
-        if work.staged != staged:
-            raise
+        if type(error) not in (LookupError, ValueError) or work.staged != staged:
+            raise  # no refusal of ours: a mistake in the code raises a KeyError, say
         return error
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from retrainer.engine.containment import attempt
+from retrainer.engine.containment import attempt, no_refusals
 from retrainer.engine.endings import end_run, end_unread
 from retrainer.rules.outcome import Reopened
 from retrainer.runs import times
@@ -46,7 +46,8 @@ def observe(work: Work, seen: Sequence[Observed]) -> None:
 def _contained(work: Work, run: Run, o: Observed) -> None:
     """Fold one in. Where that fails, a run that has ended ends all the same; anything else waits to be seen again."""
     if not work.careful:
-        _observe_one(work, run, o)
+        with no_refusals():
+            _observe_one(work, run, o)
         return
     for unit in (_observe_one, _end_unread):
         try:

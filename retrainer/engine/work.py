@@ -132,9 +132,13 @@ class Work(Staged):
     def take(self, rule_name: str, key: str, given: Input | EveryKey) -> Step | None:
         """Fold an input in, with all that follows from it at once. None if there is no such rule (any more)."""
         self.arrivals.close((rule_name, key))
-        done = self._take_one(rule_name, key, given)
-        while self.after:
-            self._take_one(*self.after.pop(0))
+        try:
+            done = self._take_one(rule_name, key, given)
+        except Exception as error:
+            if self.careful and not of_whole(error):
+                self.settle()  # what evaluating the key without the input has led to
+            raise
+        self.settle()
         return done
 
     def _take_one(self, rule_name: str, key: str, given: Input | EveryKey) -> Step | None:

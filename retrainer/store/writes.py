@@ -104,6 +104,7 @@ def counters(conn: Connection) -> dict[str, int]:
             conn.execute(select(func.max(t.events.c.seq))).scalar() or 0,
             conn.execute(select(func.max(t.journal.c.seq))).scalar() or 0,
             int(conn.execute(select(t.meta.c.value).where(t.meta.c.name == PRUNED_SEQ)).scalar() or 0),
+            int(conn.execute(select(func.max(t.fan_outs.c.slot)).where(t.fan_outs.c.input.is_not(None))).scalar() or 0),
         ),
         "state": conn.execute(select(func.max(t.states.c.id))).scalar() or 0,
         "decision": conn.execute(select(func.max(t.decisions.c.id))).scalar() or 0,
@@ -178,6 +179,13 @@ def wake_revision(conn: Connection, rule: str, revision: str, now: float) -> Non
     """Every state of a rule that stands at a revision is due."""
     c = t.states.c
     conn.execute(update(t.states).where(c.rule == rule, c.revision == revision).values(wake_at=now))
+
+
+def wake_quarantined(conn: Connection, rule: str, revision: str, now: float) -> None:
+    """States of a rule at a revision that are in quarantine, and so wait for nothing, are due."""
+    c = t.states.c
+    quarantined = and_(c.wake_at.is_(None), c.state.contains('"quarantine":'))
+    conn.execute(update(t.states).where(c.rule == rule, c.revision == revision, quarantined).values(wake_at=now))
 
 
 def due_states(conn: Connection, now: float, limit: int) -> list[tuple[str, str]]:
@@ -506,6 +514,12 @@ def fan_outs(conn: Connection, limit: int | None = None) -> list[Row[Any]]:
     """Slots that are being spoken to keys, the oldest first."""
     c = t.fan_outs.c
     return list(conn.execute(select(t.fan_outs).order_by(c.slot, c.rule, c.trigger).limit(limit)))
+
+
+def fans_out_inputs(conn: Connection, rule: str) -> bool:
+    """Whether an input, other than a slot, is on its way to the keys of a rule."""
+    c = t.fan_outs.c
+    return conn.execute(select(c.rule).where(c.rule == rule, c.input.is_not(None)).limit(1)).first() is not None
 
 
 def move_fan_out(conn: Connection, rule: str, trigger: str, slot: float, after: str | None) -> None:

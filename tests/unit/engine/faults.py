@@ -25,10 +25,12 @@ MARK = "raise"
 _CONTAINING = ("containment", "loop", "transaction", "transaction_budget", "letters")
 """Modules of the engine that contain what the others raise."""
 _CONTAINS = ("engine.transitions._contained",)
+_SHARED = ("engine.budgets.name_of", "engine.budgets.reserve_of")
+"""What rules that share a budget pay: while that is not known of one, the runs of all of them wait."""
 
 
-class InjectedError(Exception):
-    """Nobody expects this one."""
+class InjectedError(KeyError):
+    """Nobody expects this one; a `LookupError`, as those that acts refuse with are."""
 
 
 def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -40,7 +42,7 @@ def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
             for name, found in vars(importlib.import_module(module.name)).items():
                 if inspect.isfunction(found) and found.__module__ == module.name:
                     path = f"{module.name.removeprefix('retrainer.')}.{name}"
-                    if path not in _CONTAINS:
+                    if path not in _CONTAINS + _SHARED:
                         yield path, found
 
 

@@ -29,9 +29,13 @@ def neighbours(make: Make) -> Bench:
         "drift": {"metric": {"source": "push", "match": {"metric": "psi"}, "above": 0.5}},
         "up": {"after": {"rule": "first"}},
     }
-    rule = {"triggers": triggers, "submit": {"workflow_template": "t", "parameters": {"p": "${window.last_key}"}}}
+    submit = {"workflow_template": "t", "parameters": {"p": "${window.last_key}"}}
+    limits = {"pool": "gpu", "budget": "team", "overlap": "allow_all"}
+    rule = {"triggers": triggers, "submit": submit, "limits": limits}
     only = {"triggers": data({"kind": "first"})}
-    return make({"name": "bad", **rule}, {"name": "good", **rule}, {"name": "first", **only})
+    bench = make({"name": "bad", **rule}, {"name": "good", **rule}, {"name": "first", **only}, pools={"gpu": 9})
+    bench.budgets({"team": {"runs": 100, "per": "1d"}})
+    return bench
 
 
 def story(bench: Bench) -> list[str]:
@@ -66,6 +70,7 @@ def test_a_function_that_raises_for_one_rule_or_event_leaves_the_neighbour_alone
     assert ("batch_complete", "SUCCEEDED") in good
     assert ("upstream", "SUCCEEDED") in good or ("batch_complete", "SUCCEEDED") in good
     assert any(reason == "schedule" for reason, _ in good)
+    assert any("drift" in row[0] for row in bench.query("SELECT cause FROM runs WHERE rule = 'good'"))
     if raised:
         monkeypatch.undo()
         bench.act(lambda work: acts.resume(work, "bad"))
