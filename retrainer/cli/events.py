@@ -69,7 +69,7 @@ def _rules(event: dict[str, Any]) -> str:
 @click.option("--cursor", help="`next` of the answer before.")
 @click.option("--limit", type=click.IntRange(1, 50), default=5, help="At most so many.")
 @remote
-def find(session: Session, text: str, /, limit: int, **wanted: str | None) -> None:
+def find(session: Session, /, text: str, limit: int, **wanted: str | None) -> None:
     """Say what an event did in each rule. TEXT is its number, its id, its object (bucket/key) or its subject.
 
     Subjects are looked for in 20,000 events at a time, the newest first.

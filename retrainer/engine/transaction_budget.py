@@ -27,6 +27,7 @@ class TransactionBudget:
         """Take one key; false if nothing is left and the caller should go on in the next transaction."""
         if self.guaranteed > 0:
             self.guaranteed -= 1
+            self.keys -= 1
             return True
         if self.spent:
             return False

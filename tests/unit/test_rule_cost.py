@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import event
 
+from retrainer.rule_lines import RuleLines
 from retrainer.service import AppService
 from tests.unit.engine.bench import Bench
 from tests.unit.engine.kit import ANY, START, SUBMIT
@@ -22,7 +23,10 @@ def asked(folder: Path, rules: int) -> tuple[dict[str, Any], int]:
     bench = Bench(
         folder / "store.db", [{"name": f"r{n}", "triggers": ANY, "submit": SUBMIT} for n in range(rules)], START
     )
-    app: Any = SimpleNamespace(settings=None, store=bench.store, engine=bench.engine, clock=bench.clock)
+    lines = RuleLines(bench.store, bench.clock, lambda: bench.engine.catalog)
+    app: Any = SimpleNamespace(
+        settings=None, store=bench.store, engine=bench.engine, clock=bench.clock, rule_lines=lines
+    )
     statements: list[str] = []
     event.listen(bench.store._engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
     line = AppService(app).rule("r0")
@@ -36,6 +40,6 @@ def test_it_is_as_many_statements_with_many_rules_as_with_one(tmp_path: Path) ->
     assert cost_of_many == cost < 10
 
 
-def test_one_that_is_not_there_is_a_key_error(tmp_path: Path) -> None:
-    with pytest.raises(KeyError):
-        AppService(SimpleNamespace(settings=None, engine=SimpleNamespace(catalog=SimpleNamespace(rules={})))).rule("x")  # type: ignore[arg-type]
+def test_one_that_is_not_there_is_a_lookup_error(tmp_path: Path) -> None:
+    with pytest.raises(LookupError):
+        asked(tmp_path / "none", 0)

@@ -99,7 +99,6 @@ def test_a_backfill_takes_no_data_and_answers_no_slot_that_is_due() -> None:
 
 LIMITED = [
     pytest.param(rule(HOURLY, paused=True), None, "paused", "fire", id="paused"),
-    pytest.param(rule(HOURLY, mode="shadow"), None, "shadow", "fire", id="shadow"),
     pytest.param(
         rule(HOURLY, {"cooldown": {"period": "6h", "from": "fired"}}), START - HOUR, "cooldown", "fire", id="cooldown"
     ),
@@ -114,6 +113,13 @@ def test_a_backfill_heeds_what_a_run_by_hand_passes_over(
     world.state = replace(world.state, last_fired=last_fired)
     assert world.backfill(FIRST) == [f"hold {reason}"]
     assert world.manual() == [f"{by_hand} manual", "hold overlap" if reason == "cooldown" else f"hold {reason}"]
+
+
+def test_what_is_asked_of_a_rule_in_shadow_waits_until_it_is_active() -> None:
+    world = World(rule(HOURLY, mode="shadow"))
+    assert world.backfill(FIRST) == ["hold shadow"]
+    assert world.manual() == ["hold shadow"]
+    assert world.births == []
 
 
 def test_an_open_circuit_breaker_holds_a_backfill_until_someone_resumes() -> None:
