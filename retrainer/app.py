@@ -119,7 +119,7 @@ class App:
             clock=self.clock,
             lease=LEASE,
             count=self.metrics.submit_attempt,
-            prepare=self.manifests.prepare,
+            preparation=self.manifests,
         )
         self.follower = Follower(desk, self.workflows, self.clock)
         self.engine.taker = self.submitter

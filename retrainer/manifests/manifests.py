@@ -50,12 +50,16 @@ class Manifests:
         self._writing: set[str] = set()
         self._lock = threading.Lock()
 
+    def needed(self, run: Run) -> bool:
+        """Whether the run's parameters lead to a place that its manifest is put in."""
+        return self._place is not None and _mentioned(run)
+
     def prepare(self, run: Run) -> None:
         """Have the manifest in its place if the run's parameters lead there. Raise Later if that cannot be.
 
         Attempts of one chain have the parameters of the first, and so its manifest.
         """
-        if self._place is None or not _mentioned(run):
+        if self._place is None or not self.needed(run):
             return
         first = run.chain or run.id
         with self._lock:

@@ -118,6 +118,16 @@ class Unanswered(Exception):
     """The store does not answer for the moment. Whoever keeps it says so; those who wait for it try again."""
 
 
+class Preparation(Protocol):
+    """Has in place what a run's Workflow reads from elsewhere."""
+
+    def needed(self, run: Run) -> bool:
+        """Whether `prepare` would do anything. Never blocks."""
+
+    def prepare(self, run: Run) -> None:
+        """Return once it is there, which may take long. Raise WorkflowError if that cannot be."""
+
+
 class Desk(Protocol):
     """The engine, as the submitter and the watcher see it: each call is one transaction on the engine's thread.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from retrainer.clock import Clock
     from retrainer.runs.run import Run
-    from retrainer.workflows.base import Desk, Observed, WorkflowEngine
+    from retrainer.workflows.base import Desk, Observed, Preparation, WorkflowEngine
     from retrainer.workflows.pace import Pace
 
 log = structlog.get_logger()
@@ -37,7 +37,10 @@ class Claimed(NamedTuple):
     until: float
     """End of the lease, on the monotonic clock."""
     gate: CommitGate | None = None
-    """Set if the run is not committed yet: nothing may be stored about it, or created, before it is."""
+    """Set if the run is not committed yet: nothing may be stored about it, or created, before it is.
+
+    Such a run needs no preparation: the API server waits for the rest of its request.
+    """
 
     def confirm(self) -> None:
         """Return once the run is committed. Raise NotCommitted."""
@@ -58,7 +61,7 @@ class Sender:
         pace: Pace,
         request_timeout: float,
         count: Callable[[str], None],
-        prepare: Callable[[Run], None],
+        preparation: Preparation | None,
         stop: threading.Event,
     ) -> None:
         self._desk = desk
@@ -68,7 +71,7 @@ class Sender:
         self._pace = pace
         self._request_timeout = request_timeout
         self._count = count
-        self._prepare = prepare
+        self._preparation = preparation
         self._stop = stop
         self._check = TemplateCheck(engine, clock)
 
@@ -84,8 +87,8 @@ class Sender:
                 claimed.confirm()
                 self._refuse(run, "; ".join(problems))
                 return
-            if claimed.gate is None:
-                self._prepare(run)
+            if claimed.gate is None and self._preparation is not None:
+                self._preparation.prepare(run)
             uid = self._send(claimed, self._manifest_of(run))
         except (Refused, ValueError) as error:
             claimed.confirm()
@@ -148,7 +151,6 @@ class Sender:
     def _pass_gate(self, claimed: Claimed) -> None:
         """What comes between the commit and the Workflow. Raise NotCommitted, also if the lease leaves no time."""
         claimed.confirm()
-        self._prepare(claimed.run)
         if claimed.until - self._clock.monotonic() <= MARGIN:
             raise NotCommitted
         reach("before-post")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from retrainer.clock import Clock
     from retrainer.runs.run import Run
-    from retrainer.workflows.base import Desk, WorkflowEngine
+    from retrainer.workflows.base import Desk, Preparation, WorkflowEngine
 
 log = structlog.get_logger()
 
@@ -30,10 +30,7 @@ POLL = 1.0
 
 
 class Submitter:
-    """Threads that claim, check, create and examine. `count` is told the code of each answer, ``ok`` for success.
-
-    `prepare` has in place what a run's Workflow reads from elsewhere; it raises WorkflowError if that cannot be.
-    """
+    """Threads that claim, check, create and examine. `count` is told the code of each answer, ``ok`` for success."""
 
     def __init__(
         self,
@@ -46,10 +43,11 @@ class Submitter:
         lease: float = 30.0,
         request_timeout: float = 10.0,
         count: Callable[[str], None] = lambda _: None,
-        prepare: Callable[[Run], None] = lambda _: None,
+        preparation: Preparation | None = None,
     ) -> None:
         self._desk = desk
         self._clock = clock
+        self._preparation = preparation
         self.lease = lease
         self._most = connections * AHEAD
         self._pace = Pace(self._most, clock)
@@ -69,7 +67,7 @@ class Submitter:
             pace=self._pace,
             request_timeout=request_timeout,
             count=count,
-            prepare=prepare,
+            preparation=preparation,
             stop=self._stop,
         )
         self._claimer = Worker("claim", self._claim_forever, self._stop.is_set)
@@ -93,7 +91,12 @@ class Submitter:
             return max(0, self._pace.allowed() - self._busy)
 
     def announce(self, runs: Sequence[Run], began: float) -> None:
-        """Have requests of these runs made and sent, but for their last byte, if there are connections for all."""
+        """Have requests of these runs made and sent, but for their last byte, if there are connections for all.
+
+        Not of those that need something in place first: the API server gives up a request whose end it waits for.
+        """
+        if self._preparation is not None:
+            runs = [run for run in runs if not self._preparation.needed(run)]
         with self._lock:
             if self._stop.is_set() or self._busy + len(runs) > len(self._workers):
                 return

@@ -70,6 +70,18 @@ def on_volume(folder: Path, memory: Memory) -> Manifests:
     return Manifests(settings(type="volume", path=str(folder), uri="file:///data"), memory.read)
 
 
+@pytest.mark.parametrize(
+    ("place", "run", "needed"),
+    [
+        pytest.param({"type": "volume", "path": "x", "uri": "file:///data"}, mentioning(), True, id="it is read"),
+        pytest.param({"type": "volume", "path": "x", "uri": "file:///data"}, a_run(), False, id="it is not"),
+        pytest.param({}, mentioning(), False, id="the daemon itself answers for it"),
+    ],
+)
+def test_what_has_to_be_put_somewhere_first(place: dict[str, Any], run: Run, needed: bool, memory: Memory) -> None:
+    assert Manifests(settings(**place), memory.read).needed(run) is needed
+
+
 def test_a_volume_has_the_whole_manifest_and_nothing_else(tmp_path: Path, memory: Memory) -> None:
     on_volume(tmp_path / "new/folder", memory).prepare(mentioning())
     (written,) = (tmp_path / "new/folder").iterdir()

@@ -264,6 +264,40 @@ def test_what_is_announced_is_created_once_it_is_committed_and_not_before() -> N
         assert cluster.created == [run.workflow]
 
 
+class Upload:
+    """Something in place for each run, which tells whether the request was under way by then."""
+
+    def __init__(self, cluster: MemoryCluster, *, needed: bool) -> None:
+        self.cluster, self.is_needed = cluster, needed
+        self.asked_before: list[int] = []
+
+    def needed(self, run: Run) -> bool:
+        return self.is_needed
+
+    def prepare(self, run: Run) -> None:
+        self.asked_before.append(self.cluster.calls["create"])
+
+
+def test_what_has_to_be_in_place_first_is_put_there_before_any_byte_of_the_request_is_sent() -> None:
+    cluster = MemoryCluster(TEMPLATE)
+    upload = Upload(cluster, needed=True)
+    with announced(cluster, preparation=upload) as (submitter, desk, run):
+        assert submitter._busy == 0
+        submitter.take([run], desk.clock.monotonic())
+        desk.until(lambda: settled(desk))
+    assert (upload.asked_before, cluster.created, cluster.at_gate) == ([0], [run.workflow], False)
+
+
+def test_others_are_sent_ahead_all_the_same() -> None:
+    cluster = MemoryCluster(TEMPLATE)
+    upload = Upload(cluster, needed=False)
+    with announced(cluster, preparation=upload) as (submitter, desk, run):
+        until(lambda: cluster.at_gate, "its request is held back")
+        submitter.take([run], desk.clock.monotonic())
+        desk.until(lambda: settled(desk))
+    assert upload.asked_before == []
+
+
 @pytest.mark.parametrize(
     "template",
     [
