@@ -79,6 +79,7 @@ class Share:
     def _assign(self, mine: frozenset[TopicPartition]) -> None:
         if mine:
             self._consumer.assign(list(mine))
+            self._cluster.set_topics(self._topics.topics)  # should `assign` leave those of its partitions alone
         else:
             self._consumer.unsubscribe()
             self._follow_topics()
