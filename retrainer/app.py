@@ -340,7 +340,9 @@ class App:
         if not self._reloading.acquire(timeout=TICK):
             raise NotNow
         try:
-            self._sources.renew(worker.owner)
+            if not worker.stopping:  # else it was taken out or changed meanwhile: what has its name now is another one
+                worker.abandon()
+                self._sources.renew(worker.owner)
         finally:
             self._reloading.release()
         return True

@@ -196,22 +196,29 @@ class Worker:
         self._thread.start()
 
     def join(self, timeout: float | None = None) -> None:
-        """Return once it has ended, after `timeout` seconds at the latest. For one that was abandoned nobody waits."""
-        if not self.abandoned:
-            self._thread.join(timeout)
+        """Return once it has ended, after `timeout` seconds at the latest. For one that was abandoned nobody waits.
+
+        One that was asked to end and has not by then is abandoned: it is nobody's any more, and does no harm.
+        """
+        if self.abandoned:
+            return
+        self._thread.join(timeout)
+        if self.is_alive() and self.stopping:
+            log.warning("thread.left_behind", thread=self.name, at=self.where())
+            self.abandon()
 
     def is_alive(self) -> bool:
         return self._thread.is_alive()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to end."""
+        return self._stopping()
 
     def abandon(self) -> None:
         """Leave it behind: it hangs, and another one takes its place. Once it goes on it finds that it is to stop."""
         self.abandoned = True
         _running.pop(self, None)
-
-    def keep(self) -> None:
-        """Take back that it was abandoned: no other one could be made for the moment."""
-        self.abandoned = False
-        _running[self] = None
 
     def beat(self, wait: float = 0.0) -> None:
         """See `beat`. Called on the worker's own thread."""
@@ -298,8 +305,8 @@ class Worker:
 class Supervisor:
     """Looks after all workers of the process.
 
-    `replace` makes a new one for a worker that hangs; it returns false if it cannot, and raises `NotNow` if it is to be
-    asked again.
+    `replace` makes a new one for a worker that hangs, and abandons that; for one that was asked to end it makes none.
+    It returns false if it cannot, and raises `NotNow` if it is to be asked again.
     """
 
     def __init__(self, replace: Callable[[Worker], bool], *, patience: float = PATIENCE) -> None:
@@ -338,18 +345,24 @@ class Supervisor:
             f" at {worker.where() or 'an unknown place'}"
         )
         if worker.duty.hung == "replace":
-            worker.abandon()
+            unwanted = worker.stopping
             try:
                 replaced = self._replaced(worker)
             except NotNow:
-                worker.keep()  # the next look asks again
-                return
-            if replaced:
-                self.replaced[worker.name] = self.replaced.get(worker.name, 0) + 1
-                log.error("thread.replaced", thread=worker.name, error=line)
+                return  # the next look asks again
+            if replaced or unwanted:
+                worker.abandon()
+                self._tell_replaced(worker, line, unwanted=unwanted)
                 return
         worker.silent_for = 0.0  # said once, where no process ends
         _end(line)
+
+    def _tell_replaced(self, worker: Worker, line: str, *, unwanted: bool) -> None:
+        if unwanted:
+            log.warning("thread.left_behind", thread=worker.name, error=line)
+            return
+        self.replaced[worker.name] = self.replaced.get(worker.name, 0) + 1
+        log.error("thread.replaced", thread=worker.name, error=line)
 
     def _replaced(self, worker: Worker) -> bool:
         try:

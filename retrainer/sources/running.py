@@ -57,7 +57,9 @@ class RunningSources:
                 self._running[name] = (one, self._begin(name, one, known=source.last_error))
 
     def renew(self, name: str) -> None:
-        """Another one in place of one that hangs. Raise KeyError if it does not run."""
+        """Another one in place of one that hangs; for one that does not run any more there is nothing to do."""
+        if name not in self._running:
+            return
         one, source = self._running[name]
         self._end(source)  # once it goes on it finds that it is to end; what it brought then is a duplicate
         self._running[name] = (one, self._begin(name, one))

@@ -31,6 +31,7 @@ class House:
         self.stopping = threading.Event()
         self.supervisor = Supervisor(self._replace, patience=1.0)
         self.now = time.monotonic()
+        self.made: list[Worker] = []
         supervisor.arm(self.ends.append)
 
     def _replace(self, worker: Worker) -> bool:
@@ -42,6 +43,7 @@ class House:
     def worker(self, kind: Kind, target: Callable[[], object]) -> Worker:
         made = Worker(kind, target, self.stopping.is_set, name=f"{kind}-of-a-test", owner="test")
         made.start()
+        self.made.append(made)
         return made
 
     def pass_(self, seconds: float) -> None:
@@ -58,6 +60,8 @@ def house() -> Iterator[House]:
     made.stopping.set()
     crash.disarm()
     supervisor.disarm()
+    for worker in made.made:
+        worker.join(10)
 
 
 class Loop:
@@ -177,6 +181,66 @@ def test_a_source_that_hangs_while_rules_are_reloaded_is_replaced_later(house: H
     assert house.ends == []
     assert worker not in house.supervisor.workers
     assert house.supervisor.replaced == {worker.name: 1}
+
+
+@pytest.mark.parametrize("cannot", [None, KeyError("it is gone")])
+def test_one_that_hangs_and_was_asked_to_end_is_left_behind(house: House, cannot: Exception | None) -> None:
+    house.can_replace, house.cannot = False, cannot
+    crash.arm("source", "hang")
+    worker = house.worker("source", Loop(house))
+    until(lambda: worker.where().startswith("retrainer.crash"), "it hangs")
+    house.stopping.set()
+    house.pass_(3 * DUTIES["source"].silent_for)
+    assert house.ends == []
+    assert worker not in house.supervisor.workers
+    assert house.supervisor.replaced == {}
+
+
+def test_one_that_does_not_end_in_time_when_asked_to_is_left_behind(house: House) -> None:
+    crash.arm("source", "hang")
+    worker = house.worker("source", Loop(house))
+    until(lambda: worker.where().startswith("retrainer.crash"), "it hangs")
+    worker.join(0.01)
+    assert worker in house.supervisor.workers
+    house.stopping.set()
+    worker.join(0.01)
+    assert worker not in house.supervisor.workers
+
+
+def test_one_that_ends_while_it_cannot_be_replaced_is_gone(house: House) -> None:
+    crash.arm("source", "hang")
+    worker = house.worker("source", Loop(house))
+    until(lambda: worker.where().startswith("retrainer.crash"), "it hangs")
+
+    def end_meanwhile(_: Worker) -> bool:
+        house.stopping.set()
+        crash.disarm()
+        worker.join()
+        raise NotNow
+
+    house.supervisor = Supervisor(end_meanwhile, patience=1.0)
+    house.pass_(3 * DUTIES["source"].silent_for)
+    assert worker not in house.supervisor.workers
+    assert house.ends == []
+
+
+def test_one_that_goes_on_while_it_cannot_be_replaced_is_not_lost(house: House) -> None:
+    loop = Loop(house)
+    crash.arm("source", "hang")
+    worker = house.worker("source", loop)
+    until(lambda: worker.where().startswith("retrainer.crash"), "it hangs")
+
+    def go_on_meanwhile(_: Worker) -> bool:
+        crash.disarm()
+        loop.error = OSError("not now")
+        until(lambda: worker.restarts == 1, "it is restarted")
+        raise NotNow
+
+    house.supervisor = Supervisor(go_on_meanwhile, patience=1.0)
+    house.pass_(3 * DUTIES["source"].silent_for)
+    before = loop.turns
+    until(lambda: loop.turns > before, "it works")
+    assert worker in house.supervisor.workers
 
 
 def test_a_thread_that_waits_for_another_is_named_and_neither_stuck_nor_ended(house: House) -> None:

@@ -1,0 +1,87 @@
+"""A source that hangs and is taken out of the configuration, or changed, ends nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from retrainer import crash, supervisor
+from retrainer.sources import directory
+from retrainer.supervisor import Supervisor, Worker
+from tests.unit.house import House
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RULES = """
+version: 1
+sources:
+  push: {type: webhook, path: /hooks/push}
+LANDING
+rules:
+  - name: one
+    triggers: {d: {data: {source: push, batch: {at_least: {events: 1}}}}}
+    submit: {workflow_template: t}
+"""
+LANDING = "  landing: {type: directory, path: ../landing, polling_interval: 50ms}"
+CHANGED = LANDING.replace("50ms", "60ms")
+
+
+def rules(landing: str) -> str:
+    return RULES.replace("LANDING", landing)
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    """The thread of its source `landing` hangs."""
+    monkeypatch.setattr(directory, "PATIENCE", 0.05)
+    (tmp_path / "landing").mkdir()
+    crash.arm("source", "hang", 3)
+    made = House(tmp_path, rules(LANDING))
+    until(lambda: worker(made).where().startswith("retrainer.crash"), "it hangs")
+    yield made
+    crash.disarm()
+    supervisor.disarm()
+    made.close()
+
+
+def worker(house: House) -> Worker:
+    (found,) = (one for one in house.app.supervisor.workers if one.name == "source-landing")
+    return found
+
+
+def reload(house: House, text: str) -> None:
+    (house.app.base_folder / "rules/rules.yaml").write_text(text)
+    house.app.reload()
+
+
+@pytest.mark.parametrize("landing", [pytest.param("", id="taken out"), pytest.param(CHANGED, id="changed")])
+def test_what_hangs_is_left_behind_and_the_process_goes_on(house: House, landing: str) -> None:
+    ends: list[str] = []
+    supervisor.arm(ends.append)
+    hung = worker(house)
+    reload(house, rules(landing))
+    supervised = Supervisor(house.app.replace, patience=0.01)
+    for _ in range(5):
+        supervised.look(house.app.clock.monotonic())
+    assert hung not in supervised.workers
+    assert ends == []
+
+
+@pytest.mark.parametrize("landing", [pytest.param("", id="taken out"), pytest.param(CHANGED, id="changed")])
+def test_what_has_its_name_now_stays(house: House, landing: str) -> None:
+    hung = worker(house)
+    reload(house, rules(landing))
+    before = house.app.sources()
+    assert house.app.replace(hung)
+    assert house.app.sources() == before
+
+
+def test_one_that_is_still_wanted_is_replaced(house: House) -> None:
+    hung, before = worker(house), house.app.sources()["landing"]
+    assert house.app.replace(hung)
+    assert house.app.sources()["landing"] is not before
+    until(lambda: worker(house).is_alive() and worker(house) is not hung, "another one works")
