@@ -43,6 +43,8 @@ FAN_OUTS = 50
 """Slots that are spoken to keys of one transaction."""
 FAIR_SHARE = 50
 """Keys that slots are spoken to even where others have taken the budget, time included."""
+ADMISSION_RETRY = 30.0
+"""Seconds after which runs whose cost could not be found out are looked at again."""
 FEW = 5
 """Rules that were loaded and are evaluated likewise."""
 
@@ -230,13 +232,17 @@ class Transactions:
         work.flush_runs()
         if self._next_start is not None and self._next_start <= work.now:
             work.admitted = True  # a run's moment has come: whoever submits must look
-        waiting = _waiting(work)
+        waiting, all_known = _waiting(work)
         purses, renewed = budgets.purses(work.conn, work.catalog, {w.budget for w in waiting if w.budget}, work.now)
         means = Means(work.catalog.pools, writes.pool_use(work.conn) if waiting else {}, purses)
         admitted = admit(waiting, means, work.now)
         writes.admit(work.conn, admitted, work.now)
         work.admitted = work.admitted or bool(admitted)
-        moments = (writes.next_start(work.conn, work.now), renewed if len(admitted) < len(waiting) else None)
+        moments = (
+            writes.next_start(work.conn, work.now),
+            renewed if len(admitted) < len(waiting) else None,
+            None if all_known else work.now + ADMISSION_RETRY,
+        )
         self._next_start = min((m for m in moments if m is not None), default=None)
         self._admission_due = False
 
@@ -252,11 +258,13 @@ class Transactions:
         return min((m for m in moments if m is not None), default=None)
 
 
-def _waiting(work: Work) -> list[Waiting]:
-    """Runs that wait, each with what pays for it, which is asked once for each rule."""
+def _waiting(work: Work) -> tuple[list[Waiting], bool]:
+    """Runs that wait, each with what pays for it, asked once for each rule; and whether that is known of all."""
     rows = writes.waiting_runs(work.conn)
     costs = {name: cost for name in {row.rule for row in rows} if (cost := _cost(work, name)) is not None}
-    return [Waiting(r.id, r.pool, r.priority, r.born_at, r.not_before, *costs[r.rule]) for r in rows if r.rule in costs]
+    known = [row for row in rows if row.rule in costs]
+    waiting = [Waiting(r.id, r.pool, r.priority, r.born_at, r.not_before, *costs[r.rule]) for r in known]
+    return waiting, len(known) == len(rows)
 
 
 def _cost(work: Work, rule: str) -> tuple[str, float] | None:
