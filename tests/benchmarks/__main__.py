@@ -12,6 +12,7 @@ import orjson
 from tests.benchmarks import (
     backlog,
     deployment,
+    fan_out,
     flow,
     keys,
     latency,
@@ -42,6 +43,7 @@ ALONE: Mapping[str, Callable[[], list[Figure]]] = {
     "backlog": backlog.million,
     "keys": keys.many_keys,
     "ledger": ledger.long_ledger,
+    "fan-out": fan_out.one_slot,
     "kill-one-of-two": two_consumers.kill_one_of_two,
     "simulation": simulation.thirty_days,
     "rules": many_rules.ten_thousand_rules,
