@@ -14,7 +14,9 @@ RUN=$DIR/run-$PORT
 PATH=$PATH:$DIR/usr/bin
 
 build() {
-  for tool in prometheus promtool prometheus-alertmanager; do command -v $tool > /dev/null || { fetch; return; }; done
+  for tool in prometheus promtool prometheus-alertmanager; do command -v $tool > /dev/null || { fetch; break; }; done
+  # Debian's Alertmanager reads its templates there and nowhere else.
+  [[ -e /usr/share/prometheus ]] || ln -sT "$DIR/usr/share/prometheus" /usr/share/prometheus
 }
 
 fetch() { # unpacked, not installed: Debian would start both as services
