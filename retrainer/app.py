@@ -43,7 +43,7 @@ from retrainer.store import writes
 from retrainer.store.base import StoreError
 from retrainer.store.open import open_store
 from retrainer.store.watch import StoreWatch
-from retrainer.supervisor import TICK, NotNow, Supervisor
+from retrainer.supervisor import TICK, NotNow, Supervisor, beat
 from retrainer.telemetry import logs
 from retrainer.telemetry.metrics import Metrics
 from retrainer.telemetry.secrets import SECRETS, reveal
@@ -76,8 +76,11 @@ LETTERS_SHARE = 4
 """Dead letters take up one part in so many of `ledger_max_size` at most."""
 WATCH_EVERY = 0.5
 """Seconds between two looks whether the store is still the one that was opened."""
-STOP_WITHIN = 27.0
+STOP_WITHIN = 25.0
 """Seconds that stopping may take. Kubernetes kills after 30."""
+WAIT_WITHIN = 20.0
+"""Seconds of these that all threads together may take to end, which wait for others; then they are left behind."""
+WAIT_FOR_ONE = 5.0
 
 
 class App:
@@ -229,25 +232,30 @@ class App:
         """Unready, stop taking in, finish, commit, release."""
         self.started = False
         log.info("daemon.stopping")
+        until = self.clock.monotonic() + WAIT_WITHIN
         self.store.hurry()
         self.engine.hurry()
         self.webhooks.stop()
         led = self.lead.settle()
         self.timers.stop()
         self.store_watch.stop()
-        self.config_maps.stop()
-        self.replays.stop()
-        self._sources.stop()
+        self.config_maps.stop(self._left(until, WAIT_FOR_ONE))
+        self.replays.stop(self._left(until, WAIT_FOR_ONE))
+        self._sources.stop(self._left(until, 2 * WAIT_FOR_ONE))
         self.web.stop(5.0)
         self.manifests.stop()
         self.gate.stop()
         if led:
-            self.submitter.stop()
+            self.submitter.stop(self._left(until, WAIT_WITHIN))
             self.follower.stop()
             self.engine.stop()
         self.lead.stop()
         self.store.close()
         log.info("daemon.stopped")
+
+    def _left(self, until: float, most: float) -> float:
+        """Seconds until then, `most` at most; what is well ends within a second, however late it is."""
+        return max(1.0, min(most, until - self.clock.monotonic()))
 
     def hangup(self) -> None:
         """Read everything anew, on the thread of the timer. Never blocks."""
@@ -370,8 +378,8 @@ class App:
         if self.engine.standby:
             return
         size = self.store.used()
-        while self.engine.act(lambda work: self.pruner.prune(work, size)).result():
-            pass
+        while self.started and self.engine.act(lambda work: self.pruner.prune(work, size)).result():
+            beat()
 
 
 def workflow_engine(settings: Settings) -> WorkflowEngine:

@@ -16,7 +16,7 @@ import structlog
 from retrainer.config.document import beginning
 from retrainer.config.files import rule_file
 from retrainer.config.teams import LABEL, NO_TEAMS, TeamFiles, team_file
-from retrainer.supervisor import Worker, beat, rest
+from retrainer.supervisor import LONGEST_WAIT, Worker, beat, join_all, rest
 from retrainer.workflows.argo_errors import MISSING
 from retrainer.workflows.argo_http import ApiServer
 from retrainer.workflows.argo_stream import SILENCE, Stream
@@ -72,12 +72,12 @@ class ConfigMaps:
             thread.start()
             self._threads.append(thread)
 
-    def stop(self) -> None:
+    def stop(self, within: float = LONGEST_WAIT) -> None:
+        """Return once they have ended; those that have not within so many seconds are left behind."""
         self._stop.set()
         for namespace in self._follow:
             namespace.close()
-        for thread in self._threads:
-            thread.join()
+        join_all(self._threads, within)
 
 
 class _Namespace:

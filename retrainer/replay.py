@@ -17,7 +17,7 @@ import structlog
 
 from retrainer.config.models import DURATION_PATTERN, parse_duration
 from retrainer.sources.base import Again, Batch, Overloaded
-from retrainer.supervisor import Worker, beat
+from retrainer.supervisor import LONGEST_WAIT, Worker, beat
 from retrainer.web.service import Busy
 
 if TYPE_CHECKING:
@@ -97,9 +97,10 @@ class Job:
         """Ask it to end; what was taken in stays."""
         self._stop.set()
 
-    def join(self) -> None:
+    def join(self, within: float | None = None) -> None:
+        """Return once it has ended, after so many seconds at the latest."""
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(within)
 
     def progress(self) -> dict[str, Any]:
         """How far it is; moments are in epoch seconds."""
@@ -200,14 +201,15 @@ class Replays:
         """The replay of a source hangs: it counts as failed, and another one may begin."""
         self._job(source).give_up(why)
 
-    def stop(self) -> None:
-        """End all of them."""
+    def stop(self, within: float = LONGEST_WAIT) -> None:
+        """End all of them; those that have not ended within so many seconds are left behind."""
         with self._lock:
             jobs = list(self._jobs.values())
         for job in jobs:
             job.cancel()
+        until = self._clock.monotonic() + within
         for job in jobs:
-            job.join()
+            job.join(max(0.0, until - self._clock.monotonic()))
 
     def _job(self, source: str) -> Job:
         with self._lock:

@@ -21,7 +21,7 @@ import structlog
 from retrainer.crash import Kind, reach
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import FrameType
 
 log = structlog.get_logger()
@@ -300,6 +300,13 @@ class Worker:
             self._wait, self._at = left, time.monotonic()
             time.sleep(min(left, 0.1))
         return True
+
+
+def join_all(workers: Iterable[Worker], seconds: float) -> None:
+    """Return once all have ended, after so many seconds in all at the latest: see `Worker.join`."""
+    until = time.monotonic() + seconds
+    for worker in workers:
+        worker.join(max(0.0, until - time.monotonic()))
 
 
 class Supervisor:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import structlog
 
 from retrainer.sources import registry
+from retrainer.supervisor import LONGEST_WAIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,9 +66,17 @@ class RunningSources:
         self._end(source)  # once it goes on it finds that it is to end; what it brought then is a duplicate
         self._running[name] = (one, self._begin(name, one))
 
-    def stop(self) -> None:
-        for _, source in self._running.values():
-            self._end(source)
+    def stop(self, within: float = LONGEST_WAIT) -> None:
+        """End all of them at once: none waits for another. What has not ended within so many seconds is left behind."""
+        threads = [
+            threading.Thread(target=self._end, args=(source,), name=f"end-{name}", daemon=True)
+            for name, (_, source) in self._running.items()
+        ]
+        for thread in threads:
+            thread.start()
+        until = self._clock.monotonic() + within
+        for thread in threads:
+            thread.join(max(0.0, until - self._clock.monotonic()))
 
     @property
     def by_name(self) -> dict[str, Source]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from retrainer.supervisor import Worker, beat
+from retrainer.supervisor import LONGEST_WAIT, Worker, beat, join_all
 from retrainer.workflows.commit_gate import CommitGate, NotCommitted
 from retrainer.workflows.pace import Pace
 from retrainer.workflows.submission import Claimed, Sender, names, tell_failure
@@ -122,16 +122,19 @@ class Submitter:
         gate = self._announced.pop(run.id, None)
         return gate is not None and gate.decide(committed=True)
 
-    def stop(self) -> None:
-        """Finish what was sent, hand back what was not, and return once all threads have ended."""
+    def stop(self, within: float = LONGEST_WAIT) -> None:
+        """Finish what was sent, hand back what was not, and return once all threads have ended.
+
+        Those that have not ended within so many seconds are left behind; what they were about the next start finds out.
+        """
+        until = self._clock.monotonic() + within
         self._stop.set()
         self._wake.set()
-        self._claimer.join()
+        self._claimer.join(within)
         self._hear_out()
         for _ in self._workers:
             self._claimed.put(None)
-        for thread in self._workers:
-            thread.join()
+        join_all(self._workers, max(0.0, until - self._clock.monotonic()))
 
     def _claim_forever(self) -> None:
         while not self._stop.is_set():

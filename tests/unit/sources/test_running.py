@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,3 +83,48 @@ def test_what_is_not_wanted_any_more_ends_also_if_it_never_began(
     running.switch(wanted)
     running.switch({"good": wanted["good"]})
     assert list(running.by_name) == ["good"]
+
+
+class Slow:
+    """Ends only once all others were asked to end."""
+
+    name = "slow"
+
+    def __init__(self, together: threading.Barrier) -> None:
+        self.ended = False
+        self._together = together
+
+    def stop(self) -> None:
+        self._together.wait(10)
+        self.ended = True
+
+
+def test_all_are_asked_to_end_before_any_is_waited_for(
+    running: RunningSources, wanted: dict[str, Wanted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = threading.Barrier(2)
+    slow = [Slow(together), Slow(together)]
+    running._running = {str(n): (wanted["good"], one) for n, one in enumerate(slow)}  # type: ignore[misc]
+    running.stop(20)
+    assert all(one.ended for one in slow)
+    running._running = {}
+
+
+class Stuck:
+    """Ends when the test does."""
+
+    name = "stuck"
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+
+    def stop(self) -> None:
+        self.go_on.wait()
+
+
+def test_one_that_does_not_end_keeps_nobody(running: RunningSources, wanted: dict[str, Wanted]) -> None:
+    stuck = Stuck()
+    running._running = {"stuck": (wanted["good"], stuck)}  # type: ignore[dict-item]
+    running.stop(0.01)
+    stuck.go_on.set()
+    running._running = {}
