@@ -12,7 +12,7 @@ import structlog
 from retrainer.engine import again, objects, parts
 from retrainer.engine.arrivals import Taken
 from retrainer.engine.containment import attempt, words
-from retrainer.engine.letters import dead, dead_letter, storable, unbearable
+from retrainer.engine.letters import dead, dead_letter, unbearable
 from retrainer.engine.matching import match
 from retrainer.engine.readings import read
 from retrainer.event import Event
@@ -121,7 +121,6 @@ class _Intake:
 
     def __init__(self, work: Work, batch: Batch) -> None:
         self.work, self.batch = work, batch
-        self.items = [storable(item) for item in batch.items]
         self.outcomes: list[str] = []
         self.lost: PositionLost | None = None
         self._fresh: list[tuple[Any, ...]] = []
@@ -150,7 +149,7 @@ class _Intake:
         work, batch = self.work, self.batch
         known = self._known()
         tracker = objects.Tracker(work, batch) if batch.tracked else None
-        for item in self.items:
+        for item in self.batch.items:
             if not isinstance(item, Event):
                 self.outcomes.append(self._poison(item))
             elif (known is not None and self._seen(item, known)) or (tracker is not None and tracker.counted(item)):
@@ -173,7 +172,7 @@ class _Intake:
         """The ids in this batch that the source has delivered before; None if it tells repeats apart by itself."""
         if self.batch.identity_window <= 0:
             return None
-        ids = [item.id for item in self.items if isinstance(item, Event)]
+        ids = [item.id for item in self.batch.items if isinstance(item, Event)]
         return writes.known_ids(self.work.conn, self.batch.source, ids)
 
     def _seen(self, event: Event, known: set[str]) -> bool:
@@ -203,7 +202,7 @@ class _Intake:
     def _again(self) -> None:
         assert self.batch.again is not None  # noqa: S101 - for the type checker; the caller looked
         replay = again.Replay(self.work, self.batch.again)
-        for item in self.items:
+        for item in self.batch.items:
             word, hits, readings = replay.judge(item)
             if (hits or readings) and isinstance(item, Event) and not self.batch.again.dry:
                 facts = {"rules": sorted(self.batch.again.rules), "levels": self.batch.again.levels}

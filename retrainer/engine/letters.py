@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -24,17 +23,6 @@ MOST_BYTES = 1 << 20
 def dead(work: Work, event: Event, reason: str, error: str, rule: str = "") -> None:
     """Keep an event that could be read, but not taken."""
     dead_letter(work, event.source, event.id, reason, error, dump(shown(event)).encode(), rule)
-
-
-def storable(item: Event | Poison) -> Event | Poison:
-    """The item itself; a poison in its place if a text of its envelope holds a NUL, which no PostgreSQL stores."""
-    if not isinstance(item, Event):
-        return item
-    bad = next((name for name in ("id", "type", "subject") if "\0" in getattr(item, name)), "")
-    if not bad:
-        return item
-    identity = f"sha256:{sha256(item.id.encode()).hexdigest()}" if bad == "id" else item.id
-    return Poison(item.source, identity, dump(shown(item)).encode(), f"its {bad} holds a NUL: send it without")
 
 
 def shown(event: Event) -> dict[str, Any]:

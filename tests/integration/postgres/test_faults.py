@@ -140,15 +140,18 @@ def test_an_error_that_passes_lets_the_transaction_be_tried_again(
     assert postgres.query(database, "SELECT last_value FROM tries")[0][0] == 2
 
 
-def test_an_error_that_does_not_pass_is_told_and_the_next_goes_on(
+def test_an_event_that_the_server_refuses_is_a_dead_letter_and_the_others_of_its_transaction_go_on(
     house: House, postgres: Postgres, database: str
 ) -> None:
     with postgres.connect(database) as admin:
         admin.execute("ALTER TABLE events ADD CONSTRAINT no_seven CHECK (id <> 'e7')")
-    with pytest.raises(Exception, match="no_seven"):
-        offer(house, 7).result(30)
-    assert offer(house, 8).result(30).outcomes == ["matched"]
-    assert counted(house) == ["s8"]
+    events = [Event("push", f"e{n}", "t", house.clock.now(), {}, f"s{n}") for n in (6, 7, 8)]
+    outcomes = house.engine.offer(Batch("push", events)).result(30).outcomes
+    assert outcomes == ["matched", "dead_lettered", "matched"]
+    assert offer(house, 9).result(30).outcomes == ["matched"]
+    assert counted(house) == ["s6", "s8", "s9"]
+    ((name, error),) = postgres.query(database, "SELECT event, error FROM dead_letters")
+    assert (name, "no_seven" in error) == ("e7", True)
 
 
 def test_what_the_server_has_no_room_for_stops_nothing(house: House) -> None:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from retrainer.engine import inbox
-from retrainer.engine.letters import letter_event, shown, storable
+from retrainer.engine.letters import letter_event, shown
 from retrainer.engine.readings import QUERY
 from retrainer.event import Event, Poison, split_attributes
 from retrainer.rules.expression import event_scope
@@ -89,15 +89,6 @@ def test_a_place_is_the_same_after_store_inbox_and_dead_letter(make: Any) -> Non
     assert bench.deliver([event]) == ["matched"]
     (row,) = bench.query("SELECT attributes FROM events")
     assert split_attributes(orjson.loads(row[0])) == ({"region": "eu"}, PLACE)
-
-
-@pytest.mark.parametrize("name", ["id", "type", "subject"])
-def test_a_nul_in_the_envelope_is_a_dead_letter_as_no_store_has_one(make: Any, name: str) -> None:
-    bench: Bench = make({"triggers": data()})
-    event = Event(**{"source": "push", "id": "e", "type": "t", "time": START, "data": {}, name: "a\0b"})
-    assert isinstance(storable(event), Poison)
-    assert bench.deliver([event, Event("push", "f", "t", START, {})]) == ["dead_lettered", "matched"]
-    assert all("\0" not in str(value) for row in bench.query("SELECT event, error FROM dead_letters") for value in row)
 
 
 def test_what_a_sender_calls_an_answer_of_prometheus_is_a_pushed_value(make: Any) -> None:
