@@ -1,4 +1,4 @@
-"""What the daemon does at intervals, each on a thread of its own: one that is slow delays no other."""
+"""What the daemon does at intervals: APScheduler says when, and each job has a thread of its own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import structlog
+from apscheduler.schedulers.background import BackgroundScheduler
 
 from retrainer.store.base import StoreError
 from retrainer.supervisor import Worker, beat, clamp
@@ -16,14 +17,19 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+LONGEST = 366 * 86400.0
+"""Seconds between two calls at most: APScheduler counts no further than the year 9999."""
+LATE = 2.0
+"""Intervals without a word from the scheduler after which a job is done all the same: its thread may be dead."""
+
 
 class Timer:
-    """Calls `job` every ``seconds``, first after ``first`` seconds. What it raises is logged."""
+    """Calls `job` when it is woken, at the latest after `LATE` times ``seconds``. What it raises is logged."""
 
-    def __init__(self, name: str, seconds: float, job: Callable[[], object], *, first: float | None = None) -> None:
+    def __init__(self, name: str, seconds: float, job: Callable[[], object]) -> None:
         self.name = name
-        self._seconds, self._job = seconds, job
-        self._left = seconds if first is None else first
+        self.seconds = seconds
+        self._job = job
         self._wake = threading.Event()
         self._stopping = False
         self._worker = Worker("timer", self._run, lambda: self._stopping, name=f"timer-{name}", owner=name)
@@ -33,7 +39,6 @@ class Timer:
 
     def wake(self) -> None:
         """Call the job now. Never blocks."""
-        self._left = 0.0
         self._wake.set()
 
     def stop(self) -> None:
@@ -45,7 +50,6 @@ class Timer:
 
     def _run(self) -> None:
         while self._await():
-            self._left = self._seconds
             beat()
             try:
                 self._job()
@@ -56,11 +60,13 @@ class Timer:
 
     def _await(self) -> bool:
         """Wait until the job is due; false at the end."""
-        while not self._stopping and self._left > 0:
-            beat(step := clamp(self._left))
-            self._left -= step
+        left = LATE * self.seconds
+        while not self._stopping and left > 0:
+            beat(step := clamp(left))
+            left -= step
             if self._wake.wait(step):
                 self._wake.clear()
+                break
         return not self._stopping
 
 
@@ -68,19 +74,23 @@ class Timers:
     """All timers of a daemon."""
 
     def __init__(self) -> None:
+        self._scheduler = BackgroundScheduler(timezone="UTC")
         self._timers: dict[str, Timer] = {}
 
     def every(self, name: str, seconds: float, job: Callable[[], object]) -> None:
         """Add a timer; it begins with `start`."""
-        self._timers[name] = Timer(name, seconds, job)
+        timer = self._timers[name] = Timer(name, seconds, job)
+        self._scheduler.add_job(timer.wake, "interval", seconds=min(seconds, LONGEST), coalesce=True)
 
     def once(self, name: str, job: Callable[[], object]) -> None:
         """Call `job` once, right after `start`, without keeping `start` waiting."""
-        self._timers[name] = Timer(name, math.inf, job, first=0.0)
+        timer = self._timers[name] = Timer(name, math.inf, job)
+        self._scheduler.add_job(timer.wake, misfire_grace_time=None)
 
     def start(self) -> None:
         for timer in self._timers.values():
             timer.start()
+        self._scheduler.start()
 
     def wake(self, name: str) -> None:
         """Call the job of that name now."""
@@ -88,5 +98,7 @@ class Timers:
 
     def stop(self) -> None:
         """Return once no job is under way."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
         for timer in self._timers.values():
             timer.stop()

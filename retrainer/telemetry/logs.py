@@ -20,6 +20,7 @@ __all__ = ["configure", "hide"]
 # Say much on INFO that only their own developers need; on DEBUG the kubernetes client would print whole answers.
 LIBRARIES = (
     "alembic",
+    "apscheduler",
     "botocore",
     "httpx",
     "kubernetes",
