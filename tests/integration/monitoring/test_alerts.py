@@ -42,7 +42,7 @@ def test_each_is_evaluated_on_a_real_daemons_metrics(scene: Scene) -> None:
         return all(rule["health"] == "ok" for rule in scene.evaluated().values())
 
     eventually(settled, "each was looked at, and none of them is in error", 60)
-    assert len(scene.evaluated()) == 19
+    assert len(scene.evaluated()) == 22
 
 
 def test_what_is_wrong_fires_with_the_rules_own_labels(scene: Scene) -> None:
