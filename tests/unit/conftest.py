@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import logging
+from copy import copy
 from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 
+from retrainer.telemetry.secrets import SECRETS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_of_another_test() -> Iterator[None]:
+    """A daemon that a test started has secrets that would be masked in the texts of the next one."""
+    kept = {name: copy(value) for name, value in vars(SECRETS).items() if name != "_lock"}
+    yield
+    vars(SECRETS).update(kept)
 
 
 @pytest.fixture
