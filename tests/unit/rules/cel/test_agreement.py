@@ -56,8 +56,17 @@ def _same(a: Any, b: Any) -> bool:
     return a == b and isinstance(a, bool) == isinstance(b, bool)
 
 
+def _within_caps(text: str) -> bool:
+    """Rust knows no caps of ours, such as the one on macros."""
+    try:
+        compile_cel(text)
+    except ValueError as error:
+        return "at most" not in str(error)
+    return True
+
+
 @settings(max_examples=1500, deadline=None)
-@given(EXPRESSIONS.filter(lambda text: not any(odd in text for odd in _DIFFER)))
+@given(EXPRESSIONS.filter(_within_caps).filter(lambda text: not any(odd in text for odd in _DIFFER)))
 def test_any_expression(text: str) -> None:
     ours, theirs = _ours(text), _theirs(text)
     assert _same(ours, theirs), (text, ours, theirs)
