@@ -54,7 +54,8 @@ class House:
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
+def house(monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    monkeypatch.setattr(supervisor, "_running", {})  # not those of a daemon that another test has started
     made = House()
     yield made
     made.stopping.set()
