@@ -257,23 +257,26 @@ class Engine:
 
     def _drain(self) -> list[_Act | _Offer] | None:
         """What is queued, as soon as there is something or the next wake-up is due; None at the end."""
-        with self._wanted:
-            while not self._queue:
-                if self._stopping:
+        while True:
+            wake = self.next_wake if self._given_up is None else None
+            left = None if wake is None else max(wake - self.clock.now(), 0.0)
+            beat(step := clamp(left))  # without the lock, which those who offer wait for
+            with self._wanted:
+                if not self._queue and self._stopping:
                     return None
-                wake = self.next_wake if self._given_up is None else None
-                left = None if wake is None else wake - self.clock.now()
-                if left is not None and left <= 0:
-                    break
-                beat(step := clamp(left))
+                if self._queue or left == 0.0:
+                    return self._next_batch()
                 self._wanted.wait(step)
-            drained: list[_Act | _Offer] = []
-            events = 0
-            while self._queue and events < BATCH:
-                item = self._queue.popleft()
-                events += len(item.batch.items) if isinstance(item, _Offer) else 1
-                drained.append(item)
-            return drained
+
+    def _next_batch(self) -> list[_Act | _Offer]:
+        """Take as much as one transaction should have off the queue, by whoever holds its lock."""
+        drained: list[_Act | _Offer] = []
+        events = 0
+        while self._queue and events < BATCH:
+            item = self._queue.popleft()
+            events += len(item.batch.items) if isinstance(item, _Offer) else 1
+            drained.append(item)
+        return drained
 
     def _commit(self, drained: list[_Act | _Offer]) -> None:
         """One transaction for all of it; while the store is busy nothing is acknowledged, and it is tried again."""
