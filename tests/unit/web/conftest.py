@@ -37,7 +37,7 @@ def serving(app: ASGIApp, **limits: int) -> Iterator[WebServer]:
         server.stop(1.0)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared() -> Iterator[tuple[Current, WebServer]]:
     current = Current()
     with serving(current) as server:
