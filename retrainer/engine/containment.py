@@ -81,6 +81,13 @@ def attempt(work: Work, unit: Callable[[], T]) -> T:
         raise
 
 
+def settled(work: Work, unit: Callable[[Work], T]) -> T:
+    """Do a unit of work, and fold in what it left to be folded."""
+    result = unit(work)
+    work.settle()
+    return result
+
+
 @contextmanager
 def no_refusals() -> Iterator[None]:
     """Around what nobody asked for: there is nobody to refuse, so that a ValueError is a mistake like any other."""

@@ -12,7 +12,7 @@ import structlog
 from retrainer.engine import budgets, editing
 from retrainer.engine.cache import Cache
 from retrainer.engine.catalog import EMPTY, Catalog
-from retrainer.engine.containment import attempt
+from retrainer.engine.containment import attempt, settled
 from retrainer.engine.every_key import input_of
 from retrainer.engine.handover import Nobody, hand_over
 from retrainer.engine.intake import take_in
@@ -297,21 +297,15 @@ def _answer(work: Work, act: Callable[[Work], Any]) -> Any:
     """
     if work.careful:
         try:
-            return attempt(work, lambda: _settled(work, act))
+            return attempt(work, partial(settled, work, act))
         except Exception as error:
             if of_whole(error):
                 raise
             return error
     staged = work.staged
     try:
-        return _settled(work, act)
+        return settled(work, act)
     except (LookupError, ValueError) as error:
         if type(error) not in (LookupError, ValueError) or work.staged != staged:
             raise  # no refusal of ours: a mistake in the code raises a KeyError, say
         return error
-
-
-def _settled(work: Work, act: Callable[[Work], Any]) -> Any:
-    result = act(work)
-    work.settle()
-    return result

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from retrainer.engine.containment import attempt, no_refusals
+from retrainer.engine.containment import attempt, no_refusals, settled
 from retrainer.engine.endings import end_run, end_unread
 from retrainer.rules.outcome import Reopened
 from retrainer.runs import times
@@ -17,7 +17,7 @@ from retrainer.store.faults import of_whole
 from retrainer.store.rows import dump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from retrainer.engine.work import Work
     from retrainer.workflows.base import Observed
@@ -51,7 +51,7 @@ def _contained(work: Work, run: Run, o: Observed) -> None:
         return
     for unit in (_observe_one, _end_unread):
         try:
-            attempt(work, partial(_settled, work, partial(unit, work, run, o)))
+            attempt(work, partial(settled, work, partial(unit, run=run, o=o)))
         except Exception as error:
             if of_whole(error):
                 raise
@@ -59,11 +59,6 @@ def _contained(work: Work, run: Run, o: Observed) -> None:
             work.tell("left_out", unit="Observed")
         else:
             return
-
-
-def _settled(work: Work, unit: Callable[[], None]) -> None:
-    unit()
-    work.settle()
 
 
 def _end_unread(work: Work, run: Run, o: Observed) -> None:

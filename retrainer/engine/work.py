@@ -170,7 +170,6 @@ class Work(Staged):
         log.error("rule.quarantined", rule=rule.name, key=key, input=type(given).__name__, exc_info=error)
         try:
             attempt(self, lambda: self._step(rule, key, Quarantined(words(error))))
-            self.tell("quarantined", rule=rule.name, key=key)
             return attempt(self, lambda: self._step(rule, key, given))
         except Exception as kept:
             if of_an_event or of_whole(kept):
