@@ -25,6 +25,8 @@ _TYPED = frozenset(("data", "time"))
 _SHORTEST, _LONGEST = 1e-20, 1e21
 """Numbers outside of this range are written with an exponent."""
 _AMOUNT = re.compile(r"[0-9]{1,40}(\.0*)?", re.ASCII)
+_TRIED = 1000
+"""Names with dots that are tried for one field: a path of many parts can be cut in ever so many ways."""
 _NUL = re.compile(r"\x00")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -84,20 +86,26 @@ def field(value: Any, path: Sequence[str]) -> Any:
     here = value
     for name in path:
         if not isinstance(here, dict) or name not in here:
-            return _dotted(value, path) if len(path) > 1 else MISSING
+            return _dotted(value, path, [_TRIED]) if len(path) > 1 else MISSING
         here = here[name]
     return here
 
 
-def _dotted(value: Any, path: Sequence[str]) -> Any:
-    """The same where some names have dots: `service.name` is one step or two. The shorter name is tried first."""
+def _dotted(value: Any, path: Sequence[str], left: list[int]) -> Any:
+    """The same where some names have dots: `service.name` is one step or two. The shorter name is tried first.
+
+    ``left`` has how many more are tried.
+    """
     if not path:
         return value
     if not isinstance(value, dict):
         return MISSING
     for length in range(1, len(path) + 1):
+        left[0] -= 1
+        if left[0] < 0:
+            return MISSING
         name = ".".join(path[:length])
-        if name in value and (found := _dotted(value[name], path[length:])) is not MISSING:
+        if name in value and (found := _dotted(value[name], path[length:], left)) is not MISSING:
             return found
     return MISSING
 

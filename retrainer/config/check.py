@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from retrainer.config.check_expressions import BOOLEAN, NAME, NUMBER, check_cel, check_parameter
-from retrainer.config.check_globs import check_match
+from retrainer.config.check_globs import check_fields, check_match
 from retrainer.config.check_inline import check_inline, check_key
 from retrainer.config.check_levels import check_levels
 from retrainer.config.check_limits import check_limits
@@ -19,7 +19,7 @@ from retrainer.config.finding import Finding
 from retrainer.config.models import DirectorySource, Submit
 from retrainer.config.reserved import MANAGED_BY
 from retrainer.rules.crontab import parse
-from retrainer.rules.environment import EVENT, EVENT_FIELDS, of_parameters
+from retrainer.rules.environment import EVENT, of_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -89,13 +89,11 @@ def _schedule(path: Path, schedule: Schedule, names: Names) -> Iterator[Finding]
 
 def _data(path: Path, data: Data, names: Names) -> Iterator[Finding]:
     yield from known((*path, "source"), "source", data.source, names.sources)
-    for field in data.match:
-        yield from _match_field((*path, "match", field), field)
+    yield from check_fields((*path, "match"), data.match)
     yield from check_match((*path, "match"), data.match)
     if not isinstance(data.ignore_own_outputs, bool):
         yield from check_match((*path, "ignore_own_outputs"), data.ignore_own_outputs)
-        for field in data.ignore_own_outputs:
-            yield from _match_field((*path, "ignore_own_outputs", field), field)
+        yield from check_fields((*path, "ignore_own_outputs"), data.ignore_own_outputs)
     if data.where:
         yield from check_cel((*path, "where"), data.where, EVENT, BOOLEAN)
     for name, gives in (("rows", NUMBER), ("distinct_by", NAME)):
@@ -106,14 +104,6 @@ def _data(path: Path, data: Data, names: Names) -> Iterator[Finding]:
     source = names.sources.get(data.source)
     if isinstance(source, DirectorySource):
         yield from _polled((*path, "batch"), data.batch, source)
-
-
-def _match_field(path: Path, field: str) -> Iterator[Finding]:
-    parts = field.split(".")
-    if "" in parts or field == "event":
-        yield Finding(path, f"`{field}` names no field", "write `size`, `object.key` or `event.type`", of_key=True)
-    elif parts[0] == "event" and parts[1] not in EVENT_FIELDS:
-        yield Finding(path, f"an event has no `{parts[1]}`", did_you_mean(parts[1], EVENT_FIELDS), of_key=True)
 
 
 def _batch(path: Path, data: Data) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from retrainer.rules.cel.syntax import free_names
 from retrainer.rules.cel.values import shown
 from retrainer.rules.environment import ABSENT
 from retrainer.rules.expression import Program, compile_cel
-from retrainer.rules.parameters import HoleError, compile_template
+from retrainer.rules.parameters import HoleError, as_text, compile_template, refuse_braces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -80,8 +80,19 @@ def check_parameter(path: Path, value: str | float | bool, scope: Mapping[str, T
         yield _syntax(path, error.problem, error.start)
         return
     for start, part in template.holes():
-        for mistake in check(parse(part.text), scope, ABSENT)[1]:
+        mistakes = check(parse(part.text), scope, ABSENT)[1]
+        for mistake in mistakes:
             yield Finding(path, mistake.message, mistake.hint, start + mistake.at)
+        if not mistakes and not part.variables:
+            yield from _rendered(path, part, start)
+
+
+def _rendered(path: Path, part: Program, start: int) -> Iterator[Finding]:
+    """What depends on nothing is the same for each run."""
+    try:
+        refuse_braces(as_text(part.evaluate({})))
+    except ValueError as error:
+        yield Finding(path, str(error), "it is the same for each run; correct it", start)
 
 
 def _syntax(path: Path, problem: SyntaxProblem, start: int) -> Finding:

@@ -1,10 +1,12 @@
-"""Globs in a configuration: each becomes the expression that will be matched."""
+"""`match` in a configuration: fields that an event has, and globs, which become the expressions that are matched."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from retrainer.config.errors import did_you_mean
 from retrainer.config.finding import Finding
+from retrainer.rules.environment import EVENT_FIELDS
 from retrainer.rules.glob import SPECIAL, GlobError, glob_to_regex
 
 if TYPE_CHECKING:
@@ -25,3 +27,15 @@ def check_glob(path: Path, glob: str) -> Iterator[Finding]:
         glob_to_regex(glob)
     except GlobError as error:
         yield Finding(path, f"not a glob: {error}", error.hint, error.at)
+
+
+def check_fields(path: Path, match: Mapping[str, object]) -> Iterator[Finding]:
+    """Find what names no field of an event."""
+    for field in match:
+        parts = field.split(".")
+        if "" in parts or field == "event":
+            said, hint = f"`{field}` names no field", "write `size`, `object.key` or `event.type`"
+            yield Finding((*path, field), said, hint, of_key=True)
+        elif parts[0] == "event" and parts[1] not in EVENT_FIELDS:
+            said, hint = f"an event has no `{parts[1]}`", did_you_mean(parts[1], EVENT_FIELDS)
+            yield Finding((*path, field), said, hint, of_key=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from retrainer.config.check_expressions import BOOLEAN, NUMBER, check_cel
-from retrainer.config.check_globs import check_match
+from retrainer.config.check_globs import check_fields, check_match
 from retrainer.config.check_names import known
 from retrainer.config.finding import Finding
 from retrainer.config.models import AlertmanagerSource, PrometheusSource
@@ -87,6 +87,7 @@ def _asked(path: Path, metric: Metric, source: PrometheusSource) -> Iterator[Fin
 def _pushed(path: Path, metric: Metric, source: Source) -> Iterator[Finding]:
     if isinstance(source, AlertmanagerSource):
         yield Finding((*path, "source"), "alerts have no values", "write an `alert:` trigger for it")
+    yield from check_fields((*path, "match"), metric.match)
     for name in ("expr", "sample_time"):
         if getattr(metric, name) is not None:
             said = f"`{name}` is for a source of type prometheus; `{metric.source}` is a {source.type}"

@@ -57,14 +57,21 @@ class Template:
             at += len(part) if isinstance(part, str) else len(part.text) + 3
 
     def render(self, scope: Mapping[str, Any], budget: int = BUDGET) -> tuple[str, int]:
-        """The text, and the steps that are left of ``budget``. Raise ValueError if there is none."""
-        texts = []
+        """The text, and the steps that are left of ``budget``. Raise ValueError if there is none.
+
+        It ends with the part that makes it too long: there may be thousands.
+        """
+        texts, size = [], 0
         for part in self.parts:
             if isinstance(part, str):
-                texts.append(part)
-                continue
-            value, budget = part.spend(scope, budget)
-            texts.append(as_text(value))
+                text = part
+            else:
+                value, budget = part.spend(scope, budget)
+                text = as_text(value)
+            texts.append(text)
+            size += len(text)
+            if size > MAX_RENDERED:
+                raise ValueError(f"more than {MAX_RENDERED} bytes; pass `window` or a reference instead of the events")
         return "".join(texts), budget
 
 
@@ -192,17 +199,17 @@ def render(templates: Mapping[str, Template], scope: Mapping[str, Any]) -> dict[
     They share the steps of one evaluation.
     """
     rendered: dict[str, str] = {}
-    budget = BUDGET
+    budget, size = BUDGET, 0
     for name, template in templates.items():
         try:
             rendered[name], budget = template.render(scope, budget)
             refuse_braces(rendered[name])
         except ValueError as error:
             raise ValueError(f"parameters.{name}: {error}") from None
-    size = sum(len(v.encode()) for v in rendered.values())
-    if size > MAX_RENDERED:
-        raise ValueError(
-            f"parameters: {size} bytes rendered, at most {MAX_RENDERED} are allowed; "
-            "pass `window` or a reference instead of the events"
-        )
+        size += len(rendered[name].encode())
+        if size > MAX_RENDERED:
+            raise ValueError(
+                f"parameters: more than the {MAX_RENDERED} bytes that are allowed; "
+                "pass `window` or a reference instead of the events"
+            )
     return rendered

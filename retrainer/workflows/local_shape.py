@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 Problem = tuple[str, str]
+MOST = 1000
+"""Parameters, templates, tasks or whatever else stands in one list: what refers to what is looked up among them."""
+LONGEST_NAME = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,7 @@ class _Fields:
     optional: Mapping[str, object] = field(default_factory=dict)
 
 
+_NAMED = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _TEXT = "text"
 _NAME = "name"  # also the name of a folder
 _NUMBER = "number"
@@ -71,14 +75,21 @@ def misshapen(value: object, shape: object, path: str) -> Iterator[Problem]:
         if not isinstance(value, list):
             yield path, "must be a list"
             return
+        if len(value) > MOST:
+            yield path, f"has {len(value)} entries; the local engine takes at most {MOST}"
+            return
         for index, item in enumerate(value):
             yield from misshapen(item, shape[0], f"{path}[{index}]")
     elif shape == _TEXT and (value is None or isinstance(value, dict | list)):
         yield path, "must be a single value"
-    elif shape == _NAME and not (isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", value)):
-        yield path, "must be a name of letters, digits, `-` and `_`"
+    elif shape == _NAME and not _is_name(value):
+        yield path, f"must be a name of letters, digits, `-` and `_`, at most {LONGEST_NAME} of them"
     elif shape == _NUMBER and (isinstance(value, bool) or not isinstance(value, int)):
         yield path, "must be a whole number"
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= LONGEST_NAME and _NAMED.fullmatch(value) is not None
 
 
 def _misfits(value: object, shape: _Fields, path: str) -> Iterator[Problem]:
@@ -90,7 +101,10 @@ def _misfits(value: object, shape: _Fields, path: str) -> Iterator[Problem]:
         if name in known:
             yield from misshapen(item, known[name], f"{path}.{name}")
         else:
-            yield f"{path}.{name}", f"the local engine does not run this; it knows {', '.join(sorted(known))}"
+            yield (
+                f"{path}.{str(name)[:LONGEST_NAME]}",
+                f"the local engine does not run this; it knows {', '.join(sorted(known))}",
+            )
     for name in shape.required:
         if name not in value:
             why = "is needed: there is no image whose entrypoint could run" if name == "command" else "is needed"

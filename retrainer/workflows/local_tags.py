@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-_TAG = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
+_OPEN, _CLOSE = "{{", "}}"
 # `/tmp` as the beginning of a path: neither `/var/tmp` nor `/tmpfile`.
 _PRIVATE = re.compile(r"(?<![\w./-])/tmp(?![\w.-])")
+
+
+class _Tag(NamedTuple):
+    """``start`` and ``end`` are where it stands in the text."""
+
+    name: str
+    start: int
+    end: int
+
+
+def _each(text: str) -> Iterator[_Tag]:
+    """Each tag that ends, in one pass: a regular expression would look for the end anew at each brace."""
+    at = 0
+    while (start := text.find(_OPEN, at)) >= 0 and (close := text.find(_CLOSE, start + 2)) >= 0:
+        at = close + 2
+        yield _Tag(text[start + 2 : close].strip(), start, at)
 
 
 def tags(value: object) -> list[str]:
     """Name every tag in the texts of a JSON-shaped value, `{{inputs.parameters.x}}` as `inputs.parameters.x`."""
     if isinstance(value, str):
-        return _TAG.findall(value)
+        return [tag.name for tag in _each(value)]
     if isinstance(value, dict):
         return [tag for item in value.values() for tag in tags(item)]
     if isinstance(value, list):
@@ -27,7 +43,7 @@ def tags(value: object) -> list[str]:
 def unclosed(value: object) -> bool:
     """Tell whether a text of a JSON-shaped value opens a tag that never ends."""
     if isinstance(value, str):
-        return "{{" in _TAG.sub("", value)
+        return value.find(_OPEN, max((tag.end for tag in _each(value)), default=0)) >= 0
     if isinstance(value, dict):
         return any(unclosed(item) for item in value.values())
     return isinstance(value, list) and any(unclosed(item) for item in value)
@@ -35,7 +51,11 @@ def unclosed(value: object) -> bool:
 
 def substitute(text: str, values: Mapping[str, str]) -> str:
     """Put values in for tags, in one pass: a tag inside a value stays as it is. Raise KeyError on an unknown tag."""
-    return _TAG.sub(lambda found: values[found[1]], text)
+    parts, at = [], 0
+    for tag in _each(text):
+        parts += [text[at : tag.start], values[tag.name]]
+        at = tag.end
+    return "".join((*parts, text[at:]))
 
 
 def private(text: str, folder: str) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from retrainer.workflows.local_tags import tags
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_HOLE = re.compile(r"\{\{-?\s*=?[^}]*?(?:inputs|workflow)\.parameters(?:\.([\w-]+)|\['([\w-]+)'\])[^}]*\}\}")
+_PARAMETER = re.compile(r"(?:inputs|workflow)\.parameters(?:\.([\w-]+)|\['([\w-]+)'\])")
 _RUNS_NEXT = {
     **dict.fromkeys(("sh", "bash", "ash", "dash", "zsh", "ksh"), re.compile(r"-[a-zA-Z]*c")),
     **dict.fromkeys(("python", "python3"), re.compile(r"-[a-zA-Z]*c")),
@@ -58,5 +60,6 @@ def _list(value: Any) -> list[Any]:
 
 def _holes(text: Any, where: str) -> Iterator[Pasted]:
     if isinstance(text, str):
-        for found in dict.fromkeys(one or other for one, other in _HOLE.findall(text)):
+        inside = (found for tag in tags(text) for found in _PARAMETER.findall(tag))
+        for found in dict.fromkeys(one or other for one, other in inside):
             yield Pasted(found, where)

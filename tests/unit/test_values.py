@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +120,25 @@ def test_how_long_a_name_may_be(value: str, longest: int, expected: str) -> None
 def test_a_field_is_found_where_names_have_dots(path: str, expected: Any) -> None:
     assert values.field(expected, path.split(".")) == 1
     assert values.field(expected, [*path.split("."), "z"]) is values.MISSING
+
+
+def cut_in_every_way(parts: int) -> dict[str, Any]:
+    """All ways to have dots in the names of `a.a.a…`, but for its end."""
+    return {".".join("a" * length): cut_in_every_way(parts - length) for length in range(1, parts)}
+
+
+@pytest.mark.parametrize(
+    ("path", "event"),
+    [
+        pytest.param("a" * 17, cut_in_every_way(17), id="65,000 ways"),
+        pytest.param("a" * 256, {".".join("a" * length): {} for length in range(1, 256)}, id="255 ways"),
+    ],
+)  # fmt: skip
+def test_a_name_that_can_be_cut_in_many_ways_is_looked_for_in_some(path: str, event: dict[str, Any]) -> None:
+    began = time.process_time()
+    for _ in range(20):
+        assert values.field(event, list(path)) is values.MISSING
+    assert time.process_time() - began < 1
 
 
 def test_attributes_are_texts_however_they_came() -> None:

@@ -9,8 +9,11 @@ from pydantic import Field
 from retrainer.config.models.base import Cel, Count, Duration, Model, Size, Spread, Total
 
 Times = Annotated[str, Field(pattern=r"^([01]\d|2[0-4]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d$")]
-Match = Annotated[dict[str, str | int | float | bool], Field(max_length=64)]
-"""Conditions by field; an index goes as deep as there are."""
+Match = Annotated[
+    dict[Annotated[str, Field(max_length=512)], str | int | float | bool],
+    Field(max_length=64),
+]
+"""Conditions by field; an index goes as deep as there are, and each part of a field is a step."""
 
 
 class Calendar(Model):

@@ -258,11 +258,12 @@ def in_words(kinds: frozenset[str]) -> str:
 
 def _mapping(entries: Sequence[tuple[Evaluate, Evaluate]]) -> Evaluate:
     def run(frame: Frame) -> dict[Any, Any]:
-        found = {}
+        found: dict[str | int, Any] = {}
         for key, value in entries:
             name = key(frame)
             if type(name) is bool or not isinstance(name, (str, int)):
                 raise ExpressionError(f"the keys of a map are texts or whole numbers, not {kind(name)}")
+            values.has(frame, found, name)
             found[name] = value(frame)
         return found
 

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 _KEPT = 5000
 """Moves that are remembered of a pattern."""
+MOST_KEPT = 500_000
+"""Places in programs that are remembered of all patterns together: about 64 bytes each."""
 _CHARACTERS_A_STEP = 2
+_STEPS_A_SIGN = 8
+"""Reading a pattern, also one that turns out to be none."""
 _State: TypeAlias = "dict[str, _Move]"
 _Core: TypeAlias = tuple[frozenset[int], str]
 
@@ -34,6 +38,12 @@ class _Move:
         self.cost = cost
 
 
+class _Memory:
+    """How many places the tables of all patterns remember."""
+
+    places = 0
+
+
 class _Table:
     """What was worked out of a pattern: states by where they are in the program, and the other way round."""
 
@@ -45,8 +55,11 @@ class _Table:
         self.moves = 0
 
     def state(self, core: frozenset[int], before: str) -> _State:
-        state = self.states.setdefault((core, before), {})
-        self.cores[id(state)] = core, before
+        state = self.states.get((core, before))
+        if state is None:
+            state = self.states.setdefault((core, before), {})
+            self.cores[id(state)] = core, before
+            _Memory.places += 1 + len(core)
         return state
 
 
@@ -148,7 +161,10 @@ def matches(frame: Frame, text: str, pattern: str) -> bool:
     if frame[2] is None:
         frame[2] = {}
     if pattern not in frame[2]:
-        charge(frame, min(len(pattern), MAX_LENGTH))
+        if _Memory.places > MOST_KEPT:
+            compiled.cache_clear()
+            _Memory.places = 0
+        charge(frame, _STEPS_A_SIGN * min(len(pattern), MAX_LENGTH))
         try:
             made = compiled(pattern)
         except ValueError as error:

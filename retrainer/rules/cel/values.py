@@ -106,7 +106,7 @@ def equal(frame: Frame, a: Any, b: Any) -> bool:
             return len(a) == len(b) and all(equal(frame, x, y) for x, y in zip(a, b, strict=True))
         if kind_a is dict:
             charge(frame, 3 * min(len(a), len(b)))
-            return len(a) == len(b) and all(k in b and equal(frame, v, b[k]) for k, v in a.items())
+            return len(a) == len(b) and all(has(frame, b, k) and equal(frame, v, b[k]) for k, v in a.items())
         if kind_a is str or kind_a is bytes:
             charge(frame, min(len(a), len(b)) // TEXT_A_STEP)
         return bool(a == b)
@@ -116,7 +116,7 @@ def equal(frame: Frame, a: Any, b: Any) -> bool:
 def contains(frame: Frame, item: Any, of: Any) -> bool:
     """`in`: an item of a list, or a key of a map."""
     if type(of) is dict:
-        return type(item) is not bool and _is_key(item) and item in of
+        return type(item) is not bool and _is_key(item) and has(frame, of, item)
     if type(of) is not list:
         raise ExpressionError(f"`in` looks into a list or a map, not into {kind(of)}")
     for other in of:
@@ -128,6 +128,13 @@ def contains(frame: Frame, item: Any, of: Any) -> bool:
 
 def _is_key(value: Any) -> bool:
     return isinstance(value, (str, int))
+
+
+def has(frame: Frame, of: dict[Any, Any], key: Any) -> bool:
+    """Whether a map has a key: that is compared, twice if its value is asked for as well."""
+    if type(key) is str and len(key) >= TEXT_A_STEP:
+        charge(frame, 2 * (len(key) // TEXT_A_STEP))
+    return key in of
 
 
 def order(frame: Frame, a: Any, b: Any) -> int:
@@ -228,8 +235,8 @@ def truth(value: Any, asked_by: str) -> bool:
     raise ExpressionError(f"{asked_by} asks for true or false, not {kind(value)}")
 
 
-def item(_frame: Frame, of: Any, index: Any) -> Any:
-    """An item of a list by its number, or of a map by its key."""
+def item(frame: Frame, of: Any, index: Any) -> Any:
+    """An item of a list by its number, or of a map by its key; raise KeyError for one that is not there."""
     if type(of) is list:
         if type(index) not in (int, UInt):
             raise ExpressionError(f"the items of a list have whole numbers, not {kind(index)}")
@@ -240,6 +247,8 @@ def item(_frame: Frame, of: Any, index: Any) -> Any:
         raise ExpressionError(f"{kind(of)} has no items")
     if type(index) is bool or not _is_key(index):
         raise ExpressionError(f"the keys of a map are texts or whole numbers, not {kind(index)}")
+    if not has(frame, of, index):
+        raise KeyError(index)
     return of[index]
 
 

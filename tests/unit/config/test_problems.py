@@ -95,6 +95,8 @@ def test_what_only_looks_wrong_is_taken(tmp_path: Path, parameter: str) -> None:
         pytest.param("event.data.size > 1024", "event.dat.size > 1024", "17:25: rules[0].triggers.new_data.data.where: `event` has no `dat` (did you mean `data`?)", id="field that no event has"),
         pytest.param("event.data.size > 1024", "(" * 200 + "true" + ")" * 200, "where: nested deeper than 32 levels", id="CEL with too many brackets"),
         pytest.param("${window.start}", "${window.start", "24:30: rules[0].submit.parameters.since: `${` is not closed by `}`", id="hole left open"),
+        pytest.param("${window.start}", "x ${1 / 0}", "24:32: rules[0].submit.parameters.since: `1 / 0`: division by zero (it is the same for each run; correct it)", id="parameter that no run can have"),
+        pytest.param("${window.start}", "${'{' + '{x'}", "24:30: rules[0].submit.parameters.since: a value must not contain `{{`: Argo would expand it (it is the same for each run; correct it)", id="Argo's braces put together"),
         pytest.param("${window.start}", "a {{x}}", "24:30: rules[0].submit.parameters.since: a parameter must not contain `{{`: Argo would expand it", id="Argo's braces"),
         pytest.param('"${window.start}", n', "${window.start}, n", 'must be quoted (write "${window.start}")', id="unquoted hole in a flow map"),
         pytest.param("by: {new_data:", "by: {newdata:", "20:21: rules[0].for_each.by.newdata: there is no trigger `newdata` (did you mean `new_data`?)", id="for_each of no trigger"),

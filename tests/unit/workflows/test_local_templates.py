@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,65 @@ GOOD = KIND + "metadata: {name: good}\nspec: {entrypoint: m, templates: [{name: 
 LAUGH = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{name}: &{name} [{','.join(['*' + before] * 10)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
 )
+
+
+def step(name: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "container": {"command": ["true"]}, **more}
+
+
+def dag(*tasks: dict[str, Any]) -> dict[str, Any]:
+    return {"name": "m", "dag": {"tasks": list(tasks)}}
+
+
+def task(name: str, *after: str, value: str = "") -> dict[str, Any]:
+    given = {"arguments": {"parameters": [{"name": "x", "value": value}]}} if value else {}
+    return {"name": name, "template": "s", "dependencies": list(after), **given}
+
+
+def written(*templates: dict[str, Any]) -> str:
+    spec = {"entrypoint": templates[0]["name"], "templates": templates}
+    return json.dumps({"kind": "WorkflowTemplate", "metadata": {"name": "t"}, "spec": spec})
+
+
+def pasting(text: str) -> str:
+    return written({"name": "m", "script": {"command": ["sh"], "source": text}})
+
+
+BRACES = "a tag begins with {{ and never ends"
+MANY = 1000
+OUTPUTS = {"parameters": [{"name": f"o{i}", "valueFrom": {"path": "/tmp/o"}} for i in range(MANY)]}
+LAST = "{{tasks.t0.outputs.parameters.o999}} {{tasks.t0.outputs.parameters.none}}"
+CHAIN = [task(f"t{i}", *([f"t{i - 1}"] if i else []), value=LAST if i else "") for i in range(MANY)]
+AFTER_MANY = {**task("a"), "depends": " && ".join("b" * (i + 1) for i in range(1200))}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(pasting("{{" * 1_000_000), BRACES, id="a million braces that nobody closes"),
+        pytest.param(pasting("{{" + " " * 2_000_000), BRACES, id="a brace and two million blanks"),
+        pytest.param(pasting("{{ x " * 400_000), BRACES, id="400,000 tags that never end"),
+        pytest.param(pasting("{{inputs.parameters.x " * 100_000), BRACES, id="100,000 parameters that never end"),
+        pytest.param(pasting("{{a b" * 200_000 + "}}"), "the local engine cannot fill {{a b", id="a name of a megabyte"),
+        pytest.param(pasting("".join(f"{{{{a{i}}}}}" for i in range(200_000))), "the local engine cannot fill {{a0}}", id="200,000 tags"),
+        pytest.param(written(dag(*CHAIN), step("s", outputs=OUTPUTS)), "cannot fill {{tasks.t0.outputs.parameters.none}}", id="a thousand tasks in a row"),
+        pytest.param(written(dag(*(task(f"t{i}", f"n{i}") for i in range(MANY))), step("s")), "waits for 'n0': no such task", id="a thousand tasks that wait for nothing"),
+        pytest.param(written(dag(*(task(f"t{i}", f"t{(i + 1) % MANY}") for i in range(MANY))), step("s")), "wait for each other", id="a circle of a thousand"),
+        pytest.param(written(dag(AFTER_MANY), step("s")), "waits for 1200 tasks", id="a task after 1,200"),
+        pytest.param(written(dag(*(task(f"t{i}") for i in range(MANY + 1))), step("s")), "has 1001 entries", id="more than a thousand tasks"),
+        pytest.param(written(*(step(f"s{i}", odd=1) for i in range(MANY))), "the local engine does not run this", id="a thousand odd templates"),
+        pytest.param(written({**step("m"), "x" * 1000: 1}), "the local engine does not run this", id="a field of a thousand letters"),
+        pytest.param(written(step("x" * 1_500_000)), "at most 128 of them", id="a name of a megabyte and a half"),
+    ],
+)  # fmt: skip
+def test_a_template_costs_what_it_is_long(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    began = time.process_time()
+    told = problems(tmp_path)
+    list(pasted(json.loads(text)))
+    assert time.process_time() - began < 5
+    assert any(said in one for one in told), told[:3]
+    assert sum(map(len, told)) < 100_000
 
 
 @pytest.mark.parametrize(

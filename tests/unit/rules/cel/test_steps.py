@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from concurrent.futures import ThreadPoolExecutor
+from random import Random
 from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given, settings
 
+from retrainer.rules.cel import pattern
 from retrainer.rules.cel.errors import ExpressionError, OverBudget
 from retrainer.rules.cel.values import BUDGET
 from retrainer.rules.expression import Program, compile_cel
@@ -29,6 +32,13 @@ LARGE: dict[str, Any] = {
             "m": {f"k{i}": i for i in range(20_000)},
             "pairs": [[i, {"a": i}] for i in range(20_000)],
             "r": "(?:a{0,500}){0,100}$",
+            "digits": "1" * 399 + "x",
+            "short": "a" * 2499,
+            "part": "a" * 1249 + "ba",
+            "open": [f"{'a' * 990}{i})" for i in range(900)],
+            "long": {"k" * 300_000: 1},
+            "name": "k" * 300_000,
+            "same": {"k" * 300_000: 1},
         },
     }
 }
@@ -66,6 +76,15 @@ def over(program: Program, scope: dict[str, Any]) -> str:
         f"{D}words.filter(w, 'abc'.matches(w))",
         f"{D}words.filter(w, 'abc'.matches('(?:[a-z]{{0,30}}[-_]?){{0,20}}' + w))",
         f"{D}words.map(w, timestamp('2026-01-01T00:00:00Z') + duration('1h2m3s4ms'))",
+        f"{D}xs.exists(x, double({D}digits) > 1.0)",
+        f"{D}xs.exists(x, int({D}digits) > 1)",
+        f"{D}xs.exists(x, timestamp({D}digits) > event.time || duration({D}digits) > duration('1s'))",
+        f"{D}xs.exists(x, {D}short.contains({D}part))",
+        f"{D}open.exists(x, 'a'.matches(x))",
+        f"{D}xs.exists(x, {D}long[{D}name] == 2)",
+        f"{D}xs.exists(x, !({D}name in {D}long))",
+        f"{D}xs.exists(x, {D}long != {D}same)",
+        f"{D}xs.exists(x, {{{D}name: 1, {D}name + '': 1}}.size() == 2)",
         f"({D}s + {D}s).matches('(a|b)*c')",
         f"[{AGES}].all(d, event.time + ({' + '.join('d' * 28)}) > event.time)",
     ],
@@ -163,6 +182,32 @@ def test_parameters_share_one_budget() -> None:
     with pytest.raises(ValueError, match=r"parameters\.p\d: .* steps") as error:
         render(templates, LARGE)
     assert not isinstance(error.value, OverBudget)
+
+
+def test_parameters_are_bounded_however_many_expressions_they_have() -> None:
+    """Each of a few kilobytes, which all may be asked for."""
+    scope = {"event": {"data": {"xs": list(range(20_000))}}}
+    one = Template((compile_cel(f"{D}xs"),) * 5000)
+    began = time.thread_time()
+    for templates in ({"p": one}, {f"p{i}": Template(one.parts[:1]) for i in range(5000)}):
+        with pytest.raises(ValueError, match="more than"):
+            render(templates, scope)
+    assert time.thread_time() - began < LONGEST
+
+
+def test_what_is_remembered_of_patterns_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patterns whose every state is made of hundreds of places: each text makes new ones."""
+    monkeypatch.setattr(pattern, "MOST_KEPT", 5000)
+    random = Random(7)
+    programs = [compile_cel(f"text.matches('[ab]*a[ab]{{{times}}}$')") for times in range(590, 600)]
+    pattern.compiled.cache_clear()
+    gc.collect()
+    before = len(gc.get_objects())
+    for program in programs:
+        for _ in range(4):
+            assert "steps" in over(program, {"text": "".join(random.choices("ab", k=1000))})
+    gc.collect()
+    assert len(gc.get_objects()) < before + 10_000
 
 
 @pytest.mark.parametrize(
