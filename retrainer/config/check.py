@@ -20,6 +20,7 @@ from retrainer.config.models import DirectorySource, Submit
 from retrainer.config.reserved import MANAGED_BY
 from retrainer.rules.crontab import parse
 from retrainer.rules.environment import EVENT, of_parameters
+from retrainer.values import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +32,14 @@ if TYPE_CHECKING:
 
 _TARGETS = ("workflow_template", "cluster_workflow_template", "workflow")
 _LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_OBJECT = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_OBJECT_HINT = "small letters, digits, - and ., as Kubernetes takes it"
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_NAMESPACE_HINT = "small letters, digits and -, at most 63"
+_ARGUMENT = re.compile(r"[A-Za-z0-9_-]+")
+"""As Argo takes it."""
+_ANNOTATIONS = 200 * 1024
+"""Bytes of names and values."""
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
 
@@ -165,16 +174,38 @@ def _submit(submit: Submit, names: Names, scope: Mapping[str, Type]) -> Iterator
     if len(given) != 1:
         found = f"not {' and '.join(given)}" if given else "none is given"
         yield Finding(("submit",), f"exactly one of {', '.join(_TARGETS)} says what to run, {found}", "keep one")
+    yield from _named(submit, names)
     if submit.workflow is not None:
         yield from check_inline(submit.workflow)
-    if submit.namespace is not None and names.namespaces is not None and submit.namespace not in names.namespaces:
-        hint = did_you_mean(submit.namespace, names.namespaces)
-        yield Finding(("submit", "namespace"), f"`{submit.namespace}` is not among the engine's namespaces", hint)
     for name, value in submit.parameters.items():
         yield from check_parameter(("submit", "parameters", name), value, scope)
     yield from _labels(("submit", "metadata", "labels"), submit.metadata.labels)
-    for key in submit.metadata.annotations:
-        yield from check_key(("submit", "metadata", "annotations", key), key)
+    yield from _annotations(("submit", "metadata", "annotations"), submit.metadata.annotations)
+
+
+def _named(submit: Submit, names: Names) -> Iterator[Finding]:
+    """What is named as neither Kubernetes nor Argo names anything would be refused at night."""
+    for field in _TARGETS[:2]:
+        name = getattr(submit, field)
+        if name is not None and not _OBJECT.fullmatch(name):
+            yield Finding(("submit", field), f"{shown(name)} is no template's name", _OBJECT_HINT)
+    if submit.namespace is not None and not _NAMESPACE.fullmatch(submit.namespace):
+        yield Finding(("submit", "namespace"), f"{shown(submit.namespace)} is no namespace", _NAMESPACE_HINT)
+    elif submit.namespace is not None and names.namespaces is not None and submit.namespace not in names.namespaces:
+        hint = did_you_mean(submit.namespace, names.namespaces)
+        yield Finding(("submit", "namespace"), f"`{submit.namespace}` is not among the engine's namespaces", hint)
+    for name in submit.parameters:
+        if not _ARGUMENT.fullmatch(name):
+            path = ("submit", "parameters", name)
+            yield Finding(path, f"{shown(name)} is no parameter's name", "letters, digits, - and _", of_key=True)
+
+
+def _annotations(path: Path, annotations: Mapping[str, str]) -> Iterator[Finding]:
+    for key in annotations:
+        yield from check_key((*path, key), key)
+    if sum(len(text.encode()) for one in annotations.items() for text in one) > _ANNOTATIONS:
+        said = f"more than {_ANNOTATIONS >> 10} KiB together, and Kubernetes takes 256 with ours"
+        yield Finding(path, said, "pass what is that long by reference, as a parameter")
 
 
 def _labels(path: Path, labels: Mapping[str, str]) -> Iterator[Finding]:

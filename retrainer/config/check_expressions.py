@@ -14,7 +14,7 @@ from retrainer.rules.cel.syntax import free_names
 from retrainer.rules.cel.values import shown
 from retrainer.rules.environment import ABSENT
 from retrainer.rules.expression import Program, compile_cel
-from retrainer.rules.parameters import HoleError, as_text, compile_template, refuse_braces
+from retrainer.rules.parameters import MAX_RENDERED, HoleError, as_text, compile_template, refuse_braces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -61,9 +61,11 @@ def _constant(path: Path, program: Program, gives: frozenset[str]) -> Iterator[F
     except ExpressionError as error:
         yield Finding(path, str(error), "it is the same for each event; correct it", 0)
         return
+    asked, hint = _ASKED[gives]
     if KINDS.get(type(value)) not in gives:
-        asked, hint = _ASKED[gives]
         yield Finding(path, f"it is always {shown(value)}, not {asked}", hint, 0)
+    elif value == "" and gives == NAME:
+        yield Finding(path, "it is always an empty text, which names nothing", hint, 0)
 
 
 def check_parameter(path: Path, value: str | float | bool, scope: Mapping[str, Type]) -> Iterator[Finding]:
@@ -85,6 +87,15 @@ def check_parameter(path: Path, value: str | float | bool, scope: Mapping[str, T
             yield Finding(path, mistake.message, mistake.hint, start + mistake.at)
         if not mistakes and not part.variables:
             yield from _rendered(path, part, start)
+    yield from _literal(path, "".join(part for part in template.parts if isinstance(part, str)))
+
+
+def _literal(path: Path, text: str) -> Iterator[Finding]:
+    if "\0" in text:
+        yield Finding(path, "a parameter must not contain a NUL", "take it out", None)
+    elif len(text.encode()) > MAX_RENDERED:
+        said = f"{len(text.encode())} bytes, and at most {MAX_RENDERED} are allowed of all parameters together"
+        yield Finding(path, said, "pass a reference instead")
 
 
 def _rendered(path: Path, part: Program, start: int) -> Iterator[Finding]:

@@ -6,7 +6,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from retrainer.config.models.base import MOST, Cel, Count, Duration, Factor, Hours, Identifier, Model, Name, Phase
+from retrainer.config.models.base import (
+    MOST,
+    Between,
+    Cel,
+    Count,
+    Duration,
+    Factor,
+    Hours,
+    Identifier,
+    Model,
+    Name,
+    Phase,
+)
 from retrainer.config.models.sources import Source
 from retrainer.config.models.triggers import Calendar, Trigger
 
@@ -134,7 +146,7 @@ class Submit(Model):
     upstream and champion."""
     metadata: Metadata = Metadata()
     """Labels and annotations of the Workflow."""
-    timeout: Duration | None = None
+    timeout: Annotated[Duration, Between("1s", "")] | None = None
     """activeDeadlineSeconds of the Workflow."""
     retry: Retry | None = None
     """Runs again what failed, with the same inputs and parameters."""
