@@ -357,22 +357,32 @@ class Engine:
         careful = self._care is Care.ALWAYS
         while True:
             try:
-                with self.store.write() as conn:
-                    done = self._transactions.fold(conn, queued, careful=careful)
-                    if done.leased:
-                        self.taker.announce(done.leased, done.began)
-                    reach("before-commit")
+                return self._write_once(drained, queued, careful=careful)
             except Exception as error:
                 self.taker.forget()
                 self._transactions.failed()
-                if isinstance(error, CommitUnknownError):
-                    self._unsure = done, drained
                 if careful or self._care is Care.NEVER or of_whole(error):
                     raise
                 log.warning("engine.careful", error=words(error))
                 careful = True
-            else:
-                return done
+
+    def _write_once(
+        self, drained: list[_Act | _Offer], queued: Sequence[Batch | Callable[[Work], Any]], *, careful: bool
+    ) -> Done:
+        folded: list[Done] = []
+        try:
+            with self.store.write(lambda: self._announce(folded[0])) as conn:
+                folded.append(self._transactions.fold(conn, queued, careful=careful))
+                reach("before-commit")
+        except CommitUnknownError:
+            self._unsure = folded[0], drained
+            raise
+        return folded[0]
+
+    def _announce(self, done: Done) -> None:
+        """The requests are made while the disk syncs: nothing from here to the commit lets go of the lock they need."""
+        if done.leased:
+            self.taker.announce(done.leased, done.began)
 
     def _put_back(self, drained: list[_Act | _Offer], done: int) -> list[_Act | _Offer]:
         """What the transaction had no time for comes first in the next one; return what it did."""

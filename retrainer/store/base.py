@@ -45,8 +45,8 @@ class Store(Protocol):
     undisputed: bool
     """Whether whoever had the lead before has ended for certain."""
 
-    def write(self) -> AbstractContextManager[Connection]:
-        """A transaction, committed at the end of the block, rolled back if it raises.
+    def write(self, just_before: Callable[[], None] = lambda: None) -> AbstractContextManager[Connection]:
+        """A transaction, committed at the end of the block, rolled back if it raises; ``just_before`` it commits.
 
         Raise StoreBusyError, CommitUnknownError, StoreBrokenError or StoreLostError.
         """

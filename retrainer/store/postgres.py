@@ -72,10 +72,11 @@ class PostgresStore:
         return cls(writes, reads, where, me)
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, just_before: Callable[[], None] = lambda: None) -> Iterator[Connection]:
         with self._lock, self._translated(), self._engine.connect() as conn:
             self._hold(conn)
             yield conn
+            just_before()
             try:
                 conn.commit()
             except DBAPIError as error:

@@ -78,12 +78,13 @@ class SqliteStore:
         return cls(Path(":memory:"), engine, None)
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, just_before: Callable[[], None] = lambda: None) -> Iterator[Connection]:
         self._check()  # whoever has the lock may be writing down what was accepted, which takes its time
         with self._lock, self._translated():
             with self._connection.begin():
                 yield self._connection
                 self._check()
+                just_before()
             if gone := self._gone():  # it went in between: what was committed must not be acknowledged
                 self._broken = gone
                 raise StoreBrokenError(gone)

@@ -120,7 +120,10 @@ class Submitter:
 
     def _let_go(self, run: Run) -> bool:
         gate = self._announced.pop(run.id, None)
-        return gate is not None and gate.decide(committed=True)
+        if gate is None or not gate.decide(committed=True):
+            return False
+        gate.yield_to_waiter()
+        return True
 
     def stop(self, within: float = LONGEST_WAIT) -> None:
         """Finish what was sent, hand back what was not, and return once all threads have ended.

@@ -147,9 +147,9 @@ def test_an_answer_that_was_lost_is_never_given_to_somebody_else(make: Make) -> 
     write, settled = bench.store.write, iter([StoreError("XX001"), True])
 
     @contextmanager
-    def lost() -> Iterator[Connection]:
+    def lost(just_before: Callable[[], None]) -> Iterator[Connection]:
         bench.store.write = write  # type: ignore[method-assign]
-        with write() as conn:
+        with write(just_before) as conn:
             yield conn
         raise CommitUnknownError("lost")
 

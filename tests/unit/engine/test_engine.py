@@ -363,8 +363,8 @@ def test_an_admission_that_was_rolled_back_is_made_up_for(make: Make, monkeypatc
     write, left = bench.store.write, [0, 1, 0]  # the moment is noticed in one transaction, and used in the next
 
     @contextmanager
-    def busy_once() -> Iterator[Any]:
-        with write() as conn:
+    def busy_once(just_before: Callable[[], None]) -> Iterator[Any]:
+        with write(just_before) as conn:
             yield conn
             if left and left.pop(0):
                 raise StoreBusyError("disk is full")

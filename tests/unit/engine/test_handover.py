@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +11,7 @@ from retrainer.event import Event
 from .bench import Bench, Crash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 START = 1_790_000_000.0
@@ -90,16 +89,14 @@ def test_a_run_is_announced_before_its_commit_and_forgotten_if_that_fails(tmp_pa
     bench = Bench(tmp_path / "s.db", [firing("a")], START, room=5)
     bench.deliver([event(1)])
     assert bench.hands.announced == bench.hands.taken
-    failing = bench.engine.store.write
-    bench.engine.store.write = lambda: _fails_at_commit(failing)  # type: ignore[method-assign]
+    write = bench.engine.store.write
+    bench.engine.store.write = lambda announce: write(lambda: _tear(announce))  # type: ignore[method-assign]
     with pytest.raises(OSError, match="torn"):
         bench.deliver([event(2)])
     assert bench.hands.announced == []
     assert len(bench.hands.taken) == 1
 
 
-@contextmanager
-def _fails_at_commit(write: Callable[[], Any]) -> Iterator[Any]:
-    with write() as conn:
-        yield conn
-        raise OSError("torn")
+def _tear(announce: Callable[[], None]) -> None:
+    announce()
+    raise OSError("torn")
