@@ -20,6 +20,7 @@ from retrainer.config.load import Loaded, load_rules, load_settings
 from retrainer.config.teams import NO_TEAMS, TeamFiles
 from retrainer.config.watch import fingerprint
 from retrainer.configmaps import ConfigMaps
+from retrainer.dependencies import Dependencies, Trouble, of_source, of_threads
 from retrainer.engine.catalog import build_catalog
 from retrainer.engine.desk import EngineDesk
 from retrainer.engine.gate import Gate
@@ -57,6 +58,7 @@ from retrainer.workflows.manifest import manifest
 from retrainer.workflows.submitter import Submitter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from retrainer.config.settings import Settings
@@ -156,7 +158,9 @@ class App:
             watch_restarts=lambda: self.workflows.watch_restarts,
             catalog=lambda: self.engine.catalog,
         )
+        self.dependencies = Dependencies(self._troubles, self.clock.now)
         self.metrics.threads = lambda: self.supervisor.seen(self.clock.monotonic())
+        self.metrics.waits = self.dependencies.look
         self.replays = Replays(self.engine, self.clock)
         self.silence = SilenceWatch(self.store, self.clock, lambda: self.loaded.configuration.sources)
         self.pruner = Pruner(settings.store, self.clock.monotonic)
@@ -227,6 +231,19 @@ class App:
     def trouble(self) -> str:
         """Why the store cannot be written to for the moment; empty if it can."""
         return self.store_watch.trouble or self.engine.trouble or self.lead.trouble
+
+    def _troubles(self) -> Iterator[Trouble]:
+        """Whatever keeps a part of the daemon from its work that is not its own."""
+        if self.trouble:
+            yield Trouble("engine", "store", self.trouble)
+        if self.workflows.trouble:
+            yield Trouble("workflows", "api_server", self.workflows.trouble)
+        for namespace, error in self.config_maps.troubles.items():
+            yield Trouble(f"rules of namespace {namespace}", "api_server", error)
+        for name, source in (self.sources() if self.started else {}).items():
+            if source is not None:
+                yield from of_source(name, self.loaded.configuration.sources[name], source)
+        yield from of_threads(self.supervisor.waiting())
 
     def stop(self) -> None:
         """Unready, stop taking in, finish, commit, release."""
@@ -369,7 +386,8 @@ class App:
             log.warning("workflows.unchecked", error=str(error))
 
     def listen(self) -> None:
-        """Say which sources have gone silent."""
+        """Say which sources have gone silent, and notice what is waited for."""
+        self.dependencies.look()
         if not self.engine.standby:
             self.silence.look()
 

@@ -58,6 +58,11 @@ class ConfigMaps:
         texts = {file: text for one in known for file, text in one.texts.items()}
         return TeamFiles(texts, tuple(problem for one in known for problem in one.problems))
 
+    @property
+    def troubles(self) -> dict[str, str]:
+        """By namespace, why its ConfigMaps cannot be read or watched for the moment."""
+        return {one.name: one.trouble for one in self._follow if one.trouble}
+
     def read(self) -> None:
         """Read all of them once; a namespace that cannot be read is a problem among the files."""
         for namespace in self._follow:
@@ -85,6 +90,8 @@ class _Namespace:
         self.name = name
         self.known = NO_TEAMS
         self.told = NO_TEAMS
+        self.trouble = ""
+        """Why it cannot be read or watched for the moment; empty if it can."""
         self._read = False
         self._reading = threading.Lock()
         self._version = ""
@@ -102,11 +109,12 @@ class _Namespace:
         try:
             page = self._api.request("GET", self._path, fields={"labelSelector": self._selector})
         except WorkflowError as error:
+            self.trouble = str(error)
             log.warning("config_maps.unread", namespace=self.name, error=str(error))
             if not self._read or error.code in ("403", MISSING):
                 self.known = self.known._replace(problems=(_unread(self.name, error),))
             return False
-        self.known = contents(self.name, page["items"] or ())
+        self.known, self.trouble = contents(self.name, page["items"] or ()), ""
         self._version, self._read = str(page["metadata"]["resourceVersion"]), True
         return True
 
@@ -146,6 +154,7 @@ class _Namespace:
                 return True
         except Exception as error:  # noqa: BLE001 - whatever it was, the way out is to list again
             if not stop.is_set():
+                self.trouble = str(error)
                 log.warning("config_maps.unwatched", namespace=self.name, error=str(error))
             return False
         return True

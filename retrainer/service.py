@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from retrainer.config.load import Configuration
     from retrainer.config.models import Source as SourceConfig
     from retrainer.config.settings import Settings
+    from retrainer.dependencies import Wait
     from retrainer.engine.backfills import Order
     from retrainer.engine.work import Work
     from retrainer.sources.webhook import Webhooks
@@ -242,15 +243,8 @@ class AppService:
     def ready(self) -> list[str]:
         return self._app.readiness.reasons()
 
-    def waiting(self) -> list[str]:
-        found = [f"thread {name}: it waits for {party}" for name, party in self._app.supervisor.waiting().items()]
-        if self._app.workflows.trouble:
-            found.append("the API server: Workflows cannot be followed, the log says why (watch.restarted)")
-        sources = self._app.sources() if self._app.started else {}
-        for name, source in sources.items():
-            if source is not None and source.last_error:
-                found.append(f"source {name}: it cannot do its work, GET /api/v1/sources/{name} says why")
-        return found
+    def waiting(self) -> list[Wait]:
+        return self._app.dependencies.look()
 
     def health(self) -> list[str]:
         return list(filter(None, [self._app.supervisor.stuck(self._app.engine.thread), self._app.engine.failing]))

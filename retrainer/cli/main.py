@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "pause": ("retrainer.cli.rules:pause", "Hold a rule until it is resumed."),
     "resume": ("retrainer.cli.rules:resume", "End a pause, and close the rule's circuit breakers."),
     "runs": ("retrainer.cli.runs:runs", "List, show, cancel and retry runs."),
+    "status": ("retrainer.cli.status:status", "Say whether the daemon is ready, and what it waits for."),
     "sources": ("retrainer.cli.sources:sources", "List and show sources, and reset their parts."),
     "replay": ("retrainer.cli.replay:replay", "Read a source again, for rules that did not count it."),
     "state": ("retrainer.cli.state:state", "Tell when models were last trained, before retrainer came."),

@@ -32,6 +32,8 @@ _STYLES = {
     "silent": "yellow",
     "halted": "red",
     "down": "red",
+    "ready": "green",
+    "not ready": "red",
 }
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 

@@ -90,6 +90,17 @@ class Configured(Protocol):
     def budgets(self) -> Mapping[str, Any]: ...
 
 
+class Waiting(Protocol):
+    """A component that waits for a dependency, ``since`` then in seconds since the epoch."""
+
+    @property
+    def component(self) -> str: ...
+    @property
+    def dependency(self) -> str: ...
+    @property
+    def since(self) -> float: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How things stand at the moment of a scrape, read from where it is kept: true after a restart as well.
@@ -161,6 +172,8 @@ class Metrics:
         """Asked at each scrape, on the thread that serves it."""
         self.threads: Callable[[], Sequence[Seen]] = tuple
         """The same of the threads."""
+        self.waits: Callable[[], Sequence[Waiting]] = tuple
+        """The same of what components wait for."""
         self._registry = registry
         self._per_rule = per_rule
         self._rest = CollectorRegistry()
@@ -276,6 +289,15 @@ class Metrics:
         self._beats = self._by_thread("gauge", "thread_heartbeat_age_seconds", "Since its last sign of life.")
         self._stuck = self._by_thread("gauge", "thread_stuck", "Whether the thread hangs in its own work.")
         self._thread_restarts = self._by_thread("counter", "thread_restarts", "Restarts of a thread that failed.")
+        self._waiting = self._register(
+            Owned(
+                "gauge",
+                "retrainer_waiting_since_timestamp_seconds",
+                "Since when a part of the daemon waits for somebody else.",
+                ("component", "dependency"),
+                Owners(),
+            )
+        )
         self._leader = self._gauge("leader", "Whether this process is the one that decides.")
         self._reload_ok = self._gauge("config_last_reload_successful", "Whether all files were good when last read.")
         self._reload_at = self._gauge("config_last_reload_success_timestamp_seconds", "When all files were last good.")
@@ -460,6 +482,7 @@ class Metrics:
         if self.standing is not None:
             self._stand(self.standing())
         self._look_at_threads(self.threads())
+        self._look_at_waits(self.waits())
         dropped = sum(owned.dropped for owned in self._owned)
         self._dropped.inc(dropped - self._dropped_seen)
         self._dropped_seen = dropped
@@ -475,6 +498,12 @@ class Metrics:
         self._beats.replace({one.name: {(): one.silence} for one in seen})
         self._stuck.replace({one.name: {(): one.stuck} for one in seen})
         self._thread_restarts.replace({one.name: {(): one.restarts} for one in seen})
+
+    def _look_at_waits(self, waits: Sequence[Waiting]) -> None:
+        since: dict[str, dict[tuple[str, ...], float]] = {}
+        for wait in waits:
+            since.setdefault(wait.component, {})[wait.dependency,] = wait.since
+        self._waiting.replace(since)
 
     def _stand(self, seen: Standing) -> None:
         rules = self._rules.names

@@ -53,6 +53,7 @@ def _application() -> FastAPI:
     api = APIRouter(prefix="/api/v1", dependencies=[token], responses=PROBLEMS)
     for part in (rules, backfills, runs, sources, state, ledger):
         api.include_router(part.router)
+    api.include_router(daemon.status_router)
     app.include_router(api)
     app.include_router(daemon.router)
     return app

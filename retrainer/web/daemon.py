@@ -14,6 +14,8 @@ from retrainer.web.asking import PROBLEMS, Asked
 GZIP_LEVEL = 1
 """The text of metrics shrinks to a twentieth; higher levels take three times as long for a fifth less."""
 router = APIRouter(tags=["daemon"])
+status_router = APIRouter(tags=["daemon"])
+"""Under /api/v1, behind the token: reasons may name servers."""
 
 
 @router.get("/", include_in_schema=False)
@@ -27,6 +29,7 @@ async def index(service: Asked) -> dict[str, Any]:
             "rules": "/api/v1/rules",
             "runs": "/api/v1/runs",
             "sources": "/api/v1/sources",
+            "status": "/api/v1/status",
             "metrics": "/metrics",
             "health": "/healthz",
             "readiness": "/readyz",
@@ -43,10 +46,25 @@ async def health(service: Asked) -> Any:
 
 @router.get("/readyz", response_model=views.Readiness, responses={503: {"model": views.Readiness}})
 def ready(service: Asked) -> Any:
-    """Tell whether it takes events in and decides."""
+    """Tell whether it takes events in and decides, and what it waits for; `GET /api/v1/status` also says why."""
     reasons = service.ready()
-    told = {"ready": not reasons, "reasons": reasons, "waiting": service.waiting()}
+    told = {"ready": not reasons, "reasons": reasons, "waiting": [wait.in_words for wait in service.waiting()]}
     return JSONResponse(told, 503 if reasons else 200)
+
+
+@status_router.get("/status", response_model=views.Status)
+def status(service: Asked) -> Any:
+    """Tell how the daemon does: whether it is ready, and each part that waits for somebody else, with the reason."""
+    reasons = service.ready()
+    return {
+        "instance": service.settings.name,
+        "ready": not reasons,
+        "reasons": reasons,
+        "waiting": [
+            {"component": wait.component, "dependency": wait.dependency, "since": wait.since, "error": wait.error}
+            for wait in service.waiting()
+        ],
+    }
 
 
 @router.get("/metrics", response_class=Response)

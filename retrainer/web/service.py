@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection
     from starlette.types import ASGIApp
@@ -37,6 +37,24 @@ class RuleQuery:
     state: str = ""
     source: str = ""
     labels: tuple[str, ...] = ()
+
+
+class Waiting(Protocol):
+    """A component that cannot do its work, ``since`` then in seconds since the epoch."""
+
+    @property
+    def component(self) -> str: ...
+    @property
+    def dependency(self) -> str:
+        """What it waits for, as the metric names it."""
+
+    @property
+    def error(self) -> str: ...
+    @property
+    def since(self) -> float: ...
+    @property
+    def in_words(self) -> str:
+        """One clause without ``error``, for everybody to read."""
 
 
 class Service(Protocol):
@@ -140,8 +158,8 @@ class Service(Protocol):
     def ready(self) -> list[str]:
         """Why it is not ready, in words; empty if it is."""
 
-    def waiting(self) -> list[str]:
-        """What waits for somebody else, in words: it goes on by itself, and does not make the daemon unready."""
+    def waiting(self) -> Sequence[Waiting]:
+        """Return what waits for a server or a person; of these only the store makes the daemon unready."""
 
     def health(self) -> list[str]:
         """Why a restart would help, in words; empty if nothing hangs. Asks nobody, and never blocks."""

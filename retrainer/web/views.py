@@ -413,7 +413,26 @@ class Readiness(View):
     reasons: list[str]
     """Why it is not."""
     waiting: list[str] = []
-    """What waits for somebody else, and goes on by itself."""
+    """Each part that waits for a server or a person, what for and since when; it goes on by itself."""
+
+
+class Waiting(View):
+    component: str
+    """A source, a thread, `engine`, `workflows`, or the rules of a namespace."""
+    dependency: str
+    """What it waits for: `store`, `kafka`, `prometheus`, `queue`, `bucket`, `folder`, `api_server`, `decision`, …"""
+    since: Moment
+    error: str
+    """Why, in the words of the server or its client; empty if only the wait is known."""
+
+
+class Status(View):
+    instance: str
+    ready: bool
+    reasons: list[str]
+    """Why it is not."""
+    waiting: list[Waiting]
+    """What has lasted longest first."""
 
 
 class Problem(View):

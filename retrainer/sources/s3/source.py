@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from retrainer.sources.formats.notification import NotificationFormat
 from retrainer.sources.s3.listing import Listing, distinct
@@ -85,6 +85,16 @@ class S3Source:
     @property
     def last_error(self) -> str | None:
         return "; ".join(part.last_error for part in self._parts if part.last_error) or None
+
+    @property
+    def errors(self) -> Mapping[Literal["kafka", "queue", "bucket"], str]:
+        """What keeps it from its work, by the server that does; empty for one that does not."""
+        found: dict[Literal["kafka", "queue", "bucket"], str] = {}
+        if self._road is not None:
+            found["queue" if self._config.via.sqs is not None else "kafka"] = self._road.last_error or ""
+        if self._sweep is not None:
+            found["bucket"] = self._sweep.last_error or ""
+        return found
 
     @property
     def poll_errors(self) -> int:

@@ -42,6 +42,7 @@ TEXTS = [
     pytest.param(["trigger", "churn", "--key", "de", "--dry-run"], ['"kind": "Workflow"'], id="trigger-dry-run"),
     pytest.param(["pause", "churn"], ["churn is paused. `retrainer resume churn`"], id="pause"),
     pytest.param(["resume", "churn"], ["churn is resumed"], id="resume"),
+    pytest.param(["status"], ["retrainer", "ready", "Nothing is waited for."], id="status"),
     pytest.param(
         ["runs", "list"], [RUN.format(1), "new_data: batch_complete", "1m", "churn-1", "auc=0.91"], id="runs-list"
     ),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from retrainer.dependencies import Wait
     from retrainer.engine.backfills import Order
     from retrainer.web.service import RuleQuery
 
@@ -45,7 +46,7 @@ class Daemon:
         self.asked: list[tuple[Any, ...]] = []
         self.turned_away: list[tuple[str, int]] = []
         self.reasons: list[str] = []
-        self.waits: list[str] = []
+        self.waits: list[Wait] = []
         self.stuck: list[str] = []
         self.trouble: Exception | None = None
         self.idempotency: dict[str, dict[str, Any]] = {}
@@ -197,7 +198,7 @@ class Daemon:
     def ready(self) -> list[str]:
         return self.reasons
 
-    def waiting(self) -> list[str]:
+    def waiting(self) -> list[Wait]:
         return self.waits
 
     def health(self) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from retrainer.dependencies import Wait
 from retrainer.store import tables as t
 from retrainer.store.base import StoreBusyError
 from tests.unit.web.daemon import TREE
@@ -222,10 +223,14 @@ def test_metrics_are_compressed_for_those_who_take_it(client: httpx.Client, acce
 
 def test_probes_metrics_and_reload(client: httpx.Client, daemon: Daemon) -> None:
     assert client.get("/healthz").json() == {"status": "ok", "reasons": []}
-    daemon.waits.append("source lake: it cannot do its work")
+    daemon.waits.append(Wait("source lake", "queue", "connection refused by sqs.internal", NOW))
     ready = client.get("/readyz")
     assert ready.status_code == 200, "who waits for somebody else is ready"
-    assert ready.json() == {"ready": True, "reasons": [], "waiting": ["source lake: it cannot do its work"]}
+    waiting = ["source lake waits for its SQS queue since 2025-11-24T16:00:00.000Z"]
+    assert ready.json() == {"ready": True, "reasons": [], "waiting": waiting}, "errors may name servers"
+    (told,) = client.get(f"{API}/status").json()["waiting"]
+    assert (told["component"], told["dependency"], told["since"]) == ("source lake", "queue", waiting[0][-24:])
+    assert told["error"] == "connection refused by sqs.internal"
     daemon.reasons.append("the store is read-only")
     unready = client.get("/readyz")
     assert (unready.status_code, unready.json()["reasons"]) == (503, ["the store is read-only"])

@@ -1,0 +1,43 @@
+"""Status: whether the daemon is ready, and which of its parts wait for whom."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retrainer.cli import show
+from retrainer.cli.session import Session, remote
+from retrainer.clock import SystemClock
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@click.command()
+@remote
+def status(session: Session) -> None:
+    """Say whether the daemon is ready, and what each of its parts waits for, since when and why.
+
+    The exit code is 1 if it is not ready. What waits for a broker, a queue or the API server goes on by itself.
+    """
+    answer = session.client.get("status")
+    session.print(answer, lambda console: _print(console, answer))
+    if not answer["ready"]:
+        raise click.exceptions.Exit(1)
+
+
+def _print(console: Console, told: dict[str, Any]) -> None:
+    now = SystemClock().now()
+    ready = "ready" if told["ready"] else "not ready"
+    show.facts(console, {"instance": told["instance"], "state": show.word(ready)})
+    for reason in told["reasons"]:
+        console.print(show.clean(f"not ready: {reason}"), soft_wrap=True)
+    headers = ("COMPONENT", "WAITS FOR", "SINCE", "WHY")
+    rows = [
+        (one["component"], one["dependency"], show.relative(one["since"], now), one["error"] or "-")
+        for one in told["waiting"]
+    ]
+    if rows:
+        console.print()
+    show.table(console, headers, rows, "Nothing is waited for.")
