@@ -100,7 +100,7 @@ class AppService:
         return {"decision": "fire", "reason": "manual", "run": None, "manifest": self._app.manifest_of(run)}
 
     def withdraw_triggers(self, rule: str, key: str) -> dict[str, Any]:
-        return self._act(lambda work: backfills.withdraw(work, rule, key, manual=True))
+        return self._withdraw(rule, key, manual=True)
 
     def backfill(self, order: Order, *, dry_run: bool, idempotency_key: str | None) -> dict[str, Any]:
         if dry_run:
@@ -111,7 +111,16 @@ class AppService:
         return self.read(lambda conn: backfills.progress(conn, rule, key, request))
 
     def withdraw_backfills(self, rule: str, key: str) -> dict[str, Any]:
-        return self._act(lambda work: backfills.withdraw(work, rule, key))
+        return self._withdraw(rule, key)
+
+    def _withdraw(self, rule: str, key: str, *, manual: bool = False) -> dict[str, Any]:
+        """In as many transactions as it takes; whoever asks once more after a crash goes on with what is left."""
+        dropped = cancelled = 0
+        while True:
+            told = self._act(lambda work: backfills.withdraw(work, rule, key, manual=manual))
+            dropped, cancelled = dropped + told["dropped"], cancelled + told["cancelled"]
+            if not told.pop("left"):
+                return {**told, "dropped": dropped, "cancelled": cancelled}
 
     def pause(self, rule: str, note: str) -> None:
         self._act(lambda work: acts.pause(work, rule, note))
@@ -145,7 +154,12 @@ class AppService:
         return {"imported": imported, "failed": failed}
 
     def replay_dead_letters(self, ids: list[int]) -> dict[str, Any]:
-        return self._act(lambda work: acts.replay_dead_letters(work, ids))
+        """In as many transactions as it takes: what was replayed is no dead letter any more, also after a crash."""
+        replayed, failed, left = 0, [], ids
+        while left:
+            told = self._act(partial(acts.replay_dead_letters, ids=left))
+            replayed, failed, left = replayed + told["replayed"], failed + told["failed"], told["left"]
+        return {"replayed": replayed, "failed": failed}
 
     def discard_dead_letters(self, ids: list[int]) -> int:
         return self._act(lambda work: acts.discard_dead_letters(work, ids))

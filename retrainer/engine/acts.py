@@ -23,6 +23,8 @@ from retrainer.store import tables as t
 from retrainer.store import writes
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from retrainer.engine.work import Work
 
 
@@ -131,11 +133,17 @@ def _run(work: Work, run_id: str) -> Run:
     return run
 
 
-def replay_dead_letters(work: Work, ids: list[int]) -> dict[str, Any]:
-    """Offer dead letters anew, each to the rule that could not take it; what fails again stays in the list."""
+def replay_dead_letters(work: Work, ids: Collection[int]) -> dict[str, Any]:
+    """Offer dead letters anew, each to the rule that could not take it; what fails again stays in the list.
+
+    ``left`` of the answer are those that the budget of this transaction did not reach.
+    """
     replayed, failed = 0, []
     c = t.dead_letters.c
-    for row in work.conn.execute(select(t.dead_letters).where(c.id.in_(ids)).order_by(c.id)).all():
+    left = sorted(work.conn.execute(select(c.id).where(c.id.in_(ids))).scalars(), reverse=True)
+    while left and (not (replayed or failed) or not work.budget.spent):
+        row = work.conn.execute(select(t.dead_letters).where(c.id == left.pop())).one()
+        work.budget.keys -= 1
         if row.reason == "unreadable":
             failed.append({"id": row.id, "error": "nobody can read it as an event; discard it, or send it again"})
             continue
@@ -146,9 +154,9 @@ def replay_dead_letters(work: Work, ids: list[int]) -> dict[str, Any]:
         if outcome in _NOT_REPLAYED:
             failed.append({"id": row.id, "error": _NOT_REPLAYED[outcome].format(error=row.error)})
             continue
-        work.conn.execute(delete(t.dead_letters).where(t.dead_letters.c.id == row.id))
+        work.conn.execute(delete(t.dead_letters).where(c.id == row.id))
         replayed += 1
-    return {"replayed": replayed, "failed": failed}
+    return {"replayed": replayed, "failed": failed, "left": left}
 
 
 def discard_dead_letters(work: Work, ids: list[int]) -> int:

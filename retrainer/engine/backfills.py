@@ -92,7 +92,8 @@ def ask(work: Work, order: Order, once: str | None = None) -> dict[str, Any]:
 def withdraw(work: Work, name: str, key: str, *, manual: bool = False) -> dict[str, Any]:
     """Drop what has not started of all backfills of the key: slots that wait, and runs that wait to be admitted.
 
-    With ``manual`` that of runs asked for by hand instead.
+    With ``manual`` that of runs asked for by hand instead. ``left`` of the answer are runs that the budget of this
+    transaction did not reach: ask again.
     """
     rule_of(work, name)
     entry = work.known(name, key)
@@ -103,11 +104,16 @@ def withdraw(work: Work, name: str, key: str, *, manual: bool = False) -> dict[s
     live = writes.live_runs(work.conn, name, key)
     reason = (Reason.MANUAL if manual else Reason.BACKFILL).value
     born = [run for run in live if run.phase is RunPhase.PENDING and run.reason == reason]
+    cancelled = 0
     for run in born:
+        if cancelled and not work.budget.spend():
+            break
         stop_run(work, run, "Stop", WITHDRAWN)
-    told = {"rule": name, "key": key, "dropped": len(waiting), "cancelled": len(born)}
+        work.settle()  # what follows from the end of a run belongs to its turn
+        cancelled += 1
+    told = {"rule": name, "key": key, "dropped": len(waiting), "cancelled": cancelled}
     work.tell("manual.withdrawn" if manual else "backfill.withdrawn", **told)
-    return told
+    return {**told, "left": len(born) - cancelled}
 
 
 def progress(conn: Connection, name: str, key: str, request: str | None = None) -> dict[str, Any]:

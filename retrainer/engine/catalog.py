@@ -51,9 +51,13 @@ class Catalog:
         new = replace(old, paused=by_hand or old.rule.mode == "paused")
         return replace(self, rules={**self.rules, rule: new})
 
-    def queries(self, source: str) -> frozenset[Query]:
-        """What a source is to be asked, each once."""
-        return frozenset(query for name, query in self.polls if name == source)
+    def queries(self, source: str, busy: Collection[tuple[str, str]] = ()) -> frozenset[Query]:
+        """What a source is to be asked, each once, but for what concerns any ``busy`` rule and trigger."""
+        return frozenset(
+            query
+            for (name, query), poll in self.polls.items()
+            if name == source and not any((gauge.rule, gauge.name) in busy for gauge in poll.gauges)
+        )
 
     def listens(self, source: str) -> bool:
         """Whether any rule wants events of a source."""

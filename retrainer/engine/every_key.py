@@ -1,4 +1,4 @@
-"""Inputs that concern every live key of a rule: few keys at once, more of them in the transactions that follow.
+"""Inputs that concern many keys of a rule: few keys at once, more of them in the transactions that follow.
 
 What is left is a row of `fan_outs` with a cursor, as for slots, so that no restart loses or repeats a key.
 """
@@ -6,17 +6,20 @@ What is left is a row of `fan_outs` with a cursor, as for slots, so that no rest
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
+from retrainer.engine.transaction_budget import KEYS
 from retrainer.rules.outcome import Followed, Resumed, Sample, Sampled, SlotDue
 from retrainer.store import writes
 from retrainer.store.rows import dump
 
 if TYPE_CHECKING:
-    from sqlalchemy import Row
+    from collections.abc import Mapping, Sequence
 
+    from retrainer.engine.readings import Reading
     from retrainer.engine.work import Work
     from retrainer.rules.outcome import Input
 
@@ -29,6 +32,46 @@ class EveryKey:
     """An input for all keys that are live when their turn comes."""
 
     given: Shared
+
+
+@dataclass(frozen=True, slots=True)
+class EachKey:
+    """Values of one trigger, other ones for each key: what a poll, or a value that is replayed, says to many keys."""
+
+    of: Mapping[str, Sampled]
+
+    def behind(self, key: str) -> list[str]:
+        """Return the keys that come after this one, in order."""
+        return sorted(each for each in self.of if each > key)
+
+
+Spread = EveryKey | EachKey
+
+
+def within_budget(work: Work, readings: Sequence[Reading]) -> list[Reading]:
+    """Return the same readings; those that are too many for this transaction as `EachKey`, to be folded in later.
+
+    Also while earlier ones of the rule are on their way: a later poll may not overtake them.
+    """
+    found: list[Reading] = []
+    for (rule, _), group in groupby(readings, _trigger_of):
+        these = list(group)
+        of = {key: given for (_, key), given in these if isinstance(given, Sampled)}
+        if len(of) < len(these) or (len(of) == 1 and not any(given.whole for given in of.values())):
+            found += these
+        elif len(of) > work.budget.keys or _on_its_way(work, rule):
+            keys = list(of)
+            parts = (keys[at : at + KEYS] for at in range(0, len(keys), KEYS))
+            found += [((rule, ""), EachKey({key: of[key] for key in part})) for part in parts]
+        else:
+            work.budget.keys -= len(of)
+            found += these
+    return found
+
+
+def _trigger_of(reading: Reading) -> tuple[str, str]:
+    (rule, _), given = reading
+    return rule, given.trigger if isinstance(given, Sampled) else ""
 
 
 def addressed(work: Work, rule: str, given: S) -> list[tuple[str, S | EveryKey]]:
@@ -48,25 +91,35 @@ def _on_its_way(work: Work, rule: str) -> bool:
     return staged or writes.fans_out_inputs(work.conn, rule)
 
 
-def stage(work: Work, rule: str, every: EveryKey) -> None:
+def stage(work: Work, rule: str, spread: Spread) -> None:
     """Have it folded in key by key, from the end of this transaction on."""
-    told = dump({"kind": type(every.given).__name__, **asdict(every.given)})
-    row = {"rule": rule, "trigger": getattr(every.given, "trigger", ""), "slot": float(work.number("seq")), "after": ""}
-    work.rows["fan_outs"].append({**row, "input": told})
+    if isinstance(spread, EachKey):
+        trigger = next(iter(spread.of.values())).trigger
+        told = {"kind": _EACH, "of": {key: asdict(given) for key, given in spread.of.items()}}
+    else:
+        trigger = getattr(spread.given, "trigger", "")
+        told = {"kind": type(spread.given).__name__, **asdict(spread.given)}
+    row = {"rule": rule, "trigger": trigger, "slot": float(work.number("seq")), "after": "", "input": dump(told)}
+    work.rows["fan_outs"].append(row)
     work.fans_out = True
 
 
-def input_of(row: Row[Any]) -> Input | None:
-    """What a row of `fan_outs` has for each key: a slot, if it says nothing else; None for a kind that is not known.
+def input_of(trigger: str, slot: float, text: str | None) -> Input | EachKey | None:
+    """What a row of `fan_outs` has for keys: a slot, if it says nothing else; None for a kind that is not known.
 
     What only a newer release says is left out.
     """
-    if row.input is None:
-        return SlotDue(row.trigger, row.slot)
-    told = orjson.loads(row.input)
-    kind = _KINDS.get(told.pop("kind"))
-    if kind is None:
-        return None
+    if text is None:
+        return SlotDue(trigger, slot)
+    told = orjson.loads(text)
+    name = told.pop("kind")
+    if name == _EACH:
+        return EachKey({key: _read(Sampled, given) for key, given in told["of"].items()})
+    kind = _KINDS.get(name)
+    return None if kind is None else _read(kind, told)
+
+
+def _read(kind: type[S], told: Mapping[str, Any]) -> S:
     known = {name: told[name] for name in kind.__slots__ if name in told}
     if kind is Sampled:
         names = Sample.__slots__
@@ -74,4 +127,5 @@ def input_of(row: Row[Any]) -> Input | None:
     return kind(**known)
 
 
+_EACH = EachKey.__name__
 _KINDS: dict[str, type[Shared]] = {kind.__name__: kind for kind in (Sampled, Followed, Resumed)}

@@ -89,6 +89,7 @@ class Gate:
     def claim(self, source: str, part: str, incarnation: str, start: int | None = None) -> Claimed:
         if self._intake is not self._engine or not self._store.shared:
             return self._intake.claim(source, part, incarnation, start)
+        self._fold_in(source)  # most of it in transactions of their own; what still comes is folded in with the claim
 
         def run(work: Work) -> Claimed:
             claimed = parts.claim(work.conn, source, part, incarnation, start)
@@ -109,8 +110,8 @@ class Gate:
             raise Overloaded(LOOK_EVERY)
         return self._open
 
-    def _fold_in(self) -> None:
-        while self._engine.act(inbox.fold_in).result():
+    def _fold_in(self, source: str | None = None) -> None:
+        while self._engine.act(lambda work: inbox.fold_in(work, source)).result():
             beat()
 
     def _main(self) -> None:

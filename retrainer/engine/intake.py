@@ -12,6 +12,7 @@ import structlog
 from retrainer.engine import again, objects, parts
 from retrainer.engine.arrivals import Taken
 from retrainer.engine.containment import attempt, words
+from retrainer.engine.every_key import within_budget
 from retrainer.engine.letters import dead, dead_letter, unbearable
 from retrainer.engine.matching import match
 from retrainer.engine.readings import read
@@ -26,7 +27,7 @@ from retrainer.store.rows import event_to_row
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from retrainer.engine.every_key import EveryKey
+    from retrainer.engine.every_key import Spread
     from retrainer.engine.matching import Hit
     from retrainer.engine.readings import Reading
     from retrainer.engine.work import Work
@@ -215,6 +216,7 @@ class _Intake:
         """Append it to the ledger and fold it into the states of the rules that want it."""
         work = self.work
         seq = work.number("seq")
+        readings = within_budget(work, readings) if readings else readings
         label = item.label
         place, offset = item.place
         matched = bool(hits or readings)
@@ -245,7 +247,7 @@ class _Intake:
 
                 work.arrivals.take(where, seq, counted, taken)
 
-    def _read(self, where: tuple[str, str], seq: int, given: Sampled | EveryKey, taken: Taken) -> None:
+    def _read(self, where: tuple[str, str], seq: int, given: Sampled | Spread, taken: Taken) -> None:
         """Fold a value in. A rule that does not bear it has a dead letter of its own, and the others go on."""
         work = self.work
         try:

@@ -216,7 +216,15 @@ class Engine:
         """Nobody else is there to take its parts."""
 
     def queries(self, source: str) -> Collection[Query]:
-        return self.catalog.queries(source)
+        """See `Intake.queries`; without those whose last answer is still being folded into many keys."""
+        try:
+            busy = self.store.read(writes.fanning_triggers)
+        except StoreError:
+            raise Overloaded(RETRY_AFTER) from None
+        wanted = self.catalog.queries(source, busy)
+        if left_out := len(self.catalog.queries(source)) - len(wanted):
+            log.warning("poll.left_out", source=source, expressions=left_out, why="their last answers are being folded")
+        return wanted
 
     def parts(self, source: str) -> dict[str, int]:
         try:

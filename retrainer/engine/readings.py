@@ -21,12 +21,12 @@ from retrainer.sources.base import Query
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from retrainer.engine.every_key import EveryKey
+    from retrainer.engine.every_key import Spread
     from retrainer.engine.work import Work
     from retrainer.rules.compile_triggers import CompiledGauge
 
 QUERY = "prometheus.query"
-Reading = tuple[tuple[str, str], "Sampled | EveryKey"]
+Reading = tuple[tuple[str, str], "Sampled | Spread"]
 """A (rule, key), and what is folded into its state."""
 
 
@@ -69,19 +69,24 @@ def _polled(work: Work, event: Event) -> Iterator[Reading]:
     if poll is None:
         return
     trouble = str(event.data.get("error") or "")
-    found: dict[tuple[str, str, str], list[Sample]] = defaultdict(list)
+    found: dict[tuple[str, str], dict[str, list[Sample]]] = {
+        (gauge.rule, gauge.name): defaultdict(list) for gauge in poll.gauges
+    }
+    before = {(gauge.rule, gauge.name): _followed(work, gauge) for gauge in poll.gauges}
     for series in event.data.get("series") or ():
         one = Event(event.source, event.id, event.type, event.time, series)
         labels = series["labels"]
         sample = Sample(series_name("", labels), series["value"], series["time"])
         for gauge in poll.index.candidates(one):
-            key = _key_of_series(work, gauge, one)
+            key = _key_of_series(work, gauge, one, before[gauge.rule, gauge.name])
             if key is not None:
-                found[gauge.rule, gauge.name, key].append(sample)
+                found[gauge.rule, gauge.name][key].append(sample)
     for gauge in poll.gauges:
-        asked = {key for rule, name, key in found if (rule, name) == (gauge.rule, gauge.name)}
-        for key in sorted(asked | _followed(work, gauge, asked)):
-            samples = tuple(found.get((gauge.rule, gauge.name, key), ()))
+        where = gauge.rule, gauge.name
+        if gauge.by is not None:
+            work.polled[where] = set(found[where])
+        for key in sorted(found[where].keys() | before[where]):
+            samples = tuple(found[where].get(key, ()))
             yield from _addressed(work, gauge, key, Sampled(gauge.name, samples, whole=True, trouble=trouble))
 
 
@@ -89,25 +94,21 @@ def _key(gauge: CompiledGauge, event: Event) -> str:
     return name_by(gauge.by, event, LONGEST_KEY, "a key") if gauge.by is not None else ""
 
 
-def _key_of_series(work: Work, gauge: CompiledGauge, one: Event) -> str | None:
+def _key_of_series(work: Work, gauge: CompiledGauge, one: Event, known: Collection[str]) -> str | None:
     """The key of a series; None if it has none, or is of one key too many: the next poll would only say it again."""
     try:
         key = _key(gauge, one)
     except ValueError:
         return None
-    return None if key and too_many(work, (gauge.rule, key)) else key
+    return None if key and key not in known and too_many(work, (gauge.rule, key)) else key
 
 
-def _followed(work: Work, gauge: CompiledGauge, asked: Collection[str]) -> set[str]:
-    """Keys that had series of this trigger in the polls before."""
+def _followed(work: Work, gauge: CompiledGauge) -> Collection[str]:
+    """Keys that had series of this trigger in the last poll; before the first poll all keys of the rule."""
     if gauge.by is None:
         return {""}
     known = work.polled.get((gauge.rule, gauge.name))
-    if known is None:
-        known = set(work.live_keys(gauge.rule))
-    before = set(known)
-    work.polled[gauge.rule, gauge.name] = set(asked)
-    return before
+    return set(work.live_keys(gauge.rule)) if known is None else known
 
 
 def _addressed(work: Work, gauge: CompiledGauge, key: str, sampled: Sampled, *, at_once: bool = False) -> list[Reading]:

@@ -50,7 +50,7 @@ def known(
     spoken = [
         (row.trigger, row.slot)
         for row in writes.fan_outs(conn)
-        if row.rule == rule.name and row.input is None and row.after < key
+        if row.rule == rule.name and row.of_slot and row.after < key
     ]
     return Known(
         _records(conn, own.values()),

@@ -13,36 +13,30 @@ from retrainer.engine import budgets, editing
 from retrainer.engine.cache import Cache
 from retrainer.engine.catalog import EMPTY, Catalog
 from retrainer.engine.containment import attempt, settled
-from retrainer.engine.every_key import input_of
+from retrainer.engine.fan_out import fan_out
 from retrainer.engine.handover import Nobody, hand_over
 from retrainer.engine.intake import take_in
 from retrainer.engine.transaction_budget import KEYS, TransactionBudget
 from retrainer.engine.work import Work
 from retrainer.rules.admit import Means, Waiting, admit
-from retrainer.rules.outcome import Reason, SlotRecord, Wake
-from retrainer.store import tables as t
+from retrainer.rules.outcome import Wake
 from retrainer.store import writes
 from retrainer.store.faults import of_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Connection
 
     from retrainer.clock import Clock
     from retrainer.engine.births import Birthplace
     from retrainer.engine.handover import Taker
     from retrainer.rules.meaning import Dropped
-    from retrainer.rules.outcome import Input
     from retrainer.runs.run import Run
     from retrainer.sources.base import Batch
 
 log = structlog.get_logger()
 
-FAN_OUTS = 50
-"""Slots that are spoken to keys of one transaction."""
-FAIR_SHARE = 50
-"""Keys that slots are spoken to even where others have taken the budget, time included."""
 ADMISSION_RETRY = 30.0
 """Seconds after which runs whose cost could not be found out are looked at again."""
 FEW = 5
@@ -113,7 +107,7 @@ class Transactions:
         fanning = self._fanning
         if (due and fanning) or work.fans_out:
             work.fans_out = False
-            fanning = self._fan_out(work)
+            fanning = fan_out(work)
         work.settle()
         if work.pools_changed or self._admission_due:
             self._admit_contained(work)
@@ -187,34 +181,6 @@ class Transactions:
             else:
                 writes.no_wake(work.conn, rule, key)
 
-    def _fan_out(self, work: Work) -> bool:
-        """Fold slots and inputs into each live key, the oldest first; whether there are more."""
-        writes.insert_all(work.conn, t.fan_outs, work.rows.pop("fan_outs", []))
-        work.budget.guaranteed = FAIR_SHARE
-        for row in writes.fan_outs(work.conn, FAN_OUTS):
-            if not self._fan_out_one(work, row):
-                break
-        return bool(writes.fan_outs(work.conn, 1))
-
-    def _fan_out_one(self, work: Work, row: Row[Any]) -> bool:
-        """Go on with one slot; whether the budget leaves more."""
-        keys = writes.keys_of(work.conn, row.rule, row.after, KEYS)
-        if not keys and row.after == "" and row.input is None:
-            record = SlotRecord(row.trigger, row.slot, "skipped", Reason.NO_KEYS, row.slot)
-            work.record_slot(row.rule, "", record, None)
-        spoken, given = row.after, input_of(row)
-        if given is None:  # a later release wrote it, and this one does not know what it means
-            log.error("input.unknown", rule=row.rule, input=row.input)
-            given, keys = Wake(), []
-        for key in keys:
-            if not work.budget.spend():
-                writes.move_fan_out(work.conn, row.rule, row.trigger, row.slot, spoken)
-                return False
-            _fold_alone(work, row.rule, key, given)
-            spoken = key
-        writes.move_fan_out(work.conn, row.rule, row.trigger, row.slot, spoken if len(keys) == KEYS else None)
-        return True
-
     def _admit_contained(self, work: Work) -> None:
         """What admission raises leaves the runs that wait where they are, until the next transaction."""
         if not work.careful:
@@ -277,17 +243,6 @@ def _cost(work: Work, rule: str) -> tuple[str, float] | None:
         log.exception("admission.raised", rule=rule)
         work.tell("left_out", unit="Admission")
         return None
-
-
-def _fold_alone(work: Work, rule: str, key: str, given: Input) -> None:
-    """Fold in what concerns many keys. A value that one key does not bear is left out of that key alone."""
-    try:
-        work.take(rule, key, given)
-    except Exception as error:
-        if not work.careful or of_whole(error):
-            raise
-        log.exception("input.left_out", rule=rule, key=key, input=type(given).__name__)
-        work.tell("left_out", unit=type(given).__name__)
 
 
 def _answer(work: Work, act: Callable[[Work], Any]) -> Any:

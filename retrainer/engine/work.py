@@ -14,7 +14,7 @@ from retrainer.engine.arrivals import Arrivals
 from retrainer.engine.births import Birthplace, give_birth
 from retrainer.engine.cache import Cache, Entry, Noted
 from retrainer.engine.containment import attempt, words
-from retrainer.engine.every_key import EveryKey, stage
+from retrainer.engine.every_key import EachKey, EveryKey, stage
 from retrainer.engine.journal import payload_of
 from retrainer.engine.staged import Staged
 from retrainer.engine.transaction_budget import TransactionBudget
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from retrainer.engine.catalog import Catalog
+    from retrainer.engine.every_key import Spread
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.limits import Allowance
     from retrainer.rules.state import State
@@ -83,7 +84,7 @@ class Work(Staged):
         """Keys that had series of a metric in the last poll, by rule and trigger; changes go into the first map."""
         self._cache = cache
         self._fresh_keys: dict[str, int] = defaultdict(int)
-        self.after: list[tuple[str, str, Input | EveryKey]] = []
+        self.after: list[tuple[str, str, Input | Spread]] = []
         """What is to be folded in next, before anything else."""
 
     def entry(self, rule: CompiledRule, key: str) -> Entry:
@@ -129,7 +130,7 @@ class Work(Staged):
         """How many it has, with those that are new in this transaction."""
         return self._cache.keys(self.conn, rule) + self._fresh_keys[rule]
 
-    def take(self, rule_name: str, key: str, given: Input | EveryKey) -> Step | None:
+    def take(self, rule_name: str, key: str, given: Input | Spread) -> Step | None:
         """Fold an input in, with all that follows from it at once. None if there is no such rule (any more)."""
         self.arrivals.close((rule_name, key))
         try:
@@ -141,9 +142,9 @@ class Work(Staged):
         self.settle()
         return done
 
-    def _take_one(self, rule_name: str, key: str, given: Input | EveryKey) -> Step | None:
+    def _take_one(self, rule_name: str, key: str, given: Input | Spread) -> Step | None:
         rule = self.catalog.rules.get(rule_name)
-        if isinstance(given, EveryKey):
+        if isinstance(given, (EveryKey, EachKey)):
             stage(self, rule_name, given)
             return None
         if rule is None:

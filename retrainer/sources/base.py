@@ -138,7 +138,10 @@ class Intake(Protocol):
         """Record that ``reader`` has stopped, so that the others take its parts at once. Raise as `readers` does."""
 
     def queries(self, source: str) -> Collection[Query]:
-        """Return what rules want a source to be asked, as they are now."""
+        """Return what rules want a source to be asked, as they are now, if its last answer has been taken in.
+
+        Raise Overloaded while the store cannot be read.
+        """
 
     def parts(self, source: str) -> dict[str, int]:
         """Return the parts that are known, with the first position of each that is not stored.

@@ -511,9 +511,23 @@ def track(conn: Connection, source: str, seen: Mapping[str, tuple[str, str, bool
 
 
 def fan_outs(conn: Connection, limit: int | None = None) -> list[Row[Any]]:
-    """Slots that are being spoken to keys, the oldest first."""
+    """Slots and inputs that are being folded into keys, the oldest first; what the inputs say is read one by one."""
     c = t.fan_outs.c
-    return list(conn.execute(select(t.fan_outs).order_by(c.slot, c.rule, c.trigger).limit(limit)))
+    columns = (c.rule, c.trigger, c.slot, c.after, c.input.is_(None).label("of_slot"))
+    return list(conn.execute(select(*columns).order_by(c.slot, c.rule, c.trigger).limit(limit)))
+
+
+def fan_out_input(conn: Connection, rule: str, trigger: str, slot: float) -> str | None:
+    c = t.fan_outs.c
+    where = and_(c.rule == rule, c.trigger == trigger, c.slot == slot)
+    return conn.execute(select(c.input).where(where)).scalar_one()
+
+
+def fanning_triggers(conn: Connection) -> set[tuple[str, str]]:
+    """The rules and triggers whose values are on their way to many keys."""
+    c = t.fan_outs.c
+    query = select(c.rule, c.trigger).where(c.input.is_not(None)).distinct()
+    return {(rule, trigger) for rule, trigger in conn.execute(query)}
 
 
 def fans_out_inputs(conn: Connection, rule: str) -> bool:

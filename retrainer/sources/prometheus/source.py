@@ -80,7 +80,10 @@ class PrometheusSource:
         errors = self._settle()
         if self._pending:
             return [*errors, ("", "the engine has not stored the last answers yet: a poll was left out")]
-        queries = self._in_turn(self._intake.queries(self.name))
+        try:
+            queries = self._in_turn(self._intake.queries(self.name))
+        except Overloaded as error:
+            return [*errors, ("", f"{error}: a poll was left out")]
         if not queries:
             return errors
         allowed = max(self._config.polling_interval, self._config.timeout)

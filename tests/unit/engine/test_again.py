@@ -253,8 +253,8 @@ def test_a_dead_letter_that_is_played_back_counts_once_and_only_for_its_rule(mak
     bench.deliver([event(1)])
     (letter,) = letters(bench)
     bench.edit([named("a"), named("b")])
-    assert replay(bench, [letter]) == {"replayed": 1, "failed": []}
-    assert replay(bench, [letter]) == {"replayed": 0, "failed": []}
+    assert replay(bench, [letter]) == {"replayed": 1, "failed": [], "left": []}
+    assert replay(bench, [letter]) == {"replayed": 0, "failed": [], "left": []}
     assert again(bench, [event(1)]) == ["duplicate"]
     assert bench.deliver([event(1)]) == ["duplicate"]
     assert pending(bench, "a", "b") == [1, 1]
@@ -364,7 +364,7 @@ def test_a_value_that_a_rule_could_not_read_is_taken_once_it_can(make: Make) -> 
     bench.clock.time += 60
     assert errors(replay(bench, letters(bench))) != []
     bench.edit([drifting()])
-    assert replay(bench, letters(bench)) == {"replayed": 1, "failed": []}
+    assert replay(bench, letters(bench)) == {"replayed": 1, "failed": [], "left": []}
     assert known(bench) == {"psi{}": 0.31}
     assert bench.query("SELECT trigger, reason FROM runs") == [("drift", "threshold")]
     assert letters(bench) == []
@@ -415,7 +415,7 @@ def test_one_that_was_sent_again_meanwhile_is_settled_without_being_folded_twice
     bench.deliver([psi(1, 0.31)], identity_window=0)
     bench.edit([drifting(consecutive=2)])
     assert bench.deliver([psi(1, 0.31)], identity_window=0) == ["matched"]
-    assert replay(bench, letters(bench)) == {"replayed": 1, "failed": []}
+    assert replay(bench, letters(bench)) == {"replayed": 1, "failed": [], "left": []}
     assert bench.query("SELECT id FROM runs") == []
 
 

@@ -1,0 +1,85 @@
+"""Slots and inputs that concern many keys, folded into some of them in each transaction, behind a stored cursor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from retrainer.engine.every_key import EachKey, input_of
+from retrainer.engine.matching import too_many
+from retrainer.engine.transaction_budget import KEYS
+from retrainer.rules.outcome import Reason, SlotRecord
+from retrainer.store import tables as t
+from retrainer.store import writes
+from retrainer.store.faults import of_whole
+
+if TYPE_CHECKING:
+    from sqlalchemy import Row
+
+    from retrainer.engine.work import Work
+    from retrainer.rules.outcome import Input
+
+log = structlog.get_logger()
+
+FAN_OUTS = 50
+"""Slots and inputs that one transaction goes on with."""
+FAIR_SHARE = 50
+"""Keys that they are folded into even where others have taken the budget, time included."""
+
+
+def fan_out(work: Work) -> bool:
+    """Go on with what concerns many keys, the oldest first; return whether there is more."""
+    writes.insert_all(work.conn, t.fan_outs, work.rows.pop("fan_outs", []))
+    work.budget.guaranteed = FAIR_SHARE
+    for row in writes.fan_outs(work.conn, FAN_OUTS):
+        if not _go_on(work, row):
+            break
+    return bool(writes.fan_outs(work.conn, 1))
+
+
+def _go_on(work: Work, row: Row[tuple[str, str, float, str, bool]]) -> bool:
+    """Go on with one of them; return whether the budget leaves more."""
+    text = None if row.of_slot else writes.fan_out_input(work.conn, row.rule, row.trigger, row.slot)
+    given = input_of(row.trigger, row.slot, text)
+    if given is None:  # a later release wrote it, and this one does not know what it means
+        log.error("input.unknown", rule=row.rule, input=text)
+        given = EachKey({})
+    keys = given.behind(row.after) if isinstance(given, EachKey) else _keys(work, row)
+    folded = row.after
+    for key in keys:
+        if not work.budget.spend():
+            writes.move_fan_out(work.conn, row.rule, row.trigger, row.slot, folded)
+            return False
+        if not isinstance(given, EachKey):
+            _fold_alone(work, row.rule, key, given)
+        elif _has_room(work, row.rule, key):
+            _fold_alone(work, row.rule, key, given.of[key])
+        folded = key
+    writes.move_fan_out(work.conn, row.rule, row.trigger, row.slot, folded if len(keys) == KEYS else None)
+    return True
+
+
+def _keys(work: Work, row: Row[tuple[str, str, float, str, bool]]) -> list[str]:
+    """The live keys that come next. A slot that finds none is skipped."""
+    keys = writes.keys_of(work.conn, row.rule, row.after, KEYS)
+    if not keys and row.after == "" and row.of_slot:
+        record = SlotRecord(row.trigger, row.slot, "skipped", Reason.NO_KEYS, row.slot)
+        work.record_slot(row.rule, "", record, None)
+    return keys
+
+
+def _has_room(work: Work, rule: str, key: str) -> bool:
+    """Whether a key may have a state: others may have come since the value was shared out."""
+    return rule in work.catalog.rules and not too_many(work, (rule, key))
+
+
+def _fold_alone(work: Work, rule: str, key: str, given: Input) -> None:
+    """Fold in what concerns many keys. A value that one key does not bear is left out of that key alone."""
+    try:
+        work.take(rule, key, given)
+    except Exception as error:
+        if not work.careful or of_whole(error):
+            raise
+        log.exception("input.left_out", rule=rule, key=key, input=type(given).__name__)
+        work.tell("left_out", unit=type(given).__name__)
