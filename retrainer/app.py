@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from retrainer.rules.meaning import Dropped
     from retrainer.runs.run import Run
     from retrainer.sources.base import Source
-    from retrainer.supervisor import Worker
+    from retrainer.supervisor import LeftBehind, Worker
     from retrainer.workflows.base import WorkflowEngine
 
 log = structlog.get_logger()
@@ -245,34 +245,42 @@ class App:
                 yield from of_source(name, self.loaded.configuration.sources[name], source)
         yield from of_threads(self.supervisor.waiting())
 
-    def stop(self) -> None:
-        """Unready, stop taking in, finish, commit, release."""
+    def stop(self) -> list[LeftBehind]:
+        """Unready, stop taking in, finish, commit, release. Return the threads that did not end in time.
+
+        With an engine that does not end, the lead and the store are not given back: it may be about to commit.
+        """
+        before = len(supervisor.left_behind())
         self.started = False
         log.info("daemon.stopping")
-        until = self.clock.monotonic() + WAIT_WITHIN
+        until = self.clock.monotonic() + WAIT_WITHIN * supervisor.PATIENCE
         self.store.hurry()
         self.engine.hurry()
         self.webhooks.stop()
-        led = self.lead.settle()
-        self.timers.stop()
+        led = self.lead.settle(self._left(until, WAIT_FOR_ONE))
+        self.timers.stop(self._left(until, WAIT_FOR_ONE))
         self.store_watch.stop()
         self.config_maps.stop(self._left(until, WAIT_FOR_ONE))
         self.replays.stop(self._left(until, WAIT_FOR_ONE))
         self._sources.stop(self._left(until, 2 * WAIT_FOR_ONE))
-        self.web.stop(5.0)
+        self.web.stop(self._left(until, WAIT_FOR_ONE))
         self.manifests.stop()
-        self.gate.stop()
+        self.gate.stop(self._left(until, WAIT_FOR_ONE))
         if led:
             self.submitter.stop(self._left(until, WAIT_WITHIN))
-            self.follower.stop()
-            self.engine.stop()
-        self.lead.stop()
-        self.store.close()
+            self.follower.stop(self._left(until, WAIT_FOR_ONE))
+            self.engine.stop(self._left(until, WAIT_WITHIN))
+        supervisor.join_all(self.supervisor.workers, 0.0)  # sources end side by side, and were waited for together
+        if not self.engine.thread.is_alive():
+            self.lead.stop(self._left(until, WAIT_FOR_ONE))
+            supervisor.within(self._left(until, WAIT_FOR_ONE), "store-close", self.store.close)
         log.info("daemon.stopped")
+        return supervisor.left_behind()[before:]
 
     def _left(self, until: float, most: float) -> float:
         """Seconds until then, `most` at most; what is well ends within a second, however late it is."""
-        return max(1.0, min(most, until - self.clock.monotonic()))
+        patience = supervisor.PATIENCE
+        return max(1.0 * patience, min(most * patience, until - self.clock.monotonic()))
 
     def hangup(self) -> None:
         """Read everything anew, on the thread of the timer. Never blocks."""
@@ -459,6 +467,11 @@ def stop_in_time(app: App) -> None:
     late = threading.Timer(seconds, lambda: supervisor.end_process(app.supervisor.late(seconds)))
     late.daemon = True
     late.start()
-    app.stop()
+    left = app.stop()
     late.cancel()
+    if hung := [one for one in left if one.hangs]:
+        threads = ", ".join(f"{one.name} at {one.at}" for one in hung)
+        supervisor.end_process(f"stopped, but these threads did not end in time: {threads}")
     supervisor.disarm()
+    if left:  # they wait for servers: the interpreter would wait for their thread pools
+        supervisor.leave()

@@ -10,7 +10,7 @@ import structlog
 
 from retrainer.store.base import StoreBusyError, StoreError
 from retrainer.store.seat import LEASE
-from retrainer.supervisor import Worker, rest
+from retrainer.supervisor import LONGEST_WAIT, Worker, rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,19 +73,21 @@ class Lead:
         if self._store.shared:
             self._keeper.start()
 
-    def settle(self) -> bool:
-        """Do not take the lead any more. Once what follows from having taken it is done, say whether that is so."""
+    def settle(self, within: float = LONGEST_WAIT) -> bool:
+        """Do not take the lead any more. Once what follows from having taken it is done, say whether that is so.
+
+        What has not been done within so many seconds is left behind.
+        """
         self._content.set()
         if self._taking is not None:
-            self._taking.join()
+            self._taking.join(within)
         return self.held
 
-    def stop(self) -> None:
+    def stop(self, within: float = LONGEST_WAIT) -> None:
         """Give it away: whoever stands by takes over at once. To a store that does not answer nothing is said."""
         self._stop.set()
-        if self._keeper.is_alive():
-            self._keeper.join()
-        if self.held and not self.trouble:
+        self._keeper.join(within)
+        if self.held and not self.trouble and not self._keeper.is_alive():
             try:
                 self._store.release()
             except StoreError as error:
@@ -114,7 +116,7 @@ class Lead:
     def _look(self) -> None:
         if not self.held and not self._content.is_set() and self.take():
             log.info("leader.taken")
-            self._taking = Worker("taking", self._begin, lambda: self._begun)
+            self._taking = Worker("taking", self._begin, lambda: self._begun or self._content.is_set())
             self._taking.start()
         if self.held:
             asked = self._clock.monotonic()

@@ -106,6 +106,15 @@ class Seen:
     stuck: bool
 
 
+@dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """A thread that was asked to end and did not in time, and where it was then. ``hangs``: in work of its own."""
+
+    name: str
+    at: str
+    hangs: bool
+
+
 class NotNow(Exception):
     """A worker cannot be replaced for the moment."""
 
@@ -117,6 +126,8 @@ class _Local(threading.local):
 _local = _Local()
 _running: dict[Worker, None] = {}
 """All workers of the process that are not at their end."""
+_left: list[LeftBehind] = []
+"""Threads that were asked to end and did not in time."""
 
 
 def _unarmed(line: str) -> None:
@@ -144,6 +155,13 @@ def end_process(line: str) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(FAILED)
+
+
+def leave() -> None:
+    """End here and now, with exit code 0: all that is left are threads that wait for servers."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def beat(wait: float = 0.0) -> None:
@@ -200,11 +218,11 @@ class Worker:
 
         One that was asked to end and has not by then is abandoned: it is nobody's any more, and does no harm.
         """
-        if self.abandoned:
+        if self.abandoned or self._thread.ident is None:
             return
         self._thread.join(timeout)
         if self.is_alive() and self.stopping:
-            log.warning("thread.left_behind", thread=self.name, at=self.where())
+            _leave(self._thread, hangs=self.duty.died == "end" or not self.party())
             self.abandon()
 
     def is_alive(self) -> bool:
@@ -237,20 +255,11 @@ class Worker:
 
     def where(self) -> str:
         """The place in our code where it is now, as `module:line function`; empty if it has none."""
-        for frame in _frames(self._thread):
-            if _is_ours(frame):
-                return f"{frame.f_globals['__name__']}:{frame.f_lineno} {frame.f_code.co_name}"
-        return ""
+        return _where(self._thread)
 
     def party(self) -> str:
         """Whom it waits for right now; empty if it is in its own work."""
-        for frame in _frames(self._thread):
-            if _is_ours(frame):
-                return "the store" if _module(frame).startswith("retrainer.store") else ""
-            root = _module(frame).partition(".")[0]
-            if root in PARTIES:
-                return PARTIES[root]
-        return ""
+        return _party(self._thread)
 
     def _main(self) -> None:
         _local.worker = self
@@ -307,6 +316,37 @@ def join_all(workers: Iterable[Worker], seconds: float) -> None:
     until = time.monotonic() + seconds
     for worker in workers:
         worker.join(max(0.0, until - time.monotonic()))
+
+
+def within(seconds: float, name: str, call: Callable[[], object]) -> bool:
+    """Call it on a thread of its own; return whether it ended within so many seconds. Else it is left behind.
+
+    What it raises is logged.
+    """
+    thread = threading.Thread(target=_logged, args=(name, call), name=name, daemon=True)
+    thread.start()
+    thread.join(max(0.0, seconds))
+    if thread.is_alive():
+        _leave(thread, hangs=not _party(thread))
+    return not thread.is_alive()
+
+
+def _logged(name: str, call: Callable[[], object]) -> None:
+    try:
+        call()
+    except Exception:
+        log.exception("stop.failed", step=name)
+
+
+def left_behind() -> list[LeftBehind]:
+    """All threads that were asked to end and did not in time, in order."""
+    return list(_left)
+
+
+def _leave(thread: threading.Thread, *, hangs: bool) -> None:
+    left = LeftBehind(thread.name, _where(thread) or "an unknown place", hangs)
+    log.warning("thread.left_behind", thread=left.name, at=left.at, waits_for_a_server=not hangs)
+    _left.append(left)
 
 
 class Supervisor:
@@ -414,6 +454,25 @@ class Supervisor:
 def clamp(seconds: float | None) -> float:
     """Return how long to wait at once if the next moment is so many seconds away; None for never."""
     return min(LONGEST_WAIT, math.inf if seconds is None else seconds)
+
+
+def _where(thread: threading.Thread) -> str:
+    """The place in our code where a thread is now; empty if it has none."""
+    for frame in _frames(thread):
+        if _is_ours(frame):
+            return f"{frame.f_globals['__name__']}:{frame.f_lineno} {frame.f_code.co_name}"
+    return ""
+
+
+def _party(thread: threading.Thread) -> str:
+    """Whom a thread waits for right now; empty if it is in its own work."""
+    for frame in _frames(thread):
+        if _is_ours(frame):
+            return "the store" if _module(frame).startswith("retrainer.store") else ""
+        root = _module(frame).partition(".")[0]
+        if root in PARTIES:
+            return PARTIES[root]
+    return ""
 
 
 def _frames(thread: threading.Thread) -> list[FrameType]:

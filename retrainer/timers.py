@@ -10,7 +10,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from retrainer.store.base import StoreError
-from retrainer.supervisor import Worker, beat, clamp
+from retrainer.supervisor import LONGEST_WAIT, Worker, beat, clamp, join_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,12 +41,11 @@ class Timer:
         """Call the job now. Never blocks."""
         self._wake.set()
 
-    def stop(self) -> None:
-        """Return once the job that is under way has ended."""
+    def end(self) -> Worker:
+        """Ask it to end, without waiting for the job that is under way; return its thread."""
         self._stopping = True
         self._wake.set()
-        if self._worker.is_alive():
-            self._worker.join()
+        return self._worker
 
     def _run(self) -> None:
         while self._await():
@@ -96,9 +95,8 @@ class Timers:
         """Call the job of that name now."""
         self._timers[name].wake()
 
-    def stop(self) -> None:
-        """Return once no job is under way."""
+    def stop(self, within: float = LONGEST_WAIT) -> None:
+        """Return once no job is under way; those that have not ended within so many seconds are left behind."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
-        for timer in self._timers.values():
-            timer.stop()
+        join_all([timer.end() for timer in self._timers.values()], within)

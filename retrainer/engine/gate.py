@@ -10,7 +10,7 @@ import structlog
 from retrainer.engine import inbox, parts
 from retrainer.sources.base import Overloaded
 from retrainer.store.base import StoreError
-from retrainer.supervisor import Worker, beat
+from retrainer.supervisor import LONGEST_WAIT, Worker, beat
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -58,12 +58,11 @@ class Gate:
             self._porter.start()
         self._open = self._engine
 
-    def stop(self) -> None:
-        """Once the sources have stopped."""
+    def stop(self, within: float = LONGEST_WAIT) -> None:
+        """Once the sources have stopped. Each of its two threads is left behind after so many seconds."""
         self._stop.set()
-        if self._porter.is_alive():
-            self._porter.join()
-        self._relay.stop()
+        self._porter.join(within)
+        self._relay.stop(within)
 
     def offer(self, batch: Batch) -> Future[Receipt]:
         return self._intake.offer(batch)

@@ -19,7 +19,7 @@ from retrainer.sources.base import OBJECTS, Batch, Overloaded, Receipt
 from retrainer.store import writes
 from retrainer.store.base import CommitUnknownError, StoreBusyError, StoreError
 from retrainer.store.faults import of_whole
-from retrainer.supervisor import Worker, beat, clamp
+from retrainer.supervisor import LONGEST_WAIT, Worker, beat, clamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -181,12 +181,12 @@ class Engine:
             self._try_until = self.clock.monotonic() + LAST_TRIES
             self._wanted.notify()
 
-    def stop(self) -> None:
-        """Finish what is queued, then end."""
+    def stop(self, within: float = LONGEST_WAIT) -> None:
+        """Finish what is queued, then end. After so many seconds it is left behind: `thread` is still alive then."""
         with self._wanted:
             self._stopping = True
             self._wanted.notify()
-        self.thread.join()
+        self.thread.join(within)
 
     def offer(self, batch: Batch) -> Future[Receipt]:
         future: Future[Receipt] = Future()

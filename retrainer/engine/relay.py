@@ -61,13 +61,13 @@ class Relay:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
-        """Put away what is queued, then end."""
+    def stop(self, within: float = LONGEST_WAIT) -> None:
+        """Put away what is queued, then end; after so many seconds it is left behind."""
         with self._wanted:
             self._stopping = True
             self._wanted.notify()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(within)
 
     def offer(self, batch: Batch) -> Future[Receipt]:
         """See `retrainer.sources.base.Intake`; the outcome of each item is `accepted`."""

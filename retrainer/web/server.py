@@ -99,12 +99,12 @@ class WebServer:
         log.info("web.listening", url=self.url)
 
     def stop(self, grace: float) -> None:
-        """Take no more requests, and give those under way `grace` seconds."""
+        """Take no more requests, and give those under way `grace` seconds; after as long again it is left behind."""
         if not self._thread.is_alive():
             return
         self._server.config.timeout_graceful_shutdown = max(1, round(grace))
         self._server.should_exit = True
-        self._thread.join(grace + 5)
+        self._thread.join(2 * grace)
         log.info("web.stopped")
 
     def _run(self) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from retrainer.crash import reach
-from retrainer.supervisor import Worker, beat
+from retrainer.supervisor import LONGEST_WAIT, Worker, beat, join_all
 from retrainer.workflows.base import Observed, WorkflowError
 from retrainer.workflows.submission import names, tell_failure
 
@@ -68,15 +68,19 @@ class Follower:
         """Say that a run was asked to stop, or ended. Never blocks."""
         self._wake.set()
 
-    def stop(self) -> None:
-        """Store what was seen and return once all threads have ended."""
+    def stop(self, within: float = LONGEST_WAIT) -> None:
+        """Store what was seen and return once all threads have ended.
+
+        Those that have not ended within so many seconds are left behind; the next start sees what they saw.
+        """
+        until = self._clock.monotonic() + within
         self._stop.set()
         self._wake.set()
-        self._watcher.join()
-        self._ticker.join()
-        self._hands.shutdown(cancel_futures=True)
-        self._seen.put(None)
-        self._feeder.join()
+        join_all((self._watcher, self._ticker), within)
+        self._hands.shutdown(wait=False, cancel_futures=True)  # idle, unless the ticker was left behind
+        with contextlib.suppress(queue.Full):
+            self._seen.put(None, timeout=max(0.0, until - self._clock.monotonic()))
+        self._feeder.join(max(0.0, until - self._clock.monotonic()))
 
     def _feed(self) -> None:
         self._store(self._unstored)  # what this thread had taken when it died

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from retrainer.supervisor import LONGEST_WAIT, Worker, beat, join_all
+from retrainer.supervisor import within as bounded
 from retrainer.workflows.commit_gate import CommitGate, NotCommitted
 from retrainer.workflows.pace import Pace
 from retrainer.workflows.submission import Claimed, Sender, names, tell_failure
@@ -133,8 +134,8 @@ class Submitter:
         until = self._clock.monotonic() + within
         self._stop.set()
         self._wake.set()
-        self._claimer.join(within)
-        self._hear_out()
+        self._claimer.join(within / 4)  # so that the others have their time, too
+        bounded(within / 4, "submitter-hears-out", self._hear_out)
         for _ in self._workers:
             self._claimed.put(None)
         join_all(self._workers, max(0.0, until - self._clock.monotonic()))

@@ -1,0 +1,151 @@
+"""Each thread hangs while the daemon is stopped: it is left behind in time and named, and the others end in order."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from retrainer import app as application
+from retrainer import crash, supervisor
+from retrainer.engine.relay import Relay
+from retrainer.leader import Lead
+from retrainer.simulate.world import HandClock
+from retrainer.store.sqlite import SqliteStore
+from retrainer.supervisor import FAILED, within
+from tests.unit.house import House
+from tests.unit.test_app import Daemon
+from tests.unit.test_thread_faults import lines
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from retrainer.crash import Kind
+    from retrainer.supervisor import Worker
+
+RULES = """
+version: 1
+sources:
+  push: {type: webhook, path: /hooks/push}
+  landing: {type: directory, path: ../landing, polling_interval: 50ms}
+rules:
+  - name: one
+    triggers: {d: {data: {source: push, batch: {at_least: {events: 1}}}}}
+    submit: {workflow_template: t}
+"""
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    monkeypatch.setattr(application, "WAIT_WITHIN", 3.0)
+    monkeypatch.setattr(application, "WAIT_FOR_ONE", 0.3)
+    monkeypatch.setattr(supervisor, "_running", {})
+    (tmp_path / "landing").mkdir()
+    made = House(tmp_path, RULES)
+    yield made
+    crash.disarm()
+    made.http.close()
+
+
+def hung(house: House, kind: Kind) -> Worker:
+    """Have a thread of that kind hang; return it once it does."""
+
+    def look() -> Worker | None:
+        house.app.timers.wake("listen")
+        house.app.submitter.wake()
+        house.app.follower.wake()
+        house.app.engine.act(lambda _: None)
+        found = [one for one in house.app.supervisor.workers if one.where().startswith("retrainer.crash")]
+        return found[0] if found else None
+
+    crash.arm(kind, "hang")
+    return until(look, f"a thread `{kind}` hangs")
+
+
+@pytest.mark.parametrize("kind", ["timer", "source", "claim", "follow", "watch", "web", "engine"])
+def test_a_thread_that_hangs_is_left_behind_and_named(house: House, kind: Kind) -> None:
+    thread = hung(house, kind)
+    (left,) = (one for one in house.app.stop() if one.hangs)
+    assert left.name == thread.name
+    assert left.at.startswith("retrainer.crash")
+    ended = [one for one in house.app.supervisor.workers if one is not thread and one.name != "engine"]
+    assert ended == [], "all others have ended"
+    crash.disarm()
+    until(lambda: not thread.is_alive(), "it finds that it is to end")
+    if kind == "engine":  # its store was left open, as it may have been about to commit
+        house.app.store.close()
+
+
+@pytest.mark.parametrize("kind", ["submit", "observe"])
+def test_a_thread_that_hangs_when_it_is_given_work_is_left_behind(house: House, kind: Kind) -> None:
+    (house.app.base_folder / "templates/t.yaml").write_text(TEMPLATE)
+    crash.arm(kind, "hang", 1 if kind == "submit" else 2)
+    house.http.post("/hooks/push", json={"id": "a"})
+    hanging = until(
+        lambda: [one for one in house.app.supervisor.workers if one.where().startswith("retrainer.crash")], "it hangs"
+    )
+    left = house.app.stop()
+    assert hanging[0].name in [one.name for one in left if one.hangs]
+
+
+def test_a_standby_and_the_keeper_of_the_lead_are_left_behind(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path / "store.db")
+    before = len(supervisor.left_behind())
+    relay = Relay(store, HandClock(0.0), lambda: None, 10)  # type: ignore[arg-type,return-value]
+    lead = Lead(store, HandClock(0.0), str, lambda: None, lambda _: None)
+    crash.arm("relay", "hang")
+    crash.arm("lead", "hang")
+    relay.start()
+    lead._keeper.start()
+    until(lambda: lead._keeper.where().startswith("retrainer.crash"), "it hangs")
+    lead.stop(0.1)
+    relay.stop(0.1)
+    assert [one.name for one in supervisor.left_behind()[before:]] == ["lead", "relay"]
+    crash.disarm()
+    until(lambda: not (relay._thread.is_alive() or lead._keeper.is_alive()), "both end")
+    store.close()
+
+
+def test_a_step_that_does_not_return_is_left_behind() -> None:
+    go_on, before = threading.Event(), len(supervisor.left_behind())
+    assert within(1.0, "quick", lambda: None)
+    assert within(1.0, "raises", lambda: 1 / 0)
+    assert not within(0.05, "store-close", go_on.wait)
+    assert [one.name for one in supervisor.left_behind()[before:]] == ["store-close"]
+    go_on.set()
+
+
+def test_the_process_ends_and_says_which_thread_did_not(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path)
+    daemon.start(RETRAINER_HANG_AT="timer:30", RETRAINER_PATIENCE="0.1")
+    daemon.post("a", "b")
+    try:
+        daemon.await_(lambda: 'retrainer_thread_stuck{thread="timer-' in daemon.http.get("/metrics").text)
+        age = 'retrainer_thread_heartbeat_age_seconds{thread="timer-'
+        daemon.await_(
+            lambda: [
+                line
+                for line in daemon.http.get("/metrics").text.splitlines()
+                if line.startswith(age) and float(line.rpartition(" ")[2]) > 2
+            ]
+        )
+        assert daemon.end(signal.SIGTERM) == FAILED
+    finally:
+        daemon.process.kill()
+    (line,) = lines(daemon, "daemon.ends")
+    assert line["error"].startswith("stopped, but these threads did not end in time: timer-")
+    assert lines(daemon, "daemon.stopped"), "everything else was settled"
+
+
+TEMPLATE = """
+apiVersion: argoproj.io/v1alpha1
+kind: WorkflowTemplate
+metadata: {name: t}
+spec:
+  entrypoint: main
+  templates: [{name: main, script: {image: python, command: [python], source: "pass"}}]
+"""
