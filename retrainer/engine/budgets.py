@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
+import structlog
 from sqlalchemy import and_, func, or_, select
 
 from retrainer.config.models import Budget
 from retrainer.rules.admit import Purse
 from retrainer.rules.budget import Spent, allowance
 from retrainer.store import tables as t
+from retrainer.store.faults import of_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -20,6 +23,10 @@ if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.limits import Allowance
 
+T = TypeVar("T")
+log = structlog.get_logger()
+AGAIN = 30.0
+"""Seconds after which what could not be found out is tried again."""
 LAST = 10
 """Runs whose mean is reserved for the next one, where the budget does not say."""
 
@@ -42,21 +49,56 @@ def name_of(rule: CompiledRule) -> str:
 
 
 def purses(
-    conn: Connection, catalog: Catalog, names: Collection[str], now: float
+    conn: Connection, catalog: Catalog, names: Collection[str], now: float, *, careful: bool = True
 ) -> tuple[dict[str, Purse], float | None]:
-    """What is left in the purses of these names, and the next moment at which one of them holds more."""
+    """What is left in the purses of these names, and the next moment at which one of them holds more.
+
+    With ``careful`` a purse that raises holds nothing for now, and the others are found out all the same.
+    """
     found: dict[str, Purse] = {}
     moments: list[float] = []
     for name in names:
         budget, rules = _budget(catalog, name)
         if budget is None:
             continue
-        reserves = {rule.name: reserve_of(conn, rule, budget) for rule in rules}
-        spent = _spent(conn, reserves, budget, reserves, now, born=False)
-        hours = None if budget.gpu_hours is None else budget.gpu_hours - sum(run.hours for run in spent)
-        found[name] = Purse(None if budget.runs is None else budget.runs - len(spent), hours)
-        moments += [run.at + budget.per for run in spent[:1]]
+        told = contained(conn, partial(_purse, conn, budget, rules, now, careful=careful), name, careful=careful)
+        found[name], renewed = (Purse(0, 0.0), now + AGAIN) if told is None else told
+        moments += [renewed] if renewed is not None else []
     return found, min(moments, default=None)
+
+
+def _purse(
+    conn: Connection, budget: Budget, rules: Sequence[CompiledRule], now: float, *, careful: bool
+) -> tuple[Purse, float | None]:
+    """What one budget leaves, and when it next holds more.
+
+    A rule whose cost cannot be found out starts nothing itself (`cost_of` raises as well). So that those it shares with
+    do not wait for it, each of its runs that still go on counts as much as the dearest of the others.
+    """
+    costs = {
+        rule.name: contained(conn, partial(reserve_of, conn, rule, budget), rule.name, careful=careful)
+        for rule in rules
+    }
+    dearest = max((cost for cost in costs.values() if cost is not None), default=0.0)
+    reserves = {name: dearest if cost is None else cost for name, cost in costs.items()}
+    spent = _spent(conn, reserves, budget, reserves, now, born=False)
+    hours = None if budget.gpu_hours is None else budget.gpu_hours - sum(run.hours for run in spent)
+    purse = Purse(None if budget.runs is None else budget.runs - len(spent), hours)
+    return purse, spent[0].at + budget.per if spent else None
+
+
+def contained(conn: Connection, ask: Callable[[], T], whose: str, *, careful: bool) -> T | None:
+    """What `ask` returns. With ``careful`` None if it raises, which is logged, unless it is an error of the store."""
+    if not careful:
+        return ask()
+    try:
+        with conn.begin_nested():
+            return ask()
+    except Exception as error:
+        if of_whole(error):
+            raise
+        log.exception("admission.raised", whose=whose)
+        return None
 
 
 def cost_of(conn: Connection, catalog: Catalog, rule_name: str) -> tuple[str, float]:
@@ -70,8 +112,8 @@ def cost_of(conn: Connection, catalog: Catalog, rule_name: str) -> tuple[str, fl
     return name_of(rule), reserve_of(conn, rule, budget) if budget is not None else 0.0
 
 
-def _budget(catalog: Catalog, name: str) -> tuple[Budget | None, list[CompiledRule]]:
-    rules = [rule for rule in catalog.rules.values() if name_of(rule) == name]
+def _budget(catalog: Catalog, name: str) -> tuple[Budget | None, Sequence[CompiledRule]]:
+    rules = catalog.payers.get(name, ())
     if name in catalog.budgets:
         return catalog.budgets[name], rules
     own = next((rule.rule.limits.budget for rule in rules), None)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from retrainer.engine.budgets import name_of
 from retrainer.rules.compile import CompiledRule, compile_rule
 from retrainer.rules.index import Index
 from retrainer.sources.base import Query
@@ -42,6 +43,8 @@ class Catalog:
     polls: Mapping[tuple[str, Query], Poll] = field(default_factory=dict)
     followers: Mapping[str, tuple[CompiledAfter, ...]] = field(default_factory=dict)
     budgets: Mapping[str, Budget] = field(default_factory=dict)
+    payers: Mapping[str, tuple[CompiledRule, ...]] = field(default_factory=dict)
+    """The rules that each budget pays for, by `budgets.name_of`."""
     polled: frozenset[str] = frozenset()
     """Sources that rules ask: only what comes from these can be an answer to a query."""
 
@@ -73,6 +76,9 @@ def build_catalog(configuration: Configuration, paused: Collection[str]) -> Cata
         for rule in configuration.rules
     }
     gauges = [gauge for rule in rules.values() for gauge in rule.gauges.values()]
+    payers: dict[str, list[CompiledRule]] = defaultdict(list)
+    for rule in rules.values():
+        payers[name_of(rule)].append(rule)
     followers: dict[str, list[CompiledAfter]] = defaultdict(list)
     for rule in rules.values():
         for after in rule.afters.values():
@@ -86,6 +92,7 @@ def build_catalog(configuration: Configuration, paused: Collection[str]) -> Cata
         _polls(gauge for gauge in gauges if gauge.expr is not None),
         {name: tuple(found) for name, found in followers.items()},
         configuration.budgets,
+        {name: tuple(found) for name, found in payers.items() if name},
         frozenset(gauge.source for gauge in gauges if gauge.expr is not None),
     )
 

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-ADMISSION_RETRY = 30.0
-"""Seconds after which runs whose cost could not be found out are looked at again."""
 FEW = 5
 """Rules that were loaded and are evaluated likewise."""
 
@@ -199,7 +197,8 @@ class Transactions:
         if self._next_start is not None and self._next_start <= work.now:
             work.admitted = True  # a run's moment has come: whoever submits must look
         waiting, all_known = _waiting(work)
-        purses, renewed = budgets.purses(work.conn, work.catalog, {w.budget for w in waiting if w.budget}, work.now)
+        names = {w.budget for w in waiting if w.budget}
+        purses, renewed = budgets.purses(work.conn, work.catalog, names, work.now, careful=work.careful)
         means = Means(work.catalog.pools, writes.pool_use(work.conn) if waiting else {}, purses)
         admitted = admit(waiting, means, work.now)
         writes.admit(work.conn, admitted, work.now)
@@ -207,7 +206,7 @@ class Transactions:
         moments = (
             writes.next_start(work.conn, work.now),
             renewed if len(admitted) < len(waiting) else None,
-            None if all_known else work.now + ADMISSION_RETRY,
+            None if all_known else work.now + budgets.AGAIN,
         )
         self._next_start = min((m for m in moments if m is not None), default=None)
         self._admission_due = False
@@ -235,14 +234,12 @@ def _waiting(work: Work) -> tuple[list[Waiting], bool]:
 
 def _cost(work: Work, rule: str) -> tuple[str, float] | None:
     """What pays for a run, and how much of it; None if finding out raises, so that the rule's runs wait."""
-    try:
-        return budgets.cost_of(work.conn, work.catalog, rule)
-    except Exception as error:
-        if not work.careful or of_whole(error):
-            raise
-        log.exception("admission.raised", rule=rule)
+    cost = budgets.contained(
+        work.conn, partial(budgets.cost_of, work.conn, work.catalog, rule), rule, careful=work.careful
+    )
+    if cost is None:
         work.tell("left_out", unit="Admission")
-        return None
+    return cost
 
 
 def _answer(work: Work, act: Callable[[Work], Any]) -> Any:

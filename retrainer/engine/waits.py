@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
@@ -46,7 +47,10 @@ def _pool(conn: Connection, catalog: Catalog, run: Run) -> dict[str, Any] | None
 
 
 def _budget(conn: Connection, catalog: Catalog, run: Run, now: float) -> dict[str, Any] | None:
-    name, reserve = budgets.cost_of(conn, catalog, run.rule)
+    cost = budgets.contained(conn, partial(budgets.cost_of, conn, catalog, run.rule), run.rule, careful=True)
+    if cost is None:
+        return _wait("budget", "what it costs cannot be found out: see admission.raised in the log")
+    name, reserve = cost
     purses, renewed = budgets.purses(conn, catalog, {name} if name else (), now)
     purse = purses.get(name)
     if purse is None or purse.pays(reserve):

@@ -24,9 +24,7 @@ MARK = "raise"
 """An event whose data has it is one that nothing can bear."""
 _CONTAINING = ("containment", "loop", "transaction", "transaction_budget", "letters")
 """Modules of the engine that contain what the others raise."""
-_CONTAINS = ("engine.transitions._contained",)
-_SHARED = ("engine.budgets.name_of", "engine.budgets.reserve_of")
-"""What rules that share a budget pay: while that is not known of one, the runs of all of them wait."""
+_CONTAINS = ("engine.transitions._contained", "engine.budgets.contained")
 
 
 class InjectedError(KeyError):
@@ -42,7 +40,7 @@ def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
             for name, found in vars(importlib.import_module(module.name)).items():
                 if inspect.isfunction(found) and found.__module__ == module.name:
                     path = f"{module.name.removeprefix('retrainer.')}.{name}"
-                    if path not in _CONTAINS + _SHARED:
+                    if path not in _CONTAINS:
                         yield path, found
 
 

@@ -189,6 +189,56 @@ def test_runs_whose_cost_cannot_be_found_out_wait_and_hold_up_nobody(
     assert [run.rule for run in end(bench)] == ["bad"]
 
 
+def sharing(make: Make) -> Bench:
+    """Rules `bad` and `good` that share a budget; each has a run that goes on and one that waits."""
+    limits = {"limits": {"budget": "team", "overlap": "allow_all"}}
+    bench = make(*({"name": name, "triggers": data(), **limits} for name in ("bad", "good")))
+    bench.budgets({"team": {"gpu_hours": 10, "reserve": 2, "per": "1d"}})
+    bench.deliver([event(1)])
+    assert len(start(bench)) == 2
+    return bench
+
+
+def test_a_rule_whose_reserve_cannot_be_found_out_does_not_hold_up_those_it_shares_a_budget_with(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = sharing(make)
+    reserve_of = budgets.reserve_of
+
+    def failing(conn: Any, rule: Any, budget: Any) -> float:
+        if rule.name == "bad":
+            raise KeyError("boom")
+        return reserve_of(conn, rule, budget)
+
+    monkeypatch.setattr(budgets, "reserve_of", failing)
+    for number in (2, 3, 4):
+        bench.deliver([event(number)])
+        assert [run.rule for run in start(bench)] == ["good"]
+    bench.deliver([event(5)])
+    assert start(bench) == [], "the other one's run counts as much as one of its own: five times 2 of 10 hours"
+
+
+def test_a_budget_that_cannot_be_found_out_holds_up_its_own_runs_alone(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = [{"name": name, "triggers": data(), "limits": {"budget": name}} for name in ("bad", "good")]
+    bench = make(*rules)
+    spent = budgets._spent
+
+    def failing(conn: Any, names: Any, *more: Any, **rest: Any) -> Any:
+        if "bad" in names:
+            raise KeyError("boom")
+        return spent(conn, names, *more, **rest)
+
+    bench.budgets({name: {"runs": 5, "per": "1d"} for name in ("bad", "good")})
+    monkeypatch.setattr(budgets, "_spent", failing)
+    bench.deliver([event(1)])
+    assert [run.rule for run in start(bench)] == ["good"]
+    monkeypatch.undo()
+    bench.tick(60)
+    assert [run.rule for run in start(bench)] == ["bad"]
+
+
 @pytest.mark.parametrize(
     "edited",
     [
