@@ -14,7 +14,8 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from queue import Empty
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import structlog
 
@@ -22,14 +23,16 @@ from retrainer.crash import Kind, reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from queue import Queue, SimpleQueue
     from types import FrameType
 
+T = TypeVar("T")
 log = structlog.get_logger()
 
 FAILED: Final = 70
 """Exit code of a process that ends because one of its threads failed (EX_SOFTWARE)."""
 LONGEST_WAIT: Final = 60.0
-"""Seconds of one wait of a thread. Waits of more than some centuries raise OverflowError; nobody needs a longer one."""
+"""Seconds that whoever stops something waits for it, unless told otherwise."""
 TICK: Final = 1.0
 """Seconds between two looks. A longer gap counts as this much: a frozen process must not take its threads for hung."""
 SLOW: Final = 5.0
@@ -41,6 +44,8 @@ LIVED: Final = 60.0
 
 PATIENCE: Final = float(os.environ.get("RETRAINER_PATIENCE", "1"))
 """What the times of `DUTIES` are multiplied by: tests do not wait for a minute."""
+TURN: Final = 5.0 * min(1.0, PATIENCE)
+"""Seconds of one wait of a thread: an idle one gives a sign of life as often, so that it is soon seen if it hangs."""
 
 PARTIES: Final = {
     "sqlalchemy": "the store",
@@ -178,7 +183,7 @@ def rest(event: threading.Event, seconds: float) -> bool:
     """Wait until `event` is set, for `seconds` at most and however many they are; return whether it is set."""
     until = time.monotonic() + seconds
     while not event.is_set() and (left := until - time.monotonic()) > 0:
-        step = min(left, LONGEST_WAIT)
+        step = min(left, TURN)
         beat(step)
         event.wait(step)
     beat()
@@ -451,9 +456,19 @@ class Supervisor:
         ]
 
 
+def take(waiting: Queue[T] | SimpleQueue[T]) -> T:
+    """Return the next thing of a queue, however long it takes to come; the calling worker gives signs of life."""
+    while True:
+        beat(TURN)
+        try:
+            return waiting.get(timeout=TURN)
+        except Empty:
+            continue
+
+
 def clamp(seconds: float | None) -> float:
     """Return how long to wait at once if the next moment is so many seconds away; None for never."""
-    return min(LONGEST_WAIT, math.inf if seconds is None else seconds)
+    return min(TURN, math.inf if seconds is None else seconds)
 
 
 def _where(thread: threading.Thread) -> str:

@@ -17,7 +17,7 @@ from retrainer.sources.base import OBJECTS, Batch, Overloaded, PositionLost, Rec
 from retrainer.store import writes
 from retrainer.store.base import StoreError
 from retrainer.store.seat import NOW
-from retrainer.supervisor import LONGEST_WAIT, Worker, beat
+from retrainer.supervisor import LONGEST_WAIT, TURN, Worker, beat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -126,8 +126,8 @@ class Relay:
             while not self._queue:
                 if self._stopping:
                     return None
-                beat(LONGEST_WAIT)
-                self._wanted.wait(LONGEST_WAIT)
+                beat(TURN)
+                self._wanted.wait(TURN)
             drained: list[_Offer] = []
             items = 0
             while self._queue and items < MOST:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from retrainer.supervisor import Worker, beat
+from retrainer.supervisor import Worker, join_all, rest
 from retrainer.workflows.argo_access import missing_access
 from retrainer.workflows.argo_errors import MISSING
 from retrainer.workflows.argo_http import ApiServer
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 API = "/apis/argoproj.io/v1alpha1"
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
+GRACE = 3.0
+"""Seconds that watches may take to end once they are closed."""
 SPARE_CONNECTIONS = 8
 """Beside those of the submitter: the page's, the follower's, the fetchers' of outcomes."""
 
@@ -122,12 +124,10 @@ class ArgoEngine:
         ]
         for thread in threads:
             thread.start()
-        beat(math.inf)
-        stop.wait()
+        rest(stop, math.inf)
         for watch in self._watches:
             watch.close()
-        for thread in threads:
-            thread.join()
+        join_all(threads, GRACE)
 
     def check(self) -> list[str]:
         return missing_access(self._api, self._namespaces)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from retrainer.crash import reach
-from retrainer.supervisor import LONGEST_WAIT, Worker, beat, join_all
+from retrainer.supervisor import LONGEST_WAIT, Worker, beat, join_all, take
 from retrainer.workflows.base import Observed, WorkflowError
 from retrainer.workflows.submission import names, tell_failure
 
@@ -84,7 +83,7 @@ class Follower:
 
     def _feed(self) -> None:
         self._store(self._unstored)  # what this thread had taken when it died
-        while (first := self._first()) is not None:
+        while (first := take(self._seen)) is not None:
             self._unstored = batch = [first]
             while len(batch) < BATCH and not self._seen.empty():
                 item = self._seen.get()
@@ -94,10 +93,6 @@ class Follower:
                 batch.append(item)
             self._note(batch)
             self._store(batch)
-
-    def _first(self) -> Observed | None:
-        beat(math.inf)
-        return self._seen.get()
 
     def _note(self, batch: Iterable[Observed]) -> None:
         shown = self._clock.monotonic(), NOT_SHOWN

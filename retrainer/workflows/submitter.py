@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import queue
 import threading
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from retrainer.supervisor import LONGEST_WAIT, Worker, beat, join_all
+from retrainer.supervisor import LONGEST_WAIT, Worker, beat, join_all, take
 from retrainer.supervisor import within as bounded
 from retrainer.workflows.commit_gate import CommitGate, NotCommitted
 from retrainer.workflows.pace import Pace
@@ -176,7 +175,7 @@ class Submitter:
             tell_failure("submitter.claim_failed", error)
 
     def _work(self) -> None:
-        while (claimed := self._next()) is not None:
+        while (claimed := take(self._claimed)) is not None:
             beat()
             try:
                 self._sender.settle(claimed)
@@ -186,10 +185,6 @@ class Submitter:
                 log.exception("submitter.failed", **names(claimed.run))
             finally:
                 self._done()
-
-    def _next(self) -> Claimed | None:
-        beat(math.inf)
-        return self._claimed.get()
 
     def _done(self) -> None:
         with self._lock:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import pytest
 
 from retrainer import crash, supervisor
-from retrainer.supervisor import DUTIES, TICK, NotNow, Supervisor, Worker, beat, clamp, rest
+from retrainer.supervisor import DUTIES, SLOW, TICK, TURN, NotNow, Supervisor, Worker, beat, clamp, rest, take
 from retrainer.timers import Timers
 from tests.waiting import until
 
@@ -291,10 +292,10 @@ def test_an_unknown_failpoint_is_refused_with_those_that_there_are() -> None:
 @pytest.mark.parametrize(
     ("seconds", "step"),
     [
-        pytest.param(None, 60.0, id="never"),
+        pytest.param(None, TURN, id="never"),
         pytest.param(0.5, 0.5, id="soon"),
-        pytest.param(9.5e9, 60.0, id="more than a wait may take"),
-        pytest.param(float("inf"), 60.0, id="infinitely long"),
+        pytest.param(9.5e9, TURN, id="more than a wait may take"),
+        pytest.param(float("inf"), TURN, id="infinitely long"),
     ],
 )
 def test_a_wait_is_clamped(seconds: float | None, step: float) -> None:
@@ -307,6 +308,17 @@ def test_a_rest_of_any_length_ends_with_its_event(house: House, seconds: float) 
     house.worker("sweep", lambda: ended.append(rest(house.stopping, seconds)))
     house.stopping.set()
     until(lambda: ended == [True], "it ends")
+
+
+def test_one_that_hangs_while_it_is_idle_is_seen_as_soon_as_one_that_hangs_in_its_work(house: House) -> None:
+    waiting: SimpleQueue[None] = SimpleQueue()
+    crash.arm("submit", "hang", 2)
+    worker = house.worker("submit", lambda: take(waiting))
+    until(lambda: worker.where().startswith("retrainer.crash"), "it hangs, with nothing to do")
+    house.pass_(2 * worker.duty.silent_for + TURN + SLOW + 2 * TICK)
+    waiting.put(None)
+    (line,) = house.ends
+    assert "hangs in its own work" in line
 
 
 def test_a_timer_goes_on_after_its_job_failed_and_can_be_woken() -> None:
