@@ -155,7 +155,8 @@ class AppService:
 
     def replay_dead_letters(self, ids: list[int]) -> dict[str, Any]:
         """In as many transactions as it takes: what was replayed is no dead letter any more, also after a crash."""
-        replayed, failed, left = 0, [], ids
+        replayed, left = 0, ids
+        failed: list[dict[str, Any]] = []
         while left:
             told = self._act(partial(acts.replay_dead_letters, ids=left))
             replayed, failed, left = replayed + told["replayed"], failed + told["failed"], told["left"]

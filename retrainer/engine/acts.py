@@ -138,7 +138,8 @@ def replay_dead_letters(work: Work, ids: Collection[int]) -> dict[str, Any]:
 
     ``left`` of the answer are those that the budget of this transaction did not reach.
     """
-    replayed, failed = 0, []
+    replayed = 0
+    failed: list[dict[str, Any]] = []
     c = t.dead_letters.c
     left = sorted(work.conn.execute(select(c.id).where(c.id.in_(ids))).scalars(), reverse=True)
     while left and (not (replayed or failed) or not work.budget.spent):

@@ -114,17 +114,22 @@ def input_of(trigger: str, slot: float, text: str | None) -> Input | EachKey | N
     told = orjson.loads(text)
     name = told.pop("kind")
     if name == _EACH:
-        return EachKey({key: _read(Sampled, given) for key, given in told["of"].items()})
+        return EachKey({key: _sampled(given) for key, given in told["of"].items()})
     kind = _KINDS.get(name)
     return None if kind is None else _read(kind, told)
 
 
-def _read(kind: type[S], told: Mapping[str, Any]) -> S:
-    known = {name: told[name] for name in kind.__slots__ if name in told}
-    if kind is Sampled:
-        names = Sample.__slots__
-        known["samples"] = tuple(Sample(**{name: one[name] for name in names}) for one in told["samples"])
-    return kind(**known)
+def _read(kind: type[Shared], told: Mapping[str, Any]) -> Shared:
+    return _sampled(told) if kind is Sampled else kind(**_known(kind, told))
+
+
+def _sampled(told: Mapping[str, Any]) -> Sampled:
+    samples = tuple(Sample(**{name: one[name] for name in Sample.__slots__}) for one in told["samples"])
+    return Sampled(**{**_known(Sampled, told), "samples": samples})
+
+
+def _known(kind: type[Shared], told: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: told[name] for name in kind.__slots__ if name in told}
 
 
 _EACH = EachKey.__name__

@@ -520,7 +520,8 @@ def fan_outs(conn: Connection, limit: int | None = None) -> list[Row[Any]]:
 def fan_out_input(conn: Connection, rule: str, trigger: str, slot: float) -> str | None:
     c = t.fan_outs.c
     where = and_(c.rule == rule, c.trigger == trigger, c.slot == slot)
-    return conn.execute(select(c.input).where(where)).scalar_one()
+    text: str | None = conn.execute(select(c.input).where(where)).scalar_one()
+    return text
 
 
 def fanning_triggers(conn: Connection) -> set[tuple[str, str]]:

@@ -326,7 +326,7 @@ def test_an_event_that_a_rule_stumbles_over_is_taken_back_and_can_be_played_back
     assert replay(bench, letters(bench))["replayed"] == 0
     assert len(letters(bench)) == 2
     monkeypatch.undo()
-    assert replay(bench, letters(bench)) == {"replayed": 2, "failed": []}
+    assert replay(bench, letters(bench)) == {"replayed": 2, "failed": [], "left": []}
     assert pending(bench, "a", "b") == [3, 1]
     assert start(bench) == []
 
