@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING, BinaryIO
@@ -9,7 +10,18 @@ from typing import TYPE_CHECKING, BinaryIO
 if TYPE_CHECKING:
     from pathlib import Path
 
-_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+TRIES = 3
+"""A file that is written while it is read is read so many times."""
+_KINDS = {
+    stat.S_IFREG: "a regular file",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFLNK: "a link",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 class NotRegularError(OSError):
@@ -20,24 +32,26 @@ class TooLargeError(OSError):
     """It holds more than may be read."""
 
 
+class UnreadableFileError(Exception):
+    """Says in a few words why a file cannot be read."""
+
+
 def kind(mode: int) -> str:
     """Name the kind of a file by its ``st_mode``."""
-    names = {
-        stat.S_IFREG: "a regular file",
-        stat.S_IFDIR: "a folder",
-        stat.S_IFLNK: "a link",
-        stat.S_IFIFO: "a FIFO",
-        stat.S_IFSOCK: "a socket",
-        stat.S_IFCHR: "a device",
-        stat.S_IFBLK: "a device",
-    }
-    return names.get(stat.S_IFMT(mode), "no file")
+    return _KINDS.get(stat.S_IFMT(mode), "no file")
 
 
-def open_regular(path: str | Path) -> BinaryIO:
-    """Open a regular file for reading; never waits. Raise NotRegularError, for links too, or another OSError."""
-    _check(os.lstat(path).st_mode, path)  # opening a device may have effects of its own
-    descriptor = os.open(path, _FLAGS)
+def in_words(size: int) -> str:
+    return f"{size // 2**20} MiB" if size >= 2**20 else f"{size // 2**10} KiB"
+
+
+def open_regular(path: str | Path, *, follow: bool = False) -> BinaryIO:
+    """Open a regular file for reading; never waits. Raise NotRegularError, or another OSError.
+
+    A link is refused, unless ``follow`` says to open what it leads to.
+    """
+    _check((os.stat if follow else os.lstat)(path).st_mode, path)  # opening a device may have effects of its own
+    descriptor = os.open(path, _FLAGS | (0 if follow else os.O_NOFOLLOW))
     try:
         _check(os.fstat(descriptor).st_mode, path)  # it may have been replaced since
         return os.fdopen(descriptor, "rb")
@@ -49,12 +63,59 @@ def open_regular(path: str | Path) -> BinaryIO:
 def read_regular(path: str | Path, limit: int) -> bytes:
     """Read a regular file of at most `limit` bytes. Raise NotRegularError, TooLargeError or another OSError."""
     with open_regular(path) as file:
-        data = file.read(limit + 1)  # what it says of its size may have changed
-    if len(data) > limit:
-        raise TooLargeError(0, f"is larger than {limit:,} bytes", str(path))
+        return _read(file, path, limit)
+
+
+def read_settled(path: str, limit: int) -> bytes:
+    """Read what people put there, behind links, too: at most `limit` bytes. Raise UnreadableFileError.
+
+    What is being written meanwhile is read again, and refused if that does not end.
+    """
+    try:
+        for _ in range(TRIES):
+            with open_regular(path, follow=True) as file:
+                before = os.fstat(file.fileno())
+                content = _read(file, path, limit)
+                after = os.fstat(file.fileno())
+            if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
+                return content
+    except (OSError, ValueError) as error:
+        raise UnreadableFileError(_why(error, limit)) from None
+    raise UnreadableFileError("it changes while it is read")
+
+
+def check_regular(path: str, limit: int) -> None:
+    """Raise UnreadableFileError if `read_settled` could not read the file now."""
+    try:
+        with open_regular(path, follow=True) as file:
+            _check_size(os.fstat(file.fileno()).st_size, path, limit)
+    except (OSError, ValueError) as error:
+        raise UnreadableFileError(_why(error, limit)) from None
+
+
+def _read(file: BinaryIO, path: str | Path, limit: int) -> bytes:
+    _check_size(os.fstat(file.fileno()).st_size, path, limit)
+    data = file.read(limit + 1)  # what it says of its size may not be so
+    _check_size(len(data), path, limit)
     return data
+
+
+def _check_size(size: int, path: str | Path, limit: int) -> None:
+    if size > limit:
+        raise TooLargeError(0, f"is larger than {limit:,} bytes", str(path))
 
 
 def _check(mode: int, path: str | Path) -> None:
     if not stat.S_ISREG(mode):
         raise NotRegularError(0, f"is {kind(mode)}, not a regular file", str(path))
+
+
+def _why(error: OSError | ValueError, limit: int) -> str:
+    """In a few words, for the line that names the file."""
+    if isinstance(error, ValueError):  # a NUL, or what no file system can write
+        return "its name is none that a file can have"
+    if isinstance(error, TooLargeError):
+        return f"it is larger than {in_words(limit)}"
+    if isinstance(error, NotRegularError):
+        return f"it {error.strerror}".removesuffix(", not a regular file")
+    return "it is a link that leads to itself" if error.errno == errno.ELOOP else error.strerror or str(error)

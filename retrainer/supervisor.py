@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar
 import structlog
 
 from retrainer.crash import Kind, reach
+from retrainer.error_text import words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -294,10 +295,10 @@ class Worker:
             self._target()
         except BaseException as error:
             if self._stopping():
-                log.warning("thread.failed_at_end", thread=self.name, error=_named(error))
+                log.warning("thread.failed_at_end", thread=self.name, error=words(error))
             else:
-                log.exception("thread.died", thread=self.name, does=self.duty.does, error=_named(error))
-            return _named(error)
+                log.exception("thread.died", thread=self.name, does=self.duty.does, error=words(error))
+            return words(error)
         return "it returned without being asked to"
 
     def _give_up(self, error: str) -> None:
@@ -506,7 +507,3 @@ def _is_ours(frame: FrameType) -> bool:
 
 def _module(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", ""))
-
-
-def _named(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"

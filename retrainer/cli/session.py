@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import click
 import orjson
 
-from retrainer.config.regular import UnreadableFileError, read_regular
+from retrainer.regular_file import UnreadableFileError, read_settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +68,7 @@ class Session:
 
     def _read(self, file: str) -> str:
         try:
-            return read_regular(file, 64 * 1024).decode().strip()
+            return read_settled(file, 64 * 1024).decode().strip()
         except (UnreadableFileError, UnicodeDecodeError) as error:
             why = f"the token's file {file} cannot be read ({error}): name another in RETRAINER_TOKEN_FILE"
             raise self.failure(why) from None

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from retrainer.config.finding import Finding
-from retrainer.config.regular import UnreadableFileError, check_regular
 from retrainer.config.secrets import MissingSecretError, resolve
+from retrainer.regular_file import UnreadableFileError, check_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

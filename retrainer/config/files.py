@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from retrainer.config.errors import Problem
-from retrainer.config.regular import UnreadableFileError, read_regular
+from retrainer.regular_file import UnreadableFileError, read_settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -83,7 +83,7 @@ def read_text(file: str) -> str | Problem:
     if (readable := file.encode(errors="replace").decode()) != file:
         return Problem(readable, 1, 1, "", "its name is not UTF-8", "give it another name")
     try:
-        return read_regular(file, LARGEST_FILE).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        return read_settled(file, LARGEST_FILE).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnreadableFileError as error:
         way_out = "split it" if "larger" in str(error) else "put a file there that the daemon may read, or take it away"
         return Problem(file, 1, 1, "", f"cannot be read: {error}", way_out)

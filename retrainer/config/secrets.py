@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from retrainer.config.models import FromEnv, FromFile
-from retrainer.config.regular import UnreadableFileError, read_regular
+from retrainer.regular_file import UnreadableFileError, read_settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ def _read(secret: FromEnv | FromFile) -> str:
             raise MissingSecretError(f"the environment variable {secret.from_env} is not set: set it, or name another")
         return value
     try:
-        value = read_regular(secret.from_file, LARGEST).decode().strip()
+        value = read_settled(secret.from_file, LARGEST).decode().strip()
     except (UnreadableFileError, UnicodeDecodeError) as error:
         what = error if isinstance(error, UnreadableFileError) else "it is not UTF-8"
         raise MissingSecretError(

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from retrainer.config.files import LARGEST_FILE, find
-from retrainer.config.regular import UnreadableFileError, read_regular
+from retrainer.regular_file import UnreadableFileError, read_settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +22,7 @@ def fingerprint(paths: Iterable[str]) -> str:
     for file in find(paths).files:
         digest.update(os.fsencode(file) + b"\0")
         try:
-            digest.update(sha256(read_regular(file, LARGEST_FILE)).digest())
+            digest.update(sha256(read_settled(file, LARGEST_FILE)).digest())
         except UnreadableFileError as error:
             digest.update(str(error).encode())
     return digest.hexdigest()

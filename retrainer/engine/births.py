@@ -10,9 +10,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from ulid import ULID
 
 from retrainer.engine import budgets, distincts
-from retrainer.engine.containment import words
 from retrainer.engine.scope import scope_of
 from retrainer.engine.spoilers import take_out
+from retrainer.error_text import words
 from retrainer.rules.outcome import Reason, Unrendered
 from retrainer.rules.parameters import refuse_braces, render
 from retrainer.rules.state import window_to

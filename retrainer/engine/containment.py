@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from retrainer.error_text import words
 from retrainer.store.faults import of_whole
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from retrainer.engine.work import Work
 
 T = TypeVar("T")
-
-LONGEST_ERROR = 300
-"""Characters of an error that are kept with a state or a dead letter."""
 
 
 class Care(Enum):
@@ -57,12 +55,6 @@ _STAGED = (
     "_fresh_keys",
 )
 """All that a unit changes in a `Work`; of collections a shallow copy is enough, as their values are never changed."""
-
-
-def words(error: BaseException) -> str:
-    """An error for people, in one line that any store can keep."""
-    text = " ".join(f"{type(error).__name__}: {error}".split()).encode(errors="replace").decode()
-    return "".join(c if c.isprintable() else "?" for c in text)[:LONGEST_ERROR]
 
 
 def attempt(work: Work, unit: Callable[[], T]) -> T:

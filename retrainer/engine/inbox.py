@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, func, insert, select
 
 from retrainer.engine import parts
-from retrainer.engine.containment import no_refusals, words
+from retrainer.engine.containment import no_refusals
 from retrainer.engine.intake import take_in
 from retrainer.engine.letters import MOST_BYTES, dead_letter
+from retrainer.error_text import words
 from retrainer.event import Event, Poison, split_attributes
 from retrainer.sources.base import Batch, PositionLost
 from retrainer.store import tables as t

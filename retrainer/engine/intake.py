@@ -11,11 +11,12 @@ import structlog
 
 from retrainer.engine import again, objects, parts
 from retrainer.engine.arrivals import Taken
-from retrainer.engine.containment import attempt, words
+from retrainer.engine.containment import attempt
 from retrainer.engine.every_key import within_budget
 from retrainer.engine.letters import dead, dead_letter, unbearable
 from retrainer.engine.matching import match
 from retrainer.engine.readings import read
+from retrainer.error_text import words
 from retrainer.event import Event
 from retrainer.rules.outcome import Arrived
 from retrainer.sources.base import PositionLost

@@ -13,8 +13,9 @@ import structlog
 from retrainer.crash import reach
 from retrainer.engine import parts
 from retrainer.engine.births import Birthplace, new_run_id
-from retrainer.engine.containment import Care, words
+from retrainer.engine.containment import Care
 from retrainer.engine.transaction import Done, Transactions
+from retrainer.error_text import words
 from retrainer.sources.base import OBJECTS, Batch, Overloaded, Receipt
 from retrainer.store import writes
 from retrainer.store.base import CommitUnknownError, StoreBusyError, StoreError

@@ -12,7 +12,7 @@ from retrainer.engine.matching import match
 from retrainer.engine.scope import scope_of
 from retrainer.rules.expression import event_scope
 from retrainer.rules.outcome import Spoiled
-from retrainer.rules.parameters import MAX_EVENT_BYTES, MAX_EVENTS, render
+from retrainer.rules.parameters import MAX_EVENTS, render
 from retrainer.store import writes
 
 if TYPE_CHECKING:
@@ -82,8 +82,9 @@ def take_out(work: Work, rule: CompiledRule, run: Run, state_id: int, birth: Bir
     wanted = frozenset().union(*(template.variables for template in templates.values()))
     if not birth.window.events or not wanted & _OF_EVENTS:
         return None
-    work.flush_inputs()
-    rows = writes.window_inputs(work.conn, state_id, birth.window.ranges, MAX_EVENTS, MAX_EVENT_BYTES)
+    newest = work.numbered_inputs(state_id, birth.window, None)
+    oldest = writes.oldest_input(work.conn, state_id, birth.window.ranges)
+    rows = oldest + [one for one in newest if one[0] != oldest[0][0]]
     inputs = [_Input(seq, event, event_scope(event)) for seq, event in rows]
     if not inputs:
         return None

@@ -133,6 +133,10 @@ class Staged:
             first, last = window.ranges[0]
             if first == last:
                 return [only]
+        return [event for _, event in self.numbered_inputs(state, window, fields)]
+
+    def numbered_inputs(self, state: int, window: Window, fields: frozenset[str] | None) -> list[tuple[int, Event]]:
+        """Return the same as the ledger has it, each with its number."""
         self.flush_inputs()
         return writes.newest_inputs(self.conn, state, window.ranges, MAX_EVENTS, fields=fields, room=MAX_EVENT_BYTES)
 

@@ -13,11 +13,12 @@ from retrainer.engine import budgets, chains, distincts, editing, endings, slots
 from retrainer.engine.arrivals import Arrivals
 from retrainer.engine.births import Birthplace, give_birth
 from retrainer.engine.cache import Cache, Entry, Noted
-from retrainer.engine.containment import attempt, words
+from retrainer.engine.containment import attempt
 from retrainer.engine.every_key import EachKey, EveryKey, stage
 from retrainer.engine.journal import payload_of
 from retrainer.engine.staged import Staged
 from retrainer.engine.transaction_budget import TransactionBudget
+from retrainer.error_text import words
 from retrainer.rules.decide import step
 from retrainer.rules.ends import orphaned
 from retrainer.rules.fold import first_state, revise

@@ -6,7 +6,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from retrainer.config.check_secrets import LARGEST_CERTIFICATES
-from retrainer.config.regular import UnreadableFileError, check_regular
+from retrainer.regular_file import UnreadableFileError, check_regular
 from retrainer.telemetry.secrets import reveal
 
 if TYPE_CHECKING:

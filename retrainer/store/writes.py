@@ -358,52 +358,41 @@ def newest_inputs(
     *,
     fields: frozenset[str] | None = None,
     room: int = 1 << 62,
-) -> list[Event]:
-    """The newest events of a window, oldest of them first: at most ``limit`` of them, and ``room`` bytes.
+) -> list[tuple[int, Event]]:
+    """Numbers and events of a window, the newest, oldest of them first: at most ``limit`` of them, and ``room`` bytes.
 
     Of their data only ``fields`` are read, all if None. The newest event is among them whatever its size.
     """
     if not ranges:
         return []
-    bounds = {
-        f"b_{end}{i}": seq for i, stretch in enumerate(ranges) for end, seq in zip(("lo", "hi"), stretch, strict=True)
-    }
-    query = _newest(len(ranges), data=fields is None or bool(fields))
-    given = {"b_state": state, "b_limit": limit, **bounds}
-    found: list[Event] = []
-    with conn.execute(query, given, execution_options={"yield_per": _LARGE_AT_ONCE}) as rows:
+    query = _inputs(len(ranges), data=fields is None or bool(fields), newest=True)
+    found: list[tuple[int, Event]] = []
+    with conn.execute(query, _given(state, ranges, limit), execution_options={"yield_per": _LARGE_AT_ONCE}) as rows:
         for row in rows:
             event, size = event_in_part(row, fields)
             room -= size
             if room < 0 and found:
                 break
-            found.append(event)
+            found.append((row.seq, event))
     return found[::-1]
 
 
-def window_inputs(
-    conn: Connection, state: int, ranges: Sequence[Sequence[int]], limit: int, room: int
-) -> list[tuple[int, Event]]:
-    """Numbers and events of a window, in order: the newest within ``room`` bytes, and before them the oldest of all."""
-    if not ranges:
-        return []
-    within = or_(*(t.inputs.c.seq.between(first, last) for first, last in ranges))
-    query = select(t.events).join(t.inputs, t.inputs.c.seq == t.events.c.seq).where(t.inputs.c.state == state, within)
-    newest: list[tuple[int, Event]] = []
-    streamed = {"yield_per": _LARGE_AT_ONCE}
-    with conn.execute(query.order_by(t.events.c.seq.desc()).limit(limit), execution_options=streamed) as rows:
-        for row in rows:
-            event, size = event_in_part(row, None)
-            room -= size
-            if room < 0 and newest:
-                break
-            newest.append((row.seq, event))
-    oldest = [(row.seq, event_from_row(row)) for row in conn.execute(query.order_by(t.events.c.seq).limit(1))]
-    return oldest + [one for one in reversed(newest) if one[0] != oldest[0][0]]
+def oldest_input(conn: Connection, state: int, ranges: Sequence[Sequence[int]]) -> list[tuple[int, Event]]:
+    """Number and event of the oldest in a window; none if it is empty."""
+    query = _inputs(len(ranges), data=True, newest=False)
+    rows = conn.execute(query, _given(state, ranges, 1)) if ranges else ()
+    return [(row.seq, event_from_row(row)) for row in rows]
+
+
+def _given(state: int, ranges: Sequence[Sequence[int]], limit: int) -> dict[str, int]:
+    bounds = {
+        f"b_{end}{i}": seq for i, stretch in enumerate(ranges) for end, seq in zip(("lo", "hi"), stretch, strict=True)
+    }
+    return {"b_state": state, "b_limit": limit, **bounds}
 
 
 @lru_cache(maxsize=64)
-def _newest(ranges: int, *, data: bool) -> Select[Any]:
+def _inputs(ranges: int, *, data: bool, newest: bool) -> Select[Any]:
     columns = [c if data or c.name != "data" else literal("{}").label("data") for c in t.events.c]
     within = or_(*(t.inputs.c.seq.between(bindparam(f"b_lo{i}"), bindparam(f"b_hi{i}")) for i in range(ranges)))
     return (
@@ -411,7 +400,7 @@ def _newest(ranges: int, *, data: bool) -> Select[Any]:
         .select_from(t.events)
         .join(t.inputs, t.inputs.c.seq == t.events.c.seq)
         .where(t.inputs.c.state == bindparam("b_state"), within)
-        .order_by(t.events.c.seq.desc())
+        .order_by(t.events.c.seq.desc() if newest else t.events.c.seq)
         .limit(bindparam("b_limit"))
     )
 

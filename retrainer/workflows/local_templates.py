@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from retrainer.config.regular import UnreadableFileError, read_regular
+from retrainer.regular_file import UnreadableFileError, read_settled
 from retrainer.workflows.base import Refused, Template
 from retrainer.workflows.local_shape import ARGUMENTS, misshapen
 from retrainer.workflows.local_tags import scalar
@@ -99,7 +99,7 @@ def _files(folder: Path) -> tuple[list[str], list[str]]:
 def _read(path: str) -> list[Manifest]:
     """Raise _UnreadableError."""
     try:
-        documents = read_all(read_regular(path, LARGEST).decode("utf-8-sig"))
+        documents = read_all(read_settled(path, LARGEST).decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise _UnreadableError("it is not UTF-8") from None
     except (UnreadableFileError, UnreadableYamlError) as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from retrainer.error_text import words
 from retrainer.sources.formats.registry import parser
 from retrainer.sources.kafka.consumer import LAST_WORDS, Unreachable, open_consumer
 from retrainer.sources.kafka.records import Reader
@@ -103,7 +104,7 @@ class KafkaSource:
                 failures = 0
                 self._follow(session)
             except Exception as error:  # noqa: BLE001 - whatever it is, a new session is another chance
-                self._troubled(str(error) if isinstance(error, (Unreachable, ValueError)) else _named(error))
+                self._troubled(str(error) if isinstance(error, (Unreachable, ValueError)) else words(error))
                 rest(self._stop, BACK_OFF[min(failures, len(BACK_OFF) - 1)])
                 failures += 1
 
@@ -141,10 +142,6 @@ class KafkaSource:
         if trouble is not None and trouble != self.last_error:
             log.warning("kafka.trouble", source=self.name, error=trouble)
         self.last_error = trouble
-
-
-def _named(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 def _summary(halted: Mapping[str, str]) -> str | None:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer.config import regular
+from retrainer import regular_file as regular
 from retrainer.config.files import DEEPEST, find, read_text
 from retrainer.config.load import validate
 from retrainer.config.models import FromFile
-from retrainer.config.regular import UnreadableFileError, check_regular, read_regular
 from retrainer.config.secrets import MissingSecretError, resolve
 from retrainer.config.watch import fingerprint
+from retrainer.regular_file import UnreadableFileError, check_regular, read_settled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 MOST = 1000
@@ -82,7 +82,7 @@ def test_what_is_no_file_is_refused_at_once(
     monkeypatch.chdir(tmp_path)
     make(tmp_path / "x")
     with pytest.raises(UnreadableFileError, match=why):
-        read_regular(str(tmp_path / "x"), MOST)
+        read_settled(str(tmp_path / "x"), MOST)
 
 
 @pytest.mark.parametrize(("make", "why"), [one for one in THINGS if one.values[0] is not endless])
@@ -120,7 +120,7 @@ def test_as_a_rule_file_it_is_a_problem_and_the_good_file_counts(
 )
 def test_a_name_that_no_file_can_have_is_said(name: str, why: str) -> None:
     with pytest.raises(UnreadableFileError, match=why):
-        read_regular(name, MOST)
+        read_settled(name, MOST)
 
 
 def test_a_rule_file_with_a_name_that_is_no_text_is_a_problem(tmp_path: Path) -> None:
@@ -136,28 +136,30 @@ def test_a_rule_file_with_a_name_that_is_no_text_is_a_problem(tmp_path: Path) ->
 def test_what_is_written_while_it_is_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, writes = tmp_path / "x.yaml", iter([True, False])
     file.write_text("half")
-    pieces = regular._pieces
+    read = regular._read
 
-    def slowly(descriptor: int, most: int) -> Iterator[bytes]:
-        yield from pieces(descriptor, most)
+    def slowly(*given: Any) -> bytes:
+        content = read(*given)
         if next(writes):
             file.write_text("whole text")
+        return content
 
-    monkeypatch.setattr(regular, "_pieces", slowly)
+    monkeypatch.setattr(regular, "_read", slowly)
     assert read_text(str(file)) == "whole text"
 
 
 def test_what_never_ends_being_written_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "x.yaml"
     file.write_text("# ")
-    pieces = regular._pieces
+    read = regular._read
 
-    def slowly(descriptor: int, most: int) -> Iterator[bytes]:
-        yield from pieces(descriptor, most)
+    def slowly(*given: Any) -> bytes:
+        content = read(*given)
         with file.open("a") as more:
             more.write("half a ru")
+        return content
 
-    monkeypatch.setattr(regular, "_pieces", slowly)
+    monkeypatch.setattr(regular, "_read", slowly)
     problem = read_text(str(file))
     assert not isinstance(problem, str)
     assert problem.message == "cannot be read: it changes while it is read"
@@ -177,7 +179,7 @@ def test_folders_within_folders_are_looked_into_so_far_and_no_further(tmp_path: 
 
 def test_a_file_at_its_limit_is_taken(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"x" * MOST)
-    assert read_regular(str(tmp_path / "x"), MOST) == b"x" * MOST
+    assert read_settled(str(tmp_path / "x"), MOST) == b"x" * MOST
     check_regular(str(tmp_path / "x"), MOST)
     with pytest.raises(UnreadableFileError, match="larger than"):
-        read_regular(str(tmp_path / "x"), MOST - 1)
+        read_settled(str(tmp_path / "x"), MOST - 1)

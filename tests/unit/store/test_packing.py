@@ -111,5 +111,5 @@ def test_a_packed_event_that_waits_in_a_window_is_there_for_parameters(tmp_path:
     (parameters,) = story.bench.query("SELECT parameters FROM runs")[0]
     assert orjson.loads(parameters) == {"first": "9"}
     state = story.bench.query("SELECT id FROM states")[0][0]
-    (event,) = story.bench.store.read(lambda conn: writes.newest_inputs(conn, state, [(1, 9)], 10))
+    ((_, event),) = story.bench.store.read(lambda conn: writes.newest_inputs(conn, state, [(1, 9)], 10))
     assert event.data["rows"][9]["n"] == 9
