@@ -15,6 +15,7 @@ import structlog
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from retrainer.sources.http.refusal import Refusal
+from retrainer.web.lingering import Lingering
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -108,19 +109,22 @@ class Connection:
 
     crowd: Connections
     loop: asyncio.AbstractEventLoop
-    transport: asyncio.Transport
+    transport: Lingering
     cycle: Any
     peer = ""
     _deadline: asyncio.TimerHandle | None = None
     _waits_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        super().connection_made(transport)  # type: ignore[misc]
+        super().connection_made(Lingering(transport, self.loop, self._sends))  # type: ignore[misc]
         self.peer = str((transport.get_extra_info("peername") or ("",))[0])
         self._watch()
         self.crowd.add(self)
 
     def data_received(self, data: bytes) -> None:
+        if self.transport.lingers:
+            self.transport.discard(len(data))
+            return
         super().data_received(data)  # type: ignore[misc]
         self._watch()
 
@@ -131,6 +135,7 @@ class Connection:
 
     def connection_lost(self, error: Exception | None) -> None:
         self._forget()
+        self.transport.end()
         self.crowd.remove(self)
         super().connection_lost(error)  # type: ignore[misc]
 
@@ -156,6 +161,9 @@ class Connection:
         """One that came in the same packet has begun already."""
         if self._under_way():
             self.crowd.mark(self, busy=True)
+
+    def _sends(self) -> bool:
+        return self.cycle is not None and bool(self.cycle.more_body)
 
     def _under_way(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 import threading
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
-from retrainer.web import connections, guard
+from retrainer.web import connections, guard, lingering
 from retrainer.web.server import MAX_HEAD, WebServer
 from tests.unit.web.conftest import serving
 from tests.waiting import until
@@ -242,3 +244,43 @@ def test_a_sender_that_hangs_up_leaves_no_trace(server: WebServer, logged: list[
         connection.sendall(head + b"Content-Type: application/json\r\nContent-Length: 10\r\n\r\n{")
     assert httpx.get(f"{server.url}/healthz", trust_env=False).status_code == 200
     assert logged == []
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse("too much", 413, {"Connection": "close"})(scope, receive, send)
+
+
+def test_a_refusal_reaches_who_is_still_sending() -> None:
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4000000\r\n\r\n"
+    with serving(refuse) as server, connected(server) as sender:
+        sender.sendall(head)
+        assert select.select([sender], [], [], 10)[0], "it was refused before the body"
+        sender.sendall(b"x" * 4_000_000)
+        answer = b"".join(iter(lambda: sender.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert answer.endswith(b"too much")
+
+
+def cut_off(sender: socket.socket, piece: bytes, times: int) -> bool:
+    try:
+        for _ in range(times):
+            sender.sendall(piece)
+            time.sleep(0.01 if len(piece) == 1 else 0)
+    except (ConnectionResetError, BrokenPipeError):
+        return True
+    return False
+
+
+def test_who_goes_on_sending_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lingering, "MOST", 1 << 20)
+    with serving(refuse) as server, connected(server) as sender:
+        sender.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n")
+        assert cut_off(sender, b"x" * 100_000, 1000)
+
+
+def test_who_neither_ends_nor_closes_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lingering, "LONGEST", 0.2)
+    with serving(refuse) as server, connected(server) as sender:
+        sender.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n")
+        assert select.select([sender], [], [], 10)[0]
+        assert cut_off(sender, b"x", 3000)
