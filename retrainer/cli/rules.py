@@ -68,11 +68,18 @@ def explain(session: Session, rule: str, key: str, event: BinaryIO | None, momen
     session.print(told, lambda console: _explained(console, told))
 
 
+MOST_BYTES = 1 << 20
+"""What the API takes."""
+
+
 def _event(file: BinaryIO | None) -> dict[str, Any] | None:
     if file is None:
         return None
+    body = file.read(MOST_BYTES + 1)
+    if len(body) > MOST_BYTES:
+        raise Failure(f"--event: more than {MOST_BYTES >> 20} MiB, which is no event")
     try:
-        event = orjson.loads(file.read())
+        event = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Failure(f"--event: not JSON: {error}") from None
     if not isinstance(event, dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,16 @@ from retrainer.cli import show
 from retrainer.cli.session import Session, remote
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from rich.console import Console
 
 COLUMNS = ("rule", "key", "succeeded_at", "promoted_at")
 PAGE = 500
 """Lines of one request."""
+LONGEST = 65536
+"""Characters of a line; the csv module takes twice as much."""
+MOST_RULE, MOST_KEY = 63, 200
 _SUCH_AS = "write such as 2026-11-01T02:30:00Z"
 
 
@@ -51,27 +57,53 @@ def import_state(session: Session, file: Path) -> None:
 def _read(file: Path) -> tuple[dict[int, dict[str, str | None]], list[dict[str, Any]]]:
     """Read ages by their lines, and what is wrong with the other lines."""
     ages, failed = {}, []
-    with file.open(encoding="utf-8-sig", newline="") as lines:
+    with closing(_lines(file)) as lines:
         reader = csv.DictReader(lines)
         unknown = [name for name in reader.fieldnames or () if name not in COLUMNS]
         if unknown or "rule" not in (reader.fieldnames or ()) or "succeeded_at" not in (reader.fieldnames or ()):
             what = f"unknown column {unknown[0]!r}" if unknown else "columns are missing"
             raise click.UsageError(f"{file}: {what}: the header is rule,key,succeeded_at,promoted_at")
         for row in reader:
-            told = {name: row.get(name) or None for name in ("succeeded_at", "promoted_at")}
-            wrong = [text for text in told.values() if text is not None and not _is_moment(text)]
-            if wrong:
-                failed.append({"line": reader.line_num, "error": f"{wrong[0]!r} is no moment: {_SUCH_AS}"})
-            else:
-                ages[reader.line_num] = {"rule": row["rule"], "key": row.get("key") or "", **told}
+            try:
+                ages[reader.line_num] = _age(row)
+            except ValueError as error:
+                failed.append({"line": reader.line_num, "error": str(error)})
     return ages, failed
 
 
-def _is_moment(text: str) -> bool:
+def _lines(file: Path) -> Generator[str]:
+    """Raise UsageError for what is no text, or a line that does not end."""
+    with file.open(encoding="utf-8-sig", newline="") as text:
+        try:
+            while line := text.readline(LONGEST):
+                if len(line) == LONGEST:
+                    raise click.UsageError(f"{file}: a line of more than {LONGEST} characters: this is no such CSV")
+                yield line
+        except UnicodeDecodeError:
+            raise click.UsageError(f"{file}: it is not UTF-8") from None
+
+
+def _age(row: dict[str, str | None]) -> dict[str, str | None]:
+    """Raise ValueError in words."""
+    told = {name: _moment(row.get(name)) for name in ("succeeded_at", "promoted_at")}
+    rule, key = row["rule"] or "", row.get("key") or ""
+    if len(rule) > MOST_RULE or len(key) > MOST_KEY:
+        raise ValueError(f"a rule has at most {MOST_RULE} characters, a key {MOST_KEY}")
+    return {"rule": rule, "key": key, **told}
+
+
+def _moment(text: str | None) -> str | None:
+    if not text:
+        return None
     try:
-        return datetime.fromisoformat(text).tzinfo is not None
+        moment = datetime.fromisoformat(text)
     except ValueError:
-        return False
+        raise ValueError(f"{text[:60]!r} is no moment: {_SUCH_AS}") from None
+    if moment.tzinfo is None:
+        raise ValueError(f"{text[:60]!r} is no moment: {_SUCH_AS}")
+    if not 1970 <= moment.year < 2199:
+        raise ValueError(f"{text[:60]!r} is not within 1970 to 2199")
+    return moment.isoformat()
 
 
 def _print(console: Console, file: Path, imported: int, failed: list[dict[str, Any]]) -> None:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import orjson
 
@@ -31,6 +31,8 @@ SQLITE = b"SQLite format 3\x00"
 _SOURCE = re.compile(rb'"source"\s*:\s*"([^"\\]{1,100})"')
 _INSTEAD = "stop it first, or name a copy: a snapshot or a backup (docs/operations/backup.md), or an export of one"
 _LATEST = 4102444800.0
+MOST_BYTES = 256 << 20
+"""Of one line: far above what any source takes."""
 """The year 2100, in seconds since the epoch: milliseconds of any day since February 1970 are later."""
 
 
@@ -178,7 +180,7 @@ def _lines(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Lines with their numbers, of those that ``choose`` lets through."""
     with Path(path).open("rb") as file:
-        for number, text in choose(enumerate(file, 1)):
+        for number, text in choose(enumerate(_bounded(path, file), 1)):
             if not text.strip():
                 continue
             try:
@@ -188,6 +190,16 @@ def _lines(
             if not isinstance(line, dict):
                 raise BadHistory(f"{path}:{number}: not a JSON object: write an event a line")
             yield number, line
+
+
+def _bounded(path: str, file: BinaryIO) -> Iterator[bytes]:
+    """Lines; raise BadHistory for one that does not end: a device, say."""
+    number = 0
+    while line := file.readline(MOST_BYTES + 1):
+        number += 1
+        if len(line) > MOST_BYTES:
+            raise BadHistory(f"{path}:{number}: a line of more than {MOST_BYTES >> 20} MiB: write an event a line")
+        yield line
 
 
 def _naming(lines: Iterable[tuple[int, bytes]], named: set[bytes]) -> Iterator[tuple[int, bytes]]:

@@ -123,6 +123,8 @@ def test_ages_are_imported_line_by_line(house: Story, tmp_path: Path) -> None:
         "watched,acme,2016-11-20T02:30:00Z,\n"
         "watched,,2126-11-20T02:30:00Z,\n"
         "watched,,2016-11-20T02:30:00+01:00,\n"
+        "watched,,0001-01-01T00:00:00Z,\n"
+        f"watched,{'k' * 300},2016-11-20T02:30:00Z,\n"
     )
     told = house.ask("state", "import", str(file), code=1).stdout
     assert told.splitlines() == [
@@ -131,7 +133,10 @@ def test_ages_are_imported_line_by_line(house: Story, tmp_path: Path) -> None:
         f"{file}:4: '2016-11-20T02:30:00' is no moment: write such as 2026-11-01T02:30:00Z",
         f"{file}:5: watched has no keys: leave `key` empty",
         f"{file}:6: a moment that has not come yet",
+        f"{file}:8: '0001-01-01T00:00:00Z' is not within 1970 to 2199",
+        f"{file}:9: a rule has at most 63 characters, a key 200",
         "1 imported",
     ]
-    file.write_text("name\nwatched\n")
-    house.ask("state", "import", str(file), code=2)
+    for odd in (b"name\nwatched\n", b"rule,succeeded_at\n\xff,\n", b"rule,succeeded_at\n" + b"x" * 200_000):
+        file.write_bytes(odd)
+        house.ask("state", "import", str(file), code=2)
