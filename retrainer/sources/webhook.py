@@ -27,7 +27,7 @@ from retrainer.sources.http.keeper import Doorkeeper
 from retrainer.sources.http.letters import Letterbox
 from retrainer.sources.http.memory import Memory
 from retrainer.sources.http.proof import Proofs
-from retrainer.sources.http.refusal import Refusal, not_now
+from retrainer.sources.http.refusal import Challenge, Refusal, not_now
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
@@ -119,6 +119,8 @@ class Webhooks:
         hook = self._hooks.get(path.rstrip("/"))
         try:
             return await self._admit(request, hook)
+        except Challenge as challenge:
+            return challenge.response()
         except Refusal as refusal:
             peer = request.client.host if request.client else ""
             return self._keeper.turn_away(hook.name if hook else "hooks", peer, path, refusal).response()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from retrainer.event import Event
-from retrainer.sources.http.refusal import Refusal, not_now
+from retrainer.sources.http.refusal import Challenge, Refusal, not_now
 from retrainer.sources.http.signature import Sent, Signed, Terms, Unproven, check_signature, check_token
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from retrainer.sources.http.hook import Hook
 
 log = structlog.get_logger()
+SNS = "x-amz-sns-message-type"
+"""SNS puts it on each request. It sends the user and password of its endpoint's URL only when they are asked for."""
 MOST_SEEN = 65536
 """Signatures that are remembered, of all sources; beyond that the oldest is forgotten. About 20 MB."""
 
@@ -42,6 +44,8 @@ class Proofs:
         """Raise Refusal 401 or 503."""
         if hook.config.token is None:
             return
+        if SNS in headers and "authorization" not in headers:
+            raise Challenge("send the token as the password of Basic: https://user:TOKEN@… as the endpoint of SNS")
         try:
             check_token(headers, self._read(hook, hook.config.token))
         except Unproven as error:

@@ -33,6 +33,13 @@ class Refusal(Exception):
         return JSONResponse(content, self.status, self.headers, media_type="application/problem+json")
 
 
+class Challenge(Refusal):
+    """401 to somebody who sends credentials only once they are asked for: nothing wrong was sent, so nothing counts."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(401, detail, {"WWW-Authenticate": 'Basic realm="retrainer"'})
+
+
 def not_now(detail: str, retry_after: float) -> Refusal:
     """503; ``retry_after`` in seconds, rounded up as the header knows whole ones only."""
     return Refusal(503, detail, {"Retry-After": str(max(1, math.ceil(retry_after)))})

@@ -6,6 +6,7 @@ it does not sign is not looked at. Version 1 signs time and body alone, the sche
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import re
@@ -66,12 +67,24 @@ class Signed:
 
 
 def check_token(headers: Mapping[str, str], secrets: Iterable[str]) -> None:
-    """Check `Authorization: Bearer …` against any of the secrets; raise Unproven."""
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        raise Unproven("a bearer token is needed: Authorization: Bearer …")
-    if not _any_equal([token.strip()], secrets):
-        raise Unproven("the bearer token is not valid")
+    """Check `Authorization: Bearer …`, or the password of `Basic`, against any of the secrets; raise Unproven.
+
+    Senders that can set no header of their own have Basic, from the URL that they were given.
+    """
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    token = _password(given.strip()) if scheme.lower() == "basic" else given.strip()
+    if scheme.lower() not in ("bearer", "basic"):
+        raise Unproven("a token is needed: Authorization: Bearer …, or as the password of Basic")
+    if not _any_equal([token], secrets):
+        raise Unproven("the token is not valid")
+
+
+def _password(credentials: str) -> str:
+    """Return the password of Basic credentials (RFC 7617); empty, which proves nothing, if they cannot be read."""
+    try:
+        return base64.b64decode(credentials, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def check_signature(sent: Sent, secrets: Iterable[str], terms: Terms) -> Signed:

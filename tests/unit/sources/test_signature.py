@@ -1,3 +1,5 @@
+import base64
+
 import pytest
 
 from retrainer.sources.http.signature import Sent, Signed, Terms, Unproven, check_signature, check_token, sign
@@ -58,9 +60,15 @@ def test_a_bad_signature_is_refused(headers: dict[str, str], error: str) -> None
         check(headers, ["new", "old"])
 
 
+def basic(credentials: str) -> str:
+    return f"Basic {base64.b64encode(credentials.encode()).decode()}"
+
+
 def test_an_empty_secret_proves_nothing() -> None:
     with pytest.raises(Unproven):
         check(plain(""), [""])
+    with pytest.raises(Unproven):
+        check_token({"authorization": basic("sns:")}, [""])
     with pytest.raises(Unproven):
         check_token({"authorization": "Bearer "}, [""])
 
@@ -77,7 +85,14 @@ def test_a_replay_is_known_by_the_signed_text_and_a_new_request_is_new() -> None
         pytest.param("bearer old", True, id="second-live-token"),
         pytest.param("Bearer newer", False, id="longer"),
         pytest.param("Bearer ü", False, id="not-ascii"),
-        pytest.param("Basic new", False, id="other-scheme"),
+        pytest.param("Digest new", False, id="other-scheme"),
+        pytest.param(basic("sns:new"), True, id="as the password of Basic"),
+        pytest.param(basic(":old"), True, id="as the password of nobody"),
+        pytest.param(basic("new"), False, id="as a user without a password"),
+        pytest.param(basic("new:"), False, id="as a user with an empty password"),
+        pytest.param(basic("a:new:b"), False, id="part of a password"),
+        pytest.param("Basic new", False, id="Basic that is no base64"),
+        pytest.param("Basic /////w==", False, id="Basic that is no text"),
         pytest.param("", False, id="missing"),
     ],
 )

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from retrainer.config.models import AlertmanagerSource, FromEnv, WebhookSource
 from retrainer.sources.formats import cloudevents
+from retrainer.sources.http.keeper import MOST_FAILURES
 from retrainer.sources.http.signature import sign
 from retrainer.sources.webhook import Webhooks
 from tests.waiting import until
@@ -310,6 +311,29 @@ def test_only_who_proves_it_is_let_in(
     assert len(intake.batches) == (status == 202)
     assert ("www-authenticate" in answer.headers) == (status == 401)
     assert not any(secret in answer.text for secret in SECRETS.values())
+
+
+SNS = {"content-type": "text/plain; charset=UTF-8", "x-amz-sns-message-type": "Notification"}
+
+
+def test_sns_is_asked_for_the_token_as_often_as_it_takes(client: httpx.Client, intake: ScriptedIntake) -> None:
+    """It sends the user and password of its endpoint's URL only behind a 401, once for each notification."""
+    with capture_logs() as logs:
+        for _ in range(MOST_FAILURES + 5):
+            asked = client.post("/token", content=BODY, headers=SNS)
+            assert_problem(asked, 401, "as the password of Basic")
+            assert asked.headers["www-authenticate"] == 'Basic realm="retrainer"'
+    assert logs == [], "nothing wrong was sent"
+    assert client.post("/token", content=BODY, headers=SNS, auth=("sns", "t1")).status_code == 202
+    assert len(intake.batches) == 1
+
+
+def test_sns_with_a_wrong_token_is_refused_like_anybody(client: httpx.Client, intake: ScriptedIntake) -> None:
+    with capture_logs() as logs:
+        answer = client.post("/token", content=BODY, headers=SNS, auth=("sns", "t2"))
+    assert_problem(answer, 401, "the token is not valid")
+    assert [line["event"] for line in logs] == ["web.refused"]
+    assert not intake.batches
 
 
 def test_strangers_cannot_fill_the_dead_letters(client: httpx.Client, intake: ScriptedIntake) -> None:
