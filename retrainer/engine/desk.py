@@ -15,7 +15,7 @@ from retrainer.telemetry.secrets import SECRETS
 from retrainer.workflows.base import Unanswered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -33,6 +33,22 @@ def _answered() -> Iterator[None]:
         yield
     except StoreError as error:
         raise Unanswered(str(error)) from error
+
+
+def _masked(outputs: Mapping[str, str]) -> dict[str, str]:
+    """A workflow that reads its manifest has the read token, and what it prints may become an output.
+
+    Numbers stay: a secret of a few digits must not take them out of a metric.
+    """
+    return {name: value if _is_number(value) else SECRETS.mask(value) for name, value in outputs.items()}
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
 
 
 class EngineDesk:
@@ -105,7 +121,7 @@ class EngineDesk:
         self._act(store)
 
     def observed(self, seen: Sequence[Observed]) -> None:
-        masked = [replace(one, message=SECRETS.mask(one.message)) for one in seen]
+        masked = [replace(one, message=SECRETS.mask(one.message), outputs=_masked(one.outputs)) for one in seen]
         self._act(lambda work: observe(work, masked))
 
     def released(self, run: str) -> None:

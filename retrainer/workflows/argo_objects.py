@@ -6,6 +6,7 @@ import base64
 import binascii
 import gzip
 import io
+import zlib
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +43,10 @@ def held(item: Mapping[str, Any]) -> bool:
 
 
 def from_workflow(item: Mapping[str, Any]) -> Observed:
-    """Read a whole Workflow."""
+    """Read a whole Workflow. Its status is whatever somebody wrote there: what is none of Argo's is left out."""
     meta = item["metadata"]
-    status = item.get("status") or {}
-    phase, message = status.get("phase", ""), status.get("message", "")
+    status = _map(item.get("status"))
+    phase, message = _text(status.get("phase")), _text(status.get("message"))
     return Observed(
         namespace=meta.get("namespace", ""),
         name=meta["name"],
@@ -55,7 +56,7 @@ def from_workflow(item: Mapping[str, Any]) -> Observed:
         message=message,
         started_at=_seconds(status.get("startedAt")),
         finished_at=_seconds(status.get("finishedAt")),
-        progress=status.get("progress", ""),
+        progress=_text(status.get("progress")),
         outputs=_outputs(meta["name"], status),
         resources=_resources(status.get("resourcesDuration")),
         deleting="deletionTimestamp" in meta,
@@ -65,17 +66,18 @@ def from_workflow(item: Mapping[str, Any]) -> Observed:
 
 
 def from_template(item: Mapping[str, Any]) -> Template:
-    """Read a WorkflowTemplate: its arguments, and the inputs of its entry point, which Argo fills from them by name."""
-    spec = item.get("spec") or {}
-    entry: Mapping[str, Any] = next(
-        (each for each in spec.get("templates") or [] if each.get("name") == spec.get("entrypoint")), {}
-    )
-    parameters = {each["name"]: each for each in (entry.get("inputs") or {}).get("parameters") or []}
-    parameters |= {each["name"]: each for each in (spec.get("arguments") or {}).get("parameters") or []}
+    """Read a WorkflowTemplate: its arguments, and the inputs of its entry point, which Argo fills from them by name.
+
+    What is none of Argo's there is left out: the API server takes anything, and Argo says what is wrong with it.
+    """
+    spec = _map(item.get("spec"))
+    entry = next((each for each in _maps(spec.get("templates")) if each.get("name") == spec.get("entrypoint")), {})
+    given = [*_parameters(entry.get("inputs")), *_parameters(spec.get("arguments"))]
+    parameters = {each["name"]: each for each in given}
     return Template(
         name=item["metadata"]["name"],
         parameters={name: _default(each) for name, each in parameters.items()},
-        options={name: tuple(map(str, each["enum"])) for name, each in parameters.items() if each.get("enum")},
+        options={name: tuple(map(str, enum)) for name, each in parameters.items() if (enum := _list(each.get("enum")))},
     )
 
 
@@ -88,33 +90,48 @@ def _default(parameter: Mapping[str, Any]) -> str | None:
 
 def _outputs(name: str, status: Mapping[str, Any]) -> dict[str, str]:
     """Read the global outputs, and over them those of the entry node, whose id is the Workflow's name."""
-    entry = _nodes(status).get(name) or {}
-    found = [*_parameters(status), *_parameters(entry)]
-    return {each["name"]: str(each["value"]) for each in found if "value" in each}
+    entry = _map(_nodes(status).get(name))
+    found = [*_parameters(status.get("outputs")), *_parameters(entry.get("outputs"))]
+    return {each["name"]: str(each["value"]) for each in found if each.get("value") is not None}
 
 
-def _parameters(holder: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return (holder.get("outputs") or {}).get("parameters") or []
+def _parameters(holder: Any) -> list[dict[str, Any]]:
+    return [each for each in _maps(_map(holder).get("parameters")) if isinstance(each.get("name"), str)]
+
+
+def _map(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _maps(value: Any) -> list[dict[str, Any]]:
+    return [each for each in _list(value) if isinstance(each, dict)]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _nodes(status: Mapping[str, Any]) -> dict[str, Any]:
     """Read the node statuses, which the controller packs when they are many. Offloaded ones are out of our reach."""
     if status.get("nodes"):
-        return dict(status["nodes"])
+        return _map(status["nodes"])
     packed = status.get("compressedNodes")
     if not packed:
         return {}
     try:
         with gzip.open(io.BytesIO(base64.b64decode(packed))) as file:
-            return dict(orjson.loads(file.read(MAX_NODES)))
-    except (binascii.Error, OSError, EOFError, ValueError):
+            return _map(orjson.loads(file.read(MAX_NODES)))
+    except (binascii.Error, OSError, EOFError, TypeError, ValueError, zlib.error):
         return {}
 
 
 def _resources(told: Any) -> dict[str, float]:
     """Read what it used; what is no number is left out, as one odd Workflow must not end the watch of all."""
-    used = told if isinstance(told, dict) else {}
-    return {name: float(seconds) for name, seconds in used.items() if isinstance(seconds, int | float)}
+    return {name: float(seconds) for name, seconds in _map(told).items() if isinstance(seconds, int | float)}
 
 
 def _seconds(moment: Any) -> float | None:

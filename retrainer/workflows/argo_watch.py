@@ -167,6 +167,9 @@ class NamespaceWatch:
                 if self._stop.wait(min(MAX_BACKOFF, 0.2 * 2**attempt)):
                     return
                 continue
+            except Exception as error:
+                log.exception("workflow.unread", namespace=seen.namespace, workflow=seen.name, error=str(error))
+                found = seen
             self._report(found if found is not None and found.uid == seen.uid else replace(seen, gone=True))
             return
         self._known.pop(seen.uid, None)

@@ -202,3 +202,7 @@ class Follower:
             if failed:
                 self._rest(failed)
             log.warning(event, error=str(error), code=error.code, **names(run))
+        except Exception as error:  # noqa: BLE001 - of this run alone: others are asked for in the same go
+            if failed:
+                self._rest(failed)
+            tell_failure(event, error, **names(run))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from structlog.testing import capture_logs
 
+from retrainer.telemetry.secrets import hide
 from retrainer.workflows.base import Unanswered
 from retrainer.workflows.submission import tell_failure
 
@@ -46,3 +48,16 @@ def test_what_waits_for_the_store_is_told_below_what_failed() -> None:
         tell_failure("submitter.claim_failed", Unanswered("the store is away"))
         tell_failure("submitter.claim_failed", ValueError("no"))
     assert [line["log_level"] for line in said] == ["debug", "error"]
+
+
+def test_an_output_that_repeats_a_secret_is_stored_without_it(tmp_path: Path) -> None:
+    hide("CANARY-read-token")
+    hide("0.85")
+    outputs = {name: {"parameter": name, "type": kind} for name, kind in (("said", "string"), ("auc", "number"))}
+    bench = Bench(tmp_path / "s.db", [{**RULE, "submit": {**SUBMIT, "outputs": outputs}}], START)
+    bench.deliver([event(0)])
+    (run,) = start(bench)
+    told = {"said": "401 for Bearer CANARY-read-token", "auc": "0.85"}
+    bench.desk.observed([replace(observed(run, "Succeeded"), outputs=told)])
+    (stored,) = bench.desk.read_runs([run.id])
+    assert stored.outputs == {"said": "401 for Bearer ***", "auc": 0.85}

@@ -130,3 +130,25 @@ def test_a_template_takes_its_arguments_and_what_its_entry_point_reads_from_them
 def test_a_moment_that_cannot_be_read_hides_nothing_else(moment: Any) -> None:
     seen = from_workflow(workflow(phase="Failed", startedAt=moment, finishedAt=moment, resourcesDuration={"cpu": "x"}))
     assert (seen.phase, seen.started_at, seen.finished_at, seen.resources) == ("Failed", None, None, {})
+
+
+ODD = [None, 5, "x", [1], [None], ["x"], [[]], {"a": 1}, [{}], [{"name": [1]}], [{"name": "x"}], {"parameters": 5}]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=str)
+def test_a_status_that_is_none_of_argos_ends_the_run_all_the_same(odd: Any) -> None:
+    """The usual CRDs take anything in a status; one that cannot be read would leave its run on its way for ever."""
+    for field in ("outputs", "nodes", "compressedNodes", "resourcesDuration", "message", "progress", "startedAt"):
+        seen = from_workflow(workflow(**{"phase": "Succeeded", field: odd}))
+        assert seen.phase == "Succeeded"
+    for outputs in ({"parameters": odd}, {"parameters": [{"name": "x", "value": odd}]}):
+        assert from_workflow(workflow(phase="Failed", outputs=outputs)).phase == "Failed"
+    assert from_workflow({**workflow(phase="Failed"), "status": odd}).phase == ""
+
+
+@pytest.mark.parametrize("odd", ODD, ids=str)
+def test_a_template_that_is_none_of_argos_is_left_to_argo(odd: Any) -> None:
+    for spec in (odd, {"templates": odd}, {"arguments": odd}, {"arguments": {"parameters": odd}}):
+        from_template({"metadata": {"name": "t"}, "spec": spec})
+    from_template({"metadata": {"name": "t"}, "spec": {"entrypoint": "x", "templates": [{"name": "x", "inputs": odd}]}})
+    from_template({"metadata": {"name": "t"}, "spec": {"arguments": {"parameters": [{"name": "x", "enum": odd}]}}})
