@@ -231,7 +231,7 @@ class Census:
 
 
 def _left(conn: Connection, catalog: Catalog, now: float) -> dict[str, dict[str, float]]:
-    found, _ = budgets.purses(conn, catalog, {*catalog.payers, *catalog.budgets}, now)
+    found, _ = budgets.purses(conn, catalog, {*catalog.payers, *catalog.budgets}, now, budgets.told)
     left = {name: {"runs": purse.runs, "gpu_hours": purse.hours} for name, purse in found.items()}
     return {name: {unit: max(n, 0.0) for unit, n in of.items() if n is not None} for name, of in left.items()}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
 from sqlalchemy import and_, func, or_, select
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from retrainer.rules.limits import Allowance
 
 T = TypeVar("T")
+
+
+class Contain(Protocol):
+    """What becomes of an error while something is found out of a rule or budget, ``whose`` name is given."""
+
+    def __call__(self, conn: Connection, ask: Callable[[], T], whose: str, /) -> T | None: ...
+
+
 log = structlog.get_logger()
 AGAIN = 30.0
 """Seconds after which what could not be found out is tried again."""
@@ -49,11 +57,11 @@ def name_of(rule: CompiledRule) -> str:
 
 
 def purses(
-    conn: Connection, catalog: Catalog, names: Collection[str], now: float, *, careful: bool = True
+    conn: Connection, catalog: Catalog, names: Collection[str], now: float, contain: Contain
 ) -> tuple[dict[str, Purse], float | None]:
     """What is left in the purses of these names, and the next moment at which one of them holds more.
 
-    With ``careful`` a purse that raises holds nothing for now, and the others are found out all the same.
+    A purse that raises, where ``contain`` bears that, holds nothing for now; the others are found out all the same.
     """
     found: dict[str, Purse] = {}
     moments: list[float] = []
@@ -61,24 +69,21 @@ def purses(
         budget, rules = _budget(catalog, name)
         if budget is None:
             continue
-        told = contained(conn, partial(_purse, conn, budget, rules, now, careful=careful), name, careful=careful)
-        found[name], renewed = (Purse(0, 0.0), now + AGAIN) if told is None else told
+        found_out = contain(conn, partial(_purse, conn, budget, rules, now, contain), name)
+        found[name], renewed = (Purse(0, 0.0), now + AGAIN) if found_out is None else found_out
         moments += [renewed] if renewed is not None else []
     return found, min(moments, default=None)
 
 
 def _purse(
-    conn: Connection, budget: Budget, rules: Sequence[CompiledRule], now: float, *, careful: bool
+    conn: Connection, budget: Budget, rules: Sequence[CompiledRule], now: float, contain: Contain
 ) -> tuple[Purse, float | None]:
     """What one budget leaves, and when it next holds more.
 
     A rule whose cost cannot be found out starts nothing itself (`cost_of` raises as well). So that those it shares with
     do not wait for it, each of its runs that still go on counts as much as the dearest of the others.
     """
-    costs = {
-        rule.name: contained(conn, partial(reserve_of, conn, rule, budget), rule.name, careful=careful)
-        for rule in rules
-    }
+    costs = {rule.name: contain(conn, partial(reserve_of, conn, rule, budget), rule.name) for rule in rules}
     dearest = max((cost for cost in costs.values() if cost is not None), default=0.0)
     reserves = {name: dearest if cost is None else cost for name, cost in costs.items()}
     spent = _spent(conn, reserves, budget, reserves, now, born=False)
@@ -87,13 +92,25 @@ def _purse(
     return purse, spent[0].at + budget.per if spent else None
 
 
-def contained(conn: Connection, ask: Callable[[], T], whose: str, *, careful: bool) -> T | None:
-    """What `ask` returns. With ``careful`` None if it raises, which is logged, unless it is an error of the store."""
-    if not careful:
-        return ask()
-    try:
+def plainly(_conn: Connection, ask: Callable[[], T], _whose: str) -> T | None:
+    """Contain nothing: what `ask` raises is raised."""
+    return ask()
+
+
+def carefully(conn: Connection, ask: Callable[[], T], whose: str) -> T | None:
+    """Return None if `ask` raises, as `told` does, and leave a transaction behind that goes on."""
+
+    def nested() -> T:
         with conn.begin_nested():
             return ask()
+
+    return told(conn, nested, whose)
+
+
+def told(_conn: Connection, ask: Callable[[], T], whose: str) -> T | None:
+    """Return None if `ask` raises, which is logged. An error of the store as a whole is raised."""
+    try:
+        return ask()
     except Exception as error:
         if of_whole(error):
             raise

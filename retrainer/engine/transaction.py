@@ -198,7 +198,7 @@ class Transactions:
             work.admitted = True  # a run's moment has come: whoever submits must look
         waiting, all_known = _waiting(work)
         names = {w.budget for w in waiting if w.budget}
-        purses, renewed = budgets.purses(work.conn, work.catalog, names, work.now, careful=work.careful)
+        purses, renewed = budgets.purses(work.conn, work.catalog, names, work.now, _contain(work))
         means = Means(work.catalog.pools, writes.pool_use(work.conn) if waiting else {}, purses)
         admitted = admit(waiting, means, work.now)
         writes.admit(work.conn, admitted, work.now)
@@ -234,12 +234,14 @@ def _waiting(work: Work) -> tuple[list[Waiting], bool]:
 
 def _cost(work: Work, rule: str) -> tuple[str, float] | None:
     """What pays for a run, and how much of it; None if finding out raises, so that the rule's runs wait."""
-    cost = budgets.contained(
-        work.conn, partial(budgets.cost_of, work.conn, work.catalog, rule), rule, careful=work.careful
-    )
+    cost = _contain(work)(work.conn, partial(budgets.cost_of, work.conn, work.catalog, rule), rule)
     if cost is None:
         work.tell("left_out", unit="Admission")
     return cost
+
+
+def _contain(work: Work) -> budgets.Contain:
+    return budgets.carefully if work.careful else budgets.plainly
 
 
 def _answer(work: Work, act: Callable[[Work], Any]) -> Any:

@@ -47,11 +47,11 @@ def _pool(conn: Connection, catalog: Catalog, run: Run) -> dict[str, Any] | None
 
 
 def _budget(conn: Connection, catalog: Catalog, run: Run, now: float) -> dict[str, Any] | None:
-    cost = budgets.contained(conn, partial(budgets.cost_of, conn, catalog, run.rule), run.rule, careful=True)
+    cost = budgets.told(conn, partial(budgets.cost_of, conn, catalog, run.rule), run.rule)
     if cost is None:
         return _wait("budget", "what it costs cannot be found out: see admission.raised in the log")
     name, reserve = cost
-    purses, renewed = budgets.purses(conn, catalog, {name} if name else (), now)
+    purses, renewed = budgets.purses(conn, catalog, {name} if name else (), now, budgets.told)
     purse = purses.get(name)
     if purse is None or purse.pays(reserve):
         return None

@@ -24,7 +24,12 @@ MARK = "raise"
 """An event whose data has it is one that nothing can bear."""
 _CONTAINING = ("containment", "loop", "transaction", "transaction_budget", "letters")
 """Modules of the engine that contain what the others raise."""
-_CONTAINS = ("engine.transitions._contained", "engine.budgets.contained")
+_CONTAINS = (
+    "engine.transitions._contained",
+    "engine.budgets.plainly",
+    "engine.budgets.carefully",
+    "engine.budgets.told",
+)
 
 
 class InjectedError(KeyError):
