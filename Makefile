@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 export UV_CACHE_DIR ?= $(HOME)/.cache/uv
 
-.PHONY: help setup demo test lint test-integration test-cluster image chart bench bench-peers study dashboards lock clean
+.PHONY: help setup demo test lint test-integration test-cluster image chart bench bench-peers soak study dashboards lock clean
 
 help:
 	@echo "make setup             make .venv with everything locked in requirements.lock"
@@ -18,6 +18,7 @@ help:
 	@echo "make chart             check the Helm chart: lint, its tests, and what it renders against the schemas of Kubernetes and Argo (Go)"
 	@echo "make bench             measure, and write bench.json and the figures in the docs"
 	@echo "make bench-peers       measure beside Argo Events, built from its Go module, on the cluster of tests/cluster/cluster.sh (root, Go)"
+	@echo "make soak              everything at once with faults for MINUTES=60 on the cluster and servers, and the account of it; SEED=n repeats a run"
 	@echo "make study             play a stream with drift to periodic, data and drift rules, with a real model; writes docs/study.md and its chart"
 	@echo "make dashboards        write the Grafana dashboards of deploy/monitoring anew from their code"
 	@echo "make lock              resolve the dependencies anew into requirements.lock and requirements-runtime.lock"
@@ -61,6 +62,10 @@ bench: setup
 
 bench-peers: setup
 	$(BIN)/python -m tests.benchmarks --only peers-5 peers-load
+
+MINUTES ?= 60
+soak: setup
+	tests/soak/run --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 study: setup
 	$(BIN)/python -m study --write $(ARGS)

@@ -77,14 +77,14 @@ def main() -> int:
     figures = _kept()
     for name in wanted:
         for figure in _measure(name, cluster):
-            figures[figure.name] = figure.to_json() | _circumstances()
+            figures[figure.name] = figure.to_json() | circumstances()
             print(_line(figure), flush=True)
         OUT.write_bytes(orjson.dumps({**report, "figures": list(figures.values())}, option=orjson.OPT_INDENT_2) + b"\n")
         pages.write()
     return 0 if all(figure["met"] is not False for figure in figures.values()) else 1
 
 
-def _circumstances() -> dict[str, Any]:
+def circumstances() -> dict[str, Any]:
     """What tells a disturbed figure: on an idle machine the load is that of the measurement alone."""
     return {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -59,9 +59,13 @@ class Cluster:
     def _send(self, method: str, path: str, body: Any = None, content: str = "application/json") -> bytes:
         conn = self._connection()
         data = None if body is None else orjson.dumps(body)
-        conn.request(method, path, body=data, headers={**self.headers, "Content-Type": content})
-        response = conn.getresponse()
-        text = response.read()
+        try:
+            conn.request(method, path, body=data, headers={**self.headers, "Content-Type": content})
+            response = conn.getresponse()
+            text = response.read()
+        except (OSError, http.client.HTTPException):
+            self._local.conn = None  # what it would say next belongs to this request
+            raise
         if response.status >= 400 and response.status != 404:
             raise RuntimeError(f"{method} {path}: {response.status} {text[:300]!r}")
         return text

@@ -12,16 +12,17 @@ COMMIT = b"COMMIT\x00"
 
 class Proxy:
     """Passes everything on. `cut` ends every line at the next COMMIT: before the server hears of it, or after it has
-    answered and before the answer is passed on. `hush` swallows everything from now on, as a route that was dropped
-    does, on these lines and on those that are made meanwhile; lines that were hushed stay so.
+    answered and before the answer is passed on. `sever` ends all lines, and those that are made meanwhile at once.
+    `hush` swallows everything from now on, as a route that was dropped does, on these lines and on those that are made
+    meanwhile; lines that were hushed stay so.
     """
 
     def __init__(self, port: int) -> None:
         self._target = port
         self._cut: Literal["", "before", "after"] = ""
         self.cuts = 0
-        self._hushed = False
-        self._lines: list[socket.socket] = []
+        self._hushed = self._severed = False
+        self._lines: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -31,6 +32,15 @@ class Proxy:
 
     def hush(self, hushed: bool) -> None:
         self._hushed = hushed
+
+    def sever(self, severed: bool) -> None:
+        self._severed = severed
+        if severed:
+            self._end(*self._lines.copy())
+
+    def connect(self) -> socket.socket:
+        """A line to the server. Raise OSError if there is none."""
+        return socket.create_connection(("127.0.0.1", self._target))
 
     def _swallow(self, line: socket.socket) -> None:
         """Whoever is at the other end hears nothing, not even that it has ended."""
@@ -43,11 +53,13 @@ class Proxy:
             while True:
                 client, _ = self._listener.accept()
                 try:
-                    server = socket.create_connection(("127.0.0.1", self._target))
+                    server = self.connect()
                 except OSError:
                     client.close()
                     continue
-                self._lines += [client, server]
+                self._lines |= {client, server}
+                if self._severed:
+                    self._end(client, server)
                 if self._hushed:
                     continue
                 threading.Thread(target=self._up, args=(client, server), daemon=True).start()
@@ -80,10 +92,10 @@ class Proxy:
     def _cut_now(self) -> None:
         self._cut = ""
         self.cuts += 1
-        self._end(*self._lines)
-        self._lines.clear()
+        self._end(*self._lines.copy())
 
     def _end(self, *lines: socket.socket) -> None:
+        self._lines.difference_update(lines)
         for line in lines:
             with contextlib.suppress(OSError):
                 line.shutdown(socket.SHUT_RDWR)

@@ -2,7 +2,8 @@
 # A real single-node Kafka broker (KRaft) from its published jars. Needs Java 17, Maven and openssl.
 #   kafka.sh build | up | down | stop | kill | start | restart
 # build fetches the jars; up begins empty, down leaves nothing; stop (in order), kill (SIGKILL) and start keep the data.
-# Listeners on 127.0.0.1, from $KAFKA_PORT (19092); the first on $KAFKA_HOST, if that is set:
+# Listeners on 127.0.0.1, from $KAFKA_PORT (19092); the first on $KAFKA_HOST, if that is set, and told to clients as
+# $KAFKA_ADVERTISED (host:port), if that is set, such as a proxy's:
 #   +0 plaintext   +1 the controller's own   +2 SASL   +3 SASL over TLS   +4 TLS that asks for a client's certificate
 # Users of SASL: retrainer / retrainer-secret (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512); OAUTHBEARER takes unsigned tokens.
 # Certificates are made by `up` in $KAFKA_DIR/run-PORT/tls: ca.pem, client.pem with client.key, stranger.pem with stranger.key.
@@ -51,7 +52,7 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$((PORT + 1))
 listeners=PLAINTEXT://$HOST:$PORT,CONTROLLER://127.0.0.1:$((PORT + 1)),SASL://127.0.0.1:$((PORT + 2)),SASLTLS://127.0.0.1:$((PORT + 3)),MUTUAL://127.0.0.1:$((PORT + 4))
-advertised.listeners=PLAINTEXT://$HOST:$PORT,SASL://127.0.0.1:$((PORT + 2)),SASLTLS://127.0.0.1:$((PORT + 3)),MUTUAL://127.0.0.1:$((PORT + 4))
+advertised.listeners=PLAINTEXT://${KAFKA_ADVERTISED:-$HOST:$PORT},SASL://127.0.0.1:$((PORT + 2)),SASLTLS://127.0.0.1:$((PORT + 3)),MUTUAL://127.0.0.1:$((PORT + 4))
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT,SASLTLS:SASL_SSL,MUTUAL:SSL
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
@@ -126,5 +127,5 @@ case ${1:-} in
   up | down | stop | start) "$1" ;;
   kill) kill_ ;;
   restart) stop; start ;;
-  *) sed -n '2,8p' "${BASH_SOURCE[0]}"; exit 2 ;;
+  *) sed -n '2,9p' "${BASH_SOURCE[0]}"; exit 2 ;;
 esac

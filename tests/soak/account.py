@@ -1,0 +1,282 @@
+"""The account at the end: each claim with what it is based on, from what was seen alone. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from tests.soak.rules import ROADS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from tests.soak.samples import Growth, StoreSample
+    from tests.soak.witness import Seen
+
+SHOWN = 5
+"""Examples of what is wrong."""
+MEMORY_GROWTH = 0.02
+ENOUGH = 30.0
+"""Minutes from which on memory is judged by that: what a process needs settles only after some."""
+SHORT_GROWTH = 0.10
+"""What it may be in a shorter run."""
+SLACK = 360.0
+"""Seconds that the oldest event may be older: a window needs it for four minutes, pruning takes two."""
+BAD = "bad-"
+"""How the names of bad rules begin."""
+REGION_RULE = "by-region"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was seen.
+
+    ``accepted``, ``unknown`` and ``told`` are by road; ``created`` has the names of Workflows by the audit log,
+    ``records`` source, partition and offset of bad records, ``places`` those of all records that have an outcome.
+    """
+
+    minutes: float
+    accepted: Mapping[str, set[Any]]
+    unknown: Mapping[str, set[Any]]
+    told: Mapping[str, Mapping[Any, Sequence[str]]]
+    seen: Sequence[Seen]
+    created: Sequence[str]
+    runs: Mapping[str, Mapping[str, Any]]
+    backwards: Sequence[str]
+    rises: Mapping[str, int]
+    missed: Sequence[str]
+    firing: int
+    refused: Sequence[str]
+    odd: Sequence[str]
+    records: set[tuple[str, int, int]]
+    places: set[tuple[str, int, int]]
+    odd_ends: Sequence[str]
+    unrecovered: Sequence[str]
+    sick: Sequence[str]
+    growths: Sequence[Growth]
+    store: Sequence[StoreSample]
+    retention: float
+    """Seconds."""
+    sizes: Sequence[str] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """``wrong`` has what speaks against it; ``basis`` says what was compared."""
+
+    name: str
+    basis: str
+    wrong: Sequence[str] = ()
+    judged: bool = True
+    """Whether it counts: some cannot be claimed of a short run."""
+
+    @property
+    def holds(self) -> bool:
+        return not self.wrong
+
+    def __str__(self) -> str:
+        word = "yes" if self.holds else "NO " if self.judged else "not judged"
+        examples = "".join(f"\n       {one}" for one in self.wrong[:SHOWN])
+        more = f"\n       and {len(self.wrong) - SHOWN} more" if len(self.wrong) > SHOWN else ""
+        return f"{word}  {self.name}: {self.basis}{examples}{more}"
+
+
+def account(facts: Facts) -> list[Claim]:
+    return [
+        _answered(facts),
+        *(_decided(facts, road) for road in ROADS),
+        *(_in_one_run(facts, road) for road in ROADS),
+        _levels(facts),
+        _slots(facts),
+        _once(facts),
+        _ended(facts),
+        _poison(facts),
+        _alive(facts),
+        _memory(facts),
+        _threads(facts),
+        _store(facts),
+    ]
+
+
+def _answered(facts: Facts) -> Claim:
+    sent = sum(map(len, facts.accepted.values()))
+    return Claim(
+        "every sender was answered, and as documented", f"{sent:,} good events accepted", [*facts.refused, *facts.odd]
+    )
+
+
+def _decided(facts: Facts, road: str) -> Claim:
+    """Each number is in the ledger once, and matched."""
+    accepted, told = facts.accepted[road], facts.told[road]
+    wrong = [f"{one} has no outcome" for one in _some(accepted - told.keys())]
+    wrong += [f"{one} is there {len(outcomes)} times" for one, outcomes in told.items() if len(outcomes) > 1]
+    wrong += [
+        f"{one} is {outcomes[0]}" for one, outcomes in told.items() if outcomes != ["matched"] and len(outcomes) == 1
+    ]
+    wrong += [f"{one} was never sent" for one in _some(told.keys() - accepted - facts.unknown[road])]
+    basis = f"{len(accepted):,} accepted, {len(told):,} in the ledger by the API"
+    return Claim(f"{road}: each accepted event has one outcome", basis, wrong)
+
+
+def _in_one_run(facts: Facts, road: str) -> Claim:
+    """By the Workflows that somebody else saw: each number that was accepted is an argument of exactly one."""
+    mine = [one for one in facts.seen if one.rule.startswith(f"{road}-")]
+    taken = Counter(number for one in mine for number in one.took)
+    wrong = [f"{one} is in no Workflow" for one in _some(facts.accepted[road] - taken.keys())]
+    wrong += [f"{one} is in {times} Workflows" for one, times in taken.items() if times > 1]
+    wrong += [f"{one} was never sent" for one in _some(taken.keys() - facts.accepted[road] - facts.unknown[road])]
+    if road == "records":
+        wrong += _regions(facts)
+    return Claim(
+        f"{road}: each is in exactly one Workflow", f"{len(taken):,} numbers in {len(mine):,} Workflows", wrong
+    )
+
+
+def _regions(facts: Facts) -> list[str]:
+    """The rule with keys takes every eighth record."""
+    taken = Counter(number for one in facts.seen if one.rule == REGION_RULE for number in one.took)
+    due = {n for n in facts.accepted["records"] if n % 8 == 0}
+    wrong = [f"{n} is in no Workflow of {REGION_RULE}" for n in _some(due - taken.keys())]
+    return wrong + [f"{n} is in {times} Workflows of {REGION_RULE}" for n, times in taken.items() if times > 1]
+
+
+def _levels(facts: Facts) -> Claim:
+    """Each rise of a value or an alert started one run; an alert that was told of anew may have started another."""
+    counts = Counter(one.rule for one in facts.seen)
+    wrong = list(facts.missed)
+    for rule, rises in facts.rises.items():
+        most = max(rises, facts.firing) if rule == "alerted" else rises
+        if not rises <= counts[rule] <= most:
+            wrong.append(f"{rule}: {rises} rises, {counts[rule]} Workflows")
+    basis = ", ".join(f"{rule} {rises} rises" for rule, rises in facts.rises.items())
+    return Claim("metrics and alerts: each rise started exactly one Workflow", basis, wrong)
+
+
+def _slots(facts: Facts) -> Claim:
+    """Each minute from the first to the last has one Workflow."""
+    slots = Counter(datetime.fromisoformat(one.slot) for one in facts.seen if one.rule == "minutely")
+    wrong = [f"{slot} has {times}" for slot, times in slots.items() if times > 1]
+    if slots:
+        first, last = min(slots), max(slots)
+        count = round((last - first) / timedelta(minutes=1))
+        wrong += [f"{at} has none" for n in range(count) if (at := first + timedelta(minutes=n)) not in slots]
+    if len(slots) < int(facts.minutes) - 1:
+        wrong.append(f"{len(slots)} slots in {facts.minutes:g} minutes")
+    return Claim("the schedule: each minute has exactly one Workflow", f"{len(slots)} slots", wrong)
+
+
+def _once(facts: Facts) -> Claim:
+    """Names by the API server's own record, uids by the one who looked, runs by the API."""
+    names = Counter(facts.created)
+    of_run: dict[str, set[str]] = {}
+    for one in facts.seen:
+        of_run.setdefault(one.run, set()).add(one.uid)
+    wrong = [f"{name} was created {times} times" for name, times in names.items() if times > 1]
+    wrong += [f"run {run} has {len(uids)} Workflows" for run, uids in of_run.items() if len(uids) > 1]
+    wrong += [f"the API knows no run {run}" for run in _some(of_run.keys() - facts.runs.keys())]
+    wrong += [
+        f"{name} was created, and nobody saw it" for name in _some(names.keys() - {one.name for one in facts.seen})
+    ]
+    basis = f"{len(names):,} Workflows by the audit log, {len(facts.seen):,} seen, {len(facts.runs):,} runs by the API"
+    return Claim("no run is doubled", basis, wrong)
+
+
+def _ended(facts: Facts) -> Claim:
+    phases = Counter(run["phase"] for run in facts.runs.values())
+    seen = {one.run: one.uid for one in facts.seen}
+    wrong = [
+        f"{run['id']} of {run['rule']} is {run['phase']}: {run['message']}"
+        for run in facts.runs.values()
+        if not _well(run)
+    ]
+    wrong += [
+        f"{run['id']} of {run['rule']} is {run['phase']} without a Workflow"
+        for run in facts.runs.values()
+        if run["phase"] == "SUCCEEDED" and run["id"] not in seen
+    ]
+    basis = ", ".join(f"{count:,} {phase}" for phase, count in sorted(phases.items()))
+    return Claim("every run has ended, none goes backwards", basis, [*wrong, *facts.backwards])
+
+
+def _well(run: Mapping[str, Any]) -> bool:
+    """Runs of bad rules may end as they like, or wait: for a template that is not there, for one."""
+    return run["phase"] == "SUCCEEDED" or is_bad(run["rule"])
+
+
+def is_bad(rule: str) -> bool:
+    """Whether an edit brought it that was meant to be bad."""
+    return rule.startswith(BAD)
+
+
+def _poison(facts: Facts) -> Claim:
+    """Those that the broker took, by their place; topics whose records may hold nothing at all are left out."""
+    wrong = [
+        f"{source}/{at} offset {offset} has no outcome" for source, at, offset in _some(facts.records - facts.places)
+    ]
+    return Claim("poison: each bad record has an outcome", f"{len(facts.records):,} bad records", wrong)
+
+
+def _alive(facts: Facts) -> Claim:
+    wrong = [*facts.odd_ends, *facts.unrecovered, *(f"/healthz failed: {one}" for one in facts.sick)]
+    return Claim(
+        "daemons end only when they are made to, and come back", "exit codes, /readyz, /healthz, the lead", wrong
+    )
+
+
+def _memory(facts: Facts) -> Claim:
+    judged = facts.minutes >= ENOUGH
+    most = MEMORY_GROWTH if judged else SHORT_GROWTH
+    wrong = [
+        f"{one.daemon}: {one.memory:+.1%} in {one.seconds / 60:.1f} minutes"
+        for one in facts.growths
+        if one.memory > most
+    ]
+    if not facts.growths:
+        wrong.append("no process lived through the last three quarters")
+    basis = "; ".join(
+        f"{g.daemon}: {g.resident[0]:.1f} to {g.resident[1]:.1f} MiB ({g.memory:+.1%})" for g in facts.growths
+    )
+    span = (
+        "over the last three quarters"
+        if judged
+        else f"in so short a run (the goal of {MEMORY_GROWTH:.0%} is for an hour)"
+    )
+    return Claim(f"memory grows by at most {most:.0%} {span}", basis, wrong)
+
+
+def _threads(facts: Facts) -> Claim:
+    wrong = [
+        f"{one.daemon}: {what} {before} to {after}"
+        for one in facts.growths
+        for what, (before, after) in (("threads", one.threads), ("descriptors", one.descriptors))
+        if after > before
+    ]
+    basis = "; ".join(
+        f"{g.daemon}: threads {g.threads[0]} to {g.threads[1]}, descriptors {g.descriptors[0]} to {g.descriptors[1]}"
+        for g in facts.growths
+    )
+    return Claim("descriptors and threads do not grow", basis, wrong)
+
+
+def _store(facts: Facts) -> Claim:
+    """Old events go. A run that is shorter than the retention shows nothing of it."""
+    oldest = max((one.oldest for one in facts.store), default=0.0)
+    most = facts.retention + SLACK
+    wrong = [f"an event of {oldest:.0f} s is there"] if oldest > most else []
+    sizes = [one.bytes / 1e6 for one in facts.store]
+    third = len(sizes) // 3
+    if third > 5 and facts.minutes * 60 > 4 * most and max(sizes[-third:]) > 1.1 * max(sizes[third:-third]):
+        wrong.append(f"{max(sizes[third:-third]):.0f} MB in the second third, {max(sizes[-third:]):.0f} in the last")
+    size = (
+        f"{sizes[0]:.0f} MB at first, at most {max(sizes):.0f}, {sizes[-1]:.0f} at last" if sizes else "never looked at"
+    )
+    basis = f"retention {facts.retention:.0f} s, the oldest event {oldest:.0f} s; {size}"
+    return Claim(
+        "the store keeps no more than its retention", basis, wrong, judged=facts.minutes * 60 > facts.retention
+    )
+
+
+def _some(things: Iterable[Any]) -> list[Any]:
+    return sorted(things, key=str)

@@ -1,0 +1,93 @@
+"""Values that rise and fall: what Prometheus scrapes, what Alertmanager is told of, and what is pushed.
+
+Each rise has to start exactly one run. A level stays up until the run's Workflow was seen, and down until the fall was
+told of, so that no fault can hide either of them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.soak.load import Sent, value_event
+from tests.soak.rules import ALERT, DRIFT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.soak.auditor import Auditor
+    from tests.soak.load import Hooks
+    from tests.soak.servers import Servers
+    from tests.soak.witness import Witness
+
+HIGH, LOW = 0.9, 0.05
+PATIENCE = 120.0
+"""Seconds within which a rise has to start its run, faults included."""
+PUSHED = "pushed"
+EVERY = 0.3
+
+
+@dataclass(slots=True)
+class Level:
+    """``rises`` counts those whose run has to be there; ``missed`` has what did not come."""
+
+    rule: str
+    rises: int
+    missed: list[str]
+
+
+class Levels:
+    def __init__(self, servers: Servers, hooks: Hooks, auditor: Auditor, witness: Witness) -> None:
+        self._target, self._hooks, self._auditor, self._witness = servers.target, hooks, auditor, witness
+        self.sent = Sent()
+        self.levels = {name: Level(name, 0, []) for name in ("drifted", "alerted", "pushed")}
+        self._number = 0
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._turns, args=arguments, name=f"level-{arguments[0]}", daemon=True)
+            for arguments in (
+                ("drifted", self._gauge(DRIFT), lambda: auditor.last_drift(DRIFT)),
+                ("alerted", self._gauge(ALERT), lambda: auditor.last_alert(ALERT)),
+                ("pushed", self._push, lambda: auditor.last_value(PUSHED)),
+            )
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Return once what has risen was answered."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _gauge(self, model: str) -> Callable[[float], None]:
+        return lambda value: self._target.psi.labels(model, "f").set(value)
+
+    def _push(self, value: float) -> None:
+        self._number += 1
+        self._hooks.until_accepted("/hooks/values", *value_event(PUSHED, value, self._number), self.sent, self._number)
+
+    def _turns(self, rule: str, give: Callable[[float], None], told: Callable[[], float | None]) -> None:
+        level = self.levels[rule]
+        give(LOW)
+        while not self._stop.wait(3.0):
+            before = self._witness.count(rule)
+            level.rises += 1
+            give(HIGH)
+            if not self._within(lambda before=before: self._witness.count(rule) > before and told() == HIGH):
+                level.missed.append(f"rise {level.rises} of {rule} started no run within {PATIENCE:g} s")
+            give(LOW)
+            if not self._within(lambda: told() == LOW):
+                level.missed.append(f"fall {level.rises} of {rule} was not told of within {PATIENCE:g} s")
+
+    def _within(self, condition: Callable[[], bool]) -> bool:
+        until = time.monotonic() + PATIENCE
+        while not condition():
+            if time.monotonic() > until:
+                return False
+            time.sleep(EVERY)
+        return True

@@ -1,0 +1,140 @@
+"""How large the daemons and the store are, as the machine says, not the daemons."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+import psycopg
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tests.soak.daemons import Replica
+    from tests.soak.faults import Faults
+    from tests.soak.servers import Servers
+
+EVERY = 2.0
+CALM = 5.0
+"""Seconds without a fault after which a look counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A look at one process: ``at`` seconds since the load began; ``life`` tells processes of one daemon apart."""
+
+    at: float
+    daemon: str
+    life: int
+    resident: float
+    threads: int
+    descriptors: int
+    sockets: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSample:
+    """``oldest`` is the age in seconds of the oldest event."""
+
+    at: float
+    bytes: int
+    events: int
+    oldest: float
+
+
+class Sampler:
+    """Looks while nothing is being done to anybody. ``sick`` has daemons that said so though nothing had hit them."""
+
+    def __init__(self, servers: Servers, replicas: Mapping[str, Replica], faults: Faults) -> None:
+        self._servers, self._replicas, self._faults = servers, replicas, faults
+        self.samples: list[Sample] = []
+        self.store: list[StoreSample] = []
+        self.sick: list[str] = []
+        self.began = time.monotonic()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._main, name="sampler", daemon=True)
+
+    def start(self) -> None:
+        self.began = time.monotonic()
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _main(self) -> None:
+        turn = 0
+        while not self._stop.wait(EVERY):
+            if self._is_calm():
+                self._look(turn)
+            turn += 1
+
+    def _is_calm(self) -> bool:
+        return self._faults.under_way is None and time.monotonic() - self._faults.calm_since > CALM
+
+    def _look(self, turn: int) -> None:
+        at = round(time.monotonic() - self.began, 1)
+        for name, replica in self._replicas.items():
+            life = replica.lives
+            with contextlib.suppress(OSError, StopIteration):
+                used = replica.usage()
+                self.samples.append(
+                    Sample(
+                        at,
+                        name,
+                        life,
+                        used["resident"],
+                        int(used["threads"]),
+                        int(used["descriptors"]),
+                        int(used["sockets"]),
+                    )
+                )
+            if not replica.is_healthy() and self._is_calm():
+                self.sick.append(f"{name} at {at:.0f} s")
+        if turn % 5 == 0:
+            with contextlib.suppress(psycopg.Error):
+                self._look_at_store(at)
+
+    def _look_at_store(self, at: float) -> None:
+        query = "SELECT count(*), coalesce(extract(epoch FROM now()) - min(at), 0) FROM events"
+        events, oldest = self._servers.postgres.query(self._servers.database, query)[0]
+        self.store.append(StoreSample(at, self._servers.size(), int(events), round(float(oldest), 1)))
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Of one process, from the first to the last part of a stretch of time: medians of memory, least of the others."""
+
+    daemon: str
+    life: int
+    seconds: float
+    resident: tuple[float, float]
+    threads: tuple[int, int]
+    descriptors: tuple[int, int]
+
+    @property
+    def memory(self) -> float:
+        """As a share of what it was."""
+        return self.resident[1] / self.resident[0] - 1
+
+
+def growth(samples: Sequence[Sample], since: float, part: float) -> Growth | None:
+    """Of one process after ``since``: its first and its last ``part`` seconds. None if there are too few samples."""
+    mine = [one for one in samples if one.at >= since]
+    if len(mine) < 6:
+        return None
+    begin, end = mine[0].at, mine[-1].at
+    first = [one for one in mine if one.at <= begin + part]
+    last = [one for one in mine if one.at >= end - part]
+    return Growth(
+        mine[0].daemon,
+        mine[0].life,
+        end - begin,
+        (median(one.resident for one in first), median(one.resident for one in last)),
+        (min(one.threads for one in first), min(one.threads for one in last)),
+        (min(one.descriptors for one in first), min(one.descriptors for one in last)),
+    )

@@ -1,0 +1,192 @@
+"""One run: everything is put up, loaded, hit, settled, looked at and taken down."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.cluster.conftest import audited
+from tests.integration.prometheus.monitoring import TOKEN
+from tests.soak import rules
+from tests.soak.account import Facts, is_bad
+from tests.soak.auditor import Auditor
+from tests.soak.daemons import Replica
+from tests.soak.faults import Faults
+from tests.soak.levels import Levels
+from tests.soak.load import Load
+from tests.soak.plan import EARLY, plan
+from tests.soak.samples import Sampler, growth
+from tests.soak.servers import Servers
+from tests.soak.trouble import Editor, Poisoner
+from tests.soak.witness import Witness
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.soak.samples import Growth
+
+TELL_EVERY = 30.0
+SETTLE = 120.0
+"""Seconds that what was sent may take to come through when nothing is wrong any more."""
+TICK = 0.25
+
+
+class Soak:
+    """``folder`` has the daemons' logs, their settings and the rules; it stays if something was wrong."""
+
+    def __init__(self, seed: int, minutes: float, spared: frozenset[str], say: Callable[[str], None]) -> None:
+        self.seed, self.minutes, self._say = seed, minutes, say
+        self.plan = plan(seed, minutes, spared)
+        self.folder = Path(tempfile.mkdtemp(prefix="soak-"))
+        self.retention = 600.0 if minutes >= 30 else 60.0
+        self._end = contextlib.ExitStack()
+        self._over = threading.Event()
+
+    def run(self) -> Facts:
+        """Raise whatever keeps it from being done at all."""
+        with self._end:
+            self._put_up()
+            self._play()
+            return self._settle()
+
+    def _put_up(self) -> None:
+        self.servers = self._end.enter_context(Servers())
+        self._end.callback(self.servers.keep_logs, self.folder)
+        folder = self.folder / "rules"
+        folder.mkdir()
+        for name, text in rules.files(self.servers.sources()).items():
+            (folder / name).write_text(text)
+        kept = f"{self.retention:.0f}s"
+        self.replicas = {name: Replica(name, self.folder / name, self.servers, folder, kept) for name in "ab"}
+        both = list(self.replicas.values())
+        for replica in both:
+            self._end.callback(replica.close)
+        self.servers.door.ports = [replica.port for replica in both]
+        self.faults = Faults(self.servers, self.replicas)
+        for replica in both:  # one after the other, so that `a` has the lead
+            replica.launch()
+            self.faults.started(replica)
+        self.load = Load(self.servers, both)
+        self.witness = Witness(self.servers.cluster, self.servers.namespace)
+        self.auditor = Auditor(both)
+        self.levels = Levels(self.servers, self.load.hooks, self.auditor, self.witness)
+        self.poisoner = Poisoner(self.seed, self.servers, self.load.hooks, TOKEN)
+        self.editor = Editor(self.seed, folder)
+        self.sampler = Sampler(self.servers, self.replicas, self.faults)
+        for each in (self.witness, self.auditor):
+            self._end.callback(each.stop)
+
+    def _play(self) -> None:
+        """Load, poison and edits by threads of their own; the faults here."""
+        self.load.seed()
+        for each in (self.load, self.levels, self.poisoner, self.editor, self.sampler):
+            each.start()
+        began = time.monotonic()
+        teller = threading.Thread(target=self._tell, args=(began,), daemon=True)
+        teller.start()
+        whole, handed = 60.0 * self.minutes, False
+        for fault in self.plan:
+            if not handed and fault.at >= EARLY * whole:
+                self.faults.hand_over()
+                handed = True
+            self._wait_until(began + fault.at)
+            if time.monotonic() - began + fault.seconds > whole:
+                break  # recovering took longer than planned
+            self._say(f"{_clock(began)}  {fault}")
+            self.faults.inflict(fault)
+        if not handed:
+            self.faults.hand_over()
+        self._wait_until(began + whole)
+
+    @staticmethod
+    def _wait_until(moment: float) -> None:
+        while (left := moment - time.monotonic()) > 0:
+            time.sleep(min(left, TICK))
+
+    def _tell(self, began: float) -> None:
+        while not self._over.wait(TELL_EVERY):
+            seen = len(self.witness.seen)
+            poison = sum(self.poisoner.seen.kinds.values())
+            self._say(
+                f"{_clock(began)}  {self.load.accepted():,} events, {poison:,} bad ones, {seen:,} Workflows, "
+                f"{sum(self.editor.kinds.values())} edits, {len(self.faults.done)} faults"
+                f"{self._memory()}"
+            )
+
+    def _memory(self) -> str:
+        last = {one.daemon: one for one in self.sampler.samples[-4:]}
+        return "".join(f", {name} {one.resident:.0f} MiB" for name, one in sorted(last.items()))
+
+    def _settle(self) -> Facts:
+        self._over.set()
+        self._say("what was sent comes through")
+        self.sampler.stop()
+        for each in (self.poisoner, self.editor, self.levels, self.load):
+            each.stop()
+        self.faults.recovered("all of it")
+        until = time.monotonic() + SETTLE
+        while time.monotonic() < until and not self._is_settled():
+            time.sleep(1.0)
+        return self._facts()
+
+    def _is_settled(self) -> bool:
+        with contextlib.suppress(Exception):
+            self.witness.look()
+            self.auditor.look()
+            taken = {number for one in self.witness.seen.values() for number in ((one.rule, n) for n in one.took)}
+            decided = all(sent.accepted <= self.auditor.told[road].keys() for road, sent in self.load.sent.items())
+            ran = all(
+                sent.accepted <= {n for rule, n in taken if rule.startswith(f"{road}-")}
+                for road, sent in self.load.sent.items()
+            )
+            placed = self.poisoner.seen.records <= self.auditor.places
+            return decided and ran and placed and not self._open_runs()
+        return False
+
+    def _open_runs(self) -> list[str]:
+        return [one for one in self.auditor.open_runs() if not is_bad(self.auditor.runs[one]["rule"])]
+
+    def _facts(self) -> Facts:
+        sent = self.load.sent
+        return Facts(
+            minutes=self.minutes,
+            accepted={road: one.accepted for road, one in sent.items()},
+            unknown={road: one.unknown for road, one in sent.items()},
+            told=self.auditor.told,
+            seen=list(self.witness.seen.values()),
+            created=audited(self.servers.namespace),
+            runs=self.auditor.runs,
+            backwards=self.auditor.backwards,
+            rises={name: level.rises for name, level in self.levels.levels.items()},
+            missed=[line for level in self.levels.levels.values() for line in level.missed],
+            firing=self.auditor.firing,
+            refused=[line for one in (*sent.values(), self.levels.sent) for line in one.refused],
+            odd=[*(line for one in (*sent.values(), self.levels.sent) for line in one.odd), *self.poisoner.seen.odd],
+            records=self.poisoner.seen.records,
+            places=self.auditor.places,
+            odd_ends=[f"{name} ended with {code}" for name, one in self.replicas.items() for code in one.odd_ends()],
+            unrecovered=self.faults.unrecovered,
+            sick=self.sampler.sick,
+            growths=self._growths(),
+            store=self.sampler.store,
+            retention=self.retention,
+        )
+
+    def _growths(self) -> list[Growth]:
+        """Of those processes that lived through the last three quarters, all but a tenth of them."""
+        whole = 60.0 * self.minutes
+        lives = sorted({(one.daemon, one.life) for one in self.sampler.samples})
+        found = [
+            growth([one for one in self.sampler.samples if (one.daemon, one.life) == life], whole / 4, whole / 12)
+            for life in lives
+        ]
+        return [one for one in found if one is not None and one.seconds >= 0.9 * 0.75 * whole]
+
+
+def _clock(began: float) -> str:
+    minutes, seconds = divmod(int(time.monotonic() - began), 60)
+    return f"{minutes:3}:{seconds:02}"
