@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tests.soak.rules import ROADS
+from tests.soak.rules import REGIONAL, ROADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -52,6 +52,7 @@ class Facts:
     odd: Sequence[str]
     records: set[tuple[str, int, int]]
     places: set[tuple[str, int, int]]
+    broken_threads: Sequence[str]
     odd_ends: Sequence[str]
     unrecovered: Sequence[str]
     sick: Sequence[str]
@@ -59,7 +60,6 @@ class Facts:
     store: Sequence[StoreSample]
     retention: float
     """Seconds."""
-    sizes: Sequence[str] = field(default_factory=tuple)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,7 @@ class Claim:
 
 def account(facts: Facts) -> list[Claim]:
     return [
+        _judges(facts),
         _answered(facts),
         *(_decided(facts, road) for road in ROADS),
         *(_in_one_run(facts, road) for road in ROADS),
@@ -98,6 +99,10 @@ def account(facts: Facts) -> list[Claim]:
         _threads(facts),
         _store(facts),
     ]
+
+
+def _judges(facts: Facts) -> Claim:
+    return Claim("senders and judges worked to the end", "threads of the soak itself", facts.broken_threads)
 
 
 def _answered(facts: Facts) -> Claim:
@@ -134,10 +139,15 @@ def _in_one_run(facts: Facts, road: str) -> Claim:
     )
 
 
+def regional(numbers: Iterable[int]) -> list[int]:
+    """Those of the records that have a region."""
+    return [n for n in numbers if n % REGIONAL == 0]
+
+
 def _regions(facts: Facts) -> list[str]:
     """The rule with keys takes every eighth record."""
     taken = Counter(number for one in facts.seen if one.rule == REGION_RULE for number in one.took)
-    due = {n for n in facts.accepted["records"] if n % 8 == 0}
+    due = set(regional(facts.accepted["records"]))
     wrong = [f"{n} is in no Workflow of {REGION_RULE}" for n in _some(due - taken.keys())]
     return wrong + [f"{n} is in {times} Workflows of {REGION_RULE}" for n, times in taken.items() if times > 1]
 

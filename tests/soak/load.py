@@ -16,7 +16,7 @@ from kafka.errors import KafkaError
 
 from tests.integration.minio import PASSWORD, USER
 from tests.soak.poison import JSON, STRUCTURED
-from tests.soak.rules import KEYS, MODELS, REGIONS
+from tests.soak.rules import KEYS, MODELS, REGIONAL, REGIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,8 +144,8 @@ class Load:
 
     def _record(self, n: int) -> None:
         data = {"n": n, "model": f"m-{n % MODELS}", "group": f"g-{n % 1000}", "user": f"u-{n % KEYS}"}
-        if n % 8 == 0:
-            data["region"] = f"r-{n // 8 % REGIONS}"
+        if n % REGIONAL == 0:
+            data["region"] = f"r-{n // REGIONAL % REGIONS}"
         self.produce("records", orjson.dumps(data), n)
 
     def seed(self) -> None:

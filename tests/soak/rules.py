@@ -14,6 +14,8 @@ RULES = 1_000
 KEYS = 10_000
 MODELS = 6
 """Different values of `model` on each road."""
+REGIONAL = 8
+"""One of so many records has a region."""
 REGIONS = 12
 """Keys of the rule that is judged key by key."""
 CROWD_FILES = 20

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tests.cluster.conftest import audited
 from tests.integration.prometheus.monitoring import TOKEN
 from tests.soak import rules
-from tests.soak.account import Facts, is_bad
+from tests.soak.account import REGION_RULE, Facts, is_bad, regional
 from tests.soak.auditor import Auditor
 from tests.soak.daemons import Replica
 from tests.soak.faults import Faults
@@ -33,6 +33,8 @@ TELL_EVERY = 30.0
 SETTLE = 120.0
 """Seconds that what was sent may take to come through when nothing is wrong any more."""
 TICK = 0.25
+EDGE = 0.15
+"""The share of a run in which a process need not have been seen at either end: faults leave few calm moments."""
 
 
 class Soak:
@@ -45,6 +47,8 @@ class Soak:
         self.retention = 600.0 if minutes >= 30 else 60.0
         self._end = contextlib.ExitStack()
         self._over = threading.Event()
+        self._broken: list[str] = []
+        threading.excepthook = self._broke
 
     def run(self) -> Facts:
         """Raise whatever keeps it from being done at all."""
@@ -52,6 +56,12 @@ class Soak:
             self._put_up()
             self._play()
             return self._settle()
+
+    def _broke(self, what: threading.ExceptHookArgs) -> None:
+        """A sender or judge that ends would let everything hold."""
+        name = what.thread.name if what.thread else "a thread"
+        self._broken.append(f"{name}: {what.exc_type.__name__}: {what.exc_value}")
+        self._say(f"broken: {self._broken[-1]}")
 
     def _put_up(self) -> None:
         self.servers = self._end.enter_context(Servers())
@@ -144,7 +154,8 @@ class Soak:
                 for road, sent in self.load.sent.items()
             )
             placed = self.poisoner.seen.records <= self.auditor.places
-            return decided and ran and placed and not self._open_runs()
+            keyed = set(regional(self.load.sent["records"].accepted)) <= {n for rule, n in taken if rule == REGION_RULE}
+            return decided and ran and keyed and placed and not self._open_runs()
         return False
 
     def _open_runs(self) -> list[str]:
@@ -168,6 +179,7 @@ class Soak:
             odd=[*(line for one in (*sent.values(), self.levels.sent) for line in one.odd), *self.poisoner.seen.odd],
             records=self.poisoner.seen.records,
             places=self.auditor.places,
+            broken_threads=self._broken,
             odd_ends=[f"{name} ended with {code}" for name, one in self.replicas.items() for code in one.odd_ends()],
             unrecovered=self.faults.unrecovered,
             sick=self.sampler.sick,
@@ -177,14 +189,14 @@ class Soak:
         )
 
     def _growths(self) -> list[Growth]:
-        """Of those processes that lived through the last three quarters, all but a tenth of them."""
+        """Of those processes that lived through the last three quarters, as far as there were calm moments."""
         whole = 60.0 * self.minutes
-        lives = sorted({(one.daemon, one.life) for one in self.sampler.samples})
-        found = [
-            growth([one for one in self.sampler.samples if (one.daemon, one.life) == life], whole / 4, whole / 12)
-            for life in lives
-        ]
-        return [one for one in found if one is not None and one.seconds >= 0.9 * 0.75 * whole]
+        found = []
+        for life in sorted({(one.daemon, one.life) for one in self.sampler.samples}):
+            mine = [one for one in self.sampler.samples if (one.daemon, one.life) == life]
+            if mine[0].at <= (0.25 + EDGE) * whole and mine[-1].at >= (1 - EDGE) * whole:
+                found.append(growth(mine, whole / 4, whole / 12))
+        return [one for one in found if one is not None]
 
 
 def _clock(began: float) -> str:

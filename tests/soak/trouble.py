@@ -93,7 +93,7 @@ class Poisoner:
         try:
             if self._producer is None:
                 self._producer = self._servers.producer()
-            sent = self._producer.send(bad.road, value=bad.body)
+            sent = self._producer.send(bad.road, value=bad.body, key=b"poison")
             if bad.road in SINGLE:
                 sent.add_callback(lambda at: self.seen.records.add((at.topic, at.partition, at.offset)))
         except KafkaError:

@@ -54,6 +54,7 @@ def facts(**changed: Any) -> Facts:
         odd=[],
         records={("records", 0, 5)},
         places={("records", 0, 5), ("records", 0, 6)},
+        broken_threads=[],
         odd_ends=[],
         unrecovered=[],
         sick=[],
@@ -127,6 +128,9 @@ STORE = "the store keeps no more than its retention"
 @pytest.mark.parametrize(
     ("change", "claims"),
     [
+        pytest.param(
+            lambda f: replace(f, broken_threads=["witness: KeyError"]), ["senders and judges worked to the end"], id="a judge ends"
+        ),
         pytest.param(lambda f: replace(f, refused=["7: 503"]), [ANSWERED], id="a sender is never answered"),
         pytest.param(lambda f: replace(f, odd=["7: 500"]), [ANSWERED], id="a sender is answered 500"),
         pytest.param(told_without(4), [ONE_OUTCOME.format("push")], id="an event is lost"),
