@@ -114,6 +114,7 @@ def grown(**changed: Any) -> Callable[[Facts], Facts]:
     return lambda good: replace(good, growths=[replace(good.growths[0], **changed)])
 
 
+JUDGES = "senders and judges worked to the end"
 ANSWERED = "every sender was answered, and as documented"
 ONCE = "no run is doubled"
 ENDED = "every run has ended, none goes backwards"
@@ -129,7 +130,7 @@ STORE = "the store keeps no more than its retention"
     ("change", "claims"),
     [
         pytest.param(
-            lambda f: replace(f, broken_threads=["witness: KeyError"]), ["senders and judges worked to the end"], id="a judge ends"
+            lambda f: replace(f, broken_threads=["witness: KeyError"]), [JUDGES], id="a judge ends"
         ),
         pytest.param(lambda f: replace(f, refused=["7: 503"]), [ANSWERED], id="a sender is never answered"),
         pytest.param(lambda f: replace(f, odd=["7: 500"]), [ANSWERED], id="a sender is answered 500"),
