@@ -23,7 +23,7 @@ ENOUGH = 30.0
 SHORT_GROWTH = 0.10
 """What it may be in a shorter run."""
 SHORT_MORE = 5
-"""Threads and descriptors that a shorter run may end with beyond those it began with: many are made when first needed."""
+"""Threads and descriptors that a shorter run may end with beyond its first ones: many are made when first needed."""
 SLACK = 360.0
 """Seconds that the oldest event may be older: a window needs it for four minutes, pruning takes two."""
 BAD = "bad-"

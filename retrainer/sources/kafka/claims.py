@@ -74,6 +74,9 @@ class Claims:
     def _claim(self, part: Part, limits: Log) -> bool:
         incarnation = incarnation_of(self._consumer, part.tp.topic)
         claimed = self._positions.claim(part.tp, limits)
+        if claimed.next is not None and claimed.next > limits.end:
+            # The log was asked before the store, and another replica may have read on in between.
+            limits = ask_logs(self._consumer, [part.tp])[part.tp]
         same = claimed.incarnation == incarnation
         part.waits, part.incarnation, part.end = "", incarnation, limits.end
         part.stored = claimed.next if same else None
