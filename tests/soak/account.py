@@ -231,9 +231,11 @@ def _poison(facts: Facts) -> Claim:
 
 
 def _alive(facts: Facts) -> Claim:
-    wrong = [*facts.odd_ends, *facts.unrecovered, *(f"/healthz failed: {one}" for one in facts.sick)]
+    wrong = [*facts.odd_ends, *facts.unrecovered, *facts.sick]
     return Claim(
-        "daemons end only when they are made to, and come back", "exit codes, /readyz, /healthz, the lead", wrong
+        "daemons end only when they are made to, and come back",
+        "exit codes, /readyz, /healthz, the lead, halted partitions, threads, outcomes that add up",
+        wrong,
     )
 
 

@@ -88,8 +88,8 @@ class Auditor:
     def _event(self, event: dict[str, Any]) -> None:
         source, data = event["source"], event["data"]
         self.outcomes[source, event["outcome"]] += 1
-        if source in TOPICS:  # on other roads a sender may call an attribute so
-            record = event["attributes"]["kafka"]
+        # On other roads a sender may call an attribute so; what a sweep found has none.
+        if source in TOPICS and (record := event["attributes"].get("kafka")):
             self.places.add((source, record["partition"], record["offset"]))
         if source in ("push", "records") and isinstance(number := data.get("n"), int) and "group" in data:
             self.told[source][number].append(event["outcome"])

@@ -94,7 +94,9 @@ class Sampler:
                     )
                 )
             if not replica.is_healthy() and self._is_calm():
-                self.sick.append(f"{name} at {at:.0f} s")
+                self.sick.append(f"{name} at {at:.0f} s: /healthz")
+            if turn % 5 == 0:
+                self.sick += [f"{name} at {at:.0f} s: {what}" for what in complaints(replica.text("/metrics"))]
         if turn % 5 == 0:
             with contextlib.suppress(psycopg.Error):
                 self._look_at_store(at)
@@ -103,6 +105,30 @@ class Sampler:
         query = "SELECT count(*), coalesce(extract(epoch FROM now()) - min(at), 0) FROM events"
         events, oldest = self._servers.postgres.query(self._servers.database, query)[0]
         self.store.append(StoreSample(at, self._servers.size(), int(events), round(float(oldest), 1)))
+
+
+RECEIVED = "retrainer_events_received_total"
+PARTS_OF_IT = tuple(
+    f"retrainer_events_{end}_total" for end in ("matched", "filtered", "duplicate", "dead_lettered", "ignored")
+)
+NEVER = ("retrainer_source_halted_partitions", "retrainer_inputs_left_out_total", "retrainer_thread_restarts_total")
+"""Series that stay at 0 whatever happens."""
+
+
+def complaints(metrics: str) -> list[str]:
+    """What a scrape says that must never be so."""
+    values = {
+        name: float(value)
+        for name, _, value in (line.rpartition(" ") for line in metrics.splitlines() if line[:1] != "#")
+    }
+    found = [f"{name} {value:g}" for name, value in values.items() if name.startswith(NEVER) and value > 0]
+    for name, value in values.items():
+        if name.startswith(RECEIVED):
+            source = name.removeprefix(RECEIVED)
+            parts = sum(values.get(f"{part}{source}", 0.0) for part in PARTS_OF_IT)
+            if parts != value:
+                found.append(f"{name} {value:g}, and its outcomes are {parts:g}")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.soak.account import Facts, account
 from tests.soak.rules import ROADS
-from tests.soak.samples import Growth, Sample, StoreSample, growth
+from tests.soak.samples import Growth, Sample, StoreSample, complaints, growth
 from tests.soak.witness import Seen
 
 if TYPE_CHECKING:
@@ -215,3 +215,40 @@ def test_growth_is_that_between_the_ends_of_a_stretch() -> None:
 
 def test_growth_of_what_was_hardly_seen_is_none() -> None:
     assert growth([sample(at, 10.0) for at in range(5)], 0.0, 2.0) is None
+
+
+SCRAPE = """# HELP retrainer_events_received_total accepted
+retrainer_events_received_total{source="push"} 9.0
+retrainer_events_matched_total{source="push"} 4.0
+retrainer_events_filtered_total{source="push"} 2.0
+retrainer_events_duplicate_total{source="push"} 1.0
+retrainer_events_dead_lettered_total{source="push"} 1.0
+retrainer_events_ignored_total{source="push"} 1.0
+retrainer_source_halted_partitions{source="records"} 0.0
+retrainer_thread_restarts_total{thread="engine"} 0.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        pytest.param("", "", [], id="all is well"),
+        pytest.param(
+            'ignored_total{source="push"} 1',
+            'ignored_total{source="push"} 0',
+            ['retrainer_events_received_total{source="push"} 9, and its outcomes are 8'],
+            id="an event without an outcome",
+        ),
+        pytest.param(
+            '"records"} 0',
+            '"records"} 2',
+            ['retrainer_source_halted_partitions{source="records"} 2'],
+            id="a partition that is halted",
+        ),
+        pytest.param(
+            '"engine"} 0', '"engine"} 1', ['retrainer_thread_restarts_total{thread="engine"} 1'], id="a thread died"
+        ),
+    ],
+)
+def test_what_a_scrape_must_never_say(was: str, now: str, said: list[str]) -> None:
+    assert complaints(SCRAPE.replace(was, now)) == said
