@@ -53,6 +53,7 @@ from retrainer.web.app import build as build_web
 from retrainer.web.app import check_bind
 from retrainer.web.server import WebServer
 from retrainer.workflows.base import WorkflowError
+from retrainer.workflows.engines import workflow_engine
 from retrainer.workflows.follower import Follower
 from retrainer.workflows.manifest import manifest
 from retrainer.workflows.submitter import Submitter
@@ -68,7 +69,6 @@ if TYPE_CHECKING:
     from retrainer.runs.run import Run
     from retrainer.sources.base import Source
     from retrainer.supervisor import LeftBehind, Worker
-    from retrainer.workflows.base import WorkflowEngine
 
 log = structlog.get_logger()
 LEASE = 30.0
@@ -406,16 +406,6 @@ class App:
         size = self.store.used()
         while self.started and self.engine.act(lambda work: self.pruner.prune(work, size)).result():
             beat()
-
-
-def workflow_engine(settings: Settings) -> WorkflowEngine:
-    if settings.engine.type == "local":
-        from retrainer.workflows.local import LocalEngine  # noqa: PLC0415 - only what is used is loaded
-
-        return LocalEngine(settings.engine, settings.name)
-    from retrainer.workflows.argo import ArgoEngine  # noqa: PLC0415 - only what is used is loaded
-
-    return ArgoEngine(settings.engine, settings.name)
 
 
 def main(settings_path: str) -> int:

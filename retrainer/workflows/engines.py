@@ -1,0 +1,20 @@
+"""The one list of workflow engines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from retrainer.config.settings import Settings
+    from retrainer.workflows.base import WorkflowEngine
+
+
+def workflow_engine(settings: Settings) -> WorkflowEngine:
+    """Return the one that the settings ask for; only its libraries are loaded."""
+    if settings.engine.type == "local":
+        from retrainer.workflows.local import LocalEngine  # noqa: PLC0415 - see above
+
+        return LocalEngine(settings.engine, settings.name)
+    from retrainer.workflows.argo import ArgoEngine  # noqa: PLC0415 - see above
+
+    return ArgoEngine(settings.engine, settings.name)
