@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from retrainer.rules.backfill import MOST
-from retrainer.rules.parameters import MAX_RENDERED
+from retrainer.rules.parameters import MAX_RENDERED, as_text, refuse_braces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ def rule_of(work: Work, name: str) -> CompiledRule:
 
 
 def check(rule: CompiledRule, key: str, parameters: Mapping[str, str]) -> None:
-    """Raise ValueError if the rule knows no such key or parameter."""
+    """Raise ValueError if the rule knows no such key or parameter, or a value is none that a run could have."""
     if rule.per_key and not key:
         raise ValueError(f"{rule.name} has a key (for_each): say which one")
     if key and not rule.per_key:
@@ -34,6 +34,11 @@ def check(rule: CompiledRule, key: str, parameters: Mapping[str, str]) -> None:
     if unknown:
         known = ", ".join(sorted(rule.parameters)) or "none"
         raise ValueError(f"{rule.name} has no parameter {unknown[0]!r}; it has {known}")
+    for name, value in parameters.items():
+        try:
+            refuse_braces(as_text(value))
+        except ValueError as error:
+            raise ValueError(f"parameter {name}: {error}") from None
     if (size := _size(parameters)) > MAX_RENDERED:
         raise ValueError(f"parameters: {size} bytes, at most {MAX_RENDERED} are allowed; pass a reference instead")
 

@@ -85,7 +85,7 @@ def _began(event: Event) -> float:
     What is told of one of them counts as it comes: one that was taken for resolved may fire on.
     """
     began = event.data.get("startsAt")
-    return datetime.fromisoformat(str(began)).timestamp() if began else event.time
+    return datetime.fromisoformat(str(began).upper()).timestamp() if began else event.time
 
 
 def _series(event: Event) -> str:

@@ -120,6 +120,8 @@ def test_a_manual_run_with_an_idempotency_key_is_started_once(make: Make) -> Non
         pytest.param(
             "rule-0", "", {"x": "1"}, ValueError, "has no parameter 'x'; it has depth", id="unknown parameter"
         ),
+        ("rule-0", "", {"depth": "a {{x}}"}, ValueError, "parameter depth: .*Argo would expand it"),
+        ("rule-0", "", {"depth": "a\0b"}, ValueError, "parameter depth: .*NUL"),
     ],
 )
 def test_a_manual_run_that_makes_no_sense_is_refused(

@@ -147,6 +147,13 @@ def test_an_alert_fires_once_and_again_when_it_began_anew(tmp_path: Path) -> Non
     assert len(story.runs()) == 2
 
 
+@pytest.mark.parametrize("began", ["2026-11-01T00:00:00Z", "2026-11-01t00:00:00z", "2026-11-01 01:00:00+01:00"])
+def test_a_moment_at_which_an_alert_began_is_read_as_the_adapter_reads_it(tmp_path: Path, began: str) -> None:
+    story = Story(tmp_path, rule("churn", {"page": {"alert": {"source": "push"}}}))
+    story.tell("alertmanager.firing", {"status": "firing", "fingerprint": "f", "labels": {}, "startsAt": began})
+    assert len(story.runs()) == 1
+
+
 @pytest.mark.parametrize(
     ("outcome", "phase", "outputs", "follows"),
     [
