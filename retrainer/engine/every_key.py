@@ -95,7 +95,7 @@ def stage(work: Work, rule: str, spread: Spread) -> None:
     """Have it folded in key by key, from the end of this transaction on."""
     if isinstance(spread, EachKey):
         trigger = next(iter(spread.of.values())).trigger
-        told = {"kind": _EACH, "of": {key: asdict(given) for key, given in spread.of.items()}}
+        told = {"kind": _EACH, "of": spread.of}
     else:
         trigger = getattr(spread.given, "trigger", "")
         told = {"kind": type(spread.given).__name__, **asdict(spread.given)}

@@ -73,14 +73,16 @@ def _polled(work: Work, event: Event) -> Iterator[Reading]:
         (gauge.rule, gauge.name): defaultdict(list) for gauge in poll.gauges
     }
     before = {(gauge.rule, gauge.name): _followed(work, gauge) for gauge in poll.gauges}
+    room = {gauge.rule: _Room(work, gauge.rule) for gauge in poll.gauges}
     for series in event.data.get("series") or ():
         one = Event(event.source, event.id, event.type, event.time, series)
         labels = series["labels"]
         sample = Sample(series_name("", labels), series["value"], series["time"])
         for gauge in poll.index.candidates(one):
-            key = _key_of_series(work, gauge, one, before[gauge.rule, gauge.name])
-            if key is not None:
-                found[gauge.rule, gauge.name][key].append(sample)
+            key = _key_of_series(gauge, one)
+            where = gauge.rule, gauge.name
+            if key is not None and (not key or key in before[where] or room[gauge.rule].has(key)):
+                found[where][key].append(sample)
     for gauge in poll.gauges:
         where = gauge.rule, gauge.name
         if gauge.by is not None:
@@ -94,13 +96,32 @@ def _key(gauge: CompiledGauge, event: Event) -> str:
     return name_by(gauge.by, event, LONGEST_KEY, "a key") if gauge.by is not None else ""
 
 
-def _key_of_series(work: Work, gauge: CompiledGauge, one: Event, known: Collection[str]) -> str | None:
-    """The key of a series; None if it has none, or is of one key too many: the next poll would only say it again."""
+class _Room:
+    """Which keys of a rule may have a state, with those that this very poll brings. The next poll says them again."""
+
+    def __init__(self, work: Work, rule: str) -> None:
+        self._work, self._rule = work, rule
+        self._known: Collection[str] | None = None
+        self._new: set[str] = set()
+
+    def has(self, key: str) -> bool:
+        if self._known is None:  # read in one go: each of a first poll's thousands of keys is asked for
+            self._known = frozenset(self._work.live_keys(self._rule))
+        if key in self._known or key in self._new or (self._rule, key) in self._work.changed:
+            return True
+        for_each = self._work.catalog.rules[self._rule].rule.for_each
+        if for_each is not None and self._work.keys(self._rule) + len(self._new) >= for_each.max_keys:
+            return False
+        self._new.add(key)
+        return True
+
+
+def _key_of_series(gauge: CompiledGauge, one: Event) -> str | None:
+    """The key of a series; None if it has none."""
     try:
-        key = _key(gauge, one)
+        return _key(gauge, one)
     except ValueError:
         return None
-    return None if key and key not in known and too_many(work, (gauge.rule, key)) else key
 
 
 def _followed(work: Work, gauge: CompiledGauge) -> Collection[str]:
