@@ -1,7 +1,8 @@
 """What people ask of the store: paged, bounded reads. Rows are plain dicts with their JSON decoded.
 
 Pages go from the newest to the oldest, by keyset. No read looks at more than `SCAN` rows, because the engine waits
-while one runs: where a filter has no index, a page may hold few rows, or none, and still have a `next`.
+while one runs: where a filter has no index, a page may hold few rows, or none, and still have a `next`. So it is where
+rows are large: a page ends with the one that makes it `MOST_BYTES`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sqlalchemy import func, select, tuple_
 from retrainer.runs.run import LIVE
 from retrainer.store import tables as t
 from retrainer.store.base import GarbledError
-from retrainer.store.packing import unpack
+from retrainer.store.packing import unpack_some
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 SCAN = 5_000
 """Rows of a stretch: 10 ms."""
+MOST_BYTES = 4 << 20
+"""Of the texts of a page, once they are unpacked. In memory that is up to twenty times as much."""
+_STREAM = {"stream_results": True, "max_row_buffer": 10}
+"""For PostgreSQL, whose client otherwise takes all rows before it gives one."""
 _JSON = frozenset(
     (
         "data",
@@ -125,17 +130,17 @@ def run_inputs(conn: Connection, run: str, after: int = 0, limit: int = 100) -> 
     told = fed(conn, run)
     found = select(t.states.c.id).where(t.states.c.rule == told["rule"], t.states.c.key == told["key"])
     state = conn.execute(found).scalar()
-    items: list[dict[str, Any]] = []
+    rows = _Rows(conn, limit)
     for lo, hi in sorted(told["window"].get("ranges", ())):
-        if hi > after and len(items) < limit:
-            items += _inputs(conn, state, max(lo, after + 1), hi, limit - len(items))
-    return Page(items, items[-1]["seq"] if len(items) == limit else None)
+        if hi > after and not rows.full:
+            rows.take(_inputs(state, max(lo, after + 1), hi))
+    return Page(rows.items, rows.items[-1]["seq"] if rows.full else None)
 
 
-def _inputs(conn: Connection, state: int | None, lo: int, hi: int, limit: int) -> list[dict[str, Any]]:
+def _inputs(state: int | None, lo: int, hi: int) -> Select[Any]:
     joined = select(t.events).join(t.inputs, t.inputs.c.seq == t.events.c.seq)
     within = joined.where(t.inputs.c.state == state, t.inputs.c.seq.between(lo, hi))
-    return _rows(conn.execute(within.order_by(t.inputs.c.seq).limit(limit)))
+    return within.order_by(t.inputs.c.seq)
 
 
 def events(
@@ -226,9 +231,10 @@ def slots(
     query = select(t.slots).where(*_equal({c.rule: rule, c.key: key}))
     if before is not None:
         query = query.where(tuple_(c.slot, c.key, c.trigger) < before)
-    items = _rows(conn.execute(query.order_by(c.slot.desc(), c.key.desc(), c.trigger.desc()).limit(limit)))
-    last = items[-1] if len(items) == limit else None
-    return Page(items, (last["slot"], last["key"], last["trigger"]) if last else None)
+    rows = _Rows(conn, limit)
+    rows.take(query.order_by(c.slot.desc(), c.key.desc(), c.trigger.desc()))
+    last = rows.items[-1] if rows.full else None
+    return Page(rows.items, (last["slot"], last["key"], last["trigger"]) if last else None)
 
 
 def states(conn: Connection, rule: str, after: str | None = None, limit: int = 50) -> Page:
@@ -237,8 +243,9 @@ def states(conn: Connection, rule: str, after: str | None = None, limit: int = 5
     query = select(t.states).where(c.rule == rule)
     if after is not None:
         query = query.where(c.key > after)
-    items = _rows(conn.execute(query.order_by(c.key).limit(limit)))
-    return Page(items, items[-1]["key"] if len(items) == limit else None)
+    rows = _Rows(conn, limit)
+    rows.take(query.order_by(c.key))
+    return Page(rows.items, rows.items[-1]["key"] if rows.full else None)
 
 
 def _newest(
@@ -258,11 +265,11 @@ def _newest(
     earlier = [*by, number < before] if before is not None else by
     floor = _floor(conn, number, earlier) if others else None
     within = [number >= floor] if floor is not None else []
-    query = columns.where(*earlier, *others, *within).order_by(number.desc()).limit(limit)
-    items = _rows(conn.execute(query))
-    if len(items) == limit:
-        return Page(items, items[-1][number.key or ""])
-    return Page(items, floor)
+    rows = _Rows(conn, limit)
+    rows.take(columns.where(*earlier, *others, *within).order_by(number.desc()))
+    if rows.full:
+        return Page(rows.items, rows.items[-1][number.key or ""])
+    return Page(rows.items, floor)
 
 
 def _floor(conn: Connection, number: ColumnElement[Any], earlier: list[ColumnElement[bool]]) -> Any:
@@ -275,21 +282,53 @@ def _equal(wanted: Mapping[Any, Any]) -> list[ColumnElement[bool]]:
     return [column == value for column, value in wanted.items() if value is not None]
 
 
+class _Rows:
+    """Rows of one or more queries, until there are ``limit`` or they are too large together; then it is ``full``."""
+
+    def __init__(self, conn: Connection, limit: int) -> None:
+        self.items: list[dict[str, Any]] = []
+        self._conn, self._limit, self._bytes = conn, limit, 0
+
+    @property
+    def full(self) -> bool:
+        return len(self.items) >= self._limit or self._bytes >= MOST_BYTES
+
+    def take(self, query: Select[Any]) -> None:
+        with self._conn.execute(query.limit(self._limit - len(self.items)), execution_options=_STREAM) as found:
+            for row in found:
+                item, size = _decoded(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented accessor
+                self.items.append(item)
+                self._bytes += size
+                if self.full:
+                    return
+
+
 def _one(conn: Connection, query: Select[Any]) -> dict[str, Any] | None:
     rows = _rows(conn.execute(query))
     return rows[0] if rows else None
 
 
 def _rows(found: Iterable[Row[Any]]) -> list[dict[str, Any]]:
-    return [_decoded(row._mapping) for row in found]  # noqa: SLF001 - SQLAlchemy's documented accessor
+    return [_decoded(row._mapping)[0] for row in found]  # noqa: SLF001 - SQLAlchemy's documented accessor
 
 
-def _decoded(row: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(name): _unpacked(str(name), value) if name in _JSON else value for name, value in row.items()}
+def _decoded(row: Mapping[Any, Any]) -> tuple[dict[str, Any], int]:
+    """The row, and how many bytes its texts have."""
+    item: dict[str, Any] = {}
+    size = 0
+    for name, value in row.items():
+        read, more = _unpacked(str(name), value) if name in _JSON else (value, _length(value))
+        item[str(name)] = read
+        size += more
+    return item, size
 
 
-def _unpacked(name: str, value: Any) -> Any:
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, (str, bytes)) else 0
+
+
+def _unpacked(name: str, value: Any) -> tuple[Any, int]:
     try:
-        return unpack(value)
+        return unpack_some(value, None)
     except (ValueError, TypeError, AttributeError, KeyError, zlib.error) as error:
         raise GarbledError(f"a row's {name} is no JSON") from error

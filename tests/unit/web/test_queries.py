@@ -3,9 +3,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import update
 
 from retrainer.store import queries
 from retrainer.store import tables as t
+from retrainer.store.packing import pack
 from tests.unit.web.ledger import NOW, RUN, Memory, event, history, run
 
 if TYPE_CHECKING:
@@ -150,3 +152,37 @@ def test_paging_is_not_moved_by_what_arrives_meanwhile(memory: Memory) -> None:
     memory.put(t.runs, run(4))
     second = memory.read(lambda conn: queries.runs(conn, before=first.next, limit=2))
     assert [item["id"] for item in second.items] == [RUN.format(1)]
+
+
+@pytest.mark.parametrize(
+    ("ask", "count"),
+    [
+        pytest.param(lambda conn, cursor: queries.runs(conn, before=cursor), 3, id="runs"),
+        pytest.param(lambda conn, cursor: queries.events(conn, before=cursor), None, id="events"),
+        pytest.param(lambda conn, cursor: queries.events(conn, source="lake", before=cursor), None, id="some events"),
+        pytest.param(
+            lambda conn, cursor: queries.run_inputs(conn, RUN.format(1), after=cursor or 0), None, id="inputs"
+        ),
+        pytest.param(lambda conn, cursor: queries.slots(conn, "churn", before=cursor), None, id="slots"),
+        pytest.param(lambda conn, cursor: queries.states(conn, "churn", after=cursor), 2, id="keys"),
+        pytest.param(lambda conn, cursor: queries.dead_letters(conn, before=cursor), None, id="dead letters"),
+    ],
+)
+def test_a_page_ends_where_its_rows_are_large_and_the_next_goes_on(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch, ask: Any, count: int | None
+) -> None:
+    (whole,) = (page for page in pages(memory, ask) if page)
+    monkeypatch.setattr(queries, "MOST_BYTES", 1)
+    single = [page for page in pages(memory, ask) if page]
+    assert [len(page) for page in single] == [1] * len(whole)
+    assert [item for page in single for item in page] == whole
+    assert count in (None, len(whole))
+
+
+def test_what_is_packed_weighs_what_it_is_once_it_is_unpacked(memory: Memory) -> None:
+    memory.put(t.events, *(event(100 + i) for i in range(6)))
+    large = update(t.events).where(t.events.c.seq >= 100).values(data=pack({"a": "x" * 1_500_000}))
+    memory.read(lambda conn: conn.execute(large))
+    first = memory.read(lambda conn: queries.events(conn, limit=1000))
+    assert [item["seq"] for item in first.items] == [105, 104, 103]
+    assert first.next == 103
