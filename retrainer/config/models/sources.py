@@ -124,7 +124,7 @@ class Topics(Model):
     sasl: Sasl | None = None
     """Prove who we are."""
     max_record: Message = 1048576
-    """Larger records go to the dead letters."""
+    """Records with a larger value, or with larger key and headers together, go to the dead letters."""
     tombstones: Literal["dead_letter", "ignore"] = "dead_letter"
     """What becomes of records without a value."""
 

@@ -38,6 +38,9 @@ class Reader:
             elif len(value) > self._max:
                 said = f"{len(value)} bytes, at most {self._max} are taken (max_record)"
                 items.append(self._poison(record, incarnation, value[: self._max], said))
+            elif (beside := _beside(record)) > self._max:
+                said = f"{beside} bytes of key and headers, at most {self._max} are taken (max_record)"
+                items.append(self._poison(record, incarnation, value, said))
             else:
                 items.extend(self._read(record, incarnation, now))
         return items
@@ -75,6 +78,12 @@ class Reader:
     def _poison(self, record: ConsumerRecord, incarnation: str, payload: bytes, error: str) -> Poison:
         where = f"{record.topic}/{record.partition} offset {record.offset}"
         return Poison(self._name, _identity(record, incarnation), payload, f"{error} ({where})")
+
+
+def _beside(record: ConsumerRecord) -> int:
+    """Bytes of the key and of the headers, which each event of the record bears."""
+    headers = sum(len(name) + len(value or b"") for name, value in record.headers or ())
+    return len(record.key or b"") + headers
 
 
 def _identity(record: ConsumerRecord, incarnation: str) -> str:
