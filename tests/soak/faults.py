@@ -58,7 +58,7 @@ class Faults:
         ended = time.monotonic()
         while why := self.trouble():
             if time.monotonic() - ended > RECOVERY:
-                self.unrecovered.append(f"{after}: {why} after {RECOVERY:g} s")
+                self.unrecovered.append(f"not recovered from {after}: {why} after {RECOVERY:g} s")
                 break
             time.sleep(LOOK_EVERY)
         self.calm_since = time.monotonic()

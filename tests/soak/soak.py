@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
 import tempfile
 import threading
 import time
@@ -118,7 +119,11 @@ class Soak:
             time.sleep(min(left, TICK))
 
     def _tell(self, began: float) -> None:
+        told: set[str] = set()
         while not self._over.wait(TELL_EVERY):
+            for line in self._troubles() - told:
+                self._say(f"{_clock(began)}  wrong: {line}")
+                told.add(line)
             seen = len(self.witness.seen)
             poison = sum(self.poisoner.seen.kinds.values())
             self._say(
@@ -126,6 +131,24 @@ class Soak:
                 f"{sum(self.editor.kinds.values())} edits, {len(self.faults.done)} faults"
                 f"{self._memory()}"
             )
+
+    def _troubles(self) -> set[str]:
+        """What breaks a claim already, whatever comes."""
+        found = set(self.auditor.backwards) | set(self.faults.unrecovered) | set(self.sampler.sick)
+        return found.union(self._refused(), self._odd(), self._odd_ends(), self._missed())
+
+    def _refused(self) -> list[str]:
+        return [line for one in (*self.load.sent.values(), self.levels.sent) for line in one.refused]
+
+    def _odd(self) -> list[str]:
+        good = [line for one in (*self.load.sent.values(), self.levels.sent) for line in one.odd]
+        return [*good, *self.poisoner.seen.odd]
+
+    def _odd_ends(self) -> list[str]:
+        return [f"{name} ended with {code}" for name, one in self.replicas.items() for code in one.odd_ends()]
+
+    def _missed(self) -> list[str]:
+        return [line for level in self.levels.levels.values() for line in level.missed]
 
     def _memory(self) -> str:
         last = {one.daemon: one for one in self.sampler.samples[-4:]}
@@ -141,7 +164,9 @@ class Soak:
         until = time.monotonic() + SETTLE
         while time.monotonic() < until and not self._is_settled():
             time.sleep(1.0)
-        return self._facts()
+        facts = self._facts()
+        (self.folder / "facts.pickle").write_bytes(pickle.dumps((facts, self.sampler.samples)))
+        return facts
 
     def _is_settled(self) -> bool:
         with contextlib.suppress(Exception):
@@ -173,14 +198,14 @@ class Soak:
             runs=self.auditor.runs,
             backwards=self.auditor.backwards,
             rises={name: level.rises for name, level in self.levels.levels.items()},
-            missed=[line for level in self.levels.levels.values() for line in level.missed],
+            missed=self._missed(),
             firing=self.auditor.firing,
-            refused=[line for one in (*sent.values(), self.levels.sent) for line in one.refused],
-            odd=[*(line for one in (*sent.values(), self.levels.sent) for line in one.odd), *self.poisoner.seen.odd],
+            refused=self._refused(),
+            odd=self._odd(),
             records=self.poisoner.seen.records,
             places=self.auditor.places,
             broken_threads=self._broken,
-            odd_ends=[f"{name} ended with {code}" for name, one in self.replicas.items() for code in one.odd_ends()],
+            odd_ends=self._odd_ends(),
             unrecovered=self.faults.unrecovered,
             sick=self.sampler.sick,
             growths=self._growths(),
