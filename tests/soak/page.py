@@ -54,7 +54,7 @@ def write(soak: Soak, facts: Facts, claims: Sequence[Claim]) -> None:
     """The page, and the figures beside those of other measurements."""
     before = PAGE.read_text().partition(MARK)[0]
     at = datetime.now(UTC).isoformat(timespec="minutes")
-    PAGE.write_text(f"{before}{MARK}\n{_told(soak, facts, claims, at)}")
+    PAGE.write_text(f"{before}{MARK}\n{told(soak, facts, claims, at)}")
     bench = orjson.loads(pages.BENCH.read_bytes())
     known = {figure["name"]: figure for figure in bench["figures"]}
     for figure in figures(soak, facts, claims):
@@ -64,7 +64,7 @@ def write(soak: Soak, facts: Facts, claims: Sequence[Claim]) -> None:
     pages.write()
 
 
-def _told(soak: Soak, facts: Facts, claims: Sequence[Claim], at: str) -> str:
+def told(soak: Soak, facts: Facts, claims: Sequence[Claim], at: str) -> str:
     rows = "".join(f"| {claim.name} | {claim.basis} | {_word(claim)} |\n" for claim in claims)
     wrong = "".join(f"- **{claim.name}**: {one}\n" for claim in claims for one in claim.wrong[:10])
     happened = "\n".join(_happened(soak, facts))
