@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections import ChainMap
 from contextlib import contextmanager
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from retrainer.error_text import words
 from retrainer.store.faults import of_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from retrainer.engine.work import Work
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -71,6 +73,25 @@ def attempt(work: Work, unit: Callable[[], T]) -> T:
             for name, value in before.items():
                 setattr(work, name, value)
         raise
+
+
+def one_by_one(
+    work: Work, each: Iterable[R], unit: Callable[[Iterable[R]], None], raised: Callable[[R, Exception], None]
+) -> None:
+    """What several rules make of the same thing: all at once, or with care, so that one of them can be left out.
+
+    ``raised`` is told of whose ``unit`` raised what.
+    """
+    if not work.careful:
+        unit(each)
+        return
+    for one in each:
+        try:
+            attempt(work, partial(unit, (one,)))
+        except Exception as error:
+            if of_whole(error):
+                raise
+            raised(one, error)
 
 
 def settled(work: Work, unit: Callable[[Work], T]) -> T:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
+from retrainer.engine.containment import attempt
 from retrainer.engine.every_key import EachKey, input_of
 from retrainer.engine.matching import too_many
 from retrainer.engine.transaction_budget import KEYS
@@ -33,9 +35,24 @@ def fan_out(work: Work) -> bool:
     writes.insert_all(work.conn, t.fan_outs, work.rows.pop("fan_outs", []))
     work.budget.guaranteed = FAIR_SHARE
     for row in writes.fan_outs(work.conn, FAN_OUTS):
-        if not _go_on(work, row):
+        if not _contained(work, row):
             break
     return bool(writes.fan_outs(work.conn, 1))
+
+
+def _contained(work: Work, row: Row[tuple[str, str, float, str, bool]]) -> bool:
+    """Go on with one of them. What cannot even be told to keys is left out, so that those behind it have their turn."""
+    if not work.careful:
+        return _go_on(work, row)
+    try:
+        return attempt(work, partial(_go_on, work, row))
+    except Exception as error:
+        if of_whole(error):
+            raise
+        log.exception("input.left_out", rule=row.rule, trigger=row.trigger, slot=row.slot)
+        work.tell("left_out", unit="FanOut")
+        writes.move_fan_out(work.conn, row.rule, row.trigger, row.slot, None)
+        return True
 
 
 def _go_on(work: Work, row: Row[tuple[str, str, float, str, bool]]) -> bool:

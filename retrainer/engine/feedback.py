@@ -35,7 +35,7 @@ def judge(work: Work, run_id: str, *, promoted: bool) -> None:
     work.take(run.rule, run.key, Judged(run_id, promoted))
     work.tell("run.judged", run=run, promoted=promoted)
     if promoted:
-        for where in list(followers(work, replace(run, promoted=True), promoted_later=True)):
+        for where in followers(work, replace(run, promoted=True), promoted_later=True):
             work.take(*where)
 
 

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from retrainer.engine.containment import one_by_one
 from retrainer.engine.every_key import addressed
 from retrainer.rules.outcome import Followed
 from retrainer.runs.run import RunPhase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from retrainer.engine.every_key import EveryKey
     from retrainer.engine.work import Work
@@ -26,15 +27,22 @@ _ENDS = {
 }
 
 
-def followers(work: Work, run: Run, *, promoted_later: bool = False) -> Iterator[tuple[str, str, Input | EveryKey]]:
+def followers(work: Work, run: Run, *, promoted_later: bool = False) -> list[tuple[str, str, Input | EveryKey]]:
     """Whom the end of a run concerns: rule, key and input. ``promoted_later``: it ended before, and is promoted now."""
-    for after in work.catalog.followers.get(run.rule, ()):
-        if promoted_later and after.after.outcome != "promoted":
-            continue
-        if _as_wanted(after, run):
-            followed = Followed(after.name, run.id)
-            for key, given in _addressed(work, after, run, followed):
-                yield after.rule, key, given
+    found: list[tuple[str, str, Input | EveryKey]] = []
+
+    def told(afters: Iterable[CompiledAfter]) -> None:
+        for after in afters:
+            if (not promoted_later or after.after.outcome == "promoted") and _as_wanted(after, run):
+                addressed = _addressed(work, after, run, Followed(after.name, run.id))
+                found.extend((after.rule, key, given) for key, given in addressed)
+
+    def raised(after: CompiledAfter, error: Exception) -> None:
+        log.error("input.left_out", rule=after.rule, key=run.key, input=Followed.__name__, exc_info=error)
+        work.tell("left_out", unit=Followed.__name__)
+
+    one_by_one(work, work.catalog.followers.get(run.rule, ()), told, raised)
+    return found
 
 
 def upstream_scope(run: Run) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import structlog
 
 from retrainer.engine import again, objects, parts
 from retrainer.engine.arrivals import Taken
-from retrainer.engine.containment import attempt
+from retrainer.engine.containment import attempt, one_by_one
 from retrainer.engine.every_key import within_budget
 from retrainer.engine.letters import dead, dead_letter, unbearable
 from retrainer.engine.matching import match
@@ -26,7 +26,7 @@ from retrainer.store.faults import of_whole
 from retrainer.store.rows import event_to_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from retrainer.engine.every_key import Spread
     from retrainer.engine.matching import Hit
@@ -216,6 +216,9 @@ class _Intake:
     def _take(self, item: Event, hits: dict[tuple[str, str], Hit], word: str, readings: Sequence[Reading] = ()) -> None:
         """Append it to the ledger and fold it into the states of the rules that want it."""
         work = self.work
+        if hits:
+            left_out = self._enter(item, hits)
+            word = "dead_lettered" if left_out and not hits else word
         seq = work.number("seq")
         readings = within_budget(work, readings) if readings else readings
         label = item.label
@@ -226,11 +229,9 @@ class _Intake:
         concerned = list(dict.fromkeys((*hits, *(where for where, _ in readings)))) if readings else list(hits)
         rules = orjson.dumps(concerned).decode() if matched else "[]"
         work.events.append(event_to_row(seq, work.now, item, "matched" if matched else word, rules))
-        for where in hits:  # before the fold: a run's parameters may read the very event that started it
-            entry = work.changed.get(where)
-            if entry is None:
-                entry = work.changed[where] = work.entry(work.catalog.rules[where[0]], where[1])
-            work.inputs.append((entry.id, seq))
+        work.inputs += [
+            (work.changed[where].id, seq) for where in hits
+        ]  # before the fold, as a run may read it at once
         self.outcomes.append("matched" if matched else word)
         taken = Taken(item, partial(self._raised, item, len(self.outcomes) - 1, concerned))
         for where, given in readings:
@@ -247,6 +248,23 @@ class _Intake:
                     return Arrived(seq, item.time, label, *hit.counts(work, item, state), place, offset)
 
                 work.arrivals.take(where, seq, counted, taken)
+
+    def _enter(self, item: Event, hits: dict[tuple[str, str], Hit]) -> bool:
+        """Have at hand the states that it is folded into. One whose rule raises is left out; whether any is."""
+        many = len(hits)
+
+        def entered(these: Iterable[tuple[str, str]]) -> None:
+            for where in these:
+                if where not in self.work.changed:
+                    self.work.changed[where] = self.work.entry(self.work.catalog.rules[where[0]], where[1])
+
+        def raised(where: tuple[str, str], error: Exception) -> None:
+            del hits[where]
+            if self.batch.again is None:  # else its letter is there
+                dead(self.work, item, "raised", words(error), where[0])
+
+        one_by_one(self.work, list(hits), entered, raised)
+        return len(hits) < many
 
     def _read(self, where: tuple[str, str], seq: int, given: Sampled | Spread, taken: Taken) -> None:
         """Fold a value in. A rule that does not bear it has a dead letter of its own, and the others go on."""

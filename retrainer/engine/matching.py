@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from retrainer.engine import distincts
+from retrainer.engine.containment import one_by_one
 from retrainer.engine.letters import dead
+from retrainer.error_text import words
 from retrainer.rules.own import Author, run_of
 from retrainer.store import writes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from sqlalchemy import Connection
 
@@ -49,41 +51,62 @@ def match(work: Work, event: Event, only: Collection[str] | None = None) -> tupl
 
     ``only`` looks at these rules alone, and leaves no dead letters: the event has been here before.
     """
-    hits: Hits = {}
-    bare: tuple[int, int] | None = None  # what it brings to a trigger that counts no rows, found out once
-    word = "filtered" if work.catalog.listens(event.source) else "ignored"
-    author = author_of(work.conn, event, work.born)
-    for trigger in work.catalog.index.candidates(event):
-        if only is not None and trigger.rule not in only:
-            continue
-        if (author or trigger.own.places) and _own_output(work, event, trigger, author, tell=only is None):
-            continue
-        try:
-            if trigger.where is not None and not trigger.wants(event):
+    look = _Look(work, event, author_of(work.conn, event, work.born), tell=only is None)
+    found = work.catalog.index.candidates(event)
+    one_by_one(
+        work, found if only is None else (trigger for trigger in found if trigger.rule in only), look.at, look.raised
+    )
+    if look.failed:
+        return look.hits, "dead_lettered"
+    return look.hits, "filtered" if work.catalog.listens(event.source) else "ignored"
+
+
+class _Look:
+    """What triggers make of one event: the ``hits``, and whether any ``failed`` to take it."""
+
+    def __init__(self, work: Work, event: Event, author: Author | None, *, tell: bool) -> None:
+        self.hits: Hits = {}
+        self.failed = False
+        self._work, self._event, self._author, self._tell = work, event, author, tell
+
+    def at(self, triggers: Iterable[CompiledData]) -> None:
+        work, event, hits = self._work, self._event, self.hits
+        bare: tuple[int, int] | None = None  # what it brings to a trigger that counts no rows, found out once
+        for trigger in triggers:
+            if (self._author or trigger.own.places) and _own_output(
+                work, event, trigger, self._author, tell=self._tell
+            ):
                 continue
-            key = trigger.key(event) if trigger.by is not None else ""
-            shared = trigger.rows is None and not trigger.counts_bytes
-            size, rows = measured = bare if bare is not None and shared else trigger.measure(event)
-            bare = measured if shared else bare
-            thing = trigger.thing(event) if trigger.distinct is not None else None
-        except ValueError as error:
-            if only is None:
-                dead(work, event, "raised", str(error), trigger.rule)
-            word = "dead_lettered"
-            continue
-        where = (trigger.rule, key)
-        if key and too_many(work, where, hits):
-            if only is None:
-                dead(work, event, "too_many_keys", f"key {key!r} is one more than max_keys", trigger.rule)
-            word = "dead_lettered"
-            continue
-        hit = hits.get(where)
-        if hit is None:
-            hits[where] = Hit(size, rows, trigger.name if thing is None else None, [(trigger, size, rows, thing)])
-        else:
-            hit.plain = None
-            hit.shares.append((trigger, size, rows, thing))
-    return hits, word
+            try:
+                if trigger.where is not None and not trigger.wants(event):
+                    continue
+                key = trigger.key(event) if trigger.by is not None else ""
+                shared = trigger.rows is None and not trigger.counts_bytes
+                size, rows = measured = bare if bare is not None and shared else trigger.measure(event)
+                bare = measured if shared else bare
+                thing = trigger.thing(event) if trigger.distinct is not None else None
+            except ValueError as error:
+                self._fail(trigger, "raised", str(error))
+                continue
+            where = (trigger.rule, key)
+            if key and too_many(work, where, hits):
+                self._fail(trigger, "too_many_keys", f"key {key!r} is one more than max_keys")
+                continue
+            hit = hits.get(where)
+            if hit is None:
+                hits[where] = Hit(size, rows, trigger.name if thing is None else None, [(trigger, size, rows, thing)])
+            else:
+                hit.plain = None
+                hit.shares.append((trigger, size, rows, thing))
+
+    def raised(self, trigger: CompiledData, error: Exception) -> None:
+        """None of what a trigger says by itself: a mistake of ours."""
+        self._fail(trigger, "raised", words(error))
+
+    def _fail(self, trigger: CompiledData, reason: str, error: str) -> None:
+        self.failed = True
+        if self._tell:
+            dead(self._work, self._event, reason, error, trigger.rule)
 
 
 def _own_output(work: Work, event: Event, trigger: CompiledData, author: Author | None, *, tell: bool) -> bool:

@@ -7,11 +7,14 @@ who gets none is told so. Any other event is one value, or one alert.
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING
 
+from retrainer.engine.containment import one_by_one
 from retrainer.engine.every_key import addressed
 from retrainer.engine.letters import dead
 from retrainer.engine.matching import too_many
+from retrainer.error_text import words
 from retrainer.event import Event
 from retrainer.rules.compile_triggers import series_name
 from retrainer.rules.expression import LONGEST_KEY, name_by
@@ -19,11 +22,14 @@ from retrainer.rules.outcome import Sample, Sampled
 from retrainer.sources.base import Query
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from retrainer.engine.every_key import Spread
     from retrainer.engine.work import Work
     from retrainer.rules.compile_triggers import CompiledGauge
+
+    _Series = Mapping[tuple[str, str], Sequence[tuple[Event, Sample]]]
+    """Those that are of a (rule, trigger), each as an event of its own and as a value."""
 
 QUERY = "prometheus.query"
 Reading = tuple[tuple[str, str], "Sampled | Spread"]
@@ -33,7 +39,7 @@ Reading = tuple[tuple[str, str], "Sampled | Spread"]
 def read(work: Work, event: Event) -> tuple[Sequence[Reading], bool]:
     """What an event says, in the order of the rules that it concerns; and whether any of them could not read it."""
     if event.type == QUERY and event.source in work.catalog.polled:  # anybody can push events of that type
-        return list(_polled(work, event)), False
+        return _polled(work, event)
     return pushed(work, event) if event.source in work.catalog.gauges.sources else ((), False)
 
 
@@ -42,54 +48,83 @@ def pushed(work: Work, event: Event, only: Collection[str] | None = None) -> tup
 
     ``only`` looks at these rules alone, and leaves no dead letters: the event has been here before.
     """
-    readings: list[Reading] = []
-    failed = False
-    for gauge in work.catalog.gauges.candidates(event):
-        if only is not None and gauge.rule not in only:
-            continue
-        try:
-            key, sample = _key(gauge, event), gauge.sample(event)
-        except ValueError as error:
-            if only is None:
-                dead(work, event, "raised", str(error), gauge.rule)
-            failed = True
-            continue
-        if key and too_many(work, (gauge.rule, key)):
-            if only is None:
-                dead(work, event, "too_many_keys", f"key {key!r} is one more than max_keys", gauge.rule)
-            failed = True
-            continue
-        readings += _addressed(work, gauge, key, Sampled(gauge.name, (sample,)), at_once=only is not None)
-    return readings, failed
+    read = _Read(work, event, tell=only is None)
+    found = work.catalog.gauges.candidates(event)
+    one_by_one(work, found if only is None else (gauge for gauge in found if gauge.rule in only), read.at, read.raised)
+    return read.readings, read.failed
 
 
-def _polled(work: Work, event: Event) -> Iterator[Reading]:
+def _polled(work: Work, event: Event) -> tuple[list[Reading], bool]:
     query = Query(str(event.data.get("expr")), event.data.get("sample_time") or None)
     poll = work.catalog.polls.get((event.source, query))
     if poll is None:
-        return
-    trouble = str(event.data.get("error") or "")
-    found: dict[tuple[str, str], dict[str, list[Sample]]] = {
-        (gauge.rule, gauge.name): defaultdict(list) for gauge in poll.gauges
-    }
-    before = {(gauge.rule, gauge.name): _followed(work, gauge) for gauge in poll.gauges}
-    room = {gauge.rule: _Room(work, gauge.rule) for gauge in poll.gauges}
+        return [], False
+    found: dict[tuple[str, str], list[tuple[Event, Sample]]] = defaultdict(list)
     for series in event.data.get("series") or ():
         one = Event(event.source, event.id, event.type, event.time, series)
         labels = series["labels"]
         sample = Sample(series_name("", labels), series["value"], series["time"])
         for gauge in poll.index.candidates(one):
-            key = _key_of_series(gauge, one)
+            found[gauge.rule, gauge.name].append((one, sample))
+    read = _Read(work, event, tell=True)
+    one_by_one(work, poll.gauges, partial(read.series, found), read.raised)
+    return read.readings, read.failed
+
+
+class _Read:
+    """What metric and alert triggers make of one event: their ``readings``, and whether any ``failed`` to read it."""
+
+    def __init__(self, work: Work, event: Event, *, tell: bool) -> None:
+        self.readings: list[Reading] = []
+        self.failed = False
+        self._work, self._event, self._tell = work, event, tell
+        self._rooms: dict[str, _Room] = {}
+
+    def at(self, gauges: Iterable[CompiledGauge]) -> None:
+        """One value, or one alert."""
+        for gauge in gauges:
+            try:
+                key, sample = _key(gauge, self._event), gauge.sample(self._event)
+            except ValueError as error:
+                self._fail(gauge, "raised", str(error))
+                continue
+            if key and too_many(self._work, (gauge.rule, key)):
+                self._fail(gauge, "too_many_keys", f"key {key!r} is one more than max_keys")
+                continue
+            sampled = Sampled(gauge.name, (sample,))
+            self.readings += _addressed(self._work, gauge, key, sampled, at_once=not self._tell)
+
+    def series(self, found: _Series, gauges: Iterable[CompiledGauge]) -> None:
+        """All series of a query, those of each trigger by its key."""
+        trouble = str(self._event.data.get("error") or "")
+        for gauge in gauges:
             where = gauge.rule, gauge.name
-            if key is not None and (not key or key in before[where] or room[gauge.rule].has(key)):
-                found[where][key].append(sample)
-    for gauge in poll.gauges:
-        where = gauge.rule, gauge.name
-        if gauge.by is not None:
-            work.polled[where] = set(found[where])
-        for key in sorted(found[where].keys() | before[where]):
-            samples = tuple(found[where].get(key, ()))
-            yield from _addressed(work, gauge, key, Sampled(gauge.name, samples, whole=True, trouble=trouble))
+            before, room = _followed(self._work, gauge), self._room(gauge.rule)
+            by_key: dict[str, list[Sample]] = defaultdict(list)
+            for one, sample in found.get(where, ()):
+                key = _key_of_series(gauge, one)
+                if key is not None and (not key or key in before or room.has(key)):
+                    by_key[key].append(sample)
+            if gauge.by is not None:
+                self._work.polled[where] = set(by_key)
+            readings: list[Reading] = []
+            for key in sorted(by_key.keys() | before):
+                sampled = Sampled(gauge.name, tuple(by_key.get(key, ())), whole=True, trouble=trouble)
+                readings += _addressed(self._work, gauge, key, sampled)
+            self.readings += readings
+
+    def _room(self, rule: str) -> _Room:
+        """One for all triggers of a rule."""
+        return self._rooms.setdefault(rule, _Room(self._work, rule))
+
+    def raised(self, gauge: CompiledGauge, error: Exception) -> None:
+        """None of what a trigger says by itself: a mistake of ours."""
+        self._fail(gauge, "raised", words(error))
+
+    def _fail(self, gauge: CompiledGauge, reason: str, error: str) -> None:
+        self.failed = True
+        if self._tell:
+            dead(self._work, self._event, reason, error, gauge.rule)
 
 
 def _key(gauge: CompiledGauge, event: Event) -> str:

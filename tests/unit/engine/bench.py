@@ -57,6 +57,7 @@ class Bench:
     """`deliver` and `act` are one transaction each; `crash_at` lets the next one die before or after its commit.
 
     ``build`` makes another store than a SQLite file, for whoever finds it as a process that died has left it.
+    ``configuration`` is one that was loaded, instead of ``rules`` and ``pools``.
     """
 
     def __init__(
@@ -67,8 +68,9 @@ class Bench:
         pools: dict[str, int] | None = None,
         room: int = 0,
         build: Callable[[Path], Store] = SqliteStore.open,
+        configuration: Any = None,
     ) -> None:
-        self.configuration: Any = _configuration(rules, pools or {}, "r")
+        self.configuration: Any = configuration or _configuration(rules, pools or {}, "r")
         self.path, self.clock, self.crash_at = path, HandClock(now), ""
         self.room, self._build = room, build
         self.boot()

@@ -13,7 +13,6 @@ import retrainer.engine
 import retrainer.rules
 from retrainer.event import Event
 from retrainer.rules.compile import CompiledRule
-from retrainer.runs.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,16 +48,18 @@ def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
                         yield path, found
 
 
-def concerns(given: Any) -> bool:
+def rule_of(given: Any) -> str:
+    """The rule that a thing belongs to, by name; empty if it is of none that we can tell."""
     if isinstance(given, CompiledRule):
-        return given.name == "bad"
-    if isinstance(given, Run):
-        return given.rule == "bad"
-    if isinstance(given, Event):
-        return MARK in given.data
-    if isinstance(given, tuple):
-        return "bad" in given[:1]
-    return isinstance(given, str) and given == "bad"
+        return given.name
+    if isinstance(given, str):
+        return given
+    found = given[0] if type(given) is tuple and given else getattr(given, "rule", "")
+    return found if isinstance(found, str) else ""
+
+
+def concerns(given: Any) -> bool:
+    return MARK in given.data if isinstance(given, Event) else rule_of(given) == "bad"
 
 
 def inject(monkeypatch: pytest.MonkeyPatch, function: Callable[..., Any]) -> list[str]:

@@ -1,0 +1,337 @@
+"""Any rules, any events and any fault: whatever one rule raises, wherever, its neighbours do as if it were not there.
+
+The sides, each on a store of its own, are led through the same and must come to the same. A world beside them, without
+the bad rule and without faults, says what its neighbours are to do.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hypothesis import note
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from retrainer.engine import loop
+from retrainer.event import Event, Poison
+from retrainer.moments import rfc3339
+from retrainer.sources.base import Stretch
+from retrainer.store.sqlite import SqliteStore
+from tests.unit.engine.bench import Crash
+from tests.unit.engine.deeds import (
+    ASKED,
+    PART,
+    attempted,
+    claim,
+    inbox_in,
+    letter_name,
+    letters_again,
+    load,
+    observe,
+    of_run,
+    push,
+    quarantined,
+    relay,
+    resume,
+    submit,
+    turn,
+)
+from tests.unit.engine.drawn import (
+    DRAWN,
+    FAULTS,
+    FULL,
+    NEIGHBOURS,
+    ODD_OUTPUTS,
+    PHASES,
+    PUSHED,
+    SECONDS,
+    configured,
+)
+from tests.unit.engine.grammar import DATUM
+from tests.unit.engine.holds import acknowledged_is_there, counted_once, fails_alone, unlike
+from tests.unit.engine.kit import START
+from tests.unit.engine.side import Side
+from tests.unit.engine.switchboard import BAD, PLACES, Fault, Switchboard, forget_what_is_remembered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from retrainer.store.base import Store
+
+SWITCHBOARD = Switchboard()
+IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+"""No process dies here in earnest, so that nothing need reach a disk."""
+
+crashes = st.sampled_from(["", "", "", "", "before", "after"])
+who = st.sampled_from([BAD, "other"])
+which = st.integers(0, 30)
+
+
+class AnyFault(RuleBasedStateMachine):
+    builds: ClassVar[Any] = {"sqlite": SqliteStore.open}
+    """How to open the store of each side, by its name."""
+
+    @initialize(bad=DRAWN, other=DRAWN)
+    def begin(self, bad: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
+        self.folder = Path(tempfile.mkdtemp(dir=IN_MEMORY))
+        self.drawn_other = other
+        SWITCHBOARD.take_out()
+        forget_what_is_remembered()
+        SWITCHBOARD.rules = frozenset((*NEIGHBOURS, BAD))
+        self.retry_after, loop.RETRY_AFTER = loop.RETRY_AFTER, 0.001
+        with_bad = configured(bad, other, with_bad=True)
+        self.sides = [self.side(name, build, with_bad) for name, build in self.builds.items()]
+        self.model = self.side("", SqliteStore.open, configured([], other, with_bad=False))
+        self.number = 0
+        self.sent: dict[str, Event] = {}
+        self.acknowledged: list[tuple[str, str, str]] = []
+        self.created: Counter[tuple[str, str]] = Counter()
+        self.letters_kept = True
+        self.faulty = False
+        """Whether there was a fault since the logs were last looked at."""
+
+    def side(self, name: str, build: Callable[[Path], Store], configuration: Any) -> Side:
+        return Side(name, self.folder / f"{name or 'model'}.db", START, build, configuration, SWITCHBOARD.on)
+
+    def teardown(self) -> None:
+        if hasattr(self, "model"):
+            SWITCHBOARD.take_out()
+            loop.RETRY_AFTER = self.retry_after
+            for side in (*self.sides, self.model):
+                side.store.close()
+            shutil.rmtree(self.folder)
+
+    # -- led through the same --------------------------------------------------------------------------------------
+
+    def all_do(self, do: Callable[[Side], Any], crash: str = "", *, model: bool = True) -> Any:
+        """Each side does it; one that dies starts again and does it once more. What came of it, the same on each."""
+        self.faulty = self.faulty or SWITCHBOARD.fault is not None
+        came = [self.survive(side, do, crash) for side in self.sides]
+        assert all(each == came[0] for each in came), came
+        if crash == "before":
+            self.model.restart()
+        if model:
+            attempted(do, self.model)
+        if crash == "after":
+            self.model.restart()
+            if model:
+                attempted(do, self.model)
+        for side in (*self.sides, self.model):
+            side.settle()
+        return came[0]
+
+    def survive(self, side: Side, do: Callable[[Side], Any], crash: str) -> Any:
+        side.crash_at = crash
+        try:
+            came = attempted(do, side)
+        except Crash:
+            side.crash_at = ""
+            side.restart()
+            return attempted(do, side)
+        if side.crash_at:  # there was nothing to be written
+            side.crash_at = ""
+            side.restart()
+            return attempted(do, side)
+        if crash:
+            raise AssertionError("it should have died")
+        return came
+
+    @rule(
+        pushed=st.lists(PUSHED, min_size=1, max_size=6),
+        road=st.sampled_from(["push", "stream", "relay"]),
+        crash=crashes,
+    )
+    def events_come(self, pushed: list[tuple[str, Any]], road: str, crash: str) -> None:
+        source = "stream" if road == "stream" else "push"
+        items = [self.item(source, kind, what) for kind, what in pushed]
+        stretch = None
+        if road == "stream":
+            claimed = self.all_do(claim)
+            stretch = Stretch(PART, claimed.epoch, claimed.next, claimed.next + len(items))
+        elif road == "relay":
+            self.all_do(partial(relay, items))
+        do = inbox_in if road == "relay" else partial(push, items, stretch=stretch)
+        came = self.all_do(do, crash)
+        if road == "relay" or (road == "stream" and crash == "after"):
+            return  # acknowledged when it was put there; taken already
+        assert isinstance(came, list), came
+        assert len(came) == len(items)
+        self.acknowledged += [(item.source, item.id, word) for item, word in zip(items, came, strict=True)]
+
+    def item(self, source: str, kind: str, what: Any) -> Event | Poison:
+        self.number += 1
+        now = self.model.clock.time
+        if kind == "poison":
+            return Poison(source, f"p{self.number}", what.encode(), "nobody can read it")
+        if kind == "good":
+            name = f"g{what}" if source == "push" else f"s{self.number}"
+            told = {"kind": "g", "key": f"k{what % 5}", "who": what % 3}
+        else:
+            name = f"e{self.number}"
+            told = {"metric": "psi", "value": what, "labels": {}} if kind == "psi" else what
+        if name not in self.sent:
+            record = {"topic": "t", "partition": 0, "offset": self.number, "headers": {}} if source == "stream" else {}
+            self.sent[name] = Event(source, name, "t", now, told, record=record)
+        return self.sent[name]
+
+    @rule(
+        firing=st.booleans(),
+        number=st.integers(0, 2),
+        labels=st.dictionaries(st.sampled_from("ax"), DATUM),
+        crash=crashes,
+    )
+    def an_alert_comes(self, firing: bool, number: int, labels: dict[str, Any], crash: str) -> None:
+        status, other = ("firing", "resolved") if firing else ("resolved", "firing")
+        began = rfc3339(START + 100 * number)
+        told = {"status": status, "fingerprint": f"f{number}", "startsAt": began, "labels": labels}
+        name = f"f{number}:{began}:"
+        event = Event(
+            "alerts", name + status, f"alertmanager.{status}", self.model.clock.time, told, takes_back=name + other
+        )
+        self.all_do(partial(push, [event]), crash)
+
+    @rule(values=st.lists(st.floats() | st.none(), max_size=3), error=st.sampled_from(["", "", "down"]), crash=crashes)
+    def a_poll_is_answered(self, values: list[float | None], error: str, crash: str) -> None:
+        now = self.model.clock.time
+        series = [{"labels": {"n": str(n)}, "value": value, "time": now} for n, value in enumerate(values)]
+        told = {"expr": "psi", "series": series, "error": error}
+        self.number += 1
+        event = Event("prom", f"q{self.number}", "prometheus.query", now, told)
+        self.all_do(partial(push, [event]), crash)
+
+    @rule(seconds=SECONDS, crash=crashes)
+    def time_passes(self, seconds: float, crash: str) -> None:
+        for side in (*self.sides, self.model):
+            side.clock.time += seconds
+        self.all_do(turn, crash)
+
+    @rule(lost=st.integers(0, 9), crash=crashes)
+    def what_may_start_is_submitted(self, lost: int, crash: str) -> None:
+        """The answer of some requests is lost."""
+        self.all_do(partial(submit, lost, self.created), crash)
+
+    @rule(which=which, phase=PHASES, outputs=ODD_OUTPUTS, crash=crashes)
+    def a_workflow_is_seen(self, which: int, phase: str, outputs: dict[str, str], crash: str) -> None:
+        names = sorted(self.sides[0].named_cluster())
+        if names:
+            self.all_do(partial(observe, names[which % len(names)], phase, outputs), crash)
+
+    @rule(which=which, what=st.sampled_from(["cancel", "retry"]), crash=crashes)
+    def somebody_has_a_run_end_or_go_on(self, which: int, what: str, crash: str) -> None:
+        names = self.sides[0].names_of_runs()
+        if names:
+            self.all_do(partial(of_run, names[which % len(names)], what), crash)
+
+    @rule(name=who, what=st.sampled_from(["pause", "resume", "trigger", "backfill", "withdraw"]), crash=crashes)
+    def somebody_asks(self, name: str, what: str, crash: str) -> None:
+        self.all_do(partial(ASKED[what], name), crash, model=name != BAD)
+
+    @rule(which=which, again=st.booleans(), crash=crashes)
+    def somebody_looks_at_dead_letters(self, which: int, again: bool, crash: str) -> None:
+        letters = sorted({letter_name(row) for row in self.sides[0].rows("dead_letters")})
+        if letters:
+            self.letters_kept = False
+            self.all_do(partial(letters_again, letters[which % len(letters)], again), crash)
+
+    @rule(bad=DRAWN, crash=st.sampled_from(["", "", "before", "after"]))
+    def the_bad_rule_is_edited(self, bad: list[dict[str, Any]], crash: str) -> None:
+        configuration = configured(bad, self.drawn_other, with_bad=True)
+        self.all_do(partial(load, configuration), crash, model=False)
+
+    @rule(how=st.sampled_from(["restart", "hand_over"]))
+    def another_process_goes_on(self, how: str) -> None:
+        for side in (*self.sides, self.model):
+            getattr(side, how)()
+        self.all_do(turn)
+
+    # -- faults ----------------------------------------------------------------------------------------------------
+
+    @rule(**FAULTS)
+    def something_breaks(self, place: int, kind: str, when: str, number: int) -> None:
+        """In a place that bad rules come by."""
+        fault = Fault(PLACES[COME_BY[place % len(COME_BY)]], kind, when, number)
+        note(f"in {fault.place.path}")
+        self.it_is_mended()  # what is in quarantine is not evaluated
+        SWITCHBOARD.put_in(fault)
+        self.something_happens(place)
+
+    @rule(**FAULTS)
+    def something_else_breaks(self, **drawn: Any) -> None:
+        """So that there are more of them."""
+        self.something_breaks(**drawn)
+
+    def something_happens(self, what: int) -> None:
+        """That concerns everybody, the bad rule among them: most faults are met at once."""
+        for n in range(2):
+            self.events_come([("good", what % 41), ("psi", 0.9), ("good", what % 37)], ("push", "stream")[n], "")
+            self.everything_holds()
+        self.a_poll_is_answered([0.5], "", "")
+        self.an_alert_comes(what % 2 == 0, what % 3, {}, "")
+        self.everything_holds()
+        self.time_passes(3600.0, "")
+        self.what_may_start_is_submitted(what % 4, "")
+        self.everything_holds()
+        for n in range(3):
+            self.a_workflow_is_seen(what + n, ("Succeeded", "Failed", "gone")[(what + n) % 3], {"a": "7"}, "")
+
+    @rule()
+    def it_is_mended(self) -> None:
+        SWITCHBOARD.take_out()
+        self.all_do(partial(resume, BAD), model=False)
+        for side in self.sides:
+            if BAD in side.engine.catalog.rules:
+                assert not [row["key"] for row in side.rows("states") if quarantined(row)], "tried again, and well"
+
+    # -- what holds ------------------------------------------------------------------------------------------------
+
+    @invariant()
+    def everything_holds(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        first, *others = self.sides
+        everything = first.everything()
+        for side in others:
+            for table, rows in side.everything().items():
+                assert rows == everything[table], f"{side.name} and {first.name} differ in {table}"
+        wanted, seen = self.model.seen_of(NEIGHBOURS), first.seen_of(NEIGHBOURS)
+        for kind, rows in wanted.items():
+            assert seen[kind] == rows, f"{kind} of the neighbours: {unlike(rows, seen[kind])}"
+        self.only_the_bad_rule_fails()
+        acknowledged_is_there(first, self.acknowledged, letters=self.letters_kept)
+        for side in self.sides:
+            counted_once(side)
+            assert side.engine.failing_since is None
+
+    def only_the_bad_rule_fails(self) -> None:
+        for side in (*self.sides, self.model):
+            fails_alone(side, faulty=self.faulty and side is not self.model)
+            side.said.clear()
+            side.turns = 0
+        self.faulty = SWITCHBOARD.fault is not None
+
+
+COME_BY: list[str] = []
+
+
+@contextmanager
+def wired() -> Iterator[None]:
+    """For as long as the machine runs: faults can be put in, and it is known which places are worth one."""
+    with SWITCHBOARD.wired():
+        SWITCHBOARD.reached.clear()
+        for drawn in FULL:
+            machine = AnyFault()
+            machine.begin([drawn], [])
+            for number in range(3):
+                machine.something_happens(number)
+                machine.somebody_asks(BAD, sorted(ASKED)[number], "")
+            machine.the_bad_rule_is_edited(FULL[:1], "")
+            machine.something_happens(3)
+            machine.teardown()
+        COME_BY[:] = sorted(SWITCHBOARD.reached)
+        yield

@@ -1,0 +1,27 @@
+"""Whatever one rule raises, on the embedded store; on both stores side by side in tests/integration/postgres."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.unit.engine.any_fault import AnyFault, wired
+
+MANY = int(os.environ.get("MACHINE_EXAMPLES", "0"))
+"""Of a long run, with other examples each time."""
+SETTINGS = settings(
+    max_examples=MANY or 12,
+    stateful_step_count=40 if MANY else 25,
+    derandomize=not MANY,
+    database=None,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def test_whatever_one_rule_raises_its_neighbours_do_as_if_it_were_not_there() -> None:
+    with wired():
+        run_state_machine_as_test(AnyFault, settings=SETTINGS)
