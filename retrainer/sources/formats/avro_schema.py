@@ -10,6 +10,7 @@ from fastavro import parse_schema
 from fastavro.schema import SchemaParseException, UnknownType
 
 from retrainer.sources.formats.avro_logical import without_invalid
+from retrainer.sources.formats.avro_surplus import MOST_VALUES, PER_BYTE, Surplus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,10 +67,17 @@ def parse(text: str, references: Sequence[str] = ()) -> ParsedSchema:
 def _checked(avro: Any, named: dict[str, Any]) -> ParsedSchema:
     value = avro["fields"][0]["type"]
     widths: dict[str, bool] = {}
-    if any(not _takes_bytes(items, named, widths) for items in _arrays([value, *named.values()])):
+    items = list(_held([value, *named.values()], "array", "items"))
+    if any(not _takes_bytes(each, named, widths) for each in items):
         raise SchemaUnusable(
             "it has an array whose items take no byte, so that a few bytes could claim any number of them"
         )
+    surplus = Surplus(named)
+    if surplus.of(value) > MOST_VALUES:
+        raise SchemaUnusable(f"a record of no bytes has more than {MOST_VALUES} values by it")
+    entries = _held([value, *named.values()], "map", "values")  # the name of an entry is a byte at least
+    if any(surplus.of(each) > 0 for each in items) or any(surplus.of(each) > PER_BYTE for each in entries):
+        raise SchemaUnusable(f"it has a list or map that may hold more than {PER_BYTE} values for each byte it takes")
     return ParsedSchema(avro, _full_name(value, named), _recursive(value, named, (), set()))
 
 
@@ -90,12 +98,12 @@ def _inner(part: Type) -> list[Any]:
     return [part[name] for name in ("items", "values") if name in part]
 
 
-def _arrays(parts: list[Any]) -> Iterator[Type]:
-    """Yield what each array in these types holds."""
+def _held(parts: list[Any], kind: str, field: str) -> Iterator[Type]:
+    """Yield what each array, or map, in these types holds."""
     for part in parts:
-        if isinstance(part, dict) and part["type"] == "array":
-            yield part["items"]
-        yield from _arrays(_inner(part))
+        if isinstance(part, dict) and part["type"] == kind:
+            yield part[field]
+        yield from _held(_inner(part), kind, field)
 
 
 def _takes_bytes(part: Type, named: dict[str, Any], known: dict[str, bool]) -> bool:

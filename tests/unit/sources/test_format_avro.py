@@ -245,6 +245,46 @@ def test_schemas_that_cannot_be_used(text: str, error: str | None) -> None:
         avro_schema.parse(text)
 
 
+def doubled(times: int, end: str) -> str:
+    """A record of two of the next, and so on."""
+    part: Any = {"type": "record", "name": f"R{times}", "fields": [{"name": "n", "type": end}]}
+    for i in range(times - 1, -1, -1):
+        fields = [{"name": "a", "type": part}, {"name": "b", "type": f"R{i + 1}"}]
+        part = {"type": "record", "name": f"R{i}", "fields": fields}
+    return json.dumps(part)
+
+
+def listed(items: str) -> str:
+    return f'{{"type": "array", "items": {items}}}'
+
+
+WIDE = {"type": "record", "name": "W", "fields": [{"name": f"f{i}", "type": ["null", "long"]} for i in range(300)]}
+NULLS = {"type": "record", "name": "E", "fields": [{"name": f"f{i}", "type": "null"} for i in range(50)]}
+MAP_OF_NULLS = json.dumps({"type": "map", "values": NULLS})
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        pytest.param(doubled(40, "null"), "a record of no bytes has more than", id="a billion values of nothing"),
+        pytest.param(listed(json.dumps(["null", NULLS])), "more than 4 values for each", id="50 nulls for a byte"),
+        pytest.param(MAP_OF_NULLS, "more than 4 values for each", id="50 nulls for a name"),
+        pytest.param(doubled(12, "null"), None, id="some thousand values of nothing"),
+        pytest.param(doubled(40, "boolean"), None, id="a billion values that take a byte each"),
+        pytest.param(listed(json.dumps(["null", WIDE])), None, id="300 fields that may be missing"),
+        pytest.param(listed(doubled(3, "boolean")), None, id="a boolean within records"),
+        pytest.param(json.dumps(NULLS), None, id="50 nulls"),
+        pytest.param(json.dumps(NODE), None, id="a record in itself"),
+    ],
+)
+def test_a_few_bytes_do_not_become_any_number_of_values(text: str, error: str | None) -> None:
+    if error is None:
+        avro_schema.parse(text)
+        return
+    with pytest.raises(SchemaUnusable, match=error):
+        avro_schema.parse(text)
+
+
 def test_references_are_read_before_what_names_them() -> None:
     customer = {"type": "record", "name": "com.acme.Customer", "fields": [{"name": "id", "type": "string"}]}
     order = {"type": "record", "name": "O", "fields": [{"name": "by", "type": "com.acme.Customer"}]}
