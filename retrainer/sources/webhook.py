@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -155,8 +156,8 @@ class Webhooks:
                 delivery = hook.unpack(delivery)
             except Unreadable as error:
                 return await self._store(hook, signed, (poison(delivery, error),))
-            with self._memory.hold(delivery.body, config.max_body):
-                return await self._store(hook, signed, hook.read(delivery))
+            with self._memory.hold(delivery.body, config.max_body) as held:
+                return await self._store(hook, signed, hook.read(replace(delivery, told=held.add)))
 
     async def _store(self, hook: Hook, signed: Signed | None, items: Items) -> Response:
         self._proofs.check_use(hook, signed, items)

@@ -85,10 +85,10 @@ def _structured(delivery: Delivery, item: Any) -> Event:
     if not isinstance(item, dict):
         raise Unreadable("a CloudEvent is a JSON object")
     attributes = {k: v for k, v in item.items() if k not in ("data", "data_base64") and v is not None}
-    return _event(delivery, attributes, _structured_data(item))
+    return _event(delivery, attributes, _structured_data(delivery, item))
 
 
-def _structured_data(item: Mapping[str, Any]) -> Mapping[str, Any]:
+def _structured_data(delivery: Delivery, item: Mapping[str, Any]) -> Mapping[str, Any]:
     encoded = item.get("data_base64")
     if encoded is None:
         return _object(item.get("data"))
@@ -98,6 +98,8 @@ def _structured_data(item: Mapping[str, Any]) -> Mapping[str, Any]:
         raw = base64.b64decode(encoded, validate=True)
     except (binascii.Error, TypeError, ValueError):
         raise Unreadable("data_base64 is not base64") from None
+    if delivery.told is not None:
+        delivery.told(raw)
     return _decoded(raw, str(item.get("datacontenttype") or "application/octet-stream"))
 
 

@@ -39,7 +39,8 @@ class Delivery:
     for payloads that bring none. ``id`` identifies the delivery itself and names an event that brings no
     identity of its own; two deliveries with one id are one. ``max_size`` is in bytes.
     ``refusing``: the sender can be told to send less at once, so what is too much raises `TooMany` instead of ending
-    as a dead letter.
+    as a dead letter. ``told`` hears of JSON that stands in the body in another coding, before it is read, and may
+    refuse it.
     """
 
     source: str
@@ -52,6 +53,7 @@ class Delivery:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     time: float | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
+    told: Callable[[bytes], None] | None = None
 
 
 class Unreadable(ValueError):

@@ -36,20 +36,38 @@ class Memory:
         self._at_once, self._held = at_once, 0
 
     @contextmanager
-    def hold(self, body: bytes, max_body: int) -> Iterator[None]:
+    def hold(self, body: bytes, max_body: int) -> Iterator[Held]:
         """Hold what the body will take. Raise Refusal 413 if that is too much for one, 503 if there is no room now."""
-        weight, most = weigh(body), max(OF_ONE, PER_BYTE * max_body)
-        if weight > most:
-            raise Refusal(
-                413,
-                f"{len(body)} bytes with so many lists, maps and values take {weight >> 20} MiB once read; at most "
-                f"{most >> 20} MiB are taken (more with a larger max_body): send less at once",
-                {"Connection": "close"},
-            )
-        if self._held and self._held + weight > self._at_once:
+        held = Held(self, max(OF_ONE, PER_BYTE * max_body))
+        try:
+            held.add(body)
+            yield held
+        finally:
+            self._held -= held.weight
+
+    def take(self, weight: int, mine: int) -> None:
+        """Raise Refusal 503 if there is no room beside others; ``mine`` is what the request holds already."""
+        if self._held > mine and self._held + weight > self._at_once:
             raise not_now("too much is being read at once", 1)
         self._held += weight
-        try:
-            yield
-        finally:
-            self._held -= weight
+
+
+class Held:
+    """What one request holds; ``most`` is what it may."""
+
+    def __init__(self, memory: Memory, most: int) -> None:
+        self.weight = 0
+        self._memory, self._most = memory, most
+
+    def add(self, body: bytes) -> None:
+        """Hold more: the body, or JSON that stands within it in another coding. Raise Refusal 413 or 503."""
+        weight = weigh(body)
+        if self.weight + weight > self._most:
+            raise Refusal(
+                413,
+                f"{len(body)} bytes with so many lists, maps and values take {self.weight + weight >> 20} MiB once "
+                f"read; at most {self._most >> 20} MiB are taken (more with a larger max_body): send less at once",
+                {"Connection": "close"},
+            )
+        self._memory.take(weight, self.weight)
+        self.weight += weight

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import tracemalloc
@@ -229,6 +230,22 @@ def test_a_request_that_finds_no_room_is_asked_to_come_again(client: httpx.Clien
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     webhooks._memory._held = 0
     assert client.post("/push", content=b"{}", headers=JSON).status_code == 202
+    assert webhooks._memory._held == 0
+
+
+def test_what_stands_in_an_event_as_base64_is_estimated_too(
+    client: httpx.Client, webhooks: Webhooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "OF_ONE", 1 << 20)
+    lists = b"[" + b",".join([b"[]"] * 200_000) + b"]"
+    told = {"specversion": "1.0", "type": "t", "source": "/s", "datacontenttype": "application/json"}
+    event = {**told, "id": "1", "data_base64": base64.b64encode(lists).decode()}
+    for content, kind in ((event, cloudevents.STRUCTURED), ([event], cloudevents.BATCH)):
+        answer = client.post("/events", content=orjson.dumps(content), headers={"Content-Type": kind})
+        assert answer.status_code == 413, answer.text
+    small = {**event, "data_base64": base64.b64encode(lists[:3000].rstrip(b",[]") + b"[]]").decode()}
+    answer = client.post("/events", content=orjson.dumps(small), headers={"Content-Type": cloudevents.STRUCTURED})
+    assert answer.status_code == 202
     assert webhooks._memory._held == 0
 
 
