@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -33,9 +34,10 @@ class Period:
         if not (calendar.dates or calendar.weekdays or calendar.times):
             raise ValueError("an empty calendar: give it dates, weekdays or times")
         self._zone = zone_of(calendar.timezone)
-        self._dates = [_dates(text) for text in calendar.dates]
+        self._dates = _joined([(first, last + 1) for first, last in map(_dates, calendar.dates)])
+        self._begins = [first for first, _ in self._dates]
         self._weekdays = {_DAYS.index(day) for day in calendar.weekdays}
-        self._times = [_times(text) for text in calendar.times] or [(0, _MINUTES)]
+        self._times = _joined([_times(text) for text in calendar.times]) or [(0, _MINUTES)]
 
     def contains(self, instant: float) -> bool:
         """Whether ``instant`` (seconds since the epoch) is in the calendar."""
@@ -65,7 +67,10 @@ class Period:
         """``day`` counts from 1970-01-01, a Thursday."""
         if self._weekdays and (day + 3) % 7 not in self._weekdays:
             return False
-        return not self._dates or any(first <= day <= last for first, last in self._dates)
+        if not self._dates:
+            return True
+        at = bisect_right(self._begins, day) - 1
+        return at >= 0 and day < self._dates[at][1]
 
     def _edges(self, instant: float) -> Iterator[tuple[float, int]]:
         """Yield, in order, each moment at which something may change, and the minute the wall clock then shows."""
@@ -76,6 +81,8 @@ class Period:
                 yield float(stretch.start), (stretch.start + stretch.offset) // 60
             first = max(low, int((instant + stretch.offset) // 60) + 1)
             for day in self._days(first // _MINUTES, (high - 1) // _MINUTES):
+                if not (self._has(day) or self._has(day - 1)):
+                    continue  # nothing of it is in the calendar, and so it was when the day before ended
                 for mark in marks:
                     if first <= day * _MINUTES + mark < high:
                         yield float((day * _MINUTES + mark) * 60 - stretch.offset), day * _MINUTES + mark
@@ -86,8 +93,8 @@ class Period:
             yield from range(first, last + 1)
             return
         done = first - 1
-        for start, end in sorted(self._dates):
-            begin, until = max(done + 1, start), min(end + 1, last)
+        for start, beyond in self._dates:
+            begin, until = max(done + 1, start), min(beyond, last)
             soon = min(begin + _WEEK, until + 1)
             yield from range(begin, soon)
             yield from range(max(soon, until - _WEEK), until + 1)
@@ -96,7 +103,32 @@ class Period:
     def _horizon(self, instant: float) -> float:
         if not self._dates:
             return instant + _WEEK * 86400.0
-        return min(max(last for _, last in self._dates) * 86400.0 + _WEEK * 86400.0, instant + _FAR)
+        return min((self._dates[-1][1] - 1 + _WEEK) * 86400.0, instant + _FAR)
+
+
+_KNOWN: dict[int, tuple[Calendar, Period]] = {}
+_MOST_KNOWN = 1000
+
+
+def period_of(calendar: Calendar) -> Period:
+    """The period of a calendar, made once for all that name it. Raise ValueError as `Period` does."""
+    known = _KNOWN.get(id(calendar))
+    if known is None or known[0] is not calendar:
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        known = _KNOWN[id(calendar)] = calendar, Period(calendar)
+    return known[1]
+
+
+def _joined(stretches: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same in order, without overlaps: each from its first up to before its second."""
+    joined: list[tuple[int, int]] = []
+    for begin, end in sorted(stretches):
+        if joined and begin <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(joined[-1][1], end)
+        else:
+            joined.append((begin, end))
+    return joined
 
 
 def _dates(text: str) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from retrainer import values
-from retrainer.rules.calendars import Period
+from retrainer.rules.calendars import Period, period_of
 from retrainer.rules.compile_triggers import CompiledAfter, CompiledGauge, compile_afters, compile_gauges
 from retrainer.rules.condition import Several, compile_condition, longest_within
 from retrainer.rules.cron import Slots
@@ -191,7 +191,7 @@ def _compile(rule: Rule, calendars: Mapping[str, Calendar]) -> CompiledRule:
         freshness={name: t.freshness for name, t in rule.triggers.items() if t.freshness},
         afters=compile_afters(rule),
         when=_when(rule),
-        mutes=tuple((name, Period(calendars[name])) for name in rule.limits.mute),
+        mutes=tuple((name, period_of(calendars[name])) for name in dict.fromkeys(rule.limits.mute)),
         promoted=compile_cel(rule.feedback.promoted) if rule.feedback and rule.feedback.promoted else None,
         cost=compile_cel(rule.cost.gpu_hours) if rule.cost else None,
     )

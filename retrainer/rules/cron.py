@@ -14,7 +14,7 @@ from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from retrainer.rules.calendars import Period
+from retrainer.rules.calendars import Period, period_of
 from retrainer.rules.crontab import MINUTES, lowest, parse
 from retrainer.rules.zones import backward, onward, zone_of
 
@@ -36,7 +36,7 @@ class Slots:
         self._zone = zone_of(schedule.timezone)
         self._shifts = schedule.dst.missing == "shift" and not self._crontab.wild
         self._repeats = schedule.dst.repeated == "both" or self._crontab.wild
-        self._excepted = [(name, _period(name, calendars)) for name in schedule.except_]
+        self._excepted = [(name, _period(name, calendars)) for name in dict.fromkeys(schedule.except_)]
 
     def after(self, instant: float) -> float | None:
         """Return the first slot later than ``instant``; None only near the end of the calendar."""
@@ -149,4 +149,4 @@ def _period(name: str, calendars: Mapping[str, Calendar]) -> Period:
     if name not in calendars:
         known = ", ".join(sorted(calendars)) or "none yet"
         raise ValueError(f"unknown calendar {name!r} in except: add it under `calendars:` (there: {known})")
-    return Period(calendars[name])
+    return period_of(calendars[name])

@@ -1,11 +1,12 @@
 import random
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from time import process_time
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from retrainer.config.models import Calendar
-from retrainer.rules.calendars import Period
+from retrainer.rules.calendars import Period, period_of
 
 HOUR = 3600
 BERLIN, HAVANA, APIA, SAO_PAULO = "Europe/Berlin", "America/Havana", "Pacific/Apia", "America/Sao_Paulo"
@@ -163,3 +164,32 @@ def test_bad_calendars_say_the_way_out(fields: dict[str, object], message: str) 
     with pytest.raises(ValueError, match=r"calendar|dates|times|timezone") as raised:
         period(fields)
     assert message in str(raised.value)
+
+
+DAYS = [(date(2026, 1, 1) + timedelta(days=i)).isoformat() for i in range(10_000)]
+TUESDAYS = [(date(2026, 1, 6) + timedelta(weeks=i)).isoformat() for i in range(5_000)]
+MINUTES = [f"{i // 4:02}:{i % 4 * 15:02}-{i // 4:02}:{i % 4 * 15 + 7:02}" for i in range(96)]
+QUARTERS = [f"{i // 4:02}:{i % 4 * 15:02}-{(i + 1) // 4:02}:{(i + 1) % 4 * 15:02}" for i in range(96)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "change"),
+    [
+        pytest.param({"dates": DAYS}, "2053-05-19T00:00", id="27 years, each day by itself"),
+        pytest.param({"dates": DAYS, "times": QUARTERS}, "2053-05-19T00:00", id="and each quarter of an hour"),
+        pytest.param({"dates": TUESDAYS, "weekdays": ["mon"]}, None, id="Tuesdays that are Mondays"),
+        pytest.param({"dates": TUESDAYS, "weekdays": ["mon"], "times": MINUTES}, None, id="at 96 times of the day"),
+        pytest.param({"times": QUARTERS}, None, id="all day long by the quarter"),
+    ],
+)
+def test_a_calendar_of_many_lines_is_soon_looked_up(fields: dict[str, object], change: str | None) -> None:
+    long = period(fields)
+    began = process_time()
+    assert long.next_change(at("2026-03-02T12:00", "UTC")) == (None if change is None else at(change, "UTC"))
+    assert process_time() - began < 5
+
+
+def test_a_calendar_that_many_name_is_made_once() -> None:
+    calendar = Calendar.model_validate({"dates": DAYS})
+    assert period_of(calendar) is period_of(calendar)
+    assert period_of(calendar) is not period_of(Calendar.model_validate({"dates": DAYS}))
