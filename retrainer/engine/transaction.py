@@ -26,7 +26,7 @@ from retrainer.store.faults import of_whole
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
     from retrainer.clock import Clock
     from retrainer.engine.births import Birthplace
@@ -196,17 +196,20 @@ class Transactions:
         work.flush_runs()
         if self._next_start is not None and self._next_start <= work.now:
             work.admitted = True  # a run's moment has come: whoever submits must look
-        waiting, all_known = _waiting(work)
+        used = writes.pool_use(work.conn)
+        free = {pool: slots - used.get(pool, 0) for pool, slots in work.catalog.pools.items()}
+        rows = writes.waiting_runs(work.conn, work.now, free, KEYS)
+        waiting, all_known = _waiting(work, rows)
         names = {w.budget for w in waiting if w.budget}
         purses, renewed = budgets.purses(work.conn, work.catalog, names, work.now, _contain(work))
-        means = Means(work.catalog.pools, writes.pool_use(work.conn) if waiting else {}, purses)
-        admitted = admit(waiting, means, work.now)
+        admitted = admit(waiting, Means(work.catalog.pools, used, purses), work.now)
         writes.admit(work.conn, admitted, work.now)
         work.admitted = work.admitted or bool(admitted)
         moments = (
             writes.next_start(work.conn, work.now),
             renewed if len(admitted) < len(waiting) else None,
             None if all_known else work.now + budgets.AGAIN,
+            work.now if {row.id for row in rows if row.place == KEYS} & set(admitted) else None,  # there may be more
         )
         self._next_start = min((m for m in moments if m is not None), default=None)
         self._admission_due = False
@@ -223,9 +226,8 @@ class Transactions:
         return min((m for m in moments if m is not None), default=None)
 
 
-def _waiting(work: Work) -> tuple[list[Waiting], bool]:
+def _waiting(work: Work, rows: Sequence[Row[Any]]) -> tuple[list[Waiting], bool]:
     """Runs that wait, each with what pays for it, asked once for each rule; and whether that is known of all."""
-    rows = writes.waiting_runs(work.conn)
     costs = {name: cost for name in {row.rule for row in rows} if (cost := _cost(work, name)) is not None}
     known = [row for row in rows if row.rule in costs]
     waiting = [Waiting(r.id, r.pool, r.priority, r.born_at, r.not_before, *costs[r.rule]) for r in known]

@@ -150,7 +150,7 @@ class Player:
             due |= {row.rule for row in writes.fan_outs(conn)}
             if due:
                 return bool(due & woken)
-            waiting = [self._past.by_id.get(row.id) for row in writes.waiting_runs(conn)]
+            waiting = [self._past.by_id.get(run) for run in writes.waiting_ids(conn)]
             return any(run is not None and (run.admitted_at is None or run.admitted_at >= at) for run in waiting)
 
         return self.world.store.read(find)

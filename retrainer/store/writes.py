@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import and_, bindparam, delete, func, insert, literal, or_, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, insert, literal, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from retrainer.rules.state import decode
@@ -262,11 +262,30 @@ def _update_run(names: frozenset[str]) -> Update:
     return update(t.runs).where(t.runs.c.id == bindparam("b_run")).values({name: bindparam(name) for name in names})
 
 
-def waiting_runs(conn: Connection) -> list[Row[Any]]:
-    """Runs that wait for admission."""
+def waiting_ids(conn: Connection) -> list[str]:
+    """All runs that wait for admission."""
     c = t.runs.c
-    query = select(c.id, c.rule, c.pool, c.priority, c.born_at, c.not_before)
-    return list(conn.execute(query.where(c.phase == "PENDING", c.ended_at.is_(None), c.admitted_at.is_(None))))
+    query = select(c.id).where(c.phase == "PENDING", c.ended_at.is_(None), c.admitted_at.is_(None))
+    return list(conn.execute(query).scalars())
+
+
+def waiting_runs(conn: Connection, now: float, free: Mapping[str, int], most: int) -> list[Row[Any]]:
+    """Runs that may be admitted now: of each rule and pool the first ``most``, and no more than the pool has ``free``.
+
+    They are in the order of `admit`: runs of one rule and pool have the same budget and cost, so that one further back
+    is never admitted before one of these. ``place`` says which of them it is, from 1 on.
+    """
+    c = t.runs.c
+    place = func.row_number().over(partition_by=(c.rule, c.pool), order_by=(c.priority.desc(), c.born_at, c.id))
+    full = [pool for pool, slots in free.items() if slots <= 0]
+    waits = (c.phase == "PENDING", c.ended_at.is_(None), c.admitted_at.is_(None), c.not_before <= now)
+    open_to = or_(c.pool.is_(None), c.pool.not_in(full))
+    columns = (c.id, c.rule, c.pool, c.priority, c.born_at, c.not_before, place.label("place"))
+    found = select(*columns).where(*waits, open_to).subquery()
+    room = (
+        case({pool: min(slots, most) for pool, slots in free.items()}, value=found.c.pool, else_=most) if free else most
+    )
+    return list(conn.execute(select(found).where(found.c.place <= room)))
 
 
 def pool_use(conn: Connection) -> dict[str, int]:
