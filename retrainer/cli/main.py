@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
+    "init": ("retrainer.cli.init:init", "Write the files of a new project."),
     "run": ("retrainer.cli.daemon:run", "Run the daemon until it is stopped."),
     "demo": ("retrainer.cli.demo:demo", "Show the whole product on this machine."),
     "validate": ("retrainer.cli.validate:validate", "Check configuration files, all mistakes at once."),
