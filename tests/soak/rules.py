@@ -101,6 +101,11 @@ def judged() -> list[dict[str, Any]]:
     ]
 
 
+def is_judged(rule: str) -> bool:
+    """Whether no poison is meant for it, nor any edit."""
+    return rule in {one["name"] for one in judged()} and not rule.startswith("victim")
+
+
 def _batch(events: int, at_the_latest: str) -> dict[str, Any]:
     return {"at_least": {"events": events}, "or_after": at_the_latest}
 

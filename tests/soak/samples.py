@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import psycopg
+
+from tests.soak.rules import is_judged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -111,6 +114,7 @@ RECEIVED = "retrainer_events_received_total"
 PARTS_OF_IT = tuple(
     f"retrainer_events_{end}_total" for end in ("matched", "filtered", "duplicate", "dead_lettered", "ignored")
 )
+QUARANTINED = re.compile(r'retrainer_rule_paused\{by="quarantine",rule="([^"]+)"\}')
 NEVER = ("retrainer_source_halted_partitions", "retrainer_inputs_left_out_total", "retrainer_thread_restarts_total")
 """Series that stay at 0 whatever happens."""
 
@@ -122,6 +126,9 @@ def complaints(metrics: str) -> list[str]:
         for name, _, value in (line.rpartition(" ") for line in metrics.splitlines() if line[:1] != "#")
     }
     found = [f"{name} {value:g}" for name, value in values.items() if name.startswith(NEVER) and value > 0]
+    found += [
+        name for name, value in values.items() if (rule := QUARANTINED.match(name)) and value and is_judged(rule[1])
+    ]
     for name, value in values.items():
         if name.startswith(RECEIVED):
             source = name.removeprefix(RECEIVED)

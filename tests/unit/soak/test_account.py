@@ -226,6 +226,8 @@ retrainer_events_dead_lettered_total{source="push"} 1.0
 retrainer_events_ignored_total{source="push"} 1.0
 retrainer_source_halted_partitions{source="records"} 0.0
 retrainer_thread_restarts_total{thread="engine"} 0.0
+retrainer_rule_paused{by="quarantine",rule="push-1"} 0.0
+retrainer_rule_paused{by="quarantine",rule="bad-7"} 1.0
 """
 
 
@@ -247,6 +249,12 @@ retrainer_thread_restarts_total{thread="engine"} 0.0
         ),
         pytest.param(
             '"engine"} 0', '"engine"} 1', ['retrainer_thread_restarts_total{thread="engine"} 1'], id="a thread died"
+        ),
+        pytest.param(
+            'rule="push-1"} 0',
+            'rule="push-1"} 1',
+            ['retrainer_rule_paused{by="quarantine",rule="push-1"}'],
+            id="a rule is quarantined that no poison was meant for",
         ),
     ],
 )
