@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.soak.daemons import get_json
 from tests.soak.poison import TOPICS
-from tests.soak.rules import ROADS
+from tests.soak.rules import ALERT, HIGH, LOW, ROADS
 
 if TYPE_CHECKING:
     from tests.soak.daemons import Replica
@@ -37,9 +37,11 @@ class Auditor:
         self.places: set[tuple[str, int, int]] = set()
         self.reasons: Counter[str] = Counter()
         self.runs: dict[str, dict[str, Any]] = {}
-        self.firing = 0
+        self.crossings = 0
+        """How often the alert was told to fire after it was told to be over, or for the first time."""
         self.looks = self.failed_looks = 0
         self.backwards: list[str] = []
+        self._starts: dict[str, str] = {}
         self._last: dict[tuple[str, str], float] = {}
         self._seq = self._letter = 0
         self._lock = threading.Lock()
@@ -111,9 +113,12 @@ class Auditor:
 
     def _alert(self, event: dict[str, Any]) -> None:
         model = str(dict(event["data"].get("labels") or {}).get("model"))
-        firing = event["type"] == "alertmanager.firing"
-        self.firing += firing and model == "alert"
-        self._last["alerts", model] = 0.9 if firing else 0.05
+        if (starts := str(event["data"].get("startsAt"))) < self._starts.get(model, ""):
+            return  # late news of an alert that has begun anew since
+        self._starts[model] = starts
+        level = HIGH if event["type"] == "alertmanager.firing" else LOW
+        self.crossings += model == ALERT and level == HIGH and self._last.get(("alerts", model)) != HIGH
+        self._last["alerts", model] = level
 
     def _runs(self, replica: Replica) -> None:
         """Until a page has nothing new: those that have ended change no more. Older ones that go on are asked for."""

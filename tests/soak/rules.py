@@ -26,6 +26,8 @@ SECRET = "SOAK_TOKEN"
 """The variable with the token of hooks that a server sends to."""
 DRIFT, ALERT = "drift", "alert"
 """Models of the gauge that Prometheus scrapes: one for the rule that asks, one for the rule that is told."""
+HIGH, LOW = 0.9, 0.05
+"""What is above the threshold, and what clears it."""
 ROADS = ("push", "records", "lake", "pond")
 """Sources whose events are numbered: each number is in exactly one run."""
 

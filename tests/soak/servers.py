@@ -52,7 +52,7 @@ class Door(Proxy):
         turn = next(self._turn)
         for n in range(len(self.ports)):
             with contextlib.suppress(OSError):
-                return socket.create_connection(("127.0.0.1", self.ports[(turn + n) % len(self.ports)]), 2)
+                return socket.create_connection(("127.0.0.1", self.ports[(turn + n) % len(self.ports)]))
         raise ConnectionRefusedError
 
 

@@ -199,7 +199,7 @@ class Soak:
             backwards=self.auditor.backwards,
             rises={name: level.rises for name, level in self.levels.levels.items()},
             missed=self._missed(),
-            firing=self.auditor.firing,
+            crossings=self.auditor.crossings,
             refused=self._refused(),
             odd=self._odd(),
             records=self.poisoner.seen.records,

@@ -49,7 +49,7 @@ def facts(**changed: Any) -> Facts:
         backwards=[],
         rises={"drifted": 1, "alerted": 1, "pushed": 1},
         missed=[],
-        firing=1,
+        crossings=1,
         refused=[],
         odd=[],
         records={("records", 0, 5)},
@@ -182,7 +182,7 @@ def test_what_goes_wrong_breaks_the_claim_about_it(change: Callable[[Facts], Fac
 
 
 def test_an_alert_that_was_told_of_anew_may_start_another_run() -> None:
-    assert broken(replace(with_workflow(workflow("a2", "alerted"))(facts()), firing=2)) == []
+    assert broken(replace(with_workflow(workflow("a2", "alerted"))(facts()), crossings=2)) == []
 
 
 def test_what_a_sender_cannot_tell_of_may_be_there_or_not() -> None:

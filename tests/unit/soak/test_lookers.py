@@ -134,3 +134,21 @@ def test_a_run_that_goes_backwards_is_said(api: Api, looker: auditor.Auditor) ->
     looker.look()
     assert looker.backwards == ["01: SUCCEEDED, then RUNNING"]
     assert looker.runs["01"]["phase"] == "SUCCEEDED"
+
+
+def test_an_alert_that_fires_on_is_no_crossing(api: Api, looker: auditor.Auditor) -> None:
+    labels = {"model": "alert"}
+    said = (
+        ("firing", 1),
+        ("firing", 1),
+        ("resolved", 1),
+        ("firing", 2),
+        ("resolved", 1),
+        ("firing", 3),
+        ("resolved", 3),
+    )
+    for status, began in said:
+        api.event("alerts", type=f"alertmanager.{status}", data={"labels": labels, "startsAt": f"0{began}"})
+    api.event("alerts", type="alertmanager.firing", data={"labels": {"model": "drift"}})
+    looker.look()
+    assert (looker.crossings, looker.last_alert("alert"), looker.last_alert("drift")) == (2, 0.05, 0.9)
