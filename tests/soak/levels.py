@@ -1,8 +1,8 @@
 """Values that rise and fall: what Prometheus scrapes, what Alertmanager is told of, and what is pushed.
 
 Each rise has to start exactly one run. A level stays up until the run's Workflow was seen, and down until the fall was
-told of, so that no fault can hide either of them. Alertmanager takes an alert for resolved that it has not heard of for a
-while, and says nothing of a fall that is over before it could: of the alert those crossings count that it told of.
+told of, so that no fault can hide either of them. Alertmanager takes an alert for resolved that it has not heard of for
+a while, and says nothing of a fall that is over before it could: of the alert those crossings count that it told of.
 """
 
 from __future__ import annotations
