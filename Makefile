@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 export UV_CACHE_DIR ?= $(HOME)/.cache/uv
 
-.PHONY: help setup demo test lint test-integration test-cluster image chart bench bench-peers soak study dashboards lock clean
+.PHONY: help setup demo test lint test-integration test-cluster image chart bench bench-peers soak study dashboards reference docs lock clean
 
 help:
 	@echo "make setup             make .venv with everything locked in requirements.lock"
@@ -19,8 +19,10 @@ help:
 	@echo "make bench             measure, and write bench.json and the figures in the docs"
 	@echo "make bench-peers       measure beside Argo Events, built from its Go module, on the cluster of tests/cluster/cluster.sh (root, Go)"
 	@echo "make soak              everything at once with faults for MINUTES=60 on the cluster and servers, and the account of it; SEED=n repeats a run"
-	@echo "make study             play a stream with drift to periodic, data and drift rules, with a real model; writes docs/study.md and its chart"
+	@echo "make study             play a stream with drift to periodic, data and drift rules, with a real model; writes docs/concepts/study.md and its chart"
 	@echo "make dashboards        write the Grafana dashboards of deploy/monitoring anew from their code"
+	@echo "make reference         write the generated parts of docs/reference anew, and docs/reference/openapi.json"
+	@echo "make docs              build the documentation as a site into dist/site; a link or an anchor that leads nowhere is an error"
 	@echo "make lock              resolve the dependencies anew into requirements.lock and requirements-runtime.lock"
 
 setup: $(VENV)/.done
@@ -73,11 +75,19 @@ study: setup
 dashboards: setup
 	$(BIN)/python -m deploy.monitoring.dashboards
 
+reference: setup
+	$(BIN)/python -m deploy.site.generate
+	$(BIN)/retrainer schema api > docs/reference/openapi.json
+
+docs: setup
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --config-file deploy/site/mkdocs.yml
+	@echo "dist/site/index.html"
+
 LOCKED = --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate
 COMPILE = $(BIN)/uv pip compile pyproject.toml $(LOCKED)
 
 lock: setup
-	$(COMPILE) --extra chart --group dev --group quickstart --group study -o requirements.lock
+	$(COMPILE) --extra chart --group dev --group docs --group quickstart --group study -o requirements.lock
 	$(COMPILE) --constraints requirements.lock -o requirements-runtime.lock
 	$(BIN)/uv pip compile --group image $(LOCKED) -o requirements-image.lock
 

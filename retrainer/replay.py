@@ -1,4 +1,4 @@
-"""Replays: what a source still has is read again, for rules that did not count it. docs/replay.md says what that means.
+"""Replays: what a source still has is read again, for rules that did not count it: docs/how-to/replay.md.
 
 One job at a time for each source, on a thread of its own. A job is not stored: asked for again after a restart it
 begins anew, and what it has counted already is a duplicate.

@@ -1,6 +1,6 @@
 """PURE. One reading of values: what YAML, JSON, labels, Avro and CEL give, and what it is compared as or counted as.
 
-docs/values.md has the same as a table; a test runs that table.
+docs/reference/values.md has the same as a table; a test runs that table.
 """
 
 from __future__ import annotations

@@ -15,13 +15,13 @@ from study.play import NEVER, play
 from study.stream import SEED, batches
 
 RULES = ("periodic", "data", "drift", "drift-or-age", "accuracy")
-PAGE = Path(__file__).parents[1] / "docs" / "study.md"
+PAGE = Path(__file__).parents[1] / "docs/concepts/study.md"
 _TABLE = re.compile(r"(?<=<!-- make study -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 
 @click.command()
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", help="How it is printed.")
-@click.option("--write", is_flag=True, help="Write the chart and the table of docs/study.md anew.")
+@click.option("--write", is_flag=True, help="Write the chart and the table of docs/concepts/study.md anew.")
 @click.option("--seed", type=int, default=SEED, show_default=True, help="Draw the stream anew.")
 def study(output: str, write: bool, seed: int) -> None:
     """Play one stream with known drift to a periodic, a data and three drift rules, each with a real model."""

@@ -97,7 +97,7 @@ def _check(settings: Settings) -> Iterator[Finding]:
     if isinstance(settings.manifests, S3Manifests):
         yield from check_url(("manifests", "endpoint_url"), settings.manifests.endpoint_url, AWS)
     if isinstance(settings.manifests, ApiManifests):
-        instead = "leave it out: workflows send the token themselves (docs/manifest.md)"
+        instead = "leave it out: workflows send the token themselves (docs/reference/manifest.md)"
         yield from check_url(("manifests", "base_url"), settings.manifests.base_url, instead)
     yield from check_secrets(("http", "token"), settings.http.token)
     yield from check_secrets(("http", "read_token"), settings.http.read_token)

@@ -1,15 +1,21 @@
-"""The reference of the rule language, in Markdown, made from the models: docs/rules.md ends with it."""
+"""The reference of rule files and settings, in Markdown, made from the models.
+
+The pages of docs/reference/rules and docs/reference/settings.md end with it; `make reference` writes them.
+"""
 
 from __future__ import annotations
 
+import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from retrainer.config.models import DURATION_PATTERN, SIZE_PATTERN
-from retrainer.config.schema import rules_schema
+from retrainer.config.schema import rules_schema, settings_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    Link = Callable[[str], str | None]
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 _LEFT_OUT = {"PartialRule", "TemplatedRule", "Template", "FromFile", "FromEnv"}
@@ -26,14 +32,50 @@ class _Section:
 
 
 def reference() -> str:
-    """Return a section for each map of a rules file, with a table of its fields."""
-    schema = rules_schema()
+    """Return one document with a section for each map of a rules file, each with a table of its fields."""
+    return "\n".join(_pages(rules_schema(), lambda _path: "").values())
+
+
+def rules_pages() -> dict[str, str]:
+    """Return the same in parts: the tables of each page, by its path beneath docs/reference/rules."""
+    return _pages(rules_schema(), _page)
+
+
+def settings_page() -> str:
+    """Return the tables of the daemon's settings."""
+    return "\n".join(_pages(settings_schema(), lambda _path: "").values())
+
+
+def _page(path: tuple[str, ...]) -> str:
+    """The page for a map that stands at ``path`` in a file: one for each kind of source and trigger."""
+    if path[:1] != ("rules",):
+        kind = path[0].removeprefix("sources: ") if path else ""
+        return f"sources/{kind}.md" if path and kind != path[0] else "file.md"
+    if path[1:2] == ("triggers",):
+        return f"triggers/{path[2] if len(path) > 2 else 'README'}.md"
+    return f"{path[1] if len(path) > 1 else 'rule'}.md"
+
+
+def _pages(schema: dict[str, Any], page_of: Callable[[tuple[str, ...]], str]) -> dict[str, str]:
     definitions = schema["$defs"]
     sections = list(_sections(schema, definitions))
     titles = {s.name: title for s, title in zip(sections, _titles(sections), strict=True)}
-    parts = [_table("A file", schema, titles)]
-    parts += [_table(titles[s.name], definitions[s.name], titles) for s in sections]
-    return "\n".join(parts)
+    homes = {s.name: page_of(s.path) for s in sections}
+
+    def links(page: str) -> Link:
+        return lambda name: _link(titles[name], homes[name], page) if name in titles else None
+
+    pages = {page_of(()): [_table("A file", schema, links(page_of(())))]}
+    for section in sections:
+        page = homes[section.name]
+        table = _table(titles[section.name], definitions[section.name], links(page))
+        pages.setdefault(page, []).append(table)
+    return {page: "\n".join(tables) for page, tables in pages.items()}
+
+
+def _link(title: str, home: str, page: str) -> str:
+    file = "" if home == page else posixpath.relpath(home, posixpath.dirname(page) or ".")
+    return f"[{title}]({file}#{_anchor(title)})"
 
 
 def _sections(schema: dict[str, Any], definitions: dict[str, Any]) -> Iterator[_Section]:
@@ -72,49 +114,49 @@ def _titles(sections: list[_Section]) -> list[str]:
     return [s.path[-1] if last.count(s.path[-1]) == 1 else ".".join(s.path[-2:]) for s in sections]
 
 
-def _table(title: str, node: dict[str, Any], titles: dict[str, str]) -> str:
+def _table(title: str, node: dict[str, Any], link: Link) -> str:
     needed = node.get("required", [])
     told = node.get("description", "")
-    rows = [_row(name, field, titles, needed=name in needed) for name, field in node["properties"].items()]
+    rows = [_row(name, field, link, needed=name in needed) for name, field in node["properties"].items()]
     head = ["| field | value | if not given | meaning |", "| --- | --- | --- | --- |"]
     intro = [_in_line(told), ""] if told and title != "A file" else []
     return "\n".join([f"### {title}", *intro, *head, *rows, ""])
 
 
-def _row(name: str, field: dict[str, Any], titles: dict[str, str], *, needed: bool) -> str:
+def _row(name: str, field: dict[str, Any], link: Link, *, needed: bool) -> str:
     default = "**needed**" if needed else _default(field)
-    return f"| `{name}` | {_value(field, titles)} | {default} | {_in_line(field.get('description', ''))} |"
+    return f"| `{name}` | {_value(field, link)} | {default} | {_in_line(field.get('description', ''))} |"
 
 
 def _in_line(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _value(field: dict[str, Any], titles: dict[str, str]) -> str:
+def _value(field: dict[str, Any], link: Link) -> str:
     if "$ref" in field:
         name = field["$ref"].rsplit("/", 1)[1]
         if name in ("FromEnv", "FromFile"):
             return f"`{{{'from_env' if name == 'FromEnv' else 'from_file'}: …}}`"
-        return f"[{titles[name]}](#{_anchor(titles[name])})" if name in titles else "map"
+        return link(name) or "map"
     if "then" in field:
-        return f"[rules](#{_anchor(titles['Rule'])})"
+        return link("Rule") or "map"
     branches = field.get("anyOf") or field.get("oneOf")
     if branches:
-        return " or ".join(dict.fromkeys(_value(b, titles) for b in branches if b.get("type") != "null"))
+        return " or ".join(dict.fromkeys(_value(b, link) for b in branches if b.get("type") != "null"))
     if "const" in field:
         return f"`{_plain(field['const'])}`"
     if "enum" in field:
         return ", ".join(f"`{_plain(value)}`" for value in field["enum"])
-    return _of_type(field, titles)
+    return _of_type(field, link)
 
 
-def _of_type(field: dict[str, Any], titles: dict[str, str]) -> str:
+def _of_type(field: dict[str, Any], link: Link) -> str:
     kind = field.get("type")
     if kind == "array":
-        return f"list of {_value(field['items'], titles)}"
+        return f"list of {_value(field['items'], link)}"
     if kind == "object":
         inner = field.get("additionalProperties") or next(iter(field.get("patternProperties", {}).values()), None)
-        return f"map of {_value(inner, titles)}" if isinstance(inner, dict) and inner else "map"
+        return f"map of {_value(inner, link)}" if isinstance(inner, dict) and inner else "map"
     pattern = field.get("pattern")
     known = {DURATION_PATTERN: "duration", SIZE_PATTERN: "size"}
     return known.get(str(pattern), _WORDS.get(str(kind), "any")) + _bounds(field, str(pattern))

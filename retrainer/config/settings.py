@@ -138,6 +138,6 @@ class Settings(Model):
     metrics: Metrics = Metrics()
     """What `/metrics` has."""
     manifests: Manifests = ApiManifests()
-    """Where `${run.manifest_uri}` leads: to the list of everything that fed a run (docs/manifest.md)."""
+    """Where `${run.manifest_uri}` leads: to the list of everything that fed a run (docs/reference/manifest.md)."""
     reload_interval: Interval = 5.0
     """How often the rule files are looked at for a change (besides SIGHUP and POST /-/reload)."""

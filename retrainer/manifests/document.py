@@ -1,4 +1,4 @@
-"""The manifest of a run: one JSON document, with each input on a line of its own. docs/manifest.md describes it."""
+"""The manifest of a run: one JSON document, with each input on a line of its own: docs/reference/manifest.md."""
 
 from __future__ import annotations
 

@@ -29,7 +29,9 @@ _JOURNAL = ("seq", "at", "rule", "key", "kind", "payload")
 _KEPT = frozenset(("journal", "runs", "decisions", "config_files"))
 SQLITE = b"SQLite format 3\x00"
 _SOURCE = re.compile(rb'"source"\s*:\s*"([^"\\]{1,100})"')
-_INSTEAD = "stop it first, or name a copy: a snapshot or a backup (docs/operations/backup.md), or an export of one"
+_INSTEAD = (
+    "stop it first, or name a copy: a snapshot or a backup (docs/how-to/operations/backup.md), or an export of one"
+)
 _LATEST = 4102444800.0
 MOST_BYTES = 256 << 20
 """Of one line: far above what any source takes."""

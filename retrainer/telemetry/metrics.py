@@ -1,4 +1,4 @@
-"""What happened and how things stand, for Prometheus. docs/metrics.md says what each one means."""
+"""What happened and how things stand, for Prometheus. docs/reference/metrics.md says what each one means."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def build(service: Service) -> FastAPI:
 
 
 def openapi() -> dict[str, Any]:
-    """Describe the API; docs/openapi.json holds it."""
+    """Describe the API; docs/reference/openapi.json holds it."""
     return _application().openapi()
 
 

@@ -61,7 +61,7 @@ def list_inputs(service: Asked, run: RunId, cursor: Number = None, limit: Limit 
 
 @router.get("/{run}/manifest", response_class=StreamingResponse)
 def show_manifest(service: Asked, run: RunId) -> StreamingResponse:
-    """Everything that fed a run, as one JSON document with a line for each input (docs/manifest.md)."""
+    """Everything that fed a run, as one JSON document with a line for each input (docs/reference/manifest.md)."""
     _run(service, run)
     return StreamingResponse(document(service.read, run), media_type="application/json")
 

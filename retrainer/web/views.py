@@ -382,7 +382,7 @@ class Replay(View):
     read: int
     """Events so far: the sum of the outcomes."""
     outcomes: dict[str, int]
-    """matched, duplicate, filtered, ignored, unknown, dead_lettered (docs/replay.md)."""
+    """matched, duplicate, filtered, ignored, unknown, dead_lettered (docs/how-to/replay.md)."""
     error: str
     """Why it failed."""
 

@@ -1,8 +1,8 @@
 """The pages that show figures are written from bench.json, so that neither can say what the other does not.
 
-docs/benchmarks.md ends with a table of all figures. In docs/operations/sizing.md a row whose last cell names a figure
-has that figure's number first in the cell before: `replicas_miscounted`, or `burst_lost/seconds` for what else was
-seen of one.
+docs/concepts/benchmarks.md ends with a table of all figures. In docs/how-to/operations/sizing.md a row whose last cell
+names a figure has that figure's number first in the cell before: `replicas_miscounted`, or `burst_lost/seconds` for
+what else was seen of one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 BENCH = ROOT / "bench.json"
-ALL, ROWS = ROOT / "docs/benchmarks.md", ROOT / "docs/operations/sizing.md"
+ALL, ROWS = ROOT / "docs/concepts/benchmarks.md", ROOT / "docs/how-to/operations/sizing.md"
 DIGITS = 3
 HEAD = "| figure | measured | goal | met | on |\n| --- | --- | --- | --- | --- |\n"
 ROW = re.compile(r"^(\|.*\| )(-?[\d.,]+)([^|]*\| `([a-z0-9_/]+)` \|)$", re.MULTILINE)

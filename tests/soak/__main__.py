@@ -64,7 +64,9 @@ def _arguments() -> argparse.ArgumentParser:
         "--spare-cluster", action="store_true", help="no faults of the cluster's own parts: it is shared"
     )
     parser.add_argument("--plan", action="store_true", help="only print which faults there would be")
-    parser.add_argument("--write", action="store_true", help="write docs/soak.md, and the figures into bench.json")
+    parser.add_argument(
+        "--write", action="store_true", help="write docs/concepts/soak.md, and the figures into bench.json"
+    )
     return parser
 
 

@@ -1,4 +1,4 @@
-"""The account as people read it: on the terminal, in docs/soak.md, and as figures of bench.json."""
+"""The account as people read it: on the terminal, in docs/concepts/soak.md, and as figures of bench.json."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.soak.account import Claim, Facts
     from tests.soak.soak import Soak
 
-PAGE = pages.ROOT / "docs/soak.md"
+PAGE = pages.ROOT / "docs/concepts/soak.md"
 MARK = "## The last account\n"
 """What follows it is written anew."""
 
@@ -87,7 +87,7 @@ def figures(soak: Soak, facts: Facts, claims: Sequence[Claim]) -> list[Figure]:
     events = sum(map(len, facts.accepted.values()))
     wrong = [claim for claim in claims if claim.judged and not claim.holds]
     found = [
-        Figure("soak_claims_broken", len(wrong), "claims", f"{method}Of those in docs/soak.md.", 0),
+        Figure("soak_claims_broken", len(wrong), "claims", f"{method}Of those in docs/concepts/soak.md.", 0),
         Figure("soak_events", events, "events", f"{method}Good events that were accepted.", at_least=True),
         Figure("soak_workflows", len(facts.seen), "workflows", f"{method}Seen by a second watcher.", at_least=True),
         Figure("soak_faults", len(soak.faults.done), "faults", f"{method}Kills, cuts and freezes.", at_least=True),

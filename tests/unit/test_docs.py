@@ -12,6 +12,7 @@ import click
 import pytest
 from prometheus_client import CollectorRegistry
 
+from deploy.site.generate import generated, whole
 from retrainer.cli.main import main
 from retrainer.config.load import validate
 from retrainer.config.reference import reference
@@ -38,19 +39,19 @@ def test_the_metrics_page_names_what_is_exported() -> None:
     Metrics(registry)
     exported = {f"{m.name}_total" if m.type == "counter" else m.name for m in registry.collect()}
     exported = {name for name in exported if name.startswith("retrainer_")}
-    tables = re.sub(r"```.*?```", "", (ROOT / "docs/metrics.md").read_text(), flags=re.DOTALL)
+    tables = re.sub(r"```.*?```", "", (ROOT / "docs/reference/metrics.md").read_text(), flags=re.DOTALL)
     assert set(re.findall(r"`(retrainer_\w+)`", tables)) == exported
 
 
 def test_every_reason_is_explained() -> None:
-    _, _, rest = (ROOT / "docs/explain.md").read_text().partition("## All reasons\n")
-    told = re.findall(r"^\| (`.*?`) \|", rest.partition("## ")[0], re.MULTILINE)
+    page = (ROOT / "docs/reference/reasons.md").read_text()
+    told = re.findall(r"^\| (`.*?`) \|", page, re.MULTILINE)
     assert {name for cell in told for name in re.findall(r"`(\w+)`", cell)} == {reason.value for reason in Reason}
 
 
-def test_the_rule_reference_is_what_the_models_say() -> None:
-    _, _, committed = (ROOT / "docs/rules.md").read_text().partition("a test compares.\n\n")
-    assert committed == f"{reference()}\n", "write `retrainer schema reference` behind the words of docs/rules.md"
+@pytest.mark.parametrize(("page", "below"), [pytest.param(*one, id=one[0].stem) for one in generated().items()])
+def test_a_generated_reference_is_what_the_code_says(page: Path, below: str) -> None:
+    assert page.read_text() == whole(page, below), "run `make reference`"
 
 
 def test_every_field_of_the_rule_language_is_explained() -> None:
@@ -85,15 +86,15 @@ def _pages(target: Path) -> list[Path]:
 
 
 def test_the_api_page_names_what_is_served() -> None:
-    paths = json.loads((ROOT / "docs/openapi.json").read_text())["paths"]
+    paths = json.loads((ROOT / "docs/reference/openapi.json").read_text())["paths"]
     served = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
-    named = re.findall(r"`((?:GET|POST|DELETE) /[^`]*)`", (ROOT / "docs/api.md").read_text())
+    named = re.findall(r"`((?:GET|POST|DELETE) /[^`]*)`", (ROOT / "docs/reference/api.md").read_text())
     of_the_api = {line.replace("/api/v1", "") for line in served if "/api/v1" in line}
     assert set(named) - {"POST /-/reload"} == of_the_api
 
 
 def test_the_command_page_names_each_command() -> None:
-    page = (ROOT / "docs/cli.md").read_text()
+    page = (ROOT / "docs/reference/cli.md").read_text()
     assert [name for name in _commands(main, click.Context(main)) if f"`{name}" not in page] == []
 
 
@@ -110,7 +111,9 @@ def test_the_layers_that_are_shown_are_those_that_are_checked() -> None:
     contracts = configparser.ConfigParser()
     contracts.read(ROOT / ".importlinter")
     checked = contracts["importlinter:contract:layers"]["layers"].split("\n")
-    (shown,) = re.findall(r"^cli  >.*?(?=^```)", (ROOT / "docs/architecture.md").read_text(), re.DOTALL | re.MULTILINE)
+    (shown,) = re.findall(
+        r"^cli  >.*?(?=^```)", (ROOT / "docs/concepts/architecture.md").read_text(), re.DOTALL | re.MULTILINE
+    )
     assert [_names(layer) for layer in shown.split(">")] == [_names(layer) for layer in checked if layer]
 
 
@@ -119,7 +122,7 @@ def _names(layer: str) -> set[str]:
 
 
 def test_the_layout_names_each_module_and_folder() -> None:
-    page = (ROOT / "docs/architecture.md").read_text()
+    page = (ROOT / "docs/concepts/architecture.md").read_text()
     found = [p for p in (ROOT / "retrainer").iterdir() if p.name not in ("__init__.py", "__pycache__", "py.typed")]
     missing = [p.name for p in found if not re.search(rf"^  .*\b{re.escape(p.name)}", page, re.MULTILINE)]
     assert missing == []

@@ -1,4 +1,4 @@
-"""The tables of docs/values.md, line by line."""
+"""The tables of docs/reference/values.md, line by line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from retrainer.rules.compile import CompiledData
 
-PAGE = Path(__file__).parents[2] / "docs" / "values.md"
+PAGE = Path(__file__).parents[2] / "docs/reference/values.md"
 DEAD = "dead letter"
 
 

@@ -18,8 +18,8 @@ class Listener(Model):
     path: Annotated[str, Field(pattern=r"^/hooks/[A-Za-z0-9._~/-]+$")]
     """Path that the daemon listens on, under `/hooks/`."""
     hmac: Secret | Annotated[list[Secret], Field(min_length=1)] | None = None
-    """Secret of the HMAC-SHA256 in `X-Retrainer-Signature: t=…,v2=hex` or `X-Hub-Signature-256` (docs/sources.md). Two
-    may live at once."""
+    """Secret of the HMAC-SHA256 in `X-Retrainer-Signature: t=…,v2=hex` or `X-Hub-Signature-256`
+    (docs/how-to/sources/README.md). Two may live at once."""
     signatures: Annotated[list[Literal["v2", "v1", "hub"]], Field(min_length=1)] = ["v2", "v1", "hub"]
     """Which are accepted: `v2` covers path, time, body and headers; `v1` time and body; `hub` (`X-Hub-Signature-256`)
     the body alone."""

@@ -41,7 +41,7 @@ class Schedule(Model):
     timezone: str = "UTC"
     """IANA name of the zone the expression is read in."""
     dst: Dst = Dst()
-    """What happens when clocks change; not to `*/30 * * * *` and its like (docs/schedules.md)."""
+    """What happens when clocks change; not to `*/30 * * * *` and its like (docs/reference/schedules.md)."""
     recover_missed: Literal["last", "none", "all"] = "last"
     """Which of the slots that passed while nobody could look are run."""
     catchup_window: Duration = 43200.0
@@ -85,8 +85,9 @@ class Data(Model):
     """CEL over `event`: what makes two events the same thing, such as `event.data.key`. The thing counts once in a
     window, with the size and rows it came with last."""
     ignore_own_outputs: bool | Match = True
-    """Loop guard: what bears the id of a run of this very rule is not counted (docs/data.md says how it gets there),
-    unless this is false. Fields as in `match`: what meets all of them is not counted either, whoever wrote it."""
+    """Loop guard: what bears the id of a run of this very rule is not counted (docs/concepts/data.md says how it gets
+    there), unless this is false. Fields as in `match`: what meets all of them is not counted either, whoever
+    wrote it."""
     batch: Batch = Batch()
     """When enough has come."""
 

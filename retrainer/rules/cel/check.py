@@ -105,7 +105,7 @@ class _Checker:
         if function is None:
             hint = did_you_mean(node.name, FUNCTIONS)
             if not hint.startswith("did"):
-                hint = "docs/rules.md lists them: " + ", ".join(sorted(FUNCTIONS)[:6]) + ", …"
+                hint = "docs/reference/expressions.md lists them: " + ", ".join(sorted(FUNCTIONS)[:6]) + ", …"
             self.mistakes.append(Mistake(node.at, f"there is no function `{node.name}`", hint))
             return ANY
         if not function.also_free and function.member != (node.target is not None):

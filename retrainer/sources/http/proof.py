@@ -64,7 +64,12 @@ class Proofs:
             raise Refusal(401, str(error), {"WWW-Authenticate": "Signature"}) from None
         if signed.scheme != "v2" and hook.name not in self._told:
             self._told.add(hook.name)
-            log.info("webhook.old_signature", source=hook.name, scheme=signed.scheme, better="v2 (docs/sources.md)")
+            log.info(
+                "webhook.old_signature",
+                source=hook.name,
+                scheme=signed.scheme,
+                better="v2 (docs/how-to/sources/README.md)",
+            )
         return signed
 
     def check_use(self, hook: Hook, signed: Signed | None, items: Items) -> None:

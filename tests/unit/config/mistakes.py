@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - a table reads best with one case a line
-"""Every mistake that docs/configuration-errors.md shows, made in a good file by changing one thing.
+"""Every mistake that docs/reference/configuration-errors.md shows, made in a good file by changing one thing.
 
 `python -m tests.unit.config.mistakes` prints the tables of that page.
 """
@@ -230,7 +230,7 @@ def said(mistake: Mistake) -> list[str]:
 
 
 def tables() -> str:
-    """As they stand in docs/configuration-errors.md."""
+    """As they stand in docs/reference/configuration-errors.md."""
     lines = ["| mistake | written | what is said |", "| --- | --- | --- |"]
     for title, mistakes in TABLES.items():
         lines.append(f"| **{title}** | | |")

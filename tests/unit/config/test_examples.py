@@ -46,11 +46,11 @@ def test_lint_has_nothing_to_say_of_an_example(file: Path, monkeypatch: pytest.M
     "name",
     [
         "README.md",
-        "docs/kafka.md",
-        "docs/s3.md",
-        "docs/prometheus.md",
-        "docs/alertmanager.md",
-        "docs/drift.md",
+        "docs/how-to/sources/kafka.md",
+        "docs/how-to/sources/s3.md",
+        "docs/how-to/sources/prometheus.md",
+        "docs/how-to/sources/alertmanager.md",
+        "docs/how-to/drift.md",
         "config/examples/kafka.yaml",
     ],
 )
@@ -58,12 +58,13 @@ def test_these_are_among_them(name: str) -> None:
     assert name in {shown for shown, _ in _shown()}
 
 
-@pytest.mark.parametrize(
-    "page", [pytest.param(p, id=p.stem) for p in sorted((ROOT / "docs/patterns").glob("*.md")) if p.stem != "README"]
-)
+PATTERNS = [page for kind in ("patterns", "coming-from") for page in (ROOT / "docs/how-to" / kind).glob("*.md")]
+
+
+@pytest.mark.parametrize("page", [pytest.param(p, id=p.stem) for p in sorted(PATTERNS) if p.stem != "README"])
 def test_a_pattern_shows_the_example_that_is_tested(page: Path) -> None:
     text = page.read_text()
-    (example,) = re.findall(r"\]\(\.\./\.\./(config/examples/[\w-]+\.yaml)\)\. Its tests", text)
+    (example,) = re.findall(r"\]\(\.\./\.\./\.\./(config/examples/[\w-]+\.yaml)\)\. Its tests", text)
     (shown,) = _BLOCK.findall(text)
     file = (ROOT / example).read_text()
     assert shown == file[file.index("version: 1") :]

@@ -1,4 +1,4 @@
-"""docs/configuration-errors.md: every mistake that it shows is made, and what is said of it is what it shows."""
+"""Every mistake that docs/reference/configuration-errors.md shows is made, and the message is the one that it shows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_mistake_is_said_once_with_its_place_its_field_and_the_way_out(mistake
 
 
 def test_the_page_shows_what_is_said() -> None:
-    page = (ROOT / "docs/configuration-errors.md").read_text()
+    page = (ROOT / "docs/reference/configuration-errors.md").read_text()
     shown = "".join(line + "\n" for line in page.splitlines() if line.startswith("|"))
     assert shown == tables(), "put what `python -m tests.unit.config.mistakes` prints into the page"
 

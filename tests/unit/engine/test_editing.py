@@ -1,4 +1,4 @@
-"""What an edit does to what a rule remembers; docs/editing.md says the same in words."""
+"""What an edit does to what a rule remembers; docs/concepts/editing.md says the same in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events that no parameters can be rendered from: see docs/data.md."""
+"""Events that no parameters can be rendered from: see docs/concepts/data.md."""
 
 from __future__ import annotations
 

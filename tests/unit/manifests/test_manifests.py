@@ -211,7 +211,7 @@ def test_a_stop_leaves_no_object(endpoint: str, s3: Any, memory: Memory) -> None
 
 
 def test_the_reader_on_the_page_reads_it_and_notices_a_cut(tmp_path: Path, memory: Memory) -> None:
-    page = (ROOT / "docs/manifest.md").read_text()
+    page = (ROOT / "docs/reference/manifest.md").read_text()
     known: dict[str, Any] = {}
     exec(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0], known)
     on_volume(tmp_path, memory).prepare(mentioning())

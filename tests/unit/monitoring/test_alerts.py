@@ -13,8 +13,8 @@ from tests.unit.monitoring.test_dashboards import exported_names
 
 ROOT = Path(__file__).parents[3]
 MONITORING = ROOT / "deploy/monitoring"
-RUNBOOKS = ROOT / "docs/operations/runbooks"
-BASE = "https://retrainer.dev/docs/operations/runbooks"
+RUNBOOKS = ROOT / "docs/how-to/operations/runbooks"
+BASE = "https://retrainer.dev/docs/how-to/operations/runbooks"
 ALERTS = [
     rule for group in yaml.safe_load((MONITORING / "alerts.yaml").read_text())["groups"] for rule in group["rules"]
 ]

@@ -12,7 +12,7 @@ import pytest
 from retrainer.cli.main import main
 
 ROOT = Path(__file__).parents[3]
-PAGES = sorted([ROOT / "docs/operations.md", *ROOT.glob("docs/operations/**/*.md")])
+PAGES = sorted(ROOT.glob("docs/how-to/operations/**/*.md"))
 SHOWN = re.compile(r"(?:^|`)(retrainer [a-z][^`\n#|>]*)", re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-"""What docs/schedules.md says, as slowly and plainly as possible: look at every minute of UTC, one after the other.
+"""What docs/reference/schedules.md says, as plainly as possible: look at every minute of UTC, one after the other.
 
 Shares no code with the package: its own parser, its own handling of gaps and repetitions.
 """

@@ -187,10 +187,10 @@ def test_wildcard_hours_follow_elapsed_time_whatever_the_policy(
 
 
 def documented() -> Iterator[tuple[str, ...]]:
-    """Each cell of the tables in docs/schedules.md below a heading that names a zone and a day."""
+    """Each cell of the tables in docs/reference/schedules.md below a heading that names a zone and a day."""
     zone = day = ""
     policies: list[str] = []
-    for line in (Path(__file__).parents[3] / "docs" / "schedules.md").read_text().splitlines():
+    for line in (Path(__file__).parents[3] / "docs/reference/schedules.md").read_text().splitlines():
         if heading := re.match(r"### (\S+), (\S+):", line):
             zone, day = heading.groups()
         elif line.startswith("#"):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NOW = 1_780_000_000.0
 BODY = b'{"rows": 3}'
-DOCS = Path(__file__).parents[3] / "docs" / "sources.md"
+DOCS = Path(__file__).parents[3] / "docs/how-to/sources/README.md"
 CE = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "harmless"}
 KEY = FromEnv(from_env="KEY")
 

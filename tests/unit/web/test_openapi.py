@@ -5,11 +5,11 @@ from pathlib import Path
 
 from retrainer.web.app import openapi
 
-COMMITTED = Path(__file__).parents[3] / "docs" / "openapi.json"
+COMMITTED = Path(__file__).parents[3] / "docs/reference/openapi.json"
 
 
 def test_the_committed_description_is_what_is_served() -> None:
-    assert json.loads(COMMITTED.read_text()) == openapi(), "retrainer schema api > docs/openapi.json"
+    assert json.loads(COMMITTED.read_text()) == openapi(), "retrainer schema api > docs/reference/openapi.json"
 
 
 def test_every_operation_says_what_it_does() -> None:
