@@ -78,6 +78,7 @@ LETTERS_SHARE = 4
 """Dead letters take up one part in so many of `ledger_max_size` at most."""
 WATCH_EVERY = 0.5
 """Seconds between two looks whether the store is still the one that was opened."""
+CHECKPOINT_EVERY = 2.0
 STOP_WITHIN = 25.0
 """Seconds that stopping may take. Kubernetes kills after 30."""
 WAIT_WITHIN = 20.0
@@ -192,6 +193,7 @@ class App:
         self.timers.every("prune", PRUNE_EVERY, self.prune)
         self.timers.every("listen", LISTEN_EVERY, self.listen)
         self.timers.every("store", WATCH_EVERY, self.store_watch.look)
+        self.timers.every("checkpoint", CHECKPOINT_EVERY, self.store.checkpoint)
         self.timers.every("clock", WATCH_EVERY, self.clock_watch.look)
         self.timers.once("check", self.check_workflows)
         self.timers.start()

@@ -77,6 +77,9 @@ class Store(Protocol):
     def losing(self) -> bool:
         """Whether what was accepted is lost once this process ends, unless `rescue` saves it."""
 
+    def checkpoint(self) -> None:
+        """Do now, beside transactions, what would otherwise hold up one of them. To be called every few seconds."""
+
     def size(self) -> int:
         """Bytes it takes up."""
 

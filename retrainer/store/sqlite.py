@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MOST_PAGES = 8000
+"""Pages of the log after which a commit writes them into the file itself, which takes it some milliseconds longer:
+`checkpoint` does so beside the commits, and is that far behind only while they come as fast as they can."""
+
 
 class SqliteStore:
     """The embedded store. Holds its file locked for as long as it is open, and so the lead."""
@@ -47,6 +51,9 @@ class SqliteStore:
         self._broken = ""
         """Why it is of no use until somebody has mended it and the daemon was restarted."""
         self._rescued = False
+        self._checkpoints: sqlite3.Connection | None = None
+        if held is not None:
+            self._checkpoints = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         event.listen(engine, "handle_error", self._heed)
         if held is not None:
             # What the log holds goes into the file first, so far as readers let it.
@@ -158,6 +165,14 @@ class SqliteStore:
         with self._lock, self._translated(), self._connection.begin():
             return fn(self._connection)
 
+    def checkpoint(self) -> None:
+        if self._checkpoints is None or self.trouble():
+            return
+        try:
+            self._checkpoints.execute("PRAGMA wal_checkpoint(PASSIVE)").close()
+        except sqlite3.Error as error:  # the next commit meets it, too, and knows what follows
+            raise StoreBusyError(f"{self.path}: {error}") from error
+
     def size(self) -> int:
         return sum(p.stat().st_size for p in self.path.parent.glob(self.path.name + "*") if p.is_file())
 
@@ -189,6 +204,8 @@ class SqliteStore:
 
     def close(self) -> None:
         with self._lock:
+            if self._checkpoints is not None:
+                self._checkpoints.close()
             self._connection.close()
             self._engine.dispose()
             if self._file is not None:  # last: closing it takes SQLite's own locks away
@@ -206,7 +223,13 @@ def _engine(path: Path | str) -> Engine:
     @event.listens_for(engine, "connect")
     def _configure(connection: object, _record: object) -> None:
         cursor = connection.cursor()  # type: ignore[attr-defined]
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "temp_store=MEMORY", "cache_size=-16000"):
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "temp_store=MEMORY",
+            "cache_size=-16000",
+            f"wal_autocheckpoint={MOST_PAGES}",
+        ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

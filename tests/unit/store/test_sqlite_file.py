@@ -443,3 +443,18 @@ def test_damage_that_is_met_later_ends_it_whoever_swallowed_the_error(
         put(store, "later")
     assert store.read(lambda conn: conn.execute(select(t.meta.c.name).where(t.meta.c.name == "after")).all()) == []
     store.close()
+
+
+def test_the_log_goes_into_the_file_beside_the_commits_and_not_in_one_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    store = SqliteStore.open(path)
+    before = path.read_bytes()
+    with store.write() as conn:  # more than the 4 MB after which SQLite would do it by itself
+        conn.execute(insert(t.meta).values(name="large", value="v" * 5_000_000))
+    assert path.read_bytes() == before
+    store.checkpoint()
+    assert path.read_bytes() != before
+    assert (tmp_path / "copy.db").write_bytes(path.read_bytes())
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:  # without the log beside it
+        assert copy.execute("SELECT length(value) FROM meta").fetchone() == (5_000_000,)
+    store.close()
