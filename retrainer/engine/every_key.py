@@ -54,8 +54,8 @@ def within_budget(work: Work, readings: Sequence[Reading]) -> list[Reading]:
     Also while earlier ones of the rule are on their way: a later poll may not overtake them.
     """
     found: list[Reading] = []
-    for (rule, _), group in groupby(readings, _trigger_of):
-        these = list(group)
+    for these in by_trigger(readings):
+        rule = these[0][0][0]
         of = {key: given for (_, key), given in these if isinstance(given, Sampled)}
         if len(of) < len(these) or (len(of) == 1 and not any(given.whole for given in of.values())):
             found += these
@@ -67,6 +67,11 @@ def within_budget(work: Work, readings: Sequence[Reading]) -> list[Reading]:
             work.budget.keys -= len(of)
             found += these
     return found
+
+
+def by_trigger(readings: Sequence[Reading]) -> list[list[Reading]]:
+    """Those of one trigger, which follow each other, together."""
+    return [list(group) for _, group in groupby(readings, _trigger_of)]
 
 
 def _trigger_of(reading: Reading) -> tuple[str, str]:

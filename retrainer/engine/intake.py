@@ -12,7 +12,7 @@ import structlog
 from retrainer.engine import again, objects, parts
 from retrainer.engine.arrivals import Taken
 from retrainer.engine.containment import attempt, one_by_one
-from retrainer.engine.every_key import within_budget
+from retrainer.engine.every_key import by_trigger, within_budget
 from retrainer.engine.letters import dead, dead_letter, unbearable
 from retrainer.engine.matching import match
 from retrainer.engine.readings import read
@@ -220,7 +220,7 @@ class _Intake:
             left_out = self._enter(item, hits)
             word = "dead_lettered" if left_out and not hits else word
         seq = work.number("seq")
-        readings = within_budget(work, readings) if readings else readings
+        readings = self._within_budget(item, readings) if readings else readings
         label = item.label
         place, offset = item.place
         matched = bool(hits or readings)
@@ -229,9 +229,8 @@ class _Intake:
         concerned = list(dict.fromkeys((*hits, *(where for where, _ in readings)))) if readings else list(hits)
         rules = orjson.dumps(concerned).decode() if matched else "[]"
         work.events.append(event_to_row(seq, work.now, item, "matched" if matched else word, rules))
-        work.inputs += [
-            (work.changed[where].id, seq) for where in hits
-        ]  # before the fold, as a run may read it at once
+        # Before the fold: a run's parameters may read the very event that started it.
+        work.inputs += [(work.changed[where].id, seq) for where in hits]
         self.outcomes.append("matched" if matched else word)
         taken = Taken(item, partial(self._raised, item, len(self.outcomes) - 1, concerned))
         for where, given in readings:
@@ -260,11 +259,28 @@ class _Intake:
 
         def raised(where: tuple[str, str], error: Exception) -> None:
             del hits[where]
-            if self.batch.again is None:  # else its letter is there
-                dead(self.work, item, "raised", words(error), where[0])
+            self._left_out(item, where[0], error)
 
         one_by_one(self.work, list(hits), entered, raised)
         return len(hits) < many
+
+    def _within_budget(self, item: Event, readings: Sequence[Reading]) -> list[Reading]:
+        """Of triggers with many keys as much as this transaction may do. One whose rule raises is left out."""
+        found: list[Reading] = []
+
+        def spread(groups: Iterable[list[Reading]]) -> None:
+            for of_trigger in groups:
+                found.extend(within_budget(self.work, of_trigger))
+
+        def raised(of_trigger: list[Reading], error: Exception) -> None:
+            self._left_out(item, of_trigger[0][0][0], error)
+
+        one_by_one(self.work, by_trigger(readings), spread, raised)
+        return found
+
+    def _left_out(self, item: Event, rule: str, error: Exception) -> None:
+        if self.batch.again is None:  # else its letter is there
+            dead(self.work, item, "raised", words(error), rule)
 
     def _read(self, where: tuple[str, str], seq: int, given: Sampled | Spread, taken: Taken) -> None:
         """Fold a value in. A rule that does not bear it has a dead letter of its own, and the others go on."""

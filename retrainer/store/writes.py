@@ -189,7 +189,9 @@ def wake_quarantined(conn: Connection, rule: str, revision: str, now: float) -> 
 
 
 def due_states(conn: Connection, now: float, limit: int) -> list[tuple[str, str]]:
-    query = select(t.states.c.rule, t.states.c.key).where(t.states.c.wake_at <= now).order_by(t.states.c.wake_at)
+    """Those that are due for longest first, and in the same order on every store, as the order of runs hangs on it."""
+    c = t.states.c
+    query = select(c.rule, c.key).where(c.wake_at <= now).order_by(c.wake_at, c.id)
     return [(rule, key) for rule, key in conn.execute(query.limit(limit))]
 
 

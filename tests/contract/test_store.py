@@ -135,6 +135,28 @@ def test_keys_are_in_the_order_of_their_bytes(reopen: Callable[[], Store]) -> No
     assert found == keys
 
 
+def test_what_is_due_at_one_moment_comes_in_the_same_order_on_every_store(reopen: Callable[[], Store]) -> None:
+    store = reopen()
+    moments = {7: 5.0, 2: 5.0, 9: 1.0, 4: 5.0, 1: 6.0}
+    rows = [
+        {
+            "id": n,
+            "rule": f"r{n}",
+            "key": "",
+            "revision": "",
+            "version": 1,
+            "state": "{}",
+            "wake_at": at,
+            "touched_at": 0,
+        }
+        for n, at in moments.items()
+    ]
+    with store.write() as conn:
+        writes.insert_all(conn, t.states, rows)
+    due = store.read(lambda conn: writes.due_states(conn, 5.0, 10))
+    assert due == [("r9", ""), ("r2", ""), ("r4", ""), ("r7", "")]
+
+
 def test_a_nul_in_a_text_stops_nothing(reopen: Callable[[], Store]) -> None:
     store = reopen()
     put(store, "a", "x\0y")

@@ -38,11 +38,11 @@ class Postgres:
             host=self.host, port=self.port, user=USER, password=PASSWORD, dbname=database, autocommit=True
         )
 
-    def database(self) -> str:
-        """Make an empty one."""
+    def database(self, template: str = "template1") -> str:
+        """Make an empty one, or a copy of another one."""
         name = f"t{next(self._numbers)}"
         with self.connect() as admin:
-            admin.execute(f"CREATE DATABASE {name}")
+            admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
     def url(self, database: str, port: int | None = None) -> str:

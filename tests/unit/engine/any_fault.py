@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -45,7 +44,6 @@ from tests.unit.engine.deeds import (
 from tests.unit.engine.drawn import (
     DRAWN,
     FAULTS,
-    FULL,
     NEIGHBOURS,
     ODD_OUTPUTS,
     PHASES,
@@ -60,7 +58,7 @@ from tests.unit.engine.side import Side
 from tests.unit.engine.switchboard import BAD, PLACES, Fault, Switchboard, forget_what_is_remembered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from retrainer.store.base import Store
 
@@ -255,7 +253,7 @@ class AnyFault(RuleBasedStateMachine):
     @rule(**FAULTS)
     def something_breaks(self, place: int, kind: str, when: str, number: int) -> None:
         """In a place that bad rules come by."""
-        fault = Fault(PLACES[COME_BY[place % len(COME_BY)]], kind, when, number)
+        fault = Fault(PLACES[SWITCHBOARD.known[place % len(SWITCHBOARD.known)]], kind, when, number)
         note(f"in {fault.place.path}")
         self.it_is_mended()  # what is in quarantine is not evaluated
         SWITCHBOARD.put_in(fault)
@@ -298,7 +296,9 @@ class AnyFault(RuleBasedStateMachine):
         everything = first.everything()
         for side in others:
             for table, rows in side.everything().items():
-                assert rows == everything[table], f"{side.name} and {first.name} differ in {table}"
+                assert rows == everything[table], (
+                    f"{side.name} and {first.name} differ in {table}: {unlike(everything[table], rows)}"
+                )
         wanted, seen = self.model.seen_of(NEIGHBOURS), first.seen_of(NEIGHBOURS)
         for kind, rows in wanted.items():
             assert seen[kind] == rows, f"{kind} of the neighbours: {unlike(rows, seen[kind])}"
@@ -314,24 +314,3 @@ class AnyFault(RuleBasedStateMachine):
             side.said.clear()
             side.turns = 0
         self.faulty = SWITCHBOARD.fault is not None
-
-
-COME_BY: list[str] = []
-
-
-@contextmanager
-def wired() -> Iterator[None]:
-    """For as long as the machine runs: faults can be put in, and it is known which places are worth one."""
-    with SWITCHBOARD.wired():
-        SWITCHBOARD.reached.clear()
-        for drawn in FULL:
-            machine = AnyFault()
-            machine.begin([drawn], [])
-            for number in range(3):
-                machine.something_happens(number)
-                machine.somebody_asks(BAD, sorted(ASKED)[number], "")
-            machine.the_bad_rule_is_edited(FULL[:1], "")
-            machine.something_happens(3)
-            machine.teardown()
-        COME_BY[:] = sorted(SWITCHBOARD.reached)
-        yield

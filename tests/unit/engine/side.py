@@ -17,6 +17,7 @@ from retrainer.store import tables as t
 from retrainer.store import writes
 from retrainer.store.base import StoreLostError
 from tests.unit.engine.bench import Bench, Crash
+from tests.unit.engine.switchboard import forget_what_is_remembered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -76,11 +77,13 @@ class Side(Bench):
 
     def boot(self) -> None:
         self._loading = True
+        forget_what_is_remembered()
         super().boot()
         self._loading = False
 
     def load(self, configuration: Any) -> Exception | None:
         """Rules as they are from now on, or why they are not."""
+        forget_what_is_remembered()
         catalog = build_catalog(configuration, self.store.read(writes.paused_rules))
         try:
             self.engine.switch(catalog)
@@ -104,6 +107,7 @@ class Side(Bench):
     def _transact(self, drained: list[Any]) -> None:
         self.turns += 1
         self._looked = {}
+        forget_what_is_remembered(rules=False)
         check(self.turns <= MOST_TURNS, "it goes on and on")
         with structlog.testing.capture_logs() as said, self._called("" if self._loading else self.name), _ids_of(self):
             try:

@@ -80,11 +80,21 @@ def _methods(path: str, owner: type) -> Iterator[Place]:
 PLACES = {place.path: place for place in places()}
 
 
+class ViolatedError(IntegrityError):
+    """Said alike of any store."""
+
+    def __str__(self) -> str:
+        return "a constraint was violated"
+
+
 def _violate(conn: Connection | None) -> None:
     """A statement that fails on any store; on PostgreSQL the transaction is of no use until it is rolled back."""
-    if conn is None:
-        raise IntegrityError("INSERT", {}, ValueError("a constraint"))
-    conn.exec_driver_sql("INSERT INTO meta (name, value) VALUES (NULL, NULL)")
+    try:
+        if conn is not None:
+            conn.exec_driver_sql("INSERT INTO meta (name, value) VALUES (NULL, NULL)")
+    except IntegrityError as error:
+        raise ViolatedError("INSERT", {}, error.orig or ValueError()) from None
+    raise ViolatedError("INSERT", {}, ValueError("a constraint"))
 
 
 def _busy(_: Connection | None) -> None:
@@ -136,6 +146,8 @@ class Switchboard:
         self.raised: Counter[str] = Counter()
         self.reached: dict[str, None] = {}
         """Places that were called on behalf of `BAD`, in the order of the first time."""
+        self.known: list[str] = []
+        """Places that are worth a fault, by path."""
 
     @contextmanager
     def wired(self) -> Iterator[None]:
@@ -209,14 +221,20 @@ class Switchboard:
         return False
 
 
-def forget_what_is_remembered() -> None:
-    """Whether something is remembered from another example must not say how often a function is called in this one."""
-    compile_rules._KEPT.clear()
-    for name, module in list(sys.modules.items()):
-        if name.startswith("retrainer.rules"):
-            for value in list(vars(module).values()):
-                if hasattr(value, "cache_clear"):
-                    value.cache_clear()
+def forget_what_is_remembered(*, rules: bool = True) -> None:
+    """What another example or another side has led to must not say how often a function is called for this one."""
+    if rules:
+        compile_rules._KEPT.clear()
+    for cached in _remembering():
+        cached.cache_clear()
+
+
+@functools.cache
+def _remembering() -> list[Any]:
+    modules = [
+        module for name, module in sys.modules.items() if name.startswith(("retrainer.rules", "retrainer.engine"))
+    ]
+    return [value for module in modules for value in vars(module).values() if hasattr(value, "cache_clear")]
 
 
 def _swapped(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog.testing
 
-from retrainer.engine import acts, fan_out, followers, matching, readings
+from retrainer.engine import acts, every_key, fan_out, followers, matching, readings
 from retrainer.engine.work import Work
 from retrainer.event import Event
 from retrainer.rules.compile import CompiledData
@@ -88,16 +88,25 @@ def test_a_value_that_one_rule_cannot_read_counts_for_the_others(
     assert [tuple(row) for row in bench.query("SELECT reason, rule FROM dead_letters")] == [("raised", "bad")]
 
 
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        pytest.param(readings, "_followed", id="which keys had series before"),
+        pytest.param(every_key, "_on_its_way", id="whether earlier values are on their way"),
+    ],
+)
 def test_an_answer_to_a_query_that_one_rule_cannot_read_counts_for_the_others(
-    make: Make, monkeypatch: pytest.MonkeyPatch
+    make: Make, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
 ) -> None:
     asked = {"m": {"metric": {"source": "topic", "expr": "psi", "above": 0.5, "jitter": "0s"}}}
-    bench = make({"name": "bad", "triggers": asked}, {"name": "good", "triggers": asked})
-    breaks(monkeypatch, readings, "_followed")
-    series = [{"labels": {"model": "a"}, "value": 0.9, "time": START}]
+    rule = {"triggers": asked, "for_each": {"by": {"m": "event.data.labels.model"}}}
+    bench = make({"name": "bad", **rule}, {"name": "good", **rule})
+    breaks(monkeypatch, owner, name)
+    series = [{"labels": {"model": model}, "value": 0.9, "time": START} for model in "ab"]
     answer = Event("topic", "q1", readings.QUERY, START, {"expr": "psi", "series": series})
     assert bench.deliver_all([Batch("topic", [answer], identity_window=0.0)]) == [["matched"]]
-    assert [row[0] for row in bench.query("SELECT rule FROM runs")] == ["good"]
+    assert [row[0] for row in bench.query("SELECT rule FROM runs")] == ["good", "good"]
+    assert [tuple(row) for row in bench.query("SELECT reason, rule FROM dead_letters")] == [("raised", "bad")]
 
 
 def test_a_rule_that_cannot_tell_whether_it_follows_a_run_leaves_the_rule_of_the_run_alone(
