@@ -21,8 +21,10 @@ MOST_BYTES = 1 << 20
 
 
 def dead(work: Work, event: Event, reason: str, error: str, rule: str = "") -> None:
-    """Keep an event that could be read, but not taken."""
-    dead_letter(work, event.source, event.id, reason, error, dump(shown(event)).encode(), rule)
+    """Keep an event that could be read, but not taken: for many rules, perhaps, and then written out once."""
+    if work.written_out is None or work.written_out[0] is not event:
+        work.written_out = event, dump(shown(event)).encode()
+    dead_letter(work, event.source, event.id, reason, error, work.written_out[1], rule)
 
 
 def shown(event: Event) -> dict[str, Any]:

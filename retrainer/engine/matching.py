@@ -9,6 +9,7 @@ from retrainer.engine import distincts
 from retrainer.engine.containment import one_by_one
 from retrainer.engine.letters import dead
 from retrainer.error_text import words
+from retrainer.rules.expression import Purse
 from retrainer.rules.own import Author, run_of
 from retrainer.store import writes
 
@@ -68,9 +69,10 @@ class _Look:
         self.hits: Hits = {}
         self.failed = False
         self._work, self._event, self._author, self._tell = work, event, author, tell
+        self._purse = Purse()
 
     def at(self, triggers: Iterable[CompiledData]) -> None:
-        work, event, hits = self._work, self._event, self.hits
+        work, event, hits, purse = self._work, self._event, self.hits, self._purse
         bare: tuple[int, int] | None = None  # what it brings to a trigger that counts no rows, found out once
         for trigger in triggers:
             if (self._author or trigger.own.places) and _own_output(
@@ -78,13 +80,13 @@ class _Look:
             ):
                 continue
             try:
-                if trigger.where is not None and not trigger.wants(event):
+                if trigger.where is not None and not trigger.wants(event, purse):
                     continue
-                key = trigger.key(event) if trigger.by is not None else ""
+                key = trigger.key(event, purse) if trigger.by is not None else ""
                 shared = trigger.rows is None and not trigger.counts_bytes
-                size, rows = measured = bare if bare is not None and shared else trigger.measure(event)
+                size, rows = measured = bare if bare is not None and shared else trigger.measure(event, purse)
                 bare = measured if shared else bare
-                thing = trigger.thing(event) if trigger.distinct is not None else None
+                thing = trigger.thing(event, purse) if trigger.distinct is not None else None
             except ValueError as error:
                 self._fail(trigger, "raised", str(error))
                 continue

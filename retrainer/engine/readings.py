@@ -17,7 +17,7 @@ from retrainer.engine.matching import too_many
 from retrainer.error_text import words
 from retrainer.event import Event
 from retrainer.rules.compile_triggers import series_name
-from retrainer.rules.expression import LONGEST_KEY, name_by
+from retrainer.rules.expression import LONGEST_KEY, Purse, name_by
 from retrainer.rules.outcome import Sample, Sampled
 from retrainer.sources.base import Query
 
@@ -79,12 +79,13 @@ class _Read:
         self.failed = False
         self._work, self._event, self._tell = work, event, tell
         self._rooms: dict[str, _Room] = {}
+        self._purse = Purse()
 
     def at(self, gauges: Iterable[CompiledGauge]) -> None:
         """One value, or one alert."""
         for gauge in gauges:
             try:
-                key, sample = _key(gauge, self._event), gauge.sample(self._event)
+                key, sample = _key(gauge, self._event, self._purse), gauge.sample(self._event, self._purse)
             except ValueError as error:
                 self._fail(gauge, "raised", str(error))
                 continue
@@ -127,8 +128,8 @@ class _Read:
             dead(self._work, self._event, reason, error, gauge.rule)
 
 
-def _key(gauge: CompiledGauge, event: Event) -> str:
-    return name_by(gauge.by, event, LONGEST_KEY, "a key") if gauge.by is not None else ""
+def _key(gauge: CompiledGauge, event: Event, purse: Purse | None = None) -> str:
+    return name_by(gauge.by, event, LONGEST_KEY, "a key", purse=purse) if gauge.by is not None else ""
 
 
 class _Room:

@@ -50,6 +50,8 @@ class Staged:
         """Whether runs wait in the store to be claimed that did not before."""
         self.letters_limit = 1 << 62
         """Bytes that all dead letters may take up together."""
+        self.written_out: tuple[Event, bytes] | None = None
+        """The last event of a dead letter, as these keep it: many rules may have failed on it."""
         self._decisions: dict[int, dict[str, Any]] = {}
         self._written: dict[Any, Any] = {}
         """What `flush` wrote last, by the id of a decision or the (rule, key) of a state."""

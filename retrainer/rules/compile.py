@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from retrainer.config.models import Batch, Calendar, Data, Freshness, Rule, Schedule
     from retrainer.event import Event
+    from retrainer.rules.expression import Purse
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,35 +43,35 @@ class CompiledData:
         """Whether the batch is complete by its bytes."""
         return self.batch.at_least is not None and self.batch.at_least.bytes is not None
 
-    def wants(self, event: Event) -> bool:
+    def wants(self, event: Event, purse: Purse | None = None) -> bool:
         """Whether `where` lets it through. Raise ValueError if it cannot be answered."""
         if self.where is None:
             return True
-        answer = self.where.evaluate({"event": event_scope(event)})
+        answer = self.where.evaluate({"event": event_scope(event)}, purse)
         if not isinstance(answer, bool):
             raise ValueError(f"`{self.where.text}` is {type(answer).__name__}, not true or false")  # noqa: TRY004
         return answer
 
-    def key(self, event: Event) -> str:
+    def key(self, event: Event, purse: Purse | None = None) -> str:
         """The key of `for_each`; empty for a rule without. Raise ValueError if there is none."""
         if self.by is None:
             return ""
-        return name_by(self.by, event, LONGEST_KEY, "a key")
+        return name_by(self.by, event, LONGEST_KEY, "a key", purse=purse)
 
-    def thing(self, event: Event) -> str:
+    def thing(self, event: Event, purse: Purse | None = None) -> str:
         """What `distinct_by` counts once; empty for a trigger without. Raise ValueError if there is none."""
         if self.distinct is None:
             return ""
-        return name_by(self.distinct, event, 2000, "a thing that counts once", printable=False)
+        return name_by(self.distinct, event, 2000, "a thing that counts once", printable=False, purse=purse)
 
-    def measure(self, event: Event) -> tuple[int, int]:
+    def measure(self, event: Event, purse: Purse | None = None) -> tuple[int, int]:
         """Bytes and rows that the event brings. Raise ValueError if they cannot be read.
 
         A size that is none is 0 for a trigger that does not count bytes: the field may mean something else.
         """
         size, rows = event.data.get("size", 0), 0
         if self.rows is not None:
-            given = self.rows.evaluate({"event": event_scope(event)})
+            given = self.rows.evaluate({"event": event_scope(event)}, purse)
             try:
                 rows = values.rows(given)
             except ValueError as error:

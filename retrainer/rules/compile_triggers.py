@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from retrainer.config.models import After, Alert, Metric, Rule
     from retrainer.event import Event
+    from retrainer.rules.expression import Purse
 
 LONGEST_SERIES = 2000
 """Characters of the name of a series."""
@@ -52,7 +53,7 @@ class CompiledGauge:
     expr: str | None = None
     sample_time: str | None = None
 
-    def sample(self, event: Event) -> Sample:
+    def sample(self, event: Event, purse: Purse | None = None) -> Sample:
         """What a pushed value or an alert says; raise ValueError if it cannot be read."""
         if self.reason is Reason.ALERT:
             firing = event.data.get("status") == "firing"
@@ -61,7 +62,7 @@ class CompiledGauge:
             raise ValueError("there is no `event.data.value`: say by `value:` where the number stands")
         value: Any = event.data.get("value")
         if self.value is not None:
-            value = self.value.evaluate({"event": event_scope(event)})
+            value = self.value.evaluate({"event": event_scope(event)}, purse)
         text = self.value.text if self.value is not None else "event.data.value"
         try:
             return Sample(_series(event), values.number(value), event.time)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrainer import values
 from retrainer.rules.cel import evaluate
-from retrainer.rules.cel.errors import ExpressionError
+from retrainer.rules.cel.errors import ExpressionError, OverBudget
 from retrainer.rules.cel.parse import parse
 from retrainer.rules.cel.reads import data_read
 from retrainer.rules.cel.syntax import free_names
@@ -23,6 +23,29 @@ if TYPE_CHECKING:
 
 LONGEST_KEY = 200
 _FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (1, 9999))
+
+
+OF_AN_EVENT = 10 * BUDGET
+"""Steps that all rules together may take of one event: a second. The transaction that takes it in waits for them."""
+LEAST = 1000
+"""Steps that a rule may take all the same, so that one that asks little does not pay for those before it."""
+_SPENT = (
+    f"the rules before it took {OF_AN_EVENT} steps of this event, so it may take {LEAST}: filter with `match`, or send "
+    "less in one event"
+)
+
+
+class Purse:
+    """What is ``left`` of the steps that all rules may take of one event. It is theirs in the order of the rules."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = OF_AN_EVENT
+
+    def grant(self) -> int:
+        """How many steps the next evaluation may take."""
+        return min(BUDGET, max(self.left, LEAST))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +63,42 @@ class Program:
     data_read: frozenset[str] | None
     run: Evaluate
 
-    def evaluate(self, scope: Mapping[str, Any]) -> Any:
+    def evaluate(self, scope: Mapping[str, Any], purse: Purse | None = None) -> Any:
         """Return the value; raise ExpressionError with the reason if it has none.
 
-        That is for a missing field, a wrong type, or where it takes more than `BUDGET` steps.
+        That is for a missing field, a wrong type, or where it takes more than `BUDGET` steps, or than ``purse`` has.
         """
-        return self.spend(scope, BUDGET)[0]
+        if purse is None:
+            return self._run(self._frame(scope, BUDGET))
+        granted = purse.grant()
+        frame = self._frame(scope, granted)
+        try:
+            return self._run(frame)
+        except OverBudget:
+            if granted == BUDGET:
+                raise
+            raise OverBudget(f"`{self.text}`: {_SPENT}") from None
+        finally:
+            purse.left -= granted - max(frame[1], 0)
 
     def spend(self, scope: Mapping[str, Any], budget: int) -> tuple[Any, int]:
         """Return the value, and the steps that are left of ``budget``; raise ExpressionError as `evaluate` does."""
+        frame = self._frame(scope, budget)
+        return self._run(frame), frame[1]
+
+    def _frame(self, scope: Mapping[str, Any], budget: int) -> list[Any]:
         frame: list[Any] = [None] * self.places
         frame[0], frame[1] = scope, budget
+        return frame
+
+    def _run(self, frame: list[Any]) -> Any:
         try:
             charge(frame, self.cost)
-            value = self.run(frame)
+            return self.run(frame)
         except ExpressionError as error:
             raise type(error)(f"`{self.text}`: {error}") from None
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this expression's alone
             raise ExpressionError(f"`{self.text}`: {type(error).__name__}: {error}") from None
-        return value, frame[1]
 
     def steps(self, scope: Mapping[str, Any]) -> int:
         """How many steps an evaluation takes. Raise as `evaluate` does."""
@@ -93,9 +133,11 @@ def event_scope(event: Event) -> dict[str, Any]:
     }
 
 
-def name_by(program: Program, event: Event, longest: int, what: str, *, printable: bool = True) -> str:
+def name_by(
+    program: Program, event: Event, longest: int, what: str, *, printable: bool = True, purse: Purse | None = None
+) -> str:
     """The text that an expression gives for an event; raise ValueError if it is none that `values.name` takes."""
-    value = program.evaluate({"event": event_scope(event)})
+    value = program.evaluate({"event": event_scope(event)}, purse)
     try:
         return values.name(value, longest, printable=printable)
     except ValueError as error:
