@@ -6,6 +6,8 @@ import re
 from os.path import relpath
 from pathlib import Path
 
+from deploy.site.commands import commands_page
+from deploy.site.expressions import expressions_page
 from retrainer.config.reference import rules_pages, settings_page
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -16,7 +18,7 @@ _NAMED = re.compile(r"\(docs/([\w/-]+\.md)\)")
 def generated() -> dict[Path, str]:
     """Everything that stands below the line of each page."""
     texts = {f"rules/{page}": tables for page, tables in rules_pages().items()}
-    texts["settings.md"] = settings_page()
+    texts |= {"settings.md": settings_page(), "expressions.md": expressions_page(), "cli.md": commands_page()}
     return {path: _linked(text, path) for path, text in ((DOCS / "reference" / name, t) for name, t in texts.items())}
 
 

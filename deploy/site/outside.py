@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-SHIM = "iframe-worker.js"
-"""The script without which the search finds nothing in pages that are opened from a folder."""
 KINDS = ("tutorial", "how-to", "reference", "concepts", "decisions")
 LINK = re.compile(r"(\]\()(?![a-z]+:|#)([^)#\s]+)((?:#[^)\s]*)?\))")
 _FENCE = re.compile(r"(^```.*?^```)", re.DOTALL | re.MULTILINE)
@@ -66,7 +64,6 @@ def _title(page: Path) -> str:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add every file and folder outside docs/ that a page links to, directly or through another such page."""
-    files.append(File.generated(config, SHIM, content=Path(__file__).with_name(SHIM).read_text()))
     waiting, seen = [path for page in _pages(DOCS) for path in _outside(page)], set[Path]()
     while waiting:
         path = waiting.pop()

@@ -46,7 +46,13 @@ _RULES = click.Path(exists=True)
 )
 @click.option("--run-duration", default="1h", help="How long runs take of which history knows nothing.")
 @click.option("--html", type=click.Path(dir_okay=False, writable=True), help="Draw it: one page without a network.")
-@click.option("--processes", type=click.IntRange(1, 64), default=min(os.cpu_count() or 1, 8), help="At most so many.")
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    default=min(os.cpu_count() or 1, 8),
+    show_default="processors of this machine, at most 8",
+    help="Use this many processes.",
+)
 @local
 def simulate(
     session: Session,
