@@ -19,7 +19,7 @@ class Listener(Model):
     """Path that the daemon listens on, under `/hooks/`."""
     hmac: Secret | Annotated[list[Secret], Field(min_length=1)] | None = None
     """Secret of the HMAC-SHA256 in `X-Retrainer-Signature: t=…,v2=hex` or `X-Hub-Signature-256`
-    (docs/how-to/sources/README.md). Two may live at once."""
+    (docs/how-to/sources/signing.md). Two may live at once."""
     signatures: Annotated[list[Literal["v2", "v1", "hub"]], Field(min_length=1)] = ["v2", "v1", "hub"]
     """Which are accepted: `v2` covers path, time, body and headers; `v1` time and body; `hub` (`X-Hub-Signature-256`)
     the body alone."""

@@ -68,7 +68,7 @@ class Proofs:
                 "webhook.old_signature",
                 source=hook.name,
                 scheme=signed.scheme,
-                better="v2 (docs/how-to/sources/README.md)",
+                better="v2 (docs/how-to/sources/signing.md)",
             )
         return signed
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NOW = 1_780_000_000.0
 BODY = b'{"rows": 3}'
-DOCS = Path(__file__).parents[3] / "docs/how-to/sources/README.md"
+DOCS = Path(__file__).parents[3] / "docs/how-to/sources/signing.md"
 CE = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "harmless"}
 KEY = FromEnv(from_env="KEY")
 
@@ -169,7 +169,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch, client: 
 
 
 def _example(language: str) -> str:
-    section = DOCS.read_text().partition("#### Signing")[2]
+    section = DOCS.read_text().partition("## Signing")[2]
     found = re.search(rf"```{language}\n(.*?)```", section, re.DOTALL)
     assert found is not None
     return found[1]
