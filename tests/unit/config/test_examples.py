@@ -15,14 +15,14 @@ ROOT = Path(__file__).parents[3]
 FILES = sorted((ROOT / "config/examples").glob("*.yaml"))
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 _BLOCK = re.compile(r"^```yaml\n(version: 1\n.*?)^```", re.DOTALL | re.MULTILINE)
-_SETTINGS = re.compile(r"^engine:", re.MULTILINE)
+_NO_RULES = re.compile(r"^(engine|tests):", re.MULTILINE)
 
 
 def _shown() -> list[tuple[str, str]]:
     """Name and text of everything shown that is a rules file by itself."""
     files = [(str(path.relative_to(ROOT)), path.read_text()) for path in FILES]
     blocks = [(str(page.relative_to(ROOT)), text) for page in PAGES for text in _BLOCK.findall(page.read_text())]
-    return files + [(name, text) for name, text in blocks if not _SETTINGS.search(text)]
+    return files + [(name, text) for name, text in blocks if not _NO_RULES.search(text)]
 
 
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in _shown()])
