@@ -80,7 +80,7 @@ reference: setup
 	$(BIN)/retrainer schema api > docs/reference/openapi.json
 
 docs: setup
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --config-file deploy/site/mkdocs.yml
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file deploy/site/mkdocs.yml
 	@echo "dist/site/index.html"
 
 LOCKED = --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate
