@@ -11,6 +11,7 @@ from kafka import KafkaConsumer
 from kafka.errors import KafkaTimeoutError
 from kafka.net.compat import KafkaNetClient
 
+from retrainer.sources.kafka import header_names
 from retrainer.sources.kafka.security import security
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _MIB = 1024 * 1024
 _LIBRARY = logging.getLogger("kafka")
 _LIBRARY.setLevel(logging.WARNING)
 _LIBRARY.propagate = False
+header_names.read_any()
 
 
 class LastWords(logging.Handler):

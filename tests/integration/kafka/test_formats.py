@@ -131,3 +131,21 @@ def test_an_attribute_named_kafka_is_the_senders_and_holds_nothing_up(broker: Br
     house.source(NAME, kafka(broker, topic, format="cloudevents"), [rule(match={"event.attributes.kafka.key": "k-1"})])
     eventually(lambda: told(house), "an event")
     assert house.query("SELECT outcome FROM events") == [("matched",)]
+
+
+class AsInC(str):
+    """A header name as clients in C may write it: any bytes."""
+
+    __slots__ = ()
+
+    def encode(self, *_: str) -> bytes:
+        return b"\xff\xfe"
+
+
+def test_a_header_name_that_is_no_text_holds_nothing_up(broker: Broker, house: House) -> None:
+    topic = broker.create_topic(partitions=1)
+    broker.produce(topic, [b'{"n": 1}'], headers=[(AsInC("name"), b"v")])
+    broker.produce(topic, [b'{"n": 2}'])
+    house.source(NAME, kafka(broker, topic), [rule()])
+    eventually(lambda: len(told(house)) == 2, "both events")
+    assert [data for _, _, data in told(house)] == [{"n": 1}, {"n": 2}]
