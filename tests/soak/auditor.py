@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import threading
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 LOOK_EVERY = 3.0
 PAGE = 1000
+PLACE = re.compile(r":(\d+):(\d+)$")
 RUNS_PAGE = 200
 PATIENT = 50
 """Runs that are asked for one by one, at most."""
@@ -57,7 +59,7 @@ class Auditor:
         while not self._stop.wait(LOOK_EVERY):
             try:
                 self.look()
-            except (OSError, http.client.HTTPException, ValueError):  # it was killed in the middle of it: another look
+            except (OSError, http.client.HTTPException):  # it was killed in the middle of it: another look
                 self.failed_looks += 1
 
     def look(self) -> None:
@@ -95,7 +97,7 @@ class Auditor:
             self.places.add((source, record["partition"], record["offset"]))
         if source in ("push", "records") and isinstance(number := data.get("n"), int) and "group" in data:
             self.told[source][number].append(event["outcome"])
-        elif source in ("lake", "pond") and event["type"].startswith("s3:ObjectCreated"):
+        elif source in ("lake", "pond") and event["type"].startswith("s3:ObjectCreated") and data["key"][:2] == "m-":
             self.told[source][data["key"]].append(event["outcome"])
         elif source == "values" and isinstance(data.get("value"), float):
             self._last[source, str(data.get("model"))] = data["value"]
@@ -107,9 +109,8 @@ class Auditor:
 
     def _letter_at(self, source: str, event: str) -> None:
         """Records without an identity of their own are known by topic, partition and offset."""
-        *_, partition, offset = event.rsplit(":", 2)
-        if partition.isdigit() and offset.isdigit():
-            self.places.add((source, int(partition), int(offset)))
+        if found := PLACE.search(event):
+            self.places.add((source, int(found[1]), int(found[2])))
 
     def _alert(self, event: dict[str, Any]) -> None:
         model = str(dict(event["data"].get("labels") or {}).get("model"))

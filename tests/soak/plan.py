@@ -18,8 +18,8 @@ Kind = tuple[str, str]
 Range = tuple[float, float]
 """Seconds, at least and at most."""
 
-EARLY = 0.2
-"""The share of a run in which `a` may be killed."""
+EARLY, EARLY_SECONDS = 0.2, 450.0
+"""The share of a run in which `a` may be killed, and the most of it: then it has some minutes to warm up."""
 QUIET_AT_START, QUIET_AT_END = 10.0, 25.0
 """Seconds without faults: the first events come in, the last ones are settled."""
 LONGEST = 20.0
@@ -90,17 +90,22 @@ def plan(seed: int, minutes: float, spared: frozenset[str] = frozenset()) -> lis
     """
     chance = random.Random(f"{seed}/faults")
     whole = 60.0 * minutes
-    early, late = _deck(chance, SPARING_NOBODY), _deck(chance, ALWAYS)
+    first, late = _deck(chance, SPARING_NOBODY), _deck(chance, ALWAYS)
     found: list[Fault] = []
     at = QUIET_AT_START
     while True:
-        deck, table = (early, SPARING_NOBODY) if at < EARLY * whole else (late, ALWAYS)
+        deck, table = (first, SPARING_NOBODY) if at < early(minutes) else (late, ALWAYS)
         part, kind = next(deck)
         fault = Fault(round(at, 1), part, kind, round(chance.uniform(*table[part, kind]), 1))
         at += fault.seconds + chance.uniform(*pause(minutes))
         if fault.at + fault.seconds > whole - QUIET_AT_END:
             return [fault for fault in found if fault.part not in spared]
         found.append(fault)
+
+
+def early(minutes: float) -> float:
+    """Seconds in which nobody is spared."""
+    return min(EARLY * 60.0 * minutes, EARLY_SECONDS)
 
 
 def pause(minutes: float) -> Range:

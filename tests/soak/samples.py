@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tests.soak.servers import Servers
 
 EVERY = 2.0
+SLACK = 360.0
+"""Seconds beyond the retention: a window of `many-keys` needs its events for four minutes, pruning takes two."""
 CALM = 5.0
 """Seconds without a fault after which a look counts."""
 
@@ -41,19 +43,20 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class StoreSample:
-    """``oldest`` is the age in seconds of the oldest event."""
+    """``old`` of the events are older than the retention, with some slack; windows that wait may need some of them."""
 
     at: float
     bytes: int
     events: int
-    oldest: float
+    old: int
 
 
 class Sampler:
     """Looks while nothing is being done to anybody. ``sick`` has daemons that said so though nothing had hit them."""
 
-    def __init__(self, servers: Servers, replicas: Mapping[str, Replica], faults: Faults) -> None:
+    def __init__(self, servers: Servers, replicas: Mapping[str, Replica], faults: Faults, retention: float) -> None:
         self._servers, self._replicas, self._faults = servers, replicas, faults
+        self._kept = retention + SLACK
         self.samples: list[Sample] = []
         self.store: list[StoreSample] = []
         self.sick: list[str] = []
@@ -105,9 +108,11 @@ class Sampler:
                 self._look_at_store(at)
 
     def _look_at_store(self, at: float) -> None:
-        query = "SELECT count(*), coalesce(extract(epoch FROM now()) - min(at), 0) FROM events"
-        events, oldest = self._servers.postgres.query(self._servers.database, query)[0]
-        self.store.append(StoreSample(at, self._servers.size(), int(events), round(float(oldest), 1)))
+        query = (
+            f"SELECT count(*), count(*) FILTER (WHERE at < extract(epoch FROM now()) - {self._kept:.0f}) FROM events"
+        )
+        events, old = self._servers.postgres.query(self._servers.database, query)[0]
+        self.store.append(StoreSample(at, self._servers.size(), int(events), int(old)))
 
 
 RECEIVED = "retrainer_events_received_total"

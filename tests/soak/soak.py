@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import pickle
 import tempfile
 import threading
@@ -19,7 +20,7 @@ from tests.soak.daemons import Replica
 from tests.soak.faults import Faults
 from tests.soak.levels import Levels
 from tests.soak.load import Load
-from tests.soak.plan import EARLY, plan
+from tests.soak.plan import early, plan
 from tests.soak.samples import Sampler, growth
 from tests.soak.servers import Servers
 from tests.soak.trouble import Editor, Poisoner
@@ -87,7 +88,7 @@ class Soak:
         self.levels = Levels(self.servers, self.load.hooks, self.auditor, self.witness)
         self.poisoner = Poisoner(self.seed, self.servers, self.load.hooks, TOKEN)
         self.editor = Editor(self.seed, folder)
-        self.sampler = Sampler(self.servers, self.replicas, self.faults)
+        self.sampler = Sampler(self.servers, self.replicas, self.faults, self.retention)
         for each in (self.witness, self.auditor):
             self._end.callback(each.stop)
 
@@ -101,7 +102,7 @@ class Soak:
         teller.start()
         whole, handed = 60.0 * self.minutes, False
         for fault in self.plan:
-            if not handed and fault.at >= EARLY * whole:
+            if not handed and fault.at >= early(self.minutes):
                 self.faults.hand_over()
                 handed = True
             self._wait_until(began + fault.at)
@@ -169,7 +170,7 @@ class Soak:
         return facts
 
     def _is_settled(self) -> bool:
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(OSError, RuntimeError, http.client.HTTPException):
             self.witness.look()
             self.auditor.look()
             taken = {number for one in self.witness.seen.values() for number in ((one.rule, n) for n in one.took)}

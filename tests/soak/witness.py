@@ -69,7 +69,7 @@ class Witness:
         while not self._stop.wait(LOOK_EVERY):
             try:
                 self.look()
-            except (OSError, RuntimeError, http.client.HTTPException, ValueError):  # it is frozen, or just coming back
+            except (OSError, RuntimeError, http.client.HTTPException):  # it is frozen, or just coming back
                 self.failed_looks += 1
 
     def _items(self) -> Iterator[dict[str, Any]]:

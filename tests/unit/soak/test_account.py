@@ -59,7 +59,7 @@ def facts(**changed: Any) -> Facts:
         unrecovered=[],
         sick=[],
         growths=[Growth("a", 2, 2700.0, (150.0, 151.0), (20, 20), (60, 58))],
-        store=[StoreSample(at, 10**8, 1000, 600.0) for at in range(0, 3600, 10)],
+        store=[StoreSample(at, 10**8, 1000, 3) for at in range(0, 3600, 10)],
         retention=600.0,
     )
     return replace(good, **changed)
@@ -123,7 +123,7 @@ SLOTS = "the schedule: each minute has exactly one Workflow"
 ALIVE = "daemons end only when they are made to, and come back"
 GROWS = "descriptors and threads do not grow"
 MEMORY = "memory grows by at most 2% over the last three quarters"
-STORE = "the store keeps no more than its retention"
+STORE = "the store keeps no more events than its retention"
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,10 @@ STORE = "the store keeps no more than its retention"
         pytest.param(grown(threads=(20, 21)), [GROWS], id="a thread is left"),
         pytest.param(grown(descriptors=(60, 61)), [GROWS], id="a descriptor is left"),
         pytest.param(
-            lambda f: replace(f, store=[replace(one, oldest=2000.0) for one in f.store]), [STORE], id="old events stay"
+            lambda f: replace(f, store=[replace(one, events=1000 + int(one.at)) for one in f.store]), [STORE], id="grows"
+        ),
+        pytest.param(
+            lambda f: replace(f, store=[replace(one, old=30) for one in f.store]), [STORE], id="old events stay"
         ),
     ],
 )  # fmt: skip

@@ -107,6 +107,8 @@ def test_poison_is_no_number_and_is_known_by_its_place(api: Api, looker: auditor
     api.event("pond", type="s3:ObjectCreated:Sweep", data={"key": "m-0/1"})
     letter = {"reason": "unreadable", "source": "packed"}
     api.lists["dead-letters"] = [{**letter, "id": 1, "event": "t:0:9"}, {**letter, "id": 2, "event": "sha256:ab"}]
+    api.lists["dead-letters"] += [{**letter, "id": 3, "event": "a-key-of-the-sender"}, {**letter, "id": 4, "event": ""}]
+    api.event("pond", type="s3:ObjectCreated:Put", data={"key": "poison/"})
     looker.look()
     assert looker.told["push"] == looker.told["records"] == {}
     assert looker.told["pond"] == {"m-0/1": ["matched"]}

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.soak.plan import ALWAYS, CLUSTER, EARLY, LONGEST, QUIET_AT_END, QUIET_AT_START, SPARING_NOBODY, plan
+from tests.soak.plan import ALWAYS, CLUSTER, LONGEST, QUIET_AT_END, QUIET_AT_START, SPARING_NOBODY, early, plan
 
 SEEDS = range(20)
 
@@ -35,7 +35,7 @@ def test_an_hour_has_every_kind_of_fault() -> None:
 def test_after_the_first_fifth_nothing_ends_a_or_takes_the_lead_from_it() -> None:
     lease = 10.0
     for seed in SEEDS:
-        late = [fault for fault in plan(seed, 60) if fault.at >= EARLY * 3600]
+        late = [fault for fault in plan(seed, 60) if fault.at >= early(60)]
         of_a = [fault for fault in late if fault.part in ("a", "a-postgres", "postgres", "backend")]
         assert of_a
         assert {fault.kind for fault in of_a if fault.part == "a"} == {"freeze"}
