@@ -173,7 +173,7 @@ STORE = "the store keeps no more events than its retention"
         pytest.param(grown(threads=(20, 21)), [GROWS], id="a thread is left"),
         pytest.param(grown(descriptors=(60, 61)), [GROWS], id="a descriptor is left"),
         pytest.param(
-            lambda f: replace(f, store=[replace(one, events=1000 + int(one.at)) for one in f.store]), [STORE], id="grows"
+            lambda f: replace(f, store=[replace(one, events=1000 + int(one.at)) for one in f.store]), [STORE], id="more"
         ),
         pytest.param(
             lambda f: replace(f, store=[replace(one, old=30) for one in f.store]), [STORE], id="old events stay"
