@@ -15,27 +15,27 @@ class ArgoEngine(Model):
     namespaces: list[str] = Field(default=["default"], min_length=1)
     """Namespaces that rules may submit to and that are watched; the first is the default."""
     kubeconfig: str | None = None
-    """Path of a kubeconfig; in a pod its service account, else the usual chain."""
+    """Path of a kubeconfig. Default: in a pod its service account, otherwise the usual chain."""
     instance_id: str | None = None
     """Argo's controller instance id (label workflows.argoproj.io/controller-instanceid)."""
     request_timeout: Timeout = 10.0
     """How long one request to the API server may take."""
     connections: Annotated[int, Field(ge=1, le=64)] = 4
-    """Submissions under way at once."""
+    """The most submissions at the same time."""
 
 
 class LocalEngine(Model):
     type: Literal["local"]
-    """Runs `container` and `script` templates as processes of this machine, for trying things out."""
+    """Runs `container` and `script` templates as processes on this machine, for tests and development."""
     templates: str
-    """Folder of WorkflowTemplate manifests, seen from the settings file's own folder if relative."""
+    """Folder of WorkflowTemplate manifests, relative to the folder of the settings file."""
     runs: str
-    """Folder in which each run gets one of its own."""
+    """Folder in which each run gets its own folder."""
     isolate_steps: bool = True
-    """Keep steps from reading the environment of other processes: by a user namespace of their own, as root by taking
-    the capabilities SYS_ADMIN, SYS_PTRACE and PERFMON from them. Turn it off for steps that need `sudo` or mount."""
+    """Prevents steps from reading the environment of other processes: by a separate user namespace, or, as root,
+    without the capabilities SYS_ADMIN, SYS_PTRACE and PERFMON. Turn it off for steps that need `sudo` or mount."""
     connections: Annotated[int, Field(ge=1, le=64)] = 4
-    """Submissions under way at once."""
+    """The most submissions at the same time."""
 
 
 Engine = Annotated[ArgoEngine | LocalEngine, Field(discriminator="type")]
@@ -43,51 +43,51 @@ Engine = Annotated[ArgoEngine | LocalEngine, Field(discriminator="type")]
 
 class Store(Model):
     path: str = "retrainer.db"
-    """SQLite file, on a local disk (never NFS), seen from the settings file's own folder if relative."""
+    """SQLite file, relative to the folder of the settings file. It must be on a local disk, never on NFS."""
     url: str | None = None
-    """PostgreSQL database instead of the file, which several replicas may share:
-    `postgresql+psycopg://user@host:5432/database`, with libpq's parameters behind a `?`."""
+    """PostgreSQL database instead of the file; several replicas may share it.
+    `postgresql+psycopg://user@host:5432/database`, with parameters of libpq after a `?`."""
     password: Secret | None = None
-    """The database user's password, read anew for each connection; a URL holds none."""
+    """Password of the database user, read for each connection. The URL must not contain one."""
     ledger_max_age: Duration = 2592000.0
     """Events, decisions and ended runs older than this are pruned, unless a pending window still needs them."""
     ledger_max_size: Size = 10 * 1024**3
-    """When the store grows beyond this, the oldest events that nothing needs and the oldest entries of the journal go
-    first. Dead letters take up a quarter of it at most: beyond that the oldest are dropped, and counted."""
+    """When the store is larger than this, the oldest events that nothing needs and the oldest entries of the journal
+    are removed. Dead letters use at most a quarter of it; beyond that the oldest are dropped and counted."""
     max_dead_letters: Count = 100000
-    """Beyond this the oldest dead letters are dropped, and counted."""
+    """The most dead letters. Beyond this the oldest are dropped and counted."""
 
 
 class Http(Model):
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
-    """Port to listen on; 0 picks a free one."""
+    """Port to listen on; 0 selects a free port."""
     token: Secret | None = None
-    """Bearer token of the API; needed when bound beyond loopback."""
+    """Bearer token of the API. Needed if the host is not loopback."""
     read_token: Secret | None = None
-    """Bearer token that may only read (GET under `/api/`): for workflows that fetch their manifest, and for scripts."""
+    """Bearer token for reading only (GET under `/api/`): for workflows that fetch their manifest, and for scripts."""
     max_queue: Annotated[int, Field(ge=1, le=1_000_000)] = 5000
     """Events that may wait for the engine before webhooks answer 503."""
     allowed_hosts: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,253})$")]] = Field(default=[])
-    """Names (without port) that requests may give as Host besides those of loopback. A daemon on loopback answers to
-    no other, which keeps web pages out that rebind their name; one that is bound beyond it answers to any, if none is
-    given."""
+    """Host names (without port) that requests may use in addition to those of loopback. A daemon on loopback accepts no
+    others, which protects it from web pages that rebind their name. A daemon that listens beyond loopback accepts any
+    name, if none is given."""
     allowed_origins: list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://[^/\s?#@]+$")]] = Field(default=[])
-    """Web pages' origins (`https://console.example.org`) that may send; all others are refused."""
+    """Origins of web pages (`https://console.example.org`) that may send requests. All others are refused."""
 
 
 class Metrics(Model):
     per_rule: Literal["all", "core", "none"] | None = None
-    """Which series each rule has: `all`; `core`, those that the shipped alerts ask for; `none`. If not given it is
-    `all` up to 1,000 rules, and `core` beyond."""
+    """Which series each rule has: `all`; `core`, those that the shipped alerts use; `none`. Default: `all` up to 1,000
+    rules, `core` beyond."""
 
 
 class ApiManifests(Model):
     type: Literal["api"] = "api"
-    """Manifests are read from the daemon, `GET /api/v1/runs/{id}/manifest`, with one of its tokens."""
+    """Manifests are read from the daemon, by `GET /api/v1/runs/{id}/manifest` with one of its tokens."""
     base_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] | None = None
-    """Where workflows reach the daemon, such as `http://retrainer.ml:8080`; its own host and port if not given."""
+    """Address of the daemon for workflows, such as `http://retrainer.ml:8080`. Default: its own host and port."""
 
 
 class S3Manifests(Model):
@@ -96,18 +96,18 @@ class S3Manifests(Model):
     url: Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9](/[^\s?#]*)?$")]
     """`s3://bucket/prefix`; the manifest of a run is `<prefix>/<run>.json`."""
     endpoint_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
-    """Where the bucket is, if not at AWS."""
+    """Address of the server of the bucket, if it is not AWS."""
     region: str | None = None
-    """Its region; by the usual AWS chain if not given."""
+    """Region of the bucket. Default: that of the usual AWS chain."""
 
 
 class VolumeManifests(Model):
     type: Literal["volume"]
-    """Manifests are written to a folder that workflows mount as well, before their Workflow is created."""
+    """Manifests are written to a folder that workflows mount too, before their Workflow is created."""
     path: str
-    """The folder as the daemon sees it, from the settings file's own folder if relative."""
+    """Path of the folder for the daemon, relative to the folder of the settings file."""
     uri: Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://\S*$")]
-    """The folder as workflows see it, such as `file:///data/manifests`."""
+    """Address of the folder for workflows, such as `file:///data/manifests`."""
 
 
 Manifests = Annotated[ApiManifests | S3Manifests | VolumeManifests, Field(discriminator="type")]
@@ -115,9 +115,10 @@ Manifests = Annotated[ApiManifests | S3Manifests | VolumeManifests, Field(discri
 
 class ConfigMaps(Model):
     namespaces: list[str] = Field(min_length=1)
-    """Namespaces of teams: those of the engine, or some of them. Rules from there run there, and define no sources."""
+    """Namespaces of teams: those of the engine, or some of them. Rules from a namespace run in it, and define no
+    sources."""
     selector: Annotated[str, Field(pattern=r"^[^\s&?#]+$")] | None = None
-    """Labels that make a ConfigMap one of ours; `retrainer.dev/rules=<name>` if not given."""
+    """Label selector of the ConfigMaps. Default: `retrainer.dev/rules=<name>`."""
 
 
 class Settings(Model):
@@ -126,18 +127,18 @@ class Settings(Model):
     name: Name = "retrainer"
     """Name of this instance: on the Workflows it owns and in its metrics."""
     rules: list[str] = Field(default=["rules"], min_length=1)
-    """Rule files or folders of them, seen from the settings file's own folder if relative."""
+    """Rule files or folders of them, relative to the folder of the settings file."""
     config_maps: ConfigMaps | None = None
-    """Rule files of teams, in ConfigMaps of their own namespaces; read through the API server and followed."""
+    """Rule files of teams, in ConfigMaps of their namespaces. They are watched through the API server."""
     engine: Engine
     """Where workflows run."""
     store: Store = Store()
-    """Where everything is kept."""
+    """Where state is stored."""
     http: Http = Http()
     """API, webhooks, metrics and probes."""
     metrics: Metrics = Metrics()
-    """What `/metrics` has."""
+    """Which series `/metrics` has."""
     manifests: Manifests = ApiManifests()
-    """Where `${run.manifest_uri}` leads: to the list of everything that fed a run (docs/reference/manifest.md)."""
+    """Where the list of the inputs of a run is, the target of `${run.manifest_uri}` (docs/reference/manifest.md)."""
     reload_interval: Interval = 5.0
-    """How often the rule files are looked at for a change (besides SIGHUP and POST /-/reload)."""
+    """How often rule files are checked for changes (in addition to SIGHUP and POST /-/reload)."""

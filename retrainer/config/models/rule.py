@@ -38,9 +38,9 @@ class Group(Model):
     all: Annotated[list[Condition], Field(min_length=1)] | None = None
     """All of these are needed."""
     at_least: Several | None = None
-    """So many of these are needed."""
+    """At least this many of these are needed."""
     within: Duration | None = None
-    """A schedule, data or after trigger counts in this group only for so long since it was satisfied."""
+    """A schedule, data or after trigger counts in this group only for this long after it was satisfied."""
 
 
 Condition = str | Group
@@ -50,69 +50,71 @@ Slots = Annotated[int, Field(ge=0, le=MOST)]
 
 class ForEach(Model):
     by: dict[str, Cel]
-    """For each data, metric or alert trigger, CEL over `event` that gives the key; the labels of a query's series are
-    in `event.data.labels`. A trigger without a line here speaks for every key, where it can."""
+    """For each data, metric or alert trigger: CEL over `event` that gives the key. The labels of a series of a query
+    are in `event.data.labels`. A trigger that is not listed applies to every key, where possible."""
     max_keys: Annotated[int, Field(ge=1, le=1_000_000)] = 10000
-    """Events of further keys go to the dead letters."""
+    """The most keys that the rule may have. Events with another key become dead letters."""
     forget_after: Duration = 7776000.0
     """A key without events or runs for this long is forgotten."""
 
 
 class Cooldown(Model):
     period: Duration
-    """How long the rule rests."""
+    """Length of the cooldown."""
     from_: Annotated[Literal["fired", "completed", "succeeded"], Field(alias="from")] = "completed"
-    """What the rest is counted from."""
+    """What the cooldown is counted from: the creation of the last run, its end, or the end of the last run that
+    succeeded."""
 
 
 class Budget(Model):
     runs: Count | None = None
-    """So many runs, each attempt counted."""
+    """At most this many runs; each attempt counts."""
     gpu_hours: Annotated[Hours, Field(gt=0)] | None = None
-    """So many GPU hours."""
+    """At most this many GPU hours."""
     per: Duration
-    """Within any stretch of this length."""
+    """Within any period of this length."""
     reserve: Annotated[Hours, Field(ge=0)] | None = None
-    """GPU hours to keep for a run that has not ended; the mean of the rule's last ten runs if not given."""
+    """GPU hours to reserve for a run that has not ended. Default: the mean of the last ten runs of the rule."""
 
 
 class Limits(Model):
     overlap: Literal["skip", "buffer_one", "allow_all", "cancel_other", "terminate_other"] = "buffer_one"
-    """What to do when a run of the same key is still on its way."""
+    """What to do when a run of the same key is still active."""
     max_active: Annotated[int, Field(ge=1, le=10000)] = 1000
-    """With `allow_all`: so many runs of a key at once; further input waits and joins the next."""
+    """With `allow_all`: at most this many active runs of a key. Further input waits and joins the next run."""
     cooldown: Cooldown | None = None
-    """Rest between runs."""
+    """Pause between runs of a key."""
     budget: Budget | str | None = None
-    """What the rule may spend, over all its keys; or the name of a budget that it shares with others."""
+    """What all keys of the rule may use together; or the name of a budget that several rules share."""
     mute: list[str] = []
     """Calendars during which no run starts."""
     pool: str | None = None
-    """Pool whose slots the rule's runs wait for."""
+    """Pool in which each run of the rule needs a slot."""
     priority: Annotated[int, Field(ge=-MOST, le=MOST)] = 0
-    """Higher goes first in a pool."""
+    """Order in a pool: runs with a higher priority start first."""
     pause_after_failures: Count | None = None
-    """Circuit breaker: so many failed chains in a row hold the key until someone resumes the rule."""
+    """Circuit breaker: after this many failed runs in a row (with their retries) the key is held until someone resumes
+    the rule."""
     deadline: Duration | None = None
-    """A due rule that no run could start for within this long is given up (its data stays)."""
+    """A due rule that could not start a run within this time stops being due. Its data stays."""
 
 
 class Backoff(Model):
     duration: Duration = 60.0
     """Wait before the first retry."""
     factor: Factor = 2.0
-    """Each further wait is so much longer."""
+    """Each further wait is longer by this factor."""
     max_duration: Duration = 3600.0
-    """And never longer than this."""
+    """The longest wait."""
 
 
 class Retry(Model):
     limit: Annotated[int, Field(ge=0, le=100)]
-    """So many retries after the first attempt."""
+    """At most this many retries after the first attempt."""
     phases: list[Phase] = ["FAILED", "ERROR"]
-    """Ends that are retried."""
+    """Phases that are retried."""
     backoff: Backoff = Backoff()
-    """How long to wait."""
+    """How long to wait before a retry."""
 
 
 class Output(Model):
@@ -121,7 +123,7 @@ class Output(Model):
     type: Literal["number", "boolean", "string"] = "number"
     """Numbers and booleans are exported as gauges."""
     help: str = ""
-    """What it means; shown beside the gauge."""
+    """What it means; the help text of the gauge."""
 
 
 class Metadata(Model):
@@ -138,9 +140,9 @@ class Submit(Model):
     cluster_workflow_template: str | None = None
     """Name of the ClusterWorkflowTemplate to run."""
     workflow: dict[str, Any] | None = None
-    """A whole Workflow manifest, inline: its `spec`, and of its `metadata` labels and annotations."""
+    """A complete Workflow manifest, inline: its `spec`, and labels and annotations of its `metadata`."""
     namespace: str | None = None
-    """Namespace of the Workflow; the daemon's own `namespace` setting if not given."""
+    """Namespace of the Workflow. Default: the first of `engine.namespaces` in the settings."""
     parameters: dict[str, str | int | float | bool] = {}
     """Arguments. Strings may hold `${CEL}` over rule, key, trigger, window, events, run, previous,
     upstream and champion."""
@@ -184,23 +186,23 @@ class Rule(Model):
     labels: dict[str, str] = {}
     """On `retrainer_rule_info`, in alerts and on Workflows."""
     mode: Literal["active", "shadow", "paused"] = "active"
-    """`shadow` decides and records but submits nothing; `paused` holds."""
+    """`shadow` decides and records, but submits nothing. `paused` holds the rule."""
     triggers: Annotated[dict[Identifier, Trigger], Field(min_length=1)]
-    """Named conditions."""
+    """Named triggers."""
     when: Group | None = None
-    """How they combine; any of them makes the rule due if not given."""
+    """How triggers combine. Default: any one of them makes the rule due."""
     unless: list[str] = []
-    """Triggers that hold the rule back while they are satisfied, and never start it."""
+    """Triggers that hold the rule while they are satisfied. They never start it."""
     for_each: ForEach | None = None
-    """Splits the rule by a key, each with a state of its own."""
+    """Gives the rule a separate state for each key."""
     limits: Limits = Limits()
-    """What holds a due rule back."""
+    """What can delay or prevent a run of a due rule."""
     submit: Submit
     """The run to start."""
     cost: Cost | None = None
-    """What a run costs, if the Workflow does not tell."""
+    """What a run costs, if the Workflow does not show it."""
     feedback: Feedback | None = None
-    """What became of the model."""
+    """Whether the model was promoted."""
 
 
 class Rules(Model):
@@ -211,10 +213,10 @@ class Rules(Model):
     sources: dict[Name, Source] = {}
     """Where events come from."""
     calendars: dict[Identifier, Calendar] = {}
-    """Named stretches of time."""
+    """Named calendars."""
     pools: dict[Identifier, Slots] = {}
-    """Slots over all rules."""
+    """Named pools: the most runs that may be active at once, over all rules of the pool."""
     budgets: dict[Identifier, Budget] = {}
-    """What rules that name it may spend together."""
+    """Named budgets that several rules share."""
     rules: list[Rule] = []
     """The rules."""

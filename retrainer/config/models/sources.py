@@ -19,16 +19,16 @@ class Listener(Model):
     """Path that the daemon listens on, under `/hooks/`."""
     hmac: Secret | Annotated[list[Secret], Field(min_length=1)] | None = None
     """Secret of the HMAC-SHA256 in `X-Retrainer-Signature: t=…,v2=hex` or `X-Hub-Signature-256`
-    (docs/how-to/sources/signing.md). Two may live at once."""
+    (docs/how-to/sources/signing.md). Two may be valid at once."""
     signatures: Annotated[list[Literal["v2", "v1", "hub"]], Field(min_length=1)] = ["v2", "v1", "hub"]
-    """Which are accepted: `v2` covers path, time, body and headers; `v1` time and body; `hub` (`X-Hub-Signature-256`)
-    the body alone."""
+    """Accepted schemes: `v2` covers path, time, body and headers; `v1` time and body; `hub` (`X-Hub-Signature-256`) the
+    body only."""
     token: Secret | Annotated[list[Secret], Field(min_length=1)] | None = None
-    """Secret expected as `Authorization: Bearer …`. Two may live at once."""
+    """Secret expected as `Authorization: Bearer …`. Two may be valid at once."""
     timestamp_tolerance: Annotated[Duration, Between("", "1d")] = 300.0
-    """How far a signature's timestamp may be from now."""
+    """How much the timestamp of a signature may differ from now."""
     max_body: Message = 1048576
-    """Largest body taken, before and after decompression."""
+    """Largest accepted body, before and after decompression."""
     body_timeout: Timeout = 10.0
     """How long a sender may take for its body."""
 
@@ -40,10 +40,10 @@ class WebhookSource(SourceModel, Listener):
     """`cloudevents` takes the binary, structured and batch modes; `s3` takes bucket notifications; `json` takes any
     JSON object."""
     id: Cel | None = None
-    """`json` only: CEL over `data` and `headers` that names the event (else the Idempotency-Key header, else each
-    request is new)."""
+    """`json` only: CEL over `data` and `headers` that gives the identity of the event. Without it, the header
+    Idempotency-Key; without that, each request is a new event."""
     time: Cel | None = None
-    """`json` only: CEL over `data` that gives the event's time (RFC 3339, or seconds since the epoch)."""
+    """`json` only: CEL over `data` that gives the time of the event (RFC 3339, or seconds since the epoch)."""
     identity_window: Duration = 604800.0
     """How long an id is remembered to recognise a second delivery."""
 
@@ -53,48 +53,48 @@ class DirectorySource(SourceModel):
     """Files that land in a folder, reported as S3-shaped events: the folder is the bucket, the
     relative path the key."""
     path: str
-    """The folder, seen from the configuration file's own folder if relative."""
+    """The folder, relative to the folder of the configuration file."""
     bucket: str | None = None
-    """Bucket name in the events; the folder's own name if not given."""
+    """Name of the bucket in the events. Default: the name of the folder."""
     settle: Duration = 2.0
     """A file is reported once its size and modification time have not changed for this long."""
     polling_interval: Interval = 1.0
     """How often the folder is listed."""
     rows: Literal["lines"] | None = None
-    """`lines` counts the lines of `.csv` (less the header) and `.jsonl` files as `event.data.rows`."""
+    """`lines` counts the lines of `.csv` files (without the header) and `.jsonl` files as `event.data.rows`."""
     ignore: list[str] = ["**/.*", "**/*.tmp", "**/_temporary/**"]
     """Globs of paths that are not reported."""
     links: Literal["inside", "anywhere"] = "inside"
-    """Which links to files are followed: those that stay in the folder, or all. Links to folders never are."""
+    """Which links to files are followed: those that stay in the folder, or all. Links to folders are never followed."""
 
 
 class Tls(Model):
     ca_file: str | None = None
-    """PEM file of the authorities to trust; the system's own if not given."""
+    """PEM file of the trusted authorities. Default: those of the system."""
     cert_file: str | None = None
-    """PEM file of our certificate, where the server asks for one."""
+    """PEM file of the client certificate, if the server needs one."""
     key_file: str | None = None
-    """PEM file of its key."""
+    """PEM file of the key of the client certificate."""
     key_password: Secret | None = None
-    """What the key is encrypted with."""
+    """Password of the key."""
     check_hostname: bool = True
-    """Whether the server's certificate must carry the name it was reached by."""
+    """Whether the certificate of the server must contain the name in its address."""
 
 
 class OAuth(Model):
     token_endpoint: Annotated[str, Field(pattern=r"^https?://")]
-    """Where tokens are asked for, with the client credentials grant of RFC 6749."""
+    """Address that issues tokens, by the client credentials grant of RFC 6749."""
     client_id: str
-    """Who asks."""
+    """Name of the client or user."""
     client_secret: Secret
-    """And proves it with this."""
+    """Its secret."""
     scope: str | None = None
-    """Scopes to ask for, with blanks between."""
+    """Requested scopes, separated by blanks."""
 
 
 class Sasl(Model):
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"]
-    """`AWS_MSK_IAM` takes its credentials from the usual AWS chain."""
+    """Mechanism. `AWS_MSK_IAM` uses credentials of the usual AWS chain."""
     username: str | None = None
     """For PLAIN and SCRAM."""
     password: Secret | None = None
@@ -105,7 +105,7 @@ class Sasl(Model):
 
 class StartAt(Model):
     timestamp: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)$")]
-    """RFC 3339; records from then on are read."""
+    """RFC 3339. Records of that time and later are read."""
 
 
 class Topics(Model):
@@ -114,24 +114,24 @@ class Topics(Model):
     topics: list[str] = []
     """Topics to read. Either these or `topic_pattern`."""
     topic_pattern: str | None = None
-    """Regular expression; topics whose whole name matches it are read, also those that are made later."""
+    """Regular expression. Topics whose whole name matches it are read, also topics that are created later."""
     group_id: str
-    """Consumer group. How far it read stands in the store; what is committed to the broker is for lag displays."""
+    """Consumer group. Positions are kept in the store; they are committed to the broker only to display the lag."""
     start: Literal["earliest", "latest"] | StartAt = "earliest"
-    """Where a topic that was never read begins. Partitions that are added to it later are read from their beginning."""
+    """Where to begin in a topic that was never read. Partitions that are added later are read from their beginning."""
     tls: Tls | None = None
-    """Talk TLS."""
+    """Use TLS."""
     sasl: Sasl | None = None
-    """Prove who we are."""
+    """Authentication."""
     max_record: Message = 1048576
-    """Records with a larger value, or with larger key and headers together, go to the dead letters."""
+    """Records with a larger value, or with larger key and headers together, become dead letters."""
     tombstones: Literal["dead_letter", "ignore"] = "dead_letter"
     """What becomes of records without a value."""
 
 
 class SchemaRegistry(Model):
     url: Annotated[str, Field(pattern=r"^https?://")]
-    """Where schemas are asked for by their id (the Confluent REST API, which Karapace and Apicurio speak too)."""
+    """Address of the registry (with the REST API of Confluent, which Karapace and Apicurio have too)."""
     username: str | None = None
     """For basic authentication."""
     password: Secret | None = None
@@ -146,30 +146,31 @@ class KafkaSource(SourceModel, Topics):
     type: Literal["kafka"]
     """Records of Kafka topics."""
     format: Literal["json", "cloudevents", "s3", "avro"] = "json"
-    """`cloudevents` takes the binary and structured modes; `s3` takes bucket notifications; `avro` takes records in the
-    Confluent wire format."""
+    """`cloudevents` accepts the binary and structured modes, `s3` bucket notifications, `avro` records in the Confluent
+    wire format."""
     schema_registry: SchemaRegistry | None = None
     """For `format: avro`."""
     id: Cel | None = None
-    """`json` and `avro`: CEL over `data` and `headers` that names the event, so that what a producer sends twice counts
-    once; without it a record is known by its place."""
+    """`json` and `avro`: CEL over `data` and `headers` that gives the identity of the event, so that a record that is
+    sent twice counts once. Without it, the identity is topic, partition and offset."""
     time: Cel | None = None
-    """`json` and `avro`: CEL over `data` that gives the event's time; the record's timestamp without it."""
+    """`json` and `avro`: CEL over `data` that gives the time of the event. Default: the timestamp of the record."""
     identity_window: Duration = 604800.0
-    """How long an id that the record itself brings is remembered to recognise a second one."""
+    """How long the identity of a record is remembered to recognise a second one."""
 
 
 class Queue(Model):
     queue_url: Annotated[str, Field(pattern=r"^https?://")]
     """The SQS queue that the bucket, an SNS topic or an EventBridge rule sends to; names ending in `.fifo` are FIFO."""
     region: str | None = None
-    """Region of the queue; by the usual AWS chain if not given."""
+    """Region of the queue. Default: that of the usual AWS chain."""
     endpoint_url: str | None = None
-    """Another server than AWS's own."""
+    """Address of a server other than AWS."""
     visibility_timeout: Annotated[Duration, Between("2s", "12h")] = 60.0
-    """A received message comes back after this long unless it was stored; kept up while we work on it."""
+    """A received message becomes visible again after this time, unless it was stored. The time is extended while the
+    message is processed."""
     topic_arns: list[str] = []
-    """SNS topics whose envelopes are taken; any, if none is named."""
+    """SNS topics whose envelopes are accepted. Default: all."""
 
 
 class Via(Model):
@@ -187,45 +188,45 @@ class Bucket(Model):
     name: str
     """The bucket."""
     prefix: str = ""
-    """Only keys that begin so."""
+    """Only keys with this prefix."""
 
 
 class S3Source(SourceModel):
     type: Literal["s3"]
     """Objects that are created in, or removed from, buckets of S3 or anything that speaks it."""
     via: Via
-    """The road on which notifications come."""
+    """The channel of the notifications."""
     key_encoding: Literal["auto", "form", "raw"] = "auto"
-    """How keys are written in notifications: `form` (a blank is `+`, as AWS and MinIO do), `raw` (as Ceph does);
-    `auto` goes by who sent it."""
+    """How keys are encoded in notifications: `form` (a blank is `+`, as with AWS and MinIO) or `raw` (as with Ceph).
+    `auto` recognises the sender."""
     sweep: Interval | None = None
-    """List the buckets this often, to find objects whose notification never came."""
+    """How often to list the buckets, to find objects without a notification."""
     sweep_settle: Duration = 900.0
-    """Objects younger than this are left to their notification."""
+    """Objects younger than this are not reported by a listing: their notification may still arrive."""
     buckets: list[Bucket] = []
-    """What to list for `sweep` and for `retrainer replay`."""
+    """Buckets to list for `sweep` and for `retrainer replay`."""
     endpoint_url: str | None = None
-    """Where the buckets are, if not at AWS."""
+    """Address of the server of the buckets, if it is not AWS."""
     region: str | None = None
-    """Region of the buckets; by the usual AWS chain if not given."""
+    """Region of the buckets. Default: that of the usual AWS chain."""
     identity_window: Duration = 604800.0
     """How long a notification is remembered to recognise a second one."""
 
 
 class BasicAuth(Model):
     username: str
-    """Who asks."""
+    """Name of the client or user."""
     password: Secret
-    """And proves it with this."""
+    """Its secret."""
 
 
 class PrometheusSource(SourceModel):
     type: Literal["prometheus"]
     """Instant queries to Prometheus, or anything that speaks its API."""
     url: Annotated[str, Field(pattern=r"^https?://")]
-    """Where it is; what stands before `/api/v1/query`."""
+    """Address of the server: the part before `/api/v1/query`."""
     polling_interval: Annotated[Duration, Between("1s", "366d")] = 30.0
-    """How often each expression is asked for."""
+    """How often each expression is queried."""
     timeout: Timeout = 10.0
     """How long an answer may take."""
     token: Secret | None = None
@@ -235,7 +236,7 @@ class PrometheusSource(SourceModel):
     tls: Tls | None = None
     """Certificates."""
     headers: dict[str, str] = {}
-    """Further headers, such as `X-Scope-OrgID`. No secrets: they are shown."""
+    """Additional headers, such as `X-Scope-OrgID`. The API shows them, so they must not contain secrets."""
     max_series: Annotated[int, Field(ge=1, le=100_000)] = 10_000
     """More series than this in one answer are an error, not a decision."""
 

@@ -20,18 +20,19 @@ class Calendar(Model):
     dates: Annotated[list[str], Field(max_length=10_000)] = []
     """Days, `2026-12-24` or `2026-12-24/2027-01-02`, both ends included."""
     weekdays: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = []
-    """Days of the week. Of dates, weekdays and times, a moment must be in each that is given."""
+    """Days of the week. A time is inside the calendar if it meets all given ones of `dates`, `weekdays` and `times`."""
     times: Annotated[list[Times], Field(max_length=100)] = []
-    """Times of the day, `08:00-18:00`; the end is not included, and may be past midnight."""
+    """Times of day, such as `08:00-18:00`. The end is not included, and may be after midnight."""
     timezone: str = "UTC"
-    """IANA name of the zone the calendar is read in."""
+    """IANA time zone of the calendar."""
 
 
 class Dst(Model):
     missing: Literal["shift", "skip"] = "shift"
-    """A local time that does not exist that day runs at the first one that does, or not at all."""
+    """A local time that does not exist on a day is due at the first time after the gap (`shift`), or not at all
+    (`skip`)."""
     repeated: Literal["first", "both"] = "first"
-    """A local time that comes twice that day runs once or twice."""
+    """A local time that occurs twice on a day is due the first time only, or both times."""
 
 
 class Schedule(Model):
@@ -39,25 +40,26 @@ class Schedule(Model):
     """Five fields as in crontab(5) (both day fields set means OR; 0 and 7 are Sunday), or @hourly @daily @weekly
     @monthly @yearly."""
     timezone: str = "UTC"
-    """IANA name of the zone the expression is read in."""
+    """IANA time zone of the expression."""
     dst: Dst = Dst()
-    """What happens when clocks change; not to `*/30 * * * *` and its like (docs/reference/schedules.md)."""
+    """What happens when clocks change. Has no effect on expressions such as `*/30 * * * *`
+    (docs/reference/schedules.md)."""
     recover_missed: Literal["last", "none", "all"] = "last"
-    """Which of the slots that passed while nobody could look are run."""
+    """Which slots run that passed while the daemon was down."""
     catchup_window: Duration = 43200.0
     """How far back `recover_missed` looks."""
     jitter: Spread = 0.0
-    """Spreads the start over this long; a hash of rule and slot, so it is the same on each
-    replica and after a restart."""
+    """Delays the start by up to this time. The delay is a hash of rule and slot, so it is the same on each replica and
+    after a restart."""
     except_: Annotated[list[str], Field(alias="except")] = []
     """Calendars during which a slot is skipped."""
 
 
 class AtLeast(Model):
     events: Total | None = None
-    """So many events."""
+    """This many events."""
     bytes: Size | None = None
-    """So many bytes (`event.data.size`)."""
+    """This many bytes (`event.data.size`)."""
     rows: Total | None = None
     """So many rows (see `rows`)."""
 
@@ -78,64 +80,65 @@ class Data(Model):
     """Fields of `event.data` (or `event.type`, `event.subject` …) that must be equal, or match a glob (`*` within a
     path part, `**` over them)."""
     where: Cel | None = None
-    """CEL over `event`, true or false; runs on what `match` let through."""
+    """CEL over `event`, true or false. Evaluated for events that meet `match`."""
     rows: Cel | None = None
-    """CEL over `event`: how many rows the event brings."""
+    """CEL over `event`: the number of rows of the event."""
     distinct_by: Cel | None = None
-    """CEL over `event`: what makes two events the same thing, such as `event.data.key`. The thing counts once in a
-    window, with the size and rows it came with last."""
+    """CEL over `event`: names the object that the event is about, such as `event.data.key`. An object counts once in a
+    window, with the size and rows of its latest event."""
     ignore_own_outputs: bool | Match = True
-    """Loop guard: what bears the id of a run of this very rule is not counted (docs/concepts/data.md says how it gets
-    there), unless this is false. Fields as in `match`: what meets all of them is not counted either, whoever
-    wrote it."""
+    """Prevents loops: events that carry the id of a run of the same rule are not counted (docs/concepts/data.md),
+    unless this is false. With fields as in `match`, events that meet all of them are not counted either, whoever wrote
+    them."""
     batch: Batch = Batch()
-    """When enough has come."""
+    """When there is enough data."""
 
 
 class SeriesCount(Model):
     series: Count | None = None
-    """So many series."""
+    """This many series."""
     percent: Annotated[float, Field(gt=0, le=100)] | None = None
-    """So many of a hundred; of those that are known, or of `of`."""
+    """This percentage of the known series, or of `of`."""
     of: Count | None = None
-    """How many there should be, also if fewer are seen."""
+    """The expected number of series, even if fewer exist."""
 
 
 class Metric(Model):
     source: str
-    """Name of a source: `prometheus` is asked for `expr`, any other pushes values as events."""
+    """Name of a source. A `prometheus` source queries `expr`; any other source brings values as events."""
     expr: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
-    """PromQL. Rules that share an expression share one request."""
+    """PromQL. Rules with the same expression share one query."""
     match: Match = {}
-    """Which series are meant: labels, for a query; fields of `event.data`, for pushed values. Equality or globs."""
+    """Selects series: by labels of a query, or by fields of `event.data` of pushed values. Equality or globs."""
     value: Cel | None = None
-    """Pushed values only: CEL over `event` that gives the value; `event.data.value` if not given."""
+    """Pushed values only: CEL over `event` that gives the value. Default: `event.data.value`."""
     above: float | None = None
-    """The threshold is crossed by values above it. Exactly one of `above` and `below`: distances fire high, p-values
-    fire low."""
+    """Threshold that is crossed by values above it. Exactly one of `above` and `below`: use `above` for distances,
+    `below` for p-values."""
     below: float | None = None
-    """The threshold is crossed by values below it."""
+    """Threshold that is crossed by values below it."""
     clear: float | None = None
-    """Hysteresis: what crossed the threshold has come back only at this value. The threshold itself if not given."""
+    """Hysteresis: a series that crossed the threshold counts as crossed until it reaches this value. Default: the
+    threshold."""
     for_: Annotated[Duration, Field(alias="for")] = 0.0
     """The threshold must stay crossed for this long."""
     consecutive: Annotated[int, Field(ge=1, le=1000)] = 1
-    """So many values in a row must cross it, for metrics that are pushed now and then."""
+    """This many consecutive values must cross it. For values that are pushed from time to time."""
     at_least: SeriesCount = SeriesCount(series=1)
-    """How many series it takes; `above`, `clear` and `for` hold for each by itself."""
+    """How many series must cross. `above`, `clear` and `for` apply to each series by itself."""
     no_data: Literal["hold", "ok", "fire"] = "hold"
-    """What a series means that is missing, stale, NaN or infinite, or whose source does not answer: nothing changes,
-    as if it had cleared, or as if it had crossed."""
+    """What no data means: a series that is missing, stale, NaN or infinite, or whose source does not answer. `hold`:
+    nothing changes. `ok`: as if it had cleared. `fire`: as if it had crossed."""
     max_sample_age: Duration | None = None
-    """An older value is no data."""
+    """An older value counts as no data."""
     sample_time: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
-    """PromQL that gives, for the labels it shares with a series, when the sample was really taken, in seconds since the
-    epoch: `push_time_seconds` of a Pushgateway, which goes on telling old values as if they were new."""
+    """PromQL that gives the real time of a sample, in seconds since the epoch, for series with the same labels:
+    `push_time_seconds` of a Pushgateway, which continues to expose old values as if they were new."""
     repeat_interval: Duration = 86400.0
-    """While it stays crossed, it is satisfied again this long after the run it helped to start has ended."""
+    """While it stays crossed, it is satisfied again this long after the end of the run that it helped to start."""
     jitter: Duration = 300.0
-    """What is crossed already when the rule first looks waits up to this much longer (a hash of rule, key and trigger),
-    so that many new rules do not start at once."""
+    """A metric that is past its threshold when a new rule evaluates it first waits up to this time (a hash of rule, key
+    and trigger), so that many new rules do not start at once."""
 
 
 class Alert(Model):
@@ -144,9 +147,9 @@ class Alert(Model):
     match: Match = {}
     """Labels that must be equal, or match a glob."""
     for_: Annotated[Duration, Field(alias="for")] = 0.0
-    """The alert must fire for this long, beyond what Alertmanager waits."""
+    """The alert must fire for this long, in addition to the waits in Prometheus and Alertmanager."""
     repeat_interval: Duration = 86400.0
-    """While it goes on firing, it is satisfied again this long after the run it helped to start has ended."""
+    """While it continues to fire, it is satisfied again this long after the end of the run that it helped to start."""
 
 
 class Freshness(Model):
@@ -165,7 +168,7 @@ class After(Model):
     rule: str
     """Name of the rule whose runs are waited for."""
     outcome: Literal["succeeded", "promoted", "failed", "completed"] = "succeeded"
-    """How its run has to end, retries included; `completed` takes any end."""
+    """How its run must end, retries included. `completed` accepts any end."""
     where: Cel | None = None
     """CEL over `upstream` (`id`, `rule`, `key`, `phase`, `outputs`, `parameters`), true or false."""
 
