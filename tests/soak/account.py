@@ -20,7 +20,7 @@ SHOWN = 5
 MEMORY_GROWTH = 0.02
 ENOUGH = 30.0
 """Minutes from which on memory is judged by that: what a process needs settles only after some."""
-SHORT_GROWTH = 0.10
+SHORT_GROWTH = 0.25
 """What it may be in a shorter run."""
 SHORT_MORE = 5
 """Threads and descriptors that a shorter run may end with beyond its first ones: many are made when first needed."""
