@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 from sqlalchemy import delete, func, select
 
+from retrainer.error_text import words
 from retrainer.event import Event, Poison, split_attributes
 from retrainer.store import tables as t
 from retrainer.store.rows import dump
@@ -25,6 +26,36 @@ def dead(work: Work, event: Event, reason: str, error: str, rule: str = "") -> N
     if work.written_out is None or work.written_out[0] is not event:
         work.written_out = event, dump(shown(event)).encode()
     dead_letter(work, event.source, event.id, reason, error, work.written_out[1], rule)
+
+
+class OfARule(Protocol):
+    """A trigger, compiled."""
+
+    @property
+    def rule(self) -> str: ...
+
+
+class Refusals:
+    """Dead letters of one event, for each rule that could not take it; ``failed`` tells whether there was any.
+
+    Nothing is kept without ``tell``: the event has been here before.
+    """
+
+    def __init__(self, work: Work, event: Event, *, tell: bool) -> None:
+        self.failed = False
+        self._work, self._event, self._tell = work, event, tell
+
+    def raised(self, trigger: OfARule, error: Exception) -> None:
+        """None of what a trigger says by itself: a mistake of ours."""
+        self._fail(trigger, "raised", words(error))
+
+    def _fail(self, trigger: OfARule, reason: str, error: str) -> None:
+        self.failed = True
+        if self._tell:
+            dead(self._work, self._event, reason, error, trigger.rule)
+
+    def _too_many_keys(self, trigger: OfARule, key: str) -> None:
+        self._fail(trigger, "too_many_keys", f"key {key!r} is one more than max_keys")
 
 
 def shown(event: Event) -> dict[str, Any]:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from retrainer.engine import distincts
 from retrainer.engine.containment import one_by_one
-from retrainer.engine.letters import dead
-from retrainer.error_text import words
+from retrainer.engine.letters import Refusals
 from retrainer.rules.expression import Purse
 from retrainer.rules.own import Author, run_of
 from retrainer.store import writes
@@ -62,13 +61,13 @@ def match(work: Work, event: Event, only: Collection[str] | None = None) -> tupl
     return look.hits, "filtered" if work.catalog.listens(event.source) else "ignored"
 
 
-class _Look:
+class _Look(Refusals):
     """What triggers make of one event: the ``hits``, and whether any ``failed`` to take it."""
 
     def __init__(self, work: Work, event: Event, author: Author | None, *, tell: bool) -> None:
+        super().__init__(work, event, tell=tell)
         self.hits: Hits = {}
-        self.failed = False
-        self._work, self._event, self._author, self._tell = work, event, author, tell
+        self._author = author
         self._purse = Purse()
 
     def at(self, triggers: Iterable[CompiledData]) -> None:
@@ -92,7 +91,7 @@ class _Look:
                 continue
             where = (trigger.rule, key)
             if key and too_many(work, where, hits):
-                self._fail(trigger, "too_many_keys", f"key {key!r} is one more than max_keys")
+                self._too_many_keys(trigger, key)
                 continue
             hit = hits.get(where)
             if hit is None:
@@ -100,15 +99,6 @@ class _Look:
             else:
                 hit.plain = None
                 hit.shares.append((trigger, size, rows, thing))
-
-    def raised(self, trigger: CompiledData, error: Exception) -> None:
-        """None of what a trigger says by itself: a mistake of ours."""
-        self._fail(trigger, "raised", words(error))
-
-    def _fail(self, trigger: CompiledData, reason: str, error: str) -> None:
-        self.failed = True
-        if self._tell:
-            dead(self._work, self._event, reason, error, trigger.rule)
 
 
 def _own_output(work: Work, event: Event, trigger: CompiledData, author: Author | None, *, tell: bool) -> bool:

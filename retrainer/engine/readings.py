@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 from retrainer.engine.containment import one_by_one
 from retrainer.engine.every_key import addressed
-from retrainer.engine.letters import dead
+from retrainer.engine.letters import Refusals
 from retrainer.engine.matching import too_many
-from retrainer.error_text import words
 from retrainer.event import Event
 from retrainer.rules.compile_triggers import series_name
 from retrainer.rules.expression import LONGEST_KEY, Purse, name_by
@@ -71,13 +70,12 @@ def _polled(work: Work, event: Event) -> tuple[list[Reading], bool]:
     return read.readings, read.failed
 
 
-class _Read:
+class _Read(Refusals):
     """What metric and alert triggers make of one event: their ``readings``, and whether any ``failed`` to read it."""
 
     def __init__(self, work: Work, event: Event, *, tell: bool) -> None:
+        super().__init__(work, event, tell=tell)
         self.readings: list[Reading] = []
-        self.failed = False
-        self._work, self._event, self._tell = work, event, tell
         self._rooms: dict[str, _Room] = {}
         self._purse = Purse()
 
@@ -90,7 +88,7 @@ class _Read:
                 self._fail(gauge, "raised", str(error))
                 continue
             if key and too_many(self._work, (gauge.rule, key)):
-                self._fail(gauge, "too_many_keys", f"key {key!r} is one more than max_keys")
+                self._too_many_keys(gauge, key)
                 continue
             sampled = Sampled(gauge.name, (sample,))
             self.readings += _addressed(self._work, gauge, key, sampled, at_once=not self._tell)
@@ -117,15 +115,6 @@ class _Read:
     def _room(self, rule: str) -> _Room:
         """One for all triggers of a rule."""
         return self._rooms.setdefault(rule, _Room(self._work, rule))
-
-    def raised(self, gauge: CompiledGauge, error: Exception) -> None:
-        """None of what a trigger says by itself: a mistake of ours."""
-        self._fail(gauge, "raised", words(error))
-
-    def _fail(self, gauge: CompiledGauge, reason: str, error: str) -> None:
-        self.failed = True
-        if self._tell:
-            dead(self._work, self._event, reason, error, gauge.rule)
 
 
 def _key(gauge: CompiledGauge, event: Event, purse: Purse | None = None) -> str:
