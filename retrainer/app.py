@@ -412,7 +412,7 @@ class App:
 
 def main(settings_path: str) -> int:
     """Run until SIGTERM or SIGINT; SIGHUP reloads. Return the exit code."""
-    heap.few_arenas()
+    heap.bounded_heaps()
     heap.take_turns()
     logs.configure("info", json=None)
     stop = threading.Event()

@@ -19,19 +19,25 @@ YOUNG = 5_000
 """New objects that a look at them is worth; events on their way are some thousands, and are freed without it."""
 
 
-_ARENA_MAX = -8
-"""Of mallopt(3), as glibc numbers it."""
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8
+"""Of mallopt(3), as glibc numbers them."""
 ARENAS = 2
+MAPPED = 128 * 1024
+"""Bytes from which a block is mapped by itself, and unmapped as soon as it is freed."""
 
 
-def few_arenas() -> None:
-    """Let threads share two heaps of the C library, before there are any.
+def bounded_heaps() -> None:
+    """Let threads share two heaps of the C library, before there are any, and keep large blocks out of them.
 
-    glibc gives nearly each thread one of its own, which keeps what it once took. Python's own objects are elsewhere, so
-    that nobody waits for anybody. Other C libraries have no such heaps, and nothing is asked of them.
+    glibc gives nearly each thread a heap of its own, which keeps what it once took, and raises the threshold for mapped
+    blocks to the largest one that was freed: then one body of a megabyte leaves a gap that small blocks settle in.
+    Python's own objects are elsewhere, so that nobody waits for anybody. Other C libraries have no such heaps, and
+    nothing is asked of them.
     """
     with suppress(AttributeError):
-        ctypes.CDLL(None).mallopt(_ARENA_MAX, ARENAS)
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_ARENA_MAX, ARENAS)
+        mallopt(_MMAP_THRESHOLD, MAPPED)
 
 
 def take_turns() -> None:

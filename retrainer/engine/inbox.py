@@ -9,11 +9,11 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, select, update
 
 from retrainer.engine import parts
 from retrainer.engine.containment import no_refusals
-from retrainer.engine.intake import take_in
+from retrainer.engine.intake import Unfinished, take_in
 from retrainer.engine.letters import MOST_BYTES, dead_letter
 from retrainer.error_text import words
 from retrainer.event import Event, Poison, split_attributes
@@ -62,8 +62,14 @@ def fold_in(work: Work, source: str | None = None) -> bool:
             dead_letter(
                 work, row.source, f"inbox/{row.id}", "unreadable", words(answer), row.batch.encode()[:MOST_BYTES]
             )
-    work.conn.execute(delete(t.inbox).where(_C.id.in_([row.id for row in taken])))
-    return bool(rows) and (len(rows) == PAGE or len(taken) < len(rows))
+    done = taken
+    if answers and isinstance(answers[-1], Unfinished):
+        rest = answers[-1].rest
+        values = {"size": len(rest.items), "batch": pack(_told(rest))}
+        work.conn.execute(update(t.inbox).where(_C.id == taken[-1].id).values(values))
+        done = taken[:-1]
+    work.conn.execute(delete(t.inbox).where(_C.id.in_([row.id for row in done])))
+    return bool(rows) and (len(rows) == PAGE or len(done) < len(rows))
 
 
 def _batch(row: Row[int, str, str]) -> Batch:
@@ -99,7 +105,7 @@ def _item_told(item: Event | Poison) -> dict[str, Any]:
 
 def _heard(source: str, told: dict[str, Any]) -> Batch:
     items = [_item_heard(source, item) for item in told["items"]]
-    return Batch(source, items, told["identity_window"], tracked=told["tracked"])
+    return Batch(source, items, told["identity_window"], tracked=told["tracked"], kept=True)
 
 
 def _item_heard(source: str, item: dict[str, Any]) -> Event | Poison:

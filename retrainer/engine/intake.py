@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 import structlog
@@ -45,10 +45,22 @@ AGAIN = "Again"
 PRECEDENCE = ("matched", "filtered", "duplicate", "dead_lettered", "ignored")
 
 
-def take_in(work: Work, batches: Sequence[Batch]) -> list[list[str] | Exception]:
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """The transaction's time was over before its items: ``outcomes`` are those of the first ones, ``rest`` is left."""
+
+    outcomes: list[str]
+    rest: Batch
+
+
+Answer: TypeAlias = "list[str] | Unfinished | Exception"
+
+
+def take_in(work: Work, batches: Sequence[Batch]) -> list[Answer]:
     """Fold batches in, in order; the outcomes of each. Nothing in an event can stop the others.
 
-    Fewer answers than batches if the transaction's time is over: the caller brings the rest to the next one.
+    Fewer answers than batches if the transaction's time is over, and the last may be unfinished: the caller brings the
+    rest to the next one.
     """
     if work.careful:
         return [_with_care(work, batch) for batch in _in_time(work, batches)]
@@ -65,7 +77,31 @@ def _in_time(work: Work, batches: Sequence[Batch]) -> Iterator[Batch]:
         yield batch
 
 
-def _with_care(work: Work, batch: Batch) -> list[str] | Exception:
+def _items_in_time(work: Work, batch: Batch) -> Iterator[Event | Poison]:
+    """At least the first one, and none that cannot be told apart from those before it if it came again."""
+    budget = work.budget
+    for i, item in enumerate(batch.items):
+        if i and budget.late and batch.splits_before(i):
+            return
+        yield item
+
+
+def _move_back(work: Work, batch: Batch, taken: int) -> None:
+    """Its position was moved past all of its items."""
+    if batch.stretch is not None and taken < len(batch.items):
+        here = batch.stretch
+        parts.move(work.conn, batch.source, replace(here, begin=here.next, next=here.offsets[taken]))
+
+
+def _answer(work: Work, batch: Batch, outcomes: list[str]) -> list[str] | Unfinished:
+    for outcome in PRECEDENCE:
+        if n := outcomes.count(outcome):
+            work.tell("events", source=batch.source, outcome=outcome, count=n)
+    taken = len(outcomes)
+    return outcomes if taken == len(batch.items) else Unfinished(outcomes, batch.rest(taken))
+
+
+def _with_care(work: Work, batch: Batch) -> Answer:
     """The whole batch at once, which costs least; if that fails each item by itself."""
     try:
         return attempt(work, partial(_plainly, work, batch))
@@ -81,7 +117,7 @@ def _with_care(work: Work, batch: Batch) -> list[str] | Exception:
         return error
 
 
-def _plainly(work: Work, batch: Batch) -> list[str] | Exception:
+def _plainly(work: Work, batch: Batch) -> Answer:
     work.careful = False
     try:
         intake = _Intake(work, batch).run()
@@ -91,13 +127,13 @@ def _plainly(work: Work, batch: Batch) -> list[str] | Exception:
     return intake.answer()
 
 
-def _singly(work: Work, batch: Batch) -> list[str] | Exception:
+def _singly(work: Work, batch: Batch) -> Answer:
     """Its position first, then each item with a savepoint of its own; what still raises is a dead letter."""
     around = _Intake(work, replace(batch, items=())).run()
     if around.lost is not None:
         return around.lost
     outcomes: list[str] = []
-    for item in batch.items:
+    for item in _items_in_time(work, batch):
         one = replace(batch, items=[item], stretch=None, objects={})
         try:
             outcomes += attempt(work, lambda batch=one: _Intake(work, batch).run()).outcomes  # type: ignore[misc]
@@ -108,14 +144,8 @@ def _singly(work: Work, batch: Batch) -> list[str] | Exception:
             if batch.again is None:  # else its letter is there
                 attempt(work, partial(unbearable, work, item, words(error)))
             outcomes.append("dead_lettered")
-    return _tell(work, batch.source, outcomes)
-
-
-def _tell(work: Work, source: str, outcomes: list[str]) -> list[str]:
-    for outcome in PRECEDENCE:
-        if n := outcomes.count(outcome):
-            work.tell("events", source=source, outcome=outcome, count=n)
-    return outcomes
+    _move_back(work, batch, len(outcomes))
+    return _answer(work, batch, outcomes)
 
 
 class _Intake:
@@ -136,10 +166,11 @@ class _Intake:
             self._again()
         else:
             self._take_all()
+        _move_back(self.work, self.batch, len(self.outcomes))
         return self
 
-    def answer(self) -> list[str] | Exception:
-        return self.lost or _tell(self.work, self.batch.source, self.outcomes)
+    def answer(self) -> Answer:
+        return self.lost or _answer(self.work, self.batch, self.outcomes)
 
     def _moved(self) -> bool:
         work, batch = self.work, self.batch
@@ -151,7 +182,7 @@ class _Intake:
         work, batch = self.work, self.batch
         known = self._known()
         tracker = objects.Tracker(work, batch) if batch.tracked else None
-        for item in self.batch.items:
+        for item in _items_in_time(work, batch):
             if not isinstance(item, Event):
                 self.outcomes.append(self._poison(item))
             elif (known is not None and self._seen(item, known)) or (tracker is not None and tracker.counted(item)):
@@ -165,7 +196,7 @@ class _Intake:
         writes.seen_again(work.conn, self._repeated)
         if tracker is not None:
             tracker.store()
-        if batch.objects:
+        if batch.objects and len(self.outcomes) == len(batch.items):
             writes.store_objects(work.conn, batch.source, batch.objects, work.now)
         if batch.items:
             work.hear(batch.source)
@@ -204,7 +235,7 @@ class _Intake:
     def _again(self) -> None:
         assert self.batch.again is not None  # noqa: S101 - for the type checker; the caller looked
         replay = again.Replay(self.work, self.batch.again)
-        for item in self.batch.items:
+        for item in _items_in_time(self.work, self.batch):
             word, hits, readings = replay.judge(item)
             if (hits or readings) and isinstance(item, Event) and not self.batch.again.dry:
                 facts = {"rules": sorted(self.batch.again.rules), "levels": self.batch.again.levels}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import structlog
@@ -14,6 +14,7 @@ from retrainer.crash import reach
 from retrainer.engine import parts
 from retrainer.engine.births import Birthplace, new_run_id
 from retrainer.engine.containment import Care
+from retrainer.engine.intake import Unfinished
 from retrainer.engine.transaction import Done, Transactions
 from retrainer.error_text import words
 from retrainer.sources.base import OBJECTS, Batch, Overloaded, Receipt
@@ -64,9 +65,12 @@ class _Act:
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
+    """``outcomes`` are those of the items that earlier transactions took of it."""
+
     batch: Batch
     future: Future[Receipt]
     at: float
+    outcomes: Sequence[str] = ()
 
 
 class Engine:
@@ -314,8 +318,9 @@ class Engine:
         if done.leased:
             self.taker.take(done.leased, began)
         self.trouble, self.failing_since = "", None
-        drained = self._put_back(drained, len(done.results))
-        self._acknowledge(drained, done.results)
+        results = self._put_back(drained, done.results)
+        drained = drained[: len(results)]
+        self._acknowledge(drained, results)
         reach("after-acknowledge")
         offers = [began - item.at for item in drained if isinstance(item, _Offer)]
         if work.admitted:
@@ -393,11 +398,25 @@ class Engine:
         if done.leased:
             self.taker.announce(done.leased, done.began)
 
-    def _put_back(self, drained: list[_Act | _Offer], done: int) -> list[_Act | _Offer]:
-        """What the transaction had no time for comes first in the next one; return what it did."""
+    def _put_back(self, drained: Sequence[_Act | _Offer], results: list[Any]) -> list[Any]:
+        """What the transaction had no time for comes first in the next one; return the results that are whole."""
+        left = drained[len(results) :]
         with self._wanted:
-            self._queue.extendleft(reversed(drained[done:]))
-        return drained[:done]
+            self._queue.extendleft(reversed(left))
+            if results and isinstance(results[-1], Unfinished):
+                *results, unfinished = results
+                self._queued_events -= len(unfinished.outcomes)
+                self._queue_behind_others(drained[len(results)], unfinished)
+        return results
+
+    def _queue_behind_others(self, item: _Act | _Offer, unfinished: Unfinished) -> None:
+        """What others wait for comes next, then the rest of it, then what its source brought after it."""
+        assert isinstance(item, _Offer)  # noqa: S101 - for the type checker: no act is left unfinished
+        source = unfinished.rest.source
+        rest = replace(item, batch=unfinished.rest, outcomes=[*item.outcomes, *unfinished.outcomes])
+        behind = [each for each in self._queue if isinstance(each, _Offer) and each.batch.source == source]
+        others = [each for each in self._queue if not isinstance(each, _Offer) or each.batch.source != source]
+        self._queue = deque((*others, rest, *behind))
 
     def _off_the_queue(self, drained: Sequence[_Act | _Offer]) -> None:
         with self._wanted:
@@ -409,7 +428,7 @@ class Engine:
             if isinstance(result, Exception):
                 item.future.set_exception(result)
             elif isinstance(item, _Offer):
-                item.future.set_result(Receipt(result))
+                item.future.set_result(Receipt([*item.outcomes, *result]))
             else:
                 item.future.set_result(result)
 

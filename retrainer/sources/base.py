@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -21,13 +21,15 @@ class Stretch:
     """Where the items of a batch stood in one part of their source (a partition), from ``begin`` up to before ``next``.
 
     Stored by compare-and-set, in the transaction that stores the items: whoever's ``epoch`` is not the last one that
-    `Intake.claim` gave out, or whose ``begin`` is not where the store is, loses the batch as a whole.
+    `Intake.claim` gave out, or whose ``begin`` is not where the store is, loses the batch as a whole. ``offsets`` has
+    the position of each item; without them the batch cannot be split.
     """
 
     part: str
     epoch: int
     begin: int
     next: int
+    offsets: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Facts of one source, taken in together in one transaction.
+    """Facts of one source, taken in together: in one transaction, unless they take more time than one may last.
 
     ``identity_window``: seconds for which an event's id is remembered; 0 if the source tells repeats apart by itself.
     ``objects``: what a listing source saw, key to fingerprint, None for a key that is gone; stored with the events.
@@ -61,6 +63,7 @@ class Batch:
     ``tracked``: events are about objects; the store follows which are there, and an object that both a notification
     (``swept`` false) and a listing (``swept`` true) tell of counts once.
     ``again``: the items are a replay.
+    ``kept``: what is left over when a transaction ends early is stored, so the batch can be split anywhere.
     """
 
     source: str
@@ -71,6 +74,21 @@ class Batch:
     tracked: bool = False
     swept: bool = False
     again: Again | None = None
+    kept: bool = False
+
+    def splits_before(self, index: int) -> bool:
+        """Whether what comes before this item can be committed alone: nothing counts twice if the rest never comes."""
+        if self.stretch is not None:
+            offsets = self.stretch.offsets
+            return bool(offsets) and offsets[index] > offsets[index - 1]
+        return self.kept or self.identity_window > 0
+
+    def rest(self, index: int) -> Batch:
+        """What begins with this item."""
+        stretch = self.stretch
+        if stretch is not None:
+            stretch = replace(stretch, begin=stretch.offsets[index], offsets=stretch.offsets[index:])
+        return replace(self, items=self.items[index:], stretch=stretch)
 
 
 @dataclass(frozen=True, slots=True)

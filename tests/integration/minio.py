@@ -19,6 +19,7 @@ class Minio:
 
     def __init__(self, port: int, brokers: str = "", topic: str = "", webhook: str = "", token: str = "") -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self._queue = Path(os.environ.get("MINIO_DIR", Path.home() / ".cache/retrainer-minio")) / f"run-{port}/webhook"
         self._environment = {
             "MINIO_PORT": str(port),
             "KAFKA_BROKERS": brokers,
@@ -63,3 +64,7 @@ class Minio:
     def put(self, bucket: str, *keys: str, body: bytes = b"1") -> None:
         for key in keys:
             self.s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+    def undelivered(self) -> int:
+        """Number of notifications that the webhook has not accepted yet; MinIO sends them again."""
+        return sum(path.is_file() for path in self._queue.rglob("*"))

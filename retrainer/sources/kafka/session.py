@@ -26,13 +26,14 @@ from retrainer.sources.kafka.reach import Reach
 from retrainer.sources.kafka.share import Share
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from kafka import KafkaConsumer, TopicPartition
     from kafka.consumer.fetcher import ConsumerRecord
 
     from retrainer.clock import Clock
     from retrainer.config.models import Topics
+    from retrainer.event import Event, Poison
     from retrainer.sources.base import Intake
     from retrainer.sources.kafka.records import Reader
 
@@ -195,12 +196,12 @@ class Session:
             self._claims.release(part, wait=0.0)  # these records are of another topic
             return
         try:
-            items = self._reader.items(records, part.incarnation, self._clock.now())
+            items, offsets = self._read(records, part.incarnation)
         except SchemaUnavailable as error:  # read again from where the store is, as soon as it can be had
             self._claims.release(part)
             self._fail(str(error))
             return
-        stretch = Stretch(part.name, part.epoch, part.read, following)
+        stretch = Stretch(part.name, part.epoch, part.read, following, offsets)
         batch = Batch(
             self._name,
             items,
@@ -211,6 +212,17 @@ class Session:
         part.read = following
         size = sum(max(0, record.serialized_value_size) for record in records)
         self._outbox.put(Cargo(part, part.epoch, batch, size))
+
+    def _read(self, records: Iterable[ConsumerRecord], incarnation: str) -> tuple[list[Event | Poison], list[int]]:
+        """The items of these records, and the offset of each: a record may hold many."""
+        now = self._clock.now()
+        items: list[Event | Poison] = []
+        offsets: list[int] = []
+        for record in records:
+            found = self._reader.items((record,), incarnation, now)
+            items += found
+            offsets += [record.offset] * len(found)
+        return items, offsets
 
     def _position(self, tp: TopicPartition) -> int | None:
         try:

@@ -79,8 +79,13 @@ class Lake:
         eventually(lambda: server.started, "the webhook listens")
 
     def close(self) -> None:
-        for stop in self._stops:
-            stop()
+        """Wait for MinIO's queue first: what is left in it would be delivered to the next test."""
+        try:
+            if self._stops:
+                eventually(lambda: self.minio.undelivered() == 0, "MinIO has delivered everything")
+        finally:
+            for stop in self._stops:
+                stop()
 
 
 @pytest.fixture
