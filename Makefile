@@ -27,12 +27,14 @@ help:
 
 setup: $(VENV)/.done
 
-# pip puts the locked uv beside the interpreter, uv does the rest: hashes are checked for every package.
+# pip puts the locked uv beside the interpreter, uv does the rest: hashes are checked for every package. Compiled once, as
+# each start of a process would do it where Python may not write what it compiled: a second of its time.
 $(VENV)/.done: requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -o '^uv==[0-9.]*' requirements.lock)"
-	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(BIN)/python -m compileall -q retrainer
 	@touch $@
 
 demo: setup
