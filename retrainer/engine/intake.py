@@ -90,7 +90,7 @@ def _move_back(work: Work, batch: Batch, taken: int) -> None:
     """Its position was moved past all of its items."""
     if batch.stretch is not None and taken < len(batch.items):
         here = batch.stretch
-        parts.move(work.conn, batch.source, replace(here, begin=here.next, next=here.offsets[taken]))
+        parts.move(work.conn, batch.source, replace(here, begin=here.next, next=here.item_offsets[taken]))
 
 
 def _answer(work: Work, batch: Batch, outcomes: list[str]) -> list[str] | Unfinished:

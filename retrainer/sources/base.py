@@ -21,15 +21,15 @@ class Stretch:
     """Where the items of a batch stood in one part of their source (a partition), from ``begin`` up to before ``next``.
 
     Stored by compare-and-set, in the transaction that stores the items: whoever's ``epoch`` is not the last one that
-    `Intake.claim` gave out, or whose ``begin`` is not where the store is, loses the batch as a whole. ``offsets`` has
-    the position of each item; without them the batch cannot be split.
+    `Intake.claim` gave out, or whose ``begin`` is not where the store is, loses the batch as a whole. ``item_offsets``
+    has the position of each item; without it the batch cannot be split.
     """
 
     part: str
     epoch: int
     begin: int
     next: int
-    offsets: Sequence[int] = ()
+    item_offsets: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +79,15 @@ class Batch:
     def splits_before(self, index: int) -> bool:
         """Whether what comes before this item can be committed alone: nothing counts twice if the rest never comes."""
         if self.stretch is not None:
-            offsets = self.stretch.offsets
-            return bool(offsets) and offsets[index] > offsets[index - 1]
+            of = self.stretch.item_offsets
+            return bool(of) and of[index] > of[index - 1]
         return self.kept or self.identity_window > 0
 
     def rest(self, index: int) -> Batch:
         """What begins with this item."""
         stretch = self.stretch
         if stretch is not None:
-            stretch = replace(stretch, begin=stretch.offsets[index], offsets=stretch.offsets[index:])
+            stretch = replace(stretch, begin=stretch.item_offsets[index], item_offsets=stretch.item_offsets[index:])
         return replace(self, items=self.items[index:], stretch=stretch)
 
 

@@ -196,12 +196,12 @@ class Session:
             self._claims.release(part, wait=0.0)  # these records are of another topic
             return
         try:
-            items, offsets = self._read(records, part.incarnation)
+            items, item_offsets = self._read(records, part.incarnation)
         except SchemaUnavailable as error:  # read again from where the store is, as soon as it can be had
             self._claims.release(part)
             self._fail(str(error))
             return
-        stretch = Stretch(part.name, part.epoch, part.read, following, offsets)
+        stretch = Stretch(part.name, part.epoch, part.read, following, item_offsets)
         batch = Batch(
             self._name,
             items,
@@ -217,12 +217,12 @@ class Session:
         """The items of these records, and the offset of each: a record may hold many."""
         now = self._clock.now()
         items: list[Event | Poison] = []
-        offsets: list[int] = []
+        item_offsets: list[int] = []
         for record in records:
             found = self._reader.items((record,), incarnation, now)
             items += found
-            offsets += [record.offset] * len(found)
-        return items, offsets
+            item_offsets += [record.offset] * len(found)
+        return items, item_offsets
 
     def _position(self, tp: TopicPartition) -> int | None:
         try:
