@@ -19,7 +19,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY retrainer retrainer
 RUN --mount=type=secret,id=authorities . /authorities \
  && /tools/bin/uv pip install --no-cache --python /opt/retrainer/bin/python --no-deps .
-# Two thirds of the weight are left out: Kubernetes' models and its asynchronous client, which `retrainer/bare.py` never imports, descriptions
+# Two thirds of the weight are left out: Kubernetes' models and its asynchronous client, which `retrainer/util/light_imports.py` never imports, descriptions
 # of AWS services that no source asks, and what only debuggers read.
 RUN command -v strip >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends binutils >/dev/null; }
 RUN /tools/bin/uv pip uninstall --quiet --python /opt/retrainer/bin/python aiohttp aiohappyeyeballs aiosignal frozenlist multidict propcache yarl \

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from retrainer.config.load import load_files
 from retrainer.event import Event
 from retrainer.simulate.casefile import absolute
-from retrainer.simulate.course import GPU, Course
 from retrainer.simulate.outcome import read
+from retrainer.simulate.run_script import GPU, RunScript
 from retrainer.simulate.world import World
 from study.learner import held_out, train
 from study.stream import BEFORE, HOUR, joined
@@ -105,20 +105,20 @@ class _Shop:
             "accuracy": self._in_use.accuracy(joined([batch.labelled for batch in newest])),
         }
 
-    def run(self, run: Run) -> Course:
+    def run(self, run: Run) -> RunScript:
         """Train on the newest labels of the run's window, and compare with the model in use."""
         until, rows = absolute(run.parameters["until"]), int(run.parameters["newest_rows"])
         newest = joined([batch.labelled for batch in self._batches if batch.at <= until]).last(rows)
         model, judges = train(newest), held_out(newest)
         self._trained[run.id] = model
         better = model.accuracy(judges) > self._in_use.accuracy(judges)
-        return Course(TRAINING, outputs={"promoted": str(better).lower()}, resources={GPU: TRAINING})
+        return RunScript(TRAINING, outputs={"promoted": str(better).lower()}, resources={GPU: TRAINING})
 
     def told(self, what: str, facts: dict[str, Any], now: float) -> None:  # noqa: ARG002 - as a listener of the engine is told
         """A run has ended, and the engine has understood that its model was promoted: that one is in use now."""
         if what == "run.ended" and facts["promoted"]:
             self._in_use = self._trained[facts["run"].id]
-            self.promoted.add(facts["run"].born_at)
+            self.promoted.add(facts["run"].created_at)
 
     def committed(self, seconds: float, waited: Sequence[float], queued: int) -> None:
         """As a listener of the engine must; nothing to do."""

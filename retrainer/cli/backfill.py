@@ -12,7 +12,7 @@ import click
 from retrainer.cli import show
 from retrainer.cli.rules import parameter, who_asks
 from retrainer.cli.session import Session, remote
-from retrainer.clock import SystemClock
+from retrainer.util.clock import SystemClock
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +29,7 @@ _STATES = ("waiting", "running", "succeeded", "failed", "cancelled", "dropped")
 @click.option("--trigger", help="Only of this schedule; else of all that the rule has.")
 @click.option("--key", default="", help="Key of a rule with for_each.")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a parameter; may be repeated.")
-@click.option("--again", is_flag=True, help="Also slots that ran already.")
+@click.option("--rerun", is_flag=True, help="Also slots that ran already.")
 @click.option("--dry-run", is_flag=True, help="Only show what would come of it.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--follow", is_flag=True, help="Wait until all have ended. Ctrl-C stops the waiting, not the runs.")
@@ -48,7 +48,7 @@ def backfill(session: Session, /, rule: str, key: str, since: str | None, **how:
         _alone(how)
         _report(session, rule, key, None, follow=how["follow"])
         return
-    order = {"from": since, "to": how["until"], "trigger": how["trigger"], "key": key, "again": how["again"]}
+    order = {"from": since, "to": how["until"], "trigger": how["trigger"], "key": key, "rerun": how["rerun"]}
     order["parameters"] = dict(parameter(text) for text in how["params"])
     preview = session.client.post("rules", rule, "backfills", body={**order, "dry_run": True})
     if how["dry_run"]:
@@ -65,7 +65,7 @@ def backfill(session: Session, /, rule: str, key: str, since: str | None, **how:
 
 
 def _alone(how: dict[str, Any]) -> None:
-    if any(how[name] for name in ("until", "trigger", "params", "again", "dry_run")):
+    if any(how[name] for name in ("until", "trigger", "params", "rerun", "dry_run")):
         raise click.UsageError("say from when with --from; without it, this tells how far the last backfill is")
 
 

@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from retrainer.app import main
 from retrainer.config.errors import ConfigErrors
+from retrainer.daemon.app import main
 
 
 @click.command()

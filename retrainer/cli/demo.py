@@ -21,9 +21,9 @@ from rich.table import Table
 from ruamel.yaml import YAML
 
 from retrainer.cli.demo_story import Story, soon_text
-from retrainer.clock import SystemClock
 from retrainer.config.models import Rules
 from retrainer.config.settings import Settings
+from retrainer.util.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -91,7 +91,7 @@ class Story:
             because = f"  [dim]{escape(run['trigger'])}[/]" if not before else ""
             return f"{name} {phase} {escape(run['progress'])}".rstrip() + because
         self.ended = self.ended or run
-        took = f" in {seconds(run['ended_at']) - seconds(run['born_at']):.1f} s"
+        took = f" in {seconds(run['ended_at']) - seconds(run['created_at']):.1f} s"
         said = escape(_score(run["outputs"]) if phase == "SUCCEEDED" else run["message"])
         return f"{name} [bold {color}]{phase}[/]{took}: {said}"
 

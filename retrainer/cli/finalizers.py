@@ -15,7 +15,7 @@ from retrainer.config.settings import ArgoEngine as Settings
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from retrainer.workflows.argo import ArgoEngine
+    from retrainer.workflows.argo.engine import ArgoEngine
 
 
 @click.group()
@@ -71,7 +71,7 @@ def _who(
 
 def _release(settings: Settings, instance: str, dry_run: bool) -> tuple[list[str], list[str]]:
     """Return the Workflows that were held, and what could not be done, in words."""
-    from retrainer.workflows.argo import ArgoEngine  # noqa: PLC0415 - loads all that talks to clusters
+    from retrainer.workflows.argo.engine import ArgoEngine  # noqa: PLC0415 - loads all that talks to clusters
     from retrainer.workflows.base import WorkflowError  # noqa: PLC0415
 
     engine = ArgoEngine(settings, instance)

@@ -9,16 +9,16 @@ import click
 
 from retrainer.cli import show
 from retrainer.cli.session import Session, local
-from retrainer.clock import SystemClock
 from retrainer.config.errors import shown
 from retrainer.config.load import validate
 from retrainer.config.load_settings import settings_at
 from retrainer.config.shared_secrets import WAY_OUT, listeners, shared_secrets
-from retrainer.engine.catalog import build_catalog
+from retrainer.engine.core.catalog import build_catalog
 from retrainer.rules.lint import Advice
 from retrainer.rules.lint import lint as advise
-from retrainer.workflows import local_templates
-from retrainer.workflows.pasted import pasted
+from retrainer.util.clock import SystemClock
+from retrainer.workflows.injection_lint import pasted
+from retrainer.workflows.local import templates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def lint(session: Session, path: str, templates: str | None) -> None:
     sources that share a secret which signs the body alone.
     PATH is as for `validate`; the templates are those of --templates, else of the local engine's folder.
     """
-    configuration, problems = validate(path, elsewhere=True)
+    configuration, problems = validate(path, ignore_environment=True)
     if configuration is None:
         session.print({"valid": False, "advice": []}, lambda c: _invalid(c, [p.render() for p in problems]))
         raise click.exceptions.Exit(2)
@@ -87,7 +87,7 @@ def _manifest(rule: Rule, folder: Path | None) -> dict[str, Any] | None:
     if folder is None:
         return None
     cluster = submit.workflow_template is None
-    return local_templates.find(folder, name, submit.namespace or "default", cluster=cluster)
+    return templates.find(folder, name, submit.namespace or "default", cluster=cluster)
 
 
 def _shared(configuration: Configuration) -> Iterator[Advice]:

@@ -13,7 +13,7 @@ from rich.tree import Tree
 
 from retrainer.cli import show
 from retrainer.cli.session import Failure, Session, remote
-from retrainer.clock import SystemClock
+from retrainer.util.clock import SystemClock
 
 MOST = 100_000
 """Rules: more than there are."""

@@ -9,8 +9,8 @@ import click
 from retrainer.cli import show
 from retrainer.cli.events import print_events
 from retrainer.cli.session import Session, remote
-from retrainer.clock import SystemClock
 from retrainer.runs.run import RunPhase
+from retrainer.util.clock import SystemClock
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,7 +50,7 @@ def _line(run: dict[str, Any], now: float) -> list[object]:
         run["key"] or "-",
         show.word(run["phase"]),
         why,
-        show.relative(run["born_at"], now),
+        show.relative(run["created_at"], now),
         show.lasted(run, now),
         run["workflow"],
         run["message"] or show.pairs(run["outputs"]),
@@ -86,7 +86,7 @@ def _waits(waits: dict[str, Any] | None, now: float) -> str:
 
 def _print_run(console: Console, run: dict[str, Any]) -> None:
     now = SystemClock().now()
-    names = ("born_at", "scheduled_at", "admitted_at", "submitted_at", "started_at", "ended_at")
+    names = ("created_at", "scheduled_at", "admitted_at", "submitted_at", "started_at", "ended_at")
     moments = {name.removesuffix("_at"): show.at(run[name], now) for name in names}
     window = run["window"]
     fed = f"{window['events']} events, {window['rows']} rows, {window['bytes']} bytes" if window["events"] else ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import click
 import orjson
 
-from retrainer.regular_file import UnreadableFileError, read_settled
+from retrainer.util.regular_files import UnreadableFileError, read_settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,14 +13,14 @@ import click
 
 from retrainer.cli.session import Session, local
 from retrainer.cli.simulate_report import report
-from retrainer.clock import SystemClock
 from retrainer.config.models import parse_duration
 from retrainer.simulate.casefile import absolute
+from retrainer.simulate.chart_data import picture
 from retrainer.simulate.history import BadHistory, open_history
-from retrainer.simulate.picture import picture
 from retrainer.simulate.simulation import Task, configuration_of
 from retrainer.simulate.simulation import simulate as play
-from retrainer.simulate.strangers import strangers
+from retrainer.simulate.unknown_sources import strangers
+from retrainer.util.clock import SystemClock
 
 if TYPE_CHECKING:
     from retrainer.config.configuration import Configuration

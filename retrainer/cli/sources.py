@@ -8,8 +8,8 @@ import click
 
 from retrainer.cli import show
 from retrainer.cli.session import Session, remote
-from retrainer.clock import SystemClock
-from retrainer.moments import rfc3339
+from retrainer.util.clock import SystemClock
+from retrainer.util.timefmt import rfc3339
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,7 +38,7 @@ def list_sources(session: Session) -> None:
 
 
 def _line(source: dict[str, Any], now: float) -> list[object]:
-    halted = ", ".join(part["part"] for part in source["halted"])
+    halted = ", ".join(part["partition"] for part in source["halted"])
     trouble = "; ".join(words for words in (source["last_error"], f"halted: {halted}" if halted else "") if words)
     return [
         source["name"],
@@ -70,7 +70,7 @@ def show_source(session: Session, source: str) -> None:
 
 def _print(console: Console, source: dict[str, Any]) -> None:
     now = SystemClock().now()
-    every = source["expect_every"]
+    every = source["max_silence"]
     show.facts(
         console,
         {
@@ -85,8 +85,8 @@ def _print(console: Console, source: dict[str, Any]) -> None:
             "configured since": show.at(source["first_seen_at"], now),
         },
     )
-    halted = {part["part"]: part["reason"] for part in source["halted"]}
-    known = {one["part"]: one for one in source["positions"]}
+    halted = {part["partition"]: part["reason"] for part in source["halted"]}
+    known = {one["partition"]: one for one in source["positions"]}
     rows = [
         (part, known[part]["next"] if part in known else "-", show.word("halted" if part in halted else "read"))
         for part in sorted({*known, *halted})
@@ -126,5 +126,5 @@ def reset(session: Session, source: str, part: str, to: str | int, yes: bool) ->
     """Decide where a part is read on: what lies before is not read, what was read already counts once more."""
     if not yes:
         click.confirm(f"Go on with {part} of {source} at {to}?", abort=True, err=True)
-    answer = session.client.post("sources", source, "reset", body={"part": part, "to": to})
+    answer = session.client.post("sources", source, "reset", body={"partition": part, "to": to})
     session.print(answer, lambda console: console.print(show.clean(f"{part} of {source} goes on at {answer['next']}.")))

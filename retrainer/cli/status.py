@@ -8,7 +8,7 @@ import click
 
 from retrainer.cli import show
 from retrainer.cli.session import Session, remote
-from retrainer.clock import SystemClock
+from retrainer.util.clock import SystemClock
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from retrainer.config.errors import Problem
 from retrainer.workflows.base import WorkflowError
 from retrainer.workflows.engines import workflow_engine
-from retrainer.workflows.local_template import unsupported
-from retrainer.workflows.local_templates import problems as folder_problems
+from retrainer.workflows.local.template import unsupported
+from retrainer.workflows.local.templates import problems as folder_problems
 from retrainer.workflows.manifest import check_parameters
 
 if TYPE_CHECKING:

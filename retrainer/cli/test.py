@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retrainer.cli.session import Session, local
-from retrainer.clock import SystemClock
 from retrainer.simulate.junit import junit
 from retrainer.simulate.load_cases import load_cases
 from retrainer.simulate.story import Played, play
+from retrainer.util.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -22,12 +22,16 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("path", type=click.Path(exists=True), default=".")
 @click.option("--cluster", is_flag=True, help="Also check the rules against the templates of the cluster.")
-@click.option("--elsewhere", is_flag=True, help="For another machine: secrets that this one lacks are no mistake.")
-@click.option("--team", metavar="NAMESPACE", help="As the rules of this namespace's team; implies --elsewhere.")
+@click.option(
+    "--ignore-environment", is_flag=True, help="For another machine: secrets that this one lacks are no mistake."
+)
+@click.option(
+    "--team", metavar="NAMESPACE", help="As the rules of this namespace's team; implies --ignore-environment."
+)
 @click.option("--platform", type=click.Path(exists=True), help="With --team: what the platform defines, as PATH.")
 @local
 def validate(
-    session: Session, path: str, cluster: bool, elsewhere: bool, team: str | None, platform: str | None
+    session: Session, path: str, cluster: bool, ignore_environment: bool, team: str | None, platform: str | None
 ) -> None:
     """Check configuration files, all mistakes at once.
 
@@ -36,7 +40,9 @@ def validate(
     """
     settings = None if team else settings_at(path)
     _fit(cluster, settings, team, platform)
-    configuration, problems = validate_team(path, team, platform) if team else check(path, elsewhere=elsewhere)
+    configuration, problems = (
+        validate_team(path, team, platform) if team else check(path, ignore_environment=ignore_environment)
+    )
     found: list[dict[str, Any]] = [problem.as_json() for problem in problems]
     shown = [problem.render() for problem in problems]
     if configuration is not None and settings is not None and (cluster or settings.engine.type == "local"):

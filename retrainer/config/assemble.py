@@ -13,13 +13,13 @@ from retrainer.config.check_limits import check_budget
 from retrainer.config.check_sources import check_calendar, check_paths, check_source
 from retrainer.config.configuration import Configuration, calendars_of, configuration
 from retrainer.config.errors import MOST_TOLD, Problem, did_you_mean, shown
-from retrainer.config.finding import Finding, Names, locate
+from retrainer.config.interning import Shared
 from retrainer.config.models import Budget, Calendar, Identifier, Name, Rule, Slots, Source
 from retrainer.config.relative import seen_from
-from retrainer.config.shape import Shape
-from retrainer.config.sharing import Shared
 from retrainer.config.teams import settled
 from retrainer.config.tree import Node, Path, spell
+from retrainer.config.validation import Shape
+from retrainer.config.violation import Names, Violation, locate
 from retrainer.config.written import as_written
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class _Assembly:
         positions = {name: _position(place.node) for name, place in self._places.items()}
         return Assembled(configuration(rules, sources, calendars, pools, budgets, positions), self._problems)
 
-    def _named(self, section: str, check: Callable[[Any], Iterable[Finding]]) -> dict[str, Any]:
+    def _named(self, section: str, check: Callable[[Any], Iterable[Violation]]) -> dict[str, Any]:
         """Validate and check one section over all files; what has the wrong shape is left out."""
         found: dict[str, Any] = {}
         for document in self._documents:
@@ -158,7 +158,7 @@ class _Assembly:
     def _settled(self, place: _Place, names: Names, file: str) -> Iterator[Rule]:
         rule = self._rule(place, names)
         runs = settled(rule, file) if rule else None
-        if isinstance(runs, Finding):
+        if isinstance(runs, Violation):
             self._problems.append(_locate(runs, place))
         elif runs:
             yield runs
@@ -225,7 +225,7 @@ def _has_calendars(rule: Rule, calendars: dict[str, Calendar]) -> bool:
     return calendars_of(rule) <= calendars.keys()
 
 
-def _locate(finding: Finding, place: _Place) -> Problem:
+def _locate(finding: Violation, place: _Place) -> Problem:
     return locate(finding, place.node, place.path)
 
 

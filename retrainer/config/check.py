@@ -15,19 +15,19 @@ from retrainer.config.check_secrets import said
 from retrainer.config.check_sources import check_zone
 from retrainer.config.check_when import check_when
 from retrainer.config.errors import did_you_mean
-from retrainer.config.finding import Finding
 from retrainer.config.models import DirectorySource, Submit
 from retrainer.config.reserved import MANAGED_BY
+from retrainer.config.violation import Violation
 from retrainer.rules.crontab import parse
 from retrainer.rules.environment import EVENT, of_parameters
-from retrainer.values import shown
+from retrainer.util.values import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from retrainer.config.finding import Names
     from retrainer.config.models import Batch, Data, Rule, Schedule, Trigger
     from retrainer.config.tree import Path
+    from retrainer.config.violation import Names
     from retrainer.rules.cel.check import Type
 
 _TARGETS = ("workflow_template", "cluster_workflow_template", "workflow")
@@ -43,7 +43,7 @@ _ANNOTATIONS = 200 * 1024
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
 
-def check_rule(rule: Rule, names: Names) -> Iterator[Finding]:
+def check_rule(rule: Rule, names: Names) -> Iterator[Violation]:
     """Everything that is wrong with a rule, in the order in which it is written."""
     yield from _labels(("labels",), rule.labels)
     for name, trigger in rule.triggers.items():
@@ -54,7 +54,7 @@ def check_rule(rule: Rule, names: Names) -> Iterator[Finding]:
     yield from _submit(rule.submit, names, of_parameters(rule))
 
 
-def follows(finding: Finding, cut: Sequence[Path]) -> bool:
+def follows(finding: Violation, cut: Sequence[Path]) -> bool:
     """Whether a finding is only there because the parts at ``cut`` had to be taken out before the check."""
     path = finding.path
     if path[:2] == ("for_each", "by") and finding.offset is None and any(gone[0] == "triggers" for gone in cut):
@@ -70,11 +70,11 @@ def _may_be_target(gone: Path) -> bool:
     return len(gone) == 1 or gone[1] in _TARGETS or gone[1] not in Submit.model_fields
 
 
-def _trigger(path: Path, trigger: Trigger, names: Names) -> Iterator[Finding]:
+def _trigger(path: Path, trigger: Trigger, names: Names) -> Iterator[Violation]:
     kinds = sorted(trigger.model_fields_set)
     if len(kinds) != 1:
         found = f"not {' and '.join(kinds)}" if kinds else "none is given"
-        yield Finding(
+        yield Violation(
             path,
             f"a trigger has exactly one kind, {found}",
             "write one kind beneath it, others as triggers of their own",
@@ -86,7 +86,7 @@ def _trigger(path: Path, trigger: Trigger, names: Names) -> Iterator[Finding]:
     yield from check_levels(path, trigger, names)
 
 
-def _schedule(path: Path, schedule: Schedule, names: Names) -> Iterator[Finding]:
+def _schedule(path: Path, schedule: Schedule, names: Names) -> Iterator[Violation]:
     try:
         parse(schedule.cron)
     except ValueError as error:
@@ -96,7 +96,7 @@ def _schedule(path: Path, schedule: Schedule, names: Names) -> Iterator[Finding]
         yield from known((*path, "except", i), "calendar", name, names.calendars)
 
 
-def _data(path: Path, data: Data, names: Names) -> Iterator[Finding]:
+def _data(path: Path, data: Data, names: Names) -> Iterator[Violation]:
     yield from known((*path, "source"), "source", data.source, names.sources)
     yield from check_fields((*path, "match"), data.match)
     yield from check_match((*path, "match"), data.match)
@@ -115,38 +115,38 @@ def _data(path: Path, data: Data, names: Names) -> Iterator[Finding]:
         yield from _polled((*path, "batch"), data.batch, source)
 
 
-def _batch(path: Path, data: Data) -> Iterator[Finding]:
+def _batch(path: Path, data: Data) -> Iterator[Violation]:
     batch = data.batch
     if batch.at_least and not (batch.at_least.events or batch.at_least.bytes or batch.at_least.rows):
-        yield Finding(
+        yield Violation(
             (*path, "at_least"), "nothing is given to reach", "write `events:`, `bytes:` or `rows:` beneath it"
         )
     if batch.at_least and batch.at_least.rows and not data.rows:
-        yield Finding(
+        yield Violation(
             (*path, "at_least", "rows"),
             "nothing says where an event's rows stand",
             "add `rows: event.data.rows` to the trigger",
         )
-    if batch.quiet_for and batch.or_after and batch.quiet_for > batch.or_after:
-        yield Finding(
-            (*path, "quiet_for"),
-            "longer than `or_after`, which caps it, so that it would never count",
+    if batch.debounce and batch.max_wait and batch.debounce > batch.max_wait:
+        yield Violation(
+            (*path, "debounce"),
+            "longer than `max_wait`, which caps it, so that it would never count",
             "make it the shorter of the two",
         )
 
 
-def _polled(path: Path, batch: Batch, source: DirectorySource) -> Iterator[Finding]:
-    for name in ("quiet_for", "or_after"):
+def _polled(path: Path, batch: Batch, source: DirectorySource) -> Iterator[Violation]:
+    for name in ("debounce", "max_wait"):
         window = getattr(batch, name)
         if window is not None and window < source.polling_interval:
-            yield Finding(
+            yield Violation(
                 (*path, name),
                 f"shorter than its source's polling_interval of {source.polling_interval:g}s, so it could not be kept",
                 f"write at least {source.polling_interval:g}s, or poll more often",
             )
 
 
-def _for_each(rule: Rule) -> Iterator[Finding]:
+def _for_each(rule: Rule) -> Iterator[Violation]:
     if rule.for_each is None:
         return
     keyed = [name for name, t in rule.triggers.items() if t.data or t.metric or t.alert]
@@ -154,9 +154,9 @@ def _for_each(rule: Rule) -> Iterator[Finding]:
     for name, text in rule.for_each.by.items():
         path = ("for_each", "by", name)
         if name not in rule.triggers:
-            yield Finding(path, f"there is no trigger `{name}`", did_you_mean(name, keyed), of_key=True)
+            yield Violation(path, f"there is no trigger `{name}`", did_you_mean(name, keyed), of_key=True)
         elif name not in keyed:
-            yield Finding(
+            yield Violation(
                 path,
                 f"`{name}` is no data, metric or alert trigger: it speaks for every key",
                 "take the line out",
@@ -166,14 +166,14 @@ def _for_each(rule: Rule) -> Iterator[Finding]:
     misspelt = rule.for_each.by.keys() - rule.triggers.keys()
     for name in data:
         if name not in rule.for_each.by and not misspelt:
-            yield Finding(("for_each", "by"), f"the data trigger `{name}` has no key", f"add `{name}: event.data.…`")
+            yield Violation(("for_each", "by"), f"the data trigger `{name}` has no key", f"add `{name}: event.data.…`")
 
 
-def _submit(submit: Submit, names: Names, scope: Mapping[str, Type]) -> Iterator[Finding]:
+def _submit(submit: Submit, names: Names, scope: Mapping[str, Type]) -> Iterator[Violation]:
     given = [name for name in _TARGETS if getattr(submit, name) is not None]
     if len(given) != 1:
         found = f"not {' and '.join(given)}" if given else "none is given"
-        yield Finding(("submit",), f"exactly one of {', '.join(_TARGETS)} says what to run, {found}", "keep one")
+        yield Violation(("submit",), f"exactly one of {', '.join(_TARGETS)} says what to run, {found}", "keep one")
     yield from _named(submit, names)
     if submit.workflow is not None:
         yield from check_inline(submit.workflow)
@@ -183,36 +183,36 @@ def _submit(submit: Submit, names: Names, scope: Mapping[str, Type]) -> Iterator
     yield from _annotations(("submit", "metadata", "annotations"), submit.metadata.annotations)
 
 
-def _named(submit: Submit, names: Names) -> Iterator[Finding]:
+def _named(submit: Submit, names: Names) -> Iterator[Violation]:
     """What is named as neither Kubernetes nor Argo names anything would be refused at night."""
     for field in _TARGETS[:2]:
         name = getattr(submit, field)
         if name is not None and not _OBJECT.fullmatch(name):
-            yield Finding(("submit", field), f"{shown(name)} is no template's name", _OBJECT_HINT)
+            yield Violation(("submit", field), f"{shown(name)} is no template's name", _OBJECT_HINT)
     if submit.namespace is not None and not _NAMESPACE.fullmatch(submit.namespace):
-        yield Finding(("submit", "namespace"), f"{shown(submit.namespace)} is no namespace", _NAMESPACE_HINT)
+        yield Violation(("submit", "namespace"), f"{shown(submit.namespace)} is no namespace", _NAMESPACE_HINT)
     elif submit.namespace is not None and names.namespaces is not None and submit.namespace not in names.namespaces:
         hint = did_you_mean(submit.namespace, names.namespaces)
-        yield Finding(("submit", "namespace"), f"`{submit.namespace}` is not among the engine's namespaces", hint)
+        yield Violation(("submit", "namespace"), f"`{submit.namespace}` is not among the engine's namespaces", hint)
     for name in submit.parameters:
         if not _ARGUMENT.fullmatch(name):
             path = ("submit", "parameters", name)
-            yield Finding(path, f"{shown(name)} is no parameter's name", "letters, digits, - and _", of_key=True)
+            yield Violation(path, f"{shown(name)} is no parameter's name", "letters, digits, - and _", of_key=True)
 
 
-def _annotations(path: Path, annotations: Mapping[str, str]) -> Iterator[Finding]:
+def _annotations(path: Path, annotations: Mapping[str, str]) -> Iterator[Violation]:
     for key in annotations:
         yield from check_key((*path, key), key)
     if sum(len(text.encode()) for one in annotations.items() for text in one) > _ANNOTATIONS:
         said = f"more than {_ANNOTATIONS >> 10} KiB together, and Kubernetes takes 256 with ours"
-        yield Finding(path, said, "pass what is that long by reference, as a parameter")
+        yield Violation(path, said, "pass what is that long by reference, as a parameter")
 
 
-def _labels(path: Path, labels: Mapping[str, str]) -> Iterator[Finding]:
+def _labels(path: Path, labels: Mapping[str, str]) -> Iterator[Violation]:
     for key, value in labels.items():
         if path != ("labels",) or key != MANAGED_BY:  # of the rule: it stands in alerts, and not on Workflows
             yield from check_key((*path, key), key)
         if not _LABEL_KEY.fullmatch(key):
-            yield Finding((*path, key), f"`{key}` is no label", "letters, digits, - _ and ., at most 63", of_key=True)
+            yield Violation((*path, key), f"`{key}` is no label", "letters, digits, - _ and ., at most 63", of_key=True)
         if not _LABEL_VALUE.fullmatch(value):
-            yield Finding((*path, key), f"{value!r} is no label's value", "letters, digits, - _ and ., at most 63")
+            yield Violation((*path, key), f"{value!r} is no label's value", "letters, digits, - _ and ., at most 63")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from retrainer.config.errors import did_you_mean
-from retrainer.config.finding import Finding
+from retrainer.config.violation import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ LONGEST = 8
 """Rules that may follow one another."""
 
 
-def check_chains(rules: Sequence[Rule], names: Collection[str]) -> Iterator[tuple[str, Finding]]:
+def check_chains(rules: Sequence[Rule], names: Collection[str]) -> Iterator[tuple[str, Violation]]:
     """Yield the rule's name with what is wrong with one of its triggers; ``names`` are there, if perhaps broken."""
     upstream = {rule.name: [t.after.rule for t in rule.triggers.values() if t.after] for rule in rules}
     found: dict[tuple[str, int], tuple[str, ...]] = {}
@@ -27,15 +27,15 @@ def check_chains(rules: Sequence[Rule], names: Collection[str]) -> Iterator[tupl
             path = ("triggers", name, "after", "rule")
             if trigger.after.rule not in names:
                 hint = did_you_mean(trigger.after.rule, names, "add the rule, or correct the name")
-                yield rule.name, Finding(path, f"unknown rule `{trigger.after.rule}`", hint, kind="reference")
+                yield rule.name, Violation(path, f"unknown rule `{trigger.after.rule}`", hint, kind="reference")
                 continue
             chain = _to_the_first_repeated((rule.name, *_longest(trigger.after.rule, LONGEST, upstream, found)))
             if chain[-1] in chain[:-1]:
                 circle = " after ".join(chain)
-                yield rule.name, Finding(path, f"a circle: {circle}", "take one of them out")
+                yield rule.name, Violation(path, f"a circle: {circle}", "take one of them out")
             elif len(chain) > LONGEST:
                 said = f"a chain of {len(chain)} rules: {' after '.join(chain)}"
-                yield rule.name, Finding(path, said, f"at most {LONGEST} may follow one another")
+                yield rule.name, Violation(path, said, f"at most {LONGEST} may follow one another")
 
 
 def _longest(

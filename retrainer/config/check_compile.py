@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from retrainer.config.check_secrets import said
-from retrainer.config.finding import Finding
+from retrainer.config.violation import Violation
 from retrainer.rules.compile import compile_rule
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def check_compile(rule: Rule, calendars: Mapping[str, Calendar]) -> Iterator[Finding]:
+def check_compile(rule: Rule, calendars: Mapping[str, Calendar]) -> Iterator[Violation]:
     """``calendars`` has all that the rule names."""
     try:
         compile_rule(rule, "", calendars)
@@ -24,7 +24,7 @@ def check_compile(rule: Rule, calendars: Mapping[str, Calendar]) -> Iterator[Fin
         yield said((), error)
 
 
-def contained(findings: Iterable[Finding]) -> Iterator[Finding]:
+def contained(findings: Iterable[Violation]) -> Iterator[Violation]:
     """What a check raises is a mistake of ours, and a problem of that part alone."""
     try:
         yield from findings
@@ -32,6 +32,6 @@ def contained(findings: Iterable[Finding]) -> Iterator[Finding]:
         yield internal(error)
 
 
-def internal(error: Exception) -> Finding:
+def internal(error: Exception) -> Violation:
     what = f"internal error: {type(error).__name__}: {error}"
-    return Finding((), what, "leave it out, and report it together with these lines")
+    return Violation((), what, "leave it out, and report it together with these lines")

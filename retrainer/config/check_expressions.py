@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from retrainer.config.finding import Finding
+from retrainer.config.violation import Violation
 from retrainer.rules.cel.check import Type, check
 from retrainer.rules.cel.errors import ExpressionError, SyntaxProblem
 from retrainer.rules.cel.functions import KINDS, WORDS
@@ -33,7 +33,7 @@ _ASKED = {
 }
 
 
-def check_cel(path: Path, text: str, scope: Mapping[str, Type], gives: frozenset[str]) -> Iterator[Finding]:
+def check_cel(path: Path, text: str, scope: Mapping[str, Type], gives: frozenset[str]) -> Iterator[Violation]:
     """Find what keeps an expression from being evaluated here, or from giving one of these kinds."""
     try:
         node = parse(text)
@@ -42,39 +42,39 @@ def check_cel(path: Path, text: str, scope: Mapping[str, Type], gives: frozenset
         return
     found, mistakes = check(node, scope, {})
     for mistake in mistakes:
-        yield Finding(path, mistake.message, mistake.hint, mistake.at)
+        yield Violation(path, mistake.message, mistake.hint, mistake.at)
     if not mistakes and not free_names(node):
         yield from _constant(path, compile_cel(text), gives)
     elif not mistakes:
         yield from _result(path, found.kind, gives)
 
 
-def _result(path: Path, kind: str, gives: frozenset[str]) -> Iterator[Finding]:
+def _result(path: Path, kind: str, gives: frozenset[str]) -> Iterator[Violation]:
     if kind != "any" and kind not in gives:
         asked, hint = _ASKED[gives]
-        yield Finding(path, f"it gives {'a number' if kind in NUMBER else WORDS[kind]}, not {asked}", hint, 0)
+        yield Violation(path, f"it gives {'a number' if kind in NUMBER else WORDS[kind]}, not {asked}", hint, 0)
 
 
-def _constant(path: Path, program: Program, gives: frozenset[str]) -> Iterator[Finding]:
+def _constant(path: Path, program: Program, gives: frozenset[str]) -> Iterator[Violation]:
     try:
         value = program.evaluate({})
     except ExpressionError as error:
-        yield Finding(path, str(error), "it is the same for each event; correct it", 0)
+        yield Violation(path, str(error), "it is the same for each event; correct it", 0)
         return
     asked, hint = _ASKED[gives]
     if KINDS.get(type(value)) not in gives:
-        yield Finding(path, f"it is always {shown(value)}, not {asked}", hint, 0)
+        yield Violation(path, f"it is always {shown(value)}, not {asked}", hint, 0)
     elif value == "" and gives == NAME:
-        yield Finding(path, "it is always an empty text, which names nothing", hint, 0)
+        yield Violation(path, "it is always an empty text, which names nothing", hint, 0)
 
 
-def check_parameter(path: Path, value: str | float | bool, scope: Mapping[str, Type]) -> Iterator[Finding]:
+def check_parameter(path: Path, value: str | float | bool, scope: Mapping[str, Type]) -> Iterator[Violation]:
     """Find what keeps an argument of a run, a text with `${CEL}` holes, from being rendered."""
     if not isinstance(value, str):
         return
     if "{{" in value:
         hint = "`${{ name }}` holes belong into `templates`; everywhere else write `${…}`"
-        yield Finding(path, "a parameter must not contain `{{`: Argo would expand it", hint, value.find("{{"))
+        yield Violation(path, "a parameter must not contain `{{`: Argo would expand it", hint, value.find("{{"))
         return
     try:
         template = compile_template(value)
@@ -84,29 +84,29 @@ def check_parameter(path: Path, value: str | float | bool, scope: Mapping[str, T
     for start, part in template.holes():
         mistakes = check(parse(part.text), scope, ABSENT)[1]
         for mistake in mistakes:
-            yield Finding(path, mistake.message, mistake.hint, start + mistake.at)
+            yield Violation(path, mistake.message, mistake.hint, start + mistake.at)
         if not mistakes and not part.variables:
             yield from _rendered(path, part, start)
     yield from _literal(path, "".join(part for part in template.parts if isinstance(part, str)))
 
 
-def _literal(path: Path, text: str) -> Iterator[Finding]:
+def _literal(path: Path, text: str) -> Iterator[Violation]:
     if "\0" in text:
-        yield Finding(path, "a parameter must not contain a NUL", "take it out", None)
+        yield Violation(path, "a parameter must not contain a NUL", "take it out", None)
     elif len(text.encode()) > MAX_RENDERED:
         said = f"{len(text.encode())} bytes, and at most {MAX_RENDERED} are allowed of all parameters together"
-        yield Finding(path, said, "pass a reference instead")
+        yield Violation(path, said, "pass a reference instead")
 
 
-def _rendered(path: Path, part: Program, start: int) -> Iterator[Finding]:
+def _rendered(path: Path, part: Program, start: int) -> Iterator[Violation]:
     """What depends on nothing is the same for each run."""
     try:
         refuse_braces(as_text(part.evaluate({})))
     except ValueError as error:
-        yield Finding(path, str(error), "it is the same for each run; correct it", start)
+        yield Violation(path, str(error), "it is the same for each run; correct it", start)
 
 
-def _syntax(path: Path, problem: SyntaxProblem, start: int) -> Finding:
+def _syntax(path: Path, problem: SyntaxProblem, start: int) -> Violation:
     bounds = re.search(r"at most|nested|`{`|is not closed", str(problem))
     said = str(problem) if bounds else f"not a CEL expression: {problem}"
-    return Finding(path, said, problem.hint or "correct the expression here", start + problem.at)
+    return Violation(path, said, problem.hint or "correct the expression here", start + problem.at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from retrainer.config.errors import did_you_mean
-from retrainer.config.finding import Finding
+from retrainer.config.violation import Violation
 from retrainer.rules.environment import EVENT_FIELDS
 from retrainer.rules.glob import SPECIAL, GlobError, glob_to_regex
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
     from retrainer.config.tree import Path
 
 
-def check_match(path: Path, match: Mapping[str, str | int | float | bool]) -> Iterator[Finding]:
+def check_match(path: Path, match: Mapping[str, str | int | float | bool]) -> Iterator[Violation]:
     """What is wrong with the globs among expected values."""
     for field, expected in match.items():
         if isinstance(expected, str) and SPECIAL.search(expected):
             yield from check_glob((*path, field), expected)
 
 
-def check_glob(path: Path, glob: str) -> Iterator[Finding]:
+def check_glob(path: Path, glob: str) -> Iterator[Violation]:
     try:
         glob_to_regex(glob)
     except GlobError as error:
-        yield Finding(path, f"not a glob: {error}", error.hint, error.at)
+        yield Violation(path, f"not a glob: {error}", error.hint, error.at)
 
 
-def check_fields(path: Path, match: Mapping[str, object]) -> Iterator[Finding]:
+def check_fields(path: Path, match: Mapping[str, object]) -> Iterator[Violation]:
     """Find what names no field of an event."""
     for field in match:
         parts = field.split(".")
         if "" in parts or field == "event":
             said, hint = f"`{field}` names no field", "write `size`, `object.key` or `event.type`"
-            yield Finding((*path, field), said, hint, of_key=True)
+            yield Violation((*path, field), said, hint, of_key=True)
         elif parts[0] == "event" and parts[1] not in EVENT_FIELDS:
             said, hint = f"an event has no `{parts[1]}`", did_you_mean(parts[1], EVENT_FIELDS)
-            yield Finding((*path, field), said, hint, of_key=True)
+            yield Violation((*path, field), said, hint, of_key=True)

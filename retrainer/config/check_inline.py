@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from retrainer.config.errors import did_you_mean
-from retrainer.config.finding import Finding
 from retrainer.config.reserved import ALLOWED, ARGO, MANAGED_BY, reserved
+from retrainer.config.violation import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,69 +24,69 @@ _ELSEWHERE = {
 }
 
 
-def check_inline(manifest: Mapping[str, Any]) -> Iterator[Finding]:
+def check_inline(manifest: Mapping[str, Any]) -> Iterator[Violation]:
     for name in manifest:
         if name not in _FIELDS:
-            yield Finding(
+            yield Violation(
                 (*_AT, name), f"`{name}` of the manifest is not used", did_you_mean(name, _FIELDS), of_key=True
             )
     version, kind = manifest.get("apiVersion"), manifest.get("kind")
     if kind not in (None, "Workflow"):
-        yield Finding((*_AT, "kind"), f"{kind!r:.60} is no Workflow", "write `kind: Workflow`, or name a template")
+        yield Violation((*_AT, "kind"), f"{kind!r:.60} is no Workflow", "write `kind: Workflow`, or name a template")
     if version is not None and not str(version).startswith("argoproj.io/"):
-        yield Finding(
+        yield Violation(
             (*_AT, "apiVersion"), f"{version!r:.60} is not Argo's", "write `apiVersion: argoproj.io/v1alpha1`"
         )
     if not isinstance(manifest.get("spec"), dict):
-        yield Finding(_AT, "the inline manifest has no `spec`", "write the Workflow's `spec:` beneath it")
+        yield Violation(_AT, "the inline manifest has no `spec`", "write the Workflow's `spec:` beneath it")
     else:
         yield from _arguments(manifest["spec"])
     yield from _metadata(manifest.get("metadata"))
 
 
-def _arguments(spec: Mapping[str, Any]) -> Iterator[Finding]:
+def _arguments(spec: Mapping[str, Any]) -> Iterator[Violation]:
     """The rule's parameters are put among these."""
     path: Path = (*_AT, "spec", "arguments")
     arguments = spec.get("arguments")
     if arguments is None:
         return
     if not isinstance(arguments, dict):
-        yield Finding(path, "the arguments are no map", "write `parameters: [{name: …, value: …}]` beneath it")
+        yield Violation(path, "the arguments are no map", "write `parameters: [{name: …, value: …}]` beneath it")
         return
     given = arguments.get("parameters") or []
     named = isinstance(given, list) and all(isinstance(one, dict) and isinstance(one.get("name"), str) for one in given)
     if not named:
-        yield Finding((*path, "parameters"), "the parameters are no list of names", "write `[{name: …, value: …}]`")
+        yield Violation((*path, "parameters"), "the parameters are no list of names", "write `[{name: …, value: …}]`")
 
 
-def _metadata(metadata: Any) -> Iterator[Finding]:
+def _metadata(metadata: Any) -> Iterator[Violation]:
     path: Path = (*_AT, "metadata")
     if metadata is None:
         return
     if not isinstance(metadata, dict):
-        yield Finding(path, "the metadata is no map", "write `labels:` or `annotations:` beneath it, or take it out")
+        yield Violation(path, "the metadata is no map", "write `labels:` or `annotations:` beneath it, or take it out")
         return
     for name in metadata:
         if name not in _METADATA:
             way_out = _ELSEWHERE.get(name) or did_you_mean(name, _METADATA)
-            yield Finding((*path, name), f"`metadata.{name}` of the manifest is not used", way_out, of_key=True)
+            yield Violation((*path, name), f"`metadata.{name}` of the manifest is not used", way_out, of_key=True)
     for field in ("labels", "annotations"):
         yield from _texts((*path, field), metadata.get(field))
 
 
-def _texts(path: Path, given: Any) -> Iterator[Finding]:
+def _texts(path: Path, given: Any) -> Iterator[Violation]:
     if given is None:
         return
     if not isinstance(given, dict):
-        yield Finding(path, f"the {path[-1]} are no map", "write names and texts beneath it, or take it out")
+        yield Violation(path, f"the {path[-1]} are no map", "write names and texts beneath it, or take it out")
         return
     for key, value in given.items():
         yield from check_key((*path, key), key)
         if not isinstance(value, str):
-            yield Finding((*path, key), f"{value!r:.60} is no text", f'quote it: "{value!s:.60}"')
+            yield Violation((*path, key), f"{value!r:.60} is no text", f'quote it: "{value!s:.60}"')
 
 
-def check_key(path: Path, key: str) -> Iterator[Finding]:
+def check_key(path: Path, key: str) -> Iterator[Violation]:
     """Of a label or annotation."""
     if reserved(key):
         domain = key.partition("/")[0]
@@ -94,4 +94,4 @@ def check_key(path: Path, key: str) -> Iterator[Finding]:
         free = ", ".join(sorted(name.partition("/")[2] for name in ALLOWED))
         more = f"; of these you may set {free}" if domain == ARGO else ""
         what = f"`{own}` is not for configurations to set"
-        yield Finding(path, what, f"take it out, or use a domain of your own{more}", of_key=True)
+        yield Violation(path, what, f"take it out, or use a domain of your own{more}", of_key=True)

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from retrainer.config.check_secrets import check_file, check_secrets, check_url
-from retrainer.config.finding import Finding
 from retrainer.config.models import StartAt
+from retrainer.config.violation import Violation
 from retrainer.rules.cel.pattern import compiled
 
 if TYPE_CHECKING:
@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 _SERVER = re.compile(r"\[[0-9A-Fa-f:.]+\]:\d{1,5}|[^:\s]+:\d{1,5}")
 
 
-def check_topics(path: Path, topics: Topics) -> Iterator[Finding]:
+def check_topics(path: Path, topics: Topics) -> Iterator[Violation]:
     """Which topics of which brokers, and how we get in."""
     for i, server in enumerate(topics.bootstrap_servers):
         if not _SERVER.fullmatch(server):
-            yield Finding((*path, "bootstrap_servers", i), f"{server!r} is no host:port", "write such as `kafka:9092`")
+            yield Violation(
+                (*path, "bootstrap_servers", i), f"{server!r} is no host:port", "write such as `kafka:9092`"
+            )
     if bool(topics.topics) == (topics.topic_pattern is not None):
         found = "not both" if topics.topics else "none is given"
-        yield Finding(path, f"exactly one of topics, topic_pattern says what to read, {found}", "keep one")
+        yield Violation(path, f"exactly one of topics, topic_pattern says what to read, {found}", "keep one")
     if topics.topic_pattern is not None:
         yield from _pattern((*path, "topic_pattern"), topics.topic_pattern)
     if isinstance(topics.start, StartAt):
@@ -38,35 +40,35 @@ def check_topics(path: Path, topics: Topics) -> Iterator[Finding]:
         yield from _sasl((*path, "sasl"), topics.sasl, encrypted=topics.tls is not None)
 
 
-def check_tls(path: Path, tls: Tls) -> Iterator[Finding]:
+def check_tls(path: Path, tls: Tls) -> Iterator[Violation]:
     for name in ("ca_file", "cert_file", "key_file"):
         file = getattr(tls, name)
         if file is not None:
             yield from check_file((*path, name), file)
     if tls.key_file is not None and tls.cert_file is None:
-        yield Finding((*path, "key_file"), "a key without its certificate", "add `cert_file`", of_key=True)
+        yield Violation((*path, "key_file"), "a key without its certificate", "add `cert_file`", of_key=True)
     yield from check_secrets((*path, "key_password"), tls.key_password)
 
 
-def check_registry(source: KafkaSource) -> Iterator[Finding]:
+def check_registry(source: KafkaSource) -> Iterator[Violation]:
     """`schema_registry` and `format: avro` need each other."""
     registry = source.schema_registry
     if source.format == "avro" and registry is None:
-        yield Finding(("format",), "`avro` needs a registry for its schemas", "add `schema_registry: {url: …}`")
+        yield Violation(("format",), "`avro` needs a registry for its schemas", "add `schema_registry: {url: …}`")
     if registry is None:
         return
     if source.format != "avro":
-        yield Finding(
+        yield Violation(
             ("schema_registry",), f"`{source.format}` records have no schema to ask for", "take it out", of_key=True
         )
     yield from _registry(("schema_registry",), registry)
 
 
-def _registry(path: Path, registry: SchemaRegistry) -> Iterator[Finding]:
+def _registry(path: Path, registry: SchemaRegistry) -> Iterator[Violation]:
     if (registry.username is None) != (registry.password is None):
-        yield Finding(path, "`username` and `password` go together", "add the other, or take both out")
+        yield Violation(path, "`username` and `password` go together", "add the other, or take both out")
     if registry.username is not None and registry.token is not None:
-        yield Finding((*path, "token"), "either a password or a token proves who we are", "keep one", of_key=True)
+        yield Violation((*path, "token"), "either a password or a token proves who we are", "keep one", of_key=True)
     yield from check_secrets((*path, "password"), registry.password)
     yield from check_secrets((*path, "token"), registry.token)
     yield from check_url((*path, "url"), registry.url, "use `username` and `password`, or `token`")
@@ -74,41 +76,41 @@ def _registry(path: Path, registry: SchemaRegistry) -> Iterator[Finding]:
         yield from check_tls((*path, "tls"), registry.tls)
 
 
-def _pattern(path: Path, pattern: str) -> Iterator[Finding]:
+def _pattern(path: Path, pattern: str) -> Iterator[Violation]:
     try:
         compiled(f"^(?:{pattern})$")
     except ValueError as error:
-        yield Finding(path, f"not a regular expression: {error}", "write one, such as orders-.*")
+        yield Violation(path, f"not a regular expression: {error}", "write one, such as orders-.*")
 
 
-def _moment(path: Path, text: str) -> Iterator[Finding]:
+def _moment(path: Path, text: str) -> Iterator[Violation]:
     try:
         datetime.fromisoformat(text.upper())
     except ValueError as error:
-        yield Finding(path, f"{text!r} is no moment: {error}", "write such as 2026-11-24T08:00:00Z")
+        yield Violation(path, f"{text!r} is no moment: {error}", "write such as 2026-11-24T08:00:00Z")
 
 
-def _sasl(path: Path, sasl: Sasl, *, encrypted: bool) -> Iterator[Finding]:
+def _sasl(path: Path, sasl: Sasl, *, encrypted: bool) -> Iterator[Violation]:
     by_password = sasl.mechanism == "PLAIN" or sasl.mechanism.startswith("SCRAM")
     for name in ("username", "password"):
         if by_password and getattr(sasl, name) is None:
-            yield Finding(path, f"{sasl.mechanism} needs a {name}", f"add `{name}`")
+            yield Violation(path, f"{sasl.mechanism} needs a {name}", f"add `{name}`")
         elif not by_password and getattr(sasl, name) is not None:
-            yield Finding((*path, name), f"{sasl.mechanism} takes no {name}", "take the line out", of_key=True)
+            yield Violation((*path, name), f"{sasl.mechanism} takes no {name}", "take the line out", of_key=True)
     if (sasl.mechanism == "OAUTHBEARER") != (sasl.oauth is not None):
         what, hint = (
             ("needs to know where tokens come from", "add")
             if sasl.oauth is None
             else ("asks for no tokens", "take out")
         )
-        yield Finding(path, f"{sasl.mechanism} {what}", f"{hint} `oauth`")
+        yield Violation(path, f"{sasl.mechanism} {what}", f"{hint} `oauth`")
     if sasl.mechanism == "AWS_MSK_IAM" and not encrypted:
-        yield Finding((*path, "mechanism"), "AWS_MSK_IAM needs TLS", "add `tls: {}`")
+        yield Violation((*path, "mechanism"), "AWS_MSK_IAM needs TLS", "add `tls: {}`")
     yield from check_secrets((*path, "password"), sasl.password)
     if sasl.oauth is not None:
         yield from _oauth((*path, "oauth"), sasl.oauth)
 
 
-def _oauth(path: Path, oauth: OAuth) -> Iterator[Finding]:
+def _oauth(path: Path, oauth: OAuth) -> Iterator[Violation]:
     yield from check_secrets((*path, "client_secret"), oauth.client_secret)
     yield from check_url((*path, "token_endpoint"), oauth.token_endpoint, "use `client_id` and `client_secret`")

@@ -7,41 +7,41 @@ from typing import TYPE_CHECKING
 from retrainer.config.check_expressions import BOOLEAN, NUMBER, check_cel
 from retrainer.config.check_globs import check_fields, check_match
 from retrainer.config.check_names import known
-from retrainer.config.finding import Finding
 from retrainer.config.models import AlertmanagerSource, PrometheusSource
+from retrainer.config.violation import Violation
 from retrainer.rules.environment import EVENT, UPSTREAM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from retrainer.config.finding import Names
     from retrainer.config.models import Alert, Metric, Source, Trigger
     from retrainer.config.tree import Path
+    from retrainer.config.violation import Names
 
 
-def check_levels(path: Path, trigger: Trigger, names: Names) -> Iterator[Finding]:
+def check_levels(path: Path, trigger: Trigger, names: Names) -> Iterator[Violation]:
     if trigger.metric:
         yield from _metric((*path, "metric"), trigger.metric, names)
     if trigger.alert:
         yield from check_match((*path, "alert", "match"), trigger.alert.match)
         yield from _alert((*path, "alert"), trigger.alert, names)
     if trigger.freshness and trigger.freshness.max_age <= 0:
-        yield Finding((*path, "freshness", "max_age"), "no model is younger than this", "write such as 14d")
-    if trigger.freshness and trigger.freshness.again_after <= 0:
-        yield Finding((*path, "freshness", "again_after"), "failures would hammer", "write such as 1h")
+        yield Violation((*path, "freshness", "max_age"), "no model is younger than this", "write such as 14d")
+    if trigger.freshness and trigger.freshness.min_retry_interval <= 0:
+        yield Violation((*path, "freshness", "min_retry_interval"), "failures would hammer", "write such as 1h")
     if trigger.after and trigger.after.where:
         yield from check_cel((*path, "after", "where"), trigger.after.where, UPSTREAM, BOOLEAN)
 
 
-def _metric(path: Path, metric: Metric, names: Names) -> Iterator[Finding]:
+def _metric(path: Path, metric: Metric, names: Names) -> Iterator[Violation]:
     yield from known((*path, "source"), "source", metric.source, names.sources)
     yield from _threshold(path, metric)
     yield from check_match((*path, "match"), metric.match)
     count = metric.at_least
     if (count.series is None) == (count.percent is None):
-        yield Finding((*path, "at_least"), "exactly one of series, percent says how many", "keep one")
+        yield Violation((*path, "at_least"), "exactly one of series, percent says how many", "keep one")
     if count.of is not None and count.percent is None:
-        yield Finding((*path, "at_least", "of"), "`of` goes with `percent`", "take it out", of_key=True)
+        yield Violation((*path, "at_least", "of"), "`of` goes with `percent`", "take it out", of_key=True)
     if metric.value is not None:
         yield from check_cel((*path, "value"), metric.value, EVENT, NUMBER)
     source = names.sources.get(metric.source)
@@ -51,52 +51,52 @@ def _metric(path: Path, metric: Metric, names: Names) -> Iterator[Finding]:
         yield from _pushed(path, metric, source)
 
 
-def _threshold(path: Path, metric: Metric) -> Iterator[Finding]:
+def _threshold(path: Path, metric: Metric) -> Iterator[Violation]:
     if (metric.above is None) == (metric.below is None):
         found = "none is given" if metric.above is None else "not both"
-        yield Finding(
+        yield Violation(
             path, f"exactly one of above, below is the threshold, {found}", "distances fire high, p-values low"
         )
         return
     if metric.clear is None:
         return
     if metric.above is not None and metric.clear > metric.above:
-        yield Finding(
+        yield Violation(
             (*path, "clear"), f"on the wrong side: above `above: {metric.above:g}`", "clear at or below the threshold"
         )
     if metric.below is not None and metric.clear < metric.below:
-        yield Finding(
+        yield Violation(
             (*path, "clear"), f"on the wrong side: below `below: {metric.below:g}`", "clear at or above the threshold"
         )
 
 
-def _asked(path: Path, metric: Metric, source: PrometheusSource) -> Iterator[Finding]:
+def _asked(path: Path, metric: Metric, source: PrometheusSource) -> Iterator[Violation]:
     if metric.expr is None:
-        yield Finding(path, "nothing says what to ask Prometheus for", "add `expr:`, in PromQL")
+        yield Violation(path, "nothing says what to ask Prometheus for", "add `expr:`, in PromQL")
     if metric.value is not None:
-        yield Finding(
+        yield Violation(
             (*path, "value"), "`value` is for pushed values; a query gives its own", "take it out", of_key=True
         )
     every = source.polling_interval
     for name, window in (("for", metric.for_), ("max_sample_age", metric.max_sample_age)):
         if window and window < every:
             said = f"shorter than its source's polling_interval of {every:g}s, so it could not be kept"
-            yield Finding((*path, name), said, f"write at least {every:g}s, or poll more often")
+            yield Violation((*path, name), said, f"write at least {every:g}s, or poll more often")
 
 
-def _pushed(path: Path, metric: Metric, source: Source) -> Iterator[Finding]:
+def _pushed(path: Path, metric: Metric, source: Source) -> Iterator[Violation]:
     if isinstance(source, AlertmanagerSource):
-        yield Finding((*path, "source"), "alerts have no values", "write an `alert:` trigger for it")
+        yield Violation((*path, "source"), "alerts have no values", "write an `alert:` trigger for it")
     yield from check_fields((*path, "match"), metric.match)
     for name in ("expr", "sample_time"):
         if getattr(metric, name) is not None:
             said = f"`{name}` is for a source of type prometheus; `{metric.source}` is a {source.type}"
-            yield Finding((*path, name), said, "take it out, or name another source", of_key=True)
+            yield Violation((*path, name), said, "take it out, or name another source", of_key=True)
 
 
-def _alert(path: Path, alert: Alert, names: Names) -> Iterator[Finding]:
+def _alert(path: Path, alert: Alert, names: Names) -> Iterator[Violation]:
     yield from known((*path, "source"), "source", alert.source, names.sources)
     source = names.sources.get(alert.source)
     if source is not None and not isinstance(source, AlertmanagerSource):
         said = f"`{alert.source}` is a {source.type}, which brings no alerts"
-        yield Finding((*path, "source"), said, "name a source of type alertmanager")
+        yield Violation((*path, "source"), said, "name a source of type alertmanager")

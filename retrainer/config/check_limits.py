@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 from retrainer.config.check_expressions import BOOLEAN, NUMBER, check_cel
 from retrainer.config.check_names import known
-from retrainer.config.finding import Finding
+from retrainer.config.violation import Violation
 from retrainer.rules.environment import OUTPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from retrainer.config.finding import Names
     from retrainer.config.models import Budget, Rule
     from retrainer.config.tree import Path
+    from retrainer.config.violation import Names
 
 
-def check_limits(rule: Rule, names: Names) -> Iterator[Finding]:
+def check_limits(rule: Rule, names: Names) -> Iterator[Violation]:
     """Limits, and what feeds them: cost and feedback."""
     limits = rule.limits
     if limits.pool is not None:
@@ -34,27 +34,27 @@ def check_limits(rule: Rule, names: Names) -> Iterator[Finding]:
         yield from _feedback(rule)
 
 
-def check_budget(budget: Budget) -> Iterator[Finding]:
+def check_budget(budget: Budget) -> Iterator[Violation]:
     yield from _budget((), budget)
 
 
-def _budget(path: Path, budget: Budget) -> Iterator[Finding]:
+def _budget(path: Path, budget: Budget) -> Iterator[Violation]:
     if budget.runs is None and budget.gpu_hours is None:
-        yield Finding(path, "a budget of nothing", "write `runs:` or `gpu_hours:` beneath it")
+        yield Violation(path, "a budget of nothing", "write `runs:` or `gpu_hours:` beneath it")
     if budget.per <= 0:
-        yield Finding((*path, "per"), "a stretch of no length", "write such as 24h or 30d")
+        yield Violation((*path, "per"), "a stretch of no length", "write such as 24h or 30d")
     if budget.reserve is not None and budget.gpu_hours is None:
-        yield Finding((*path, "reserve"), "there are no GPU hours to reserve", "add `gpu_hours:`, or take it out")
+        yield Violation((*path, "reserve"), "there are no GPU hours to reserve", "add `gpu_hours:`, or take it out")
     elif budget.reserve is not None and budget.gpu_hours is not None and budget.reserve > budget.gpu_hours:
         said = f"more than the {budget.gpu_hours:g} GPU hours there are, so that no run could ever start"
-        yield Finding((*path, "reserve"), said, "reserve less, or allow more")
+        yield Violation((*path, "reserve"), said, "reserve less, or allow more")
 
 
-def _feedback(rule: Rule) -> Iterator[Finding]:
+def _feedback(rule: Rule) -> Iterator[Violation]:
     feedback = rule.feedback
     if feedback is not None and feedback.promoted is not None:
         yield from check_cel(("feedback", "promoted"), feedback.promoted, OUTPUTS, BOOLEAN)
     if feedback is not None and feedback.backoff is not None and rule.limits.cooldown is None:
-        yield Finding(
+        yield Violation(
             ("feedback", "backoff"), "there is no cooldown to stretch", "add `limits: {cooldown: {period: …}}`"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from retrainer.config.errors import did_you_mean
-from retrainer.config.finding import Finding
+from retrainer.config.violation import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from retrainer.config.tree import Path
 
 
-def known(path: Path, kind: str, name: str, names: Collection[str]) -> Iterator[Finding]:
+def known(path: Path, kind: str, name: str, names: Collection[str]) -> Iterator[Violation]:
     """`name` is one of `names`, which stand under the section of that kind."""
     if name not in names:
-        yield Finding(
+        yield Violation(
             path,
             f"unknown {kind} `{name}`",
             did_you_mean(name, names, f"no {kind} is defined: add it under `{kind}s:`"),

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from retrainer.config.check_kafka import check_tls
 from retrainer.config.check_secrets import check_secrets
-from retrainer.config.finding import Finding
+from retrainer.config.violation import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,42 +22,44 @@ _SECRET = frozenset({"authorization", "proxy-authorization", "cookie"})
 _OURS = frozenset({"content-type", "content-length", "host", "transfer-encoding", "accept-encoding"})
 
 
-def check_prometheus(source: PrometheusSource) -> Iterator[Finding]:
+def check_prometheus(source: PrometheusSource) -> Iterator[Violation]:
     yield from _url(source.url)
     yield from check_secrets(("token",), source.token)
     if source.basic is not None:
         yield from check_secrets(("basic", "password"), source.basic.password)
         if source.token is not None:
-            yield Finding(("token",), "either a password or a token proves who we are", "keep one", of_key=True)
+            yield Violation(("token",), "either a password or a token proves who we are", "keep one", of_key=True)
     if source.tls is not None:
         yield from check_tls(("tls",), source.tls)
     yield from _headers(source.headers)
 
 
-def _url(url: str) -> Iterator[Finding]:
+def _url(url: str) -> Iterator[Violation]:
     try:
         parts = urlsplit(url)
         whole = bool(parts.hostname) and parts.port != 0
     except ValueError:
         whole = False
     if not whole:
-        yield Finding(
+        yield Violation(
             ("url",), f"{'this' if '@' in url else repr(url)} is no address", "write such as http://prometheus:9090"
         )
     elif parts.username is not None or parts.password is not None:
-        yield Finding(("url",), "who asks does not stand in the address, which is shown", "use `basic:` or `token:`")
+        yield Violation(("url",), "who asks does not stand in the address, which is shown", "use `basic:` or `token:`")
     elif parts.query or parts.fragment or parts.path.rstrip("/").endswith(ENDPOINT):
-        yield Finding(("url",), f"only what stands before {ENDPOINT} is expected", "cut the rest off")
+        yield Violation(("url",), f"only what stands before {ENDPOINT} is expected", "cut the rest off")
 
 
-def _headers(headers: Mapping[str, str]) -> Iterator[Finding]:
+def _headers(headers: Mapping[str, str]) -> Iterator[Violation]:
     for name, value in headers.items():
         path = ("headers", name)
         if name.lower() in _SECRET:
-            yield Finding(path, f"`{name}` is a secret, and headers are shown", "use `token:` or `basic:`", of_key=True)
+            yield Violation(
+                path, f"`{name}` is a secret, and headers are shown", "use `token:` or `basic:`", of_key=True
+            )
         elif name.lower() in _OURS:
-            yield Finding(path, f"`{name}` is not for configurations to set", "take the line out", of_key=True)
+            yield Violation(path, f"`{name}` is not for configurations to set", "take the line out", of_key=True)
         elif not _NAME.fullmatch(name):
-            yield Finding(path, f"`{name}` is no header", "letters, digits and `-`", of_key=True)
+            yield Violation(path, f"`{name}` is no header", "letters, digits and `-`", of_key=True)
         elif not _VALUE.fullmatch(value):
-            yield Finding(path, f"{value!r} is no header's value", "printable ASCII without blanks around it")
+            yield Violation(path, f"{value!r} is no header's value", "printable ASCII without blanks around it")

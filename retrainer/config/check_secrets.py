@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
-from retrainer.config.finding import Finding
 from retrainer.config.secrets import MissingSecretError, resolve
-from retrainer.regular_file import UnreadableFileError, check_regular
+from retrainer.config.violation import Violation
+from retrainer.util.regular_files import UnreadableFileError, check_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ AWS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod a role"
 _TELLING = re.compile(r"passw(or)?d|secret|token|api[-_]?key|signature|^sig$", re.IGNORECASE)
 
 
-def check_secrets(path: Path, given: FromEnv | FromFile | list[FromEnv | FromFile] | None) -> Iterator[Finding]:
+def check_secrets(path: Path, given: FromEnv | FromFile | list[FromEnv | FromFile] | None) -> Iterator[Violation]:
     """A secret, or each of several, is there and can be read."""
     many = isinstance(given, list)
     for i, secret in enumerate(given if isinstance(given, list) else [given] if given else []):
@@ -34,27 +34,27 @@ def check_secrets(path: Path, given: FromEnv | FromFile | list[FromEnv | FromFil
             yield said((*path, i) if many else path, error)._replace(kind="environment")
 
 
-def check_url(path: Path, url: str | None, instead: str) -> Iterator[Finding]:
+def check_url(path: Path, url: str | None, instead: str) -> Iterator[Violation]:
     """An address holds no credentials; ``instead`` is where they belong. What is said does not repeat them."""
     try:
         parts = urlsplit(url or "")
         asked = [name for name, _ in parse_qsl(parts.query)]
         told = parts.username is not None or parts.password is not None or any(map(_TELLING.search, asked))
     except ValueError:
-        yield Finding(path, "this cannot be read as a URL", "write such as https://host.example.org:8443/path")
+        yield Violation(path, "this cannot be read as a URL", "write such as https://host.example.org:8443/path")
         return
     if told:
-        yield Finding(path, "a URL is shown in errors and lists, and this one holds credentials", instead)
+        yield Violation(path, "a URL is shown in errors and lists, and this one holds credentials", instead)
 
 
-def check_file(path: Path, file: str) -> Iterator[Finding]:
+def check_file(path: Path, file: str) -> Iterator[Violation]:
     try:
         check_regular(file, LARGEST_CERTIFICATES)
     except UnreadableFileError as error:
-        yield Finding(path, f"{file} cannot be read ({error})", "mount it, or name another", None, "environment")
+        yield Violation(path, f"{file} cannot be read ({error})", "mount it, or name another", None, "environment")
 
 
-def said(path: Path, error: ValueError) -> Finding:
+def said(path: Path, error: ValueError) -> Violation:
     """Cut `what is wrong: the way out` in two."""
     what, _, way_out = str(error).rpartition(": ")
-    return Finding(path, what or way_out, way_out if what else "")
+    return Violation(path, what or way_out, way_out if what else "")

@@ -9,7 +9,6 @@ from retrainer.config.check_globs import check_glob
 from retrainer.config.check_kafka import check_registry, check_topics
 from retrainer.config.check_prometheus import check_prometheus
 from retrainer.config.check_secrets import AWS, check_secrets, check_url, said
-from retrainer.config.finding import Finding
 from retrainer.config.models import (
     AlertmanagerSource,
     Calendar,
@@ -19,6 +18,7 @@ from retrainer.config.models import (
     S3Source,
     WebhookSource,
 )
+from retrainer.config.violation import Violation
 from retrainer.rules.calendars import Period
 from retrainer.rules.environment import DELIVERY, TIMED
 from retrainer.rules.zones import zone_of
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from retrainer.config.tree import Path
 
 
-def check_source(source: Source) -> Iterator[Finding]:
+def check_source(source: Source) -> Iterator[Violation]:
     if isinstance(source, WebhookSource | AlertmanagerSource):
         yield from _listener((), source)
     if isinstance(source, WebhookSource):
         yield from _own_identity(source, ("json",))
     if isinstance(source, DirectorySource) and source.polling_interval <= 0:
-        yield Finding(("polling_interval",), "the folder cannot be listed without a pause", "write 1s or more")
+        yield Violation(("polling_interval",), "the folder cannot be listed without a pause", "write 1s or more")
     if isinstance(source, DirectorySource):
         for i, glob in enumerate(source.ignore):
             yield from check_glob(("ignore", i), glob)
@@ -50,7 +50,7 @@ def check_source(source: Source) -> Iterator[Finding]:
         yield from check_prometheus(source)
 
 
-def check_paths(sources: Mapping[str, Source]) -> Iterator[tuple[str, Finding]]:
+def check_paths(sources: Mapping[str, Source]) -> Iterator[tuple[str, Violation]]:
     """Two sources cannot listen on one path. Yield the name of the second with the finding."""
     first: dict[str, str] = {}
     for name, source in sources.items():
@@ -61,7 +61,7 @@ def check_paths(sources: Mapping[str, Source]) -> Iterator[tuple[str, Finding]]:
         if other != name:
             yield (
                 name,
-                Finding(
+                Violation(
                     (*path, "path"),
                     f"the source `{other}` listens on {listener.path} already",
                     "give each a path of its own",
@@ -69,7 +69,7 @@ def check_paths(sources: Mapping[str, Source]) -> Iterator[tuple[str, Finding]]:
             )
 
 
-def check_calendar(calendar: Calendar) -> Iterator[Finding]:
+def check_calendar(calendar: Calendar) -> Iterator[Violation]:
     """Each date and time by itself, so that each is found at its place."""
     yield from check_zone(("timezone",), calendar.timezone)
     parts = [(("dates", i), Calendar(dates=[text])) for i, text in enumerate(calendar.dates)]
@@ -82,7 +82,7 @@ def check_calendar(calendar: Calendar) -> Iterator[Finding]:
             yield said(path, error)
 
 
-def check_zone(path: Path, name: str) -> Iterator[Finding]:
+def check_zone(path: Path, name: str) -> Iterator[Violation]:
     try:
         zone_of(name)
     except ValueError as error:
@@ -95,19 +95,19 @@ def _listening(source: Source) -> tuple[Path, Listener | None]:
     return (), source if isinstance(source, WebhookSource | AlertmanagerSource) else None
 
 
-def _listener(path: Path, listener: Listener) -> Iterator[Finding]:
+def _listener(path: Path, listener: Listener) -> Iterator[Violation]:
     yield from check_secrets((*path, "hmac"), listener.hmac)
     yield from check_secrets((*path, "token"), listener.token)
 
 
-def _own_identity(source: WebhookSource | KafkaSource, formats: tuple[str, ...]) -> Iterator[Finding]:
+def _own_identity(source: WebhookSource | KafkaSource, formats: tuple[str, ...]) -> Iterator[Violation]:
     """`id` and `time` are for formats whose events do not carry their own."""
     for name, text, scope in (("id", source.id, DELIVERY), ("time", source.time, TIMED)):
         if text is None:
             continue
         yield from check_cel((name,), text, scope, NAME if name == "id" else TIME)
         if source.format not in formats:
-            yield Finding(
+            yield Violation(
                 (name,),
                 f"`{name}` is for `format: {' or '.join(formats)}`; {source.format} events carry their own",
                 "take the line out",
@@ -115,11 +115,11 @@ def _own_identity(source: WebhookSource | KafkaSource, formats: tuple[str, ...])
             )
 
 
-def _s3(source: S3Source) -> Iterator[Finding]:
+def _s3(source: S3Source) -> Iterator[Violation]:
     roads = [name for name in type(source.via).model_fields if getattr(source.via, name) is not None]
     if len(roads) != 1:
         found = f"not {' and '.join(roads)}" if roads else "none is given"
-        yield Finding(("via",), f"notifications come on exactly one of sqs, kafka, webhook, {found}", "keep one")
+        yield Violation(("via",), f"notifications come on exactly one of sqs, kafka, webhook, {found}", "keep one")
     if source.via.kafka is not None:
         yield from check_topics(("via", "kafka"), source.via.kafka)
     if source.via.webhook is not None:
@@ -131,6 +131,8 @@ def _s3(source: S3Source) -> Iterator[Finding]:
     if source.sweep is None:
         return
     if source.sweep <= 0:
-        yield Finding(("sweep",), "the buckets cannot be listed without a pause", "write 1h, or at least 1s")
+        yield Violation(("sweep",), "the buckets cannot be listed without a pause", "write 1h, or at least 1s")
     if not source.buckets:
-        yield Finding(("sweep",), "no bucket is named that could be listed", "add `buckets: [{name: …}]` to the source")
+        yield Violation(
+            ("sweep",), "no bucket is named that could be listed", "add `buckets: [{name: …}]` to the source"
+        )

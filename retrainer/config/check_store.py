@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from retrainer.config.check_secrets import check_secrets
-from retrainer.config.finding import Finding
+from retrainer.config.violation import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,12 +18,12 @@ _SECRET = ("password", "sslpassword")
 _URL = ("store", "url")
 
 
-def check_store(store: Store) -> Iterator[Finding]:
+def check_store(store: Store) -> Iterator[Violation]:
     """Nothing that is said here repeats the address: whoever put a password into it must not find it in a log."""
     yield from check_secrets(("store", "password"), store.password)
     if store.url is None:
         if store.password is not None:
-            yield Finding(
+            yield Violation(
                 ("store", "password"), "a SQLite file has no password", "take it out, or add `url`", of_key=True
             )
         return
@@ -31,18 +31,18 @@ def check_store(store: Store) -> Iterator[Finding]:
         url = urlsplit(store.url)
         port_and_host = (url.hostname, url.port)
     except ValueError:
-        yield Finding(_URL, "this cannot be read as a URL", "write postgresql+psycopg://user@host:5432/database")
+        yield Violation(_URL, "this cannot be read as a URL", "write postgresql+psycopg://user@host:5432/database")
         return
     if url.scheme not in _SCHEMES:
-        yield Finding(
+        yield Violation(
             _URL,
             "the store is a SQLite file (`path`) or a PostgreSQL database",
             "write postgresql+psycopg://user@host:5432/database",
         )
     elif not url.path.strip("/") or not (port_and_host[0] or "host=" in url.query):
-        yield Finding(_URL, "host or database is missing", "write postgresql+psycopg://user@host:5432/database")
+        yield Violation(_URL, "host or database is missing", "write postgresql+psycopg://user@host:5432/database")
     if url.password is not None or any(name in _SECRET for name, _ in parse_qsl(url.query)):
-        yield Finding(
+        yield Violation(
             _URL,
             "a URL is shown in errors and lists, and this one holds a password",
             "take it out, and add `password: {from_env: NAME}` or `{from_file: PATH}` to `store`",

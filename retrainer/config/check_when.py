@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from retrainer.config.errors import did_you_mean
-from retrainer.config.finding import Finding
 from retrainer.config.models import Group
+from retrainer.config.violation import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 DEEPEST = 8
 
 
-def check_when(rule: Rule) -> Iterator[Finding]:
+def check_when(rule: Rule) -> Iterator[Violation]:
     """Every trigger has its part, and each name is a trigger's."""
     yield from _unless(rule)
     if rule.when is None:
         if rule.unless and set(rule.triggers) <= set(rule.unless):
-            yield Finding(("unless",), "no trigger is left that could start a run", "take one out")
+            yield Violation(("unless",), "no trigger is left that could start a run", "take one out")
         return
     yield from _group(("when",), rule.when, rule, 1)
     used = set(_names(rule.when)) | set(rule.unless)
     for name in rule.triggers:
         if name not in used:
-            yield Finding(
+            yield Violation(
                 ("triggers", name),
                 f"`when` does not name `{name}`, so it does nothing",
                 "add it, or take it out",
@@ -36,13 +36,13 @@ def check_when(rule: Rule) -> Iterator[Finding]:
             )
 
 
-def _group(path: Path, group: Group, rule: Rule, depth: int) -> Iterator[Finding]:
+def _group(path: Path, group: Group, rule: Rule, depth: int) -> Iterator[Violation]:
     given = [name for name in ("any", "all", "at_least") if getattr(group, name) is not None]
     if len(given) != 1:
         found = f"not {' and '.join(given)}" if given else "none is given"
-        yield Finding(path, f"exactly one of any, all, at_least combines triggers, {found}", "nest one in the other")
+        yield Violation(path, f"exactly one of any, all, at_least combines triggers, {found}", "nest one in the other")
     if depth > DEEPEST:
-        yield Finding(path, f"nested deeper than {DEEPEST} groups", "make it flatter")
+        yield Violation(path, f"nested deeper than {DEEPEST} groups", "make it flatter")
         return
     for name in ("any", "all"):
         yield from _members((*path, name), getattr(group, name) or [], rule, depth)
@@ -50,35 +50,35 @@ def _group(path: Path, group: Group, rule: Rule, depth: int) -> Iterator[Finding
         yield from _members((*path, "at_least", "of"), group.at_least.of, rule, depth)
         if group.at_least.n > len(group.at_least.of):
             said = f"{group.at_least.n} of {len(group.at_least.of)} can never be"
-            yield Finding((*path, "at_least", "n"), said, "ask for fewer")
+            yield Violation((*path, "at_least", "n"), said, "ask for fewer")
 
 
-def _members(path: Path, members: list[Condition], rule: Rule, depth: int) -> Iterator[Finding]:
+def _members(path: Path, members: list[Condition], rule: Rule, depth: int) -> Iterator[Violation]:
     for i, member in enumerate(members):
         if isinstance(member, Group):
             yield from _group((*path, i), member, rule, depth + 1)
         elif member in rule.unless:
-            yield Finding((*path, i), f"`{member}` stands in `unless` already", "keep one")
+            yield Violation((*path, i), f"`{member}` stands in `unless` already", "keep one")
         elif member not in rule.triggers:
             yield _unknown((*path, i), member, rule)
 
 
-def _unless(rule: Rule) -> Iterator[Finding]:
+def _unless(rule: Rule) -> Iterator[Violation]:
     for i, name in enumerate(rule.unless):
         trigger = rule.triggers.get(name)
         if trigger is None:
             yield _unknown(("unless", i), name, rule)
         elif trigger.schedule or trigger.data or trigger.after:
-            yield Finding(
+            yield Violation(
                 ("unless", i),
                 f"`{name}` is no state that lasts: a metric, an alert or an age holds back",
                 "for times write `limits: {mute: [calendar]}`",
             )
 
 
-def _unknown(path: Path, name: str, rule: Rule) -> Finding:
+def _unknown(path: Path, name: str, rule: Rule) -> Violation:
     hint = did_you_mean(name, rule.triggers, "add it under `triggers:`")
-    return Finding(path, f"there is no trigger `{name}`", hint)
+    return Violation(path, f"there is no trigger `{name}`", hint)
 
 
 def _names(group: Group) -> Iterator[str]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from retrainer.config.configuration import Configuration
 from retrainer.config.document import beginning, parse
 from retrainer.config.errors import Problem, ordered
-from retrainer.config.fallback import Candidates, settle
 from retrainer.config.files import find, read_text
+from retrainer.config.last_known_good import Candidates, settle
 from retrainer.config.load_settings import load_settings, read_settings, settings_file
 from retrainer.config.settings import ArgoEngine, Settings
 from retrainer.config.teams import NO_TEAMS, TeamFiles
@@ -54,7 +54,7 @@ def load_rules(
     return _load(settings.rules, last_good or {}, namespaces_of(settings), teams)
 
 
-def validate(path: str, *, elsewhere: bool = False) -> tuple[Configuration | None, tuple[Problem, ...]]:
+def validate(path: str, *, ignore_environment: bool = False) -> tuple[Configuration | None, tuple[Problem, ...]]:
     """Check a settings file with the rules it names, a rule file, or a folder. No configuration if there are problems.
 
     A folder with a `retrainer.yaml` in it is checked as that file; any other holds rule files. ``elsewhere``: they will
@@ -68,9 +68,9 @@ def validate(path: str, *, elsewhere: bool = False) -> tuple[Configuration | Non
         if settings is None:
             return None, ordered(wrong)
         rules, namespaces = settings.rules, namespaces_of(settings)
-    loaded = _load(rules, _texts(rules) if elsewhere else {}, namespaces)
+    loaded = _load(rules, _texts(rules) if ignore_environment else {}, namespaces)
     problems = ordered((*wrong, *loaded.problems))
-    if elsewhere:
+    if ignore_environment:
         problems = tuple(problem for problem in problems if problem.kind != "environment")
     return (None if problems else loaded.configuration), problems
 

@@ -11,10 +11,10 @@ from retrainer.config.check_store import check_store
 from retrainer.config.document import check_version
 from retrainer.config.errors import ConfigErrors, Problem, did_you_mean
 from retrainer.config.files import read_text
-from retrainer.config.finding import Finding, locate
 from retrainer.config.relative import seen_from
 from retrainer.config.settings import ApiManifests, ArgoEngine, LocalEngine, S3Manifests, Settings, VolumeManifests
-from retrainer.config.shape import Shape
+from retrainer.config.validation import Shape
+from retrainer.config.violation import Violation, locate
 from retrainer.config.yaml import read
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
     )
 
 
-def _check(settings: Settings) -> Iterator[Finding]:
+def _check(settings: Settings) -> Iterator[Violation]:
     yield from check_store(settings.store)
     if isinstance(settings.manifests, S3Manifests):
         yield from check_url(("manifests", "endpoint_url"), settings.manifests.endpoint_url, AWS)
@@ -102,28 +102,28 @@ def _check(settings: Settings) -> Iterator[Finding]:
     yield from check_secrets(("http", "token"), settings.http.token)
     yield from check_secrets(("http", "read_token"), settings.http.read_token)
     if settings.http.read_token is not None and settings.http.token is None:
-        yield Finding(
+        yield Violation(
             ("http", "read_token"),
             "a token that may only read is of no use while everybody may do everything",
             "add `token: {from_env: NAME}` to `http`, or take `read_token` out",
             of_key=True,
         )
     if settings.http.token is None and not _loopback(settings.http.host):
-        yield Finding(
+        yield Violation(
             ("http", "host"),
             f"anybody who can reach {settings.http.host} could use the API without a token",
             "add `token: {from_env: NAME}` to `http`, or listen on 127.0.0.1",
         )
     yield from _check_config_maps(settings)
     if settings.reload_interval <= 0:
-        yield Finding(("reload_interval",), "the files cannot be looked at without a pause", "write 1s or more")
+        yield Violation(("reload_interval",), "the files cannot be looked at without a pause", "write 1s or more")
 
 
-def _check_config_maps(settings: Settings) -> Iterator[Finding]:
+def _check_config_maps(settings: Settings) -> Iterator[Violation]:
     if settings.config_maps is None:
         return
     if not isinstance(settings.engine, ArgoEngine):
-        yield Finding(
+        yield Violation(
             ("config_maps",),
             "ConfigMaps are read from the cluster of an engine of type argo, and this one is local",
             "take it out",
@@ -132,7 +132,7 @@ def _check_config_maps(settings: Settings) -> Iterator[Finding]:
         return
     for i, namespace in enumerate(settings.config_maps.namespaces):
         if namespace not in settings.engine.namespaces:
-            yield Finding(
+            yield Violation(
                 ("config_maps", "namespaces", i),
                 f"`{namespace}` is not among the engine's namespaces, so no rule from there could run",
                 did_you_mean(namespace, settings.engine.namespaces) or "add it to `engine.namespaces`",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from retrainer.config.config_map import entries
 from retrainer.config.document import beginning
 from retrainer.config.errors import Problem, did_you_mean, ordered
-from retrainer.config.fallback import Candidates, settle
 from retrainer.config.files import find, read_text
+from retrainer.config.last_known_good import Candidates, settle
 from retrainer.config.load import is_settings, namespaces_of
 from retrainer.config.load_settings import read_settings, settings_file
 from retrainer.config.teams import LABEL, team, team_file

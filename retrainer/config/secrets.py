@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from retrainer.config.models import FromEnv, FromFile
-from retrainer.regular_file import UnreadableFileError, read_settled
+from retrainer.util.regular_files import UnreadableFileError, read_settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from retrainer.config.finding import Finding
+from retrainer.config.violation import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,13 +52,13 @@ def foreign_sources(root: Node, file: str) -> Iterator[Problem]:
         )
 
 
-def settled(rule: Rule, file: str) -> Rule | Finding:
+def settled(rule: Rule, file: str) -> Rule | Violation:
     """Return the rule as it runs: that of a team in its own namespace."""
     namespace = team(file)
     if namespace is None:
         return rule
     if rule.submit.namespace not in (None, namespace):
-        return Finding(
+        return Violation(
             (),  # not where it says so: that may be a template of the platform
             f"a rule from a ConfigMap in {namespace} runs there, not in `{rule.submit.namespace}`",
             "take `namespace` out, or ask the platform's team to take the rule among its own",

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from retrainer.config.files import LARGEST_FILE, find
-from retrainer.regular_file import UnreadableFileError, read_settled
+from retrainer.util.regular_files import UnreadableFileError, read_settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrainer import values
+from retrainer.util import values
 
 if TYPE_CHECKING:
     from collections.abc import Callable

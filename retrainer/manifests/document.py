@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from retrainer.moments import rfc3339
 from retrainer.store import queries
+from retrainer.util.timefmt import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -49,7 +49,7 @@ def _header(run: Mapping[str, Any]) -> dict[str, Any]:
         if edge in window:
             window[edge] = rfc3339(window[edge])
     named = {name: run[name] for name in _RUN}
-    return {"manifest": VERSION, "run": run["id"], **named, "born_at": rfc3339(run["born_at"]), "window": window}
+    return {"manifest": VERSION, "run": run["id"], **named, "created_at": rfc3339(run["created_at"]), "window": window}
 
 
 def line(event: Mapping[str, Any]) -> dict[str, Any]:

@@ -116,9 +116,9 @@ def _client(settings: S3Manifests) -> S3Client:
     import boto3  # noqa: PLC0415 - only what is used is loaded
     from botocore.config import Config  # noqa: PLC0415
 
-    patience = Config(connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retries={"total_max_attempts": 2})
+    read_timeout = Config(connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retries={"total_max_attempts": 2})
     session = boto3.session.Session()
-    return session.client("s3", endpoint_url=settings.endpoint_url, region_name=settings.region, config=patience)
+    return session.client("s3", endpoint_url=settings.endpoint_url, region_name=settings.region, config=read_timeout)
 
 
 class _Pieces(io.RawIOBase):

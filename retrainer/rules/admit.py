@@ -20,14 +20,14 @@ class Waiting:
     run: str
     pool: str | None
     priority: int
-    born_at: float
+    created_at: float
     not_before: float
     budget: str = ""
     reserve: float = 0.0
 
 
 @dataclass(slots=True)
-class Purse:
+class BudgetBalance:
     """What is left of a budget; None where it sets no limit."""
 
     runs: int | None
@@ -46,30 +46,30 @@ class Purse:
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class Capacity:
     """What runs wait for: slots of each pool and how many are taken, and what is left of each budget."""
 
     pools: Mapping[str, int]
     used: Mapping[str, int]
-    purses: Mapping[str, Purse] = field(default_factory=dict)
+    balances: Mapping[str, BudgetBalance] = field(default_factory=dict)
 
 
-def admit(waiting: Iterable[Waiting], means: Means, now: float) -> list[str]:
+def admit(waiting: Iterable[Waiting], means: Capacity, now: float) -> list[str]:
     """Ids of the runs that may start now, by priority, then age.
 
     A run of a pool or budget that is not configured any more waits for nothing: its rule was edited after it was born.
     """
     free = {pool: slots - means.used.get(pool, 0) for pool, slots in means.pools.items()}
-    purses = {name: Purse(purse.runs, purse.hours) for name, purse in means.purses.items()}
+    balances = {name: BudgetBalance(balance.runs, balance.hours) for name, balance in means.balances.items()}
     admitted = []
-    for w in sorted(waiting, key=lambda w: (-w.priority, w.born_at, w.run)):
-        purse = purses.get(w.budget)
+    for w in sorted(waiting, key=lambda w: (-w.priority, w.created_at, w.run)):
+        balance = balances.get(w.budget)
         full = w.pool is not None and free.get(w.pool, 1) <= 0
-        if w.not_before > now or full or (purse is not None and not purse.pays(w.reserve)):
+        if w.not_before > now or full or (balance is not None and not balance.pays(w.reserve)):
             continue
         if w.pool is not None and w.pool in free:
             free[w.pool] -= 1
-        if purse is not None:
-            purse.pay(w.reserve)
+        if balance is not None:
+            balance.pay(w.reserve)
         admitted.append(w.run)
     return admitted

@@ -5,57 +5,57 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from retrainer.rules.gauge import Gauge
 from retrainer.rules.outcome import Decision, Kind, Reason, SlotRecord
 from retrainer.rules.state import NOTHING, Due, State
-from retrainer.rules.triggers.gauge import answered
+from retrainer.rules.threshold_state import ThresholdState
+from retrainer.rules.triggers.level import answered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.evaluate import Evaluation
     from retrainer.rules.state import Cursor
-    from retrainer.rules.weigh import Weighed
 
 
 def apply(
-    rule: CompiledRule, state: State, weighed: Weighed, decision: Decision, now: float
+    rule: CompiledRule, state: State, evaluation: Evaluation, decision: Decision, now: float
 ) -> tuple[State, list[SlotRecord]]:
     """The state after it, and the slots that it settles."""
     asked = decision.asked
     if decision.kind is Kind.HOLD:
-        if state.due is None and weighed.due and not (asked and asked.backfill):
-            reason = next(verdict.reason for verdict in weighed.satisfied.values())
-            state = state.but(due=Due(now, tuple(weighed.satisfied), reason.value))
+        if state.due is None and evaluation.due and not (asked and asked.backfill):
+            reason = next(verdict.reason for verdict in evaluation.satisfied.values())
+            state = state.but(due=Due(now, tuple(evaluation.satisfied), reason.value))
         return state, []
     if asked is not None:
         state = state.but(asked=state.asked[1:])  # it had its turn
     if decision.kind is Kind.SKIP:
-        return (state, []) if asked is not None else _skip(rule, state, weighed, decision.reason, now)
+        return (state, []) if asked is not None else _skip(rule, state, evaluation, decision.reason, now)
     if asked is not None and asked.scheduled_at is not None:  # of a backfill, which takes nothing
         record = SlotRecord(asked.trigger, asked.scheduled_at, "fired", decision.reason, asked.scheduled_at)
         return state.but(active=state.active + 1, last_fired=now), [record]
-    return _fire(rule, state, weighed, decision, now)
+    return _fire(rule, state, evaluation, decision, now)
 
 
 def _skip(
-    rule: CompiledRule, state: State, weighed: Weighed, reason: Reason, now: float
+    rule: CompiledRule, state: State, evaluation: Evaluation, reason: Reason, now: float
 ) -> tuple[State, list[SlotRecord]]:
     """The rule is due no longer; the data stays."""
     records = _settle_all(state, reason)
     if reason is Reason.DEADLINE:
-        state = replace(_answer(rule, state, weighed, now), lapsed=True, gave_up_at=now, followed={})
+        state = replace(_answer(rule, state, evaluation, now), lapsed=True, gave_up_at=now, followed={})
     return replace(_without_slots(state), due=None), records
 
 
 def _fire(
-    rule: CompiledRule, state: State, weighed: Weighed, decision: Decision, now: float
+    rule: CompiledRule, state: State, evaluation: Evaluation, decision: Decision, now: float
 ) -> tuple[State, list[SlotRecord]]:
     """Take all that is pending. In shadow no run is born, and things stand as if one had succeeded at once."""
     cursors, records = _settle_oldest(state, decision.reason)
     taken_hi = max(state.taken_hi, state.window.ranges[-1][1]) if state.window.ranges else state.taken_hi
-    started = decision.birth is not None
-    state = _answer(rule, state, weighed, None if started else now)
+    started = decision.new_run is not None
+    state = _answer(rule, state, evaluation, None if started else now)
     state = state.but(
         window=NOTHING,
         windows={},
@@ -74,12 +74,12 @@ def _fire(
     return state, records
 
 
-def _answer(rule: CompiledRule, state: State, weighed: Weighed, ended_at: float | None) -> State:
+def _answer(rule: CompiledRule, state: State, evaluation: Evaluation, ended_at: float | None) -> State:
     """Metrics and alerts that helped are answered; one that has cleared since it made the rule due needs no answer."""
-    helped = weighed.satisfied.keys() & rule.gauges.keys()
+    helped = evaluation.satisfied.keys() & rule.gauges.keys()
     if not helped:
         return state
-    gauges = {name: answered(state.gauges.get(name) or Gauge(), ended_at) for name in helped}
+    gauges = {name: answered(state.gauges.get(name) or ThresholdState(), ended_at) for name in helped}
     return replace(state, gauges={**state.gauges, **gauges})
 
 

@@ -119,12 +119,12 @@ def slots_of(schedules: Sequence[CompiledSchedule], since: str, until: str | Non
     return sorted(found, key=lambda slot: (slot[1], slot[0]))
 
 
-def plan(rule: CompiledRule, slots: Sequence[Slot], known: Known, *, again: bool) -> list[Planned]:
+def plan(rule: CompiledRule, slots: Sequence[Slot], known: Known, *, rerun: bool) -> list[Planned]:
     """What becomes of each. A slot that ran does not run once more, unless ``again`` says so."""
-    return [_plan(rule, slot, known, again=again) for slot in slots]
+    return [_plan(rule, slot, known, rerun=rerun) for slot in slots]
 
 
-def _plan(rule: CompiledRule, slot: Slot, known: Known, *, again: bool) -> Planned:
+def _plan(rule: CompiledRule, slot: Slot, known: Known, *, rerun: bool) -> Planned:
     trigger, at = slot
     calendar = rule.schedules[trigger].slots.excepted(at)
     if calendar is not None:
@@ -137,24 +137,24 @@ def _plan(rule: CompiledRule, slot: Slot, known: Known, *, again: bool) -> Plann
         return Planned(trigger, at, runs=False, why="asked for already, and waits")
     record = known.records.get(slot)
     if record is not None and record.outcome == "fired":
-        return _again(slot, record, again=again)
+        return _again(slot, record, rerun=rerun)
     if record is not None:
         return Planned(trigger, at, runs=True, why=f"{record.outcome} then: {record.reason}")
     if any(first <= at <= last for first, last in known.missed.get(trigger, ())):
         return Planned(trigger, at, runs=True, why="missed then")
     if known.forgotten is not None and known.forgotten[0] < at <= known.forgotten[1]:
         why = "its record is removed, so nobody can tell whether it ran"
-        return Planned(trigger, at, runs=again, why=f"{why}; asked for all the same" if again else why)
+        return Planned(trigger, at, runs=rerun, why=f"{why}; asked for all the same" if rerun else why)
     return Planned(trigger, at, runs=True, why="no record")
 
 
-def _again(slot: Slot, record: Record, *, again: bool) -> Planned:
+def _again(slot: Slot, record: Record, *, rerun: bool) -> Planned:
     if record.live:
         return Planned(*slot, runs=False, why=f"its run is on its way: {record.phase}", run=record.run)
     if not record.started:
         return Planned(*slot, runs=True, why=f"its run never started: {record.phase}", run=record.run)
     why = f"ran: {record.phase or 'its run is not known any more'}"
-    return Planned(*slot, runs=again, why=f"{why}; once more" if again else why, run=record.run)
+    return Planned(*slot, runs=rerun, why=f"{why}; once more" if rerun else why, run=record.run)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from retrainer.rules.admit import ROUNDING
-from retrainer.rules.limits import Allowance
+from retrainer.rules.limits import RemainingBudget
 from retrainer.rules.triggers.freshness import span
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Spent:
     reserved: bool = False
 
 
-def allowance(budget: Budget, spent: Sequence[Spent], reserve: float, now: float) -> Allowance:
+def allowance(budget: Budget, spent: Sequence[Spent], reserve: float, now: float) -> RemainingBudget:
     """How many runs of `reserve` GPU hours each may start now; if none, when the first may.
 
     ``spent`` are the runs of the last `per` seconds, oldest first. No run starts once what is spent and reserved, its
@@ -37,11 +37,11 @@ def allowance(budget: Budget, spent: Sequence[Spent], reserve: float, now: float
     runs = _left(budget, inside, reserve)
     detail = _detail(budget, inside)
     if runs > 0:
-        return Allowance(runs, detail)
+        return RemainingBudget(runs, detail)
     for i in range(1, len(inside) + 1):
         if _left(budget, inside[i:], reserve) > 0:
-            return Allowance(0, detail, inside[i - 1].at + budget.per)
-    return Allowance(0, f"{detail}; a run's reserve of {reserve:g} GPU hours is more than there is")
+            return RemainingBudget(0, detail, inside[i - 1].at + budget.per)
+    return RemainingBudget(0, f"{detail}; a run's reserve of {reserve:g} GPU hours is more than there is")
 
 
 def _left(budget: Budget, spent: Sequence[Spent], reserve: float) -> int:

@@ -75,17 +75,17 @@ class Period:
     def _edges(self, instant: float) -> Iterator[tuple[float, int]]:
         """Yield, in order, each moment at which something may change, and the minute the wall clock then shows."""
         marks = sorted({0, *(mark % _MINUTES for times in self._times for mark in times)})
-        for stretch in onward(self._zone, instant, self._horizon(instant)):
-            low, high = -(-(stretch.start + stretch.offset) // 60), -(-(stretch.end + stretch.offset) // 60)
-            if stretch.start > instant:
-                yield float(stretch.start), (stretch.start + stretch.offset) // 60
-            first = max(low, int((instant + stretch.offset) // 60) + 1)
+        for period in onward(self._zone, instant, self._horizon(instant)):
+            low, high = -(-(period.start + period.offset) // 60), -(-(period.end + period.offset) // 60)
+            if period.start > instant:
+                yield float(period.start), (period.start + period.offset) // 60
+            first = max(low, int((instant + period.offset) // 60) + 1)
             for day in self._days(first // _MINUTES, (high - 1) // _MINUTES):
                 if not (self._has(day) or self._has(day - 1)):
                     continue  # nothing of it is in the calendar, and so it was when the day before ended
                 for mark in marks:
                     if first <= day * _MINUTES + mark < high:
-                        yield float((day * _MINUTES + mark) * 60 - stretch.offset), day * _MINUTES + mark
+                        yield float((day * _MINUTES + mark) * 60 - period.offset), day * _MINUTES + mark
 
     def _days(self, first: int, last: int) -> Iterator[int]:
         """Leave out the days on which nothing changes: far from any of the dates, and deep within a range of them."""

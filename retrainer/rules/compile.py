@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from retrainer import values
 from retrainer.rules.calendars import Period, period_of
-from retrainer.rules.compile_triggers import CompiledAfter, CompiledGauge, compile_afters, compile_gauges
+from retrainer.rules.compile_triggers import CompiledAfter, CompiledThreshold, compile_afters, compile_thresholds
 from retrainer.rules.condition import Several, compile_condition, longest_within
 from retrainer.rules.cron import Slots
 from retrainer.rules.expression import LONGEST_KEY, Program, compile_cel, event_scope, name_by
 from retrainer.rules.match import Condition, conditions
-from retrainer.rules.own import OwnOutputs, own_outputs
 from retrainer.rules.parameters import Template, compile_template
+from retrainer.rules.self_trigger import OwnOutputs, own_outputs
+from retrainer.util import values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from retrainer.config.models import Batch, Calendar, Data, Freshness, Rule, Schedule
     from retrainer.event import Event
-    from retrainer.rules.expression import Purse
+    from retrainer.rules.expression import BudgetBalance
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,35 +43,35 @@ class CompiledData:
         """Whether the batch is complete by its bytes."""
         return self.batch.at_least is not None and self.batch.at_least.bytes is not None
 
-    def wants(self, event: Event, purse: Purse | None = None) -> bool:
+    def wants(self, event: Event, balance: BudgetBalance | None = None) -> bool:
         """Whether `where` lets it through. Raise ValueError if it cannot be answered."""
         if self.where is None:
             return True
-        answer = self.where.evaluate({"event": event_scope(event)}, purse)
+        answer = self.where.evaluate({"event": event_scope(event)}, balance)
         if not isinstance(answer, bool):
             raise ValueError(f"`{self.where.text}` is {type(answer).__name__}, not true or false")  # noqa: TRY004
         return answer
 
-    def key(self, event: Event, purse: Purse | None = None) -> str:
+    def key(self, event: Event, balance: BudgetBalance | None = None) -> str:
         """The key of `for_each`; empty for a rule without. Raise ValueError if there is none."""
         if self.by is None:
             return ""
-        return name_by(self.by, event, LONGEST_KEY, "a key", purse=purse)
+        return name_by(self.by, event, LONGEST_KEY, "a key", balance=balance)
 
-    def thing(self, event: Event, purse: Purse | None = None) -> str:
+    def distinct_value(self, event: Event, balance: BudgetBalance | None = None) -> str:
         """What `distinct_by` counts once; empty for a trigger without. Raise ValueError if there is none."""
         if self.distinct is None:
             return ""
-        return name_by(self.distinct, event, 2000, "a thing that counts once", printable=False, purse=purse)
+        return name_by(self.distinct, event, 2000, "a thing that counts once", printable=False, balance=balance)
 
-    def measure(self, event: Event, purse: Purse | None = None) -> tuple[int, int]:
+    def measure(self, event: Event, balance: BudgetBalance | None = None) -> tuple[int, int]:
         """Bytes and rows that the event brings. Raise ValueError if they cannot be read.
 
         A size that is none is 0 for a trigger that does not count bytes: the field may mean something else.
         """
         size, rows = event.data.get("size", 0), 0
         if self.rows is not None:
-            given = self.rows.evaluate({"event": event_scope(event)}, purse)
+            given = self.rows.evaluate({"event": event_scope(event)}, balance)
             try:
                 rows = values.rows(given)
             except ValueError as error:
@@ -122,7 +122,7 @@ class CompiledRule:
     schedules: Mapping[str, CompiledSchedule]
     parameters: Mapping[str, Template]
     paused: bool = False
-    gauges: Mapping[str, CompiledGauge] = field(default_factory=dict)
+    gauges: Mapping[str, CompiledThreshold] = field(default_factory=dict)
     freshness: Mapping[str, Freshness] = field(default_factory=dict)
     afters: Mapping[str, CompiledAfter] = field(default_factory=dict)
     when: When = When()
@@ -188,7 +188,7 @@ def _compile(rule: Rule, calendars: Mapping[str, Calendar]) -> CompiledRule:
             if t.schedule
         },
         parameters={name: compile_template(value) for name, value in rule.submit.parameters.items()},
-        gauges=compile_gauges(rule, by),
+        gauges=compile_thresholds(rule, by),
         freshness={name: t.freshness for name, t in rule.triggers.items() if t.freshness},
         afters=compile_afters(rule),
         when=_when(rule),

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from retrainer import values
 from retrainer.rules.expression import Program, compile_cel, event_scope
 from retrainer.rules.match import Condition, condition_at, conditions
 from retrainer.rules.outcome import Reason, Sample
-from retrainer.rules.triggers.gauge import Threshold
+from retrainer.rules.triggers.level import Threshold
+from retrainer.util import values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from retrainer.config.models import After, Alert, Metric, Rule
     from retrainer.event import Event
-    from retrainer.rules.expression import Purse
+    from retrainer.rules.expression import BudgetBalance
 
 LONGEST_SERIES = 2000
 """Characters of the name of a series."""
@@ -35,7 +35,7 @@ LONGEST_LABELS = 16384
 
 
 @dataclass(frozen=True, slots=True)
-class CompiledGauge:
+class CompiledThreshold:
     """A metric or alert trigger. ``expr`` and ``sample_time`` are asked of a source that answers queries.
 
     ``jitter`` (seconds) is spread over rules and keys; ``value`` gives the value of a pushed event.
@@ -53,7 +53,7 @@ class CompiledGauge:
     expr: str | None = None
     sample_time: str | None = None
 
-    def sample(self, event: Event, purse: Purse | None = None) -> Sample:
+    def sample(self, event: Event, balance: BudgetBalance | None = None) -> Sample:
         """What a pushed value or an alert says; raise ValueError if it cannot be read."""
         if self.reason is Reason.ALERT:
             firing = event.data.get("status") == "firing"
@@ -62,7 +62,7 @@ class CompiledGauge:
             raise ValueError("there is no `event.data.value`: say by `value:` where the number stands")
         value: Any = event.data.get("value")
         if self.value is not None:
-            value = self.value.evaluate({"event": event_scope(event)}, purse)
+            value = self.value.evaluate({"event": event_scope(event)}, balance)
         text = self.value.text if self.value is not None else "event.data.value"
         try:
             return Sample(_series(event), values.number(value), event.time)
@@ -116,7 +116,7 @@ def _named(whole: str) -> str:
     return f"{whole[: LONGEST_SERIES - 80]}…sha256:{sha256(whole.encode()).hexdigest()}"
 
 
-def compile_gauges(rule: Rule, by: Mapping[str, Program]) -> dict[str, CompiledGauge]:
+def compile_thresholds(rule: Rule, by: Mapping[str, Program]) -> dict[str, CompiledThreshold]:
     """Raise ValueError for a part that does not compile."""
     gauges = {}
     for name, trigger in rule.triggers.items():
@@ -127,7 +127,7 @@ def compile_gauges(rule: Rule, by: Mapping[str, Program]) -> dict[str, CompiledG
     return gauges
 
 
-def _metric(rule: str, name: str, metric: Metric, by: Program | None) -> CompiledGauge:
+def _metric(rule: str, name: str, metric: Metric, by: Program | None) -> CompiledThreshold:
     high = metric.above is not None
     bound = metric.above if metric.above is not None else metric.below or 0.0
     threshold = Threshold(
@@ -145,7 +145,7 @@ def _metric(rule: str, name: str, metric: Metric, by: Program | None) -> Compile
     )
     found = tuple(_label_conditions(metric.match)) if metric.expr else conditions(metric.match)
     value = compile_cel(metric.value) if metric.value else None
-    return CompiledGauge(
+    return CompiledThreshold(
         rule,
         name,
         metric.source,
@@ -166,10 +166,10 @@ def _label_conditions(match: Mapping[str, str | int | float | bool]) -> Iterator
         yield condition_at(("labels", label), expected)
 
 
-def _alert(rule: str, name: str, alert: Alert, by: Program | None) -> CompiledGauge:
+def _alert(rule: str, name: str, alert: Alert, by: Program | None) -> CompiledThreshold:
     threshold = Threshold(ALERT_BOUND, ALERT_BOUND, high=True, hold=alert.for_, repeat=alert.repeat_interval)
     found = tuple(_label_conditions(alert.match))
-    return CompiledGauge(rule, name, alert.source, found, threshold, Reason.ALERT, 0.0, None, by)
+    return CompiledThreshold(rule, name, alert.source, found, threshold, Reason.ALERT, 0.0, None, by)
 
 
 def compile_afters(rule: Rule) -> dict[str, CompiledAfter]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from retrainer.config.models import Calendar, Schedule
-    from retrainer.rules.zones import Stretch
+    from retrainer.rules.zones import OffsetPeriod
 
 _HORIZON = 42 * 366 * 86400.0  # 29 February on one weekday can be 40 years away; nothing that fires is further.
 
@@ -49,22 +49,22 @@ class Slots:
     def last(self, after: float, until: float) -> float | None:
         """Return the newest slot with ``after < slot <= until``; its cost does not grow with the range."""
         floor = max(after, until - _HORIZON)
-        for stretch in backward(self._zone, until, floor):
-            low, high = self._minutes(stretch, floor, until)
+        for period in backward(self._zone, until, floor):
+            low, high = self._minutes(period, floor, until)
             minute = self._minute_to(high - 1, low)
             if minute is not None:
-                return float(minute * 60 - stretch.offset)
-            if floor < stretch.start and self._shifted(stretch):
-                return float(stretch.start)
+                return float(minute * 60 - period.offset)
+            if floor < period.start and self._shifted(period):
+                return float(period.start)
         return None
 
     def count(self, after: float, until: float, cap: int) -> int:
         """Return how many slots there are with ``after < slot <= until``, or ``cap`` if there are more."""
         total = 0
-        for stretch in onward(self._zone, after, until):
-            if stretch.start > after and self._shifted(stretch):
+        for period in onward(self._zone, after, until):
+            if period.start > after and self._shifted(period):
                 total += 1
-            low, high = self._minutes(stretch, after, until)
+            low, high = self._minutes(period, after, until)
             total += self._count_minutes(low, high, cap - total)
             if total >= cap:
                 return cap
@@ -75,30 +75,30 @@ class Slots:
         return next((name for name, period in self._excepted if period.contains(slot)), None)
 
     def _walk(self, after: float, until: float) -> Iterator[float]:
-        for stretch in onward(self._zone, after, until):
-            if stretch.start > after and self._shifted(stretch):
-                yield float(stretch.start)
-            low, high = self._minutes(stretch, after, until)
+        for period in onward(self._zone, after, until):
+            if period.start > after and self._shifted(period):
+                yield float(period.start)
+            low, high = self._minutes(period, after, until)
             minute = self._minute_from(low, high)
             while minute is not None:
-                yield float(minute * 60 - stretch.offset)
+                yield float(minute * 60 - period.offset)
                 minute = self._minute_from(minute + 1, high)
 
-    def _minutes(self, stretch: Stretch, after: float, until: float) -> tuple[int, int]:
+    def _minutes(self, period: OffsetPeriod, after: float, until: float) -> tuple[int, int]:
         """Return the minutes of the wall clock (since 1970-01-01 00:00, end excluded) that may have slots."""
-        start = stretch.start + stretch.offset
-        first = _ceil(start if self._repeats else max(start, stretch.seen))
-        if after >= stretch.start:
-            first = max(first, int((after + stretch.offset) // 60) + 1)
-        end = _ceil(stretch.end + stretch.offset)
-        return first, min(end, int((until + stretch.offset) // 60) + 1) if until < stretch.end else end
+        start = period.start + period.offset
+        first = _ceil(start if self._repeats else max(start, period.seen))
+        if after >= period.start:
+            first = max(first, int((after + period.offset) // 60) + 1)
+        end = _ceil(period.end + period.offset)
+        return first, min(end, int((until + period.offset) // 60) + 1) if until < period.end else end
 
-    def _shifted(self, stretch: Stretch) -> bool:
+    def _shifted(self, period: OffsetPeriod) -> bool:
         """Whether skipped times put a slot on the stretch's start that the start does not have by itself."""
-        start = stretch.start + stretch.offset
-        if not self._shifts or start <= stretch.seen:
+        start = period.start + period.offset
+        if not self._shifts or start <= period.seen:
             return False
-        skipped = self._minute_from(_ceil(stretch.seen), _ceil(start)) is not None
+        skipped = self._minute_from(_ceil(period.seen), _ceil(start)) is not None
         return skipped and (start % 60 != 0 or self._minute_from(start // 60, start // 60 + 1) is None)
 
     def _minute_from(self, minute: int, end: int) -> int | None:

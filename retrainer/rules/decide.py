@@ -10,15 +10,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from retrainer.rules.apply import apply
+from retrainer.rules.causes import because
 from retrainer.rules.condition import missing
+from retrainer.rules.evaluate import evaluate, threshold
 from retrainer.rules.fold import advance, fold
-from retrainer.rules.limits import cooldown_end, held_back, in_turn, stop_others
+from retrainer.rules.limits import blocking_limit, cooldown_end, next_request, stop_others
 from retrainer.rules.outcome import (
     Arrived,
-    Birth,
     Decision,
     Input,
     Kind,
+    NewRun,
     Quarantined,
     Reason,
     Resumed,
@@ -28,22 +30,20 @@ from retrainer.rules.outcome import (
     Unrendered,
 )
 from retrainer.rules.quarantine import fold_in_quarantine
-from retrainer.rules.triggers.gauge import next_change, worst
-from retrainer.rules.weigh import threshold, weigh
-from retrainer.rules.why import because
+from retrainer.rules.triggers.level import next_change, worst
 
 if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.limits import Allowance
-    from retrainer.rules.state import Asked, State
-    from retrainer.rules.weigh import Weighed
+    from retrainer.rules.evaluate import Evaluation
+    from retrainer.rules.limits import RemainingBudget
+    from retrainer.rules.state import ManualRequest, State
 
 _SPEAK = (Arrived, Sampled)
 """Inputs that are answered by a decision even if nothing follows from them yet."""
 
 
 def step(
-    rule: CompiledRule, state: State, given: Input, now: float, allowance: Allowance | None = None
+    rule: CompiledRule, state: State, given: Input, now: float, allowance: RemainingBudget | None = None
 ) -> tuple[State, Step]:
     """Fold `given` in at `now` (epoch seconds; never earlier than the last one).
 
@@ -54,21 +54,21 @@ def step(
     state, slots, fan_out = advance(rule, state, now)
     state, decisions, dropped = fold(rule, state, given, now)
     slots += dropped
-    state, weighed, expired = _weigh(rule, state, now)
+    state, evaluation, expired = _evaluate(rule, state, now)
     slots += expired
     stop = None
     if decisions and allowance is not None:
         allowance = allowance.less()  # a retry is a run as well
     if not isinstance(given, Unrendered):
         skipped = in_the_way = False
-        while decision := _next(rule, state, weighed, now, allowance, skipped=skipped):
-            state, records = apply(rule, state, weighed, decision, now)
+        while decision := _next(rule, state, evaluation, now, allowance, skipped=skipped):
+            state, records = apply(rule, state, evaluation, decision, now)
             slots += [replace(record, decision=len(decisions)) for record in records]
             decisions.append(decision)
             in_the_way = in_the_way or _in_the_way(decision)
             if decision.kind is Kind.HOLD:
                 break
-            state, weighed, expired = _weigh(rule, state, now)
+            state, evaluation, expired = _evaluate(rule, state, now)
             slots += expired
             if decision.kind is Kind.FIRE and allowance is not None:
                 allowance = allowance.less()
@@ -76,19 +76,19 @@ def step(
         if in_the_way and (stop := stop_others(rule.rule.limits, state)):
             state = replace(state, stopping=True)
         if not decisions and isinstance(given, _SPEAK):
-            decisions.append(_not_yet(rule, given, weighed))
-    wake_at = _wake_at(rule, state, weighed, decisions, now)
+            decisions.append(_not_yet(rule, given, evaluation))
+    wake_at = _wake_at(rule, state, evaluation, decisions, now)
     if wake_at != state.wake_at:
         state = state.but(wake_at=wake_at)
     return state, Step(tuple(decisions), tuple(slots), stop, tuple(fan_out))
 
 
-def _weigh(rule: CompiledRule, state: State, now: float) -> tuple[State, Weighed, list[SlotRecord]]:
+def _evaluate(rule: CompiledRule, state: State, now: float) -> tuple[State, Evaluation, list[SlotRecord]]:
     """Weigh, and keep since when which trigger is satisfied; slots that count no longer are given up first."""
-    weighed = weigh(rule, state, now)
+    evaluation = evaluate(rule, state, now)
     if rule.when.condition is None:
-        return state, weighed, []
-    since = weighed.since
+        return state, evaluation, []
+    since = evaluation.since
     expired = [n for n, seconds in rule.when.expires.items() if n in since and now >= since[n] + seconds]
     records: list[SlotRecord] = []
     if expired and state.due is None:
@@ -96,37 +96,43 @@ def _weigh(rule: CompiledRule, state: State, now: float) -> tuple[State, Weighed
             cursor = state.cursors[name]
             records += [SlotRecord(name, slot, "skipped", Reason.MISSING_TRIGGER, slot) for slot in cursor.due]
             state = replace(state, cursors={**state.cursors, name: replace(cursor, due=())})
-        weighed = weigh(rule, state, now)
-    if weighed.since != state.since:
-        state = state.but(since=weighed.since)
-    return state, weighed, records
+        evaluation = evaluate(rule, state, now)
+    if evaluation.since != state.since:
+        state = state.but(since=evaluation.since)
+    return state, evaluation, records
 
 
 def _next(
-    rule: CompiledRule, state: State, weighed: Weighed, now: float, allowance: Allowance | None, *, skipped: bool
+    rule: CompiledRule,
+    state: State,
+    evaluation: Evaluation,
+    now: float,
+    allowance: RemainingBudget | None,
+    *,
+    skipped: bool,
 ) -> Decision | None:
     """What to do with a rule that is due, or asked for; None if it is neither.
 
     ``skipped``: what it is due for by itself is answered already.
     """
-    due = not skipped and bool(weighed.due or state.due)
+    due = not skipped and bool(evaluation.due or state.due)
     if not due and not state.asked:
         return None
     if due and (lapsed := _lapsed(rule, now, state.due.since if state.due else None)):
         return lapsed
-    asked = in_turn(state, due=due)
+    asked = next_request(state, due=due)
     if asked is not None and not asked.backfill and (lapsed := _lapsed(rule, now, asked.at)):
         return replace(lapsed, asked=asked)
-    held = held_back(rule, state, now, weighed.inhibiting, allowance, asked)
+    held = blocking_limit(rule, state, now, evaluation.inhibiting, allowance, asked)
     if held is not None:
         return replace(held, asked=asked)
     if asked is not None and asked.backfill:
         detail = f"asked for by {asked.by}" if asked.by else "asked for"
-        return Decision(Kind.FIRE, Reason.BACKFILL, detail, birth=_birth_of_slot(asked), asked=asked)
+        return Decision(Kind.FIRE, Reason.BACKFILL, detail, new_run=_new_run_of_slot(asked), asked=asked)
     if rule.rule.mode == "shadow" and asked is None:
-        return Decision(Kind.FIRE, Reason.SHADOW, weighed.detail)
-    reason = _reason(state, weighed) if asked is None else Reason.MANUAL
-    return Decision(Kind.FIRE, reason, weighed.detail, birth=_birth(rule, state, weighed, asked), asked=asked)
+        return Decision(Kind.FIRE, Reason.SHADOW, evaluation.detail)
+    reason = _reason(state, evaluation) if asked is None else Reason.MANUAL
+    return Decision(Kind.FIRE, reason, evaluation.detail, new_run=_new_run(rule, state, evaluation, asked), asked=asked)
 
 
 def _lapsed(rule: CompiledRule, now: float, since: float | None) -> Decision | None:
@@ -141,17 +147,17 @@ def _in_the_way(decision: Decision) -> bool:
     return decision.reason is Reason.OVERLAP and (decision.asked is None or not decision.asked.backfill)
 
 
-def _reason(state: State, weighed: Weighed) -> Reason:
+def _reason(state: State, evaluation: Evaluation) -> Reason:
     """Of several reasons the first in the order of the kinds: a slot before data before metrics."""
-    verdict = next(iter(weighed.satisfied.values()), None)
+    verdict = next(iter(evaluation.satisfied.values()), None)
     if verdict is not None:
         return verdict.reason
     return Reason(state.due.reason) if state.due is not None else Reason.WAITING
 
 
-def _birth_of_slot(asked: Asked) -> Birth:
+def _new_run_of_slot(asked: ManualRequest) -> NewRun:
     """It is about its slot alone: what is pending now is left to the runs that it is meant for."""
-    return Birth(
+    return NewRun(
         trigger=asked.trigger,
         triggers=(asked.trigger,),
         scheduled_at=asked.scheduled_at,
@@ -160,18 +166,18 @@ def _birth_of_slot(asked: Asked) -> Birth:
     )
 
 
-def _birth(rule: CompiledRule, state: State, weighed: Weighed, asked: Asked | None) -> Birth:
+def _new_run(rule: CompiledRule, state: State, evaluation: Evaluation, asked: ManualRequest | None) -> NewRun:
     slot = min((c.due[0] for c in state.cursors.values() if c.due), default=None)
-    names = tuple(dict.fromkeys((*weighed.satisfied, *(state.due.triggers if state.due else ()))))
+    names = tuple(dict.fromkeys((*evaluation.satisfied, *(state.due.triggers if state.due else ()))))
     furthest = {
         name: worst(threshold(rule, name, state), gauge.series.values())
         for name, gauge in state.gauges.items()
         if name in rule.gauges
     }
-    return Birth(
+    return NewRun(
         trigger="manual" if asked else names[0],
         triggers=names,
-        because=because(rule, state, weighed, names),
+        because=because(rule, state, evaluation, names),
         values={name: value for name, value in furthest.items() if value is not None},
         upstream=max(state.followed.values(), key=lambda u: u.at).run if state.followed else None,
         window=state.window,
@@ -182,23 +188,25 @@ def _birth(rule: CompiledRule, state: State, weighed: Weighed, asked: Asked | No
     )
 
 
-def _not_yet(rule: CompiledRule, given: Arrived | Sampled, weighed: Weighed) -> Decision:
+def _not_yet(rule: CompiledRule, given: Arrived | Sampled, evaluation: Evaluation) -> Decision:
     """The input is kept, and nothing follows from it yet."""
-    if weighed.satisfied and rule.when.condition is not None:
-        waits_for = ", ".join(missing(rule.when.condition, weighed.satisfied))
-        until = min((v.until for _, v in weighed.pending if v.until is not None), default=None)
-        return Decision(Kind.HOLD, Reason.MISSING_TRIGGER, f"{weighed.detail}; waiting for {waits_for}", until)
+    if evaluation.satisfied and rule.when.condition is not None:
+        waits_for = ", ".join(missing(rule.when.condition, evaluation.satisfied))
+        until = min((v.until for _, v in evaluation.pending if v.until is not None), default=None)
+        return Decision(Kind.HOLD, Reason.MISSING_TRIGGER, f"{evaluation.detail}; waiting for {waits_for}", until)
     concerned = given.counts if isinstance(given, Arrived) else (given.trigger,)
-    for name, verdict in weighed.pending:
+    for name, verdict in evaluation.pending:
         if name in concerned:
             return Decision(Kind.HOLD, verdict.reason, f"{name}: {verdict.detail}", verdict.until)
     return Decision(Kind.HOLD, Reason.WAITING)
 
 
-def _wake_at(rule: CompiledRule, state: State, weighed: Weighed, decisions: list[Decision], now: float) -> float | None:
+def _wake_at(
+    rule: CompiledRule, state: State, evaluation: Evaluation, decisions: list[Decision], now: float
+) -> float | None:
     """The next moment at which something may change by itself; always later than now."""
     moments = [c.next_at for c in state.cursors.values()]
-    moments += [verdict.until for _, verdict in weighed.pending]
+    moments += [verdict.until for _, verdict in evaluation.pending]
     moments += [d.until for d in decisions]
     if state.due is not None:
         moments.append(cooldown_end(rule, state))
@@ -209,5 +217,5 @@ def _wake_at(rule: CompiledRule, state: State, weighed: Weighed, decisions: list
     if state.gauges:
         moments += [next_change(threshold(rule, n, state), g, now) for n, g in state.gauges.items() if n in rule.gauges]
     if rule.when.expires:
-        moments += [weighed.since[n] + seconds for n, seconds in rule.when.expires.items() if n in weighed.since]
+        moments += [evaluation.since[n] + seconds for n, seconds in rule.when.expires.items() if n in evaluation.since]
     return min((m for m in moments if m is not None and m > now), default=None)

@@ -5,37 +5,37 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from retrainer.rules.condition import first_moment, longest_within, missing
+from retrainer.rules.evaluate import evaluate, renewed
 from retrainer.rules.explain_tree import moment, node, tree
 from retrainer.rules.fold import advance
-from retrainer.rules.limits import held_back, in_turn
+from retrainer.rules.limits import blocking_limit, next_request
 from retrainer.rules.outcome import Reason
-from retrainer.rules.weigh import renewed, weigh
 
 if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.limits import Allowance
+    from retrainer.rules.evaluate import Evaluation
+    from retrainer.rules.limits import RemainingBudget
     from retrainer.rules.outcome import Decision
     from retrainer.rules.state import Quarantine, State
-    from retrainer.rules.weigh import Weighed
 
 _WHATEVER_ELSE = (Reason.PAUSED, Reason.CIRCUIT_OPEN, Reason.INHIBITED)
 """What is said of a rule also while nothing makes it due."""
 
 
 def explain(
-    rule: CompiledRule, key: str, state: State, now: float, allowance: Allowance | None = None
+    rule: CompiledRule, key: str, state: State, now: float, allowance: RemainingBudget | None = None
 ) -> dict[str, Any]:
     """The verdict at `now`: would it fire, and if not, what holds it, and when could it at the earliest."""
     if state.quarantine is not None:
         return _in_quarantine(rule, key, state.quarantine)
     state, _, _ = advance(rule, state, now)
-    weighed = weigh(rule, state, now)
-    asked = in_turn(state, due=weighed.due or state.due is not None)
-    due = bool(weighed.due or state.due or asked)
-    held = held_back(rule, state, now, weighed.inhibiting, allowance, asked)
-    decision, reason, until = _verdict(weighed, held, due=due)
-    earliest = _earliest(rule, state, weighed, held, now, due=due)
-    told = held.detail if held is not None and held.reason.value == reason else _why(rule, state, weighed, now)
+    evaluation = evaluate(rule, state, now)
+    asked = next_request(state, due=evaluation.due or state.due is not None)
+    due = bool(evaluation.due or state.due or asked)
+    held = blocking_limit(rule, state, now, evaluation.inhibiting, allowance, asked)
+    decision, reason, until = _verdict(evaluation, held, due=due)
+    earliest = _earliest(rule, state, evaluation, held, now, due=due)
+    told = held.detail if held is not None and held.reason.value == reason else _why(rule, state, evaluation, now)
     if not due and state.lapsed and state.refused:
         decision, reason, until, told = "hold", Reason.BAD_PARAMETERS.value, None, state.refused
     return {
@@ -46,7 +46,7 @@ def explain(
         "reason": reason,
         "until": until,
         "earliest": earliest,
-        "tree": tree(rule, state, weighed, allowance, now),
+        "tree": tree(rule, state, evaluation, allowance, now),
     }
 
 
@@ -65,40 +65,40 @@ def _in_quarantine(rule: CompiledRule, key: str, quarantine: Quarantine) -> dict
     }
 
 
-def _verdict(weighed: Weighed, held: Decision | None, *, due: bool) -> tuple[str, str, float | None]:
+def _verdict(evaluation: Evaluation, held: Decision | None, *, due: bool) -> tuple[str, str, float | None]:
     if held is not None and held.reason in _WHATEVER_ELSE:
         return held.kind.value, held.reason.value, None
     if due and held is None:
         return "fire", "due", None
     if due and held is not None:
         return held.kind.value, held.reason.value, held.until
-    if weighed.satisfied:
+    if evaluation.satisfied:
         return "hold", Reason.MISSING_TRIGGER.value, None
-    if weighed.pending:
-        verdict = weighed.pending[0][1]
+    if evaluation.pending:
+        verdict = evaluation.pending[0][1]
         return "hold", verdict.reason.value, verdict.until
     return "hold", "waiting", None
 
 
-def _why(rule: CompiledRule, state: State, weighed: Weighed, now: float) -> str:
+def _why(rule: CompiledRule, state: State, evaluation: Evaluation, now: float) -> str:
     condition = rule.when.condition
-    if not weighed.due and weighed.satisfied and condition is not None:
-        old = _lapsed(rule, state, weighed, now)
+    if not evaluation.due and evaluation.satisfied and condition is not None:
+        old = _lapsed(rule, state, evaluation, now)
         told = "; ".join(
             f"{name}: {verdict.detail}{', longer ago than `within`' if name in old else ''}"
-            for name, verdict in weighed.satisfied.items()
+            for name, verdict in evaluation.satisfied.items()
         )
-        return f"{told}; waiting for {', '.join(missing(condition, weighed.satisfied.keys() - old))}"
-    said = weighed.detail or "; ".join(f"{name}: {v.detail}" for name, v in weighed.pending)
+        return f"{told}; waiting for {', '.join(missing(condition, evaluation.satisfied.keys() - old))}"
+    said = evaluation.detail or "; ".join(f"{name}: {v.detail}" for name, v in evaluation.pending)
     given_up = state.lapsed and any(window.events for window in state.windows.values())
     return said or ("given up; what is pending waits for something new" if given_up else "nothing is due")
 
 
-def _lapsed(rule: CompiledRule, state: State, weighed: Weighed, now: float) -> set[str]:
+def _lapsed(rule: CompiledRule, state: State, evaluation: Evaluation, now: float) -> set[str]:
     """Triggers that are satisfied, for so long by now that `when` counts them nowhere."""
     condition, fleeting = rule.when.condition, rule.when.fleeting
     lapsed = set()
-    for name, since in renewed(weighed.since, state).items():
+    for name, since in renewed(evaluation.since, state).items():
         longest = longest_within(condition, name) if condition is not None and name in fleeting else None
         if longest is not None and now >= since + longest:
             lapsed.add(name)
@@ -106,7 +106,7 @@ def _lapsed(rule: CompiledRule, state: State, weighed: Weighed, now: float) -> s
 
 
 def _earliest(
-    rule: CompiledRule, state: State, weighed: Weighed, held: Decision | None, now: float, *, due: bool
+    rule: CompiledRule, state: State, evaluation: Evaluation, held: Decision | None, now: float, *, due: bool
 ) -> float | None:
     """The first moment known now; None if it depends on something to come."""
     if held is not None and held.until is None:
@@ -115,11 +115,11 @@ def _earliest(
     if due:
         return rest
     moments = {name: c.next_at for name, c in state.cursors.items() if c.next_at is not None}
-    moments.update((name, v.until) for name, v in weighed.pending if v.until is not None)
+    moments.update((name, v.until) for name, v in evaluation.pending if v.until is not None)
     if rule.when.condition is None:
         first = min(moments.values(), default=None)
     else:
-        first = first_moment(rule.when.condition, {**moments, **renewed(weighed.since, state)}, rule.when.fleeting)
+        first = first_moment(rule.when.condition, {**moments, **renewed(evaluation.since, state)}, rule.when.fleeting)
     return None if first is None else max(first, rest)
 
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from retrainer.moments import within
-from retrainer.rules.gauge import Gauge
+from retrainer.rules.evaluate import spread, threshold
 from retrainer.rules.limits import cooldown_end, muted_until, rest_for
-from retrainer.rules.triggers import data, freshness, gauge
-from retrainer.rules.weigh import spread, threshold
+from retrainer.rules.threshold_state import ThresholdState
+from retrainer.rules.triggers import data, freshness, level
+from retrainer.util.timefmt import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.condition import Several
-    from retrainer.rules.gauge import Series
-    from retrainer.rules.limits import Allowance
+    from retrainer.rules.evaluate import Evaluation
+    from retrainer.rules.limits import RemainingBudget
     from retrainer.rules.state import State
-    from retrainer.rules.weigh import Weighed
+    from retrainer.rules.threshold_state import Series
 
 MOST_SERIES = 20
 """Series of a metric that are listed, those that crossed first."""
@@ -31,7 +31,9 @@ _ENDED = {
 Node = dict[str, Any]
 
 
-def tree(rule: CompiledRule, state: State, weighed: Weighed, allowance: Allowance | None, now: float) -> list[Node]:
+def tree(
+    rule: CompiledRule, state: State, evaluation: Evaluation, allowance: RemainingBudget | None, now: float
+) -> list[Node]:
     """Nodes of `name`, `state`, `detail` and `children`."""
     of_keys = {name: node(name, "", "it is asked of each key by itself") for name in rule.rule.triggers}
     each = {**of_keys, **dict(_triggers(rule, state, now))}
@@ -45,9 +47,11 @@ def tree(rule: CompiledRule, state: State, weighed: Weighed, allowance: Allowanc
             )
         ]
     else:
-        shown = [_group(rule.when.condition, each, due=weighed.due, name="when")]
+        shown = [_group(rule.when.condition, each, due=evaluation.due, name="when")]
     if rule.when.unless:
-        shown.append(node("unless", "holding" if weighed.inhibiting else "", "", [each[n] for n in rule.when.unless]))
+        shown.append(
+            node("unless", "holding" if evaluation.inhibiting else "", "", [each[n] for n in rule.when.unless])
+        )
     if state.asked:
         shown.append(node("asked for", "waiting", _asked(state)))
     return [*shown, node("limits", "", "", list(_limits(rule, state, allowance, now)))]
@@ -111,8 +115,8 @@ def _data(rule: CompiledRule, name: str, state: State, now: float) -> Node:
 
 
 def _gauge(rule: CompiledRule, name: str, state: State) -> Node:
-    known = state.gauges.get(name) or Gauge()
-    verdict = gauge.judge(threshold(rule, name, state), known)
+    known = state.gauges.get(name) or ThresholdState()
+    verdict = level.judge(threshold(rule, name, state), known)
     until = f"; by itself at {moment(verdict.until)}" if verdict.until else ""
     first = sorted(known.series.items(), key=lambda item: (not item[1].raised, item[1].since is None, item[0]))
     series = [node(n or "no series", _stand(s), _last(s)) for n, s in first[:MOST_SERIES]]
@@ -131,7 +135,7 @@ def _stand(series: Series) -> str:
     return "raised" if series.raised else "crossed" if series.since is not None else "clear"
 
 
-def _limits(rule: CompiledRule, state: State, allowance: Allowance | None, now: float) -> Iterator[Node]:
+def _limits(rule: CompiledRule, state: State, allowance: RemainingBudget | None, now: float) -> Iterator[Node]:
     limits = rule.rule.limits
     yield node("mode", "paused" if rule.paused else rule.rule.mode, "")
     yield node("overlap", limits.overlap, f"{state.active} on the way")

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from retrainer import values
 from retrainer.rules.cel import evaluate
 from retrainer.rules.cel.errors import ExpressionError, OverBudget
 from retrainer.rules.cel.parse import parse
 from retrainer.rules.cel.reads import data_read
 from retrainer.rules.cel.syntax import free_names
 from retrainer.rules.cel.values import BUDGET, charge
+from retrainer.util import values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ _SPENT = (
 )
 
 
-class Purse:
+class BudgetBalance:
     """What is ``left`` of the steps that all rules may take of one event. It is theirs in the order of the rules."""
 
     __slots__ = ("left",)
@@ -63,14 +63,14 @@ class Program:
     data_read: frozenset[str] | None
     run: Evaluate
 
-    def evaluate(self, scope: Mapping[str, Any], purse: Purse | None = None) -> Any:
+    def evaluate(self, scope: Mapping[str, Any], balance: BudgetBalance | None = None) -> Any:
         """Return the value; raise ExpressionError with the reason if it has none.
 
         That is for a missing field, a wrong type, or where it takes more than `BUDGET` steps, or than ``purse`` has.
         """
-        if purse is None:
+        if balance is None:
             return self._run(self._frame(scope, BUDGET))
-        granted = purse.grant()
+        granted = balance.grant()
         frame = self._frame(scope, granted)
         try:
             return self._run(frame)
@@ -79,7 +79,7 @@ class Program:
                 raise
             raise OverBudget(f"`{self.text}`: {_SPENT}") from None
         finally:
-            purse.left -= granted - max(frame[1], 0)
+            balance.left -= granted - max(frame[1], 0)
 
     def spend(self, scope: Mapping[str, Any], budget: int) -> tuple[Any, int]:
         """Return the value, and the steps that are left of ``budget``; raise ExpressionError as `evaluate` does."""
@@ -134,10 +134,16 @@ def event_scope(event: Event) -> dict[str, Any]:
 
 
 def name_by(
-    program: Program, event: Event, longest: int, what: str, *, printable: bool = True, purse: Purse | None = None
+    program: Program,
+    event: Event,
+    longest: int,
+    what: str,
+    *,
+    printable: bool = True,
+    balance: BudgetBalance | None = None,
 ) -> str:
     """The text that an expression gives for an event; raise ValueError if it is none that `values.name` takes."""
-    value = program.evaluate({"event": event_scope(event)}, purse)
+    value = program.evaluate({"event": event_scope(event)}, balance)
     try:
         return values.name(value, longest, printable=printable)
     except ValueError as error:

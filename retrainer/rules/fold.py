@@ -7,17 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from retrainer.rules.cron import jitter
-from retrainer.rules.ends import Folded, ended, judged, unrendered
-from retrainer.rules.gauge import Gauge
+from retrainer.rules.evaluate import threshold
 from retrainer.rules.outcome import (
     Arrived,
     Backfill,
     Ended,
-    Followed,
     Imported,
     Input,
-    Judged,
     Manual,
+    PromotionReported,
     Quarantined,
     Reason,
     Reopened,
@@ -27,13 +25,15 @@ from retrainer.rules.outcome import (
     SlotRecord,
     Spoiled,
     Unrendered,
+    UpstreamEnded,
     Wake,
     Withdrawn,
 )
-from retrainer.rules.state import NOTHING, Asked, Came, Cursor, Quarantine, State, Upstream, Window
-from retrainer.rules.triggers import gauge
+from retrainer.rules.run_end import Folded, ended, judged, unrendered
+from retrainer.rules.state import NOTHING, Cursor, ManualRequest, Quarantine, State, Upstream, Window, WindowDelta
+from retrainer.rules.threshold_state import ThresholdState
+from retrainer.rules.triggers import level
 from retrainer.rules.triggers.schedule import first_cursor, going, queue, tick
-from retrainer.rules.weigh import threshold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,7 +135,7 @@ def _advance_gauges(rule: CompiledRule, state: State, now: float) -> State:
     changed = {}
     for name, known in state.gauges.items():
         if name in rule.gauges:
-            moved = gauge.advance(threshold(rule, name, state), known, now)
+            moved = level.advance(threshold(rule, name, state), known, now)
             if moved is not known:
                 changed[name] = moved
     return state.but(gauges={**state.gauges, **changed}) if changed else state
@@ -167,12 +167,12 @@ def _sampled(rule: CompiledRule, state: State, given: Sampled, now: float) -> Fo
     if given.trigger not in rule.gauges:
         return state, [], []
     asked = threshold(rule, given.trigger, state)
-    known = state.gauges.get(given.trigger) or Gauge()
-    moved = gauge.sampled(asked, known, given.samples, now, whole=given.whole, trouble=given.trouble)
+    known = state.gauges.get(given.trigger) or ThresholdState()
+    moved = level.sampled(asked, known, given.samples, now, whole=given.whole, trouble=given.trouble)
     return state.but(gauges={**state.gauges, given.trigger: moved}, heard_at=now), [], []
 
 
-def _followed(state: State, given: Followed, now: float) -> State:
+def _followed(state: State, given: UpstreamEnded, now: float) -> State:
     followed = {**state.followed, given.trigger: Upstream(given.run, now)}
     return replace(_anew(state, given.trigger), followed=followed)
 
@@ -184,12 +184,14 @@ def _reopened(state: State, _given: Reopened, _now: float) -> State:
 def _asked(state: State, given: Manual, now: float) -> State:
     """Ahead of backfills, which may take days."""
     first = sum(not waiting.backfill for waiting in state.asked)
-    asked = Asked(given.parameters, now, given.request, given.by)
+    asked = ManualRequest(given.parameters, now, given.request, given.by)
     return replace(state, asked=(*state.asked[:first], asked, *state.asked[first:]))
 
 
 def _backfilled(state: State, given: Backfill, now: float) -> State:
-    more = (Asked(given.parameters, now, given.request, given.by, trigger, slot) for trigger, slot in given.slots)
+    more = (
+        ManualRequest(given.parameters, now, given.request, given.by, trigger, slot) for trigger, slot in given.slots
+    )
     return replace(state, asked=(*state.asked, *more))
 
 
@@ -225,9 +227,9 @@ def _later(one: float | None, other: float | None) -> float | None:
     return max((moment for moment in (one, other) if moment is not None), default=None)
 
 
-def _came(given: Arrived, counted: Counted) -> Came:
+def _came(given: Arrived, counted: Counted) -> WindowDelta:
     parts = {given.part: (given.offset, given.offset)} if given.part else {}
-    return Came(*counted, given.time, given.time, given.label, given.label, given.seq, given.seq, parts)
+    return WindowDelta(*counted, given.time, given.time, given.label, given.label, given.seq, given.seq, parts)
 
 
 def _slot_due(rule: CompiledRule, state: State, given: SlotDue, now: float) -> Folded:
@@ -242,8 +244,8 @@ def _slot_due(rule: CompiledRule, state: State, given: SlotDue, now: float) -> F
 _FOLDS: Mapping[type, _Fold] = {
     Arrived: _only(_arrived),
     Sampled: _sampled,
-    Followed: _only(_followed),
-    Judged: _only(lambda state, given, now: judged(state, now, promoted=given.promoted)),
+    UpstreamEnded: _only(_followed),
+    PromotionReported: _only(lambda state, given, now: judged(state, now, promoted=given.promoted)),
     Imported: _only(_imported),
     Wake: _only(lambda state, _given, _now: state),
     SlotDue: _slot_due,

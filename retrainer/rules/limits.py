@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     from retrainer.config.models import Limits
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.state import Asked, State
+    from retrainer.rules.state import ManualRequest, State
     from retrainer.rules.triggers.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class RemainingBudget:
     """What the rule's own budget leaves: so many runs may start. ``until`` is when it leaves more, if none may.
 
     ``detail`` says in words what is spent.
@@ -28,18 +28,18 @@ class Allowance:
     detail: str
     until: float | None = None
 
-    def less(self) -> Allowance:
+    def less(self) -> RemainingBudget:
         """One run has started since."""
         return replace(self, runs=self.runs - 1)
 
 
-def held_back(
+def blocking_limit(
     rule: CompiledRule,
     state: State,
     now: float,
     inhibiting: Mapping[str, Verdict],
-    allowance: Allowance | None = None,
-    asked: Asked | None = None,
+    allowance: RemainingBudget | None = None,
+    asked: ManualRequest | None = None,
 ) -> Decision | None:
     """The first limit that says no, or None. A run ``asked`` for by hand heeds only overlap, budget and pool.
 
@@ -122,7 +122,7 @@ _MOST_CHANGES = 100
 """Calendars that take turns for longer than this are taken as never ending."""
 
 
-def _spent(allowance: Allowance | None) -> Decision | None:
+def _spent(allowance: RemainingBudget | None) -> Decision | None:
     if allowance is None or allowance.runs > 0:
         return None
     return Decision(Kind.HOLD, Reason.BUDGET, allowance.detail, allowance.until)
@@ -158,7 +158,7 @@ def _stretches(rule: CompiledRule) -> bool:
     return rule.rule.feedback is not None and rule.rule.feedback.backoff is not None
 
 
-def in_turn(state: State, *, due: bool) -> Asked | None:
+def next_request(state: State, *, due: bool) -> ManualRequest | None:
     """What was asked for that has its turn; None if there is nothing, or what is ``due`` by itself goes first.
 
     A run by hand takes what is due along. A slot of a backfill leaves it alone, so it comes behind.

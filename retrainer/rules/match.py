@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from retrainer import values
 from retrainer.rules.glob import MAX_TEXT, SPECIAL, glob_to_regex
+from retrainer.util import values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

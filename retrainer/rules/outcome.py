@@ -11,7 +11,7 @@ from retrainer.rules.state import Window
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from retrainer.rules.state import Asked, Counted
+    from retrainer.rules.state import Counted, ManualRequest
     from retrainer.runs.run import RunPhase
 
 
@@ -135,7 +135,7 @@ class Sampled:
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class UpstreamEnded:
     """A run of the rule that an `after` trigger waits for has ended as it should."""
 
     trigger: str
@@ -143,7 +143,7 @@ class Followed:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class PromotionReported:
     """Somebody says what became of the model of a run that has ended."""
 
     run: str
@@ -243,7 +243,7 @@ class Quarantined:
 class Unrendered:
     """The run that was just decided could not be given its parameters: it is not born, its inputs come back."""
 
-    birth: Birth
+    new_run: NewRun
     message: str
 
 
@@ -264,8 +264,8 @@ class Spoiled:
 Input = (
     Arrived
     | Sampled
-    | Followed
-    | Judged
+    | UpstreamEnded
+    | PromotionReported
     | Imported
     | Wake
     | SlotDue
@@ -282,7 +282,7 @@ Input = (
 
 
 @dataclass(frozen=True, slots=True)
-class Birth:
+class NewRun:
     """A run to be. ``not_before`` is the earliest moment it may be admitted; ``retry_of`` the failed attempt.
 
     ``trigger`` is the first of ``triggers``, all that were satisfied; ``because`` is the tree of them.
@@ -301,7 +301,7 @@ class Birth:
     parameters: Mapping[str, str] = field(default_factory=dict)
     not_before: float = 0.0
     retry_of: str | None = None
-    asked: Asked | None = None
+    asked: ManualRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,8 +315,8 @@ class Decision:
     reason: Reason
     detail: str = ""
     until: float | None = None
-    birth: Birth | None = None
-    asked: Asked | None = None
+    new_run: NewRun | None = None
+    asked: ManualRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)

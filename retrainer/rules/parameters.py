@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from retrainer import values
 from retrainer.rules.cel.errors import SyntaxProblem
 from retrainer.rules.cel.values import BUDGET, kind, shown, text_of_duration
 from retrainer.rules.expression import Program, compile_cel
+from retrainer.util import values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrainer.rules.ends import over
 from retrainer.rules.fold import fold
 from retrainer.rules.outcome import Arrived, Decision, Ended, Kind, Manual, Quarantined, Reason, Sampled, Step
+from retrainer.rules.run_end import over
 
 if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
@@ -20,7 +20,7 @@ _ANSWERED = (Arrived, Sampled, Manual, Quarantined)
 def fold_in_quarantine(rule: CompiledRule, state: State, given: Input, now: float) -> tuple[State, Step]:
     """Keep what `given` says. A chain that ends is over without another attempt, and what it took comes back."""
     if isinstance(given, Ended):
-        comes_back = rule.rule.submit.consume == "succeeded"
+        comes_back = rule.rule.submit.inputs_on_failure == "return"
         return over(state, given, now, None, comes_back=comes_back).but(wake_at=None), Step()
     state, _, slots = fold(rule, state, given, now)
     decisions: tuple[Decision, ...] = ()

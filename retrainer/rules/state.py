@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from retrainer.rules.gauge import Gauge, gauge_from, gauge_to
+from retrainer.rules.threshold_state import ThresholdState, threshold_from, threshold_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ Counted = tuple[int, int, int]
 
 
 @dataclass(slots=True)
-class Came:
+class WindowDelta:
     """What events that arrived together add to a window.
 
     ``first`` and ``last`` are their ``seq``, the rest is as in `Window`.
@@ -67,7 +67,7 @@ class Window:
     fresh: bool = True
     parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
-    def add(self, came: Came, now: float, taken_hi: int) -> Window:
+    def add(self, came: WindowDelta, now: float, taken_hi: int) -> Window:
         """Some more events. A range is extended only over what no run took in between (``taken_hi``)."""
         parts = join_parts(self.parts, came.parts) if came.parts else self.parts
         if not self.events:
@@ -96,7 +96,7 @@ class Window:
         )
 
     def give_back(self, returned: Window, now: float, taken_hi: int) -> Window:
-        """Join what a run gave back; ``or_after`` counts anew from now, as the run was its answer."""
+        """Join what a run gave back; ``max_wait`` counts anew from now, as the run was its answer."""
         if not returned.events:
             return self
         if not self.events:
@@ -177,7 +177,7 @@ class Upstream:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ManualRequest:
     """Somebody asked for a run by hand; ``parameters`` override the rule's.
 
     ``at`` is when (epoch seconds), ``request`` names what was asked for together, ``by`` who did. A backfill asks for
@@ -220,7 +220,7 @@ class State:
     window: Window = NOTHING
     windows: Mapping[str, Window] = field(default_factory=dict)
     cursors: Mapping[str, Cursor] = field(default_factory=dict)
-    gauges: Mapping[str, Gauge] = field(default_factory=dict)
+    gauges: Mapping[str, ThresholdState] = field(default_factory=dict)
     """How metrics and alerts stand, by trigger."""
     followed: Mapping[str, Upstream] = field(default_factory=dict)
     """What `after` triggers wait to be answered, by trigger."""
@@ -228,7 +228,7 @@ class State:
     """Since when each trigger is satisfied, of rules with `when`."""
     taken_hi: int = 0
     due: Due | None = None
-    asked: tuple[Asked, ...] = ()
+    asked: tuple[ManualRequest, ...] = ()
     """What was asked for by hand and has not started, each in its turn: single runs, then slots of backfills."""
     active: int = 0
     """Runs on their way, a chain of retries counted once."""
@@ -278,7 +278,7 @@ def encode(state: State) -> str:
         "window": _plain(state.window) if state.window.events else None,
         "windows": w or None,
         "cursors": c or None,
-        "gauges": {name: gauge_to(g) for name, g in state.gauges.items()} or None,
+        "gauges": {name: threshold_to(g) for name, g in state.gauges.items()} or None,
         "followed": {name: [u.run, u.at] for name, u in state.followed.items()} or None,
         "since": dict(state.since) or None,
         "taken_hi": state.taken_hi or None,
@@ -321,7 +321,7 @@ def decode(text: str) -> State:
         window=window_from(window) if window else NOTHING,
         windows={name: window_from(value) for name, value in windows.items()},
         cursors={name: Cursor(at, next_at, tuple(due_)) for name, (at, next_at, due_) in cursors.items()},
-        gauges={name: gauge_from(value) for name, value in gauges.items()},
+        gauges={name: threshold_from(value) for name, value in gauges.items()},
         followed={name: Upstream(run, at) for name, (run, at) in followed.items()},
         due=Due(due[0], tuple(due[1]), due[2]) if due else None,
         asked=tuple(_asked_from(asked)),
@@ -329,7 +329,7 @@ def decode(text: str) -> State:
     )
 
 
-def _asked_to(asked: Iterable[Asked]) -> Iterator[dict[str, Any]]:
+def _asked_to(asked: Iterable[ManualRequest]) -> Iterator[dict[str, Any]]:
     """One for each single run, and one for all slots of a backfill that follow each other, as these may be many."""
     for (request, _, backfill), members in groupby(asked, key=lambda a: (a.request, a.at, a.backfill)):
         each = list(members)
@@ -338,9 +338,9 @@ def _asked_to(asked: Iterable[Asked]) -> Iterator[dict[str, Any]]:
             yield {**told, "slots": [(a.trigger, a.scheduled_at) for a in each]} if backfill else told
 
 
-def _asked_from(raw: Sequence[Mapping[str, Any]]) -> Iterator[Asked]:
+def _asked_from(raw: Sequence[Mapping[str, Any]]) -> Iterator[ManualRequest]:
     for one in raw:
-        told = Asked(one["parameters"], one["at"], one.get("request", ""), one.get("by", ""))
+        told = ManualRequest(one["parameters"], one["at"], one.get("request", ""), one.get("by", ""))
         if "slots" not in one:
             yield told
         for trigger, slot in one.get("slots", ()):

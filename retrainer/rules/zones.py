@@ -24,7 +24,7 @@ _FIRST = -62_000_000_000  # year 5
 _LAST = 253_000_000_000  # year 9987
 
 
-class Stretch(NamedTuple):
+class OffsetPeriod(NamedTuple):
     """The seconds ``start <= t < end`` since the epoch in which the wall clock shows ``t + offset``.
 
     ``seen`` is what the wall clock had shown up to ``start``. Less than ``start + offset`` means that the times between
@@ -45,22 +45,22 @@ def zone_of(name: str) -> ZoneInfo:
         raise ValueError(f"unknown timezone {name[:100]!r}: {meant(name)}") from None
 
 
-def onward(zone: ZoneInfo, instant: float, horizon: float) -> Iterator[Stretch]:
+def onward(zone: ZoneInfo, instant: float, horizon: float) -> Iterator[OffsetPeriod]:
     """Yield the stretches from the one that holds ``instant`` up to the one that holds ``horizon``, in order."""
     until = min(horizon, _LAST)
     for chunk in range(_chunk(instant), _chunk(until) + 1):
-        for stretch in _stretches(zone, chunk):
-            if stretch.end > instant and stretch.start <= until:
-                yield stretch
+        for period in _stretches(zone, chunk):
+            if period.end > instant and period.start <= until:
+                yield period
 
 
-def backward(zone: ZoneInfo, instant: float, horizon: float) -> Iterator[Stretch]:
+def backward(zone: ZoneInfo, instant: float, horizon: float) -> Iterator[OffsetPeriod]:
     """Yield the stretches from the one that holds ``instant`` back to the one that holds ``horizon``."""
     until = max(horizon, _FIRST)
     for chunk in range(_chunk(instant), _chunk(until) - 1, -1):
-        for stretch in reversed(_stretches(zone, chunk)):
-            if stretch.start <= instant and stretch.end > until:
-                yield stretch
+        for period in reversed(_stretches(zone, chunk)):
+            if period.start <= instant and period.end > until:
+                yield period
 
 
 def _chunk(instant: float) -> int:
@@ -68,7 +68,7 @@ def _chunk(instant: float) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _stretches(zone: ZoneInfo, chunk: int) -> tuple[Stretch, ...]:
+def _stretches(zone: ZoneInfo, chunk: int) -> tuple[OffsetPeriod, ...]:
     """Cut one chunk of time at each change of offset; it takes about a millisecond, hence the cache."""
     begin, end = chunk * _CHUNK, (chunk + 1) * _CHUNK
     edges = [begin - _LEAD, *_changes(zone, begin - _LEAD, end), end]
@@ -78,7 +78,7 @@ def _stretches(zone: ZoneInfo, chunk: int) -> tuple[Stretch, ...]:
         if left < begin:
             seen = max(seen, min(begin, right) + offset)
         if right > begin and right > left:
-            found.append(Stretch(max(left, begin), right, offset, seen))
+            found.append(OffsetPeriod(max(left, begin), right, offset, seen))
         seen = max(seen, right + offset)
     return tuple(found)
 

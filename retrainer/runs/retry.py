@@ -46,7 +46,7 @@ def another(run: Run, run_id: str, now: float, reason: str) -> Run:
         labels=run.labels,
         trigger=run.trigger,
         reason=reason,
-        born_at=now,
+        created_at=now,
         revision=run.revision,
         chain=run.chain,
         attempt=run.attempt + 1,

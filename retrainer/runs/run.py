@@ -53,7 +53,7 @@ class Run:
     labels: Mapping[str, str]
     trigger: str
     reason: str
-    born_at: float
+    created_at: float
     revision: str = ""
     chain: str = ""
     attempt: int = 1

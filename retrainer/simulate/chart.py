@@ -16,7 +16,7 @@ from retrainer.simulate.traces import BARS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from retrainer.simulate.outcome import Noted, Outcome, PlayedRun
+    from retrainer.simulate.outcome import Outcome, PlayedRun, RecordedDecision
     from retrainer.simulate.traces import Metric, Trace
 
 MOST_HELD = 1500
@@ -198,7 +198,7 @@ def _births(runs: list[PlayedRun], name: str, colour: str, place: int) -> Any:
     )
 
 
-def _marks(decisions: list[Noted], name: str, place: int) -> Any:
+def _marks(decisions: list[RecordedDecision], name: str, place: int) -> Any:
     return graph_objects.Scatter(
         x=[_at(d.first_at) for d in decisions],
         y=[place - 0.25] * len(decisions),
@@ -210,7 +210,7 @@ def _marks(decisions: list[Noted], name: str, place: int) -> Any:
     )
 
 
-def _tells(decision: Noted) -> bool:
+def _tells(decision: RecordedDecision) -> bool:
     return decision.decision != "fire" and decision.reason not in _NOT_YET
 
 
@@ -223,7 +223,7 @@ def _of_run(run: PlayedRun) -> str:
     return f"<b>started{key}</b> {_second(run.at)}<br>{_escape(run.trigger)}, {run.reason}{why}{attempt}{end}{cost}"
 
 
-def _of_decision(d: Noted) -> str:
+def _of_decision(d: RecordedDecision) -> str:
     key = f" / {_escape(d.key)}" if d.key else ""
     why = f": {_escape(d.detail)}" if d.detail else ""
     times = f"<br>{d.times} times up to {_second(d.last_at)}" if d.times > 1 else ""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from retrainer.config.errors import did_you_mean
-from retrainer.config.finding import Finding
 from retrainer.config.models import AlertmanagerSource, PrometheusSource
+from retrainer.config.violation import Violation
 from retrainer.rules.outcome import Reason
 from retrainer.simulate.casefile import Ends, Input, moment
 
@@ -22,7 +22,7 @@ KINDS = tuple(name for name in Input.model_fields if name not in ("at", "every",
 _REASONS = [reason.value for reason in Reason]
 
 
-def check_case(path: Path, case: Case, configuration: Configuration) -> Iterator[Finding]:
+def check_case(path: Path, case: Case, configuration: Configuration) -> Iterator[Violation]:
     """Everything that is wrong with a test, in the order in which it is written."""
     rules = {rule.name: rule for rule in configuration.rules}
     for i, goes in enumerate(case.runs):
@@ -40,58 +40,58 @@ def asked_of(configuration: Configuration, source: str) -> list[str]:
     return sorted({metric.expr for metric in metrics if metric.source == source and metric.expr})
 
 
-def _named(path: Path, what: str, name: str, names: Collection[str]) -> Iterator[Finding]:
+def _named(path: Path, what: str, name: str, names: Collection[str]) -> Iterator[Violation]:
     if name not in names:
-        yield Finding(path, f"the rules have no {what} `{name}`", did_you_mean(name, names, "list their file"))
+        yield Violation(path, f"the rules have no {what} `{name}`", did_you_mean(name, names, "list their file"))
 
 
-def _rule(path: Path, name: str, key: str | None, rules: dict[str, Rule]) -> Iterator[Finding]:
+def _rule(path: Path, name: str, key: str | None, rules: dict[str, Rule]) -> Iterator[Violation]:
     yield from _named((*path, "rule"), "rule", name, rules)
     if name not in rules or key is None:
         return
     per_key = rules[name].for_each is not None
     if key and not per_key:
-        yield Finding((*path, "key"), f"{name} has no key (for_each)", "take it out")
+        yield Violation((*path, "key"), f"{name} has no key (for_each)", "take it out")
     if not key and per_key:
-        yield Finding((*path, "rule"), f"{name} has a key (for_each)", "say which one: `key: …`")
+        yield Violation((*path, "rule"), f"{name} has a key (for_each)", "say which one: `key: …`")
 
 
-def _ends(path: Path, ends: Ends, rules: dict[str, Rule]) -> Iterator[Finding]:
+def _ends(path: Path, ends: Ends, rules: dict[str, Rule]) -> Iterator[Violation]:
     yield from _named((*path, "rule"), "rule", ends.rule, rules)
     if ends.rule in rules:
         for name in ends.outputs:
             outputs = rules[ends.rule].submit.outputs
             if name not in outputs:
                 hint = did_you_mean(name, outputs, "name it under `submit.outputs`")
-                yield Finding((*path, "outputs", name), f"{ends.rule} has no output `{name}`", hint, of_key=True)
+                yield Violation((*path, "outputs", name), f"{ends.rule} has no output `{name}`", hint, of_key=True)
 
 
-def _input(path: Path, given: Input, configuration: Configuration, rules: dict[str, Rule]) -> Iterator[Finding]:
+def _input(path: Path, given: Input, configuration: Configuration, rules: dict[str, Rule]) -> Iterator[Violation]:
     kinds = [kind for kind in KINDS if getattr(given, kind) is not None]
     if len(kinds) != 1:
         found = f"not {' and '.join(kinds)}" if kinds else "none is given"
-        yield Finding(path, f"an input is exactly one thing, {found}", f"write one of {', '.join(KINDS)}")
+        yield Violation(path, f"an input is exactly one thing, {found}", f"write one of {', '.join(KINDS)}")
     if given.times > 1 and given.event is None:
-        yield Finding((*path, "times"), "only an event comes several times", "write inputs of their own")
+        yield Violation((*path, "times"), "only an event comes several times", "write inputs of their own")
     if given.times > 1 and given.every is None:
-        yield Finding((*path, "times"), "nothing says how far apart they come", "add `every: 1s`")
+        yield Violation((*path, "times"), "nothing says how far apart they come", "add `every: 1s`")
     yield from _sent(path, given, configuration)
     yield from _by_hand(path, given, rules)
 
 
-def _sent(path: Path, given: Input, configuration: Configuration) -> Iterator[Finding]:
+def _sent(path: Path, given: Input, configuration: Configuration) -> Iterator[Violation]:
     for sent, name in ((given.event, "event"), (given.metric, "metric"), (given.alert, "alert")):
         if sent is not None:
             yield from _named((*path, name, "source"), "source", sent.source, configuration.sources)
     if given.alert is not None:
         source = configuration.sources.get(given.alert.source)
         if source is not None and not isinstance(source, AlertmanagerSource):
-            yield Finding((*path, "alert", "source"), f"{given.alert.source} is no Alertmanager", "send an `event`")
+            yield Violation((*path, "alert", "source"), f"{given.alert.source} is no Alertmanager", "send an `event`")
     if given.metric is not None:
         yield from _metric((*path, "metric"), given, given.metric, configuration)
 
 
-def _by_hand(path: Path, given: Input, rules: dict[str, Rule]) -> Iterator[Finding]:
+def _by_hand(path: Path, given: Input, rules: dict[str, Rule]) -> Iterator[Violation]:
     if given.end is not None:
         yield from _ends((*path, "end"), given.end, rules)
     for asks, name in ((given.trigger, "trigger"), (given.judge, "judge"), (given.trained, "trained")):
@@ -102,25 +102,27 @@ def _by_hand(path: Path, given: Input, rules: dict[str, Rule]) -> Iterator[Findi
             yield from _named((*path, name), "rule", paused, rules)
 
 
-def _metric(path: Path, given: Input, metric: Values, configuration: Configuration) -> Iterator[Finding]:
+def _metric(path: Path, given: Input, metric: Values, configuration: Configuration) -> Iterator[Violation]:
     source = configuration.sources.get(metric.source)
     if isinstance(source, PrometheusSource):
         asked = asked_of(configuration, metric.source)
         if metric.expr is None:
-            yield Finding(path, "nothing says which query finds it", f"add `expr:`; {did_you_mean('', asked, '')}")
+            yield Violation(path, "nothing says which query finds it", f"add `expr:`; {did_you_mean('', asked, '')}")
         elif metric.expr not in asked:
             hint = did_you_mean(metric.expr, asked, "write it as the rule does")
-            yield Finding((*path, "expr"), "no rule asks for this", hint)
+            yield Violation((*path, "expr"), "no rule asks for this", hint)
     elif source is not None:
         if metric.expr is not None:
-            yield Finding((*path, "expr"), f"{metric.source} is not asked, it pushes", "write `metric:` and `labels:`")
+            yield Violation(
+                (*path, "expr"), f"{metric.source} is not asked, it pushes", "write `metric:` and `labels:`"
+            )
         if given.every is None and len(metric.values.split()) + metric.values.count("x") > 1:
-            yield Finding(path, "nothing says how far apart the values come", "add `every: 1m` beside `at`")
+            yield Violation(path, "nothing says how far apart the values come", "add `every: 1m` beside `at`")
 
 
-def _expectation(path: Path, expectation: Expectation, rules: dict[str, Rule]) -> Iterator[Finding]:
+def _expectation(path: Path, expectation: Expectation, rules: dict[str, Rule]) -> Iterator[Violation]:
     if expectation.runs is None and expectation.decisions is None:
-        yield Finding(path, "nothing is expected", "write `runs:`, `decisions:` or both beneath `at:`")
+        yield Violation(path, "nothing is expected", "write `runs:`, `decisions:` or both beneath `at:`")
     if expectation.rule is not None:
         yield from _named((*path, "rule"), "rule", expectation.rule, rules)
     for i, run in enumerate(expectation.runs or ()):
@@ -138,15 +140,15 @@ def _expectation(path: Path, expectation: Expectation, rules: dict[str, Rule]) -
         yield from _reason((*path, "decisions", i), decision.reason)
 
 
-def _reason(path: Path, reason: str | None) -> Iterator[Finding]:
+def _reason(path: Path, reason: str | None) -> Iterator[Violation]:
     if reason is not None and reason not in _REASONS:
-        yield Finding((*path, "reason"), f"there is no reason `{reason}`", did_you_mean(reason, _REASONS))
+        yield Violation((*path, "reason"), f"there is no reason `{reason}`", did_you_mean(reason, _REASONS))
 
 
-def _before_start(path: Path, case: Case) -> Iterator[Finding]:
+def _before_start(path: Path, case: Case) -> Iterator[Violation]:
     start = moment(case.start, 0.0)
     moments = {"inputs": [given.at for given in case.inputs], "expect": [expected.at for expected in case.expect]}
     for name, listed in moments.items():
         for i, at in enumerate(listed):
             if moment(at, start) < start:
-                yield Finding((*path, name, i, "at"), f"before the start, {case.start}", "let the test start earlier")
+                yield Violation((*path, name, i, "at"), f"before the start, {case.start}", "let the test start earlier")

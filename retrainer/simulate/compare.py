@@ -101,7 +101,7 @@ def _wanted_run(run: ExpectedRun, start: float) -> dict[str, str]:
 def _of_run(run: Run, wanted: ExpectedRun | None, start: float) -> dict[str, str]:
     parameters = run.parameters
     everything = _given(
-        at=told(run.born_at, start),
+        at=told(run.created_at, start),
         rule=run.rule,
         key=run.key or None,
         trigger=run.trigger,

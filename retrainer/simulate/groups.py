@@ -7,18 +7,19 @@ from itertools import chain, groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from retrainer.engine import acts, journal
+from retrainer.engine.commands import operator_commands
+from retrainer.engine.core import journal
 from retrainer.simulate.history import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from retrainer.simulate.calm import Followed, Split
     from retrainer.simulate.history import History
+    from retrainer.simulate.poll_coalescing import Followed, Split
 
 ADMITTED = "Admitted"
 """Not in the journal: a run was admitted then."""
-_BY_HAND = journal.ASKED | {"Imported", "Resumed", "Judged", "Reopened", "Ended", acts.PAUSED}
+_BY_HAND = journal.ASKED | {"Imported", "Resumed", "PromotionReported", "Reopened", "Ended", operator_commands.PAUSED}
 _AT = itemgetter(0)
 
 
@@ -65,7 +66,7 @@ def _turns(records: Iterator[Record]) -> Iterator[list[Record]]:
     turn: list[Record] = []
     for record in records:
         last = turn[-1].kind if turn else "Wake"
-        begins = record.kind == "Wake" and last not in ("Wake", acts.PAUSED)
+        begins = record.kind == "Wake" and last not in ("Wake", operator_commands.PAUSED)
         ended = last == "SlotDue" and (record.event is not None or record.kind in _BY_HAND)
         if begins or ended:
             yield turn

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import orjson
 
-from retrainer import values
-from retrainer.engine.readings import QUERY
+from retrainer.engine.intake.samples import QUERY
 from retrainer.event import Event, split_attributes
 from retrainer.simulate.casefile import absolute
 from retrainer.store.packing import unpack
 from retrainer.store.sqlite_file import in_use
+from retrainer.util import values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -63,7 +63,7 @@ class Recorded:
     rule: str
     key: str
     phase: str
-    born_at: float
+    created_at: float
     order: int
     revision: str = ""
     attempt: int = 1
@@ -309,4 +309,4 @@ def _runs(rows: Iterable[Mapping[str, Any]], decisions: Iterable[Mapping[str, An
         )
         for row in rows
     ]
-    return tuple(sorted(found, key=lambda run: (run.born_at, run.order)))
+    return tuple(sorted(found, key=lambda run: (run.created_at, run.order)))

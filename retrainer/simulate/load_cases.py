@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from retrainer.config.document import beginning, check_version
 from retrainer.config.errors import Problem, ordered
 from retrainer.config.files import find, read_text
-from retrainer.config.finding import Finding, locate
 from retrainer.config.load import load_files
-from retrainer.config.shape import Shape
+from retrainer.config.validation import Shape
+from retrainer.config.violation import Violation, locate
 from retrainer.config.yaml import read
 from retrainer.simulate.casefile import Case, Cases
 from retrainer.simulate.check_cases import check_case
@@ -76,17 +76,17 @@ def _about_rules(file: str, root: Node, cases: Cases) -> Suite:
     return Suite(file, tuple(cases.tests), tuple(node.mark.line for node in nodes), configuration, ())
 
 
-def _unnamed(folder: Path, cases: Cases) -> Iterator[Finding]:
+def _unnamed(folder: Path, cases: Cases) -> Iterator[Violation]:
     for i, path in enumerate(cases.rules):
         if not (folder / path).exists():
-            yield Finding(("rules", i), f"there is no {folder / path}", "it is seen from the folder of this file")
+            yield Violation(("rules", i), f"there is no {folder / path}", "it is seen from the folder of this file")
 
 
-def _check(cases: Cases, configuration: Configuration) -> Iterator[Finding]:
+def _check(cases: Cases, configuration: Configuration) -> Iterator[Violation]:
     seen: dict[str, int] = {}
     for i, case in enumerate(cases.tests):
         if seen.setdefault(case.name, i) != i:
-            yield Finding(("tests", i, "name"), f"there is another test `{case.name}`", "give it a name of its own")
+            yield Violation(("tests", i, "name"), f"there is another test `{case.name}`", "give it a name of its own")
         yield from check_case(("tests", i), case, configuration)
 
 

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 
-from retrainer import heap
 from retrainer.rules.compile_triggers import series_name
 from retrainer.simulate.history import BadHistory
 from retrainer.simulate.ranges import ABSENT, Column, Range
 from retrainer.sources.prometheus.answer import NoAnswer, SampleTimes, Series
 from retrainer.sources.prometheus.client import Unreachable, connect
+from retrainer.util import gc_tuning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ class Memory:
     def _columns(self, expr: str, asked: Range, wanted: Wanted) -> tuple[Column, ...]:
         """So many moments at a time."""
         columns: dict[str, Column] = {}
-        with heap.undisturbed():
+        with gc_tuning.undisturbed():
             for first in range(0, asked.count, POINTS):
                 last = min(first + POINTS, asked.count) - 1
                 form = {"query": expr, "start": asked.at(first), "end": asked.at(last), "step": asked.step}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from retrainer import heap
+from retrainer.util import gc_tuning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -39,7 +39,7 @@ class PlayedRun:
     gpu_hours: float | None
 
 
-class Noted(NamedTuple):
+class RecordedDecision(NamedTuple):
     """A decision; ``times`` equal ones in a row, from ``first_at`` to ``last_at``. There may be millions of them."""
 
     rule: str
@@ -57,7 +57,7 @@ class Outcome:
     """All runs by birth, and all decisions in order."""
 
     runs: tuple[PlayedRun, ...]
-    decisions: tuple[Noted, ...]
+    decisions: tuple[RecordedDecision, ...]
 
     def within(self, since: float, until: float) -> Outcome:
         """Only runs that were born, and decisions that fell, from ``since`` up to and with ``until``."""
@@ -94,8 +94,8 @@ def read(store: Store) -> Outcome:
 
     def find(conn: Any) -> Outcome:
         runs = conn.exec_driver_sql(
-            "SELECT rule, key, born_at, trigger, reason, cause, attempt, phase, admitted_at, ended_at, gpu_hours"
-            " FROM runs ORDER BY born_at, id"
+            "SELECT rule, key, created_at, trigger, reason, cause, attempt, phase, admitted_at, ended_at, gpu_hours"
+            " FROM runs ORDER BY created_at, id"
         )
         decisions = conn.exec_driver_sql(
             "SELECT rule, key, decision, reason, detail, first_at, last_at, count FROM decisions ORDER BY id"
@@ -103,11 +103,11 @@ def read(store: Store) -> Outcome:
         noted = [_noted(*row) for row in decisions.cursor]
         return Outcome(tuple(_run(*row) for row in runs), (*noted, *_letters(conn)))
 
-    with heap.undisturbed():
+    with gc_tuning.undisturbed():
         return store.read(find)
 
 
-def _letters(conn: Any) -> list[Noted]:
+def _letters(conn: Any) -> list[RecordedDecision]:
     """Events that a rule could not take: else a rule that takes none would not be seen at all."""
     letters = conn.exec_driver_sql(
         "SELECT rule, '', 'dead_letter', 'dead_letter', error, min(at), max(at), count(*) FROM dead_letters"
@@ -116,9 +116,9 @@ def _letters(conn: Any) -> list[Noted]:
     return [_noted(*row) for row in letters.cursor]
 
 
-def _noted(rule: str, key: str, decision: str, reason: str, *rest: Any) -> Noted:
+def _noted(rule: str, key: str, decision: str, reason: str, *rest: Any) -> RecordedDecision:
     """Words that come again and again are kept once: half of the memory, and of what travels between processes."""
-    return Noted(intern(rule), intern(key), intern(decision), intern(reason), *rest)
+    return RecordedDecision(intern(rule), intern(key), intern(decision), intern(reason), *rest)
 
 
 def _run(rule: str, key: str, at: float, trigger: str, reason: str, cause: str, *rest: Any) -> PlayedRun:
@@ -168,7 +168,7 @@ def differences(then: Outcome, now: Outcome) -> list[Difference]:
 
 
 _ORDER = attrgetter("first_at", "rule", "key")
-_Said = dict[tuple[str, str], list[Noted]]
+_Said = dict[tuple[str, str], list[RecordedDecision]]
 
 
 def _by_place(runs: Sequence[PlayedRun]) -> dict[tuple[str, str], list[PlayedRun]]:
@@ -178,14 +178,14 @@ def _by_place(runs: Sequence[PlayedRun]) -> dict[tuple[str, str], list[PlayedRun
     return found
 
 
-def _last_said(decisions: Sequence[Noted]) -> _Said:
+def _last_said(decisions: Sequence[RecordedDecision]) -> _Said:
     found: _Said = defaultdict(list)
     for decision in decisions:
         found[decision.rule, decision.key].append(decision)
     return found
 
 
-def _why(said: Mapping[tuple[str, str], list[Noted]], run: PlayedRun) -> str:
+def _why(said: Mapping[tuple[str, str], list[RecordedDecision]], run: PlayedRun) -> str:
     """The last decision up to the run's birth; its detail, if it was not said anew later on in other words."""
     before = [d for d in said.get((run.rule, run.key), ()) if d.first_at <= run.at + 1]
     if not before:

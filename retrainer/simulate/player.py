@@ -9,36 +9,37 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from retrainer.engine import acts, feedback, journal
-from retrainer.engine.catalog import build_catalog
-from retrainer.engine.containment import Care
-from retrainer.engine.endings import REPLACED, end_run
-from retrainer.engine.intake import AGAIN, take_in
-from retrainer.engine.loop import BATCH
-from retrainer.engine.transaction_budget import KEYS
+from retrainer.engine.commands import feedback, operator_commands
+from retrainer.engine.core import journal
+from retrainer.engine.core.catalog import build_catalog
+from retrainer.engine.core.containment import Care
+from retrainer.engine.core.engine import BATCH
+from retrainer.engine.core.transaction_budget import KEYS
+from retrainer.engine.intake.events import AGAIN, take_in
+from retrainer.engine.runs.endings import REPLACED, end_run
 from retrainer.rules.outcome import Imported, Reopened, Resumed
 from retrainer.runs.run import RunPhase
-from retrainer.simulate.calm import split
+from retrainer.simulate.event_coalescing import Lanes
 from retrainer.simulate.groups import ADMITTED, Groups
-from retrainer.simulate.lanes import Lanes
-from retrainer.simulate.past import Past
+from retrainer.simulate.poll_coalescing import split
+from retrainer.simulate.recorded_runs import RecordedRuns
 from retrainer.simulate.world import World
-from retrainer.sources.base import Again, Batch
-from retrainer.store import writes
+from retrainer.sources.base import Batch, ReplayScope
+from retrainer.store import statements
 from retrainer.store.rows import dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from retrainer.config.configuration import Configuration
-    from retrainer.engine.loop import Listener
-    from retrainer.engine.work import Work
+    from retrainer.engine.core.engine import Listener
+    from retrainer.engine.core.transaction import Transaction
     from retrainer.event import Event
     from retrainer.runs.run import Run
-    from retrainer.simulate.course import Course
     from retrainer.simulate.groups import Group
     from retrainer.simulate.history import History, Record
     from retrainer.simulate.ranges import Range
+    from retrainer.simulate.run_script import RunScript
 
 _BY_ITSELF = frozenset(("Wake", "SlotDue"))
 """In the journal: what the engine did because it was time."""
@@ -60,7 +61,7 @@ class Player:
         progress: Callable[[float, int], None] = lambda *_: None,
         care: Care = Care.NEVER,
     ) -> None:
-        self._past = Past(history.runs, run_duration)
+        self._past = RecordedRuns(history.runs, run_duration)
         catalog = build_catalog(configuration, frozenset())
         metrics = split(catalog, ranges)
         self._lanes = Lanes(catalog, metrics.followed)
@@ -102,7 +103,7 @@ class Player:
             self._prepare(moment)
             self.world.happen(moment)
         self.world.clock.time = max(self.world.now, end)
-        self.world.act(lambda work: self._lanes.catch_up(work, self._lanes.of, end + 0.001))
+        self.world.act(lambda tx: self._lanes.catch_up(tx, self._lanes.of, end + 0.001))
         self.world.act(self._lanes.pages.write)
 
     # -- time ------------------------------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ class Player:
     def _prepare_waking(self, moment: float) -> None:
         wake = self.world.engine.next_wake
         if wake is not None and wake <= moment:
-            due = self.world.store.read(lambda conn: writes.due_states(conn, moment, KEYS))
+            due = self.world.store.read(lambda conn: statements.due_states(conn, moment, KEYS))
             self._bring_up({rule for rule, _ in due}, moment)
 
     def _concerned(self, rules: Iterable[str]) -> set[str]:
@@ -140,17 +141,17 @@ class Player:
     def _bring_up(self, rules: Iterable[str], before: float) -> None:
         behind = self._lanes.behind(rules, before)
         if behind:
-            self.world.act(lambda work: self._lanes.catch_up(work, behind, before))
+            self.world.act(lambda tx: self._lanes.catch_up(tx, behind, before))
 
     def _late(self, moment: float, woken: set[str], at: float) -> bool:
         """Whether what is due by then was done at the group's moment at the earliest."""
 
         def find(conn: Any) -> bool:
-            due = {rule for rule, _ in writes.due_states(conn, moment, KEYS)}
-            due |= {row.rule for row in writes.fan_outs(conn)}
+            due = {rule for rule, _ in statements.due_states(conn, moment, KEYS)}
+            due |= {row.rule for row in statements.fan_outs(conn)}
             if due:
                 return bool(due & woken)
-            waiting = [self._past.by_id.get(run) for run in writes.waiting_ids(conn)]
+            waiting = [self._past.by_id.get(run) for run in statements.waiting_ids(conn)]
             return any(run is not None and (run.admitted_at is None or run.admitted_at >= at) for run in waiting)
 
         return self.world.store.read(find)
@@ -164,73 +165,71 @@ class Player:
 
     # -- what comes ------------------------------------------------------------------------------------------------
 
-    def _span(self, work: Work) -> None:
+    def _span(self, tx: Transaction) -> None:
         """Take in a group, and those after it as long as nothing else happens before them: one transaction for all."""
         wake, end = self.world.engine.next_wake, self.world.next_end()
-        alone = (
-            wake is not None and wake <= work.now
-        )  # states were woken, and nobody knows yet when they want to be next
+        alone = wake is not None and wake <= tx.now  # states were woken, and nobody knows yet when they want to be next
         horizon = min((m for m in (wake, end) if m is not None), default=float("inf"))
         taken = 0
         while (group := self._groups.peek()) is not None:
-            if taken and (alone or group.at >= horizon or taken >= BATCH or _noteworthy(work)):
+            if taken and (alone or group.at >= horizon or taken >= BATCH or _noteworthy(tx)):
                 return
             self._groups.take()
-            work.now = self.world.clock.time = max(work.now, group.at)
-            touched = len(work.told)
-            self._take(work, group)
-            horizon = min(horizon, *_wakes(work, touched), float("inf"))
+            tx.now = self.world.clock.time = max(tx.now, group.at)
+            touched = len(tx.emitted)
+            self._take(tx, group)
+            horizon = min(horizon, *_wakes(tx, touched), float("inf"))
             taken += len(group.records)
             if any(record.event is None and record.poll is None for record in group.records):
                 return  # it may have moved states that decided nothing, so that nobody knows when they want to be woken
 
-    def _take(self, work: Work, group: Group) -> None:
-        again: Again | None = None
+    def _take(self, tx: Transaction, group: Group) -> None:
+        again: ReplayScope | None = None
         waiting: list[Batch] = []
         for record in group.records:
             if record.poll is not None:
-                _take_in(work, waiting)
-                self._lanes.catch_up(work, (record.poll[0].rule.name,), record.at)
-                record.poll[0].fold(work, record.poll[1])
+                _take_in(tx, waiting)
+                self._lanes.catch_up(tx, (record.poll[0].rule.name,), record.at)
+                record.poll[0].fold(tx, record.poll[1])
                 continue
             if record.event is not None:
                 self._events += 1
-                if again is None and not waiting and self._lanes.take(work, record.event):
+                if again is None and not waiting and self._lanes.take(tx, record.event):
                     continue
                 if record.event.source in self._sources:
-                    self._before_event(work, record.event)
+                    self._before_event(tx, record.event)
                     waiting.append(Batch(record.event.source, [record.event], identity_window=0, again=again))
                 again = None
                 continue
             if record.kind == AGAIN:
-                again = Again(frozenset(record.payload["rules"]), levels=bool(record.payload.get("levels")))
+                again = ReplayScope(frozenset(record.payload["rules"]), levels=bool(record.payload.get("levels")))
                 continue
-            _take_in(work, waiting)
-            self._input(work, record)
-            work.settle()
-        _take_in(work, waiting)
+            _take_in(tx, waiting)
+            self._input(tx, record)
+            tx.settle()
+        _take_in(tx, waiting)
 
-    def _before_event(self, work: Work, event: Event) -> None:
+    def _before_event(self, tx: Transaction, event: Event) -> None:
         """What came before it to the rules that may want it."""
-        self._lanes.catch_up(work, self._lanes.wanting(work.catalog, event), work.now)
+        self._lanes.catch_up(tx, self._lanes.wanting(tx.catalog, event), tx.now)
 
-    def _input(self, work: Work, record: Record) -> None:
+    def _input(self, tx: Transaction, record: Record) -> None:
         rule, key, payload = record.rule, record.key, record.payload
-        if rule not in work.catalog.rules:
+        if rule not in tx.catalog.rules:
             return
-        self._lanes.catch_up(work, self._concerned((rule,)), work.now)
+        self._lanes.catch_up(tx, self._concerned((rule,)), tx.now)
         if record.kind == "Ended":
-            self._ended(work, rule, payload)
-        elif record.kind == "Judged":
-            self._judged(work, payload)
+            self._ended(tx, rule, payload)
+        elif record.kind == "PromotionReported":
+            self._judged(tx, payload)
         elif record.kind == "Reopened":
-            self._reopened(work, rule, key, payload)
+            self._reopened(tx, rule, key, payload)
         else:
-            _by_hand(work, record)
+            _by_hand(tx, record)
 
-    def _ended(self, work: Work, rule: str, payload: Any, *, last: bool = False) -> None:
-        work.flush_runs()
-        run, recorded = writes.run(work.conn, payload["run"]), self._past.by_id.get(payload["run"])
+    def _ended(self, tx: Transaction, rule: str, payload: Any, *, last: bool = False) -> None:
+        tx.flush_runs()
+        run, recorded = statements.run(tx.conn, payload["run"]), self._past.by_id.get(payload["run"])
         if run is None or run.phase.terminal or recorded is None:
             return
         if recorded.submitted_at is None and recorded.message == REPLACED and not last:
@@ -240,36 +239,36 @@ class Player:
         if recorded.uid is not None:
             values["uid"] = recorded.uid
         phase = RunPhase(payload["phase"])
-        end_run(work, run, phase, recorded.message, by_request=bool(payload.get("by_request")), **values)
+        end_run(tx, run, phase, recorded.message, by_request=bool(payload.get("by_request")), **values)
 
-    def _end_afterwards(self, work: Work) -> None:
+    def _end_afterwards(self, tx: Transaction) -> None:
         for rule, payload in self._afterwards:
-            self._lanes.catch_up(work, self._concerned((rule,)), work.now)
-            self._ended(work, rule, payload, last=True)
+            self._lanes.catch_up(tx, self._concerned((rule,)), tx.now)
+            self._ended(tx, rule, payload, last=True)
         self._afterwards = []
 
-    def _judged(self, work: Work, payload: Any) -> None:
+    def _judged(self, tx: Transaction, payload: Any) -> None:
         try:
-            feedback.judge(work, payload["run"], promoted=bool(payload["promoted"]))
+            feedback.judge(tx, payload["run"], promoted=bool(payload["promoted"]))
         except (LookupError, ValueError):
             return  # the run was not started by these rules, or ended otherwise
 
-    def _reopened(self, work: Work, rule: str, key: str, payload: Any) -> None:
-        work.flush_runs()
+    def _reopened(self, tx: Transaction, rule: str, key: str, payload: Any) -> None:
+        tx.flush_runs()
         again = self._past.by_id.get(payload.get("run", ""))
-        run = writes.run(work.conn, payload.get("run", ""))
+        run = statements.run(tx.conn, payload.get("run", ""))
         if run is not None and run.phase.terminal:
-            writes.update_run(work.conn, run.id, phase="RUNNING", ended_at=None, taken="{}", window="{}")
-            work.take(rule, key, Reopened(run.id))
+            statements.update_run(tx.conn, run.id, phase="RUNNING", ended_at=None, taken="{}", window="{}")
+            tx.take(rule, key, Reopened(run.id))
         elif again is not None and again.retry_of is not None:
             try:
-                acts.retry(work, again.retry_of)
+                operator_commands.retry(tx, again.retry_of)
             except (LookupError, ValueError):
                 return  # the run that was tried again was not started by these rules
 
     # -- how runs go -----------------------------------------------------------------------------------------------
 
-    def _going(self, run: Run) -> Course | None:
+    def _going(self, run: Run) -> RunScript | None:
         return self._past.going(run)
 
     def _starting(self, run: Run) -> bool:
@@ -284,35 +283,35 @@ class Player:
         return True
 
 
-def _take_in(work: Work, waiting: list[Batch]) -> None:
+def _take_in(tx: Transaction, waiting: list[Batch]) -> None:
     if waiting:
-        take_in(work, waiting)
+        take_in(tx, waiting)
         waiting.clear()
 
 
-def _by_hand(work: Work, record: Record) -> None:
+def _by_hand(tx: Transaction, record: Record) -> None:
     rule, key, payload = record.rule, record.key, record.payload
     if record.kind in journal.ASKED:
-        work.take(rule, key, journal.asked_again(record.kind, payload))
+        tx.take(rule, key, journal.asked_again(record.kind, payload))
     elif record.kind == "Imported":
-        work.take(rule, key, Imported(payload.get("succeeded_at"), payload.get("promoted_at")))
-    elif record.kind == acts.PAUSED:
-        acts.pause(work, rule, str(payload.get("note", "")))
+        tx.take(rule, key, Imported(payload.get("succeeded_at"), payload.get("promoted_at")))
+    elif record.kind == operator_commands.PAUSED:
+        operator_commands.pause(tx, rule, str(payload.get("note", "")))
     elif record.kind == "Resumed":
-        writes.unpause(work.conn, rule)
-        work.catalog = work.catalog.paused(rule, by_hand=False)
-        work.take(rule, key, Resumed())
+        statements.unpause(tx.conn, rule)
+        tx.catalog = tx.catalog.paused(rule, by_hand=False)
+        tx.take(rule, key, Resumed())
 
 
-def _noteworthy(work: Work) -> bool:
-    return work.admitted or work.pools_changed or work.stops or bool(work.rows.get("fan_outs")) or bool(work.born)
+def _noteworthy(tx: Transaction) -> bool:
+    return tx.admitted or tx.pools_changed or tx.stops or bool(tx.rows.get("fan_outs")) or bool(tx.created)
 
 
-def _wakes(work: Work, told: int) -> Iterator[float]:
+def _wakes(tx: Transaction, emitted: int) -> Iterator[float]:
     """The next moments of the states that were just asked."""
-    for what, facts in work.told[told:]:
+    for what, facts in tx.emitted[emitted:]:
         if what == "decided":
-            entry = work.changed.get((facts["rule"], facts["key"]))
+            entry = tx.changed.get((facts["rule"], facts["key"]))
             if entry is not None and entry.state.wake_at is not None:
                 yield entry.state.wake_at
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from retrainer.config.models import PrometheusSource
-from retrainer.engine.readings import QUERY
+from retrainer.engine.intake.samples import QUERY
 from retrainer.event import Event
 from retrainer.simulate.history import Record
 from retrainer.sources.base import Query
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from retrainer.config.configuration import Configuration
-    from retrainer.engine.catalog import Catalog, Poll
+    from retrainer.engine.core.catalog import Catalog, Poll
     from retrainer.simulate.history import History
 
 ABSENT = math.inf

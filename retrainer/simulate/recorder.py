@@ -31,10 +31,10 @@ class Recorder:
     dead_letters: list[tuple[float, str]] = field(default_factory=list)
     """When, and what nobody could take in."""
 
-    def told(self, what: str, facts: dict[str, Any], now: float) -> None:
+    def emitted(self, what: str, facts: dict[str, Any], now: float) -> None:
         if what == "decided":
             self.decisions.append(Decided(now, facts["rule"], facts["key"], facts["decision"]))
-        elif what == "run.born":
+        elif what == "run.created":
             self.runs.append(facts["run"])
         elif what == "dead_letter":
             self.dead_letters.append((now, f"{facts['source']} {facts['event']}: {facts['reason']}: {facts['error']}"))

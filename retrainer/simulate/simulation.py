@@ -12,18 +12,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from retrainer import heap
 from retrainer.config.load import load_files, load_texts
 from retrainer.config.models import PrometheusSource
-from retrainer.engine.catalog import build_catalog
-from retrainer.engine.containment import Care
+from retrainer.engine.core.catalog import build_catalog
+from retrainer.engine.core.containment import Care
 from retrainer.simulate.history import BadHistory, open_history
 from retrainer.simulate.lookup import Memory
-from retrainer.simulate.outcome import Noted, Outcome, PlayedRun, joined, read
+from retrainer.simulate.outcome import Outcome, PlayedRun, RecordedDecision, joined, read
 from retrainer.simulate.player import Player
 from retrainer.simulate.ranges import missing
 from retrainer.simulate.split import shares
-from retrainer.simulate.strangers import without_strangers
+from retrainer.simulate.unknown_sources import without_strangers
+from retrainer.util import gc_tuning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -103,20 +103,24 @@ def simulate(task: Task, configuration: Configuration, processes: int, progress:
     if len(parts) < 2:
         return _play(task, configuration, progress)
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, ProcessPoolExecutor(len(parts), mp_context=context) as pool, heap.undisturbed():
-        heard: Any = manager.Queue()
-        running = [pool.submit(_play_share, task, share, number, heard) for number, share in enumerate(parts)]
+    with (
+        context.Manager() as manager,
+        ProcessPoolExecutor(len(parts), mp_context=context) as pool,
+        gc_tuning.undisturbed(),
+    ):
+        seen_at: Any = manager.Queue()
+        running = [pool.submit(_play_share, task, share, number, seen_at) for number, share in enumerate(parts)]
         reached: dict[int, Reached] = {}
         while not all(future.done() for future in running):
             try:
-                number, told = heard.get(timeout=_LOOK)
+                number, told = seen_at.get(timeout=_LOOK)
             except queue.Empty:
                 continue
             reached[number] = told
             if len(reached) == len(parts):
                 progress(_together(list(reached.values())))
         results = [future.result() for future in running]
-        return joined(Outcome(runs, tuple(map(Noted._make, said))) for runs, said in results)
+        return joined(Outcome(runs, tuple(map(RecordedDecision._make, said))) for runs, said in results)
 
 
 def _together(reached: list[Reached]) -> Reached:
@@ -124,11 +128,11 @@ def _together(reached: list[Reached]) -> Reached:
     return min(reached, key=lambda one: one.share)
 
 
-def _play_share(task: Task, share: frozenset[str], number: int, heard: Any) -> _Told:
+def _play_share(task: Task, share: frozenset[str], number: int, seen_at: Any) -> _Told:
     configuration, _ = configuration_of(task)
     mine = replace(configuration, rules=tuple(rule for rule in configuration.rules if rule.name in share))
-    outcome = _play(task, mine, lambda reached: heard.put((number, reached)))
-    with heap.undisturbed():
+    outcome = _play(task, mine, lambda reached: seen_at.put((number, reached)))
+    with gc_tuning.undisturbed():
         return outcome.runs, list(map(tuple, outcome.decisions))
 
 
@@ -159,7 +163,7 @@ def _played(
         progress=_in_steps(progress, *period(task, history)),
         care=care,
     )
-    heap.settle()
+    gc_tuning.settle()
     try:
         player.play(task.until)
         return read(player.world.store)
@@ -170,11 +174,11 @@ def _played(
 def _in_steps(progress: Progress, begin: float, end: float) -> Callable[[float, int], None]:
     told = -1
 
-    def tell(at: float, events: int) -> None:
+    def emit(at: float, events: int) -> None:
         nonlocal told
         share = min(max(at - begin, 0.0) / (end - begin), 1.0) if end > begin else 1.0
         if int(share * _STEPS) > told:
             told = int(share * _STEPS)
             progress(Reached(at, share, events))
 
-    return tell
+    return emit

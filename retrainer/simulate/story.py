@@ -52,17 +52,17 @@ class _Story:
             (happening.at, 0, happening) for happening in happenings(case, configuration)
         ]
         things += [(moment(expected.at, self._start), 1, expected) for expected in case.expect]
-        self._things = sorted(things, key=lambda thing: thing[:2])
+        self._things = sorted(things, key=lambda distinct_value: distinct_value[:2])
 
     def failures(self) -> list[Failure]:
         found: list[Failure] = []
-        for at, _, thing in self._things:
+        for at, _, distinct_value in self._things:
             self._world.advance(at)
-            if not isinstance(thing, Happening):
-                found += self._look(at, thing)
+            if not isinstance(distinct_value, Happening):
+                found += self._look(at, distinct_value)
                 continue
             try:
-                thing.do(self._world)
+                distinct_value.do(self._world)
             except Impossible as error:
                 return [*found, self._between(Failure(at, str(error)))]
         return found

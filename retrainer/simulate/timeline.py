@@ -10,16 +10,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from retrainer.config.models import PrometheusSource
-from retrainer.engine import acts, feedback
-from retrainer.engine.readings import QUERY
+from retrainer.engine.commands import feedback, operator_commands
+from retrainer.engine.intake.samples import QUERY
 from retrainer.event import Event
 from retrainer.rules.outcome import Imported
 from retrainer.runs.run import Run, RunPhase
 from retrainer.simulate import notation
 from retrainer.simulate.casefile import moment
-from retrainer.simulate.course import GPU, Course
 from retrainer.simulate.notation import Gap
-from retrainer.store import writes
+from retrainer.simulate.run_script import GPU, RunScript
+from retrainer.store import statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,17 +58,17 @@ def happenings(case: Case, configuration: Configuration) -> list[Happening]:
     return sorted(found, key=lambda happening: happening.at)
 
 
-def course_of(case: Case, configuration: Configuration, run: Run) -> Course | None:
+def course_of(case: Case, configuration: Configuration, run: Run) -> RunScript | None:
     """How a run goes by itself."""
     goes = next((g for g in case.runs if g.rule == run.rule and g.key in (None, run.key)), None)
     return course(goes, configuration, goes.lasts) if goes is not None else None
 
 
-def course(ends: Ends, configuration: Configuration, lasts: float = 0.0) -> Course:
+def course(ends: Ends, configuration: Configuration, lasts: float = 0.0) -> RunScript:
     wanted = next(rule for rule in configuration.rules if rule.name == ends.rule).submit.outputs
     outputs = {wanted[name].parameter: _text(value) for name, value in ends.outputs.items()}
     resources = {GPU: ends.gpu_hours * 3600} if ends.gpu_hours else {}
-    return Course(lasts, RunPhase(ends.phase), outputs, resources)
+    return RunScript(lasts, RunPhase(ends.phase), outputs, resources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +115,17 @@ def _act(given: Input, start: float, configuration: Configuration) -> Callable[[
         return partial(_end, given.end, course(given.end, configuration))
     if given.trigger is not None:
         asks = given.trigger
-        return _by_hand(lambda work: acts.trigger(work, asks.rule, asks.key, asks.parameters, None))
+        return _by_hand(lambda tx: operator_commands.trigger(tx, asks.rule, asks.key, asks.parameters, None))
     if given.judge is not None:
         judges = given.judge
         return partial(_judge, judges.rule, judges.key, judges.promoted)
     if given.trained is not None:
         age = given.trained
-        return _by_hand(lambda work: work.take(age.rule, age.key, Imported(moment(age.succeeded, start))))
+        return _by_hand(lambda tx: tx.take(age.rule, age.key, Imported(moment(age.succeeded, start))))
     if given.pause is not None:
         paused = given.pause
-        return _by_hand(lambda work: acts.pause(work, paused, "by the test"))
-    return _by_hand(lambda work: acts.resume(work, str(given.resume)))
+        return _by_hand(lambda tx: operator_commands.pause(tx, paused, "by the test"))
+    return _by_hand(lambda tx: operator_commands.resume(tx, str(given.resume)))
 
 
 def _by_hand(act: Callable[[Any], Any]) -> Callable[[World], None]:
@@ -178,7 +178,7 @@ def _poll(source: str, expr: str, series: Sequence[_Polled], at: float, world: W
     world.deliver(source, [Event(source, f"{expr}:{at}", QUERY, at, data, expr)], identity_window=0)
 
 
-def _end(ends: Ends, how: Course, world: World) -> None:
+def _end(ends: Ends, how: RunScript, world: World) -> None:
     live = [run for run in world.live() if run.rule == ends.rule and ends.key in (None, run.key)]
     if not live:
         of_key = f" for {ends.key}" if ends.key else ""
@@ -187,7 +187,7 @@ def _end(ends: Ends, how: Course, world: World) -> None:
 
 
 def _judge(rule: str, key: str, promoted: bool, world: World) -> None:
-    ended = world.store.read(lambda conn: writes.last_ended(conn, rule, key))
+    ended = world.store.read(lambda conn: statements.last_ended(conn, rule, key))
     if ended is None:
         raise Impossible(f"no run of {rule} has ended, so none can be judged")
-    _by_hand(lambda work: feedback.judge(work, ended.id, promoted=promoted))(world)
+    _by_hand(lambda tx: feedback.judge(tx, ended.id, promoted=promoted))(world)

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from retrainer.engine.catalog import build_catalog
-from retrainer.engine.readings import QUERY
+from retrainer.engine.core.catalog import build_catalog
+from retrainer.engine.intake.samples import QUERY
 from retrainer.event import Event
 from retrainer.rules.compile_triggers import series_name
 from retrainer.simulate.ranges import ABSENT
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from retrainer.config.configuration import Configuration
-    from retrainer.engine.catalog import Catalog
-    from retrainer.rules.compile_triggers import CompiledGauge
-    from retrainer.rules.triggers.gauge import Threshold
+    from retrainer.engine.core.catalog import Catalog
+    from retrainer.rules.compile_triggers import CompiledThreshold
+    from retrainer.rules.triggers.level import Threshold
     from retrainer.simulate.history import Record
     from retrainer.simulate.ranges import Range
 
@@ -121,7 +121,7 @@ def _wanting(catalog: Catalog, event: Event) -> set[str]:
     return found
 
 
-def _values(catalog: Catalog, event: Event) -> Iterator[tuple[CompiledGauge, str, float | None]]:
+def _values(catalog: Catalog, event: Event) -> Iterator[tuple[CompiledThreshold, str, float | None]]:
     """What an event says to metrics and alerts, with the series that it belongs to."""
     if event.type == QUERY:
         yield from _polled(catalog, event)
@@ -134,7 +134,7 @@ def _values(catalog: Catalog, event: Event) -> Iterator[tuple[CompiledGauge, str
         yield gauge, sample.series, sample.value
 
 
-def _polled(catalog: Catalog, event: Event) -> Iterator[tuple[CompiledGauge, str, float | None]]:
+def _polled(catalog: Catalog, event: Event) -> Iterator[tuple[CompiledThreshold, str, float | None]]:
     poll = catalog.polls.get((event.source, Query(str(event.data.get("expr")), event.data.get("sample_time") or None)))
     for series in event.data.get("series") or () if poll is not None else ():
         one = Event(event.source, event.id, event.type, event.time, series)

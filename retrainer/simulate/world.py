@@ -5,34 +5,34 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from retrainer.engine.births import new_run_id
-from retrainer.engine.catalog import build_catalog
-from retrainer.engine.containment import Care
-from retrainer.engine.desk import EngineDesk
-from retrainer.engine.loop import BATCH, Engine
+from retrainer.engine.core.catalog import build_catalog
+from retrainer.engine.core.containment import Care
+from retrainer.engine.core.engine import BATCH, Engine
+from retrainer.engine.runs.run_factory import new_run_id
+from retrainer.engine.runs.run_gateway import EngineRunGateway
 from retrainer.runs.run import RunPhase
-from retrainer.simulate.course import Course, end_of, endless, uid_of
+from retrainer.simulate.run_script import RunScript, end_of, endless, uid_of
 from retrainer.sources.base import Batch
-from retrainer.store import writes
+from retrainer.store import statements
 from retrainer.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from retrainer.config.configuration import Configuration
-    from retrainer.engine.births import NewId
-    from retrainer.engine.loop import Listener
-    from retrainer.engine.work import Work
+    from retrainer.engine.core.engine import Listener
+    from retrainer.engine.core.transaction import Transaction
+    from retrainer.engine.runs.run_factory import NewId
     from retrainer.event import Event
     from retrainer.runs.run import Run
-    from retrainer.simulate.course import Going
+    from retrainer.simulate.run_script import Going
 
 T = TypeVar("T")
 STALLED = 10_000
 """Transactions in a row for which time does not move: no rule needs so many."""
 
 
-class HandClock:
+class ManualClock:
     """Tells the time that it was set to, in seconds since the epoch."""
 
     def __init__(self, now: float) -> None:
@@ -48,10 +48,10 @@ class HandClock:
         return self.time
 
 
-class Deaf:
+class NullListener:
     """Listens to nothing."""
 
-    def told(self, what: str, facts: dict[str, Any], now: float) -> None:
+    def emitted(self, what: str, facts: dict[str, Any], now: float) -> None:
         pass
 
     def committed(self, seconds: float, waited: Sequence[float], queued: int) -> None:
@@ -78,17 +78,23 @@ class World:
         namespace: str = "default",
         care: Care = Care.WHEN_NEEDED,
     ) -> None:
-        self.clock = HandClock(start)
+        self.clock = ManualClock(start)
         self.store = SqliteStore.in_memory()
         self.engine = Engine(
-            self.store, self.clock, listener or Deaf(), namespace=namespace, max_queue=0, new_id=new_id, care=care
+            self.store,
+            self.clock,
+            listener or NullListener(),
+            namespace=namespace,
+            max_queue=0,
+            new_id=new_id,
+            care=care,
         )
         self.engine.on_admitted = self._admitted
         self.engine.on_stop_requested = self._stop_requested
         self.engine.drive()
-        self.desk = EngineDesk(self.engine)
+        self.gateway = EngineRunGateway(self.engine)
         self._going, self._starting, self._stopping = going, starting, stopping
-        self._ends: list[tuple[float, str, Course]] = []
+        self._ends: list[tuple[float, str, RunScript]] = []
         self._to_start = False
         self._to_stop = False
         self._still = 0
@@ -112,7 +118,7 @@ class World:
         self._settle()
         return [word for future in offered for word in future.result().outcomes]
 
-    def act(self, run: Callable[[Work], T]) -> T:
+    def act(self, run: Callable[[Transaction], T]) -> T:
         """Do something by hand, now."""
         done = self.engine.act(run).result()
         self._settle()
@@ -136,7 +142,7 @@ class World:
     def ending(self, until: float) -> list[Run]:
         """Runs that end by then, as far as that is known."""
         ids = [run for at, run, _ in self._ends if at <= until]
-        return self.store.read(lambda conn: list(writes.runs_by_id(conn, ids).values())) if ids else []
+        return self.store.read(lambda conn: list(statements.runs_by_id(conn, ids).values())) if ids else []
 
     def happen(self, moment: float) -> None:
         """Do what is due at a moment, which must not lie behind."""
@@ -158,17 +164,17 @@ class World:
             self.engine.turn()
         self._settle()
 
-    def end(self, run_id: str, course: Course) -> None:
+    def end(self, run_id: str, course: RunScript) -> None:
         """End a run that is on its way, now; one that has ended already stays as it is."""
-        run = self.store.read(lambda conn: writes.run(conn, run_id))
+        run = self.store.read(lambda conn: statements.run(conn, run_id))
         if run is None or run.phase.terminal:
             return
-        self.desk.observed([end_of(run, course)])
+        self.gateway.observed([end_of(run, course)])
         self._settle()
 
     def live(self) -> list[Run]:
         """Runs that are on their way, oldest first."""
-        return self.desk.live()
+        return self.gateway.live()
 
     def _admitted(self) -> None:
         self._to_start = True
@@ -184,13 +190,13 @@ class World:
                 self._start()
             if self._to_stop:
                 self._to_stop = False
-                for run in filter(self._stopping, self.desk.to_stop()):
-                    self.desk.observed([end_of(run, Course(0.0, RunPhase.CANCELLED, message="stopped"))])
+                for run in filter(self._stopping, self.gateway.to_stop()):
+                    self.gateway.observed([end_of(run, RunScript(0.0, RunPhase.CANCELLED, message="stopped"))])
 
     def _start(self) -> None:
-        ready = self.store.read(lambda conn: writes.ready_runs(conn, self.now))
+        ready = self.store.read(lambda conn: statements.ready_runs(conn, self.now))
         for run in filter(self._starting, ready):
-            self.desk.submitted(run.id, uid_of(run.id))
+            self.gateway.submitted(run.id, uid_of(run.id))
             course = self._going(run)
             if course is not None:
                 heapq.heappush(self._ends, (self.now + course.lasts, run.id, course))

@@ -17,7 +17,7 @@ OBJECTS = 5000
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class OffsetRange:
     """Where the items of a batch stood in one part of their source (a partition), from ``begin`` up to before ``next``.
 
     Stored by compare-and-set, in the transaction that stores the items: whoever's ``epoch`` is not the last one that
@@ -33,7 +33,7 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class ReplayScope:
     """Items that were read again on somebody's behalf: only these rules, and only those that did not count them yet.
 
     ``dry``: nothing is stored, the outcomes say what would be. ``levels``: metrics and alerts take their values too,
@@ -70,25 +70,25 @@ class Batch:
     items: Sequence[Event | Poison]
     identity_window: float = 604800.0
     objects: Mapping[str, str | None] = field(default_factory=dict)
-    stretch: Stretch | None = None
+    offsets: OffsetRange | None = None
     tracked: bool = False
     swept: bool = False
-    again: Again | None = None
+    again: ReplayScope | None = None
     kept: bool = False
 
     def splits_before(self, index: int) -> bool:
         """Whether what comes before this item can be committed alone: nothing counts twice if the rest never comes."""
-        if self.stretch is not None:
-            of = self.stretch.item_offsets
+        if self.offsets is not None:
+            of = self.offsets.item_offsets
             return bool(of) and of[index] > of[index - 1]
         return self.kept or self.identity_window > 0
 
     def rest(self, index: int) -> Batch:
         """What begins with this item."""
-        stretch = self.stretch
-        if stretch is not None:
-            stretch = replace(stretch, begin=stretch.item_offsets[index], item_offsets=stretch.item_offsets[index:])
-        return replace(self, items=self.items[index:], stretch=stretch)
+        offsets = self.offsets
+        if offsets is not None:
+            offsets = replace(offsets, begin=offsets.item_offsets[index], item_offsets=offsets.item_offsets[index:])
+        return replace(self, items=self.items[index:], offsets=offsets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Claimed:
 
     next: int | None
     epoch: int
-    incarnation: str
+    topic_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +138,12 @@ class Intake(Protocol):
         That is in seconds since the epoch, 0 where it is not known.
         """
 
-    def claim(self, source: str, part: str, incarnation: str, start: int | None = None) -> Claimed:
+    def claim(self, source: str, part: str, topic_id: str, start: int | None = None) -> Claimed:
         """Make a part ours: from now on only batches with the epoch that is returned are taken from it.
 
         A part that the store does not know is made, beginning at `start`; without `start` nothing is made, and ``next``
-        is None. ``incarnation`` tells a part from another one of the same name (a topic's id); what is returned is the
-        one the store knows. A part of another incarnation is not claimed (its epoch stays). Blocks until it is durable.
+        is None. ``topic_id`` tells a part from another one of the same name (a topic's id); what is returned is the
+        one the store knows. A part of another topic_id is not claimed (its epoch stays). Blocks until it is durable.
         """
 
     def readers(self, source: str, reader: str) -> Sequence[str]:

@@ -15,14 +15,14 @@ from retrainer.sources.base import Batch, Overloaded, object_pages
 from retrainer.sources.files.lines import AT_ONCE, Count, StoppedError, count_on, has_rows, rows
 from retrainer.sources.files.listing import File, Listing, Scope, ignorer, list_folder, safe, shown
 from retrainer.sources.formats.payload import FUTURE, event_id
-from retrainer.supervisor import Worker, beat, rest
+from retrainer.util.supervision import Worker, beat, rest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from retrainer.clock import Clock
     from retrainer.config.models import DirectorySource as DirectoryConfig
     from retrainer.sources.base import Intake
+    from retrainer.util.clock import Clock
 
 EVENT_TYPE = "s3:ObjectCreated:Put"
 BATCH_SIZE = 500

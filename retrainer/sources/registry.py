@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from retrainer.clock import Clock
     from retrainer.sources.base import Intake, Source
     from retrainer.sources.http.hook import Served
+    from retrainer.util.clock import Clock
 
 # Sources with threads of their own. Webhooks are served by the web server, all of them by one `Webhooks`.
 Threaded = models.DirectorySource | models.S3Source | models.KafkaSource | models.PrometheusSource

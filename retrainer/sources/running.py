@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import structlog
 
 from retrainer.sources import registry
-from retrainer.supervisor import LONGEST_WAIT
+from retrainer.util.supervision import LONGEST_WAIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from retrainer.clock import Clock
     from retrainer.sources.base import Intake, Source
     from retrainer.sources.registry import Wanted
+    from retrainer.util.clock import Clock
 
 log = structlog.get_logger()
 

@@ -12,8 +12,8 @@ import httpx
 import orjson
 import structlog
 
-from retrainer.sources.answers import ASKED_FOR, TooLargeError, read_body
 from retrainer.sources.formats.avro_schema import ParsedSchema, SchemaUnavailable, SchemaUnusable, parse
+from retrainer.sources.responses import ASKED_FOR, TooLargeError, read_body
 from retrainer.sources.tls import ssl_context
 from retrainer.telemetry.secrets import SECRETS, reveal
 

@@ -6,8 +6,8 @@ import ssl
 from typing import TYPE_CHECKING
 
 from retrainer.config.check_secrets import LARGEST_CERTIFICATES
-from retrainer.regular_file import UnreadableFileError, check_regular
 from retrainer.telemetry.secrets import reveal
+from retrainer.util.regular_files import UnreadableFileError, check_regular
 
 if TYPE_CHECKING:
     from pathlib import Path

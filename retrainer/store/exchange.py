@@ -10,7 +10,7 @@ from sqlalchemy import LargeBinary, Table, func, inspect, select, text
 
 from retrainer.store import tables as t
 from retrainer.store.migrate import older, version
-from retrainer.store.writes import insert_all
+from retrainer.store.statements import insert_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy import insert, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from retrainer.crash import reach
-from retrainer.store import seat
+from retrainer.store import leader_lease
 from retrainer.store.base import StoreError
 from retrainer.store.examine import examine
 from retrainer.store.faults import fault_of
 from retrainer.store.tables import leader, metadata
+from retrainer.util.failpoints import hit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     Prepare = Callable[[Engine, str], None]
     """What is done with a database before it is used; it gets its place, for people."""
 
-HEAD = "0005_0002"
-KNOWN = ("0001", "0002", "0003_0002", "0004_0002", HEAD)
+HEAD = "0006_0006"
+KNOWN = ("0001", "0002", "0003_0002", "0004_0002", "0005_0002", HEAD)
 """A version is its number and, behind it, the oldest one: whoever knows that can work with it too."""
 _VERSION = "SELECT version_num FROM alembic_version"
 _ALONE = (
@@ -57,7 +57,7 @@ def migrate(engine: Engine, where: str) -> None:
     while not _done(engine, where):
         with engine.begin() as connection:
             _step(connection, where)
-            reach("mid-migration")
+            hit("mid-migration")
     if engine.dialect.name == "sqlite":
         _mark(engine)
 
@@ -128,7 +128,7 @@ def _step(connection: Connection, where: str) -> None:
         connection.execute(text(said))
     _alembic(connection, "+1")
     if shared and _oldest(version(connection) or before) > _oldest(before):
-        seat.unseat(connection)
+        leader_lease.unseat(connection)
 
 
 def _make(connection: Connection) -> None:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from retrainer.store import seat
+from retrainer.store import leader_lease
 from retrainer.store.base import CommitUnknownError, StoreBrokenError, StoreBusyError, StoreError, StoreLostError
 from retrainer.store.faults import Fault, fault_of
-from retrainer.store.line import Nerves
+from retrainer.store.guarded_connection import ServerHealth
 from retrainer.store.migrate import assert_known, migrate
-from retrainer.store.postgres_engine import READS, WRITES, Lines, place
+from retrainer.store.postgres_engine import READS, WRITES, GuardedConnections, place
 from retrainer.store.postgres_errors import passes, silent, stale, unknown, words
 from retrainer.store.tables import metadata
 
@@ -37,7 +37,7 @@ class PostgresStore:
 
     shared = True
 
-    def __init__(self, writes: Lines, reads: Lines, where: str, me: seat.Me) -> None:
+    def __init__(self, writes: GuardedConnections, reads: GuardedConnections, where: str, me: leader_lease.Me) -> None:
         self.where = where
         """Host, port and database, for people."""
         self.undisputed = False
@@ -47,7 +47,7 @@ class PostgresStore:
         for lines in self._kinds:
             lines.limit()
         self._lock = threading.RLock()
-        self._seat: seat.Seat | None = None
+        self._seat: leader_lease.LeaderLease | None = None
         self._broken = ""
         self._mark = self._known = 0
         """Of the last transaction that was begun, and of the last that is known to be committed."""
@@ -55,9 +55,9 @@ class PostgresStore:
     @classmethod
     def open(cls, url: str, password: Callable[[], str] | None = None, prepare: Prepare = migrate) -> PostgresStore:
         """Connect, and bring the schema to its newest version. Raise StoreError, which never shows a password."""
-        me, where = seat.me(), place(url)
-        nerves = Nerves()
-        writes, reads = (Lines(url, password, me.session, kind, nerves) for kind in (WRITES, READS))
+        me, where = leader_lease.me(), place(url)
+        health = ServerHealth()
+        writes, reads = (GuardedConnections(url, password, me.session, kind, health) for kind in (WRITES, READS))
         try:
             prepare(writes.engine, where)
         except (SQLAlchemyError, ValueError) as error:
@@ -92,13 +92,13 @@ class PostgresStore:
         if self._seat is None:
             raise StoreLostError(f"{self.where}: another daemon has the lead")
         self._mark += 1
-        if not seat.hold(conn, self._seat.epoch, self._known, self._mark):
+        if not leader_lease.hold(conn, self._seat.epoch, self._known, self._mark):
             raise self._lost()
 
     def _lost(self) -> StoreLostError:
         try:
             self.read(self._assert_known)
-            epoch, _ = self._transact(seat.last)
+            epoch, _ = self._transact(leader_lease.last)
         except StoreError as error:
             return StoreLostError(str(error))
         if self._seat is not None and epoch <= self._seat.epoch:
@@ -118,7 +118,7 @@ class PostgresStore:
             yield conn
 
     def settle(self) -> bool:
-        epoch, mark = self._transact(seat.last)
+        epoch, mark = self._transact(leader_lease.last)
         if self._seat is None or epoch != self._seat.epoch:
             raise self._lost()
         if mark == self._mark:
@@ -160,7 +160,7 @@ class PostgresStore:
         return sum(size or 0 for size in self.read(lambda conn: conn.execute(select(*sizes)).one()))
 
     def clock(self) -> float:
-        return self.read(lambda conn: conn.execute(select(seat.NOW)).scalar_one())
+        return self.read(lambda conn: conn.execute(select(leader_lease.NOW)).scalar_one())
 
     def claim(self) -> bool:
         if not self._transact(self._free):
@@ -174,28 +174,30 @@ class PostgresStore:
 
     def _free(self, conn: Connection) -> bool:
         self._assert_known(conn)
-        return seat.free(conn)
+        return leader_lease.free(conn)
 
-    def _take(self, conn: Connection) -> seat.Seat | None:
+    def _take(self, conn: Connection) -> leader_lease.LeaderLease | None:
         self._assert_known(conn, lock=True)
-        return seat.take(conn, self._me)
+        return leader_lease.take(conn, self._me)
 
     def renew(self, url: str) -> None:
         found = self._seat
-        if found is None or not self._transact(partial(seat.renew, epoch=found.epoch, known=self._known, url=url)):
+        if found is None or not self._transact(
+            partial(leader_lease.renew, epoch=found.epoch, known=self._known, url=url)
+        ):
             raise self._lost()
 
     def release(self) -> None:
         with self._lock:
             found, self._seat = self._seat, None
         if found is not None:
-            self._transact(partial(seat.release, epoch=found.epoch))
+            self._transact(partial(leader_lease.release, epoch=found.epoch))
 
     def holder(self) -> str:
-        return self.read(seat.holder)
+        return self.read(leader_lease.holder)
 
     def leader(self) -> str:
-        return self.read(seat.url)
+        return self.read(leader_lease.url)
 
     def hurry(self) -> None:
         for lines in self._kinds:

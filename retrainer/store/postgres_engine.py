@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg.types.string import StrDumperUnknown
 from sqlalchemy import create_engine, event, make_url
 
-from retrainer.store.line import SHORT, Line, Nerves, Patience
+from retrainer.store.guarded_connection import SHORT, GuardedConnection, ReadTimeout, ServerHealth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,14 +64,16 @@ def place(url: str) -> str:
     return f"{host}{f':{parsed.port}' if parsed.port else ''}/{parsed.database or ''}"
 
 
-class Lines:
+class GuardedConnections:
     """The lines of one kind. They wait for ever until `limit` is called: a migration takes its time.
 
     ``password`` is asked for each of them, so that it can be rotated.
     """
 
-    def __init__(self, url: str, password: Callable[[], str] | None, session: str, kind: Kind, nerves: Nerves) -> None:
-        self._kind, self._patience = kind, Patience(nerves)
+    def __init__(
+        self, url: str, password: Callable[[], str] | None, session: str, kind: Kind, health: ServerHealth
+    ) -> None:
+        self._kind, self._read_timeout = kind, ReadTimeout(health)
         parsed = make_url(url).set(drivername=_DRIVER)
         self.engine = create_engine(
             parsed,
@@ -85,19 +87,21 @@ class Lines:
 
     def limit(self) -> None:
         """From here on a server that says nothing is given up."""
-        self._patience.seconds = self._kind.statement + _MARGIN
+        self._read_timeout.seconds = self._kind.statement + _MARGIN
 
     def hurry(self) -> None:
-        self._patience.seconds = SHORT
+        self._read_timeout.seconds = SHORT
 
     def _listen(self, engine: Engine, password: Callable[[], str] | None, session: str) -> None:
         @event.listens_for(engine, "do_connect")
-        def _connecting(_dialect: Any, _record: Any, args: tuple[Any, ...], parameters: dict[str, Any]) -> Line:
+        def _connecting(
+            _dialect: Any, _record: Any, args: tuple[Any, ...], parameters: dict[str, Any]
+        ) -> GuardedConnection:
             own = {"application_name": session}
             if password is not None:
                 own["password"] = password()
-            line = Line.connect(*args, **{**parameters, **own})
-            line.patience = self._patience
+            line = GuardedConnection.connect(*args, **{**parameters, **own})
+            line.read_timeout = self._read_timeout
             return line
 
         @event.listens_for(engine, "connect")

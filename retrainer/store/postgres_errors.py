@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import DBAPIError
 
 from retrainer.store.faults import fault_of, sqlstate
-from retrainer.store.line import SilenceError
+from retrainer.store.guarded_connection import SilenceError
 
 if TYPE_CHECKING:
     from sqlalchemy.exc import SQLAlchemyError

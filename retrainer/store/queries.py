@@ -76,9 +76,9 @@ def heard(conn: Connection) -> dict[str, Heard]:
 
 
 def positions(conn: Connection, source: str) -> list[dict[str, Any]]:
-    """How far each part of a source was taken in: `part`, `next`, `incarnation`, by part."""
+    """How far each part of a source was taken in: `part`, `next`, `topic_id`, by part."""
     c = t.positions.c
-    return _rows(conn.execute(select(c.part, c.next, c.incarnation).where(c.source == source).order_by(c.part)))
+    return _rows(conn.execute(select(c.partition, c.next, c.topic_id).where(c.source == source).order_by(c.partition)))
 
 
 def runs(
@@ -112,7 +112,7 @@ def fed(conn: Connection, run: str) -> dict[str, Any]:
     Raise LookupError if there is no such run.
     """
     c = t.runs.c
-    columns = (c.id, c.rule, c.key, c.trigger, c.reason, c.workflow, c.namespace, c.chain, c.born_at, c.window)
+    columns = (c.id, c.rule, c.key, c.trigger, c.reason, c.workflow, c.namespace, c.chain, c.created_at, c.window)
     found = _one(conn, select(*columns).where(c.id == run))
     if found is None:
         raise LookupError(f"there is no run {run}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrainer.store.sqlite_file import SIDES
-from retrainer.supervisor import beat
+from retrainer.util.supervision import beat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -84,10 +84,10 @@ positions = Table(
     "positions",
     metadata,
     Column("source", Name, primary_key=True),
-    Column("part", Name, primary_key=True),
+    Column("partition", Name, primary_key=True),
     Column("next", BigInteger, nullable=False),
     Column("owner_epoch", BigInteger, nullable=False),
-    Column("incarnation", Name, nullable=False, server_default=""),
+    Column("topic_id", Name, nullable=False, server_default=""),
 )
 
 # When each source was first configured, and when something last came from it.
@@ -108,7 +108,7 @@ objects = Table(
     Column("fingerprint", Name, nullable=False),
     Column("sequencer", Name, nullable=False, server_default=""),
     Column("swept", Boolean, nullable=False, server_default=false()),  # found by a listing, its notification not seen
-    Column("told_at", Float),  # when somebody last told of it; empty where an older release wrote it
+    Column("notified_at", Float),  # when somebody last told of it; empty where an older release wrote it
     sqlite_with_rowid=False,
 )
 
@@ -175,7 +175,7 @@ runs = Table(
     Column("taken", Text, nullable=False),
     Column("pool", Name),
     Column("priority", Integer, nullable=False),
-    Column("born_at", Float, nullable=False),
+    Column("created_at", Float, nullable=False),
     Column("not_before", Float, nullable=False),
     Column("admitted_at", Float),
     Column("uid", Name),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from retrainer.config.models import Rule
-    from retrainer.supervisor import Seen
+    from retrainer.util.supervision import Seen
 
 MINUTE, HOUR = 60, 3600
 RUN_BUCKETS = (10, 30, MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, 24 * HOUR)
@@ -52,7 +52,7 @@ SKIPPED_BY = ("overlap", "deadline", "missed", "bad_parameters")
 SUBMIT_CODES = ("timeout", "connect", "quota", "denied", "invalid", "403", "409", "429", "500", "503")
 MOST_CODES = 50
 OUR_LABELS = ("rule", "mode")
-PAUSED_BY = ("hand", "failures", "quarantine")
+PAUSED_BY = ("manual", "failures", "quarantine")
 JUDGED = {True: "true", False: "false", None: "unknown"}
 
 
@@ -130,7 +130,7 @@ class Standing:
     failures: Mapping[str, int] = field(default_factory=dict)
     """Chains that failed in a row; of several keys, the most."""
     paused: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
-    """By rule, whether it is paused by `hand`, and whether by `failures` (with keys: any of them)."""
+    """By rule, whether it is paused by `manual`, and whether by `failures` (with keys: any of them)."""
     periods: Mapping[str, float] = field(default_factory=dict)
     """Seconds within which the rule is meant to run once, of rules that a schedule starts."""
     budget_left: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -255,16 +255,18 @@ class Metrics:
         )
         self._lag = self._source("gauge", "source_lag", "Records that wait to be taken in.")
         self._halted = self._source("gauge", "source_halted_partitions", "Parts that nobody reads until told how.")
-        self._silent = self._source("gauge", "source_silent", "Whether nothing came for longer than expect_every.")
+        self._silent = self._source("gauge", "source_silent", "Whether nothing came for longer than max_silence.")
         self._poll_errors = self._source("counter", "source_poll_errors", "Looks at the source that failed.")
 
     def _make_engine(self) -> None:
         self._queue_wait = self._histogram("queue_wait_seconds", "How long events waited for the engine.", PATH_BUCKETS)
         self._submit_lag = self._histogram(
-            "event_to_submit_seconds", "From a run's birth to its Workflow's creation.", PATH_BUCKETS
+            "run_submit_latency_seconds", "From a run's birth to its Workflow's creation.", PATH_BUCKETS
         )
         self._schedule_lag = self._histogram("schedule_lag_seconds", "From a slot to its run's birth.", PATH_BUCKETS)
-        self._commit = self._histogram("store_commit_duration_seconds", "Transactions of the engine.", COMMIT_BUCKETS)
+        self._commit = self._histogram(
+            "engine_transaction_duration_seconds", "Transactions of the engine.", COMMIT_BUCKETS
+        )
         self._left_out = self._counter(
             "inputs_left_out", "What could not be folded in, even for a quarantined key.", "input"
         )
@@ -353,7 +355,7 @@ class Metrics:
         for owned in self._of_rules:
             owned.export(self._level == "all" or (self._level == "core" and owned.name in CORE))
         sources = self._sources.replace(configuration.sources)
-        budgets = self._budgets.replace({*configuration.budgets, *filter(None, map(purse_of, configuration.rules))})
+        budgets = self._budgets.replace({*configuration.budgets, *filter(None, map(balance_of, configuration.rules))})
         self._forget(rules, sources)
         self._left.keep_only(budgets)
         self._threshold.replace({rule.name: thresholds(rule) for rule in configuration.rules})
@@ -570,7 +572,7 @@ def max_ages(rule: Rule) -> dict[tuple[str, ...], float]:
     return found
 
 
-def purse_of(rule: Rule) -> str | None:
+def balance_of(rule: Rule) -> str | None:
     """Name of the budget that is the rule's own; None if it has none, or shares one."""
     return None if rule.limits.budget is None or isinstance(rule.limits.budget, str) else f"rule/{rule.name}"
 

@@ -128,7 +128,7 @@ class Preparation(Protocol):
         """Return once it is there, which may take long. Raise WorkflowError if that cannot be."""
 
 
-class Desk(Protocol):
+class RunGateway(Protocol):
     """The engine, as the submitter and the watcher see it: each call is one transaction on the engine's thread.
 
     All block until committed, and raise Unanswered while the store cannot be used.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from retrainer.moments import within
+from retrainer.util.timefmt import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable

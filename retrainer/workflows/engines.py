@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 def workflow_engine(settings: Settings) -> WorkflowEngine:
     """Return the one that the settings ask for; only its libraries are loaded."""
     if settings.engine.type == "local":
-        from retrainer.workflows.local import LocalEngine  # noqa: PLC0415 - see above
+        from retrainer.workflows.local.engine import LocalEngine  # noqa: PLC0415 - see above
 
         return LocalEngine(settings.engine, settings.name)
-    from retrainer.workflows.argo import ArgoEngine  # noqa: PLC0415 - see above
+    from retrainer.workflows.argo.engine import ArgoEngine  # noqa: PLC0415 - see above
 
     return ArgoEngine(settings.engine, settings.name)

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from retrainer.config.reserved import reserved
-from retrainer.moments import within
+from retrainer.util.timefmt import within
 from retrainer.workflows.cause import cause, harmless
 from retrainer.workflows.labels import safe_labels
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
-from retrainer.crash import reach
+from retrainer.util.failpoints import hit
 from retrainer.workflows.base import AlreadyExists, Ambiguous, Later, Refused, Unanswered, WorkflowError
 from retrainer.workflows.commit_gate import CommitGate, NotCommitted
 from retrainer.workflows.template_check import TemplateCheck
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from retrainer.clock import Clock
     from retrainer.runs.run import Run
-    from retrainer.workflows.base import Desk, Observed, Preparation, WorkflowEngine
-    from retrainer.workflows.pace import Pace
+    from retrainer.util.clock import Clock
+    from retrainer.workflows.base import Observed, Preparation, RunGateway, WorkflowEngine
+    from retrainer.workflows.submit_throttle import SubmitThrottle
 
 log = structlog.get_logger()
 
@@ -53,22 +53,22 @@ class Sender:
 
     def __init__(
         self,
-        desk: Desk,
+        gateway: RunGateway,
         engine: WorkflowEngine,
         manifest_of: Callable[[Run], dict[str, Any]],
         *,
         clock: Clock,
-        pace: Pace,
+        throttle: SubmitThrottle,
         request_timeout: float,
         count: Callable[[str], None],
         preparation: Preparation | None,
         stop: threading.Event,
     ) -> None:
-        self._desk = desk
+        self._gateway = gateway
         self._engine = engine
         self._manifest_of = manifest_of
         self._clock = clock
-        self._pace = pace
+        self._throttle = throttle
         self._request_timeout = request_timeout
         self._count = count
         self._preparation = preparation
@@ -80,7 +80,7 @@ class Sender:
         run = claimed.run
         if self._stop.is_set():
             claimed.confirm()
-            self._desk.postponed(run.id, "retrainer was stopped before it was submitted", 0.0)
+            self._gateway.postponed(run.id, "retrainer was stopped before it was submitted", 0.0)
             return
         try:
             if problems := self._check.problems(run):
@@ -98,16 +98,16 @@ class Sender:
             self._trouble(error)
             wait = _wait(run, error)
             log.warning("run.postponed", error=str(error), code=error.code, retry_after=wait, **names(run))
-            self._desk.postponed(run.id, str(error), wait)
+            self._gateway.postponed(run.id, str(error), wait)
         else:
             if uid is not None:
-                self._desk.submitted(run.id, uid)
-                reach("after-submitted")
+                self._gateway.submitted(run.id, uid)
+                hit("after-submitted")
                 log.info("run.submitted", uid=uid, **names(run))
 
     def _refuse(self, run: Run, message: str) -> None:
         log.warning("run.refused", error=message, **names(run))
-        self._desk.refused(run.id, message)
+        self._gateway.refused(run.id, message)
 
     def _send(self, claimed: Claimed, manifest: dict[str, Any]) -> str | None:
         """Create it, as often as it takes to know; return its uid, or None where the lease leaves no time to."""
@@ -131,7 +131,7 @@ class Sender:
         run = claimed.run
         gate = None if claimed.gate is None else partial(self._pass_gate, claimed)
         if gate is None:
-            reach("before-post")
+            hit("before-post")
         try:
             created = self._engine.create(manifest, timeout=timeout, gate=gate)
         except AlreadyExists as error:
@@ -143,9 +143,9 @@ class Sender:
         except WorkflowError as error:
             self._count(error.code)
             raise
-        reach("after-post")
+        hit("after-post")
         self._count("ok")
-        self._pace.succeeded()
+        self._throttle.succeeded()
         return created.uid
 
     def _pass_gate(self, claimed: Claimed) -> None:
@@ -153,13 +153,13 @@ class Sender:
         claimed.confirm()
         if claimed.until - self._clock.monotonic() <= MARGIN:
             raise NotCommitted
-        reach("before-post")
+        hit("before-post")
 
     def _trouble(self, error: WorkflowError) -> None:
         if isinstance(error, Ambiguous):
-            self._pace.failed()
+            self._throttle.failed()
         elif isinstance(error, Later) and error.code in TROUBLES:
-            self._pace.failed(error.retry_after)
+            self._throttle.failed(error.retry_after)
 
 
 def _ours(run: Run, found: Observed) -> str:

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from retrainer.supervisor import LONGEST_WAIT, Worker, beat, join_all, take
-from retrainer.supervisor import within as bounded
+from retrainer.util.supervision import LONGEST_WAIT, Worker, beat, join_all, take
+from retrainer.util.supervision import within as bounded
 from retrainer.workflows.commit_gate import CommitGate, NotCommitted
-from retrainer.workflows.pace import Pace
 from retrainer.workflows.submission import Claimed, Sender, names, tell_failure
+from retrainer.workflows.submit_throttle import SubmitThrottle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from retrainer.clock import Clock
     from retrainer.runs.run import Run
-    from retrainer.workflows.base import Desk, Preparation, WorkflowEngine
+    from retrainer.util.clock import Clock
+    from retrainer.workflows.base import Preparation, RunGateway, WorkflowEngine
 
 log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ class Submitter:
 
     def __init__(
         self,
-        desk: Desk,
+        gateway: RunGateway,
         engine: WorkflowEngine,
         manifest_of: Callable[[Run], dict[str, Any]],
         *,
@@ -45,12 +45,12 @@ class Submitter:
         count: Callable[[str], None] = lambda _: None,
         preparation: Preparation | None = None,
     ) -> None:
-        self._desk = desk
+        self._gateway = gateway
         self._clock = clock
         self._preparation = preparation
         self.lease = lease
         self._most = connections * AHEAD
-        self._pace = Pace(self._most, clock)
+        self._throttle = SubmitThrottle(self._most, clock)
         self._claimed: queue.SimpleQueue[Claimed | None] = queue.SimpleQueue()
         self._busy = 0
         self._announced: dict[str, CommitGate] = {}
@@ -60,11 +60,11 @@ class Submitter:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._sender = Sender(
-            desk,
+            gateway,
             engine,
             manifest_of,
             clock=clock,
-            pace=self._pace,
+            throttle=self._throttle,
             request_timeout=request_timeout,
             count=count,
             preparation=preparation,
@@ -88,7 +88,7 @@ class Submitter:
         with self._lock:
             if self._more or self._stop.is_set():
                 return 0
-            return max(0, self._pace.allowed() - self._busy)
+            return max(0, self._throttle.allowed() - self._busy)
 
     def announce(self, runs: Sequence[Run], began: float) -> None:
         """Have requests of these runs made and sent, but for their last byte, if there are connections for all.
@@ -154,12 +154,12 @@ class Submitter:
     def _claim(self) -> bool:
         """Claim what the pace leaves room for; True if there may be more."""
         with self._lock:
-            room = self._pace.allowed() - self._busy
+            room = self._throttle.allowed() - self._busy
             self._more = room <= 0
         if room <= 0:
             return False
         until = self._clock.monotonic() + self.lease
-        runs = self._desk.claim(room, self.lease)
+        runs = self._gateway.claim(room, self.lease)
         with self._lock:
             self._busy += len(runs)
             self._more = len(runs) == room
@@ -170,7 +170,7 @@ class Submitter:
     def _hear_out(self) -> None:
         """Once this transaction has ended, one that asked for room before the stop has given us its runs."""
         try:
-            self._desk.claim(0, self.lease)
+            self._gateway.claim(0, self.lease)
         except Exception as error:  # noqa: BLE001 - what it may have given waits for its lease to end
             tell_failure("submitter.claim_failed", error)
 

@@ -9,8 +9,8 @@ from retrainer.workflows.base import Later
 from retrainer.workflows.manifest import check_parameters
 
 if TYPE_CHECKING:
-    from retrainer.clock import Clock
     from retrainer.runs.run import Run
+    from retrainer.util.clock import Clock
     from retrainer.workflows.base import Template, WorkflowEngine
 
 KEPT = 30.0

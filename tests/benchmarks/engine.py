@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from prometheus_client import CollectorRegistry
 
-from retrainer.clock import SystemClock
 from retrainer.config.models import Rules
-from retrainer.engine.catalog import build_catalog
-from retrainer.engine.loop import Engine
+from retrainer.daemon.commit_listener import CommitListener
+from retrainer.engine.core.catalog import build_catalog
+from retrainer.engine.core.engine import Engine
 from retrainer.event import Event
-from retrainer.reporter import Reporter
 from retrainer.sources.base import Batch, Overloaded, Receipt
 from retrainer.store.sqlite import SqliteStore
 from retrainer.telemetry import logs
 from retrainer.telemetry.metrics import Metrics
+from retrainer.util.clock import SystemClock
 from tests.benchmarks.load import NAME
 from tests.benchmarks.records import MODELS, PARTITIONS, record
 
@@ -60,7 +60,7 @@ def an_engine(folder: Path, rules: list[dict[str, Any]]) -> Iterator[Running]:
     )
     metrics = Metrics(CollectorRegistry())
     store = SqliteStore.open(folder / "retrainer.db")
-    engine = Engine(store, SystemClock(), Reporter(metrics), namespace="default", max_queue=QUEUE)
+    engine = Engine(store, SystemClock(), CommitListener(metrics), namespace="default", max_queue=QUEUE)
     engine.start()
     engine.switch(build_catalog(configuration, frozenset()))
     try:

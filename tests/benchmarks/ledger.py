@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from retrainer import history
 from retrainer.config.settings import Store as StoreSettings
-from retrainer.engine.prune import Pruner
+from retrainer.daemon import audit
+from retrainer.engine.retention.prune import Pruner
 from retrainer.store.search import Wanted
 from tests.benchmarks.cluster import TEMPLATE
 from tests.benchmarks.engine import an_engine, events_like_records
@@ -104,7 +104,7 @@ def _nothing_to_prune(running: Running, detail: dict[str, Any]) -> Figure:
     times = []
     for _ in range(ROUNDS):
         began = time.perf_counter()
-        while running.engine.act(lambda work: pruner.prune(work, 0)).result():
+        while running.engine.act(lambda tx: pruner.prune(tx, 0)).result():
             pass
         times.append(time.perf_counter() - began)
     method = METHOD + f"None is past its time. From asking until there is nothing more to do; the median of {ROUNDS}."
@@ -118,7 +118,7 @@ def _all_to_prune(running: Running, detail: dict[str, Any]) -> Figure:
     times: list[float] = []
     while sum(times) < 20:
         began = time.perf_counter()
-        if not running.engine.act(lambda work: pruner.prune(work, 0)).result():
+        if not running.engine.act(lambda tx: pruner.prune(tx, 0)).result():
             break
         times.append(time.perf_counter() - began)
     left = running.engine.store.read(lambda conn: conn.exec_driver_sql("SELECT count(*) FROM events").scalar_one())
@@ -137,7 +137,7 @@ def _finding(running: Running, detail: dict[str, Any]) -> list[Figure]:
         pieces.append(time.perf_counter() - began)
         return found
 
-    whole = {what: _timed(partial(history.find, read, rules, Wanted(text))) for what, text in ASKED.items()}
+    whole = {what: _timed(partial(audit.find, read, rules, Wanted(text))) for what, text in ASKED.items()}
     slowest = {what: spread(times) for what, times in whole.items()}
     value = round(1000 * max(percentile(times, 0.5) for times in whole.values()), 2)
     method = METHOD + f"By {', '.join(ASKED)}; the slowest kind, the median of {ROUNDS}."

@@ -23,7 +23,7 @@ def _rule(number: int) -> dict[str, Any]:
         "source": "push",
         "match": {"model": f"model-{number}"},
         "where": "event.data.size > 10",
-        "batch": {"at_least": {"events": 1000}, "or_after": "6h"},
+        "batch": {"at_least": {"events": 1000}, "max_wait": "6h"},
     }
     nightly = {"cron": f"{number % 60} 3 1 1 *", "timezone": "Europe/Vienna"}
     return {

@@ -7,8 +7,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from retrainer.app import App
 from retrainer.config.load import load_settings
+from retrainer.daemon.app import App
 from retrainer.telemetry import logs
 from tests.benchmarks.daemon import write_configuration
 from tests.benchmarks.engine import EVENTS_A_BATCH, an_engine, events_like_records

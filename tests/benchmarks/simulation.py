@@ -32,7 +32,7 @@ PROCESSES = 2
 _RULE = """\
   - name: rule-{n}
     triggers:
-      new: {{data: {{source: push, match: {{model: m{n}}}, batch: {{at_least: {{events: 1000}}, or_after: 7d}}}}}}
+      new: {{data: {{source: push, match: {{model: m{n}}}, batch: {{at_least: {{events: 1000}}, max_wait: 7d}}}}}}
       drift:
         metric:
           {{source: prom, expr: psi, match: {{model: m{n}}}, above: 0.2, clear: 0.1, for: 30m, at_least: {{series: 2}}}}

@@ -46,7 +46,7 @@ def same_second(cluster: Cluster) -> list[Figure]:
             "slot_to_decision_p99",
             round(1000 * percentile(decided, 0.99), 2),
             "ms",
-            method + "Each run's born_at (the engine's now in the transaction that decided it) less the slot.",
+            method + "Each run's created_at (the engine's now in the transaction that decided it) less the slot.",
             100,
             detail=detail | spread(decided),
         ),
@@ -63,4 +63,4 @@ def same_second(cluster: Cluster) -> list[Figure]:
 
 def _runs(store: Path, slot: float) -> list[tuple[float, float | None]]:
     with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as conn:
-        return conn.execute("SELECT born_at, submitted_at FROM runs WHERE scheduled_at = ?", (slot,)).fetchall()
+        return conn.execute("SELECT created_at, submitted_at FROM runs WHERE scheduled_at = ?", (slot,)).fetchall()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaProducer
 
-from retrainer.workflows.argo_http import ApiServer
+from retrainer.workflows.argo.api_server import ApiServer
 
 from .conftest import KUBECONFIG, audited, until
 from .replicas import BATCH, PARTITIONS, TOPIC
@@ -33,7 +33,7 @@ LOOK_EVERY = 1.0
 """Seconds between two looks of the judge, who asks for all Workflows there are."""
 
 
-class Road:
+class Channel:
     """Sends 0, 1, 2 … one after the other, each until it was accepted; ``sent`` is how many were."""
 
     def __init__(self, send: Callable[[int], bool]) -> None:
@@ -79,8 +79,8 @@ class Load:
 
     def __init__(self, release: Replicas) -> None:
         self._producer = KafkaProducer(bootstrap_servers=f"{NODE}:{KAFKA}", acks="all", client_id="load")
-        self.posted = Road(release.post)
-        self.produced = Road(self._produce)
+        self.posted = Channel(release.post)
+        self.produced = Channel(self._produce)
 
     def _produce(self, number: int) -> bool:
         record = json.dumps({"n": number}).encode()

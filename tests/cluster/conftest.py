@@ -15,9 +15,9 @@ import orjson
 import pytest
 
 from retrainer.config.settings import ArgoEngine as Settings
-from retrainer.workflows.argo import ArgoEngine
-from retrainer.workflows.argo_http import ApiServer
-from retrainer.workflows.argo_watch import PARTIAL_LIST
+from retrainer.workflows.argo.api_server import ApiServer
+from retrainer.workflows.argo.engine import ArgoEngine
+from retrainer.workflows.argo.watch import PARTIAL_LIST
 from retrainer.workflows.base import WorkflowError
 
 if TYPE_CHECKING:

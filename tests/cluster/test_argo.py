@@ -21,7 +21,7 @@ from .proxy import API_PORT, Proxy, write_kubeconfig
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from retrainer.workflows.argo import ArgoEngine
+    from retrainer.workflows.argo.engine import ArgoEngine
     from retrainer.workflows.base import Observed
 
 TEMPLATES = """
@@ -71,7 +71,7 @@ def a_run(namespace: str, template: str = "nap", submit: dict[str, Any] | None =
         labels={"team": "growth"},
         trigger="nightly",
         reason="schedule",
-        born_at=0.0,
+        created_at=0.0,
     )
 
 

@@ -14,8 +14,8 @@ from ulid import ULID
 
 from retrainer.runs.naming import workflow_name
 from retrainer.runs.run import Run, RunPhase
-from retrainer.workflows import argo_watch
-from retrainer.workflows.argo_watch import NamespaceWatch
+from retrainer.workflows.argo import watch
+from retrainer.workflows.argo.watch import NamespaceWatch
 from retrainer.workflows.manifest import manifest
 
 from .conftest import CLUSTER, KUBECONFIG, an_engine, kubectl, pid, server, until
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from retrainer.workflows.argo import ArgoEngine
+    from retrainer.workflows.argo.engine import ArgoEngine
     from retrainer.workflows.base import Observed
 
 INSTANCE = "watched"
@@ -50,7 +50,7 @@ def a_workflow(
         labels={},
         trigger="nightly",
         reason="schedule",
-        born_at=0.0,
+        created_at=0.0,
     )
     return engine.create(manifest(made, instance=instance, instance_id=controller), timeout=10)
 
@@ -141,7 +141,7 @@ def test_what_ended_while_nobody_watched_is_read_whole_unless_it_was_stored_alre
 
 
 def test_more_than_a_page_is_listed(monkeypatch: pytest.MonkeyPatch, engine: ArgoEngine, namespace: str) -> None:
-    monkeypatch.setattr(argo_watch, "PAGE", 3)
+    monkeypatch.setattr(watch, "PAGE", 3)
     workflows = [a_workflow(engine, namespace) for _ in range(8)]
     with watching(namespace) as reports:
         until(lambda: len(reports.seen) == 8)
@@ -163,7 +163,7 @@ def test_what_vanishes_between_two_lists_is_reported_as_gone(engine: ArgoEngine,
     with watching(namespace) as reports:
         reports.until(workflow, "")
         # Nothing of this instance vanishes in truth: the list must find that out by asking.
-        reports.watch._known["uid-of-the-past"] = argo_watch.Known("churn-past", "R", "Running", False)
+        reports.watch._known["uid-of-the-past"] = watch.Known("churn-past", "R", "Running", False)
         reports.watch._stream.interrupt()
         until(lambda: any(seen.gone for seen in reports.seen))
     (gone,) = [seen for seen in reports.seen if seen.gone]
@@ -181,7 +181,7 @@ def test_one_that_lost_our_label_is_not_taken_for_gone(engine: ArgoEngine, names
 
 def test_live_workflows_are_told_again_with_each_list(engine: ArgoEngine, namespace: str) -> None:
     workflow = a_workflow(engine, namespace)
-    with watching(namespace, relist=1.0, patience=1.0) as reports:
+    with watching(namespace, relist=1.0, read_timeout=1.0) as reports:
         until(lambda: len(reports.of(workflow)) >= 3)
     assert reports.watch.restarts == 0
 
@@ -201,9 +201,9 @@ def test_a_version_that_etcd_has_forgotten_leads_to_a_new_list(engine: ArgoEngin
 def test_a_silent_watch_is_noticed(
     monkeypatch: pytest.MonkeyPatch, engine: ArgoEngine, namespace: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(argo_watch, "SILENCE", 1.0)
+    monkeypatch.setattr(watch, "SILENCE", 1.0)
     workflow = a_workflow(engine, namespace)
-    with Proxy() as proxy, watching(namespace, proxy.kubeconfig(tmp_path), patience=2.0) as reports:
+    with Proxy() as proxy, watching(namespace, proxy.kubeconfig(tmp_path), read_timeout=2.0) as reports:
         reports.until(workflow, "")
         proxy.swallow.set()
         move(workflow, "Running")
@@ -225,7 +225,7 @@ def test_a_cut_watch_heals(engine: ArgoEngine, namespace: str, tmp_path: Path) -
 @pytest.mark.parametrize("how", ["killed", "frozen"])
 def test_an_api_server_that_goes_away_comes_back(engine: ArgoEngine, namespace: str, how: str) -> None:
     workflow = a_workflow(engine, namespace)
-    with watching(namespace, patience=3.0) as reports:
+    with watching(namespace, read_timeout=3.0) as reports:
         reports.until(workflow, "")
         if how == "killed":
             os.kill(pid("apiserver"), signal.SIGKILL)

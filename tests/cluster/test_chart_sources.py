@@ -119,8 +119,8 @@ def prometheus(release: Release, gauge: Gauge) -> Iterator[httpx.Client]:
         "retrainer": f"{release.pod['status']['podIP']}:8080",
     }
     jobs = [{"job_name": name, "static_configs": [{"targets": [target]}]} for name, target in scraped.items()]
-    pace = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    config = {"global": pace, "rule_files": ["alerts.yaml"], "scrape_configs": jobs}
+    throttle = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config = {"global": throttle, "rule_files": ["alerts.yaml"], "scrape_configs": jobs}
     (folder / "prometheus.yml").write_text(json.dumps(config))
     call("prometheus.sh", "ensure", "prometheus")
     with httpx.Client(base_url=f"http://{NODE}:{PROMETHEUS}", timeout=10.0, trust_env=False) as client:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from retrainer.leader import LOST
+from retrainer.daemon.leadership import LOST
 from tests.integration.postgres.server import Postgres
 
 from .account import Judge, Load

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from ulid import ULID
 
-from retrainer.clock import SystemClock
 from retrainer.runs.naming import workflow_name
 from retrainer.runs.run import Run, RunPhase
-from retrainer.workflows.follower import Follower
+from retrainer.util.clock import SystemClock
 from retrainer.workflows.manifest import manifest
+from retrainer.workflows.run_reconciler import RunReconciler
 from retrainer.workflows.submitter import Submitter
 from tests.unit.workflows.memory import MemoryDesk
 
@@ -40,7 +40,7 @@ def a_run(namespace: str) -> Run:
         labels={},
         trigger="nightly",
         reason="schedule",
-        born_at=0.0,
+        created_at=0.0,
     )
 
 
@@ -56,13 +56,13 @@ def disturb(proxy: Proxy, over: threading.Event) -> None:
 def test_a_bad_line_loses_nothing_and_doubles_nothing(namespace: str, tmp_path: Path) -> None:
     clock = SystemClock()
     runs = [a_run(namespace) for _ in range(150)]
-    desk, codes, over = MemoryDesk(clock, *runs), list[str](), threading.Event()
+    gateway, codes, over = MemoryDesk(clock, *runs), list[str](), threading.Event()
     judge = Judge(namespace, "test")  # not the audit log: of a request whose line was cut it says 504, created or not
     with Proxy() as proxy, ExitStack() as end:
         end.callback(judge.close)
         engine = an_engine(namespace, proxy.kubeconfig(tmp_path))
         submitter = Submitter(
-            desk,
+            gateway,
             engine,
             lambda run: manifest(run, instance="test", instance_id="nobody"),
             connections=4,
@@ -81,8 +81,8 @@ def test_a_bad_line_loses_nothing_and_doubles_nothing(namespace: str, tmp_path: 
         finally:
             over.set()
             trouble.join()
-        until(lambda: all(run.phase is RunPhase.SUBMITTED for run in desk.runs.values()), 90)
-        until(lambda: judge.runs.keys() == desk.runs.keys())
+        until(lambda: all(run.phase is RunPhase.SUBMITTED for run in gateway.runs.values()), 90)
+        until(lambda: judge.runs.keys() == gateway.runs.keys())
     assert {run: len(uids) for run, uids in judge.runs.items()} == {run.id: 1 for run in runs}
     assert set(codes) - {"ok"}, "nothing went wrong: the line was not bad enough to show anything"
 
@@ -90,17 +90,17 @@ def test_a_bad_line_loses_nothing_and_doubles_nothing(namespace: str, tmp_path: 
 def test_runs_are_followed_to_their_end_and_nothing_holds_them_afterwards(namespace: str) -> None:
     clock = SystemClock()
     runs = [a_run(namespace) for _ in range(5)]
-    desk, engine = MemoryDesk(clock, *runs), an_engine(namespace)
+    gateway, engine = MemoryDesk(clock, *runs), an_engine(namespace)
     submitter = Submitter(
-        desk, engine, lambda run: manifest(run, instance="test", instance_id=None), connections=4, clock=clock
+        gateway, engine, lambda run: manifest(run, instance="test", instance_id=None), connections=4, clock=clock
     )
-    follower = Follower(desk, engine, clock, tick=0.2)
+    follower = RunReconciler(gateway, engine, clock, tick=0.2)
     with ExitStack() as end:
         for thread in (follower, submitter):
             thread.start()
             end.callback(thread.stop)
         submitter.wake()
         # The controller may be busy with other tests.
-        until(lambda: all(run.released for run in desk.runs.values()), 180)
-    assert {run.phase for run in desk.runs.values()} == {RunPhase.SUCCEEDED}
+        until(lambda: all(run.released for run in gateway.runs.values()), 180)
+    assert {run.phase for run in gateway.runs.values()} == {RunPhase.SUCCEEDED}
     assert len(audited(namespace)) == 5

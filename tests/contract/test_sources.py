@@ -16,13 +16,13 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
-from retrainer.clock import SystemClock
 from retrainer.config import models
 from retrainer.event import Event, Poison
-from retrainer.moments import rfc3339
 from retrainer.sources import registry
 from retrainer.sources.base import Batch, Overloaded, Receipt
 from retrainer.sources.webhook import Webhooks
+from retrainer.util.clock import SystemClock
+from retrainer.util.timefmt import rfc3339
 from tests.waiting import until
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import insert, select
 
-from retrainer.engine import requests
+from retrainer.engine.commands import requests
+from retrainer.store import statements
 from retrainer.store import tables as t
-from retrainer.store import writes
 from retrainer.store.base import StoreBusyError, StoreError
 from retrainer.store.sqlite import SqliteStore
 
@@ -68,7 +68,7 @@ def test_any_number_of_rows_can_be_appended_at_once(reopen: Callable[[], Store],
     store = reopen()
     rows = [(n % 3, n) for n in range(count)]
     with store.write() as conn:
-        writes.append_all(conn, t.inputs, rows)
+        statements.append_all(conn, t.inputs, rows)
     found = store.read(lambda conn: [tuple(row) for row in conn.execute(select(t.inputs).order_by(t.inputs.c.seq))])
     assert found == rows
 
@@ -92,11 +92,11 @@ def test_a_transaction_that_raises_leaves_nothing(reopen: Callable[[], Store]) -
 def test_a_row_of_the_same_key_is_replaced_and_one_that_is_there_is_left(reopen: Callable[[], Store]) -> None:
     store = reopen()
     with store.write() as conn:
-        writes.put_all(conn, t.meta, [{"name": "a", "value": "1"}, {"name": "b", "value": "1"}])
-        writes.put_all(conn, t.meta, [{"name": "a", "value": "2"}])
-        writes.meet_sources(conn, ["lake"], 1.0)
-        writes.meet_sources(conn, ["lake"], 2.0)
-        writes.heard_of(conn, "lake", 3.0)
+        statements.put_all(conn, t.meta, [{"name": "a", "value": "1"}, {"name": "b", "value": "1"}])
+        statements.put_all(conn, t.meta, [{"name": "a", "value": "2"}])
+        statements.meet_sources(conn, ["lake"], 1.0)
+        statements.meet_sources(conn, ["lake"], 2.0)
+        statements.source_seen(conn, "lake", 3.0)
     assert values(store) == {"a": "2", "b": "1"}
     assert store.read(lambda conn: conn.execute(select(t.sources)).one()) == ("lake", 1.0, 3.0)
 
@@ -107,10 +107,10 @@ def test_what_columns_hold_comes_back_as_it_was(reopen: Callable[[], Store]) -> 
     row = {"at": 1785542400.123457, "source": "lake", "event": "é☃", "reason": "raised", "error": "", "rule": ""}
     row["size"] = 256
     payload = bytes(range(256))
-    position = {"source": "lake", "part": "0", "next": 2**62, "owner_epoch": 1, "incarnation": ""}
+    position = {"source": "lake", "partition": "0", "next": 2**62, "owner_epoch": 1, "topic_id": ""}
     with store.write() as conn:
-        writes.insert_all(conn, t.dead_letters, [{**row, "payload": payload}, {**row, "payload": b""}])
-        writes.insert_all(conn, t.positions, [position])
+        statements.insert_all(conn, t.dead_letters, [{**row, "payload": payload}, {**row, "payload": b""}])
+        statements.insert_all(conn, t.positions, [position])
     columns = [column for column in t.dead_letters.c if column.name != "id"]
     found = store.read(
         lambda conn: [row._asdict() for row in conn.execute(select(*columns).order_by(t.dead_letters.c.id))]
@@ -128,9 +128,9 @@ def test_keys_are_in_the_order_of_their_bytes(reopen: Callable[[], Store]) -> No
         for n, key in enumerate(reversed(keys))
     ]
     with store.write() as conn:
-        writes.insert_all(conn, t.states, rows)
+        statements.insert_all(conn, t.states, rows)
     found: list[str] = []
-    while page := store.read(partial(writes.keys_of, rule="r", after=found[-1] if found else "", limit=2)):
+    while page := store.read(partial(statements.keys_of, rule="r", after=found[-1] if found else "", limit=2)):
         found += page
     assert found == keys
 
@@ -152,8 +152,8 @@ def test_what_is_due_at_one_moment_comes_in_the_same_order_on_every_store(reopen
         for n, at in moments.items()
     ]
     with store.write() as conn:
-        writes.insert_all(conn, t.states, rows)
-    due = store.read(lambda conn: writes.due_states(conn, 5.0, 10))
+        statements.insert_all(conn, t.states, rows)
+    due = store.read(lambda conn: statements.due_states(conn, 5.0, 10))
     assert due == [("r9", ""), ("r2", ""), ("r4", ""), ("r7", "")]
 
 
@@ -302,7 +302,10 @@ def test_a_store_of_the_first_schema_keeps_what_was_asked_for(tmp_path: Path) ->
     for later in ("dead_letters_size", "dead_letters_event", "slots_at", "slots_rule", "runs_rule", "runs_live"):
         old.execute(f"DROP INDEX {later}")
     old.execute("ALTER TABLE dead_letters DROP COLUMN size")
-    old.execute("ALTER TABLE objects DROP COLUMN told_at")
+    old.execute("ALTER TABLE runs RENAME COLUMN created_at TO born_at")
+    old.execute("ALTER TABLE positions RENAME COLUMN partition TO part")
+    old.execute("ALTER TABLE positions RENAME COLUMN topic_id TO incarnation")
+    old.execute("ALTER TABLE objects DROP COLUMN notified_at")
     old.execute("ALTER TABLE fan_outs DROP COLUMN input")
     old.execute("UPDATE alembic_version SET version_num = '0001'")
     old.execute("""INSERT INTO meta VALUES ('trigger/k1', '{"decision":"fire"}'), ('other', '1')""")

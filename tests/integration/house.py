@@ -8,13 +8,13 @@ from collections import Counter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from retrainer.clock import SystemClock
 from retrainer.config import models
-from retrainer.engine.catalog import build_catalog
-from retrainer.engine.loop import Engine
+from retrainer.engine.core.catalog import build_catalog
+from retrainer.engine.core.engine import Engine
 from retrainer.sources import registry
-from retrainer.store import writes
+from retrainer.store import statements
 from retrainer.store.sqlite import SqliteStore
+from retrainer.util.clock import SystemClock
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class House:
             revision="r",
             rule_revision=lambda _: "r",
         )
-        self.engine.switch(build_catalog(configuration, self.store.read(writes.paused_rules)))
+        self.engine.switch(build_catalog(configuration, self.store.read(statements.paused_rules)))
         return parsed
 
     def source(self, name: str, settings: dict[str, Any], rules: Sequence[dict[str, Any]]) -> Source:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from retrainer.leader import LOST
+from retrainer.daemon.leadership import LOST
 from tests.benchmarks.daemon import START, Daemon
 
 if TYPE_CHECKING:

@@ -49,7 +49,7 @@ def _change(what: str, chance: random.Random, number: int) -> Edit:
         rule["limits"] = {"cooldown": {"period": f"{chance.randrange(1, 600)}s"}}
         for trigger in rule["triggers"].values():
             if "data" in trigger:
-                trigger["data"]["batch"] = {"at_least": {"events": chance.randrange(2, 100)}, "or_after": "2m"}
+                trigger["data"]["batch"] = {"at_least": {"events": chance.randrange(2, 100)}, "max_wait": "2m"}
     return Edit(what, name, file_text(rules))
 
 
@@ -132,7 +132,7 @@ CHANGES: tuple[Callable[[dict[str, Any]], None], ...] = (
     # Refused, if all is well.
     lambda rule: _data(rule, match={"key": "run[2024-2023]/*"}),
     lambda rule: _data(rule, match={"key": "[!z-a]"}),
-    lambda rule: _data(rule, batch={"or_after": "110000d"}),
+    lambda rule: _data(rule, batch={"max_wait": "110000d"}),
     lambda rule: _data(rule, where="nosuchfn(1)"),
     lambda rule: _data(rule, where="event.data.n.matches('(a*)*$')" + " " * 3_000),
     lambda rule: rule["submit"].update(retry={"limit": 99, "backoff": {"factor": 100_000_000}}),

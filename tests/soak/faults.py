@@ -72,7 +72,7 @@ class Faults:
         leaders = [name for name, replica in self._replicas.items() if replica.leads()]
         return "" if len(leaders) == 1 else f"led by {' and '.join(leaders) or 'nobody'}"
 
-    def hand_over(self) -> None:
+    def dispatch(self) -> None:
         """Let `a` have the lead: from then on it is spared, so that one process lives to the end."""
         if self._replicas["a"].leads():
             return

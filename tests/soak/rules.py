@@ -109,7 +109,7 @@ def is_judged(rule: str) -> bool:
 
 
 def _batch(events: int, at_the_latest: str) -> dict[str, Any]:
-    return {"at_least": {"events": events}, "or_after": at_the_latest}
+    return {"at_least": {"events": events}, "max_wait": at_the_latest}
 
 
 def _numbered(name: str, source: str, model: str) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def _one_of_crowd(n: int) -> dict[str, Any]:
         {"hourly": {"schedule": {"cron": f"{n % 60} * * * *"}}, "old": {"freshness": {"max_age": "7d"}}},
         {"high": {"metric": {"source": "values", "match": {"model": f"crowd-{n}"}, "above": 1, "jitter": "0s"}}},
         {"some": {"data": {"source": "push", "match": {"group": f"g-{n}"}, "where": "event.data.n >= 0",
-                           "distinct_by": "event.data.n", "batch": {"quiet_for": "20s", "or_after": "2m"}}}},
+                           "distinct_by": "event.data.n", "batch": {"debounce": "20s", "max_wait": "2m"}}}},
     )  # fmt: skip
     return {
         "name": f"crowd-{n:03}",

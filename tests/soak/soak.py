@@ -103,7 +103,7 @@ class Soak:
         whole, handed = 60.0 * self.minutes, False
         for fault in self.plan:
             if not handed and fault.at >= early(self.minutes):
-                self.faults.hand_over()
+                self.faults.dispatch()
                 handed = True
             self._wait_until(began + fault.at)
             if time.monotonic() - began + fault.seconds > whole:
@@ -111,7 +111,7 @@ class Soak:
             self._say(f"{_clock(began)}  {fault}")
             self.faults.inflict(fault)
         if not handed:
-            self.faults.hand_over()
+            self.faults.dispatch()
         self._wait_until(began + whole)
 
     @staticmethod

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import httpx
 from click.testing import CliRunner, Result
 
-from retrainer.app import App
 from retrainer.cli.main import main
 from retrainer.config.load_settings import load_settings
+from retrainer.daemon.app import App
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from retrainer.clock import Sample, SystemClock, stepped
-from retrainer.clock_watch import ClockWatch
+from retrainer.daemon.clock_watch import ClockWatch
+from retrainer.util.clock import Sample, SystemClock, stepped
 
 START = Sample(wall=1_800_000_000.0, monotonic=50.0)
 

@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from retrainer.cli.main import main
-from retrainer.dependencies import Dependencies, Trouble, of_source, of_threads
-from retrainer.simulate.world import HandClock
-from retrainer.supervisor import PARTIES
+from retrainer.daemon.dependencies import Dependencies, Trouble, of_source, of_threads
+from retrainer.simulate.world import ManualClock
+from retrainer.util.supervision import PARTIES
 from tests.unit.house import House
 from tests.unit.kubeconfig import kubeconfig
 from tests.unit.test_app import Daemon
@@ -72,7 +72,7 @@ def test_every_party_that_a_thread_may_wait_for_has_a_name() -> None:
 
 
 def test_a_wait_lasts_from_when_it_was_first_seen_until_it_is_over() -> None:
-    clock, troubles = HandClock(1000.0), [KAFKA]
+    clock, troubles = ManualClock(1000.0), [KAFKA]
     dependencies = Dependencies(lambda: troubles, clock.now)
     assert [wait.in_words for wait in dependencies.look()] == [
         "source clicks waits for a Kafka broker since 1970-01-01T00:16:40.000Z"

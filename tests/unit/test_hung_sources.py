@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from retrainer import crash, supervisor
 from retrainer.sources import directory
-from retrainer.supervisor import Supervisor, Worker
+from retrainer.util import failpoints, supervision
+from retrainer.util.supervision import Supervisor, Worker
 from tests.unit.house import House
 from tests.waiting import until
 
@@ -39,12 +39,12 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     """The thread of its source `landing` hangs."""
     monkeypatch.setattr(directory, "PATIENCE", 0.05)
     (tmp_path / "landing").mkdir()
-    crash.arm("source", "hang", 3)
+    failpoints.arm("source", "hang", 3)
     made = House(tmp_path, rules(LANDING))
-    until(lambda: worker(made).where().startswith("retrainer.crash"), "it hangs")
+    until(lambda: worker(made).where().startswith("retrainer.util.failpoints"), "it hangs")
     yield made
-    crash.disarm()
-    supervisor.disarm()
+    failpoints.disarm()
+    supervision.disarm()
     made.close()
 
 
@@ -61,10 +61,10 @@ def reload(house: House, text: str) -> None:
 @pytest.mark.parametrize("landing", [pytest.param("", id="taken out"), pytest.param(CHANGED, id="changed")])
 def test_what_hangs_is_left_behind_and_the_process_goes_on(house: House, landing: str) -> None:
     ends: list[str] = []
-    supervisor.arm(ends.append)
+    supervision.arm(ends.append)
     hung = worker(house)
     reload(house, rules(landing))
-    supervised = Supervisor(house.app.replace, patience=0.01)
+    supervised = Supervisor(house.app.replace, read_timeout=0.01)
     for _ in range(5):
         supervised.look(house.app.clock.monotonic())
     assert hung not in supervised.workers

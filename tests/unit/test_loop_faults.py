@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer import crash, supervisor
-from retrainer.clock import SystemClock
 from retrainer.config.models import S3Source
-from retrainer.leader import Lead
-from retrainer.replay import Replays
-from retrainer.sources.s3.held import Held
+from retrainer.daemon.leadership import Lead
+from retrainer.daemon.replay import Replays
 from retrainer.sources.s3.sweep import Sweep
-from retrainer.supervisor import Supervisor
-from tests.unit.test_configmaps import config_maps, item, server, settings, texts
+from retrainer.sources.s3.visibility import VisibilityKeeper
+from retrainer.util import failpoints, supervision
+from retrainer.util.clock import SystemClock
+from retrainer.util.supervision import Supervisor
+from tests.unit.test_config_maps import config_maps, item, server, settings, texts
 from tests.unit.test_replay import NOW, RULES, Clock, Intake, Kept, events
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from retrainer.configmaps import ConfigMaps
-    from tests.unit.test_configmaps import Server
+    from retrainer.daemon.config_maps import ConfigMaps
+    from tests.unit.test_config_maps import Server
 
 __all__ = ["config_maps", "server", "settings"]
 
@@ -32,10 +32,10 @@ __all__ = ["config_maps", "server", "settings"]
 def ends() -> Iterator[list[str]]:
     """The lines with which the process would have ended."""
     lines: list[str] = []
-    supervisor.arm(lines.append)
+    supervision.arm(lines.append)
     yield lines
-    crash.disarm()
-    supervisor.disarm()
+    failpoints.disarm()
+    supervision.disarm()
 
 
 def restarts(kind: str) -> int:
@@ -48,7 +48,7 @@ def start(replays: Replays, kept: Kept) -> None:
 
 def test_a_replay_that_dies_has_failed_and_another_one_may_begin(ends: list[str]) -> None:
     replays = Replays(Intake(), Clock())
-    crash.arm("replay", "raise", 2)
+    failpoints.arm("replay", "raise", 2)
     start(replays, Kept(events(1), events(1)))
     until(lambda: replays.progress("topic")["state"] == "failed", "it fails")
     assert replays.progress("topic")["error"] == "replay"
@@ -59,10 +59,10 @@ def test_a_replay_that_dies_has_failed_and_another_one_may_begin(ends: list[str]
 
 def test_a_replay_that_hangs_is_given_up_and_another_one_may_begin() -> None:
     replays = Replays(Intake(), Clock())
-    crash.arm("replay", "hang", 2)
+    failpoints.arm("replay", "hang", 2)
     start(replays, Kept(events(1)))
     watched = Supervisor(lambda _: False)
-    until(lambda: any(worker.where().startswith("retrainer.crash") for worker in watched.workers), "it hangs")
+    until(lambda: any(worker.where().startswith("retrainer.util.failpoints") for worker in watched.workers), "it hangs")
     replays.give_up("topic", "it hung")
     assert (replays.progress("topic")["state"], replays.progress("topic")["error"]) == ("failed", "it hung")
     start(replays, Kept(events(1)))
@@ -71,7 +71,7 @@ def test_a_replay_that_hangs_is_given_up_and_another_one_may_begin() -> None:
 
 def test_a_follower_of_config_maps_that_dies_sees_the_next_version(server: Server, config_maps: ConfigMaps) -> None:
     config_maps.read()
-    crash.arm("rules", "raise", 2)
+    failpoints.arm("rules", "raise", 2)
     config_maps.start(lambda: None)
     until(lambda: restarts("rules") == 1, "it is restarted")
     server.items = [item("churn", rules_yaml="two")]
@@ -97,8 +97,8 @@ class Queue:
 
 def test_messages_are_deleted_after_the_thread_that_does_so_died() -> None:
     queue = Queue()
-    held = Held("lake", queue, SystemClock(), 30.0)  # type: ignore[arg-type] # the real one needs a server
-    crash.arm("held", "raise", 3)
+    held = VisibilityKeeper("lake", queue, SystemClock(), 30.0)  # type: ignore[arg-type] # the real one needs a server
+    failpoints.arm("held", "raise", 3)
     held.start()
     held.take(["a", "b"])
     held.stored(["a", "b"])
@@ -113,7 +113,7 @@ def test_messages_are_deleted_after_the_thread_that_does_so_died() -> None:
 def test_a_sweep_goes_on_after_its_thread_died() -> None:
     config = S3Source.model_construct(buckets=[], sweep=0.01)
     sweep = Sweep("lake", config, 0.01, Intake(), SystemClock())  # type: ignore[arg-type] # it lists no bucket
-    crash.arm("sweep", "raise", 5)
+    failpoints.arm("sweep", "raise", 5)
     sweep.start()
     until(lambda: restarts("sweep") == 1, "it is restarted")
     before = sweep.last_sweep
@@ -139,7 +139,7 @@ def test_the_process_ends_when_the_keeper_of_the_lead_dies(kind: Any, ends: list
     taken = threading.Event()
     lost: list[str] = []
     lead = Lead(Shared(), SystemClock(), lambda: "", taken.set, lost.append)  # type: ignore[arg-type]
-    crash.arm(kind, "raise")
+    failpoints.arm(kind, "raise")
     lead.start()
     until(lambda: ends, "the process ends")
     assert f"`{kind}`" in ends[0]

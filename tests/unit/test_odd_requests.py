@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from retrainer.web.app import openapi
+from retrainer.api.app import openapi
 from tests.unit.house import House
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import event
 
-from retrainer.rule_lines import RuleLines
-from retrainer.service import AppService
+from retrainer.daemon.rule_summaries import RuleLines
+from retrainer.daemon.service import AppService
 from tests.unit.engine.bench import Bench
 from tests.unit.engine.kit import ANY, START, SUBMIT
 

@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from retrainer.event import Event
-from retrainer.store import writes
+from retrainer.store import statements
 from tests.unit.house import House
 from tests.waiting import until
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 RULES = """
 version: 1
 sources:
-  push: {type: webhook, path: /hooks/push, expect_every: 1h}
+  push: {type: webhook, path: /hooks/push, max_silence: 1h}
   topic: {type: webhook, path: /hooks/topic}
   lake: {type: directory, path: ../lake}
   idle: {type: webhook, path: /hooks/idle}
@@ -72,7 +72,7 @@ class Topic:
             raise LookupError(f"there is no part {part}")
         if isinstance(to, int) and to > 100:
             raise ValueError(f"offset {to} is not in {part}: it has 0 to 100")
-        return "incarnation", {"earliest": 0, "latest": 100}.get(str(to), to)  # type: ignore[return-value]
+        return "topic_id", {"earliest": 0, "latest": 100}.get(str(to), to)  # type: ignore[return-value]
 
     def reread(self, since: float, until: float, stop: threading.Event) -> Iterator[list[Event | Poison]]:
         self.asked = (since, until)
@@ -102,7 +102,7 @@ class Lake(House):
     def counted(self) -> dict[str, int]:
         """Events that are pending for each rule of the topic."""
         read = self.app.store.read
-        states = {rule: read(lambda conn, r=rule: writes.state_of(conn, r, "")) for rule in ("first", "second")}
+        states = {rule: read(lambda conn, r=rule: statements.state_of(conn, r, "")) for rule in ("first", "second")}
         return {rule: state.window.events if state else 0 for rule, state in states.items()}
 
 
@@ -127,7 +127,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
 
 
 def test_how_each_source_does(house: Lake) -> None:
-    house.app.engine.claim("topic", "orders/0", "incarnation", 41)
+    house.app.engine.claim("topic", "orders/0", "topic_id", 41)
     house.topic.halted = {"orders/1": "the topic was recreated"}
     house.http.post("/hooks/push", json={})
     lines = {line["name"]: line for line in json.loads(house.ask("sources", "list", "-o", "json").stdout)["items"]}
@@ -136,7 +136,7 @@ def test_how_each_source_does(house: Lake) -> None:
     assert lines["push"]["last_event_at"] is not None
     assert (lines["topic"]["lag"], lines["topic"]["halted"]) == (
         7,
-        [{"part": "orders/1", "reason": "the topic was recreated"}],
+        [{"partition": "orders/1", "reason": "the topic was recreated"}],
     )
     rows = [line.split() for line in house.ask("sources", "list").stdout.splitlines()]
     assert [row[:3] for row in rows[1:]] == [
@@ -148,7 +148,7 @@ def test_how_each_source_does(house: Lake) -> None:
     shown = house.ask("sources", "show", "topic").stdout
     assert all(words in shown for words in ("orders/0", "41", "orders/1 is halted: the topic was recreated"))
     told = json.loads(house.ask("sources", "show", "topic", "-o", "json").stdout)
-    assert told["positions"] == [{"part": "orders/0", "next": 41, "incarnation": "incarnation"}]
+    assert told["positions"] == [{"partition": "orders/0", "next": 41, "topic_id": "topic_id"}]
 
 
 def test_a_source_that_cannot_look_is_down_and_says_why(house: Lake) -> None:
@@ -165,8 +165,8 @@ def test_a_part_is_read_on_from_where_somebody_says(house: Lake, to: str, follow
     assert house.app.engine.parts("topic") == {"orders/0": 7}
     assert f"orders/0 of topic goes on at {following}." in house.ask(*reset, stdin="y\n").stdout
     told = json.loads(house.ask(*reset, "--yes", "-o", "json").stdout)
-    assert told == {"source": "topic", "part": "orders/0", "next": following, "incarnation": "incarnation"}
-    claimed = house.app.engine.claim("topic", "orders/0", "incarnation")
+    assert told == {"source": "topic", "partition": "orders/0", "next": following, "topic_id": "topic_id"}
+    claimed = house.app.engine.claim("topic", "orders/0", "topic_id")
     assert (claimed.next, claimed.epoch > holder.epoch) == (following, True)
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from retrainer import app as application
-from retrainer import crash, supervisor
-from retrainer.engine.relay import Relay
-from retrainer.leader import Lead
-from retrainer.simulate.world import HandClock
+from retrainer.daemon import app as application
+from retrainer.daemon.leadership import Lead
+from retrainer.engine.replication.standby_intake import StandbyIntake
+from retrainer.simulate.world import ManualClock
 from retrainer.store.sqlite import SqliteStore
-from retrainer.supervisor import FAILED, within
+from retrainer.util import failpoints, supervision
+from retrainer.util.supervision import FAILED, within
 from tests.unit.house import House
 from tests.unit.test_app import Daemon
 from tests.unit.test_thread_faults import lines
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from retrainer.crash import Kind
-    from retrainer.supervisor import Worker
+    from retrainer.util.failpoints import Kind
+    from retrainer.util.supervision import Worker
 
 RULES = """
 version: 1
@@ -43,11 +43,11 @@ rules:
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     monkeypatch.setattr(application, "WAIT_WITHIN", 3.0)
     monkeypatch.setattr(application, "WAIT_FOR_ONE", 0.3)
-    monkeypatch.setattr(supervisor, "_running", {})
+    monkeypatch.setattr(supervision, "_running", {})
     (tmp_path / "landing").mkdir()
     made = House(tmp_path, RULES)
     yield made
-    crash.disarm()
+    failpoints.disarm()
     made.http.close()
 
 
@@ -59,10 +59,10 @@ def hung(house: House, kind: Kind) -> Worker:
         house.app.submitter.wake()
         house.app.follower.wake()
         house.app.engine.act(lambda _: None)
-        found = [one for one in house.app.supervisor.workers if one.where().startswith("retrainer.crash")]
+        found = [one for one in house.app.supervisor.workers if one.where().startswith("retrainer.util.failpoints")]
         return found[0] if found else None
 
-    crash.arm(kind, "hang")
+    failpoints.arm(kind, "hang")
     return until(look, f"a thread `{kind}` hangs")
 
 
@@ -71,10 +71,10 @@ def test_a_thread_that_hangs_is_left_behind_and_named(house: House, kind: Kind) 
     thread = hung(house, kind)
     (left,) = (one for one in house.app.stop() if one.hangs)
     assert left.name == thread.name
-    assert left.at.startswith("retrainer.crash")
+    assert left.at.startswith("retrainer.util.failpoints")
     ended = [one for one in house.app.supervisor.workers if one is not thread and one.name != "engine"]
     assert ended == [], "all others have ended"
-    crash.disarm()
+    failpoints.disarm()
     until(lambda: not thread.is_alive(), "it finds that it is to end")
     if kind == "engine":  # its store was left open, as it may have been about to commit
         house.app.store.close()
@@ -83,10 +83,11 @@ def test_a_thread_that_hangs_is_left_behind_and_named(house: House, kind: Kind) 
 @pytest.mark.parametrize("kind", ["submit", "observe"])
 def test_a_thread_that_hangs_when_it_is_given_work_is_left_behind(house: House, kind: Kind) -> None:
     (house.app.base_folder / "templates/t.yaml").write_text(TEMPLATE)
-    crash.arm(kind, "hang", 1 if kind == "submit" else 2)
+    failpoints.arm(kind, "hang", 1 if kind == "submit" else 2)
     house.http.post("/hooks/push", json={"id": "a"})
     hanging = until(
-        lambda: [one for one in house.app.supervisor.workers if one.where().startswith("retrainer.crash")], "it hangs"
+        lambda: [one for one in house.app.supervisor.workers if one.where().startswith("retrainer.util.failpoints")],
+        "it hangs",
     )
     left = house.app.stop()
     assert hanging[0].name in [one.name for one in left if one.hangs]
@@ -94,28 +95,28 @@ def test_a_thread_that_hangs_when_it_is_given_work_is_left_behind(house: House, 
 
 def test_a_standby_and_the_keeper_of_the_lead_are_left_behind(tmp_path: Path) -> None:
     store = SqliteStore.open(tmp_path / "store.db")
-    before = len(supervisor.left_behind())
-    relay = Relay(store, HandClock(0.0), lambda: None, 10)  # type: ignore[arg-type,return-value]
-    lead = Lead(store, HandClock(0.0), str, lambda: None, lambda _: None)
-    crash.arm("relay", "hang")
-    crash.arm("lead", "hang")
+    before = len(supervision.left_behind())
+    relay = StandbyIntake(store, ManualClock(0.0), lambda: None, 10)  # type: ignore[arg-type,return-value]
+    lead = Lead(store, ManualClock(0.0), str, lambda: None, lambda _: None)
+    failpoints.arm("relay", "hang")
+    failpoints.arm("lead", "hang")
     relay.start()
     lead._keeper.start()
-    until(lambda: lead._keeper.where().startswith("retrainer.crash"), "it hangs")
+    until(lambda: lead._keeper.where().startswith("retrainer.util.failpoints"), "it hangs")
     lead.stop(0.1)
     relay.stop(0.1)
-    assert [one.name for one in supervisor.left_behind()[before:]] == ["lead", "relay"]
-    crash.disarm()
+    assert [one.name for one in supervision.left_behind()[before:]] == ["lead", "relay"]
+    failpoints.disarm()
     until(lambda: not (relay._thread.is_alive() or lead._keeper.is_alive()), "both end")
     store.close()
 
 
 def test_a_step_that_does_not_return_is_left_behind() -> None:
-    go_on, before = threading.Event(), len(supervisor.left_behind())
+    go_on, before = threading.Event(), len(supervision.left_behind())
     assert within(1.0, "quick", lambda: None)
     assert within(1.0, "raises", lambda: 1 / 0)
     assert not within(0.05, "store-close", go_on.wait)
-    assert [one.name for one in supervisor.left_behind()[before:]] == ["store-close"]
+    assert [one.name for one in supervision.left_behind()[before:]] == ["store-close"]
     go_on.set()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from retrainer.supervisor import Worker, join_all
+from retrainer.util.supervision import Worker, join_all
 from tests.unit.house import House
 from tests.waiting import until
 

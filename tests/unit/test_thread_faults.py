@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from retrainer.supervisor import FAILED
+from retrainer.util.supervision import FAILED
 from tests.unit.test_app import RULES, Daemon
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def test_an_engine_that_hangs_fails_the_liveness_probe(daemon: Daemon) -> None:
     assert daemon.http.get("/healthz").status_code == 200
     assert not all(post(daemon, number) for number in range(20))
     answer = daemon.await_(lambda: (found := daemon.http.get("/healthz")).status_code == 503 and found)
-    assert "the thread engine hangs in its own work at retrainer.crash" in answer.json()["reasons"][0]
+    assert "the thread engine hangs in its own work at retrainer.util.failpoints" in answer.json()["reasons"][0]
     assert daemon.http.get("/readyz").status_code == 503
 
 
@@ -147,4 +147,4 @@ def test_a_stop_that_a_thread_keeps_from_ending_ends_all_the_same(daemon: Daemon
     os.kill(daemon.process.pid, signal.SIGTERM)
     assert daemon.ended() == FAILED
     (line,) = lines(daemon, "daemon.ends")
-    assert "engine at retrainer.crash" in line["error"]
+    assert "engine at retrainer.util.failpoints" in line["error"]

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from retrainer import values
 from retrainer.config.load import load_texts
-from retrainer.engine.catalog import build_catalog
+from retrainer.engine.core.catalog import build_catalog
 from retrainer.event import Event
 from retrainer.rules.compile_triggers import series_name
 from retrainer.rules.expression import LONGEST_KEY
 from retrainer.rules.index import Index
 from retrainer.rules.parameters import as_text
+from retrainer.util import values
 
 if TYPE_CHECKING:
     from collections.abc import Callable

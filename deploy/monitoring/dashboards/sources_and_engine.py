@@ -75,11 +75,11 @@ def _engine() -> Iterator[Builder]:
         about="While events come.",
     )
     yield KIT.lines("Events that wait for the engine", "none", Query("max(retrainer_engine_queue_length)", "events"))
-    yield KIT.lines("How long a transaction takes", "s", *quantiles("retrainer_store_commit_duration_seconds"))
+    yield KIT.lines("How long a transaction takes", "s", *quantiles("retrainer_engine_transaction_duration_seconds"))
     yield KIT.lines(
         "Transactions",
         "short",
-        Query("sum(rate(retrainer_store_commit_duration_seconds_count[$__rate_interval]))", "a second"),
+        Query("sum(rate(retrainer_engine_transaction_duration_seconds_count[$__rate_interval]))", "a second"),
     )
     yield KIT.lines(
         "From a slot to its run",
@@ -90,7 +90,7 @@ def _engine() -> Iterator[Builder]:
     yield KIT.lines(
         "From a run's birth to its Workflow",
         "s",
-        *quantiles("retrainer_event_to_submit_seconds"),
+        *quantiles("retrainer_run_submit_latency_seconds"),
         about="Waiting for a pool included; while runs start.",
     )
 

@@ -35,6 +35,7 @@ from retrainer.config.models.rule import (
     Budget,
     Condition,
     Cooldown,
+    CooldownBackoff,
     Cost,
     Feedback,
     ForEach,
@@ -47,7 +48,6 @@ from retrainer.config.models.rule import (
     Rules,
     Several,
     Slots,
-    Stretch,
     Submit,
 )
 from retrainer.config.models.sources import (
@@ -103,6 +103,7 @@ __all__ = [
     "Cel",
     "Condition",
     "Cooldown",
+    "CooldownBackoff",
     "Cost",
     "Count",
     "Data",
@@ -148,7 +149,6 @@ __all__ = [
     "SourceModel",
     "Spread",
     "StartAt",
-    "Stretch",
     "Submit",
     "Timeout",
     "Tls",

@@ -152,7 +152,7 @@ class Submit(Model):
     """activeDeadlineSeconds of the Workflow."""
     retry: Retry | None = None
     """Runs again what failed, with the same inputs and parameters."""
-    consume: Literal["succeeded", "fired"] = "succeeded"
+    inputs_on_failure: Literal["return", "keep"] = "return"
     """`succeeded` gives the inputs of any other end back to the next window; `fired` never does."""
     outputs: dict[Identifier, Output] = {}
     """Output parameters kept with the run and exported as gauges."""
@@ -163,7 +163,7 @@ class Cost(Model):
     """CEL over `outputs`: GPU hours of a run, where the Workflow's own pods do not do the work."""
 
 
-class Stretch(Model):
+class CooldownBackoff(Model):
     factor: Factor = 2.0
     """Each run in a row that was not promoted makes the cooldown so much longer."""
     max: Duration = 604800.0
@@ -174,7 +174,7 @@ class Feedback(Model):
     promoted: Cel | None = None
     """CEL over `outputs`, true if the model was promoted; without it somebody says so later
     (`POST /api/v1/runs/{run}/feedback`)."""
-    backoff: Stretch | None = None
+    backoff: CooldownBackoff | None = None
     """Runs that are not promoted stretch the cooldown."""
 
 

@@ -10,7 +10,7 @@ from retrainer.config.models.base import Between, Cel, Duration, Interval, Messa
 
 
 class SourceModel(Model):
-    expect_every: Duration | None = None
+    max_silence: Duration | None = None
     """Something must arrive at least this often; else `retrainer_source_silent` is 1 and the log says so."""
 
 

@@ -67,10 +67,10 @@ class AtLeast(Model):
 class Batch(Model):
     at_least: AtLeast | None = None
     """The batch is complete with the first of these reached; one event, if neither this nor the other two are given."""
-    or_after: Duration | None = None
+    max_wait: Duration | None = None
     """Complete this long after the first pending event, however little came."""
-    quiet_for: Duration | None = None
-    """Debounce: complete only once nothing came for this long; `or_after` caps it."""
+    debounce: Duration | None = None
+    """Debounce: complete only once nothing came for this long; `max_wait` caps it."""
 
 
 class Data(Model):
@@ -160,7 +160,7 @@ class Freshness(Model):
     jitter: Duration | None = None
     """Before the first run, up to this much later (a hash of rule, key and trigger); a tenth of `max_age` if not
     given, so that many new rules do not start at once."""
-    again_after: Duration = 3600.0
+    min_retry_interval: Duration = 3600.0
     """After a run that did not count, satisfied again only this long after its end."""
 
 

@@ -19,16 +19,16 @@ def judge(batch: Batch, window: Window, now: float, *, fresh: bool) -> Verdict:
     """
     if not window.events:
         return Verdict(False, Reason.BATCH_INCOMPLETE, "no data pending")
-    give_up = window.first_at + batch.or_after if batch.or_after is not None else None
+    give_up = window.first_at + batch.max_wait if batch.max_wait is not None else None
     if give_up is not None and now >= give_up:
-        return Verdict(True, Reason.BATCH_COMPLETE, f"{_amount(window)} pending for the time of or_after")
+        return Verdict(True, Reason.BATCH_COMPLETE, f"{_amount(window)} pending for the time of max_wait")
     if not fresh:
         return Verdict(
             False, Reason.BATCH_INCOMPLETE, f"{_amount(window)} given back, waiting for something new", give_up
         )
     if not reached(batch, window):
         return Verdict(False, Reason.BATCH_INCOMPLETE, f"{_progress(batch.at_least, window)} so far", give_up)
-    quiet = window.last_at + batch.quiet_for if batch.quiet_for is not None else now
+    quiet = window.last_at + batch.debounce if batch.debounce is not None else now
     if now < quiet:
         until = quiet if give_up is None else min(quiet, give_up)
         return Verdict(False, Reason.DEBOUNCE, f"{_amount(window)}, still arriving", until)
@@ -39,7 +39,7 @@ def reached(batch: Batch, window: Window) -> bool:
     """The size part alone: the first of events, bytes, rows; without any, time decides, or one event does."""
     needed = batch.at_least
     if needed is None:
-        return batch.quiet_for is not None or batch.or_after is None
+        return batch.debounce is not None or batch.max_wait is None
     return bool(
         (needed.events and window.events >= needed.events)
         or (needed.bytes and window.bytes >= needed.bytes)

@@ -18,7 +18,7 @@ def judge(freshness: Freshness, state: State, now: float, jitter: float) -> Verd
     """Weigh the age; ``jitter`` (seconds) delays the very first run, also of a model whose age was imported.
 
     While a run is on its way it may be the answer. After one that did not count, or a deadline that gave up,
-    `again_after` keeps a rule without a cooldown from starting another at once.
+    `min_retry_interval` keeps a rule without a cooldown from starting another at once.
     """
     last = state.last_promoted if freshness.of == "promoted" else state.last_succeeded
     due = last + freshness.max_age if last is not None else state.seen_at + freshness.max_age + jitter
@@ -26,7 +26,7 @@ def judge(freshness: Freshness, state: State, now: float, jitter: float) -> Verd
         due = max(due, state.imported_at + jitter)
     for tried in (state.last_completed, state.gave_up_at):
         if tried is not None and (last is None or tried > last):
-            due = max(due, tried + freshness.again_after)
+            due = max(due, tried + freshness.min_retry_interval)
     said = f"{span(now - (last if last is not None else state.seen_at))} old, at most {span(freshness.max_age)}"
     if state.active:
         return Verdict(False, Reason.FRESH, f"{said}; a run is on its way")

@@ -8,8 +8,8 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
-from retrainer.regular_file import kind, open_regular
 from retrainer.rules.glob import glob_to_regex
+from retrainer.util.regular_files import kind, open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Literal
 from urllib.parse import unquote_plus
 
-from retrainer import values
 from retrainer.event import Event, Poison
-from retrainer.rules.own import ATTRIBUTE, HEADER
+from retrainer.rules.self_trigger import ATTRIBUTE, HEADER
 from retrainer.sources.formats.payload import MAX_ID, Delivery, Unreadable, each, event_id, load, poison, time_of
+from retrainer.util import values
 
 KeyEncoding = Literal["auto", "form", "raw"]
 MAX_PLACE = MAX_ID - 256

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from retrainer.rules.own import HEADER
+from retrainer.rules.self_trigger import HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

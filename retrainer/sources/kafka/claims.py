@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import structlog
 from kafka.errors import KafkaTimeoutError
 
-from retrainer.sources.kafka.parts import park
-from retrainer.sources.kafka.positions import Later, Log, ask_logs, has_leader, incarnation_of
+from retrainer.sources.kafka.partitions import park
+from retrainer.sources.kafka.positions import Later, Log, ask_logs, has_leader, topic_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kafka import KafkaConsumer, TopicPartition
 
-    from retrainer.clock import Clock
-    from retrainer.sources.kafka.parts import Part
+    from retrainer.sources.kafka.partitions import Part
     from retrainer.sources.kafka.positions import Positions
+    from retrainer.util.clock import Clock
 
 AGAIN = 1.0
 """Seconds after which a partition that was lost, or could not be claimed, is tried again."""
@@ -60,7 +60,7 @@ class Claims:
 
     def _ready(self, part: Part) -> bool:
         try:
-            incarnation_of(self._consumer, part.tp.topic)
+            topic_id_of(self._consumer, part.tp.topic)
         except Later as error:
             return self._postpone(part, str(error))
         if not has_leader(self._consumer, part.tp):
@@ -72,15 +72,15 @@ class Claims:
         return False
 
     def _claim(self, part: Part, limits: Log) -> bool:
-        incarnation = incarnation_of(self._consumer, part.tp.topic)
+        topic_id = topic_id_of(self._consumer, part.tp.topic)
         claimed = self._positions.claim(part.tp, limits)
         if claimed.next is not None and claimed.next > limits.end:
             # The log was asked before the store, and another replica may have read on in between.
             limits = ask_logs(self._consumer, [part.tp])[part.tp]
-        same = claimed.incarnation == incarnation
-        part.waits, part.incarnation, part.end = "", incarnation, limits.end
+        same = claimed.topic_id == topic_id
+        part.waits, part.topic_id, part.end = "", topic_id, limits.end
         part.stored = claimed.next if same else None
-        trouble = self._positions.trouble(part.name, claimed, incarnation, limits)
+        trouble = self._positions.trouble(part.name, claimed, topic_id, limits)
         if part.stored is not None and part.stored > limits.end:
             part.cut = part.stored  # also when the log has grown again: what stands there now are other records
         if not trouble and part.cut is not None and part.cut == claimed.next:
@@ -112,8 +112,8 @@ def moved(part: Part, stored: dict[str, int]) -> bool:
     return part.epoch is not None and part.name in stored and stored[part.name] != part.stored
 
 
-def recreated(consumer: KafkaConsumer, tp: TopicPartition, incarnation: str) -> bool:
+def recreated(consumer: KafkaConsumer, tp: TopicPartition, topic_id: str) -> bool:
     try:
-        return incarnation_of(consumer, tp.topic) != incarnation
+        return topic_id_of(consumer, tp.topic) != topic_id
     except Later:
         return False  # nothing can be said while it does not exist, and nothing read

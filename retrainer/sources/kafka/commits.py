@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from kafka import KafkaConsumer, TopicPartition
 
-    from retrainer.clock import Clock
-    from retrainer.sources.kafka.parts import Part
+    from retrainer.sources.kafka.partitions import Part
+    from retrainer.util.clock import Clock
 
 EVERY = 5.0
 TELL_ALL_EVERY = 3600.0

@@ -10,7 +10,7 @@ from uuid import UUID
 from kafka import TopicPartition
 
 from retrainer.rules.cel.pattern import matches_whole
-from retrainer.sources.kafka.parts import part_name
+from retrainer.sources.kafka.partitions import part_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ def missing(topic: str) -> str:
     return f"topic {topic} does not exist: create it, or correct the source's topics"
 
 
-def incarnation_of(consumer: KafkaConsumer, topic: str) -> str:
+def topic_id_of(consumer: KafkaConsumer, topic: str) -> str:
     """Return the topic's id, "" from brokers that have none; raise Later while the topic is not known."""
     cluster = consumer._client.cluster  # noqa: SLF001 - there is no public way to a topic's id
     if not cluster.partitions_for_topic(topic):
@@ -91,16 +91,16 @@ class Positions:
 
     def claim(self, tp: TopicPartition, log: Log) -> Claimed:
         """Make the partition ours; ``next`` is set. Raise Later."""
-        incarnation = incarnation_of(self._consumer, tp.topic)
-        claimed = self._intake.claim(self._name, part_name(tp), incarnation)
+        topic_id = topic_id_of(self._consumer, tp.topic)
+        claimed = self._intake.claim(self._name, part_name(tp), topic_id)
         if claimed.next is not None:
             return claimed
         if part_name(TopicPartition(tp.topic, 0)) in self._intake.parts(self._name):
-            return self._intake.claim(self._name, part_name(tp), incarnation, log.begin)
-        self._enter(tp.topic, incarnation)
-        return self._intake.claim(self._name, part_name(tp), incarnation, log.begin)
+            return self._intake.claim(self._name, part_name(tp), topic_id, log.begin)
+        self._enter(tp.topic, topic_id)
+        return self._intake.claim(self._name, part_name(tp), topic_id, log.begin)
 
-    def _enter(self, topic: str, incarnation: str) -> None:
+    def _enter(self, topic: str, topic_id: str) -> None:
         """Let a topic that was never read begin where the policy says, all of its partitions at once.
 
         Also those that are not ours: whoever gets them must not take them for partitions that were added later. By the
@@ -109,12 +109,12 @@ class Positions:
         partitions = partitions_of(self._consumer, topic)
         starts = ask_start(self._consumer, ask_logs(self._consumer, partitions), self._start)
         for tp in reversed(partitions):
-            self._intake.claim(self._name, part_name(tp), incarnation, starts[tp])
+            self._intake.claim(self._name, part_name(tp), topic_id, starts[tp])
 
-    def trouble(self, part: str, claimed: Claimed, incarnation: str, log: Log) -> str:
+    def trouble(self, part: str, claimed: Claimed, topic_id: str, log: Log) -> str:
         """Say why nobody may go on from there, with the way out; "" if one may."""
-        if claimed.incarnation != incarnation:
-            said = f"the topic was made anew: its id was {claimed.incarnation or 'unknown'}, now it is {incarnation}"
+        if claimed.topic_id != topic_id:
+            said = f"the topic was made anew: its id was {claimed.topic_id or 'unknown'}, now it is {topic_id}"
         elif claimed.next is not None and claimed.next < log.begin:
             said = f"records {claimed.next} to {log.begin - 1} are gone (expired or deleted) and were never read"
         elif claimed.next is not None and claimed.next > log.end:

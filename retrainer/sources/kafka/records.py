@@ -27,32 +27,32 @@ class Reader:
         self._max = topics.max_record
         self._ignore_tombstones = topics.tombstones == "ignore"
 
-    def items(self, records: Iterable[ConsumerRecord], incarnation: str, now: float) -> list[Event | Poison]:
+    def items(self, records: Iterable[ConsumerRecord], topic_id: str, now: float) -> list[Event | Poison]:
         """Read records of one partition; ``now`` is in seconds since the epoch."""
         items: list[Event | Poison] = []
         for record in records:
             value = record.value
             if value is None:
                 if not self._ignore_tombstones:
-                    items.append(self._poison(record, incarnation, b"", "a tombstone: the record has no value"))
+                    items.append(self._poison(record, topic_id, b"", "a tombstone: the record has no value"))
             elif len(value) > self._max:
                 said = f"{len(value)} bytes, at most {self._max} are taken (max_record)"
-                items.append(self._poison(record, incarnation, value[: self._max], said))
+                items.append(self._poison(record, topic_id, value[: self._max], said))
             elif (beside := _beside(record)) > self._max:
                 said = f"{beside} bytes of key and headers, at most {self._max} are taken (max_record)"
-                items.append(self._poison(record, incarnation, value, said))
+                items.append(self._poison(record, topic_id, value, said))
             else:
-                items.extend(self._read(record, incarnation, now))
+                items.extend(self._read(record, topic_id, now))
         return items
 
-    def _read(self, record: ConsumerRecord, incarnation: str, now: float) -> Iterable[Event | Poison]:
-        delivery = self.delivery(record, incarnation, now)
+    def _read(self, record: ConsumerRecord, topic_id: str, now: float) -> Iterable[Event | Poison]:
+        delivery = self.delivery(record, topic_id, now)
         items = self._parse(delivery)
         if len(items) == 1 and isinstance(items[0], Poison):
-            return (self._poison(record, incarnation, items[0].payload, items[0].error),)
+            return (self._poison(record, topic_id, items[0].payload, items[0].error),)
         return items
 
-    def delivery(self, record: ConsumerRecord, incarnation: str, now: float) -> Delivery:
+    def delivery(self, record: ConsumerRecord, topic_id: str, now: float) -> Delivery:
         headers = {name.lower(): _text(value) for name, value in record.headers} if record.headers else {}
         timestamp = record.timestamp / 1000 if record.timestamp is not None and record.timestamp >= 0 else None
         place: dict[str, Any] = {
@@ -68,16 +68,16 @@ class Reader:
             self._name,
             record.value,
             now,
-            _identity(record, incarnation),
+            _identity(record, topic_id),
             headers,
             self._max,
             time=timestamp,
             record=place,
         )
 
-    def _poison(self, record: ConsumerRecord, incarnation: str, payload: bytes, error: str) -> Poison:
+    def _poison(self, record: ConsumerRecord, topic_id: str, payload: bytes, error: str) -> Poison:
         where = f"{record.topic}/{record.partition} offset {record.offset}"
-        return Poison(self._name, _identity(record, incarnation), payload, f"{error} ({where})")
+        return Poison(self._name, _identity(record, topic_id), payload, f"{error} ({where})")
 
 
 def _beside(record: ConsumerRecord) -> int:
@@ -86,8 +86,8 @@ def _beside(record: ConsumerRecord) -> int:
     return len(record.key or b"") + headers
 
 
-def _identity(record: ConsumerRecord, incarnation: str) -> str:
-    return f"{incarnation or record.topic}:{record.partition}:{record.offset}"
+def _identity(record: ConsumerRecord, topic_id: str) -> str:
+    return f"{topic_id or record.topic}:{record.partition}:{record.offset}"
 
 
 def _put_key(place: dict[str, Any], key: bytes) -> None:

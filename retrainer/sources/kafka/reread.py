@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from retrainer.sources.kafka.consumer import open_consumer
-from retrainer.sources.kafka.positions import Log, ask_logs, incarnation_of, matching, partitions_of
+from retrainer.sources.kafka.positions import Log, ask_logs, matching, partitions_of, topic_id_of
 
 if TYPE_CHECKING:
     import threading
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from kafka import KafkaConsumer, TopicPartition
     from kafka.consumer.fetcher import ConsumerRecord
 
-    from retrainer.clock import Clock
     from retrainer.config.models import Topics
     from retrainer.event import Event, Poison
     from retrainer.sources.kafka.records import Reader
+    from retrainer.util.clock import Clock
 
 PAGE = 500
 POLL_MS = 200
@@ -62,7 +62,7 @@ class Rereading:
             if part not in known:
                 raise LookupError(f"there is no partition {number} of a topic {topic} among this source's topics")
             log = ask_logs(consumer, [known[part]])[known[part]]
-            return incarnation_of(consumer, topic), _resolve(to, log)
+            return topic_id_of(consumer, topic), _resolve(to, log)
 
     @contextmanager
     def _consumer(self) -> Iterator[KafkaConsumer]:
@@ -79,7 +79,7 @@ class Rereading:
     def _items(
         self, consumer: KafkaConsumer, tp: TopicPartition, records: list[ConsumerRecord]
     ) -> list[Event | Poison]:
-        return self._reader.items(records, incarnation_of(consumer, tp.topic), self._clock.now()) if records else []
+        return self._reader.items(records, topic_id_of(consumer, tp.topic), self._clock.now()) if records else []
 
 
 def _limits(

@@ -15,15 +15,15 @@ from kafka.errors import (
     OffsetOutOfRangeError,
 )
 
-from retrainer.sources.base import Batch, Overloaded, PositionLost, Stretch
+from retrainer.sources.base import Batch, OffsetRange, Overloaded, PositionLost
 from retrainer.sources.formats.avro_schema import SchemaUnavailable
+from retrainer.sources.kafka.broker_probe import BrokerProbe
 from retrainer.sources.kafka.claims import Claims, moved, recreated
 from retrainer.sources.kafka.commits import Commits
-from retrainer.sources.kafka.outbox import Cargo, Outbox
-from retrainer.sources.kafka.parts import Part, park, part_name
+from retrainer.sources.kafka.inflight import Inflight, InflightBatch
+from retrainer.sources.kafka.partition_share import Share
+from retrainer.sources.kafka.partitions import Part, park, part_name
 from retrainer.sources.kafka.positions import Positions
-from retrainer.sources.kafka.reach import Reach
-from retrainer.sources.kafka.share import Share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from kafka import KafkaConsumer, TopicPartition
     from kafka.consumer.fetcher import ConsumerRecord
 
-    from retrainer.clock import Clock
     from retrainer.config.models import Topics
     from retrainer.event import Event, Poison
     from retrainer.sources.base import Intake
     from retrainer.sources.kafka.records import Reader
+    from retrainer.util.clock import Clock
 
     Polled = dict[TopicPartition, list[ConsumerRecord]]
 
@@ -82,8 +82,8 @@ class Session:
         self._terms, self._intake, self._clock = terms, intake, clock
         self._claims = Claims(name, consumer, Positions(name, consumer, intake, topics.start), clock)
         self._commits = Commits(name, consumer, clock)
-        self._outbox = Outbox(intake, clock)
-        self._reach = Reach(consumer, client_id, topics, clock)
+        self._outbox = Inflight(intake, clock)
+        self._reach = BrokerProbe(consumer, client_id, topics, clock)
         self._share = Share(name, consumer, topics, intake, clock)
         self._paused = False
         self._look_at = 0.0
@@ -115,12 +115,12 @@ class Session:
         self._consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
 
     def _settle(self) -> None:
-        for cargo, error in self._outbox.settled():
-            part = cargo.part
-            if error is None and cargo.batch.stretch is not None:
-                if cargo.valid:
-                    part.stored = cargo.batch.stretch.next
-            elif cargo.valid:
+        for inflight_batch, error in self._outbox.settled():
+            part = inflight_batch.part
+            if error is None and inflight_batch.batch.offsets is not None:
+                if inflight_batch.valid:
+                    part.stored = inflight_batch.batch.offsets.next
+            elif inflight_batch.valid:
                 self._claims.release(part)
                 if not isinstance(error, PositionLost):
                     self._fail(f"{part.name} could not be stored: {error}")
@@ -192,34 +192,34 @@ class Session:
         following = self._position(part.tp)
         if part.epoch is None or following is None or following <= part.read:
             return
-        if recreated(self._consumer, part.tp, part.incarnation):
+        if recreated(self._consumer, part.tp, part.topic_id):
             self._claims.release(part, wait=0.0)  # these records are of another topic
             return
         try:
-            items, item_offsets = self._read(records, part.incarnation)
+            items, item_offsets = self._read(records, part.topic_id)
         except SchemaUnavailable as error:  # read again from where the store is, as soon as it can be had
             self._claims.release(part)
             self._fail(str(error))
             return
-        stretch = Stretch(part.name, part.epoch, part.read, following, item_offsets)
+        offsets = OffsetRange(part.name, part.epoch, part.read, following, item_offsets)
         batch = Batch(
             self._name,
             items,
             self._terms.identity_window,
-            stretch=stretch,
+            offsets=offsets,
             tracked=self._terms.tracked,
         )
         part.read = following
         size = sum(max(0, record.serialized_value_size) for record in records)
-        self._outbox.put(Cargo(part, part.epoch, batch, size))
+        self._outbox.put(InflightBatch(part, part.epoch, batch, size))
 
-    def _read(self, records: Iterable[ConsumerRecord], incarnation: str) -> tuple[list[Event | Poison], list[int]]:
+    def _read(self, records: Iterable[ConsumerRecord], topic_id: str) -> tuple[list[Event | Poison], list[int]]:
         """The items of these records, and the offset of each: a record may hold many."""
         now = self._clock.now()
         items: list[Event | Poison] = []
         item_offsets: list[int] = []
         for record in records:
-            found = self._reader.items((record,), incarnation, now)
+            found = self._reader.items((record,), topic_id, now)
             items += found
             item_offsets += [record.offset] * len(found)
         return items, item_offsets
@@ -239,7 +239,7 @@ class Session:
         self._look_at = now + LOOK_EVERY
         stored = self._stored()
         for tp, part in self.parts.items():
-            if recreated(self._consumer, tp, part.incarnation) and part.epoch is not None:
+            if recreated(self._consumer, tp, part.topic_id) and part.epoch is not None:
                 self._claims.release(part, wait=0.0)
             elif moved(part, stored) and not self._outbox.carries(part):
                 self._claims.release(part)

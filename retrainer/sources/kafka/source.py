@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from retrainer.error_text import words
 from retrainer.sources.formats.registry import parser
 from retrainer.sources.kafka.consumer import LAST_WORDS, Unreachable, open_consumer
 from retrainer.sources.kafka.records import Reader
 from retrainer.sources.kafka.reread import Rereading
 from retrainer.sources.kafka.session import Session, Terms
 from retrainer.sources.schemas import SchemaRegistryClient
-from retrainer.supervisor import Worker, beat, rest
+from retrainer.util.error_text import words
+from retrainer.util.supervision import Worker, beat, rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from retrainer.clock import Clock
     from retrainer.config.models import KafkaSource as KafkaConfig
     from retrainer.config.models import Topics
     from retrainer.event import Event, Poison
     from retrainer.sources.base import Intake
+    from retrainer.util.clock import Clock
 
 BACK_OFF = (0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to connect, the last one again and again."""

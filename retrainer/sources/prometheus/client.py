@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from retrainer.sources.answers import ASKED_FOR, TooLargeError, read_body
 from retrainer.sources.prometheus.answer import Answer, NoAnswer, read
+from retrainer.sources.responses import ASKED_FOR, TooLargeError, read_body
 from retrainer.sources.tls import ssl_context
 from retrainer.telemetry.secrets import SECRETS, reveal
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import ssl
     from pathlib import Path
 
-    from retrainer.clock import Clock
     from retrainer.config.models import PrometheusSource
+    from retrainer.util.clock import Clock
 
 LEAST = 1 << 20
 BYTES_A_SERIES = 4096

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from retrainer.clock import Clock
     from retrainer.config.models import PrometheusSource
     from retrainer.sources.base import Query
     from retrainer.sources.prometheus.answer import Answer
+    from retrainer.util.clock import Clock
 
 EVENT_TYPE = "prometheus.query"
 

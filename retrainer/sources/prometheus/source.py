@@ -10,16 +10,16 @@ import structlog
 
 from retrainer.sources.base import Batch, Overloaded
 from retrainer.sources.prometheus.poll import Poll
-from retrainer.supervisor import Worker, beat, rest
+from retrainer.util.supervision import Worker, beat, rest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
-    from retrainer.clock import Clock
     from retrainer.config.models import PrometheusSource as PrometheusConfig
     from retrainer.sources.base import Intake, Query, Receipt
+    from retrainer.util.clock import Clock
 
 LATEST_START = 30.0
 """Seconds after which a source has polled for the first time, at the latest."""

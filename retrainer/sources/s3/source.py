@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from retrainer.sources.formats.notification import NotificationFormat
 from retrainer.sources.s3.listing import Listing, distinct
-from retrainer.sources.s3.sqs import SqsRoad
+from retrainer.sources.s3.sqs import SqsChannel
 from retrainer.sources.s3.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from retrainer.clock import Clock
     from retrainer.config import models
     from retrainer.event import Event, Poison
     from retrainer.sources.base import Intake
     from retrainer.sources.kafka.source import KafkaSource
+    from retrainer.util.clock import Clock
 
 
-class Road(Protocol):
+class Channel(Protocol):
     """How notifications come in, where that needs a thread: those of a webhook are taken by the web server."""
 
     @property
@@ -50,9 +50,9 @@ def s3_source(
     return S3Source(name, config, _road(name, config, intake, clock, base_folder), intake, clock, sweeps=sweeps)
 
 
-def _road(name: str, config: models.S3Source, intake: Intake, clock: Clock, base_folder: Path) -> Road | None:
+def _road(name: str, config: models.S3Source, intake: Intake, clock: Clock, base_folder: Path) -> Channel | None:
     if config.via.sqs is not None:
-        return SqsRoad(name, config, config.via.sqs, intake, clock)
+        return SqsChannel(name, config, config.via.sqs, intake, clock)
     if config.via.kafka is not None:
         return _kafka(name, config, config.via.kafka, intake, clock, base_folder)
     return None
@@ -74,7 +74,7 @@ class S3Source:
     """``road`` is None for notifications by webhook."""
 
     def __init__(
-        self, name: str, config: models.S3Source, road: Road | None, intake: Intake, clock: Clock, *, sweeps: bool
+        self, name: str, config: models.S3Source, road: Channel | None, intake: Intake, clock: Clock, *, sweeps: bool
     ) -> None:
         self.name = name
         self._config, self._road = config, road

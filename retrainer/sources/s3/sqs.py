@@ -19,19 +19,19 @@ from retrainer.sources.base import Batch, Overloaded
 from retrainer.sources.formats.notification import NotificationFormat
 from retrainer.sources.formats.payload import Delivery
 from retrainer.sources.s3.aws import Unavailable
-from retrainer.sources.s3.held import Held
 from retrainer.sources.s3.queue import Queue
-from retrainer.supervisor import Worker, beat, rest
+from retrainer.sources.s3.visibility import VisibilityKeeper
+from retrainer.util.supervision import Worker, beat, rest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from concurrent.futures import Future
 
-    from retrainer.clock import Clock
     from retrainer.config.models import Queue as QueueConfig
     from retrainer.config.models import S3Source
     from retrainer.sources.base import Intake, Receipt
     from retrainer.sources.s3.queue import Message
+    from retrainer.util.clock import Clock
 
 OPEN_FOR = 25.0
 """Seconds that a request for messages may stay without an answer."""
@@ -42,7 +42,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 log = structlog.get_logger()
 
 
-class SqsRoad:
+class SqsChannel:
     """One thread receives, the other (`Held`) settles; about a hundred messages are under way at most."""
 
     def __init__(self, name: str, config: S3Source, queue: QueueConfig, intake: Intake, clock: Clock) -> None:
@@ -52,7 +52,7 @@ class SqsRoad:
         self._config, self._intake, self._clock = config, intake, clock
         self._format = NotificationFormat(config.key_encoding, frozenset(queue.topic_arns))
         self._queue = Queue(queue)
-        self._held = Held(name, self._queue, clock, queue.visibility_timeout)
+        self._held = VisibilityKeeper(name, self._queue, clock, queue.visibility_timeout)
         self._trouble: str | None = None
         self._stop = threading.Event()
         self._thread = Worker("source", self._run, self._stop.is_set, name=f"source-{name}", owner=name)

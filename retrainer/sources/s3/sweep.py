@@ -24,16 +24,16 @@ import structlog
 from retrainer.sources.base import Batch, Overloaded, object_pages
 from retrainer.sources.s3.aws import Unavailable
 from retrainer.sources.s3.listing import Listing, distinct
-from retrainer.supervisor import Worker, beat, rest
+from retrainer.util.supervision import Worker, beat, rest
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
 
-    from retrainer.clock import Clock
     from retrainer.config.models import Bucket, S3Source
     from retrainer.event import Event
     from retrainer.sources.base import Intake
     from retrainer.sources.s3.listing import Listed
+    from retrainer.util.clock import Clock
 
 PAGE = 500
 """Events of one batch."""
@@ -174,8 +174,8 @@ class Sweep:
 
 def _differs(found: Listed, known: Mapping[str, tuple[str, float]], began: float) -> bool:
     """Whether the store knows it otherwise, and nobody told of it since: what was is newer than the listing."""
-    etag, told_at = known.get(found.place, (None, 0.0))
-    return etag != found.etag and told_at < began
+    etag, notified_at = known.get(found.place, (None, 0.0))
+    return etag != found.etag and notified_at < began
 
 
 def _is_in(numbers: array[int], number: int) -> bool:

@@ -20,17 +20,17 @@ from multiprocessing.managers import BaseManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retrainer.clock import SystemClock
 from retrainer.config import models
-from retrainer.engine import readers
+from retrainer.engine.replication import readers
 from retrainer.sources import registry
 from retrainer.sources.base import Overloaded
+from retrainer.util.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Future
 
-    from retrainer.engine.loop import Engine
+    from retrainer.engine.core.engine import Engine
     from retrainer.sources.base import Batch, Claimed, Receipt
 
 MOST_WAITING = 16
@@ -41,7 +41,7 @@ copyreg.pickle(
 )  # what it is made of is no part of its text
 
 
-class Desk:
+class RunGateway:
     """What a reader may ask, call by call: a future does not cross processes, a ticket does.
 
     While it is ``busy`` there is no room for anything, and what was ``refused`` is counted.
@@ -71,14 +71,14 @@ class Desk:
     def objects_told(self, source: str, keys: Sequence[str]) -> dict[str, tuple[str, float]]:
         return self._engine.objects_told(source, keys)
 
-    def claim(self, source: str, part: str, incarnation: str, start: int | None = None) -> Claimed:
-        return self._engine.claim(source, part, incarnation, start)
+    def claim(self, source: str, part: str, topic_id: str, start: int | None = None) -> Claimed:
+        return self._engine.claim(source, part, topic_id, start)
 
     def readers(self, source: str, reader: str) -> list[str]:
-        return self._engine.act(lambda work: readers.renew(work.conn, source, reader, work.now)).result()
+        return self._engine.act(lambda tx: readers.renew(tx.conn, source, reader, tx.now)).result()
 
     def leave(self, source: str, reader: str) -> None:
-        self._engine.act(lambda work: readers.leave(work.conn, source, reader)).result()
+        self._engine.act(lambda tx: readers.leave(tx.conn, source, reader)).result()
 
     def parts(self, source: str) -> dict[str, int]:
         return self._engine.parts(source)
@@ -88,12 +88,12 @@ class Host:
     """Serves an engine, in threads of this process."""
 
     def __init__(self, engine: Engine) -> None:
-        self.desk = desk = Desk(engine)
+        self.gateway = gateway = RunGateway(engine)
 
         class Manager(BaseManager):
             pass
 
-        Manager.register("desk", callable=lambda: desk, exposed=EXPOSED)
+        Manager.register("gateway", callable=lambda: gateway, exposed=EXPOSED)
         self.key = secrets.token_hex()
         self._server = Manager(("127.0.0.1", 0), self.key.encode()).get_server()
         self.port = self._server.address[1]  # type: ignore[index]
@@ -116,16 +116,16 @@ class RemoteIntake:
         class Manager(BaseManager):
             pass
 
-        Manager.register("desk")
+        Manager.register("gateway")
         manager = Manager(("127.0.0.1", port), key.encode())
         manager.connect()
-        self._desk: Any = manager.desk()  # type: ignore[attr-defined]
+        self._gateway: Any = manager.gateway()  # type: ignore[attr-defined]
         self._waiting = ThreadPoolExecutor(MOST_WAITING)
-        self.objects, self.claim, self.parts = self._desk.objects, self._desk.claim, self._desk.parts
-        self.readers, self.leave = self._desk.readers, self._desk.leave
+        self.objects, self.claim, self.parts = self._gateway.objects, self._gateway.claim, self._gateway.parts
+        self.readers, self.leave = self._gateway.readers, self._gateway.leave
 
     def offer(self, batch: Batch) -> Future[Receipt]:
-        return self._waiting.submit(self._desk.wait, self._desk.offer(batch))
+        return self._waiting.submit(self._gateway.wait, self._gateway.offer(batch))
 
 
 class Consumer:

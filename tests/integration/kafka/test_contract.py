@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer.clock import SystemClock
 from retrainer.config import models
 from retrainer.sources import registry
 from retrainer.sources.base import Claimed, PositionLost
+from retrainer.util.clock import SystemClock
 from tests.contract import test_sources as suite
 from tests.integration.kafka.kit import kafka
 
@@ -33,14 +33,14 @@ class PositionIntake(suite.MemoryIntake):
     positions: dict[str, int] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
 
-    def claim(self, source: str, part: str, incarnation: str, start: int | None = None) -> Claimed:
+    def claim(self, source: str, part: str, topic_id: str, start: int | None = None) -> Claimed:
         assert source == suite.NAME
         if part not in self.positions:
             if start is None:
-                return Claimed(None, 0, incarnation)
+                return Claimed(None, 0, topic_id)
             self.positions[part] = start
         self.epochs[part] = self.epochs.get(part, 0) + 1
-        return Claimed(self.positions[part], self.epochs[part], incarnation)
+        return Claimed(self.positions[part], self.epochs[part], topic_id)
 
     def readers(self, _source: str, reader: str) -> list[str]:
         return [reader]
@@ -53,12 +53,12 @@ class PositionIntake(suite.MemoryIntake):
         return dict(self.positions)
 
     def _store(self, batch: Batch, future: Future[Receipt]) -> None:
-        stretch = batch.stretch
-        assert stretch is not None
-        if (self.epochs[stretch.part], self.positions[stretch.part]) != (stretch.epoch, stretch.begin):
-            future.set_exception(PositionLost(stretch.part))
+        offsets = batch.offsets
+        assert offsets is not None
+        if (self.epochs[offsets.part], self.positions[offsets.part]) != (offsets.epoch, offsets.begin):
+            future.set_exception(PositionLost(offsets.part))
             return
-        self.positions[stretch.part] = stretch.next
+        self.positions[offsets.part] = offsets.next
         super()._store(batch, future)
 
 

@@ -63,8 +63,8 @@ def test_a_log_that_was_cut_off_is_not_read_on_when_it_has_grown_again(broker: B
     source: Any = house.source(NAME, kafka(broker, topic), [rule()])
     part = f"{topic}/0"
     eventually(lambda: parts(house) == {part: 0}, "it reads")
-    incarnation, _ = source.resolve(part, "earliest")
-    house.engine.reset_part(NAME, part, incarnation, 3)  # as if records 0 to 2 had been read, and the log lost them
+    topic_id, _ = source.resolve(part, "earliest")
+    house.engine.reset_part(NAME, part, topic_id, 3)  # as if records 0 to 2 had been read, and the log lost them
     eventually(lambda: source.halted, "it halted")
     said = "the log ends at 0, before 3, which is the next to be read: it was cut off"
     assert source.halted == {part: f"{said}; {way_out(part)}"}

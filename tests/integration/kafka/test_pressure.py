@@ -11,7 +11,7 @@ from retrainer.sources.base import Overloaded
 from retrainer.sources.kafka import consumer
 from tests.integration.house import House, eventually
 from tests.integration.kafka.kit import NAME, await_numbers, kafka, numbered, rule
-from tests.unit.engine.bench import Deaf
+from tests.unit.engine.bench import NullListener
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ def small(tmp_path: Path) -> Iterator[House]:
     house.close()
 
 
-class Waiting(Deaf):
+class Waiting(NullListener):
     """The engine tells it of each commit, and gets no further until it may."""
 
     def __init__(self, free: threading.Event) -> None:

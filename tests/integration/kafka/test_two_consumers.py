@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer.engine import readers
+from retrainer.engine.replication import readers
 from tests.integration.house import House, eventually
 from tests.integration.kafka.consumers import Consumer, Host
 from tests.integration.kafka.judge import judge
@@ -141,11 +141,11 @@ def test_a_frozen_reader_that_thaws_after_others_went_on_moves_nothing(
 ) -> None:
     zombie = start()
     eventually(further(house), "it reads alone, and all")
-    host.desk.busy = True
-    eventually(lambda: host.desk.refused >= 3, "it has records in its hands that nobody took")
+    host.gateway.busy = True
+    eventually(lambda: host.gateway.refused >= 3, "it has records in its hands that nobody took")
     zombie.freeze()
     before = claims(house)
-    host.desk.busy = False
+    host.gateway.busy = False
     start()
     eventually(lambda: all(claims(house)[part] > epoch for part, epoch in before.items()), "all parts were taken over")
     eventually(further(house), "they are read on")

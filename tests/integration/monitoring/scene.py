@@ -83,7 +83,7 @@ class Scene:
     def __init__(self, folder: Path, port: int, aws: str, queue: str) -> None:
         self.folder, self.monitoring = folder, Monitoring(port)
         sources = {
-            "push": {"type": "webhook", "path": "/hooks/push", "expect_every": "1h"},
+            "push": {"type": "webhook", "path": "/hooks/push", "max_silence": "1h"},
             "landing": {"type": "directory", "path": "landing", "polling_interval": "200ms", "settle": "200ms"},
             "gone": {"type": "directory", "path": "gone", "polling_interval": "500ms"},
             "lake": {"type": "s3", "via": {"sqs": {"queue_url": queue, "endpoint_url": aws, "region": "eu-central-1"}}},

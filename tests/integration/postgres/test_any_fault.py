@@ -10,7 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from retrainer.store.postgres import PostgresStore
 from retrainer.store.sqlite import SqliteStore
 from tests.unit.engine.any_fault import AnyFault
-from tests.unit.engine.every_place import stories, told, wired
+from tests.unit.engine.every_place import emitted, stories, wired
 from tests.unit.engine.test_any_fault import MANY, SETTINGS
 
 if TYPE_CHECKING:
@@ -58,4 +58,4 @@ def test_whatever_one_rule_raises_both_stores_tell_the_same_of_its_neighbours(ma
 def test_wherever_one_rule_raises_both_stores_tell_the_same_of_its_neighbours(machine: type[AnyFault]) -> None:
     with wired():
         for fault, drawn in stories(1 if MANY else 19):
-            told(machine(), fault, drawn)
+            emitted(machine(), fault, drawn)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from retrainer.daemon.leadership import LOST
 from retrainer.event import Event
-from retrainer.leader import LOST
 from retrainer.sources.base import Batch
 from retrainer.store.base import StoreLostError
 from retrainer.store.postgres import PostgresStore

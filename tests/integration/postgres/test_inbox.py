@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer.clock import SystemClock
-from retrainer.engine.gate import Gate
-from retrainer.engine.loop import Engine
-from retrainer.engine.relay import Relay
+from retrainer.engine.core.engine import Engine
+from retrainer.engine.replication.intake_router import IntakeRouter
+from retrainer.engine.replication.standby_intake import StandbyIntake
 from retrainer.event import Event, Poison
-from retrainer.sources.base import Batch, PositionLost, Stretch
+from retrainer.sources.base import Batch, OffsetRange, PositionLost
 from retrainer.store.postgres import PostgresStore
+from retrainer.util.clock import SystemClock
 from tests.integration.house import eventually
-from tests.unit.engine.bench import Deaf, configured
+from tests.unit.engine.bench import NullListener, configured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,8 +34,10 @@ class Replica:
 
     def __init__(self, url: str) -> None:
         self.store = PostgresStore.open(url)
-        self.engine = Engine(self.store, SystemClock(), Deaf(), namespace="ml", max_queue=0)
-        self.gate = Gate(self.engine, Relay(self.store, SystemClock(), lambda: self.engine.catalog, 0), self.store)
+        self.engine = Engine(self.store, SystemClock(), NullListener(), namespace="ml", max_queue=0)
+        self.gate = IntakeRouter(
+            self.engine, StandbyIntake(self.store, SystemClock(), lambda: self.engine.catalog, 0), self.store
+        )
         self.leads = False
 
     def stand_by(self) -> None:
@@ -70,8 +72,8 @@ def events(first: int, count: int) -> list[Event | Poison]:
     return [Event("topic", f"e{n}", "record", 1.79e9 + n, {"n": n}) for n in range(first, first + count)]
 
 
-def stretch(epoch: int, begin: int, following: int) -> Stretch:
-    return Stretch("orders/0", epoch, begin, following)
+def offsets(epoch: int, begin: int, following: int) -> OffsetRange:
+    return OffsetRange("orders/0", epoch, begin, following)
 
 
 @pytest.fixture
@@ -85,8 +87,8 @@ def test_what_a_standby_took_in_is_decided_by_the_leader(postgres: Postgres, dat
         standby.stand_by()
         epoch = standby.gate.claim("topic", "orders/0", "t", 0).epoch
         poison = Poison("topic", "orders/0/3", b"\xff", "not JSON")
-        first = standby.gate.offer(Batch("topic", [*events(0, 3), poison], 0.0, stretch=stretch(epoch, 0, 4)))
-        second = standby.gate.offer(Batch("topic", events(4, 2), 0.0, stretch=stretch(epoch, 4, 6)))
+        first = standby.gate.offer(Batch("topic", [*events(0, 3), poison], 0.0, offsets=offsets(epoch, 0, 4)))
+        second = standby.gate.offer(Batch("topic", events(4, 2), 0.0, offsets=offsets(epoch, 4, 6)))
         assert list(first.result(10).outcomes) == ["accepted"] * 4
         assert list(second.result(10).outcomes) == ["accepted"] * 2
         eventually(lambda: len(ledger()) == 5, "both batches in the ledger")
@@ -104,10 +106,10 @@ def test_a_part_that_changed_hands_takes_nothing_more_from_its_old_holder(
         standby.stand_by()
         old = standby.gate.claim("topic", "orders/0", "t", 0).epoch
         new = leader.gate.claim("topic", "orders/0", "t")
-        late = standby.gate.offer(Batch("topic", events(0, 2), 0.0, stretch=stretch(old, 0, 2)))
+        late = standby.gate.offer(Batch("topic", events(0, 2), 0.0, offsets=offsets(old, 0, 2)))
         with pytest.raises(PositionLost):
             late.result(10)
-        leader.gate.offer(Batch("topic", events(0, 2), 0.0, stretch=stretch(new.epoch, 0, 2))).result(10)
+        leader.gate.offer(Batch("topic", events(0, 2), 0.0, offsets=offsets(new.epoch, 0, 2))).result(10)
         assert ledger() == ["e0", "e1"]
 
 
@@ -118,12 +120,12 @@ def test_what_the_old_holder_stored_is_folded_in_before_the_new_one_goes_on(
     with replicas(postgres.url(database), 2) as (later, standby):
         standby.stand_by()
         epoch = standby.gate.claim("topic", "orders/0", "t", 0).epoch
-        standby.gate.offer(Batch("topic", events(0, 3), 0.0, stretch=stretch(epoch, 0, 3))).result(10)
+        standby.gate.offer(Batch("topic", events(0, 3), 0.0, offsets=offsets(epoch, 0, 3))).result(10)
         assert ledger() == []
         later.lead()
         claimed = later.gate.claim("topic", "orders/0", "t")
         assert claimed.next == 3
-        later.gate.offer(Batch("topic", events(3, 2), 0.0, stretch=stretch(claimed.epoch, 3, 5))).result(10)
+        later.gate.offer(Batch("topic", events(3, 2), 0.0, offsets=offsets(claimed.epoch, 3, 5))).result(10)
         assert ledger() == ["e0", "e1", "e2", "e3", "e4"]
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from retrainer.leader import Lead
-from retrainer.simulate.world import HandClock
+from retrainer.daemon.leadership import Lead
+from retrainer.simulate.world import ManualClock
+from retrainer.store.leader_lease import LEASE
 from retrainer.store.postgres import PostgresStore
-from retrainer.store.seat import LEASE
 from tests.integration.house import eventually
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Candidate:
     """One of the daemons; its turns are the test's."""
 
     def __init__(self, url: str, name: str) -> None:
-        self.clock = HandClock(START)
+        self.clock = ManualClock(START)
         self.store = PostgresStore.open(url)
         self.begun = 0
         self.lost: list[str] = []

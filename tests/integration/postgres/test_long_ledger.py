@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer import history
 from retrainer.config.settings import Store as StoreSettings
-from retrainer.engine.prune import Pruner
+from retrainer.daemon import audit
+from retrainer.engine.retention.prune import Pruner
 from retrainer.event import Poison
 from retrainer.sources.base import Batch, object_pages
 from retrainer.store.postgres import PostgresStore
@@ -53,7 +53,7 @@ def fill(bench: Bench, first: int, days_ago: float) -> None:
 
 def prune(bench: Bench) -> None:
     pruner = Pruner(StoreSettings(), bench.clock.monotonic)
-    while bench.act(lambda work: pruner.prune(work, 0)):
+    while bench.act(lambda tx: pruner.prune(tx, 0)):
         pass
 
 
@@ -76,24 +76,24 @@ def test_an_event_is_found_by_what_it_bears(bench: Bench) -> None:
     fill(bench, 10_000, days_ago=0)
     newest = EVENTS - 1
     for text in (f"b/k{newest}", f"b/k{newest}  {newest}", f"s{newest}", str(10_000 + newest)):
-        (found,) = history.find(bench.store.read, (), Wanted(text)).items
+        (found,) = audit.find(bench.store.read, (), Wanted(text)).items
         assert found["seq"] == 10_000 + newest
-    page = history.find(bench.store.read, (), Wanted("s7"))
+    page = audit.find(bench.store.read, (), Wanted("s7"))
     assert page.items == []
-    assert page.next == 10_000 + EVENTS - history.SUBJECTS
-    (found,) = history.find(bench.store.read, (), Wanted("s7", until=START + 1e-5)).items
+    assert page.next == 10_000 + EVENTS - audit.SUBJECTS
+    (found,) = audit.find(bench.store.read, (), Wanted("s7", until=START + 1e-5)).items
     assert found["seq"] == 10_007
 
 
 def test_dead_letters_are_bounded_by_bytes(bench: Bench) -> None:
-    bench.engine.letters_limit = 10_000
+    bench.engine.dead_letters_limit = 10_000
     poison = [Poison("push", f"p{n}", b"\xff" * 1000, "unreadable") for n in range(40)]
     bench.deliver_all([Batch("push", poison)])
     assert counted(bench, "dead_letters") == 10
 
 
 def test_objects_are_told_in_pages(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retrainer.engine.loop.OBJECTS", 2)
+    monkeypatch.setattr("retrainer.engine.core.engine.OBJECTS", 2)
     keys = ["a/1", "a/2", "a/é", "a0", "b/\U0001f600"]
     bench.deliver([], objects=dict.fromkeys(keys, "etag"))
     assert [key for page in object_pages(bench.engine, "push") for key in page] == keys

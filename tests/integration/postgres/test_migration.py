@@ -26,7 +26,10 @@ NEWER = (
     "DROP TABLE readers",
     "DROP INDEX dead_letters_size, dead_letters_event, slots_at, slots_rule, runs_rule, runs_live",
     "ALTER TABLE dead_letters DROP COLUMN size",
-    "ALTER TABLE objects DROP COLUMN told_at",
+    "ALTER TABLE objects DROP COLUMN notified_at",
+    "ALTER TABLE runs RENAME COLUMN created_at TO born_at",
+    "ALTER TABLE positions RENAME COLUMN partition TO part",
+    "ALTER TABLE positions RENAME COLUMN topic_id TO incarnation",
     "ALTER TABLE fan_outs DROP COLUMN input",
 )
 """What an older release does not have."""

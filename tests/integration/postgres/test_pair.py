@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from retrainer.leader import LOST
+from retrainer.daemon.leadership import LOST
 from tests.integration.house import eventually
 from tests.integration.postgres.pair import Pair, Poster, settled
 

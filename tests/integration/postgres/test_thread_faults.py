@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer import crash, supervisor
 from retrainer.sources.base import Batch
-from tests.integration.postgres.test_inbox import events, ledger, replicas, stretch
+from retrainer.util import failpoints, supervision
+from tests.integration.postgres.test_inbox import events, ledger, offsets, replicas
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -23,22 +23,22 @@ __all__ = ["ledger"]
 def ends() -> Iterator[list[str]]:
     """The lines with which the process would have ended."""
     lines: list[str] = []
-    supervisor.arm(lines.append)
+    supervision.arm(lines.append)
     yield lines
-    crash.disarm()
-    supervisor.disarm()
+    failpoints.disarm()
+    supervision.disarm()
 
 
 def test_a_porter_that_dies_folds_in_what_comes_after(
     postgres: Postgres, database: str, ledger: Any, ends: list[str]
 ) -> None:
-    crash.arm("porter", "raise", 3)
+    failpoints.arm("porter", "raise", 3)
     with replicas(postgres.url(database), 2) as (leader, standby):
         leader.lead()
         standby.stand_by()
-        until(lambda: any(w.kind == "porter" and w.restarts for w in supervisor.Supervisor(bool).workers), "it died")
+        until(lambda: any(w.kind == "porter" and w.restarts for w in supervision.Supervisor(bool).workers), "it died")
         epoch = standby.gate.claim("topic", "orders/0", "t", 0).epoch
-        taken = standby.gate.offer(Batch("topic", events(0, 3), 0.0, stretch=stretch(epoch, 0, 3)))
+        taken = standby.gate.offer(Batch("topic", events(0, 3), 0.0, offsets=offsets(epoch, 0, 3)))
         assert list(taken.result(10).outcomes) == ["accepted"] * 3
         until(lambda: ledger() == ["e0", "e1", "e2"], "they are folded in")
     assert not ends
@@ -51,8 +51,8 @@ def test_a_relay_that_dies_ends_the_process_and_acknowledges_nothing(
         leader.lead()
         standby.stand_by()
         epoch = standby.gate.claim("topic", "orders/0", "t", 0).epoch
-        crash.arm("relay", "raise")
-        taken = standby.gate.offer(Batch("topic", events(0, 3), 0.0, stretch=stretch(epoch, 0, 3)))
+        failpoints.arm("relay", "raise")
+        taken = standby.gate.offer(Batch("topic", events(0, 3), 0.0, offsets=offsets(epoch, 0, 3)))
         until(lambda: ends, "the process ends")
         assert "`relay`" in ends[0]
         assert not taken.done()

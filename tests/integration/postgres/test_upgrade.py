@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from retrainer.leader import LOST
+from retrainer.daemon.leadership import LOST
 from tests import next_release
 from tests.integration.house import eventually
 from tests.integration.postgres.pair import Pair, Poster, settled

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer.clock import SystemClock
 from retrainer.config.models import PrometheusSource
 from retrainer.sources.prometheus.answer import NoAnswer
 from retrainer.sources.prometheus.client import Client
+from retrainer.util.clock import SystemClock
 from tests.integration.conftest import free_ports
 from tests.integration.prometheus.conftest import FIRST_PORT
 from tests.integration.prometheus.monitoring import Monitoring

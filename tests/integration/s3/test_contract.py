@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer.clock import SystemClock
 from retrainer.config import models
 from retrainer.sources import registry
+from retrainer.util.clock import SystemClock
 from tests.contract import test_sources as suite
 from tests.integration.s3.test_sqs import via
 

@@ -98,7 +98,7 @@ def test_frozen_beyond_the_visibility_timeout_every_object_counts_once(site: Sit
 
 
 def test_a_silent_source_is_told_of_and_so_is_that_it_speaks_again(site: Site) -> None:
-    daemon = site.made([rule("train", 100)], {"expect_every": "1s"}, reload_interval="200ms")
+    daemon = site.made([rule("train", 100)], {"max_silence": "1s"}, reload_interval="200ms")
     daemon.start()
     silent = 'retrainer_source_silent{source="lake"}'
     eventually(lambda: daemon.metric(silent) == 1, "silent")

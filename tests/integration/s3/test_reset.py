@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from retrainer.listening import Seekable
+from retrainer.daemon.source_health import Seekable
 from tests.integration.s3.house import eventually
 
 if TYPE_CHECKING:

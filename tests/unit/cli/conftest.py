@@ -6,12 +6,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from retrainer.cli.main import main
-from retrainer.clock import SystemClock
-from tests.unit.web.conftest import daemon, logged, server, shared
-from tests.unit.web.ledger import NOW
+from retrainer.util.clock import SystemClock
+from tests.unit.api.conftest import daemon, logged, server, shared
+from tests.unit.api.ledger import NOW
 
 if TYPE_CHECKING:
-    from retrainer.web.server import WebServer
+    from retrainer.api.server import WebServer
 
 __all__ = ["daemon", "logged", "server", "shared"]
 

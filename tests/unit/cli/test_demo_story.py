@@ -25,7 +25,7 @@ def decided(number: int, decision: str = "hold", detail: str = "") -> dict[str, 
 
 def a_run(phase: str, progress: str = "", **more: Any) -> dict[str, Any]:
     ended = "2026-01-01T00:00:03.500Z" if phase in ("SUCCEEDED", "FAILED") else None
-    times = {"born_at": "2026-01-01T00:00:00.000Z", "ended_at": ended}
+    times = {"created_at": "2026-01-01T00:00:00.000Z", "ended_at": ended}
     about = {"trigger": "enough_rows", "outputs": {}, "message": ""}
     return {"id": "01ABCDEFGH", "phase": phase, "progress": progress, **times, **about, **more}
 

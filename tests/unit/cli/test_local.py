@@ -18,8 +18,8 @@ from retrainer.cli.main import COMMANDS, main
 from retrainer.store import tables as t
 from retrainer.store.migrate import HEAD
 from retrainer.store.sqlite import SqliteStore
-from retrainer.store.writes import put_all
-from tests.unit.web.ledger import dead_letter, encoded, run
+from retrainer.store.statements import put_all
+from tests.unit.api.ledger import dead_letter, encoded, run
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Ask
@@ -180,7 +180,7 @@ def test_what_only_the_daemons_machine_has_is_no_mistake_elsewhere(cli: Ask, fil
     (files / "rules.yaml").write_text(RULES.partition("sources:")[0] + "rules:\n" + LISTENS)
     (files / "templates" / "train.yaml").unlink()
     assert "NOT_SET_HERE is not set" in cli("validate", str(files), code=1).stdout
-    assert cli("validate", "--elsewhere", str(files)).stdout == f"{files} is valid: 1 rule\n"
+    assert cli("validate", "--ignore-environment", str(files)).stdout == f"{files} is valid: 1 rule\n"
     assert "nothing to say" in cli("lint", str(files)).stdout
 
 
@@ -247,7 +247,10 @@ def test_a_store_of_an_older_release_stays_what_it_is(cli: Ask, stored: Path) ->
         for newer in ("TABLE inbox", "TABLE readers", *(f"INDEX {name}" for name in indexes)):
             older.execute(f"DROP {newer}")
         older.execute("ALTER TABLE dead_letters DROP COLUMN size")
-        older.execute("ALTER TABLE objects DROP COLUMN told_at")
+        older.execute("ALTER TABLE runs RENAME COLUMN created_at TO born_at")
+        older.execute("ALTER TABLE positions RENAME COLUMN partition TO part")
+        older.execute("ALTER TABLE positions RENAME COLUMN topic_id TO incarnation")
+        older.execute("ALTER TABLE objects DROP COLUMN notified_at")
         older.execute("ALTER TABLE fan_outs DROP COLUMN input")
         older.execute("UPDATE alembic_version SET version_num = '0003_0002'")
         older.commit()

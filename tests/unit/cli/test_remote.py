@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.web.ledger import NOW, RUN, event
+from tests.unit.api.ledger import NOW, RUN, event
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.unit.api.daemon import Daemon
     from tests.unit.cli.conftest import Ask
-    from tests.unit.web.daemon import Daemon
 
 
 def rows(text: str) -> list[list[str]]:
@@ -227,9 +227,9 @@ def test_what_others_sent_does_not_steer_the_terminal(ask: Ask, daemon: Daemon) 
 
 
 def test_the_token_is_sent(cli: Ask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from retrainer.web.app import build
-    from tests.unit.web.conftest import serving
-    from tests.unit.web.daemon import Daemon
+    from retrainer.api.app import build
+    from tests.unit.api.conftest import serving
+    from tests.unit.api.daemon import Daemon
 
     monkeypatch.setenv("TOKEN", "s3cret")
     daemon = Daemon(token={"from_env": "TOKEN"})
@@ -272,7 +272,7 @@ def test_an_address_that_is_none(cli: Ask, url: str) -> None:
 def test_somebody_else_answers(cli: Ask) -> None:
     from starlette.responses import PlainTextResponse
 
-    from tests.unit.web.conftest import serving
+    from tests.unit.api.conftest import serving
 
     with serving(PlainTextResponse("<html>")) as server:
         assert "not as retrainer does" in cli("--url", server.url, "rules", code=2).stderr

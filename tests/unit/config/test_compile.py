@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from retrainer.config import check_compile, fallback
+from retrainer.config import check_compile, last_known_good
 from retrainer.config.load import load_files, load_texts, validate
-from retrainer.engine.catalog import build_catalog
+from retrainer.engine.core.catalog import build_catalog
 from retrainer.rules import compile as compiling
 
 from .test_problems import GOOD, said
@@ -61,14 +61,14 @@ def test_what_a_check_raises_is_a_problem_of_that_rule(tmp_path: Path, monkeypat
 
 
 def test_what_reading_raises_is_a_problem_of_that_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    parse = fallback.parse
+    parse = last_known_good.parse
 
     def fail(file: str, text: str) -> object:
         if file == "bad":
             raise RecursionError("too deep")
         return parse(file, text)
 
-    monkeypatch.setattr(fallback, "parse", fail)
+    monkeypatch.setattr(last_known_good, "parse", fail)
     configuration, problems = load_texts({"bad": GOOD, "good": OTHER})
     assert [rule.name for rule in configuration.rules] == ["other"]
     assert [str(one) for one in problems] == [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retrainer.config.load import validate
-from retrainer.engine.catalog import build_catalog
+from retrainer.engine.core.catalog import build_catalog
 from retrainer.workflows.manifest import manifest
 from tests.unit.workflows.samples import a_run
 

@@ -28,7 +28,7 @@ rules:
           match: {bucket: features, key: "churn/**"}
           where: "event.data.size > 1024"
           rows: event.data.rows
-          batch: {at_least: {rows: 20}, or_after: 7d, quiet_for: 10m}
+          batch: {at_least: {rows: 20}, max_wait: 7d, debounce: 10m}
     for_each: {by: {new_data: event.data.customer}}
     limits: {overlap: skip, pool: gpu, cooldown: {period: 6h, from: fired}}
     submit:
@@ -111,8 +111,8 @@ def test_what_only_looks_wrong_is_taken(tmp_path: Path, parameter: str) -> None:
         pytest.param("by: {new_data:", "by: {newdata:", "20:21: rules[0].for_each.by.newdata: there is no trigger `newdata` (did you mean `new_data`?)", id="for_each of no trigger"),
         pytest.param("by: {new_data:", "by: {nightly: event.data.x, new_data:", "20:21: rules[0].for_each.by.nightly: `nightly` is no data, metric or alert trigger: it speaks for every key", id="for_each of a schedule"),
         pytest.param("{new_data: event.data.customer}", "{}", "rules[0].for_each.by: the data trigger `new_data` has no key (add `new_data: event.data.…`)", id="for_each without a key"),
-        pytest.param("quiet_for: 10m", "quiet_for: 8d", "quiet_for: longer than `or_after`, which caps it", id="quiet_for over or_after"),
-        pytest.param("quiet_for: 10m", "quiet_for: 10s", "quiet_for: shorter than its source's polling_interval of 30s", id="window shorter than the polling interval"),
+        pytest.param("debounce: 10m", "debounce: 8d", "debounce: longer than `max_wait`, which caps it", id="debounce over max_wait"),
+        pytest.param("debounce: 10m", "debounce: 10s", "debounce: shorter than its source's polling_interval of 30s", id="window shorter than the polling interval"),
         pytest.param("          rows: event.data.rows\n", "", "at_least.rows: nothing says where an event's rows stand (add `rows: event.data.rows`", id="rows that nobody counts"),
         pytest.param("          rows: event.data.rows\n", "          rows: event.data.rows\n          distinct_by: evnt.data.key\n", "new_data.data.distinct_by: unknown name `evnt` in an expression (did you mean `event`?)", id="a thing by a name that does not exist"),
         pytest.param("{rows: 20}", "{}", "batch.at_least: nothing is given to reach", id="at_least of nothing"),

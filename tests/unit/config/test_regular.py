@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer import regular_file as regular
 from retrainer.config.files import DEEPEST, find, read_text
 from retrainer.config.load import validate
 from retrainer.config.models import FromFile
 from retrainer.config.secrets import MissingSecretError, resolve
 from retrainer.config.watch import fingerprint
-from retrainer.regular_file import UnreadableFileError, check_regular, read_settled
+from retrainer.util import regular_files as regular
+from retrainer.util.regular_files import UnreadableFileError, check_regular, read_settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable

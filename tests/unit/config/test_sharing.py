@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import Field
 
+from retrainer.config.interning import Shared
 from retrainer.config.models.base import Model
-from retrainer.config.sharing import Shared
 
 
 class Part(Model):

@@ -17,11 +17,11 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from retrainer.engine import loop
+from retrainer.engine.core import engine
 from retrainer.event import Event, Poison
-from retrainer.moments import rfc3339
-from retrainer.sources.base import Stretch
+from retrainer.sources.base import OffsetRange
 from retrainer.store.sqlite import SqliteStore
+from retrainer.util.timefmt import rfc3339
 from tests.unit.engine.bench import Crash
 from tests.unit.engine.deeds import (
     ASKED,
@@ -82,7 +82,7 @@ class AnyFault(RuleBasedStateMachine):
         SWITCHBOARD.take_out()
         forget_what_is_remembered()
         SWITCHBOARD.rules = frozenset((*NEIGHBOURS, BAD))
-        self.retry_after, loop.RETRY_AFTER = loop.RETRY_AFTER, 0.001
+        self.retry_after, engine.RETRY_AFTER = engine.RETRY_AFTER, 0.001
         with_bad = configured(bad, other, with_bad=True)
         self.sides = [self.side(name, build, with_bad) for name, build in self.builds.items()]
         self.model = self.side("", SqliteStore.open, configured([], other, with_bad=False))
@@ -100,7 +100,7 @@ class AnyFault(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "model"):
             SWITCHBOARD.take_out()
-            loop.RETRY_AFTER = self.retry_after
+            engine.RETRY_AFTER = self.retry_after
             for side in (*self.sides, self.model):
                 side.store.close()
             shutil.rmtree(self.folder)
@@ -148,13 +148,13 @@ class AnyFault(RuleBasedStateMachine):
     def events_come(self, pushed: list[tuple[str, Any]], road: str, crash: str) -> None:
         source = "stream" if road == "stream" else "push"
         items = [self.item(source, kind, what) for kind, what in pushed]
-        stretch = None
+        offsets = None
         if road == "stream":
             claimed = self.all_do(claim)
-            stretch = Stretch(PART, claimed.epoch, claimed.next, claimed.next + len(items))
+            offsets = OffsetRange(PART, claimed.epoch, claimed.next, claimed.next + len(items))
         elif road == "relay":
             self.all_do(partial(relay, items))
-        do = inbox_in if road == "relay" else partial(push, items, stretch=stretch)
+        do = inbox_in if road == "relay" else partial(push, items, offsets=offsets)
         came = self.all_do(do, crash)
         if road == "relay" or (road == "stream" and crash == "after"):
             return  # acknowledged when it was put there; taken already
@@ -169,13 +169,13 @@ class AnyFault(RuleBasedStateMachine):
             return Poison(source, f"p{self.number}", what.encode(), "nobody can read it")
         if kind == "good":
             name = f"g{what}" if source == "push" else f"s{self.number}"
-            told = {"kind": "g", "key": f"k{what % 5}", "who": what % 3}
+            emitted = {"kind": "g", "key": f"k{what % 5}", "who": what % 3}
         else:
             name = f"e{self.number}"
-            told = {"metric": "psi", "value": what, "labels": {}} if kind == "psi" else what
+            emitted = {"metric": "psi", "value": what, "labels": {}} if kind == "psi" else what
         if name not in self.sent:
             record = {"topic": "t", "partition": 0, "offset": self.number, "headers": {}} if source == "stream" else {}
-            self.sent[name] = Event(source, name, "t", now, told, record=record)
+            self.sent[name] = Event(source, name, "t", now, emitted, record=record)
         return self.sent[name]
 
     @rule(
@@ -187,10 +187,10 @@ class AnyFault(RuleBasedStateMachine):
     def an_alert_comes(self, firing: bool, number: int, labels: dict[str, Any], crash: str) -> None:
         status, other = ("firing", "resolved") if firing else ("resolved", "firing")
         began = rfc3339(START + 100 * number)
-        told = {"status": status, "fingerprint": f"f{number}", "startsAt": began, "labels": labels}
+        emitted = {"status": status, "fingerprint": f"f{number}", "startsAt": began, "labels": labels}
         name = f"f{number}:{began}:"
         event = Event(
-            "alerts", name + status, f"alertmanager.{status}", self.model.clock.time, told, takes_back=name + other
+            "alerts", name + status, f"alertmanager.{status}", self.model.clock.time, emitted, takes_back=name + other
         )
         self.all_do(partial(push, [event]), crash)
 
@@ -198,9 +198,9 @@ class AnyFault(RuleBasedStateMachine):
     def a_poll_is_answered(self, values: list[float | None], error: str, crash: str) -> None:
         now = self.model.clock.time
         series = [{"labels": {"n": str(n)}, "value": value, "time": now} for n, value in enumerate(values)]
-        told = {"expr": "psi", "series": series, "error": error}
+        emitted = {"expr": "psi", "series": series, "error": error}
         self.number += 1
-        event = Event("prom", f"q{self.number}", "prometheus.query", now, told)
+        event = Event("prom", f"q{self.number}", "prometheus.query", now, emitted)
         self.all_do(partial(push, [event]), crash)
 
     @rule(seconds=SECONDS, crash=crashes)
@@ -242,7 +242,7 @@ class AnyFault(RuleBasedStateMachine):
         configuration = configured(bad, self.drawn_other, with_bad=True)
         self.all_do(partial(load, configuration), crash, model=False)
 
-    @rule(how=st.sampled_from(["restart", "hand_over"]))
+    @rule(how=st.sampled_from(["restart", "dispatch"]))
     def another_process_goes_on(self, how: str) -> None:
         for side in (*self.sides, self.model):
             getattr(side, how)()

@@ -7,21 +7,21 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from retrainer.config.models import Rules
-from retrainer.engine.catalog import Catalog, build_catalog
-from retrainer.engine.desk import EngineDesk
-from retrainer.engine.loop import Engine, _Act, _Offer
-from retrainer.simulate.world import Deaf, HandClock
+from retrainer.engine.core.catalog import Catalog, build_catalog
+from retrainer.engine.core.engine import Engine, _Act, _Offer
+from retrainer.engine.runs.run_gateway import EngineRunGateway
+from retrainer.simulate.world import ManualClock, NullListener
 from retrainer.sources.base import Batch
-from retrainer.store import writes
+from retrainer.store import statements
 from retrainer.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from retrainer.engine.work import Work
+    from retrainer.engine.core.transaction import Transaction
     from retrainer.event import Event
-    from retrainer.rules.meaning import Dropped
+    from retrainer.rules.state_fingerprint import Dropped
     from retrainer.runs.run import Run
     from retrainer.store.base import Store
 
@@ -71,7 +71,7 @@ class Bench:
         configuration: Any = None,
     ) -> None:
         self.configuration: Any = configuration or _configuration(rules, pools or {}, "r")
-        self.path, self.clock, self.crash_at = path, HandClock(now), ""
+        self.path, self.clock, self.crash_at = path, ManualClock(now), ""
         self.room, self._build = room, build
         self.boot()
 
@@ -79,24 +79,24 @@ class Bench:
         self.store = self._build(self.path)
         assert self.store.claim()
         with self.store.write() as conn:
-            writes.expire_leases(conn)
-        self.engine = Engine(self.store, self.clock, Deaf(), namespace="ml", max_queue=0)
+            statements.expire_leases(conn)
+        self.engine = Engine(self.store, self.clock, NullListener(), namespace="ml", max_queue=0)
         self.engine.act = self.act_later  # type: ignore[method-assign]
-        self.hands = self.engine.taker = Hands(self.room)
-        self.desk = EngineDesk(self.engine)
-        catalog = build_catalog(self.configuration, self.store.read(writes.paused_rules))
+        self.hands = self.engine.dispatcher = Hands(self.room)
+        self.gateway = EngineRunGateway(self.engine)
+        catalog = build_catalog(self.configuration, self.store.read(statements.paused_rules))
         self.engine.switch(catalog)
 
     def edit(self, rules: list[dict[str, Any]]) -> list[Dropped]:
         """Load other rules; what that dropped."""
         self.configuration = _configuration(rules, {}, self.configuration.revision + "'")
-        return self.engine.switch(build_catalog(self.configuration, self.store.read(writes.paused_rules)))
+        return self.engine.switch(build_catalog(self.configuration, self.store.read(statements.paused_rules)))
 
     def budgets(self, budgets: dict[str, Any]) -> None:
         """Load shared budgets beside the rules."""
         parsed = Rules.model_validate({"version": 1, "budgets": budgets})
         self.configuration.budgets = parsed.budgets
-        self.engine.switch(build_catalog(self.configuration, self.store.read(writes.paused_rules)))
+        self.engine.switch(build_catalog(self.configuration, self.store.read(statements.paused_rules)))
 
     def restart(self, rules: list[dict[str, Any]] | None = None) -> None:
         """``rules``: they were edited meanwhile."""
@@ -168,8 +168,8 @@ class Bench:
             self.engine._transactions.fold(conn, queued, careful=False)
             raise Crash
 
-    def engine_work(self, conn: Any) -> Work:
-        return self.engine._transactions.work(conn)
+    def engine_work(self, conn: Any) -> Transaction:
+        return self.engine._transactions.tx(conn)
 
     def query(self, sql: str) -> list[Any]:
         return self.store.read(lambda conn: list(conn.exec_driver_sql(sql)))

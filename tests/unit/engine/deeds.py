@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from retrainer.engine import acts, backfills, inbox, parts
-from retrainer.engine.backfills import Order
-from retrainer.moments import rfc3339
+from retrainer.engine.commands import operator_commands
+from retrainer.engine.intake import partitions
+from retrainer.engine.replication import inbox
+from retrainer.engine.schedules import backfills
+from retrainer.engine.schedules.backfills import Order
 from retrainer.rules.state import decode
-from retrainer.sources.base import Batch, Stretch
+from retrainer.sources.base import Batch, OffsetRange
+from retrainer.util.timefmt import rfc3339
 from retrainer.workflows.base import Observed
 from tests.unit.engine.side import Side, WrongError, check
 
@@ -33,13 +36,13 @@ def turn(side: Side) -> None:
     side.act(lambda _: None)
 
 
-def push(items: list[Any], side: Side, stretch: Stretch | None = None) -> list[str]:
+def push(items: list[Any], side: Side, offsets: OffsetRange | None = None) -> list[str]:
     window = 0.0 if items[0].source in ("prom", "stream") else 604800.0
-    return side.deliver_all([Batch(items[0].source, items, identity_window=window, stretch=stretch)])[0]
+    return side.deliver_all([Batch(items[0].source, items, identity_window=window, offsets=offsets)])[0]
 
 
 def claim(side: Side) -> Any:
-    return side.act(lambda work: parts.claim(work.conn, "stream", PART, "i", 0))
+    return side.act(lambda tx: partitions.claim(tx.conn, "stream", PART, "i", 0))
 
 
 def relay(items: list[Any], side: Side) -> None:
@@ -55,16 +58,16 @@ def inbox_in(side: Side) -> bool:
 
 def submit(lost: int, created: Counter[tuple[str, str]], side: Side) -> None:
     taken, side.hands.taken = side.hands.taken, []
-    runs = {run.id: run for run in [*taken, *side.desk.claim(1000, 30)]}
+    runs = {run.id: run for run in [*taken, *side.gateway.claim(1000, 30)]}
     for run in runs.values():
-        check(run.id not in side.told, "it was submitted, and that was told")
+        check(run.id not in side.emitted, "it was submitted, and that was told")
         if run.workflow not in side.cluster:
             created[side.name, run.id] += 1
             check(created[side.name, run.id] == 1, "one Workflow a run")
             side.cluster[run.workflow] = run
         if (side.number_of(run) + lost) % 4:
-            side.desk.submitted(run.id, f"uid-{run.id}")
-            side.told.add(run.id)
+            side.gateway.submitted(run.id, f"uid-{run.id}")
+            side.emitted.add(run.id)
 
 
 def observe(name: tuple[str, str, int], phase: str, outputs: dict[str, str], side: Side) -> None:
@@ -74,7 +77,7 @@ def observe(name: tuple[str, str, int], phase: str, outputs: dict[str, str], sid
     gone, deleting = phase == "gone", phase == "deleting"
     shown = "" if gone or deleting else phase
     numbers = {name: float(len(text)) for name, text in outputs.items()}
-    side.desk.observed(
+    side.gateway.observed(
         [
             Observed(
                 "ml",
@@ -96,32 +99,32 @@ def of_run(name: tuple[str, str, int], what: str, side: Side) -> Any:
     if run is None:
         return None
     if what == "cancel":
-        return side.act(lambda work: acts.cancel(work, run.id, "Stop"))
-    return side.act(lambda work: bool(acts.retry(work, run.id)))
+        return side.act(lambda tx: operator_commands.cancel(tx, run.id, "Stop"))
+    return side.act(lambda tx: bool(operator_commands.retry(tx, run.id)))
 
 
 def pause(name: str, side: Side) -> None:
-    side.act(lambda work: acts.pause(work, name, ""))
+    side.act(lambda tx: operator_commands.pause(tx, name, ""))
 
 
 def resume(name: str, side: Side) -> None:
-    side.act(lambda work: acts.resume(work, name))
+    side.act(lambda tx: operator_commands.resume(tx, name))
 
 
 def trigger(name: str, side: Side) -> str:
-    word: str = side.act(lambda work: acts.trigger(work, name, "", {"q": "by hand"}, None))["decision"]
+    word: str = side.act(lambda tx: operator_commands.trigger(tx, name, "", {"q": "by hand"}, None))["decision"]
     return word
 
 
 def backfill(name: str, side: Side) -> int:
     now = side.clock.time
     order = Order(name, "", rfc3339(now - 7200), rfc3339(now), again=True)
-    count: int = side.act(lambda work: backfills.ask(work, order, None))["count"]
+    count: int = side.act(lambda tx: backfills.ask(tx, order, None))["count"]
     return count
 
 
 def withdraw(name: str, side: Side) -> None:
-    side.act(lambda work: backfills.withdraw(work, name, ""))
+    side.act(lambda tx: backfills.withdraw(tx, name, ""))
 
 
 ASKED = {"pause": pause, "resume": resume, "trigger": trigger, "backfill": backfill, "withdraw": withdraw}
@@ -134,8 +137,8 @@ def letter_name(row: dict[str, Any]) -> tuple[str, ...]:
 def letters_again(name: tuple[str, ...], again: bool, side: Side) -> Any:
     ids = [row["id"] for row in side.rows("dead_letters") if letter_name(row) == name]
     if not again:
-        return side.act(lambda work: acts.discard_dead_letters(work, ids))
-    return side.act(lambda work: acts.replay_dead_letters(work, ids))["replayed"]
+        return side.act(lambda tx: operator_commands.discard_dead_letters(tx, ids))
+    return side.act(lambda tx: operator_commands.replay_dead_letters(tx, ids))["replayed"]
 
 
 def load(configuration: Any, side: Side) -> str:

@@ -26,7 +26,7 @@ WATCH = {
     "submit": {"workflow_template": "t"},
 }
 EVERYTHING = {
-    "d": {"data": {"source": "push", "match": {"kind": "g"}, "batch": {"at_least": {"events": 3}, "or_after": "1h"}}},
+    "d": {"data": {"source": "push", "match": {"kind": "g"}, "batch": {"at_least": {"events": 3}, "max_wait": "1h"}}},
     "k": {"data": {"source": "stream", "where": "event.data.who > 0", "rows": "2", "distinct_by": "event.data.key"}},
     "n": {"schedule": {"cron": "7 * * * *", "recover_missed": "all", "catchup_window": "3h"}},
     "m": {"metric": {"source": "push", "match": {"metric": "psi"}, "above": 0.4, "jitter": "0s", "no_data": "fire"}},
@@ -59,7 +59,7 @@ FULL: list[dict[str, Any]] = [
         },
         "unless": ["a"],
         "limits": {"overlap": "skip", "deadline": "1h", "mute": ["night"]},
-        "submit": {**RUNS, "consume": "fired"},
+        "submit": {**RUNS, "inputs_on_failure": "keep"},
     },
     {"triggers": EVERYTHING, "mode": "shadow", "submit": RUNS},
 ]

@@ -40,7 +40,7 @@ def stories(step: int) -> Iterator[tuple[Fault, dict[str, Any]]]:
                 yield Fault(PLACES[path], kind, ONCE if kind == "busy" else ALWAYS, 1), FULL[(n // step) % len(FULL)]
 
 
-def told(machine: AnyFault, fault: Fault, drawn: dict[str, Any]) -> int:
+def emitted(machine: AnyFault, fault: Fault, drawn: dict[str, Any]) -> int:
     """All goes well, then something is broken, then it is mended. How often it raised."""
     try:
         machine.begin([drawn], FULL[1:2])

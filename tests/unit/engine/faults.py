@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 MARK = "raise"
 """An event whose data has it is one that nothing can bear."""
-_CONTAINING = ("containment", "loop", "transaction", "transaction_budget", "letters")
+_CONTAINING = ("containment", "engine", "transactions", "transaction_budget", "dead_letters")
 """Modules of the engine that contain what the others raise."""
 _CONTAINS = (
-    "engine.transitions._contained",
-    "engine.budgets.plainly",
-    "engine.budgets.carefully",
-    "engine.budgets.told",
+    "engine.runs.transitions._contained",
+    "engine.core.budget_balances.plainly",
+    "engine.core.budget_balances.carefully",
+    "engine.core.budget_balances.logged",
 )
 
 

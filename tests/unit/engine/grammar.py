@@ -44,9 +44,7 @@ SCHEDULE = some(
     **{"except": lists(*CALENDARS)},
     dst=some(missing=of("shift", "skip"), repeated=of("first", "both")),
 ).flatmap(lambda rest: of(*CRONS).map(lambda cron: {"schedule": {"cron": cron, **rest}}))
-BATCH = some(
-    at_least=of({"events": 1}, {"events": 10**15}, {"bytes": "8192TiB"}), or_after=DURATION, quiet_for=DURATION
-)
+BATCH = some(at_least=of({"events": 1}, {"events": 10**15}, {"bytes": "8192TiB"}), max_wait=DURATION, debounce=DURATION)
 DATA = some(
     match=MATCH,
     where=of("event.data.size > 1", "false", "event.data.x.matches('(a+)+$')"),
@@ -72,7 +70,7 @@ QUERY = some(no_data=of("hold", "ok", "fire"), **{"for": DURATION}).map(
 ALERT = some(match=MATCH, repeat_interval=DURATION, **{"for": DURATION}).map(
     lambda rest: {"alert": {"source": "alerts", **rest}}
 )
-FRESHNESS = some(of=of("succeeded", "promoted"), jitter=DURATION, again_after=of(*DURATIONS[1:])).flatmap(
+FRESHNESS = some(of=of("succeeded", "promoted"), jitter=DURATION, min_retry_interval=of(*DURATIONS[1:])).flatmap(
     lambda rest: of(*DURATIONS[1:]).map(lambda age: {"freshness": {"max_age": age, **rest}})
 )
 AFTER = of(

@@ -31,16 +31,16 @@ def observed(run: Run, phase: str, **more: Any) -> Observed:
 
 def start(bench: Bench) -> list[Run]:
     """Submit what is admitted."""
-    runs = bench.desk.claim(100, 30)
+    runs = bench.gateway.claim(100, 30)
     for run in runs:
-        bench.desk.submitted(run.id, f"uid-{run.id}")
+        bench.gateway.submitted(run.id, f"uid-{run.id}")
     return runs
 
 
 def end(bench: Bench, phase: str = "Succeeded", **more: Any) -> list[Run]:
     """Submit what is admitted, and have it end so; ``more`` is what else is seen of it."""
     runs = start(bench)
-    bench.desk.observed([observed(run, phase, **more) for run in runs])
+    bench.gateway.observed([observed(run, phase, **more) for run in runs])
     return runs
 
 

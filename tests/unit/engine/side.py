@@ -11,10 +11,10 @@ import orjson
 import structlog.testing
 from ulid import ULID
 
-from retrainer.engine.catalog import build_catalog
+from retrainer.engine.core.catalog import build_catalog
 from retrainer.rules.state import decode, encode
+from retrainer.store import statements
 from retrainer.store import tables as t
-from retrainer.store import writes
 from retrainer.store.base import StoreLostError
 from tests.unit.engine.bench import Bench, Crash
 from tests.unit.engine.switchboard import forget_what_is_remembered
@@ -65,7 +65,7 @@ class Side(Bench):
         """What was logged."""
         self.cluster: dict[str, Run] = {}
         """Workflows by name, with the run that each is of."""
-        self.told: set[str] = set()
+        self.emitted: set[str] = set()
         """Runs that are known to have been submitted."""
         self._called, self._loading = called, False
         self._looked: dict[str, list[dict[str, Any]]] = {}
@@ -84,7 +84,7 @@ class Side(Bench):
     def load(self, configuration: Any) -> Exception | None:
         """Rules as they are from now on, or why they are not."""
         forget_what_is_remembered()
-        catalog = build_catalog(configuration, self.store.read(writes.paused_rules))
+        catalog = build_catalog(configuration, self.store.read(statements.paused_rules))
         try:
             self.engine.switch(catalog)
         except Exception as error:  # noqa: BLE001 - whatever it is, the rules before stay
@@ -92,7 +92,7 @@ class Side(Bench):
         self.configuration = configuration
         return None
 
-    def hand_over(self) -> None:
+    def dispatch(self) -> None:
         """Another daemon takes the lead while this one still goes on; a store that is one process's is left first."""
         if not self.store.shared:
             self.restart()
@@ -150,22 +150,24 @@ class Side(Bench):
         fed = self._fed(ids)
         states = {row["id"]: decode(row["state"]) for row in self.rows("states")}
         where = {(row["rule"], row["key"]): row["id"] for row in self.rows("states")}
-        told: dict[str, list[Any]] = {"runs": [], "decisions": [], "slots": [], "states": [], "letters": []}
+        emitted: dict[str, list[Any]] = {"runs": [], "decisions": [], "slots": [], "states": [], "letters": []}
         for row in self._of(rules, "runs"):
             feeding = fed.get(where.get((row["rule"], row["key"]), 0), {})
-            told["runs"].append(_run_seen(row, feeding))
+            emitted["runs"].append(_run_seen(row, feeding))
         for row in sorted(self._of(rules, "decisions"), key=lambda row: (row["rule"], row["key"], row["id"])):
             columns = ("rule", "key", "decision", "reason", "detail", "count", "run")
-            told["decisions"].append([row[name] for name in columns])
+            emitted["decisions"].append([row[name] for name in columns])
         for row in self._of(rules, "slots"):
-            told["slots"].append({name: value for name, value in row.items() if name != "seq"})
+            emitted["slots"].append({name: value for name, value in row.items() if name != "seq"})
         for row in sorted(self._of(rules, "states"), key=lambda row: (row["rule"], row["key"])):
-            told["states"].append(_state_seen(row, states[row["id"]], fed.get(row["id"], {})))
+            emitted["states"].append(_state_seen(row, states[row["id"]], fed.get(row["id"], {})))
         for row in self.rows("dead_letters"):
             if row["rule"] in rules or not row["rule"]:
-                told["letters"].append([row["source"], row["event"], row["reason"], row["rule"]])
+                emitted["letters"].append([row["source"], row["event"], row["reason"], row["rule"]])
         named: dict[str, str] = {}
-        text = _IDS.sub(lambda m: named.setdefault(m[0], f"id-{len(named)}"), orjson.dumps(told, default=str).decode())
+        text = _IDS.sub(
+            lambda m: named.setdefault(m[0], f"id-{len(named)}"), orjson.dumps(emitted, default=str).decode()
+        )
         seen: dict[str, list[Any]] = orjson.loads(text)
         return seen
 
@@ -201,7 +203,7 @@ class Side(Bench):
         runs = [row["id"] for row in self.rows("runs") if (row["rule"], row["key"]) == (rule, key)]
         if number >= len(runs):
             return None
-        return self.store.read(lambda conn: writes.run(conn, runs[number]))
+        return self.store.read(lambda conn: statements.run(conn, runs[number]))
 
 
 def _rows(conn: Connection, table: str) -> Iterator[dict[str, Any]]:
@@ -240,7 +242,18 @@ def _same(value: Any) -> Any:
 
 
 def _run_seen(row: dict[str, Any], feeding: dict[int, str]) -> list[Any]:
-    columns = ("id", "rule", "key", "trigger", "reason", "born_at", "attempt", "retry_of", "scheduled_at", "parameters")
+    columns = (
+        "id",
+        "rule",
+        "key",
+        "trigger",
+        "reason",
+        "created_at",
+        "attempt",
+        "retry_of",
+        "scheduled_at",
+        "parameters",
+    )
     phase = "waiting" if row["phase"] in _WAITING else row["phase"]
     seen = [*(row[name] for name in columns), phase, row["ended_at"], row["cause"], row["outputs"]]
     return [*seen, _window_seen(orjson.loads(row["window"]), feeding)]
@@ -252,9 +265,9 @@ def _window_seen(window: dict[str, Any], feeding: dict[int, str]) -> list[Any]:
 
 
 def _state_seen(row: dict[str, Any], state: Any, feeding: dict[int, str]) -> list[Any]:
-    told = orjson.loads(encode(state))
+    emitted = orjson.loads(encode(state))
     for name in ("taken_hi",):
-        told.pop(name, None)
-    pending = _window_seen(told.pop("window", {}), feeding)
-    windows = {name: _window_seen(window, feeding) for name, window in told.pop("windows", {}).items()}
-    return [row["rule"], row["key"], row["wake_at"], told, pending, windows]
+        emitted.pop(name, None)
+    pending = _window_seen(emitted.pop("window", {}), feeding)
+    windows = {name: _window_seen(window, feeding) for name, window in emitted.pop("windows", {}).items()}
+    return [row["rule"], row["key"], row["wake_at"], emitted, pending, windows]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select
 
-from retrainer.rules.admit import Means, Purse, Waiting, admit
+from retrainer.rules.admit import BudgetBalance, Capacity, Waiting, admit
+from retrainer.store import statements
 from retrainer.store import tables as t
-from retrainer.store import writes
 from tests.unit.engine.kit import START, Make, data, event, start
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def some(chance: random.Random, count: int) -> list[dict[str, Any]]:
             "rule": chance.choice(list(BUDGETS)),
             "pool": chance.choice([*POOLS, "gone", None]),
             "priority": chance.choice([0, 0, 5]),
-            "born_at": START + chance.randrange(3),
+            "created_at": START + chance.randrange(3),
             "not_before": START + chance.choice([-10, -10, 10]),
             "admitted_at": None,
         }
@@ -51,14 +51,17 @@ def test_it_admits_what_it_would_if_it_looked_at_all(make: Make, seed: int) -> N
     chance = random.Random(seed)
     bench = make({"limits": {"pool": "full"}}, pools=POOLS)
     fill(bench, some(chance, chance.choice([3, 30, 120])))
-    purses = {"team": Purse(chance.randrange(4), None), "own": Purse(None, float(chance.randrange(4)))}
+    balances = {
+        "team": BudgetBalance(chance.randrange(4), None),
+        "own": BudgetBalance(None, float(chance.randrange(4))),
+    }
     costs = {rule: (budget, 1.5) for rule, budget in BUDGETS.items()}
 
     def admitted(rows: list[Any]) -> list[str]:
-        waiting = [Waiting(r.id, r.pool, r.priority, r.born_at, r.not_before, *costs[r.rule]) for r in rows]
-        return admit(waiting, Means(POOLS, {}, purses), START)
+        waiting = [Waiting(r.id, r.pool, r.priority, r.created_at, r.not_before, *costs[r.rule]) for r in rows]
+        return admit(waiting, Capacity(POOLS, {}, balances), START)
 
-    looked_at = bench.store.read(lambda conn: writes.waiting_runs(conn, START, POOLS, 500))
+    looked_at = bench.store.read(lambda conn: statements.waiting_runs(conn, START, POOLS, 500))
     everything = bench.store.read(lambda conn: list(conn.execute(select(t.runs))))
     assert admitted(looked_at) == admitted(everything)
 
@@ -67,9 +70,9 @@ def test_of_many_that_wait_for_a_pool_as_many_are_looked_at_as_it_has_slots(make
     bench = make({"triggers": data(), "limits": {"pool": "gpu", "overlap": "allow_all"}}, pools={"gpu": 2})
     bench.deliver([event(n) for n in range(400)])
     assert len(start(bench)) == 2
-    looked_at = bench.store.read(lambda conn: writes.waiting_runs(conn, bench.clock.time, {"gpu": 0}, 500))
+    looked_at = bench.store.read(lambda conn: statements.waiting_runs(conn, bench.clock.time, {"gpu": 0}, 500))
     assert looked_at == []
-    looked_at = bench.store.read(lambda conn: writes.waiting_runs(conn, bench.clock.time, {"gpu": 2}, 500))
+    looked_at = bench.store.read(lambda conn: statements.waiting_runs(conn, bench.clock.time, {"gpu": 2}, 500))
     assert len(looked_at) == 2
 
 
@@ -77,7 +80,7 @@ def test_more_than_one_look_takes_are_admitted_one_after_the_other(make: Make) -
     bench = make({"limits": {"pool": "full"}}, pools={"full": 0})
     waiting = {"rule": "rule-0", "pool": None, "not_before": 0.0, "admitted_at": None}
     fill(bench, [waiting] * 1100)
-    bench.act(lambda work: setattr(work, "pools_changed", True))
+    bench.act(lambda tx: setattr(tx, "pools_changed", True))
     counted = [admitted(bench)]
     while bench.engine.next_wake is not None and bench.engine.next_wake <= bench.clock.time:
         bench.act(lambda _: None)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from retrainer.moments import rfc3339
 from retrainer.sources.base import Batch
 from retrainer.sources.formats import alertmanager
 from retrainer.sources.formats.payload import Delivery
+from retrainer.util.timefmt import rfc3339
 from tests.unit.engine.bench import Bench
 from tests.unit.engine.kit import DAY, START
 
@@ -29,7 +29,7 @@ FIRST, SECOND = START - 600, START - 60
 """When the alert began, and began anew."""
 
 
-def told(status: str, began: float = FIRST, ended: float = START - 300) -> Event:
+def emitted(status: str, began: float = FIRST, ended: float = START - 300) -> Event:
     times = {"startsAt": rfc3339(began), "endsAt": rfc3339(ended) if status == "resolved" else "0001-01-01T00:00:00Z"}
     labels = {"alertname": "ModelDrift", "model": "churn"}
     body = {"version": "4", "alerts": [{"status": status, "labels": labels, "fingerprint": "f", **times}]}
@@ -37,7 +37,7 @@ def told(status: str, began: float = FIRST, ended: float = START - 300) -> Event
     return event  # type: ignore[return-value]
 
 
-FIRES, ENDS, ANEW = told("firing"), told("resolved"), told("firing", SECOND)
+FIRES, ENDS, ANEW = emitted("firing"), emitted("resolved"), emitted("firing", SECOND)
 GOES_ON = [FIRES, ENDS, FIRES]
 
 
@@ -60,7 +60,7 @@ def runs(bench: Bench) -> int:
         pytest.param([*GOES_ON, ENDS, ENDS], "yes yes yes yes no", 2, id="and resolved again"),
         pytest.param([FIRES, ENDS, ANEW], "yes yes yes", 2, id="it began anew"),
         pytest.param([FIRES, ENDS, ANEW, ENDS, ANEW], "yes yes yes no no", 2, id="and a late repeat changes nothing"),
-        pytest.param([ANEW, told("resolved"), ANEW], "yes yes no", 1, id="nor does late news of the one before"),
+        pytest.param([ANEW, emitted("resolved"), ANEW], "yes yes no", 1, id="nor does late news of the one before"),
     ],
 )
 def test_what_an_alert_says_again(bench: Bench, events: list[Event], new: str, started: int) -> None:

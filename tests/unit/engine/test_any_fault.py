@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.unit.engine.any_fault import AnyFault
-from tests.unit.engine.every_place import stories, told, wired
+from tests.unit.engine.every_place import emitted, stories, wired
 
 MANY = int(os.environ.get("MACHINE_EXAMPLES", "0"))
 """Of a long run, with other examples each time, and a fault of each kind in each place."""
@@ -30,5 +30,5 @@ def test_whatever_one_rule_raises_its_neighbours_do_as_if_it_were_not_there() ->
 
 def test_wherever_one_rule_raises_its_neighbours_do_as_if_it_were_not_there() -> None:
     with wired():
-        raised = [told(AnyFault(), fault, drawn) for fault, drawn in stories(1 if MANY else 9)]
+        raised = [emitted(AnyFault(), fault, drawn) for fault, drawn in stories(1 if MANY else 9)]
     assert sum(map(bool, raised)) > len(raised) / 3, "most faults are met"

@@ -11,25 +11,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from retrainer.config.load import load_texts
-from retrainer.engine.catalog import build_catalog
-from retrainer.engine.loop import Engine
+from retrainer.engine.core.catalog import build_catalog
+from retrainer.engine.core.engine import Engine
 from retrainer.event import Event
 from retrainer.rules.explain import explain
 from retrainer.rules.fold import first_state
 from retrainer.rules.lint import lint
 from retrainer.rules.period import periods
-from retrainer.simulate.world import Deaf, HandClock
+from retrainer.simulate.world import ManualClock, NullListener
 from retrainer.sources.base import Batch
-from retrainer.store import writes
+from retrainer.store import statements
 from retrainer.store.sqlite import SqliteStore
 from tests.unit.engine.grammar import BASE, EVENT, RULE, STEPS
 from tests.unit.engine.kit import START
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(rules=st.lists(RULE, min_size=4, max_size=8), told=st.lists(st.tuples(EVENT, STEPS), max_size=6))
+@given(rules=st.lists(RULE, min_size=4, max_size=8), emitted=st.lists(st.tuples(EVENT, STEPS), max_size=6))
 def test_what_is_valid_runs_whatever_comes(
-    rules: list[dict[str, Any]], told: list[tuple[dict[str, Any], float]]
+    rules: list[dict[str, Any]], emitted: list[tuple[dict[str, Any], float]]
 ) -> None:
     named = [{"name": f"r{i}", **rule} for i, rule in enumerate(rules)]
     texts = {str(rule["name"]): json.dumps({"version": 1, "rules": [rule]}) for rule in named}
@@ -37,12 +37,12 @@ def test_what_is_valid_runs_whatever_comes(
     assert not [str(problem) for problem in problems if "internal error" in problem.message]
     with tempfile.TemporaryDirectory() as folder:
         store = SqliteStore.open(Path(folder) / "store.db")
-        clock = HandClock(START)
+        clock = ManualClock(START)
         assert store.claim()
-        engine = Engine(store, clock, Deaf(), namespace="ml", max_queue=0)
+        engine = Engine(store, clock, NullListener(), namespace="ml", max_queue=0)
         engine.drive()
-        engine.switch(build_catalog(configuration, store.read(writes.paused_rules)))
-        for i, (data, seconds) in enumerate(told):
+        engine.switch(build_catalog(configuration, store.read(statements.paused_rules)))
+        for i, (data, seconds) in enumerate(emitted):
             receipt = engine.offer(Batch("push", [Event("push", f"e{i}", "t", clock.time, data)]))
             engine.turn()
             assert len(receipt.result().outcomes) == 1
@@ -52,6 +52,6 @@ def test_what_is_valid_runs_whatever_comes(
         assert isinstance(periods(compiled, clock.time), dict)
         assert list(lint(list(compiled.values()), clock.time, configuration.pools)) is not None
         for rule in compiled.values():
-            state = store.read(lambda conn, name=rule.name: writes.state_of(conn, name, ""))
+            state = store.read(lambda conn, name=rule.name: statements.state_of(conn, name, ""))
             assert explain(rule.of_key(""), "", state or first_state(rule, "", clock.time), clock.time, None)
         store.close()

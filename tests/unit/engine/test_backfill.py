@@ -12,9 +12,10 @@ import pytest
 
 from retrainer.config.models import Rules
 from retrainer.config.settings import Store
-from retrainer.engine import acts, backfills
-from retrainer.engine.backfills import Order
-from retrainer.engine.prune import Pruner
+from retrainer.engine.commands import operator_commands
+from retrainer.engine.retention.prune import Pruner
+from retrainer.engine.schedules import backfills
+from retrainer.engine.schedules.backfills import Order
 from tests.unit.engine.bench import Crash
 from tests.unit.engine.kit import ANY, DAY, START, SUBMIT, Make, data, end, event, observed, start, state
 
@@ -33,12 +34,12 @@ def nights(*days: int) -> list[float]:
 
 
 def ask(bench: Bench, order: Order = DAYS, once: str | None = None) -> dict[str, Any]:
-    answer: dict[str, Any] = bench.act(lambda work: backfills.ask(work, order, once))
+    answer: dict[str, Any] = bench.act(lambda tx: backfills.ask(tx, order, once))
     return answer
 
 
 def preview(bench: Bench, order: Order) -> dict[str, Any]:
-    answer: dict[str, Any] = bench.act(lambda work: backfills.preview(work, order))
+    answer: dict[str, Any] = bench.act(lambda tx: backfills.preview(tx, order))
     return answer
 
 
@@ -84,9 +85,9 @@ def test_each_slot_runs_once_in_turn_with_its_own_moment(make: Make) -> None:
 def test_a_preview_changes_nothing(make: Make) -> None:
     bench = make({"triggers": NIGHTLY})
     before = bench.query("SELECT state FROM states")
-    told = preview(bench, DAYS)
-    assert (told["count"], told["request"], told["last_start"]) == (3, None, None)
-    assert told["note"] == "no run has succeeded yet, so nobody knows how long one takes"
+    emitted = preview(bench, DAYS)
+    assert (emitted["count"], emitted["request"], emitted["last_start"]) == (3, None, None)
+    assert emitted["note"] == "no run has succeeded yet, so nobody knows how long one takes"
     assert (bench.query("SELECT state FROM states"), start(bench)) == (before, [])
 
 
@@ -99,27 +100,27 @@ def test_what_ran_runs_again_only_if_that_is_asked_for(make: Make) -> None:
         (False, "asked for already, and waits"),
         (False, "asked for already, and waits"),
     ]
-    again = Order("rule-0", "", "2027-01-10", "2027-01-13", again=True)
-    assert preview(bench, again)["count"] == 0
-    bench.desk.observed([observed(live, "Failed")])
+    rerun = Order("rule-0", "", "2027-01-10", "2027-01-13", rerun=True)
+    assert preview(bench, rerun)["count"] == 0
+    bench.gateway.observed([observed(live, "Failed")])
     assert all_started(bench) == nights(11, 12)
     assert fates(ask(bench)) == [(False, "ran: FAILED"), (False, "ran: SUCCEEDED"), (False, "ran: SUCCEEDED")]
     assert start(bench) == []
-    assert fates(ask(bench, again))[0] == (True, "ran: FAILED; once more")
+    assert fates(ask(bench, rerun))[0] == (True, "ran: FAILED; once more")
     assert all_started(bench) == nights(10, 11, 12)
     assert set(recorded(bench, DAY).values()) == {1}
 
 
 def test_a_retry_is_the_same_run(make: Make) -> None:
     bench = make({"triggers": NIGHTLY, "submit": {**SUBMIT, "retry": {"limit": 1, "backoff": {"duration": "1m"}}}})
-    night = Order("rule-0", "", "2027-01-10", "2027-01-11", again=True)
+    night = Order("rule-0", "", "2027-01-10", "2027-01-11", rerun=True)
     ask(bench, night)
     end(bench, "Failed")
     assert fates(preview(bench, night)) == [(False, "its run is on its way: PENDING")]
     bench.tick(61)
     (retry,) = end(bench)
-    told = preview(bench, night)
-    assert (fates(told), told["slots"][0]["run"]) == ([(True, "ran: SUCCEEDED; once more")], retry.id)
+    emitted = preview(bench, night)
+    assert (fates(emitted), emitted["slots"][0]["run"]) == ([(True, "ran: SUCCEEDED; once more")], retry.id)
 
 
 def test_slots_that_were_missed_or_skipped_run_and_have_one_record_each(make: Make) -> None:
@@ -129,10 +130,10 @@ def test_slots_that_were_missed_or_skipped_run_and_have_one_record_each(make: Ma
     bench.tick(HOUR)  # skipped, as the first one is on its way
     bench.clock.time += 5.5 * HOUR  # the daemon is down, and five slots are missed
     bench.restart()
-    bench.desk.observed([observed(run, "Succeeded") for run in bench.desk.live()])
+    bench.gateway.observed([observed(run, "Succeeded") for run in bench.gateway.live()])
     period = Order("rule-0", "", "2027-01-15T09:00", "2027-01-15T16:00")
-    told = preview(bench, period)
-    assert fates(told) == [
+    emitted = preview(bench, period)
+    assert fates(emitted) == [
         (False, "ran: SUCCEEDED"),
         (True, "skipped then: overlap"),
         *[(True, "missed then")] * 5,
@@ -156,12 +157,12 @@ def test_slots_that_were_missed_or_skipped_run_and_have_one_record_each(make: Ma
 def test_what_the_schedule_itself_will_run_is_left_to_it(make: Make) -> None:
     jittery = {"hourly": {"schedule": {"cron": "0 * * * *", "jitter": "30m"}}}
     bench = make({"triggers": jittery, "limits": {"cooldown": {"period": "6h"}}})
-    bench.act(lambda work: acts.trigger(work, "rule-0", "", {}, None))
+    bench.act(lambda tx: operator_commands.trigger(tx, "rule-0", "", {}, None))
     end(bench)
     bench.tick(HOUR + 1800)
     bench.clock.time = START + 2 * HOUR + 1
-    told = preview(bench, Order("rule-0", "", "2027-01-15T09:00", "2027-01-15T11:00"))
-    assert fates(told) == [(False, "due by itself, and waits for its run"), (False, "not due yet")]
+    emitted = preview(bench, Order("rule-0", "", "2027-01-15T09:00", "2027-01-15T11:00"))
+    assert fates(emitted) == [(False, "due by itself, and waits for its run"), (False, "not due yet")]
 
 
 def test_a_calendar_keeps_its_slots_out(make: Make) -> None:
@@ -176,8 +177,8 @@ def test_a_calendar_keeps_its_slots_out(make: Make) -> None:
 def test_days_are_those_of_the_schedules_zone_also_when_clocks_change(make: Make) -> None:
     berlin = {"nightly": {"schedule": {"cron": "30 2 * * *", "timezone": "Europe/Berlin"}}}
     bench = make({"triggers": berlin})
-    told = preview(bench, Order("rule-0", "", "2026-03-28", "2026-03-31"))
-    moments = [datetime.fromtimestamp(slot["slot"], UTC).isoformat() for slot in told["slots"]]
+    emitted = preview(bench, Order("rule-0", "", "2026-03-28", "2026-03-31"))
+    moments = [datetime.fromtimestamp(slot["slot"], UTC).isoformat() for slot in emitted["slots"]]
     assert moments == ["2026-03-28T01:30:00+00:00", "2026-03-29T01:00:00+00:00", "2026-03-30T00:30:00+00:00"]
 
 
@@ -252,8 +253,8 @@ def test_a_daemon_that_is_killed_goes_on_where_it_was(make: Make, crash: str, at
     for _ in range(8):
         survive(lambda: start(bench))
         bench.clock.time += 31  # what was claimed by a process that died is claimed anew
-        live = bench.desk.live()
-        survive(lambda live=live: bench.desk.observed([observed(run, "Succeeded") for run in live]))
+        live = bench.gateway.live()
+        survive(lambda live=live: bench.gateway.observed([observed(run, "Succeeded") for run in live]))
     rows = bench.query("SELECT scheduled_at, phase FROM runs ORDER BY id")
     assert [tuple(row) for row in rows] == [(slot, "SUCCEEDED") for slot in nights(10, 11, 12)]
     assert (state(bench).asked, state(bench).active) == ((), 0)
@@ -263,7 +264,7 @@ def test_a_daemon_that_is_killed_goes_on_where_it_was(make: Make, crash: str, at
 def test_requests_by_hand_outlive_a_restart_each_with_its_parameters(make: Make) -> None:
     bench = make({"triggers": NIGHTLY, "submit": {**SUBMIT, "parameters": {"depth": 3}}})
     answers = [
-        bench.act(lambda work, n=n: acts.trigger(work, "rule-0", "", {"depth": str(n)}, f"k{n}", "anna"))
+        bench.act(lambda tx, n=n: operator_commands.trigger(tx, "rule-0", "", {"depth": str(n)}, f"k{n}", "anna"))
         for n in (1, 2, 3)
     ]
     assert [(a["decision"], a["reason"]) for a in answers] == [
@@ -271,7 +272,7 @@ def test_requests_by_hand_outlive_a_restart_each_with_its_parameters(make: Make)
         ("hold", "overlap"),
         ("hold", "overlap"),
     ]
-    assert bench.act(lambda work: acts.trigger(work, "rule-0", "", {"depth": "2"}, "k2")) == answers[1]
+    assert bench.act(lambda tx: operator_commands.trigger(tx, "rule-0", "", {"depth": "2"}, "k2")) == answers[1]
     bench.restart()
     depths = []
     while runs := end(bench):
@@ -284,11 +285,11 @@ def test_what_has_not_started_is_withdrawn_and_may_be_asked_for_anew(make: Make)
     bench = make({"triggers": NIGHTLY, "limits": limits}, pools={"gpu": 1})
     request = ask(bench)["request"]
     (live,) = start(bench)
-    told = bench.act(lambda work: backfills.withdraw(work, "rule-0", ""))
-    assert (told["dropped"], told["cancelled"]) == (1, 1)
+    emitted = bench.act(lambda tx: backfills.withdraw(tx, "rule-0", ""))
+    assert (emitted["dropped"], emitted["cancelled"]) == (1, 1)
     progress = bench.store.read(lambda conn: backfills.progress(conn, "rule-0", "", request))
     assert [slot["state"] for slot in progress["slots"]] == ["running", "cancelled", "dropped"]
-    bench.desk.observed([observed(live, "Succeeded")])
+    bench.gateway.observed([observed(live, "Succeeded")])
     assert start(bench) == []
     assert fates(ask(bench)) == [
         (False, "ran: SUCCEEDED"),
@@ -309,8 +310,14 @@ def test_progress_says_how_each_slot_stands(make: Make) -> None:
     end(bench, "Failed")
     assert (look()["failed"], look()["running"], look()["waiting"]) == (1, 1, 1)
     all_started(bench)
-    told = look()
-    assert (told["total"], told["succeeded"], told["failed"], told["ended"], told["by"]) == (3, 2, 1, True, "anna")
+    emitted = look()
+    assert (emitted["total"], emitted["succeeded"], emitted["failed"], emitted["ended"], emitted["by"]) == (
+        3,
+        2,
+        1,
+        True,
+        "anna",
+    )
     with pytest.raises(LookupError, match="there is no backfill of rule-0"):
         bench.store.read(lambda conn: backfills.progress(conn, "rule-0", "de"))
 
@@ -329,8 +336,8 @@ def test_a_rule_with_keys_is_backfilled_for_one_of_them(make: Make) -> None:
     assert fates(answer) == [(True, "no record"), (True, "no record"), (True, "missed then")]
     assert len(all_started(bench)) == 3
     assert {row[0] for row in bench.query("SELECT key FROM runs")} == {"de"}
-    told = preview(bench, Order("rule-0", "fr", "2027-01-15T09:00", "2027-01-15T10:00"))
-    assert fates(told) == [(True, "missed then")], "what ran for one key is not done for another"
+    emitted = preview(bench, Order("rule-0", "fr", "2027-01-15T09:00", "2027-01-15T10:00"))
+    assert fates(emitted) == [(True, "missed then")], "what ran for one key is not done for another"
 
 
 def test_a_backfill_leaves_pending_data_and_what_it_counted_alone(make: Make) -> None:
@@ -352,10 +359,10 @@ def test_nobody_can_tell_of_slots_whose_records_are_removed(make: Make) -> None:
     all_started(bench)
     bench.clock.time += 100 * DAY
     pruner = Pruner(Store.model_validate({"path": "x", "ledger_max_age": "90d"}), time.monotonic)
-    while bench.act(lambda work: pruner.prune(work, 0)):
+    while bench.act(lambda tx: pruner.prune(tx, 0)):
         pass
-    told = preview(bench, Order("rule-0", "", "2027-01-14", "2027-01-17"))
-    assert fates(told) == [
+    emitted = preview(bench, Order("rule-0", "", "2027-01-14", "2027-01-17"))
+    assert fates(emitted) == [
         (True, "no record"),  # from before the rule
         (True, "no record"),  # as is this one, of the morning of that day
         (False, "its record is removed, so nobody can tell whether it ran"),
@@ -365,11 +372,11 @@ def test_nobody_can_tell_of_slots_whose_records_are_removed(make: Make) -> None:
 def test_what_was_asked_for_is_forgotten_in_time(make: Make) -> None:
     bench = make({"triggers": NIGHTLY})
     ask(bench, once="k1")
-    bench.act(lambda work: acts.trigger(work, "rule-0", "", {}, "k2"))
+    bench.act(lambda tx: operator_commands.trigger(tx, "rule-0", "", {}, "k2"))
     all_started(bench)
     bench.clock.time += 91 * DAY
     pruner = Pruner(Store.model_validate({"path": "x", "ledger_max_age": "90d"}), time.monotonic)
-    bench.act(lambda work: pruner.prune(work, 0))
+    bench.act(lambda tx: pruner.prune(tx, 0))
     assert bench.query("SELECT name FROM requests") == []
 
 
@@ -379,32 +386,32 @@ def test_the_outlook_goes_by_what_runs_took_and_what_limits_leave(make: Make) ->
     ask(bench, Order("rule-0", "", "2027-01-09", "2027-01-10"))
     (run,) = start(bench)
     bench.clock.time += HOUR
-    bench.desk.observed([observed(run, "Succeeded", started_at=START)])
-    told = preview(bench, DAYS)
-    assert (told["run_seconds"], told["gpu_hours"]) == (HOUR, 4.5)
-    assert told["last_start"] == START + HOUR + DAY, "one today, the next two once the budget is there again"
-    assert told["note"] == "if no other run comes between"
+    bench.gateway.observed([observed(run, "Succeeded", started_at=START)])
+    emitted = preview(bench, DAYS)
+    assert (emitted["run_seconds"], emitted["gpu_hours"]) == (HOUR, 4.5)
+    assert emitted["last_start"] == START + HOUR + DAY, "one today, the next two once the budget is there again"
+    assert emitted["note"] == "if no other run comes between"
 
 
 def test_a_pause_holds_a_backfill_and_the_outlook_says_so(make: Make) -> None:
     bench = make({"triggers": NIGHTLY})
-    bench.act(lambda work: acts.pause(work, "rule-0", ""))
+    bench.act(lambda tx: operator_commands.pause(tx, "rule-0", ""))
     answer = ask(bench)
     assert (answer["held"]["reason"], answer["last_start"]) == ("paused", None)
     assert start(bench) == []
-    bench.act(lambda work: acts.resume(work, "rule-0"))
+    bench.act(lambda tx: operator_commands.resume(tx, "rule-0"))
     assert all_started(bench) == nights(10, 11, 12)
 
 
 def test_runs_by_hand_that_have_not_started_are_withdrawn_and_others_go_on(make: Make) -> None:
     limits = {"overlap": "allow_all", "max_active": 2, "pool": "gpu"}
     bench = make({"triggers": NIGHTLY, "limits": limits}, pools={"gpu": 1})
-    told = [bench.act(lambda work: acts.trigger(work, "rule-0", "", {}, None)) for _ in range(3)]
-    assert [one["decision"] for one in told] == ["fire", "fire", "hold"]
+    emitted = [bench.act(lambda tx: operator_commands.trigger(tx, "rule-0", "", {}, None)) for _ in range(3)]
+    assert [one["decision"] for one in emitted] == ["fire", "fire", "hold"]
     (live,) = start(bench)
-    told = bench.act(lambda work: backfills.withdraw(work, "rule-0", "", manual=True))
-    assert (told["dropped"], told["cancelled"]) == (1, 1)
-    bench.desk.observed([observed(live, "Succeeded")])
+    emitted = bench.act(lambda tx: backfills.withdraw(tx, "rule-0", "", manual=True))
+    assert (emitted["dropped"], emitted["cancelled"]) == (1, 1)
+    bench.gateway.observed([observed(live, "Succeeded")])
     assert start(bench) == []
 
 
@@ -412,7 +419,7 @@ def test_the_journal_has_all_that_it_takes_to_ask_again(make: Make) -> None:
     bench = make({"triggers": NIGHTLY, "submit": {**SUBMIT, **PARAMETERS}})
     order = Order("rule-0", "", "2027-01-10", "2027-01-12", parameters={"depth": "9"}, by="anna")
     request = ask(bench, order)["request"]
-    bench.act(lambda work: backfills.withdraw(work, "rule-0", ""))
+    bench.act(lambda tx: backfills.withdraw(tx, "rule-0", ""))
     rows = bench.query("SELECT kind, payload FROM journal WHERE kind NOT IN ('Wake', 'Ended') ORDER BY seq")
     assert [(row[0], json.loads(row[1])) for row in rows] == [
         (

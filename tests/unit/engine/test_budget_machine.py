@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from retrainer.engine import acts
+from retrainer.engine.commands import operator_commands
 from retrainer.event import Event
 from tests.unit.engine.bench import Bench
 from tests.unit.engine.kit import START, SUBMIT, data, observed, start
@@ -110,12 +110,12 @@ class Budgets(RuleBasedStateMachine):
     @rule(which=st.integers(0, 20))
     def refuse(self, which: int) -> None:
         """The API server will not have it: it ends without ever having been there."""
-        claimed = self.bench.desk.claim(100, 30)
+        claimed = self.bench.gateway.claim(100, 30)
         for i, run in enumerate(claimed):
             if i == which % len(claimed):
-                self.bench.desk.refused(run.id, "denied")
+                self.bench.gateway.refused(run.id, "denied")
             else:
-                self.bench.desk.submitted(run.id, f"uid-{run.id}")
+                self.bench.gateway.submitted(run.id, f"uid-{run.id}")
 
     @rule(which=st.integers(0, 20), hours=st.sampled_from([0.0, 0.5, 1.0, 2.0, 3.0]), well=st.booleans())
     def a_run_ends(self, which: int, hours: float, well: bool) -> None:
@@ -124,24 +124,24 @@ class Budgets(RuleBasedStateMachine):
             self.finish(live[which % len(live)], hours, "Succeeded" if well else "Failed")
 
     def finish(self, run_id: str, hours: float, phase: str) -> None:
-        run = self.bench.act(lambda work: acts._run(work, run_id))
-        self.bench.desk.observed([observed(run, phase, resources={"nvidia.com/gpu": hours * HOUR})])
+        run = self.bench.act(lambda tx: operator_commands._run(tx, run_id))
+        self.bench.gateway.observed([observed(run, phase, resources={"nvidia.com/gpu": hours * HOUR})])
 
     @rule(which=st.integers(0, 20))
     def somebody_cancels(self, which: int) -> None:
         live = [row.id for row in self.rows() if row.ended_at is None]
         if live:
-            self.bench.act(lambda work: acts.cancel(work, live[which % len(live)], "Stop"))
+            self.bench.act(lambda tx: operator_commands.cancel(tx, live[which % len(live)], "Stop"))
 
     @rule(which=st.integers(0, 20))
     def somebody_retries(self, which: int) -> None:
         ended = self.bench.query("SELECT id FROM runs WHERE ended_at IS NOT NULL AND phase != 'SUCCEEDED' ORDER BY id")
         if ended:
-            self.bench.act(lambda work: acts.retry(work, ended[which % len(ended)][0]))
+            self.bench.act(lambda tx: operator_commands.retry(tx, ended[which % len(ended)][0]))
 
     @rule(name=st.sampled_from(NAMES))
     def somebody_asks(self, name: str) -> None:
-        self.bench.act(lambda work: acts.trigger(work, name, "", {}, None, ""))
+        self.bench.act(lambda tx: operator_commands.trigger(tx, name, "", {}, None, ""))
 
     @rule()
     def restart(self) -> None:

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog.testing
 
-from retrainer.engine import acts, budgets, inbox, intake, transitions
+from retrainer.engine.commands import operator_commands
+from retrainer.engine.core import budget_balances
+from retrainer.engine.intake import events
+from retrainer.engine.replication import inbox
+from retrainer.engine.runs import transitions
 from retrainer.event import Event
 from retrainer.rules import decide, fold
 from retrainer.rules.outcome import Arrived, Sampled
@@ -104,7 +108,7 @@ def test_an_observation_that_fails_by_a_lookup_does_not_hold_up_the_others(
         return facts(run, *rest)
 
     monkeypatch.setattr(transitions, "_facts", failing)
-    bench.desk.observed([observed(run, "Succeeded") for run in runs])
+    bench.gateway.observed([observed(run, "Succeeded") for run in runs])
     ends = dict(bench.query("SELECT rule, phase FROM runs"))
     assert ends == {"bad": "SUCCEEDED", "good": "SUCCEEDED"}
 
@@ -116,14 +120,14 @@ def test_what_another_replica_took_in_and_nobody_bears_does_not_block_what_is_be
     with bench.store.write() as conn:
         inbox.put(conn, Batch("push", [event(1, poison=1)]))
         inbox.put(conn, Batch("push", [event(2)]))
-    match = intake.match
+    match = events.match
 
-    def failing(work: Any, item: Event, *rest: Any) -> Any:
+    def failing(tx: Any, item: Event, *rest: Any) -> Any:
         if "poison" in item.data:
             raise KeyError("boom")
-        return match(work, item, *rest)
+        return match(tx, item, *rest)
 
-    monkeypatch.setattr(intake, "match", failing)
+    monkeypatch.setattr(events, "match", failing)
     assert bench.act(inbox.fold_in) is False
     assert bench.query("SELECT count(*) FROM inbox")[0][0] == 0
     assert [row[0] for row in bench.query("SELECT event FROM dead_letters")] == ["e1"]
@@ -138,7 +142,7 @@ def test_a_value_that_distinct_by_noted_counts_when_its_dead_letter_is_replayed(
         on(broken, Arrived, lambda _rule, given: given.label == "P")
         assert bench.deliver([event(1, k="a", key="P")]) == ["dead_lettered"]
     assert bench.query("SELECT * FROM distincts") == []
-    assert bench.act(lambda work: acts.replay_dead_letters(work, [1]))["replayed"] == 1
+    assert bench.act(lambda tx: operator_commands.replay_dead_letters(tx, [1]))["replayed"] == 1
     assert state(bench, "good").window.events == 1
 
 
@@ -174,14 +178,14 @@ def test_runs_whose_cost_cannot_be_found_out_wait_and_hold_up_nobody(
     limits = {"limits": {"pool": "gpu"}}
     rules = [{"name": name, "triggers": data(), **limits} for name in ("bad", "good")]
     bench = make(*rules, pools={"gpu": 5})
-    cost_of = budgets.cost_of
+    cost_of = budget_balances.cost_of
 
     def failing(conn: Any, catalog: Any, rule: str) -> Any:
         if rule == "bad":
             raise KeyError("boom")
         return cost_of(conn, catalog, rule)
 
-    monkeypatch.setattr(budgets, "cost_of", failing)
+    monkeypatch.setattr(budget_balances, "cost_of", failing)
     assert bench.deliver([event(1)]) == ["matched"]
     assert [run.rule for run in start(bench)] == ["good"]
     monkeypatch.undo()
@@ -203,14 +207,14 @@ def test_a_rule_whose_reserve_cannot_be_found_out_does_not_hold_up_those_it_shar
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = sharing(make)
-    reserve_of = budgets.reserve_of
+    reserve_of = budget_balances.reserve_of
 
     def failing(conn: Any, rule: Any, budget: Any) -> float:
         if rule.name == "bad":
             raise KeyError("boom")
         return reserve_of(conn, rule, budget)
 
-    monkeypatch.setattr(budgets, "reserve_of", failing)
+    monkeypatch.setattr(budget_balances, "reserve_of", failing)
     for number in (2, 3, 4):
         bench.deliver([event(number)])
         assert [run.rule for run in start(bench)] == ["good"]
@@ -223,7 +227,7 @@ def test_a_budget_that_cannot_be_found_out_holds_up_its_own_runs_alone(
 ) -> None:
     rules = [{"name": name, "triggers": data(), "limits": {"budget": name}} for name in ("bad", "good")]
     bench = make(*rules)
-    spent = budgets._spent
+    spent = budget_balances._spent
 
     def failing(conn: Any, names: Any, *more: Any, **rest: Any) -> Any:
         if "bad" in names:
@@ -231,7 +235,7 @@ def test_a_budget_that_cannot_be_found_out_holds_up_its_own_runs_alone(
         return spent(conn, names, *more, **rest)
 
     bench.budgets({name: {"runs": 5, "per": "1d"} for name in ("bad", "good")})
-    monkeypatch.setattr(budgets, "_spent", failing)
+    monkeypatch.setattr(budget_balances, "_spent", failing)
     bench.deliver([event(1)])
     assert [run.rule for run in start(bench)] == ["good"]
     monkeypatch.undo()
@@ -261,7 +265,7 @@ def test_any_edit_ends_a_quarantine(make: Make, monkeypatch: pytest.MonkeyPatch,
         def failing(*_: Any) -> Any:
             raise KeyError("boom")
 
-        broken.setattr(decide, "weigh", failing)
+        broken.setattr(decide, "evaluate", failing)
         bench.deliver([event(3)])
     assert state(bench, "r").quarantine is not None
     assert state(bench, "r").window.events == 3, "nothing is lost meanwhile"
@@ -278,13 +282,13 @@ def test_a_flood_of_events_that_take_long_does_not_starve_schedules(
     keys(bench, 60)
     elapsed = [0.0]
     monkeypatch.setattr(bench.clock, "monotonic", lambda: elapsed[0])
-    match = intake.match
+    match = events.match
 
     def slow(*given: Any) -> Any:
         elapsed[0] += 0.5
         return match(*given)
 
-    monkeypatch.setattr(intake, "match", slow)
+    monkeypatch.setattr(events, "match", slow)
     bench.clock.time = START + 3600
     for number in range(4):
         bench.deliver([event(9000 + number)])
@@ -292,17 +296,17 @@ def test_a_flood_of_events_that_take_long_does_not_starve_schedules(
 
 
 @pytest.mark.parametrize(
-    "told",
+    "emitted",
     [
         pytest.param('{"kind":"Sampled","trigger":"drift","samples":[],"whole":true,"later":1}', id="a field"),
         pytest.param('{"kind":"Later","a":1}', id="a kind"),
     ],
 )
-def test_what_a_later_release_left_for_all_keys_stops_nobody(make: Make, told: str) -> None:
+def test_what_a_later_release_left_for_all_keys_stops_nobody(make: Make, emitted: str) -> None:
     bench = make(KEYED, GOOD)
     keys(bench, 3)
     with bench.store.write() as conn:
-        conn.exec_driver_sql("INSERT INTO fan_outs VALUES ('bad', 'drift', 1, '', ?)", (told,))
+        conn.exec_driver_sql("INSERT INTO fan_outs VALUES ('bad', 'drift', 1, '', ?)", (emitted,))
     bench.restart()
     assert bench.deliver([event(9000, kind="good")]) == ["matched"]
     bench.clock.time += 1

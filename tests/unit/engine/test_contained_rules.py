@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog.testing
 
-from retrainer.engine import acts, every_key, fan_out, followers, matching, readings
-from retrainer.engine.work import Work
+from retrainer.engine.commands import operator_commands
+from retrainer.engine.core.transaction import Transaction
+from retrainer.engine.intake import matching, samples
+from retrainer.engine.runs import downstream
+from retrainer.engine.schedules import every_key, fan_out
 from retrainer.event import Event
 from retrainer.rules.compile import CompiledData
-from retrainer.rules.compile_triggers import CompiledGauge
+from retrainer.rules.compile_triggers import CompiledThreshold
 from retrainer.sources.base import Batch
 from tests.unit.engine.faults import InjectedError, concerns
 from tests.unit.engine.kit import START, Make, data, end, event, state
@@ -50,9 +53,9 @@ def breaks(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
         pytest.param(CompiledData, "wants", id="its where"),
         pytest.param(CompiledData, "key", id="its key"),
         pytest.param(CompiledData, "measure", id="its rows"),
-        pytest.param(CompiledData, "thing", id="what it counts once"),
+        pytest.param(CompiledData, "distinct_value", id="what it counts once"),
         pytest.param(matching, "too_many", id="whether it has room for a key"),
-        pytest.param(Work, "entry", id="its state"),
+        pytest.param(Transaction, "entry", id="its state"),
     ],
 )
 def test_an_event_of_which_one_rule_cannot_tell_what_it_is_counts_for_the_others(
@@ -64,17 +67,17 @@ def test_an_event_of_which_one_rule_cannot_tell_what_it_is_counts_for_the_others
     assert [row[0] for row in bench.query("SELECT rule FROM runs")] == ["good"]
     assert [tuple(row) for row in bench.query("SELECT reason, rule FROM dead_letters")] == [("raised", "bad")]
     monkeypatch.undo()
-    assert bench.act(lambda work: acts.replay_dead_letters(work, [1]))["replayed"] == 1
+    assert bench.act(lambda tx: operator_commands.replay_dead_letters(tx, [1]))["replayed"] == 1
     assert sorted(row[0] for row in bench.query("SELECT rule FROM runs")) == ["bad", "good"]
 
 
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        pytest.param(CompiledGauge, "sample", id="its value"),
-        pytest.param(readings, "_key", id="its key"),
-        pytest.param(readings, "too_many", id="whether it has room for a key"),
-        pytest.param(readings, "_addressed", id="whom it concerns"),
+        pytest.param(CompiledThreshold, "sample", id="its value"),
+        pytest.param(samples, "_key", id="its key"),
+        pytest.param(samples, "too_many", id="whether it has room for a key"),
+        pytest.param(samples, "_addressed", id="whom it concerns"),
     ],
 )
 def test_a_value_that_one_rule_cannot_read_counts_for_the_others(
@@ -91,7 +94,7 @@ def test_a_value_that_one_rule_cannot_read_counts_for_the_others(
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        pytest.param(readings, "_followed", id="which keys had series before"),
+        pytest.param(samples, "_followed", id="which keys had series before"),
         pytest.param(every_key, "_on_its_way", id="whether earlier values are on their way"),
     ],
 )
@@ -103,7 +106,7 @@ def test_an_answer_to_a_query_that_one_rule_cannot_read_counts_for_the_others(
     bench = make({"name": "bad", **rule}, {"name": "good", **rule})
     breaks(monkeypatch, owner, name)
     series = [{"labels": {"model": model}, "value": 0.9, "time": START} for model in "ab"]
-    answer = Event("topic", "q1", readings.QUERY, START, {"expr": "psi", "series": series})
+    answer = Event("topic", "q1", samples.QUERY, START, {"expr": "psi", "series": series})
     assert bench.deliver_all([Batch("topic", [answer], identity_window=0.0)]) == [["matched"]]
     assert [row[0] for row in bench.query("SELECT rule FROM runs")] == ["good", "good"]
     assert [tuple(row) for row in bench.query("SELECT reason, rule FROM dead_letters")] == [("raised", "bad")]
@@ -115,7 +118,7 @@ def test_a_rule_that_cannot_tell_whether_it_follows_a_run_leaves_the_rule_of_the
     after = {"triggers": {"u": {"after": {"rule": "first"}}}}
     bench = make({"name": "first", "triggers": data()}, {"name": "bad", **after}, {"name": "good", **after})
     bench.deliver([event(1)])
-    breaks(monkeypatch, followers, "_as_wanted")
+    breaks(monkeypatch, downstream, "_as_wanted")
     (run,) = end(bench)
     assert state(bench, "first").quarantine is None
     assert bench.query(f"SELECT phase FROM runs WHERE id = '{run.id}'")[0][0] == "SUCCEEDED"

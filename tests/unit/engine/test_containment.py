@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog.testing
 
-from retrainer.engine import acts
+from retrainer.engine.commands import operator_commands
 from retrainer.event import Event
 from tests.unit.engine.faults import MARK, InjectedError, functions, inject
 from tests.unit.engine.kit import START, Make, data, end, event, state
@@ -73,7 +73,7 @@ def test_a_function_that_raises_for_one_rule_or_event_leaves_the_neighbour_alone
     assert any("drift" in row[0] for row in bench.query("SELECT cause FROM runs WHERE rule = 'good'"))
     if raised:
         monkeypatch.undo()
-        bench.act(lambda work: acts.resume(work, "bad"))
+        bench.act(lambda tx: operator_commands.resume(tx, "bad"))
         bench.tick(3600)
         assert state(bench, "bad").quarantine is None
 

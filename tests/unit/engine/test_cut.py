@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retrainer.engine.endings import end_run
-from retrainer.engine.loop import _Act, _Offer
+from retrainer.engine.core.engine import _Act, _Offer
+from retrainer.engine.runs.endings import end_run
 from retrainer.event import Event
 from retrainer.runs.run import RunPhase
 from retrainer.sources.base import Batch
-from retrainer.store import writes
+from retrainer.store import statements
 from tests.unit.engine.bench import Bench
 from tests.unit.engine.kit import START, SUBMIT, data
 
@@ -41,7 +41,7 @@ RULES: list[dict[str, Any]] = [
         "name": "two",
         "triggers": {
             "d": data({"k": "a"}, at_least={"events": 3})["d"],
-            "e": data({"k": "b"}, distinct_by="event.data.thing", batch={"quiet_for": "1h"})["d"],
+            "e": data({"k": "b"}, distinct_by="event.data.thing", batch={"debounce": "1h"})["d"],
         },
         "limits": {"cooldown": {"period": "1h"}},
     },
@@ -63,12 +63,12 @@ cuts = st.sets(st.integers(0, 40))
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps, cuts)
 def test_where_a_batch_is_cut_changes_nothing(journal: list[Any], cut: set[int]) -> None:
-    one_by_one = told(journal, set(range(41)))
-    assert told(journal, set()) == one_by_one
-    assert told(journal, cut) == one_by_one
+    one_by_one = emitted(journal, set(range(41)))
+    assert emitted(journal, set()) == one_by_one
+    assert emitted(journal, cut) == one_by_one
 
 
-def told(journal: list[Any], cut: set[int]) -> dict[str, Any]:
+def emitted(journal: list[Any], cut: set[int]) -> dict[str, Any]:
     """Everything that is stored, without names that are drawn anew each time."""
     folder = Path(tempfile.mkdtemp())
     bench = Bench(folder / "store.db", [{"submit": SUBMIT, **rule} for rule in RULES], START)
@@ -101,11 +101,11 @@ def _add(drained: list[Any], number: int, what: Any) -> None:
 def _end(rule: str, phase: str) -> Callable[[Any], None]:
     """The oldest live run of a rule ends so."""
 
-    def do(work: Any) -> None:
-        work.flush_runs()
+    def do(tx: Any) -> None:
+        tx.flush_runs()
         query = f"SELECT id FROM runs WHERE rule = '{rule}' AND ended_at IS NULL ORDER BY rowid LIMIT 1"
-        for (run_id,) in work.conn.exec_driver_sql(query).all():
-            end_run(work, writes.run(work.conn, run_id), RunPhase(phase), "", by_request=False)
+        for (run_id,) in tx.conn.exec_driver_sql(query).all():
+            end_run(tx, statements.run(tx.conn, run_id), RunPhase(phase), "", by_request=False)
 
     return do
 

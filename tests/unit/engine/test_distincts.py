@@ -26,11 +26,11 @@ class Feed:
         self.number = 0
 
     def __call__(self, *things: str) -> list[Event]:
-        return [self.one(thing) for thing in things]
+        return [self.one(distinct_value) for distinct_value in things]
 
-    def one(self, thing: str) -> Event:
+    def one(self, distinct_value: str) -> Event:
         self.number += 1
-        key, _, rest = thing.partition("@")
+        key, _, rest = distinct_value.partition("@")
         size, _, sequencer = rest.partition("/")
         said = {"sequencer": sequencer} if sequencer else {}
         return event(self.number, key=key, size=int(size or 10), rows=int(size or 10) // 10, **said)
@@ -105,10 +105,10 @@ def test_what_a_run_counted_comes_back_with_its_data(
     bench.deliver(feed("a", "b"))
     (run,) = start(bench)
     if at_once:
-        bench.both(lambda: bench.desk.observed([observed(run, phase)]), feed(*since))
+        bench.both(lambda: bench.gateway.observed([observed(run, phase)]), feed(*since))
     else:
         bench.deliver(feed(*since))
-        bench.desk.observed([observed(run, phase)])
+        bench.gateway.observed([observed(run, phase)])
     bench.restart()
     assert pending(bench) == expected
     bench.deliver(feed("a@70"))
@@ -120,10 +120,10 @@ def test_a_run_that_is_born_as_another_ends_takes_what_that_one_counted(make: Ma
     bench.deliver(feed("a"))
     (first,) = start(bench)
     bench.deliver(feed("b"))
-    bench.desk.observed([observed(first, "Failed")])
+    bench.gateway.observed([observed(first, "Failed")])
     (second,) = start(bench)
     assert windows(bench)[-1]["events"] == 2
-    bench.desk.observed([observed(second, "Succeeded")])
+    bench.gateway.observed([observed(second, "Succeeded")])
     assert bench.query("SELECT count(*) FROM distincts") == [(0,)]
     bench.deliver(feed("a"))
     assert windows(bench)[-1]["events"] == 1  # it counts, as nothing is left of the first window
@@ -135,7 +135,7 @@ def test_two_runs_that_end_at_once_give_a_thing_back_once(make: Make) -> None:
     bench.deliver(feed("a"))
     runs = start(bench)
     assert len(runs) == 2
-    bench.desk.observed([observed(run, "Failed") for run in runs])
+    bench.gateway.observed([observed(run, "Failed") for run in runs])
     assert pending(bench)[0] == 1
 
 

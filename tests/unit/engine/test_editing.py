@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer import standing
-from retrainer.engine import acts, editing
-from retrainer.rules.meaning import Dropped
+from retrainer.daemon import collectors
+from retrainer.engine.commands import operator_commands
+from retrainer.engine.core import rule_changes
 from retrainer.rules.state import State, decode
+from retrainer.rules.state_fingerprint import Dropped
 from retrainer.sources.base import Batch
 from tests.unit.engine.kit import SUBMIT, Make, event, observed, start, state
 
@@ -37,7 +38,7 @@ def metric(**more: Any) -> dict[str, Any]:
 
 def pending(bench: Bench) -> int:
     """Events that the next run would take."""
-    entry = bench.act(lambda work: work.entry(work.catalog.rules["rule-0"], ""))
+    entry = bench.act(lambda tx: tx.entry(tx.catalog.rules["rule-0"], ""))
     return int(entry.state.window.events)
 
 
@@ -147,7 +148,7 @@ def test_a_key_that_slept_through_several_edits_is_judged_by_what_it_last_knew(m
     bench.deliver([event(1, kind="a", who="acme")])
     bench.edit([{**rule(d=data(match={"kind": "b"})), **keyed}])
     bench.edit([{**rule(d=data()), **keyed}])
-    entry = bench.act(lambda work: work.entry(work.catalog.rules["rule-0"], "acme"))
+    entry = bench.act(lambda tx: tx.entry(tx.catalog.rules["rule-0"], "acme"))
     assert entry.state.window.events == 1, "it was never asked while the rule meant something else"
 
 
@@ -182,7 +183,7 @@ def test_a_run_keeps_the_revision_that_made_it(make: Make) -> None:
     bench.deliver([event(1, kind="a")])
     bench.edit([{**rule(d=data(batch={})), "limits": {"overlap": "allow_all"}}])
     bench.deliver([event(2, kind="a")])
-    assert [row[0] for row in bench.query("SELECT revision FROM runs ORDER BY born_at, id")] == ["r", "r'"]
+    assert [row[0] for row in bench.query("SELECT revision FROM runs ORDER BY created_at, id")] == ["r", "r'"]
 
 
 @pytest.mark.parametrize(
@@ -198,7 +199,7 @@ def test_a_run_that_ends_while_its_rule_is_gone_is_in_nobodys_way(make: Make, ph
     bench.deliver([event(1, kind="a")])
     (run,) = start(bench)
     bench.edit([])
-    bench.desk.observed([observed(run, phase)])
+    bench.gateway.observed([observed(run, phase)])
     bench.edit([at_once])
     assert pending(bench) == pending_then
     bench.deliver([event(2, kind="a")])
@@ -213,13 +214,13 @@ def test_a_renamed_rule_begins_anew(make: Make) -> None:
     assert bench.edit([{**rule(d=data(), n=HOURLY), "name": "renamed"}]) == [], "what the old name knew is kept"
     of_renamed = bench.query("SELECT count(*) FROM slots WHERE rule = 'renamed'")
     assert of_renamed == [(0,)], "nothing before it first existed is caught up"
-    entry = bench.act(lambda work: work.entry(work.catalog.rules["renamed"], ""))
+    entry = bench.act(lambda tx: tx.entry(tx.catalog.rules["renamed"], ""))
     assert entry.state.window.events == 0
 
 
 def test_a_pause_counts_and_keeps_and_resuming_starts_what_is_due_once(make: Make) -> None:
     bench = make(rule(d=data(batch={}), n=HOURLY))
-    bench.act(lambda work: acts.pause(work, "rule-0", "maintenance"))
+    bench.act(lambda tx: operator_commands.pause(tx, "rule-0", "maintenance"))
     bench.deliver([event(i, kind="a") for i in range(3)])
     bench.tick(3 * 3600)
     bench.restart()
@@ -227,7 +228,7 @@ def test_a_pause_counts_and_keeps_and_resuming_starts_what_is_due_once(make: Mak
     bench.edit([edited])
     assert bench.query("SELECT count(*) FROM runs") == [(0,)], "a pause outlives restarts and edits"
     assert slots(bench) == [("skipped", "superseded")] * 2
-    bench.act(lambda work: acts.resume(work, "rule-0"))
+    bench.act(lambda tx: operator_commands.resume(tx, "rule-0"))
     assert bench.query("SELECT count(*) FROM runs") == [(1,)]
     assert slots(bench)[-1] == ("fired", "schedule")
     assert pending(bench) == 0
@@ -269,8 +270,8 @@ def test_metrics_and_explain_show_what_an_edit_leaves_before_the_rule_is_evaluat
 
     def look(conn: Connection) -> tuple[list[Any], State]:
         rules = bench.engine.catalog.rules
-        seen = standing._states(conn, rules=rules, now=bench.clock.time, after=-1)
-        return seen, editing.state_as_it_will_be(conn, rules["rule-0"], "", bench.clock.time)
+        seen = collectors._states(conn, rules=rules, now=bench.clock.time, after=-1)
+        return seen, rule_changes.state_as_it_will_be(conn, rules["rule-0"], "", bench.clock.time)
 
     ((_, _, _, text),), shown = bench.store.read(look)
     assert (decode(text).window.events, shown.window.events) == (0, 0)

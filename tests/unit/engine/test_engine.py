@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retrainer.config.settings import Store
-from retrainer.engine import acts, loop
-from retrainer.engine.intake import take_in
-from retrainer.engine.prune import Pruner
+from retrainer.engine.commands import operator_commands
+from retrainer.engine.core import engine
+from retrainer.engine.intake.events import take_in
+from retrainer.engine.retention.prune import Pruner
 from retrainer.event import Poison
 from retrainer.sources.base import Batch
 from retrainer.store.base import StoreBusyError
@@ -83,7 +84,7 @@ def test_a_run_sees_the_event_that_started_it_and_the_run_before(make: Make) -> 
     bench.deliver([event(1, key="a.csv")])
     (first,) = start(bench)
     assert dict(first.parameters) == {"keys": '["a.csv"]', "since": "2027-01-15T08:00:00Z", "before": "none"}
-    bench.desk.observed([observed(first, "Failed", message="boom")])
+    bench.gateway.observed([observed(first, "Failed", message="boom")])
     bench.deliver([event(2, key="b.csv")])
     (second,) = start(bench)
     assert second.parameters["keys"] == '["a.csv","b.csv"]'
@@ -104,9 +105,9 @@ def test_a_run_without_its_parameters_is_not_born_and_loses_nothing(make: Make) 
 
 def test_a_manual_run_with_an_idempotency_key_is_started_once(make: Make) -> None:
     bench = make({"submit": {**SUBMIT, "parameters": {"depth": 3}}, "limits": {"overlap": "allow_all"}})
-    answers = [bench.act(lambda w: acts.trigger(w, "rule-0", "", {"depth": "5"}, "k1")) for _ in range(2)]
+    answers = [bench.act(lambda w: operator_commands.trigger(w, "rule-0", "", {"depth": "5"}, "k1")) for _ in range(2)]
     bench.restart()
-    answers.append(bench.act(lambda w: acts.trigger(w, "rule-0", "", {"depth": "5"}, "k1")))
+    answers.append(bench.act(lambda w: operator_commands.trigger(w, "rule-0", "", {"depth": "5"}, "k1")))
     assert answers[0] == answers[1] == answers[2]
     (run,) = start(bench)
     assert dict(run.parameters) == {"depth": "5"}
@@ -129,7 +130,7 @@ def test_a_manual_run_that_makes_no_sense_is_refused(
 ) -> None:
     bench = make({"submit": {**SUBMIT, "parameters": {"depth": 3}}})
     with pytest.raises(error, match=words):
-        bench.act(lambda w: acts.trigger(w, rule, key, parameters, None))
+        bench.act(lambda w: operator_commands.trigger(w, rule, key, parameters, None))
 
 
 def test_a_pool_is_shared_by_priority_then_age(make: Make) -> None:
@@ -144,7 +145,7 @@ def test_a_pool_is_shared_by_priority_then_age(make: Make) -> None:
     for _ in range(3):
         (run,) = start(bench)
         order.append(run.rule)
-        bench.desk.observed([observed(run, "Succeeded")])
+        bench.gateway.observed([observed(run, "Succeeded")])
     assert order == ["low", "high", "mid"]
 
 
@@ -158,9 +159,9 @@ def test_transitions_are_stored_with_outputs_in_their_types(make: Make) -> None:
     bench = make({"submit": {**SUBMIT, "outputs": outputs}})
     bench.deliver([event(1)])
     (run,) = start(bench)
-    bench.desk.observed([observed(run, "Running", started_at=START)])
+    bench.gateway.observed([observed(run, "Running", started_at=START)])
     given = {"auc": "0.91\n", "promoted": " True\r\n", "note": "7", "text": " a\r\nb \n", "other": "x"}
-    bench.desk.observed([observed(run, "Succeeded", outputs=given, resources={"cpu": 3.0})])
+    bench.gateway.observed([observed(run, "Succeeded", outputs=given, resources={"cpu": 3.0})])
     row = bench.query("SELECT phase, outputs, resources, ended_at FROM runs")[0]
     typed = {"auc": 0.91, "promoted": True, "note": "7", "text": " a\r\nb \n"}
     assert (row[0], json.loads(row[1])) == ("SUCCEEDED", typed)
@@ -172,7 +173,7 @@ def test_a_run_that_is_seen_late_ended_when_its_workflow_says(make: Make) -> Non
     bench.deliver([event(1)])
     (run,) = start(bench)
     bench.tick(12)
-    bench.desk.observed([observed(run, "Succeeded", started_at=START, finished_at=START + 2)])
+    bench.gateway.observed([observed(run, "Succeeded", started_at=START, finished_at=START + 2)])
     row = bench.query("SELECT started_at, ended_at FROM runs")[0]
     assert tuple(row) == (START, START + 2)
     assert (state(bench).last_completed, state(bench).last_succeeded) == (START + 2, START + 2)
@@ -184,8 +185,8 @@ def test_of_a_clock_that_is_off_nothing_is_believed(make: Make, off: float) -> N
     bench.deliver([event(1)])
     (run,) = start(bench)
     bench.tick(12)
-    bench.desk.observed([observed(run, "Running", started_at=START + off)])
-    bench.desk.observed([observed(run, "Succeeded", started_at=START + off, finished_at=START + 2 + off)])
+    bench.gateway.observed([observed(run, "Running", started_at=START + off)])
+    bench.gateway.observed([observed(run, "Succeeded", started_at=START + off, finished_at=START + 2 + off)])
     assert tuple(bench.query("SELECT started_at, ended_at FROM runs")[0]) == (None, START + 12)
 
 
@@ -203,7 +204,7 @@ def test_every_run_ends_in_a_phase_with_a_reason(make: Make, seen: dict[str, Any
     bench = make({})
     bench.deliver([event(1)])
     (run,) = start(bench)
-    bench.desk.observed([observed(run, **seen)])
+    bench.gateway.observed([observed(run, **seen)])
     row = bench.query("SELECT phase, message FROM runs")[0]
     assert row[0] == phase
     assert words in row[1]
@@ -213,30 +214,30 @@ def test_another_workflow_of_that_name_is_not_ours(make: Make) -> None:
     bench = make({})
     bench.deliver([event(1)])
     (run,) = start(bench)
-    bench.desk.observed([Observed("ml", run.workflow, "foreign", run.id, "Succeeded")])
+    bench.gateway.observed([Observed("ml", run.workflow, "foreign", run.id, "Succeeded")])
     assert bench.query("SELECT phase FROM runs")[0][0] == "SUBMITTED"
 
 
 def test_a_workflow_that_appears_after_its_run_was_given_up_is_stopped_and_released(make: Make) -> None:
     bench = make({})
     bench.deliver([event(1)])
-    (run,) = bench.desk.claim(10, 30)
-    bench.act(lambda w: acts.cancel(w, run.id, "Stop"))
-    bench.desk.postponed(run.id, "no answer", 5)
+    (run,) = bench.gateway.claim(10, 30)
+    bench.act(lambda w: operator_commands.cancel(w, run.id, "Stop"))
+    bench.gateway.postponed(run.id, "no answer", 5)
     assert bench.query("SELECT phase FROM runs")[0][0] == "CANCELLED"
-    bench.desk.observed([observed(run, "Running")])
-    assert [r.id for r in bench.desk.to_stop()] == [run.id]
-    bench.desk.observed([observed(run, "Failed", stopped=True)])
+    bench.gateway.observed([observed(run, "Running")])
+    assert [r.id for r in bench.gateway.to_stop()] == [run.id]
+    bench.gateway.observed([observed(run, "Failed", stopped=True)])
     assert bench.query("SELECT phase FROM runs")[0][0] == "CANCELLED"
-    assert [r.id for r in bench.desk.to_release()] == [run.id]
+    assert [r.id for r in bench.gateway.to_release()] == [run.id]
 
 
 def test_a_reopened_run_is_followed_to_its_new_end(make: Make) -> None:
     bench = make({})
     bench.deliver([event(1)])
     (run,) = start(bench)
-    bench.desk.observed([observed(run, "Failed")])
-    bench.desk.observed([observed(run, "Running"), observed(run, "Succeeded")])
+    bench.gateway.observed([observed(run, "Failed")])
+    bench.gateway.observed([observed(run, "Running"), observed(run, "Succeeded")])
     assert bench.query("SELECT phase FROM runs")[0][0] == "SUCCEEDED"
     state = json.loads(bench.query("SELECT state FROM states")[0][0])
     assert "active" not in state
@@ -254,46 +255,46 @@ def test_cancel_is_a_durable_request(make: Make, before: Callable[[Bench], Any],
     bench.deliver([event(1)])
     before(bench)
     run_id = bench.query("SELECT id FROM runs")[0][0]
-    bench.act(lambda w: acts.cancel(w, run_id, "Terminate"))
+    bench.act(lambda w: operator_commands.cancel(w, run_id, "Terminate"))
     bench.restart()
     row = bench.query("SELECT phase, stop_requested FROM runs")[0]
     assert tuple(row) == (phase, "Terminate")
-    assert [r.id for r in bench.desk.to_stop()] == ([run_id] if phase == "SUBMITTED" else [])
+    assert [r.id for r in bench.gateway.to_stop()] == ([run_id] if phase == "SUBMITTED" else [])
 
 
 def test_a_postponed_run_comes_again_under_the_same_name_when_its_time_has_come(make: Make) -> None:
     bench = make({})
     bench.deliver([event(1)])
-    (run,) = bench.desk.claim(10, 30)
-    bench.desk.postponed(run.id, "429 too many requests", 20)
-    assert bench.desk.claim(10, 30) == []
+    (run,) = bench.gateway.claim(10, 30)
+    bench.gateway.postponed(run.id, "429 too many requests", 20)
+    assert bench.gateway.claim(10, 30) == []
     bench.tick(21)
-    assert [r.workflow for r in bench.desk.claim(10, 30)] == [run.workflow]
+    assert [r.workflow for r in bench.gateway.claim(10, 30)] == [run.workflow]
 
 
 def test_a_lease_that_ran_out_and_a_restart_bring_a_run_back_under_its_name(make: Make) -> None:
     bench = make({})
     bench.deliver([event(1)])
-    (run,) = bench.desk.claim(10, 30)
-    assert bench.desk.claim(10, 30) == []
+    (run,) = bench.gateway.claim(10, 30)
+    assert bench.gateway.claim(10, 30) == []
     bench.tick(31)
-    assert [r.workflow for r in bench.desk.claim(10, 30)] == [run.workflow]
+    assert [r.workflow for r in bench.gateway.claim(10, 30)] == [run.workflow]
     bench.restart()
     bench.clock.time += 0.001
-    assert [r.workflow for r in bench.desk.claim(10, 30)] == [run.workflow]
+    assert [r.workflow for r in bench.gateway.claim(10, 30)] == [run.workflow]
 
 
 def test_dead_letters_can_be_replayed_once_the_rule_can_take_them(make: Make) -> None:
     bench = make({"for_each": {"by": {"d": "event.data.who"}}})
     bench.deliver([event(1), Poison("push", "p", b"{", "cut short")])
     ids = [row[0] for row in bench.query("SELECT id FROM dead_letters")]
-    answer = bench.act(lambda w: acts.replay_dead_letters(w, ids))
+    answer = bench.act(lambda w: operator_commands.replay_dead_letters(w, ids))
     assert (answer["replayed"], len(answer["failed"])) == (0, 2)
     assert len(bench.query("SELECT id FROM dead_letters")) == 2  # what failed again stays
     bench.edit([{"name": "rule-0", "triggers": ANY, "submit": SUBMIT}])
-    assert bench.act(lambda w: acts.replay_dead_letters(w, ids))["replayed"] == 1
+    assert bench.act(lambda w: operator_commands.replay_dead_letters(w, ids))["replayed"] == 1
     assert bench.query("SELECT count(*) FROM inputs") == [(1,)]
-    assert bench.act(lambda w: acts.discard_dead_letters(w, [1, 2, 3])) == 1
+    assert bench.act(lambda w: operator_commands.discard_dead_letters(w, [1, 2, 3])) == 1
     assert bench.query("SELECT id FROM dead_letters") == []
 
 
@@ -314,7 +315,7 @@ def test_retention_keeps_what_a_pending_window_still_needs(make: Make) -> None:
 def test_retention_keeps_what_its_own_transaction_brought(make: Make) -> None:
     bench = make({"triggers": data(at_least={"events": 9})}, {})
     pruner = Pruner(Store(), time.monotonic)
-    bench.act(lambda work: (take_in(work, [Batch("push", [event(1)])]), pruner.prune(work, 1 << 60)))
+    bench.act(lambda tx: (take_in(tx, [Batch("push", [event(1)])]), pruner.prune(tx, 1 << 60)))
     assert bench.query("SELECT id FROM events") == [("e1",)]
     assert bench.query("SELECT count(*) FROM inputs") == [(2,)]
 
@@ -335,20 +336,20 @@ def test_resume_closes_the_circuit_of_every_key(make: Make) -> None:
     bench = make({"for_each": {"by": {"d": "event.data.who"}}, "limits": limits})
     bench.deliver([event(1, who="a"), event(2, who="b")])
     for run in start(bench):
-        bench.desk.observed([observed(run, "Failed")])
+        bench.gateway.observed([observed(run, "Failed")])
     bench.deliver([event(3, who="a"), event(4, who="b")])
     assert start(bench) == []
-    bench.act(lambda w: acts.resume(w, "rule-0"))
+    bench.act(lambda w: operator_commands.resume(w, "rule-0"))
     assert sorted(run.key for run in start(bench)) == ["a", "b"]
 
 
 def test_a_pause_by_hand_survives_a_restart(make: Make) -> None:
     bench = make({})
-    bench.act(lambda w: acts.pause(w, "rule-0", "incident"))
+    bench.act(lambda w: operator_commands.pause(w, "rule-0", "incident"))
     bench.restart()
     bench.deliver([event(1)])
     assert start(bench) == []
-    bench.act(lambda w: acts.resume(w, "rule-0"))
+    bench.act(lambda w: operator_commands.resume(w, "rule-0"))
     assert len(start(bench)) == 1
 
 
@@ -359,9 +360,9 @@ def test_an_admission_that_was_rolled_back_is_made_up_for(make: Make, monkeypatc
         pools={"gpu": 1},
     )
     bench.deliver([event(1)])
-    bench.desk.observed([observed(run, "Failed") for run in start(bench)])
+    bench.gateway.observed([observed(run, "Failed") for run in start(bench)])
     assert start(bench) == []
-    monkeypatch.setattr(loop, "RETRY_AFTER", 0.01)
+    monkeypatch.setattr(engine, "RETRY_AFTER", 0.01)
     write, left = bench.store.write, [0, 1, 0]  # the moment is noticed in one transaction, and used in the next
 
     @contextmanager

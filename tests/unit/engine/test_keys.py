@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retrainer.config.settings import Store
-from retrainer.engine.prune import Pruner
-from retrainer.store import writes
+from retrainer.engine.retention.prune import Pruner
+from retrainer.store import statements
 from tests.unit.engine.kit import DAY, Make, data, end, event, start, state
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def keyed(at_least: int = 99, max_keys: int = 2, **more: Any) -> dict[str, Any]:
 def forget(bench: Bench) -> None:
     """What the daemon does every minute."""
     pruner = Pruner(Store(), time.monotonic)
-    while bench.act(lambda work: pruner.prune(work, 0)):
+    while bench.act(lambda tx: pruner.prune(tx, 0)):
         pass
 
 
@@ -137,7 +137,7 @@ def test_what_comes_for_an_idle_key_in_the_very_transaction_that_would_forget_it
     end(bench)
     bench.clock.time += 11 * DAY
     pruner = Pruner(Store(), time.monotonic)
-    bench.act(lambda work: (_take(work, came("a")), pruner.prune(work, 0)))
+    bench.act(lambda tx: (_take(tx, came("a")), pruner.prune(tx, 0)))
     bench.restart()
     assert state(bench, key="a").window.events == 1
     assert bench.query("SELECT count(*) FROM inputs") == [(3,)]
@@ -151,7 +151,7 @@ def test_room_that_was_made_is_there_at_once(make: Make) -> None:
     end(bench)
     bench.clock.time += 11 * DAY
     pruner = Pruner(Store(), time.monotonic)
-    outcomes = bench.act(lambda work: (pruner.prune(work, 0), _take(work, came("c", "a", "d")))[1])
+    outcomes = bench.act(lambda tx: (pruner.prune(tx, 0), _take(tx, came("c", "a", "d")))[1])
     assert outcomes == ["matched", "matched", "dead_lettered"]
     assert keys(bench) == ["a", "c"]
     assert state(bench, key="a").seen_at == bench.clock.time
@@ -159,11 +159,11 @@ def test_room_that_was_made_is_there_at_once(make: Make) -> None:
     assert bench.deliver(came("e", "c")) == ["dead_lettered", "matched"]
 
 
-def _take(work: Any, events: list[Event]) -> Any:
-    from retrainer.engine.intake import take_in
+def _take(tx: Any, events: list[Event]) -> Any:
+    from retrainer.engine.intake.events import take_in
     from retrainer.sources.base import Batch
 
-    return take_in(work, [Batch("push", events)])[0]
+    return take_in(tx, [Batch("push", events)])[0]
 
 
 def test_rules_without_keys_are_never_forgotten(make: Make) -> None:
@@ -172,9 +172,9 @@ def test_rules_without_keys_are_never_forgotten(make: Make) -> None:
     end(bench)
     bench.clock.time += 400 * DAY
     forget(bench)
-    assert bench.store.read(lambda conn: writes.state_of(conn, "rule-0", "")) is not None
+    assert bench.store.read(lambda conn: statements.state_of(conn, "rule-0", "")) is not None
     assert keys_of(bench, "rule-1") == []
 
 
 def keys_of(bench: Bench, rule: str) -> list[str]:
-    return bench.store.read(lambda conn: writes.keys_of(conn, rule, "", 10))
+    return bench.store.read(lambda conn: statements.keys_of(conn, rule, "", 10))

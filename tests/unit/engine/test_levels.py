@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer.engine import feedback
-from retrainer.engine.endings import end_run
+from retrainer.engine.commands import feedback
+from retrainer.engine.runs.endings import end_run
 from retrainer.event import Event
 from retrainer.runs.run import RunPhase
-from retrainer.store import writes
+from retrainer.store import statements
 from tests.unit.engine.bench import Bench
 from tests.unit.engine.kit import observed, start
 
@@ -38,18 +38,18 @@ class Story:
         self.bench = Bench(path / "retrainer.db", list(rules), START)
         self._events = 0
 
-    def tell(self, type_: str, data: dict[str, Any]) -> list[str]:
+    def emit(self, type_: str, data: dict[str, Any]) -> list[str]:
         self._events += 1
         now = self.bench.clock.time
         return self.bench.deliver([Event("push", f"e{self._events}", type_, now, data)])
 
     def value(self, value: float | None, **labels: str) -> list[str]:
-        return self.tell("json", {"metric": "psi", "value": value, "labels": labels})
+        return self.emit("json", {"metric": "psi", "value": value, "labels": labels})
 
     def poll(self, *series: tuple[dict[str, str], float | None], error: str = "") -> list[str]:
         now = self.bench.clock.time
         rows = [{"labels": labels, "value": value, "time": now} for labels, value in series]
-        return self.tell("prometheus.query", {"expr": "psi", "series": rows, "error": error})
+        return self.emit("prometheus.query", {"expr": "psi", "series": rows, "error": error})
 
     def runs(self) -> list[tuple[str, str, str, str]]:
         return [tuple(row) for row in self.bench.query("SELECT rule, key, reason, phase FROM runs ORDER BY id")]
@@ -58,13 +58,13 @@ class Story:
         """End the oldest run that has not ended; return its id."""
         (run,) = self.bench.query("SELECT id FROM runs WHERE ended_at IS NULL ORDER BY id LIMIT 1")[0]
 
-        def end(work: Any) -> None:
+        def end(tx: Any) -> None:
             from retrainer.store.rows import dump
 
-            found = writes.run(work.conn, run)
+            found = statements.run(tx.conn, run)
             assert found is not None
             values = {"outputs": dump(outputs), "uid": f"uid-{run}", "resources": dump({"nvidia.com/gpu": 3600.0})}
-            end_run(work, found, phase, "", by_request=False, **values)
+            end_run(tx, found, phase, "", by_request=False, **values)
 
         self.bench.act(end)
         return str(run)
@@ -136,21 +136,21 @@ def test_an_alert_fires_once_and_again_when_it_began_anew(tmp_path: Path) -> Non
     story = Story(tmp_path, rule("churn", {"page": alert}))
     labels = {"alertname": "ModelDrift", "model": "churn"}
     firing = {"status": "firing", "fingerprint": "f", "labels": labels}
-    story.tell("alertmanager.firing", firing)
+    story.emit("alertmanager.firing", firing)
     story.end()
-    story.tell("alertmanager.firing", {**firing, "labels": {**labels, "model": "basket"}})
+    story.emit("alertmanager.firing", {**firing, "labels": {**labels, "model": "basket"}})
     assert story.runs() == [("churn", "", "alert", "SUCCEEDED")]
     story.bench.tick(1)
-    story.tell("alertmanager.resolved", {**firing, "status": "resolved"})
+    story.emit("alertmanager.resolved", {**firing, "status": "resolved"})
     story.bench.tick(1)
-    story.tell("alertmanager.firing", firing)
+    story.emit("alertmanager.firing", firing)
     assert len(story.runs()) == 2
 
 
 @pytest.mark.parametrize("began", ["2026-11-01T00:00:00Z", "2026-11-01t00:00:00z", "2026-11-01 01:00:00+01:00"])
 def test_a_moment_at_which_an_alert_began_is_read_as_the_adapter_reads_it(tmp_path: Path, began: str) -> None:
     story = Story(tmp_path, rule("churn", {"page": {"alert": {"source": "push"}}}))
-    story.tell("alertmanager.firing", {"status": "firing", "fingerprint": "f", "labels": {}, "startsAt": began})
+    story.emit("alertmanager.firing", {"status": "firing", "fingerprint": "f", "labels": {}, "startsAt": began})
     assert len(story.runs()) == 1
 
 
@@ -183,7 +183,7 @@ def test_a_promotion_that_is_told_later_is_followed_once(tmp_path: Path) -> None
     story.value(0.3)
     run = story.end()
     for _ in range(2):
-        story.bench.act(lambda work: feedback.judge(work, run, promoted=True))
+        story.bench.act(lambda tx: feedback.judge(tx, run, promoted=True))
     assert story.runs()[1:] == [("churn", "", "upstream", "PENDING")]
 
 
@@ -191,7 +191,7 @@ def test_an_own_budget_holds_until_it_is_renewed(tmp_path: Path) -> None:
     limits = {"budget": {"runs": 2, "per": "1h"}, "overlap": "allow_all"}
     story = Story(tmp_path, rule("churn", {"new": {"data": {"source": "push"}}}, limits=limits))
     for _ in range(3):
-        story.tell("json", {})
+        story.emit("json", {})
     assert len(story.runs()) == 2
     assert story.decided() == ("hold", "budget")
     story.bench.tick(3601)
@@ -204,7 +204,7 @@ def test_a_shared_budget_lets_runs_wait_and_admits_them_when_it_is_renewed(tmp_p
     story = Story(tmp_path, *rules)
     story.bench.budgets({"growth": {"gpu_hours": 2, "per": "1h", "reserve": 1}})
     for name in ("a", "b", "a"):
-        story.tell("json", {"model": name})
+        story.emit("json", {"model": name})
     assert story.bench.query("SELECT rule FROM runs WHERE admitted_at IS NOT NULL ORDER BY id") == [("a",), ("b",)]
     story.bench.tick(3601)
     story.end()
@@ -217,11 +217,11 @@ def test_runs_that_never_ran_say_nothing_of_what_the_next_one_costs(tmp_path: Pa
     bench = Story(tmp_path, rule("churn", {"new": {"data": {"source": "push"}}}, limits=limits)).bench
     bench.deliver([Event("push", "e0", "json", START, {})])
     (first,) = start(bench)
-    bench.desk.observed([observed(first, "Succeeded", resources={"nvidia.com/gpu": 3600.0})])
+    bench.gateway.observed([observed(first, "Succeeded", resources={"nvidia.com/gpu": 3600.0})])
     for number in range(10):
         bench.deliver([Event("push", f"refused-{number}", "json", START, {})])
-        (run,) = bench.desk.claim(10, 30)
-        bench.desk.refused(run.id, "denied")
+        (run,) = bench.gateway.claim(10, 30)
+        bench.gateway.refused(run.id, "denied")
     bench.deliver([Event("push", f"e{number}", "json", START, {}) for number in range(1, 4)])
     assert bench.query("SELECT count(*) FROM runs WHERE ended_at IS NULL AND admitted_at IS NOT NULL") == [(1,)]
 
@@ -232,9 +232,9 @@ def test_runs_that_are_not_promoted_stretch_the_cooldown(tmp_path: Path) -> None
         "feedback": {"promoted": "outputs.promoted", "backoff": {"factor": 3, "max": "1d"}},
     }
     story = Story(tmp_path, rule("churn", {"new": {"data": {"source": "push"}}}, **more))
-    story.tell("json", {})
+    story.emit("json", {})
     story.end(promoted=False)
-    story.tell("json", {})
+    story.emit("json", {})
     story.bench.tick(3 * 3600 - 1)
     assert len(story.runs()) == 1
     story.bench.tick(2)
@@ -246,7 +246,7 @@ def test_imported_ages_make_a_model_due_when_it_is(tmp_path: Path) -> None:
     story = Story(tmp_path, rule("churn", {"stale": {"freshness": {"max_age": "14d", "jitter": "0s"}}}))
     age = {"rule": "churn", "key": "", "succeeded_at": START - 13 * 86400, "promoted_at": None}
     nobody = {**age, "rule": "chrun"}
-    answer = story.bench.act(lambda work: feedback.import_ages(work, [age, nobody]))
+    answer = story.bench.act(lambda tx: feedback.import_ages(tx, [age, nobody]))
     assert answer == {"imported": 1, "failed": [{"line": 2, "error": "there is no rule 'chrun'"}]}
     story.bench.tick(86400 - 1)
     assert story.runs() == []

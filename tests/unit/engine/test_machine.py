@@ -14,13 +14,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from retrainer.engine import acts, backfills
-from retrainer.engine.backfills import Order
+from retrainer.engine.commands import operator_commands
+from retrainer.engine.schedules import backfills
+from retrainer.engine.schedules.backfills import Order
 from retrainer.event import Event
-from retrainer.moments import rfc3339
 from retrainer.rules.state import decode
 from retrainer.runs.naming import workflow_name
 from retrainer.store.sqlite import SqliteStore
+from retrainer.util.timefmt import rfc3339
 from retrainer.workflows.base import Observed
 from tests.unit.engine.bench import Bench, Crash
 
@@ -37,7 +38,7 @@ RULES: list[dict[str, Any]] = [
     {"name": "each", "triggers": data("a"), "limits": {"overlap": "allow_all", "pool": "gpu"}, "submit": SUBMIT},
     {
         "name": "batch",
-        "triggers": data("a", at_least={"events": 3}, or_after="2h"),
+        "triggers": data("a", at_least={"events": 3}, max_wait="2h"),
         "limits": {"cooldown": {"period": "10m"}, "pause_after_failures": 3},
         "submit": {**SUBMIT, "retry": RETRY},
     },
@@ -114,7 +115,7 @@ class Promises(RuleBasedStateMachine):
     def submit(self, lost: str, crash: str) -> None:
         """What was handed over and what is claimed: create it, tell; the request or its answer may be lost."""
         given, self.bench.hands.taken = self.bench.hands.taken, []
-        claimed = self.survive(crash, lambda: self.bench.desk.claim(2, 30))
+        claimed = self.survive(crash, lambda: self.bench.gateway.claim(2, 30))
         for run in [] if claimed is None else [*given, *claimed]:
             assert run.workflow == workflow_name(run.rule, run.id)
             if lost == "request":
@@ -123,7 +124,7 @@ class Promises(RuleBasedStateMachine):
                 self.creations[run.id] += 1
                 self.cluster[run.workflow] = {"run": run.id, "uid": f"uid-{run.id}", "phase": "Running"}
             if not lost:
-                self.bench.desk.submitted(run.id, self.cluster[run.workflow]["uid"])
+                self.bench.gateway.submitted(run.id, self.cluster[run.workflow]["uid"])
 
     @rule(which=st.integers(0, 20), phase=st.sampled_from(PHASES), times=st.integers(1, 2), crash=crashes)
     def finish(self, which: int, phase: str, times: int, crash: str) -> None:
@@ -133,7 +134,7 @@ class Promises(RuleBasedStateMachine):
         name = live[which % len(live)]
         self.cluster[name]["phase"] = phase
         seen = [self.seen(name)] * times
-        self.survive(crash, lambda: self.bench.desk.observed(seen))
+        self.survive(crash, lambda: self.bench.gateway.observed(seen))
 
     def seen(self, name: str) -> Observed:
         w = self.cluster[name]
@@ -142,19 +143,19 @@ class Promises(RuleBasedStateMachine):
     @rule()
     def look_again(self) -> None:
         """A list: everything is reported once more."""
-        self.bench.desk.observed([self.seen(name) for name in self.cluster])
+        self.bench.gateway.observed([self.seen(name) for name in self.cluster])
 
     @rule(which=st.integers(0, 20), crash=crashes)
     def cancel(self, which: int, crash: str) -> None:
         live = self.bench.query("SELECT id FROM runs WHERE ended_at IS NULL ORDER BY id")
         if live:
             run = live[which % len(live)][0]
-            self.survive(crash, lambda: self.bench.act(lambda work: acts.cancel(work, run, "Stop")))
+            self.survive(crash, lambda: self.bench.act(lambda tx: operator_commands.cancel(tx, run, "Stop")))
 
     @rule(name=st.sampled_from(["each", "batch"]), pause=st.booleans(), crash=crashes)
     def pause_or_resume(self, name: str, pause: bool, crash: str) -> None:
-        def do(work: Any) -> None:
-            acts.pause(work, name, "") if pause else acts.resume(work, name)
+        def do(tx: Any) -> None:
+            operator_commands.pause(tx, name, "") if pause else operator_commands.resume(tx, name)
 
         self.survive(crash, lambda: self.bench.act(do))
 
@@ -166,7 +167,7 @@ class Promises(RuleBasedStateMachine):
         if begin >= end:
             return
         order, once = Order("nightly", "", begin, end, again=again), f"k{len(self.asked)}"
-        ask = lambda: self.bench.act(lambda work: backfills.ask(work, order, once))  # noqa: E731
+        ask = lambda: self.bench.act(lambda tx: backfills.ask(tx, order, once))  # noqa: E731
         first = self.survive(crash, ask)
         answer = ask()
         assert first in (None, answer)
@@ -177,7 +178,7 @@ class Promises(RuleBasedStateMachine):
     @rule(crash=crashes)
     def withdraw(self, crash: str) -> None:
         before = self.waiting()
-        self.survive(crash, lambda: self.bench.act(lambda work: backfills.withdraw(work, "nightly", "")))
+        self.survive(crash, lambda: self.bench.act(lambda tx: backfills.withdraw(tx, "nightly", "")))
         self.dropped |= set(before) - set(self.waiting()) - set(self.backfilled())
 
     def waiting(self) -> Counter[tuple[str, float]]:

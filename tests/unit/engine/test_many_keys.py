@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer.engine import acts, backfills
-from retrainer.engine.readings import QUERY
-from retrainer.engine.transaction_budget import KEYS
+from retrainer.engine.commands import operator_commands
+from retrainer.engine.core.transaction_budget import KEYS
+from retrainer.engine.intake.samples import QUERY
+from retrainer.engine.schedules import backfills
 from retrainer.event import Event
 from retrainer.rules.state import decode
 from retrainer.sources.base import Query
@@ -32,8 +33,8 @@ def poll(bench: Bench, value: float, keys: int = MANY) -> list[str]:
     bench.clock.time += 1
     now = bench.clock.time
     series = [{"labels": {"who": f"k{n:05}"}, "value": value, "time": now} for n in range(keys)]
-    told = {"expr": "psi", "sample_time": "", "series": series, "error": ""}
-    return bench.deliver([Event("prom", f"poll-{now}", QUERY, now, told)], identity_window=0)
+    emitted = {"expr": "psi", "sample_time": "", "series": series, "error": ""}
+    return bench.deliver([Event("prom", f"poll-{now}", QUERY, now, emitted)], identity_window=0)
 
 
 def folded(bench: Bench, value: float) -> int:
@@ -119,7 +120,7 @@ def test_a_value_that_is_replayed_reaches_many_keys_over_several_transactions(ma
     (letter,) = bench.query("SELECT id, payload FROM dead_letters")
     with bench.store.write() as conn:
         conn.exec_driver_sql("UPDATE dead_letters SET payload = ?", (letter[1].replace(b'"none"', b"0.9"),))
-    assert bench.act(lambda work: acts.replay_dead_letters(work, [letter[0]]))["replayed"] == 1
+    assert bench.act(lambda tx: operator_commands.replay_dead_letters(tx, [letter[0]]))["replayed"] == 1
     runs = "SELECT count(DISTINCT key) FROM runs"
     assert 0 < bench.query(runs)[0][0] <= KEYS
     bench.restart()
@@ -132,12 +133,12 @@ def test_dead_letters_are_replayed_within_the_budget(make: Make) -> None:
     bench.deliver([event(n) for n in range(MANY)])
     bench.edit([{"name": "rule-0", "triggers": {"d": {"data": {"source": "push"}}}, "submit": SUBMIT}])
     ids = [row[0] for row in bench.query("SELECT id FROM dead_letters ORDER BY id")]
-    told = bench.act(lambda work: acts.replay_dead_letters(work, ids))
-    assert (told["replayed"], len(told["left"])) == (KEYS, MANY - KEYS)
+    emitted = bench.act(lambda tx: operator_commands.replay_dead_letters(tx, ids))
+    assert (emitted["replayed"], len(emitted["left"])) == (KEYS, MANY - KEYS)
     bench.restart()
-    told = bench.act(lambda work: acts.replay_dead_letters(work, ids))
-    assert (told["replayed"], len(told["left"])) == (KEYS, MANY - 2 * KEYS), "who asks again goes on"
-    assert bench.act(lambda work: acts.replay_dead_letters(work, told["left"]))["left"] == []
+    emitted = bench.act(lambda tx: operator_commands.replay_dead_letters(tx, ids))
+    assert (emitted["replayed"], len(emitted["left"])) == (KEYS, MANY - 2 * KEYS), "who asks again goes on"
+    assert bench.act(lambda tx: operator_commands.replay_dead_letters(tx, emitted["left"]))["left"] == []
     assert bench.query("SELECT count(*) FROM dead_letters") == [(0,)]
     assert bench.query("SELECT count(*) FROM inputs") == [(MANY,)]
 
@@ -147,12 +148,12 @@ def test_a_withdrawal_cancels_runs_within_the_budget(make: Make) -> None:
     bench = make({"triggers": {"n": {"schedule": {"cron": "*/15 * * * *"}}}, "limits": limits}, pools={"gpu": 0})
     for day in range(6):
         since, until = (f"2027-01-{10 + day + n:02}T00:00:00Z" for n in (0, 1))
-        bench.act(lambda work, s=since, u=until: backfills.ask(work, backfills.Order("rule-0", "", s, u)))
+        bench.act(lambda tx, s=since, u=until: backfills.ask(tx, backfills.Order("rule-0", "", s, u)))
     waiting = len(bench.query("SELECT id FROM runs WHERE phase = 'PENDING'"))
     assert waiting > KEYS
-    told = bench.act(lambda work: backfills.withdraw(work, "rule-0", ""))
-    assert (told["cancelled"], told["left"]) == (KEYS + 1, waiting - KEYS - 1)
+    emitted = bench.act(lambda tx: backfills.withdraw(tx, "rule-0", ""))
+    assert (emitted["cancelled"], emitted["left"]) == (KEYS + 1, waiting - KEYS - 1)
     bench.restart()
-    assert bench.act(lambda work: backfills.withdraw(work, "rule-0", ""))["left"] == 0
+    assert bench.act(lambda tx: backfills.withdraw(tx, "rule-0", ""))["left"] == 0
     assert bench.query("SELECT count(*) FROM runs WHERE phase = 'PENDING'") == [(0,)]
     assert state(bench).asked == ()

@@ -18,7 +18,7 @@ KEYS = ["a/1", "a/2", "a/é", "a0", "b/1", "b/2", "b/\U0001f600"]
 
 @pytest.fixture
 def bench(make: Make, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    monkeypatch.setattr("retrainer.engine.loop.OBJECTS", 2)
+    monkeypatch.setattr("retrainer.engine.core.engine.OBJECTS", 2)
     made: Bench = make({})
     made.deliver([], objects={key: f"etag of {key}" for key in reversed(KEYS)})
     made.clock.time += 10

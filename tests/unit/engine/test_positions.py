@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retrainer.event import Event
-from retrainer.sources.base import Batch, Claimed, PositionLost, Stretch
+from retrainer.sources.base import Batch, Claimed, OffsetRange, PositionLost
 from tests.unit.engine.bench import Crash
 from tests.unit.engine.kit import START, Make, data, observed, start, state, windows
 
@@ -24,7 +24,7 @@ def records(begin: int, end: int, part: str = PART) -> list[Event]:
 
 
 def batch(epoch: int, begin: int, end: int, part: str = PART) -> Batch:
-    return Batch("push", records(begin, end, part), 0.0, stretch=Stretch(part, epoch, begin, end))
+    return Batch("push", records(begin, end, part), 0.0, offsets=OffsetRange(part, epoch, begin, end))
 
 
 def position(bench: Bench, part: str = PART) -> int:
@@ -49,18 +49,18 @@ CLAIMS: list[Any] = [
     pytest.param(
         [("t1", 7), ("t2", 0), ("t1", 0)],
         [Claimed(7, 1, "t1"), Claimed(7, 1, "t1"), Claimed(7, 2, "t1")],
-        id="another incarnation claims nothing",
+        id="another topic_id claims nothing",
     ),
 ]
 
 
 @pytest.mark.parametrize(("claims", "expected"), CLAIMS)
 def test_claims(bench: Bench, claims: list[tuple[str, int | None]], expected: list[Claimed]) -> None:
-    told = []
-    for incarnation, begin in claims:
-        told.append(bench.engine.claim("push", PART, incarnation, begin))
+    emitted = []
+    for topic_id, begin in claims:
+        emitted.append(bench.engine.claim("push", PART, topic_id, begin))
         bench.restart()
-    assert told == expected
+    assert emitted == expected
 
 
 LOSERS: list[Any] = [
@@ -118,8 +118,8 @@ def test_a_crash_leaves_the_position_where_the_records_are(bench: Bench, crash: 
 def test_gaps_in_the_offsets_are_no_gaps_in_the_positions(bench: Bench) -> None:
     """Compacted topics and aborted transactions leave offsets out; the stretch says how far was looked."""
     epoch = bench.engine.claim("push", PART, "t", 0).epoch
-    holey = Batch("push", [records(3, 4)[0], records(7, 8)[0]], 0.0, stretch=Stretch(PART, epoch, 0, 20))
-    empty = Batch("push", [], 0.0, stretch=Stretch(PART, epoch, 20, 25))
+    holey = Batch("push", [records(3, 4)[0], records(7, 8)[0]], 0.0, offsets=OffsetRange(PART, epoch, 0, 20))
+    empty = Batch("push", [], 0.0, offsets=OffsetRange(PART, epoch, 20, 25))
     bench.deliver_all([holey, empty])
     assert (position(bench), len(counted(bench))) == (25, 2)
     assert state(bench).window.parts == {PART: (3, 7)}
@@ -150,7 +150,7 @@ def test_ranges_of_offsets_stay_right_over_batches_that_come_back(make: Make) ->
     (run,) = start(bench)
     bench.deliver_all([batch(epochs["orders/1"], 2, 5, "orders/1")])
     bench.restart()
-    bench.desk.observed([observed(run, "Failed")])
+    bench.gateway.observed([observed(run, "Failed")])
     assert [w["parts"] for w in windows(bench)] == [
         {"orders/0": [0, 1], "orders/1": [0, 1]},
         {"orders/0": [0, 1], "orders/1": [0, 4]},

@@ -10,8 +10,8 @@ from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import func, insert, select
 
 from retrainer.config.settings import Store
-from retrainer.engine import protected
-from retrainer.engine.prune import BUDGET, Pruner
+from retrainer.engine.retention import protected
+from retrainer.engine.retention.prune import BUDGET, Pruner
 from retrainer.event import Poison
 from retrainer.rules.state import decode
 from retrainer.sources.base import Batch
@@ -73,7 +73,7 @@ class Cost:
 
 
 def pruned(bench: Bench, pruner: Pruner, size: int = 0) -> Iterator[bool]:
-    while bench.act(lambda work: pruner.prune(work, size)):
+    while bench.act(lambda tx: pruner.prune(tx, size)):
         yield True
 
 
@@ -108,7 +108,7 @@ def test_a_chunk_asks_for_the_states_of_its_own_events_alone(make: Make, monkeyp
 
 
 def test_what_is_needed_is_not_looked_at_again_and_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retrainer.engine.prune.CHUNK", 10)
+    monkeypatch.setattr("retrainer.engine.retention.prune.CHUNK", 10)
     bench = make(KEYED)
     bench.deliver([event(n, who="a") for n in range(50)])
     bench.clock.time += 40 * DAY
@@ -132,7 +132,7 @@ def test_a_transaction_ends_when_its_time_is_up_and_the_next_goes_on_there(make:
     rounds = 0
     while rounds < 60 and bench.query("SELECT count(*) FROM events") != [(0,)]:
         before = [bench.query(f"SELECT count(*) FROM {name}")[0][0] for name in ("events", "journal", "slots")]
-        assert bench.act(lambda work: pruner.prune(work, 0)), "there is more"
+        assert bench.act(lambda tx: pruner.prune(tx, 0)), "there is more"
         after = [bench.query(f"SELECT count(*) FROM {name}")[0][0] for name in ("events", "journal", "slots")]
         assert sum(a != b for a, b in zip(before, after, strict=True)) <= 1, "one kind a transaction"
         rounds += 1
@@ -143,7 +143,7 @@ def test_a_store_that_is_too_large_gives_of_its_journal_too(make: Make) -> None:
     bench = make({})
     ledger(bench, 30, START)
     pruner = Pruner(Store(), no_time)
-    bench.act(lambda work: pruner.prune(work, 1 << 60))
+    bench.act(lambda tx: pruner.prune(tx, 1 << 60))
     assert bench.query("SELECT count(*) FROM journal WHERE kind = 'Wake' AND rule = 'r'") == [(0,)]
     assert bench.query("SELECT count(*) FROM events") == [(0,)]
 
@@ -151,7 +151,7 @@ def test_a_store_that_is_too_large_gives_of_its_journal_too(make: Make) -> None:
 @pytest.mark.parametrize("together", [1, 7, 40])
 def test_dead_letters_are_bounded_by_bytes_at_once(make: Make, together: int) -> None:
     bench = make({})
-    bench.engine.letters_limit = 10_000
+    bench.engine.dead_letters_limit = 10_000
     poison = [Poison("push", f"p{n}", b"\xff" * 1000, "unreadable") for n in range(40)]
     for at in range(0, 40, together):
         bench.deliver_all([Batch("push", poison[at : at + together])])

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from kafka import TopicPartition
 
-from retrainer.engine.readers import FORGET, LEASE, leave, renew
-from retrainer.sources.kafka.share import share
+from retrainer.engine.replication.readers import FORGET, LEASE, leave, renew
+from retrainer.sources.kafka.partition_share import share
 from retrainer.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from retrainer.engine import feedback
+from retrainer.engine.commands import feedback
 from tests.unit.engine.kit import SUBMIT, Make, end, event
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def test_the_champion_is_the_last_run_that_was_promoted_and_the_previous_one_the
     for number, auc in enumerate(("0.8", "0.7"), 1):
         bench.deliver([event(number)])
         (run,) = end(bench, outputs={"auc": auc})
-        bench.act(lambda work, run=run, good=auc == "0.8": feedback.judge(work, run.id, promoted=good))
+        bench.act(lambda tx, run=run, good=auc == "0.8": feedback.judge(tx, run.id, promoted=good))
     bench.deliver([event(3)])
     rows = bench.query("SELECT parameters FROM runs ORDER BY id")
     assert [json.loads(row[0]) for row in rows] == [

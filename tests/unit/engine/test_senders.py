@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retrainer.engine import inbox
-from retrainer.engine.letters import letter_event, shown
-from retrainer.engine.readings import QUERY
+from retrainer.engine.intake.dead_letters import letter_event, shown
+from retrainer.engine.intake.samples import QUERY
+from retrainer.engine.replication import inbox
 from retrainer.event import Event, Poison, split_attributes
 from retrainer.rules.expression import event_scope
-from retrainer.sources.base import Again, Batch
+from retrainer.sources.base import Batch, ReplayScope
 from retrainer.sources.formats import alertmanager, cloudevents, s3
 from retrainer.sources.formats.json import JsonFormat
 from retrainer.sources.formats.notification import NotificationFormat
@@ -82,10 +82,10 @@ def test_a_place_is_the_same_after_store_inbox_and_dead_letter(make: Any) -> Non
     asked = {"event.attributes.kafka.topic": "ord*", "event.attributes.kafka.headers.a": "b"}
     bench: Bench = make({"triggers": data(asked, where="event.attributes.kafka.partition == 3")})
     event = Event("push", "e1", "t", START, {}, attributes={"region": "eu"}, record=PLACE)
-    told = orjson.loads(orjson.dumps(inbox._told(Batch("push", [event]))))
-    (heard,) = inbox._heard("push", told).items
+    emitted = orjson.loads(orjson.dumps(inbox._told(Batch("push", [event]))))
+    (seen_at,) = inbox._heard("push", emitted).items
     letter = letter_event("push", "e1", orjson.dumps(shown(event)))
-    assert heard == letter == event
+    assert seen_at == letter == event
     assert bench.deliver([event]) == ["matched"]
     (row,) = bench.query("SELECT attributes FROM events")
     assert split_attributes(orjson.loads(row[0])) == ({"region": "eu"}, PLACE)
@@ -232,7 +232,7 @@ def test_no_payload_raises_in_a_fold_or_in_a_replay(
     outcomes = crowd.deliver_all([batch])[0]
     assert len(outcomes) == len(items)
     rules = frozenset(f"r{n}" for n in range(len(RULES)))
-    again = Batch("push", items, 0.0, again=Again(rules, levels=True))
+    again = Batch("push", items, 0.0, again=ReplayScope(rules, levels=True))
     assert len(crowd.deliver_all([again])[0]) == len(items)
     for table in ("events", "dead_letters"):
         crowd.query(f"SELECT * FROM {table} LIMIT 1")

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer.engine import inbox, intake
-from retrainer.engine.containment import Care
+from retrainer.engine.core.containment import Care
+from retrainer.engine.intake import events
+from retrainer.engine.replication import inbox
 from retrainer.event import Event, Poison
-from retrainer.simulate.world import HandClock
-from retrainer.sources.base import Batch, PositionLost, Stretch
+from retrainer.simulate.world import ManualClock
+from retrainer.sources.base import Batch, OffsetRange, PositionLost
 from tests.unit.engine.bench import Bench
 from tests.unit.engine.kit import START, SUBMIT, event
 
@@ -30,7 +31,7 @@ RULE = {
 OTHER = {"name": "o", "triggers": {"d": {"data": {"source": "topic"}}}, "submit": SUBMIT}
 
 
-class SlowClock(HandClock):
+class SlowClock(ManualClock):
     """Each look at it takes a tenth of a second: a transaction has time for a few items."""
 
     def monotonic(self) -> float:
@@ -72,7 +73,7 @@ def records(first: int, last: int, in_each: int = 1) -> Batch:
     offsets = [n // in_each for n in range(first, last)]
     record = {"topic": "orders", "partition": 0}
     items = [replace(event(n), record={**record, "offset": n // in_each}) for n in range(first, last)]
-    return Batch("push", items, 0.0, stretch=Stretch(PART, 1, offsets[0], offsets[-1] + 1, offsets))
+    return Batch("push", items, 0.0, offsets=OffsetRange(PART, 1, offsets[0], offsets[-1] + 1, offsets))
 
 
 def ledger(bench: Bench) -> list[str]:
@@ -97,7 +98,7 @@ def test_a_batch_in_parts_has_one_answer(
     if care != "plain":
         bench.engine._care = Care.ALWAYS
     if care == "item by item":
-        monkeypatch.setattr(intake, "_plainly", lambda *_: 1 / 0)
+        monkeypatch.setattr(events, "_plainly", lambda *_: 1 / 0)
     bench.engine.claim("push", PART, "t", 0)
     batch = make_batch()
     (answer,) = queue(bench, batch)
@@ -107,7 +108,7 @@ def test_a_batch_in_parts_has_one_answer(
     assert ledger(bench) == [item.id for item in batch.items if isinstance(item, Event)]
     assert len(bench.query("SELECT id FROM runs WHERE rule = 'r'")) == outcomes.count("matched") // 5
     assert bench.engine.queued == 0
-    if batch.stretch is not None:
+    if batch.offsets is not None:
         assert bench.engine.parts("push") == {PART: 20}
 
 
@@ -121,7 +122,7 @@ def test_a_position_is_where_the_committed_part_ends(bench: Bench) -> None:
     bench.restart()
     claimed = bench.engine.claim("push", PART, "t")
     assert claimed.next == done
-    rest = replace(records(done, 20), stretch=Stretch(PART, claimed.epoch, done, 20))
+    rest = replace(records(done, 20), offsets=OffsetRange(PART, claimed.epoch, done, 20))
     bench.deliver_all([rest])
     assert ledger(bench) == [f"e{n}" for n in range(20)]
 
@@ -171,7 +172,7 @@ def test_a_part_that_somebody_else_has_claimed_loses_only_the_rest(bench: Bench)
 
 def test_what_another_replica_took_in_is_folded_in_parts(bench: Bench) -> None:
     batch = replace(pushed(0, 20), identity_window=0.0)
-    assert bench.act(lambda work: inbox.put(work.conn, batch)) == [inbox.ACCEPTED] * 20
+    assert bench.act(lambda tx: inbox.put(tx.conn, batch)) == [inbox.ACCEPTED] * 20
     count = 1
     while bench.act(inbox.fold_in):
         count += 1

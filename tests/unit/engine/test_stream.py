@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from retrainer.config.settings import Store
-from retrainer.engine import acts
-from retrainer.engine.prune import Pruner
+from retrainer.engine.commands import operator_commands
+from retrainer.engine.retention.prune import Pruner
 from retrainer.event import Event, Poison
 from retrainer.rules.state import decode
-from retrainer.sources.base import Again, Batch, PositionLost, Stretch
+from retrainer.sources.base import Batch, OffsetRange, PositionLost, ReplayScope
 from retrainer.store.sqlite import SqliteStore
 from tests.unit.engine.bench import Bench, Crash
 from tests.unit.engine.kit import START, SUBMIT, observed
@@ -40,7 +40,7 @@ def on_topic(at_least: int, **more: Any) -> dict[str, Any]:
 RULES: list[dict[str, Any]] = [
     {
         "name": "things",
-        "triggers": on_topic(2, distinct_by="event.data.thing", batch={"or_after": "2h"}),
+        "triggers": on_topic(2, distinct_by="event.data.thing", batch={"max_wait": "2h"}),
         "submit": {**SUBMIT, "retry": {"limit": 1, "backoff": {"duration": "5m"}}},
     },
     {
@@ -77,7 +77,7 @@ class Stream(RuleBasedStateMachine):
         self.log: dict[str, list[Event | Poison]] = {part: [] for part in PARTS}
         self.held: dict[tuple[str, str], tuple[int, int]] = {}
         self.highest = dict.fromkeys(PARTS, 0)
-        self.told: Counter[str] = Counter()
+        self.emitted: Counter[str] = Counter()
         self.lost_answers = False
         self.dropped: set[tuple[str, str]] = set()
         for part, first in zip(PARTS, said, strict=True):
@@ -141,18 +141,18 @@ class Stream(RuleBasedStateMachine):
             outcomes = future.result().outcomes
             assert len(outcomes) == len(batch.items)
             assert set(outcomes) <= WORDS - {"duplicate"}
-            self.told.update(outcomes)
-            assert batch.stretch is not None
-            self.held[reader] = (self.held[reader][0], batch.stretch.next)
+            self.emitted.update(outcomes)
+            assert batch.offsets is not None
+            self.held[reader] = (self.held[reader][0], batch.offsets.next)
 
     def batch(self, reader: tuple[str, str]) -> Batch:
         epoch, begin = self.held[reader]
         items = self.log[reader[1]][begin : begin + 4]
-        return Batch("topic", items, 0.0, stretch=Stretch(reader[1], epoch, begin, begin + len(items)))
+        return Batch("topic", items, 0.0, offsets=OffsetRange(reader[1], epoch, begin, begin + len(items)))
 
     @rule(part=parts, names=st.sets(st.sampled_from(NAMES), min_size=1), dry=st.booleans(), crash=crashes)
     def read_again(self, part: str, names: set[str], dry: bool, crash: str) -> None:
-        batch = Batch("topic", self.log[part][-9:], again=Again(frozenset(names), dry))
+        batch = Batch("topic", self.log[part][-9:], again=ReplayScope(frozenset(names), dry))
         self.survive(crash, lambda: self.bench.offer_all([batch]))
 
     @rule(discard=st.booleans(), crash=crashes)
@@ -161,11 +161,13 @@ class Stream(RuleBasedStateMachine):
         letters = self.bench.query("SELECT id, event, rule FROM dead_letters ORDER BY id")
         if not discard:
             ids = [row[0] for row in letters]
-            self.survive(crash, lambda: self.bench.act(lambda work: acts.replay_dead_letters(work, ids)))
+            self.survive(crash, lambda: self.bench.act(lambda tx: operator_commands.replay_dead_letters(tx, ids)))
             return
         for number, event, name in letters[:1]:
             self.dropped.add((event, name))
-            self.survive(crash, lambda n=number: self.bench.act(lambda work: acts.discard_dead_letters(work, [n])))
+            self.survive(
+                crash, lambda n=number: self.bench.act(lambda tx: operator_commands.discard_dead_letters(tx, [n]))
+            )
 
     # -- time, and runs --------------------------------------------------------------------------------------------
 
@@ -174,16 +176,16 @@ class Stream(RuleBasedStateMachine):
         self.survive("", lambda: self.bench.tick(seconds))
         if tidy:
             pruner = Pruner(Store(), time.monotonic)
-            self.survive(crash, lambda: self.bench.act(lambda work: pruner.prune(work, 0)))
+            self.survive(crash, lambda: self.bench.act(lambda tx: pruner.prune(tx, 0)))
 
     @rule(phases=st.lists(phases, min_size=1, max_size=3), lost=st.booleans(), crash=crashes)
     def finish(self, phases: list[str], lost: bool, crash: str) -> None:
         """What is admitted is submitted (an answer may be lost), and the oldest that run end, each told twice."""
-        claimed = self.bench.desk.claim(3, 30)
+        claimed = self.bench.gateway.claim(3, 30)
         for run in claimed[lost:]:
-            self.bench.desk.submitted(run.id, f"uid-{run.id}")
-        seen = [observed(run, phase) for run, phase in zip(self.bench.desk.live(), phases, strict=False)] * 2
-        self.survive(crash, lambda: self.bench.desk.observed(seen))
+            self.bench.gateway.submitted(run.id, f"uid-{run.id}")
+        seen = [observed(run, phase) for run, phase in zip(self.bench.gateway.live(), phases, strict=False)] * 2
+        self.survive(crash, lambda: self.bench.gateway.observed(seen))
 
     @rule()
     def restart(self) -> None:
@@ -227,8 +229,8 @@ class Stream(RuleBasedStateMachine):
             return
         stored = Counter(row[0] for row in self.bench.query(FIRST_OUTCOMES))
         stored["dead_lettered"] += sum(isinstance(i, Poison) for p in PARTS for i in self.log[p][: self.highest[p]])
-        assert stored == self.told
-        assert sum(self.told.values()) == sum(self.highest.values())
+        assert stored == self.emitted
+        assert sum(self.emitted.values()) == sum(self.highest.values())
 
     @invariant()
     def data_is_pending_or_in_a_live_run_or_spent_by_one_that_succeeded(self) -> None:
@@ -250,7 +252,7 @@ class Stream(RuleBasedStateMachine):
     def taken(self, name: str, key: str, since: float) -> list[dict[str, Any]]:
         """Windows that are on their way or spent, of one life of a key."""
         unspent = "(ended_at IS NULL OR phase = 'SUCCEEDED')"
-        where = f"rule = '{name}' AND key = '{key}' AND born_at >= {since}"
+        where = f"rule = '{name}' AND key = '{key}' AND created_at >= {since}"
         rows = self.bench.query(f'SELECT "window" FROM runs WHERE {where} AND {unspent}')
         return [json.loads(row[0]) for row in rows]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer.engine import acts
-from retrainer.engine.transaction_budget import KEYS
+from retrainer.engine.commands import operator_commands
+from retrainer.engine.core.transaction_budget import KEYS
 from retrainer.event import Event
 from tests.unit.engine.kit import START, SUBMIT, Make, data, end, event, state
 
@@ -102,7 +102,7 @@ def test_resuming_a_rule_resumes_all_its_keys(make: Make) -> None:
     with bench.store.write() as conn:
         conn.exec_driver_sql("UPDATE states SET state = json_set(state, '$.broken', json('true')) WHERE key != ''")
     bench.restart()
-    bench.act(lambda work: acts.resume(work, "keyed"))
+    bench.act(lambda tx: operator_commands.resume(tx, "keyed"))
     restart_between(bench)
     left = bench.query("SELECT count(*) FROM states WHERE json_extract(state, '$.broken')")
     assert left[0][0] == 0
@@ -110,7 +110,7 @@ def test_resuming_a_rule_resumes_all_its_keys(make: Make) -> None:
 
 
 def test_wake_ups_that_are_due_together_are_shared_out(make: Make) -> None:
-    bench = make(keyed(triggers={**data(batch={"or_after": "1h"})}))
+    bench = make(keyed(triggers={**data(batch={"max_wait": "1h"})}))
     arrive(bench)
     bench.clock.time = START + 3600
     bench.act(lambda _: None)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer.engine import acts
-from retrainer.engine.waits import waits_for
-from retrainer.store import writes
+from retrainer.engine.commands import operator_commands
+from retrainer.engine.runs.waits import waits_for
+from retrainer.store import statements
 from tests.unit.engine.kit import Make, end, event, start
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def waits(bench: Bench, rule: str) -> dict[str, Any] | None:
-    (run,) = bench.store.read(lambda conn: writes.unstarted_runs(conn, rule, "", 5))
+    (run,) = bench.store.read(lambda conn: statements.unstarted_runs(conn, rule, "", 5))
     return bench.store.read(lambda conn: waits_for(conn, bench.engine.catalog, run, bench.clock.time))
 
 
@@ -65,6 +65,6 @@ def test_a_run_that_nobody_has_claimed_waits_for_the_submitter(make: Make) -> No
 def test_a_rule_in_shadow_starts_no_run_by_hand(make: Make) -> None:
     bench = make({"name": "a", "mode": "shadow"})
     with pytest.raises(ValueError, match="is in mode shadow and submits nothing"):
-        bench.act(lambda work: acts.trigger(work, "a", "", {}, None))
+        bench.act(lambda tx: operator_commands.trigger(tx, "a", "", {}, None))
     assert bench.query("SELECT count(*) FROM runs")[0][0] == 0
-    assert bench.act(lambda work: acts.preview(work, "a", "", {})).workflow.startswith("a-")
+    assert bench.act(lambda tx: operator_commands.preview(tx, "a", "", {})).workflow.startswith("a-")

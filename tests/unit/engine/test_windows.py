@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer.engine import acts
+from retrainer.engine.commands import operator_commands
 from retrainer.event import Event
 from retrainer.rules.state import FULL
 from retrainer.store import queries
@@ -64,19 +64,15 @@ def test_at_least(
 
 
 TIMES: list[Any] = [
-    pytest.param({"or_after": "1h"}, [0, 10, 59], [(60, 3)], id="or_after: an hour after the first"),
-    pytest.param({"quiet_for": "10m"}, [0, 9, 18], [(28, 3)], id="quiet_for: ten minutes after the last"),
+    pytest.param({"max_wait": "1h"}, [0, 10, 59], [(60, 3)], id="max_wait: an hour after the first"),
+    pytest.param({"debounce": "10m"}, [0, 9, 18], [(28, 3)], id="debounce: ten minutes after the last"),
+    pytest.param({"debounce": "10m", "max_wait": "30m"}, [0, 9, 18, 27, 36], [(30, 4), (46, 1)], id="debounce, capped"),
+    pytest.param({"at_least": {"events": 3}, "debounce": "10m"}, [0, 1], [], id="debounce does not stand for at_least"),
     pytest.param(
-        {"quiet_for": "10m", "or_after": "30m"}, [0, 9, 18, 27, 36], [(30, 4), (46, 1)], id="quiet_for, capped"
+        {"at_least": {"events": 2}, "debounce": "10m", "max_wait": "1h"}, [0, 5], [(15, 2)], id="enough, then quiet"
     ),
-    pytest.param(
-        {"at_least": {"events": 3}, "quiet_for": "10m"}, [0, 1], [], id="quiet_for does not stand for at_least"
-    ),
-    pytest.param(
-        {"at_least": {"events": 2}, "quiet_for": "10m", "or_after": "1h"}, [0, 5], [(15, 2)], id="enough, then quiet"
-    ),
-    pytest.param({"at_least": {"events": 9}, "or_after": "1h"}, [0], [(60, 1)], id="or_after stands for at_least"),
-    pytest.param({"at_least": {"events": 2}, "or_after": "1h"}, [0, 1], [(1, 2)], id="at_least, before or_after"),
+    pytest.param({"at_least": {"events": 9}, "max_wait": "1h"}, [0], [(60, 1)], id="max_wait stands for at_least"),
+    pytest.param({"at_least": {"events": 2}, "max_wait": "1h"}, [0, 1], [(1, 2)], id="at_least, before max_wait"),
 ]
 
 
@@ -92,7 +88,7 @@ def test_time(
         if restarts:
             bench.restart()
     bench.tick(6 * HOUR)
-    born = [(row[0] - START) / 60 for row in bench.query("SELECT born_at FROM runs ORDER BY id")]
+    born = [(row[0] - START) / 60 for row in bench.query("SELECT created_at FROM runs ORDER BY id")]
     assert list(zip(born, [w["events"] for w in windows(bench)], strict=True)) == runs
 
 
@@ -156,7 +152,7 @@ def test_what_arrives_during_a_run_joins_the_next_one(make: Make) -> None:
     bench.restart()
     bench.deliver([event(8)])
     assert start(bench) == []
-    bench.desk.observed([observed(first, "Succeeded")])
+    bench.gateway.observed([observed(first, "Succeeded")])
     (second,) = start(bench)
     assert [w["events"] for w in windows(bench)] == [2, 6]
     assert listed(bench, second.id) == [f"e{n}" for n in range(3, 9)]
@@ -166,7 +162,7 @@ ENDS: list[Any] = [
     pytest.param("Succeeded", {}, [], id="succeeded: it is spent"),
     pytest.param("Failed", {}, ["e1", "e2"], id="failed: it comes back"),
     pytest.param("Error", {}, ["e1", "e2"], id="error: it comes back"),
-    pytest.param("Failed", {"consume": "fired"}, [], id="consume fired: it is spent whatever comes"),
+    pytest.param("Failed", {"inputs_on_failure": "keep"}, [], id="consume fired: it is spent whatever comes"),
 ]
 
 
@@ -194,7 +190,7 @@ def test_what_comes_back_keeps_its_times_keys_and_places(make: Make) -> None:
     bench.deliver([moment(0, 5), moment(1, 90)])
     (first,) = start(bench)
     bench.deliver([moment(2, 50)])
-    bench.desk.observed([observed(first, "Failed")])
+    bench.gateway.observed([observed(first, "Failed")])
     (second,) = start(bench)
     window = windows(bench)[-1]
     assert (window["start"], window["end"]) == (START + 5, START + 90)
@@ -219,7 +215,7 @@ def test_a_run_retried_by_hand_tells_what_fed_its_chain(make: Make) -> None:
     bench = make({})
     bench.deliver([event(1)])
     (run,) = end(bench, "Failed")
-    again = bench.act(lambda work: acts.retry(work, run.id))
+    again = bench.act(lambda tx: operator_commands.retry(tx, run.id))
     assert listed(bench, again) == ["e1"]
 
 

@@ -17,7 +17,7 @@ from retrainer.manifests.manifests import Manifests, manifest_uri
 from retrainer.manifests.places import PART
 from retrainer.store import tables as t
 from retrainer.workflows.base import Later
-from tests.unit.web.ledger import RUN, Memory, event, history, run
+from tests.unit.api.ledger import RUN, Memory, event, history, run
 from tests.unit.workflows.samples import a_run
 
 if TYPE_CHECKING:

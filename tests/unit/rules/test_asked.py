@@ -10,9 +10,9 @@ import pytest
 
 from retrainer.rules.explain import explain
 from retrainer.rules.fold import revise
-from retrainer.rules.limits import Allowance
+from retrainer.rules.limits import RemainingBudget
 from retrainer.rules.outcome import Reason, SlotRecord, Unrendered
-from retrainer.rules.state import Asked, decode, encode
+from retrainer.rules.state import ManualRequest, decode, encode
 from tests.unit.rules.world import DATA, START, World, batch, rule
 
 if TYPE_CHECKING:
@@ -132,9 +132,9 @@ def test_an_open_circuit_breaker_holds_a_backfill_until_someone_resumes() -> Non
 
 def test_a_backfill_waits_for_the_budget_and_wakes_when_there_is_some() -> None:
     world = World(rule(HOURLY, {"overlap": "allow_all"}))
-    world.allowance = Allowance(1, "1 of 2 runs", START + HOUR)
+    world.allowance = RemainingBudget(1, "1 of 2 runs", START + HOUR)
     assert world.backfill(FIRST, SECOND) == ["fire backfill", "hold budget"]
-    world.allowance = Allowance(0, "2 of 2 runs", START + 90)
+    world.allowance = RemainingBudget(0, "2 of 2 runs", START + 90)
     assert world.after(1).event(triggers=()) == ["hold budget"]
     assert world.state.wake_at == START + 90
 
@@ -225,7 +225,7 @@ def test_explain_says_what_waits_and_why() -> None:
 )
 def test_a_state_of_version_1_keeps_what_was_asked_for(due: list[Any], asked: dict[str, str], left: Any) -> None:
     state = decode(orjson.dumps({"seen_at": 1.0, "due": due, "asked": {"parameters": asked}}).decode())
-    assert state.asked == (Asked(asked, at=9.0),)
+    assert state.asked == (ManualRequest(asked, at=9.0),)
     assert (state.due.since if state.due else None) == left
 
 

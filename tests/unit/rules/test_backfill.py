@@ -134,10 +134,10 @@ FATES: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize(("known", "once", "again"), FATES)
-def test_what_becomes_of_a_slot(known: dict[str, Any], once: tuple[bool, str], again: tuple[bool, str]) -> None:
-    for wanted, expected in ((False, once), (True, again)):
-        (planned,) = plan(rule(HOURLY), [("hourly", SLOT)], Known(**known), again=wanted)
+@pytest.mark.parametrize(("known", "once", "rerun"), FATES)
+def test_what_becomes_of_a_slot(known: dict[str, Any], once: tuple[bool, str], rerun: tuple[bool, str]) -> None:
+    for wanted, expected in ((False, once), (True, rerun)):
+        (planned,) = plan(rule(HOURLY), [("hourly", SLOT)], Known(**known), rerun=wanted)
         assert (planned.runs, planned.why) == expected
 
 

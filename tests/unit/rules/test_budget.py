@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrainer.config.models import Budget
-from retrainer.rules.admit import Means, Purse, Waiting, admit
+from retrainer.rules.admit import BudgetBalance, Capacity, Waiting, admit
 from retrainer.rules.budget import Spent, allowance
 
 NOW, HOUR = 1_800_000_000.0, 3600.0
@@ -131,7 +131,7 @@ WAITING = st.lists(
 )
 PURSES = st.fixed_dictionaries(
     {
-        name: st.builds(Purse, st.none() | st.integers(-1, 4), st.none() | st.integers(-2, 12).map(float))
+        name: st.builds(BudgetBalance, st.none() | st.integers(-1, 4), st.none() | st.integers(-2, 12).map(float))
         for name in ("growth", "rule/churn")
     }
 )
@@ -139,27 +139,29 @@ PURSES = st.fixed_dictionaries(
 
 @given(WAITING, PURSES, st.integers(0, 3), st.integers(0, 3))
 def test_no_purse_and_no_pool_is_overdrawn_and_nobody_waits_for_what_is_there(
-    waiting: list[Waiting], purses: dict[str, Purse], slots: int, used: int
+    waiting: list[Waiting], balances: dict[str, BudgetBalance], slots: int, used: int
 ) -> None:
     by_id = {w.run: w for w in waiting}
-    before = {name: (purse.runs, purse.hours) for name, purse in purses.items()}
-    admitted = admit(waiting, Means({"gpu": slots}, {"gpu": used}, purses), NOW)
+    before = {name: (balance.runs, balance.hours) for name, balance in balances.items()}
+    admitted = admit(waiting, Capacity({"gpu": slots}, {"gpu": used}, balances), NOW)
     assert len(set(admitted)) == len(admitted)
-    assert {name: (purse.runs, purse.hours) for name, purse in purses.items()} == before
+    assert {name: (balance.runs, balance.hours) for name, balance in balances.items()} == before
     left = max(0, slots - used) - sum(by_id[run].pool == "gpu" for run in admitted)
     assert left >= 0
-    for name, purse in purses.items():
+    for name, balance in balances.items():
         paid = [by_id[run] for run in admitted if by_id[run].budget == name]
-        assert not paid or purse.runs is None or len(paid) <= purse.runs
-        assert not paid or purse.hours is None or (purse.hours > 0 and sum(w.reserve for w in paid) <= purse.hours)
+        assert not paid or balance.runs is None or len(paid) <= balance.runs
+        assert (
+            not paid or balance.hours is None or (balance.hours > 0 and sum(w.reserve for w in paid) <= balance.hours)
+        )
     for w in waiting:
         if w.run in admitted:
             assert w.not_before <= NOW
         elif w.not_before <= NOW and (w.pool is None or left > 0):  # then it is the purse that does not pay
-            purse = purses[w.budget]
+            balance = balances[w.budget]
             ahead = [by_id[run] for run in admitted if by_id[run].budget == w.budget]
-            no_runs = purse.runs is not None and len(ahead) >= purse.runs
-            hours = None if purse.hours is None else purse.hours - sum(other.reserve for other in ahead)
+            no_runs = balance.runs is not None and len(ahead) >= balance.runs
+            hours = None if balance.hours is None else balance.hours - sum(other.reserve for other in ahead)
             assert no_runs or (hours is not None and (hours <= 0 or hours < w.reserve))
 
 
@@ -168,4 +170,8 @@ def test_what_the_allowance_lets_be_born_the_purse_pays_for() -> None:
     budget = Budget(gpu_hours=0.3, per="1h")
     assert allowance(budget, [], 0.1, NOW).runs == 3
     waiting = [Waiting(f"run-{n}", None, 0, NOW, NOW, "rule/churn", 0.1) for n in range(4)]
-    assert admit(waiting, Means({}, {}, {"rule/churn": Purse(None, 0.3)}), NOW) == ["run-0", "run-1", "run-2"]
+    assert admit(waiting, Capacity({}, {}, {"rule/churn": BudgetBalance(None, 0.3)}), NOW) == [
+        "run-0",
+        "run-1",
+        "run-2",
+    ]

@@ -28,11 +28,11 @@ INCOMPLETE, COMPLETE = "hold batch_incomplete", "fire batch_complete"
         pytest.param(
             {"at_least": {"events": 100, "rows": 10}}, [(0, 0, 10, COMPLETE)], id="the first of several sizes decides"
         ),
-        pytest.param({"quiet_for": "10m"}, [(0, 0, 0, "hold debounce")], id="debounce waits after one event"),
+        pytest.param({"debounce": "10m"}, [(0, 0, 0, "hold debounce")], id="debounce waits after one event"),
         pytest.param(
-            {"at_least": {"events": 2}, "or_after": "1h"},
+            {"at_least": {"events": 2}, "max_wait": "1h"},
             [(0, 0, 0, INCOMPLETE), (3600, 0, 0, COMPLETE)],
-            id="or_after counts from the first pending event",
+            id="max_wait counts from the first pending event",
         ),
     ],
 )
@@ -43,7 +43,7 @@ def test_a_batch_is_complete_when_it_says(of: dict[str, Any], story: list[tuple[
 
 
 def test_time_alone_completes_a_batch_and_nothing_pending_starts_no_run() -> None:
-    world = World(rule(batch(at_least={"events": 100}, or_after="1h")))
+    world = World(rule(batch(at_least={"events": 100}, max_wait="1h")))
     world.event()
     assert world.wake() == [COMPLETE]
     assert world.now == START + 3600
@@ -53,7 +53,7 @@ def test_time_alone_completes_a_batch_and_nothing_pending_starts_no_run() -> Non
 
 
 def test_debounce_starts_anew_with_each_event_and_or_after_caps_it() -> None:
-    world = World(rule(batch(quiet_for="10m", or_after="25m")))
+    world = World(rule(batch(debounce="10m", max_wait="25m")))
     for wait in (0, 540, 540):
         assert world.after(wait).event() == ["hold debounce"]
     assert world.wake() == [COMPLETE]
@@ -153,7 +153,7 @@ def test_inputs_of_a_run_that_did_not_succeed_join_the_next_window(phase: str) -
 
 
 def test_given_back_inputs_run_again_after_or_after() -> None:
-    world = World(rule(batch(at_least={"events": 1}, or_after="1h")))
+    world = World(rule(batch(at_least={"events": 1}, max_wait="1h")))
     world.event()
     world.after(10).end("FAILED")
     assert world.wake() == [COMPLETE]
@@ -161,7 +161,7 @@ def test_given_back_inputs_run_again_after_or_after() -> None:
 
 
 def test_a_success_spends_its_inputs_and_consume_fired_spends_them_at_once() -> None:
-    for submit, phase in (({}, "SUCCEEDED"), ({"consume": "fired"}, "FAILED")):
+    for submit, phase in (({}, "SUCCEEDED"), ({"inputs_on_failure": "keep"}, "FAILED")):
         world = World(rule(submit=submit))
         world.event()
         world.end(phase)

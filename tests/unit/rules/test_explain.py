@@ -34,7 +34,7 @@ def ran_and_due(world: World) -> None:
 CASES: list[Any] = [
     pytest.param(rule(), lambda w: None, "churn is held: waiting (nothing is due)", None, id="nothing came"),
     pytest.param(
-        rule(batch(at_least={"rows": 10}, or_after="1h")),
+        rule(batch(at_least={"rows": 10}, max_wait="1h")),
         lambda w: w.event(rows=4),
         "churn is held: batch_incomplete (new: 4 of 10 rows so far); at the earliest 2027-01-15T09:00:00Z",
         START + 3600,
@@ -90,7 +90,7 @@ def test_the_verdict_is_one_line_with_its_reason(
 
 
 def test_it_says_what_the_engine_then_does() -> None:
-    world = World(rule(batch(quiet_for="10m"), COOL))
+    world = World(rule(batch(debounce="10m"), COOL))
     world.event()
     world.wake()
     world.end()

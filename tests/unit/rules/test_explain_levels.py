@@ -10,8 +10,8 @@ from retrainer.config.models import Calendar
 from retrainer.config.models import Rule as Model
 from retrainer.rules.compile import CompiledRule, compile_rule
 from retrainer.rules.explain import explain
-from retrainer.rules.limits import Allowance
-from retrainer.rules.triggers.gauge import MAX_SERIES
+from retrainer.rules.limits import RemainingBudget
+from retrainer.rules.triggers.level import MAX_SERIES
 from tests.unit.rules.world import DATA, START, World, metric, rule
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def test_the_verdict_is_one_line_with_its_reason(
 
 
 def test_a_spent_budget_says_what_is_spent_and_until_when() -> None:
-    spent = Allowance(0, "3 of 3 runs in 1d", START + HOUR)
+    spent = RemainingBudget(0, "3 of 3 runs in 1d", START + HOUR)
     world = World(rule())
     world.allowance = spent
     world.event()

@@ -55,7 +55,7 @@ def test_while_a_run_is_on_its_way_it_may_be_the_answer() -> None:
 
 @pytest.mark.parametrize("phase", ["FAILED", "ERROR", "CANCELLED", "UNKNOWN"])
 def test_a_run_that_did_not_succeed_is_followed_by_another_only_after_again_after(phase: str) -> None:
-    world = World(rule(fresh(again_after="2h")))
+    world = World(rule(fresh(min_retry_interval="2h")))
     for i in range(3):
         assert world.wake() == [FIRED]
         assert world.now == START + 14 * DAY + i * (600 + 2 * HOUR)
@@ -63,7 +63,7 @@ def test_a_run_that_did_not_succeed_is_followed_by_another_only_after_again_afte
 
 
 def test_the_cooldown_counts_from_the_last_attempt() -> None:
-    world = World(rule(fresh(again_after="1h"), {"cooldown": {"period": "6h"}}))
+    world = World(rule(fresh(min_retry_interval="1h"), {"cooldown": {"period": "6h"}}))
     world.wake()
     world.end("FAILED")
     assert world.wake() == ["hold cooldown"]
@@ -72,7 +72,7 @@ def test_the_cooldown_counts_from_the_last_attempt() -> None:
 
 
 def test_of_promoted_looks_at_what_became_of_the_model() -> None:
-    world = World(rule(fresh(of="promoted", again_after="1d")))
+    world = World(rule(fresh(of="promoted", min_retry_interval="1d")))
     world.wake()
     assert world.end("SUCCEEDED", promoted=False) == []
     assert world.wake() == [FIRED]
@@ -135,7 +135,7 @@ def test_300_old_models_at_first_start_are_no_stampede() -> None:
 
 def test_what_a_deadline_gave_up_comes_back_by_itself() -> None:
     """A cooldown longer than the deadline must not end a rule that only looks at the age."""
-    world = World(rule(fresh(again_after="1h"), {"cooldown": {"period": "12h"}, "deadline": "30m"}))
+    world = World(rule(fresh(min_retry_interval="1h"), {"cooldown": {"period": "12h"}, "deadline": "30m"}))
     world.wake()
     world.end("FAILED")
     decided = world.wake_until(world.now + 13 * HOUR)

@@ -14,7 +14,7 @@ from retrainer.rules import index
 from retrainer.rules.compile import CompiledData
 from retrainer.rules.index import Index
 from retrainer.rules.match import Condition, conditions
-from retrainer.rules.own import OwnOutputs
+from retrainer.rules.self_trigger import OwnOutputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable

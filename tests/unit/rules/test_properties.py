@@ -10,25 +10,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrainer.rules.decide import step
-from retrainer.rules.gauge import Gauge
 from retrainer.rules.limits import rest_for
 from retrainer.rules.outcome import Ended, Input, Kind, Reason, Sample, Unrendered, Wake
 from retrainer.rules.state import decode, encode
-from retrainer.rules.triggers import gauge
-from retrainer.rules.triggers.gauge import Threshold
+from retrainer.rules.threshold_state import ThresholdState
+from retrainer.rules.triggers import level
+from retrainer.rules.triggers.level import Threshold
 from retrainer.runs.run import RunPhase
 from tests.unit.rules.world import START, World, batch, metric, rule
 
 if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.outcome import Decision, Step
-    from retrainer.rules.state import Asked, Window
+    from retrainer.rules.state import ManualRequest, Window
 
 HOUR, MINUTE = 3600.0, 60.0
 REPEAT = 5 * HOUR
 TRIGGERS: dict[str, Any] = {
     "nightly": {"schedule": {"cron": "0 * * * *"}},
-    **batch(at_least={"events": 2}, or_after="3h"),
+    **batch(at_least={"events": 2}, max_wait="3h"),
     **metric(clear=0.1, repeat_interval="5h", **{"for": "20m"}),
     "page": {"alert": {"source": "alerts", "match": {"alertname": "x"}, "repeat_interval": "2h"}},
     "stale": {"freshness": {"max_age": "9h"}},
@@ -55,7 +55,7 @@ RULES: dict[str, CompiledRule] = {
     "cooldown from succeeded": rule(NO_SLOTS, {"cooldown": {"period": "3h", "from": "succeeded"}}),
     "deadline": rule(NO_SLOTS, {**COOL, "deadline": "40m"}),
     "retries": rule(NO_SLOTS, submit={"retry": {"limit": 1}}),
-    "consume fired": rule(TRIGGERS, submit={"consume": "fired"}),
+    "consume fired": rule(TRIGGERS, submit={"inputs_on_failure": "keep"}),
     "when": rule(TRIGGERS, when=NESTED),
     "when, all slots, cooldown": rule(ALL_SLOTS, COOL, when=NESTED),
     "unless": rule(NO_SLOTS, unless=["page"]),
@@ -65,7 +65,7 @@ RULES: dict[str, CompiledRule] = {
 ENDS = ("SUCCEEDED", "FAILED", "CANCELLED")
 
 
-def _name(asked: Asked) -> str:
+def _name(asked: ManualRequest) -> str:
     return f"{asked.request} {asked.scheduled_at:.0f}" if asked.scheduled_at is not None else asked.request
 
 
@@ -107,7 +107,7 @@ class Checked(World):
     def _over(self, given: Ended | Unrendered, done: Step) -> None:
         if any(d.reason is Reason.RETRY for d in done.decisions):
             return
-        triggers = given.triggers if isinstance(given, Ended) else given.birth.triggers
+        triggers = given.triggers if isinstance(given, Ended) else given.new_run.triggers
         if "drift" in triggers:
             self.answer_ended = self.now
         if isinstance(given, Unrendered):
@@ -115,7 +115,7 @@ class Checked(World):
         self.rests_from["completed"] = self.now
         if given.phase is RunPhase.SUCCEEDED:
             self.rests_from["succeeded"] = self.now
-        if given.phase is RunPhase.SUCCEEDED or self.rule.rule.submit.consume == "fired":
+        if given.phase is RunPhase.SUCCEEDED or self.rule.rule.submit.inputs_on_failure == "keep":
             self.spent += seqs(given.window)
 
     def _fired(self, decision: Decision) -> None:
@@ -129,9 +129,9 @@ class Checked(World):
         if cooldown is not None and decision.reason is not Reason.MANUAL and cooldown.from_ in self.rests_from:
             assert self.now >= self.rests_from[cooldown.from_] + rest_for(self.rule, self.state)
         self.rests_from["fired"] = self.now
-        if decision.birth is None:  # in shadow, as if it had run
+        if decision.new_run is None:  # in shadow, as if it had run
             self.rests_from["completed"] = self.rests_from["succeeded"] = self.now
-        elif "drift" in decision.birth.triggers:
+        elif "drift" in decision.new_run.triggers:
             self._answered()
 
     def _answered(self) -> None:
@@ -156,11 +156,11 @@ class Checked(World):
     def _nothing_lost(self) -> None:
         """Each event is pending, taken by one run on its way, or spent."""
         pending = seqs(self.state.window)
-        taken = [seq for birth in self.births for seq in seqs(birth.window)]
+        taken = [seq for new_run in self.births for seq in seqs(new_run.window)]
         assert sorted([*pending, *taken, *self.spent]) == list(range(1, self.seq + 1))
         assert len(pending) == self.state.window.events == sum(w.events for w in self.state.windows.values())
-        for birth in self.births:
-            assert len(seqs(birth.window)) == birth.window.events == sum(w.events for w in birth.taken.values())
+        for new_run in self.births:
+            assert len(seqs(new_run.window)) == new_run.window.events == sum(w.events for w in new_run.taken.values())
 
     def slots_twice_or_never(self) -> dict[float, int]:
         """How often each slot until now is settled or waits, where that is not once."""
@@ -283,8 +283,8 @@ def test_it_wakes_when_it_has_to_and_looking_more_often_changes_nothing(
 def test_values_that_come_together_are_the_fold_of_their_singles(values: list[tuple[str, float | None, int]]) -> None:
     asked = Threshold(0.2, 0.1, high=True, hold=60, row=2, series=2, max_age=60)
     samples = [Sample(series, value, START + at) for series, value, at in values]
-    together = gauge.sampled(asked, Gauge(), samples, START, whole=False)
-    single = Gauge()
+    together = level.sampled(asked, ThresholdState(), samples, START, whole=False)
+    single = ThresholdState()
     for sample in samples:
-        single = gauge.sampled(asked, single, [sample], START, whole=False)
+        single = level.sampled(asked, single, [sample], START, whole=False)
     assert together == single

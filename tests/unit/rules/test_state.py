@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import orjson
 
-from retrainer.rules.gauge import Gauge, Series
 from retrainer.rules.state import Cursor, Due, State, Window, decode, encode
+from retrainer.rules.threshold_state import Series, ThresholdState
 
 SOME = State(
     seen_at=1.0,
     window=Window(events=3),
     windows={"new": Window(events=4)},
     cursors={"nightly": Cursor(5.0, 6.0)},
-    gauges={"drift": Gauge({"": Series(0.5, 7.0)})},
+    gauges={"drift": ThresholdState({"": Series(0.5, 7.0)})},
     due=Due(8.0, ("new",)),
     last_fired=10.0,
     lapsed=True,

@@ -15,9 +15,9 @@ EARLY, LATE = 0.0, 2_145_916_800.0  # 1970 to 2038
 def test_stretches_tile_the_time_and_remember_what_the_wall_clock_has_shown(zone: str) -> None:
     found = list(onward(ZoneInfo(zone), EARLY, LATE))
     seen = found[0].seen
-    for stretch, following in pairwise(found):
-        seen = max(seen, stretch.end + stretch.offset)
-        assert following.start == stretch.end
+    for period, following in pairwise(found):
+        seen = max(seen, period.end + period.offset)
+        assert following.start == period.end
         assert following.seen == seen
     assert found[0].start <= EARLY < LATE < found[-1].end
     assert list(backward(ZoneInfo(zone), LATE, EARLY)) == found[::-1]

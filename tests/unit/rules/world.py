@@ -11,18 +11,18 @@ from retrainer.rules.fold import first_state
 from retrainer.rules.outcome import (
     Arrived,
     Backfill,
-    Birth,
     Ended,
-    Followed,
     Imported,
     Input,
-    Judged,
     Manual,
+    NewRun,
+    PromotionReported,
     Resumed,
     Sample,
     Sampled,
     SlotRecord,
     Step,
+    UpstreamEnded,
     Wake,
     Withdrawn,
 )
@@ -31,7 +31,7 @@ from retrainer.runs.run import RunPhase
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from retrainer.rules.limits import Allowance
+    from retrainer.rules.limits import RemainingBudget
 
 DATA = {"data": {"source": "push"}}
 START = 1_800_000_000.0  # Friday 2027-01-15 08:00:00 UTC
@@ -60,9 +60,9 @@ class World:
 
     def __init__(self, compiled: CompiledRule, now: float = START) -> None:
         self.rule, self.now, self.seq = compiled, now, 0
-        self.allowance: Allowance | None = None
+        self.allowance: RemainingBudget | None = None
         self.state = first_state(compiled, "", now)
-        self.births: list[Birth] = []
+        self.births: list[NewRun] = []
         self.slots: list[SlotRecord] = []
         self.stops: list[str] = []
         self.give(Wake())  # as the engine does when it takes a rule over
@@ -74,8 +74,8 @@ class World:
 
     def _keep(self, done: Step) -> list[str]:
         for decision in done.decisions:
-            if decision.birth is not None:
-                self.births.append(decision.birth)
+            if decision.new_run is not None:
+                self.births.append(decision.new_run)
         self.slots += done.slots
         if done.stop:
             self.stops.append(done.stop)
@@ -123,10 +123,10 @@ class World:
         return self.give(Sampled(trigger, (Sample(fingerprint, float(firing), at),)))
 
     def follow(self, run: str = "upstream-1", trigger: str = "rebuilt") -> list[str]:
-        return self.give(Followed(trigger, run))
+        return self.give(UpstreamEnded(trigger, run))
 
     def judge(self, promoted: bool) -> list[str]:
-        return self.give(Judged("run", promoted))
+        return self.give(PromotionReported("run", promoted))
 
     def tell_age(self, succeeded_at: float | None = None, promoted_at: float | None = None) -> list[str]:
         return self.give(Imported(succeeded_at, promoted_at))
@@ -134,17 +134,17 @@ class World:
     def end(
         self, phase: str = "SUCCEEDED", attempt: int = 1, by_request: bool = False, promoted: bool | None = None
     ) -> list[str]:
-        birth = self.births.pop(0)
+        new_run = self.births.pop(0)
         return self.give(
             Ended(
                 "run",
                 RunPhase(phase),
                 attempt,
                 by_request,
-                birth.window,
-                birth.taken,
+                new_run.window,
+                new_run.taken,
                 promoted=promoted,
-                triggers=birth.triggers,
+                triggers=new_run.triggers,
             )
         )
 

@@ -7,14 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from retrainer.config.load import load_files
-from retrainer.engine import acts, backfills, feedback
-from retrainer.engine.backfills import Order
-from retrainer.engine.catalog import build_catalog
-from retrainer.engine.desk import EngineDesk
-from retrainer.engine.loop import Engine
+from retrainer.engine.commands import feedback, operator_commands
+from retrainer.engine.core.catalog import build_catalog
+from retrainer.engine.core.engine import Engine
+from retrainer.engine.runs.run_gateway import EngineRunGateway
+from retrainer.engine.schedules import backfills
+from retrainer.engine.schedules.backfills import Order
 from retrainer.event import Event
 from retrainer.rules.outcome import Imported
-from retrainer.simulate.world import Deaf, HandClock
+from retrainer.simulate.world import ManualClock, NullListener
 from retrainer.sources.base import Batch
 from retrainer.store.sqlite import SqliteStore
 from retrainer.workflows.base import Observed
@@ -36,7 +37,7 @@ pools: {gpu: 1}
 budgets: {shared: {runs: 4, per: 6h}}
 rules:
   - name: plain
-    triggers: {new: {data: {source: push, match: {kind: data}, batch: {at_least: {events: 3}, or_after: 2h}}}}
+    triggers: {new: {data: {source: push, match: {kind: data}, batch: {at_least: {events: 3}, max_wait: 2h}}}}
     limits: {pool: gpu, overlap: allow_all, priority: 2}
     submit: {workflow_template: t, parameters: {run: "${run.id}", n: "${window.events}", last: "${events[0].data.n}"}}
   - name: keyed
@@ -44,7 +45,7 @@ rules:
     triggers:
       new:
         data: {source: push, match: {kind: data}, distinct_by: event.data.n,
-               batch: {at_least: {events: 2}, quiet_for: 5m}}
+               batch: {at_least: {events: 2}, debounce: 5m}}
       hourly: {schedule: {cron: "17 * * * *", jitter: 5m}}
     limits: {pool: gpu, overlap: cancel_other, pause_after_failures: 2, cooldown: {period: 20m}}
     submit: {workflow_template: t, parameters: {key: "${key}", before: "${has(previous.id) ? previous.id : 'none'}"}}
@@ -69,7 +70,7 @@ rules:
   - name: follower
     triggers:
       promoted: {after: {rule: drift, outcome: promoted}}
-      old: {freshness: {max_age: 5h, again_after: 30m}}
+      old: {freshness: {max_age: 5h, min_retry_interval: 30m}}
       daily: {schedule: {cron: "0 */3 * * *", timezone: Europe/Berlin}}
       more: {data: {source: push, match: {kind: data}}}
     when: {any: [promoted, old, {all: [daily, more], within: 1h}]}
@@ -90,12 +91,12 @@ class Live:
 
     def __init__(self, path: Path, configuration: Configuration, seed: int) -> None:
         self.random = random.Random(seed)
-        self.clock = HandClock(START)
+        self.clock = ManualClock(START)
         self.store = SqliteStore.open(path)
-        self.engine = Engine(self.store, self.clock, Deaf(), namespace="default", max_queue=0)
+        self.engine = Engine(self.store, self.clock, NullListener(), namespace="default", max_queue=0)
         self.engine.drive()
         self.engine.switch(build_catalog(configuration, frozenset()))
-        self.desk = EngineDesk(self.engine)
+        self.gateway = EngineRunGateway(self.engine)
         self._events = 0
 
     def live(self, acts: int) -> None:
@@ -176,71 +177,71 @@ class Live:
         self._offer("alerts", self._event("alerts", f"alertmanager.{status}", data))
 
     def _submit(self) -> None:
-        for run in self.desk.claim(3, 30.0):
+        for run in self.gateway.claim(3, 30.0):
             self.clock.time += 0.01
-            self.desk.submitted(run.id, f"uid-{run.id}")
+            self.gateway.submitted(run.id, f"uid-{run.id}")
 
     def _end(self) -> None:
-        live = self.desk.live()
+        live = self.gateway.live()
         if live:
             pick = self.random
             run = pick.choice(live)
             phase = pick.choice(["Succeeded", "Succeeded", "Failed", "Error", "Running"])
             outputs = {"promoted": pick.choice(["true", "false"]), "hours": str(pick.choice([0.2, 1.5]))}
             seen = Observed(run.namespace, run.workflow, f"uid-{run.id}", run.id, phase, outputs=outputs, message="so")
-            self.desk.observed([seen])
+            self.gateway.observed([seen])
 
     def _postpone(self) -> None:
-        for run in self.desk.claim(1, 30.0):
-            self.desk.postponed(run.id, "over quota", 120.0)
+        for run in self.gateway.claim(1, 30.0):
+            self.gateway.postponed(run.id, "over quota", 120.0)
 
     def _refuse(self) -> None:
-        for run in self.desk.claim(1, 30.0):
-            self.desk.refused(run.id, "no such template")
+        for run in self.gateway.claim(1, 30.0):
+            self.gateway.refused(run.id, "no such template")
 
     def _cancel(self) -> None:
-        for run in self.desk.to_stop() or self.desk.live()[:1]:
+        for run in self.gateway.to_stop() or self.gateway.live()[:1]:
             stopped = Observed(run.namespace, run.workflow, f"uid-{run.id}", run.id, "Failed", stopped=True)
             if run.stop_requested is None:
-                self.engine.act(lambda work, run=run: acts.cancel(work, run.id, "Stop")).result()
+                self.engine.act(lambda tx, run=run: operator_commands.cancel(tx, run.id, "Stop")).result()
             self.clock.time += 0.5
-            self.desk.observed([stopped])
+            self.gateway.observed([stopped])
 
     def _manual(self) -> None:
         rule, key, given = self.random.choice([("plain", "", {"n": "by hand"}), ("keyed", "a", {}), ("drift", "", {})])
-        self.engine.act(lambda work: acts.trigger(work, rule, key, given, None))
+        self.engine.act(lambda tx: operator_commands.trigger(tx, rule, key, given, None))
 
     def _backfill(self) -> None:
         rule, key = self.random.choice([("keyed", "a"), ("follower", "")])
         order = Order(rule, key, self.random.choice(["2h", "9h"]), again=self.random.random() < 0.3, by="anna")
-        self.engine.act(lambda work: backfills.ask(work, order))
+        self.engine.act(lambda tx: backfills.ask(tx, order))
 
     def _withdraw(self) -> None:
         rule, key = self.random.choice([("keyed", "a"), ("follower", "")])
-        self.engine.act(lambda work: backfills.withdraw(work, rule, key))
+        self.engine.act(lambda tx: backfills.withdraw(tx, rule, key))
 
     def _pause(self) -> None:
         rule = self.random.choice(["plain", "drift"])
-        self.engine.act(lambda work: acts.pause(work, rule, "for a while"))
+        self.engine.act(lambda tx: operator_commands.pause(tx, rule, "for a while"))
 
     def _resume(self) -> None:
         rule = self.random.choice(["plain", "drift", "keyed"])
-        self.engine.act(lambda work: acts.resume(work, rule))
+        self.engine.act(lambda tx: operator_commands.resume(tx, rule))
 
     def _retry(self) -> None:
         failed = self._runs("phase IN ('FAILED', 'ERROR')")
         if failed:
-            self.engine.act(lambda work: acts.retry(work, self.random.choice(failed))).result()
+            self.engine.act(lambda tx: operator_commands.retry(tx, self.random.choice(failed))).result()
 
     def _judge(self) -> None:
         good = self._runs("phase = 'SUCCEEDED'")
         if good:
             promoted = self.random.random() < 0.5
-            self.engine.act(lambda work: feedback.judge(work, self.random.choice(good), promoted=promoted)).result()
+            self.engine.act(lambda tx: feedback.judge(tx, self.random.choice(good), promoted=promoted)).result()
 
     def _import(self) -> None:
         at = self.clock.time - self.random.choice([600.0, 20000.0])
-        self.engine.act(lambda work: work.take("follower", "", Imported(at, None)))
+        self.engine.act(lambda tx: tx.take("follower", "", Imported(at, None)))
 
     def _runs(self, where: str) -> list[str]:
         return [row[0] for row in rows(self.store, f"SELECT id FROM runs WHERE {where} ORDER BY id")]
@@ -255,11 +256,11 @@ def decided(store: Store) -> dict[str, list[Any]]:
     what = "rule, key, decision, reason, detail, until, run, first_at, last_at, count"
     runs = (
         "id, rule, key, iif(ended_at, phase, 'on its way'), iif(ended_at, message, ''), trigger, reason, parameters,"
-        " chain, attempt, retry_of, scheduled_at, priority, born_at, admitted_at, ended_at, outputs, promoted,"
+        " chain, attempt, retry_of, scheduled_at, priority, created_at, admitted_at, ended_at, outputs, promoted,"
         " gpu_hours, cause, json_extract(window, '$.events')"
     )
     return {
         "decisions": rows(store, f"SELECT {what} FROM decisions ORDER BY id"),
-        "runs": rows(store, f"SELECT {runs} FROM runs ORDER BY born_at, id"),
+        "runs": rows(store, f"SELECT {runs} FROM runs ORDER BY created_at, id"),
         "slots": rows(store, "SELECT rule, key, trigger, slot, until, count, outcome, reason, run, at FROM slots"),
     }

@@ -16,7 +16,7 @@ from retrainer.cli.main import main
 from retrainer.config.models import PrometheusSource
 from retrainer.simulate.lookup import Memory
 from retrainer.simulate.ranges import Range
-from retrainer.simulate.world import HandClock
+from retrainer.simulate.world import ManualClock
 from retrainer.sources.base import Query
 from retrainer.sources.prometheus.poll import Poll
 
@@ -96,7 +96,7 @@ def test_it_is_what_polls_would_have_found(url: str, sample_time: str | None) ->
     found = memory.fetch(Range("prom", "psi", START, 60.0, 20, (), sample_time), lambda _: True)
     memory.close()
     for i in range(found.count):
-        with Poll("prom", source(url), Path(), HandClock(found.at(i)), 60.0) as poll:
+        with Poll("prom", source(url), Path(), ManualClock(found.at(i)), 60.0) as poll:
             polled = poll.event(Query("psi", sample_time)).data
         record = found.record(i).event
         assert record is not None

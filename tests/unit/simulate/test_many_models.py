@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retrainer.config.load import load_files
-from retrainer.engine.readings import QUERY
+from retrainer.engine.intake.samples import QUERY
 from retrainer.event import Event
-from retrainer.simulate.course import Course
+from retrainer.simulate.run_script import RunScript
 from retrainer.simulate.world import World
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ class Fleet:
         assert not problems
         self.born: list[tuple[float, str]] = []
         self.most = 0
-        self.world = World(configuration, START, going=lambda _: Course(600.0), listener=self)
+        self.world = World(configuration, START, going=lambda _: RunScript(600.0), listener=self)
 
     def told(self, what: str, facts: dict[str, Any], now: float) -> None:
-        if what == "run.born":
+        if what == "run.created":
             self.born.append((now, facts["run"].rule))
 
     def committed(self, seconds: float, waited: Any, queued: int) -> None:

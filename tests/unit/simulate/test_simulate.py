@@ -20,7 +20,7 @@ from retrainer.simulate.player import Player
 from retrainer.simulate.simulation import Reached, Task, configuration_of, simulate
 from retrainer.simulate.split import shares
 from retrainer.store.sqlite_file import in_use
-from retrainer.store.writes import store_good
+from retrainer.store.statements import store_good
 from tests.unit.simulate.live import RULES, Live, rules_in
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from retrainer.sources.answers import TooLargeError, read_body
+from retrainer.sources.responses import TooLargeError, read_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

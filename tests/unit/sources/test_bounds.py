@@ -17,10 +17,10 @@ from retrainer.config.models import AlertmanagerSource, FromEnv, WebhookSource
 from retrainer.event import Event, Poison
 from retrainer.sources.formats import alertmanager, cloudevents, s3
 from retrainer.sources.formats.payload import MAX_ITEMS, Delivery, TooMany
-from retrainer.sources.http import letters, memory
-from retrainer.sources.http.letters import Letterbox
-from retrainer.sources.http.memory import Memory, weigh
+from retrainer.sources.http import parse_memory, unreadable_bodies
+from retrainer.sources.http.parse_memory import Memory, evaluate
 from retrainer.sources.http.refusal import Refusal
+from retrainer.sources.http.unreadable_bodies import Letterbox
 from retrainer.sources.webhook import Webhooks
 
 if TYPE_CHECKING:
@@ -52,11 +52,11 @@ def test_the_estimate_is_not_below_what_it_takes_nor_far_above(body: bytes) -> N
     finally:
         tracemalloc.stop()
     assert value is not None
-    assert 0.7 * taken <= weigh(body) <= 4 * taken + 3 * len(body)
+    assert 0.7 * taken <= evaluate(body) <= 4 * taken + 3 * len(body)
 
 
 def test_what_is_read_at_once_is_bounded() -> None:
-    budget = Memory(at_once=3 * weigh(MAPS) // 2)
+    budget = Memory(at_once=3 * evaluate(MAPS) // 2)
     with budget.hold(MAPS, 1 << 20):
         with pytest.raises(Refusal) as refused, budget.hold(MAPS, 1 << 20):
             pass
@@ -68,7 +68,7 @@ def test_what_is_read_at_once_is_bounded() -> None:
 
 
 def test_one_request_is_bounded_too_and_more_if_it_may_be_larger(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "OF_ONE", 1 << 20)
+    monkeypatch.setattr(parse_memory, "OF_ONE", 1 << 20)
     with pytest.raises(Refusal, match="send less at once") as refused, Memory(1).hold(MAPS, 1000):
         pass
     assert refused.value.status == 413
@@ -108,7 +108,7 @@ def test_what_was_not_stored_is_kept_when_it_comes_again() -> None:
 
 
 def test_beyond_its_bytes_a_source_has_the_beginnings_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(letters, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(unreadable_bodies, "MOST_BYTES", 10_000)
     told = Told()
     sizes = [len(told.send(poison(str(i), 4000), 1).payload) for i in range(4)]
     assert sizes == [4000, 4000, 1024, 1024]
@@ -117,7 +117,7 @@ def test_beyond_its_bytes_a_source_has_the_beginnings_kept(monkeypatch: pytest.M
 
 
 def test_what_was_not_stored_uses_up_no_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(letters, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(unreadable_bodies, "MOST_BYTES", 10_000)
     told = Told()
     tries = [len(told.send(poison(size=4000), now, stored=False).payload) for now in range(16)]
     assert tries == [4000] * 16
@@ -225,7 +225,7 @@ def test_who_sends_too_many_items_is_told_to_send_less(
 
 
 def test_a_request_that_finds_no_room_is_asked_to_come_again(client: httpx.Client, webhooks: Webhooks) -> None:
-    webhooks._memory._held = memory.AT_ONCE
+    webhooks._memory._held = parse_memory.AT_ONCE
     answer = client.post("/push", content=b"{}", headers=JSON)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     webhooks._memory._held = 0
@@ -236,7 +236,7 @@ def test_a_request_that_finds_no_room_is_asked_to_come_again(client: httpx.Clien
 def test_what_stands_in_an_event_as_base64_is_estimated_too(
     client: httpx.Client, webhooks: Webhooks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "OF_ONE", 1 << 20)
+    monkeypatch.setattr(parse_memory, "OF_ONE", 1 << 20)
     lists = b"[" + b",".join([b"[]"] * 200_000) + b"]"
     told = {"specversion": "1.0", "type": "t", "source": "/s", "datacontenttype": "application/json"}
     event = {**told, "id": "1", "data_base64": base64.b64encode(lists).decode()}

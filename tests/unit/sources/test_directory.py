@@ -15,7 +15,7 @@ from retrainer.sources.directory import DirectorySource
 from retrainer.sources.files.lines import Count, StoppedError, count_on, rows
 from retrainer.sources.files.listing import Scope, ignorer, list_folder
 from retrainer.sources.registry import build, threaded, webhooks
-from retrainer.workflows.local_removal import remove
+from retrainer.workflows.local.removal import remove
 from tests.waiting import until
 
 NOW = 1_780_000_000.0

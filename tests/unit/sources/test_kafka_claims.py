@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from kafka import TopicPartition
 
-from retrainer.clock import SystemClock
 from retrainer.sources.base import Claimed
 from retrainer.sources.kafka.claims import Claims
-from retrainer.sources.kafka.parts import Part
+from retrainer.sources.kafka.partitions import Part
 from retrainer.sources.kafka.positions import Positions
+from retrainer.util.clock import SystemClock
 
 TP = TopicPartition("orders", 2)
 
@@ -43,7 +43,7 @@ class Broker:
 def claims(broker: Broker, stored: int, written_meanwhile: int) -> Claims:
     """Claims whose store has ``stored``; so many records are written, and read by another, before it answers."""
 
-    def claim(source: str, part: str, incarnation: str, start: int | None = None) -> Claimed:
+    def claim(source: str, part: str, topic_id: str, start: int | None = None) -> Claimed:
         broker.end += written_meanwhile
         return Claimed(stored, 7, "")
 

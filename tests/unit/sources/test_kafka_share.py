@@ -9,9 +9,9 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 from sources_kit import ScriptedIntake
 
-from retrainer.clock import SystemClock
 from retrainer.config.models import Topics
-from retrainer.sources.kafka.share import Share
+from retrainer.sources.kafka.partition_share import Share
+from retrainer.util.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

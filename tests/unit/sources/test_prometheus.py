@@ -13,12 +13,12 @@ from prometheus_kit import FakePrometheus, cut, huge, vector
 from sources_kit import ScriptedIntake
 from structlog.testing import capture_logs
 
-from retrainer.clock import SystemClock
 from retrainer.config import models
 from retrainer.event import Event
 from retrainer.sources import registry
 from retrainer.sources.base import Query
 from retrainer.sources.prometheus.source import PrometheusSource, phase
+from retrainer.util.clock import SystemClock
 from tests.waiting import until
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 from retrainer.config import models
 from retrainer.event import Event, Poison
-from retrainer.rules.compile_triggers import CompiledGauge, compile_gauges
+from retrainer.rules.compile_triggers import CompiledThreshold, compile_thresholds
 from retrainer.sources.formats.payload import Delivery
 from retrainer.sources.formats.registry import parser
 
@@ -79,10 +79,10 @@ def test_whichever_way_a_value_comes(kind: str, format_: str, body: bytes, heade
     assert (sample.series, sample.value, sample.at) == (f'{EVIDENTLY}{{column="age",model="churn"}}', 0.31, AT)
 
 
-def trigger(match: Mapping[str, str], **more: Any) -> CompiledGauge:
+def trigger(match: Mapping[str, str], **more: Any) -> CompiledThreshold:
     metric = {"source": "push", "match": dict(match), "above": 0.2, **more}
     rule = {"name": "churn", "triggers": {"drift": {"metric": metric}}, "submit": {"workflow_template": "t"}}
-    return compile_gauges(models.Rule.model_validate(rule), {})["drift"]
+    return compile_thresholds(models.Rule.model_validate(rule), {})["drift"]
 
 
 @pytest.mark.parametrize(
@@ -173,6 +173,6 @@ def test_labels_within_the_bounds_are_taken_and_their_name_is_short() -> None:
 def test_a_fingerprint_is_remembered_in_short() -> None:
     alert = {"source": "push"}
     rule = {"name": "churn", "triggers": {"a": {"alert": alert}}, "submit": {"workflow_template": "t"}}
-    gauge = compile_gauges(models.Rule.model_validate(rule), {})["a"]
+    gauge = compile_thresholds(models.Rule.model_validate(rule), {})["a"]
     event = Event("push", "1", "t", 1.0, {"status": "firing", "fingerprint": "f" * 1_000_000})
     assert len(gauge.sample(event).series) <= 2000

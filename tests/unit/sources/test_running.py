@@ -10,18 +10,18 @@ import pytest
 import structlog
 from sources_kit import ScriptedIntake
 
-from retrainer.clock import SystemClock
 from retrainer.config import models
 from retrainer.sources import registry
 from retrainer.sources.directory import DirectorySource
 from retrainer.sources.registry import Wanted
 from retrainer.sources.running import RunningSources
+from retrainer.util.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from retrainer.clock import Clock
     from retrainer.sources.base import Source
+    from retrainer.util.clock import Clock
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from retrainer.config.models import AlertmanagerSource, FromEnv, WebhookSource
 from retrainer.sources.formats import cloudevents
-from retrainer.sources.http.keeper import MOST_FAILURES
+from retrainer.sources.http.rejections import MOST_FAILURES
 from retrainer.sources.http.signature import sign
 from retrainer.sources.webhook import Webhooks
 from tests.waiting import until

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrainer.simulate.history import open_history
-from retrainer.store import queries, writes
+from retrainer.store import queries, statements
 from retrainer.store.packing import LEAST, pack, unpack
 from tests.unit.engine.test_levels import ASKED, Story, rule
 
@@ -107,9 +107,9 @@ def test_a_packed_event_that_waits_in_a_window_is_there_for_parameters(tmp_path:
     trigger = {"new": {"data": {"source": "push"}}}
     submit = {"parameters": {"first": "${events[0].data.rows[9].n}"}}
     story = Story(tmp_path, rule("churn", trigger, submit=submit))
-    story.tell("json", {"rows": [{"n": n, "text": "x" * 500} for n in range(10)]})
+    story.emit("json", {"rows": [{"n": n, "text": "x" * 500} for n in range(10)]})
     (parameters,) = story.bench.query("SELECT parameters FROM runs")[0]
     assert orjson.loads(parameters) == {"first": "9"}
     state = story.bench.query("SELECT id FROM states")[0][0]
-    ((_, event),) = story.bench.store.read(lambda conn: writes.newest_inputs(conn, state, [(1, 9)], 10))
+    ((_, event),) = story.bench.store.read(lambda conn: statements.newest_inputs(conn, state, [(1, 9)], 10))
     assert event.data["rows"][9]["n"] == 9

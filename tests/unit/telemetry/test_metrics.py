@@ -163,7 +163,7 @@ def use_everything(metrics: Metrics, rule_name: str, source: str) -> None:
         succeeded={rule_name: 6.0},
         fired={rule_name: 6.0},
         failures={rule_name: 1},
-        paused={rule_name: {"hand": True}},
+        paused={rule_name: {"manual": True}},
         periods={rule_name: 86400.0},
         budget_left={"growth": {"runs": 2.0}, f"rule/{rule_name}": {"gpu_hours": 1.0}},
         sources={source: True},
@@ -245,11 +245,11 @@ def test_a_rule_stands_unpaused_and_without_failures_until_told_otherwise(metric
     metrics.standing = Standing
     scrape = Scrape(metrics)
     assert scrape.value("rule_consecutive_failures", rule="churn") == 0
-    assert [scrape.value("rule_paused", rule="churn", by=by) for by in ("hand", "failures")] == [0, 0]
-    metrics.standing = lambda: Standing(failures={"churn": 3}, paused={"churn": {"hand": False, "failures": True}})
+    assert [scrape.value("rule_paused", rule="churn", by=by) for by in ("manual", "failures")] == [0, 0]
+    metrics.standing = lambda: Standing(failures={"churn": 3}, paused={"churn": {"manual": False, "failures": True}})
     scrape = Scrape(metrics)
     assert scrape.value("rule_consecutive_failures", rule="churn") == 3
-    assert [scrape.value("rule_paused", rule="churn", by=by) for by in ("hand", "failures")] == [0, 1]
+    assert [scrape.value("rule_paused", rule="churn", by=by) for by in ("manual", "failures")] == [0, 1]
 
 
 def test_a_restart_knows_the_last_success_and_never_moves_it_back(metrics: Metrics) -> None:
@@ -361,9 +361,9 @@ def test_latencies_of_the_path_are_histograms(metrics: Metrics) -> None:
     metrics.submitted_after(0.03)
     metrics.schedule_lag(-0.001)
     scrape = Scrape(metrics)
-    assert scrape.value("store_commit_duration_seconds_count") == 1
+    assert scrape.value("engine_transaction_duration_seconds_count") == 1
     assert scrape.value("queue_wait_seconds_count") == 2
-    assert scrape.value("event_to_submit_seconds_count") == 1
+    assert scrape.value("run_submit_latency_seconds_count") == 1
     assert scrape.value("schedule_lag_seconds_sum") == 0, "a slot is never early; clocks may say so"
 
 

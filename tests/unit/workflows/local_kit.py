@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrainer.config.settings import LocalEngine as Settings
-from retrainer.workflows.local import LocalEngine
+from retrainer.workflows.local.engine import LocalEngine
 from tests.waiting import until
 
 if TYPE_CHECKING:

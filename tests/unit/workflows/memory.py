@@ -13,7 +13,7 @@ from retrainer.workflows.base import AlreadyExists, Observed, Template, Workflow
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from retrainer.clock import Clock
+    from retrainer.util.clock import Clock
 
 UNTIL = 10.0
 """Seconds a test waits for what must happen; it fails after that."""

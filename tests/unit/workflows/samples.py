@@ -20,7 +20,7 @@ def a_run(run: str = ULID, **changes: Any) -> Run:
         "labels": {},
         "trigger": "nightly",
         "reason": "schedule",
-        "born_at": 1_800_000_000.0,
+        "created_at": 1_800_000_000.0,
         "submit_attempts": 1,
     }
     return Run(**(values | changes))

@@ -1,7 +1,7 @@
 import orjson
 import pytest
 
-from retrainer.workflows.argo_errors import classify
+from retrainer.workflows.argo.errors import classify
 from retrainer.workflows.base import AlreadyExists, Ambiguous, Later, Refused, WorkflowError
 
 

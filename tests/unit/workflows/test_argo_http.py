@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from retrainer.workflows.argo_http import ApiServer
+from retrainer.workflows.argo.api_server import ApiServer
 from retrainer.workflows.base import Ambiguous, Later, Refused, WorkflowError
 from retrainer.workflows.commit_gate import NotCommitted
 from tests.unit.kubeconfig import kubeconfig

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from retrainer.workflows.argo_objects import from_metadata, from_template, from_workflow, held
+from retrainer.workflows.argo.objects import from_metadata, from_template, from_workflow, held
 
 META = {
     "namespace": "ml",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from retrainer.workflows.argo_http import ApiServer
-from retrainer.workflows.argo_stream import Stream
+from retrainer.workflows.argo.api_server import ApiServer
+from retrainer.workflows.argo.stream import Stream
 from tests.unit.kubeconfig import kubeconfig
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer.workflows import local
 from retrainer.workflows.base import AlreadyExists, Observed, Refused
+from retrainer.workflows.local import engine as local_engine
 from retrainer.workflows.manifest import manifest
 from tests.unit.workflows.local_kit import SHELL, ended, engine_at, is_alive, pid_in, running, workflow
 from tests.unit.workflows.samples import a_run
@@ -24,7 +24,7 @@ from tests.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from retrainer.workflows.local import LocalEngine
+    from retrainer.workflows.local.engine import LocalEngine
 
 
 CHAIN = """
@@ -242,7 +242,7 @@ def test_a_run_survives_kill_9_of_its_daemon(home: Path) -> None:
     daemon = f"""
 import json, os, signal, sys
 from retrainer.config.settings import LocalEngine as Settings
-from retrainer.workflows.local import LocalEngine
+from retrainer.workflows.local.engine import LocalEngine
 settings = Settings(type="local", templates={str(home / "templates")!r}, runs={str(home / "runs")!r})
 LocalEngine(settings, "here").create(json.load(sys.stdin), timeout=5)
 os.kill(os.getpid(), signal.SIGKILL)
@@ -292,7 +292,7 @@ def test_a_run_is_stopped(home: Path, strategy: Any, code: str) -> None:
 
 
 def test_a_run_without_a_runner_is_stopped_before_it_starts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retrainer.workflows.local_runners.AT_ONCE", 0)
+    monkeypatch.setattr("retrainer.workflows.local.runners.AT_ONCE", 0)
     engine = engine_at(home)
     engine.create(workflow(), timeout=5)
     engine.stop("ml", "w1", "Stop")
@@ -324,7 +324,7 @@ def test_one_of_many_claims_wins(home: Path) -> None:
 
 def test_many_runners_execute_once(home: Path) -> None:
     engine_at(home).create(workflow(f"echo x >> {home}/count; sleep 0.2"), timeout=5)
-    command = [sys.executable, "-m", "retrainer.workflows.local_runner", str(home / "runs/ml/w1")]
+    command = [sys.executable, "-m", "retrainer.workflows.local.runner", str(home / "runs/ml/w1")]
     more = [subprocess.Popen(command) for _ in range(4)]
     assert [runner.wait() for runner in more] == [0, 0, 0, 0]
     assert ended(engine_at(home)).phase == "Succeeded"
@@ -336,7 +336,7 @@ def test_a_claim_without_a_runner_is_taken_up_by_watch(
 ) -> None:
     engine, seen = watched
     with monkeypatch.context() as crash:
-        crash.setattr("retrainer.workflows.local_runners.Runners.start", lambda *_: None)
+        crash.setattr("retrainer.workflows.local.runners.Runners.start", lambda *_: None)
         engine_at(home).create(workflow(), timeout=5)
     until(lambda: any(one.phase == "Succeeded" for one in seen), "watch starts it")
     assert ended(engine).phase == "Succeeded"
@@ -406,7 +406,7 @@ def test_a_step_sees_its_own_environment_only(home: Path, monkeypatch: pytest.Mo
 
 
 def test_released_runs_are_pruned_but_for_the_newest(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "KEPT_RUNS", 2)
+    monkeypatch.setattr(local_engine, "KEPT_RUNS", 2)
     engine = engine_at(home)
     for name in ("w1", "w2", "w3", "w4"):
         uid = engine.create(workflow(name=name), timeout=5).uid

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retrainer.config.settings import LocalEngine as Settings
-from retrainer.workflows.local import LocalEngine
+from retrainer.workflows.local.engine import LocalEngine
 from tests.waiting import until
 
 if TYPE_CHECKING:

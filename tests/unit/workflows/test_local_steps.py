@@ -15,13 +15,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from retrainer.config.settings import LocalEngine as Settings
-from retrainer.workflows import local_folder
 from retrainer.workflows.base import Observed
-from retrainer.workflows.local import LocalEngine
-from retrainer.workflows.local_log import LOG_LIMIT
-from retrainer.workflows.local_outputs import OUTPUT_LIMIT
-from retrainer.workflows.local_removal import remove
-from retrainer.workflows.local_supervisor import KILL, Command, Result, result, supervise
+from retrainer.workflows.local import run_folder
+from retrainer.workflows.local.engine import LocalEngine
+from retrainer.workflows.local.log import LOG_LIMIT
+from retrainer.workflows.local.outputs import OUTPUT_LIMIT
+from retrainer.workflows.local.removal import remove
+from retrainer.workflows.local.step_supervisor import KILL, Command, Result, result, supervise
 from tests.unit.workflows.local_kit import SHELL, ended, engine_at, is_alive, workflow
 from tests.waiting import until
 
@@ -116,7 +116,7 @@ PARENT = "$(awk '/PPid/{print $2}' /proc/$PPID/status)"
 def test_a_step_that_freezes_those_above_it_ends_when_it_is_stopped(
     home: Path, frozen: str, watched: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_folder, "OVERDUE", 0.5)
+    monkeypatch.setattr(run_folder, "OVERDUE", 0.5)
     pids = home / "pids"
     stray = f"setsid env -i sh -c 'echo $$ >> {pids}; exec sleep 600' &"
     watched.create(workflow(f"{stray}\nkill -STOP {frozen}; echo $$ >> {pids}; sleep 600"), timeout=5)
@@ -206,7 +206,7 @@ def test_the_secrets_of_the_daemon_are_not_in_reach_of_a_step(home: Path) -> Non
     daemon = f"""
 import json, sys
 from retrainer.config.settings import LocalEngine as Settings
-from retrainer.workflows.local import LocalEngine
+from retrainer.workflows.local.engine import LocalEngine
 settings = Settings(type="local", templates={str(home / "templates")!r}, runs={str(home / "runs")!r})
 LocalEngine(settings, "here").create(json.load(sys.stdin), timeout=5)
 print("created", flush=True)

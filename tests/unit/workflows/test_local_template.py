@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from retrainer.workflows.local_tags import private, substitute
-from retrainer.workflows.local_template import unsupported
+from retrainer.workflows.local.tags import private, substitute
+from retrainer.workflows.local.template import unsupported
 
 GOOD: dict[str, Any] = {
     "kind": "WorkflowTemplate",

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retrainer.workflows.base import Refused
-from retrainer.workflows.local_templates import MOST_FILES, describe, find, problems
-from retrainer.workflows.local_yaml import UnreadableYamlError, read_all
-from retrainer.workflows.pasted import pasted
+from retrainer.workflows.injection_lint import pasted
+from retrainer.workflows.local.templates import MOST_FILES, describe, find, problems
+from retrainer.workflows.local.yaml import UnreadableYamlError, read_all
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer.clock import SystemClock
 from retrainer.runs.run import Run, RunPhase
+from retrainer.util.clock import SystemClock
 from retrainer.workflows import commit_gate
 from retrainer.workflows.base import AlreadyExists, Ambiguous, Later, Observed, Refused, Template, WorkflowError
 from retrainer.workflows.manifest import manifest
@@ -32,10 +32,10 @@ def runs(count: int) -> list[Run]:
 
 
 @contextmanager
-def submitting(desk: MemoryDesk, cluster: MemoryCluster, **options: Any) -> Iterator[list[str]]:
+def submitting(gateway: MemoryDesk, cluster: MemoryCluster, **options: Any) -> Iterator[list[str]]:
     codes: list[str] = []
-    values = {"connections": 4, "clock": desk.clock, "count": codes.append} | options
-    submitter = Submitter(desk, cluster, manifest_of, **values)
+    values = {"connections": 4, "clock": gateway.clock, "count": codes.append} | options
+    submitter = Submitter(gateway, cluster, manifest_of, **values)
     submitter.start()
     submitter.wake()
     try:
@@ -44,15 +44,15 @@ def submitting(desk: MemoryDesk, cluster: MemoryCluster, **options: Any) -> Iter
         submitter.stop()
 
 
-def settled(desk: MemoryDesk) -> bool:
-    return all(run.phase not in (RunPhase.PENDING, RunPhase.SUBMITTING) for run in desk.runs.values())
+def settled(gateway: MemoryDesk) -> bool:
+    return all(run.phase not in (RunPhase.PENDING, RunPhase.SUBMITTING) for run in gateway.runs.values())
 
 
 def test_a_burst_is_created_once_each_and_the_template_read_only_as_often_as_there_are_connections() -> None:
-    desk, cluster = MemoryDesk(SystemClock(), *runs(200)), MemoryCluster(TEMPLATE)
-    with submitting(desk, cluster) as codes:
-        desk.until(lambda: settled(desk))
-    assert {run.phase for run in desk.runs.values()} == {RunPhase.SUBMITTED}
+    gateway, cluster = MemoryDesk(SystemClock(), *runs(200)), MemoryCluster(TEMPLATE)
+    with submitting(gateway, cluster) as codes:
+        gateway.until(lambda: settled(gateway))
+    assert {run.phase for run in gateway.runs.values()} == {RunPhase.SUBMITTED}
     assert len(cluster.created) == len(set(cluster.created)) == 200
     assert codes == ["ok"] * 200
     assert cluster.calls["template"] <= 4
@@ -80,24 +80,24 @@ TIMEOUT = Ambiguous("no answer in time", code="timeout")
 def test_an_ambiguous_answer_is_settled_under_the_same_name(
     faults: list[tuple[str, WorkflowError]], posts: int, codes: list[str]
 ) -> None:
-    desk, cluster = MemoryDesk(SystemClock(), a_run()), MemoryCluster(TEMPLATE)
+    gateway, cluster = MemoryDesk(SystemClock(), a_run()), MemoryCluster(TEMPLATE)
     cluster.faults = list(faults)
-    with submitting(desk, cluster) as counted:
-        desk.until(lambda: settled(desk))
-    assert desk.runs[ULID].phase is RunPhase.SUBMITTED
-    assert desk.runs[ULID].uid == "uid-0"
-    assert cluster.created == [desk.runs[ULID].workflow]
+    with submitting(gateway, cluster) as counted:
+        gateway.until(lambda: settled(gateway))
+    assert gateway.runs[ULID].phase is RunPhase.SUBMITTED
+    assert gateway.runs[ULID].uid == "uid-0"
+    assert cluster.created == [gateway.runs[ULID].workflow]
     assert cluster.calls["create"] == posts
     assert counted == codes
 
 
 def test_a_run_claimed_again_after_a_crash_adopts_the_workflow_it_made() -> None:
     run = a_run()
-    desk, cluster = MemoryDesk(SystemClock(), run), MemoryCluster(TEMPLATE)
+    gateway, cluster = MemoryDesk(SystemClock(), run), MemoryCluster(TEMPLATE)
     made = cluster.create(manifest_of(run), timeout=1)
-    with submitting(desk, cluster):
-        desk.until(lambda: settled(desk))
-    assert desk.runs[ULID].uid == made.uid
+    with submitting(gateway, cluster):
+        gateway.until(lambda: settled(gateway))
+    assert gateway.runs[ULID].uid == made.uid
     assert len(cluster.created) == 1
 
 
@@ -109,23 +109,23 @@ def test_a_run_claimed_again_after_a_crash_adopts_the_workflow_it_made() -> None
     ],
 )
 def test_a_name_taken_by_somebody_else_is_a_conflict(there: Observed, words: str) -> None:
-    desk, cluster = MemoryDesk(SystemClock(), a_run()), MemoryCluster(TEMPLATE)
+    gateway, cluster = MemoryDesk(SystemClock(), a_run()), MemoryCluster(TEMPLATE)
     cluster.workflows[there.name] = there
-    with submitting(desk, cluster):
-        desk.until(lambda: settled(desk))
-    assert desk.runs[ULID].phase is RunPhase.ERROR
-    assert desk.runs[ULID].message.startswith("NAME_CONFLICT")
-    assert words in desk.runs[ULID].message
+    with submitting(gateway, cluster):
+        gateway.until(lambda: settled(gateway))
+    assert gateway.runs[ULID].phase is RunPhase.ERROR
+    assert gateway.runs[ULID].message.startswith("NAME_CONFLICT")
+    assert words in gateway.runs[ULID].message
     assert cluster.created == []
 
 
 def test_a_workflow_of_our_run_with_another_uid_than_we_stored_is_a_conflict() -> None:
     run = a_run(uid="uid-before")
-    desk, cluster = MemoryDesk(SystemClock(), run), MemoryCluster(TEMPLATE)
+    gateway, cluster = MemoryDesk(SystemClock(), run), MemoryCluster(TEMPLATE)
     cluster.workflows[run.workflow] = Observed("ml", run.workflow, "uid-after", run.id, "")
-    with submitting(desk, cluster):
-        desk.until(lambda: settled(desk))
-    assert desk.runs[ULID].message.startswith("NAME_CONFLICT")
+    with submitting(gateway, cluster):
+        gateway.until(lambda: settled(gateway))
+    assert gateway.runs[ULID].message.startswith("NAME_CONFLICT")
 
 
 @pytest.mark.parametrize(
@@ -147,12 +147,12 @@ def test_a_workflow_of_our_run_with_another_uid_than_we_stored_is_a_conflict() -
 def test_what_will_never_be_taken_ends_with_the_words_that_say_why(
     template: Template | None, changes: dict[str, Any], fault: WorkflowError | None, words: str
 ) -> None:
-    desk, cluster = MemoryDesk(SystemClock(), a_run(**changes)), MemoryCluster(template)
+    gateway, cluster = MemoryDesk(SystemClock(), a_run(**changes)), MemoryCluster(template)
     cluster.faults = [("before", fault)] if fault else []
-    with submitting(desk, cluster):
-        desk.until(lambda: settled(desk))
-    assert desk.runs[ULID].phase is RunPhase.ERROR
-    assert words in desk.runs[ULID].message
+    with submitting(gateway, cluster):
+        gateway.until(lambda: settled(gateway))
+    assert gateway.runs[ULID].phase is RunPhase.ERROR
+    assert words in gateway.runs[ULID].message
 
 
 @pytest.mark.parametrize(
@@ -164,41 +164,41 @@ def test_what_will_never_be_taken_ends_with_the_words_that_say_why(
     ],
 )
 def test_what_may_be_taken_later_is_postponed_with_the_servers_words(fault: Later, least: float) -> None:
-    desk, cluster = MemoryDesk(SystemClock(), a_run()), MemoryCluster(TEMPLATE)
+    gateway, cluster = MemoryDesk(SystemClock(), a_run()), MemoryCluster(TEMPLATE)
     cluster.faults = [("before", fault)]
-    with submitting(desk, cluster):
-        desk.until(lambda: len(desk.waits) == 1)
-    assert desk.runs[ULID].phase is RunPhase.PENDING
-    assert desk.runs[ULID].message == str(fault)
-    assert desk.waits[0] >= least
+    with submitting(gateway, cluster):
+        gateway.until(lambda: len(gateway.waits) == 1)
+    assert gateway.runs[ULID].phase is RunPhase.PENDING
+    assert gateway.runs[ULID].message == str(fault)
+    assert gateway.waits[0] >= least
 
 
 def test_a_server_that_answers_nothing_is_not_asked_for_ever() -> None:
-    desk, cluster = MemoryDesk(SystemClock(), a_run()), MemoryCluster(TEMPLATE)
+    gateway, cluster = MemoryDesk(SystemClock(), a_run()), MemoryCluster(TEMPLATE)
     cluster.faults = [("before", TIMEOUT)] * 3
-    with submitting(desk, cluster):
-        desk.until(lambda: len(desk.waits) == 1)
+    with submitting(gateway, cluster):
+        gateway.until(lambda: len(gateway.waits) == 1)
     assert cluster.calls["create"] == 3
-    assert desk.runs[ULID].phase is RunPhase.PENDING
+    assert gateway.runs[ULID].phase is RunPhase.PENDING
 
 
 def test_templates_that_may_not_be_read_are_left_to_argo() -> None:
-    desk, cluster = MemoryDesk(SystemClock(), a_run()), MemoryCluster(None)
+    gateway, cluster = MemoryDesk(SystemClock(), a_run()), MemoryCluster(None)
     cluster.broken["template"] = Later("cannot get resource", code="403", retry_after=60)
-    with submitting(desk, cluster):
-        desk.until(lambda: settled(desk))
-    assert desk.runs[ULID].phase is RunPhase.SUBMITTED
+    with submitting(gateway, cluster):
+        gateway.until(lambda: settled(gateway))
+    assert gateway.runs[ULID].phase is RunPhase.SUBMITTED
 
 
 def test_nothing_is_sent_once_the_lease_is_nearly_over() -> None:
-    desk, cluster = MemoryDesk(SystemClock(), a_run()), MemoryCluster(TEMPLATE)
-    with submitting(desk, cluster, lease=1.5):
-        desk.until(lambda: desk.runs[ULID].submit_attempts >= 2)  # it came back by itself
+    gateway, cluster = MemoryDesk(SystemClock(), a_run()), MemoryCluster(TEMPLATE)
+    with submitting(gateway, cluster, lease=1.5):
+        gateway.until(lambda: gateway.runs[ULID].submit_attempts >= 2)  # it came back by itself
     assert cluster.calls["create"] == 0
 
 
 def test_stopping_finishes_what_was_sent_and_hands_back_the_rest() -> None:
-    desk, cluster = MemoryDesk(SystemClock(), *runs(30)), MemoryCluster(TEMPLATE)
+    gateway, cluster = MemoryDesk(SystemClock(), *runs(30)), MemoryCluster(TEMPLATE)
     sent, go_on = threading.Event(), threading.Event()
     create = cluster.create
 
@@ -208,7 +208,7 @@ def test_stopping_finishes_what_was_sent_and_hands_back_the_rest() -> None:
         return create(manifest, timeout=timeout)
 
     cluster.create = slow  # type: ignore[method-assign]
-    submitter = Submitter(desk, cluster, manifest_of, connections=1, clock=desk.clock)
+    submitter = Submitter(gateway, cluster, manifest_of, connections=1, clock=gateway.clock)
     submitter.start()
     submitter.wake()
     sent.wait()
@@ -218,21 +218,21 @@ def test_stopping_finishes_what_was_sent_and_hands_back_the_rest() -> None:
         threading.Event().wait(0.001)
     go_on.set()
     stopping.join()
-    phases = [run.phase for run in desk.runs.values()]
+    phases = [run.phase for run in gateway.runs.values()]
     assert phases.count(RunPhase.SUBMITTED) == 1
     assert phases.count(RunPhase.PENDING) == 29
 
 
 def test_runs_that_are_handed_over_are_sent_without_a_claim_of_their_own() -> None:
-    desk, cluster = Looked(SystemClock()), MemoryCluster(TEMPLATE)
-    submitter = Submitter(desk, cluster, manifest_of, connections=1, clock=desk.clock)
+    gateway, cluster = Looked(SystemClock()), MemoryCluster(TEMPLATE)
+    submitter = Submitter(gateway, cluster, manifest_of, connections=1, clock=gateway.clock)
     assert submitter.room() == 0  # there may be older ones in the store
     submitter.start()
     submitter.wake()
-    desk.until(lambda: submitter.room() > 0)
-    desk.runs = {run.id: run for run in runs(2)}
-    submitter.take([desk.runs[i] for i in desk.runs], desk.clock.monotonic())
-    desk.until(lambda: settled(desk))
+    gateway.until(lambda: submitter.room() > 0)
+    gateway.runs = {run.id: run for run in runs(2)}
+    submitter.take([gateway.runs[i] for i in gateway.runs], gateway.clock.monotonic())
+    gateway.until(lambda: settled(gateway))
     submitter.stop()
     assert len(cluster.created) == 2
 
@@ -240,27 +240,27 @@ def test_runs_that_are_handed_over_are_sent_without_a_claim_of_their_own() -> No
 @contextmanager
 def announced(cluster: MemoryCluster, **options: Any) -> Iterator[tuple[Submitter, Looked, Run]]:
     """A run that was announced to a submitter with one connection, which waits at its gate."""
-    desk = Looked(SystemClock())
-    submitter = Submitter(desk, cluster, manifest_of, connections=1, clock=desk.clock, **options)
+    gateway = Looked(SystemClock())
+    submitter = Submitter(gateway, cluster, manifest_of, connections=1, clock=gateway.clock, **options)
     submitter.start()
     submitter.wake()
-    desk.until(lambda: submitter.room() > 0)
+    gateway.until(lambda: submitter.room() > 0)
     (run,) = runs(1)
-    desk.runs = {run.id: run}
-    submitter.announce([run], desk.clock.monotonic())
+    gateway.runs = {run.id: run}
+    submitter.announce([run], gateway.clock.monotonic())
     try:
-        yield submitter, desk, run
+        yield submitter, gateway, run
     finally:
         submitter.stop()
 
 
 def test_what_is_announced_is_created_once_it_is_committed_and_not_before() -> None:
     cluster = MemoryCluster(TEMPLATE)
-    with announced(cluster) as (submitter, desk, run):
+    with announced(cluster) as (submitter, gateway, run):
         until(lambda: cluster.at_gate, "its request is held back")
         assert cluster.created == []
-        submitter.take([run], desk.clock.monotonic())
-        desk.until(lambda: settled(desk))
+        submitter.take([run], gateway.clock.monotonic())
+        gateway.until(lambda: settled(gateway))
         assert cluster.created == [run.workflow]
 
 
@@ -281,20 +281,20 @@ class Upload:
 def test_what_has_to_be_in_place_first_is_put_there_before_any_byte_of_the_request_is_sent() -> None:
     cluster = MemoryCluster(TEMPLATE)
     upload = Upload(cluster, needed=True)
-    with announced(cluster, preparation=upload) as (submitter, desk, run):
+    with announced(cluster, preparation=upload) as (submitter, gateway, run):
         assert submitter._busy == 0
-        submitter.take([run], desk.clock.monotonic())
-        desk.until(lambda: settled(desk))
+        submitter.take([run], gateway.clock.monotonic())
+        gateway.until(lambda: settled(gateway))
     assert (upload.asked_before, cluster.created, cluster.at_gate) == ([0], [run.workflow], False)
 
 
 def test_others_are_sent_ahead_all_the_same() -> None:
     cluster = MemoryCluster(TEMPLATE)
     upload = Upload(cluster, needed=False)
-    with announced(cluster, preparation=upload) as (submitter, desk, run):
+    with announced(cluster, preparation=upload) as (submitter, gateway, run):
         until(lambda: cluster.at_gate, "its request is held back")
-        submitter.take([run], desk.clock.monotonic())
-        desk.until(lambda: settled(desk))
+        submitter.take([run], gateway.clock.monotonic())
+        gateway.until(lambda: settled(gateway))
     assert upload.asked_before == []
 
 
@@ -308,37 +308,37 @@ def test_others_are_sent_ahead_all_the_same() -> None:
 )
 def test_of_what_is_announced_and_not_committed_nothing_is_created_or_stored(template: Template | None) -> None:
     cluster = MemoryCluster(template)
-    with announced(cluster) as (submitter, desk, run):
+    with announced(cluster) as (submitter, gateway, run):
         submitter.forget()
         (later,) = runs(2)[1:]
-        desk.runs[later.id] = later
+        gateway.runs[later.id] = later
         cluster.known_template = TEMPLATE
-        submitter.take([later], desk.clock.monotonic())  # the connection is free for others
-        until(lambda: desk.runs[later.id] != later and not submitter._busy, "another run has had its turn")
-        assert desk.runs[run.id] == run
+        submitter.take([later], gateway.clock.monotonic())  # the connection is free for others
+        until(lambda: gateway.runs[later.id] != later and not submitter._busy, "another run has had its turn")
+        assert gateway.runs[run.id] == run
         assert run.workflow not in cluster.created
 
 
 def test_a_commit_that_takes_too_long_has_the_request_sent_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commit_gate, "PATIENCE", 0.01)
     cluster = MemoryCluster(TEMPLATE)
-    with announced(cluster) as (submitter, desk, run):
+    with announced(cluster) as (submitter, gateway, run):
         until(lambda: not submitter._busy, "the request was dropped")
         assert cluster.created == []
-        submitter.take([run], desk.clock.monotonic())
-        desk.until(lambda: settled(desk))
+        submitter.take([run], gateway.clock.monotonic())
+        gateway.until(lambda: settled(gateway))
         assert cluster.created == [run.workflow]
 
 
 def test_a_lease_that_ends_before_the_commit_has_nothing_created() -> None:
     cluster = MemoryCluster(TEMPLATE)
-    with announced(cluster, lease=2.2) as (submitter, desk, run):
+    with announced(cluster, lease=2.2) as (submitter, gateway, run):
         until(lambda: cluster.at_gate, "its request is held back")
         threading.Event().wait(1.3)
-        submitter.take([run], desk.clock.monotonic())
+        submitter.take([run], gateway.clock.monotonic())
         until(lambda: not submitter._busy, "the run is left to whoever claims it next")
         assert cluster.created == []
-        assert desk.runs[run.id] == run
+        assert gateway.runs[run.id] == run
 
 
 class Looked(MemoryDesk):
@@ -352,13 +352,13 @@ class Looked(MemoryDesk):
 
 def test_what_is_handed_over_while_it_stops_is_handed_back() -> None:
     (run,) = runs(1)
-    desk, cluster = Ending(SystemClock()), MemoryCluster(TEMPLATE)
-    submitter = Submitter(desk, cluster, manifest_of, connections=1, clock=desk.clock)
-    desk.before_last = lambda: submitter.take([run], desk.clock.monotonic())
-    desk.runs = {run.id: run}
+    gateway, cluster = Ending(SystemClock()), MemoryCluster(TEMPLATE)
+    submitter = Submitter(gateway, cluster, manifest_of, connections=1, clock=gateway.clock)
+    gateway.before_last = lambda: submitter.take([run], gateway.clock.monotonic())
+    gateway.runs = {run.id: run}
     submitter.start()
     submitter.stop()
-    assert desk.runs[run.id].phase is RunPhase.PENDING
+    assert gateway.runs[run.id].phase is RunPhase.PENDING
     assert cluster.created == []
 
 

@@ -1,0 +1,219 @@
+"""Connections of the web server: how long each may take, and which one goes when there are too many.
+
+uvicorn counts idle connections like busy ones and answers 503 once there are too many, to probes as well; it waits for
+a request's head, and for a client that does not read, for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from retrainer.api.lingering import Lingering
+from retrainer.sources.http.refusal import Refusal
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+log = structlog.get_logger()
+RESERVE = 32
+"""Connections beyond the limit, on which only probes are answered."""
+PROBES = frozenset({"/healthz", "/readyz"})
+HEAD_TIMEOUT = 10.0
+"""Seconds that a sender may take for a request's line and headers."""
+WRITE_TIMEOUT = 30.0
+"""Seconds within which a client has to read what waits for it, or 48 KiB of it."""
+LOOK_EVERY = 1.0
+"""Seconds between looks for clients that do not read."""
+DESCRIPTORS_LEFT = 128
+"""Descriptors that connections leave to the rest of the process."""
+
+
+class Connections:
+    """``most`` at once, at most half of them busy for one address (``per_peer``).
+
+    A new one takes the place of the longest idle of the address that has most; requests beyond the limits are answered
+    503. Only for the server's own loop.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = min(most, _affordable())
+        self.per_peer = max(1, self.most // 2)
+        self._of: dict[str, OrderedDict[Connection, bool]] = {}
+        """By address, from the longest idle to the last used; whether each is busy."""
+        self.total = self.busy = 0
+
+    def add(self, connection: Connection) -> None:
+        self._of.setdefault(connection.peer, OrderedDict())[connection] = False
+        self.total += 1
+        if self.total > self.most and not self.shed(1, sparing=connection) and self.total > self.most + RESERVE:
+            connection.transport.abort()
+
+    def mark(self, connection: Connection, *, busy: bool) -> None:
+        """Whether a request is under way on it; called again, nothing changes."""
+        mates = self._of.get(connection.peer, OrderedDict())
+        if connection in mates and mates[connection] != busy:
+            self.busy += 1 if busy else -1
+            mates[connection] = busy
+            mates.move_to_end(connection)
+
+    def remove(self, connection: Connection) -> None:
+        mates = self._of.get(connection.peer, OrderedDict())
+        if connection in mates:
+            self.total -= 1
+            self.busy -= mates.pop(connection)
+        if not mates:
+            self._of.pop(connection.peer, None)
+
+    def crowded(self, peer: str) -> bool:
+        """Whether more requests are under way than may be."""
+        mine = self._of.get(peer, OrderedDict())
+        return self.busy > self.most or (len(mine) > self.per_peer and sum(mine.values()) > self.per_peer)
+
+    def shed(self, count: int, sparing: Connection | None = None) -> int:
+        """Cut off so many idle ones, if there are; return how many that were."""
+        cut = 0
+        for peer in sorted(self._of, key=lambda peer: -len(self._of[peer])):
+            idle = [one for one, busy in self._of[peer].items() if not busy and one is not sparing]
+            for one in idle[: count - cut]:
+                self.remove(one)
+                one.transport.abort()
+                cut += 1
+            if cut >= count:
+                break
+        return cut
+
+    def look(self, now: float) -> None:
+        """Cut off those that do not read; ``now`` is the loop's time."""
+        stuck = [one for mates in self._of.values() for one in mates if one.reads_nothing(now)]
+        for one in stuck:
+            self.remove(one)
+            one.transport.abort()
+        if stuck:
+            log.warning("web.clients_do_not_read", connections=len(stuck), peers=sorted({c.peer for c in stuck})[:10])
+
+
+def _affordable() -> int:
+    """How many connections the limit of descriptors allows: at it, nothing else of the process could be opened."""
+    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 1 << 20 if descriptors == resource.RLIM_INFINITY else max(16, descriptors - DESCRIPTORS_LEFT)
+
+
+class Connection:
+    """What our connections do beside uvicorn's."""
+
+    crowd: Connections
+    loop: asyncio.AbstractEventLoop
+    transport: Lingering
+    cycle: Any
+    peer = ""
+    _deadline: asyncio.TimerHandle | None = None
+    _waits_since: float | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(Lingering(transport, self.loop, self._sends))  # type: ignore[misc]
+        self.peer = str((transport.get_extra_info("peername") or ("",))[0])
+        self._watch()
+        self.crowd.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.lingers:
+            self.transport.discard(len(data))
+            return
+        super().data_received(data)  # type: ignore[misc]
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        self.crowd.mark(self, busy=False)
+        super().on_response_complete()  # type: ignore[misc]
+        self._watch_next()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._forget()
+        self.transport.end()
+        self.crowd.remove(self)
+        super().connection_lost(error)  # type: ignore[misc]
+
+    def resume_writing(self) -> None:
+        self._waits_since = None
+        super().resume_writing()  # type: ignore[misc]
+
+    def reads_nothing(self, now: float) -> bool:
+        if not self.transport.get_write_buffer_size():
+            self._waits_since = None
+        elif self._waits_since is None:
+            self._waits_since = now
+        return self._waits_since is not None and now - self._waits_since > WRITE_TIMEOUT
+
+    def _watch(self) -> None:
+        if self._under_way():
+            self._forget()
+            self.crowd.mark(self, busy=True)
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(HEAD_TIMEOUT, self.transport.close)
+
+    def _watch_next(self) -> None:
+        """One that came in the same packet has begun already."""
+        if self._under_way():
+            self.crowd.mark(self, busy=True)
+
+    def _sends(self) -> bool:
+        return self.cycle is not None and bool(self.cycle.more_body)
+
+    def _under_way(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _forget(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+def protocol(connections: Connections) -> type[asyncio.Protocol]:
+    """Make what uvicorn asks for: its own protocol, whose connections are among ours."""
+    return type("RetrainerProtocol", (Connection, AutoHTTPProtocol), {"crowd": connections})
+
+
+def limited(app: ASGIApp, connections: Connections) -> ASGIApp:
+    """Answer 503 beyond the limits, except to probes."""
+
+    async def ask(scope: Scope, receive: Receive, send: Send) -> None:
+        peer = str((scope.get("client") or ("",))[0])
+        if scope["type"] == "http" and scope["path"] not in PROBES and connections.crowded(peer):
+            answer = Refusal(503, "too many requests at once", {"Retry-After": "1", "Connection": "close"}).response()
+            await answer(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return ask
+
+
+class Watch:
+    """Looks after the connections from within the server's loop, and tells its troubles once in a while."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._told: dict[str, float] = {}
+
+    def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._trouble)
+        loop.call_later(LOOK_EVERY, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._connections.look(loop.time())
+        loop.call_later(LOOK_EVERY, self._look, loop)
+
+    def _trouble(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Without descriptors asyncio says so for each connection that waits, and tries again a second later."""
+        message, error = str(context.get("message")), context.get("exception")
+        if loop.time() - self._told.get(message, -60.0) < 10.0:
+            return
+        self._told = {**{text: at for text, at in self._told.items() if loop.time() - at < 60.0}, message: loop.time()}
+        shed = self._connections.shed(16) if "accept" in message else 0
+        log.error("web.trouble", what=message, error=repr(error), idle_connections_cut=shed, again_in=10)

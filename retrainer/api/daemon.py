@@ -1,0 +1,93 @@
+"""The daemon itself: probes, metrics, reload, and where everything is."""
+
+import gzip
+import re
+from typing import Annotated, Any
+
+import prometheus_client
+from fastapi import APIRouter, Header
+from fastapi.responses import JSONResponse, Response
+
+from retrainer.api import views
+from retrainer.api.parameters import PROBLEMS, Asked
+
+GZIP_LEVEL = 1
+"""The text of metrics shrinks to a twentieth; higher levels take three times as long for a fifth less."""
+router = APIRouter(tags=["daemon"])
+status_router = APIRouter(tags=["daemon"])
+"""Under /api/v1, behind the token: reasons may name servers."""
+
+
+@router.get("/", include_in_schema=False)
+async def index(service: Asked) -> dict[str, Any]:
+    """Where to go from here."""
+    return {
+        "name": "retrainer",
+        "instance": service.settings.name,
+        "links": {
+            "api": "/api/v1/openapi.json",
+            "rules": "/api/v1/rules",
+            "runs": "/api/v1/runs",
+            "sources": "/api/v1/sources",
+            "status": "/api/v1/status",
+            "metrics": "/metrics",
+            "health": "/healthz",
+            "readiness": "/readyz",
+        },
+    }
+
+
+@router.get("/healthz", response_model=views.Health, responses={503: {"model": views.Health}})
+async def health(service: Asked) -> Any:
+    """Tell whether the engine is alive; asks nobody."""
+    reasons = service.health()
+    return JSONResponse({"status": "stuck" if reasons else "ok", "reasons": reasons}, 503 if reasons else 200)
+
+
+@router.get("/readyz", response_model=views.Readiness, responses={503: {"model": views.Readiness}})
+def ready(service: Asked) -> Any:
+    """Tell whether it takes events in and decides, and what it waits for; `GET /api/v1/status` also says why."""
+    reasons = service.ready()
+    told = {"ready": not reasons, "reasons": reasons, "waiting": [wait.in_words for wait in service.waiting()]}
+    return JSONResponse(told, 503 if reasons else 200)
+
+
+@status_router.get("/status", response_model=views.Status)
+def status(service: Asked) -> Any:
+    """Tell how the daemon does: whether it is ready, and each part that waits for somebody else, with the reason."""
+    reasons = service.ready()
+    return {
+        "instance": service.settings.name,
+        "ready": not reasons,
+        "reasons": reasons,
+        "waiting": [
+            {"component": wait.component, "dependency": wait.dependency, "since": wait.since, "error": wait.error}
+            for wait in service.waiting()
+        ],
+    }
+
+
+@router.get("/metrics", response_class=Response)
+def metrics(service: Asked, accept_encoding: Annotated[str, Header(max_length=1024)] = "") -> Response:
+    """Everything for Prometheus; compressed for those who take gzip."""
+    body = service.metrics()
+    headers = {"Content-Type": prometheus_client.CONTENT_TYPE_LATEST, "Vary": "Accept-Encoding"}
+    if takes_gzip(accept_encoding):
+        return Response(gzip.compress(body, GZIP_LEVEL, mtime=0), headers={**headers, "Content-Encoding": "gzip"})
+    return Response(body, headers=headers)
+
+
+def takes_gzip(accepted: str) -> bool:
+    """Tell whether an Accept-Encoding takes gzip (RFC 9110, 12.5.3)."""
+    weights = {}
+    for one in accepted.lower().split(","):
+        coding, _, parameter = one.partition(";")
+        weights[coding.strip()] = parameter.replace(" ", "")
+    weight = weights.get("gzip", weights.get("x-gzip", weights.get("*", "q=0")))
+    return not re.fullmatch(r"q=0(\.0{0,3})?", weight)
+
+
+@router.post("/-/reload", response_model=views.Reloaded, responses=PROBLEMS)
+def reload(service: Asked) -> Any:
+    """Look at the rule files now. What is broken keeps its last good text, and is named under `problems`."""
+    return service.reload()

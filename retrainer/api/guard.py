@@ -1,0 +1,198 @@
+"""What stands before every request: who may ask, from where, with how much; and what no answer goes without.
+
+The API is for programs. A browser may be made to send requests to it, so nothing is changed for one of another origin:
+a mutation carries JSON or nothing, an Origin must be our own, and without a token only loopback names are answered to
+(a page that rebinds its name to 127.0.0.1 still sends its own name as Host).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from typing import TYPE_CHECKING, Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+
+from retrainer.api.forward import PASSED_ON, pass_on
+from retrainer.sources.formats.payload import Delivery, Unreadable, load
+from retrainer.sources.http.browser_requests import Doors, is_loopback
+from retrainer.sources.http.parse_memory import Memory
+from retrainer.sources.http.refusal import Refusal, not_now
+from retrainer.sources.http.rejections import Doorkeeper
+from retrainer.store.base import StoreError
+from retrainer.telemetry.secrets import reveal
+
+if TYPE_CHECKING:
+    from starlette.datastructures import Headers
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from retrainer.api.service import Service
+    from retrainer.config.models import Secret
+    from retrainer.config.settings import Settings
+
+MAX_BODY = 1 << 20
+"""Bytes that a request to the API may carry."""
+BODY_TIMEOUT = 10.0
+"""Seconds that a sender may take for them."""
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+def check_bind(settings: Settings) -> None:
+    """Raise ValueError if everyone on the network could use the API, or nobody, as its token is not there."""
+    if settings.http.token is None and not is_loopback(settings.http.host):
+        raise ValueError(
+            f"http.host {settings.http.host} is beyond loopback and http.token is not set: anyone could start and "
+            "stop runs. Set http.token ({from_env: …} or {from_file: …}), or bind to 127.0.0.1"
+        )
+    for token in (settings.http.token, settings.http.read_token):
+        if token is not None:
+            reveal(token)
+
+
+class Guard:
+    """Webhooks go straight to their sources, which have rules of their own; the API is checked here."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app, self._service = app, service
+        self._doors = Doors.of(service.settings.http)
+        self._keeper = Doorkeeper(service.refused)
+        self._memory = Memory()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        send = _hardened(send)
+        path: str = scope["path"]
+        webhooks = self._service.webhooks() if path.startswith("/hooks/") else None
+        try:
+            if webhooks is not None:
+                await webhooks(scope, receive, send)
+            elif path.startswith(("/api/", "/-/")):
+                await self._checked(scope, receive, send)
+            else:
+                self._doors.check_host(Request(scope).headers)
+                await self._app(scope, receive, send)
+        except Refusal as refusal:
+            answer = self._keeper.turn_away("api", peer_of(scope), path, refusal)
+            await answer.response()(scope, receive, send)
+
+    async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            proven = _authorize(request, self._service.settings)
+            if not proven:
+                self._doors.check_host(request.headers)
+            body = b""
+            if request.method not in ("GET", "HEAD"):
+                self._doors.check_origin(request.headers, proven=proven)
+                body = await _read(request)
+        except ClientDisconnect:
+            return
+        if request.method in ("GET", "HEAD"):
+            await self._app(scope, receive, send)
+            return
+        with self._memory.hold(body, MAX_BODY):
+            _check_content(request.headers, body)
+            await self._change(request, _replayed(body, receive), send)
+
+    async def _change(self, request: Request, receive: Receive, send: Send) -> None:
+        if leader := await self._leader(request):
+            answer = await pass_on(Request(request.scope, receive), leader)
+            await answer(request.scope, receive, send)
+        else:
+            await self._app(request.scope, receive, send)
+
+    async def _leader(self, request: Request) -> str:
+        """Who is to be asked instead of us; empty if nobody. What is under /-/ is about this very replica."""
+        if not request.url.path.startswith("/api/") or PASSED_ON in request.headers:
+            return ""
+        try:
+            return await asyncio.to_thread(self._service.leader)
+        except StoreError as error:
+            raise not_now(str(error), 5) from None
+
+
+def _authorize(request: Request, settings: Settings) -> bool:
+    """Return whether it carries a token, False where none is asked for; raise Refusal 401, 403 or 503."""
+    if settings.http.token is None:
+        return False
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    bearer = given.strip().encode() if scheme.lower() == "bearer" else b""
+    if _is(bearer, settings.http.token, "http.token"):
+        return True
+    if settings.http.read_token is None or not _is(bearer, settings.http.read_token, "http.read_token"):
+        raise Refusal(401, "send the token of http.token as `Authorization: Bearer …`", {"WWW-Authenticate": "Bearer"})
+    if request.method not in ("GET", "HEAD"):
+        raise Refusal(403, "the token of http.read_token may only read; send that of http.token")
+    return True
+
+
+def _is(given: bytes, token: Secret, name: str) -> bool:
+    try:
+        expected = reveal(token)
+    except ValueError as error:
+        raise not_now(f"{name}: {error}", 30) from None
+    return hmac.compare_digest(given, expected.encode())
+
+
+async def _read(request: Request) -> bytes:
+    """Take the body in whole. Raise Refusal 408 or 413."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY:
+                    raise Refusal(413, f"at most {MAX_BODY} bytes are taken", {"Connection": "close"})
+    except TimeoutError:
+        raise Refusal(408, f"the body took longer than {BODY_TIMEOUT:g} s", {"Connection": "close"}) from None
+    return bytes(body)
+
+
+def _check_content(headers: Headers, body: bytes) -> None:
+    """Raise Refusal 400 or 415."""
+    content_type = headers.get("content-type")
+    if content_type is None and not body:
+        return
+    if (content_type or "").partition(";")[0].strip().lower() != "application/json":
+        raise Refusal(415, "send `Content-Type: application/json`")
+    if not body:
+        return
+    try:
+        load(Delivery("api", body, 0.0, "api"))
+    except Unreadable as error:
+        raise Refusal(400, str(error)) from None
+
+
+def peer_of(scope: Scope) -> str:
+    """Return the address that a request came from; that of a proxy, if one stands before us."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replay
+
+
+def _hardened(send: Send) -> Send:
+    async def hardened(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers: Any = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return hardened

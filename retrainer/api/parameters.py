@@ -1,0 +1,74 @@
+"""What endpoints share: the service they ask, parameters of lists, and how its refusals become answers."""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from operator import attrgetter
+from typing import Annotated, Any
+
+from fastapi import Depends, Path, Query
+from pydantic import AfterValidator, AwareDatetime
+from starlette.requests import Request
+
+from retrainer.api.problems import words
+from retrainer.api.service import Busy, Service
+from retrainer.api.views import Problem
+from retrainer.sources.http.refusal import Refusal
+from retrainer.store.queries import Page
+
+
+async def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+Asked = Annotated[Service, Depends(_service)]
+Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many")]
+Number = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="`next` of the page before")]
+Text = Annotated[str | None, Query(max_length=1024)]
+RuleName = Annotated[str, Path(description="Name of a rule", max_length=63)]
+RunId = Annotated[str, Path(description="Id of a run", max_length=64)]
+BigNumber = Annotated[int, Path(ge=0, le=2**63 - 1)]
+
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def _within_reach(moment: datetime) -> datetime:
+    """Schedules are reckoned forwards and back from it: at the ends of the calendar there is nothing to reckon with."""
+    if not _EARLIEST <= moment < _LATEST:
+        raise ValueError("a moment from 1970 to 2199 is expected")
+    return moment
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_within_reach)]
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": Problem, "description": "Refused, with the way out in `detail`"},
+    "5XX": {"model": Problem, "description": "Not possible for the moment"},
+}
+
+
+@contextmanager
+def refusals(otherwise: int = 409) -> Iterator[None]:
+    """Turn LookupError into 404, Busy into 409 and any other ValueError into status `otherwise`."""
+    try:
+        yield
+    except LookupError as error:
+        raise Refusal(404, words(error)) from None
+    except Busy as error:
+        raise Refusal(409, words(error)) from None
+    except ValueError as error:
+        raise Refusal(otherwise, words(error)) from None
+
+
+def known_rule(service: Service, name: str) -> None:
+    """Raise Refusal 404 if there is no rule of that name. The rules of a configuration are sorted by name."""
+    rules = service.configuration().rules
+    at = bisect_left(rules, name, key=attrgetter("name"))
+    if at == len(rules) or rules[at].name != name:
+        raise Refusal(404, f"there is no rule {name!r}")
+
+
+def page(found: Page) -> dict[str, Any]:
+    return {"items": found.items, "next": None if found.next is None else str(found.next)}

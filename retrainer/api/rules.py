@@ -1,0 +1,119 @@
+"""Rules: how they stand, why, and what people do to them."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Header, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from retrainer.api import views
+from retrainer.api.backfills import Key, Withdrawn
+from retrainer.api.parameters import Asked, Instant, Limit, RuleName, Text, known_rule, page, refusals
+from retrainer.api.service import RuleQuery
+from retrainer.store import queries
+
+router = APIRouter(prefix="/rules", tags=["rules"])
+
+
+class Question(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    key: str = ""
+    """Key of a rule with `for_each`."""
+    event: dict[str, Any] | None = None
+    """An event, or only its `data`: what would each trigger say of it?"""
+    at: Instant | None = None
+    """The moment to judge at; now if not given."""
+
+
+class Order(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    key: Annotated[str, Field(max_length=1024)] = ""
+    """Key of a rule with `for_each`."""
+    parameters: dict[str, str] = {}
+    """Values over those that the rule gives."""
+    by: Annotated[str, Field(max_length=100)] = ""
+    """Who asks; it is kept with the run."""
+    dry_run: bool = False
+    """Only show the Workflow that would be created."""
+
+
+class Note(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    note: Annotated[str, Field(max_length=1000)] = ""
+    """Why, for those who find the rule paused."""
+
+
+@router.get("", response_model=views.Page[views.RuleLine])
+def list_rules(
+    service: Asked,
+    name: Annotated[str, Query(max_length=63, description="A part of the name")] = "",
+    state: Annotated[str, Query(max_length=64, description="Mode, decision or reason, such as hold or cooldown")] = "",
+    source: Annotated[str, Query(max_length=63, description="A source that the rule listens to, or asks")] = "",
+    label: Annotated[list[str] | None, Query(max_length=20, description="A label: `team`, or `team=fraud`")] = None,
+    cursor: Text = None,
+    limit: Limit = 50,
+) -> Any:
+    """Rules by name, each with its verdict in one line."""
+    return page(service.rules(RuleQuery(limit, cursor or "", name, state, source, tuple(label or ()))))
+
+
+@router.get("/{rule}", response_model=views.RuleDetail)
+def show_rule(service: Asked, rule: RuleName) -> Any:
+    """One rule, and how it is configured."""
+    with refusals():
+        return service.rule(rule)
+
+
+@router.get("/{rule}/keys", response_model=views.Page[views.Key])
+def list_keys(service: Asked, rule: RuleName, cursor: Text = None, limit: Limit = 50) -> Any:
+    """The live keys of a rule with `for_each`."""
+    known_rule(service, rule)
+    return page(service.read(lambda conn: queries.states(conn, rule, after=cursor, limit=limit)))
+
+
+@router.post("/{rule}/explain", response_model=views.Explanation)
+def explain(service: Asked, rule: RuleName, question: Annotated[Question, Body(default_factory=Question)]) -> Any:
+    """Why the rule would fire or not, as a line and as a tree of live values."""
+    known_rule(service, rule)
+    at = question.at.timestamp() if question.at is not None else None
+    with refusals(422):
+        return service.explain(rule, question.key, question.event, at)
+
+
+@router.post("/{rule}/trigger", response_model=views.Triggered)
+def trigger(
+    service: Asked,
+    rule: RuleName,
+    order: Annotated[Order, Body(default_factory=Order)],
+    idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+) -> Any:
+    """Ask for a run by hand; it waits if it is held. The same Idempotency-Key gives the same answer again."""
+    with refusals(422):
+        return service.trigger(
+            rule, order.key, order.parameters, by=order.by, dry_run=order.dry_run, idempotency_key=idempotency_key
+        )
+
+
+@router.delete("/{rule}/trigger", response_model=Withdrawn)
+def withdraw_triggers(service: Asked, rule: RuleName, key: Key = "") -> Any:
+    """Drop runs asked for by hand that have not started. What runs goes on."""
+    with refusals():
+        return service.withdraw_triggers(rule, key)
+
+
+@router.post("/{rule}/pause", response_model=views.Paused)
+def pause(service: Asked, rule: RuleName, note: Annotated[Note, Body(default_factory=Note)]) -> Any:
+    """Hold a rule until it is resumed. Its schedule and data go on being taken in."""
+    with refusals():
+        service.pause(rule, note.note)
+    return {"rule": rule, "paused": True}
+
+
+@router.post("/{rule}/resume", response_model=views.Paused)
+def resume(service: Asked, rule: RuleName) -> Any:
+    """End a pause by hand, and close the rule's circuit breakers."""
+    with refusals():
+        service.resume(rule)
+    return {"rule": rule, "paused": False}

@@ -1,0 +1,130 @@
+"""The web server: uvicorn in a thread of its own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import structlog
+import uvicorn
+
+from retrainer.api.connections import Connections, Watch, limited, protocol
+from retrainer.util.supervision import Worker, beat
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - it is chosen elsewhere
+log = structlog.get_logger()
+MAX_CONNECTIONS = 1000
+"""Beyond so many the longest idle connections are cut off; if none is idle, requests are answered 503."""
+BACKLOG = 256
+"""Connections that may wait to be accepted. Without descriptors asyncio tries, and tells, as many a second."""
+MAX_HEAD = 16384
+"""Bytes that a request's line and headers may take."""
+KEEP_ALIVE = 65
+"""Seconds that an idle connection is kept; load balancers keep theirs for 60."""
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, watch: Watch) -> None:
+        super().__init__(config)
+        self.settled = threading.Event()
+        self._watch = watch
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._watch.start()
+        await super().startup(sockets)
+        self.settled.set()
+
+    async def on_tick(self, counter: int) -> bool:
+        beat()
+        return await super().on_tick(counter)
+
+
+class WebServer:
+    """``port`` is the real one once `start` has returned, also where 0 asked for a free one."""
+
+    def __init__(self, app: ASGIApp, host: str, port: int, *, max_connections: int = MAX_CONNECTIONS) -> None:
+        self.host, self.port = host, port
+        self.connections = connections = Connections(max_connections)
+        self._server = _Server(
+            uvicorn.Config(
+                limited(app, connections),
+                http=protocol(connections),
+                log_config=None,
+                log_level="critical",
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                lifespan="off",
+                ws="none",
+                backlog=BACKLOG,
+                h11_max_incomplete_event_size=MAX_HEAD,
+                timeout_keep_alive=KEEP_ALIVE,
+            ),
+            Watch(connections),
+        )
+        self._thread = Worker("web", self._run, lambda: self._server.should_exit)
+        self._socket: socket.socket | None = None
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def url_for_others(self) -> str:
+        """The machine's name where it listens on all of its addresses: nobody can ask 0.0.0.0."""
+        return f"http://{socket.gethostname()}:{self.port}" if self.host in EVERYWHERE else self.url
+
+    @property
+    def url_for_replicas(self) -> str:
+        """By address where it listens on all of them: a pod's name is known to itself alone."""
+        try:
+            address = socket.gethostbyname(socket.gethostname())
+        except OSError:
+            return self.url_for_others
+        return f"http://{address}:{self.port}" if self.host in EVERYWHERE else self.url
+
+    def start(self) -> None:
+        """Return once it listens. Raise OSError, naming the address, if it cannot."""
+        self._socket = _bound(self.host, self.port)
+        self.port = self._socket.getsockname()[1]
+        self._thread.start()
+        self._server.settled.wait()
+        log.info("web.listening", url=self.url)
+
+    def stop(self, grace: float) -> None:
+        """Take no more requests, and give those under way `grace` seconds; after as long again it is left behind."""
+        if not self._thread.is_alive():
+            return
+        self._server.config.timeout_graceful_shutdown = max(1, round(grace))
+        self._server.should_exit = True
+        self._thread.join(2 * grace)
+        log.info("web.stopped")
+
+    def _run(self) -> None:
+        try:
+            self._server.run(sockets=[self._socket] if self._socket is not None else None)
+        finally:
+            self._server.settled.set()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, protocol)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except OSError:
+            bound.close()
+            raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(error.errno, f"cannot listen on {host}:{port} ({reason}); set http.host and http.port") from error
+    return bound

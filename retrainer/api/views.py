@@ -1,0 +1,442 @@
+"""What the API answers with. Times are RFC 3339 in UTC."""
+
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from retrainer.util.timefmt import rfc3339
+
+T = TypeVar("T")
+
+
+def moment(value: object) -> str:
+    """Seconds since the epoch as RFC 3339 with milliseconds; raise ValueError if it is no time."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, (int, float)):
+        raise ValueError("not a time")  # noqa: TRY004 - pydantic wants a ValueError
+    return rfc3339(value)
+
+
+Moment = Annotated[str, BeforeValidator(moment), WithJsonSchema({"type": "string", "format": "date-time"})]
+
+
+class View(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Open(View):
+    """May carry more fields than are named here."""
+
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
+
+
+class Page(View, Generic[T]):
+    items: list[T]
+    next: str | None = None
+    """`cursor` of the page that follows; there may be one even if this one is short or empty."""
+
+
+class LastRun(Open):
+    id: str
+    phase: str
+    ended_at: Moment | None = None
+
+
+class RuleLine(Open):
+    name: str
+    mode: str
+    """active, shadow or paused, as the rule says."""
+    paused: bool
+    """Held by hand, or by its mode."""
+    keys: int
+    """Live keys; 0 for a rule without `for_each`."""
+    verdict: str
+    """Whether it fires, is held or skips, because of what, in one line."""
+    decision: str
+    """fire, hold or skip."""
+    reason: str
+    until: Moment | None = None
+    """When what holds it ends, if that is known."""
+    next_fire: Moment | None = None
+    """The earliest moment it could fire, if that is known."""
+    last_run: LastRun | None = None
+
+
+class RuleDetail(RuleLine):
+    configuration: dict[str, Any]
+    """The rule as it is in force, durations in seconds, sizes in bytes."""
+
+
+class Node(Open):
+    name: str
+    state: str = ""
+    detail: str = ""
+    children: list["Node"] = []
+
+
+class Explanation(Open):
+    rule: str
+    key: str
+    verdict: str
+    decision: str
+    reason: str
+    until: Moment | None = None
+    earliest: Moment | None = None
+    tree: list[Node] = []
+    event: list[dict[str, Any]] | None = None
+    """What each data trigger says of the event that was asked about, condition by condition."""
+
+
+class Triggered(Open):
+    decision: str
+    reason: str
+    detail: str = ""
+    run: dict[str, Any] | None = None
+    """The run that was born, if one was."""
+    manifest: dict[str, Any] | None = None
+    """With `dry_run`: the Workflow that would be created."""
+
+
+class Paused(View):
+    rule: str
+    paused: bool
+
+
+class Key(View):
+    key: str
+    wake_at: Moment | None = None
+    """When the engine looks at it again by itself."""
+    touched_at: Moment
+
+
+class Cause(Open):
+    triggers: list[str] = []
+    """All that were satisfied when it was born."""
+    because: dict[str, Any] = {}
+    """The same as a tree, as `when` combines them, each with what it said."""
+    values: dict[str, float] = {}
+    """The furthest value of each metric then."""
+    upstream: str | None = None
+    """The run of another rule that it follows."""
+    detail: str = ""
+
+
+class Run(View):
+    id: str
+    rule: str
+    key: str
+    phase: str
+    workflow: str
+    """Name of the Workflow, fixed before it is created."""
+    namespace: str
+    uid: str | None = None
+    trigger: str
+    reason: str
+    revision: str
+    chain: str
+    """Id of the first attempt."""
+    attempt: int
+    retry_of: str | None = None
+    parameters: dict[str, str]
+    pool: str | None = None
+    priority: int
+    scheduled_at: Moment | None = None
+    created_at: Moment
+    admitted_at: Moment | None = None
+    submitted_at: Moment | None = None
+    started_at: Moment | None = None
+    ended_at: Moment | None = None
+    message: str
+    progress: str
+    outputs: dict[str, Any]
+    resources: dict[str, float]
+    """Seconds of use by resource."""
+    cause: Cause
+    promoted: bool | None = None
+    """Whether its model was promoted; null if nobody said so."""
+    gpu_hours: float | None = None
+    """What it cost, once it has ended."""
+    stop_requested: str | None = None
+    """Stop or Terminate."""
+
+
+class Window(Open):
+    events: int = 0
+    bytes: int = 0
+    rows: int = 0
+    start: Moment | None = None
+    """Time of the earliest event."""
+    end: Moment | None = None
+    """Time of the latest event."""
+    first_at: Moment | None = None
+    last_at: Moment | None = None
+    ranges: list[tuple[int, int]] = []
+    """Inclusive ranges of `seq`; those of this rule and key are the run's inputs."""
+
+
+class Waits(View):
+    reason: str
+    """pool, budget, retry, submission or admission."""
+    detail: str
+    until: Moment | None = None
+    """When it may change by itself, if that is known."""
+    held_by: list[str]
+    """Ids of runs that hold what it waits for."""
+
+
+class RunDetail(Run):
+    waits: Waits | None = None
+    """What a run that has not started waits for."""
+    submit: dict[str, Any]
+    """The rule's `submit` section as it was at birth."""
+    labels: dict[str, str]
+    window: Window
+    not_before: Moment
+    submit_attempts: int
+    released: bool
+    """Our finalizer is off the Workflow."""
+
+
+class Event(View):
+    seq: int
+    """Place in the one order of all inputs."""
+    at: Moment
+    """When it was taken in."""
+    source: str
+    id: str
+    type: str
+    time: Moment
+    """What the event itself says."""
+    subject: str
+    data: dict[str, Any]
+    attributes: dict[str, Any]
+    outcome: str
+    """matched, filtered or ignored."""
+    rules: list[tuple[str, str]]
+    """What it matched, as [rule, key]."""
+
+
+class Effect(View):
+    rule: str
+    key: str
+    outcome: str
+    """matched, or missed: of that source, but one condition did not hold."""
+    run: str | None = None
+    """The run that took it; null while it is pending."""
+    detail: str
+    """What alone kept it from a rule that it missed, as the rule is now."""
+
+
+class Found(Event):
+    effects: list[Effect]
+
+
+class Input(Event):
+    """An event that fed a run, and where the thing lies that it tells of."""
+
+    bucket: str | None = None
+    """Of an object, as are the next four."""
+    key: str | None = None
+    version: str | None = None
+    etag: str | None = None
+    size: int | None = None
+    topic: str | None = None
+    """Of a Kafka record, as are the next two."""
+    partition: int | None = None
+    offset: int | None = None
+
+
+class Decision(View):
+    id: int
+    rule: str
+    key: str
+    decision: str
+    reason: str
+    detail: str
+    until: Moment | None = None
+    run: str | None = None
+    first_at: Moment
+    last_at: Moment
+    count: int
+    """So many equal ones in a row."""
+
+
+class Slot(View):
+    key: str
+    trigger: str
+    slot: Moment
+    until: Moment
+    """Last slot of the range; the slot itself if it stands alone."""
+    count: int
+    outcome: str
+    """due, fired, skipped or missed."""
+    reason: str
+    run: str | None = None
+    at: Moment
+
+
+class DeadLetter(View):
+    id: int
+    at: Moment
+    source: str
+    event: str
+    """The event's id."""
+    reason: str
+    error: str
+    rule: str
+    """The rule that could not take it, or empty."""
+    size: int
+    """Bytes of its payload."""
+
+
+class DeadLetterDetail(DeadLetter):
+    payload: str
+    encoding: str
+    """utf-8 or base64."""
+
+
+class Replayed(Open):
+    replayed: int
+    failed: list[dict[str, Any]] = []
+
+
+class NotImported(View):
+    line: int
+    """Counted from 1."""
+    error: str
+
+
+class Imported(View):
+    imported: int
+    failed: list[NotImported]
+
+
+class Discarded(View):
+    discarded: int
+
+
+class Halted(View):
+    partition: str
+    reason: str
+    """Why nobody reads it, with the way out."""
+
+
+class Source(View):
+    name: str
+    type: str
+    up: bool
+    """Whether it can do its work."""
+    last_error: str | None = None
+    """What keeps it from it, in words."""
+    poll_errors: int | None = None
+    """Looks at what it listens to that failed, since it was started; null if it does not look."""
+    lag: int | None = None
+    """How many records wait to be taken in, where that can be known."""
+    halted: list[Halted]
+    """Parts that are not read until somebody decides how to go on."""
+    max_silence: float | None = None
+    """Seconds within which something should come."""
+    silent: bool | None = None
+    """Whether nothing came for longer; null if nothing is expected."""
+    first_seen_at: Moment | None = None
+    """When it was first configured."""
+    last_event_at: Moment | None = None
+
+
+class Position(View):
+    partition: str
+    next: int
+    """The first position that is not stored."""
+    topic_id: str
+    """What tells the part from another of the same name: of Kafka, the topic's id."""
+
+
+class SourceDetail(Source):
+    positions: list[Position]
+    configuration: dict[str, Any]
+    """As it is in force, durations in seconds, sizes in bytes."""
+
+
+class Reset(View):
+    source: str
+    partition: str
+    next: int
+    """Where it goes on."""
+    topic_id: str
+
+
+class Replay(View):
+    source: str
+    state: str
+    """running, done, cancelled or failed."""
+    from_: Annotated[Moment, Field(alias="from")]
+    to: Moment
+    rules: list[str]
+    dry_run: bool
+    """Nothing is stored: the outcomes say what would be."""
+    started_at: Moment
+    ended_at: Moment | None = None
+    reached: Moment | None = None
+    """Time of the latest event that was read in the last step."""
+    read: int
+    """Events so far: the sum of the outcomes."""
+    outcomes: dict[str, int]
+    """matched, duplicate, filtered, ignored, unknown, dead_lettered (docs/how-to/replay.md)."""
+    error: str
+    """Why it failed."""
+
+
+class DroppedState(View):
+    rule: str
+    trigger: str
+    why: str
+
+
+class Reloaded(Open):
+    revision: str
+    changed: bool
+    problems: list[str]
+    dropped: list[DroppedState]
+    """What triggers had remembered and that means nothing to the rules as they are now."""
+
+
+class Health(View):
+    status: str
+    """ok or stuck."""
+    reasons: list[str] = []
+    """Why it is stuck: a restart helps."""
+
+
+class Readiness(View):
+    ready: bool
+    reasons: list[str]
+    """Why it is not."""
+    waiting: list[str] = []
+    """Each part that waits for a server or a person, what for and since when; it goes on by itself."""
+
+
+class Waiting(View):
+    component: str
+    """A source, a thread, `engine`, `workflows`, or the rules of a namespace."""
+    dependency: str
+    """What it waits for: `store`, `kafka`, `prometheus`, `queue`, `bucket`, `folder`, `api_server`, `decision`, …"""
+    since: Moment
+    error: str
+    """Why, in the words of the server or its client; empty if only the wait is known."""
+
+
+class Status(View):
+    instance: str
+    ready: bool
+    reasons: list[str]
+    """Why it is not."""
+    waiting: list[Waiting]
+    """What has lasted longest first."""
+
+
+class Problem(View):
+    type: str
+    title: str
+    status: int
+    detail: str

@@ -1,0 +1,170 @@
+"""Nodes into models: every mistake of shape, each at its place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from retrainer.config.messages import describe, of_secret
+from retrainer.config.tree import REFUSED, Node, Path, descend, plain, refused, spell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pydantic_core import ErrorDetails
+
+    from retrainer.config.errors import Problem
+
+T = TypeVar("T")
+MOST_ERRORS = 200
+"""Of one part; with more of them, what would remain of it is not looked at."""
+
+
+class Shaped(NamedTuple, Generic[T]):
+    """A value and its problems; it is complete only if there are none, and nothing was cut.
+
+    With problems, or where something was refused before, it is what remains without the parts at ``cut``, so that what
+    is wrong with the rest can be said at the same time; None if nothing sensible remains.
+    """
+
+    value: T | None
+    problems: list[Problem]
+    cut: tuple[Path, ...] = ()
+
+
+class Shape(Generic[T]):
+    """Validates nodes against a type."""
+
+    def __init__(self, kind: Any, stand_ins: Mapping[str, Any] | None = None) -> None:
+        """``stand_ins`` replace a part at the top that is missing or had to be cut off."""
+        self._adapter: TypeAdapter[T] = TypeAdapter(kind)
+        self._stand_ins = stand_ins or {}
+
+    def check(self, node: Node, path: Path) -> Shaped[T]:
+        """Validate; ``path`` is where the node stands, for the messages."""
+        data, gone = plain(node), tuple(refused(node))
+        try:
+            return Shaped(self._adapter.validate_python(data, strict=True), [], gone)
+        except ValidationError as error:
+            found = error.errors(include_url=False)
+        if len(found) > MOST_ERRORS:
+            return Shaped(None, [self._problem(node, path, [error]) for error in found[:MOST_ERRORS]])
+        unsaid = [error for error in found if not _said(node, error)]
+        problems = [self._problem(node, path, same) for same in _by_place(node, unsaid)]
+        rest = self._without(data, node, found, problems)
+        return rest._replace(cut=(*rest.cut, *gone))
+
+    def _problem(self, node: Node, path: Path, errors: Sequence[ErrorDetails]) -> Problem:
+        error = errors[0]
+        at, passed, steps = descend(node, error["loc"])
+        of_key = error["type"] == "extra_forbidden" or error["loc"][-1:] == ("[key]",)
+        mark = passed[-1].key(str(steps[-1])) if of_key and passed else at.mark
+        message, hint = describe(errors, self._known(error["loc"][:-1]))
+        named = (*steps, error["loc"][-1]) if error["type"] == "missing" else steps
+        problem = mark.problem(spell((*path, *named)), message, hint)
+        return replace(problem, source="") if of_secret(errors) else problem
+
+    def _without(self, data: Any, node: Node, found: list[ErrorDetails], problems: list[Problem]) -> Shaped[T]:
+        """Cut off what is wrong until the rest is right; give up where nothing sensible remains."""
+        cut: list[Path] = []
+        for _ in range(
+            10 if isinstance(data, dict) else 0
+        ):  # cutting a part can leave its parent without what it needs
+            cut += [_place(node, error) or _top(error) for error in found]
+            for path in cut:
+                _remove(data, path)
+            data.update({k: v for k, v in self._stand_ins.items() if k not in data})
+            try:
+                return Shaped(self._adapter.validate_python(data, strict=True), problems, tuple(cut))
+            except ValidationError as error:
+                found = error.errors(include_url=False)
+        return Shaped(None, problems)
+
+    def _known(self, loc: Sequence[str | int]) -> list[str]:
+        """Fields that may stand at a place, out of the JSON Schema."""
+        schema = _schema(self._adapter)
+        here = [schema]
+        for step in loc:
+            here = list(_under(here, step, schema)) or here
+        return sorted({name for part in _resolved(here, schema) for name in part.get("properties", {})})
+
+
+def _place(node: Node, error: ErrorDetails) -> Path:
+    """What has to go for the rest to be right: of what is missing, that which needs it."""
+    missing = error["type"] == "missing"
+    return descend(node, error["loc"][:-1] if missing else error["loc"])[2]
+
+
+def _said(node: Node, error: ErrorDetails) -> bool:
+    """Whether something is wrong only because what is written there was refused, which has been said."""
+    missing = error["type"] == "missing"
+    loc = error["loc"][:-1] if missing else error["loc"]
+    parent, _, steps = descend(node, loc)
+    if len(steps) < len(loc):  # one kind of several that it could be
+        return any(child.value is REFUSED for child in parent.items().values())
+    field = parent.get(str(error["loc"][-1])) if missing else None
+    return field is not None and field.value is REFUSED
+
+
+def _by_place(node: Node, errors: Sequence[ErrorDetails]) -> list[list[ErrorDetails]]:
+    """Bring together what the branches of a union say of one place."""
+    places: dict[Any, list[ErrorDetails]] = {}
+    for error in errors:
+        loc = error["loc"]
+        secret = next(
+            (i for i, step in enumerate(loc) if step in ("FromEnv", "FromFile") or str(step).startswith("list[")), None
+        )
+        steps = descend(node, loc[:secret])[2]
+        field = loc[-1] if error["type"] == "missing" and secret is None else loc[-1:] == ("[key]",)
+        places.setdefault((steps, field), []).append(error)
+    return list(places.values())
+
+
+def _top(error: ErrorDetails) -> Path:
+    return error["loc"][:1]
+
+
+def _remove(data: Any, path: Path) -> None:
+    for step in path[:-1]:
+        try:
+            data = data[step]
+        except (KeyError, IndexError, TypeError):
+            return
+    if isinstance(data, dict):
+        data.pop(path[-1], None)
+    elif isinstance(data, list):
+        data.clear()  # taking one out would move the others
+
+
+@lru_cache(maxsize=32)
+def _schema(adapter: TypeAdapter[Any]) -> dict[str, Any]:
+    return adapter.json_schema()
+
+
+def _resolved(parts: Sequence[dict[str, Any]], schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for part in parts:
+        if "$ref" in part:
+            yield from _resolved([schema["$defs"][part["$ref"].rsplit("/", 1)[1]]], schema)
+        elif "anyOf" in part or "oneOf" in part:
+            yield from _resolved(part.get("anyOf") or part["oneOf"], schema)
+        else:
+            yield part
+
+
+def _under(parts: Sequence[dict[str, Any]], step: str | int, schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for part in parts:
+        tags = part.get("discriminator", {}).get("mapping", {})
+        if step in tags:
+            yield {"$ref": tags[step]}
+    for part in _resolved(parts, schema):
+        if step in part.get("properties", {}):
+            yield part["properties"][step]
+        elif isinstance(step, int) and "items" in part:
+            yield part["items"]
+        elif isinstance(step, str):
+            yield from part.get("patternProperties", {}).values()
+            if isinstance(part.get("additionalProperties"), dict):
+                yield part["additionalProperties"]

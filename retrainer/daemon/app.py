@@ -1,0 +1,469 @@
+"""The composition root: build, start, stop, reload. The only place that knows every part."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import threading
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from retrainer.api.app import build as build_web
+from retrainer.api.app import check_bind
+from retrainer.api.server import WebServer
+from retrainer.config.errors import ConfigErrors
+from retrainer.config.load import Loaded, load_rules, load_settings
+from retrainer.config.teams import NO_TEAMS, TeamFiles
+from retrainer.config.watch import fingerprint
+from retrainer.daemon.clock_watch import ClockWatch
+from retrainer.daemon.collectors import StoreCollector, free_bytes
+from retrainer.daemon.commit_listener import CommitListener
+from retrainer.daemon.config_maps import ConfigMaps
+from retrainer.daemon.dependencies import Dependencies, Trouble, of_source, of_threads
+from retrainer.daemon.health import Readiness
+from retrainer.daemon.leadership import Lead, give_up
+from retrainer.daemon.replay import Replays
+from retrainer.daemon.rule_summaries import RuleLines
+from retrainer.daemon.service import AppService
+from retrainer.daemon.source_health import SilenceWatch
+from retrainer.daemon.timers import Timers
+from retrainer.engine.core.catalog import build_catalog
+from retrainer.engine.core.engine import Engine
+from retrainer.engine.replication.intake_router import IntakeRouter
+from retrainer.engine.replication.standby_intake import StandbyIntake
+from retrainer.engine.retention.prune import Pruner
+from retrainer.engine.runs.run_gateway import EngineRunGateway
+from retrainer.manifests.manifests import Manifests, manifest_uri
+from retrainer.sources import registry
+from retrainer.sources.http.browser_requests import Doors
+from retrainer.sources.running import RunningSources
+from retrainer.sources.webhook import Webhooks
+from retrainer.store import statements
+from retrainer.store.base import StoreError
+from retrainer.store.open import open_store
+from retrainer.store.watch import StoreWatch
+from retrainer.telemetry import logs
+from retrainer.telemetry.metrics import Metrics
+from retrainer.telemetry.secrets import SECRETS, reveal
+from retrainer.util import gc_tuning, supervision
+from retrainer.util.clock import SystemClock
+from retrainer.util.supervision import TICK, NotNow, Supervisor, beat
+from retrainer.workflows.base import WorkflowError
+from retrainer.workflows.engines import workflow_engine
+from retrainer.workflows.manifest import manifest
+from retrainer.workflows.run_reconciler import RunReconciler
+from retrainer.workflows.submitter import Submitter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from retrainer.config.settings import Settings
+    from retrainer.engine.core.catalog import Catalog
+    from retrainer.engine.core.transaction import Transaction
+    from retrainer.rules.state_fingerprint import Dropped
+    from retrainer.runs.run import Run
+    from retrainer.sources.base import Source
+    from retrainer.util.supervision import LeftBehind, Worker
+
+log = structlog.get_logger()
+LEASE = 30.0
+PRUNE_EVERY = 60
+LISTEN_EVERY = 1
+LETTERS_SHARE = 4
+"""Dead letters take up one part in so many of `ledger_max_size` at most."""
+WATCH_EVERY = 0.5
+"""Seconds between two looks whether the store is still the one that was opened."""
+CHECKPOINT_EVERY = 2.0
+STOP_WITHIN = 25.0
+"""Seconds that stopping may take. Kubernetes kills after 30."""
+WAIT_WITHIN = 20.0
+"""Seconds of these that all threads together may take to end, which wait for others; then they are left behind."""
+WAIT_FOR_ONE = 5.0
+
+
+class App:
+    """The daemon. `start` returns once it is ready, `stop` once everything that was taken in is settled.
+
+    Of several that share a store one has the lead: it decides, and does what only one may do. The others take in what
+    can be shared, serve what can be read, and take over.
+    """
+
+    def __init__(self, settings: Settings, base_folder: Path) -> None:
+        self.settings = settings
+        self.base_folder = base_folder
+        self.clock = SystemClock()
+        self.metrics = Metrics(CollectorRegistry(), settings.metrics.per_rule)
+        self.store = open_store(settings.store)
+        self.store_watch = StoreWatch(self.store)
+        self.clock_watch = ClockWatch(self.clock, self.metrics.clock)
+        self._follow_the_clock()
+        self.lead = Lead(self.store, self.clock, lambda: self.web.url_for_replicas, self._take_over, give_up)
+        self.config_maps = ConfigMaps(settings)
+        self.loaded: Loaded
+        namespace = settings.engine.namespaces[0] if settings.engine.type == "argo" else "default"
+        self.engine = Engine(
+            self.store,
+            self.clock,
+            CommitListener(self.metrics),
+            namespace=namespace,
+            max_queue=settings.http.max_queue,
+            manifest_uri=manifest_uri(settings, lambda: self.web.url_for_others),
+        )
+        self.workflows = workflow_engine(settings)
+        self.manifests = Manifests(settings, self.store.read)
+        gateway = EngineRunGateway(self.engine)
+        self.submitter = Submitter(
+            gateway,
+            self.workflows,
+            self.manifest_of,
+            connections=settings.engine.connections,
+            clock=self.clock,
+            lease=LEASE,
+            count=self.metrics.submit_attempt,
+            preparation=self.manifests,
+        )
+        self.follower = RunReconciler(gateway, self.workflows, self.clock)
+        self.engine.dispatcher = self.submitter
+        self.engine.dead_letters_limit = settings.store.ledger_max_size // LETTERS_SHARE
+        self.engine.on_admitted = self.submitter.wake
+        self.engine.on_stop_requested = self.follower.wake
+        relay = StandbyIntake(self.store, self.clock, lambda: self.engine.catalog, settings.http.max_queue)
+        self.gate = IntakeRouter(self.engine, relay, self.store)
+        self.webhooks = Webhooks(
+            {},
+            self.gate,
+            self.clock,
+            reveal,
+            Doors.of(settings.http),
+            refused=self.metrics.refused,
+            left_out=self.metrics.letters_left_out,
+        )
+        self.timers = Timers()
+        self.rule_lines = RuleLines(self.store, self.clock, lambda: self.engine.catalog)
+        self.service = AppService(self)
+        self.web = WebServer(build_web(self.service), settings.http.host, settings.http.port)
+        self.metrics.standing = StoreCollector(
+            self.store,
+            self.clock,
+            queued=lambda: self.engine.queued,
+            trouble=lambda: self.trouble,
+            leads=lambda: self.lead.sure,
+            room=partial(free_bytes, settings.store.path) if settings.store.url is None else lambda: None,
+            sources=self.sources,
+            expected=lambda: {n: s.max_silence for n, s in self.loaded.configuration.sources.items()},
+            watch_restarts=lambda: self.workflows.watch_restarts,
+            catalog=lambda: self.engine.catalog,
+        )
+        self.dependencies = Dependencies(self._troubles, self.clock.now)
+        self.metrics.threads = lambda: self.supervisor.seen(self.clock.monotonic())
+        self.metrics.waits = self.dependencies.look
+        self.replays = Replays(self.engine, self.clock)
+        self.silence = SilenceWatch(self.store, self.clock, lambda: self.loaded.configuration.sources)
+        self.pruner = Pruner(settings.store, self.clock.monotonic)
+        self.started = False
+        self.readiness = Readiness()
+        self.readiness.add("daemon", lambda: "" if self.started else "starting or stopping")
+        self.readiness.add("store", lambda: self.trouble)
+        self.supervisor = Supervisor(self.replace)
+        self.readiness.add("engine", lambda: self.supervisor.held_up(self.engine.thread))
+        self.dropped: list[Dropped] = []
+        """What the last reload dropped of what rules remembered."""
+        self._sources = RunningSources(self.gate, self.clock, base_folder)
+        self._reloading = threading.Lock()
+        self._anew = threading.Event()
+        self._read: tuple[str, TeamFiles] = ("", NO_TEAMS)
+
+    def manifest_of(self, run: Run) -> dict[str, Any]:
+        instance_id = self.settings.engine.instance_id if self.settings.engine.type == "argo" else None
+        return manifest(run, instance=self.settings.name, instance_id=instance_id, mask=SECRETS.mask)
+
+    def start(self) -> None:
+        """Raise StoreError or ConfigErrors, naming what is wrong."""
+        self.config_maps.read()
+        if self.lead.take():
+            self._take_over()
+        else:
+            self._stand_by()
+        self.timers.every("reload", self.settings.reload_interval, self.look)
+        self.timers.every("prune", PRUNE_EVERY, self.prune)
+        self.timers.every("listen", LISTEN_EVERY, self.listen)
+        self.timers.every("store", WATCH_EVERY, self.store_watch.look)
+        self.timers.every("checkpoint", CHECKPOINT_EVERY, self.store.checkpoint)
+        self.timers.every("clock", WATCH_EVERY, self.clock_watch.look)
+        self.timers.once("check", self.check_workflows)
+        self.timers.start()
+        self.web.start()
+        self.lead.start()
+        self.config_maps.start(self.look_for_changes)
+        self.started = True
+        log.info(
+            "daemon.ready",
+            url=self.web.url,
+            rules=len(self.engine.catalog.rules),
+            revision=self.engine.catalog.revision,
+            leader=self.lead.held,
+        )
+
+    def _take_over(self) -> None:
+        """Everything that only one may do."""
+        self._follow_the_clock()
+        self.engine.start()
+        self.reload()
+        self.submitter.start()
+        self.follower.start()
+
+    def _stand_by(self) -> None:
+        holder = self.store.holder()
+        log.info("leader.elsewhere", holder=holder)
+        self.engine.standby = f"this replica stands by for {holder or 'another one'}, which alone decides and acts"
+        self.gate.begin()
+        self.reload()
+
+    def _follow_the_clock(self) -> None:
+        now = self.store.clock()
+        if now is not None:
+            self.clock.follow(now)
+
+    @property
+    def trouble(self) -> str:
+        """Why the store cannot be written to for the moment; empty if it can."""
+        return self.store_watch.trouble or self.engine.trouble or self.lead.trouble
+
+    def _troubles(self) -> Iterator[Trouble]:
+        """Whatever keeps a part of the daemon from its work that is not its own."""
+        if self.trouble:
+            yield Trouble("engine", "store", self.trouble)
+        if self.workflows.trouble:
+            yield Trouble("workflows", "api_server", self.workflows.trouble)
+        for namespace, error in self.config_maps.troubles.items():
+            yield Trouble(f"rules of namespace {namespace}", "api_server", error)
+        for name, source in (self.sources() if self.started else {}).items():
+            if source is not None:
+                yield from of_source(name, self.loaded.configuration.sources[name], source)
+        yield from of_threads(self.supervisor.waiting())
+
+    def stop(self) -> list[LeftBehind]:
+        """Unready, stop taking in, finish, commit, release. Return the threads that did not end in time.
+
+        With an engine that does not end, the lead and the store are not given back: it may be about to commit.
+        """
+        before = len(supervision.left_behind())
+        self.started = False
+        log.info("daemon.stopping")
+        until = self.clock.monotonic() + WAIT_WITHIN * supervision.PATIENCE
+        self.store.hurry()
+        self.engine.hurry()
+        self.webhooks.stop()
+        led = self.lead.settle(self._left(until, WAIT_FOR_ONE))
+        self.timers.stop(self._left(until, WAIT_FOR_ONE))
+        self.store_watch.stop()
+        self.config_maps.stop(self._left(until, WAIT_FOR_ONE))
+        self.replays.stop(self._left(until, WAIT_FOR_ONE))
+        self._sources.stop(self._left(until, 2 * WAIT_FOR_ONE))
+        self.web.stop(self._left(until, WAIT_FOR_ONE))
+        self.manifests.stop()
+        self.gate.stop(self._left(until, WAIT_FOR_ONE))
+        if led:
+            self.submitter.stop(self._left(until, WAIT_WITHIN))
+            self.follower.stop(self._left(until, WAIT_FOR_ONE))
+            self.engine.stop(self._left(until, WAIT_WITHIN))
+        supervision.join_all(self.supervisor.workers, 0.0)  # sources end side by side, and were waited for together
+        if not self.engine.thread.is_alive():
+            self.lead.stop(self._left(until, WAIT_FOR_ONE))
+            supervision.within(self._left(until, WAIT_FOR_ONE), "store-close", self.store.close)
+        log.info("daemon.stopped")
+        return supervision.left_behind()[before:]
+
+    def _left(self, until: float, most: float) -> float:
+        """Seconds until then, `most` at most; what is well ends within a second, however late it is."""
+        read_timeout = supervision.PATIENCE
+        return max(1.0 * read_timeout, min(most * read_timeout, until - self.clock.monotonic()))
+
+    def hangup(self) -> None:
+        """Read everything anew, on the thread of the timer. Never blocks."""
+        self._anew.set()
+        self.timers.wake("reload")
+
+    def look(self) -> None:
+        """Reload if there are changes, or if somebody asked for it."""
+        if self._anew.is_set():
+            self._anew.clear()
+            self.look_again()
+        else:
+            self.look_for_changes()
+
+    def look_for_changes(self) -> None:
+        """Reload if the rule files are not what was read last; while something is wrong with them, look closer."""
+        with self._reloading:
+            self._sources.mend()
+        if self._seen() == self._read and not self.loaded.problems:
+            return
+        loaded = self._load(self.config_maps.files)
+        if loaded.files != self.loaded.files or loaded.problems != self.loaded.problems:
+            self.reload()
+
+    def look_again(self) -> Loaded:
+        """Read everything anew, ConfigMaps of teams as well, for somebody who asks."""
+        self.config_maps.read()
+        return self.reload()
+
+    def reload(self) -> Loaded:
+        """Read the rules anew; what is broken keeps its last good text, also across a restart."""
+        with self._reloading:
+            self._read = self._seen()
+            loaded, catalog = self._compiled(self._read[1])
+            for problem in loaded.problems:
+                log.error("config.problem", problem=str(problem))
+            self.metrics.configured(loaded.configuration, problems=len(loaded.problems), now=self.clock.now())
+            if self.lead.held:
+                self._switch(loaded, catalog)
+            else:
+                self.engine.catalog = catalog  # to be looked at
+                self._sources.switch(registry.threaded(loaded.configuration.sources, leads=False))
+            self.webhooks.replace(registry.webhooks(loaded.configuration.sources))
+            self.loaded = loaded
+            log.info(
+                "config.loaded",
+                revision=loaded.configuration.revision,
+                rules=len(loaded.configuration.rules),
+                problems=len(loaded.problems),
+            )
+            return loaded
+
+    def _switch(self, loaded: Loaded, catalog: Catalog) -> None:
+        for gone in (dropped := self.engine.switch(catalog)):
+            log.warning("config.state_dropped", rule=gone.rule, trigger=gone.trigger, why=gone.why)
+        self.dropped = dropped
+        self._keep(loaded)
+        self.gate.lead()
+        self._sources.switch(registry.threaded(loaded.configuration.sources, leads=True))
+
+    def _seen(self) -> tuple[str, TeamFiles]:
+        return fingerprint(self.settings.rules), self.config_maps.files
+
+    def _compiled(self, teams: TeamFiles) -> tuple[Loaded, Catalog]:
+        with gc_tuning.undisturbed():
+            loaded = self._load(teams)
+            catalog = build_catalog(loaded.configuration, self.store.read(statements.paused_rules))
+        gc_tuning.settle()
+        return loaded, catalog
+
+    def _load(self, teams: TeamFiles) -> Loaded:
+        return load_rules(self.settings, last_good=self.store.read(statements.last_good), teams=teams)
+
+    def _keep(self, loaded: Loaded) -> None:
+        """Store the good texts, and since when each source is configured."""
+        files = loaded.files
+        hashes = {path: hashlib.sha256(text.encode()).hexdigest() for path, text in files.items()}
+
+        def run(tx: Transaction) -> None:
+            statements.store_good(tx.conn, files, hashes, tx.now)
+            statements.meet_sources(tx.conn, loaded.configuration.sources, tx.now)
+
+        self.engine.act(run).result()
+
+    def replace(self, worker: Worker) -> bool:
+        """Make a new source or end a replay in place of one that hangs. Raise NotNow while rules are reloaded."""
+        if worker.kind == "replay":
+            self.replays.give_up(worker.owner, f"it hung at {worker.where()}")
+            return True
+        if not self._reloading.acquire(timeout=TICK):
+            raise NotNow
+        try:
+            if not worker.stopping:  # else it was taken out or changed meanwhile: what has its name now is another one
+                worker.abandon()
+                self._sources.renew(worker.owner)
+        finally:
+            self._reloading.release()
+        return True
+
+    def sources(self) -> dict[str, Source | None]:
+        """Every configured source; None for those that the web server serves."""
+        running = self._sources.by_name
+        return {name: running.get(name) for name in self.loaded.configuration.sources}
+
+    def check_workflows(self) -> None:
+        """Say what is missing (verbs, namespaces, templates) before a run finds out."""
+        try:
+            for missing in self.workflows.check():
+                log.error("workflows.missing", missing=missing)
+        except WorkflowError as error:
+            log.warning("workflows.unchecked", error=str(error))
+
+    def listen(self) -> None:
+        """Say which sources have gone silent, and notice what is waited for."""
+        self.dependencies.look()
+        if not self.engine.standby:
+            self.silence.look()
+
+    def prune(self) -> None:
+        """Drop what is past its time and what the size limit asks for, in small transactions."""
+        if self.engine.standby:
+            return
+        size = self.store.used()
+        while self.started and self.engine.act(lambda tx: self.pruner.prune(tx, size)).result():
+            beat()
+
+
+def main(settings_path: str) -> int:
+    """Run until SIGTERM or SIGINT; SIGHUP reloads. Return the exit code."""
+    gc_tuning.bounded_heaps()
+    gc_tuning.take_turns()
+    logs.configure("info", json=None)
+    stop = threading.Event()
+    try:
+        settings = load_settings(settings_path)
+        check_bind(settings)
+        app = App(settings, Path(settings_path).resolve().parent)
+    except (StoreError, ConfigErrors, ValueError) as error:
+        log.error("daemon.cannot_start", error=str(error))  # noqa: TRY400 - the message is made for the reader
+        return 1
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    supervision.arm()
+    hangup = threading.Event()
+    signal.signal(signal.SIGHUP, lambda *_: hangup.set())
+    try:
+        app.start()
+    except OSError as error:
+        log.error("daemon.cannot_start", error=str(error))  # noqa: TRY400 - the message is made for the reader
+        app.stop()
+        return 1
+    except StoreError as error:
+        give_up(str(error))
+    while not stop.wait(TICK / 2):
+        supervise(app)
+        if hangup.is_set():
+            hangup.clear()
+            app.hangup()
+    stop_in_time(app)
+    return 0
+
+
+def supervise(app: App) -> None:
+    """Look after the threads; what goes wrong with that must not end the one that does it."""
+    try:
+        app.supervisor.look(app.clock.monotonic())
+    except Exception:
+        log.exception("supervisor.failed")
+
+
+def stop_in_time(app: App) -> None:
+    """Stop; if a thread keeps that from ending, end the process. What was acknowledged is stored in either case."""
+    seconds = STOP_WITHIN * supervision.PATIENCE
+    late = threading.Timer(seconds, lambda: supervision.end_process(app.supervisor.late(seconds)))
+    late.daemon = True
+    late.start()
+    left = app.stop()
+    late.cancel()
+    if hung := [one for one in left if one.hangs]:
+        threads = ", ".join(f"{one.name} at {one.at}" for one in hung)
+        supervision.end_process(f"stopped, but these threads did not end in time: {threads}")
+    supervision.disarm()
+    if left:  # they wait for servers: the interpreter would wait for their thread pools
+        supervision.leave()

@@ -1,0 +1,215 @@
+"""What was: why a rule did or did not run at some moment, and what an event did in each rule."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import orjson
+from sqlalchemy import or_, select
+
+from retrainer.engine.intake.matching import author_of
+from retrainer.event import Event, split_attributes
+from retrainer.rules.explain_tree import moment
+from retrainer.rules.trigger_answers import would_match
+from retrainer.sources.formats.s3 import about
+from retrainer.store import queries, search
+from retrainer.store import tables as t
+from retrainer.util import values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sqlalchemy import Connection, Row
+
+    from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.self_trigger import Author
+    from retrainer.store.search import Wanted
+
+T = TypeVar("T")
+
+
+class Read(Protocol):
+    def __call__(self, fn: Callable[[Connection], T], /) -> T: ...
+
+
+SUBJECTS = 20_000
+"""Events that one call looks at for their subject, the newest first."""
+MOST_SEQ = 2**63 - 1
+_DIGITS = 19
+"""So many hold numbers of events that no ledger reaches."""
+MOST_MISSES = 20
+"""Rules that an event just missed which are listed, by name."""
+LOOKED_AT = 200
+"""Runs of a rule that are looked through for the one that an event fed."""
+
+
+def explain(conn: Connection, rule: str, key: str, at: float) -> dict[str, Any]:
+    """The verdict of a moment that has passed, out of the decisions that were kept."""
+    c = t.decisions.c
+    of_rule = select(t.decisions).where(c.rule == rule, c.key == key)
+    then = conn.execute(of_rule.where(c.first_at <= at).order_by(c.id.desc()).limit(1)).first()
+    following = conn.execute(of_rule.where(c.first_at > at).order_by(c.id).limit(1)).first()
+    runs = conn.execute(_on_the_way(rule, key, at)).all()
+    name = f"{rule}[{key}]" if key else rule
+    if then is None:
+        line = f"{name}: nothing is known of {moment(at)}: the rule had decided nothing, or it was pruned"
+    else:
+        detail = f" ({then.detail})" if then.detail else ""
+        line = f"{name} at {moment(at)}: {then.decision}: {then.reason}{detail}, {_how_often(then)}"
+    nodes = [_node("decision", then), _node("the next one", following)]
+    nodes += [{"name": "on the way", "state": r.phase, "detail": f"run {r.id}", "children": []} for r in runs]
+    return {
+        "rule": rule,
+        "key": key,
+        "verdict": line,
+        "decision": then.decision if then is not None else "unknown",
+        "reason": then.reason if then is not None else "unknown",
+        "until": then.until if then is not None else None,
+        "earliest": None,
+        "tree": [node for node in nodes if node is not None],
+    }
+
+
+def _on_the_way(rule: str, key: str, at: float) -> Any:
+    c = t.runs.c
+    query = select(c.id, c.phase).where(c.rule == rule, c.key == key, c.created_at <= at)
+    return query.where(or_(c.ended_at.is_(None), c.ended_at > at)).order_by(c.id)
+
+
+def _how_often(row: Row[Any]) -> str:
+    times: int = row._mapping["count"]  # noqa: SLF001 - SQLAlchemy's documented accessor; a row has a method of that name
+    if times == 1:
+        return f"decided at {moment(row.first_at)}"
+    return f"decided {times} times from {moment(row.first_at)} to {moment(row.last_at)}"
+
+
+def _node(name: str, row: Row[Any] | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    run = f"; run {row.run}" if row.run else ""
+    until = f"; until {moment(row.until)}" if row.until else ""
+    detail = f"{row.detail or row.decision}{until}{run}; {_how_often(row)}"
+    return {"name": name, "state": row.reason, "detail": detail, "children": []}
+
+
+def find(read: Read, rules: Iterable[CompiledRule], wanted: Wanted) -> queries.Page:
+    """The newest first, each with what it did in each rule. ``read`` is called for each of many short reads.
+
+    A subject has no index: `SUBJECTS` events a call are looked at for it, and ``next`` of the page says where to go on.
+    """
+    seqs, following = _seqs(read, wanted)
+    found = []
+    compiled = list(rules)
+    for seq in seqs:
+        event = read(partial(queries.event, seq=seq))
+        if event is not None:
+            found.append({**event, "effects": _effects(read, compiled, event)})
+    return queries.Page(found, following)
+
+
+def _seqs(read: Read, wanted: Wanted) -> tuple[list[int], int | None]:
+    """Numbers of events, the newest first, and below which one to go on for more; None where nothing is left."""
+    below = MOST_SEQ if wanted.below is None else wanted.below
+    if wanted.until is not None:
+        below = min(below, read(partial(search.number_at, moment=wanted.until)))
+    first = read(partial(search.number_at, moment=wanted.since)) if wanted.since is not None else 1
+    known = _indexed(read, wanted, below) if wanted.below is None else set()
+    end = below
+    for _ in range(SUBJECTS // search.PIECE):
+        if len(known) >= wanted.limit or end <= first:
+            break
+        seqs, end = read(
+            partial(search.by_subject, subject=wanted.text, source=wanted.source, below=end, limit=wanted.limit)
+        )
+        known.update(seqs)
+    newest = sorted((seq for seq in known if seq >= first), reverse=True)[: wanted.limit]
+    return newest, end if end > first else None
+
+
+def _indexed(read: Read, wanted: Wanted, below: int) -> set[int]:
+    """Events of that number, id or object."""
+    text, limit = wanted.text, wanted.limit
+    known: set[int] = set()
+    if text.isascii() and text.isdigit() and len(text) < _DIGITS:
+        known.update(read(partial(search.by_number, seq=int(text), source=wanted.source)))
+    bucket, _, key = text.partition("/")
+    for source in [wanted.source] if wanted.source is not None else read(search.sources):
+        known.update(read(partial(search.by_id, source=source, identity=text, below=below, limit=limit)))
+        if key:
+            beginning = about(bucket, key)
+            known.update(
+                read(partial(search.by_beginning, source=source, beginning=beginning, below=below, limit=limit))
+            )
+    return known
+
+
+def _effects(read: Read, rules: list[CompiledRule], event: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rules that it matched, each with the run that took it; those that could not take it, and why.
+
+    Then those that it just missed, as they are now.
+    """
+    told = [
+        {
+            "rule": rule,
+            "key": key,
+            "outcome": "matched",
+            "run": read(partial(_fed, rule=rule, key=key, seq=event["seq"])),
+            "detail": "",
+        }
+        for rule, key in event["rules"]
+    ]
+    told += read(partial(_letters, event=event))
+    spoken = {one["rule"] for one in told}
+    attributes, record = split_attributes(event["attributes"])
+    envelope = {name: event[name] for name in ("source", "id", "type", "time", "data", "subject")}
+    one = Event(**envelope, attributes=attributes, record=record)
+    author = read(partial(author_of, event=one))
+    for rule in rules:
+        if rule.name in spoken:
+            continue
+        miss = _miss(rule, one, author)
+        if miss:
+            told.append({"rule": rule.name, "key": "", "outcome": "missed", "run": None, "detail": miss})
+        if len(told) >= len(spoken) + MOST_MISSES:
+            break
+    return told
+
+
+def _letters(conn: Connection, event: dict[str, Any]) -> list[dict[str, Any]]:
+    """What became of it in rules that could not take it."""
+    c = t.dead_letters.c
+    query = select(c.rule, c.reason, c.error).where(c.source == event["source"], c.event == event["id"])
+    return [
+        {"rule": row.rule, "key": "", "outcome": "dead_lettered", "run": None, "detail": f"{row.reason}: {row.error}"}
+        for row in conn.execute(query.where(c.rule != "", c.at >= event["at"]).order_by(c.id).limit(MOST_MISSES))
+    ]
+
+
+def _miss(rule: CompiledRule, event: Event, author: Author | None) -> str:
+    """What alone kept an event from a rule of its source; empty if more than one thing did."""
+    for judged in would_match(rule, event, author):
+        conditions = judged.get("conditions", [])
+        failed = [c for c in conditions if not c["holds"]]
+        if not conditions or not conditions[0]["holds"]:
+            continue
+        if judged.get("error") and not failed:
+            return f"{judged['trigger']}: {judged['error']}"
+        if len(failed) == 1 and "said" in failed[0]:
+            return f"{judged['trigger']}: its own output: {failed[0]['said']}"
+        if len(failed) == 1:
+            return f"{judged['trigger']}: {failed[0]['name']} is not {values.shown(failed[0]['expected'])}"
+        if not failed:
+            return f"{judged['trigger']}: it would match now; the rule was another then, or had counted it already"
+    return ""
+
+
+def _fed(conn: Connection, rule: str, key: str, seq: int) -> str | None:
+    """The run whose window has the event; None while it is pending."""
+    c = t.runs.c
+    query = select(c.id, c.window).where(c.rule == rule, c.key == key).order_by(c.id.desc()).limit(LOOKED_AT)
+    for row in conn.execute(query):
+        ranges = orjson.loads(row.window).get("ranges", ())
+        if any(lo <= seq <= hi for lo, hi in ranges):
+            return str(row.id)
+    return None

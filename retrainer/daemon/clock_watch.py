@@ -1,0 +1,37 @@
+"""Notices that somebody set the machine's clock. Nothing that waits is moved by it; whoever runs it is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from retrainer.util.clock import Sample, stepped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from retrainer.util.clock import Clock
+
+log = structlog.get_logger()
+
+
+class ClockWatch:
+    """`on_look` gets how far the machine's clock is ahead of ours, in seconds, and whether it was just set."""
+
+    def __init__(self, clock: Clock, on_look: Callable[[float, bool], None]) -> None:
+        self._clock, self._on_look = clock, on_look
+        self._last = self._sample()
+
+    def look(self) -> None:
+        sample = self._sample()
+        step = stepped(self._last, sample)
+        self._last = sample
+        ahead = sample.wall - self._clock.now()
+        if step:
+            what = "schedules, ages and waits go on by the clock as it was at start; restart to go by the new time"
+            log.warning("clock.stepped", seconds=round(step, 1), ahead=round(ahead, 1), consequence=what)
+        self._on_look(ahead, bool(step))
+
+    def _sample(self) -> Sample:
+        return Sample(self._clock.wall(), self._clock.monotonic())

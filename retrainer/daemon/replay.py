@@ -1,0 +1,218 @@
+"""Replays: what a source still has is read again, for rules that did not count it: docs/how-to/replay.md.
+
+One job at a time for each source, on a thread of its own. A job is not stored: asked for again after a restart it
+begins anew, and what it has counted already is a duplicate.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter
+from concurrent.futures import wait
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import structlog
+
+from retrainer.api.service import Busy
+from retrainer.config.models import DURATION_PATTERN, parse_duration
+from retrainer.sources.base import Batch, Overloaded, ReplayScope
+from retrainer.util.supervision import LONGEST_WAIT, Worker, beat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from retrainer.event import Event, Poison
+    from retrainer.sources.base import Intake
+    from retrainer.util.clock import Clock
+
+CHUNK = 500
+"""Items of one transaction: live events wait no longer than for so many."""
+OUTCOMES = ("matched", "duplicate", "filtered", "ignored", "unknown", "dead_lettered")
+NOT_AGAIN = {
+    "webhook": "nobody keeps what came by HTTP; have it sent again",
+    "alertmanager": "nobody keeps what came by HTTP; what still fires is told again",
+    "prometheus": "it is asked for what is so now",
+    "directory": "it tells of each file once; write those anew that shall count again",
+}
+"""Why sources of a type cannot be read again, with the way out."""
+log = structlog.get_logger()
+
+
+@runtime_checkable
+class Rereadable(Protocol):
+    """A source whose events can be read again."""
+
+    def reread(self, since: float, until: float, stop: threading.Event) -> Iterator[list[Event | Poison]]:
+        """Give what came from `since` to before `until` (epoch seconds), as it came the first time.
+
+        End early once `stop` is set. What keeps it from reading is raised, in words.
+        """
+
+
+def moment_of(text: str, now: float) -> float:
+    """Read RFC 3339 with its zone, or a duration back from `now`; raise ValueError with the way out."""
+    if re.match(DURATION_PATTERN, text):
+        return now - parse_duration(text)
+    try:
+        moment = datetime.fromisoformat(text.upper())
+        if moment.tzinfo is not None:
+            return moment.timestamp()
+    except ValueError:
+        pass
+    raise ValueError(
+        f"{text!r} is no moment: write it as 2026-11-24T08:00:00Z (RFC 3339, with its zone), or as a duration back "
+        "from now, such as 7d or 90m"
+    )
+
+
+class Job:
+    """One replay. ``progress`` may be asked for from any thread."""
+
+    def __init__(
+        self, source: str, rules: frozenset[str], since: float, until: float, *, dry: bool, intake: Intake, clock: Clock
+    ) -> None:
+        self.source = source
+        self.state = "running"
+        self._again = ReplayScope(rules, dry)
+        self._since, self._until = since, until
+        self._intake, self._clock = intake, clock
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+        self._reached: float | None = None
+        self._started_at = clock.now()
+        self._ended_at: float | None = None
+        self._error = ""
+        self._thread: Worker | None = None
+
+    def start(self, source: Rereadable) -> None:
+        self._thread = Worker(
+            "replay", lambda: self._run(source), self._has_ended, name=f"replay-{self.source}", owner=self.source
+        )
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """Ask it to end; what was taken in stays."""
+        self._stop.set()
+
+    def join(self, within: float | None = None) -> None:
+        """Return once it has ended, after so many seconds at the latest."""
+        if self._thread is not None:
+            self._thread.join(within)
+
+    def progress(self) -> dict[str, Any]:
+        """How far it is; moments are in epoch seconds."""
+        with self._lock:
+            counts = dict(self._counts)
+        return {
+            "source": self.source,
+            "state": self.state,
+            "from": self._since,
+            "to": self._until,
+            "rules": sorted(self._again.rules),
+            "dry_run": self._again.dry,
+            "started_at": self._started_at,
+            "ended_at": self._ended_at,
+            "reached": self._reached,
+            "read": sum(counts.values()),
+            "outcomes": {word: counts.get(word, 0) for word in OUTCOMES},
+            "error": self._error,
+        }
+
+    def _run(self, source: Rereadable) -> None:
+        log.info("replay.started", source=self.source, rules=sorted(self._again.rules), dry_run=self._again.dry)
+        state = "failed"
+        try:
+            for items in source.reread(self._since, self._until, self._stop):
+                beat()
+                for i in range(0, len(items), CHUNK):
+                    self._take_in(items[i : i + CHUNK])
+            state = "cancelled" if self._stop.is_set() else "done"
+        except BaseException as error:  # noqa: BLE001 - each client library has errors of its own
+            self._error = str(error) or type(error).__name__
+            log.error("replay.failed", source=self.source, error=self._error)  # noqa: TRY400 - made for the reader
+        self._end(state)
+
+    def _end(self, state: str) -> None:
+        self._ended_at = self._clock.now()
+        self.state = state
+        log.info("replay.ended", source=self.source, state=state, **self.progress()["outcomes"])
+
+    def _has_ended(self) -> bool:
+        return self._stop.is_set() or self.state != "running"
+
+    def give_up(self, why: str) -> None:
+        """It hangs: leave it behind. What it took in stays."""
+        self.cancel()
+        self._error = why
+        self._end("failed")
+
+    def _take_in(self, items: Sequence[Event | Poison]) -> None:
+        batch = Batch(self.source, items, again=self._again)
+        while not self._stop.is_set():
+            try:
+                future = self._intake.offer(batch)
+            except Overloaded as error:  # what comes by itself goes first
+                self._stop.wait(error.retry_after)
+                continue
+            beat()
+            wait((future,))
+            told = future.result().outcomes
+            with self._lock:
+                self._counts.update(told)
+                self._reached = max((item.time for item in items if hasattr(item, "time")), default=self._reached)
+            return
+
+
+class Replays:
+    """The jobs of this process: the last one of each source."""
+
+    def __init__(self, intake: Intake, clock: Clock) -> None:
+        self._intake, self._clock = intake, clock
+        self._jobs: dict[str, Job] = {}
+        self._lock = threading.Lock()
+
+    def start(
+        self, name: str, source: Rereadable, rules: frozenset[str], since: float, until: float, *, dry: bool
+    ) -> dict[str, Any]:
+        """Raise Busy if the source is being read again already."""
+        with self._lock:
+            before = self._jobs.get(name)
+            if before is not None and before.state == "running":
+                raise Busy(f"a replay of {name} is under way: wait for its end, or cancel it")
+            job = Job(name, rules, since, until, dry=dry, intake=self._intake, clock=self._clock)
+            self._jobs[name] = job
+            job.start(source)
+        return job.progress()
+
+    def progress(self, source: str) -> dict[str, Any]:
+        """Raise LookupError if there was none since the daemon started."""
+        return self._job(source).progress()
+
+    def cancel(self, source: str) -> dict[str, Any]:
+        """Have it end, and return how far it came. Raise LookupError if there was none."""
+        job = self._job(source)
+        job.cancel()
+        return job.progress()
+
+    def give_up(self, source: str, why: str) -> None:
+        """The replay of a source hangs: it counts as failed, and another one may begin."""
+        self._job(source).give_up(why)
+
+    def stop(self, within: float = LONGEST_WAIT) -> None:
+        """End all of them; those that have not ended within so many seconds are left behind."""
+        with self._lock:
+            jobs = list(self._jobs.values())
+        for job in jobs:
+            job.cancel()
+        until = self._clock.monotonic() + within
+        for job in jobs:
+            job.join(max(0.0, until - self._clock.monotonic()))
+
+    def _job(self, source: str) -> Job:
+        with self._lock:
+            if source not in self._jobs:
+                raise LookupError(f"there was no replay of {source} since the daemon started")
+            return self._jobs[source]

@@ -1,0 +1,58 @@
+"""What people and other systems tell of models: that one was promoted or not, and how old they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from retrainer.engine.intake.matching import too_many
+from retrainer.engine.runs.downstream import followers
+from retrainer.rules.outcome import Imported, PromotionReported
+from retrainer.runs.run import RunPhase
+from retrainer.store import statements
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from retrainer.engine.core.transaction import Transaction
+
+
+AHEAD = 300.0
+"""Seconds by which the clock of whoever tells an age may be ahead of ours."""
+
+
+def judge(tx: Transaction, run_id: str, *, promoted: bool) -> None:
+    """Take in what became of a run's model. Raise LookupError, and ValueError for a run that made none."""
+    tx.flush_runs()
+    run = statements.run(tx.conn, run_id)
+    if run is None:
+        raise LookupError(f"there is no run {run_id}")
+    if run.phase is not RunPhase.SUCCEEDED:
+        raise ValueError(f"run {run_id} is {run.phase}: only a run that succeeded has made a model")
+    if run.promoted == promoted:
+        return
+    statements.update_run(tx.conn, run_id, promoted=promoted)
+    tx.take(run.rule, run.key, PromotionReported(run_id, promoted))
+    tx.emit("run.judged", run=run, promoted=promoted)
+    if promoted:
+        for where in followers(tx, replace(run, promoted=True), promoted_later=True):
+            tx.take(*where)
+
+
+def import_ages(tx: Transaction, ages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Take in when models were last trained. What cannot be taken is told, line by line; the others are."""
+    failed = []
+    for i, age in enumerate(ages, 1):
+        rule, key = tx.catalog.rules.get(age["rule"]), age["key"]
+        if rule is None:
+            failed.append({"line": i, "error": f"there is no rule {age['rule']!r}"})
+        elif rule.per_key != bool(key):
+            way_out = "name one" if rule.per_key else "leave `key` empty"
+            failed.append({"line": i, "error": f"{rule.name} has {'' if rule.per_key else 'no '}keys: {way_out}"})
+        elif any(age[name] is not None and age[name] > tx.now + AHEAD for name in ("succeeded_at", "promoted_at")):
+            failed.append({"line": i, "error": "a moment that has not come yet"})
+        elif key and too_many(tx, (rule.name, key)):
+            failed.append({"line": i, "error": f"key {key!r} is one more than max_keys"})
+        else:
+            tx.take(rule.name, key, Imported(age["succeeded_at"], age["promoted_at"]))
+    return {"imported": len(ages) - len(failed), "failed": failed}

@@ -1,0 +1,166 @@
+"""What people ask of the engine: manual runs, pauses, stops, retries, dead letters. Each is one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from sqlalchemy import delete, select
+from ulid import ULID
+
+from retrainer.engine.commands import requests
+from retrainer.engine.commands.validation import check, check_room, rule_of
+from retrainer.engine.intake.dead_letters import letter_event
+from retrainer.engine.intake.events import take_in
+from retrainer.engine.runs.endings import stop_run
+from retrainer.engine.runs.run_factory import build_run
+from retrainer.engine.schedules.every_key import addressed
+from retrainer.rules.outcome import Decision, Kind, Manual, NewRun, Reason, Resumed, Wake
+from retrainer.runs.retry import another
+from retrainer.runs.run import Run, RunPhase
+from retrainer.sources.base import Batch, ReplayScope
+from retrainer.store import statements
+from retrainer.store import tables as t
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from retrainer.engine.core.transaction import Transaction
+
+
+PAUSED = "Paused"
+"""In the journal: a pause, which is no input of `step`."""
+_NOT_REPLAYED = {
+    "dead_lettered": "{error} (still)",
+    "ignored": "{error} (and no rule listens to its source now, or the source is about to read it again)",
+    "overtaken": "a newer value of its series was taken since, so it says nothing any more: discard it",
+    "stale": "its value is older than max_sample_age, and would be no data: discard it, or have it measured anew",
+    "unknown": "the ledger was pruned since, so nobody can tell whether it was counted; discard it, or send it again",
+}
+"""Outcomes of a replay that leave a dead letter where it is, and what is said of it."""
+
+
+def trigger(
+    tx: Transaction, name: str, key: str, parameters: dict[str, str], idempotency_key: str | None, by: str = ""
+) -> dict[str, Any]:
+    """Ask for a run now. The same idempotency key gives the same answer again."""
+    rule = rule_of(tx, name)
+    check(rule, key, parameters)
+    if rule.rule.mode == "shadow":
+        raise ValueError(f"{name} is in mode shadow and submits nothing: set mode: active first, or use --dry-run")
+    if idempotency_key is not None:
+        known = requests.known(tx.conn, f"trigger/{idempotency_key}")
+        if known is not None:
+            return known.answer
+    entry = tx.known(name, key)
+    check_room(rule, entry.state if entry is not None else None, 1, parameters)
+    request, told_before = str(ULID.from_timestamp(tx.now)), len(tx.emitted)
+    done = tx.take(name, key, Manual(parameters, request, by))
+    emitted = [facts["run"] for what, facts in tx.emitted[told_before:] if what == "run.created"]
+    born = [run for run in emitted if run.cause.get("request") == request and run.retry_of is None]
+    decided = done.decisions if done else ()
+    mine = [d for d in decided if d.asked is not None and d.asked.request == request]
+    last = next(reversed(mine or decided), None)
+    refused = last is not None and last.new_run is not None and not born
+    answer = {
+        "decision": "skip" if refused else last.kind.value if last else "hold",
+        "reason": Reason.BAD_PARAMETERS.value if refused else last.reason.value if last else "waiting",
+        "detail": last.detail if last else "",
+        "run": {"id": born[0].id, "workflow": born[0].workflow, "parameters": dict(born[0].parameters)}
+        if born
+        else None,
+        "request": request,
+    }
+    if idempotency_key is not None:
+        requests.remember(tx, (name, key), f"trigger/{idempotency_key}", {"by": by}, answer)
+    return answer
+
+
+def preview(tx: Transaction, name: str, key: str, parameters: dict[str, str]) -> Run:
+    """The run that `trigger` would start, not stored; raise ValueError if its parameters cannot be rendered."""
+    rule = rule_of(tx, name)
+    entry = tx.known(name, key)
+    new_run = NewRun("manual", parameters=parameters)
+    if entry is not None:
+        new_run = replace(new_run, window=entry.state.window, taken=entry.state.windows)
+    state_id = entry.id if entry is not None else 0
+    decision = Decision(Kind.FIRE, Reason.MANUAL, new_run=new_run)
+    return build_run(tx, rule, key, state_id, decision, str(ULID.from_timestamp(tx.now)))
+
+
+def pause(tx: Transaction, name: str, note: str) -> None:
+    rule_of(tx, name)
+    statements.put_all(tx.conn, t.pauses, [{"rule": name, "at": tx.now, "note": note}])
+    tx.journal(PAUSED, name, "", {"note": note})
+    tx.catalog = tx.catalog.paused(name, by_hand=True)
+    tx.take(name, "", Wake())
+
+
+def resume(tx: Transaction, name: str) -> None:
+    """End a pause by hand, and close the circuit breakers of all keys."""
+    rule_of(tx, name)
+    statements.unpause(tx.conn, name)
+    tx.catalog = tx.catalog.paused(name, by_hand=False)
+    for key, given in addressed(tx, name, Resumed()):
+        tx.take(name, key, given)
+    tx.take(name, "", Resumed())
+
+
+def cancel(tx: Transaction, run_id: str, strategy: Literal["Stop", "Terminate"]) -> None:
+    run = _run(tx, run_id)
+    if run.phase.terminal:
+        raise ValueError(f"run {run_id} has ended: {run.phase}")
+    stop_run(tx, run, strategy, "cancelled by hand")
+
+
+def retry(tx: Transaction, run_id: str) -> str:
+    """Another attempt of an ended run with its parameters; its inputs came back already and stay in the window."""
+    run = _run(tx, run_id)
+    if not run.phase.terminal:
+        raise ValueError(f"run {run_id} is {run.phase}; only an ended run can be retried")
+    if run.phase is RunPhase.SUCCEEDED:
+        raise ValueError(f"run {run_id} succeeded; use `retrainer trigger {run.rule}` for another one")
+    new_id = tx.run_defaults.new_id(run.rule, run.key, tx.now)
+    tx.adopt(another(run, new_id, tx.now, Reason.RETRY.value))
+    return new_id
+
+
+def _run(tx: Transaction, run_id: str) -> Run:
+    tx.flush_runs()
+    run = statements.run(tx.conn, run_id)
+    if run is None:
+        raise LookupError(f"there is no run {run_id}")
+    return run
+
+
+def replay_dead_letters(tx: Transaction, ids: Collection[int]) -> dict[str, Any]:
+    """Offer dead letters anew, each to the rule that could not take it; what fails again stays in the list.
+
+    ``left`` of the answer are those that the budget of this transaction did not reach.
+    """
+    replayed = 0
+    failed: list[dict[str, Any]] = []
+    c = t.dead_letters.c
+    left = sorted(tx.conn.execute(select(c.id).where(c.id.in_(ids))).scalars(), reverse=True)
+    while left and (not (replayed or failed) or not tx.budget.spent):
+        row = tx.conn.execute(select(t.dead_letters).where(c.id == left.pop())).one()
+        tx.budget.keys -= 1
+        if row.reason == "unreadable":
+            failed.append({"id": row.id, "error": "nobody can read it as an event; discard it, or send it again"})
+            continue
+        event = letter_event(row.source, row.event, row.payload)
+        again = ReplayScope(frozenset({row.rule} if row.rule else tx.catalog.rules), levels=True)
+        (words,) = take_in(tx, [Batch(row.source, [event], again=again)])
+        outcome = words[0] if isinstance(words, list) else "ignored"
+        if outcome in _NOT_REPLAYED:
+            failed.append({"id": row.id, "error": _NOT_REPLAYED[outcome].format(error=row.error)})
+            continue
+        tx.conn.execute(delete(t.dead_letters).where(c.id == row.id))
+        replayed += 1
+    return {"replayed": replayed, "failed": failed, "left": left}
+
+
+def discard_dead_letters(tx: Transaction, ids: list[int]) -> int:
+    found = tx.conn.execute(select(t.dead_letters.c.id).where(t.dead_letters.c.id.in_(ids))).scalars().all()
+    tx.conn.execute(delete(t.dead_letters).where(t.dead_letters.c.id.in_(ids)))
+    return len(found)

@@ -1,0 +1,56 @@
+"""What people asked for, under a name, with the answer that they got: who asks again gets it again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import select
+
+from retrainer.store import statements
+from retrainer.store import tables as t
+from retrainer.store.rows import dump
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection, Row
+
+    from retrainer.engine.core.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """``at`` is when it was asked for (epoch seconds), ``asked`` what, ``answer`` what was said to it."""
+
+    name: str
+    at: float
+    asked: Mapping[str, Any]
+    answer: dict[str, Any]
+
+
+def known(conn: Connection, name: str) -> Request | None:
+    row = conn.execute(select(t.requests).where(t.requests.c.name == name)).first()
+    return _request(row) if row is not None else None
+
+
+def last(conn: Connection, rule: str, key: str, begins: str) -> Request | None:
+    """The newest of a (rule, key) whose name begins so."""
+    c = t.requests.c
+    those = select(t.requests).where(c.rule == rule, c.key == key, c.name.startswith(begins, autoescape=True))
+    row = conn.execute(those.order_by(c.at.desc(), c.name.desc()).limit(1)).first()
+    return _request(row) if row is not None else None
+
+
+def remember(
+    tx: Transaction, where: tuple[str, str], name: str, asked: Mapping[str, Any], answer: Mapping[str, Any]
+) -> None:
+    """Of (rule, key), now."""
+    emitted = {"asked": dump(asked), "answer": dump(answer)}
+    row = {"name": name, "rule": where[0], "key": where[1], "at": tx.now, **emitted}
+    statements.put_all(tx.conn, t.requests, [row])
+
+
+def _request(row: Row[Any]) -> Request:
+    return Request(row.name, row.at, orjson.loads(row.asked), orjson.loads(row.answer))

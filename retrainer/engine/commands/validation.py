@@ -1,0 +1,62 @@
+"""What people ask to be run, checked before it waits for its turn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrainer.rules.backfill import MOST
+from retrainer.rules.parameters import MAX_RENDERED, as_text, refuse_braces
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from retrainer.engine.core.transaction import Transaction
+    from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.state import State
+
+MOST_BYTES = 1024 * 1024
+"""Of parameters that may wait for one (rule, key), as they are written with its state."""
+
+
+def rule_of(tx: Transaction, name: str) -> CompiledRule:
+    if name not in tx.catalog.rules:
+        raise LookupError(f"there is no rule {name!r}")
+    return tx.catalog.rules[name]
+
+
+def check(rule: CompiledRule, key: str, parameters: Mapping[str, str]) -> None:
+    """Raise ValueError if the rule knows no such key or parameter, or a value is none that a run could have."""
+    if rule.per_key and not key:
+        raise ValueError(f"{rule.name} has a key (for_each): say which one")
+    if key and not rule.per_key:
+        raise ValueError(f"{rule.name} has no key (for_each)")
+    unknown = sorted(set(parameters) - set(rule.parameters))
+    if unknown:
+        known = ", ".join(sorted(rule.parameters)) or "none"
+        raise ValueError(f"{rule.name} has no parameter {unknown[0]!r}; it has {known}")
+    for name, value in parameters.items():
+        try:
+            refuse_braces(as_text(value))
+        except ValueError as error:
+            raise ValueError(f"parameter {name}: {error}") from None
+    if (size := _size(parameters)) > MAX_RENDERED:
+        raise ValueError(f"parameters: {size} bytes, at most {MAX_RENDERED} are allowed; pass a reference instead")
+
+
+def check_room(rule: CompiledRule, state: State | None, more: int, parameters: Mapping[str, str]) -> None:
+    """Raise ValueError if so many requests cannot wait beside those that do."""
+    asked = state.asked if state is not None else ()
+    if len(asked) + more > MOST:
+        raise ValueError(
+            f"{len(asked)} requests wait already, and at most {MOST} may: wait for some to start, or drop what is left "
+            f"of a backfill with `retrainer backfill {rule.name} --cancel`"
+        )
+    waiting = {(a.request, a.at): a.parameters for a in asked}
+    if sum(map(_size, waiting.values())) + _size(parameters) > MOST_BYTES:
+        raise ValueError(
+            f"the parameters of what waits already take most of {MOST_BYTES} bytes: wait for some to start"
+        )
+
+
+def _size(parameters: Mapping[str, str]) -> int:
+    return sum(len(value.encode()) for value in parameters.values())

@@ -1,0 +1,170 @@
+"""What was spent, out of the store: for `step` as the allowance of one rule, for `admit` as the purses of all."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import structlog
+from sqlalchemy import and_, func, or_, select
+
+from retrainer.config.models import Budget
+from retrainer.rules.admit import BudgetBalance
+from retrainer.rules.budget import Spent, allowance
+from retrainer.store import tables as t
+from retrainer.store.faults import of_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+    from retrainer.engine.core.catalog import Catalog
+    from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.limits import RemainingBudget
+
+T = TypeVar("T")
+
+
+class Contain(Protocol):
+    """What becomes of an error while something is found out of a rule or budget, ``whose`` name is given."""
+
+    def __call__(self, conn: Connection, ask: Callable[[], T], whose: str, /) -> T | None: ...
+
+
+log = structlog.get_logger()
+AGAIN = 30.0
+"""Seconds after which what could not be found out is tried again."""
+LAST = 10
+"""Runs whose mean is reserved for the next one, where the budget does not say."""
+
+
+def of_rule(conn: Connection, rule: CompiledRule, now: float) -> RemainingBudget | None:
+    """What the rule's own budget leaves; None if it has none of its own."""
+    budget = rule.rule.limits.budget
+    if not isinstance(budget, Budget):
+        return None
+    reserve = reserve_of(conn, rule, budget)
+    return allowance(budget, _spent(conn, (rule.name,), budget, {rule.name: reserve}, now, born=True), reserve, now)
+
+
+def name_of(rule: CompiledRule) -> str:
+    """The name of the purse that pays for a rule's runs; empty if they cost nothing."""
+    budget = rule.rule.limits.budget
+    if budget is None:
+        return ""
+    return f"rule/{rule.name}" if isinstance(budget, Budget) else budget
+
+
+def balances(
+    conn: Connection, catalog: Catalog, names: Collection[str], now: float, contain: Contain
+) -> tuple[dict[str, BudgetBalance], float | None]:
+    """What is left in the purses of these names, and the next moment at which one of them holds more.
+
+    A purse that raises, where ``contain`` bears that, holds nothing for now; the others are found out all the same.
+    """
+    found: dict[str, BudgetBalance] = {}
+    moments: list[float] = []
+    for name in names:
+        budget, rules = _budget(catalog, name)
+        if budget is None:
+            continue
+        found_out = contain(conn, partial(_purse, conn, budget, rules, now, contain), name)
+        found[name], renewed = (BudgetBalance(0, 0.0), now + AGAIN) if found_out is None else found_out
+        moments += [renewed] if renewed is not None else []
+    return found, min(moments, default=None)
+
+
+def _purse(
+    conn: Connection, budget: Budget, rules: Sequence[CompiledRule], now: float, contain: Contain
+) -> tuple[BudgetBalance, float | None]:
+    """What one budget leaves, and when it next holds more.
+
+    A rule whose cost cannot be found out starts nothing itself (`cost_of` raises as well). So that those it shares with
+    do not wait for it, each of its runs that still go on counts as much as the dearest of the others.
+    """
+    costs = {rule.name: contain(conn, partial(reserve_of, conn, rule, budget), rule.name) for rule in rules}
+    dearest = max((cost for cost in costs.values() if cost is not None), default=0.0)
+    reserves = {name: dearest if cost is None else cost for name, cost in costs.items()}
+    spent = _spent(conn, reserves, budget, reserves, now, born=False)
+    hours = None if budget.gpu_hours is None else budget.gpu_hours - sum(run.hours for run in spent)
+    balance = BudgetBalance(None if budget.runs is None else budget.runs - len(spent), hours)
+    return balance, spent[0].at + budget.per if spent else None
+
+
+def plainly(_conn: Connection, ask: Callable[[], T], _whose: str) -> T | None:
+    """Contain nothing: what `ask` raises is raised."""
+    return ask()
+
+
+def carefully(conn: Connection, ask: Callable[[], T], whose: str) -> T | None:
+    """Return None if `ask` raises, as `told` does, and leave a transaction behind that goes on."""
+
+    def nested() -> T:
+        with conn.begin_nested():
+            return ask()
+
+    return logged(conn, nested, whose)
+
+
+def logged(_conn: Connection, ask: Callable[[], T], whose: str) -> T | None:
+    """Return None if `ask` raises, which is logged. An error of the store as a whole is raised."""
+    try:
+        return ask()
+    except Exception as error:
+        if of_whole(error):
+            raise
+        log.exception("admission.raised", whose=whose)
+        return None
+
+
+def cost_of(conn: Connection, catalog: Catalog, rule_name: str) -> tuple[str, float]:
+    """The purse that pays for a run of the rule, and the GPU hours that are kept for it, if any."""
+    rule = catalog.rules.get(rule_name)
+    budget = rule.rule.limits.budget if rule is not None else None
+    if rule is None or budget is None:
+        return "", 0.0
+    if isinstance(budget, str):
+        budget = catalog.budgets.get(budget)
+    return name_of(rule), reserve_of(conn, rule, budget) if budget is not None else 0.0
+
+
+def _budget(catalog: Catalog, name: str) -> tuple[Budget | None, Sequence[CompiledRule]]:
+    rules = catalog.payers.get(name, ())
+    if name in catalog.budgets:
+        return catalog.budgets[name], rules
+    own = next((rule.rule.limits.budget for rule in rules), None)
+    return (own if isinstance(own, Budget) else None), rules
+
+
+def reserve_of(conn: Connection, rule: CompiledRule, budget: Budget) -> float:
+    """GPU hours to keep for a run of the rule that has not ended."""
+    if budget.gpu_hours is None:
+        return 0.0
+    if budget.reserve is not None:
+        return budget.reserve
+    c = t.runs.c
+    ran = (c.rule == rule.name, c.gpu_hours.is_not(None), c.uid.is_not(None))  # what was refused says nothing of costs
+    last = select(c.gpu_hours).where(*ran).order_by(c.id.desc()).limit(LAST)
+    mean = conn.execute(select(func.avg(last.subquery().c.gpu_hours))).scalar()
+    return float(mean or 0.0)
+
+
+def _spent(
+    conn: Connection, rules: Iterable[str], budget: Budget, reserves: Mapping[str, float], now: float, *, born: bool
+) -> list[Spent]:
+    """Attempts that started within the budget's stretch, oldest first; with ``born`` also those that wait to start."""
+    c = t.runs.c
+    started = and_(c.admitted_at > now - budget.per, or_(c.ended_at.is_(None), c.uid.is_not(None)))
+    waits = and_(c.admitted_at.is_(None), c.ended_at.is_(None)) if born else None
+    counts = started if waits is None else or_(started, waits)
+    query = select(c.rule, c.created_at, c.admitted_at, c.ended_at, c.gpu_hours).where(c.rule.in_(list(rules)), counts)
+    rows = conn.execute(query.order_by(func.coalesce(c.admitted_at, c.created_at))).all()
+    return [
+        Spent(
+            now if row.admitted_at is None else row.admitted_at,
+            reserves.get(row.rule, 0.0) if row.ended_at is None else row.gpu_hours or 0.0,
+            row.ended_at is None,
+        )
+        for row in rows
+    ]

@@ -1,0 +1,107 @@
+"""The rules as they stand now, compiled and indexed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from retrainer.engine.core.budget_balances import name_of
+from retrainer.rules.compile import CompiledRule, compile_rule
+from retrainer.rules.index import Index
+from retrainer.sources.base import Query
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from retrainer.config.load import Configuration
+    from retrainer.config.models import Budget
+    from retrainer.rules.compile import CompiledData
+    from retrainer.rules.compile_triggers import CompiledAfter, CompiledThreshold
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """Who asks a source for one and the same, and which of them want which series."""
+
+    gauges: tuple[CompiledThreshold, ...]
+    index: Index[CompiledThreshold]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """``index`` has the data triggers, ``gauges`` metrics and alerts that are pushed, ``polls`` those asked for.
+
+    ``followers`` are the `after` triggers, by the rule that they wait for.
+    """
+
+    rules: Mapping[str, CompiledRule]
+    index: Index[CompiledData]
+    pools: Mapping[str, int]
+    revision: str
+    gauges: Index[CompiledThreshold] = field(default_factory=lambda: Index(()))
+    polls: Mapping[tuple[str, Query], Poll] = field(default_factory=dict)
+    followers: Mapping[str, tuple[CompiledAfter, ...]] = field(default_factory=dict)
+    budgets: Mapping[str, Budget] = field(default_factory=dict)
+    payers: Mapping[str, tuple[CompiledRule, ...]] = field(default_factory=dict)
+    """The rules that each budget pays for, by `budgets.name_of`."""
+    polled: frozenset[str] = frozenset()
+    """Sources that rules ask: only what comes from these can be an answer to a query."""
+
+    def paused(self, rule: str, *, by_hand: bool) -> Catalog:
+        """The same with one rule paused or resumed by hand."""
+        old = self.rules[rule]
+        new = replace(old, paused=by_hand or old.rule.mode == "paused")
+        return replace(self, rules={**self.rules, rule: new})
+
+    def queries(self, source: str, busy: Collection[tuple[str, str]] = ()) -> frozenset[Query]:
+        """What a source is to be asked, each once, but for what concerns any ``busy`` rule and trigger."""
+        return frozenset(
+            query
+            for (name, query), poll in self.polls.items()
+            if name == source and not any((gauge.rule, gauge.name) in busy for gauge in poll.gauges)
+        )
+
+    def listens(self, source: str) -> bool:
+        """Whether any rule wants events of a source."""
+        return source in self.index.sources or source in self.gauges.sources
+
+
+def build_catalog(configuration: Configuration, paused: Collection[str]) -> Catalog:
+    """Compile a configuration that was validated before."""
+    rules = {
+        rule.name: compile_rule(
+            rule, configuration.rule_revision(rule.name), configuration.calendars, paused=rule.name in paused
+        )
+        for rule in configuration.rules
+    }
+    gauges = [gauge for rule in rules.values() for gauge in rule.gauges.values()]
+    payers: dict[str, list[CompiledRule]] = defaultdict(list)
+    for rule in rules.values():
+        payers[name_of(rule)].append(rule)
+    followers: dict[str, list[CompiledAfter]] = defaultdict(list)
+    for rule in rules.values():
+        for after in rule.afters.values():
+            followers[after.after.rule].append(after)
+    return Catalog(
+        rules,
+        Index(trigger for rule in rules.values() for trigger in rule.data.values()),
+        configuration.pools,
+        configuration.revision,
+        Index(gauge for gauge in gauges if gauge.expr is None),
+        _polls(gauge for gauge in gauges if gauge.expr is not None),
+        {name: tuple(found) for name, found in followers.items()},
+        configuration.budgets,
+        {name: tuple(found) for name, found in payers.items() if name},
+        frozenset(gauge.source for gauge in gauges if gauge.expr is not None),
+    )
+
+
+def _polls(gauges: Iterable[CompiledThreshold]) -> dict[tuple[str, Query], Poll]:
+    asked: dict[tuple[str, Query], list[CompiledThreshold]] = defaultdict(list)
+    for gauge in gauges:
+        asked[gauge.source, Query(str(gauge.expr), gauge.sample_time)].append(gauge)
+    return {what: Poll(tuple(found), Index(found)) for what, found in asked.items()}
+
+
+EMPTY = Catalog({}, Index(()), {}, "")

@@ -1,0 +1,444 @@
+"""The engine's thread: drains what is queued, commits once, then acknowledges. Nobody else writes."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import structlog
+
+from retrainer.engine.core.containment import Care
+from retrainer.engine.core.transactions import Done, TransactionRunner
+from retrainer.engine.intake import partitions
+from retrainer.engine.intake.events import Unfinished
+from retrainer.engine.runs.run_factory import RunDefaults, new_run_id
+from retrainer.sources.base import OBJECTS, Batch, Overloaded, Receipt
+from retrainer.store import statements
+from retrainer.store.base import CommitUnknownError, StoreBusyError, StoreError
+from retrainer.store.faults import of_whole
+from retrainer.util.error_text import words
+from retrainer.util.failpoints import hit
+from retrainer.util.supervision import LONGEST_WAIT, Worker, beat, clamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from retrainer.engine.core.catalog import Catalog
+    from retrainer.engine.core.transaction import Transaction
+    from retrainer.engine.runs.dispatch import Dispatcher
+    from retrainer.engine.runs.run_factory import NewId
+    from retrainer.rules.state_fingerprint import Dropped
+    from retrainer.sources.base import Claimed, Query
+    from retrainer.store.base import Store
+    from retrainer.util.clock import Clock
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+BATCH = 2000
+"""Events of one transaction, about."""
+RETRY_AFTER = 1.0
+FAILING_AFTER = 30.0
+"""Seconds for which every transaction has to fail until the daemon counts as ill."""
+LAST_TRIES = 5.0
+"""Seconds for which a store that does not take writes is tried again once the daemon is about to end."""
+ROOM_AFTER = 0.1
+"""Seconds in which a full queue has room again: about two transactions."""
+
+
+class Listener(Protocol):
+    """Hears what was committed: metrics, the log."""
+
+    def emitted(self, what: str, facts: dict[str, Any], now: float) -> None: ...
+
+    def committed(self, seconds: float, waited: Sequence[float], queued: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Act:
+    run: Callable[[Transaction], Any]
+    future: Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """``outcomes`` are those of the items that earlier transactions took of it."""
+
+    batch: Batch
+    future: Future[Receipt]
+    at: float
+    outcomes: Sequence[str] = ()
+
+
+class Engine:
+    """One writer. `offer` and `act` may be called from any thread; what they return ends after the commit.
+
+    Either `start` gives it a thread of its own, or whoever calls `drive` is its thread: then each `act` is a
+    transaction at once, with all that was offered before, and time passes only as the clock that was given says.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        listener: Listener,
+        *,
+        namespace: str,
+        max_queue: int,
+        manifest_uri: Callable[[str], str] = "".format,
+        new_id: NewId = new_run_id,
+        care: Care = Care.WHEN_NEEDED,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.trouble = ""
+        """Why the store cannot be written to for the moment; empty if it can."""
+        self.standby = ""
+        """Why it takes nothing in, where another daemon has the lead; empty once it knows its rules and does."""
+        self.on_admitted: Callable[[], None] = lambda: None
+        self.on_stop_requested: Callable[[], None] = lambda: None
+        self._listener = listener
+        run_defaults = RunDefaults(namespace, manifest_uri, new_id)
+        self._transactions = TransactionRunner(clock, run_defaults, store.read(statements.counters))
+        self._max_queue, self._care = max_queue, care
+        self._queue: deque[_Act | _Offer] = deque()
+        self._queued_events = 0
+        self._wanted = threading.Condition()
+        self._stopping = False
+        self._try_until: float | None = None
+        self._given_up: StoreBusyError | None = None
+        self._driven = False
+        self._unsure: tuple[Done, list[_Act | _Offer]] | None = None
+        """What the last transaction came to, and of what, while it is not known whether it was committed."""
+        self.failing_since: float | None = None
+        """Since when every transaction has failed, on the monotonic clock, for another reason than the store."""
+        self.thread = Worker("engine", self._main, lambda: self._stopping)
+
+    # -- from other threads ---------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._begin()
+        self.thread.start()
+
+    def drive(self) -> None:
+        """Instead of `start`: the caller's thread is the engine's."""
+        self._begin()
+        self._driven = True
+        self._transactions.timed = False
+
+    def _begin(self) -> None:
+        self._transactions.counters = self.store.read(statements.counters)
+        if self.store.undisputed:  # else whoever had the lead may still be about to send what it claimed
+            with self.store.write() as conn:
+                statements.expire_leases(conn)
+
+    def turn(self) -> None:
+        """One transaction, for whoever drives it: what is queued, and what is due now. Raise what made it fail."""
+        self.act(lambda _: None).result()
+
+    @property
+    def next_wake(self) -> float | None:
+        """When it wants to be woken if nothing comes, in seconds since the epoch; None for never."""
+        return self._transactions.next_wake
+
+    @property
+    def failing(self) -> str:
+        """That no transaction goes well any more, for another reason than the store; empty while they do."""
+        since = self.failing_since
+        seconds = 0.0 if since is None else self.clock.monotonic() - since
+        if seconds < FAILING_AFTER:
+            return ""
+        return f"the engine: every transaction has failed for {seconds:.0f} s, the log says why (engine.failed)"
+
+    @property
+    def catalog(self) -> Catalog:
+        """The rules as of the last transaction that was committed."""
+        return self._transactions.catalog
+
+    @catalog.setter
+    def catalog(self, catalog: Catalog) -> None:
+        """For a replica that does not decide: the rules are only to be looked at."""
+        self._transactions.catalog = catalog
+
+    @property
+    def dead_letters_limit(self) -> int:
+        """Bytes that dead letters may take up."""
+        return self._transactions.dead_letters_limit
+
+    @dead_letters_limit.setter
+    def dead_letters_limit(self, limit: int) -> None:
+        self._transactions.dead_letters_limit = limit
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        return self._transactions.dispatcher
+
+    @dispatcher.setter
+    def dispatcher(self, dispatcher: Dispatcher) -> None:
+        self._transactions.dispatcher = dispatcher
+
+    def hurry(self) -> None:
+        """The daemon is about to end: while the store takes no writes, do not keep those waiting who wait for us."""
+        with self._wanted:
+            self._try_until = self.clock.monotonic() + LAST_TRIES
+            self._wanted.notify()
+
+    def stop(self, within: float = LONGEST_WAIT) -> None:
+        """Finish what is queued, then end. After so many seconds it is left behind: `thread` is still alive then."""
+        with self._wanted:
+            self._stopping = True
+            self._wanted.notify()
+        self.thread.join(within)
+
+    def offer(self, batch: Batch) -> Future[Receipt]:
+        future: Future[Receipt] = Future()
+        with self._wanted:
+            if self.standby:
+                raise Overloaded(RETRY_AFTER)
+            if self._stopping or (self._queued_events + len(batch.items) > self._max_queue > 0 and self._queued_events):
+                raise Overloaded(ROOM_AFTER)
+            self._queued_events += len(batch.items)
+            self._queue.append(_Offer(batch, future, self.clock.monotonic()))
+            self._wanted.notify()
+        return future
+
+    def objects(self, source: str, *, after: str = "", prefix: str = "") -> dict[str, str]:
+        return self.store.read(lambda conn: statements.objects(conn, source, after, prefix, OBJECTS))
+
+    def objects_told(self, source: str, keys: Sequence[str]) -> dict[str, tuple[str, float]]:
+        return self.store.read(lambda conn: statements.objects_told(conn, source, keys))
+
+    def claim(self, source: str, part: str, topic_id: str, start: int | None = None) -> Claimed:
+        return self.act(lambda tx: partitions.claim(tx.conn, source, part, topic_id, start)).result()
+
+    def readers(self, _source: str, reader: str) -> Sequence[str]:
+        return (reader,)  # where others may read too, the gate asks the store
+
+    def leave(self, source: str, reader: str) -> None:
+        """Nobody else is there to take its parts."""
+
+    def queries(self, source: str) -> Collection[Query]:
+        """See `Intake.queries`; without those whose last answer is still being folded into many keys."""
+        try:
+            busy = self.store.read(statements.fanning_triggers)
+        except StoreError:
+            raise Overloaded(RETRY_AFTER) from None
+        wanted = self.catalog.queries(source, busy)
+        if left_out := len(self.catalog.queries(source)) - len(wanted):
+            log.warning("poll.left_out", source=source, expressions=left_out, why="their last answers are being folded")
+        return wanted
+
+    def parts(self, source: str) -> dict[str, int]:
+        try:
+            return self.store.read(lambda conn: partitions.known(conn, source))
+        except StoreError:
+            raise Overloaded(RETRY_AFTER) from None
+
+    def reset_part(self, source: str, part: str, topic_id: str, following: int) -> None:
+        """Go on with a part from `following`, whatever stood in the store; raise LookupError if it is not known."""
+        self.act(lambda tx: partitions.reset(tx.conn, source, part, topic_id, following)).result()
+
+    def act(self, run: Callable[[Transaction], T]) -> Future[T]:
+        """Queue a piece of work for the engine's transaction; it must raise before it stages anything, or never."""
+        future: Future[T] = Future()
+        with self._wanted:
+            if self.standby and not self.thread.is_alive():
+                raise StoreBusyError(self.standby)
+            if self._stopping and not self.thread.is_alive():
+                raise RuntimeError("the engine has stopped")
+            self._queue.append(_Act(run, future))
+            self._wanted.notify()
+        while self._driven and not future.done() and (drained := self._drain()):
+            self._commit(drained)
+        return future
+
+    @property
+    def queued(self) -> int:
+        return self._queued_events
+
+    # -- the thread ------------------------------------------------------------------------------------------------
+
+    def _main(self) -> None:
+        while True:
+            drained = self._drain()
+            if drained is None:
+                return
+            self._commit(drained)
+
+    def _drain(self) -> list[_Act | _Offer] | None:
+        """What is queued, as soon as there is something or the next wake-up is due; None at the end."""
+        while True:
+            wake = self.next_wake if self._given_up is None else None
+            left = None if wake is None else max(wake - self.clock.now(), 0.0)
+            beat(step := clamp(left))  # without the lock, which those who offer wait for
+            with self._wanted:
+                if not self._queue and self._stopping:
+                    return None
+                if self._queue or left == 0.0:
+                    return self._next_batch()
+                self._wanted.wait(step)
+
+    def _next_batch(self) -> list[_Act | _Offer]:
+        """Take as much as one transaction should have off the queue, by whoever holds its lock."""
+        drained: list[_Act | _Offer] = []
+        events = 0
+        while self._queue and events < BATCH:
+            item = self._queue.popleft()
+            events += len(item.batch.items) if isinstance(item, _Offer) else 1
+            drained.append(item)
+        return drained
+
+    def _commit(self, drained: list[_Act | _Offer]) -> None:
+        """One transaction for all of it; while the store is busy nothing is acknowledged, and it is tried again."""
+        while True:
+            beat()
+            if self._given_up is not None:
+                self._refuse(drained, self._given_up)
+                return
+            try:
+                done = self._transact(drained)
+                break
+            except StoreBusyError as error:
+                self._troubled(str(error))
+                self._wait_or_give_up(error)
+            except Exception as error:
+                if isinstance(error, StoreError):
+                    self._troubled(str(error))
+                elif self._care is not Care.NEVER:
+                    log.exception("engine.failed")
+                    self.failing_since = self.failing_since or self.clock.monotonic()
+                self._refuse(drained, error)
+                self._transactions.next_wake = self.clock.now() + RETRY_AFTER
+                return
+        hit("after-commit")
+        tx, began = done.tx, done.began
+        if done.leased:
+            self.dispatcher.take(done.leased, began)
+        self.trouble, self.failing_since = "", None
+        results = self._put_back(drained, done.results)
+        drained = drained[: len(results)]
+        self._acknowledge(drained, results)
+        hit("after-acknowledge")
+        offers = [began - item.at for item in drained if isinstance(item, _Offer)]
+        if tx.admitted:
+            self.on_admitted()
+        if tx.stops:
+            self.on_stop_requested()
+        self._report(tx, self.clock.monotonic() - began, offers)
+
+    def _wait_or_give_up(self, error: StoreBusyError) -> None:
+        """What is refused at the end was never acknowledged: whoever brought it brings it again."""
+        with self._wanted:
+            last = self._try_until is not None and self.clock.monotonic() >= self._try_until
+            if self._stopping or last:
+                self._given_up = error
+            else:
+                self._wanted.wait(RETRY_AFTER)
+
+    def _report(self, tx: Transaction, seconds: float, waited: Sequence[float]) -> None:
+        """It is committed and acknowledged; that a listener stumbles must not look as if it were not."""
+        try:
+            self._listener.committed(seconds, waited, self._queued_events)
+            for what, facts in tx.emitted:
+                self._listener.emitted(what, facts, tx.now)
+        except Exception:
+            log.exception("listener.failed")
+
+    def _troubled(self, message: str) -> None:
+        if not self.trouble:
+            log.error("store.busy", error=message)
+        self.trouble = message
+
+    def _transact(self, drained: list[_Act | _Offer]) -> Done:
+        """Fold and commit. Where the answer to a commit was lost, the next call begins by finding out what it was."""
+        if self._unsure is not None:
+            (done, of), committed = self._unsure, self.store.settle()
+            self._unsure = None
+            if committed:
+                self._transactions.take_over(done)
+                if of is drained:
+                    return done
+        done = self._write(drained)
+        self._transactions.take_over(done)
+        return done
+
+    def _write(self, drained: list[_Act | _Offer]) -> Done:
+        """Plainly first; if anything in it raises, once more with each unit of work by itself."""
+        queued = [item.batch if isinstance(item, _Offer) else item.run for item in drained]
+        careful = self._care is Care.ALWAYS
+        while True:
+            try:
+                return self._write_once(drained, queued, careful=careful)
+            except Exception as error:
+                self.dispatcher.forget()
+                self._transactions.failed()
+                if careful or self._care is Care.NEVER or of_whole(error):
+                    raise
+                log.warning("engine.careful", error=words(error))
+                careful = True
+
+    def _write_once(
+        self, drained: list[_Act | _Offer], queued: Sequence[Batch | Callable[[Transaction], Any]], *, careful: bool
+    ) -> Done:
+        folded: list[Done] = []
+        try:
+            with self.store.write(lambda: self._announce(folded[0])) as conn:
+                folded.append(self._transactions.fold(conn, queued, careful=careful))
+                hit("before-commit")
+        except CommitUnknownError:
+            self._unsure = folded[0], drained
+            raise
+        return folded[0]
+
+    def _announce(self, done: Done) -> None:
+        """The requests are made while the disk syncs: nothing from here to the commit lets go of the lock they need."""
+        if done.leased:
+            self.dispatcher.announce(done.leased, done.began)
+
+    def _put_back(self, drained: Sequence[_Act | _Offer], results: list[Any]) -> list[Any]:
+        """What the transaction had no time for comes first in the next one; return the results that are whole."""
+        left = drained[len(results) :]
+        with self._wanted:
+            self._queue.extendleft(reversed(left))
+            if results and isinstance(results[-1], Unfinished):
+                *results, unfinished = results
+                self._queued_events -= len(unfinished.outcomes)
+                self._queue_behind_others(drained[len(results)], unfinished)
+        return results
+
+    def _queue_behind_others(self, item: _Act | _Offer, unfinished: Unfinished) -> None:
+        """What others wait for comes next, then the rest of it, then what its source brought after it."""
+        assert isinstance(item, _Offer)  # noqa: S101 - for the type checker: no act is left unfinished
+        source = unfinished.rest.source
+        rest = replace(item, batch=unfinished.rest, outcomes=[*item.outcomes, *unfinished.outcomes])
+        behind = [each for each in self._queue if isinstance(each, _Offer) and each.batch.source == source]
+        others = [each for each in self._queue if not isinstance(each, _Offer) or each.batch.source != source]
+        self._queue = deque((*others, rest, *behind))
+
+    def _off_the_queue(self, drained: Sequence[_Act | _Offer]) -> None:
+        with self._wanted:
+            self._queued_events -= sum(len(i.batch.items) for i in drained if isinstance(i, _Offer))
+
+    def _acknowledge(self, drained: Sequence[_Act | _Offer], results: Sequence[Any]) -> None:
+        self._off_the_queue(drained)
+        for item, result in zip(drained, results, strict=True):
+            if isinstance(result, Exception):
+                item.future.set_exception(result)
+            elif isinstance(item, _Offer):
+                item.future.set_result(Receipt([*item.outcomes, *result]))
+            else:
+                item.future.set_result(result)
+
+    def _refuse(self, drained: Sequence[_Act | _Offer], error: Exception) -> None:
+        self._off_the_queue(drained)
+        for item in drained:
+            item.future.set_exception(error)
+
+    def switch(self, catalog: Catalog) -> list[Dropped]:
+        """Take over another set of rules, see `Transactions.switch`; from then on events are taken in."""
+        dropped = self.act(lambda tx: self._transactions.switch(tx, catalog)).result()
+        self.standby = ""
+        return dropped

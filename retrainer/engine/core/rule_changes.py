@@ -1,0 +1,87 @@
+"""Which meaning each revision of a rule had: states follow an edit only when they are next asked.
+
+A row of the store for each rule, as it takes some bytes for an edit, and a state would take them for each key.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+from sqlalchemy import select
+
+from retrainer.rules.fold import first_state, revise
+from retrainer.rules.state import decode
+from retrainer.rules.state_fingerprint import dropped, meanings
+from retrainer.store import statements
+from retrainer.store import tables as t
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection
+
+    from retrainer.engine.core.catalog import Catalog
+    from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.state import State
+    from retrainer.rules.state_fingerprint import Dropped
+
+KEPT = 100
+"""Revisions of a rule whose meaning is known. A key that was not asked since as many edits keeps what it has."""
+_ROW = "meanings/"
+
+
+def remember(conn: Connection, catalog: Catalog) -> list[Dropped]:
+    """These are the rules from now on. Return what that drops of the ones before."""
+    c = t.meta.c
+    rows = conn.execute(select(c.name, c.value).where(c.name.startswith(_ROW, autoescape=True)))
+    known = {name.removeprefix(_ROW): orjson.loads(value) for name, value in rows}
+    found: list[Dropped] = []
+    changed = []
+    for rule in catalog.rules.values():
+        revisions = known.get(rule.name, {})
+        now = meanings(rule.rule)
+        last = next(reversed(revisions), None)
+        if last == rule.revision:
+            continue
+        if last is not None:
+            found += dropped(rule.name, revisions[last], now)
+        revisions.pop(rule.revision, None)
+        kept = dict([*revisions.items(), (rule.revision, now)][-KEPT:])
+        changed.append({"name": f"{_ROW}{rule.name}", "value": orjson.dumps(kept).decode()})
+    statements.put_all(conn, t.meta, changed)
+    return found
+
+
+def stale(conn: Connection, rule: CompiledRule, revision: str) -> frozenset[str]:
+    """Triggers, as they were in a revision before, whose state means nothing to the rule as it is now."""
+    value = conn.execute(select(t.meta.c.value).where(t.meta.c.name == f"{_ROW}{rule.name}")).scalar()
+    before: Mapping[str, str] = orjson.loads(value).get(revision, {}) if value is not None else {}
+    return frozenset(one.trigger for one in dropped(rule.name, before, meanings(rule.rule)))
+
+
+def state_as_it_will_be(conn: Connection, rule: CompiledRule, key: str, now: float) -> State:
+    """The state of a key as it is evaluated next, without what an edit of the rule has dropped since it was written."""
+    row = statements.state_row(conn, rule.name, key)
+    if row is None:
+        return first_state(rule, key, now)
+    state = decode(row.state)
+    if row.revision == rule.revision:
+        return state
+    return revise(rule, key, state, now, stale(conn, rule, row.revision))[0]
+
+
+def wake(conn: Connection, catalog: Catalog, now: float) -> None:
+    """What an edit leaves as it was, and may set free, is due: a limit is another one, a pause is over.
+
+    States of which it drops something are left alone until they are asked: an edit that is taken back soon enough has
+    then cost them nothing. A quarantine ends all the same.
+    """
+    for name, revision in statements.state_revisions(conn):
+        rule = catalog.rules.get(name)
+        if rule is None or rule.revision == revision:
+            continue
+        if stale(conn, rule, revision):
+            statements.wake_quarantined(conn, name, revision, now)
+        else:
+            statements.wake_revision(conn, name, revision, now)

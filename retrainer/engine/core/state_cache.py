@@ -1,0 +1,74 @@
+"""States of (rule, key) in memory. The store is the truth; the cache changes only after a commit."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from retrainer.rules.state import decode
+from retrainer.store import statements
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sqlalchemy import Connection
+
+    from retrainer.rules.outcome import Decision
+    from retrainer.rules.state import State
+
+MAX_STATES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """The row that equal decisions are folded into."""
+
+    id: int
+    decision: Decision
+    first_at: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """``id`` is the row's, ``revision`` that of the rule when it was last asked."""
+
+    id: int
+    revision: str
+    state: State
+    record: DecisionRecord | None = None
+
+
+class Cache:
+    def __init__(self) -> None:
+        self._entries: OrderedDict[tuple[str, str], Entry] = OrderedDict()
+        self._keys: dict[str, int] = {}
+
+    def get(self, conn: Connection, rule: str, key: str) -> Entry | None:
+        """From memory or the store; None if it was never seen."""
+        entry = self._entries.get((rule, key))
+        if entry is not None:
+            self._entries.move_to_end((rule, key))
+            return entry
+        row = statements.state_row(conn, rule, key)
+        return Entry(row.id, row.revision, decode(row.state)) if row else None
+
+    def keys(self, conn: Connection, rule: str) -> int:
+        """How many keys of the rule are known."""
+        if rule not in self._keys:
+            self._keys[rule] = statements.count_keys(conn, rule)
+        return self._keys[rule]
+
+    def commit(self, changed: Mapping[tuple[str, str], Entry], forgotten: Iterable[tuple[str, str]] = ()) -> None:
+        """Take over what a transaction changed, after it was committed."""
+        for where in forgotten:
+            self._entries.pop(where, None)
+            self._keys.pop(where[0], None)
+        for where, entry in changed.items():
+            if where not in self._entries:
+                self._keys.pop(where[0], None)
+            self._entries[where] = entry
+            self._entries.move_to_end(where)
+        while len(self._entries) > MAX_STATES:
+            self._entries.popitem(last=False)

@@ -1,0 +1,108 @@
+"""Events on their way into states: those that only add up are gathered and folded in as one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from retrainer.engine.core.containment import attempt
+from retrainer.rules.arrival_aggregator import ArrivalAggregator
+from retrainer.store import statements
+from retrainer.store.faults import of_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from retrainer.engine.core.transaction import Transaction
+    from retrainer.event import Event
+    from retrainer.rules.arrival_aggregator import Single
+    from retrainer.rules.outcome import Arrived
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An event that is being taken in, and whom to tell if a rule cannot bear it."""
+
+    item: Event
+    raised: Callable[[Transaction, str, Exception], None]
+
+
+class Arrivals:
+    """Of one transaction, by (rule, key); the states they are for are among the changed ones."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self._work = tx
+        self._gathering: dict[tuple[str, str], tuple[ArrivalAggregator, list[Taken]]] = {}
+
+    def __contains__(self, where: tuple[str, str]) -> bool:
+        return where in self._gathering
+
+    def add(self, where: tuple[str, str], trigger: str, single: Single, taken: Taken) -> bool:
+        """Add an event to what gathers for a trigger; false if it is one that has to be folded in by itself."""
+        found = self._gathering.get(where)
+        if found is None or found[0].trigger != trigger or not found[0].take(single):
+            return False
+        found[1][0] = taken
+        return True
+
+    def take(self, where: tuple[str, str], seq: int, counted: Callable[[], Arrived], taken: Taken) -> None:
+        """Fold an event in. One that no rule can bear goes to the dead letters, the others are not touched.
+
+        ``counted`` says what it adds, and notes what `distinct_by` has seen: that belongs to the same unit.
+        """
+        tx = self._work
+        if tx.careful:
+            self._take_with_care(where, seq, counted, taken)
+            return
+        given = counted()
+        done = tx.take(*where, given)
+        rule = tx.catalog.rules[where[0]]
+        gathering = ArrivalAggregator.after(rule, tx.changed[where].state, given, done) if done else None
+        if gathering is not None:
+            self._gathering[where] = (gathering, [taken])
+
+    def _take_with_care(self, where: tuple[str, str], seq: int, counted: Callable[[], Arrived], taken: Taken) -> None:
+        tx = self._work
+        entry = tx.changed[where]
+        try:
+            attempt(tx, lambda: tx.take(*where, counted()))
+        except Exception as error:
+            if of_whole(error):
+                raise
+            log.debug("event.raised", source=taken.item.source, id=taken.item.id, rule=where[0], exc_info=True)
+            tx.flush_inputs()
+            statements.take_back_input(tx.conn, entry.id, where, seq)
+            taken.raised(tx, where[0], error)
+
+    def clear(self) -> None:
+        """What has gathered is undone with the rest of its unit."""
+        self._gathering.clear()
+
+    def settle(self) -> None:
+        """Fold in what has gathered."""
+        for where in list(self._gathering):
+            self.close(where)
+
+    def close(self, where: tuple[str, str]) -> None:
+        """Fold in what has gathered for one, before something else is."""
+        found = self._gathering.pop(where, None)
+        if found is None:
+            return
+        tx = self._work
+        gathering, (taken,) = found
+        entry = tx.changed[where]
+        state, last = gathering.close(entry.state, tx.now)
+        if last is None:
+            return
+        record = entry.record
+        if record is not None and gathering.absorbed:
+            record = replace(record, count=record.count + gathering.absorbed)
+            facts = {"decision": record.decision, "run": None, "count": gathering.absorbed}
+            tx.emit("decided", rule=where[0], key=where[1], **facts)
+        tx.changed[where] = replace(entry, state=state, record=record)
+        self.take(where, last.seq, lambda: last, taken)
+        self._gathering.pop(where, None)

@@ -1,0 +1,122 @@
+"""Dead letters: what could not be taken in, with the reason, for somebody to look at and to play back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import orjson
+from sqlalchemy import delete, func, select
+
+from retrainer.event import Event, Poison, split_attributes
+from retrainer.store import tables as t
+from retrainer.store.rows import dump
+from retrainer.telemetry.secrets import SECRETS
+from retrainer.util.error_text import words
+
+if TYPE_CHECKING:
+    from retrainer.engine.core.transaction import Transaction
+    from retrainer.engine.core.write_buffer import WriteBuffer
+
+LONGEST_ID = 300
+MOST_BYTES = 1 << 20
+
+
+def dead(tx: Transaction, event: Event, reason: str, error: str, rule: str = "") -> None:
+    """Keep an event that could be read, but not taken: for many rules, perhaps, and then written out once."""
+    if tx.written_out is None or tx.written_out[0] is not event:
+        tx.written_out = event, dump(shown(event)).encode()
+    dead_letter(tx, event.source, event.id, reason, error, tx.written_out[1], rule)
+
+
+class OfARule(Protocol):
+    """A trigger, compiled."""
+
+    @property
+    def rule(self) -> str: ...
+
+
+class Refusals:
+    """Dead letters of one event, for each rule that could not take it; ``failed`` tells whether there was any.
+
+    Nothing is kept without ``tell``: the event has been here before.
+    """
+
+    def __init__(self, tx: Transaction, event: Event, *, emit: bool) -> None:
+        self.failed = False
+        self._work, self._event, self._tell = tx, event, emit
+
+    def raised(self, trigger: OfARule, error: Exception) -> None:
+        """None of what a trigger says by itself: a mistake of ours."""
+        self._fail(trigger, "raised", words(error))
+
+    def _fail(self, trigger: OfARule, reason: str, error: str) -> None:
+        self.failed = True
+        if self._tell:
+            dead(self._work, self._event, reason, error, trigger.rule)
+
+    def _too_many_keys(self, trigger: OfARule, key: str) -> None:
+        self._fail(trigger, "too_many_keys", f"key {key!r} is one more than max_keys")
+
+
+def shown(event: Event) -> dict[str, Any]:
+    """What a dead letter keeps of an event; `letter_event` is the inverse."""
+    return {
+        "type": event.type,
+        "time": event.time,
+        "subject": event.subject,
+        "data": event.data,
+        "attributes": event.shown_attributes(),
+    }
+
+
+def letter_event(source: str, identity: str, payload: bytes) -> Event:
+    """The event of a dead letter that could be read."""
+    stored = orjson.loads(payload)
+    attributes, record = split_attributes(stored["attributes"])
+    return Event(source=source, id=identity, **{**stored, "attributes": attributes, "record": record})
+
+
+def unbearable(tx: Transaction, item: Event | Poison, error: str) -> None:
+    """Keep what no part of the engine could bear, in a form that any store takes. Nobody can play it back."""
+    payload = item.payload if isinstance(item, Poison) else repr(item).encode(errors="backslashreplace")
+    name = "".join(c if c.isprintable() else "?" for c in item.id[:LONGEST_ID].encode(errors="replace").decode())
+    dead_letter(tx, item.source, name, "unreadable", error, payload[:MOST_BYTES])
+
+
+def dead_letter(
+    tx: Transaction, source: str, event: str, reason: str, error: str, payload: bytes, rule: str = ""
+) -> None:
+    error = SECRETS.mask(error).replace("\0", "\\0")
+    tx.rows["dead_letters"].append(
+        {
+            "at": tx.now,
+            "source": source,
+            "event": event,
+            "reason": reason,
+            "error": error,
+            "payload": payload,
+            "rule": rule,
+            "size": len(payload),
+        }
+    )
+    tx.emit("dead_letter", source=source, event=event, reason=reason, error=error, rule=rule)
+
+
+def keep_within(tx: WriteBuffer, most: int) -> None:
+    """Drop the oldest dead letters, also such as have just come, until all together take up ``most`` bytes."""
+    c = t.dead_letters.c
+    excess = int(tx.conn.execute(select(func.sum(c.size))).scalar() or 0) - most
+    dropped = 0
+    while excess > 0 and (oldest := tx.conn.execute(_OLDEST).all()):
+        last = None
+        for row in oldest:
+            last, excess, dropped = row.id, excess - (row.size or 0), dropped + 1
+            if excess <= 0:
+                break
+        tx.conn.execute(delete(t.dead_letters).where(c.id <= last))
+    if dropped:
+        tx.emit("dead_letters.dropped", count=dropped)
+
+
+_OLDEST = select(t.dead_letters.c.id, t.dead_letters.c.size).order_by(t.dead_letters.c.id).limit(500)
+"""By the index of both alone: payloads are not read."""

@@ -1,0 +1,336 @@
+"""Events in: positions first, then de-duplicate, append to the ledger, match, fold. Each has exactly one outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import orjson
+import structlog
+
+from retrainer.engine.core.containment import attempt, one_by_one
+from retrainer.engine.intake import objects, partitions, replay_filter
+from retrainer.engine.intake.arrivals import Taken
+from retrainer.engine.intake.dead_letters import dead, dead_letter, unbearable
+from retrainer.engine.intake.matching import match
+from retrainer.engine.intake.samples import read
+from retrainer.engine.schedules.every_key import by_trigger, within_budget
+from retrainer.event import Event
+from retrainer.rules.outcome import Arrived
+from retrainer.sources.base import PositionLost
+from retrainer.store import statements
+from retrainer.store import tables as t
+from retrainer.store.faults import of_whole
+from retrainer.store.rows import event_to_row
+from retrainer.util.error_text import words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from retrainer.engine.core.transaction import Transaction
+    from retrainer.engine.intake.matching import Hit
+    from retrainer.engine.intake.samples import Reading
+    from retrainer.engine.schedules.every_key import Spread
+    from retrainer.event import Poison
+    from retrainer.rules.outcome import Sampled
+    from retrainer.sources.base import Batch
+
+log = structlog.get_logger()
+
+MAX_POISON = 1 << 20
+"""Bytes that are kept of what nobody can read. What could be read is kept whole, as it may be played back."""
+AGAIN = "Again"
+"""In the journal: the event that follows was read again, for these rules alone."""
+PRECEDENCE = ("matched", "filtered", "duplicate", "dead_lettered", "ignored")
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """The transaction's time was over before its items: ``outcomes`` are those of the first ones, ``rest`` is left."""
+
+    outcomes: list[str]
+    rest: Batch
+
+
+Answer: TypeAlias = "list[str] | Unfinished | Exception"
+
+
+def take_in(tx: Transaction, batches: Sequence[Batch]) -> list[Answer]:
+    """Fold batches in, in order; the outcomes of each. Nothing in an event can stop the others.
+
+    Fewer answers than batches if the transaction's time is over, and the last may be unfinished: the caller brings the
+    rest to the next one.
+    """
+    if tx.careful:
+        return [_with_care(tx, batch) for batch in _in_time(tx, batches)]
+    taken = [_Intake(tx, batch).run() for batch in _in_time(tx, batches)]
+    tx.arrivals.settle()
+    return [intake.answer() for intake in taken]
+
+
+def _in_time(tx: Transaction, batches: Sequence[Batch]) -> Iterator[Batch]:
+    """At least the first one."""
+    for i, batch in enumerate(batches):
+        if i and tx.budget.late:
+            return
+        yield batch
+
+
+def _items_in_time(tx: Transaction, batch: Batch) -> Iterator[Event | Poison]:
+    """At least the first one, and none that cannot be told apart from those before it if it came again."""
+    budget = tx.budget
+    for i, item in enumerate(batch.items):
+        if i and budget.late and batch.splits_before(i):
+            return
+        yield item
+
+
+def _move_back(tx: Transaction, batch: Batch, taken: int) -> None:
+    """Its position was moved past all of its items."""
+    if batch.offsets is not None and taken < len(batch.items):
+        here = batch.offsets
+        partitions.move(tx.conn, batch.source, replace(here, begin=here.next, next=here.item_offsets[taken]))
+
+
+def _answer(tx: Transaction, batch: Batch, outcomes: list[str]) -> list[str] | Unfinished:
+    for outcome in PRECEDENCE:
+        if n := outcomes.count(outcome):
+            tx.emit("events", source=batch.source, outcome=outcome, count=n)
+    taken = len(outcomes)
+    return outcomes if taken == len(batch.items) else Unfinished(outcomes, batch.rest(taken))
+
+
+def _with_care(tx: Transaction, batch: Batch) -> Answer:
+    """The whole batch at once, which costs least; if that fails each item by itself."""
+    try:
+        return attempt(tx, partial(_plainly, tx, batch))
+    except Exception as error:
+        if of_whole(error):
+            raise
+    try:
+        return attempt(tx, partial(_singly, tx, batch))
+    except Exception as error:
+        if of_whole(error):
+            raise
+        log.exception("batch.raised", source=batch.source)
+        return error
+
+
+def _plainly(tx: Transaction, batch: Batch) -> Answer:
+    tx.careful = False
+    try:
+        intake = _Intake(tx, batch).run()
+        tx.arrivals.settle()
+    finally:
+        tx.careful = True
+    return intake.answer()
+
+
+def _singly(tx: Transaction, batch: Batch) -> Answer:
+    """Its position first, then each item with a savepoint of its own; what still raises is a dead letter."""
+    around = _Intake(tx, replace(batch, items=())).run()
+    if around.lost is not None:
+        return around.lost
+    outcomes: list[str] = []
+    for item in _items_in_time(tx, batch):
+        one = replace(batch, items=[item], offsets=None, objects={})
+        try:
+            outcomes += attempt(tx, lambda batch=one: _Intake(tx, batch).run()).outcomes  # type: ignore[misc]
+        except Exception as error:
+            if of_whole(error):
+                raise
+            log.debug("event.raised", source=batch.source, id=item.id, exc_info=True)
+            if batch.again is None:  # else its letter is there
+                attempt(tx, partial(unbearable, tx, item, words(error)))
+            outcomes.append("dead_lettered")
+    _move_back(tx, batch, len(outcomes))
+    return _answer(tx, batch, outcomes)
+
+
+class _Intake:
+    """One batch. ``outcomes`` are those of its items; ``lost`` says that it was not ours to take."""
+
+    def __init__(self, tx: Transaction, batch: Batch) -> None:
+        self.tx, self.batch = tx, batch
+        self.outcomes: list[str] = []
+        self.lost: PositionLost | None = None
+        self._fresh: list[tuple[Any, ...]] = []
+        self._repeated: list[dict[str, Any]] = []
+        self._taken_back: list[str] = []
+
+    def run(self) -> _Intake:
+        if not self._moved():
+            return self
+        if self.batch.again is not None:
+            self._again()
+        else:
+            self._take_all()
+        _move_back(self.tx, self.batch, len(self.outcomes))
+        return self
+
+    def answer(self) -> Answer:
+        return self.lost or _answer(self.tx, self.batch, self.outcomes)
+
+    def _moved(self) -> bool:
+        tx, batch = self.tx, self.batch
+        if batch.offsets is not None and not partitions.move(tx.conn, batch.source, batch.offsets):
+            self.lost = PositionLost(f"{batch.source}: {batch.offsets.part} is somebody else's by now")
+        return self.lost is None
+
+    def _take_all(self) -> None:
+        tx, batch = self.tx, self.batch
+        known = self._known()
+        tracker = objects.Tracker(tx, batch) if batch.tracked else None
+        for item in _items_in_time(tx, batch):
+            if not isinstance(item, Event):
+                self.outcomes.append(self._poison(item))
+            elif (known is not None and self._seen(item, known)) or (tracker is not None and tracker.counted(item)):
+                self.outcomes.append("duplicate")
+            else:
+                hits, word = match(tx, item)
+                readings, failed = read(tx, item)
+                self._take(item, hits, "dead_lettered" if failed else word, readings)
+        statements.forget_ids(tx.conn, batch.source, self._taken_back)
+        statements.append_all(tx.conn, t.identities, self._fresh)
+        statements.seen_again(tx.conn, self._repeated)
+        if tracker is not None:
+            tracker.store()
+        if batch.objects and len(self.outcomes) == len(batch.items):
+            statements.store_objects(tx.conn, batch.source, batch.objects, tx.now)
+        if batch.items:
+            tx.mark_seen(batch.source)
+
+    def _known(self) -> set[str] | None:
+        """The ids in this batch that the source has delivered before; None if it tells repeats apart by itself."""
+        if self.batch.identity_window <= 0:
+            return None
+        ids = [item.id for item in self.batch.items if isinstance(item, Event)]
+        return statements.known_ids(self.tx.conn, self.batch.source, ids)
+
+    def _seen(self, event: Event, known: set[str]) -> bool:
+        now = self.tx.now
+        forget_at = now + self.batch.identity_window
+        if event.id in known:
+            sight = {"seen_at": now, "forget_at": forget_at}
+            self._repeated.append({"b_source": event.source, "b_id": event.id, **sight})
+            return True
+        if event.takes_back:
+            self._take_back(event.takes_back, known)
+        known.add(event.id)
+        self._fresh.append((event.source, event.id, self.tx.counters["seq"] + 1, now, forget_at))
+        return False
+
+    def _take_back(self, identity: str, known: set[str]) -> None:
+        known.discard(identity)
+        self._fresh = [row for row in self._fresh if row[1] != identity]
+        self._taken_back.append(identity)
+
+    def _poison(self, item: Poison) -> str:
+        if not item.kept:
+            return "dead_lettered"
+        dead_letter(self.tx, item.source, item.id, "unreadable", item.error, item.payload[:MAX_POISON])
+        return "dead_lettered"
+
+    def _again(self) -> None:
+        assert self.batch.again is not None  # noqa: S101 - for the type checker; the caller looked
+        replay = replay_filter.Replay(self.tx, self.batch.again)
+        for item in _items_in_time(self.tx, self.batch):
+            word, hits, readings = replay.judge(item)
+            if (hits or readings) and isinstance(item, Event) and not self.batch.again.dry:
+                facts = {"rules": sorted(self.batch.again.rules), "levels": self.batch.again.levels}
+                self.tx.journal(AGAIN, "", "", facts)
+                self._take(item, hits, word, readings)
+            else:
+                self.outcomes.append(word)
+
+    def _take(self, item: Event, hits: dict[tuple[str, str], Hit], word: str, readings: Sequence[Reading] = ()) -> None:
+        """Append it to the ledger and fold it into the states of the rules that want it."""
+        tx = self.tx
+        if hits:
+            left_out = self._enter(item, hits)
+            word = "dead_lettered" if left_out and not hits else word
+        seq = tx.number("seq")
+        readings = self._within_budget(item, readings) if readings else readings
+        label = item.label
+        place, offset = item.place
+        matched = bool(hits or readings)
+        if matched:
+            tx.arrived[seq] = item
+        concerned = list(dict.fromkeys((*hits, *(where for where, _ in readings)))) if readings else list(hits)
+        rules = orjson.dumps(concerned).decode() if matched else "[]"
+        tx.events.append(event_to_row(seq, tx.now, item, "matched" if matched else word, rules))
+        # Before the fold: a run's parameters may read the very event that started it.
+        tx.inputs += [(tx.changed[where].id, seq) for where in hits]
+        self.outcomes.append("matched" if matched else word)
+        taken = Taken(item, partial(self._raised, item, len(self.outcomes) - 1, concerned))
+        for where, given in readings:
+            self._read(where, seq, given, taken)
+        if hits:
+            for where, hit in hits.items():
+                if hit.plain is not None and tx.arrivals.add(
+                    where, hit.plain, (seq, item.time, label, hit.size, hit.rows, place, offset), taken
+                ):
+                    continue
+                state = tx.changed[where].id
+
+                def counted(hit: Hit = hit, state: int = state) -> Arrived:
+                    return Arrived(seq, item.time, label, *hit.counts(tx, item, state), place, offset)
+
+                tx.arrivals.take(where, seq, counted, taken)
+
+    def _enter(self, item: Event, hits: dict[tuple[str, str], Hit]) -> bool:
+        """Have at hand the states that it is folded into. One whose rule raises is left out; whether any is."""
+        many = len(hits)
+
+        def entered(these: Iterable[tuple[str, str]]) -> None:
+            for where in these:
+                if where not in self.tx.changed:
+                    self.tx.changed[where] = self.tx.entry(self.tx.catalog.rules[where[0]], where[1])
+
+        def raised(where: tuple[str, str], error: Exception) -> None:
+            del hits[where]
+            self._left_out(item, where[0], error)
+
+        one_by_one(self.tx, list(hits), entered, raised)
+        return len(hits) < many
+
+    def _within_budget(self, item: Event, readings: Sequence[Reading]) -> list[Reading]:
+        """Of triggers with many keys as much as this transaction may do. One whose rule raises is left out."""
+        found: list[Reading] = []
+
+        def spread(groups: Iterable[list[Reading]]) -> None:
+            for of_trigger in groups:
+                found.extend(within_budget(self.tx, of_trigger))
+
+        def raised(of_trigger: list[Reading], error: Exception) -> None:
+            self._left_out(item, of_trigger[0][0][0], error)
+
+        one_by_one(self.tx, by_trigger(readings), spread, raised)
+        return found
+
+    def _left_out(self, item: Event, rule: str, error: Exception) -> None:
+        if self.batch.again is None:  # else its letter is there
+            dead(self.tx, item, "raised", words(error), rule)
+
+    def _read(self, where: tuple[str, str], seq: int, given: Sampled | Spread, taken: Taken) -> None:
+        """Fold a value in. A rule that does not bear it has a dead letter of its own, and the others go on."""
+        tx = self.tx
+        try:
+            tx.take(*where, given)
+        except Exception as error:
+            if not tx.careful or of_whole(error):
+                raise
+            tx.flush_inputs()
+            statements.take_back_input(tx.conn, -1, where, seq)
+            taken.raised(tx, where[0], error)
+
+    def _raised(
+        self, item: Event, index: int, left: list[Any], _work: Transaction, rule: str, error: Exception
+    ) -> None:
+        """One of those that wanted it could not bear it; ``left`` shrinks to those that could."""
+        if self.batch.again is None:  # else the event has been here before
+            dead(self.tx, item, "raised", f"{type(error).__name__}: {error}", rule)
+        left.pop()
+        if not left:
+            self.outcomes[index] = "dead_lettered"

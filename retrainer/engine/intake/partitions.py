@@ -1,0 +1,70 @@
+"""Positions of sources: who may take a part further, and from where. The store is the truth, never the broker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import bindparam, insert, select, update
+
+from retrainer.sources.base import Claimed
+from retrainer.store import tables as t
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from retrainer.sources.base import OffsetRange
+
+_C = t.positions.c
+_MOVE = (
+    update(t.positions)
+    .where(
+        _C.source == bindparam("b_source"),
+        _C.partition == bindparam("b_part"),
+        _C.next == bindparam("b_begin"),
+        _C.owner_epoch == bindparam("b_epoch"),
+    )
+    .values(next=bindparam("next"))
+)
+
+
+def claim(conn: Connection, source: str, part: str, topic_id: str, start: int | None) -> Claimed:
+    """See `retrainer.sources.base.Intake.claim`."""
+    here = (_C.source == source, _C.partition == part)
+    row = conn.execute(select(_C.next, _C.owner_epoch, _C.topic_id).where(*here)).first()
+    if row is None:
+        if start is None:
+            return Claimed(None, 0, topic_id)
+        values = {"source": source, "partition": part, "next": start, "owner_epoch": 1, "topic_id": topic_id}
+        conn.execute(insert(t.positions).values(values))
+        return Claimed(start, 1, topic_id)
+    if row.topic_id != topic_id:
+        return Claimed(row.next, row.owner_epoch, row.topic_id)
+    conn.execute(update(t.positions).where(*here).values(owner_epoch=row.owner_epoch + 1))
+    return Claimed(row.next, row.owner_epoch + 1, row.topic_id)
+
+
+def move(conn: Connection, source: str, offsets: OffsetRange) -> bool:
+    """Compare and set; false if somebody else has claimed the part, or the store is elsewhere."""
+    values = {
+        "b_source": source,
+        "b_part": offsets.part,
+        "b_begin": offsets.begin,
+        "b_epoch": offsets.epoch,
+        "next": offsets.next,
+    }
+    return conn.execute(_MOVE, values).rowcount == 1
+
+
+def reset(conn: Connection, source: str, part: str, topic_id: str, following: int) -> None:
+    """Somebody decided how to go on: whoever holds the part loses it, and claims it anew from there.
+
+    Raise LookupError if the part is not known.
+    """
+    where = (_C.source == source, _C.partition == part)
+    values = {"next": following, "topic_id": topic_id, "owner_epoch": _C.owner_epoch + 1}
+    if conn.execute(update(t.positions).where(*where).values(values)).rowcount != 1:
+        raise LookupError(f"source {source} has no part {part}")
+
+
+def known(conn: Connection, source: str) -> dict[str, int]:
+    return dict(conn.execute(select(_C.partition, _C.next).where(_C.source == source)).all())

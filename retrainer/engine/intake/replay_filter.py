@@ -1,0 +1,149 @@
+"""Replays: events that are read again, for rules that did not count them yet.
+
+The ledger knows which (rule, key) counted an event. Where it was pruned it cannot know any more: such an event is taken
+only for rules that are younger than the ledger, and is `unknown` to the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from retrainer.engine.intake import partitions
+from retrainer.engine.intake.matching import match
+from retrainer.engine.intake.objects import tells_of_object
+from retrainer.engine.intake.samples import pushed
+from retrainer.engine.retention import retention_marks
+from retrainer.event import Event
+from retrainer.rules.outcome import Reason, Sampled
+from retrainer.rules.self_trigger import ATTRIBUTE, run_of
+from retrainer.rules.triggers.level import late
+from retrainer.sources.formats.s3 import about
+from retrainer.store import statements
+from retrainer.store.packing import unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Row
+
+    from retrainer.engine.core.transaction import Transaction
+    from retrainer.engine.intake.matching import Hits
+    from retrainer.engine.intake.samples import Reading
+    from retrainer.event import Poison
+    from retrainer.sources.base import ReplayScope
+
+
+_GRAVITY = ("dead_lettered", "unknown", "overtaken", "stale", "matched", "duplicate", "filtered", "ignored")
+"""What is said of an event of which nothing is taken, if its triggers say different things: the first of these."""
+
+
+class Replay:
+    """Judges the items of one batch."""
+
+    def __init__(self, tx: Transaction, again: ReplayScope) -> None:
+        self._work, self._again = tx, again
+        self._pruned_to = retention_marks.pruned_to(tx.conn)
+        self._stored: dict[str, dict[str, int]] = {}
+
+    def judge(self, item: Event | Poison) -> tuple[str, Hits, list[Reading]]:
+        """The outcome, and what has still to be folded in.
+
+        `ignored` for what cannot be read (it is a dead letter already) or is still to be read live, `duplicate` for
+        what all rules that want it have counted, `unknown` for what they may have counted; of values `overtaken` if
+        something newer was taken since, `stale` beyond `max_sample_age`.
+        """
+        if not isinstance(item, Event) or self._still_to_come(item):
+            return "ignored", {}, []
+        word, hits = self._counted(item)
+        if not self._again.levels:
+            return word, hits, []
+        late, readings = self._levels(item)
+        return ("matched" if hits or readings else min(word, late, key=_GRAVITY.index)), hits, readings
+
+    def _levels(self, event: Event) -> tuple[str, list[Reading]]:
+        """What an event says to metrics and alerts, as far as it does not come too late."""
+        readings, failed = pushed(self._work, event, self._again.rules)
+        words = ["dead_lettered"] if failed else ["filtered"]
+        taken: list[Reading] = []
+        for reading in readings:
+            word = self._late(reading)
+            if not word:
+                taken.append(reading)
+            elif word == "overtaken" and list(reading[0]) in [
+                where for emitted in self._told(event) for where in emitted
+            ]:
+                words.append("duplicate")
+            else:
+                words.append(word)
+        return min(words, key=_GRAVITY.index), taken
+
+    def _late(self, reading: Reading) -> str:
+        (rule_name, key), given = reading
+        rule = self._work.catalog.rules[rule_name]
+        assert isinstance(given, Sampled)  # noqa: S101 - for the type checker; of a replay each key is asked
+        asked, (sample,) = rule.gauges[given.trigger], given.samples
+        known = None
+        if self._work.known(rule_name, key) is not None:
+            gauge = self._work.entry(rule, key).state.gauges.get(given.trigger)
+            known = gauge.series.get(sample.series) if gauge is not None else None
+        return late(asked.threshold, known, sample, self._work.now, alert=asked.reason is Reason.ALERT)
+
+    def _counted(self, item: Event) -> tuple[str, Hits]:
+        """The same for what data triggers count."""
+        hits, word = match(self._work, self._with_author(item), self._again.rules)
+        if not hits:
+            return word, {}
+        emitted = self._told(item)
+        counted = {(rule, key) for rules in emitted for rule, key in rules}
+        left = {where: hit for where, hit in hits.items() if where not in counted}
+        if not left:
+            return "duplicate", {}
+        certain = {where: hit for where, hit in left.items() if emitted or not self._may_have_counted(where[0])}
+        return ("matched", certain) if certain else ("unknown", {})
+
+    def _with_author(self, event: Event) -> Event:
+        """A listing does not tell which run wrote an object; what its notification told of that still holds."""
+        if not tells_of_object(event) or run_of(event):
+            return event
+        emitted = (orjson.loads(row.attributes).get(ATTRIBUTE) for row in self._of_object(event))
+        run = next(filter(None, emitted), None)
+        return event if run is None else replace(event, attributes={**event.attributes, ATTRIBUTE: run})
+
+    def _still_to_come(self, event: Event) -> bool:
+        """A record beyond what is stored will be read without us."""
+        if not event.record:
+            return False
+        part, offset = event.place
+        if event.source not in self._stored:
+            self._stored[event.source] = partitions.known(self._work.conn, event.source)
+        following = self._stored[event.source].get(part)
+        return following is None or offset >= following
+
+    def _told(self, event: Event) -> list[list[list[str]]]:
+        """For each time the event was taken in, which (rule, key) counted it."""
+        if tells_of_object(event):
+            return [orjson.loads(row.rules) for row in self._of_object(event)]
+        self._work.flush_inputs()
+        return [orjson.loads(row.rules) for row in statements.said_of(self._work.conn, event.source, event.id)]
+
+    def _of_object(self, event: Event) -> list[Row[Any]]:
+        """The ledger's rows of the same content of the same object."""
+        self._work.flush_inputs()
+        data = event.data
+        rows = statements.said_of_object(self._work.conn, event.source, about(data["bucket"], data["key"]))
+        return [row for row in rows if _same(unpack(row.data), data)]
+
+    def _may_have_counted(self, rule: str) -> bool:
+        """The rule was there when the last event arrived that the ledger has lost since."""
+        if self._pruned_to is None:
+            return False
+        seen_at = retention_marks.first_seen(self._work.conn, rule)
+        return seen_at is not None and seen_at <= self._pruned_to
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """The same content of the same object: ids of other objects may begin like its own."""
+    return all(one.get(name) == other.get(name) for name in ("bucket", "key", "etag"))

@@ -1,0 +1,168 @@
+"""Values in: what an event says to metric and alert triggers, as inputs of `step`.
+
+An event of a query has all series of one expression: they are shared out to the rules and keys that asked for it, and
+who gets none is told so. Any other event is one value, or one alert.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import partial
+from typing import TYPE_CHECKING
+
+from retrainer.engine.core.containment import one_by_one
+from retrainer.engine.intake.dead_letters import Refusals
+from retrainer.engine.intake.matching import too_many
+from retrainer.engine.schedules.every_key import addressed
+from retrainer.event import Event
+from retrainer.rules.compile_triggers import series_name
+from retrainer.rules.expression import LONGEST_KEY, BudgetBalance, name_by
+from retrainer.rules.outcome import Sample, Sampled
+from retrainer.sources.base import Query
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from retrainer.engine.core.transaction import Transaction
+    from retrainer.engine.schedules.every_key import Spread
+    from retrainer.rules.compile_triggers import CompiledThreshold
+
+    _Series = Mapping[tuple[str, str], Sequence[tuple[Event, Sample]]]
+    """Those that are of a (rule, trigger), each as an event of its own and as a value."""
+
+QUERY = "prometheus.query"
+Reading = tuple[tuple[str, str], "Sampled | Spread"]
+"""A (rule, key), and what is folded into its state."""
+
+
+def read(tx: Transaction, event: Event) -> tuple[Sequence[Reading], bool]:
+    """What an event says, in the order of the rules that it concerns; and whether any of them could not read it."""
+    if event.type == QUERY and event.source in tx.catalog.polled:  # anybody can push events of that type
+        return _polled(tx, event)
+    return pushed(tx, event) if event.source in tx.catalog.gauges.sources else ((), False)
+
+
+def pushed(tx: Transaction, event: Event, only: Collection[str] | None = None) -> tuple[list[Reading], bool]:
+    """What a value or an alert says; and whether any rule could not read it.
+
+    ``only`` looks at these rules alone, and leaves no dead letters: the event has been here before.
+    """
+    read = _Read(tx, event, emit=only is None)
+    found = tx.catalog.gauges.candidates(event)
+    one_by_one(tx, found if only is None else (gauge for gauge in found if gauge.rule in only), read.at, read.raised)
+    return read.readings, read.failed
+
+
+def _polled(tx: Transaction, event: Event) -> tuple[list[Reading], bool]:
+    query = Query(str(event.data.get("expr")), event.data.get("sample_time") or None)
+    poll = tx.catalog.polls.get((event.source, query))
+    if poll is None:
+        return [], False
+    found: dict[tuple[str, str], list[tuple[Event, Sample]]] = defaultdict(list)
+    for series in event.data.get("series") or ():
+        one = Event(event.source, event.id, event.type, event.time, series)
+        labels = series["labels"]
+        sample = Sample(series_name("", labels), series["value"], series["time"])
+        for gauge in poll.index.candidates(one):
+            found[gauge.rule, gauge.name].append((one, sample))
+    read = _Read(tx, event, emit=True)
+    one_by_one(tx, poll.gauges, partial(read.series, found), read.raised)
+    return read.readings, read.failed
+
+
+class _Read(Refusals):
+    """What metric and alert triggers make of one event: their ``readings``, and whether any ``failed`` to read it."""
+
+    def __init__(self, tx: Transaction, event: Event, *, emit: bool) -> None:
+        super().__init__(tx, event, emit=emit)
+        self.readings: list[Reading] = []
+        self._rooms: dict[str, _Room] = {}
+        self._purse = BudgetBalance()
+
+    def at(self, gauges: Iterable[CompiledThreshold]) -> None:
+        """One value, or one alert."""
+        for gauge in gauges:
+            try:
+                key, sample = _key(gauge, self._event, self._purse), gauge.sample(self._event, self._purse)
+            except ValueError as error:
+                self._fail(gauge, "raised", str(error))
+                continue
+            if key and too_many(self._work, (gauge.rule, key)):
+                self._too_many_keys(gauge, key)
+                continue
+            sampled = Sampled(gauge.name, (sample,))
+            self.readings += _addressed(self._work, gauge, key, sampled, at_once=not self._tell)
+
+    def series(self, found: _Series, gauges: Iterable[CompiledThreshold]) -> None:
+        """All series of a query, those of each trigger by its key."""
+        trouble = str(self._event.data.get("error") or "")
+        for gauge in gauges:
+            where = gauge.rule, gauge.name
+            before, room = _followed(self._work, gauge), self._room(gauge.rule)
+            by_key: dict[str, list[Sample]] = defaultdict(list)
+            for one, sample in found.get(where, ()):
+                key = _key_of_series(gauge, one)
+                if key is not None and (not key or key in before or room.has(key)):
+                    by_key[key].append(sample)
+            if gauge.by is not None:
+                self._work.polled[where] = set(by_key)
+            readings: list[Reading] = []
+            for key in sorted(by_key.keys() | before):
+                sampled = Sampled(gauge.name, tuple(by_key.get(key, ())), whole=True, trouble=trouble)
+                readings += _addressed(self._work, gauge, key, sampled)
+            self.readings += readings
+
+    def _room(self, rule: str) -> _Room:
+        """One for all triggers of a rule."""
+        return self._rooms.setdefault(rule, _Room(self._work, rule))
+
+
+def _key(gauge: CompiledThreshold, event: Event, balance: BudgetBalance | None = None) -> str:
+    return name_by(gauge.by, event, LONGEST_KEY, "a key", balance=balance) if gauge.by is not None else ""
+
+
+class _Room:
+    """Which keys of a rule may have a state, with those that this very poll brings. The next poll says them again."""
+
+    def __init__(self, tx: Transaction, rule: str) -> None:
+        self._work, self._rule = tx, rule
+        self._known: Collection[str] | None = None
+        self._new: set[str] = set()
+
+    def has(self, key: str) -> bool:
+        if self._known is None:  # read in one go: each of a first poll's thousands of keys is asked for
+            self._known = frozenset(self._work.live_keys(self._rule))
+        if key in self._known or key in self._new or (self._rule, key) in self._work.changed:
+            return True
+        for_each = self._work.catalog.rules[self._rule].rule.for_each
+        if for_each is not None and self._work.keys(self._rule) + len(self._new) >= for_each.max_keys:
+            return False
+        self._new.add(key)
+        return True
+
+
+def _key_of_series(gauge: CompiledThreshold, one: Event) -> str | None:
+    """The key of a series; None if it has none."""
+    try:
+        return _key(gauge, one)
+    except ValueError:
+        return None
+
+
+def _followed(tx: Transaction, gauge: CompiledThreshold) -> Collection[str]:
+    """Keys that had series of this trigger in the last poll; before the first poll all keys of the rule."""
+    if gauge.by is None:
+        return {""}
+    known = tx.polled.get((gauge.rule, gauge.name))
+    return set(tx.live_keys(gauge.rule)) if known is None else known
+
+
+def _addressed(
+    tx: Transaction, gauge: CompiledThreshold, key: str, sampled: Sampled, *, at_once: bool = False
+) -> list[Reading]:
+    """A value without a key of its own speaks for every live key; of a replay each key is asked ``at_once``."""
+    if gauge.by is not None or not tx.catalog.rules[gauge.rule].per_key:
+        return [((gauge.rule, key), sampled)]
+    if at_once:
+        return [((gauge.rule, each), sampled) for each in tx.live_keys(gauge.rule)]
+    return [((gauge.rule, each), given) for each, given in addressed(tx, gauge.rule, sampled)]

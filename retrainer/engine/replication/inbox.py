@@ -1,0 +1,118 @@
+"""Batches that other replicas took in: stored with their positions, folded in by whoever has the lead, in their order.
+
+A part's position moves in the transaction that puts its batch here, by the same compare-and-set as everywhere, so that
+a batch is here once, or is refused. It leaves in the transaction that folds it in.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, func, insert, select, update
+
+from retrainer.engine.core.containment import no_refusals
+from retrainer.engine.intake import partitions
+from retrainer.engine.intake.dead_letters import MOST_BYTES, dead_letter
+from retrainer.engine.intake.events import Unfinished, take_in
+from retrainer.event import Event, Poison, split_attributes
+from retrainer.sources.base import Batch, PositionLost
+from retrainer.store import tables as t
+from retrainer.store.packing import pack, unpack
+from retrainer.util.error_text import words
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Row
+
+    from retrainer.engine.core.transaction import Transaction
+
+PAGE = 200
+"""Batches of one transaction."""
+MOST_ITEMS = 100_000
+"""Events and unreadable messages that may wait here; a source that brings more has to come again."""
+ACCEPTED = "accepted"
+"""The outcome of an item that is durable, and that whoever has the lead will judge."""
+_C = t.inbox.c
+
+
+def waiting(conn: Connection) -> int:
+    """How many items are here."""
+    return int(conn.execute(select(func.coalesce(func.sum(_C.size), 0))).scalar_one())
+
+
+def put(conn: Connection, batch: Batch) -> list[str] | PositionLost:
+    """Store a batch; the outcomes of its items, or that its part is somebody else's by now."""
+    if batch.offsets is not None and not partitions.move(conn, batch.source, batch.offsets):
+        return PositionLost(f"{batch.source}: {batch.offsets.part} is somebody else's by now")
+    if batch.items:
+        row = {"source": batch.source, "size": len(batch.items), "batch": pack(_told(batch))}
+        conn.execute(insert(t.inbox).values(row))
+    return [ACCEPTED] * len(batch.items)
+
+
+def fold_in(tx: Transaction, source: str | None = None) -> bool:
+    """Fold in what is here (of one source), a page of it; whether there may be more."""
+    query = select(_C.id, _C.source, _C.batch).order_by(_C.id).limit(PAGE)
+    rows = tx.conn.execute(query if source is None else query.where(_C.source == source)).all()
+    with no_refusals():
+        answers = take_in(tx, [_batch(row) for row in rows])
+    taken = rows[: len(answers)]
+    for row, answer in zip(taken, answers, strict=True):
+        if isinstance(answer, Exception):  # it was acknowledged, so that it must not go without a trace
+            dead_letter(tx, row.source, f"inbox/{row.id}", "unreadable", words(answer), row.batch.encode()[:MOST_BYTES])
+    done = taken
+    if answers and isinstance(answers[-1], Unfinished):
+        rest = answers[-1].rest
+        values = {"size": len(rest.items), "batch": pack(_told(rest))}
+        tx.conn.execute(update(t.inbox).where(_C.id == taken[-1].id).values(values))
+        done = taken[:-1]
+    tx.conn.execute(delete(t.inbox).where(_C.id.in_([row.id for row in done])))
+    return bool(rows) and (len(rows) == PAGE or len(done) < len(rows))
+
+
+def _batch(row: Row[int, str, str]) -> Batch:
+    try:
+        return _heard(row.source, unpack(row.batch))
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, those behind it must go on
+        return Batch(row.source, [Poison(row.source, f"inbox/{row.id}", row.batch.encode(), words(error))])
+
+
+def _told(batch: Batch) -> dict[str, Any]:
+    """What of a batch says how it is to be taken. Its position is settled; replays and listings do not come here."""
+    return {
+        "items": [_item_told(item) for item in batch.items],
+        "identity_window": batch.identity_window,
+        "tracked": batch.tracked,
+    }
+
+
+def _item_told(item: Event | Poison) -> dict[str, Any]:
+    if isinstance(item, Poison):
+        payload = base64.b64encode(item.payload).decode()
+        return {"id": item.id, "error": item.error, "payload": payload, **({} if item.kept else {"kept": False})}
+    return {
+        "id": item.id,
+        "type": item.type,
+        "time": item.time,
+        "data": item.data,
+        "subject": item.subject,
+        "attributes": item.shown_attributes(),
+        "takes_back": item.takes_back,
+    }
+
+
+def _heard(source: str, emitted: dict[str, Any]) -> Batch:
+    items = [_item_heard(source, item) for item in emitted["items"]]
+    return Batch(source, items, emitted["identity_window"], tracked=emitted["tracked"], kept=True)
+
+
+def _item_heard(source: str, item: dict[str, Any]) -> Event | Poison:
+    if "payload" in item:
+        return Poison(source, item["id"], base64.b64decode(item["payload"]), item["error"], item.get("kept", True))
+    emitted = {name: value for name, value in item.items() if name in _OF_EVENTS}
+    attributes, record = split_attributes(emitted["attributes"])
+    return Event(source, **{**emitted, "attributes": attributes, "record": record})
+
+
+_OF_EVENTS = frozenset(Event.__slots__) - {"record"}
+"""What a newer release's replica says beyond it is left out."""

@@ -1,0 +1,126 @@
+"""The one intake of all sources: the engine where this replica has the lead, the relay where it has not."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import structlog
+
+from retrainer.engine.intake import partitions
+from retrainer.engine.replication import inbox
+from retrainer.sources.base import Overloaded
+from retrainer.store.base import StoreError
+from retrainer.util.supervision import LONGEST_WAIT, Worker, beat
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from concurrent.futures import Future
+
+    from retrainer.engine.core.engine import Engine
+    from retrainer.engine.core.transaction import Transaction
+    from retrainer.engine.replication.standby_intake import StandbyIntake
+    from retrainer.sources.base import Batch, Claimed, Intake, Query, Receipt
+    from retrainer.store.base import Store
+
+log = structlog.get_logger()
+
+LOOK_EVERY = 0.1
+"""Seconds between two looks for what other replicas took in."""
+
+
+class IntakeRouter:
+    """`begin` opens it to the relay, `lead` turns it to the engine: of a part, what came before is folded in before.
+
+    A part changes hands by a claim, which makes its former holder's epoch worthless; so what its former holder put into
+    the inbox is there by then, and is folded in with the claim.
+    """
+
+    def __init__(self, engine: Engine, relay: StandbyIntake, store: Store) -> None:
+        self._engine, self._relay, self._store = engine, relay, store
+        self._open: Intake | None = None
+        self._stop = threading.Event()
+        self._porter = Worker("porter", self._main, self._stop.is_set)
+
+    def begin(self) -> None:
+        """Take part without the lead."""
+        self._relay.start()
+        self._open = self._relay
+
+    def lead(self) -> None:
+        """Take part with it, from now on: what was taken in before is folded in first. Again, it does nothing."""
+        if self._open is self._engine:
+            return
+        if self._open is not None:
+            self._open = None  # for a moment nothing is taken in
+            self._relay.stop()
+        if self._store.shared:
+            self._fold_in()
+            self._porter.start()
+        self._open = self._engine
+
+    def stop(self, within: float = LONGEST_WAIT) -> None:
+        """Once the sources have stopped. Each of its two threads is left behind after so many seconds."""
+        self._stop.set()
+        self._porter.join(within)
+        self._relay.stop(within)
+
+    def offer(self, batch: Batch) -> Future[Receipt]:
+        return self._intake.offer(batch)
+
+    def objects(self, source: str, *, after: str = "", prefix: str = "") -> dict[str, str]:
+        return self._intake.objects(source, after=after, prefix=prefix)
+
+    def objects_told(self, source: str, keys: Sequence[str]) -> dict[str, tuple[str, float]]:
+        return self._intake.objects_told(source, keys)
+
+    def queries(self, source: str) -> Collection[Query]:
+        return self._intake.queries(source)
+
+    def readers(self, source: str, reader: str) -> Sequence[str]:
+        return self._sharing.readers(source, reader)
+
+    def leave(self, source: str, reader: str) -> None:
+        self._sharing.leave(source, reader)
+
+    def parts(self, source: str) -> dict[str, int]:
+        return self._intake.parts(source)
+
+    def claim(self, source: str, part: str, topic_id: str, start: int | None = None) -> Claimed:
+        if self._intake is not self._engine or not self._store.shared:
+            return self._intake.claim(source, part, topic_id, start)
+        self._fold_in(source)  # most of it in transactions of their own; what still comes is folded in with the claim
+
+        def run(tx: Transaction) -> Claimed:
+            claimed = partitions.claim(tx.conn, source, part, topic_id, start)
+            while inbox.fold_in(tx, source):
+                pass
+            return claimed
+
+        return self._engine.act(run).result()
+
+    @property
+    def _sharing(self) -> Intake:
+        """Readers are recorded in transactions of their own: with the lead as without it."""
+        return self._relay if self._store.shared else self._intake
+
+    @property
+    def _intake(self) -> Intake:
+        if self._open is None:
+            raise Overloaded(LOOK_EVERY)
+        return self._open
+
+    def _fold_in(self, source: str | None = None) -> None:
+        while self._engine.act(lambda tx: inbox.fold_in(tx, source)).result():
+            beat()
+
+    def _main(self) -> None:
+        while not self._stop.wait(LOOK_EVERY):
+            beat()
+            try:
+                if self._store.read(inbox.waiting):
+                    self._fold_in()
+            except StoreError as error:  # the engine says so
+                log.debug("porter.waits", error=str(error))
+            except Exception:
+                log.exception("porter.failed")

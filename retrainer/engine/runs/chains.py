@@ -1,0 +1,46 @@
+"""What hangs on a chain, a run with its retries: what it counted by `distinct_by`, and the rules that follow it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from retrainer.engine.intake import distincts
+from retrainer.engine.runs.downstream import followers
+from retrainer.runs.run import RunPhase
+from retrainer.store import statements
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from retrainer.engine.core.transaction import Transaction
+    from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.outcome import Ended, Step
+
+
+def recounted(conn: Connection, given: Ended) -> Ended:
+    """The same end, with what its chain counted that has come once more since."""
+    return replace(given, recounted=distincts.recounted(conn, _chain(conn, given)))
+
+
+def ended(tx: Transaction, rule: CompiledRule, given: Ended, done: Step) -> None:
+    """Settle what hangs on the chain, unless ``done`` has another attempt follow.
+
+    To be called before a run that is born now takes any of what comes back.
+    """
+    if any(d.new_run is not None and d.new_run.retry_of is not None for d in done.decisions):
+        return
+    run = statements.run(tx.conn, given.run)
+    if run is not None:
+        tx.after += followers(tx, run)
+    settle(tx.conn, given, spent=given.phase is RunPhase.SUCCEEDED or rule.rule.submit.inputs_on_failure == "keep")
+
+
+def settle(conn: Connection, given: Ended, *, spent: bool) -> None:
+    """What the chain counted goes where its window went: it is spent, or comes back."""
+    (distincts.spend if spent else distincts.give_back)(conn, _chain(conn, given))
+
+
+def _chain(conn: Connection, given: Ended) -> str:
+    run = statements.run(conn, given.run)
+    return run.chain if run is not None else given.run

@@ -1,0 +1,166 @@
+"""A decided birth becomes a run: id, final name, rendered parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.exc import SQLAlchemyError
+from ulid import ULID
+
+from retrainer.engine.core import budget_balances
+from retrainer.engine.intake import distincts
+from retrainer.engine.intake.poison_events import take_out
+from retrainer.engine.runs.parameter_scope import scope_of
+from retrainer.rules.outcome import Reason, Unrendered
+from retrainer.rules.parameters import refuse_braces, render
+from retrainer.rules.state import window_to
+from retrainer.runs.naming import workflow_name
+from retrainer.runs.run import Run, RunPhase
+from retrainer.store import statements
+from retrainer.util.error_text import words
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from retrainer.engine.core.transaction import Transaction
+    from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.outcome import Decision, NewRun
+
+
+NewId = Callable[[str, str, float], str]
+"""Gives a run that is born its id, by rule, key and now (epoch seconds)."""
+
+
+def new_run_id(_rule: str, _key: str, now: float) -> str:
+    """A ULID: ids sort by birth."""
+    return str(ULID.from_timestamp(now))
+
+
+@dataclass(frozen=True, slots=True)
+class RunDefaults:
+    """What a run is given that no rule says.
+
+    ``namespace`` is for rules that name none, ``manifest_uri`` tells by a run's id where the list of
+    its inputs will be, ``new_id`` makes that id.
+    """
+
+    namespace: str
+    manifest_uri: Callable[[str], str]
+    new_id: NewId = new_run_id
+
+
+def create_run(tx: Transaction, rule: CompiledRule, key: str, state_id: int, decision: Decision) -> str | None:
+    """Stage the run; None if it cannot have its parameters: then it is not born, and its inputs come back."""
+    run_id = tx.run_defaults.new_id(rule.name, key, tx.now)
+    try:
+        run = build_run(tx, rule, key, state_id, decision, run_id)
+    except SQLAlchemyError:
+        raise
+    except Exception as error:  # noqa: BLE001 - what a rule's parameters raise is the rule's
+        assert decision.new_run is not None  # noqa: S101 - for the type checker; the caller looked
+        message = str(error) if isinstance(error, ValueError) else words(error)
+        tx.after.append((rule.name, key, Unrendered(decision.new_run, message)))
+        if isinstance(error, ValueError) and decision.new_run.retry_of is None:
+            _take_out_spoilers(tx, rule, key, state_id, decision, message)
+        return None
+    if run.pool is None and run.not_before <= tx.now and not budget_balances.name_of(rule):
+        run = replace(run, admitted_at=tx.now)
+    else:
+        tx.pools_changed = True
+    tx.created[run.id] = run
+    if run.retry_of is None and rule.distinct and decision.reason is not Reason.BACKFILL:  # which takes nothing
+        distincts.give_to(tx.conn, state_id, run.chain)
+    tx.emit("run.created", run=run)
+    return run.id
+
+
+def _take_out_spoilers(
+    tx: Transaction, rule: CompiledRule, key: str, state_id: int, decision: Decision, message: str
+) -> None:
+    new_run = decision.new_run
+    assert new_run is not None  # noqa: S101 - for the type checker; the caller looked
+    spoiled = take_out(tx, rule, _new_run_of(tx, rule, key, decision, new_run, ""), state_id, new_run, message)
+    if spoiled is not None:
+        tx.after.append((rule.name, key, spoiled))
+
+
+def build_run(tx: Transaction, rule: CompiledRule, key: str, state_id: int, decision: Decision, run_id: str) -> Run:
+    """The run, PENDING and not yet stored. Raise ValueError if its parameters cannot be rendered."""
+    new_run = decision.new_run
+    assert new_run is not None  # noqa: S101 - for the type checker; only decisions with a birth come here
+    run = _new_run_of(tx, rule, key, decision, new_run, run_id)
+    if new_run.retry_of is not None:
+        return _retry(tx.conn, run, new_run.retry_of)
+    _refuse_braces(new_run.parameters)
+    templates = {name: template for name, template in rule.parameters.items() if name not in new_run.parameters}
+    rendered = render(templates, scope_of(tx, rule, run, state_id, new_run))
+    return replace(run, parameters={**rendered, **new_run.parameters})
+
+
+def _new_run_of(tx: Transaction, rule: CompiledRule, key: str, decision: Decision, new_run: NewRun, run_id: str) -> Run:
+    """All of it but its parameters."""
+    return Run(
+        id=run_id,
+        rule=rule.name,
+        key=key,
+        phase=RunPhase.PENDING,
+        workflow=workflow_name(rule.name, run_id),
+        namespace=rule.rule.submit.namespace or tx.run_defaults.namespace,
+        submit=rule.rule.submit.model_dump(mode="json", by_alias=True),
+        parameters={},
+        labels=dict(rule.rule.labels),
+        trigger=new_run.trigger,
+        reason=decision.reason.value,
+        created_at=tx.now,
+        revision=rule.revision,
+        chain=run_id,
+        scheduled_at=new_run.scheduled_at,
+        window=window_to(new_run.window) if new_run.window.events else {},
+        taken={name: window_to(w) for name, w in new_run.taken.items()},
+        cause=_cause(decision, new_run),
+        pool=rule.rule.limits.pool,
+        priority=rule.rule.limits.priority,
+        not_before=new_run.not_before,
+    )
+
+
+def _cause(decision: Decision, new_run: NewRun) -> dict[str, Any]:
+    asked = {"request": new_run.asked.request, "by": new_run.asked.by} if new_run.asked is not None else {}
+    return {
+        "triggers": new_run.triggers,
+        "because": new_run.because,
+        "values": new_run.values,
+        "upstream": new_run.upstream,
+        "detail": decision.detail,
+        **asked,
+    }
+
+
+def _refuse_braces(parameters: Mapping[str, str]) -> None:
+    """What somebody gave by hand is taken as it is, so it must hold nothing that Argo would expand."""
+    for name, value in parameters.items():
+        try:
+            refuse_braces(value)
+        except ValueError as error:
+            raise ValueError(f"parameters.{name}: {error}") from None
+
+
+def _retry(conn: Connection, run: Run, retry_of: str) -> Run:
+    """The same inputs and parameters, the next attempt of the chain."""
+    failed = statements.run(conn, retry_of)
+    if failed is None:
+        raise ValueError(f"run {retry_of} is not in the store any more")
+    return replace(
+        run,
+        parameters=failed.parameters,
+        submit=failed.submit,
+        namespace=failed.namespace,
+        trigger=failed.trigger,
+        scheduled_at=failed.scheduled_at,
+        cause=failed.cause,
+        chain=failed.chain,
+        attempt=failed.attempt + 1,
+        retry_of=retry_of,
+    )

@@ -1,0 +1,212 @@
+"""Slots that somebody asks for: looked at, asked for, followed and withdrawn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import select
+from ulid import ULID
+
+from retrainer.engine.commands import requests
+from retrainer.engine.commands.validation import check, check_room, rule_of
+from retrainer.engine.retention import retention_marks
+from retrainer.engine.runs.endings import stop_run
+from retrainer.engine.runs.run_factory import build_run
+from retrainer.engine.schedules import estimate, slots
+from retrainer.rules.backfill import Planned, plan, schedules_of, slots_of
+from retrainer.rules.fold import first_state
+from retrainer.rules.outcome import Backfill, Decision, Kind, NewRun, Reason, Withdrawn
+from retrainer.rules.state import ManualRequest
+from retrainer.runs.run import RunPhase
+from retrainer.store import statements
+from retrainer.store import tables as t
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Connection, RowMapping
+
+    from retrainer.engine.core.transaction import Transaction
+    from retrainer.rules.backfill import Slot
+    from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.state import State
+
+WITHDRAWN = "withdrawn before it started"
+"""Message of a run that was asked for, and withdrawn while it waited."""
+_COUNTED = 20_000
+"""Rows that are counted for one answer."""
+_BEGINS = "backfill/"
+"""Of the names of requests; the rule and the request follow."""
+_ENDS = {RunPhase.SUCCEEDED: "succeeded", RunPhase.CANCELLED: "cancelled"}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is asked for: slots from ``since`` to before ``until``, each as `rules.backfill.moment_in` reads them.
+
+    ``trigger`` is None for all schedules of the rule; ``again`` runs also what ran before; ``by`` says who asks.
+    """
+
+    rule: str
+    key: str
+    since: str
+    until: str | None = None
+    trigger: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    rerun: bool = False
+    by: str = ""
+
+
+def preview(tx: Transaction, order: Order) -> dict[str, Any]:
+    """What would come of it. Raise LookupError or ValueError as `ask` does."""
+    rule, state, planned = _plan(tx, order)
+    return {**_told(order, planned), **estimate.of(tx, rule, order.key, state, sum(one.runs for one in planned))}
+
+
+def ask(tx: Transaction, order: Order, once: str | None = None) -> dict[str, Any]:
+    """Have the slots wait for their runs. The same ``once`` gives the same answer again, and starts nothing.
+
+    Raise LookupError for a rule or key that is not there, ValueError for what cannot be asked for, with the way out.
+    """
+    request = _name(order, once) if once is not None else str(ULID.from_timestamp(tx.now))
+    name = f"{_BEGINS}{order.rule}/{request}"
+    if (known := requests.known(tx.conn, name)) is not None:
+        if known.asked["digest"] != _digest(order):
+            raise ValueError("this Idempotency-Key was used for another backfill of the rule: take a new one")
+        return known.answer
+    rule, state, planned = _plan(tx, order)
+    wanted = tuple((one.trigger, one.slot) for one in planned if one.runs)
+    check_room(rule, state, len(wanted), order.parameters)
+    answer = {**_told(order, planned), **estimate.of(tx, rule, order.key, state, len(wanted)), "request": request}
+    asked = {"by": order.by, "digest": _digest(order), "slots": wanted}
+    requests.remember(tx, (order.rule, order.key), name, asked, answer)
+    if wanted:
+        facts = {"key": order.key, "request": request, "by": order.by, "count": len(wanted)}
+        tx.emit("backfill.asked", rule=order.rule, **facts)
+        tx.take(order.rule, order.key, Backfill(wanted, dict(order.parameters), request, order.by))
+    return answer
+
+
+def withdraw(tx: Transaction, name: str, key: str, *, manual: bool = False) -> dict[str, Any]:
+    """Drop what has not started of all backfills of the key: slots that wait, and runs that wait to be admitted.
+
+    With ``manual`` that of runs asked for by hand instead. ``left`` of the answer are runs that the budget of this
+    transaction did not reach: ask again.
+    """
+    rule_of(tx, name)
+    entry = tx.known(name, key)
+    waiting = [a for a in entry.state.asked if a.backfill != manual] if entry is not None else []
+    if waiting:
+        tx.take(name, key, Withdrawn(manual))
+    tx.flush_runs()
+    live = statements.live_runs(tx.conn, name, key)
+    reason = (Reason.MANUAL if manual else Reason.BACKFILL).value
+    born = [run for run in live if run.phase is RunPhase.PENDING and run.reason == reason]
+    cancelled = 0
+    for run in born:
+        if cancelled and not tx.budget.spend():
+            break
+        stop_run(tx, run, "Stop", WITHDRAWN)
+        tx.settle()  # what follows from the end of a run belongs to its turn
+        cancelled += 1
+    emitted = {"rule": name, "key": key, "dropped": len(waiting), "cancelled": cancelled}
+    tx.emit("manual.withdrawn" if manual else "backfill.withdrawn", **emitted)
+    return {**emitted, "left": len(born) - cancelled}
+
+
+def progress(conn: Connection, name: str, key: str, request: str | None = None) -> dict[str, Any]:
+    """How far a backfill is, the last one if none is named; raise LookupError if there is none (any more)."""
+    begins = f"{_BEGINS}{name}/"
+    found = requests.last(conn, name, key, begins + (request or ""))
+    if found is None:
+        named = f" {request}" if request is not None else ""
+        raise LookupError(f"there is no backfill{named} of {name}{f'[{key}]' if key else ''}")
+    request = found.name.removeprefix(begins)
+    state = statements.state_of(conn, name, key)
+    waiting = {(a.trigger, a.scheduled_at) for a in (state.asked if state else ()) if a.request == request}
+    runs = {(run["trigger"], run["scheduled_at"]): run for run in _runs(conn, name, key, request, found.at)}
+    items = [_standing(tuple(slot), waiting, runs) for slot in found.asked["slots"]]
+    counted = Counter(item["state"] for item in items)
+    return {
+        "rule": name,
+        "key": key,
+        "request": request,
+        "asked_at": found.at,
+        "by": found.asked["by"],
+        "total": len(items),
+        **{word: counted[word] for word in ("waiting", "running", "succeeded", "failed", "cancelled", "dropped")},
+        "ended": not counted["waiting"] and not counted["running"],
+        "slots": items,
+    }
+
+
+def _plan(tx: Transaction, order: Order) -> tuple[CompiledRule, State, list[Planned]]:
+    rule = rule_of(tx, order.rule)
+    check(rule, order.key, order.parameters)
+    found = slots_of(schedules_of(rule, order.trigger), order.since, order.until, tx.now)
+    if rule.rule.mode == "shadow":
+        raise ValueError(f"{rule.name} is in mode shadow and submits nothing: set mode: active first")
+    root, own = (tx.known(rule.name, k) for k in ("", order.key))
+    if own is None and order.key:
+        raise LookupError(f"{rule.name} has no key {order.key!r} (any more)")
+    fresh = first_state(rule, order.key, tx.now)
+    states = (own.state if own is not None else fresh, root.state if root is not None else fresh)
+    tx.flush_slots()
+    tx.flush_runs()
+    known = slots.known(tx.conn, rule, order.key, found, states, retention_marks.slots_forgotten(tx.conn, rule.name))
+    planned = plan(rule, found, known, rerun=order.rerun)
+    _render_first(tx, rule, order, planned)
+    return rule, states[0], planned
+
+
+def _render_first(tx: Transaction, rule: CompiledRule, order: Order, planned: Sequence[Planned]) -> None:
+    """Raise ValueError if the first run could not be given its parameters: the others would fare alike."""
+    first = next((one for one in planned if one.runs), None)
+    entry = tx.known(rule.name, order.key)
+    if first is None or entry is None:
+        return
+    asked = ManualRequest(order.parameters, tx.now, by=order.by, trigger=first.trigger, scheduled_at=first.slot)
+    new_run = NewRun(first.trigger, (first.trigger,), scheduled_at=first.slot, parameters=order.parameters, asked=asked)
+    decision = Decision(Kind.FIRE, Reason.BACKFILL, new_run=new_run)
+    build_run(tx, rule, order.key, entry.id, decision, str(ULID.from_timestamp(tx.now)))
+
+
+def _told(order: Order, planned: Sequence[Planned]) -> dict[str, Any]:
+    items = [
+        {"trigger": one.trigger, "slot": one.slot, "runs": one.runs, "why": one.why, "run": one.run} for one in planned
+    ]
+    count = sum(one.runs for one in planned)
+    return {"rule": order.rule, "key": order.key, "request": None, "count": count, "slots": items}
+
+
+def _name(order: Order, once: str) -> str:
+    return sha256(f"{order.rule}\n{order.key}\n{once}".encode()).hexdigest()[:26]
+
+
+def _digest(order: Order) -> str:
+    asked = (order.since, order.until, order.trigger, dict(order.parameters), order.rerun)
+    return sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _runs(conn: Connection, rule: str, key: str, request: str, at: float) -> list[RowMapping]:
+    """The runs of a backfill, and their retries behind them; ids sort by birth."""
+    c = t.runs.c
+    first = str(ULID.from_timestamp(at))[:10]
+    columns = select(c.id, c.trigger, c.scheduled_at, c.phase, c.cause)
+    later = columns.where(c.rule == rule, c.key == key, c.id >= first).order_by(c.id).limit(_COUNTED).subquery()
+    mine = select(later).where(later.c.cause.contains(request, autoescape=True))
+    return list(conn.execute(mine.order_by(later.c.id)).mappings())
+
+
+def _standing(slot: Slot, waiting: set[tuple[str, float | None]], runs: Mapping[Slot, RowMapping]) -> dict[str, Any]:
+    run = runs.get(slot)
+    state = "waiting" if slot in waiting else "dropped"
+    if run is not None:
+        phase = RunPhase(run["phase"])
+        state = _ENDS.get(phase, "failed") if phase.terminal else "running"
+    emitted = {"trigger": slot[0], "slot": slot[1], "state": state}
+    return {**emitted, "run": run["id"] if run else None, "phase": run["phase"] if run else None}

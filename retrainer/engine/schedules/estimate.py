@@ -1,0 +1,111 @@
+"""What a number of runs of a rule would cost, and when the last of them would start, by what its last runs took."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select
+
+from retrainer.config.models import Budget
+from retrainer.engine.core import budget_balances
+from retrainer.rules.backfill import Pace, last_start
+from retrainer.rules.evaluate import evaluate
+from retrainer.rules.limits import blocking_limit
+from retrainer.rules.outcome import Reason
+from retrainer.rules.state import ManualRequest
+from retrainer.runs.run import RunPhase
+from retrainer.store import tables as t
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Connection
+
+    from retrainer.engine.core.transaction import Transaction
+    from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.outcome import Decision
+    from retrainer.rules.state import State
+
+_ENDLESS = (Reason.PAUSED, Reason.CIRCUIT_OPEN, Reason.INHIBITED)
+"""What holds a rule for as long as nobody can tell."""
+
+
+def of(tx: Transaction, rule: CompiledRule, key: str, state: State, count: int) -> dict[str, Any]:
+    """GPU hours (None if no run told its cost), seconds of a run, and the last start (None if nobody can tell).
+
+    ``note`` says what the estimate leaves out, or why there is none.
+    """
+    conn = tx.conn
+    lasts = _mean(conn, rule.name, t.runs.c.ended_at - func.coalesce(t.runs.c.started_at, t.runs.c.submitted_at))
+    hours = _hours(tx, rule)
+    held = _held(tx, rule.of_key(key), state)
+    waiting = sum(asked.backfill for asked in state.asked)
+    at, note = _last(tx, rule, state, waiting + count, lasts, held) if count else (None, "")
+    return {
+        "gpu_hours": None if hours is None else round(hours * count, 3),
+        "run_seconds": lasts,
+        "last_start": at,
+        "note": note,
+        "held": {"reason": held.reason.value, "detail": held.detail, "until": held.until} if held else None,
+    }
+
+
+def _last(
+    tx: Transaction, rule: CompiledRule, state: State, count: int, lasts: float | None, held: Decision | None
+) -> tuple[float | None, str]:
+    if held is not None and held.reason in _ENDLESS:
+        return None, f"held for as long as nobody can tell: {held.reason.value}"
+    limits = rule.rule.limits
+    at_once = limits.max_active if limits.overlap == "allow_all" else 1
+    slots = tx.catalog.pools.get(limits.pool, at_once) if limits.pool is not None else at_once
+    pace = _pace(tx, rule, lasts or 0.0, min(at_once, slots))
+    if pace.at_once < 1:
+        return None, f"pool {limits.pool} has no slots"
+    if lasts is None and count > pace.at_once:
+        return None, "no run has succeeded yet, so nobody knows how long one takes"
+    at = last_start(rule, state, count, pace, tx.now)
+    note = "if no other run comes between" + (f", and pool {limits.pool} is free" if limits.pool is not None else "")
+    return at, note if at is not None else "never: a limit leaves no room for it"
+
+
+def _pace(tx: Transaction, rule: CompiledRule, lasts: float, at_once: int) -> Pace:
+    name = budget_balances.name_of(rule)
+    own = rule.rule.limits.budget
+    budget = own if isinstance(own, Budget) else tx.catalog.budgets.get(name)
+    if budget is None:
+        return Pace(lasts, at_once)
+    reserve = budget_balances.reserve_of(tx.conn, rule, budget)
+    most = [budget.runs] if budget.runs is not None else []
+    if budget.gpu_hours is not None and reserve > 0:
+        most.append(math.floor(budget.gpu_hours / reserve))
+    paid = [other.name for other in tx.catalog.rules.values() if budget_balances.name_of(other) == name]
+    c = t.runs.c
+    started = select(c.admitted_at).where(c.rule.in_(paid), c.admitted_at > tx.now - budget.per)
+    moments = tuple(tx.conn.execute(started.order_by(c.admitted_at)).scalars())
+    return Pace(lasts, at_once, min(most, default=None), budget.per, moments)
+
+
+def _held(tx: Transaction, rule: CompiledRule, state: State) -> Decision | None:
+    """What would hold the first slot back now; another run on its way does not count."""
+    inhibiting = evaluate(rule, state, tx.now).inhibiting
+    asked = ManualRequest(scheduled_at=tx.now)
+    allowance = budget_balances.of_rule(tx.conn, rule, tx.now)
+    return blocking_limit(rule, state.but(active=0), tx.now, inhibiting, allowance, asked)
+
+
+def _hours(tx: Transaction, rule: CompiledRule) -> float | None:
+    """GPU hours of a run: what the budget reserves for one, else the mean of those that told."""
+    budget = rule.rule.limits.budget
+    if isinstance(budget, str):
+        budget = tx.catalog.budgets.get(budget)
+    if budget is not None and budget.reserve is not None:
+        return budget.reserve
+    return _mean(tx.conn, rule.name, t.runs.c.gpu_hours)
+
+
+def _mean(conn: Connection, rule: str, value: ColumnElement[float]) -> float | None:
+    """Of the last runs that succeeded."""
+    c = t.runs.c
+    last = select(value.label("value")).where(c.rule == rule, c.phase == RunPhase.SUCCEEDED.value, value.is_not(None))
+    found = last.order_by(c.id.desc()).limit(budget_balances.LAST).subquery()
+    mean = conn.execute(select(func.avg(found.c.value))).scalar()
+    return None if mean is None else float(mean)

@@ -1,0 +1,141 @@
+"""Inputs that concern many keys of a rule: few keys at once, more of them in the transactions that follow.
+
+What is left is a row of `fan_outs` with a cursor, as for slots, so that no restart loses or repeats a key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import orjson
+
+from retrainer.engine.core.transaction_budget import KEYS
+from retrainer.rules.outcome import Resumed, Sample, Sampled, SlotDue, UpstreamEnded
+from retrainer.store import statements
+from retrainer.store.rows import dump
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from retrainer.engine.core.transaction import Transaction
+    from retrainer.engine.intake.samples import Reading
+    from retrainer.rules.outcome import Input
+
+Shared = Sampled | UpstreamEnded | Resumed
+S = TypeVar("S", Sampled, UpstreamEnded, Resumed)
+
+
+@dataclass(frozen=True, slots=True)
+class EveryKey:
+    """An input for all keys that are live when their turn comes."""
+
+    given: Shared
+
+
+@dataclass(frozen=True, slots=True)
+class EachKey:
+    """Values of one trigger, other ones for each key: what a poll, or a value that is replayed, says to many keys."""
+
+    of: Mapping[str, Sampled]
+
+    def behind(self, key: str) -> list[str]:
+        """Return the keys that come after this one, in order."""
+        return sorted(each for each in self.of if each > key)
+
+
+Spread = EveryKey | EachKey
+
+
+def within_budget(tx: Transaction, readings: Sequence[Reading]) -> list[Reading]:
+    """Return the same readings; those that are too many for this transaction as `EachKey`, to be folded in later.
+
+    Also while earlier ones of the rule are on their way: a later poll may not overtake them.
+    """
+    found: list[Reading] = []
+    for these in by_trigger(readings):
+        rule = these[0][0][0]
+        of = {key: given for (_, key), given in these if isinstance(given, Sampled)}
+        if len(of) < len(these) or (len(of) == 1 and not any(given.whole for given in of.values())):
+            found += these
+        elif len(of) > tx.budget.keys or _on_its_way(tx, rule):
+            keys = list(of)
+            parts = (keys[at : at + KEYS] for at in range(0, len(keys), KEYS))
+            found += [((rule, ""), EachKey({key: of[key] for key in part})) for part in parts]
+        else:
+            tx.budget.keys -= len(of)
+            found += these
+    return found
+
+
+def by_trigger(readings: Sequence[Reading]) -> list[list[Reading]]:
+    """Those of one trigger, which follow each other, together."""
+    return [list(group) for _, group in groupby(readings, _trigger_of)]
+
+
+def _trigger_of(reading: Reading) -> tuple[str, str]:
+    (rule, _), given = reading
+    return rule, given.trigger if isinstance(given, Sampled) else ""
+
+
+def addressed(tx: Transaction, rule: str, given: S) -> list[tuple[str, S | EveryKey]]:
+    """The keys that an input concerns, each with it; the empty key with `EveryKey` if they are too many for now.
+
+    Also while an earlier input is on its way to the rule's keys: no later one may overtake it.
+    """
+    if tx.keys(rule) > tx.budget.keys or _on_its_way(tx, rule):
+        return [("", EveryKey(given))]
+    keys = tx.live_keys(rule)
+    tx.budget.keys -= len(keys)
+    return [(key, given) for key in keys]
+
+
+def _on_its_way(tx: Transaction, rule: str) -> bool:
+    staged = any(row["rule"] == rule and row["input"] is not None for row in tx.rows.get("fan_outs", ()))
+    return staged or statements.fans_out_inputs(tx.conn, rule)
+
+
+def stage(tx: Transaction, rule: str, spread: Spread) -> None:
+    """Have it folded in key by key, from the end of this transaction on."""
+    if isinstance(spread, EachKey):
+        trigger = next(iter(spread.of.values())).trigger
+        stored = {"kind": _EACH, "of": spread.of}
+    else:
+        trigger = getattr(spread.given, "trigger", "")
+        stored = {"kind": type(spread.given).__name__, **asdict(spread.given)}
+    row = {"rule": rule, "trigger": trigger, "slot": float(tx.number("seq")), "after": "", "input": dump(stored)}
+    tx.rows["fan_outs"].append(row)
+    tx.fans_out = True
+
+
+def input_of(trigger: str, slot: float, text: str | None) -> Input | EachKey | None:
+    """What a row of `fan_outs` has for keys: a slot, if it says nothing else; None for a kind that is not known.
+
+    What only a newer release says is left out.
+    """
+    if text is None:
+        return SlotDue(trigger, slot)
+    stored = orjson.loads(text)
+    name = stored.pop("kind")
+    if name == _EACH:
+        return EachKey({key: _sampled(given) for key, given in stored["of"].items()})
+    kind = _KINDS.get(name)
+    return None if kind is None else _read(kind, stored)
+
+
+def _read(kind: type[Shared], stored: Mapping[str, Any]) -> Shared:
+    return _sampled(stored) if kind is Sampled else kind(**_known(kind, stored))
+
+
+def _sampled(stored: Mapping[str, Any]) -> Sampled:
+    samples = tuple(Sample(**{name: one[name] for name in Sample.__slots__}) for one in stored["samples"])
+    return Sampled(**{**_known(Sampled, stored), "samples": samples})
+
+
+def _known(kind: type[Shared], stored: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: stored[name] for name in kind.__slots__ if name in stored}
+
+
+_EACH = EachKey.__name__
+_KINDS: dict[str, type[Shared]] = {kind.__name__: kind for kind in (Sampled, UpstreamEnded, Resumed)}

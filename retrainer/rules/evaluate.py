@@ -1,0 +1,119 @@
+"""How the triggers of a rule stand, and whether together they make it due."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from retrainer.rules.condition import holds
+from retrainer.rules.outcome import Reason
+from retrainer.rules.threshold_state import ThresholdState
+from retrainer.rules.triggers import data, freshness, level
+from retrainer.rules.triggers.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.state import State
+
+
+_SLOT = Verdict(True, Reason.SCHEDULE, "slot due")
+_NOTHING: Mapping[str, Verdict] = {}
+_NOTHING_SINCE: Mapping[str, float] = {}
+
+
+@dataclass(slots=True)
+class Evaluation:
+    """``satisfied`` are the triggers that could start a run, with what each says; ``pending`` those that could not yet.
+
+    ``since`` tells since when each satisfied trigger is, ``inhibiting`` which of `unless` are. ``due``: together they
+    are enough.
+    """
+
+    satisfied: Mapping[str, Verdict]
+    pending: Sequence[tuple[str, Verdict]]
+    inhibiting: Mapping[str, Verdict]
+    since: Mapping[str, float]
+    due: bool
+
+    @property
+    def detail(self) -> str:
+        return "; ".join(f"{name}: {verdict.detail}" for name, verdict in self.satisfied.items())
+
+
+_NOTHING_SATISFIED = Evaluation({}, (), {}, {}, due=False)
+
+
+def evaluate(rule: CompiledRule, state: State, now: float) -> Evaluation:
+    """Ask each trigger, then `when`."""
+    others = rule.gauges or rule.freshness or state.followed
+    if not (state.windows or state.cursors or others or rule.when.condition):
+        return _NOTHING_SATISFIED
+    satisfied: dict[str, Verdict] = {}
+    pending: list[tuple[str, Verdict]] = []
+    for name, cursor in state.cursors.items():
+        if cursor.due:
+            satisfied[name] = _SLOT
+    for name, window in state.windows.items():
+        if window.events and not state.lapsed and name in rule.data:
+            verdict = data.judge(rule.data[name].batch, window, now, fresh=window.fresh)
+            if verdict.satisfied:
+                satisfied[name] = verdict
+            else:
+                pending.append((name, verdict))
+    inhibiting = _NOTHING
+    if others:
+        inhibiting = _evaluate_others(rule, state, now, satisfied, pending)
+    when = rule.when
+    if when.condition is None:
+        return Evaluation(satisfied, pending, inhibiting, _NOTHING_SINCE, bool(satisfied))
+    since = {name: state.since.get(name, now) for name in satisfied}
+    due = holds(when.condition, renewed(since, state), when.fleeting, now)
+    return Evaluation(satisfied, pending, inhibiting, since, due)
+
+
+def _evaluate_others(
+    rule: CompiledRule, state: State, now: float, satisfied: dict[str, Verdict], pending: list[tuple[str, Verdict]]
+) -> Mapping[str, Verdict]:
+    """Those that are no rule of data alone: each joins its kind, or is given back if it holds the rule back."""
+    inhibiting = {}
+    for name, verdict in _others(rule, state, now):
+        if name in rule.when.unless:
+            if verdict.satisfied:
+                inhibiting[name] = verdict
+        elif verdict.satisfied:
+            satisfied[name] = verdict
+        else:
+            pending.append((name, verdict))
+    return inhibiting
+
+
+def renewed(since: Mapping[str, float], state: State) -> dict[str, float]:
+    """A batch that is complete is so anew with each event that comes."""
+    moments = dict(since)
+    for name, window in state.windows.items():
+        if name in moments:
+            moments[name] = max(moments[name], window.last_at)
+    return moments
+
+
+def _others(rule: CompiledRule, state: State, now: float) -> Iterator[tuple[str, Verdict]]:
+    for name, compiled in rule.gauges.items():
+        verdict = level.judge(threshold(rule, name, state), state.gauges.get(name) or ThresholdState())
+        yield name, Verdict(True, compiled.reason, verdict.detail) if verdict.satisfied else verdict
+    for name, asked in rule.freshness.items():
+        yield name, freshness.judge(asked, state, now, spread(asked.jitter, asked.max_age / 10, state))
+    for name, upstream in state.followed.items():
+        if name in rule.afters:
+            yield name, Verdict(True, Reason.UPSTREAM, f"{rule.afters[name].after.rule} ended with run {upstream.run}")
+
+
+def threshold(rule: CompiledRule, name: str, state: State) -> level.Threshold:
+    """What a metric or alert trigger asks, with this key's share of the jitter."""
+    compiled = rule.gauges[name]
+    return compiled.threshold.spread(compiled.jitter * state.share)
+
+
+def spread(jitter: float | None, otherwise: float, state: State) -> float:
+    return (otherwise if jitter is None else jitter) * state.share

@@ -1,0 +1,105 @@
+"""What the end of a run changes: limits are counted, inputs come back, another attempt may follow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from retrainer.rules.outcome import Decision, Ended, Kind, NewRun, Reason, SlotRecord, Unrendered
+from retrainer.rules.state import NOTHING, State
+from retrainer.rules.triggers import level
+from retrainer.runs.retry import again, wait
+from retrainer.runs.run import RunPhase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.state import Window
+
+LOOK_AGAIN = 60.0
+"""Seconds after which what else was due has its turn, behind a run that could not be given its parameters."""
+_NOTHING = (0, 0, 0)
+Folded = tuple[State, list[Decision], list[SlotRecord]]
+"""The new state, and the decisions and records that the input itself brings."""
+
+
+def ended(rule: CompiledRule, state: State, given: Ended, now: float) -> Folded:
+    retry = rule.rule.submit.retry
+    if not given.by_request and retry is not None and again(retry, given.phase, given.attempt):
+        at = max(now, _at(given, now) + wait(retry.backoff, given.attempt))
+        new_run = NewRun(
+            "retry", given.triggers, window=given.window, taken=given.taken, not_before=at, retry_of=given.run
+        )
+        detail = f"attempt {given.attempt + 1} of {retry.limit + 1} after {given.phase}"
+        return state, [Decision(Kind.FIRE, Reason.RETRY, detail, new_run=new_run)], []
+    limit = rule.rule.limits.pause_after_failures
+    return over(state, given, now, limit, comes_back=rule.rule.submit.inputs_on_failure == "return"), [], []
+
+
+def orphaned(state: State, given: Ended, now: float) -> State:
+    """A run ended whose rule is gone: should the rule come back, nothing is on its way, and no data is lost."""
+    return over(state, given, now, None, comes_back=True)
+
+
+def over(state: State, given: Ended, now: float, limit: int | None, *, comes_back: bool) -> State:
+    """A chain has ended; ``limit`` is how many failures in a row open the circuit breaker."""
+    active = max(state.active - 1, 0)
+    at = _at(given, now)
+    state = replace(state, active=active, stopping=state.stopping and active > 0)
+    state = replace(state, last_completed=_later(state.last_completed, at))
+    state = _gauges_answered(state, given.triggers, at)
+    if given.promoted is not None:
+        state = judged(state, at, promoted=given.promoted)
+    if given.phase is RunPhase.SUCCEEDED:
+        return replace(state, last_succeeded=_later(state.last_succeeded, at), failures=0)
+    if given.phase is not RunPhase.CANCELLED:
+        failures = state.failures + 1
+        state = replace(state, failures=failures, broken=state.broken or (limit is not None and failures >= limit))
+    if comes_back:
+        taken = {name: w.less(given.recounted.get(name, _NOTHING)) for name, w in given.taken.items()}
+        state = give_back(state, given.window.less(given.recounted.get("", _NOTHING)), taken, now)
+    return state
+
+
+def _at(given: Ended, now: float) -> float:
+    """When it ended: age, cooldown and the pause before another attempt count from there, not from when it was seen."""
+    return now if given.at is None else min(given.at, now)
+
+
+def _later(known: float | None, at: float) -> float:
+    """Runs of a key that overlap may be seen in another order than they ended in."""
+    return at if known is None else max(known, at)
+
+
+def unrendered(_rule: CompiledRule, state: State, given: Unrendered, now: float) -> Folded:
+    state = replace(state, active=max(state.active - 1, 0))
+    if given.new_run.asked is None or not given.new_run.asked.backfill:  # which leaves alone what is due by itself
+        state = replace(state, lapsed=True, gave_up_at=now, refused=given.message[:300])
+    state = _gauges_answered(state, given.new_run.triggers, now)
+    state = give_back(state, given.new_run.window, given.new_run.taken, now)
+    return state, [Decision(Kind.SKIP, Reason.BAD_PARAMETERS, given.message, now + LOOK_AGAIN)], []
+
+
+def _gauges_answered(state: State, triggers: tuple[str, ...], now: float) -> State:
+    """The run that was the answer to metrics and alerts has ended; any run is, if it is not known what started it."""
+    waiting = {
+        name: level.answered(known, now)
+        for name, known in state.gauges.items()
+        if known.quiet and (name in triggers if triggers else known.answered_at is None)
+    }
+    return replace(state, gauges={**state.gauges, **waiting}) if waiting else state
+
+
+def give_back(state: State, window: Window, taken: Mapping[str, Window], now: float) -> State:
+    """What a run took joins the next window."""
+    windows = dict(state.windows)
+    for name, returned in taken.items():
+        windows[name] = windows.get(name, NOTHING).give_back(returned, now, state.taken_hi)
+    return replace(state, window=state.window.give_back(window, now, state.taken_hi), windows=windows)
+
+
+def judged(state: State, now: float, *, promoted: bool) -> State:
+    if promoted:
+        return replace(state, last_promoted=_later(state.last_promoted, now), unpromoted=0)
+    return replace(state, unpromoted=state.unpromoted + 1)

@@ -1,0 +1,71 @@
+"""What the triggers of a rule would say of an event, condition by condition."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from retrainer.event import Event
+    from retrainer.rules.compile import CompiledData, CompiledRule
+    from retrainer.rules.compile_triggers import CompiledThreshold
+    from retrainer.rules.self_trigger import Author
+
+
+def would_match(rule: CompiledRule, event: Event, author: Author | None = None) -> list[dict[str, Any]]:
+    """What each data trigger, and each metric or alert that is pushed, says of an event.
+
+    ``author`` is the run that wrote what it tells of, if one of ours did.
+    """
+    told = []
+    for name, trigger in rule.data.items():
+        conditions = [*_conditions(trigger, event), *_own(trigger, event, author)]
+        told.append({"trigger": name, "conditions": conditions, **_counts(trigger, event, conditions)})
+    for name, gauge in rule.gauges.items():
+        if gauge.expr is None:
+            conditions = _asked(gauge, event)
+            told.append({"trigger": name, "conditions": conditions, **_value(gauge, event, conditions)})
+    return told
+
+
+def _asked(trigger: CompiledData | CompiledThreshold, event: Event) -> list[dict[str, Any]]:
+    told = [{"name": "source", "expected": trigger.source, "holds": event.source in ("", trigger.source)}]
+    return told + [
+        {"name": ".".join(c.path), "expected": c.expected, "holds": c.holds(event)} for c in trigger.conditions
+    ]
+
+
+def _conditions(trigger: CompiledData, event: Event) -> list[dict[str, Any]]:
+    told = _asked(trigger, event)
+    if trigger.where is not None:
+        try:
+            told.append({"name": "where", "expected": trigger.where.text, "holds": trigger.wants(event)})
+        except ValueError as error:
+            told.append({"name": "where", "expected": trigger.where.text, "holds": False, "error": str(error)})
+    return told
+
+
+def _own(trigger: CompiledData, event: Event, author: Author | None) -> list[dict[str, Any]]:
+    """The loop guard is spoken of only where it says no."""
+    said = trigger.own.said(trigger.rule, event, author)
+    return [{"name": "own output", "expected": "none", "holds": False, "said": said}] if said else []
+
+
+def _counts(trigger: CompiledData, event: Event, conditions: list[dict[str, Any]]) -> dict[str, Any]:
+    try:
+        size, rows = trigger.measure(event)
+        return {
+            "matches": all(c["holds"] for c in conditions),
+            "key": trigger.key(event),
+            "bytes": size,
+            "rows": rows,
+        }
+    except ValueError as error:
+        return {"matches": False, "error": str(error)}
+
+
+def _value(gauge: CompiledThreshold, event: Event, conditions: list[dict[str, Any]]) -> dict[str, Any]:
+    try:
+        sample = gauge.sample(event)
+    except ValueError as error:
+        return {"matches": False, "error": str(error)}
+    return {"matches": all(c["holds"] for c in conditions), "series": sample.series, "value": sample.value}

@@ -1,0 +1,286 @@
+"""A metric or alert trigger is satisfied while enough of its series have crossed the threshold for long enough.
+
+Hysteresis: what crossed comes back only at `clear`. A run that the trigger helped to start moves it to `quiet`; it is
+satisfied again once it has cleared and crossed anew, or `repeat_interval` after that run's end.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
+
+from retrainer.rules.outcome import Reason
+from retrainer.rules.threshold_state import Series, ThresholdState
+from retrainer.rules.triggers.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from retrainer.rules.outcome import Sample
+
+MAX_SERIES = 1000
+"""Series that are followed of one trigger and key; further ones are left out, and `trouble` says so."""
+MAX_ROW = 1000
+"""Values in a row beyond which nobody counts."""
+SKEW = 300.0
+"""Seconds by which the clock of whoever takes a sample may be ahead of ours."""
+NOTHING = ""
+"""Stands for all there should be, where no series was ever seen and `no_data: fire` makes that one that has crossed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """What a trigger asks of its series. Times are in seconds; ``jitter`` is this rule's and key's own share of it."""
+
+    bound: float
+    clear: float
+    high: bool
+    """Values above cross, else values below."""
+    hold: float = 0.0
+    row: int = 1
+    series: int = 1
+    percent: float | None = None
+    of: int | None = None
+    no_data: Literal["hold", "ok", "fire"] = "hold"
+    max_age: float | None = None
+    repeat: float = 86400.0
+    jitter: float = 0.0
+
+    def spread(self, jitter: float) -> Threshold:
+        """The same with another jitter."""
+        return _spread(self, jitter) if jitter else self
+
+    def crossed(self, value: float) -> bool:
+        return value > self.bound if self.high else value < self.bound
+
+    def cleared(self, value: float) -> bool:
+        return value <= self.clear if self.high else value >= self.clear
+
+    def needed(self, known: int) -> int:
+        """How many series it takes, of so many that are known."""
+        if self.percent is None:
+            return self.series
+        return max(1, math.ceil(round((self.of or known) * self.percent / 100, 9)))
+
+
+@lru_cache(maxsize=10_000)
+def _spread(threshold: Threshold, jitter: float) -> Threshold:
+    """Asked for at each look at a gauge, by each rule and key for its own."""
+    return replace(threshold, jitter=jitter)
+
+
+def sampled(
+    threshold: Threshold,
+    gauge: ThresholdState,
+    samples: Sequence[Sample],
+    now: float,
+    *,
+    whole: bool,
+    trouble: str = "",
+) -> ThresholdState:
+    """Fold samples in. ``whole``: these are all there are, so that a known series that is missing has no data."""
+    gauge = advance(threshold, gauge, now)
+    given = {sample.series for sample in samples}
+    series = _missed(threshold, gauge.series, given, now, forget=not trouble) if whole else dict(gauge.series)
+    seen_at = now if gauge.seen_at is None and samples else gauge.seen_at
+    left_out = 0
+    for sample in samples:
+        known = series.get(sample.series)
+        if known is None and len(series) >= MAX_SERIES and (whole or not _room(series, given)):
+            left_out += 1
+        elif known is None or sample.at >= known.at:
+            series[sample.series] = _follow(threshold, known, sample, now)
+    if left_out:
+        trouble = f"{left_out} series left out: at most {MAX_SERIES} are followed"
+    return advance(threshold, replace(gauge, series=series, seen_at=seen_at, trouble=trouble), now)
+
+
+def late(
+    threshold: Threshold, known: Series | None, sample: Sample, now: float, *, alert: bool
+) -> Literal["", "overtaken", "stale"]:
+    """Why a sample that was left lying comes too late to be folded in; empty if it does not.
+
+    Of two with one time the first is gone by; but an alert's end has the time of its beginning.
+    """
+    if threshold.max_age is not None and now - sample.at > threshold.max_age:
+        return "stale"
+    if known is None or _taken_at(sample, now) > known.at:
+        return ""
+    ends = alert and sample.at == known.at and not sample.value and bool(known.value)
+    return "" if ends else "overtaken"
+
+
+def _missed(
+    threshold: Threshold, known: Mapping[str, Series], given: Collection[str], now: float, *, forget: bool
+) -> dict[str, Series]:
+    """What a poll did not find has no data. With ``forget`` it is dropped if that changes nothing, else it is kept.
+
+    Label values that come and go do not add up so; a source that did not answer at all makes nothing fewer.
+    """
+    if not known and not given and threshold.no_data == "fire":
+        return {NOTHING: _no_data(threshold, Series(None, now, live=False), now)}
+    series = {}
+    for name, one in known.items():
+        after = one if name in given else _no_data(threshold, one, now)
+        if name in given or not (after.idle and forget):
+            series[name] = after
+    if given:
+        series.pop(NOTHING, None)
+    return series
+
+
+def _room(series: dict[str, Series], given: Collection[str]) -> bool:
+    """Forget what was heard of longest ago and holds nothing; false if there is none."""
+    idle = min(((one.at, name) for name, one in series.items() if one.idle and name not in given), default=None)
+    if idle is None:
+        return False
+    del series[idle[1]]
+    return True
+
+
+def _taken_at(sample: Sample, now: float) -> float:
+    """A moment far in the time to come is now, or nothing that is told later would be newer."""
+    return sample.at if sample.at <= now + SKEW else now
+
+
+def _follow(threshold: Threshold, known: Series | None, sample: Sample, now: float) -> Series:
+    at, value = _taken_at(sample, now), sample.value
+    before = known or Series(None, at)
+    stale = threshold.max_age is not None and now - at > threshold.max_age
+    if value is None or not math.isfinite(value) or stale:
+        return _no_data(threshold, replace(before, at=at), now)
+    if threshold.crossed(value):
+        since = before.since if before.since is not None else now
+        again = before.live and before.at == at and before.value == value  # the same sample, told once more
+        row = max(before.row, 1) if again else min(before.row + 1, MAX_ROW)
+        return replace(before, value=value, at=at, live=True, since=since, row=row)
+    raised = before.raised and not threshold.cleared(value)
+    return Series(value, at, raised=raised)
+
+
+def _no_data(threshold: Threshold, series: Series, now: float) -> Series:
+    if threshold.no_data == "fire":
+        since = series.since if series.since is not None else now
+        return replace(series, live=False, since=since, row=max(series.row, threshold.row))
+    if threshold.no_data == "ok":
+        return Series(series.value, series.at, live=False)
+    return replace(series, live=False)
+
+
+def advance(threshold: Threshold, gauge: ThresholdState, now: float) -> ThresholdState:
+    """Move up to now: what has been crossed for long enough is raised, what is too old has no data."""
+    changed = {}
+    for name, series in gauge.series.items():
+        moved = _mature(threshold, gauge, series, now)
+        if moved is not series:
+            changed[name] = moved
+    if changed:
+        gauge = replace(gauge, series={**gauge.series, **changed})
+    if not gauge.quiet:
+        return gauge
+    over = gauge.answered_at is not None and now >= gauge.answered_at + threshold.repeat
+    if over or raised(gauge) < _needed(threshold, gauge):
+        return replace(gauge, quiet=False, answered_at=None)
+    return gauge
+
+
+def _mature(threshold: Threshold, gauge: ThresholdState, series: Series, now: float) -> Series:
+    """In the order in which it happens: raised if that was due while there was data, then stale."""
+    stale_at = series.at + threshold.max_age if threshold.max_age is not None and series.live else None
+    due = _due(threshold, gauge, series)
+    if due is not None and due <= now and (stale_at is None or due <= stale_at):
+        series = replace(series, raised=True)
+    if stale_at is not None and stale_at < now:
+        series = _no_data(threshold, series, now)
+        due = _due(threshold, gauge, series)
+        if due is not None and due <= now:
+            series = replace(series, raised=True)
+    return series
+
+
+def _due(threshold: Threshold, gauge: ThresholdState, series: Series) -> float | None:
+    """When a series that has crossed will be raised, if nothing changes; None if it waits for more than time."""
+    if series.raised or series.since is None or series.row < threshold.row:
+        return None
+    if not series.live and threshold.no_data != "fire":
+        return None
+    return series.since + threshold.hold + (threshold.jitter if _first(gauge, series.since) else 0.0)
+
+
+def _first(gauge: ThresholdState, since: float) -> bool:
+    """Whether it had crossed when the rule first looked."""
+    return gauge.seen_at is None or since <= gauge.seen_at
+
+
+def _why_so_late(threshold: Threshold, gauge: ThresholdState, until: float) -> str:
+    """Words for a wait that is longer than `for`."""
+    late = threshold.jitter > 0 and any(
+        series.since is not None and _first(gauge, series.since) and _due(threshold, gauge, series) == until
+        for series in gauge.series.values()
+    )
+    return ", so already when first looked at: spread by `jitter`" if late else ""
+
+
+def raised(gauge: ThresholdState) -> int:
+    return sum(series.raised for series in gauge.series.values())
+
+
+def _needed(threshold: Threshold, gauge: ThresholdState) -> int:
+    """What has no data is known all the same: it stood somewhere, and by `no_data` it stands there still."""
+    return 1 if NOTHING in gauge.series else threshold.needed(len(gauge.series))
+
+
+def next_change(threshold: Threshold, gauge: ThresholdState, now: float) -> float | None:
+    """The next moment later than ``now`` at which a series may change without a sample."""
+    moments: list[float | None] = [_due(threshold, gauge, series) for series in gauge.series.values()]
+    if threshold.max_age is not None:
+        # A moment later, so that it is past the age then.
+        moments += [series.at + threshold.max_age + 0.001 for series in gauge.series.values() if series.live]
+    return min((m for m in moments if m is not None and m > now), default=None)
+
+
+def judge(threshold: Threshold, gauge: ThresholdState) -> Verdict:
+    """Weigh a gauge as it was when it was last advanced."""
+    needed, high = _needed(threshold, gauge), raised(gauge)
+    told = _told(threshold, gauge, needed)
+    if high >= needed:
+        if not gauge.quiet:
+            return Verdict(True, Reason.THRESHOLD, told)
+        until = None if gauge.answered_at is None else gauge.answered_at + threshold.repeat
+        return Verdict(False, Reason.QUIET, f"{told}, answered by a run already", until)
+    waits = [due for series in gauge.series.values() if (due := _due(threshold, gauge, series)) is not None]
+    if high + len(waits) >= needed:
+        until = sorted(waits)[needed - high - 1]
+        return Verdict(False, Reason.FOR_PENDING, told + _why_so_late(threshold, gauge, until), until)
+    if gauge.trouble or not any(series.live for series in gauge.series.values()):
+        return Verdict(False, Reason.NO_DATA, gauge.trouble or "no series has data")
+    return Verdict(False, Reason.BELOW_THRESHOLD, told)
+
+
+def _told(threshold: Threshold, gauge: ThresholdState, needed: int) -> str:
+    return in_words(threshold, worst(threshold, gauge.series.values()), len(gauge.series), raised(gauge), needed)
+
+
+def in_words(threshold: Threshold, furthest: float | None, known: int, high: int, needed: int) -> str:
+    """How so many known series stand, of which ``high`` are raised and ``needed`` should be."""
+    sign = ">" if threshold.high else "<"
+    if furthest is None:
+        return f"no data, threshold {sign} {threshold.bound:g}"
+    if known == 1 and needed == 1:
+        return f"{furthest:g} against {sign} {threshold.bound:g}"
+    return f"{high} of {needed} series {sign} {threshold.bound:g}, the furthest at {furthest:g}"
+
+
+def answered(gauge: ThresholdState, now: float | None) -> ThresholdState:
+    """A run was its answer: it ended at ``now``, or is on its way (None)."""
+    return replace(gauge, quiet=True, answered_at=now)
+
+
+def worst(threshold: Threshold, gauges: Iterable[Series]) -> float | None:
+    """The value that is furthest on the side that crosses; None without data."""
+    values = [series.value for series in gauges if series.live and series.value is not None]
+    if not values:
+        return None
+    return max(values) if threshold.high else min(values)

@@ -1,0 +1,205 @@
+"""What comes to a rule while nothing follows from it is summed up, and folded in at once when something may.
+
+An event that completes no batch, and a poll that finds every series quiet, lead to the same windows and decisions
+whether they are folded one by one or together, as long as no other input comes and no moment passes at which the rule
+wants to be woken. Whatever else happens to a rule has to be preceded by `Lane.catch_up`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrainer.engine.intake.samples import QUERY
+from retrainer.rules.arrival_aggregator import ArrivalAggregator
+from retrainer.rules.fold import fold
+from retrainer.rules.outcome import Kind, Reason
+from retrainer.rules.self_trigger import run_of
+from retrainer.rules.state import Window
+from retrainer.rules.triggers import data
+from retrainer.simulate.notes import Notes, Pages
+from retrainer.simulate.poll_coalescing import plain
+from retrainer.store.rows import event_to_row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from retrainer.engine.core.catalog import Catalog
+    from retrainer.engine.core.transaction import Transaction
+    from retrainer.event import Event
+    from retrainer.rules.compile import CompiledData, CompiledRule
+    from retrainer.rules.state import State
+    from retrainer.rules.triggers.verdict import Verdict
+    from retrainer.simulate.poll_coalescing import Followed
+
+_NOT_YET = frozenset((Reason.BATCH_INCOMPLETE, Reason.BELOW_THRESHOLD, Reason.FOR_PENDING, Reason.NO_DATA))
+"""Said of an input from which nothing follows yet."""
+
+
+class _Sum:
+    """What came for one trigger of a rule since its state was last written.
+
+    ``settled``: polls may be passed over meanwhile.
+    """
+
+    def __init__(self, trigger: CompiledData, state: State, notes: Notes, *, settled: bool) -> None:
+        window = state.windows[trigger.name]
+        self.trigger, self.notes, self.wake_at, self.settled = trigger, notes, state.wake_at, settled
+        self.last_at = 0.0
+        self._gathering = ArrivalAggregator(trigger.name, trigger.batch, window)
+        self._events, self._bytes, self._rows = window.events, window.bytes, window.rows
+        self._first_at = window.first_at
+
+    def judge(self, at: float, size: int, rows: int) -> Verdict:
+        """What the trigger would say with one more event."""
+        events = self._events + 1
+        window = Window(events, self._bytes + size, self._rows + rows, first_at=self._first_at, last_at=at)
+        return data.judge(self.trigger.batch, window, at, fresh=True)
+
+    def add(self, at: float, event: Event, seq: int, size: int, rows: int) -> None:
+        self._events, self._bytes, self._rows = self._events + 1, self._bytes + size, self._rows + rows
+        self.last_at = at
+        self._gathering.take((seq, event.time, event.label, size, rows, *event.place))
+
+    def close(self, rule: CompiledRule, state: State) -> State:
+        state, last = self._gathering.close(state, self.last_at)
+        return fold(rule, state, last, self.last_at)[0] if last is not None else state
+
+
+class Lane:
+    """A rule without keys, and its metric if polls of one are followed."""
+
+    def __init__(self, rule: CompiledRule, followed: Followed | None, pages: Pages) -> None:
+        self.rule, self._followed, self._pages = rule, followed, pages
+        self.reads_events = any("events" in text.variables for text in rule.parameters.values())
+        self._sum: _Sum | None = None
+        self._id = 0
+
+    def behind(self, before: float) -> bool:
+        """Whether there is anything to fold in of what came earlier than ``before``."""
+        return self._sum is not None or (self._followed is not None and self._followed.behind(before))
+
+    def catch_up(self, tx: Transaction, before: float) -> None:
+        """Fold in all that came earlier than ``before``."""
+        self._close(tx)
+        if self._followed is not None:
+            self._followed.catch_up(tx, before)
+
+    def ready(self, tx: Transaction, trigger: CompiledData, at: float, size: int, rows: int) -> Verdict | None:
+        """What the rule would say of an event of a trigger; None if more may follow from it than these words."""
+        found = self._sum or self._open(tx, trigger, at)
+        if found is None or found.trigger is not trigger or (found.wake_at is not None and at >= found.wake_at):
+            return None
+        if not found.settled and self._followed is not None and self._followed.behind(at):
+            return None
+        said = found.judge(at, size, rows)
+        return said if said.reason is Reason.BATCH_INCOMPLETE and not said.satisfied else None
+
+    def take(self, tx: Transaction, event: Event, seq: int, size: int, rows: int, said: Verdict) -> None:
+        """Add the event that the lane is `ready` for."""
+        found, at = self._sum, tx.now
+        assert found is not None  # noqa: S101 - for the type checker; it is ready
+        if self._followed is not None:
+            self._followed.pass_over(tx, found.notes, at)
+        found.notes.add(tx, found.trigger.name, said, at, at)
+        found.add(at, event, seq, size, rows)
+        if self.reads_events:
+            tx.inputs.append((self._id, seq))
+
+    def _open(self, tx: Transaction, trigger: CompiledData, at: float) -> _Sum | None:
+        """Begin to sum up, if that can be: the rule waits, and for nothing but more of the same or a later moment."""
+        if self._followed is not None:
+            now = tx.now
+            self._followed.catch_up(tx, at)
+            tx.now = now
+        entry = tx.entry(self.rule, "")
+        state, record = entry.state, entry.record
+        window = state.windows.get(trigger.name)
+        if window is None or not (window.events and window.fresh) or state.lapsed or not plain(self.rule, state):
+            return None
+        if record is None or record.decision.kind is not Kind.HOLD or record.decision.reason not in _NOT_YET:
+            return None
+        settled = self._followed is None or self._followed.settled(state)
+        self._id = entry.id
+        self._sum = _Sum(trigger, state, Notes(self.rule.name, entry, record, self._pages), settled=settled)
+        return self._sum
+
+    def _close(self, tx: Transaction) -> None:
+        found, self._sum = self._sum, None
+        if found is None or not found.last_at:
+            return
+        state = found.close(self.rule, tx.entry(self.rule, "").state)
+        if self._followed is not None:
+            state = self._followed.settle(state)
+        found.notes.close(tx, state)
+
+
+class Lanes:
+    """All lanes of a catalog, by rule. Rules with keys have none."""
+
+    def __init__(self, catalog: Catalog, followed: Iterable[Followed]) -> None:
+        self.pages = Pages()
+        mine = {one.rule.name: one for one in followed}
+        self.of: Mapping[str, Lane] = {
+            name: Lane(rule, mine.get(name), self.pages) for name, rule in catalog.rules.items() if not rule.per_key
+        }
+
+    def take(self, tx: Transaction, event: Event) -> bool:
+        """Take an event in that leads to nothing, now; false, and nothing is done, if it has to be folded in."""
+        catalog = tx.catalog
+        if event.type == QUERY or run_of(event):
+            return False
+        if event.source in catalog.gauges.sources and any(True for _ in catalog.gauges.candidates(event)):
+            return False
+        found = []
+        for trigger in catalog.index.candidates(event):
+            lane = self.of.get(trigger.rule)
+            if lane is None or trigger.distinct is not None or trigger.own.places:
+                return False
+            try:
+                if trigger.wants(event):
+                    found.append((lane, trigger, *trigger.measure(event)))
+            except ValueError:
+                return False
+        if len(found) > 1 and len({lane.rule.name for lane, *_ in found}) < len(found):
+            return False
+        return self._hand_out(tx, event, found)
+
+    def _hand_out(self, tx: Transaction, event: Event, found: list[tuple[Lane, CompiledData, int, int]]) -> bool:
+        said = []
+        for lane, trigger, size, rows in found:
+            verdict = lane.ready(tx, trigger, tx.now, size, rows)
+            if verdict is None:
+                return False
+            said.append(verdict)
+        if not found:
+            return True  # nobody wants it
+        seq = tx.number("seq")
+        if any(lane.reads_events for lane, *_ in found):
+            tx.events.append(event_to_row(seq, tx.now, event, "matched", "[]"))
+        for (lane, _, size, rows), verdict in zip(found, said, strict=True):
+            lane.take(tx, event, seq, size, rows, verdict)
+        return True
+
+    def wanting(self, catalog: Catalog, event: Event) -> Iterator[str]:
+        """Rules that an event may concern."""
+        for trigger in catalog.index.candidates(event):
+            yield trigger.rule
+        for gauge in catalog.gauges.candidates(event):
+            yield gauge.rule
+        if event.type == QUERY:
+            for (source, _), poll in catalog.polls.items():
+                if source == event.source:
+                    yield from (gauge.rule for gauge in poll.gauges)
+
+    def catch_up(self, tx: Transaction, rules: Iterable[str], before: float) -> None:
+        """Fold in what came to these rules earlier than ``before``; ``now`` stays as it is."""
+        now = tx.now
+        for name in rules:
+            lane = self.of.get(name)
+            if lane is not None:
+                lane.catch_up(tx, before)
+        tx.now = now
+
+    def behind(self, rules: Iterable[str], before: float) -> list[str]:
+        """Those of the rules that have something to fold in."""
+        return [name for name in rules if (lane := self.of.get(name)) is not None and lane.behind(before)]

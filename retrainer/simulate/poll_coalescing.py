@@ -1,0 +1,227 @@
+"""Polls that change nothing are not folded in one by one: the last of them in a row stands for all.
+
+A poll is calm for a rule if it finds each series where the poll before it found it: beyond the threshold, on its way
+back, or clear of it. Until something else happens to the rule, or a moment comes at which it wants to be woken, only
+the values differ that it tells of. What comes of it is exactly the same.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from retrainer.event import Event
+from retrainer.rules.evaluate import threshold
+from retrainer.rules.outcome import Decision, Kind, Reason, Sample, Sampled
+from retrainer.rules.triggers import level
+from retrainer.rules.triggers.verdict import Verdict
+from retrainer.simulate.ranges import ABSENT
+
+if TYPE_CHECKING:
+    from array import array
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from retrainer.engine.core.catalog import Catalog
+    from retrainer.engine.core.state_cache import Entry
+    from retrainer.engine.core.transaction import Transaction
+    from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.compile_triggers import CompiledThreshold
+    from retrainer.rules.state import State
+    from retrainer.rules.threshold_state import ThresholdState
+    from retrainer.rules.triggers.level import Threshold
+    from retrainer.simulate.notes import Notes
+    from retrainer.simulate.ranges import Column, Range
+
+_BACK, _CROSSED, _NONE = 1, 2, 3
+"""Where a value stands that is not clear: on its way back, beyond the threshold, nowhere."""
+
+
+class Followed:
+    """One metric of a rule, and how far its polls were folded in."""
+
+    def __init__(self, rule: CompiledRule, metric: CompiledThreshold, range_: Range, columns: Sequence[Column]) -> None:
+        self.rule, self.range, self._gauge, self._columns = rule, range_, metric, columns
+        self.next = 0
+        self._lasting = metric.threshold.max_age is not None
+        """A sample that is too old after a while moves the moment at which the state wants to be woken."""
+        self.unrest = list(_unrest(metric.threshold, columns, range_.count))
+        self._names = {column.name for column in columns}
+        self._passed = self._high = 0
+
+    def behind(self, before: float) -> bool:
+        return self.next < self.range.count and self.range.at(self.next) < before
+
+    def catch_up(self, tx: Transaction, before: float) -> None:
+        """Fold in what was found earlier than ``before``; all of it is calm."""
+        last = self._last(before)
+        if last < self.next:
+            return
+        if self._lasting and plain(self.rule, tx.entry(self.rule, "").state):
+            first, self.next = self.next, last
+            self._fold(tx, last)
+            tx.repeated((self.rule.name, ""), last - first, self.range.at(first))
+        while self.next <= last:
+            if not self._absorb(tx, last):
+                self._fold(tx, self.next)
+
+    def settled(self, state: State) -> bool:
+        """Whether calm polls change nothing but the values that are known last."""
+        known = state.gauges.get(self._gauge.name)
+        if known is None or known.trouble or self._lasting or known.series.keys() != self._names:
+            return False
+        asked = threshold(self.rule, self._gauge.name, state)
+        self._high = level.raised(known)
+        steady = _counted(asked, known) and all(one.live for one in known.series.values())
+        return steady and level.judge(asked, known).reason is Reason.BELOW_THRESHOLD
+
+    def pass_over(self, tx: Transaction, notes: Notes, before: float) -> None:
+        """Note what the rule says of the calm polls earlier than ``before``; of a gauge that is `settled`."""
+        last = self._last(before)
+        if last < self.next:
+            return
+        asked, known = self._gauge.threshold, len(self._columns)
+        furthest = (max if asked.high else min)(column.values[last] for column in self._columns)
+        words = level.in_words(asked, furthest, known, self._high, asked.needed(known))
+        said = Verdict(False, Reason.BELOW_THRESHOLD, words)
+        first_at, count = self.range.at(self.next), last - self.next + 1
+        notes.add(tx, self._gauge.name, said, self.range.at(last), first_at, count)
+        self.next, self._passed = last + 1, self._passed + count
+
+    def settle(self, state: State) -> State:
+        """The state with the values of the last poll that was passed over."""
+        if not self._passed:
+            return state
+        name, count, self._passed = self._gauge.name, self._passed, 0
+        moved = self._moved(threshold(self.rule, name, state), state.gauges[name], self.next - 1, count)
+        return state.but(gauges={**state.gauges, name: moved})
+
+    def _last(self, before: float) -> int:
+        """The last poll earlier than ``before``, by number."""
+        return min(math.ceil((before - self.range.start) / self.range.step), self.range.count) - 1
+
+    def fold(self, tx: Transaction, i: int) -> None:
+        """Fold one poll in, the next one."""
+        if not self._absorb(tx, i):
+            self._fold(tx, i)
+
+    def _fold(self, tx: Transaction, i: int) -> None:
+        tx.now = self.range.at(i)
+        tx.take(self.rule.name, "", Sampled(self._gauge.name, self._samples(i), whole=True))
+        self.next = i + 1
+
+    def _samples(self, i: int) -> tuple[Sample, ...]:
+        at = self.range.at(i)
+        found = [(column.name, column.values[i]) for column in self._columns]
+        return tuple(Sample(name, None if math.isnan(v) else v, at) for name, v in found if v != ABSENT)
+
+    def _absorb(self, tx: Transaction, last: int) -> bool:
+        """What `step` would come to, without asking all the rest that polls do not touch; false if it may.
+
+        They are those up to ``last`` at most, of which all but the first are calm.
+        """
+        entry, name = tx.entry(self.rule, ""), self._gauge.name
+        state, known = entry.state, entry.state.gauges.get(name)
+        if known is None or self._lasting or not (plain(self.rule, state) and waits(entry)):
+            return False
+        last = last if state.wake_at is None else min(last, self._last(state.wake_at))
+        asked, count = threshold(self.rule, name, state), last - self.next + 1
+        if count < 1 or (count > 1 and not _counted(asked, known)):
+            return False
+        moved = self._moved(asked, known, last, count)
+        verdict = level.judge(asked, moved)
+        if verdict.satisfied or _moments(asked, moved) != _moments(asked, known):
+            return False
+        tx.now = self.range.at(last)
+        state = state.but(gauges={**state.gauges, name: moved}, heard_at=tx.now)
+        said = Decision(Kind.HOLD, verdict.reason, f"{name}: {verdict.detail}", verdict.until)
+        tx.absorb((self.rule.name, ""), state, said, count - 1, self.range.at(self.next))
+        self.next = last + 1
+        return True
+
+    def _moved(self, asked: Threshold, known: ThresholdState, last: int, count: int) -> ThresholdState:
+        """The gauge after so many polls, all but the first of them calm: values that have crossed are counted."""
+        moved = level.sampled(asked, known, self._samples(last), self.range.at(last), whole=True)
+        if count == 1:
+            return moved
+        rows = {name: min(one.row + count - 1, level.MAX_ROW) for name, one in moved.series.items() if one.row}
+        grown = {name: replace(moved.series[name], row=row) for name, row in rows.items()}
+        return replace(moved, series={**moved.series, **grown}) if grown else moved
+
+
+def waits(entry: Entry) -> bool:
+    """Whether the last decision was to wait: with nothing due, no trigger is satisfied then."""
+    return entry.record is not None and entry.record.decision.kind is Kind.HOLD
+
+
+def _counted(asked: Threshold, known: ThresholdState) -> bool:
+    """Whether no series waits for more values in a row."""
+    return all(not one.row or one.row >= asked.row for one in known.series.values())
+
+
+def _moments(asked: Threshold, known: ThresholdState) -> tuple[float | None, float | None]:
+    """What a gauge has to do with when its rule wants to be woken."""
+    return level.next_change(asked, known, 0.0), level.judge(asked, known).until
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Ranges whose polls are followed rule by rule, and those that have to be played poll by poll."""
+
+    followed: tuple[Followed, ...]
+    polled: tuple[Range, ...]
+
+
+def split(catalog: Catalog, ranges: Iterable[Range]) -> Split:
+    """Poll by poll: rules with keys or several metrics that are asked for, and samples with a time of their own."""
+    followed: list[Followed] = []
+    polled: list[Range] = []
+    for range_ in ranges:
+        poll = catalog.polls.get((range_.source, range_.query))
+        metrics = poll.gauges if poll is not None else ()
+        if range_.sample_time is not None or any(not _alone(catalog.rules[metric.rule]) for metric in metrics):
+            polled.append(range_)
+            continue
+        followed += [
+            Followed(catalog.rules[metric.rule], metric, range_, [c for c in range_.columns if _wants(metric, c)])
+            for metric in metrics
+        ]
+    return Split(tuple(followed), tuple(polled))
+
+
+def _alone(rule: CompiledRule) -> bool:
+    return not rule.per_key and sum(metric.expr is not None for metric in rule.gauges.values()) == 1
+
+
+def _wants(metric: CompiledThreshold, column: Column) -> bool:
+    event = Event(metric.source, "", "", 0.0, {"labels": column.labels})
+    return all(condition.holds(event) for condition in metric.conditions)
+
+
+def plain(rule: CompiledRule, state: State) -> bool:
+    """Nothing waits to be started, so that a calm poll is answered by what it says itself."""
+    return rule.when.condition is None and not rule.when.unless and state.due is None and not state.asked
+
+
+def _unrest(asked: Threshold, columns: Sequence[Column], count: int) -> Iterator[int]:
+    """Polls that are not calm, by number. Where samples become too old, only those that find all clear are calm."""
+    found = bytearray(count) if columns else bytearray(b"\1") * count
+    found[:1] = b"\1"[:count]
+    for column in columns:
+        values, kinds = column.values, bytearray(count + 1)
+        loud = _loud(asked, values)
+        for i in loud:
+            kinds[i] = _NONE if not math.isfinite(values[i]) else _CROSSED if asked.crossed(values[i]) else _BACK
+        for i in loud:
+            if kinds[i] != kinds[i - 1] or kinds[i] == _NONE or asked.max_age is not None:
+                found[i] = 1
+            if kinds[i + 1] != kinds[i] and i + 1 < count:
+                found[i + 1] = 1
+    return (i for i, rough in enumerate(found) if rough)
+
+
+def _loud(asked: Threshold, values: array[float]) -> list[int]:
+    """Which values have not cleared the threshold, or are none: few, as a rule."""
+    if asked.high:
+        return [i for i, value in enumerate(values) if not value <= asked.clear]
+    return [i for i, value in enumerate(values) if not asked.clear <= value < ABSENT]

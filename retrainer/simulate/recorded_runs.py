@@ -1,0 +1,74 @@
+"""What is taken from history for runs that are played: ids, how long they took, and how they ended."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict, deque
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from ulid import ULID
+
+from retrainer.runs.run import RunPhase
+from retrainer.simulate.run_script import RunScript
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from retrainer.runs.run import Run
+    from retrainer.simulate.history import Recorded
+
+
+class RecordedRuns:
+    """A run that is born at the very moment of one in history is that run: it has its id, and its end is recorded.
+
+    Any other goes as the run of its rule (and key, if it had any) that was born nearest to it, else it succeeds after
+    ``otherwise`` seconds.
+    """
+
+    def __init__(self, runs: Iterable[Recorded], otherwise: float) -> None:
+        self.by_id: dict[str, Recorded] = {}
+        self._born: dict[tuple[str, str, float], deque[str]] = defaultdict(deque)
+        self._gone: dict[tuple[str, str | None], list[Recorded]] = defaultdict(list)
+        self._otherwise = otherwise
+        self._made: dict[tuple[str, str], int] = defaultdict(int)
+        for run in runs:
+            self.by_id[run.id] = run
+            self._born[run.rule, run.key, run.created_at].append(run.id)
+            if run.ended_at is not None and run.submitted_at is not None:
+                self._gone[run.rule, run.key].append(run)
+                self._gone[run.rule, None].append(run)
+
+    def new_id(self, rule: str, key: str, now: float) -> str:
+        known = self._born.get((rule, key, now))
+        if known:
+            return known.popleft()
+        self._made[rule, key] += 1
+        whose = sha256(f"{rule}/{key}".encode()).digest()[:6]
+        return str(ULID.from_bytes(int(now * 1000).to_bytes(6) + self._made[rule, key].to_bytes(4) + whose))
+
+    def going(self, run: Run) -> RunScript | None:
+        if run.id in self.by_id:
+            return None
+        near = self._nearest(run)
+        if near is None or near.ended_at is None:
+            return RunScript(self._otherwise)
+        started = near.admitted_at if near.admitted_at is not None else near.created_at
+        outputs = _as_parameters(run.submit.get("outputs") or {}, near.outputs)
+        return RunScript(near.ended_at - started, RunPhase(near.phase), outputs, near.resources)
+
+    def _nearest(self, run: Run) -> Recorded | None:
+        known = self._gone.get((run.rule, run.key)) or self._gone.get((run.rule, None))
+        if not known:
+            return None
+        at = bisect_left(known, run.created_at, key=lambda r: r.created_at)
+        return min(known[max(0, at - 1) : at + 1], key=lambda r: abs(r.created_at - run.created_at))
+
+
+def _as_parameters(wanted: Mapping[str, Mapping[str, str]], outputs: Mapping[str, object]) -> dict[str, str]:
+    """Outputs by the names that the Workflow gives them, as text."""
+    return {
+        spec["parameter"]: str(outputs[name]).lower() if isinstance(outputs[name], bool) else str(outputs[name])
+        for name, spec in wanted.items()
+        if name in outputs
+    }

@@ -1,0 +1,60 @@
+"""How a run goes that is only played: nothing is submitted, it ends when and as it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from retrainer.runs.run import Run, RunPhase
+from retrainer.workflows.base import Observed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SAID = {
+    RunPhase.SUCCEEDED: "Succeeded",
+    RunPhase.FAILED: "Failed",
+    RunPhase.ERROR: "Error",
+    RunPhase.CANCELLED: "Failed",
+}
+GPU = "nvidia.com/gpu"
+
+
+@dataclass(frozen=True, slots=True)
+class RunScript:
+    """``lasts`` is in seconds; ``outputs`` are the Workflow's, as text, by parameter; ``resources`` seconds of use."""
+
+    lasts: float
+    phase: RunPhase = RunPhase.SUCCEEDED
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    resources: Mapping[str, float] = field(default_factory=dict)
+    message: str = ""
+
+
+Going = Callable[[Run], RunScript | None]
+"""Tells how a run goes that has just started; None if it goes on until somebody ends it."""
+
+
+def endless(_run: Run) -> RunScript | None:
+    return None
+
+
+def end_of(run: Run, course: RunScript) -> Observed:
+    """What a watcher would see at the end of the run."""
+    return Observed(
+        run.namespace,
+        run.workflow,
+        uid_of(run.id),
+        run.id,
+        _SAID.get(course.phase, ""),
+        message=course.message,
+        outputs=course.outputs,
+        resources=course.resources,
+        gone=course.phase is RunPhase.UNKNOWN,
+        stopped=course.phase is RunPhase.CANCELLED,
+    )
+
+
+def uid_of(run: str) -> str:
+    return f"uid-{run}"

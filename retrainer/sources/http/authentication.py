@@ -1,0 +1,111 @@
+"""Who may send to a source: the proof that a request carries, and what that was used for before."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+import structlog
+
+from retrainer.event import Event
+from retrainer.sources.http.refusal import Challenge, Refusal, not_now
+from retrainer.sources.http.signature import Sent, Signed, Terms, Unproven, check_signature, check_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from retrainer.config.models import Secret
+    from retrainer.sources.formats.registry import Items
+    from retrainer.sources.http.hook import Hook
+    from retrainer.util.clock import Clock
+
+log = structlog.get_logger()
+SNS = "x-amz-sns-message-type"
+"""SNS puts it on each request. It sends the user and password of its endpoint's URL only when they are asked for."""
+MOST_SEEN = 65536
+"""Signatures that are remembered, of all sources; beyond that the oldest is forgotten. About 20 MB."""
+
+_USED = {
+    "v1": "this signature came before, for another source or with other headers, which it does not cover: sign with v2",
+    "hub": "this signature came before, for another source with the same secret: give each a secret of its own",
+}
+
+
+class Proofs:
+    """``secrets`` gives the text of a secret, now; it raises OSError or ValueError where it cannot."""
+
+    def __init__(self, clock: Clock, secrets: Callable[[Secret], str]) -> None:
+        self._clock, self._secrets = clock, secrets
+        self._uses: OrderedDict[bytes, bytes] = OrderedDict()
+        self._told: set[str] = set()
+
+    def check_token(self, hook: Hook, headers: Mapping[str, str]) -> None:
+        """Raise Refusal 401 or 503."""
+        if hook.config.token is None:
+            return
+        if SNS in headers and "authorization" not in headers:
+            raise Challenge("send the token as the password of Basic: https://user:TOKEN@… as the endpoint of SNS")
+        try:
+            check_token(headers, self._read(hook, hook.config.token))
+        except Unproven as error:
+            raise Refusal(401, str(error), {"WWW-Authenticate": "Bearer"}) from None
+
+    def check_signature(self, hook: Hook, headers: Mapping[str, str], body: bytes) -> Signed | None:
+        """Return None if the source asks for none; raise Refusal 401 or 503."""
+        if hook.config.hmac is None:
+            return None
+        # The machine's clock as it is now: senders go by theirs, also after both were set right.
+        terms = Terms(self._clock.wall(), hook.config.timestamp_tolerance, hook.config.signatures)
+        try:
+            sent = Sent(headers, body, hook.config.path.rstrip("/"))
+            signed = check_signature(sent, self._read(hook, hook.config.hmac), terms)
+        except Unproven as error:
+            raise Refusal(401, str(error), {"WWW-Authenticate": "Signature"}) from None
+        if signed.scheme != "v2" and hook.name not in self._told:
+            self._told.add(hook.name)
+            log.info(
+                "webhook.old_signature",
+                source=hook.name,
+                scheme=signed.scheme,
+                better="v2 (docs/how-to/sources/signing.md)",
+            )
+        return signed
+
+    def check_use(self, hook: Hook, signed: Signed | None, items: Items) -> None:
+        """Raise Refusal 401 for a signature that came before with something else around what it covers.
+
+        Version 2 covers all. Version 1 is bound to what it was first used for: a source, and the events that came of
+        it. A signature of the body alone stands for any number of equal bodies, so it is bound to the source only.
+        """
+        if signed is None or signed.scheme == "v2":
+            return
+        use = _digest(hook.name, *(_essence(item) for item in items if signed.scheme == "v1"))
+        first = self._uses.setdefault(_digest(signed.scheme, signed.mac), use)
+        if len(self._uses) > MOST_SEEN:
+            self._uses.popitem(last=False)
+        if first != use:
+            raise Refusal(401, _USED[signed.scheme], {"WWW-Authenticate": "Signature"})
+
+    def _read(self, hook: Hook, secrets: Secret | list[Secret]) -> list[str]:
+        """Read those that can be read: while one of two is being rotated, the other still lets senders in."""
+        found = []
+        for secret in secrets if isinstance(secrets, list) else [secrets]:
+            try:
+                found.append(self._secrets(secret))
+            except (OSError, ValueError) as error:
+                log.error("webhook.secret_unreadable", source=hook.name, error=str(error))  # noqa: TRY400
+        if not any(found):  # an empty one proves nothing
+            raise not_now("the secret of this source cannot be read", 30)
+        return found
+
+
+def _essence(item: object) -> str:
+    """All of an event that headers may have had a say in."""
+    if isinstance(item, Event):
+        return repr((item.id, item.type, item.subject, sorted(item.attributes.items())))
+    return repr(getattr(item, "id", ""))
+
+
+def _digest(*parts: str) -> bytes:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).digest()[:16]

@@ -1,0 +1,73 @@
+"""What bodies are parsed into takes many times their size: it is estimated before, and bounded for each and for all."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from retrainer.sources.http.refusal import Refusal, not_now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+AT_ONCE = 128 << 20
+"""Estimated bytes over all requests."""
+OF_ONE = 64 << 20
+"""Of one request, where `max_body` is not larger than usual."""
+PER_BYTE = 16
+"""Estimated bytes for each byte of a larger `max_body`."""
+# Bytes of CPython 3.11 for a map with a key, a list, a value among others, and a key with its place.
+_MAP, _LIST, _VALUE, _KEY = 200, 72, 40, 60
+
+
+def evaluate(body: bytes) -> int:
+    """Estimate the bytes that JSON is parsed into, from its punctuation alone: a scan of memory, no parsing.
+
+    What stands in strings counts too, so the estimate is rather too high.
+    """
+    count = body.count
+    return 2 * len(body) + _MAP * count(b"{") + _LIST * count(b"[") + _VALUE * count(b",") + _KEY * count(b":")
+
+
+class Memory:
+    """A budget that requests hold parts of; only for one event loop."""
+
+    def __init__(self, at_once: int = AT_ONCE) -> None:
+        self._at_once, self._held = at_once, 0
+
+    @contextmanager
+    def hold(self, body: bytes, max_body: int) -> Iterator[Held]:
+        """Hold what the body will take. Raise Refusal 413 if that is too much for one, 503 if there is no room now."""
+        held = Held(self, max(OF_ONE, PER_BYTE * max_body))
+        try:
+            held.add(body)
+            yield held
+        finally:
+            self._held -= held.weight
+
+    def take(self, weight: int, mine: int) -> None:
+        """Raise Refusal 503 if there is no room beside others; ``mine`` is what the request holds already."""
+        if self._held > mine and self._held + weight > self._at_once:
+            raise not_now("too much is being read at once", 1)
+        self._held += weight
+
+
+class Held:
+    """What one request holds; ``most`` is what it may."""
+
+    def __init__(self, memory: Memory, most: int) -> None:
+        self.weight = 0
+        self._memory, self._most = memory, most
+
+    def add(self, body: bytes) -> None:
+        """Hold more: the body, or JSON that stands within it in another coding. Raise Refusal 413 or 503."""
+        weight = evaluate(body)
+        if self.weight + weight > self._most:
+            raise Refusal(
+                413,
+                f"{len(body)} bytes with so many lists, maps and values take {self.weight + weight >> 20} MiB once "
+                f"read; at most {self._most >> 20} MiB are taken (more with a larger max_body): send less at once",
+                {"Connection": "close"},
+            )
+        self._memory.take(weight, self.weight)
+        self.weight += weight

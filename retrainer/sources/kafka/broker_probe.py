@@ -1,0 +1,60 @@
+"""Whether brokers answer: the metadata is asked for again and again, without waiting for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kafka.errors import BrokerResponseError
+
+from retrainer.sources.kafka.consumer import LAST_WORDS
+from retrainer.sources.kafka.positions import missing
+
+if TYPE_CHECKING:
+    from kafka import KafkaConsumer
+
+    from retrainer.config.models import Topics
+    from retrainer.util.clock import Clock
+
+SILENCE = 4.0
+"""Seconds without an answer after which brokers count as unreachable."""
+
+
+class BrokerProbe:
+    """Asking also brings new partitions, and topics that were made anew, to our notice."""
+
+    def __init__(self, consumer: KafkaConsumer, client_id: str, topics: Topics, clock: Clock) -> None:
+        self._cluster = consumer._client.cluster  # noqa: SLF001 - KafkaConsumer's own requests wait for the answer
+        self._client_id, self._topics, self._clock = client_id, topics.topics, clock
+        self._servers = ", ".join(topics.bootstrap_servers)
+        self._asked: Any = None
+        self._asked_at = 0.0
+
+    @property
+    def silent(self) -> bool:
+        """Whether no broker answers."""
+        waits = self._asked is not None and not self._asked.is_done
+        return waits and self._clock.monotonic() - self._asked_at >= SILENCE
+
+    def look(self) -> str | None:
+        """Return what is wrong, and ask again unless an answer is still to come."""
+        if self._asked is None or self._asked.is_done:
+            said = self._read() if self._asked is not None else None
+            self._asked, self._asked_at = self._cluster.request_update(), self._clock.monotonic()
+            if said is None:
+                LAST_WORDS.forget(self._client_id)
+            return said
+        if not self.silent:
+            return None
+        return f"no broker of {self._servers} answers: {LAST_WORDS.of(self._client_id) or 'no connection'}"
+
+    def _read(self) -> str | None:
+        """Return what the answer says is wrong."""
+        error = self._asked.exception
+        if error is not None and not isinstance(error, BrokerResponseError):
+            return f"cannot reach {self._servers}: {error}"
+        for topic in self._topics:
+            if topic in self._cluster.unauthorized_topics:
+                return f"topic {topic} is not for us: grant Describe and Read on it, or correct the source's topics"
+            if not self._cluster.partitions_for_topic(topic):
+                return missing(topic)
+        return None

@@ -1,0 +1,509 @@
+"""Supervision of the long-lived threads: what each does, how long it may be silent, and what follows if it fails.
+
+A thread is a `Worker`: its loop calls `beat` in each turn. A worker that dies is started again where `DUTIES` says that
+this is safe; otherwise the process ends with one line in the log and exit code `FAILED`, so that whatever started it
+starts it anew. `Supervisor.look` finds the workers that hang. Whether a silent worker hangs in its own work or waits
+for somebody else is read off its stack: it waits if the call that it is in belongs to a client library.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from queue import Empty
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
+
+import structlog
+
+from retrainer.util.error_text import words
+from retrainer.util.failpoints import Kind, hit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from queue import Queue, SimpleQueue
+    from types import FrameType
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+FAILED: Final = 70
+"""Exit code of a process that ends because one of its threads failed (EX_SOFTWARE)."""
+LONGEST_WAIT: Final = 60.0
+"""Seconds that whoever stops something waits for it, unless told otherwise."""
+TICK: Final = 1.0
+"""Seconds between two looks. A longer gap counts as this much: a frozen process must not take its threads for hung."""
+SLOW: Final = 5.0
+"""Seconds of silence after which a worker that waits for somebody else is named in /readyz."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
+"""Seconds before a worker that died is started again: doubled each time, from the first to the longest."""
+LIVED: Final = 60.0
+"""Seconds after which a worker that died counts as one that had worked: the pauses begin anew."""
+
+PATIENCE: Final = float(os.environ.get("RETRAINER_PATIENCE", "1"))
+"""What the times of `DUTIES` are multiplied by: tests do not wait for a minute."""
+TURN: Final = 5.0 * min(1.0, PATIENCE)
+"""Seconds of one wait of a thread: an idle one gives a sign of life as often, so that it is soon seen if it hangs."""
+
+PARTIES: Final = {
+    "sqlalchemy": "the store",
+    "psycopg": "the store",
+    "sqlite3": "the store",
+    "kafka": "the broker",
+    "urllib3": "a server",
+    "requests": "a server",
+    "httpx": "a server",
+    "httpcore": "a server",
+    "http": "a server",
+    "ssl": "a server",
+    "socket": "a server",
+    "concurrent": "another thread",
+    "queue": "another thread",
+}
+"""Whom a thread waits for while it is in code of this package."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """What a kind of thread does and how long it may be silent in its own work, in seconds.
+
+    ``died`` is what follows if it raises or returns, ``hung`` what follows if it is silent for twice as long as it may:
+    `restart` calls it again on the same thread; `replace` makes a new one and leaves the old one behind; `end` ends
+    the process; `fail` leaves it to who asked for it.
+    """
+
+    does: str
+    silent_for: float
+    died: Literal["restart", "end", "fail"]
+    hung: Literal["replace", "end"]
+
+
+DUTIES: Final[dict[Kind, Duty]] = {
+    "engine": Duty("decides and writes, one transaction after the other", 30, "end", "end"),
+    "source": Duty("reads what its source reports", 60, "restart", "replace"),
+    "held": Duty("deletes stored messages of a queue and keeps the others hidden", 60, "restart", "replace"),
+    "sweep": Duty("lists the buckets of a source and compares", 300, "restart", "replace"),
+    "replay": Duty("reads a source again", 300, "fail", "replace"),
+    "lead": Duty("keeps the leader lease of a shared store, or waits for it", 30, "end", "end"),
+    "taking": Duty("starts what only the leader does", 300, "end", "end"),
+    "web": Duty("serves the API, webhooks, metrics and probes", 30, "end", "end"),
+    "claim": Duty("claims admitted runs", 60, "restart", "end"),
+    "submit": Duty("creates Workflows", 60, "restart", "end"),
+    "observe": Duty("stores what the watch saw", 60, "restart", "end"),
+    "follow": Duty("stops and releases Workflows and asks for lost ones", 60, "restart", "end"),
+    "watch": Duty("watches Workflows", 60, "restart", "end"),
+    "rules": Duty("watches the ConfigMaps of a namespace", 60, "restart", "end"),
+    "timer": Duty("does one thing at intervals: reload, prune, listen", 300, "restart", "end"),
+    "relay": Duty("stores what the sources of a standby bring", 30, "end", "end"),
+    "porter": Duty("folds in what standbys took in", 60, "restart", "end"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How a worker does, for the metrics. ``silence`` is in seconds, without waits that it announced."""
+
+    name: str
+    silence: float
+    restarts: int
+    stuck: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """A thread that was asked to end and did not in time, and where it was then. ``hangs``: in work of its own."""
+
+    name: str
+    at: str
+    hangs: bool
+
+
+class NotNow(Exception):
+    """A worker cannot be replaced for the moment."""
+
+
+class _Local(threading.local):
+    worker: Worker | None = None
+
+
+_local = _Local()
+_running: dict[Worker, None] = {}
+"""All workers of the process that are not at their end."""
+_left: list[LeftBehind] = []
+"""Threads that were asked to end and did not in time."""
+
+
+def _unarmed(line: str) -> None:
+    """Outside the daemon (in tests, in `simulate`) no process ends; the thread does."""
+    log.debug("supervisor.unarmed", line=line)
+
+
+_end: Callable[[str], None] = _unarmed
+
+
+def arm(end: Callable[[str], None] | None = None) -> None:
+    """From now on the process ends if a worker fails that cannot be restarted; `end` gets the line that says why."""
+    global _end  # noqa: PLW0603 - one process ends once
+    _end = end or end_process
+
+
+def disarm() -> None:
+    """The daemon is at its end: no process ends any more."""
+    arm(_unarmed)
+
+
+def end_process(line: str) -> None:
+    """End here and now: what the other threads are about to do is as safe as with kill -9."""
+    log.error("daemon.ends", error=line, exit_code=FAILED)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(FAILED)
+
+
+def leave() -> None:
+    """End here and now, with exit code 0: all that is left are threads that wait for servers."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def beat(wait: float = 0.0) -> None:
+    """Say that the calling worker is alive. It may be silent for `wait` more seconds, as it waits for work.
+
+    In a thread that is no worker it does nothing.
+    """
+    worker = _local.worker
+    if worker is not None:
+        worker.beat(wait)
+
+
+def rest(event: threading.Event, seconds: float) -> bool:
+    """Wait until `event` is set, for `seconds` at most and however many they are; return whether it is set."""
+    until = time.monotonic() + seconds
+    while not event.is_set() and (left := until - time.monotonic()) > 0:
+        step = min(left, TURN)
+        beat(step)
+        event.wait(step)
+    beat()
+    return event.is_set()
+
+
+class Worker:
+    """A thread that never ends in silence. `stopping` says whether it was asked to end; only then may it return.
+
+    ``owner`` is the source, namespace or job that it works for, if it is one of several of its kind.
+    """
+
+    def __init__(
+        self, kind: Kind, target: Callable[[], object], stopping: Callable[[], bool], *, name: str = "", owner: str = ""
+    ) -> None:
+        self.kind, self.owner, self.name = kind, owner, name or kind
+        self.duty = DUTIES[kind]
+        self.restarts = 0
+        self.failed = ""
+        """Why it is at its end, if it was not asked to end."""
+        self.silent_for = 0.0
+        """Seconds of silence in its own work that it had not announced, as `Supervisor.look` saw it."""
+        self.waits_for = ""
+        """Whom it waits for, as `Supervisor.look` saw it; empty if it does not, or not for long."""
+        self.abandoned = False
+        self._target, self._stopping = target, stopping
+        self._at, self._wait = time.monotonic(), 0.0
+        self._thread = threading.Thread(target=self._main, name=self.name, daemon=True)
+
+    def start(self) -> None:
+        self._at = time.monotonic()
+        _running[self] = None
+        self._thread.start()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Return once it has ended, after `timeout` seconds at the latest. For one that was abandoned nobody waits.
+
+        One that was asked to end and has not by then is abandoned: it is nobody's any more, and does no harm.
+        """
+        if self.abandoned or self._thread.ident is None:
+            return
+        self._thread.join(timeout)
+        if self.is_alive() and self.stopping:
+            _leave(self._thread, hangs=self.duty.died == "end" or not self.party())
+            self.abandon()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to end."""
+        return self._stopping()
+
+    def abandon(self) -> None:
+        """Leave it behind: it hangs, and another one takes its place. Once it goes on it finds that it is to stop."""
+        self.abandoned = True
+        _running.pop(self, None)
+
+    def beat(self, wait: float = 0.0) -> None:
+        """See `beat`. Called on the worker's own thread."""
+        self._wait = wait
+        self._at = time.monotonic()
+        hit(self.kind)
+
+    @property
+    def last_beat(self) -> float:
+        """When it last gave a sign of life, on the monotonic clock."""
+        return self._at
+
+    def silence(self, now: float) -> float:
+        """Seconds since its last sign of life, without the wait that it announced."""
+        return max(0.0, now - self._at - self._wait)
+
+    def where(self) -> str:
+        """The place in our code where it is now, as `module:line function`; empty if it has none."""
+        return _where(self._thread)
+
+    def party(self) -> str:
+        """Whom it waits for right now; empty if it is in its own work."""
+        return _party(self._thread)
+
+    def _main(self) -> None:
+        _local.worker = self
+        pause = FIRST_PAUSE
+        try:
+            while True:
+                began = time.monotonic()
+                error = self._live()
+                if self._stopping() or self.abandoned:
+                    return
+                if self.duty.died != "restart":
+                    self._give_up(error)
+                    return
+                self.restarts += 1
+                log.error("thread.restarted", thread=self.name, does=self.duty.does, error=error)
+                pause = FIRST_PAUSE if time.monotonic() - began > LIVED else pause
+                if not self._pause(pause):
+                    return
+                pause = min(2 * pause, LONGEST_PAUSE)
+        finally:
+            _running.pop(self, None)
+
+    def _live(self) -> str:
+        """Run until it ends, and return why it did."""
+        try:
+            self.beat()
+            self._target()
+        except BaseException as error:
+            if self._stopping():
+                log.warning("thread.failed_at_end", thread=self.name, error=words(error))
+            else:
+                log.exception("thread.died", thread=self.name, does=self.duty.does, error=words(error))
+            return words(error)
+        return "it returned without being asked to"
+
+    def _give_up(self, error: str) -> None:
+        self.failed = error
+        if self.duty.died == "end":
+            _end(f"the thread `{self.name}`, which {self.duty.does}, died and is not safe to restart: {error}")
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait; false if it was asked to end meanwhile."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self._stopping() or self.abandoned:
+                return False
+            self._wait, self._at = left, time.monotonic()
+            time.sleep(min(left, 0.1))
+        return True
+
+
+def join_all(workers: Iterable[Worker], seconds: float) -> None:
+    """Return once all have ended, after so many seconds in all at the latest: see `Worker.join`."""
+    until = time.monotonic() + seconds
+    for worker in workers:
+        worker.join(max(0.0, until - time.monotonic()))
+
+
+def within(seconds: float, name: str, call: Callable[[], object]) -> bool:
+    """Call it on a thread of its own; return whether it ended within so many seconds. Else it is left behind.
+
+    What it raises is logged.
+    """
+    thread = threading.Thread(target=_logged, args=(name, call), name=name, daemon=True)
+    thread.start()
+    thread.join(max(0.0, seconds))
+    if thread.is_alive():
+        _leave(thread, hangs=not _party(thread))
+    return not thread.is_alive()
+
+
+def _logged(name: str, call: Callable[[], object]) -> None:
+    try:
+        call()
+    except Exception:
+        log.exception("stop.failed", step=name)
+
+
+def left_behind() -> list[LeftBehind]:
+    """All threads that were asked to end and did not in time, in order."""
+    return list(_left)
+
+
+def _leave(thread: threading.Thread, *, hangs: bool) -> None:
+    left = LeftBehind(thread.name, _where(thread) or "an unknown place", hangs)
+    log.warning("thread.left_behind", thread=left.name, at=left.at, waits_for_a_server=not hangs)
+    _left.append(left)
+
+
+class Supervisor:
+    """Looks after all workers of the process.
+
+    `replace` makes a new one for a worker that hangs, and abandons that; for one that was asked to end it makes none.
+    It returns false if it cannot, and raises `NotNow` if it is to be asked again.
+    """
+
+    def __init__(self, replace: Callable[[Worker], bool], *, read_timeout: float = PATIENCE) -> None:
+        self.replaced: dict[str, int] = {}
+        """By name of the worker, how often it was replaced."""
+        self._replace = replace
+        self._read_timeout = read_timeout
+        """What the times of `DUTIES` are multiplied by."""
+        self._looked_at: float | None = None
+
+    @property
+    def workers(self) -> list[Worker]:
+        return list(_running)
+
+    def look(self, now: float) -> None:
+        """Call it every `TICK` seconds with the monotonic clock: find workers that hang, and act."""
+        gap = TICK if self._looked_at is None else min(now - self._looked_at, TICK)
+        self._looked_at = now
+        for worker in self.workers:
+            self._judge(worker, now, gap)
+            if worker.silent_for > 2 * self._read_timeout * worker.duty.silent_for:
+                self._hung(worker)
+
+    def _judge(self, worker: Worker, now: float, gap: float) -> None:
+        silence = worker.silence(now)
+        if silence <= min(SLOW, self._read_timeout * worker.duty.silent_for):
+            worker.silent_for, worker.waits_for = 0.0, ""
+        elif party := worker.party():
+            worker.silent_for, worker.waits_for = 0.0, party
+        else:
+            worker.silent_for, worker.waits_for = worker.silent_for + gap, ""
+
+    def _hung(self, worker: Worker) -> None:
+        line = (
+            f"the thread `{worker.name}`, which {worker.duty.does}, hangs in its own work for {worker.silent_for:.0f} s"
+            f" at {worker.where() or 'an unknown place'}"
+        )
+        if worker.duty.hung == "replace":
+            unwanted = worker.stopping
+            try:
+                replaced = self._replaced(worker)
+            except NotNow:
+                return  # the next look asks again
+            if replaced or unwanted:
+                worker.abandon()
+                self._tell_replaced(worker, line, unwanted=unwanted)
+                return
+        worker.silent_for = 0.0  # said once, where no process ends
+        _end(line)
+
+    def _tell_replaced(self, worker: Worker, line: str, *, unwanted: bool) -> None:
+        if unwanted:
+            log.warning("thread.left_behind", thread=worker.name, error=line)
+            return
+        self.replaced[worker.name] = self.replaced.get(worker.name, 0) + 1
+        log.error("thread.replaced", thread=worker.name, error=line)
+
+    def _replaced(self, worker: Worker) -> bool:
+        try:
+            return self._replace(worker)
+        except NotNow:
+            raise
+        except Exception:
+            log.exception("thread.not_replaced", thread=worker.name)
+            return False
+
+    def stuck(self, worker: Worker) -> str:
+        """Why this worker cannot be called alive, in words; empty if it can."""
+        if worker.failed:
+            return f"the thread {worker.name} died: {worker.failed}"
+        if worker.silent_for > self._read_timeout * worker.duty.silent_for:
+            return f"the thread {worker.name} hangs in its own work at {worker.where()}"
+        return ""
+
+    def held_up(self, worker: Worker) -> str:
+        """Why this worker gets nothing done, in words; empty if it does."""
+        if worker.waits_for:
+            return f"it waits for {worker.waits_for}"
+        return self.stuck(worker)
+
+    def late(self, seconds: float) -> str:
+        """Say which workers have not ended after so many seconds, and where they are."""
+        places = ", ".join(f"{worker.name} at {worker.where()}" for worker in self.workers)
+        return f"stopping takes longer than {seconds:.0f} s; these threads have not ended: {places or 'none'}"
+
+    def waiting(self) -> dict[str, str]:
+        """By name of the worker, whom it waits for longer than `SLOW`."""
+        return {worker.name: worker.waits_for for worker in self.workers if worker.waits_for}
+
+    def seen(self, now: float) -> list[Seen]:
+        """How each worker does."""
+        return [
+            Seen(one.name, one.silence(now), one.restarts + self.replaced.get(one.name, 0), bool(self.stuck(one)))
+            for one in self.workers
+        ]
+
+
+def take(waiting: Queue[T] | SimpleQueue[T]) -> T:
+    """Return the next thing of a queue, however long it takes to come; the calling worker gives signs of life."""
+    while True:
+        beat(TURN)
+        try:
+            return waiting.get(timeout=TURN)
+        except Empty:
+            continue
+
+
+def clamp(seconds: float | None) -> float:
+    """Return how long to wait at once if the next moment is so many seconds away; None for never."""
+    return min(TURN, math.inf if seconds is None else seconds)
+
+
+def _where(thread: threading.Thread) -> str:
+    """The place in our code where a thread is now; empty if it has none."""
+    for frame in _frames(thread):
+        if _is_ours(frame):
+            return f"{frame.f_globals['__name__']}:{frame.f_lineno} {frame.f_code.co_name}"
+    return ""
+
+
+def _party(thread: threading.Thread) -> str:
+    """Whom a thread waits for right now; empty if it is in its own work."""
+    for frame in _frames(thread):
+        if _is_ours(frame):
+            return "the store" if _module(frame).startswith("retrainer.store") else ""
+        root = _module(frame).partition(".")[0]
+        if root in PARTIES:
+            return PARTIES[root]
+    return ""
+
+
+def _frames(thread: threading.Thread) -> list[FrameType]:
+    """The stack of a thread, innermost first."""
+    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001 - there is no other way to see it
+    found = []
+    while frame is not None:
+        found.append(frame)
+        frame = frame.f_back
+    return found
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return _module(frame).partition(".")[0] == "retrainer"
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))

@@ -1,0 +1,190 @@
+"""Requests to the Kubernetes API server, as bytes: the only importer of the kubernetes client.
+
+Its configuration (kubeconfig, in-cluster identity, proxies, token refresh) and its connection pool are used; its models
+and generated methods are not, since they cost more than the request itself.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from functools import cache
+from ssl import SSLEOFError
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from urllib3 import Timeout
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    SSLError,
+)
+
+from retrainer.telemetry.secrets import SECRETS
+from retrainer.util.light_imports import bare
+from retrainer.workflows.argo.errors import BUSY_WAIT, CREDENTIALS_WAIT, classify
+from retrainer.workflows.base import Ambiguous, Later, WorkflowError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from urllib3 import BaseHTTPResponse, PoolManager
+
+CONNECT_TIMEOUT = 5.0
+JSON = "application/json"
+
+
+def _load(kubeconfig: str | None) -> Any:
+    """Read who we are: the given kubeconfig, else the pod's service account, else the usual chain."""
+    parts = _client()
+    configuration = parts.Configuration()
+    if kubeconfig is not None:
+        parts.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+        return configuration
+    try:
+        parts.load_incluster_config(client_configuration=configuration)
+    except parts.ConfigException:
+        parts.load_kube_config(client_configuration=configuration)
+    return configuration
+
+
+@cache
+def _client() -> SimpleNamespace:
+    """The parts of the client that are used, imported when first needed and without its models."""
+    with bare("kubernetes", "kubernetes.client"):
+        client = sys.modules["kubernetes.client"]
+        from kubernetes.client.configuration import Configuration  # noqa: PLC0415
+        from kubernetes.client.rest import RESTClientObject  # noqa: PLC0415
+
+        client.Configuration = Configuration  # type: ignore[attr-defined]
+        if not hasattr(client, "ApiClient"):
+            client.ApiClient = None  # type: ignore[attr-defined] # only named by what is not called here
+        from kubernetes import config  # noqa: PLC0415
+
+    return SimpleNamespace(
+        Configuration=Configuration,
+        RESTClientObject=RESTClientObject,
+        ConfigException=config.ConfigException,
+        load_kube_config=config.load_kube_config,
+        load_incluster_config=config.load_incluster_config,
+    )
+
+
+class ApiServer:
+    """One API server and our credentials for it. Safe to use from several threads."""
+
+    def __init__(self, kubeconfig: str | None, *, connections: int, timeout: float) -> None:
+        self._kubeconfig = kubeconfig
+        self._connections = connections
+        self.timeout = timeout
+        self._lock = threading.Lock()
+        self._connect()
+
+    def _connect(self) -> None:
+        self._configuration = _load(self._kubeconfig)
+        self._pool: PoolManager = (
+            _client().RESTClientObject(self._configuration, maxsize=self._connections).pool_manager
+        )
+        self.host: str = self._configuration.host
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        fields: Mapping[str, str] | None = None,
+        accept: str = JSON,
+        content: str = JSON,
+        timeout: float | None = None,
+        gate: Callable[[], None] | None = None,
+    ) -> Any:
+        """Send it and return the answer's JSON. Raise Refused, Later, Ambiguous or AlreadyExists.
+
+        The last byte of the body is sent once ``gate`` has returned. Until then the server has read and checked what
+        comes before the body, and cannot do anything. If it raises, the connection is closed.
+        """
+        data = None if body is None else orjson.dumps(body)
+        limit = self.timeout if timeout is None else timeout
+        response = self.open(
+            method,
+            path,
+            body=data,
+            fields=fields,
+            accept=accept,
+            content=content,
+            read_timeout=limit,
+            preload=True,
+            gate=gate,
+        )
+        return orjson.loads(response.data)
+
+    def open(
+        self,
+        method: str,
+        path: str,
+        *,
+        read_timeout: float,
+        body: bytes | None = None,
+        fields: Mapping[str, str] | None = None,
+        accept: str = JSON,
+        content: str = JSON,
+        preload: bool = False,
+        gate: Callable[[], None] | None = None,
+    ) -> BaseHTTPResponse:
+        """Send it and return the open answer; raise as `request` does."""
+        query = "" if not fields else "?" + "&".join(f"{name}={value}" for name, value in fields.items())
+        headers = {"Accept": accept, "Content-Type": content, "User-Agent": "retrainer", **self._identity()}
+        if body is not None and gate is not None:
+            headers["Content-Length"] = str(len(body))
+        wait = Timeout(connect=min(CONNECT_TIMEOUT, read_timeout), read=read_timeout)
+        try:
+            response = self._pool.urlopen(
+                method,
+                self.host + path + query,
+                body=body if body is None or gate is None else _held_back(body, gate),
+                headers=headers,
+                timeout=wait,
+                retries=False,
+                preload_content=preload,
+            )
+            if not 200 <= response.status <= 299:
+                raise self._refusal(response)
+        except HTTPError as error:
+            raise unreachable(error) from error
+        return response
+
+    def _identity(self) -> dict[str, str]:
+        with self._lock:  # the client's refresh hook replaces itself while it runs
+            token = self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        SECRETS.hide_passing((token or "").removeprefix("Bearer "))
+        return {"Authorization": token} if token else {}
+
+    def _refusal(self, response: BaseHTTPResponse) -> WorkflowError:
+        data = response.data
+        response.release_conn()
+        if response.status == 401:
+            with self._lock:  # the token was rotated sooner than its file is read again
+                self._connect()
+        return classify(response.status, SECRETS.mask_bytes(data), response.headers)
+
+
+def _held_back(body: bytes, gate: Callable[[], None]) -> Iterator[bytes]:
+    yield body[:-1]
+    gate()
+    yield body[-1:]
+
+
+def unreachable(error: HTTPError) -> WorkflowError:
+    """Tell a request that never left (nothing was created) from one whose fate is unknown.
+
+    A line that is cut while its TLS is set up says nothing about certificates: it is the latter.
+    """
+    text = f"the API server cannot be reached: {error}"
+    if isinstance(error, (NewConnectionError, ConnectTimeoutError)):  # name resolution too
+        return Later(text, code="connect", retry_after=BUSY_WAIT)
+    if isinstance(error, SSLError) and not any(isinstance(each, SSLEOFError) for each in error.args):
+        return Later(text, code="tls", retry_after=CREDENTIALS_WAIT)
+    return Ambiguous(text, code="timeout" if "timed out" in str(error).lower() else "cut")

@@ -1,0 +1,152 @@
+"""Argo Workflows as the engine that runs workflows."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from retrainer.util.supervision import Worker, join_all, rest
+from retrainer.workflows.argo.access import missing_access
+from retrainer.workflows.argo.api_server import ApiServer
+from retrainer.workflows.argo.errors import MISSING
+from retrainer.workflows.argo.objects import ENDED, from_metadata, from_template, from_workflow, held
+from retrainer.workflows.argo.watch import PAGE, PARTIAL, PARTIAL_LIST, NamespaceWatch
+from retrainer.workflows.base import Later, Refused
+from retrainer.workflows.manifest import FINALIZER, INSTANCE_LABEL
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator, Mapping
+
+    from retrainer.config.settings import ArgoEngine as Settings
+    from retrainer.workflows.base import Observed, Strategy, Template
+
+API = "/apis/argoproj.io/v1alpha1"
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+GRACE = 3.0
+"""Seconds that watches may take to end once they are closed."""
+SPARE_CONNECTIONS = 8
+"""Beside those of the submitter: the page's, the follower's, the fetchers' of outcomes."""
+
+
+class ArgoEngine:
+    """See `base.WorkflowEngine`. Raises kubernetes' ConfigException if there are no credentials to be found."""
+
+    def __init__(self, settings: Settings, instance: str) -> None:
+        connections = settings.connections + SPARE_CONNECTIONS + len(settings.namespaces)
+        self._api = ApiServer(settings.kubeconfig, connections=connections, timeout=settings.request_timeout)
+        self._namespaces = settings.namespaces
+        self._instance = instance
+        self._watches = [NamespaceWatch(self._api, namespace, instance) for namespace in settings.namespaces]
+
+    @property
+    def watch_restarts(self) -> int:
+        """How often a watch had to start over because of an error."""
+        return sum(watch.restarts for watch in self._watches)
+
+    def create(
+        self, manifest: Mapping[str, Any], *, timeout: float, gate: Callable[[], None] | None = None
+    ) -> Observed:
+        fields = {"fieldValidation": "Strict", "timeout": f"{max(1, int(timeout))}s"}
+        path = f"{API}/namespaces/{quote(manifest['metadata']['namespace'])}/workflows"
+        return from_metadata(
+            self._api.request("POST", path, body=manifest, fields=fields, accept=PARTIAL, timeout=timeout, gate=gate)
+        )
+
+    def get(self, namespace: str, name: str) -> Observed | None:
+        item = self._find(_workflow(namespace, name))
+        return None if item is None else from_workflow(item)
+
+    def stop(self, namespace: str, name: str, strategy: Strategy) -> None:
+        path = _workflow(namespace, name)
+        item = self._find(path, accept=PARTIAL)
+        if item is None or from_metadata(item).phase in ENDED:
+            return
+        patch = {"metadata": {"uid": item["metadata"]["uid"]}, "spec": {"shutdown": strategy}}
+        self._patch(path, patch, MERGE_PATCH)
+
+    def release(self, namespace: str, name: str, uid: str) -> None:
+        """Patch the usual place of our finalizer first, and look only if it is not there."""
+        path = _workflow(namespace, name)
+        if self._remove(path, uid, place=0):
+            return
+        item = self._find(path, accept=PARTIAL)
+        if item is None or item["metadata"]["uid"] != uid:
+            return
+        finalizers = item["metadata"].get("finalizers") or []
+        if FINALIZER in finalizers and not self._remove(path, uid, place=finalizers.index(FINALIZER)):
+            raise Later(
+                f"the finalizers of {namespace}/{name} change while ours is taken off", code="conflict", retry_after=1
+            )
+
+    def held(self, namespace: str) -> Iterator[Observed]:
+        """Find the Workflows of this instance that our finalizer keeps."""
+        fields = {"labelSelector": quote(f"{INSTANCE_LABEL}={self._instance}"), "limit": str(PAGE)}
+        while True:
+            page = self._api.request(
+                "GET", f"{API}/namespaces/{quote(namespace)}/workflows", fields=fields, accept=PARTIAL_LIST
+            )
+            yield from (from_metadata(item) for item in page["items"] or () if held(item))
+            if not (token := page["metadata"].get("continue")):
+                return
+            fields["continue"] = quote(token)
+
+    def _remove(self, path: str, uid: str, *, place: int) -> bool:
+        """Take the finalizer off if it stands there; False if it does not. The tests in it spare those of others."""
+        where = f"/metadata/finalizers/{place}"
+        patch = [
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            {"op": "test", "path": where, "value": FINALIZER},
+            {"op": "remove", "path": where},
+        ]
+        try:
+            self._patch(path, patch, JSON_PATCH)
+        except Refused:
+            return False
+        return True
+
+    def template(self, namespace: str, name: str, *, cluster: bool) -> Template | None:
+        scope = "clusterworkflowtemplates" if cluster else f"namespaces/{quote(namespace)}/workflowtemplates"
+        item = self._find(f"{API}/{scope}/{quote(name)}")
+        return None if item is None else from_template(item)
+
+    @property
+    def trouble(self) -> str:
+        return next((f"namespace {watch.namespace}: {watch.trouble}" for watch in self._watches if watch.trouble), "")
+
+    def watch(self, report: Callable[[Observed], None], stop: threading.Event) -> None:
+        threads = [
+            Worker("watch", partial(watch.run, self.get, report, stop), stop.is_set, name=f"watch-{watch.namespace}")
+            for watch in self._watches
+        ]
+        for thread in threads:
+            thread.start()
+        rest(stop, math.inf)
+        for watch in self._watches:
+            watch.close()
+        join_all(threads, GRACE)
+
+    def check(self) -> list[str]:
+        return missing_access(self._api, self._namespaces)
+
+    def _find(self, path: str, **options: Any) -> Any:
+        try:
+            return self._api.request("GET", path, **options)
+        except Later as error:
+            if error.code == MISSING:
+                return None
+            raise
+
+    def _patch(self, path: str, patch: Any, content: str) -> None:
+        try:
+            self._api.request("PATCH", path, body=patch, content=content, accept=PARTIAL)
+        except Later as error:
+            if error.code != MISSING:
+                raise
+
+
+def _workflow(namespace: str, name: str) -> str:
+    return f"{API}/namespaces/{quote(namespace)}/workflows/{quote(name)}"

@@ -1,0 +1,65 @@
+"""PURE: parameters that a template pastes into a script: whoever chooses the value runs commands there."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from retrainer.workflows.local.tags import tags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_PARAMETER = re.compile(r"(?:inputs|workflow)\.parameters(?:\.([\w-]+)|\['([\w-]+)'\])")
+_RUNS_NEXT = {
+    **dict.fromkeys(("sh", "bash", "ash", "dash", "zsh", "ksh"), re.compile(r"-[a-zA-Z]*c")),
+    **dict.fromkeys(("python", "python3"), re.compile(r"-[a-zA-Z]*c")),
+    **dict.fromkeys(("perl", "node", "ruby"), re.compile(r"-[a-zA-Z]*e|--eval")),
+}
+"""By the name of a program, the option after which a word is code; what follows that word is its arguments."""
+
+
+class Injection(NamedTuple):
+    """``parameter`` is pasted into code at ``where`` (a field path of the template)."""
+
+    parameter: str
+    where: str
+
+
+def pasted(manifest: Mapping[str, Any]) -> Iterator[Injection]:
+    """Find them in the spec of a Workflow or WorkflowTemplate."""
+    for spec in _maps(manifest.get("spec")):
+        for template in _maps(spec.get("templates")):
+            name = template.get("name", "")
+            for script in _maps(template.get("script")):
+                yield from _holes(script.get("source"), f"{name}.script.source")
+            for kind in ("container", *("initContainers", "sidecars")):
+                for container in _maps(template.get(kind)):
+                    yield from _container(container, f"{name}.{kind}")
+
+
+def _maps(value: Any) -> list[dict[str, Any]]:
+    """The maps of a list, or the one that stands there; what has another shape is told elsewhere."""
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, dict)]
+
+
+def _container(container: Mapping[str, Any], where: str) -> Iterator[Injection]:
+    words = [(field, text) for field in ("command", "args") for text in _list(container.get(field))]
+    option: re.Pattern[str] | None = None
+    code = False
+    for field, text in words:
+        if code:
+            yield from _holes(text, f"{where}.{field}")
+        option = _RUNS_NEXT.get(str(text).rpartition("/")[2], option)
+        code = not code and option is not None and option.fullmatch(str(text)) is not None
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _holes(text: Any, where: str) -> Iterator[Injection]:
+    if isinstance(text, str):
+        inside = (found for tag in tags(text) for found in _PARAMETER.findall(tag))
+        for found in dict.fromkeys(one or other for one, other in inside):
+            yield Injection(found, where)

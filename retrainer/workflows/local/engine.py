@@ -1,0 +1,308 @@
+"""The embedded default: workflows as processes of this machine, each with a folder of its own.
+
+A run's folder appears under its final name complete, by one rename: that is the claim. A detached runner executes it,
+once, and writes how it ended; a daemon that comes back reads the folders and goes on. Runners are started whenever a
+folder has none yet, by `create` or by `watch`, as often as needed: only the first to hold its lock executes.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+import uuid
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from retrainer.util.clock import Clock, SystemClock
+from retrainer.util.supervision import beat
+from retrainer.workflows.base import AlreadyExists, Later, Observed, Refused, Strategy, Template
+from retrainer.workflows.local import isolation, run_folder, templates
+from retrainer.workflows.local.environment import for_runner
+from retrainer.workflows.local.removal import remove
+from retrainer.workflows.local.runners import Runners
+from retrainer.workflows.local.tags import scalar
+from retrainer.workflows.local.template import inputs, unsupported
+from retrainer.workflows.manifest import RUN_ANNOTATION
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator, Mapping
+
+    from retrainer.config import settings
+
+log = structlog.get_logger()
+
+KEPT_RUNS = 200
+"""So many folders of released runs are kept, the newest; older ones are pruned."""
+PROBE = 30.0
+"""Seconds within which a process of ours has said what it can take from a step."""
+POLL = 0.2
+"""Seconds between two looks at the folders."""
+REPEAT = 120.0
+"""Seconds after which `watch` reports everything again."""
+REMAINS_AGE = 3600.0
+"""Seconds after which a half-made or half-removed folder is certainly nobody's work in progress."""
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+class LocalEngine:
+    """A `WorkflowEngine` on this machine. `instance` names the daemon that owns what is created here."""
+
+    watch_restarts = 0  # there is no connection that could break
+
+    def __init__(self, settings: settings.LocalEngine, instance: str, clock: Clock | None = None) -> None:
+        self._templates = Path(settings.templates).resolve()
+        self._runs = Path(settings.runs).resolve()
+        self._instance = instance
+        self._clock = clock or SystemClock()
+        self._runners = Runners(self._clock)
+        self._isolate = settings.isolate_steps
+        self._hidden = isolation.hide()
+        self._unreadable: set[Path] = set()
+
+    def create(
+        self,
+        manifest: Mapping[str, Any],
+        *,
+        timeout: float,  # noqa: ARG002 - nothing here can hang
+        gate: Callable[[], None] | None = None,
+    ) -> Observed:
+        if gate is not None:
+            gate()
+        metadata = manifest["metadata"]
+        namespace, name = metadata["namespace"], metadata["name"]
+        folder = self._folder(namespace, name)
+        spec = self._resolved(manifest["spec"], namespace)
+        workflow = {
+            "instance": self._instance,
+            "namespace": namespace,
+            "name": name,
+            "uid": str(uuid.uuid4()),
+            "labels": dict(metadata.get("labels") or {}),
+            "annotations": dict(metadata.get("annotations") or {}),
+            "workdir": str(self._templates.parent),
+            "isolate": self._isolate,
+            "parameters": _arguments(spec, manifest["spec"].get("arguments") or {}),
+            "spec": spec,
+        }
+        try:
+            self._claim(folder, workflow)
+            self._runners.start([folder])
+        except OSError as error:
+            raise Later(f"{folder}: {error}", code="storage") from error
+        run = workflow["annotations"].get(RUN_ANNOTATION, "")
+        return Observed(namespace=namespace, name=name, uid=workflow["uid"], run=run, phase="Pending")
+
+    def get(self, namespace: str, name: str) -> Observed | None:
+        try:
+            return run_folder.observe(self._folder(namespace, name), self._clock.now())
+        except OSError as error:
+            raise Later(str(error), code="storage") from error
+        except (ValueError, KeyError, TypeError):  # somebody spoilt its workflow.json: as good as not there
+            return None
+
+    def stop(self, namespace: str, name: str, strategy: Strategy) -> None:
+        """Tell the runner: Stop is SIGTERM and after a grace period SIGKILL, Terminate SIGKILL at once."""
+        folder = self._folder(namespace, name)
+        seen = self.get(namespace, name)
+        if seen is None or seen.phase in run_folder.ENDED:
+            return
+        run_folder.write(folder / "stop", strategy)
+        message = f"Stopped with strategy '{strategy}'"
+        end = {"phase": "Failed", "message": message, "stopped": True, "finishedAt": self._clock.now()}
+        run_folder.finish_unstarted(folder, end)
+
+    def release(self, namespace: str, name: str, uid: str) -> None:
+        folder = self._folder(namespace, name)
+        workflow = run_folder.read(folder / "workflow.json")
+        if workflow is not None and workflow["uid"] == uid and not (folder / "released").exists():
+            run_folder.write(folder / "released", "")
+            self._prune()
+
+    def template(self, namespace: str, name: str, *, cluster: bool) -> Template | None:
+        manifest = templates.find(self._templates, name, namespace, cluster=cluster)
+        return templates.describe(name, manifest) if manifest is not None else None
+
+    @property
+    def trouble(self) -> str:
+        return ""
+
+    def watch(self, report: Callable[[Observed], None], stop: threading.Event) -> None:
+        """Look at the folders until `stop` is set, and start the runners that have to wait for room or were cut off."""
+        self._announce()
+        self._sweep_up()
+        seen: dict[Path, Observed] = {}
+        repeat_at = 0.0
+        while not stop.is_set():
+            beat(POLL)
+            if self._clock.monotonic() >= repeat_at:
+                seen.clear()
+                repeat_at = self._clock.monotonic() + REPEAT
+            try:
+                changed = list(self._changes(seen))
+                self._runners.start([path for path, one in seen.items() if one.phase == "Pending"])
+            except OSError as error:
+                log.warning("local.watch_failed", error=str(error))
+                changed = []
+            for one in changed:
+                report(one)
+            stop.wait(POLL)
+
+    def _announce(self) -> None:
+        """Say once what a step can see of other processes, where the system does not keep it apart."""
+        if reason := self._open_to_steps():
+            mine = self._hidden and not isolation.all_powerful()
+            seen = (
+                "of other processes of this user, though not of this one"
+                if mine
+                else "of this process, secrets included"
+            )
+            log.warning("local.steps_not_isolated", reason=reason, can_read=f"the environment {seen}")
+
+    def _open_to_steps(self) -> str:
+        if not self._isolate:
+            return "engine.isolate_steps is off"
+        probe = [sys.executable, "-P", "-m", "retrainer.workflows.local.isolation"]
+        try:
+            done = subprocess.run(probe, env=for_runner(), capture_output=True, text=True, timeout=PROBE, check=True)  # noqa: S603 - ourselves
+        except (OSError, subprocess.SubprocessError) as error:
+            return f"it could not be tried: {error}"
+        return done.stdout
+
+    def check(self) -> list[str]:
+        try:
+            self._runs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            return [f"{self._runs}: cannot be made, correct `engine.runs`: {error}", *self._template_problems()]
+        if not os.access(self._runs, os.W_OK):
+            return [f"{self._runs}: cannot be written to, correct `engine.runs`", *self._template_problems()]
+        return self._template_problems()
+
+    def _template_problems(self) -> list[str]:
+        return templates.problems(self._templates)
+
+    def _folder(self, namespace: str, name: str) -> Path:
+        for word in (namespace, name):
+            if not _NAME.fullmatch(word):
+                raise Refused(f"{word!r} is no name: lower-case letters, digits and `-`, at most 63", code="invalid")
+        return self._runs / namespace / name
+
+    def _resolved(self, spec: Mapping[str, Any], namespace: str) -> dict[str, Any]:
+        reference = spec.get("workflowTemplateRef")
+        if reference is None:
+            whole = dict(spec)
+        else:
+            cluster = bool(reference.get("clusterScope"))
+            found = templates.find(self._templates, reference["name"], namespace, cluster=cluster)
+            if found is None:
+                kind = "ClusterWorkflowTemplate" if cluster else "WorkflowTemplate"
+                raise Refused(f"there is no {kind} {reference['name']!r} in {self._templates}", code="not_found")
+            whole = dict(found.get("spec") or {})
+        if "activeDeadlineSeconds" in spec:
+            whole["activeDeadlineSeconds"] = spec["activeDeadlineSeconds"]
+        if problems := unsupported({"spec": whole}):
+            raise Refused("; ".join(f"{path}: {why}" for path, why in problems), code="unsupported")
+        return whole
+
+    def _claim(self, folder: Path, workflow: Mapping[str, Any]) -> None:
+        # A renamed folder is there whole or not at all; renaming onto one that holds something fails.
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = folder.with_name(f".new-{uuid.uuid4()}")
+        beside.mkdir()
+        try:
+            run_folder.write(beside / "workflow.json", json.dumps(workflow))
+            beside.rename(folder)
+        except OSError as error:
+            remove(beside)
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                raise AlreadyExists(f"there is a folder {folder} already", code="exists") from error
+            raise
+        run_folder.sync(folder.parent)
+
+    def _listing(self) -> Iterator[Path]:
+        for namespace in sorted(self._runs.glob("[!.]*")):
+            yield from sorted(namespace.glob("[!.]*"))
+
+    def _changes(self, seen: dict[Path, Observed]) -> Iterator[Observed]:
+        there = set()
+        for folder in self._listing():
+            there.add(folder)
+            before = seen.get(folder)
+            if before is None or before.phase not in run_folder.ENDED:
+                run_folder.put_down(folder, self._clock.now())
+                now = self._ours(folder)
+                if now is not None and now != before:
+                    seen[folder] = now
+                    yield now
+        for folder in seen.keys() - there:
+            last = seen.pop(folder)
+            if last.phase not in run_folder.ENDED:
+                yield _gone(last)
+
+    def _ours(self, folder: Path) -> Observed | None:
+        try:
+            workflow = run_folder.read(folder / "workflow.json")
+            if workflow is None or workflow["instance"] != self._instance:
+                return None
+            return run_folder.observe(folder, self._clock.now())
+        except (OSError, ValueError, KeyError, TypeError) as error:  # one bad folder does not hide the others
+            if folder not in self._unreadable:
+                self._unreadable.add(folder)
+                log.warning("local.unreadable", folder=str(folder), error=str(error))
+            return None
+
+    def _sweep_up(self) -> None:
+        """Remove what a crash left between two renames."""
+        for folder in self._runs.glob("*/.*-*"):
+            if self._clock.now() - _modified(folder) > REMAINS_AGE:
+                remove(folder)
+
+    def _prune(self) -> None:
+        marks = list(self._runs.glob("[!.]*/[!.]*/released"))
+        for mark in sorted(marks, key=_modified, reverse=True)[KEPT_RUNS:]:
+            # Out of sight first, so that nobody sees half a folder.
+            away = mark.parent.with_name(f".old-{uuid.uuid4()}")
+            with suppress(OSError):  # another thread was first
+                mark.parent.rename(away)
+                remove(away)
+
+
+def _arguments(spec: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, str]:
+    values = inputs(spec.get("arguments") or {}) | inputs(given)
+    if missing := sorted(name for name, value in values.items() if value is None):
+        raise Refused(f"spec.arguments.parameters: no value for {', '.join(missing)}", code="invalid")
+    for item in (spec.get("arguments") or {}).get("parameters") or ():
+        allowed = [scalar(one) for one in item.get("enum") or ()]
+        if allowed and values[item["name"]] not in allowed:
+            raise Refused(
+                f"spec.arguments.parameters: {item['name']} must be one of {', '.join(allowed)}", code="invalid"
+            )
+    # Line ends as YAML reads them: a CR would end up in the lines of a shell script that a value is pasted into.
+    known = {name: value.replace("\r\n", "\n") for name, value in values.items() if value is not None}
+    entry = next(template for template in spec["templates"] if template["name"] == spec["entrypoint"])
+    for name, default in inputs(entry.get("inputs") or {}).items():
+        if default is None and name not in known:
+            message = f"spec.arguments.parameters: no value for {name}, which template {entry['name']!r} takes"
+            raise Refused(message, code="invalid")
+    return known
+
+
+def _modified(path: Path) -> float:
+    """Tell when it was written, in seconds since the epoch; infinity if it has gone meanwhile."""
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return math.inf
+
+
+def _gone(last: Observed) -> Observed:
+    return replace(last, gone=True, message="its folder is no longer there")

@@ -1,0 +1,65 @@
+"""What a step writes: the newest of it is kept, in a file of bounded size and one before it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from retrainer.util.regular_files import open_regular
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOG_LIMIT = 8 * 1024**2
+"""Bytes of a log; then it becomes `log.1`, in place of the one before."""
+_CUT = b"(what a step wrote before is in log.1 as far as it is kept)\n"
+_TAIL = 4096  # bytes of a log that are looked at for the reason of a failure
+_LONGEST = 1000
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_APPEND | os.O_CLOEXEC
+
+
+class Log:
+    """Raises nothing: a full disk, or a step that removes its log, must not end or hold up the step."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "log"
+        self._file = -1
+        self._size = 0
+        self._open()
+
+    def write(self, data: bytes) -> None:
+        if self._size + len(data) > LOG_LIMIT:
+            self._turn()
+        with suppress(OSError):
+            self._size += os.write(self._file, data)
+
+    def _turn(self) -> None:
+        with suppress(OSError):
+            os.close(self._file)
+        self._file, self._size = -1, 0
+        with suppress(OSError):
+            self._path.rename(self._path.with_name("log.1"))
+        self._open()
+        self.write(_CUT)
+
+    def _open(self) -> None:
+        with suppress(OSError):
+            self._file = os.open(self._path, _FLAGS, 0o644)
+
+
+def last_words(path: Path) -> str:
+    """Give the last line that was written to a log, in printable characters; empty if there is none."""
+    try:
+        with open_regular(path) as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL))
+            lines = log.read(_TAIL).decode(errors="replace").split("\n")
+    except OSError:
+        return ""
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return printable(last[-_LONGEST:])
+
+
+def printable(text: str) -> str:
+    """Replace what a terminal would act on, and what a database does not take."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

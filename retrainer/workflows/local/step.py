@@ -1,0 +1,112 @@
+"""One container or script of a template as a process of this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from retrainer.workflows.local.environment import KEPT
+from retrainer.workflows.local.log import last_words
+from retrainer.workflows.local.outputs import OUTPUTS_LIMIT, BadOutputError, read_output
+from retrainer.workflows.local.run_folder import FOLDER_VARIABLE
+from retrainer.workflows.local.step_supervisor import KILL, TERMINATE, Command, Result, result, supervise
+from retrainer.workflows.local.tags import private, scalar, substitute
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_REPORT = 65536
+"""Bytes of a supervisor's report, which are far fewer."""
+UNWATCHED = "the process that watches it was killed"
+
+
+class Step:
+    """A running step. `folder` becomes its own: `log`, and `tmp` for whatever the template puts under `/tmp`."""
+
+    def __init__(self, name: str, template: Mapping[str, Any], values: Mapping[str, str], folder: Path) -> None:
+        self.name = name
+        self.supervisor = 0
+        """Number of the process that watches it; all that the step starts is below that one."""
+        self._template = template
+        self._values = values
+        self._folder = folder
+        self._tmp = folder / "tmp"
+        self._orders = self._report = -1
+        self._result: Result | None = None
+
+    def start(self, run: Path, workdir: str) -> None:
+        """Start it in `workdir`, unless the template says otherwise. Raise OSError or ValueError if that fails here."""
+        self._tmp.mkdir(parents=True)
+        what = self._template.get("container") or self._template["script"]
+        where = self._text(what["workingDir"]) if "workingDir" in what else workdir
+        command = Command(self._command(what), self._environment(what, run), where, self._folder)
+        self.supervisor, self._orders, self._report = supervise(command)
+
+    def ended(self) -> Result | None:
+        """Tell how it ended; None while it runs. All that it started has ended with it, if that can be done."""
+        if self._result is None and os.waitpid(self.supervisor, os.WNOHANG)[0]:
+            self._result = result(os.read(self._report, _REPORT)) or Result(error=UNWATCHED)
+            os.close(self._orders)
+            os.close(self._report)
+        return self._result
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send SIGTERM to its process group, or SIGKILL to all that it started."""
+        if self._result is None:
+            with suppress(BrokenPipeError):  # it is about to report
+                os.write(self._orders, TERMINATE if number == signal.SIGTERM else KILL)
+
+    def abandon(self) -> None:
+        """Kill the supervisor, which does not answer: the step has stopped it."""
+        if self._result is None:
+            os.kill(self.supervisor, signal.SIGKILL)
+
+    def last_words(self) -> str:
+        """Give the last line that the step wrote; empty if it said nothing."""
+        return last_words(self._folder / "log")
+
+    def outputs(self) -> dict[str, str]:
+        """Read the output parameters. Raise BadOutputError with the name of the one that is bad."""
+        declared = (self._template.get("outputs") or {}).get("parameters") or ()
+        found = {item["name"]: self._output(item["name"], item["valueFrom"]) for item in declared}
+        size = sum(len(text.encode()) for text in found.values())
+        if size > OUTPUTS_LIMIT:
+            raise BadOutputError(
+                f"they have {size:,} bytes together, of {OUTPUTS_LIMIT:,}: store large results elsewhere"
+            )
+        return found
+
+    def _output(self, name: str, value_from: Mapping[str, Any]) -> str:
+        path = substitute(scalar(value_from["path"]), self._values)
+        try:
+            return read_output(Path(self._text(value_from["path"])), self._tmp)
+        except FileNotFoundError:
+            if "default" not in value_from:
+                raise BadOutputError(f"{name}: there is no file {path}") from None
+            return substitute(scalar(value_from["default"]), self._values)
+        except (BadOutputError, ValueError) as error:  # a path with a NUL in it
+            raise BadOutputError(f"{name}: {path} {error}") from error
+
+    def _command(self, what: Mapping[str, Any]) -> list[str]:
+        command = [self._text(part) for part in what["command"]]
+        if command[0] in ("python", "python3"):
+            command[0] = sys.executable
+        if "source" not in what:
+            return [*command, *(self._text(part) for part in what.get("args") or ())]
+        source = self._folder / "source"
+        source.write_text(self._text(what["source"]), encoding="utf-8")
+        return [*command, str(source)]
+
+    def _environment(self, what: Mapping[str, Any], run: Path) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        declared = {self._text(item["name"]): self._text(item["value"]) for item in what.get("env") or ()}
+        return {**kept, "PATH": path, "TMPDIR": str(self._tmp), **declared, FOLDER_VARIABLE: str(run)}
+
+    def _text(self, text: object) -> str:
+        # The template's own `/tmp` first: a value that comes in is the path of this machine that it says it is.
+        return substitute(private(scalar(text), str(self._tmp)), self._values)

@@ -1,0 +1,198 @@
+"""The process between a runner and one step: it keeps the step's log, and ends all that the step started.
+
+Forked from the runner, so it costs no start of an interpreter. It adopts orphans: whatever the step leaves behind, in
+whatever session, stays below it. It obeys the pipe that the runner holds, and takes its end for the runner's death.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from retrainer.workflows.local.isolation import adopt_orphans
+from retrainer.workflows.local.log import Log
+from retrainer.workflows.local.processes import end_all
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+TERMINATE, KILL = b"T", b"K"
+_CHUNK = 65536
+_DRAIN = 64  # pieces; a pipe holds fewer, unless somebody is left that writes on
+_HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a step is: its program, environment and working directory. `folder` takes its log."""
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    workdir: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a step ended: its exit code (negative for a signal) or why it could not start; `left` could not be ended."""
+
+    code: int | None = None
+    error: str = ""
+    left: int = 0
+
+
+def supervise(command: Command) -> tuple[int, int, int]:
+    """Fork the process that runs a step; return its number, the pipe it obeys and the one that it reports by."""
+    heard, orders = os.pipe()
+    results, told = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(heard)
+        os.close(told)
+        return child, orders, results
+    try:
+        _close_all_but(heard, told)
+        _tell(told, _Supervisor(command, heard).run())
+    except BaseException as error:  # noqa: BLE001 - a fork must never come back into the runner's code
+        traceback.print_exc()
+        end_all()
+        _tell(told, Result(error=f"{type(error).__name__}: {error}"))
+    finally:
+        os._exit(0)
+
+
+def result(report: bytes) -> Result | None:
+    """Read what a supervisor reported; None if it was ended before it could."""
+    try:
+        return Result(**json.loads(report))
+    except (ValueError, TypeError):
+        return None
+
+
+def _tell(pipe: int, outcome: Result) -> None:
+    with suppress(OSError):  # the runner is gone
+        os.write(pipe, json.dumps({"code": outcome.code, "error": outcome.error[:1000], "left": outcome.left}).encode())
+
+
+def _close_all_but(*kept: int) -> None:
+    # The runner's lock and the pipes of other steps would outlive the runner here.
+    for descriptor in Path("/dev/fd").iterdir():
+        if int(descriptor.name) not in (0, 1, 2, *kept):
+            with suppress(OSError):  # the listing's own
+                os.close(int(descriptor.name))
+
+
+class _Supervisor:
+    def __init__(self, command: Command, orders: int) -> None:
+        self._command = command
+        self._orders = orders
+        self._code: int | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def run(self) -> Result:
+        adopt_orphans()
+        woken = self._listen()
+        log = Log(self._command.folder)
+        output, theirs = os.pipe()
+        os.set_blocking(output, False)
+        try:
+            self._process = self._start(theirs)
+        except (OSError, ValueError) as error:
+            return Result(error=str(error))
+        os.close(theirs)
+        self._watch(output, woken, log)
+        left = self._end_all()
+        for _ in range(_DRAIN):
+            if not _copy(output, log):
+                break
+        return Result(code=self._code, left=left)
+
+    @staticmethod
+    def _listen() -> int:
+        """Wake up at signals, and do nothing else at them; unlike ignored ones, the step does not inherit that."""
+        woken, wake = os.pipe()
+        os.set_blocking(woken, False)
+        os.set_blocking(wake, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        for number in _HEARD:
+            signal.signal(number, lambda *_: None)
+        return woken
+
+    def _start(self, output: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # noqa: S603 - running what the template says is what this is for
+            self._command.arguments,
+            env=self._command.environment,
+            cwd=self._command.workdir,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
+
+    def _watch(self, output: int, woken: int, log: Log) -> None:
+        """Return once the step's own process has ended, or is to be killed."""
+        poll = select.poll()
+        for descriptor in (output, woken, self._orders):
+            poll.register(descriptor, select.POLLIN)
+        while self._code is None:
+            ready = {descriptor for descriptor, _ in poll.poll()}
+            if output in ready and _copy(output, log) == b"":
+                poll.unregister(output)  # nobody can write to it any more
+            if woken in ready:
+                os.read(woken, _CHUNK)
+            if self._orders in ready and not self._obey():
+                return
+            self._reap()
+
+    def _obey(self) -> bool:
+        """Pass SIGTERM on; False if everything is to be killed, or the runner is gone."""
+        order = os.read(self._orders, 1)
+        if order == TERMINATE:
+            self._signal(signal.SIGTERM)
+        return order == TERMINATE
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError, PermissionError):  # macOS says EPERM when only zombies are left
+            os.killpg(self._leader(), number)
+
+    def _leader(self) -> int:
+        assert self._process is not None  # noqa: S101 - started
+        return self._process.pid
+
+    def _end_all(self) -> int:
+        self._signal(signal.SIGKILL)  # all there is where there is no /proc
+        left = end_all()
+        if self._code is None and not left:
+            self._reap(wait=True)
+        self._reap()
+        if self._code is None:  # it was sent SIGKILL, and nobody can tell more
+            self._code = -signal.SIGKILL
+        return len(left)
+
+    def _reap(self, *, wait: bool = False) -> None:
+        """Take the ends of all children, orphans too; `wait` until the step's own is among them."""
+        with suppress(ChildProcessError):
+            while True:
+                child, status = os.waitpid(-1, 0 if wait else os.WNOHANG)
+                if child == self._leader():
+                    self._code = os.waitstatus_to_exitcode(status)
+                if child == 0 or (wait and child == self._leader()):
+                    return
+
+
+def _copy(output: int, log: Log) -> bytes | None:
+    """Take one piece of what the step wrote; None if there is none yet, empty if nobody can write any more."""
+    try:
+        data = os.read(output, _CHUNK)
+    except BlockingIOError:
+        return None
+    log.write(data)
+    return data

@@ -1,0 +1,107 @@
+"""The folder of WorkflowTemplate manifests, read anew whenever it is asked."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from retrainer.util.regular_files import UnreadableFileError, read_settled
+from retrainer.workflows.base import Refused, Template
+from retrainer.workflows.local.fields import ARGUMENTS, misshapen
+from retrainer.workflows.local.tags import scalar
+from retrainer.workflows.local.template import inputs, unsupported
+from retrainer.workflows.local.yaml import UnreadableYamlError, read_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+Manifest = dict[str, Any]
+LARGEST = 4 * 2**20
+"""Bytes of a file: etcd takes a manifest of 1.5 MiB."""
+MOST_FILES = 1000
+DEEPEST = 16
+_KINDS = ("WorkflowTemplate", "ClusterWorkflowTemplate")
+
+
+class _UnreadableError(Exception):
+    """Says why a file of the folder cannot be read."""
+
+
+def find(folder: Path, name: str, namespace: str, *, cluster: bool) -> Manifest | None:
+    """Find a template as a namespace sees it; one without a namespace of its own is in all of them."""
+    wanted = "ClusterWorkflowTemplate" if cluster else "WorkflowTemplate"
+    for manifest in _manifests(folder):
+        metadata = manifest["metadata"]
+        seen = cluster or metadata.get("namespace", namespace) == namespace
+        if seen and manifest["kind"] == wanted and metadata.get("name") == name:
+            return manifest
+    return None
+
+
+def describe(name: str, manifest: Mapping[str, Any]) -> Template:
+    """Raise Refused if its parameters cannot be read."""
+    spec = manifest.get("spec")
+    arguments = (spec.get("arguments") if isinstance(spec, dict) else None) or {}
+    for where, what in misshapen(arguments, ARGUMENTS, "spec.arguments"):
+        raise Refused(f"template {name}: {where} {what}", code="invalid")
+    allowed = {item["name"]: item["enum"] for item in arguments.get("parameters") or () if item.get("enum")}
+    return Template(name, inputs(arguments), {key: tuple(scalar(one) for one in enum) for key, enum in allowed.items()})
+
+
+def problems(folder: Path) -> list[str]:
+    """Say what is wrong with the folder and what the local engine cannot run of it: file, field path, way out."""
+    if not folder.is_dir():
+        return [f"there is no folder {folder}: make it, or correct `engine.templates`"]
+    found = []
+    files, left_out = _files(folder)
+    for path in files:
+        try:
+            documents = _read(path)
+        except _UnreadableError as error:
+            found.append(f"{path}: cannot be read: {error}")
+            continue
+        for manifest in documents:
+            wrong = [*_nameless(manifest), *unsupported(manifest)]
+            found += [f"{path}: {where}: {what}" for where, what in wrong]
+    return found + left_out
+
+
+def _nameless(manifest: Manifest) -> list[tuple[str, str]]:
+    metadata = manifest.get("metadata")
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
+        return [("metadata", "is no map with a `name`, so nothing can refer to it")]
+    return []
+
+
+def _manifests(folder: Path) -> Iterator[Manifest]:
+    for path in _files(folder)[0]:
+        try:
+            documents = _read(path)
+        except _UnreadableError:
+            continue  # one broken file does not hide the others; `problems` names it
+        yield from (one for one in documents if not _nameless(one))
+
+
+def _files(folder: Path) -> tuple[list[str], list[str]]:
+    """The files, also those that cannot be read, and what is said of the rest. Links to folders are not followed."""
+    files: list[str] = []
+    for where, folders, names in os.walk(folder):
+        folders.sort()
+        if where.count(os.sep) - str(folder).count(os.sep) >= DEEPEST:
+            folders.clear()
+        files += [os.path.join(where, name) for name in names if name.endswith((".yaml", ".yml"))]  # noqa: PTH118
+        if len(files) > MOST_FILES:
+            return sorted(files)[:MOST_FILES], [f"{folder}: more than {MOST_FILES} files: the others are not read"]
+    return sorted(files), []
+
+
+def _read(path: str) -> list[Manifest]:
+    """Raise _UnreadableError."""
+    try:
+        documents = read_all(read_settled(path, LARGEST).decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise _UnreadableError("it is not UTF-8") from None
+    except (UnreadableFileError, UnreadableYamlError) as error:
+        raise _UnreadableError(str(error)) from None
+    return [one for one in documents if isinstance(one, dict) and one.get("kind") in _KINDS]

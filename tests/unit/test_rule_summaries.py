@@ -1,0 +1,122 @@
+"""A page of rules costs what it shows, one rule costs one rule, and filters find what stands so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from retrainer.api.service import RuleQuery
+from tests.unit.house import House
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RULES = """
+version: 1
+sources:
+  push: {type: webhook, path: /hooks/push}
+  other: {type: webhook, path: /hooks/other}
+defaults: {submit: {workflow_template: train}}
+rules:
+  - name: churn-de
+    labels: {team: fraud}
+    triggers: {d: {data: {source: push, batch: {at_least: {events: 2}}}}}
+    limits: {cooldown: {period: 30d, from: fired}}
+  - {name: churn-fr, labels: {team: growth}, mode: shadow, triggers: {d: {data: {source: other}}}}
+  - {name: night, labels: {team: fraud}, triggers: {s: {schedule: {cron: "0 3 1 1 *"}}}}
+  - {name: still, mode: paused, triggers: {d: {data: {source: push, batch: {at_least: {events: 9}}}}}}
+"""
+TEMPLATE = """
+apiVersion: argoproj.io/v1alpha1
+kind: WorkflowTemplate
+metadata: {name: train}
+spec:
+  entrypoint: main
+  templates: [{name: main, script: {image: python:3.11, command: [python], source: "pass"}}]
+"""
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    made = House(tmp_path_factory.mktemp("house"), RULES, TEMPLATE)
+    yield made
+    made.close()
+
+
+def names(house: House, **query: Any) -> list[str]:
+    """Follow all pages."""
+    found: list[str] = []
+    cursor = None
+    while True:
+        page = house.http.get("/api/v1/rules", params={**query, **({"cursor": cursor} if cursor else {})}).json()
+        found += [line["name"] for line in page["items"]]
+        cursor = page["next"]
+        if cursor is None:
+            return found
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        pytest.param({}, ["churn-de", "churn-fr", "night", "still"], id="all of them by name"),
+        pytest.param({"limit": 1}, ["churn-de", "churn-fr", "night", "still"], id="one on each page"),
+        pytest.param({"name": "churn"}, ["churn-de", "churn-fr"], id="a part of the name"),
+        pytest.param({"name": "-fr", "limit": 1}, ["churn-fr"], id="a part of the name, paged"),
+        pytest.param({"name": "nobody"}, [], id="no such name"),
+        pytest.param({"source": "push"}, ["churn-de", "still"], id="a source"),
+        pytest.param({"source": "nope"}, [], id="no such source"),
+        pytest.param({"label": "team"}, ["churn-de", "churn-fr", "night"], id="a label"),
+        pytest.param({"label": "team=fraud"}, ["churn-de", "night"], id="a label and its value"),
+        pytest.param({"label": ["team=fraud", "team=growth"]}, [], id="all labels must be there"),
+        pytest.param({"state": "shadow"}, ["churn-fr"], id="a mode"),
+        pytest.param({"state": "paused"}, ["still"], id="paused"),
+        pytest.param({"state": "hold"}, ["churn-de", "churn-fr", "night", "still"], id="a decision"),
+        pytest.param({"state": "waiting", "source": "push"}, ["churn-de"], id="a reason, of a source"),
+        pytest.param({"state": "cooldown"}, [], id="a reason that no rule has"),
+    ],
+)
+def test_filters_and_pages(house: House, query: dict[str, Any], found: list[str]) -> None:
+    assert names(house, **query) == found
+
+
+def test_the_command_line_follows_the_pages_and_filters(house: House) -> None:
+    told = house.ask("rules", "--label", "team=fraud").output
+    assert "churn-de" in told
+    assert "night" in told
+    assert "still" not in told
+    assert "churn-fr" in house.ask("rules", "--name", "churn", "--state", "shadow").output
+
+
+def test_one_rule_has_its_line_and_configuration(house: House) -> None:
+    line = house.http.get("/api/v1/rules/night").json()
+    assert (line["name"], line["decision"], line["labels"]) == ("night", "hold", {"team": "fraud"})
+    assert line["configuration"]["triggers"]["s"]["schedule"]["cron"] == "0 3 1 1 *"
+    assert house.http.get("/api/v1/rules/nobody").status_code == 404
+
+
+def test_a_verdict_that_is_remembered_is_found_anew_once_its_state_changes(tmp_path: Any) -> None:
+    house = House(tmp_path, RULES, TEMPLATE)
+    try:
+        assert names(house, state="waiting", source="push") == ["churn-de"]
+        remembered = house.app.rule_lines.verdicts["churn-de"]
+        assert names(house, state="waiting", source="push") == ["churn-de"]
+        assert house.app.rule_lines.verdicts["churn-de"] is remembered
+        for n in range(2):
+            house.http.post("/hooks/push", json={"n": n})
+        assert names(house, state="cooldown") == []
+        house.http.post("/hooks/push", json={"n": 3})
+        house.http.post("/hooks/push", json={"n": 4})
+        assert names(house, state="waiting", source="push") == []
+        assert house.app.rule_lines.verdicts["churn-de"] is not remembered
+    finally:
+        house.close()
+
+
+def test_a_page_looks_at_no_more_rules_than_it_may(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("retrainer.daemon.rule_summaries.MOST_JUDGED", 1)
+    house.app.rule_lines.verdicts.clear()
+    page = house.app.rule_lines.page(RuleQuery(limit=50, state="cooldown"))
+    assert page.items == []
+    assert page.next == "churn-de"
+    assert names(house, state="hold") == ["churn-de", "churn-fr", "night", "still"]
