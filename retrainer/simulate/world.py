@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from retrainer.engine.core.catalog import build_catalog
 from retrainer.engine.core.containment import Care
 from retrainer.engine.core.engine import BATCH, Engine
-from retrainer.engine.runs.run_factory import new_run_id
+from retrainer.engine.runs.run_defaults import new_run_id
 from retrainer.engine.runs.run_gateway import EngineRunGateway
 from retrainer.runs.run import RunPhase
 from retrainer.simulate.run_script import RunScript, end_of, endless, uid_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from retrainer.config.configuration import Configuration
     from retrainer.engine.core.engine import Listener
     from retrainer.engine.core.transaction import Transaction
-    from retrainer.engine.runs.run_factory import NewId
+    from retrainer.engine.runs.run_defaults import NewId
     from retrainer.event import Event
     from retrainer.runs.run import Run
     from retrainer.simulate.run_script import Going

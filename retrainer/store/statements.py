@@ -579,3 +579,22 @@ def store_good(conn: Connection, files: Mapping[str, str], hashes: Mapping[str, 
         t.config_files,
         [{"path": p, "hash": hashes[p], "content": content, "at": now} for p, content in files.items()],
     )
+
+
+def drop_oldest_dead_letters(conn: Connection, most: int) -> int:
+    """Delete the oldest dead letters until the others take up at most ``most`` bytes; return how many were deleted."""
+    c = t.dead_letters.c
+    excess = int(conn.execute(select(func.sum(c.size))).scalar() or 0) - most
+    dropped = 0
+    while excess > 0 and (oldest := conn.execute(_OLDEST_DEAD_LETTERS).all()):
+        last = None
+        for row in oldest:
+            last, excess, dropped = row.id, excess - (row.size or 0), dropped + 1
+            if excess <= 0:
+                break
+        conn.execute(delete(t.dead_letters).where(c.id <= last))
+    return dropped
+
+
+_OLDEST_DEAD_LETTERS = select(t.dead_letters.c.id, t.dead_letters.c.size).order_by(t.dead_letters.c.id).limit(500)
+"""Served by the index of both columns: payloads are not read."""

@@ -9,6 +9,7 @@ import structlog
 from sqlalchemy import and_, func, or_, select
 
 from retrainer.config.models import Budget
+from retrainer.engine.core.catalog import budget_of
 from retrainer.rules.admit import BudgetBalance
 from retrainer.rules.budget import Spent, allowance
 from retrainer.store import tables as t
@@ -46,14 +47,6 @@ def of_rule(conn: Connection, rule: CompiledRule, now: float) -> RemainingBudget
         return None
     reserve = reserve_of(conn, rule, budget)
     return allowance(budget, _spent(conn, (rule.name,), budget, {rule.name: reserve}, now, born=True), reserve, now)
-
-
-def name_of(rule: CompiledRule) -> str:
-    """The name of the purse that pays for a rule's runs; empty if they cost nothing."""
-    budget = rule.rule.limits.budget
-    if budget is None:
-        return ""
-    return f"rule/{rule.name}" if isinstance(budget, Budget) else budget
 
 
 def balances(
@@ -126,7 +119,7 @@ def cost_of(conn: Connection, catalog: Catalog, rule_name: str) -> tuple[str, fl
         return "", 0.0
     if isinstance(budget, str):
         budget = catalog.budgets.get(budget)
-    return name_of(rule), reserve_of(conn, rule, budget) if budget is not None else 0.0
+    return budget_of(rule), reserve_of(conn, rule, budget) if budget is not None else 0.0
 
 
 def _budget(catalog: Catalog, name: str) -> tuple[Budget | None, Sequence[CompiledRule]]:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from retrainer.engine.core.budget_balances import name_of
+from retrainer.config.models import Budget
 from retrainer.rules.compile import CompiledRule, compile_rule
 from retrainer.rules.index import Index
 from retrainer.sources.base import Query
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from retrainer.config.load import Configuration
-    from retrainer.config.models import Budget
     from retrainer.rules.compile import CompiledData
     from retrainer.rules.compile_triggers import CompiledAfter, CompiledThreshold
 
@@ -44,7 +43,7 @@ class Catalog:
     followers: Mapping[str, tuple[CompiledAfter, ...]] = field(default_factory=dict)
     budgets: Mapping[str, Budget] = field(default_factory=dict)
     payers: Mapping[str, tuple[CompiledRule, ...]] = field(default_factory=dict)
-    """The rules that each budget pays for, by `budgets.name_of`."""
+    """The rules that each budget pays for, by `budget_of`."""
     polled: frozenset[str] = frozenset()
     """Sources that rules ask: only what comes from these can be an answer to a query."""
 
@@ -67,6 +66,14 @@ class Catalog:
         return source in self.index.sources or source in self.gauges.sources
 
 
+def budget_of(rule: CompiledRule) -> str:
+    """Return the name of the budget that pays for a rule's runs; empty if they cost nothing."""
+    budget = rule.rule.limits.budget
+    if budget is None:
+        return ""
+    return f"rule/{rule.name}" if isinstance(budget, Budget) else budget
+
+
 def build_catalog(configuration: Configuration, paused: Collection[str]) -> Catalog:
     """Compile a configuration that was validated before."""
     rules = {
@@ -78,7 +85,7 @@ def build_catalog(configuration: Configuration, paused: Collection[str]) -> Cata
     gauges = [gauge for rule in rules.values() for gauge in rule.gauges.values()]
     payers: dict[str, list[CompiledRule]] = defaultdict(list)
     for rule in rules.values():
-        payers[name_of(rule)].append(rule)
+        payers[budget_of(rule)].append(rule)
     followers: dict[str, list[CompiledAfter]] = defaultdict(list)
     for rule in rules.values():
         for after in rule.afters.values():

@@ -14,7 +14,7 @@ from retrainer.engine.core.containment import Care
 from retrainer.engine.core.transactions import Done, TransactionRunner
 from retrainer.engine.intake import partitions
 from retrainer.engine.intake.events import Unfinished
-from retrainer.engine.runs.run_factory import RunDefaults, new_run_id
+from retrainer.engine.runs.run_defaults import RunDefaults, new_run_id
 from retrainer.sources.base import OBJECTS, Batch, Overloaded, Receipt
 from retrainer.store import statements
 from retrainer.store.base import CommitUnknownError, StoreBusyError, StoreError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from retrainer.engine.core.catalog import Catalog
     from retrainer.engine.core.transaction import Transaction
     from retrainer.engine.runs.dispatch import Dispatcher
-    from retrainer.engine.runs.run_factory import NewId
+    from retrainer.engine.runs.run_defaults import NewId
     from retrainer.rules.state_fingerprint import Dropped
     from retrainer.sources.base import Claimed, Query
     from retrainer.store.base import Store

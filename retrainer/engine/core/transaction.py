@@ -1,72 +1,88 @@
-"""One transaction's worth of work: inputs are folded, what follows is staged, and written at the end in one go."""
+"""One transaction: the states of (rule, key) as it sees them, and what it writes at its end."""
 
 from __future__ import annotations
 
 from collections import ChainMap, defaultdict
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
-from retrainer.config.models import Budget
-from retrainer.engine.core import budget_balances, rule_changes
-from retrainer.engine.core.containment import attempt
-from retrainer.engine.core.journal import payload_of
+from retrainer.engine.core import rule_changes
 from retrainer.engine.core.state_cache import Cache, DecisionRecord, Entry
 from retrainer.engine.core.transaction_budget import TransactionBudget
 from retrainer.engine.core.write_buffer import WriteBuffer
 from retrainer.engine.intake import distincts
-from retrainer.engine.intake.arrivals import Arrivals
-from retrainer.engine.runs import chains, endings
-from retrainer.engine.runs.run_factory import RunDefaults, create_run
-from retrainer.engine.schedules import slots
-from retrainer.engine.schedules.every_key import EachKey, EveryKey, stage
-from retrainer.rules.decide import step
 from retrainer.rules.fold import first_state, revise
-from retrainer.rules.outcome import Arrived, Decision, Ended, Input, Kind, Quarantined, Reopened, Sampled, Step, Wake
-from retrainer.rules.run_end import orphaned
+from retrainer.rules.outcome import Decision, Input, Kind, Reopened, Step
 from retrainer.rules.state import VERSION, encode
-from retrainer.runs.run import Run, RunPhase
 from retrainer.store import statements
 from retrainer.store import tables as t
 from retrainer.store.faults import of_whole
-from retrainer.util.error_text import words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Connection
 
     from retrainer.engine.core.catalog import Catalog
-    from retrainer.engine.schedules.every_key import Spread
+    from retrainer.engine.runs.run_defaults import RunDefaults
+    from retrainer.engine.schedules.spread import Spread
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.limits import RemainingBudget
     from retrainer.rules.state import State
+    from retrainer.runs.run import Run
 
 log = structlog.get_logger()
 MOST_KEYS = 1_000_000
 """No rule may have more: it is the bound of `max_keys`."""
 
 
-class Transaction(WriteBuffer):
-    """Lives for one transaction."""
+class PendingArrivals(Protocol):
+    """Events that were added up for a (rule, key) and are not folded in yet."""
 
-    def __init__(
-        self,
-        conn: Connection,
-        catalog: Catalog,
-        cache: Cache,
-        counters: dict[str, int],
-        now: float,
-        run_defaults: RunDefaults,
-    ) -> None:
+    def __contains__(self, where: tuple[str, str], /) -> bool: ...
+
+    def close(self, where: tuple[str, str]) -> None:
+        """Fold in those of one (rule, key)."""
+
+    def clear(self) -> None:
+        """Forget all of them."""
+
+
+class _NoArrivals:
+    def __contains__(self, where: tuple[str, str], /) -> bool:
+        return False
+
+    def close(self, where: tuple[str, str]) -> None:
+        """There are none."""
+
+    def clear(self) -> None:
+        """There are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionContext:
+    """What all transactions have in common: ``fold`` folds an input into the state of a (rule, key)."""
+
+    catalog: Catalog
+    cache: Cache
+    run_defaults: RunDefaults
+    fold: Callable[[Transaction, str, str, Input | Spread], Step | None]
+
+
+class Transaction(WriteBuffer):
+    """The states of one transaction, and what it writes. It lives until the commit."""
+
+    def __init__(self, conn: Connection, context: TransactionContext, counters: dict[str, int], now: float) -> None:
         super().__init__(conn, counters, now)
         self.careful = False
         """Whether each unit of work has a savepoint of its own; see `retrainer.engine.core.containment`."""
         self.budget = TransactionBudget()
         self.unseen: list[str] = []
         """Rules that are to be evaluated since they were loaded; never changed in place."""
-        self.catalog = catalog
-        self.run_defaults = run_defaults
-        self.arrivals = Arrivals(self)
+        self.catalog = context.catalog
+        self.run_defaults = context.run_defaults
+        self.arrivals: PendingArrivals = _NoArrivals()
         self.changed: dict[tuple[str, str], Entry] = {}
         self.forgotten: set[tuple[str, str]] = set()
         self.pools_changed = False
@@ -75,7 +91,7 @@ class Transaction(WriteBuffer):
         """Whether slots are due that are to be spoken to keys."""
         self.polled: ChainMap[tuple[str, str], set[str]] = ChainMap()
         """Keys that had series of a metric in the last poll, by rule and trigger; changes go into the first map."""
-        self._cache = cache
+        self._cache, self._fold = context.cache, context.fold
         self._fresh_keys: dict[str, int] = defaultdict(int)
         self.after: list[tuple[str, str, Input | Spread]] = []
         """What is to be folded in next, before anything else."""
@@ -127,7 +143,7 @@ class Transaction(WriteBuffer):
         """Fold an input in, with all that follows from it at once. None if there is no such rule (any more)."""
         self.arrivals.close((rule_name, key))
         try:
-            done = self._take_one(rule_name, key, given)
+            done = self._fold(self, rule_name, key, given)
         except Exception as error:
             if self.careful and not of_whole(error):
                 self.settle()  # what evaluating the key without the input has led to
@@ -135,101 +151,7 @@ class Transaction(WriteBuffer):
         self.settle()
         return done
 
-    def _take_one(self, rule_name: str, key: str, given: Input | Spread) -> Step | None:
-        rule = self.catalog.rules.get(rule_name)
-        if isinstance(given, (EveryKey, EachKey)):
-            stage(self, rule_name, given)
-            return None
-        if rule is None:
-            if isinstance(given, Ended):
-                self._orphaned(rule_name, key, given)
-            return None
-        if not self.careful:
-            return self._step(rule, key, given)
-        try:
-            return attempt(self, lambda: self._step(rule, key, given))
-        except Exception as error:
-            if of_whole(error):
-                raise
-            return self._contain(rule, key, given, error)
-
-    def _contain(self, rule: CompiledRule, key: str, given: Input, error: Exception) -> Step | None:
-        """An event that the key does not bear is raised to whoever brought it; else the key is quarantined.
-
-        In quarantine the input is kept, if it can be; what cannot even be kept is told and left out.
-        """
-        of_an_event = isinstance(given, (Arrived, Sampled))
-        if of_an_event and self._evaluates(rule, key):
-            raise error
-        log.error("rule.quarantined", rule=rule.name, key=key, input=type(given).__name__, exc_info=error)
-        try:
-            attempt(self, lambda: self._step(rule, key, Quarantined(words(error))))
-            return attempt(self, lambda: self._step(rule, key, given))
-        except Exception as kept:
-            if of_an_event or of_whole(kept):
-                raise
-            log.exception("input.left_out", rule=rule.name, key=key, input=type(given).__name__)
-            self.emit("left_out", unit=type(given).__name__)
-            statements.no_wake(self.conn, rule.name, key)  # else it would be woken for it again at once
-            return None
-
-    def _evaluates(self, rule: CompiledRule, key: str) -> bool:
-        """Whether the rule can be evaluated for this key as it stands."""
-        try:
-            attempt(self, lambda: self._step(rule, key, Wake()))
-        except Exception as error:
-            if of_whole(error):
-                raise
-            return False
-        return True
-
-    def _step(self, rule: CompiledRule, key: str, given: Input) -> Step:
-        entry = self.entry(rule, key)
-        if isinstance(given, Ended):
-            given = chains.recounted(self.conn, given)
-        state, done = step(rule.of_key(key), entry.state, given, self.now, self._remaining_budget(rule))
-        if isinstance(given, Ended):
-            chains.ended(self, rule, given, done)
-        if not isinstance(given, (Arrived, Sampled)):  # which stand in the ledger
-            self.journal(type(given).__name__, rule.name, key, payload_of(given))
-        self.changed[rule.name, key] = Entry(entry.id, entry.revision, state, entry.record)
-        self._follow(rule, key, entry.id, done)
-        return done
-
-    def _follow(self, rule: CompiledRule, key: str, state_id: int, done: Step) -> None:
-        """Runs are born, decisions are noted, slots have their records, and what is in the way is asked to end."""
-        where = rule.name, key
-        run_of: dict[int, str] = {}
-        for place, decision in enumerate(done.decisions):
-            run = create_run(self, rule, key, state_id, decision) if decision.new_run is not None else None
-            if decision.kind is Kind.FIRE and decision.new_run is None:  # in shadow nobody gives anything back
-                distincts.drop(self.conn, state_id)
-            if run is not None:
-                run_of[place] = run
-            self.changed[where] = self._note(*where, self.changed[where], decision, run)
-        slots.settle(self, rule, key, done, run_of)
-        self.fans_out = self.fans_out or bool(done.fan_out)
-        for due in done.fan_out:
-            row = {"rule": rule.name, "trigger": due.trigger, "slot": due.slot, "after": "", "input": None}
-            self.rows["fan_outs"].append(row)
-        if done.stop is not None:
-            endings.stop_live(self, rule.name, key, done.stop)
-
-    def _orphaned(self, rule: str, key: str, given: Ended) -> None:
-        """The rule is gone. Its state waits for it to come back: a run that ends meanwhile is in nobody's way then."""
-        entry = self.known(rule, key)
-        if entry is not None:
-            given = chains.recounted(self.conn, given)
-            self.changed[rule, key] = replace(entry, state=orphaned(entry.state, given, self.now))
-            chains.settle(self.conn, given, spent=given.phase is RunPhase.SUCCEEDED)
-
-    def _remaining_budget(self, rule: CompiledRule) -> RemainingBudget | None:
-        if not isinstance(rule.rule.limits.budget, Budget):
-            return None  # a shared one is admission's
-        self.flush_runs()
-        return budget_balances.of_rule(self.conn, rule, self.now)
-
-    def _note(self, rule: str, key: str, entry: Entry, decision: Decision, run: str | None) -> Entry:
+    def record(self, rule: str, key: str, entry: Entry, decision: Decision, run: str | None) -> Entry:
         """Store the decision; one that equals the last one is folded into its row."""
         self.emit("decided", rule=rule, key=key, decision=decision, run=run, count=1)
         record = entry.record
@@ -248,7 +170,7 @@ class Transaction(WriteBuffer):
     def absorb(self, where: tuple[str, str], state: State, decision: Decision, more: int, first_at: float) -> None:
         """Several inputs in a row since ``first_at``, one and so many more, lead to this state, all answered alike."""
         entry = self.entry(self.catalog.rules[where[0]], where[1])
-        self.changed[where] = self._note(*where, Entry(entry.id, entry.revision, state, entry.record), decision, None)
+        self.changed[where] = self.record(*where, Entry(entry.id, entry.revision, state, entry.record), decision, None)
         self.repeated(where, more, first_at)
 
     def repeated(self, where: tuple[str, str], more: int, first_at: float) -> None:
@@ -271,7 +193,7 @@ class Transaction(WriteBuffer):
     def settle(self) -> None:
         """Fold in what acts left to be folded."""
         while self.after:
-            self._take_one(*self.after.pop(0))
+            self._fold(self, *self.after.pop(0))
 
     def flush(self) -> None:
         """Write what was staged, and the states."""

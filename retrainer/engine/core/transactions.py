@@ -12,8 +12,9 @@ import structlog
 from retrainer.engine.core import budget_balances, rule_changes
 from retrainer.engine.core.catalog import EMPTY, Catalog
 from retrainer.engine.core.containment import attempt, settled
+from retrainer.engine.core.fold import fold_input
 from retrainer.engine.core.state_cache import Cache
-from retrainer.engine.core.transaction import Transaction
+from retrainer.engine.core.transaction import Transaction, TransactionContext
 from retrainer.engine.core.transaction_budget import KEYS, TransactionBudget
 from retrainer.engine.intake.events import take_in
 from retrainer.engine.runs.dispatch import NoDispatcher, dispatch
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
     from retrainer.engine.runs.dispatch import Dispatcher
-    from retrainer.engine.runs.run_factory import RunDefaults
+    from retrainer.engine.runs.run_defaults import RunDefaults
     from retrainer.rules.state_fingerprint import Dropped
     from retrainer.runs.run import Run
     from retrainer.sources.base import Batch
@@ -82,7 +83,8 @@ class TransactionRunner:
         self._polled: dict[tuple[str, str], set[str]] = {}
 
     def tx(self, conn: Connection, *, careful: bool = False) -> Transaction:
-        tx = Transaction(conn, self.catalog, self.cache, self.counters, self._clock.now(), self._run_defaults)
+        context = TransactionContext(self.catalog, self.cache, self._run_defaults, fold_input)
+        tx = Transaction(conn, context, self.counters, self._clock.now())
         tx.careful = careful
         tx.dead_letters_limit = self.dead_letters_limit
         if self.timed:

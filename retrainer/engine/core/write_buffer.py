@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import ChainMap, defaultdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from retrainer.engine.intake.dead_letters import keep_within
 from retrainer.rules.parameters import MAX_EVENT_BYTES, MAX_EVENTS
 from retrainer.runs.run import Run, RunPhase
 from retrainer.store import statements
@@ -164,7 +163,9 @@ class WriteBuffer:
             rows = self.rows.pop(name, [])
             statements.insert_all(self.conn, t.metadata.tables[name], rows)
             if rows and name == "dead_letters":
-                keep_within(self, self.dead_letters_limit)
+                dropped = statements.drop_oldest_dead_letters(self.conn, self.dead_letters_limit)
+                if dropped:
+                    self.emit("dead_letters.dropped", count=dropped)
         self.flush_runs()
         statements.put_all(self.conn, t.decisions, list(self.unwritten(self._decisions).values()))
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
-from sqlalchemy import delete, func, select
 
 from retrainer.event import Event, Poison, split_attributes
-from retrainer.store import tables as t
 from retrainer.store.rows import dump
 from retrainer.telemetry.secrets import SECRETS
 from retrainer.util.error_text import words
 
 if TYPE_CHECKING:
     from retrainer.engine.core.transaction import Transaction
-    from retrainer.engine.core.write_buffer import WriteBuffer
 
 LONGEST_ID = 300
 MOST_BYTES = 1 << 20
@@ -100,23 +97,3 @@ def dead_letter(
         }
     )
     tx.emit("dead_letter", source=source, event=event, reason=reason, error=error, rule=rule)
-
-
-def keep_within(tx: WriteBuffer, most: int) -> None:
-    """Drop the oldest dead letters, also such as have just come, until all together take up ``most`` bytes."""
-    c = t.dead_letters.c
-    excess = int(tx.conn.execute(select(func.sum(c.size))).scalar() or 0) - most
-    dropped = 0
-    while excess > 0 and (oldest := tx.conn.execute(_OLDEST).all()):
-        last = None
-        for row in oldest:
-            last, excess, dropped = row.id, excess - (row.size or 0), dropped + 1
-            if excess <= 0:
-                break
-        tx.conn.execute(delete(t.dead_letters).where(c.id <= last))
-    if dropped:
-        tx.emit("dead_letters.dropped", count=dropped)
-
-
-_OLDEST = select(t.dead_letters.c.id, t.dead_letters.c.size).order_by(t.dead_letters.c.id).limit(500)
-"""By the index of both alone: payloads are not read."""

@@ -11,7 +11,7 @@ import structlog
 
 from retrainer.engine.core.containment import attempt, one_by_one
 from retrainer.engine.intake import objects, partitions, replay_filter
-from retrainer.engine.intake.arrivals import Taken
+from retrainer.engine.intake.arrivals import Arrivals, Taken
 from retrainer.engine.intake.dead_letters import dead, dead_letter, unbearable
 from retrainer.engine.intake.matching import match
 from retrainer.engine.intake.samples import read
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
     from retrainer.engine.core.transaction import Transaction
     from retrainer.engine.intake.matching import Hit
-    from retrainer.engine.intake.samples import Reading
-    from retrainer.engine.schedules.every_key import Spread
+    from retrainer.engine.schedules.spread import Reading, Spread
     from retrainer.event import Poison
     from retrainer.rules.outcome import Sampled
     from retrainer.sources.base import Batch
@@ -64,9 +63,15 @@ def take_in(tx: Transaction, batches: Sequence[Batch]) -> list[Answer]:
     """
     if tx.careful:
         return [_with_care(tx, batch) for batch in _in_time(tx, batches)]
-    taken = [_Intake(tx, batch).run() for batch in _in_time(tx, batches)]
-    tx.arrivals.settle()
+    arrivals = _gather(tx)
+    taken = [_Intake(tx, batch, arrivals).run() for batch in _in_time(tx, batches)]
+    arrivals.settle()
     return [intake.answer() for intake in taken]
+
+
+def _gather(tx: Transaction) -> Arrivals:
+    tx.arrivals = arrivals = Arrivals(tx)
+    return arrivals
 
 
 def _in_time(tx: Transaction, batches: Sequence[Batch]) -> Iterator[Batch]:
@@ -120,8 +125,9 @@ def _with_care(tx: Transaction, batch: Batch) -> Answer:
 def _plainly(tx: Transaction, batch: Batch) -> Answer:
     tx.careful = False
     try:
-        intake = _Intake(tx, batch).run()
-        tx.arrivals.settle()
+        arrivals = _gather(tx)
+        intake = _Intake(tx, batch, arrivals).run()
+        arrivals.settle()
     finally:
         tx.careful = True
     return intake.answer()
@@ -129,14 +135,15 @@ def _plainly(tx: Transaction, batch: Batch) -> Answer:
 
 def _singly(tx: Transaction, batch: Batch) -> Answer:
     """Its position first, then each item with a savepoint of its own; what still raises is a dead letter."""
-    around = _Intake(tx, replace(batch, items=())).run()
+    arrivals = _gather(tx)
+    around = _Intake(tx, replace(batch, items=()), arrivals).run()
     if around.lost is not None:
         return around.lost
     outcomes: list[str] = []
     for item in _items_in_time(tx, batch):
         one = replace(batch, items=[item], offsets=None, objects={})
         try:
-            outcomes += attempt(tx, lambda batch=one: _Intake(tx, batch).run()).outcomes  # type: ignore[misc]
+            outcomes += attempt(tx, lambda batch=one: _Intake(tx, batch, arrivals).run()).outcomes  # type: ignore[misc]
         except Exception as error:
             if of_whole(error):
                 raise
@@ -151,7 +158,8 @@ def _singly(tx: Transaction, batch: Batch) -> Answer:
 class _Intake:
     """One batch. ``outcomes`` are those of its items; ``lost`` says that it was not ours to take."""
 
-    def __init__(self, tx: Transaction, batch: Batch) -> None:
+    def __init__(self, tx: Transaction, batch: Batch, arrivals: Arrivals) -> None:
+        self._arrivals = arrivals
         self.tx, self.batch = tx, batch
         self.outcomes: list[str] = []
         self.lost: PositionLost | None = None
@@ -268,7 +276,7 @@ class _Intake:
             self._read(where, seq, given, taken)
         if hits:
             for where, hit in hits.items():
-                if hit.plain is not None and tx.arrivals.add(
+                if hit.plain is not None and self._arrivals.add(
                     where, hit.plain, (seq, item.time, label, hit.size, hit.rows, place, offset), taken
                 ):
                     continue
@@ -277,7 +285,7 @@ class _Intake:
                 def counted(hit: Hit = hit, state: int = state) -> Arrived:
                     return Arrived(seq, item.time, label, *hit.counts(tx, item, state), place, offset)
 
-                tx.arrivals.take(where, seq, counted, taken)
+                self._arrivals.take(where, seq, counted, taken)
 
     def _enter(self, item: Event, hits: dict[tuple[str, str], Hit]) -> bool:
         """Have at hand the states that it is folded into. One whose rule raises is left out; whether any is."""

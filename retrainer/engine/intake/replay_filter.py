@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from retrainer.engine.core.transaction import Transaction
     from retrainer.engine.intake.matching import Hits
-    from retrainer.engine.intake.samples import Reading
+    from retrainer.engine.schedules.spread import Reading
     from retrainer.event import Poison
     from retrainer.sources.base import ReplayScope
 

@@ -24,15 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from retrainer.engine.core.transaction import Transaction
-    from retrainer.engine.schedules.every_key import Spread
+    from retrainer.engine.schedules.spread import Reading
     from retrainer.rules.compile_triggers import CompiledThreshold
 
     _Series = Mapping[tuple[str, str], Sequence[tuple[Event, Sample]]]
     """Those that are of a (rule, trigger), each as an event of its own and as a value."""
 
 QUERY = "prometheus.query"
-Reading = tuple[tuple[str, str], "Sampled | Spread"]
-"""A (rule, key), and what is folded into its state."""
 
 
 def read(tx: Transaction, event: Event) -> tuple[Sequence[Reading], bool]:

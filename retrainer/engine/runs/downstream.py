@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from retrainer.engine.core.transaction import Transaction
-    from retrainer.engine.schedules.every_key import EveryKey
+    from retrainer.engine.schedules.spread import EveryKey
     from retrainer.rules.compile_triggers import CompiledAfter
     from retrainer.rules.outcome import Input
     from retrainer.runs.run import Run

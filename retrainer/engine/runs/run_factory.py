@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import SQLAlchemyError
-from ulid import ULID
 
-from retrainer.engine.core import budget_balances
+from retrainer.engine.core.catalog import budget_of
 from retrainer.engine.intake import distincts
 from retrainer.engine.intake.poison_events import take_out
 from retrainer.engine.runs.parameter_scope import scope_of
@@ -22,33 +20,13 @@ from retrainer.store import statements
 from retrainer.util.error_text import words
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy import Connection
 
     from retrainer.engine.core.transaction import Transaction
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.outcome import Decision, NewRun
-
-
-NewId = Callable[[str, str, float], str]
-"""Gives a run that is born its id, by rule, key and now (epoch seconds)."""
-
-
-def new_run_id(_rule: str, _key: str, now: float) -> str:
-    """A ULID: ids sort by birth."""
-    return str(ULID.from_timestamp(now))
-
-
-@dataclass(frozen=True, slots=True)
-class RunDefaults:
-    """What a run is given that no rule says.
-
-    ``namespace`` is for rules that name none, ``manifest_uri`` tells by a run's id where the list of
-    its inputs will be, ``new_id`` makes that id.
-    """
-
-    namespace: str
-    manifest_uri: Callable[[str], str]
-    new_id: NewId = new_run_id
 
 
 def create_run(tx: Transaction, rule: CompiledRule, key: str, state_id: int, decision: Decision) -> str | None:
@@ -65,7 +43,7 @@ def create_run(tx: Transaction, rule: CompiledRule, key: str, state_id: int, dec
         if isinstance(error, ValueError) and decision.new_run.retry_of is None:
             _take_out_spoilers(tx, rule, key, state_id, decision, message)
         return None
-    if run.pool is None and run.not_before <= tx.now and not budget_balances.name_of(rule):
+    if run.pool is None and run.not_before <= tx.now and not budget_of(rule):
         run = replace(run, admitted_at=tx.now)
     else:
         tx.pools_changed = True

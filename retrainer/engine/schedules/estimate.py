@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from retrainer.config.models import Budget
 from retrainer.engine.core import budget_balances
+from retrainer.engine.core.catalog import budget_of
 from retrainer.rules.backfill import Pace, last_start
 from retrainer.rules.evaluate import evaluate
 from retrainer.rules.limits import blocking_limit
@@ -68,7 +69,7 @@ def _last(
 
 
 def _pace(tx: Transaction, rule: CompiledRule, lasts: float, at_once: int) -> Pace:
-    name = budget_balances.name_of(rule)
+    name = budget_of(rule)
     own = rule.rule.limits.budget
     budget = own if isinstance(own, Budget) else tx.catalog.budgets.get(name)
     if budget is None:
@@ -77,7 +78,7 @@ def _pace(tx: Transaction, rule: CompiledRule, lasts: float, at_once: int) -> Pa
     most = [budget.runs] if budget.runs is not None else []
     if budget.gpu_hours is not None and reserve > 0:
         most.append(math.floor(budget.gpu_hours / reserve))
-    paid = [other.name for other in tx.catalog.rules.values() if budget_balances.name_of(other) == name]
+    paid = [other.name for other in tx.catalog.rules.values() if budget_of(other) == name]
     c = t.runs.c
     started = select(c.admitted_at).where(c.rule.in_(paid), c.admitted_at > tx.now - budget.per)
     moments = tuple(tx.conn.execute(started.order_by(c.admitted_at)).scalars())

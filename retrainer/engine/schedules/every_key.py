@@ -5,13 +5,14 @@ What is left is a row of `fan_outs` with a cursor, as for slots, so that no rest
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
 from retrainer.engine.core.transaction_budget import KEYS
+from retrainer.engine.schedules.spread import EachKey, EveryKey, Shared
 from retrainer.rules.outcome import Resumed, Sample, Sampled, SlotDue, UpstreamEnded
 from retrainer.store import statements
 from retrainer.store.rows import dump
@@ -20,32 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from retrainer.engine.core.transaction import Transaction
-    from retrainer.engine.intake.samples import Reading
+    from retrainer.engine.schedules.spread import Reading, Spread
     from retrainer.rules.outcome import Input
 
-Shared = Sampled | UpstreamEnded | Resumed
 S = TypeVar("S", Sampled, UpstreamEnded, Resumed)
-
-
-@dataclass(frozen=True, slots=True)
-class EveryKey:
-    """An input for all keys that are live when their turn comes."""
-
-    given: Shared
-
-
-@dataclass(frozen=True, slots=True)
-class EachKey:
-    """Values of one trigger, other ones for each key: what a poll, or a value that is replayed, says to many keys."""
-
-    of: Mapping[str, Sampled]
-
-    def behind(self, key: str) -> list[str]:
-        """Return the keys that come after this one, in order."""
-        return sorted(each for each in self.of if each > key)
-
-
-Spread = EveryKey | EachKey
 
 
 def within_budget(tx: Transaction, readings: Sequence[Reading]) -> list[Reading]:

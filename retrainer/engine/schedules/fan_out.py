@@ -10,7 +10,8 @@ import structlog
 from retrainer.engine.core.containment import attempt
 from retrainer.engine.core.transaction_budget import KEYS
 from retrainer.engine.intake.matching import too_many
-from retrainer.engine.schedules.every_key import EachKey, input_of
+from retrainer.engine.schedules.every_key import input_of
+from retrainer.engine.schedules.spread import EachKey
 from retrainer.rules.outcome import Reason, SlotRecord
 from retrainer.store import statements
 from retrainer.store import tables as t
