@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import httpx
 
-from retrainer.cli.session import DEFAULT_URL, Failure, Session, Unreachable
+from retrainer.cli.connection import DEFAULT_URL, Connection, Failure, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,15 +21,15 @@ _HERE = ("localhost", "127.0.0.1", "::1")
 class Client:
     """Raises Unreachable or Failure with words for the person who typed the command."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         try:
-            url = httpx.URL(session.url)
+            url = httpx.URL(connection.url)
         except httpx.InvalidURL as error:
-            raise session.failure(f"--url {session.url}: {error}", Unreachable) from None
+            raise connection.failure(f"--url {connection.url}: {error}", Unreachable) from None
         if url.scheme not in ("http", "https") or not url.host:
-            raise session.failure(f"--url {session.url}: write it as {DEFAULT_URL}", Unreachable)
-        headers = {"Authorization": f"Bearer {session.token}"} if session.token else {}
+            raise connection.failure(f"--url {connection.url}: write it as {DEFAULT_URL}", Unreachable)
+        headers = {"Authorization": f"Bearer {connection.token}"} if connection.token else {}
         # A proxy of the environment is for others, never for this machine.
         self._http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=url.host not in _HERE)
 
@@ -64,7 +64,7 @@ class Client:
         except httpx.TransportError as error:
             raise self._unreachable(error) from None
         except UnicodeEncodeError:
-            raise self._session.failure("--token: only ASCII characters can be sent") from None
+            raise self._connection.failure("--token: only ASCII characters can be sent") from None
         return self._read(response)
 
     def _read(self, response: httpx.Response) -> Any:
@@ -76,19 +76,21 @@ class Client:
             return answer
         if not isinstance(answer, dict) or "detail" not in answer:
             status = response.status_code
-            raise self._session.failure(f"{self._session.url} answers {status}, and not as retrainer does", Unreachable)
+            raise self._connection.failure(
+                f"{self._connection.url} answers {status}, and not as retrainer does", Unreachable
+            )
         raise self._refused(answer)
 
     def _refused(self, problem: dict[str, Any]) -> Failure:
         hint = "; set RETRAINER_TOKEN, or give --token" if problem.get("status") == 401 else ""
-        return self._session.failure(
+        return self._connection.failure(
             f"{problem['detail']}{hint}", **{"status": None, **problem, "detail": problem["detail"]}
         )
 
     def _unreachable(self, error: Exception) -> Failure:
         why = str(error) or type(error).__name__
-        return self._session.failure(
-            f"no answer from {self._session.url} ({why}). Is the daemon running (`retrainer run`)? If it is somewhere "
-            "else, set RETRAINER_URL, or give --url; its token comes from RETRAINER_TOKEN or --token.",
+        return self._connection.failure(
+            f"no answer from {self._connection.url} ({why}). Is the daemon running (`retrainer run`)? If it is "
+            "somewhere else, set RETRAINER_URL, or give --url; its token comes from RETRAINER_TOKEN or --token.",
             Unreachable,
         )

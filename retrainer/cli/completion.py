@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from retrainer.cli.session import Failure
+from retrainer.cli.connection import Failure
 
 
 @click.command()

@@ -7,7 +7,7 @@ import sys
 import click
 
 from retrainer.config.errors import ConfigErrors
-from retrainer.daemon.app import main
+from retrainer.daemon.main import main
 
 
 @click.command()

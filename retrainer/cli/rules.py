@@ -12,7 +12,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from retrainer.cli import show
-from retrainer.cli.session import Failure, Session, remote
+from retrainer.cli.connection import Failure
+from retrainer.cli.session import Session, remote
 from retrainer.util.clock import SystemClock
 
 MOST = 100_000

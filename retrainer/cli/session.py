@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import click
 import orjson
 
+from retrainer.cli.connection import DEFAULT_URL, Connection
 from retrainer.util.regular_files import UnreadableFileError, read_settled
 
 if TYPE_CHECKING:
@@ -21,40 +22,11 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-DEFAULT_URL = "http://127.0.0.1:8080"
-
-
-class Failure(click.ClickException):
-    """Refused, not found, invalid: exit code 1. ``problem`` is printed instead of the message with `-o json`."""
-
-    def __init__(self, message: str, problem: dict[str, Any] | None = None) -> None:
-        super().__init__(message)
-        self.problem = problem
-
-    def show(self, file: Any = None) -> None:
-        if self.problem is None:
-            super().show(file)
-        else:
-            click.echo(orjson.dumps(self.problem, option=orjson.OPT_INDENT_2), err=True)
-
-
-class Unreachable(Failure):
-    """The daemon does not answer: exit code 2."""
-
-    exit_code = 2
 
 
 @dataclass
-class Session:
-    """What the command line says that concerns every command."""
-
-    url: str = DEFAULT_URL
-    token: str | None = None
-    output: str = "text"
-
-    @property
-    def as_json(self) -> bool:
-        return self.output == "json"
+class Session(Connection):
+    """The options that every command has, and what prints its result."""
 
     @functools.cached_property
     def client(self) -> Client:
@@ -81,9 +53,6 @@ class Session:
         from retrainer.cli.show import console  # noqa: PLC0415 - JSON needs no tables
 
         render(console())
-
-    def failure(self, message: str, kind: type[Failure] = Failure, **problem: Any) -> Failure:
-        return kind(message, {"detail": message, **problem} if self.as_json else None)
 
 
 def _keep(ctx: click.Context, option: click.Parameter, value: str | None) -> None:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import signal
 import threading
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 from prometheus_client import CollectorRegistry
 
 from retrainer.api.app import build as build_web
-from retrainer.api.app import check_bind
 from retrainer.api.server import WebServer
-from retrainer.config.errors import ConfigErrors
-from retrainer.config.load import Loaded, load_rules, load_settings
+from retrainer.config.load import Loaded, load_rules
 from retrainer.config.teams import NO_TEAMS, TeamFiles
 from retrainer.config.watch import fingerprint
 from retrainer.daemon.clock_watch import ClockWatch
@@ -28,7 +24,6 @@ from retrainer.daemon.health import Readiness
 from retrainer.daemon.leadership import Lead, give_up
 from retrainer.daemon.replay import Replays
 from retrainer.daemon.rule_summaries import RuleLines
-from retrainer.daemon.service import AppService
 from retrainer.daemon.source_health import SilenceWatch
 from retrainer.daemon.timers import Timers
 from retrainer.engine.core.catalog import build_catalog
@@ -43,10 +38,8 @@ from retrainer.sources.http.browser_requests import Doors
 from retrainer.sources.running import RunningSources
 from retrainer.sources.webhook import Webhooks
 from retrainer.store import statements
-from retrainer.store.base import StoreError
 from retrainer.store.open import open_store
 from retrainer.store.watch import StoreWatch
-from retrainer.telemetry import logs
 from retrainer.telemetry.metrics import Metrics
 from retrainer.telemetry.secrets import SECRETS, reveal
 from retrainer.util import gc_tuning, supervision
@@ -59,9 +52,11 @@ from retrainer.workflows.run_reconciler import RunReconciler
 from retrainer.workflows.submitter import Submitter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
     from typing import Any
 
+    from retrainer.api.service import Service
     from retrainer.config.settings import Settings
     from retrainer.engine.core.catalog import Catalog
     from retrainer.engine.core.transaction import Transaction
@@ -79,10 +74,8 @@ LETTERS_SHARE = 4
 WATCH_EVERY = 0.5
 """Seconds between two looks whether the store is still the one that was opened."""
 CHECKPOINT_EVERY = 2.0
-STOP_WITHIN = 25.0
-"""Seconds that stopping may take. Kubernetes kills after 30."""
 WAIT_WITHIN = 20.0
-"""Seconds of these that all threads together may take to end, which wait for others; then they are left behind."""
+"""Seconds that all threads together may take to end; then they are left behind. Less than `main.STOP_WITHIN`."""
 WAIT_FOR_ONE = 5.0
 
 
@@ -90,10 +83,10 @@ class App:
     """The daemon. `start` returns once it is ready, `stop` once everything that was taken in is settled.
 
     Of several that share a store one has the lead: it decides, and does what only one may do. The others take in what
-    can be shared, serve what can be read, and take over.
+    can be shared, serve what can be read, and take over. ``serve`` makes the service that the API calls.
     """
 
-    def __init__(self, settings: Settings, base_folder: Path) -> None:
+    def __init__(self, settings: Settings, base_folder: Path, serve: Callable[[App], Service]) -> None:
         self.settings = settings
         self.base_folder = base_folder
         self.clock = SystemClock()
@@ -145,7 +138,7 @@ class App:
         )
         self.timers = Timers()
         self.rule_lines = RuleLines(self.store, self.clock, lambda: self.engine.catalog)
-        self.service = AppService(self)
+        self.service = serve(self)
         self.web = WebServer(build_web(self.service), settings.http.host, settings.http.port)
         self.metrics.standing = StoreCollector(
             self.store,
@@ -408,62 +401,3 @@ class App:
         size = self.store.used()
         while self.started and self.engine.act(lambda tx: self.pruner.prune(tx, size)).result():
             beat()
-
-
-def main(settings_path: str) -> int:
-    """Run until SIGTERM or SIGINT; SIGHUP reloads. Return the exit code."""
-    gc_tuning.bounded_heaps()
-    gc_tuning.take_turns()
-    logs.configure("info", json=None)
-    stop = threading.Event()
-    try:
-        settings = load_settings(settings_path)
-        check_bind(settings)
-        app = App(settings, Path(settings_path).resolve().parent)
-    except (StoreError, ConfigErrors, ValueError) as error:
-        log.error("daemon.cannot_start", error=str(error))  # noqa: TRY400 - the message is made for the reader
-        return 1
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    supervision.arm()
-    hangup = threading.Event()
-    signal.signal(signal.SIGHUP, lambda *_: hangup.set())
-    try:
-        app.start()
-    except OSError as error:
-        log.error("daemon.cannot_start", error=str(error))  # noqa: TRY400 - the message is made for the reader
-        app.stop()
-        return 1
-    except StoreError as error:
-        give_up(str(error))
-    while not stop.wait(TICK / 2):
-        supervise(app)
-        if hangup.is_set():
-            hangup.clear()
-            app.hangup()
-    stop_in_time(app)
-    return 0
-
-
-def supervise(app: App) -> None:
-    """Look after the threads; what goes wrong with that must not end the one that does it."""
-    try:
-        app.supervisor.look(app.clock.monotonic())
-    except Exception:
-        log.exception("supervisor.failed")
-
-
-def stop_in_time(app: App) -> None:
-    """Stop; if a thread keeps that from ending, end the process. What was acknowledged is stored in either case."""
-    seconds = STOP_WITHIN * supervision.PATIENCE
-    late = threading.Timer(seconds, lambda: supervision.end_process(app.supervisor.late(seconds)))
-    late.daemon = True
-    late.start()
-    left = app.stop()
-    late.cancel()
-    if hung := [one for one in left if one.hangs]:
-        threads = ", ".join(f"{one.name} at {one.at}" for one in hung)
-        supervision.end_process(f"stopped, but these threads did not end in time: {threads}")
-    supervision.disarm()
-    if left:  # they wait for servers: the interpreter would wait for their thread pools
-        supervision.leave()

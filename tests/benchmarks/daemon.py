@@ -19,7 +19,7 @@ from tests.benchmarks.cluster import KUBECONFIG, TEMPLATE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-START = "import sys; from retrainer.daemon.app import main; sys.exit(main(sys.argv[1]))"
+START = "import sys; from retrainer.daemon.main import main; sys.exit(main(sys.argv[1]))"
 HOOK = "/hooks/push"
 SOURCES: Mapping[str, Any] = {"push": {"type": "webhook", "path": HOOK}}
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-MAIN = "import sys; from retrainer.daemon.app import main; sys.exit(main(sys.argv[1]))"
+MAIN = "import sys; from retrainer.daemon.main import main; sys.exit(main(sys.argv[1]))"
 
 
 class Daemon:

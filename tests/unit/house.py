@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from retrainer.cli.main import main
 from retrainer.config.load_settings import load_settings
 from retrainer.daemon.app import App
+from retrainer.daemon.service import AppService
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,7 @@ class House:
 
     def __init__(self, folder: Path, rules: str, template: str | None = None) -> None:
         furnish(folder, SETTINGS, rules, template)
-        self.app = App(load_settings(str(folder / "retrainer.yaml")), folder)
+        self.app = App(load_settings(str(folder / "retrainer.yaml")), folder, AppService)
         self.app.start()
         self.http = httpx.Client(base_url=self.app.web.url, trust_env=False, timeout=10)
 

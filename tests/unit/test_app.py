@@ -60,7 +60,7 @@ class Daemon:
 
     def start(self, **environment: str) -> Daemon:
         self.log = (self.folder / "log").open("a+")
-        code = "import sys; from retrainer.daemon.app import main; sys.exit(main(sys.argv[1]))"
+        code = "import sys; from retrainer.daemon.main import main; sys.exit(main(sys.argv[1]))"
         self.process = subprocess.Popen(
             [sys.executable, "-c", code, str(self.folder / "retrainer.yaml")],
             stderr=self.log,
@@ -195,7 +195,7 @@ def test_a_daemon_that_cannot_start_says_why(daemon: Daemon) -> None:
         [
             sys.executable,
             "-c",
-            "import sys; from retrainer.daemon.app import main; sys.exit(main(sys.argv[1]))",
+            "import sys; from retrainer.daemon.main import main; sys.exit(main(sys.argv[1]))",
             str(daemon.folder / "retrainer.yaml"),
         ],
         capture_output=True,

@@ -15,6 +15,7 @@ from retrainer.config.settings import ConfigMaps as Wanted
 from retrainer.config.teams import team_file
 from retrainer.daemon.app import App
 from retrainer.daemon.config_maps import ConfigMaps, contents
+from retrainer.daemon.service import AppService
 from retrainer.store.base import StoreBusyError
 from tests.unit.kubeconfig import kubeconfig
 from tests.waiting import until
@@ -123,7 +124,7 @@ def config_maps(server: Server, settings: Settings) -> Iterator[ConfigMaps]:
 
 @pytest.fixture
 def app(server: Server, settings: Settings, tmp_path: Path) -> Iterator[App]:
-    made = App(settings, tmp_path)
+    made = App(settings, tmp_path, AppService)
     made.start()
     yield made
     server.rung.set()

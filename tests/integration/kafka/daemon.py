@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FIRST_PORT = 19400
-MAIN = "import sys; from retrainer.daemon.app import main; sys.exit(main(sys.argv[1]))"
+MAIN = "import sys; from retrainer.daemon.main import main; sys.exit(main(sys.argv[1]))"
 TEMPLATE = {
     "apiVersion": "argoproj.io/v1alpha1",
     "kind": "WorkflowTemplate",

@@ -17,7 +17,7 @@ from tests.integration.s3.house import eventually
 if TYPE_CHECKING:
     from pathlib import Path
 
-MAIN = "import sys; from retrainer.daemon.app import main; sys.exit(main(sys.argv[1]))"
+MAIN = "import sys; from retrainer.daemon.main import main; sys.exit(main(sys.argv[1]))"
 # Reads its manifest from wherever it is, and says how many inputs it lists, and their keys.
 TEMPLATE = """
 apiVersion: argoproj.io/v1alpha1

@@ -1,0 +1,47 @@
+"""How a command reaches the daemon, and how it fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import click
+import orjson
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+
+
+class Failure(click.ClickException):
+    """Refused, not found, invalid: exit code 1. ``problem`` is printed instead of the message with `-o json`."""
+
+    def __init__(self, message: str, problem: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.problem = problem
+
+    def show(self, file: Any = None) -> None:
+        if self.problem is None:
+            super().show(file)
+        else:
+            click.echo(orjson.dumps(self.problem, option=orjson.OPT_INDENT_2), err=True)
+
+
+class Unreachable(Failure):
+    """The daemon does not answer: exit code 2."""
+
+    exit_code = 2
+
+
+@dataclass
+class Connection:
+    """Address and token of the daemon, and the format in which results and errors are printed."""
+
+    url: str = DEFAULT_URL
+    token: str | None = None
+    output: str = "text"
+
+    @property
+    def as_json(self) -> bool:
+        return self.output == "json"
+
+    def failure(self, message: str, kind: type[Failure] = Failure, **problem: Any) -> Failure:
+        return kind(message, {"detail": message, **problem} if self.as_json else None)

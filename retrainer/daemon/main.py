@@ -1,0 +1,83 @@
+"""The process of the daemon: its settings, its signals, and its end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+
+import structlog
+
+from retrainer.api.app import check_bind
+from retrainer.config.errors import ConfigErrors
+from retrainer.config.load import load_settings
+from retrainer.daemon.app import App
+from retrainer.daemon.leadership import give_up
+from retrainer.daemon.service import AppService
+from retrainer.store.base import StoreError
+from retrainer.telemetry import logs
+from retrainer.util import gc_tuning, supervision
+from retrainer.util.supervision import TICK
+
+log = structlog.get_logger()
+STOP_WITHIN = 25.0
+"""Seconds that stopping may take. Kubernetes kills after 30."""
+
+
+def main(settings_path: str) -> int:
+    """Run until SIGTERM or SIGINT; SIGHUP reloads. Return the exit code."""
+    gc_tuning.bounded_heaps()
+    gc_tuning.take_turns()
+    logs.configure("info", json=None)
+    stop = threading.Event()
+    try:
+        settings = load_settings(settings_path)
+        check_bind(settings)
+        app = App(settings, Path(settings_path).resolve().parent, AppService)
+    except (StoreError, ConfigErrors, ValueError) as error:
+        log.error("daemon.cannot_start", error=str(error))  # noqa: TRY400 - the message is made for the reader
+        return 1
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    supervision.arm()
+    hangup = threading.Event()
+    signal.signal(signal.SIGHUP, lambda *_: hangup.set())
+    try:
+        app.start()
+    except OSError as error:
+        log.error("daemon.cannot_start", error=str(error))  # noqa: TRY400 - the message is made for the reader
+        app.stop()
+        return 1
+    except StoreError as error:
+        give_up(str(error))
+    while not stop.wait(TICK / 2):
+        supervise(app)
+        if hangup.is_set():
+            hangup.clear()
+            app.hangup()
+    stop_in_time(app)
+    return 0
+
+
+def supervise(app: App) -> None:
+    """Look after the threads; what goes wrong with that must not end the one that does it."""
+    try:
+        app.supervisor.look(app.clock.monotonic())
+    except Exception:
+        log.exception("supervisor.failed")
+
+
+def stop_in_time(app: App) -> None:
+    """Stop; if a thread keeps that from ending, end the process. What was acknowledged is stored in either case."""
+    seconds = STOP_WITHIN * supervision.PATIENCE
+    late = threading.Timer(seconds, lambda: supervision.end_process(app.supervisor.late(seconds)))
+    late.daemon = True
+    late.start()
+    left = app.stop()
+    late.cancel()
+    if hung := [one for one in left if one.hangs]:
+        threads = ", ".join(f"{one.name} at {one.at}" for one in hung)
+        supervision.end_process(f"stopped, but these threads did not end in time: {threads}")
+    supervision.disarm()
+    if left:  # they wait for servers: the interpreter would wait for their thread pools
+        supervision.leave()
