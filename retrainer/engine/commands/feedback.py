@@ -1,4 +1,4 @@
-"""What people and other systems tell of models: that one was promoted or not, and how old they are."""
+"""External feedback about models: whether one was promoted, and when models were last trained."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 AHEAD = 300.0
-"""Seconds by which the clock of whoever tells an age may be ahead of ours."""
+"""Seconds by which the clock of a client that imports ages may be ahead of this one."""
 
 
 def judge(tx: Transaction, run_id: str, *, promoted: bool) -> None:
-    """Take in what became of a run's model. Raise LookupError, and ValueError for a run that made none."""
+    """Record whether a run's model was promoted. Raise LookupError without a run, ValueError without a model."""
     tx.flush_runs()
     run = statements.run(tx.conn, run_id)
     if run is None:
@@ -40,7 +40,7 @@ def judge(tx: Transaction, run_id: str, *, promoted: bool) -> None:
 
 
 def import_ages(tx: Transaction, ages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Take in when models were last trained. What cannot be taken is told, line by line; the others are."""
+    """Import when models were last trained. Invalid lines are returned with their errors; the others are imported."""
     failed = []
     for i, age in enumerate(ages, 1):
         rule, key = tx.catalog.rules.get(age["rule"]), age["key"]

@@ -1,4 +1,4 @@
-"""What people ask of the engine: manual runs, pauses, stops, retries, dead letters. Each is one transaction."""
+"""Operator commands: manual runs, pauses, stops, retries, dead letters. Each is one transaction."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 PAUSED = "Paused"
-"""In the journal: a pause, which is no input of `step`."""
+"""Journal entry of a pause, which is not an input of `step`."""
 _NOT_REPLAYED = {
     "dead_lettered": "{error} (still)",
     "ignored": "{error} (and no rule listens to its source now, or the source is about to read it again)",
@@ -37,13 +37,13 @@ _NOT_REPLAYED = {
     "stale": "its value is older than max_sample_age, and would be no data: discard it, or have it measured anew",
     "unknown": "the ledger was pruned since, so nobody can tell whether it was counted; discard it, or send it again",
 }
-"""Outcomes of a replay that leave a dead letter where it is, and what is said of it."""
+"""Outcomes of a replay that keep the dead letter, with the message for each."""
 
 
 def trigger(
     tx: Transaction, name: str, key: str, parameters: dict[str, str], idempotency_key: str | None, by: str = ""
 ) -> dict[str, Any]:
-    """Ask for a run now. The same idempotency key gives the same answer again."""
+    """Request a run now and return the answer. A repeated idempotency key returns the same answer."""
     rule = rule_of(tx, name)
     check(rule, key, parameters)
     if rule.rule.mode == "shadow":
@@ -77,7 +77,7 @@ def trigger(
 
 
 def preview(tx: Transaction, name: str, key: str, parameters: dict[str, str]) -> Run:
-    """The run that `trigger` would start, not stored; raise ValueError if its parameters cannot be rendered."""
+    """Return the run that `trigger` would start, not stored. Raise ValueError if its parameters do not render."""
     rule = rule_of(tx, name)
     entry = tx.known(name, key)
     new_run = NewRun("manual", parameters=parameters)
@@ -97,7 +97,7 @@ def pause(tx: Transaction, name: str, note: str) -> None:
 
 
 def resume(tx: Transaction, name: str) -> None:
-    """End a pause by hand, and close the circuit breakers of all keys."""
+    """End a manual pause, and close the circuit breakers of all keys."""
     rule_of(tx, name)
     statements.unpause(tx.conn, name)
     tx.catalog = tx.catalog.paused(name, by_hand=False)
@@ -114,7 +114,10 @@ def cancel(tx: Transaction, run_id: str, strategy: Literal["Stop", "Terminate"])
 
 
 def retry(tx: Transaction, run_id: str) -> str:
-    """Another attempt of an ended run with its parameters; its inputs came back already and stay in the window."""
+    """Start another attempt of an ended run, with its parameters, and return the new id.
+
+    The inputs of the ended run were returned already and stay in the window.
+    """
     run = _run(tx, run_id)
     if not run.phase.terminal:
         raise ValueError(f"run {run_id} is {run.phase}; only an ended run can be retried")
@@ -134,9 +137,9 @@ def _run(tx: Transaction, run_id: str) -> Run:
 
 
 def replay_dead_letters(tx: Transaction, ids: Collection[int]) -> dict[str, Any]:
-    """Offer dead letters anew, each to the rule that could not take it; what fails again stays in the list.
+    """Replay dead letters, each for the rule that failed on it. Those that fail again are kept.
 
-    ``left`` of the answer are those that the budget of this transaction did not reach.
+    ``left`` in the answer lists the ids that the budget of this transaction did not cover.
     """
     replayed = 0
     failed: list[dict[str, Any]] = []

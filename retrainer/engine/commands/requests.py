@@ -1,4 +1,4 @@
-"""What people asked for, under a name, with the answer that they got: who asks again gets it again."""
+"""Named requests with their answers: a repeated request returns the stored answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """``at`` is when it was asked for (epoch seconds), ``asked`` what, ``answer`` what was said to it."""
+    """A stored request: ``at`` (epoch seconds), ``asked`` (its content) and ``answer``."""
 
     name: str
     at: float
@@ -36,7 +36,7 @@ def known(conn: Connection, name: str) -> Request | None:
 
 
 def last(conn: Connection, rule: str, key: str, begins: str) -> Request | None:
-    """The newest of a (rule, key) whose name begins so."""
+    """Return the newest request of a (rule, key) whose name has this prefix."""
     c = t.requests.c
     those = select(t.requests).where(c.rule == rule, c.key == key, c.name.startswith(begins, autoescape=True))
     row = conn.execute(those.order_by(c.at.desc(), c.name.desc()).limit(1)).first()
@@ -46,7 +46,7 @@ def last(conn: Connection, rule: str, key: str, begins: str) -> Request | None:
 def remember(
     tx: Transaction, where: tuple[str, str], name: str, asked: Mapping[str, Any], answer: Mapping[str, Any]
 ) -> None:
-    """Of (rule, key), now."""
+    """Store a request of (rule, key) with its answer, as of now."""
     emitted = {"asked": dump(asked), "answer": dump(answer)}
     row = {"name": name, "rule": where[0], "key": where[1], "at": tx.now, **emitted}
     statements.put_all(tx.conn, t.requests, [row])

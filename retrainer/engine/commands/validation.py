@@ -1,4 +1,4 @@
-"""What people ask to be run, checked before it waits for its turn."""
+"""Validate manual requests before they are queued."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from retrainer.rules.state import State
 
 MOST_BYTES = 1024 * 1024
-"""Of parameters that may wait for one (rule, key), as they are written with its state."""
+"""Maximum bytes of parameters waiting for one (rule, key), because they are stored with its state."""
 
 
 def rule_of(tx: Transaction, name: str) -> CompiledRule:
@@ -25,7 +25,7 @@ def rule_of(tx: Transaction, name: str) -> CompiledRule:
 
 
 def check(rule: CompiledRule, key: str, parameters: Mapping[str, str]) -> None:
-    """Raise ValueError if the rule knows no such key or parameter, or a value is none that a run could have."""
+    """Raise ValueError if the rule has no such key or parameter, or if a value is not allowed for a run."""
     if rule.per_key and not key:
         raise ValueError(f"{rule.name} has a key (for_each): say which one")
     if key and not rule.per_key:
@@ -44,7 +44,7 @@ def check(rule: CompiledRule, key: str, parameters: Mapping[str, str]) -> None:
 
 
 def check_room(rule: CompiledRule, state: State | None, more: int, parameters: Mapping[str, str]) -> None:
-    """Raise ValueError if so many requests cannot wait beside those that do."""
+    """Raise ValueError if ``more`` requests do not fit beside those that wait already."""
     asked = state.asked if state is not None else ()
     if len(asked) + more > MOST:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Events on their way into states: those that only add up are gathered and folded in as one."""
+"""Fold events into states. Consecutive events that only add up are aggregated and folded as one input."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """An event that is being taken in, and whom to tell if a rule cannot bear it."""
+    """An event being folded, and the callback for a rule that raises on it (transaction, rule name, error)."""
 
     item: Event
     raised: Callable[[Transaction, str, Exception], None]
 
 
 class Arrivals:
-    """Of one transaction, by (rule, key); the states they are for are among the changed ones."""
+    """The aggregators of one transaction, by (rule, key). Each (rule, key) must be in ``tx.changed``."""
 
     def __init__(self, tx: Transaction) -> None:
         self._work = tx
@@ -42,7 +42,7 @@ class Arrivals:
         return where in self._gathering
 
     def add(self, where: tuple[str, str], trigger: str, single: Single, taken: Taken) -> bool:
-        """Add an event to what gathers for a trigger; false if it is one that has to be folded in by itself."""
+        """Add an event to the aggregator of the trigger. Return False if the event must be folded individually."""
         found = self._gathering.get(where)
         if found is None or found[0].trigger != trigger or not found[0].take(single):
             return False
@@ -50,9 +50,10 @@ class Arrivals:
         return True
 
     def take(self, where: tuple[str, str], seq: int, counted: Callable[[], Arrived], taken: Taken) -> None:
-        """Fold an event in. One that no rule can bear goes to the dead letters, the others are not touched.
+        """Fold one event. If the rule raises, the event becomes a dead letter of that rule; other rules are unaffected.
 
-        ``counted`` says what it adds, and notes what `distinct_by` has seen: that belongs to the same unit.
+        ``counted`` returns the counts that the event adds and records the values of `distinct_by`. It is called inside
+        the unit, so that both are rolled back together.
         """
         tx = self._work
         if tx.careful:
@@ -79,16 +80,16 @@ class Arrivals:
             taken.raised(tx, where[0], error)
 
     def clear(self) -> None:
-        """What has gathered is undone with the rest of its unit."""
+        """Discard all aggregators, when their unit is rolled back."""
         self._gathering.clear()
 
     def settle(self) -> None:
-        """Fold in what has gathered."""
+        """Fold the aggregated events of every (rule, key)."""
         for where in list(self._gathering):
             self.close(where)
 
     def close(self, where: tuple[str, str]) -> None:
-        """Fold in what has gathered for one, before something else is."""
+        """Fold the aggregated events of one (rule, key), before another input is folded into it."""
         found = self._gathering.pop(where, None)
         if found is None:
             return

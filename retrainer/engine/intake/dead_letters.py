@@ -1,4 +1,4 @@
-"""Dead letters: what could not be taken in, with the reason, for somebody to look at and to play back."""
+"""Dead letters: input that could not be processed, stored with the reason for inspection and replay."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ MOST_BYTES = 1 << 20
 
 
 def dead(tx: Transaction, event: Event, reason: str, error: str, rule: str = "") -> None:
-    """Keep an event that could be read, but not taken: for many rules, perhaps, and then written out once."""
+    """Store a readable event that a rule could not process. The payload is serialized once for all rules."""
     if tx.written_out is None or tx.written_out[0] is not event:
         tx.written_out = event, dump(shown(event)).encode()
     dead_letter(tx, event.source, event.id, reason, error, tx.written_out[1], rule)
 
 
 class OfARule(Protocol):
-    """A trigger, compiled."""
+    """A compiled trigger of a rule."""
 
     @property
     def rule(self) -> str: ...
 
 
 class Refusals:
-    """Dead letters of one event, for each rule that could not take it; ``failed`` tells whether there was any.
+    """Writes the dead letters of one event, one for each rule that failed on it. ``failed``: at least one rule failed.
 
-    Nothing is kept without ``tell``: the event has been here before.
+    With ``emit=False`` no dead letter is written: the event was processed before.
     """
 
     def __init__(self, tx: Transaction, event: Event, *, emit: bool) -> None:
@@ -43,7 +43,7 @@ class Refusals:
         self._work, self._event, self._tell = tx, event, emit
 
     def raised(self, trigger: OfARule, error: Exception) -> None:
-        """None of what a trigger says by itself: a mistake of ours."""
+        """Handle an unexpected exception: a defect in retrainer, not an error that the trigger reports."""
         self._fail(trigger, "raised", words(error))
 
     def _fail(self, trigger: OfARule, reason: str, error: str) -> None:
@@ -56,7 +56,7 @@ class Refusals:
 
 
 def shown(event: Event) -> dict[str, Any]:
-    """What a dead letter keeps of an event; `letter_event` is the inverse."""
+    """Return the fields of an event that a dead letter stores. `letter_event` is the inverse."""
     return {
         "type": event.type,
         "time": event.time,
@@ -67,14 +67,14 @@ def shown(event: Event) -> dict[str, Any]:
 
 
 def letter_event(source: str, identity: str, payload: bytes) -> Event:
-    """The event of a dead letter that could be read."""
+    """Return the event of a dead letter whose payload was written by `dead`."""
     stored = orjson.loads(payload)
     attributes, record = split_attributes(stored["attributes"])
     return Event(source=source, id=identity, **{**stored, "attributes": attributes, "record": record})
 
 
 def unbearable(tx: Transaction, item: Event | Poison, error: str) -> None:
-    """Keep what no part of the engine could bear, in a form that any store takes. Nobody can play it back."""
+    """Store an item that the engine could not process at all, in a form that any store accepts. It has no replay."""
     payload = item.payload if isinstance(item, Poison) else repr(item).encode(errors="backslashreplace")
     name = "".join(c if c.isprintable() else "?" for c in item.id[:LONGEST_ID].encode(errors="replace").decode())
     dead_letter(tx, item.source, name, "unreadable", error, payload[:MOST_BYTES])

@@ -1,6 +1,6 @@
-"""What `distinct_by` counted: each thing once in a window, as it came last. It goes where its window goes.
+"""Values counted by `distinct_by`: each value counts once in a window, with the size and rows of its last event.
 
-Rows under the empty chain belong to the window that is pending, the others to the chain of runs that took it.
+Rows with an empty chain belong to the pending window. Other rows belong to the chain of runs that took their window.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ _T = t.distincts
 _C = _T.c
 PENDING = ""
 LONGEST = 1024
-"""Bytes of a thing that an index of the store has room for."""
+"""Maximum size of a stored value in bytes (limit of the store's index). A longer value is stored as its hash."""
 
 
 def count(conn: Connection, state: int, trigger: str, value: str, size: int, rows: int, sequencer: str) -> Counted:
-    """What the thing adds to the pending window: all of it the first time, then only by how much it has grown.
+    """Record a value and return what it adds to the pending window: everything the first time, then only the growth.
 
-    Of two that were told out of order the later one stands; only sequencers of one length can be compared.
+    If events arrive out of order, the one with the later sequencer is kept. Only sequencers of equal length can be
+    compared.
     """
     value = _stored(value)
     here = (_C.state == state, _C.trigger == trigger, _C.value == value, _C.chain == PENDING)
@@ -46,7 +47,7 @@ def count(conn: Connection, state: int, trigger: str, value: str, size: int, row
 
 
 def take_out(conn: Connection, state: int, trigger: str, value: str) -> Counted:
-    """The only event that told of this value goes from the pending window: what it had added."""
+    """Remove a value from the pending window and return what it had added. For a value that only one event carried."""
     here = (_C.state == state, _C.trigger == trigger, _C.value == _stored(value), _C.chain == PENDING)
     known = conn.execute(select(_C.bytes, _C.rows).where(*here)).first()
     conn.execute(delete(_T).where(*here))
@@ -63,24 +64,24 @@ def older(sequencer: str, known: str) -> bool:
 
 
 def give_to(conn: Connection, state: int, chain: str) -> None:
-    """A run takes the pending window."""
+    """Move the pending window to the chain of the run that takes it."""
     conn.execute(update(_T).where(_C.state == state, _C.chain == PENDING).values(chain=chain))
 
 
 def drop(conn: Connection, state: int) -> None:
-    """The pending window is gone."""
+    """Delete the pending window."""
     conn.execute(delete(_T).where(_C.state == state, _C.chain == PENDING))
 
 
 def keep_only(conn: Connection, state: int, triggers: Collection[str]) -> None:
-    """The rule was edited: what triggers that are gone had counted goes with their windows."""
+    """After an edit of the rule: delete the pending values of triggers that no longer exist, like their windows."""
     conn.execute(delete(_T).where(_C.state == state, _C.chain == PENDING, _C.trigger.not_in(list(triggers))))
 
 
 def recounted(conn: Connection, chain: str) -> dict[str, Counted]:
-    """What of a chain's window is pending again, by trigger, as much as the chain had counted.
+    """Return the values of a chain's window that are pending again, by trigger, with the counts of the chain.
 
-    Under the empty name stands what the rule as a whole counted twice: a thing once, however many triggers name it.
+    The empty name holds the total of the rule: a value counts once there, whatever the number of its triggers.
     """
     sums: dict[str, Counted] = defaultdict(lambda: (0, 0, 0))
     seen: set[str] = set()
@@ -97,7 +98,7 @@ def spend(conn: Connection, chain: str) -> None:
 
 
 def give_back(conn: Connection, chain: str) -> None:
-    """The chain's window is pending again; a thing that came since stands as it came."""
+    """Return the chain's window to pending. A value that arrived again in the meantime keeps its newer row."""
     twice = [(row.state, row.trigger, row.value) for row in _twice(conn, chain)]
     for i in range(0, len(twice), 500):
         these = tuple_(_C.state, _C.trigger, _C.value).in_(twice[i : i + 500])

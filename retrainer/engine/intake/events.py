@@ -1,4 +1,4 @@
-"""Events in: positions first, then de-duplicate, append to the ledger, match, fold. Each has exactly one outcome."""
+"""Intake of events: move the position, de-duplicate, append to the ledger, match, fold. Each event has one outcome."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 MAX_POISON = 1 << 20
-"""Bytes that are kept of what nobody can read. What could be read is kept whole, as it may be played back."""
+"""Bytes kept of an unreadable item. A readable event is kept whole, because it may be replayed."""
 AGAIN = "Again"
-"""In the journal: the event that follows was read again, for these rules alone."""
+"""Journal entry: the event that follows was replayed, for the listed rules only."""
 PRECEDENCE = ("matched", "filtered", "duplicate", "dead_lettered", "ignored")
 
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """The transaction's time was over before its items: ``outcomes`` are those of the first ones, ``rest`` is left."""
+    """The time budget ended within the batch. ``outcomes``: of the first items; ``rest``: the remaining batch."""
 
     outcomes: list[str]
     rest: Batch
@@ -56,10 +56,10 @@ Answer: TypeAlias = "list[str] | Unfinished | Exception"
 
 
 def take_in(tx: Transaction, batches: Sequence[Batch]) -> list[Answer]:
-    """Fold batches in, in order; the outcomes of each. Nothing in an event can stop the others.
+    """Fold batches in order and return the outcomes of each. A failing event does not affect the others.
 
-    Fewer answers than batches if the transaction's time is over, and the last may be unfinished: the caller brings the
-    rest to the next one.
+    If the transaction's time budget ends, there are fewer answers than batches, and the last answer may be
+    `Unfinished`. The caller passes the rest to the next transaction.
     """
     if tx.careful:
         return [_with_care(tx, batch) for batch in _in_time(tx, batches)]
@@ -75,7 +75,7 @@ def _gather(tx: Transaction) -> Arrivals:
 
 
 def _in_time(tx: Transaction, batches: Sequence[Batch]) -> Iterator[Batch]:
-    """At least the first one."""
+    """Yield batches until the time budget ends, at least one."""
     for i, batch in enumerate(batches):
         if i and tx.budget.late:
             return
@@ -83,7 +83,7 @@ def _in_time(tx: Transaction, batches: Sequence[Batch]) -> Iterator[Batch]:
 
 
 def _items_in_time(tx: Transaction, batch: Batch) -> Iterator[Event | Poison]:
-    """At least the first one, and none that cannot be told apart from those before it if it came again."""
+    """Yield items until the time budget ends, at least one. Stop only where `Batch.splits_before` allows a split."""
     budget = tx.budget
     for i, item in enumerate(batch.items):
         if i and budget.late and batch.splits_before(i):
@@ -92,7 +92,7 @@ def _items_in_time(tx: Transaction, batch: Batch) -> Iterator[Event | Poison]:
 
 
 def _move_back(tx: Transaction, batch: Batch, taken: int) -> None:
-    """Its position was moved past all of its items."""
+    """Correct the position after a partial batch: it was moved past all items of the batch."""
     if batch.offsets is not None and taken < len(batch.items):
         here = batch.offsets
         partitions.move(tx.conn, batch.source, replace(here, begin=here.next, next=here.item_offsets[taken]))
@@ -107,7 +107,7 @@ def _answer(tx: Transaction, batch: Batch, outcomes: list[str]) -> list[str] | U
 
 
 def _with_care(tx: Transaction, batch: Batch) -> Answer:
-    """The whole batch at once, which costs least; if that fails each item by itself."""
+    """Fold the whole batch in one savepoint, which is cheapest. If that fails, fold each item in its own."""
     try:
         return attempt(tx, partial(_plainly, tx, batch))
     except Exception as error:
@@ -134,7 +134,7 @@ def _plainly(tx: Transaction, batch: Batch) -> Answer:
 
 
 def _singly(tx: Transaction, batch: Batch) -> Answer:
-    """Its position first, then each item with a savepoint of its own; what still raises is a dead letter."""
+    """Move the position, then fold each item in its own savepoint. An item that still raises becomes a dead letter."""
     arrivals = _gather(tx)
     around = _Intake(tx, replace(batch, items=()), arrivals).run()
     if around.lost is not None:
@@ -148,7 +148,7 @@ def _singly(tx: Transaction, batch: Batch) -> Answer:
             if of_whole(error):
                 raise
             log.debug("event.raised", source=batch.source, id=item.id, exc_info=True)
-            if batch.again is None:  # else its letter is there
+            if batch.again is None:  # a replayed item has its dead letter already
                 attempt(tx, partial(unbearable, tx, item, words(error)))
             outcomes.append("dead_lettered")
     _move_back(tx, batch, len(outcomes))
@@ -156,7 +156,7 @@ def _singly(tx: Transaction, batch: Batch) -> Answer:
 
 
 class _Intake:
-    """One batch. ``outcomes`` are those of its items; ``lost`` says that it was not ours to take."""
+    """Intake of one batch. ``outcomes``: one per item; ``lost``: set if another owner has claimed the partition."""
 
     def __init__(self, tx: Transaction, batch: Batch, arrivals: Arrivals) -> None:
         self._arrivals = arrivals
@@ -210,7 +210,7 @@ class _Intake:
             tx.mark_seen(batch.source)
 
     def _known(self) -> set[str] | None:
-        """The ids in this batch that the source has delivered before; None if it tells repeats apart by itself."""
+        """Return the ids in this batch that are stored already; None if the source de-duplicates by other means."""
         if self.batch.identity_window <= 0:
             return None
         ids = [item.id for item in self.batch.items if isinstance(item, Event)]
@@ -253,7 +253,7 @@ class _Intake:
                 self.outcomes.append(word)
 
     def _take(self, item: Event, hits: dict[tuple[str, str], Hit], word: str, readings: Sequence[Reading] = ()) -> None:
-        """Append it to the ledger and fold it into the states of the rules that want it."""
+        """Append an event to the ledger and fold it into the states of the matching rules."""
         tx = self.tx
         if hits:
             left_out = self._enter(item, hits)
@@ -268,7 +268,7 @@ class _Intake:
         concerned = list(dict.fromkeys((*hits, *(where for where, _ in readings)))) if readings else list(hits)
         rules = orjson.dumps(concerned).decode() if matched else "[]"
         tx.events.append(event_to_row(seq, tx.now, item, "matched" if matched else word, rules))
-        # Before the fold: a run's parameters may read the very event that started it.
+        # Before the fold, because the parameters of a run may read the event that caused it.
         tx.inputs += [(tx.changed[where].id, seq) for where in hits]
         self.outcomes.append("matched" if matched else word)
         taken = Taken(item, partial(self._raised, item, len(self.outcomes) - 1, concerned))
@@ -288,7 +288,7 @@ class _Intake:
                 self._arrivals.take(where, seq, counted, taken)
 
     def _enter(self, item: Event, hits: dict[tuple[str, str], Hit]) -> bool:
-        """Have at hand the states that it is folded into. One whose rule raises is left out; whether any is."""
+        """Load the states of all hits. Hits whose rule raises are removed; return whether any were removed."""
         many = len(hits)
 
         def entered(these: Iterable[tuple[str, str]]) -> None:
@@ -304,7 +304,7 @@ class _Intake:
         return len(hits) < many
 
     def _within_budget(self, item: Event, readings: Sequence[Reading]) -> list[Reading]:
-        """Of triggers with many keys as much as this transaction may do. One whose rule raises is left out."""
+        """Limit readings for many keys to the budget of this transaction. Drop triggers whose rule raises."""
         found: list[Reading] = []
 
         def spread(groups: Iterable[list[Reading]]) -> None:
@@ -318,11 +318,11 @@ class _Intake:
         return found
 
     def _left_out(self, item: Event, rule: str, error: Exception) -> None:
-        if self.batch.again is None:  # else its letter is there
+        if self.batch.again is None:  # a replayed event has its dead letter already
             dead(self.tx, item, "raised", words(error), rule)
 
     def _read(self, where: tuple[str, str], seq: int, given: Sampled | Spread, taken: Taken) -> None:
-        """Fold a value in. A rule that does not bear it has a dead letter of its own, and the others go on."""
+        """Fold a value into one state. If the rule raises, it gets a dead letter; other rules are unaffected."""
         tx = self.tx
         try:
             tx.take(*where, given)
@@ -336,8 +336,8 @@ class _Intake:
     def _raised(
         self, item: Event, index: int, left: list[Any], _work: Transaction, rule: str, error: Exception
     ) -> None:
-        """One of those that wanted it could not bear it; ``left`` shrinks to those that could."""
-        if self.batch.again is None:  # else the event has been here before
+        """Record that one matching rule raised. When ``left`` is empty, the event is dead-lettered."""
+        if self.batch.again is None:  # a replayed event was processed before
             dead(self.tx, item, "raised", f"{type(error).__name__}: {error}", rule)
         left.pop()
         if not left:

@@ -1,4 +1,4 @@
-"""Which (rule, key) an event concerns, and what it brings to each of their triggers."""
+"""Match an event to (rule, key) pairs, and measure what it adds to each of their triggers."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ Hits = dict[tuple[str, str], "Hit"]
 
 @dataclass(slots=True)
 class Hit:
-    """What one (rule, key) makes of an event.
+    """The match of one event with one (rule, key).
 
-    ``shares`` are its triggers that want it, each with the size, the rows, and the thing that it counts by.
-    ``plain`` is its only trigger, if that counts every event; None if there are several, or if what the event adds has
-    yet to be found out. ``size`` and ``rows`` are those of the first.
+    ``shares`` lists the matching triggers, each with the size in bytes, the rows and the value of `distinct_by`.
+    ``plain`` is the name of the only matching trigger if it counts every event. It is None if several triggers match,
+    or if the trigger counts distinct values. ``size`` and ``rows`` are those of the first trigger.
     """
 
     size: int
@@ -41,7 +41,7 @@ class Hit:
     shares: list[tuple[CompiledData, int, int, str | None]]
 
     def counts(self, tx: Transaction, event: Event, state: int) -> tuple[dict[str, Counted], Counted]:
-        """What the event adds to each trigger, and to the rule as a whole: most by the trigger that counts it anew."""
+        """Return what the event adds to each trigger, and to the rule as a whole: the largest of these counts."""
         counts = {share[0].name: _count(tx, state, event, *share) for share in self.shares}
         return counts, max(counts.values())
 
@@ -49,7 +49,7 @@ class Hit:
 def match(tx: Transaction, event: Event, only: Collection[str] | None = None) -> tuple[Hits, str]:
     """Return the hits, and the outcome of the event if there are none.
 
-    ``only`` looks at these rules alone, and leaves no dead letters: the event has been here before.
+    With ``only``, only these rules are matched and no dead letters are written: the event was processed before.
     """
     look = _Look(tx, event, author_of(tx.conn, event, tx.created), emit=only is None)
     found = tx.catalog.index.candidates(event)
@@ -62,7 +62,7 @@ def match(tx: Transaction, event: Event, only: Collection[str] | None = None) ->
 
 
 class _Look(Refusals):
-    """What triggers make of one event: the ``hits``, and whether any ``failed`` to take it."""
+    """Matches triggers with one event: ``hits``, and ``failed`` if a trigger failed on it."""
 
     def __init__(self, tx: Transaction, event: Event, author: Author | None, *, emit: bool) -> None:
         super().__init__(tx, event, emit=emit)
@@ -72,7 +72,7 @@ class _Look(Refusals):
 
     def at(self, triggers: Iterable[CompiledData]) -> None:
         tx, event, hits, balance = self._work, self._event, self.hits, self._purse
-        bare: tuple[int, int] | None = None  # what it brings to a trigger that counts no rows, found out once
+        bare: tuple[int, int] | None = None  # the measure for triggers that count neither rows nor bytes
         for trigger in triggers:
             if (self._author or trigger.own.places) and _own_output(tx, event, trigger, self._author, emit=self._tell):
                 continue
@@ -112,7 +112,7 @@ def _own_output(tx: Transaction, event: Event, trigger: CompiledData, author: Au
 
 
 def author_of(conn: Connection, event: Event, created: Mapping[str, Run] | None = None) -> Author | None:
-    """The run that wrote what the event tells of, if one of ours did. ``born`` are runs that are not stored yet."""
+    """Return the run that wrote the data of the event, or None. ``created`` holds runs that are not stored yet."""
     run_id = run_of(event)
     if not run_id:
         return None
@@ -121,7 +121,7 @@ def author_of(conn: Connection, event: Event, created: Mapping[str, Run] | None 
 
 
 def too_many(tx: Transaction, where: tuple[str, str], hits: Collection[tuple[str, str]] = ()) -> bool:
-    """Whether there is no room for a new key, with those that this very event brings already."""
+    """Whether a new key exceeds `max_keys`. ``hits`` are the keys that the same event adds already."""
     rule, key = where
     for_each = tx.catalog.rules[rule].rule.for_each
     if for_each is None or where in hits or tx.known(rule, key) is not None:

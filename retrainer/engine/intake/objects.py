@@ -1,9 +1,9 @@
-"""Objects of a bucket that notifications and listings both tell of: each state of an object counts once.
+"""De-duplicate bucket objects that both notifications and listings report: each version of an object counts once.
 
-The store keeps for each object its etag (or version, where there is no etag), the sequencer it came with, and whether
-only a listing has told of it yet. So a notification that comes late for what a listing found is a duplicate, as is a
-listing's find of what a notification brought meanwhile; the same content written again is told by a further
-notification, and counts again.
+The store keeps for each object its etag (or its version, if there is no etag), its sequencer, and whether only a
+listing has reported it so far. A late notification of an object that a listing found is therefore a duplicate, and so
+is a listing's report of an object that a notification reported meanwhile. If the same content is written again, a new
+notification reports it, and it counts again.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from retrainer.sources.base import Batch
 
 SLACK = 2.0
-"""Seconds that a listing's and a notification's time of one and the same write may differ."""
+"""Maximum difference in seconds between the times of one write in a listing and in a notification."""
 
 
 class Now(NamedTuple):
-    """How an object stands. ``swept``: only a listing has told of it."""
+    """The stored state of an object. ``swept``: only a listing has reported it."""
 
     fingerprint: str
     sequencer: str
@@ -35,7 +35,7 @@ class Now(NamedTuple):
 
 
 class Tracker:
-    """Follows the objects of one batch through one transaction."""
+    """Tracks the objects of one batch in one transaction."""
 
     def __init__(self, tx: Transaction, batch: Batch) -> None:
         self._work, self._batch = tx, batch
@@ -45,13 +45,13 @@ class Tracker:
         self._changed: dict[str, tuple[str, str, bool] | None] = {}
 
     def counted(self, event: Event) -> bool:
-        """Whether this state of the object was counted before; if not, it is from now on."""
+        """Whether this version of the object was counted before. If not, record it as counted."""
         name = _name(event)
         known = self._known.get(name)
         fingerprint = str(event.data.get("etag") or event.data.get("version") or "")
         sequencer = str(event.data.get("sequencer") or "")
         if known is not None and known.sequencer and older(sequencer, known.sequencer):
-            return self._found_before(event)  # out of order: if it counts, it still is not how the object stands
+            return self._found_before(event)  # out of order: it may count, but the stored state is newer
         if event.type.startswith("s3:ObjectRemoved"):
             self._set(name, None)
             return False
@@ -62,7 +62,7 @@ class Tracker:
         return same and known is not None and known.swept
 
     def _found(self, event: Event, fingerprint: str) -> bool:
-        """A listing shows other content than what came last: if that was told of before, it came in another order."""
+        """A listing shows content other than the last known. Return whether a notification reported it before."""
         emitted = any(
             row.time >= event.time - SLACK and not row.type.endswith(":Sweep") for row in self._said_of_content(event)
         )
@@ -70,12 +70,12 @@ class Tracker:
         return emitted
 
     def _found_before(self, event: Event) -> bool:
-        """Whether a listing found what is told of so late that the object has been overwritten since."""
+        """Whether a listing found this content before a late notification; the object was overwritten since."""
         said = self._said_of_content(event)
         return any(row.type.endswith(":Sweep") and abs(row.time - event.time) <= SLACK for row in said)
 
     def _said_of_content(self, event: Event) -> list[Row[Any]]:
-        """What the ledger has of this content in this place: `type`, `time`."""
+        """Return the ledger rows of this content at this bucket and key, with `type` and `time`."""
         self._work.flush_inputs()
         data = event.data
         rows = statements.said_of_object(self._work.conn, event.source, about(data["bucket"], data["key"]))
@@ -90,7 +90,7 @@ class Tracker:
 
 
 def tells_of_object(event: Event) -> bool:
-    """Whether it names an object of a bucket; anybody can send events of a type that begins with `s3:`."""
+    """Whether the event names a bucket object. Its type alone proves nothing: any client can send `s3:` types."""
     named = isinstance(event.data.get("bucket"), str) and isinstance(event.data.get("key"), str)
     return named and event.type.startswith("s3:")
 

@@ -1,4 +1,4 @@
-"""Positions of sources: who may take a part further, and from where. The store is the truth, never the broker."""
+"""Positions of source partitions: owner epoch and next offset. The store is authoritative, not the broker."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def claim(conn: Connection, source: str, part: str, topic_id: str, start: int | 
 
 
 def move(conn: Connection, source: str, offsets: OffsetRange) -> bool:
-    """Compare and set; false if somebody else has claimed the part, or the store is elsewhere."""
+    """Move the position by compare-and-set. Return False if the epoch or the stored position differs."""
     values = {
         "b_source": source,
         "b_part": offsets.part,
@@ -56,9 +56,9 @@ def move(conn: Connection, source: str, offsets: OffsetRange) -> bool:
 
 
 def reset(conn: Connection, source: str, part: str, topic_id: str, following: int) -> None:
-    """Somebody decided how to go on: whoever holds the part loses it, and claims it anew from there.
+    """Set the position to ``following`` on an operator's decision. The current owner loses its claim and must reclaim.
 
-    Raise LookupError if the part is not known.
+    Raise LookupError if the partition is unknown.
     """
     where = (_C.source == source, _C.partition == part)
     values = {"next": following, "topic_id": topic_id, "owner_epoch": _C.owner_epoch + 1}

@@ -1,4 +1,4 @@
-"""Events that a rule's parameters cannot be rendered from: they are told apart from the rest of their window."""
+"""Find the events of a window that make rendering of a rule's parameters fail, and remove them from the window."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from retrainer.runs.run import Run
 
 TRIALS = 100
-"""Renderings that one search may cost. Each is of half as many events as the one before, if one event is bad."""
+"""Maximum renderings per search. If one event is bad, each rendering has half as many events as the one before."""
 _OF_EVENTS = frozenset(("events", "window"))
 _NUMBERS = re.compile(r"[0-9]+")
 
@@ -39,7 +39,7 @@ class _Input:
 
 
 class _Search:
-    """Finds the events that, each by itself, make rendering fail with the error that all of them together do."""
+    """Finds the events that individually make rendering fail with the same error as all of them together."""
 
     def __init__(self, templates: Mapping[str, Template], scope: Mapping[str, Any], inputs: Sequence[_Input]) -> None:
         self._templates, self._scope = templates, scope
@@ -48,7 +48,11 @@ class _Search:
         self._wanted = self._error(inputs)
 
     def found(self) -> list[_Input]:
-        """In order; none if without any, or with what is left, it fails alike: then it is not about single events."""
+        """Return the bad events in order.
+
+        Return none if rendering fails equally without events or without the bad ones: then single events are not the
+        cause.
+        """
         if not self._wanted or "steps" in self._wanted or self._error(()) == self._wanted:
             return []
         bad = self._bad(self._inputs)
@@ -64,7 +68,7 @@ class _Search:
         return self._bad(inputs[:half]) + self._bad(inputs[half:])
 
     def _error(self, inputs: Sequence[_Input]) -> str:
-        """What rendering from these events raises, whatever figures it names; empty if it does not."""
+        """Return the error that rendering from these events raises, with numbers removed; empty if it succeeds."""
         self._trials -= 1
         first, last = (inputs[0].event.label, inputs[-1].event.label) if inputs else ("", "")
         window = {**self._scope["window"], "first_key": first, "last_key": last}
@@ -79,7 +83,7 @@ class _Search:
 def take_out(
     tx: Transaction, rule: CompiledRule, run: Run, state_id: int, new_run: NewRun, error: str
 ) -> Spoiled | None:
-    """Dead-letter the events that ``error`` is about, and return what goes from the window with them; None if none."""
+    """Dead-letter the events that cause ``error``. Return what leaves the window with them; or None."""
     templates = {name: template for name, template in rule.parameters.items() if name not in new_run.parameters}
     wanted = frozenset().union(*(template.variables for template in templates.values()))
     if not new_run.window.events or not wanted & _OF_EVENTS:
@@ -108,7 +112,7 @@ def take_out(
 def _counts(
     tx: Transaction, where: tuple[str, str], state_id: int, event: Event, left: Sequence[_Input]
 ) -> dict[str, tuple[int, int, int]]:
-    """What goes from each trigger with the event. What `distinct_by` counted stays if another event told of it."""
+    """Return what the event removes from each trigger. A value of `distinct_by` stays if another event carries it."""
     hits, _ = match(tx, event, only=where[:1])
     counts = {}
     for trigger, size, rows, value in hits[where].shares if where in hits else ():

@@ -1,7 +1,7 @@
-"""Replays: events that are read again, for rules that did not count them yet.
+"""Replays: events are read again, for rules that have not counted them yet.
 
-The ledger knows which (rule, key) counted an event. Where it was pruned it cannot know any more: such an event is taken
-only for rules that are younger than the ledger, and is `unknown` to the others.
+The ledger records which (rule, key) counted an event. For pruned parts of the ledger this is not known: such an event
+is taken only for rules that are newer than the ledger's gap, and its outcome is `unknown` for other rules.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 
 _GRAVITY = ("dead_lettered", "unknown", "overtaken", "stale", "matched", "duplicate", "filtered", "ignored")
-"""What is said of an event of which nothing is taken, if its triggers say different things: the first of these."""
+"""Precedence of outcomes for an event of which nothing is taken: the first that any trigger reports is used."""
 
 
 class Replay:
-    """Judges the items of one batch."""
+    """Filters the items of one replayed batch."""
 
     def __init__(self, tx: Transaction, again: ReplayScope) -> None:
         self._work, self._again = tx, again
@@ -49,11 +49,11 @@ class Replay:
         self._stored: dict[str, dict[str, int]] = {}
 
     def judge(self, item: Event | Poison) -> tuple[str, Hits, list[Reading]]:
-        """The outcome, and what has still to be folded in.
+        """Return the outcome, and the hits and readings that must still be folded.
 
-        `ignored` for what cannot be read (it is a dead letter already) or is still to be read live, `duplicate` for
-        what all rules that want it have counted, `unknown` for what they may have counted; of values `overtaken` if
-        something newer was taken since, `stale` beyond `max_sample_age`.
+        Outcomes: `ignored` for an unreadable item (it is a dead letter already) or a record that will still be read
+        live; `duplicate` if all matching rules have counted it; `unknown` if they may have counted it. For values:
+        `overtaken` if a newer value was taken since, `stale` if older than `max_sample_age`.
         """
         if not isinstance(item, Event) or self._still_to_come(item):
             return "ignored", {}, []
@@ -64,7 +64,7 @@ class Replay:
         return ("matched" if hits or readings else min(word, late, key=_GRAVITY.index)), hits, readings
 
     def _levels(self, event: Event) -> tuple[str, list[Reading]]:
-        """What an event says to metrics and alerts, as far as it does not come too late."""
+        """Return the outcome and readings of an event for metric and alert triggers, without readings that are late."""
         readings, failed = pushed(self._work, event, self._again.rules)
         words = ["dead_lettered"] if failed else ["filtered"]
         taken: list[Reading] = []
@@ -92,7 +92,7 @@ class Replay:
         return late(asked.threshold, known, sample, self._work.now, alert=asked.reason is Reason.ALERT)
 
     def _counted(self, item: Event) -> tuple[str, Hits]:
-        """The same for what data triggers count."""
+        """Return the outcome and hits of an event for data triggers."""
         hits, word = match(self._work, self._with_author(item), self._again.rules)
         if not hits:
             return word, {}
@@ -105,7 +105,7 @@ class Replay:
         return ("matched", certain) if certain else ("unknown", {})
 
     def _with_author(self, event: Event) -> Event:
-        """A listing does not tell which run wrote an object; what its notification told of that still holds."""
+        """Add the run that wrote the object. A listing does not have it; the notification in the ledger does."""
         if not tells_of_object(event) or run_of(event):
             return event
         emitted = (orjson.loads(row.attributes).get(ATTRIBUTE) for row in self._of_object(event))
@@ -113,7 +113,7 @@ class Replay:
         return event if run is None else replace(event, attributes={**event.attributes, ATTRIBUTE: run})
 
     def _still_to_come(self, event: Event) -> bool:
-        """A record beyond what is stored will be read without us."""
+        """Whether a record lies beyond the stored position, so that the live source will read it."""
         if not event.record:
             return False
         part, offset = event.place
@@ -123,21 +123,21 @@ class Replay:
         return following is None or offset >= following
 
     def _told(self, event: Event) -> list[list[list[str]]]:
-        """For each time the event was taken in, which (rule, key) counted it."""
+        """Return, for each time the event was taken in, the (rule, key) pairs that counted it."""
         if tells_of_object(event):
             return [orjson.loads(row.rules) for row in self._of_object(event)]
         self._work.flush_inputs()
         return [orjson.loads(row.rules) for row in statements.said_of(self._work.conn, event.source, event.id)]
 
     def _of_object(self, event: Event) -> list[Row[Any]]:
-        """The ledger's rows of the same content of the same object."""
+        """Return the ledger rows of the same content of the same object."""
         self._work.flush_inputs()
         data = event.data
         rows = statements.said_of_object(self._work.conn, event.source, about(data["bucket"], data["key"]))
         return [row for row in rows if _same(unpack(row.data), data)]
 
     def _may_have_counted(self, rule: str) -> bool:
-        """The rule was there when the last event arrived that the ledger has lost since."""
+        """Whether the rule existed when the newest event arrived that the ledger has pruned since."""
         if self._pruned_to is None:
             return False
         seen_at = retention_marks.first_seen(self._work.conn, rule)
@@ -145,5 +145,5 @@ class Replay:
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """The same content of the same object: ids of other objects may begin like its own."""
+    """Whether both are the same content of the same object. The query may return objects with similar ids."""
     return all(one.get(name) == other.get(name) for name in ("bucket", "key", "etag"))

@@ -1,7 +1,7 @@
-"""Values in: what an event says to metric and alert triggers, as inputs of `step`.
+"""Intake of values: convert an event to inputs of `step` for metric and alert triggers.
 
-An event of a query has all series of one expression: they are shared out to the rules and keys that asked for it, and
-who gets none is told so. Any other event is one value, or one alert.
+A query event holds all series of one expression. They are distributed to the rules and keys that use the query; a key
+without series receives an empty input. Any other event is one value or one alert.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
     from retrainer.rules.compile_triggers import CompiledThreshold
 
     _Series = Mapping[tuple[str, str], Sequence[tuple[Event, Sample]]]
-    """Those that are of a (rule, trigger), each as an event of its own and as a value."""
+    """The series of each (rule, trigger), each as an event and as a sample."""
 
 QUERY = "prometheus.query"
 
 
 def read(tx: Transaction, event: Event) -> tuple[Sequence[Reading], bool]:
-    """What an event says, in the order of the rules that it concerns; and whether any of them could not read it."""
-    if event.type == QUERY and event.source in tx.catalog.polled:  # anybody can push events of that type
+    """Return the readings of an event, in the order of its rules, and whether any rule failed to read it."""
+    if event.type == QUERY and event.source in tx.catalog.polled:  # any client can push events of that type
         return _polled(tx, event)
     return pushed(tx, event) if event.source in tx.catalog.gauges.sources else ((), False)
 
 
 def pushed(tx: Transaction, event: Event, only: Collection[str] | None = None) -> tuple[list[Reading], bool]:
-    """What a value or an alert says; and whether any rule could not read it.
+    """Return the readings of a pushed value or alert, and whether any rule failed to read it.
 
-    ``only`` looks at these rules alone, and leaves no dead letters: the event has been here before.
+    With ``only``, only these rules are read and no dead letters are written: the event was processed before.
     """
     read = _Read(tx, event, emit=only is None)
     found = tx.catalog.gauges.candidates(event)
@@ -69,7 +69,7 @@ def _polled(tx: Transaction, event: Event) -> tuple[list[Reading], bool]:
 
 
 class _Read(Refusals):
-    """What metric and alert triggers make of one event: their ``readings``, and whether any ``failed`` to read it."""
+    """Reads one event for metric and alert triggers: ``readings``, and ``failed`` if a trigger failed to read it."""
 
     def __init__(self, tx: Transaction, event: Event, *, emit: bool) -> None:
         super().__init__(tx, event, emit=emit)
@@ -78,7 +78,7 @@ class _Read(Refusals):
         self._purse = BudgetBalance()
 
     def at(self, gauges: Iterable[CompiledThreshold]) -> None:
-        """One value, or one alert."""
+        """Read one value or one alert."""
         for gauge in gauges:
             try:
                 key, sample = _key(gauge, self._event, self._purse), gauge.sample(self._event, self._purse)
@@ -92,7 +92,7 @@ class _Read(Refusals):
             self.readings += _addressed(self._work, gauge, key, sampled, at_once=not self._tell)
 
     def series(self, found: _Series, gauges: Iterable[CompiledThreshold]) -> None:
-        """All series of a query, those of each trigger by its key."""
+        """Read all series of a query, grouped by key for each trigger."""
         trouble = str(self._event.data.get("error") or "")
         for gauge in gauges:
             where = gauge.rule, gauge.name
@@ -111,7 +111,7 @@ class _Read(Refusals):
             self.readings += readings
 
     def _room(self, rule: str) -> _Room:
-        """One for all triggers of a rule."""
+        """Return the `_Room` of a rule, shared by its triggers."""
         return self._rooms.setdefault(rule, _Room(self._work, rule))
 
 
@@ -120,7 +120,7 @@ def _key(gauge: CompiledThreshold, event: Event, balance: BudgetBalance | None =
 
 
 class _Room:
-    """Which keys of a rule may have a state, with those that this very poll brings. The next poll says them again."""
+    """Enforces `max_keys` of a rule, counting new keys of this poll. A rejected key may pass in the next poll."""
 
     def __init__(self, tx: Transaction, rule: str) -> None:
         self._work, self._rule = tx, rule
@@ -128,7 +128,7 @@ class _Room:
         self._new: set[str] = set()
 
     def has(self, key: str) -> bool:
-        if self._known is None:  # read in one go: each of a first poll's thousands of keys is asked for
+        if self._known is None:  # one read: a first poll may look up thousands of keys
             self._known = frozenset(self._work.live_keys(self._rule))
         if key in self._known or key in self._new or (self._rule, key) in self._work.changed:
             return True
@@ -140,7 +140,7 @@ class _Room:
 
 
 def _key_of_series(gauge: CompiledThreshold, one: Event) -> str | None:
-    """The key of a series; None if it has none."""
+    """Return the key of a series, or None if it has none."""
     try:
         return _key(gauge, one)
     except ValueError:
@@ -148,7 +148,7 @@ def _key_of_series(gauge: CompiledThreshold, one: Event) -> str | None:
 
 
 def _followed(tx: Transaction, gauge: CompiledThreshold) -> Collection[str]:
-    """Keys that had series of this trigger in the last poll; before the first poll all keys of the rule."""
+    """Return the keys with series of this trigger in the last poll; before the first poll, all keys of the rule."""
     if gauge.by is None:
         return {""}
     known = tx.polled.get((gauge.rule, gauge.name))
@@ -158,7 +158,10 @@ def _followed(tx: Transaction, gauge: CompiledThreshold) -> Collection[str]:
 def _addressed(
     tx: Transaction, gauge: CompiledThreshold, key: str, sampled: Sampled, *, at_once: bool = False
 ) -> list[Reading]:
-    """A value without a key of its own speaks for every live key; of a replay each key is asked ``at_once``."""
+    """Return readings for the keys of a value. A value without a key applies to every live key of the rule.
+
+    ``at_once`` (replays): one reading for each key, instead of a spread over several transactions.
+    """
     if gauge.by is not None or not tx.catalog.rules[gauge.rule].per_key:
         return [((gauge.rule, key), sampled)]
     if at_once:

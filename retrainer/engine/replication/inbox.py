@@ -1,7 +1,7 @@
-"""Batches that other replicas took in: stored with their positions, folded in by whoever has the lead, in their order.
+"""The inbox: batches received by standby replicas, stored with their positions, folded by the leader in order.
 
-A part's position moves in the transaction that puts its batch here, by the same compare-and-set as everywhere, so that
-a batch is here once, or is refused. It leaves in the transaction that folds it in.
+The position of a partition moves by compare-and-set in the transaction that stores the batch, so that a batch is stored
+once or refused. The batch is deleted in the transaction that folds it.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
     from retrainer.engine.core.transaction import Transaction
 
 PAGE = 200
-"""Batches of one transaction."""
+"""Maximum batches per transaction."""
 MOST_ITEMS = 100_000
-"""Events and unreadable messages that may wait here; a source that brings more has to come again."""
+"""Maximum items that may wait in the inbox. Sources that offer more must retry."""
 ACCEPTED = "accepted"
-"""The outcome of an item that is durable, and that whoever has the lead will judge."""
+"""The outcome of an item that is stored, and that the leader will process."""
 _C = t.inbox.c
 
 
 def waiting(conn: Connection) -> int:
-    """How many items are here."""
+    """Return the number of items in the inbox."""
     return int(conn.execute(select(func.coalesce(func.sum(_C.size), 0))).scalar_one())
 
 
 def put(conn: Connection, batch: Batch) -> list[str] | PositionLost:
-    """Store a batch; the outcomes of its items, or that its part is somebody else's by now."""
+    """Store a batch. Return the outcomes of its items, or PositionLost if another owner has claimed the partition."""
     if batch.offsets is not None and not partitions.move(conn, batch.source, batch.offsets):
         return PositionLost(f"{batch.source}: {batch.offsets.part} is somebody else's by now")
     if batch.items:
@@ -51,14 +51,14 @@ def put(conn: Connection, batch: Batch) -> list[str] | PositionLost:
 
 
 def fold_in(tx: Transaction, source: str | None = None) -> bool:
-    """Fold in what is here (of one source), a page of it; whether there may be more."""
+    """Fold one page of the inbox, optionally of one source. Return whether there may be more."""
     query = select(_C.id, _C.source, _C.batch).order_by(_C.id).limit(PAGE)
     rows = tx.conn.execute(query if source is None else query.where(_C.source == source)).all()
     with no_refusals():
         answers = take_in(tx, [_batch(row) for row in rows])
     taken = rows[: len(answers)]
     for row, answer in zip(taken, answers, strict=True):
-        if isinstance(answer, Exception):  # it was acknowledged, so that it must not go without a trace
+        if isinstance(answer, Exception):  # it was acknowledged, so it must leave a trace
             dead_letter(tx, row.source, f"inbox/{row.id}", "unreadable", words(answer), row.batch.encode()[:MOST_BYTES])
     done = taken
     if answers and isinstance(answers[-1], Unfinished):
@@ -73,12 +73,12 @@ def fold_in(tx: Transaction, source: str | None = None) -> bool:
 def _batch(row: Row[int, str, str]) -> Batch:
     try:
         return _heard(row.source, unpack(row.batch))
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, those behind it must go on
+    except Exception as error:  # noqa: BLE001 - no error in one batch may block those behind it
         return Batch(row.source, [Poison(row.source, f"inbox/{row.id}", row.batch.encode(), words(error))])
 
 
 def _told(batch: Batch) -> dict[str, Any]:
-    """What of a batch says how it is to be taken. Its position is settled; replays and listings do not come here."""
+    """Serialize a batch. Its position is moved already; replays and listings are never stored in the inbox."""
     return {
         "items": [_item_told(item) for item in batch.items],
         "identity_window": batch.identity_window,
@@ -115,4 +115,4 @@ def _item_heard(source: str, item: dict[str, Any]) -> Event | Poison:
 
 
 _OF_EVENTS = frozenset(Event.__slots__) - {"record"}
-"""What a newer release's replica says beyond it is left out."""
+"""Fields of an event. Others, written by a replica of a newer release, are ignored."""

@@ -1,4 +1,4 @@
-"""The one intake of all sources: the engine where this replica has the lead, the relay where it has not."""
+"""The intake for all sources: routes to the engine if this replica is the leader, else to the standby intake."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 LOOK_EVERY = 0.1
-"""Seconds between two looks for what other replicas took in."""
+"""Seconds between two checks of the inbox."""
 
 
 class IntakeRouter:
-    """`begin` opens it to the relay, `lead` turns it to the engine: of a part, what came before is folded in before.
+    """`begin` routes to the standby intake, `lead` to the engine. Batches of a partition are folded in order.
 
-    A part changes hands by a claim, which makes its former holder's epoch worthless; so what its former holder put into
-    the inbox is there by then, and is folded in with the claim.
+    A partition changes its owner by a claim, which invalidates the epoch of the former owner. All batches of the former
+    owner are therefore in the inbox by then, and are folded with the claim.
     """
 
     def __init__(self, engine: Engine, relay: StandbyIntake, store: Store) -> None:
@@ -43,16 +43,16 @@ class IntakeRouter:
         self._porter = Worker("porter", self._main, self._stop.is_set)
 
     def begin(self) -> None:
-        """Take part without the lead."""
+        """Start as a standby."""
         self._relay.start()
         self._open = self._relay
 
     def lead(self) -> None:
-        """Take part with it, from now on: what was taken in before is folded in first. Again, it does nothing."""
+        """Start as the leader. The inbox is folded first. A repeated call does nothing."""
         if self._open is self._engine:
             return
         if self._open is not None:
-            self._open = None  # for a moment nothing is taken in
+            self._open = None  # no intake during the switch
             self._relay.stop()
         if self._store.shared:
             self._fold_in()
@@ -60,7 +60,7 @@ class IntakeRouter:
         self._open = self._engine
 
     def stop(self, within: float = LONGEST_WAIT) -> None:
-        """Once the sources have stopped. Each of its two threads is left behind after so many seconds."""
+        """Stop, after the sources have stopped. Wait at most ``within`` seconds for each of the two threads."""
         self._stop.set()
         self._porter.join(within)
         self._relay.stop(within)
@@ -89,7 +89,7 @@ class IntakeRouter:
     def claim(self, source: str, part: str, topic_id: str, start: int | None = None) -> Claimed:
         if self._intake is not self._engine or not self._store.shared:
             return self._intake.claim(source, part, topic_id, start)
-        self._fold_in(source)  # most of it in transactions of their own; what still comes is folded in with the claim
+        self._fold_in(source)  # most of the inbox first, in separate transactions; the rest with the claim
 
         def run(tx: Transaction) -> Claimed:
             claimed = partitions.claim(tx.conn, source, part, topic_id, start)
@@ -101,7 +101,7 @@ class IntakeRouter:
 
     @property
     def _sharing(self) -> Intake:
-        """Readers are recorded in transactions of their own: with the lead as without it."""
+        """Readers are recorded in separate transactions, on leader and standby alike."""
         return self._relay if self._store.shared else self._intake
 
     @property
@@ -120,7 +120,7 @@ class IntakeRouter:
             try:
                 if self._store.read(inbox.waiting):
                     self._fold_in()
-            except StoreError as error:  # the engine says so
+            except StoreError as error:  # the engine reports it
                 log.debug("porter.waits", error=str(error))
             except Exception:
                 log.exception("porter.failed")

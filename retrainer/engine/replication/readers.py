@@ -1,6 +1,6 @@
-"""Which replicas read a source: a row for each, renewed every second. A source's parts are divided among them.
+"""Replicas that read a source: one row each, renewed every second. The partitions of a source are divided among them.
 
-The rows only divide the work. What keeps two readers apart is the claim of a part; see `engine.parts`.
+The rows only divide the work. Exclusive access is ensured by the claim of a partition; see `engine.intake.partitions`.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 LEASE = 3.0
-"""Seconds without a renewal after which a reader's parts go to the others."""
+"""Seconds without a renewal after which a reader's partitions go to the others."""
 FORGET = 60.0
 _C = t.readers.c
 
 
 def renew(conn: Connection, source: str, reader: str, now: float) -> list[str]:
-    """Record that ``reader`` reads a source; return all that do, in the same order for each of them.
+    """Record that ``reader`` reads a source. Return all live readers of it, in the same order for each of them.
 
-    ``now`` is in seconds since the epoch, by the clock that all readers share. A renewal that lies ahead of it was made
-    before that clock was set back: it counts like one that has run out.
+    ``now`` is in epoch seconds of the clock that all readers share. A renewal in the future was made before that clock
+    was set back: if it is more than ``LEASE`` ahead, it counts as expired.
     """
     statements.put_all(conn, t.readers, [{"source": source, "reader": reader, "renewed_at": now}])
     conn.execute(delete(t.readers).where(or_(_C.renewed_at < now - FORGET, _C.renewed_at > now + FORGET)))

@@ -1,4 +1,4 @@
-"""How a replica without the lead takes part: what its sources bring is put into the inbox and acknowledged."""
+"""Intake of a standby replica: batches of its sources are stored in the inbox and acknowledged."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 MOST = 2000
-"""Items of one transaction, about."""
+"""Approximate maximum of items per transaction."""
 RETRY_AFTER = 1.0
 
 
@@ -47,7 +47,7 @@ class _Offer:
 
 
 class StandbyIntake:
-    """An intake with a thread of its own that never decides anything. ``catalog`` gives the rules as they are now."""
+    """An intake with its own thread that makes no decisions. ``catalog`` returns the current rules."""
 
     def __init__(self, store: Store, clock: Clock, catalog: Callable[[], Catalog], max_queue: int) -> None:
         self._store, self._clock, self._catalog, self._max_queue = store, clock, catalog, max_queue
@@ -63,7 +63,7 @@ class StandbyIntake:
         self._thread.start()
 
     def stop(self, within: float = LONGEST_WAIT) -> None:
-        """Put away what is queued, then end; after so many seconds it is left behind."""
+        """Store what is queued, then end. Wait at most ``within`` seconds."""
         with self._wanted:
             self._stopping = True
             self._wanted.notify()
@@ -138,7 +138,7 @@ class StandbyIntake:
             return drained
 
     def _put(self, drained: list[_Offer]) -> None:
-        """One transaction for all of it. What it cannot store is refused: its source brings it again."""
+        """Store all offers in one transaction. If that fails, all are refused, and their sources offer them again."""
         try:
             emitted, waiting = self._stored(drained)
         except Exception as error:
@@ -158,7 +158,7 @@ class StandbyIntake:
                 offer.future.set_result(Receipt(outcome))
 
     def _stored(self, drained: list[_Offer]) -> tuple[list[list[str] | PositionLost], int]:
-        """What became of each, and how many items wait by now."""
+        """Return the outcome of each offer, and the number of items in the inbox."""
         if self._given_up is not None:
             raise self._given_up
         return self._transact(lambda conn: ([inbox.put(conn, offer.batch) for offer in drained], inbox.waiting(conn)))

@@ -1,4 +1,4 @@
-"""Keys that nothing came for and nothing ran for, for as long as `forget_after` says, make room for others."""
+"""Delete the states of keys without events and runs for `forget_after`, to make room for other keys."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ SHORTEST_REST, LONGEST_REST = 60.0, 3600.0
 
 
 class Forgetter:
-    """Goes through the states of all keys, a page a call; rests between two rounds, as looking at each costs time."""
+    """Scans the states of all keys, one page per call, and rests between two rounds to limit the cost."""
 
     def __init__(self) -> None:
         self._after = 0
         self._next_round = 0.0
 
     def forget(self, tx: Transaction) -> bool:
-        """Look at one page; true if there may be more in this round."""
+        """Scan one page. Return True if this round may have more."""
         allowed = _allowed(tx)
         if not allowed or tx.now < self._next_round:
             return False
         c = t.states.c
         query = select(c.id, c.rule, c.key, c.touched_at).where(c.id > self._after, c.key != "").order_by(c.id)
         rows = tx.conn.execute(query.limit(PAGE)).all()
-        # What was written since cannot be idle for so long: its state need not be read.
+        # A state that was written recently cannot be idle: it need not be read.
         old = [row for row in rows if row.rule in allowed and row.touched_at < tx.now - allowed[row.rule]]
         states = dict(tx.conn.execute(select(c.id, c.state).where(c.id.in_([row.id for row in old]))).all())
         for row in old:
             if (row.rule, row.key) in tx.changed:
-                continue  # something came, or ended, in this very transaction: the store does not know it yet
+                continue  # changed in this transaction; the stored state is out of date
             if _idle(decode(states[row.id]), tx.now - allowed[row.rule]):
                 _forget(tx, row)
         if len(rows) == PAGE:
@@ -57,7 +57,7 @@ def _allowed(tx: Transaction) -> dict[str, float]:
 
 
 def _idle(state: State, since: float) -> bool:
-    """Nothing is pending, nothing runs, and the last of either is longer ago. What is pending is never dropped."""
+    """Whether nothing is pending or active, and the last activity was before ``since``."""
     moments = (state.seen_at, state.heard_at, state.last_fired, state.last_completed)
     waits = state.window.events or state.asked or state.due or any(c.due for c in state.cursors.values())
     return not waits and not state.active and max(m for m in moments if m is not None) < since

@@ -1,4 +1,4 @@
-"""Which events a pending window or a live run still needs, asked for those events alone and not of every state."""
+"""Find the events that a pending window or a live run still needs. Only the states that counted them are read."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 Where = tuple[str, str]
 _TOGETHER = 500
-"""Values of one IN."""
+"""Maximum values in one SQL IN."""
 
 
 @dataclass(slots=True)
 class Claims:
-    """What (rule, key) pairs hold: ``states`` their numbers, ``ranges`` the stretches of `seq` that they need."""
+    """Claims of (rule, key) pairs on events: ``states`` their state ids, ``ranges`` the ranges of `seq` they need."""
 
     seqs: dict[Where, list[int]]
     states: dict[Where, int] = field(default_factory=dict)
@@ -41,7 +41,10 @@ class Claims:
 
 
 def claims_on(tx: Transaction, rows: Iterable[tuple[int, str]]) -> Claims:
-    """Who counted these events, as (seq, the ledger's JSON list of [rule, key]), also in this very transaction."""
+    """Return the claims on these events, given as (seq, the ledger's JSON list of [rule, key]).
+
+    Changes of this transaction are included.
+    """
     seqs: dict[Where, list[int]] = defaultdict(list)
     for seq, rules in rows:
         for rule, key in orjson.loads(rules):
@@ -87,7 +90,7 @@ def _live_runs(tx: Transaction, claims: Claims, rule: str, keys: Sequence[str]) 
 
 
 def drop_inputs(tx: Transaction, claims: Claims, gone: Collection[int]) -> None:
-    """Nobody lists these events as what fed a run any more."""
+    """Delete the input rows of these events, so that no manifest lists them any more."""
     wanted = set(gone)
     pairs = [
         (claims.states[where], seq)

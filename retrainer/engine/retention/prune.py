@@ -1,7 +1,7 @@
-"""Retention: what is past its time goes, in small transactions; what a pending window or a live run needs stays.
+"""Retention: delete expired rows in small transactions. Events that a pending window or a live run needs are kept.
 
-Every question goes by an index, from its oldest end: where nothing is past its time, that is a look at one row of each
-kind, however long the ledger.
+Every query uses an index, from its oldest end. If nothing is expired, it reads one row of each kind, whatever the size
+of the ledger.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
     from retrainer.engine.core.transaction import Transaction
 
 CHUNK = 2000
-"""Rows of each kind that one transaction removes at most."""
+"""Maximum rows of each kind that one transaction deletes."""
 FEWEST = 20
 BUDGET = 0.1
-"""Seconds after which a transaction has done enough; rows that are large make it remove fewer."""
+"""Seconds that one transaction may take. If rows are large, it deletes fewer of them."""
 REST, LONGEST_REST = 1.0, 3600.0
-"""Seconds until old events that something needed are looked at again: so many for each chunk of them, and at most."""
+"""Seconds until expired events that were still needed are checked again: per chunk of them, and at most."""
 
 
 class Pruner:
-    """Removes a chunk of each kind a call, in turns. ``monotonic`` gives seconds since some moment."""
+    """Deletes one chunk of each kind per call, in turns. ``monotonic`` returns seconds of a monotonic clock."""
 
     def __init__(self, settings: StoreSettings, monotonic: Callable[[], float]) -> None:
         self._settings, self._monotonic = settings, monotonic
         self._after = 0
-        """Events up to this one were looked at: those that are left were needed."""
+        """Events up to this seq were checked in this round. Those that remain were still needed."""
         self._left = 0
-        """How many were left behind in this round."""
+        """Number of events kept in this round."""
         self._through = False
         self._next_round = 0.0
         self._forgetter = Forgetter()
@@ -50,10 +50,10 @@ class Pruner:
         self._turn = 0
 
     def prune(self, tx: Transaction, size: int) -> bool:
-        """Remove one chunk of each kind, in bounded time; true if there may be more. ``size`` is the store's in bytes.
+        """Delete one chunk of each kind in bounded time. Return True if there may be more.
 
-        A store that is too large gives one chunk a call beyond what is past its time: what it gives back is counted
-        before the next.
+        ``size`` is the size of the store in bytes. If it is too large, each call deletes at most one chunk that is not
+        expired, so that the size is measured again before the next.
         """
         began = self._monotonic()
         cutoff = tx.now - self._settings.ledger_max_age
@@ -94,7 +94,7 @@ class Pruner:
         )
 
     def _events(self, tx: Transaction, cutoff: float, *, too_large: bool) -> bool:
-        """Oldest first. Those that are needed are left behind, and looked at again after a rest."""
+        """Delete events, oldest first. Those still needed are kept, and checked again after a rest."""
         if self._through and tx.now >= self._next_round:
             self._after, self._left, self._through = 0, 0, False
         c = t.events.c
@@ -111,7 +111,7 @@ class Pruner:
 
     @staticmethod
     def _drop(tx: Transaction, rows: Sequence[Row[Any]]) -> int:
-        """Remove those of them that nothing needs; how many."""
+        """Delete the events that are no longer needed. Return their number."""
         claims = claims_on(tx, [(row.seq, row.rules) for row in rows])
         needed = claims.needed
         gone = [row for row in rows if row.seq not in needed]
@@ -129,7 +129,7 @@ class Pruner:
         return len(rows) == self._chunk and not too_large
 
     def _oldest(self, tx: Transaction, query: Select[Any], cutoff: float | None) -> Sequence[Any]:
-        """The chunk of rows that comes first, as far as it is older than ``cutoff``; numbers are in order of time."""
+        """Return the first chunk of rows, limited to those before ``cutoff``. Row numbers are in order of time."""
         first = tx.conn.execute(query.limit(1)).first()
         if first is None or (cutoff is not None and first.at >= cutoff):
             return ()
@@ -137,7 +137,7 @@ class Pruner:
         return rows if cutoff is None else list(takewhile(lambda row: row.at < cutoff, rows))
 
     def _slots(self, tx: Transaction, cutoff: float) -> bool:
-        """What is forgotten leaves a mark: a slot without a record is not taken for one that never ran."""
+        """Delete slot records and keep a mark, so that a slot without a record is not taken for one that never ran."""
         c = t.slots.c
         oldest = select(c.until).where(c.at < cutoff).order_by(c.at).limit(self._chunk)
         newest = tx.conn.execute(select(func.max(oldest.subquery().c.until))).scalar()
@@ -168,7 +168,7 @@ class Pruner:
 
 
 def _delete_events(tx: Transaction, rows: Sequence[Row[Any]], needed: set[int]) -> None:
-    """In one statement for each stretch of those that go."""
+    """Delete the rows that are not needed, with one statement for each contiguous range."""
     stretches: list[dict[str, int]] = []
     for row in rows:
         if row.seq in needed:

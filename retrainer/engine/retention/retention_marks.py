@@ -1,4 +1,4 @@
-"""How far back the ledger can tell what was counted: what was pruned leaves a mark, as do keys that are forgotten."""
+"""Retention marks: how far back the ledger is complete. Pruned events and forgotten keys each leave a mark."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ _SLOTS_PRUNED_TO = "slots/pruned_to"
 
 
 def note_pruned(conn: Connection, seq: int, at: float) -> None:
-    """Events up to this one, which arrived then, are removed from the ledger; not all of them need be."""
+    """Record that events up to ``seq``, which arrived at ``at``, were pruned from the ledger. Some may remain."""
     _put(conn, statements.PRUNED_SEQ, max(seq, _get(conn, statements.PRUNED_SEQ) or 0))
     _put(conn, _PRUNED_TO, max(at, pruned_to(conn) or 0.0))
 
 
 def pruned_to(conn: Connection) -> float | None:
-    """When the last event arrived that the ledger has lost; None if it still has all."""
+    """Return when the newest pruned event arrived (epoch seconds), or None if nothing was pruned."""
     at: float | None = _get(conn, _PRUNED_TO)
     return at
 
 
 def note_first_seen(conn: Connection, rule: str) -> None:
-    """A state of the rule is about to go, and with it since when the rule counts."""
+    """Keep `first_seen` of the rule before one of its states is deleted."""
     seen_at = first_seen(conn, rule)
     if seen_at is not None:
         _put(conn, _first_seen(rule), seen_at)
 
 
 def first_seen(conn: Connection, rule: str) -> float | None:
-    """When the first of a rule's states was made, also if it was forgotten since."""
+    """Return when the first state of the rule was created, even if it was forgotten since; None without states."""
     known: float | None = _get(conn, _first_seen(rule))
     if known is not None:
         return known
@@ -48,12 +48,12 @@ def first_seen(conn: Connection, rule: str) -> float | None:
 
 
 def note_slots_pruned(conn: Connection, slot: float) -> None:
-    """Records of slots up to this one are removed; not all of them need be."""
+    """Record that slot records up to ``slot`` were pruned. Some may remain."""
     _put(conn, _SLOTS_PRUNED_TO, max(slot, _get(conn, _SLOTS_PRUNED_TO) or 0.0))
 
 
 def slots_forgotten(conn: Connection, rule: str) -> tuple[float, float] | None:
-    """After when and up to when a slot of the rule may have had a record that is removed; None if none has."""
+    """Return the interval (after, up to) in which records of the rule's slots may have been pruned; None if none."""
     to, since = _get(conn, _SLOTS_PRUNED_TO), first_seen(conn, rule)
     return (since, to) if to is not None and since is not None and since < to else None
 

@@ -1,4 +1,4 @@
-"""What hangs on a chain, a run with its retries: what it counted by `distinct_by`, and the rules that follow it."""
+"""Effects of the end of a chain (a run and its retries): its `distinct_by` values and the downstream rules."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 def recounted(conn: Connection, given: Ended) -> Ended:
-    """The same end, with what its chain counted that has come once more since."""
+    """Return ``given`` with the counts of its chain's values that have arrived again since."""
     return replace(given, recounted=distincts.recounted(conn, _chain(conn, given)))
 
 
 def ended(tx: Transaction, rule: CompiledRule, given: Ended, done: Step) -> None:
-    """Settle what hangs on the chain, unless ``done`` has another attempt follow.
+    """Settle the chain and notify downstream rules, unless ``done`` starts another attempt.
 
-    To be called before a run that is born now takes any of what comes back.
+    Must be called before a run created in the same step takes any of the returned values.
     """
     if any(d.new_run is not None and d.new_run.retry_of is not None for d in done.decisions):
         return
@@ -37,7 +37,7 @@ def ended(tx: Transaction, rule: CompiledRule, given: Ended, done: Step) -> None
 
 
 def settle(conn: Connection, given: Ended, *, spent: bool) -> None:
-    """What the chain counted goes where its window went: it is spent, or comes back."""
+    """Consume the `distinct_by` values of the chain, or return them to the pending window, as its window is."""
     (distincts.spend if spent else distincts.give_back)(conn, _chain(conn, given))
 
 

@@ -1,4 +1,4 @@
-"""A run that may start at once is claimed in the transaction that bears it, and need not wait for another one."""
+"""Claim a run that may start at once in the transaction that creates it, so that it needs no second transaction."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 
 
 class Dispatcher(Protocol):
-    """Whoever submits; asked and told on the engine's thread. ``lease`` is in seconds."""
+    """The interface of the submitter. All methods are called on the engine's thread. ``lease`` is in seconds."""
 
     lease: float
 
     def room(self) -> int:
-        """So many new runs it would send at once; none while older ones wait in the store."""
+        """Return how many new runs can be submitted at once: 0 while older ones wait in the store."""
 
     def announce(self, runs: Sequence[Run], began: float) -> None:
-        """These are about to be committed: `take` follows, or `forget` if the transaction fails."""
+        """Called before these runs are committed. `take` follows, or `forget` if the transaction fails."""
 
     def forget(self) -> None:
-        """What was announced and not taken is not committed."""
+        """Called if the transaction of the announced runs failed."""
 
     def take(self, runs: Sequence[Run], began: float) -> None:
-        """These are committed as SUBMITTING, leased since ``began`` on the monotonic clock or a little later."""
+        """These runs are committed as SUBMITTING. Their lease starts at ``began`` (monotonic clock) or just after."""
 
 
 class NoDispatcher:
-    """Runs wait until they are claimed."""
+    """Dispatches nothing: runs wait until they are claimed."""
 
     lease = 0.0
 
@@ -51,7 +51,7 @@ class NoDispatcher:
 
 
 def dispatch(tx: Transaction, dispatcher: Dispatcher) -> list[Run]:
-    """Lease what was born in this transaction and may start at once, if there is room; highest priority first."""
+    """Lease the admitted runs of this transaction, highest priority first, as far as the dispatcher has room."""
     ready = [run for run in tx.created.values() if run.admitted_at is not None]
     if not ready:
         return []

@@ -1,4 +1,4 @@
-"""Rules that wait for the runs of others: the end of a chain, told to whoever follows it."""
+"""Downstream rules: pass the end of a chain to the rules whose `after` triggers follow it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ _ENDS = {
 
 
 def followers(tx: Transaction, run: Run, *, promoted_later: bool = False) -> list[tuple[str, str, Input | EveryKey]]:
-    """Whom the end of a run concerns: rule, key and input. ``promoted_later``: it ended before, and is promoted now."""
+    """Return the inputs (rule, key, input) that follow from the end of a run.
+
+    ``promoted_later``: the run ended earlier and is promoted now; only triggers for `promoted` follow.
+    """
     found: list[tuple[str, str, Input | EveryKey]] = []
 
     def emitted(afters: Iterable[CompiledAfter]) -> None:
@@ -46,7 +49,7 @@ def followers(tx: Transaction, run: Run, *, promoted_later: bool = False) -> lis
 
 
 def upstream_scope(run: Run) -> dict[str, Any]:
-    """A run as expressions see it under `upstream`."""
+    """Return the expression variable `upstream` for a run."""
     return {
         "id": run.id,
         "rule": run.rule,
@@ -75,7 +78,7 @@ def _as_wanted(after: CompiledAfter, run: Run) -> bool:
 def _addressed(
     tx: Transaction, after: CompiledAfter, run: Run, followed: UpstreamEnded
 ) -> Sequence[tuple[str, Input | EveryKey]]:
-    """Keys carry over; a run without one speaks for every live key."""
+    """Return (key, input) pairs. The key of the run carries over; a run without a key concerns every live key."""
     if not tx.catalog.rules[after.rule].per_key:
         return [("", followed)]
     return [(run.key, followed)] if run.key else addressed(tx, after.rule, followed)

@@ -1,4 +1,4 @@
-"""Runs that end, or are asked to."""
+"""End runs, and request that they stop."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from retrainer.runs.run import Run
 
 REPLACED = "replaced by a newer run"
-"""Message of a run that made room for another one of its key."""
+"""Message of a run that was stopped in favor of a newer run of its key."""
 
 
 def stop_live(tx: Transaction, rule: str, key: str, strategy: str) -> None:
-    """Make room: every live run of the key is asked to end."""
+    """Request that every live run of the key stops, to make room for a new one."""
     tx.flush_runs()
     for run in statements.live_runs(tx.conn, rule, key):
         stop_run(tx, run, strategy, REPLACED)
 
 
 def stop_run(tx: Transaction, run: Run, strategy: str, why: str) -> None:
-    """A durable request; a run that was not claimed yet ends at once."""
+    """Store a stop request for the run. A run that was not claimed yet ends at once."""
     statements.update_run(tx.conn, run.id, stop_requested=strategy)
     if run.phase is RunPhase.PENDING:
         end_run(tx, run, RunPhase.CANCELLED, why, by_request=True)
@@ -39,9 +39,9 @@ def stop_run(tx: Transaction, run: Run, strategy: str, why: str) -> None:
 def end_run(
     tx: Transaction, run: Run, phase: RunPhase, message: str, *, by_request: bool, gone: bool = False, **values: Any
 ) -> None:
-    """The run's row and the rule's state change together. ``gone``: there is no Workflow (any more).
+    """End the run: update its row and fold its end into the rule's state. ``gone``: the Workflow does not exist.
 
-    ``values`` are columns of the run; without ``ended_at`` it ends now.
+    ``values`` are columns of the run. `ended_at` defaults to now.
     """
     released = gone or (run.uid is None and "uid" not in values)
     rule = tx.catalog.rules.get(run.rule)
@@ -54,7 +54,7 @@ def end_run(
 
 
 def end_unread(tx: Transaction, run: Run, phase: RunPhase, **values: Any) -> None:
-    """End a run whose outcome could not be taken in, without its outputs; the log says why."""
+    """End a run whose result could not be processed, without its outputs. The cause is in the log."""
     message = "its outputs could not be taken in: see the log of the daemon"
     _close(tx, run, phase, message, by_request=False, released=run.uid is None and "uid" not in values, **values)
 

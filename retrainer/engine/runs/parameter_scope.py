@@ -1,4 +1,4 @@
-"""What the expressions of a rule's parameters see of a run that is being born."""
+"""Variables of the expressions in a rule's parameters, for a run that is being created."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def scope_of(tx: Transaction, rule: CompiledRule, run: Run, state_id: int, new_run: NewRun) -> dict[str, Any]:
-    """Look up in the store only what the rule's parameters read. ``state_id`` is of the state whose inputs it takes."""
+    """Return the variables. Only those that the parameters read are loaded from the store.
+
+    ``state_id`` is the id of the state whose inputs the run takes.
+    """
     templates = rule.parameters.values()
     wanted = frozenset().union(*(t.variables for t in templates))
     events = joined(t.data_read for t in templates) if "events" in wanted else frozenset()
@@ -46,7 +49,7 @@ def _trigger(run: Run, new_run: NewRun) -> dict[str, Any]:
 
 
 def _window(run: Run, window: Window) -> dict[str, Any]:
-    """Without data it begins and ends where the run is born."""
+    """Return the variable `window`. Without data, it starts and ends when the run is created."""
     return {
         "start": timestamp(window.start if window.events else run.created_at),
         "end": timestamp(window.end if window.events else run.created_at),

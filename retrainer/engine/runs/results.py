@@ -1,4 +1,4 @@
-"""What the end of a run says of its model and of its cost."""
+"""Results of an ended run: whether its model was promoted, and its cost in GPU hours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 
 def promoted(rule: CompiledRule | None, phase: RunPhase, outputs: Mapping[str, Any]) -> bool | None:
-    """Whether the model was promoted, as the rule's `feedback` reads it out of the outputs; None if nobody knows."""
+    """Return whether the model was promoted, read from the outputs by the rule's `feedback`; None if unknown."""
     if rule is None or rule.promoted is None or phase is not RunPhase.SUCCEEDED:
         return None
     value = _ask(rule, rule.promoted, outputs)
@@ -26,7 +26,7 @@ def promoted(rule: CompiledRule | None, phase: RunPhase, outputs: Mapping[str, A
 
 
 def gpu_hours(rule: CompiledRule | None, outputs: Mapping[str, Any], resources: Mapping[str, float]) -> float:
-    """GPU hours of a run: as the rule's `cost` says, else what Argo counted of resources named like nvidia.com/gpu."""
+    """Return the GPU hours of a run: from the rule's `cost`, else from Argo's resource durations of `*/gpu*`."""
     if rule is not None and rule.cost is not None:
         value = _ask(rule, rule.cost, outputs)
         if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:

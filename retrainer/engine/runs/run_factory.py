@@ -1,4 +1,4 @@
-"""A decided birth becomes a run: id, final name, rendered parameters."""
+"""Create the run of a decision: id, final name, rendered parameters."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 
 def create_run(tx: Transaction, rule: CompiledRule, key: str, state_id: int, decision: Decision) -> str | None:
-    """Stage the run; None if it cannot have its parameters: then it is not born, and its inputs come back."""
+    """Stage the run and return its id. Return None if its parameters fail to render: its inputs are then returned."""
     run_id = tx.run_defaults.new_id(rule.name, key, tx.now)
     try:
         run = build_run(tx, rule, key, state_id, decision, run_id)
     except SQLAlchemyError:
         raise
-    except Exception as error:  # noqa: BLE001 - what a rule's parameters raise is the rule's
+    except Exception as error:  # noqa: BLE001 - any error in a rule's parameters is the rule's
         assert decision.new_run is not None  # noqa: S101 - for the type checker; the caller looked
         message = str(error) if isinstance(error, ValueError) else words(error)
         tx.after.append((rule.name, key, Unrendered(decision.new_run, message)))
@@ -48,7 +48,7 @@ def create_run(tx: Transaction, rule: CompiledRule, key: str, state_id: int, dec
     else:
         tx.pools_changed = True
     tx.created[run.id] = run
-    if run.retry_of is None and rule.distinct and decision.reason is not Reason.BACKFILL:  # which takes nothing
+    if run.retry_of is None and rule.distinct and decision.reason is not Reason.BACKFILL:  # a backfill takes no window
         distincts.give_to(tx.conn, state_id, run.chain)
     tx.emit("run.created", run=run)
     return run.id
@@ -65,9 +65,9 @@ def _take_out_spoilers(
 
 
 def build_run(tx: Transaction, rule: CompiledRule, key: str, state_id: int, decision: Decision, run_id: str) -> Run:
-    """The run, PENDING and not yet stored. Raise ValueError if its parameters cannot be rendered."""
+    """Return the run, PENDING and not yet stored. Raise ValueError if its parameters cannot be rendered."""
     new_run = decision.new_run
-    assert new_run is not None  # noqa: S101 - for the type checker; only decisions with a birth come here
+    assert new_run is not None  # noqa: S101 - for the type checker; callers pass only decisions with a new run
     run = _new_run_of(tx, rule, key, decision, new_run, run_id)
     if new_run.retry_of is not None:
         return _retry(tx.conn, run, new_run.retry_of)
@@ -78,7 +78,7 @@ def build_run(tx: Transaction, rule: CompiledRule, key: str, state_id: int, deci
 
 
 def _new_run_of(tx: Transaction, rule: CompiledRule, key: str, decision: Decision, new_run: NewRun, run_id: str) -> Run:
-    """All of it but its parameters."""
+    """Return the run without its parameters."""
     return Run(
         id=run_id,
         rule=rule.name,
@@ -117,7 +117,7 @@ def _cause(decision: Decision, new_run: NewRun) -> dict[str, Any]:
 
 
 def _refuse_braces(parameters: Mapping[str, str]) -> None:
-    """What somebody gave by hand is taken as it is, so it must hold nothing that Argo would expand."""
+    """Raise ValueError for values that Argo would expand: parameters of manual requests are passed on unchanged."""
     for name, value in parameters.items():
         try:
             refuse_braces(value)
@@ -126,7 +126,7 @@ def _refuse_braces(parameters: Mapping[str, str]) -> None:
 
 
 def _retry(conn: Connection, run: Run, retry_of: str) -> Run:
-    """The same inputs and parameters, the next attempt of the chain."""
+    """Return the next attempt of the chain, with the same parameters. Raise ValueError if the failed run is gone."""
     failed = statements.run(conn, retry_of)
     if failed is None:
         raise ValueError(f"run {retry_of} is not in the store any more")

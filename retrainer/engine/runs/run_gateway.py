@@ -1,4 +1,4 @@
-"""The engine as the submitter and the watcher see it."""
+"""Access of the submitter and the watcher to the engine."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def _answered() -> Iterator[None]:
 
 
 def _masked(outputs: Mapping[str, str]) -> dict[str, str]:
-    """A workflow that reads its manifest has the read token, and what it prints may become an output.
+    """Mask secrets in outputs: a workflow that reads its manifest has the read token, and may print it to an output.
 
-    Numbers stay: a secret of a few digits must not take them out of a metric.
+    Numbers are not masked, so that a short numeric secret cannot corrupt a metric.
     """
     return {name: value if _is_number(value) else SECRETS.mask(value) for name, value in outputs.items()}
 
@@ -52,7 +52,7 @@ def _is_number(value: str) -> bool:
 
 
 class EngineRunGateway:
-    """Each call is one transaction on the engine's thread, or one read; all block until it is done."""
+    """Each call is one transaction on the engine's thread, or one read, and blocks until it is done."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -140,5 +140,5 @@ class EngineRunGateway:
         return list(self._read(lambda conn: statements.runs_by_id(conn, ids)).values())
 
     def live(self) -> list[Run]:
-        """Whole runs: for worlds that have few of them."""
+        """Return complete runs. For simulations, which have few runs."""
         return self._read(statements.started_runs)

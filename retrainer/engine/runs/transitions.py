@@ -1,4 +1,4 @@
-"""What the watcher saw becomes transitions of runs."""
+"""Convert the watcher's observations to transitions of runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ORDER = (RunPhase.PENDING, RunPhase.SUBMITTING, RunPhase.SUBMITTED, RunPhase.RU
 
 
 def observe(tx: Transaction, seen: Sequence[Observed]) -> None:
-    """Fold observations in, in order; those of nobody's run, or of another Workflow of that name, are dropped."""
+    """Fold observations in order. Those of unknown runs, or of another Workflow of the same name, are dropped."""
     tx.flush_runs()
     runs = statements.runs_by_id(tx.conn, {o.run for o in seen if o.run})
     for o in seen:
@@ -44,7 +44,7 @@ def observe(tx: Transaction, seen: Sequence[Observed]) -> None:
 
 
 def _contained(tx: Transaction, run: Run, o: Observed) -> None:
-    """Fold one in. Where that fails, a run that has ended ends all the same; anything else waits to be seen again."""
+    """Fold one observation. If that fails, a run that ended is still ended; otherwise it waits for the next one."""
     if not tx.careful:
         with no_refusals():
             _observe_one(tx, run, o)
@@ -90,7 +90,7 @@ def _goes_on(o: Observed) -> bool:
 
 
 def _move(tx: Transaction, run: Run, o: Observed) -> None:
-    """Only forwards: what was seen may be older than what is stored."""
+    """Move the run forwards only: an observation may be older than the stored phase."""
     phase, message = _phase(run, o)
     if phase.terminal:
         end_run(tx, run, phase, message, by_request=run.stop_requested is not None, **_facts(run, o, tx.now))
@@ -135,7 +135,7 @@ def _facts(run: Run, o: Observed, now: float) -> dict[str, Any]:
 
 
 def outputs(wanted: Mapping[str, Mapping[str, Any]], given: Mapping[str, str]) -> dict[str, Any]:
-    """The outputs a rule names, in their types; one that cannot be read as its type is left as text, as it is."""
+    """Return the outputs that a rule names, converted to their types. A value that does not convert stays text."""
     out: dict[str, Any] = {}
     for name, spec in wanted.items():
         text = given.get(spec["parameter"])
@@ -156,7 +156,7 @@ def _typed(text: str, kind: str) -> Any:
 
 
 def _late(tx: Transaction, run: Run, o: Observed) -> None:
-    """A request whose answer never came was carried out after its run had been given up: it must not run on."""
+    """Stop a Workflow that was created after its run ended: the answer to the create request was lost."""
     statements.update_run(tx.conn, run.id, uid=o.uid, released=False)
     if o.phase in _LIVE and not o.deleting:
         _reopen(tx, run, o)
@@ -165,7 +165,7 @@ def _late(tx: Transaction, run: Run, o: Observed) -> None:
 
 
 def _reopen(tx: Transaction, run: Run, o: Observed) -> None:
-    """`argo retry` made a finished run go on; its inputs came back already and stay where they are."""
+    """Reopen an ended run that `argo retry` continues. Its inputs were returned already and stay in the window."""
     statements.update_run(
         tx.conn, run.id, phase=_LIVE[o.phase].value, ended_at=None, taken="{}", window="{}", message="reopened"
     )

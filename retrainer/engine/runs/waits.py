@@ -1,4 +1,4 @@
-"""What a run that has not started waits for: the reason, until when if that is known, and who holds it."""
+"""Why a run has not started yet: the reason, until when (if known), and the runs that block it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from retrainer.runs.run import Run
 
 HOLDERS = 10
-"""Runs that are named, of those that hold a slot of the pool."""
+"""Maximum number of blocking runs (holders of a pool slot) in an answer."""
 
 
 def waits_for(conn: Connection, catalog: Catalog, run: Run, now: float) -> dict[str, Any] | None:
-    """`reason`, `detail`, `until` (epoch seconds or None) and `held_by` (ids of runs); None if it waits for nothing."""
+    """Return `reason`, `detail`, `until` (epoch seconds or None) and `held_by` (run ids); None if nothing blocks it."""
     if run.phase is RunPhase.SUBMITTING:
         return _wait("submission", "its Workflow is being created")
     if run.phase is not RunPhase.PENDING:

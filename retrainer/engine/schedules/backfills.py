@@ -1,4 +1,4 @@
-"""Slots that somebody asks for: looked at, asked for, followed and withdrawn."""
+"""Backfills, the manual requests for slots: preview, request, progress, withdrawal."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ if TYPE_CHECKING:
     from retrainer.rules.state import State
 
 WITHDRAWN = "withdrawn before it started"
-"""Message of a run that was asked for, and withdrawn while it waited."""
+"""Message of a requested run that was withdrawn while it waited."""
 _COUNTED = 20_000
-"""Rows that are counted for one answer."""
+"""Maximum number of runs read for one answer."""
 _BEGINS = "backfill/"
-"""Of the names of requests; the rule and the request follow."""
+"""Prefix of request names; the rule and the request follow."""
 _ENDS = {RunPhase.SUCCEEDED: "succeeded", RunPhase.CANCELLED: "cancelled"}
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is asked for: slots from ``since`` to before ``until``, each as `rules.backfill.moment_in` reads them.
+    """A requested backfill: the slots from ``since`` to before ``until``, as read by `rules.backfill.moment_in`.
 
-    ``trigger`` is None for all schedules of the rule; ``again`` runs also what ran before; ``by`` says who asks.
+    ``trigger``: None for all schedules of the rule. ``rerun``: also run slots that ran before. ``by``: the requester.
     """
 
     rule: str
@@ -62,15 +62,15 @@ class Order:
 
 
 def preview(tx: Transaction, order: Order) -> dict[str, Any]:
-    """What would come of it. Raise LookupError or ValueError as `ask` does."""
+    """Return the planned slots and an estimate, and start nothing. Raise LookupError or ValueError like `ask`."""
     rule, state, planned = _plan(tx, order)
     return {**_told(order, planned), **estimate.of(tx, rule, order.key, state, sum(one.runs for one in planned))}
 
 
 def ask(tx: Transaction, order: Order, once: str | None = None) -> dict[str, Any]:
-    """Have the slots wait for their runs. The same ``once`` gives the same answer again, and starts nothing.
+    """Queue the slots for their runs. A repeated ``once`` returns the same answer and starts nothing.
 
-    Raise LookupError for a rule or key that is not there, ValueError for what cannot be asked for, with the way out.
+    Raise LookupError for an unknown rule or key, ValueError for an invalid request (the message says how to fix it).
     """
     request = _name(order, once) if once is not None else str(ULID.from_timestamp(tx.now))
     name = f"{_BEGINS}{order.rule}/{request}"
@@ -92,10 +92,10 @@ def ask(tx: Transaction, order: Order, once: str | None = None) -> dict[str, Any
 
 
 def withdraw(tx: Transaction, name: str, key: str, *, manual: bool = False) -> dict[str, Any]:
-    """Drop what has not started of all backfills of the key: slots that wait, and runs that wait to be admitted.
+    """Drop what has not started of all backfills of the key: waiting slots, and runs that wait for admission.
 
-    With ``manual`` that of runs asked for by hand instead. ``left`` of the answer are runs that the budget of this
-    transaction did not reach: ask again.
+    With ``manual``, drop waiting manual runs instead. ``left`` in the answer is the number of runs that the budget of
+    this transaction did not cover: call again.
     """
     rule_of(tx, name)
     entry = tx.known(name, key)
@@ -111,7 +111,7 @@ def withdraw(tx: Transaction, name: str, key: str, *, manual: bool = False) -> d
         if cancelled and not tx.budget.spend():
             break
         stop_run(tx, run, "Stop", WITHDRAWN)
-        tx.settle()  # what follows from the end of a run belongs to its turn
+        tx.settle()  # fold the effects of this end before the next check of the budget
         cancelled += 1
     emitted = {"rule": name, "key": key, "dropped": len(waiting), "cancelled": cancelled}
     tx.emit("manual.withdrawn" if manual else "backfill.withdrawn", **emitted)
@@ -119,7 +119,7 @@ def withdraw(tx: Transaction, name: str, key: str, *, manual: bool = False) -> d
 
 
 def progress(conn: Connection, name: str, key: str, request: str | None = None) -> dict[str, Any]:
-    """How far a backfill is, the last one if none is named; raise LookupError if there is none (any more)."""
+    """Return the progress of a backfill, by default the last one. Raise LookupError if it is unknown or was pruned."""
     begins = f"{_BEGINS}{name}/"
     found = requests.last(conn, name, key, begins + (request or ""))
     if found is None:
@@ -164,7 +164,7 @@ def _plan(tx: Transaction, order: Order) -> tuple[CompiledRule, State, list[Plan
 
 
 def _render_first(tx: Transaction, rule: CompiledRule, order: Order, planned: Sequence[Planned]) -> None:
-    """Raise ValueError if the first run could not be given its parameters: the others would fare alike."""
+    """Raise ValueError if the parameters of the first run cannot be rendered, as those of the others would fail too."""
     first = next((one for one in planned if one.runs), None)
     entry = tx.known(rule.name, order.key)
     if first is None or entry is None:
@@ -193,7 +193,7 @@ def _digest(order: Order) -> str:
 
 
 def _runs(conn: Connection, rule: str, key: str, request: str, at: float) -> list[RowMapping]:
-    """The runs of a backfill, and their retries behind them; ids sort by birth."""
+    """Return the runs of a backfill and their retries, by id and thus by time of creation."""
     c = t.runs.c
     first = str(ULID.from_timestamp(at))[:10]
     columns = select(c.id, c.trigger, c.scheduled_at, c.phase, c.cause)

@@ -1,4 +1,4 @@
-"""What a number of runs of a rule would cost, and when the last of them would start, by what its last runs took."""
+"""Estimate the cost of a number of runs and the start of the last one, from the rule's recent runs."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from retrainer.rules.state import State
 
 _ENDLESS = (Reason.PAUSED, Reason.CIRCUIT_OPEN, Reason.INHIBITED)
-"""What holds a rule for as long as nobody can tell."""
+"""Reasons that block a rule for an unknown time."""
 
 
 def of(tx: Transaction, rule: CompiledRule, key: str, state: State, count: int) -> dict[str, Any]:
-    """GPU hours (None if no run told its cost), seconds of a run, and the last start (None if nobody can tell).
+    """Return GPU hours (None if no run reported its cost), seconds per run, and the last start (None if unknown).
 
     ``note`` says what the estimate leaves out, or why there is none.
     """
@@ -86,7 +86,7 @@ def _pace(tx: Transaction, rule: CompiledRule, lasts: float, at_once: int) -> Pa
 
 
 def _held(tx: Transaction, rule: CompiledRule, state: State) -> Decision | None:
-    """What would hold the first slot back now; another run on its way does not count."""
+    """Return the limit that would block the first slot now. Active runs are not considered."""
     inhibiting = evaluate(rule, state, tx.now).inhibiting
     asked = ManualRequest(scheduled_at=tx.now)
     allowance = budget_balances.of_rule(tx.conn, rule, tx.now)
@@ -94,7 +94,7 @@ def _held(tx: Transaction, rule: CompiledRule, state: State) -> Decision | None:
 
 
 def _hours(tx: Transaction, rule: CompiledRule) -> float | None:
-    """GPU hours of a run: what the budget reserves for one, else the mean of those that told."""
+    """Return the GPU hours of a run: the budget's `reserve`, else the mean of the runs that reported them."""
     budget = rule.rule.limits.budget
     if isinstance(budget, str):
         budget = tx.catalog.budgets.get(budget)
@@ -104,7 +104,7 @@ def _hours(tx: Transaction, rule: CompiledRule) -> float | None:
 
 
 def _mean(conn: Connection, rule: str, value: ColumnElement[float]) -> float | None:
-    """Of the last runs that succeeded."""
+    """Return the mean over the last successful runs, or None without any."""
     c = t.runs.c
     last = select(value.label("value")).where(c.rule == rule, c.phase == RunPhase.SUCCEEDED.value, value.is_not(None))
     found = last.order_by(c.id.desc()).limit(budget_balances.LAST).subquery()

@@ -1,6 +1,6 @@
-"""Inputs that concern many keys of a rule: few keys at once, more of them in the transactions that follow.
+"""Inputs that concern many keys of a rule: a limited number of keys per transaction.
 
-What is left is a row of `fan_outs` with a cursor, as for slots, so that no restart loses or repeats a key.
+The remaining keys are stored as a row of `fan_outs` with a cursor, as for slots. A restart loses or repeats no key.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ S = TypeVar("S", Sampled, UpstreamEnded, Resumed)
 
 
 def within_budget(tx: Transaction, readings: Sequence[Reading]) -> list[Reading]:
-    """Return the same readings; those that are too many for this transaction as `EachKey`, to be folded in later.
+    """Return the readings. Groups that exceed the budget of this transaction become `EachKey`, to be folded later.
 
-    Also while earlier ones of the rule are on their way: a later poll may not overtake them.
+    The same applies while earlier inputs of the rule are still being fanned out: a later poll must not overtake them.
     """
     found: list[Reading] = []
     for these in by_trigger(readings):
@@ -49,7 +49,7 @@ def within_budget(tx: Transaction, readings: Sequence[Reading]) -> list[Reading]
 
 
 def by_trigger(readings: Sequence[Reading]) -> list[list[Reading]]:
-    """Those of one trigger, which follow each other, together."""
+    """Group consecutive readings of the same trigger."""
     return [list(group) for _, group in groupby(readings, _trigger_of)]
 
 
@@ -59,9 +59,9 @@ def _trigger_of(reading: Reading) -> tuple[str, str]:
 
 
 def addressed(tx: Transaction, rule: str, given: S) -> list[tuple[str, S | EveryKey]]:
-    """The keys that an input concerns, each with it; the empty key with `EveryKey` if they are too many for now.
+    """Return (key, input) for each live key, or the empty key with `EveryKey` if the keys exceed the budget.
 
-    Also while an earlier input is on its way to the rule's keys: no later one may overtake it.
+    The same applies while an earlier input of the rule is still being fanned out: a later one must not overtake it.
     """
     if tx.keys(rule) > tx.budget.keys or _on_its_way(tx, rule):
         return [("", EveryKey(given))]
@@ -76,7 +76,7 @@ def _on_its_way(tx: Transaction, rule: str) -> bool:
 
 
 def stage(tx: Transaction, rule: str, spread: Spread) -> None:
-    """Have it folded in key by key, from the end of this transaction on."""
+    """Stage a fan-out: it is folded key by key, starting at the end of this transaction."""
     if isinstance(spread, EachKey):
         trigger = next(iter(spread.of.values())).trigger
         stored = {"kind": _EACH, "of": spread.of}
@@ -89,9 +89,9 @@ def stage(tx: Transaction, rule: str, spread: Spread) -> None:
 
 
 def input_of(trigger: str, slot: float, text: str | None) -> Input | EachKey | None:
-    """What a row of `fan_outs` has for keys: a slot, if it says nothing else; None for a kind that is not known.
+    """Return the input of a row of `fan_outs`: a slot if ``text`` is None; None for an unknown kind.
 
-    What only a newer release says is left out.
+    Unknown fields, written by a newer release, are ignored.
     """
     if text is None:
         return SlotDue(trigger, slot)

@@ -1,4 +1,4 @@
-"""Slots and inputs that concern many keys, folded into some of them in each transaction, behind a stored cursor."""
+"""Fan out slots and inputs that concern many keys: each transaction folds some keys and stores a cursor."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 FAN_OUTS = 50
-"""Slots and inputs that one transaction goes on with."""
+"""Maximum number of fan-outs that one transaction continues."""
 FAIR_SHARE = 50
-"""Keys that they are folded into even where others have taken the budget, time included."""
+"""Keys that a transaction folds for fan-outs even if other work has used up the budget and the time."""
 
 
 def fan_out(tx: Transaction) -> bool:
-    """Go on with what concerns many keys, the oldest first; return whether there is more."""
+    """Continue the stored fan-outs, oldest first. Return whether more remain."""
     statements.insert_all(tx.conn, t.fan_outs, tx.rows.pop("fan_outs", []))
     tx.budget.guaranteed = FAIR_SHARE
     for row in statements.fan_outs(tx.conn, FAN_OUTS):
@@ -42,7 +42,7 @@ def fan_out(tx: Transaction) -> bool:
 
 
 def _contained(tx: Transaction, row: Row[tuple[str, str, float, str, bool]]) -> bool:
-    """Go on with one of them. What cannot even be told to keys is left out, so that those behind it have their turn."""
+    """Continue one fan-out. If it raises, drop it, so that it does not block those behind it."""
     if not tx.careful:
         return _go_on(tx, row)
     try:
@@ -57,10 +57,10 @@ def _contained(tx: Transaction, row: Row[tuple[str, str, float, str, bool]]) -> 
 
 
 def _go_on(tx: Transaction, row: Row[tuple[str, str, float, str, bool]]) -> bool:
-    """Go on with one of them; return whether the budget leaves more."""
+    """Continue one fan-out. Return False if the budget is used up."""
     text = None if row.of_slot else statements.fan_out_input(tx.conn, row.rule, row.trigger, row.slot)
     given = input_of(row.trigger, row.slot, text)
-    if given is None:  # a later release wrote it, and this one does not know what it means
+    if given is None:  # written by a newer release; unknown to this one
         log.error("input.unknown", rule=row.rule, input=text)
         given = EachKey({})
     keys = given.behind(row.after) if isinstance(given, EachKey) else _keys(tx, row)
@@ -79,7 +79,7 @@ def _go_on(tx: Transaction, row: Row[tuple[str, str, float, str, bool]]) -> bool
 
 
 def _keys(tx: Transaction, row: Row[tuple[str, str, float, str, bool]]) -> list[str]:
-    """The live keys that come next. A slot that finds none is skipped."""
+    """Return the next live keys. A slot of a rule without live keys is recorded as skipped."""
     keys = statements.keys_of(tx.conn, row.rule, row.after, KEYS)
     if not keys and row.after == "" and row.of_slot:
         record = SlotRecord(row.trigger, row.slot, "skipped", Reason.NO_KEYS, row.slot)
@@ -88,12 +88,12 @@ def _keys(tx: Transaction, row: Row[tuple[str, str, float, str, bool]]) -> list[
 
 
 def _has_room(tx: Transaction, rule: str, key: str) -> bool:
-    """Whether a key may have a state: others may have come since the value was shared out."""
+    """Whether the key may have a state: other keys may have been added since the value was distributed."""
     return rule in tx.catalog.rules and not too_many(tx, (rule, key))
 
 
 def _fold_alone(tx: Transaction, rule: str, key: str, given: Input) -> None:
-    """Fold in what concerns many keys. A value that one key does not bear is left out of that key alone."""
+    """Fold a shared input into one key. If it raises, only this key omits it."""
     try:
         tx.take(rule, key, given)
     except Exception as error:

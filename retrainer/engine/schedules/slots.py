@@ -1,4 +1,4 @@
-"""Records of schedule slots: exactly one for each, or for the range of missed ones that holds it."""
+"""Records of schedule slots. Each slot has exactly one record: its own, or that of a range of missed slots."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ def known(
     states: tuple[State, State],
     forgotten: tuple[float, float] | None,
 ) -> Known:
-    """All that is known of ``slots``; ``states`` are those of the key and of the rule, which tells its schedules."""
+    """Return what the store holds about ``slots``.
+
+    ``states``: the state of the key, and that of the rule, which has the schedule cursors.
+    """
     state, root = states
     rows = _rows(conn, rule.name, ("", key), slots)
     own = {
@@ -72,7 +75,7 @@ def _rows(conn: Connection, rule: str, keys: Iterable[str], slots: Sequence[Slot
 
 
 def _records(conn: Connection, rows: Iterable[RowMapping]) -> dict[Slot, Record]:
-    """How each chain ended, or stands, that a slot's run began."""
+    """Return the record of each slot, with the last attempt of the chain of its run."""
     rows, c = list(rows), t.runs.c
     chains = {row["run"] for row in rows if row["run"] is not None}
     attempts = select(c.id, c.chain, c.phase, c.uid, c.submit_attempts).where(c.chain.in_(chains)).order_by(c.id)
@@ -89,7 +92,7 @@ def _record(row: RowMapping, run: RowMapping | None) -> Record:
 
 
 def settle(tx: WriteBuffer, rule: CompiledRule, key: str, done: Step, run_of: Mapping[int, str]) -> None:
-    """Record the slots that a step settled. ``run_of``: the runs that were born of its decisions, by their place."""
+    """Record the slots that a step settled. ``run_of``: the created runs, by index of their decision in the step."""
     for record in done.slots:
         run = run_of.get(record.decision) if record.outcome == "fired" and record.decision is not None else None
         if record.reason is Reason.BACKFILL and not _gives_way(tx, rule, key, record, run):
@@ -100,7 +103,7 @@ def settle(tx: WriteBuffer, rule: CompiledRule, key: str, done: Step, run_of: Ma
 
 
 def _gives_way(tx: WriteBuffer, rule: CompiledRule, key: str, record: SlotRecord, run: str | None) -> bool:
-    """Whether a slot that a backfill ran is to be recorded: if no run was born, a record that there is stays."""
+    """Whether to record a slot of a backfill. If no run was created, an existing record of the slot is kept."""
     tx.flush_slots()
     slot = (record.trigger, record.slot)
     if run is None and any(row["trigger"] == record.trigger for row in _rows(tx.conn, rule.name, (key,), [slot])):
@@ -110,7 +113,7 @@ def _gives_way(tx: WriteBuffer, rule: CompiledRule, key: str, record: SlotRecord
 
 
 def _make_room(conn: Connection, rule: CompiledRule, key: str, slot: Slot) -> None:
-    """Whatever record there is of this slot goes; a range of missed ones is left in the two parts around it."""
+    """Delete the existing record of this slot. A range of missed slots is split into the ranges around it."""
     for row in _rows(conn, rule.name, (key,), [slot]):
         if row["trigger"] == slot[0]:
             c = t.slots.c
