@@ -1,1 +1,1 @@
-"""Adapters that report facts and never judge them: each hands batches to an `Intake`, and acknowledges what is kept."""
+"""Adapters that report facts and make no decisions. Each offers batches to an `Intake` and acknowledges stored ones."""

@@ -1,4 +1,4 @@
-"""What sources and the engine say to each other."""
+"""The interface between sources and the engine."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 OBJECTS = 5000
-"""Objects of one page: the engine waits while it is read."""
+"""Objects per page of a listing. The engine waits while a page is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class OffsetRange:
-    """Where the items of a batch stood in one part of their source (a partition), from ``begin`` up to before ``next``.
+    """The offset range of a batch in one partition of its source: from ``begin`` up to, not including, ``next``.
 
-    Stored by compare-and-set, in the transaction that stores the items: whoever's ``epoch`` is not the last one that
-    `Intake.claim` gave out, or whose ``begin`` is not where the store is, loses the batch as a whole. ``item_offsets``
-    has the position of each item; without it the batch cannot be split.
+    Stored by compare-and-set, in the transaction that stores the items. The whole batch is rejected if ``epoch`` is not
+    the last one that `Intake.claim` returned, or if ``begin`` is not the stored position. ``item_offsets`` has the
+    offset of each item; without it the batch cannot be split.
     """
 
     part: str
@@ -34,10 +34,10 @@ class OffsetRange:
 
 @dataclass(frozen=True, slots=True)
 class ReplayScope:
-    """Items that were read again on somebody's behalf: only these rules, and only those that did not count them yet.
+    """Limits a replay to ``rules``, and to the items that these rules have not counted yet.
 
-    ``dry``: nothing is stored, the outcomes say what would be. ``levels``: metrics and alerts take their values too,
-    where nothing newer was taken since; a value of last week that is read again says nothing of today.
+    ``dry``: nothing is stored; the outcomes say what would happen. ``levels``: also update metrics and alerts, unless
+    a newer value is stored. Without it levels stay as they are: last week's value is not today's.
     """
 
     rules: frozenset[str]
@@ -47,7 +47,7 @@ class ReplayScope:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a source is asked for again and again: ``expr``, and ``sample_time`` for when its samples were taken."""
+    """A query that a source polls: ``expr``, and ``sample_time``, which gives the time of its samples."""
 
     expr: str
     sample_time: str | None = None
@@ -55,15 +55,15 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Facts of one source, taken in together: in one transaction, unless they take more time than one may last.
+    """Facts of one source, stored in one transaction unless they take longer than a transaction may last.
 
-    ``identity_window``: seconds for which an event's id is remembered; 0 if the source tells repeats apart by itself.
-    ``objects``: what a listing source saw, key to fingerprint, None for a key that is gone; stored with the events.
-    ``stretch``: the part of the source that the items are from, for sources that have positions.
-    ``tracked``: events are about objects; the store follows which are there, and an object that both a notification
-    (``swept`` false) and a listing (``swept`` true) tell of counts once.
+    ``identity_window``: seconds for which event ids are remembered; 0 if the source itself recognises repeats.
+    ``objects``: what a listing source saw, key to fingerprint, None for a deleted key; stored with the events.
+    ``offsets``: the offset range that the items are from, for sources that have positions.
+    ``tracked``: events are about objects. The store tracks which objects exist, and counts an object once that both a
+    notification (``swept`` false) and a listing (``swept`` true) report.
     ``again``: the items are a replay.
-    ``kept``: what is left over when a transaction ends early is stored, so the batch can be split anywhere.
+    ``kept``: the rest is stored when a transaction ends early, so the batch can be split anywhere.
     """
 
     source: str
@@ -77,14 +77,14 @@ class Batch:
     kept: bool = False
 
     def splits_before(self, index: int) -> bool:
-        """Whether what comes before this item can be committed alone: nothing counts twice if the rest never comes."""
+        """Whether the items before ``index`` can be committed alone: no double counts if the rest is never stored."""
         if self.offsets is not None:
             of = self.offsets.item_offsets
             return bool(of) and of[index] > of[index - 1]
         return self.kept or self.identity_window > 0
 
     def rest(self, index: int) -> Batch:
-        """What begins with this item."""
+        """Return the batch from this item on."""
         offsets = self.offsets
         if offsets is not None:
             offsets = replace(offsets, begin=offsets.item_offsets[index], item_offsets=offsets.item_offsets[index:])
@@ -93,7 +93,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A part as the store has it, now ours. ``next`` is the first position that is not stored, None for a new part."""
+    """A claimed partition. ``next``: the first position that is not stored, None for a new partition."""
 
     next: int | None
     epoch: int
@@ -102,7 +102,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The batch is durable. ``outcomes`` has a word for each item.
+    """The batch is durable. ``outcomes`` has one word for each item.
 
     The words: matched, filtered, duplicate, dead_lettered, ignored.
     """
@@ -111,11 +111,11 @@ class Receipt:
 
 
 class PositionLost(Exception):
-    """Somebody else has claimed the part, or moved it: nothing of the batch was taken."""
+    """The partition was claimed by another reader, or moved. Nothing of the batch was stored."""
 
 
 class Overloaded(Exception):
-    """The engine's queue is full; nothing was taken. Ask again after `retry_after` seconds."""
+    """The engine's queue is full. Nothing was stored. Retry after `retry_after` seconds."""
 
     def __init__(self, retry_after: float) -> None:
         super().__init__(f"the engine is behind; ask again in {retry_after:g} s")
@@ -124,52 +124,52 @@ class Overloaded(Exception):
 
 class Intake(Protocol):
     def offer(self, batch: Batch) -> Future[Receipt]:
-        """Queue a batch; the future ends when it is durable, or raises why it is not. Raise Overloaded at once."""
+        """Queue a batch. The future resolves when it is durable, or raises why it is not. Raise Overloaded at once."""
 
     def objects(self, source: str, *, after: str = "", prefix: str = "") -> dict[str, str]:
-        """Return what a listing source stored last, key to fingerprint: the next `OBJECTS` at most, by key.
+        """Return one page of what a listing source stored last, key to fingerprint: at most `OBJECTS`, ordered by key.
 
-        Those behind ``after`` whose keys begin with ``prefix``; `object_pages` goes through all of them.
+        The page begins behind ``after`` and holds keys with ``prefix`` only. `object_pages` iterates over all pages.
         """
 
     def objects_told(self, source: str, keys: Sequence[str]) -> dict[str, tuple[str, float]]:
-        """Return the fingerprints of these objects, as far as they are known, and when somebody last told of each.
+        """Return the fingerprint of each known object, and the time of its last report.
 
-        That is in seconds since the epoch, 0 where it is not known.
+        The time is in seconds since the epoch, 0 if it is not known.
         """
 
     def claim(self, source: str, part: str, topic_id: str, start: int | None = None) -> Claimed:
-        """Make a part ours: from now on only batches with the epoch that is returned are taken from it.
+        """Claim a partition: from now on only batches with the returned epoch are accepted for it.
 
-        A part that the store does not know is made, beginning at `start`; without `start` nothing is made, and ``next``
-        is None. ``topic_id`` tells a part from another one of the same name (a topic's id); what is returned is the
-        one the store knows. A part of another topic_id is not claimed (its epoch stays). Blocks until it is durable.
+        An unknown partition is created with position `start`; without `start` nothing is created and ``next`` is None.
+        ``topic_id`` distinguishes partitions of the same name (a topic's id); the returned one is the stored one. If
+        they differ, the partition is not claimed and its epoch stays. Blocks until the claim is durable.
         """
 
     def readers(self, source: str, reader: str) -> Sequence[str]:
-        """Record that ``reader`` reads a source, and return all that do, in the same order for each of them.
+        """Record that ``reader`` reads a source. Return all its readers, in the same order for each of them.
 
-        To be called every second. Raise Overloaded while the store does not answer.
+        Call it every second. Raise Overloaded while the store does not answer.
         """
 
     def leave(self, source: str, reader: str) -> None:
-        """Record that ``reader`` has stopped, so that the others take its parts at once. Raise as `readers` does."""
+        """Record that ``reader`` has stopped, so that others take its partitions at once. Raise as `readers` does."""
 
     def queries(self, source: str) -> Collection[Query]:
-        """Return what rules want a source to be asked, as they are now, if its last answer has been taken in.
+        """Return the queries that the current rules want polled, if the last answer of the source has been stored.
 
         Raise Overloaded while the store cannot be read.
         """
 
     def parts(self, source: str) -> dict[str, int]:
-        """Return the parts that are known, with the first position of each that is not stored.
+        """Return the known partitions, each with its first position that is not stored.
 
         Raise Overloaded while the store cannot be read.
         """
 
 
 def object_pages(intake: Intake, source: str, prefix: str = "") -> Iterator[dict[str, str]]:
-    """All that a listing source stored, in the order of keys, in short reads: each page is as things stand by then."""
+    """Iterate over all that a listing source stored, by key, in short reads. Each page is as of its own read."""
     after = ""
     while page := intake.objects(source, after=after, prefix=prefix):
         yield page
@@ -177,28 +177,28 @@ def object_pages(intake: Intake, source: str, prefix: str = "") -> Iterator[dict
 
 
 class Source(Protocol):
-    """An adapter with a thread of its own."""
+    """An adapter with its own thread."""
 
     name: str
 
     @property
     def last_error(self) -> str | None:
-        """What keeps it from its work right now, in words; None if nothing does."""
+        """The problem that stops it now, as text; None if there is none."""
 
     @property
     def poll_errors(self) -> int:
-        """How many looks at what it listens to have failed since it was made."""
+        """Number of failed polls since the source was created."""
 
     @property
     def lag(self) -> int | None:
-        """How many records wait to be taken in, where that can be known."""
+        """Number of records that are not stored yet; None if not known."""
 
     @property
     def halted(self) -> Mapping[str, str]:
-        """Parts that it does not read until somebody decides how to go on, with the reason of each."""
+        """Partitions that are not read until an operator decides, each with the reason."""
 
     def start(self) -> None:
-        """Begin to report."""
+        """Start reporting."""
 
     def stop(self) -> None:
-        """Take nothing more in, and return once what was under way is settled."""
+        """Accept nothing more. Return once batches in flight are settled."""

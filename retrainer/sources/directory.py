@@ -1,4 +1,4 @@
-"""Files that land in a folder, reported as S3-shaped events: the embedded stand-in for a bucket."""
+"""Files in a folder, reported as S3-shaped events: the embedded substitute for a bucket."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 EVENT_TYPE = "s3:ObjectCreated:Put"
 BATCH_SIZE = 500
 SHORTEST_INTERVAL = 0.05
-BREATH = 4.0  # times as long as a listing took: a huge folder must not keep a core, and the other threads, busy
+BREATH = 4.0  # minimum pause, as a multiple of the listing time, so that a huge folder does not keep a core busy
 GRACE = 2.0
 PATIENCE = 5.0
-"""Seconds after which a stop no longer waits for a file system that does not answer."""
+"""Seconds that a stop waits for a file system that does not answer."""
 TOLD = 10_000
-"""Oddities that are remembered as told; then they may be told again."""
+"""Passed-over files that are remembered as logged; beyond that they may be logged again."""
 T = TypeVar("T")
 log = structlog.get_logger()
 
 
 class DirectorySource:
-    """Lists the folder again and again, and reports what is neither stored as reported nor still being written.
+    """Lists the folder periodically, and reports files that are not stored as reported and no longer being written.
 
-    ``polls`` counts the listings tried, ``poll_errors`` those that failed, ``last_error`` is what is wrong now.
+    ``polls`` counts listings, ``poll_errors`` failed ones; ``last_error`` is the current problem.
     """
 
     def __init__(self, name: str, config: DirectoryConfig, intake: Intake, clock: Clock, base_folder: Path) -> None:
@@ -58,7 +58,7 @@ class DirectorySource:
         self._scope = Scope(self._folder, ignorer(config.ignore), anywhere, self._stopped)
         self._told: set[str] = set()
         self._counts: dict[str, Count] = {}
-        """Files that are counted in part."""
+        """Files whose rows are partly counted."""
         self._listing_took = 0.0
         self._known: dict[str, str] | None = None
         self._unsettled: dict[str, tuple[str, float]] = {}
@@ -75,7 +75,7 @@ class DirectorySource:
                 log.warning("directory.stuck", source=self.name, folder=safe(self._folder))
 
     def _stopped(self) -> bool:
-        """Asked at each entry and each piece of a file: a long listing is no silence."""
+        """Called at each entry and each chunk of a file, so that a long listing does not count as a hang."""
         beat()
         return self._stop.is_set()
 
@@ -84,8 +84,8 @@ class DirectorySource:
             beat()
             try:
                 trouble = self._poll()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next poll is another chance
-                self._known = None  # what was stored meanwhile is asked anew
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next poll may succeed
+                self._known = None  # read again: it is not known what was stored
                 trouble = f"{type(error).__name__}: {error}"
             if trouble is not None and trouble != self.last_error:
                 log.warning("directory.trouble", source=self.name, folder=safe(self._folder), error=trouble)
@@ -95,7 +95,7 @@ class DirectorySource:
             rest(self._stop, max(self._config.polling_interval, SHORTEST_INTERVAL, BREATH * self._listing_took))
 
     def _poll(self) -> str | None:
-        """Work off one listing; return what could not be read, in words."""
+        """Process one listing. Return what could not be read, as text."""
         if self._known is None:
             pages = object_pages(self._intake, self.name)
             self._known = {key: fingerprint for page in pages for key, fingerprint in page.items()}
@@ -114,7 +114,7 @@ class DirectorySource:
         return None if self._stop.is_set() else _in_words(listing.unreadable)
 
     def _tell(self, listing: Listing) -> None:
-        """Say once of each thing that it is passed over."""
+        """Log once for each file that it is passed over."""
         new = {key: why for key, why in listing.odd.items() if key not in self._told}
         if not new:
             return
@@ -125,7 +125,7 @@ class DirectorySource:
         log.warning("directory.passed_over", source=self.name, count=len(new), things="; ".join(things))
 
     def _settled(self, listing: Listing) -> list[File]:
-        """Files to report, oldest first: those unchanged for `settle` since this process first saw them so."""
+        """Files to report, oldest first: those that this process has seen unchanged for `settle` seconds."""
         now = self._clock.monotonic()
         changed = list(listing.changed.values())
         before = self._unsettled
@@ -134,7 +134,7 @@ class DirectorySource:
         return sorted(settled, key=lambda file: (file.mtime_ns, file.key))
 
     def _events(self, files: Sequence[File], listing: Listing) -> dict[str, Event]:
-        """Return events by key; a file that cannot be read or is changing after all waits for a later poll."""
+        """Return events by key. A file that cannot be read or still changes is left to a later poll."""
         events: dict[str, Event] = {}
         for file in files:
             if self._stop.is_set():
@@ -163,15 +163,15 @@ class DirectorySource:
             "path": safe(file.path(self._folder)),
             **({"rows": counted} if counted is not None else {}),
         }
-        # A file says when it was written, but anybody can set that: what cannot be so means now.
+        # Any writer can set a file's time. An impossible one is replaced by the current time.
         time = file.mtime if 0 <= file.mtime <= now + FUTURE else now
         identity = event_id(f"{file.key} {file.fingerprint}")
         return Event(source=self.name, id=identity, type=EVENT_TYPE, time=time, data=data, subject=file.key)
 
     def _rows(self, file: File) -> int | None:
-        """Count, and make sure that what was counted is what is reported.
+        """Return the row count, None if rows are not counted.
 
-        Raise FileNotFoundError if it is not, _UnfinishedError if it takes further polls.
+        Raise FileNotFoundError if the file changed while it was counted, _UnfinishedError if it takes further polls.
         """
         if self._config.rows != "lines" or not has_rows(file.key):
             return None
@@ -188,7 +188,7 @@ class DirectorySource:
         return rows(count, file.key)
 
     def _hand_over(self, known: dict[str, str], events: Sequence[Event], objects: Mapping[str, str | None]) -> None:
-        """Return once the batch is stored, and remember it only then; raise what kept it from being stored."""
+        """Return once the batch is stored, and only then remember its objects. Raise why it was not stored."""
         if not objects or not self._offer(Batch(self.name, events, objects=objects)):
             return
         for key, fingerprint in objects.items():
@@ -198,7 +198,7 @@ class DirectorySource:
                 known[key] = fingerprint
 
     def _offer(self, batch: Batch) -> bool:
-        """Wait until the batch is stored; False if this source is stopped before that is known."""
+        """Wait until the batch is stored. Return False if the source is stopped before that is known."""
         while not self._stop.is_set():
             try:
                 future = self._intake.offer(batch)
@@ -208,7 +208,7 @@ class DirectorySource:
             while not future.done() and not self._stop.is_set():
                 beat()
                 wait((future,), timeout=0.2)
-            wait((future,), timeout=GRACE)  # when stopping: what is under way may still be settled
+            wait((future,), timeout=GRACE)  # on a stop: what is in flight may still be settled
             if future.done():
                 future.result()
                 return True
@@ -216,11 +216,11 @@ class DirectorySource:
 
 
 class _UnfinishedError(Exception):
-    """A huge file is counted further at the next poll."""
+    """A huge file is counted further in the next poll."""
 
 
 def _batches(files: Sequence[File], *, counted: bool) -> list[list[File]]:
-    """Divide files into batches, each of so many, and of so many bytes if they are `counted`; huge ones come last."""
+    """Split files into batches, limited in number and, if `counted`, in bytes. Huge files come last."""
     size = {file.key: file.size if counted and has_rows(file.key) else 0 for file in files}
     batches: list[list[File]] = [[]]
     there = 0
@@ -234,7 +234,7 @@ def _batches(files: Sequence[File], *, counted: bool) -> list[list[File]]:
 
 
 def _in_words(unreadable: Mapping[str, str]) -> str | None:
-    """Name the first three, always the same ones; None if there are none."""
+    """Name the first three by key, so that the text is stable; None if there are none."""
     first = [unreadable[key] for key in sorted(unreadable)[:3]]
     more = [f"{len(unreadable) - 3} more"] if len(unreadable) > 3 else []
     return "; ".join([*first, *more]) or None

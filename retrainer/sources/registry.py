@@ -1,4 +1,4 @@
-"""The one list of source types."""
+"""The list of source types."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from retrainer.sources.http.hook import Served
     from retrainer.util.clock import Clock
 
-# Sources with threads of their own. Webhooks are served by the web server, all of them by one `Webhooks`.
+# Sources with threads of their own. All webhooks are served by the web server, through one `Webhooks`.
 Threaded = models.DirectorySource | models.S3Source | models.KafkaSource | models.PrometheusSource
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A source to run. ``sweeps``: an S3 source lists its buckets as well, which one replica does for all."""
+    """A source to run. ``sweeps``: an S3 source also lists its buckets; one replica does so for all."""
 
     config: Threaded
     sweeps: bool
@@ -31,7 +31,7 @@ class Wanted:
 def build(
     name: str, config: Threaded, intake: Intake, clock: Clock, base_folder: Path, *, sweeps: bool = True
 ) -> Source:
-    """Make the source that a configuration describes; relative paths are seen from `base_folder`. It is not started."""
+    """Create the configured source, not started. Relative paths are resolved against `base_folder`."""
     if isinstance(config, models.DirectorySource):
         return DirectorySource(name, config, intake, clock, base_folder)
     if isinstance(config, models.KafkaSource):
@@ -48,7 +48,7 @@ def build(
 
 
 def threaded(sources: Mapping[str, models.Source], *, leads: bool) -> dict[str, Wanted]:
-    """Pick the sources that `build` makes; of these, for a replica without the lead, those that several can share."""
+    """Select the sources that `build` creates. Without the lead: only those that replicas can share."""
     return {
         name: Wanted(config, sweeps=leads and isinstance(config, models.S3Source) and config.sweep is not None)
         for name, config in sources.items()
@@ -57,14 +57,14 @@ def threaded(sources: Mapping[str, models.Source], *, leads: bool) -> dict[str, 
 
 
 def _shared(config: Threaded) -> bool:
-    """Whether what it reads is dealt out among readers: by a consumer group, or by a queue."""
+    """Whether its input is distributed among readers: by partition, or by a queue."""
     if isinstance(config, models.S3Source):
         return config.via.sqs is not None or config.via.kafka is not None
     return isinstance(config, models.KafkaSource)
 
 
 def webhooks(sources: Mapping[str, models.Source]) -> dict[str, Served]:
-    """Pick the sources that `Webhooks` serves; an S3 source may be among them and still have its sweep with us."""
+    """Select the sources that `Webhooks` serves. An S3 source may be among them and be swept as well."""
     return {name: config for name, config in sources.items() if _listens(config)}
 
 

@@ -1,4 +1,4 @@
-"""Answers of HTTP servers that are asked, bounded in size before and after decompression, and in time."""
+"""Responses of HTTP servers, bounded in time and in size, before and after decompression."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     import httpx
 
 ASKED_FOR = {"Accept-Encoding": "gzip"}
-"""Header of each request: of any other encoding nobody could bound what a few bytes become."""
+"""Header of each request: only gzip can be decompressed within a bound."""
 
 
 class TooLargeError(Exception):
-    """The answer is larger than allowed; nothing more of it was read."""
+    """The response is larger than allowed. Reading stopped there."""
 
 
 def read_body(answer: httpx.Response, largest: int, in_time: Callable[[], bool]) -> bytes:
-    """Read a streamed answer: at most ``largest`` bytes, also once it is decompressed, without our secrets.
+    """Read a streamed response of at most ``largest`` bytes, raw and decompressed, with our secrets masked.
 
-    Raise TooLargeError, TimeoutError as soon as ``in_time`` is false, and ValueError for an encoding that was not
-    asked for, or for what is not gzip.
+    Raise TooLargeError; TimeoutError as soon as ``in_time`` returns false; ValueError for an encoding that was not
+    requested, or for invalid gzip.
     """
     encoding = answer.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", ""):

@@ -1,4 +1,4 @@
-"""The sources that run, started and stopped as the configuration says; one that cannot start holds no other."""
+"""Starts and stops sources as the configuration says. A source that cannot start does not block the others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 class Unstarted:
-    """Stands for a source that could not be started: it is down, and says why."""
+    """Placeholder for a source that could not be started. It counts as down, with the reason as its last error."""
 
     lag = None
     poll_errors = 1
@@ -36,14 +36,14 @@ class Unstarted:
 
 
 class RunningSources:
-    """Called by one thread at a time; `by_name` by any."""
+    """Only one thread at a time may call it; any thread may read `by_name`."""
 
     def __init__(self, intake: Intake, clock: Clock, base_folder: Path) -> None:
         self._intake, self._clock, self._base_folder = intake, clock, base_folder
         self._running: dict[str, tuple[Wanted, Source]] = {}
 
     def switch(self, wanted: Mapping[str, Wanted]) -> None:
-        """Stop what is not wanted any more, and start what is; what could not be started before is tried again."""
+        """Stop sources that are no longer configured, start new ones, and retry those that could not be started."""
         for name, (known, source) in list(self._running.items()):
             if wanted.get(name) != known or isinstance(source, Unstarted):
                 self._end(source)
@@ -53,21 +53,21 @@ class RunningSources:
                 self._running[name] = (one, self._begin(name, one))
 
     def mend(self) -> None:
-        """Try again to start what could not be started."""
+        """Retry the sources that could not be started."""
         for name, (one, source) in list(self._running.items()):
             if isinstance(source, Unstarted):
                 self._running[name] = (one, self._begin(name, one, known=source.last_error))
 
     def renew(self, name: str) -> None:
-        """Another one in place of one that hangs; for one that does not run any more there is nothing to do."""
+        """Replace a source that hangs. Do nothing if it is not running any more."""
         if name not in self._running:
             return
         one, source = self._running[name]
-        self._end(source)  # once it goes on it finds that it is to end; what it brought then is a duplicate
+        self._end(source)  # a hanging thread sees the stop once it continues; what it still offers is a duplicate
         self._running[name] = (one, self._begin(name, one))
 
     def stop(self, within: float = LONGEST_WAIT) -> None:
-        """End all of them at once: none waits for another. What has not ended within so many seconds is left behind."""
+        """Stop all sources in parallel. Those that have not ended within ``within`` seconds are left behind."""
         threads = [
             threading.Thread(target=self._end, args=(source,), name=f"end-{name}", daemon=True)
             for name, (_, source) in self._running.items()
@@ -86,10 +86,10 @@ class RunningSources:
         try:
             source = registry.build(name, one.config, self._intake, self._clock, self._base_folder, sweeps=one.sweeps)
             source.start()
-        except Exception as error:  # noqa: BLE001 - each client library has errors of its own
+        except Exception as error:  # noqa: BLE001 - each client library has its own errors
             why = f"it cannot be started: {error or type(error).__name__}"
             if why != known:
-                log.error("source.not_started", source=name, error=why)  # noqa: TRY400 - the message is made for the reader
+                log.error("source.not_started", source=name, error=why)  # noqa: TRY400 - the message is for the reader
             return Unstarted(name, why)
         return source
 

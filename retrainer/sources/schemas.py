@@ -1,4 +1,4 @@
-"""A schema registry, asked over its REST API: schemas by their id, with what they refer to."""
+"""Client for a schema registry's REST API: schemas by id, with the schemas they refer to."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 TIMEOUT = 5.0
 """Seconds for each step of a request."""
 LONGEST = 15.0
-"""Seconds for an answer as a whole, once it has begun."""
+"""Seconds for a whole response, from its first byte."""
 LARGEST = 4 << 20
-"""Bytes of an answer."""
+"""Bytes of a response."""
 KEPT = 1000
-"""Schemas; the least recently used goes first."""
+"""Cached schemas; the least recently used is evicted first."""
 UNUSABLE_FOR = 60.0
-"""Seconds until an id that was of no use is asked for again: junk must not become a flood of requests."""
+"""Seconds until an unusable id is requested again, so that invalid records do not cause a flood of requests."""
 MOST_REFERENCES = 100
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -40,10 +40,10 @@ _ACCEPT = "application/vnd.schemaregistry.v1+json, application/json"
 
 
 class SchemaRegistryClient:
-    """Gives schemas by id, and keeps them: an id never comes to mean another schema. Any thread may ask, one at a time.
+    """Returns schemas by id, and caches them: the schema of an id never changes. Thread-safe.
 
-    Relative paths in ``settings`` are seen from ``base_folder``. Files and secrets are read when they are needed, so
-    that what is wrong with them is a passing trouble too.
+    Relative paths in ``settings`` are resolved against ``base_folder``. Files and secrets are read when needed, so
+    that a problem with them is temporary as well.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class SchemaRegistryClient:
         self._unusable: OrderedDict[int, tuple[float, str]] = OrderedDict()
 
     def __call__(self, number: int) -> ParsedSchema:
-        """Raise SchemaUnavailable if the registry cannot be asked, SchemaUnusable if it has no schema to read with."""
+        """Raise SchemaUnavailable if the registry cannot be reached, SchemaUnusable if it has no usable schema."""
         with self._lock:
             return self._give(number)
 
@@ -90,7 +90,7 @@ class SchemaRegistryClient:
         return parse(_text(found), self._references(found))
 
     def _references(self, found: Mapping[str, Any]) -> list[str]:
-        """Return the texts of all that a schema refers to, each after what it refers to itself."""
+        """Return the texts of all schemas that a schema refers to, each after its own references."""
         texts: dict[tuple[str, int], str] = {}
         self._collect(found, texts, set())
         return list(texts.values())
@@ -104,7 +104,7 @@ class SchemaRegistryClient:
             asked.add((subject, version))
             if len(asked) > MOST_REFERENCES:
                 raise SchemaUnusable(f"it refers to more than {MOST_REFERENCES} others")
-            # What a schema in use refers to may have been deleted softly: it is still what records were written with.
+            # A referenced schema may be soft-deleted. Records were still written with it.
             inner = self._get(f"/subjects/{quote(subject, safe='')}/versions/{version}?deleted=true")
             if inner is None:
                 raise SchemaUnusable(f"it refers to {subject} version {version}, which the registry does not know")
@@ -118,7 +118,7 @@ class SchemaRegistryClient:
             raise SchemaUnavailable(f"schema registry {self._url}: an answer with references of another kind") from None
 
     def _get(self, path: str) -> dict[str, Any] | None:
-        """Return what the registry says; None if it says that it does not know. Raise SchemaUnavailable."""
+        """Return the response; None if the registry does not know the id. Raise SchemaUnavailable."""
         try:
             status, body = self._request(path)
         except (httpx.HTTPError, OSError, ValueError) as error:  # ValueError: a secret or a file that cannot be read

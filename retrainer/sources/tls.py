@@ -1,4 +1,4 @@
-"""Settings of TLS become a context, for every client that a source needs."""
+"""Creates an SSL context from TLS settings, for all clients of sources."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def ssl_context(tls: Tls, base_folder: Path) -> ssl.SSLContext:
-    """Make the context; relative paths are seen from `base_folder`.
+    """Return the context. Relative paths are resolved against `base_folder`.
 
-    Raise ValueError with the file that cannot be used.
+    Raise ValueError that names the file if one cannot be used.
     """
     context = ssl.create_default_context()
     context.check_hostname = tls.check_hostname
@@ -32,10 +32,10 @@ def ssl_context(tls: Tls, base_folder: Path) -> ssl.SSLContext:
 
 
 def _show(context: ssl.SSLContext, tls: Tls, base_folder: Path) -> None:
-    """Show our own certificate to servers that ask for one."""
+    """Load the client certificate, for servers that request one."""
     cert_file = _readable("tls.cert_file", base_folder / str(tls.cert_file))
     key_file = _readable("tls.key_file", base_folder / tls.key_file) if tls.key_file is not None else None
-    # Without a password OpenSSL would ask the terminal for one.
+    # Without a password OpenSSL would prompt on the terminal.
     password = reveal(tls.key_password) if tls.key_password is not None else ""
     try:
         context.load_cert_chain(cert_file, key_file, password)

@@ -1,4 +1,4 @@
-"""Events that arrive by HTTP POST; 202 means they are durable."""
+"""Events received by HTTP POST. Status 202 means that they are durable."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ if TYPE_CHECKING:
 SecretReader = Callable[[Secret], str]
 COMMIT_TIMEOUT = 20.0
 MOST_ERRORS = 100
-"""Errors that an answer tells; all of them stand in the dead letter."""
+"""Errors that a response lists; the dead letters have all of them."""
 MAX_RUN = 64
-"""Characters of a run's id, which each event of a request carries."""
+"""Characters of a run's id, which is stored with each event of a request."""
 log = structlog.get_logger()
 
 
 class Webhooks:
     """All webhooks of a configuration, behind one route.
 
-    ``secrets`` gives the text of a secret, now; it raises OSError or ValueError where it cannot. ``refused`` is told
-    the door and the status of each request that is turned away, ``left_out`` the source and the number of unreadable
-    items that an earlier dead letter stands for.
+    ``secrets`` returns the current text of a secret; it raises OSError or ValueError if it cannot. ``refused`` is
+    called with the endpoint and the status of each rejected request, ``left_out`` with the source and the number of
+    unreadable items that an earlier dead letter represents.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Webhooks:
         self.replace(sources)
 
     def replace(self, sources: Mapping[str, Served]) -> None:
-        """Serve these from the next request on. Raise ValueError, and keep what was, if two claim one path."""
+        """Serve these sources from the next request on. Raise ValueError, changing nothing, if two share a path."""
         hooks: dict[str, Hook] = {}
         for name, config in sources.items():
             hook = Hook.of(name, config)
@@ -104,7 +104,7 @@ class Webhooks:
         self._told_shared = shared
 
     def stop(self) -> None:
-        """Take nothing more in: further requests are answered 503, those under way are finished."""
+        """Accept nothing more: answer further requests with 503, and finish those in progress."""
         self._stopping = True
 
     def route(self) -> Route:
@@ -115,7 +115,7 @@ class Webhooks:
         await response(scope, receive, send)
 
     async def handle(self, request: Request) -> Response:
-        """Take a request in; the answer is 202 once its events are stored, else a problem document."""
+        """Process a request. Return 202 once its events are stored, else a problem document."""
         path = request.scope["path"]
         hook = self._hooks.get(path.rstrip("/"))
         try:
@@ -172,7 +172,7 @@ class Webhooks:
         return JSONResponse(told, 202)
 
     def _delivery(self, hook: Hook, headers: Mapping[str, str], raw: bytes, signed: Signed | None) -> Delivery:
-        """A signed request has an identity, whatever it lacks. Headers that it could sign but did not are left out."""
+        """A signed request always has an identity. Headers that a scheme could sign but did not are dropped."""
         if signed is not None and signed.covered is not None:
             headers = {name: value for name, value in headers.items() if name in signed.covered}
         return Delivery(
@@ -187,8 +187,8 @@ class Webhooks:
         )
 
     async def _commit(self, hook: Hook, items: Items) -> tuple[str, ...]:
-        """Wait until the items are durable; raise Refusal 503 if that is not known to be so."""
-        # A replay is refused, or recognised.
+        """Wait until the items are durable. Raise Refusal 503 if it is not known that they are."""
+        # Long enough that a replayed request is either refused or recognised as a duplicate.
         window = max(hook.identity_window, 2 * hook.config.timestamp_tolerance)
         items = self._letters.fit(hook.name, items, self._clock.monotonic())
         try:
@@ -196,7 +196,7 @@ class Webhooks:
             future = asyncio.wrap_future(self._intake.offer(batch))
         except Overloaded as error:
             raise not_now(str(error), error.retry_after) from None
-        # `wait` cancels nothing when time is up or the server goes: the engine still settles the future.
+        # `wait` cancels nothing on a timeout or shutdown: the engine still settles the future.
         await asyncio.wait({future}, timeout=COMMIT_TIMEOUT)
         if not future.done() or future.cancelled() or future.exception() is not None:
             reason = str(future.exception()) if future.done() and not future.cancelled() else "no answer"
@@ -211,7 +211,7 @@ def _joined(headers: Headers) -> dict[str, str]:
 
 
 def _tell_left_out(hook: Hook, items: Items) -> None:
-    """What a sender left out reaches no rule: somebody has to know."""
+    """Log a warning when a sender left alerts out: they reach no rule."""
     for item in items:
         if isinstance(item, Event) and item.attributes.get(TRUNCATED) and hook.format == "alertmanager":
             log.warning("webhook.alerts_left_out", source=hook.name, alerts=item.attributes[TRUNCATED])

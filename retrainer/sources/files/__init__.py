@@ -1,1 +1,1 @@
-"""What adapters that look at files share: listings and row counts."""
+"""Shared by file adapters: listings and row counts."""

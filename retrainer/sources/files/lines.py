@@ -1,4 +1,4 @@
-"""How many rows of data a text file holds, counted in pieces: a huge file must not hold up the others."""
+"""Counts the rows of a text file in steps, so that a huge file does not block the others."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 AT_ONCE = 1 << 30
-"""Bytes that are counted before others have their turn."""
+"""Bytes to count before other files are processed."""
 _CHUNK = 1 << 20
 _HEADERS = {".csv": 1, ".jsonl": 0}
 
 
 class StoppedError(Exception):
-    """Counting was given up, as it was asked to be."""
+    """Counting was stopped on request."""
 
 
 @dataclass(slots=True)
 class Count:
-    """How far a file is counted. ``of`` is the fingerprint of what is counted."""
+    """How far a file is counted. ``of`` is the fingerprint of the counted content."""
 
     of: str
     offset: int = 0
@@ -30,14 +30,14 @@ class Count:
 
 
 def has_rows(key: str) -> bool:
-    """Tell whether rows of such a file can be counted."""
+    """Return whether the rows of such a file can be counted."""
     return Path(key).suffix.lower() in _HEADERS
 
 
 def count_on(count: Count, file: BinaryIO, size: int, stopped: Callable[[], bool]) -> bool:
-    """Count up to `AT_ONCE` more bytes of the first `size` of a file; tell whether that was all.
+    """Count up to `AT_ONCE` more bytes of a file's first `size` bytes. Return whether the count is complete.
 
-    A file that grows as fast as it is read has an end all the same. Raise StoppedError once `stopped`, or OSError.
+    `size` bounds the work for a file that grows while it is read. Raise StoppedError once `stopped`, or OSError.
     """
     file.seek(count.offset)
     left = min(size - count.offset, AT_ONCE)
@@ -52,5 +52,5 @@ def count_on(count: Count, file: BinaryIO, size: int, stopped: Callable[[], bool
 
 
 def rows(count: Count, key: str) -> int:
-    """Return the rows of a `.csv` (less its header) or `.jsonl` file that was counted to its end."""
+    """Return the rows of a completely counted `.csv` (less its header) or `.jsonl` file."""
     return max(0, count.lines + (count.last != b"\n") - _HEADERS[Path(key).suffix.lower()])

@@ -1,4 +1,4 @@
-"""What lies in a folder right now, without leaving it by a link, and what could not be looked into."""
+"""Lists a folder without leaving it through links, and reports what could not be read."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 MOST_FILES = 1_000_000
-"""Files of a folder; those beyond are not looked at, and the source says so."""
+"""Files of a folder; those beyond are not listed, and the source reports it."""
 MOST_CHANGED = 100_000
-"""Files that one listing reports."""
+"""Changed files that one listing returns."""
 MOST_ODD = 1000
-"""Things that one listing has a word about."""
+"""Entries for which one listing gives a reason."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _SHOWN = 200
 _BAD_BYTE = re.compile("[\udc80-\udcff]")
@@ -28,7 +28,7 @@ _LOOKS_ESCAPED = re.compile(r"\\(?=x[0-9a-f]{2})")
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """``key`` is the path within the folder, ``name`` that path as the system has it; ``link``: where a link leads.
+    """``key``: the path within the folder; ``name``: that path as the system has it; ``link``: a link's target.
 
     ``mtime_ns``: nanoseconds since the epoch. ``identity``: device and inode.
     """
@@ -53,7 +53,7 @@ class File:
         return os.path.join(folder, self.name)  # noqa: PTH118 - bytes of any encoding pass through
 
     def open(self, folder: str) -> BinaryIO:
-        """Open it without waiting. Raise FileNotFoundError if another file is there by now, or OSError."""
+        """Open the file without blocking. Raise FileNotFoundError if it was replaced or changed, or OSError."""
         file = open_regular(self.link or self.path(folder))
         if not self.is_in(file):
             file.close()
@@ -61,18 +61,18 @@ class File:
         return file
 
     def is_in(self, file: BinaryIO) -> bool:
-        """Tell whether an open file is the one that was listed, and unchanged since."""
+        """Return whether an open file is the listed one, unchanged."""
         seen = os.fstat(file.fileno())
         return (seen.st_size, seen.st_mtime_ns, (seen.st_dev, seen.st_ino)) == (self.size, self.mtime_ns, self.identity)
 
 
 @dataclass(slots=True)
 class Listing:
-    """``changed``: files whose fingerprint is not the known one, by key; ``missing``: known keys that no file has.
+    """``changed``: files whose fingerprint is not the known one, by key; ``missing``: known keys without a file.
 
-    ``unreadable``: keys, and folders with a `/` at the end, that nothing is known about this time, with the reason;
-    ``odd``: what is neither a file nor a folder, or a link that is not followed, with the reason. Each of them is
-    bounded: of files changed the oldest are kept, the others come with a later listing.
+    ``unreadable``: keys, and folders ending in `/`, whose state is unknown this time, with the reason. ``odd``: entries
+    that are neither file nor folder, and links that are not followed, with the reason. Each of them is bounded: of
+    changed files the oldest are kept, and the others come with a later listing.
     """
 
     changed: dict[str, File] = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Listing:
     odd: dict[str, str] = field(default_factory=dict)
 
     def knows(self, key: str) -> bool:
-        """Tell whether a key that is missing is really gone."""
+        """Return whether a missing key is really gone."""
         if not self.unreadable:
             return True
         if key in self.unreadable or "" in self.unreadable:
@@ -99,16 +99,16 @@ class Listing:
             self.odd[key] = why
 
     def keep_oldest(self, most: int) -> None:
-        """Drop the newest of the changed files, so many that `most` are left."""
+        """Keep the `most` oldest changed files."""
         kept = sorted(self.changed.values(), key=lambda file: (file.mtime_ns, file.key))[:most]
         self.changed = {file.key: file for file in kept}
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What of a folder is listed. ``anywhere``: links to files are followed also where they leave the folder.
+    """What to list of a folder. ``anywhere``: follow links to files also if they leave the folder.
 
-    ``stopped``: once it says so, nothing more is looked at, and nothing is known of the rest.
+    ``stopped``: once it returns true, the listing ends and nothing is known of the rest.
     """
 
     folder: str
@@ -118,7 +118,7 @@ class Scope:
 
 
 def ignorer(globs: list[str]) -> Callable[[str], bool]:
-    """Return a test of keys; that of a folder ends in `/`, and is also ignored where its bare name would be."""
+    """Return a predicate over keys. A folder's key ends in `/`; it is also ignored if its bare name would be."""
     if not globs:
         return lambda _: False
     pattern = re.compile("|".join(f"(?:{glob_to_regex(glob)})" for glob in globs), re.DOTALL)
@@ -128,9 +128,9 @@ def ignorer(globs: list[str]) -> Callable[[str], bool]:
 
 
 def list_folder(scope: Scope, known: Mapping[str, str]) -> Listing:
-    """List all regular files below a folder; never raises for what it finds there, and never waits for it.
+    """List all regular files below a folder. Never raises for what it finds there, and never blocks on it.
 
-    ``known``: fingerprints by key; of files that still have theirs only the key is kept.
+    ``known``: fingerprints by key. Of unchanged files only the key is kept.
     """
     return _Walk(scope, known).run()
 
@@ -143,7 +143,7 @@ class _Walk:
         self._listing = Listing(missing=set(known))
         self._seen = 0
         self._folders: list[tuple[str, tuple[int, int] | None]] = [("", None)]
-        """Those still to be looked into, with device and inode; the source's own may be a link."""
+        """Folders still to scan, with device and inode. The source's own folder may be a link."""
 
     def run(self) -> Listing:
         while self._folders:
@@ -154,7 +154,7 @@ class _Walk:
                         return self._listing
                     self._sort_in(entry, prefix)
             except FileNotFoundError as error:
-                if not prefix:  # a folder below that vanished meanwhile is just gone
+                if not prefix:  # a subfolder that vanished meanwhile is just gone
                     self._failed(prefix, error)
             except OSError as error:
                 self._failed(safe(prefix), error)
@@ -177,7 +177,7 @@ class _Walk:
 
     def _scan(self, prefix: str, identity: tuple[int, int] | None) -> Iterator[os.DirEntry[str]]:
         path = os.path.join(self._scope.folder, prefix)  # noqa: PTH118 - bytes of any encoding pass through
-        # A folder that became a link since it was listed would lead elsewhere.
+        # A folder that was replaced by a link since it was listed would lead elsewhere.
         descriptor = os.open(path, _FOLDER if identity is not None else _FOLDER & ~os.O_NOFOLLOW)
         try:
             seen = os.fstat(descriptor)
@@ -198,7 +198,7 @@ class _Walk:
             elif not self._scope.ignored(key + "/"):
                 seen = entry.stat(follow_symlinks=False)
                 self._folders.append((name + "/", (seen.st_dev, seen.st_ino)))
-        except FileNotFoundError:  # gone since
+        except FileNotFoundError:  # deleted meanwhile
             return
         except OSError as error:
             self._failed(key, error)
@@ -219,7 +219,7 @@ class _Walk:
             self._listing.passed_over(key, kind(seen.st_mode))
 
     def _not_followed(self, link: str) -> str:
-        """Say why a link is not followed that leads there; empty if it is."""
+        """Return why a link with this target is not followed; empty if it is."""
         if not self._scope.anywhere and os.path.commonpath((self._root, link)) != self._root:
             return "a link that leaves the folder"
         if os.path.islink(link):  # noqa: PTH114
@@ -240,6 +240,6 @@ def shown(key: str) -> str:
 
 
 def safe(name: str) -> str:
-    r"""Return a name as valid Unicode: bytes that are not UTF-8 become `\\xff`; no two names become one."""
+    r"""Return a name as valid Unicode: bytes that are not UTF-8 become `\\xff`. Distinct names stay distinct."""
     literal = _LOOKS_ESCAPED.sub(r"\\x5c", name)
     return _BAD_BYTE.sub(lambda match: f"\\x{ord(match[0]) - 0xDC00:02x}", literal)

@@ -1,4 +1,4 @@
-"""What Alertmanager (version 4) and Grafana (version 1) send to webhooks: each alert is an event of its own."""
+"""Webhook payloads of Alertmanager (version 4) and Grafana (version 1). Each alert becomes one event."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 VERSION = "4"
 GRAFANA = "1"
-"""Grafana's own webhook has the same alerts, and names its organisation (`orgId`)."""
+"""Grafana's own webhook has the same alerts, and adds its organisation (`orgId`)."""
 TRUNCATED = "truncatedAlerts"
-"""Attribute of an event: how many alerts of its group the sender left out (the receiver's `max_alerts`)."""
+"""Event attribute: the number of alerts that the sender left out of the group (the receiver's `max_alerts`)."""
 MAX_SHARED = 1024
-"""Characters of what a group says of all its alerts; the rest is cut off."""
+"""Characters of a value that all alerts of a group share; the rest is cut off."""
 _BEGAN_OR_ENDED = {"firing": "startsAt", "resolved": "endsAt"}
 _OTHER = {"firing": "resolved", "resolved": "firing"}
 
 
 def parse(delivery: Delivery) -> tuple[Event | Poison, ...]:
-    """One event an alert; what cannot be read among them spoils nothing else."""
+    """Return one event per alert. Unreadable alerts do not affect the others."""
     try:
         group = _group(load(delivery))
         left_out = _left_out(group)
         attributes = {**delivery.attributes, **({TRUNCATED: left_out} if left_out else {})}
-        # With the group around them, so that they can be read once what is wrong with them is known.
+        # A dead letter includes the group, so that the alerts can be parsed again later.
         return each(
             delivery,
             group["alerts"],
@@ -79,13 +79,13 @@ def _event(delivery: Delivery, group: Mapping[str, Any], alert: Any, attributes:
         "groupKey": _shared(group, "groupKey"),
         "externalURL": _shared(group, "externalURL"),
     }
-    event_time(data["startsAt"], delivery.received_at)  # rules go by it
+    event_time(data["startsAt"], delivery.received_at)  # validated because rules use it
     alert_id = f"{data['fingerprint']}:{data['startsAt']}"
     return Event(
         source=delivery.source,
-        # Repeats, and the same told by each of a highly available pair, are one.
+        # Repeats, and copies from each of a highly available pair, have the same id.
         id=event_id(f"{alert_id}:{status}"),
-        # Prometheus may fall silent, so that Alertmanager takes the alert for resolved, and go on with it.
+        # If Prometheus stops sending, Alertmanager reports the alert as resolved; the alert may fire again later.
         takes_back=event_id(f"{alert_id}:{_OTHER[status]}"),
         type=f"alertmanager.{status}",
         time=time_of(delivery, data[_BEGAN_OR_ENDED[status]]),
@@ -108,7 +108,7 @@ def _text(holder: Mapping[str, Any], name: str, *, required: bool = False) -> st
 
 
 def _shared(group: Mapping[str, Any], name: str) -> str:
-    """What stands in a group once, and in each of its events: an event must not cost more than was sent."""
+    """Return a value of the group that each of its events gets. It is cut: events must not outgrow the payload."""
     value = _text(group, name)
     return value if len(value) <= MAX_SHARED else f"{value[:MAX_SHARED]}…"
 

@@ -1,8 +1,8 @@
 """Avro records in the Confluent wire format: a zero byte, the schema's id in four bytes, the record.
 
-The record becomes JSON-shaped: `bytes` and `fixed` as base64, decimals as text, timestamps as RFC 3339 (local ones
-without a zone), dates and times as ISO 8601, uuids and enums as text, unions as the value itself, and what is no number
-(NaN, infinities) as null. Nanoseconds stay integers.
+Values become JSON-shaped: `bytes` and `fixed` as base64, decimals as text, timestamps as RFC 3339 (local ones without a
+zone), dates and times as ISO 8601, uuids and enums as text, unions as the value itself, NaN and infinities as null.
+Nanoseconds stay integers.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 __all__ = ["AvroFormat", "ParsedSchema", "SchemaUnavailable", "SchemaUnusable", "Schemas"]
 
 Schemas = Callable[[int], ParsedSchema]
-"""Gives a schema by its id; raises SchemaUnavailable or SchemaUnusable."""
+"""Returns a schema by its id. Raises SchemaUnavailable or SchemaUnusable."""
 EVENT_TYPE = "avro"
 _HEADER = 5
 
 
 @dataclass(frozen=True, slots=True)
 class AvroFormat:
-    """``plain`` knows where identity and time stand. Events are of the type that the record's schema is named."""
+    """``plain`` extracts identity and time. The event type is the name of the record's schema."""
 
     schemas: Schemas
     plain: Plain
 
     def parse(self, delivery: Delivery) -> tuple[Event | Poison, ...]:
-        """Raise SchemaUnavailable if the schema cannot be had right now."""
+        """Return one event or dead letter. Raise SchemaUnavailable if the schema cannot be fetched now."""
         try:
             return (self._event(delivery),)
         except Unreadable as error:
@@ -78,14 +78,14 @@ def _schema_id(delivery: Delivery) -> int:
 
 
 def _read(body: bytes, number: int, schema: ParsedSchema) -> tuple[str, Any]:
-    """Return the name of the record's schema, where it has one, and the record."""
+    """Return the name of the record's schema, if it has one, and the record."""
     stream = BytesIO(body)
     stream.seek(_HEADER)
-    # The compiled reader recurses without a limit: 5,000 bytes of a record that nests in itself end the process.
+    # The compiled reader recurses without a limit: 5,000 bytes of a self-nesting record crash the process.
     reader = careful_reader if schema.recursive else schemaless_reader
     try:
         whole = reader(stream, schema.avro, None, return_record_name=True)
-    except Exception as error:  # noqa: BLE001 - whatever the bytes make it raise, they are no such record
+    except Exception as error:  # noqa: BLE001 - whatever the reader raises, the bytes are not such a record
         raise Unreadable(f"not a record of schema {number}: {_reason(error)}") from None
     left = len(body) - stream.tell()
     if left:
@@ -95,7 +95,7 @@ def _read(body: bytes, number: int, schema: ParsedSchema) -> tuple[str, Any]:
 
 
 def _reason(error: Exception) -> str:
-    """Say it in our words: the reader's own speak of its streams."""
+    """Return a message for users: the reader's own ones are about its streams."""
     reasons: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
         (EOFError, "it ends too early"),
         (UnicodeDecodeError, "a text in it is not UTF-8"),
@@ -107,12 +107,12 @@ def _reason(error: Exception) -> str:
 
 
 def _shape(value: Any, depth: int) -> Any:
-    """Make a value JSON-shaped; raise Unreadable if it nests too deep."""
+    """Make a value JSON-shaped. Raise Unreadable if it nests too deeply."""
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, tuple):  # a record out of a union, with its name
+    if isinstance(value, tuple):  # a record in a union, with its name
         return _shape(value[1], depth)
     if isinstance(value, (dict, list)):
         if depth > MAX_DEPTH:

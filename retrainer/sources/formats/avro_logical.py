@@ -1,7 +1,7 @@
-"""Logical types of Avro schemas: one that is unknown or not valid is ignored, as the specification says.
+"""Logical types of Avro schemas. Unknown and invalid ones are ignored, as the specification requires.
 
 https://avro.apache.org/docs/1.12.0/specification/#logical-types: "implementations must ignore unknown logical types
-when reading, and should use the underlying Avro type", and likewise for one whose attributes are not valid.
+when reading, and should use the underlying Avro type". The same holds for logical types with invalid attributes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MOST_DIGITS = 1000
-"""Of a decimal: a scale costs so many characters for each value, whatever the record's own size."""
+"""Maximum precision of a decimal: each value takes as many characters as its scale, whatever the record's size."""
 _TYPES: Mapping[str, tuple[str, ...]] = {
     "decimal": ("bytes", "fixed"),
     "uuid": ("string", "fixed"),
@@ -24,12 +24,12 @@ _TYPES: Mapping[str, tuple[str, ...]] = {
     "duration": ("fixed",),
 }
 _SIZES = {"uuid": 16, "duration": 12}
-"""Bytes of those that are `fixed`."""
+"""Bytes of `fixed` types."""
 _INNER = ("type", "items", "values")
 
 
 def without_invalid(schema: Any, ignored: set[str]) -> Any:
-    """The schema, as JSON gives it, without such logical types; adds to ``ignored`` what was, in words."""
+    """Return a schema (parsed JSON) without such logical types. Adds a description of each one to ``ignored``."""
     if isinstance(schema, list):
         return [without_invalid(branch, ignored) for branch in schema]
     if not isinstance(schema, dict):
@@ -44,7 +44,7 @@ def without_invalid(schema: Any, ignored: set[str]) -> Any:
 
 
 def _trouble(schema: Mapping[str, Any]) -> str:
-    """What is wrong with a logical type; empty if nothing is."""
+    """Return what is wrong with a logical type; empty if nothing is."""
     kind, beneath = schema["logicalType"], schema.get("type")
     if not isinstance(kind, str) or kind not in _TYPES:
         return "it is unknown"
@@ -68,5 +68,5 @@ def _decimal(schema: Mapping[str, Any]) -> str:
 
 
 def _digits(size: int) -> int:
-    """Decimal digits that always fit into so many bytes, in two's complement: floor(log10(2^(8n-1) - 1))."""
+    """Return the digits that always fit into so many bytes, in two's complement: floor(log10(2^(8n-1) - 1))."""
     return math.floor((8 * size - 1) * math.log10(2)) if size > 0 else 0

@@ -1,4 +1,4 @@
-"""Schemas as a registry has them, made ready to read records with, once it is sure that no record can hurt us."""
+"""Parses schemas for reading, and rejects those with which a small record could exhaust memory."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ _RECORDS = ("record", "error")
 
 
 class SchemaUnusable(Exception):
-    """Records of this schema cannot be read, today or later; the message says why."""
+    """Records of this schema can never be read. The message says why."""
 
 
 class SchemaUnavailable(Exception):
-    """The registry cannot be asked right now: nothing is wrong with the record, and it has to be read again later."""
+    """The registry cannot be reached now. Nothing is wrong with the record; it must be read again later."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedSchema:
-    """``avro`` is a record whose one field `value` has the schema: that costs no byte, and suits schemas of any kind.
+    """``avro``: a record with one field `value` of the schema. The wrapper takes no byte and works for any schema.
 
-    ``name`` is the full name of what the records are, empty if the schema gives no single one. ``recursive``: a record
-    may nest in itself, however deep.
+    ``name``: the full name of the record type, empty if the schema has no single one. ``recursive``: a record may nest
+    in itself to any depth.
     """
 
     avro: dict[str, Any]
     name: str
     recursive: bool
     ignored: tuple[str, ...] = ()
-    """Logical types that were ignored, in words: their values are those of the types beneath."""
+    """Descriptions of ignored logical types: their values are those of the underlying types."""
 
 
 def parse(text: str, references: Sequence[str] = ()) -> ParsedSchema:
-    """Read a schema; ``references`` are the texts of those it names, each after what it names itself.
+    """Parse a schema. ``references``: the texts of the schemas it refers to, each after its own references.
 
     Raise SchemaUnusable.
     """
@@ -75,7 +75,7 @@ def _checked(avro: Any, named: dict[str, Any]) -> ParsedSchema:
     surplus = Surplus(named)
     if surplus.of(value) > MOST_VALUES:
         raise SchemaUnusable(f"a record of no bytes has more than {MOST_VALUES} values by it")
-    entries = _held([value, *named.values()], "map", "values")  # the name of an entry is a byte at least
+    entries = _held([value, *named.values()], "map", "values")  # the name of an entry takes at least one byte
     if any(surplus.of(each) > 0 for each in items) or any(surplus.of(each) > PER_BYTE for each in entries):
         raise SchemaUnusable(f"it has a list or map that may hold more than {PER_BYTE} values for each byte it takes")
     return ParsedSchema(avro, _full_name(value, named), _recursive(value, named, (), set()))
@@ -88,7 +88,7 @@ def _full_name(value: Type, named: dict[str, Any]) -> str:
 
 
 def _inner(part: Type) -> list[Any]:
-    """Return what stands directly in a type."""
+    """Return the types directly inside a type."""
     if isinstance(part, list):
         return part
     if isinstance(part, str):
@@ -99,7 +99,7 @@ def _inner(part: Type) -> list[Any]:
 
 
 def _held(parts: list[Any], kind: str, field: str) -> Iterator[Type]:
-    """Yield what each array, or map, in these types holds."""
+    """Yield the item type of each array, or the value type of each map, in these types."""
     for part in parts:
         if isinstance(part, dict) and part["type"] == kind:
             yield part[field]
@@ -107,10 +107,10 @@ def _held(parts: list[Any], kind: str, field: str) -> Iterator[Type]:
 
 
 def _takes_bytes(part: Type, named: dict[str, Any], known: dict[str, bool]) -> bool:
-    """Tell whether each value of a type takes a byte or more; ``known`` are the records already looked into."""
+    """Return whether each value of a type takes at least one byte; ``known`` has the records checked so far."""
     if isinstance(part, str):
         return _takes_bytes(named[part], named, known) if part in named else part != "null"
-    if isinstance(part, list):  # the number of the branch
+    if isinstance(part, list):  # the index of the branch takes a byte
         return True
     if part["type"] == "fixed":
         return bool(part["size"])
@@ -118,13 +118,13 @@ def _takes_bytes(part: Type, named: dict[str, Any], known: dict[str, bool]) -> b
         return bool(part["type"] != "null")
     name = part["name"]
     if name not in known:
-        known[name] = False  # for a record that holds itself
+        known[name] = False  # for a record that contains itself
         known[name] = any(_takes_bytes(inner, named, known) for inner in _inner(part))
     return known[name]
 
 
 def _recursive(part: Type, named: dict[str, Any], above: tuple[str, ...], clear: set[str]) -> bool:
-    """Tell whether a record can stand in itself; ``clear`` are the records of which that is known not to be so."""
+    """Return whether a record can contain itself; ``clear`` has the records that are known not to."""
     if isinstance(part, str):
         if part not in named or part in clear:
             return False

@@ -1,7 +1,7 @@
-"""How many more values a type may make than its bytes pay for.
+"""Counts how many more values a type can produce than its bytes allow for.
 
-A null takes no byte, nor does a record of nulls: one that holds two of the next, which holds two of the next, makes a
-million values of nothing after twenty.
+A null takes no byte, nor does a record of nulls. A record with two fields of a record with two fields, and so on,
+produces a million empty values after twenty levels.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PER_BYTE = 4
-"""Values that a byte pays for: a boolean within three records."""
+"""Values allowed per byte: a boolean within three records."""
 MOST_VALUES = 100_000
-"""Values of one record that nothing pays for."""
+"""Values of one record beyond that."""
 _RECORDS = ("record", "error")
 _LEAST = 10 * MOST_VALUES
 
 
 class Surplus:
-    """``named`` are the types by their full names."""
+    """``named``: the types by their full names."""
 
     def __init__(self, named: Mapping[str, Any]) -> None:
         self._named = named
         self._known: dict[str, int] = {}
 
     def of(self, part: Any) -> int:
-        """Values beyond `PER_BYTE` for each byte, where the bytes are chosen for the most; counting ends far above."""
-        if isinstance(part, list):  # the number of the branch is a byte
+        """Return the most values beyond `PER_BYTE` per byte that a type can produce; counting stops far above."""
+        if isinstance(part, list):  # the index of the branch takes a byte
             return max(map(self.of, part), default=0) - PER_BYTE
         if isinstance(part, str):
             return self.of(self._named[part]) if part in self._named else _plain(part)
@@ -39,7 +39,7 @@ class Surplus:
     def _of_record(self, record: Mapping[str, Any]) -> int:
         name = record["name"]
         if name not in self._known:
-            self._known[name] = 0  # where it stands in itself a byte has said so
+            self._known[name] = 0  # for a record in itself: the byte of its union or array already counts
             total = 1
             for field in record["fields"]:
                 total = max(-_LEAST, min(total + self.of(field["type"]), _LEAST))

@@ -23,7 +23,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def parse(delivery: Delivery) -> tuple[Event | Poison, ...]:
-    """Over HTTP: one event, or all of a batch; the mode follows from the content type."""
+    """Parse an HTTP request: one event, or all of a batch. The mode follows from the content type."""
     content = _media_type(delivery.headers.get("content-type", ""))
     try:
         if content == BATCH:
@@ -34,7 +34,7 @@ def parse(delivery: Delivery) -> tuple[Event | Poison, ...]:
 
 
 def parse_record(delivery: Delivery) -> tuple[Event | Poison, ...]:
-    """Over Kafka: one event a record; the mode follows from the header content-type, else from the body."""
+    """Parse a Kafka record: one event. The mode follows from the header content-type, else from the body."""
     content = _media_type(delivery.headers.get("content-type", ""))
     try:
         if content.startswith(_FAMILY):
@@ -51,7 +51,7 @@ def _has_attributes(delivery: Delivery, binding: Binding) -> bool:
 
 
 def _undeclared(delivery: Delivery) -> Any:
-    """What a producer without headers writes: its body alone says that it is a CloudEvent."""
+    """Parse a record without headers: only its body shows that it is a CloudEvent."""
     try:
         item = load(delivery)
     except Unreadable:
@@ -117,7 +117,7 @@ def _binary(delivery: Delivery, content: str, binding: Binding) -> Event:
 
 
 def _header_value(name: str, value: str) -> str:
-    """Quotes first, then one round of percent-decoding, as the HTTP binding says."""
+    """Remove quotes, then percent-decode once, as the HTTP binding requires."""
     if len(value) > 1 and value[0] == value[-1] == '"':
         value = re.sub(r"\\(.)", r"\1", value[1:-1])
     try:
@@ -128,9 +128,9 @@ def _header_value(name: str, value: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """How a transport writes attributes as headers: their prefix, and what the text of one means.
+    """How a transport encodes attributes as headers: their prefix, and how to decode a value.
 
-    ``structured`` names the content types of events that bring their attributes in the body.
+    ``structured``: the content types of events whose attributes are in the body.
     """
 
     prefix: str
@@ -139,7 +139,7 @@ class Binding:
 
 
 HTTP = Binding("ce-", _header_value, f"{STRUCTURED} or {BATCH}")
-KAFKA = Binding("ce_", lambda _, value: value, STRUCTURED)  # headers of records are UTF-8 as they are
+KAFKA = Binding("ce_", lambda _, value: value, STRUCTURED)  # record headers are plain UTF-8
 
 
 def _event(delivery: Delivery, attributes: Mapping[str, Any], data: Mapping[str, Any]) -> Event:
@@ -148,7 +148,7 @@ def _event(delivery: Delivery, attributes: Mapping[str, Any], data: Mapping[str,
         raise Unreadable(f"specversion {version:.20}: only 1.x is known")
     return Event(
         source=delivery.source,
-        # A URI holds no blank, so no two pairs of source and id read the same.
+        # A URI contains no space, so different pairs of source and id cannot give the same text.
         id=event_id(f"{origin.replace(' ', '%20')} {identity}"),
         type=kind,
         time=time_of(delivery, attributes.get("time")),
@@ -198,7 +198,7 @@ def _decoded(raw: bytes, content: str, max_size: int = 1 << 30) -> Mapping[str, 
 
 
 def _object(value: Any) -> Mapping[str, Any]:
-    """Rules look into an object; anything else stands under `value`."""
+    """Return the data as an object, which rules need; any other value goes under `value`."""
     if value is None:
         return {}
     return value if isinstance(value, dict) else {"value": value}

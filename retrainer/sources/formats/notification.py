@@ -1,6 +1,6 @@
-"""Bucket notifications on every road: bare, or wrapped by SNS, by EventBridge, or by both.
+"""Bucket notifications from every channel: bare, or wrapped by SNS, by EventBridge, or by both.
 
-Whichever road told of it, an object's creation gives the same event with the same identity.
+The creation of an object gives the same event with the same identity on each channel.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from retrainer.event import Event, Poison
 
-# EventBridge's detail-type, and its reason or deletion-type where that matters, as a bucket itself would name it.
+# EventBridge's detail-type, or its reason or deletion-type where needed, mapped to the name that a bucket uses.
 _CREATED = {
     "PutObject": "Put",
     "POST Object": "Post",
@@ -39,16 +39,16 @@ _BY_LIFECYCLE = "Lifecycle Expiration"
 
 @dataclass(frozen=True, slots=True)
 class NotificationFormat:
-    """``topics`` are the ARNs of the SNS topics whose envelopes are taken, any if there are none."""
+    """``topics``: ARNs of the SNS topics whose envelopes are accepted; any if empty."""
 
     keys: s3.KeyEncoding = "auto"
     topics: Collection[str] = ()
 
     def parse(self, delivery: Delivery) -> tuple[Event | Poison, ...]:
-        """One event a record.
+        """Return one event per record.
 
-        None for the test event that a bucket sends when notifications are set up, and for an empty body: so MinIO asks
-        whether somebody is there.
+        Return none for the test event that a bucket sends when notifications are set up, and none for an empty body,
+        with which MinIO checks that the endpoint exists.
         """
         if not delivery.body:
             return ()
@@ -62,7 +62,7 @@ class NotificationFormat:
             return (poison(delivery, error),)
 
     def _message(self, envelope: dict[str, Any]) -> str:
-        """Open what SNS wrapped; raise Unreadable where it is from a topic that is not taken, or no notification."""
+        """Return the message in an SNS envelope. Raise Unreadable if its topic is not accepted, or for other types."""
         topic, kind = s3.text(envelope, "TopicArn"), s3.text(envelope, "Type")
         if self.topics and topic not in self.topics:
             raise Unreadable(f"from the SNS topic {topic:.200}, which is not among topic_arns")
@@ -83,7 +83,7 @@ def _is_bridged(body: Any) -> bool:
 
 
 def _bridged(delivery: Delivery, body: dict[str, Any]) -> Event:
-    """EventBridge sends one event a message, with the key as it is."""
+    """EventBridge sends one event per message, with the key unencoded."""
     if s3.text(body, "source") != "aws.s3":
         raise Unreadable(f"an EventBridge event of {s3.text(body, 'source'):.40}: events of aws.s3 are expected")
     detail, thing = s3.part(body, "detail"), s3.part(body, "detail", "object")

@@ -1,4 +1,4 @@
-"""What all formats share: the delivery, and the checks that every payload passes before anything looks into it."""
+"""Shared by all formats: the delivery, and the checks that each payload passes before it is interpreted."""
 
 from __future__ import annotations
 
@@ -25,22 +25,21 @@ MOST_ERRORS = 5
 FUTURE = 86400.0
 _INTEGERS = range(-(2**63), 2**63)
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
-_MANY_DIGITS = b"0" * 19  # as many as 2^63 has
+_MANY_DIGITS = b"0" * 19  # the number of digits of 2^63
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One request or record as it came.
+    """One request or record as received.
 
-    ``source`` is the configured name, ``headers`` have lower-case names, ``received_at`` is in seconds since the epoch.
-    ``attributes`` become attributes of its events, and win over what the payload says under the same name; ``record``
-    is the place of a Kafka record (see `Event.record`). ``time`` is the transport's own, in seconds since the epoch,
-    for payloads that bring none. ``id`` identifies the delivery itself and names an event that brings no
-    identity of its own; two deliveries with one id are one. ``max_size`` is in bytes.
-    ``refusing``: the sender can be told to send less at once, so what is too much raises `TooMany` instead of ending
-    as a dead letter. ``told`` hears of JSON that stands in the body in another coding, before it is read, and may
-    refuse it.
+    ``source``: the configured name. ``headers`` have lower-case names. ``received_at``: seconds since the epoch.
+    ``attributes`` are added to those of its events, and override them. ``record``: the position of a Kafka record (see
+    `Event.record`). ``time``: the transport's, in seconds since the epoch, for payloads without one. ``id`` identifies
+    the delivery, and its event if the payload has no identity; deliveries with the same id count as one. ``max_size``
+    is in bytes. ``refusing``: the sender can be told to send less at once, so a payload that is too large raises
+    `TooMany` instead of becoming a dead letter. ``told`` is called with JSON that the body embeds in another encoding,
+    before it is parsed, and may raise to refuse it.
     """
 
     source: str
@@ -57,15 +56,15 @@ class Delivery:
 
 
 class Unreadable(ValueError):
-    """The payload, or a part of it, is no event; the message says what is wrong."""
+    """The payload, or an item of it, is not an event. The message says what is wrong."""
 
 
 class TooMany(Unreadable):
-    """It may be read, but not at once."""
+    """The payload has too many items to be taken at once."""
 
 
 def poison(delivery: Delivery, error: object, payload: bytes | None = None) -> Poison:
-    """Keep what cannot be read; its id is the hash of it, so that repeats can be told. Raise TooMany if `refusing`."""
+    """Return a dead letter. Its id is a hash of the payload, so repeats are recognised. Raise TooMany if `refusing`."""
     if isinstance(error, TooMany) and delivery.refusing:
         raise error
     kept = (delivery.body if payload is None else payload)[: delivery.max_size]
@@ -75,9 +74,9 @@ def poison(delivery: Delivery, error: object, payload: bytes | None = None) -> P
 def each(
     delivery: Delivery, items: Sequence[Any], read: Callable[[Any], Event], around: Callable[[list[Any]], Any]
 ) -> tuple[Event | Poison, ...]:
-    """Read the items of a payload. Those that cannot be read spoil nothing else, and are one dead letter together.
+    """Read the items of a payload. Unreadable ones do not affect the others; together they are one dead letter.
 
-    ``around`` gives what that keeps: the items, with what stands around them once. Raise TooMany.
+    ``around`` returns what that letter stores: the unreadable items within the payload's shared fields. Raise TooMany.
     """
     if len(items) > MAX_ITEMS:
         raise TooMany(f"{len(items)} items in one payload, at most {MAX_ITEMS} are taken: send less at once")
@@ -96,7 +95,7 @@ def each(
 
 
 def _letter(delivery: Delivery, errors: Sequence[object], payload: Any) -> list[Poison]:
-    """One dead letter for several items: the first keeps all, the others only say what is wrong with them."""
+    """Return one dead letter for several items: the first stores all of them, the others only their errors."""
     first = poison(delivery, _summary(errors), orjson.dumps(payload))
     return [first, *(replace(first, kept=False, payload=b"", error=str(error)) for error in errors[1:])]
 
@@ -110,7 +109,7 @@ def _summary(errors: Sequence[object]) -> str:
 
 
 def load(delivery: Delivery) -> Any:
-    """Read the body as JSON; raise Unreadable if it is none, or breaks a bound that expressions and stores rely on."""
+    """Parse the body as JSON. Raise Unreadable if it is invalid, or exceeds a bound of expressions and stores."""
     if len(delivery.body) > delivery.max_size:
         raise Unreadable(f"{len(delivery.body)} bytes, at most {delivery.max_size} are taken (max_body)")
     try:
@@ -118,29 +117,29 @@ def load(delivery: Delivery) -> Any:
     except orjson.JSONDecodeError as error:
         raise Unreadable(f"not JSON: {error}") from None
     if not _harmless(delivery.body) and _suspicious(value, 1):
-        json.loads(delivery.body, parse_int=_integer)  # orjson made floats of integers that it has no room for
+        json.loads(delivery.body, parse_int=_integer)  # orjson turned integers beyond 64 bits into floats
     return value
 
 
 def _harmless(body: bytes) -> bool:
-    """Tell from the bytes that no bound can be broken: too few brackets to nest so deep, too few digits in a row.
+    """Return whether the bytes cannot exceed a bound: too few brackets to nest so deep, too few digits in a row.
 
-    This costs about what reading the value costs; walking it in Python, or a regular expression for the digits, five
-    times that and more. What stands in strings only makes the answer no too often.
+    This costs about as much as parsing; walking the value in Python, or a regular expression for digits, costs more
+    than five times that. Content of strings only causes false negatives.
     """
     return body.count(b"{") + body.count(b"[") <= MAX_DEPTH and _MANY_DIGITS not in body.translate(_DIGITS_TO_ZERO)
 
 
 def _suspicious(value: Any, depth: int) -> bool:
-    """Tell whether a float may have been an integer beyond 64 bits.
+    """Return whether a float may have been an integer beyond 64 bits.
 
-    Raise Unreadable for an integer that has no room in 63 bits and a sign, and for nesting that is too deep.
+    Raise Unreadable for an integer beyond 63 bits and a sign, and for nesting that is too deep.
     """
     if isinstance(value, (dict, list)):
         if depth > MAX_DEPTH:
             raise Unreadable(f"nested deeper than {MAX_DEPTH} levels")
         inner = value.values() if isinstance(value, dict) else value
-        # A list, not a generator: every branch has to be walked.
+        # A list, not a generator: every branch has to be checked.
         return any([_suspicious(item, depth + 1) for item in inner])  # noqa: C419
     if isinstance(value, int):
         _check_integer(value)
@@ -148,7 +147,7 @@ def _suspicious(value: Any, depth: int) -> bool:
 
 
 def _integer(digits: str) -> int:
-    """Only short ones are converted: Python refuses, and is slow on, thousands of digits."""
+    """Convert short integers only: Python refuses thousands of digits, and is slow on them."""
     if len(digits) > 20:
         raise Unreadable(f"integer {digits[:20]}… is beyond 64 bits; send it as a string")
     return _check_integer(int(digits))
@@ -161,21 +160,21 @@ def _check_integer(value: int) -> int:
 
 
 def time_of(delivery: Delivery, value: object) -> float:
-    """Read what the payload says of its time; without that the transport's time counts, else when it was received."""
+    """Return the payload's time, else the transport's, else the time of receipt."""
     missing = value is None or value == ""
     return event_time(delivery.time if missing else value, delivery.received_at)
 
 
 def event_time(value: object, received_at: float) -> float:
-    """Seconds since the epoch of a time as senders write it: RFC 3339 with its zone, or seconds since the epoch.
+    """Return a time in seconds since the epoch, from RFC 3339 with a zone or seconds since the epoch.
 
-    Nothing (None, "") means `received_at`. Raise Unreadable on anything else, on times before 1970 and on times more
-    than a day after `received_at`: a wrong clock or unit would stretch a run's window by years.
+    Nothing (None, "") means `received_at`. Raise Unreadable for anything else, for times before 1970, and for times
+    more than a day after `received_at`: a wrong clock or unit would extend a run's window by years.
     """
     if value is None or value == "":
         return received_at
     seconds = _seconds(value)
-    if not seconds >= 0:  # NaN is not either
+    if not seconds >= 0:  # also true for NaN
         raise Unreadable(f"time {value!s:.40} is before 1970")
     if seconds > received_at + FUTURE:
         hint = "; are these milliseconds? seconds are expected" if not isinstance(value, (str, datetime)) else ""
@@ -197,9 +196,9 @@ def _seconds(value: object) -> float:
 
 
 def event_id(identity: str, limit: int = MAX_ID) -> str:
-    """Return the identity itself, or its hash where the store cannot have it in an index.
+    """Return the identity itself, or its hash if the store cannot index it.
 
-    That is where it is longer than ``limit``, in bytes, or holds a NUL.
+    That is if it is longer than ``limit`` bytes, or contains a NUL.
     """
     if len(identity) * 4 <= limit and "\0" not in identity:
         return identity

@@ -1,4 +1,4 @@
-"""Payloads without an envelope: identity and time are where the source's expressions point, else the delivery's own."""
+"""Payloads without an envelope. Source expressions give identity and time, else those of the delivery are used."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
     from retrainer.rules.expression import Program
 
-# Expressions may read any header but these: what they give is stored.
+# Expressions may read all headers except these, because their results are stored.
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-retrainer-signature"})
 
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """``id`` reads `data` and `headers`, ``time`` reads `data`; None where the source has no such expression.
+    """``id`` is evaluated over `data` and `headers`, ``time`` over `data`; None if the source has no such expression.
 
-    ``identity_header`` is the header that names an event in the absence of ``id``, for transports that have one.
+    ``identity_header``: the header that identifies an event without ``id``, for transports that have one.
     """
 
     id: Program | None = None
@@ -30,8 +30,8 @@ class Plain:
     identity_header: str = ""
 
     def event(self, delivery: Delivery, kind: str, data: Mapping[str, Any]) -> Event:
-        """Raise Unreadable if an expression gives what is no identity or no time."""
-        if self.id is None and self.time is None:  # most sources, and the hot path
+        """Return the event. Raise Unreadable if an expression gives an invalid identity or time."""
+        if self.id is None and self.time is None:  # most sources; hot path
             identity, time = self._identity_sent(delivery), None
         else:
             scope = {"data": data, "headers": _readable(delivery.headers)}
@@ -59,7 +59,7 @@ class Plain:
 
 
 def kind_of(value: object) -> str:
-    """What a value is, in words."""
+    """Return the kind of a value, for messages."""
     if value is None:
         return "nothing"
     if value == "":
@@ -73,7 +73,7 @@ def _readable(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _value(program: Program | None, scope: dict[str, Any]) -> Any:
-    """Value of an expression; None where there is none to evaluate or the field it asks for is missing."""
+    """Return the value of an expression; None without an expression, or if the field it reads is missing."""
     if program is None:
         return None
     try:

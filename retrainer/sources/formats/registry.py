@@ -1,4 +1,4 @@
-"""The one list of formats: what a source's `format` setting reads its payloads with."""
+"""The list of formats: maps a source's `format` setting to a parser."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IDEMPOTENCY_KEY = "idempotency-key"
 
 
 def parser(config: KafkaSource | WebhookSource, schemas: Schemas | None = None) -> Parse:
-    """Return what reads this source's payloads; ``schemas`` is for `format: avro`.
+    """Return the parser for this source's payloads; ``schemas`` is for `format: avro`.
 
     Raise ValueError if an expression of the source does not compile.
     """

@@ -12,14 +12,14 @@ from retrainer.util import values
 
 KeyEncoding = Literal["auto", "form", "raw"]
 MAX_PLACE = MAX_ID - 256
-"""Bytes of bucket and key in an identity; what follows still has room, so that the ledger can be asked by them."""
+"""Bytes of bucket and key in an identity. They leave room for the rest, so that the ledger can be searched by them."""
 _METADATA = f"x-amz-meta-{HEADER}"
 
 
 def parse(delivery: Delivery, keys: KeyEncoding = "auto") -> tuple[Event | Poison, ...]:
-    """One event a record; none for the test event that a bucket sends when notifications are set up.
+    """Return one event per record; none for the test event that a bucket sends when notifications are set up.
 
-    ``keys`` says how the sender writes keys; `auto` goes by who it says it is.
+    ``keys``: how the sender encodes keys; `auto` decides by the sender's name in the record.
     """
     try:
         return read(delivery, load(delivery), keys)
@@ -28,7 +28,7 @@ def parse(delivery: Delivery, keys: KeyEncoding = "auto") -> tuple[Event | Poiso
 
 
 def read(delivery: Delivery, body: Any, keys: KeyEncoding) -> tuple[Event | Poison, ...]:
-    """Do what `parse` does with a body that was loaded already; raise Unreadable if it is no notification."""
+    """Do the same for a body that is loaded already. Raise Unreadable if it is no notification."""
     return each(
         delivery,
         _records(body),
@@ -54,7 +54,7 @@ def _event(delivery: Delivery, record: Any, keys: KeyEncoding) -> Event:
 
 
 def _run(record: Any) -> str:
-    """The run that the object's own metadata names, which MinIO tells as an object and Ceph as a list; AWS does not."""
+    """Return the run in the object's metadata, which MinIO sends as an object, Ceph as a list, and AWS not at all."""
     thing = part(record, "s3", "object")
     told, listed = thing.get("userMetadata"), thing.get("metadata")
     pairs = list(told.items()) if isinstance(told, dict) else []
@@ -64,9 +64,9 @@ def _run(record: Any) -> str:
 
 
 def event(delivery: Delivery, kind: str, data: dict[str, Any], time: str, run: str = "") -> Event:
-    """Make the event of a notification, on whichever road and in whichever dialect it came.
+    """Return the event of a notification, for every channel and dialect.
 
-    ``run`` is the run that wrote the object, if the notification says so.
+    ``run``: the run that wrote the object, if the notification names it.
     """
     return Event(
         source=delivery.source,
@@ -81,16 +81,16 @@ def event(delivery: Delivery, kind: str, data: dict[str, Any], time: str, run: s
 
 
 def identity(kind: str, data: dict[str, Any], time: str = "") -> str:
-    """Return what makes two notifications one. Without a sequencer the content says it, without either the time.
+    """Return what identifies a notification: its sequencer, else the content (etag), else the time.
 
-    The kind belongs to it: an object that is removed may carry the etag it was created with. The object comes first, so
-    that the ledger finds what was ever said of it.
+    It includes the kind, because a removed object may have the etag that it was created with. The object comes first,
+    so that the ledger finds everything about it by prefix.
     """
     return f"{about(data['bucket'], data['key'])}{data['version']} {data['sequencer'] or data['etag'] or time} {kind}"
 
 
 def about(bucket: str, key: str) -> str:
-    """Return what the identities of all notifications about an object begin with, also where its key is very long."""
+    """Return the prefix of the identities of all notifications about an object, also for a very long key."""
     return f"{event_id(f'{bucket}/{key}', MAX_PLACE)} "
 
 
@@ -114,7 +114,7 @@ def _data(record: Any, keys: KeyEncoding) -> dict[str, Any]:
 
 
 def _key(record: Any, key: str, keys: KeyEncoding) -> str:
-    """AWS and MinIO form-encode keys (a blank is `+`); Ceph sends them as they are, and says so by its eventSource."""
+    """Decode a key. AWS and MinIO form-encode keys (a space is `+`). Ceph does not; its eventSource identifies it."""
     if keys == "raw" or (keys == "auto" and text(record, "eventSource").startswith("ceph:")):
         return key
     try:
@@ -127,7 +127,7 @@ def _key(record: Any, key: str, keys: KeyEncoding) -> str:
 
 
 def size(value: Any) -> int:
-    """Read a size in bytes. Ceph may send a string; a removed object has none."""
+    """Return a size in bytes. Ceph may send a string; a removed object has none."""
     try:
         return values.amount(value)
     except ValueError as error:
@@ -135,7 +135,7 @@ def size(value: Any) -> int:
 
 
 def part(record: Any, *path: str) -> dict[str, Any]:
-    """Return the object at a path; raise Unreadable if there is none."""
+    """Return the object at a path. Raise Unreadable if there is none."""
     for name in path:
         record = record.get(name) if isinstance(record, dict) else None
     if not isinstance(record, dict):
@@ -144,7 +144,7 @@ def part(record: Any, *path: str) -> dict[str, Any]:
 
 
 def text(holder: Any, name: str, *, required: bool = False) -> str:
-    """Return a string field, empty if it is missing; raise Unreadable if it is required, or no string."""
+    """Return a string field, empty if missing. Raise Unreadable if it is required and missing, or not a string."""
     if not isinstance(holder, dict):
         raise Unreadable("a record is a JSON object")
     value = holder.get(name)

@@ -1,1 +1,1 @@
-"""What adapters that are sent HTTP requests share: bodies within bounds, proof of the sender, refusals in words."""
+"""Shared by adapters that receive HTTP requests: bounded bodies, authentication, refusals."""

@@ -1,4 +1,4 @@
-"""Who may send to a source: the proof that a request carries, and what that was used for before."""
+"""Checks the token or signature of a request, and what a signature was used for before."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 SNS = "x-amz-sns-message-type"
-"""SNS puts it on each request. It sends the user and password of its endpoint's URL only when they are asked for."""
+"""SNS sets it on each request. It sends the user and password of its endpoint's URL only after a challenge."""
 MOST_SEEN = 65536
-"""Signatures that are remembered, of all sources; beyond that the oldest is forgotten. About 20 MB."""
+"""Remembered signatures, over all sources; beyond that the oldest is forgotten. About 20 MB."""
 
 _USED = {
     "v1": "this signature came before, for another source or with other headers, which it does not cover: sign with v2",
@@ -33,7 +33,7 @@ _USED = {
 
 
 class Proofs:
-    """``secrets`` gives the text of a secret, now; it raises OSError or ValueError where it cannot."""
+    """``secrets`` returns the current text of a secret; it raises OSError or ValueError if it cannot."""
 
     def __init__(self, clock: Clock, secrets: Callable[[Secret], str]) -> None:
         self._clock, self._secrets = clock, secrets
@@ -41,7 +41,7 @@ class Proofs:
         self._told: set[str] = set()
 
     def check_token(self, hook: Hook, headers: Mapping[str, str]) -> None:
-        """Raise Refusal 401 or 503."""
+        """Return if the token is right or none is configured. Raise Refusal 401 or 503."""
         if hook.config.token is None:
             return
         if SNS in headers and "authorization" not in headers:
@@ -52,10 +52,10 @@ class Proofs:
             raise Refusal(401, str(error), {"WWW-Authenticate": "Bearer"}) from None
 
     def check_signature(self, hook: Hook, headers: Mapping[str, str], body: bytes) -> Signed | None:
-        """Return None if the source asks for none; raise Refusal 401 or 503."""
+        """Return None if the source requires no signature. Raise Refusal 401 or 503."""
         if hook.config.hmac is None:
             return None
-        # The machine's clock as it is now: senders go by theirs, also after both were set right.
+        # The machine's current clock: senders use theirs, also after a clock was corrected.
         terms = Terms(self._clock.wall(), hook.config.timestamp_tolerance, hook.config.signatures)
         try:
             sent = Sent(headers, body, hook.config.path.rstrip("/"))
@@ -73,10 +73,10 @@ class Proofs:
         return signed
 
     def check_use(self, hook: Hook, signed: Signed | None, items: Items) -> None:
-        """Raise Refusal 401 for a signature that came before with something else around what it covers.
+        """Raise Refusal 401 for a signature that was used before with other content that it does not cover.
 
-        Version 2 covers all. Version 1 is bound to what it was first used for: a source, and the events that came of
-        it. A signature of the body alone stands for any number of equal bodies, so it is bound to the source only.
+        Version 2 covers everything. Version 1 is bound to its first use: the source and the resulting events. A
+        signature of the body alone is valid for any number of equal bodies, so it is bound to the source only.
         """
         if signed is None or signed.scheme == "v2":
             return
@@ -88,20 +88,20 @@ class Proofs:
             raise Refusal(401, _USED[signed.scheme], {"WWW-Authenticate": "Signature"})
 
     def _read(self, hook: Hook, secrets: Secret | list[Secret]) -> list[str]:
-        """Read those that can be read: while one of two is being rotated, the other still lets senders in."""
+        """Return the secrets that can be read. While one of two is being rotated, the other still works."""
         found = []
         for secret in secrets if isinstance(secrets, list) else [secrets]:
             try:
                 found.append(self._secrets(secret))
             except (OSError, ValueError) as error:
                 log.error("webhook.secret_unreadable", source=hook.name, error=str(error))  # noqa: TRY400
-        if not any(found):  # an empty one proves nothing
+        if not any(found):  # an empty secret proves nothing
             raise not_now("the secret of this source cannot be read", 30)
         return found
 
 
 def _essence(item: object) -> str:
-    """All of an event that headers may have had a say in."""
+    """Return what headers may have contributed to an event."""
     if isinstance(item, Event):
         return repr((item.id, item.type, item.subject, sorted(item.attributes.items())))
     return repr(getattr(item, "id", ""))

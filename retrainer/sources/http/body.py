@@ -1,4 +1,4 @@
-"""Request bodies, bounded: in size before and after decompression, in time, and in memory over all requests."""
+"""Request bodies, bounded in size (before and after decompression), in time, and in memory over all requests."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _CLOSE = {"Connection": "close"}
 
 
 class Bodies:
-    """Reads bodies; together they hold at most `memory` bytes, beyond that senders are asked to come again."""
+    """Reads bodies. Together they hold at most `memory` bytes; beyond that senders are told to retry."""
 
     def __init__(self, memory: int = MEMORY) -> None:
         self._free = memory
 
     @asynccontextmanager
     async def read(self, request: Request, max_size: int, timeout: float) -> AsyncIterator[bytes]:  # noqa: ASYNC109
-        """Yield the body as sent; raise Refusal 408, 413 or 503. Its memory is counted until the context ends."""
+        """Yield the body as sent. Raise Refusal 408, 413 or 503. Its memory counts until the context ends."""
         declared = request.headers.get("content-length", "0")
         if len(declared) > 18 or int(declared) > max_size:
             raise too_large(max_size)
@@ -60,7 +60,7 @@ def too_large(max_size: int) -> Refusal:
 
 
 def gunzip(raw: bytes, max_size: int) -> bytes:
-    """Decompress; raise Refusal 413 as soon as it grows beyond `max_size` bytes, Unreadable if it is not gzip."""
+    """Decompress. Raise Refusal 413 as soon as the result exceeds `max_size` bytes, Unreadable for invalid gzip."""
     stream = zlib.decompressobj(wbits=31)
     try:
         body = stream.decompress(raw, max_size + 1)

@@ -1,7 +1,7 @@
-"""PURE: requests that a web page makes a browser send are told apart from those of programs.
+"""PURE: distinguishes requests that a web page makes a browser send from those of programs.
 
-A page can send requests to any address, and give its own name any address afterwards (DNS rebinding). It cannot choose
-what the browser says of it: Host, Origin and Sec-Fetch-Site.
+A page can send requests to any address, and can later point its own name to any address (DNS rebinding). It cannot
+control what the browser reports about it: Host, Origin and Sec-Fetch-Site.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """``any_host``: requests may give any name as Host; else a name of ``hosts``, of loopback, or an IP address.
+    """``any_host``: accept any name in Host. Else it must be in ``hosts``, a loopback name, or an IP address.
 
-    ``origins`` are pages' (``https://console.example.org``) that may send. All in lower case.
+    ``origins``: pages that may send, such as ``https://console.example.org``. All values are in lower case.
     """
 
     any_host: bool = False
     hosts: Collection[str] = ()
     origins: Collection[str] = ()
     beyond_loopback: bool = False
-    """Others than those on this machine can send."""
+    """Whether other machines can send requests."""
 
     @classmethod
     def of(cls, http: Http) -> Doors:
-        """Whoever listens on loopback alone is reached by that name alone, unless the settings name others."""
+        """A daemon on loopback accepts loopback names only, unless the settings name others."""
         hosts = frozenset(name.lower().rstrip(".") for name in http.allowed_hosts)
         origins = frozenset(origin.lower() for origin in http.allowed_origins)
         beyond = not is_loopback(http.host)
@@ -49,9 +49,9 @@ class Doors:
             )
 
     def check_origin(self, headers: Mapping[str, str], *, proven: bool = False) -> None:
-        """Raise Refusal 403 for what a page of another origin sends; programs send no Origin.
+        """Raise Refusal 403 for a request from a page of another origin. Programs send no Origin.
 
-        ``proven``: it carries a secret that no page knows, so that any Host is believed.
+        ``proven``: the request carries a secret that no page has, so any Host is accepted.
         """
         origin = headers.get("origin")
         if origin is not None and origin.lower() in self.origins:
@@ -62,14 +62,14 @@ class Doors:
             raise Refusal(403, "requests from pages of another site are refused (http.allowed_origins)")
 
     def _ours(self, name: str) -> bool:
-        """Names can be rebound, addresses cannot: a page at an address comes from whoever has it."""
+        """Names can be rebound; addresses cannot: a page at an address is served by its owner."""
         if is_loopback(name) or name.rstrip(".") in self.hosts:
             return True
         return bool(self.hosts) and _is_address(name)
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can mean it; a name other than localhost may point anywhere."""
+    """Return whether a host can only be this machine. Names other than localhost may point anywhere."""
     if host.lower().rstrip(".") == "localhost":
         return True
     try:
@@ -79,7 +79,7 @@ def is_loopback(host: str) -> bool:
 
 
 def host_of(headers: Mapping[str, str]) -> str:
-    """Return the name in the Host header, in lower case and without its port; empty if it is none."""
+    """Return the name in the Host header, in lower case and without its port; empty if there is none."""
     try:
         return (urlsplit(f"//{headers.get('host', '')}").hostname or "").lower()
     except ValueError:

@@ -1,7 +1,7 @@
-"""PURE: the handshake by which senders of CloudEvents ask whether a webhook wants their events.
+"""PURE: the handshake by which CloudEvents senders check that a webhook wants their events.
 
-CloudEvents' HTTP webhook specification, section 4. It grants nothing: an event needs the source's token or signature
-all the same.
+CloudEvents HTTP webhook specification, section 4. It grants nothing: each event still needs the source's token or
+signature.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NAME = re.compile(r"[A-Za-z0-9*]([A-Za-z0-9.*:/-]{0,253})", re.ASCII)
 
 
 def answer(headers: Mapping[str, str]) -> Response:
-    """Allow the origin that asks, at any rate: what is too much is answered 503. Raise Refusal 400."""
+    """Allow the requesting origin at any rate; overload is answered with 503. Raise Refusal 400."""
     origin = headers[ORIGIN].strip()
     if not _NAME.fullmatch(origin):
         raise Refusal(400, "WebHook-Request-Origin is a DNS name, such as eventgrid.azure.net")

@@ -1,4 +1,4 @@
-"""One configured webhook: what it can read, and how."""
+"""One configured webhook: what it accepts, and how it is parsed."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from retrainer.config.models import Listener
 
 Served = WebhookSource | AlertmanagerSource | S3Source
-"""Sources that listen; one of S3 only if its notifications come by webhook."""
+"""Sources with a webhook; an S3 source only if its notifications come by webhook."""
 SNS = "text/plain"
-"""What SNS calls the JSON that it sends."""
+"""The content type that SNS sends for its JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """``parse`` reads the source's format; for ``identity_window`` and ``tracked`` see `Batch`."""
+    """``parse`` parses the source's format. ``identity_window`` and ``tracked``: see `Batch`."""
 
     name: str
     config: Listener
@@ -37,7 +37,7 @@ class Hook:
 
     @classmethod
     def of(cls, name: str, config: Served) -> Hook:
-        """Raise ValueError if an expression does not compile."""
+        """Create the hook of a source. Raise ValueError if an expression does not compile."""
         if isinstance(config, AlertmanagerSource):
             return cls(name, config, "alertmanager", alertmanager.parse, config.identity_window)
         if isinstance(config, WebhookSource):
@@ -48,7 +48,7 @@ class Hook:
         return cls(name, config.via.webhook, "s3", parse, config.identity_window, tracked=config.sweep is not None)
 
     def check_content(self, headers: Mapping[str, str]) -> None:
-        """Raise Refusal 415 for what this source's format can never read."""
+        """Raise Refusal 415 for a content type that this source's format cannot be."""
         _check_encoding(headers)
         media = _media_type(headers)
         if self.format == "cloudevents":
@@ -57,13 +57,13 @@ class Hook:
             raise Refusal(415, f"content type {media:.80}: send Content-Type: application/json")
 
     def unpack(self, delivery: Delivery) -> Delivery:
-        """Decompress if need be; raise Refusal 413 for what grows beyond the size limit, Unreadable if it is broken."""
+        """Decompress if needed. Raise Refusal 413 if the result exceeds the size limit, Unreadable if it is broken."""
         if delivery.headers.get("content-encoding", "").strip().lower() != "gzip":
             return delivery
         return replace(delivery, body=gunzip(delivery.body, delivery.max_size))
 
     def read(self, delivery: Delivery) -> Items:
-        """Parse; raise Refusal 413 for more events than are taken at once."""
+        """Parse. Raise Refusal 413 for more events than one request may have."""
         try:
             return self.parse(delivery)
         except TooMany as error:

@@ -1,4 +1,4 @@
-"""What bodies are parsed into takes many times their size: it is estimated before, and bounded for each and for all."""
+"""Parsed bodies take many times their size: it is estimated before parsing, and bounded per request and in total."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ if TYPE_CHECKING:
 AT_ONCE = 128 << 20
 """Estimated bytes over all requests."""
 OF_ONE = 64 << 20
-"""Of one request, where `max_body` is not larger than usual."""
+"""Estimated bytes of one request, unless `max_body` is larger than usual."""
 PER_BYTE = 16
-"""Estimated bytes for each byte of a larger `max_body`."""
-# Bytes of CPython 3.11 for a map with a key, a list, a value among others, and a key with its place.
+"""Estimated bytes per byte of a larger `max_body`."""
+# Bytes in CPython 3.11: a map with one key, a list, a value beside others, a key with its slot.
 _MAP, _LIST, _VALUE, _KEY = 200, 72, 40, 60
 
 
 def evaluate(body: bytes) -> int:
-    """Estimate the bytes that JSON is parsed into, from its punctuation alone: a scan of memory, no parsing.
+    """Estimate the bytes that parsed JSON takes, by counting its punctuation without parsing.
 
-    What stands in strings counts too, so the estimate is rather too high.
+    Punctuation within strings counts too, so the estimate is rather too high.
     """
     count = body.count
     return 2 * len(body) + _MAP * count(b"{") + _LIST * count(b"[") + _VALUE * count(b",") + _KEY * count(b":")
 
 
 class Memory:
-    """A budget that requests hold parts of; only for one event loop."""
+    """A memory budget shared by requests, for one event loop only."""
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._at_once, self._held = at_once, 0
 
     @contextmanager
     def hold(self, body: bytes, max_body: int) -> Iterator[Held]:
-        """Hold what the body will take. Raise Refusal 413 if that is too much for one, 503 if there is no room now."""
+        """Reserve what the body will take. Raise Refusal 413 if that is too much for one request, 503 if for all."""
         held = Held(self, max(OF_ONE, PER_BYTE * max_body))
         try:
             held.add(body)
@@ -46,21 +46,21 @@ class Memory:
             self._held -= held.weight
 
     def take(self, weight: int, mine: int) -> None:
-        """Raise Refusal 503 if there is no room beside others; ``mine`` is what the request holds already."""
+        """Reserve. Raise Refusal 503 if others leave no room; ``mine`` is what the request has reserved already."""
         if self._held > mine and self._held + weight > self._at_once:
             raise not_now("too much is being read at once", 1)
         self._held += weight
 
 
 class Held:
-    """What one request holds; ``most`` is what it may."""
+    """The reservation of one request; ``most`` is its limit."""
 
     def __init__(self, memory: Memory, most: int) -> None:
         self.weight = 0
         self._memory, self._most = memory, most
 
     def add(self, body: bytes) -> None:
-        """Hold more: the body, or JSON that stands within it in another coding. Raise Refusal 413 or 503."""
+        """Reserve for the body, or for JSON embedded in it in another encoding. Raise Refusal 413 or 503."""
         weight = evaluate(body)
         if self.weight + weight > self._most:
             raise Refusal(

@@ -1,4 +1,4 @@
-"""What a sender is told when nothing of its request was taken, as RFC 9457 problem details."""
+"""The response to a request of which nothing was stored, as RFC 9457 problem details."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Refusal(Exception):
-    """``status`` is the HTTP status, ``detail`` says what to do about it; nothing of the request was stored."""
+    """``status``: the HTTP status. ``detail``: what to do about it. Nothing of the request was stored."""
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -34,12 +34,12 @@ class Refusal(Exception):
 
 
 class Challenge(Refusal):
-    """401 to somebody who sends credentials only once they are asked for: nothing wrong was sent, so nothing counts."""
+    """401 for senders that send credentials only after a challenge. It is no failure, so it is not counted as one."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(401, detail, {"WWW-Authenticate": 'Basic realm="retrainer"'})
 
 
 def not_now(detail: str, retry_after: float) -> Refusal:
-    """503; ``retry_after`` in seconds, rounded up as the header knows whole ones only."""
+    """Return a 503. ``retry_after`` is in seconds, rounded up because the header takes whole seconds only."""
     return Refusal(503, detail, {"Retry-After": str(max(1, math.ceil(retry_after)))})

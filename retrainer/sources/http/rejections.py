@@ -1,4 +1,4 @@
-"""What is told of requests that were turned away: always a count, a line while there are few, 429 to who insists."""
+"""Reports rejected requests: always a count, log lines up to a limit, and 429 after too many failures."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ log = structlog.get_logger()
 WINDOW = 60.0
 """Seconds over which lines and failures are counted."""
 MOST_LINES = 20
-"""Lines for each door and status in that time; the rest is one line that says how many."""
+"""Log lines per endpoint and status in that time; the rest is one line with their number."""
 MOST_FAILURES = 100
-"""Wrong tokens and signatures of one address in that time; what is wrong beyond that is answered 429."""
+"""Wrong tokens and signatures per address in that time; further wrong ones are answered with 429."""
 MOST_PEERS = 4096
-"""Addresses that are remembered; those that failed longest ago are forgotten first."""
+"""Remembered addresses; those whose last failure is oldest are forgotten first."""
 
 
 class Doorkeeper:
-    """One for each server's loop. ``count`` is told the door (a source's name, `api`, `hooks`) and the status.
+    """One for each server's event loop. ``count`` is called with the endpoint (source, `api`, `hooks`) and the status.
 
-    A good token or signature is let in whatever came from its address before: only answers to wrong ones change.
+    A valid token or signature is always accepted, whatever came from its address before.
     """
 
     def __init__(self, count: Callable[[str, int], None]) -> None:
@@ -37,7 +37,7 @@ class Doorkeeper:
         self._failures: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def turn_away(self, door: str, peer: str, path: str, refusal: Refusal) -> Refusal:
-        """Count and tell; return what to answer."""
+        """Count and log a refusal. Return what to respond."""
         if refusal.status == 401 and self._insists(peer):
             refusal = Refusal(
                 429,

@@ -1,7 +1,7 @@
-"""PURE: proof that a request comes from someone who holds a secret. All comparisons take constant time.
+"""PURE: proof that the sender of a request has a secret. All comparisons take constant time.
 
-Version 2 signs all that a request is: where it goes, when, its body, and the headers that say what the body means. What
-it does not sign is not looked at. Version 1 signs time and body alone, the scheme of GitHub the body alone.
+Version 2 signs the whole request: path, time, body, and the headers that affect the body's meaning. What it does not
+sign is ignored. Version 1 signs time and body only, GitHub's scheme the body only.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ _TIMESTAMP = re.compile(r"\d{1,12}(\.\d{1,6})?", re.ASCII)
 _ALWAYS = frozenset({"content-type", "content-encoding", "idempotency-key", HEADER})
 _ATTRIBUTES = "ce-"
 _BLANKS = " \t"
-"""What HTTP allows around a value; `str.strip` alone takes bytes of other letters away, such as of "à" in UTF-8."""
+"""Whitespace that HTTP allows around a value; `str.strip()` also removes bytes of letters, such as of "à" in UTF-8."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+", re.ASCII)
-"""A header's name by RFC 9110, in small letters: it has neither the `:` nor the `=` that tell lines apart."""
+"""A header name by RFC 9110, in lower case. It cannot contain the separators `:` and `=`."""
 MOST_NAMED = 32
-"""Headers that a sender may name beside those."""
+"""Additional headers that a sender may name."""
 
 
 class Unproven(Exception):
-    """The request carries no valid proof; the message says what is missing, never what would have been right."""
+    """The request carries no valid proof. The message says what is missing, never what would have been right."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """``headers`` have lower-case names, ``path`` is that of the source, without a slash at its end."""
+    """``headers`` have lower-case names. ``path`` is the source's, without a trailing slash."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -46,7 +46,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """``now`` and ``tolerance`` are in seconds; ``schemes`` are those of `v2`, `v1` and `hub` that are accepted."""
+    """``now`` and ``tolerance`` are in seconds; ``schemes`` are the accepted ones of `v2`, `v1` and `hub`."""
 
     now: float
     tolerance: float
@@ -55,9 +55,9 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """``identity`` tells a replay from a new request, None where the scheme cannot.
+    """``identity`` distinguishes a replay from a new request; None if the scheme cannot.
 
-    ``mac`` is the signature that was right. ``covered`` are the headers it covers, None for a scheme that covers none.
+    ``mac``: the matching signature. ``covered``: the headers it covers, None for a scheme that covers none.
     """
 
     scheme: str
@@ -67,9 +67,9 @@ class Signed:
 
 
 def check_token(headers: Mapping[str, str], secrets: Iterable[str]) -> None:
-    """Check `Authorization: Bearer …`, or the password of `Basic`, against any of the secrets; raise Unproven.
+    """Check `Authorization: Bearer …`, or the password of `Basic`, against all secrets. Raise Unproven.
 
-    Senders that can set no header of their own have Basic, from the URL that they were given.
+    Basic is for senders that cannot set headers: it comes from the URL that they were given.
     """
     scheme, _, given = headers.get("authorization", "").partition(" ")
     token = _password(given.strip()) if scheme.lower() == "basic" else given.strip()
@@ -80,7 +80,7 @@ def check_token(headers: Mapping[str, str], secrets: Iterable[str]) -> None:
 
 
 def _password(credentials: str) -> str:
-    """Return the password of Basic credentials (RFC 7617); empty, which proves nothing, if they cannot be read."""
+    """Return the password of Basic credentials (RFC 7617); empty, which proves nothing, if they are invalid."""
     try:
         return base64.b64decode(credentials, validate=True).decode().partition(":")[2]
     except ValueError:
@@ -88,7 +88,7 @@ def _password(credentials: str) -> str:
 
 
 def check_signature(sent: Sent, secrets: Iterable[str], terms: Terms) -> Signed:
-    """Check the HMAC-SHA256 by the best scheme that was sent; raise Unproven."""
+    """Check the HMAC-SHA256 by the best scheme that was sent. Raise Unproven."""
     if TIMESTAMPED in sent.headers:
         return _check_timestamped(sent, secrets, terms)
     if PLAIN not in sent.headers or "hub" not in terms.schemes:
@@ -141,7 +141,7 @@ def _covered(headers: Mapping[str, str], named: str) -> frozenset[str]:
         raise Unproven(f"the signature names {len(extra)} headers (h); at most {MOST_NAMED} are taken")
     if not all(map(_TOKEN.fullmatch, extra)):
         raise Unproven("the signature names something that is no header (h); write h=x-tenant;x-region")
-    # One that is absent would be signed as if it were there and empty.
+    # An absent header would be signed as if it were present and empty.
     if missing := [name for name in extra if name not in headers]:
         raise Unproven(f"the signature names {missing[0][:64]} (h), which the request does not have")
     always = (name for name in headers if name in _ALWAYS or name.startswith(_ATTRIBUTES))
@@ -149,9 +149,9 @@ def _covered(headers: Mapping[str, str], named: str) -> frozenset[str]:
 
 
 def _text(sent: Sent, timestamp: str, named: str, covered: Iterable[str]) -> bytes:
-    """A line each for version, time, path, names if there are any, and header; an empty line; the body.
+    """One line each for version, time, path, names (if any), and header; an empty line; the body.
 
-    No header holds a line break. Its bytes stand as they were sent: what servers decode is Latin-1 by definition.
+    Header values contain no line break. Their bytes are as sent: servers decode them as Latin-1 by definition.
     """
     names = [f"h={named}"] if named else []
     headers = [f"{name}:{sent.headers[name].strip(_BLANKS)}" for name in sorted(covered)]
@@ -164,12 +164,12 @@ def sign(secret: str, message: bytes) -> str:
 
 
 def _macs(secrets: Iterable[str], message: bytes) -> list[str]:
-    """Anybody can sign with an empty secret, so that one proves nothing."""
+    """Empty secrets are skipped: anyone can sign with one, so it proves nothing."""
     return [sign(secret, message) for secret in secrets if secret]
 
 
 def _any_equal(sent: Iterable[str], expected: Iterable[str]) -> bool:
-    """Every pair is compared, so that the time says nothing about which one was closest."""
+    """Compare every pair, so that the time taken does not show which one was closest."""
     wanted = [value.encode() for value in expected if value]
-    # A list, not a generator, for that reason.
+    # A list, not a generator: a generator would stop at the first match.
     return any([hmac.compare_digest(s.encode(), w) for s in sent for w in wanted])  # noqa: C419

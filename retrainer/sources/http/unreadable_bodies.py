@@ -1,4 +1,4 @@
-"""Unreadable bodies are kept as dead letters, but not at any rate: they cost a sender little, the store much."""
+"""Limits the dead letters for unreadable bodies, which cost a sender little and the store much."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from retrainer.sources.formats.registry import Items
 
 WINDOW = 60.0
-"""Seconds: one and the same body is kept once in that time."""
+"""Seconds in which identical bodies are stored once."""
 MOST_BYTES = 16 << 20
-"""Bytes of a source that are kept in that time; of what comes beyond, the beginning."""
+"""Bytes per source that are stored in that time; of further bodies only the beginning is stored."""
 BEGINNING = 1024
 MOST_KNOWN = 4096
 
 
 class Letterbox:
-    """``left_out`` is told a source and how many of its dead letters another one stands for. Times are seconds."""
+    """``left_out`` is called with a source and the number of dead letters that another one represents."""
 
     def __init__(self, left_out: Callable[[str, int], None]) -> None:
         self._left_out = left_out
@@ -30,7 +30,7 @@ class Letterbox:
         self._kept: dict[str, tuple[float, int]] = {}
 
     def fit(self, source: str, items: Items, now: float) -> Items:
-        """Take out what was kept a moment ago, cut what is too much. What is under way meanwhile is not counted."""
+        """Drop bodies that were stored a moment ago, and cut what is too much. Bodies in flight are not counted."""
         if not any(isinstance(item, Poison) for item in items):
             return items
         fitted = tuple(self._fit(source, item, now) if isinstance(item, Poison) else item for item in items)
@@ -48,7 +48,7 @@ class Letterbox:
         return item
 
     def stored(self, source: str, items: Items, now: float) -> None:
-        """Remember what is durable by now, and only that."""
+        """Remember the items that are now durable."""
         for item in items:
             if isinstance(item, Poison) and item.kept:
                 since, kept = self._this_minute(source, now)
@@ -59,6 +59,6 @@ class Letterbox:
             self._known.popitem(last=False)
 
     def _this_minute(self, source: str, now: float) -> tuple[float, int]:
-        """Since when bytes of a source are counted, and how many."""
+        """Return since when the bytes of a source are counted, and their number."""
         since, kept = self._kept.get(source, (now, 0))
         return (since, kept) if now - since < WINDOW else (now, 0)

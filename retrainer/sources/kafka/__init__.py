@@ -1,4 +1,4 @@
-"""Records of Kafka topics. The store says how far each partition was read; what the broker knows is for displays."""
+"""Records of Kafka topics. Read positions are in the store; those committed to the broker are for display only."""
 
 from retrainer.sources.kafka.source import KafkaSource, kafka_source
 

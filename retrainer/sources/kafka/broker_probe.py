@@ -1,4 +1,4 @@
-"""Whether brokers answer: the metadata is asked for again and again, without waiting for it."""
+"""Checks whether brokers answer, by requesting metadata periodically without blocking."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ SILENCE = 4.0
 
 
 class BrokerProbe:
-    """Asking also brings new partitions, and topics that were made anew, to our notice."""
+    """The requests also discover new partitions and recreated topics."""
 
     def __init__(self, consumer: KafkaConsumer, client_id: str, topics: Topics, clock: Clock) -> None:
-        self._cluster = consumer._client.cluster  # noqa: SLF001 - KafkaConsumer's own requests wait for the answer
+        self._cluster = consumer._client.cluster  # noqa: SLF001 - KafkaConsumer's own requests block on the response
         self._client_id, self._topics, self._clock = client_id, topics.topics, clock
         self._servers = ", ".join(topics.bootstrap_servers)
         self._asked: Any = None
@@ -36,7 +36,7 @@ class BrokerProbe:
         return waits and self._clock.monotonic() - self._asked_at >= SILENCE
 
     def look(self) -> str | None:
-        """Return what is wrong, and ask again unless an answer is still to come."""
+        """Return the current problem, and request metadata again unless a response is pending."""
         if self._asked is None or self._asked.is_done:
             said = self._read() if self._asked is not None else None
             self._asked, self._asked_at = self._cluster.request_update(), self._clock.monotonic()
@@ -48,7 +48,7 @@ class BrokerProbe:
         return f"no broker of {self._servers} answers: {LAST_WORDS.of(self._client_id) or 'no connection'}"
 
     def _read(self) -> str | None:
-        """Return what the answer says is wrong."""
+        """Return the problem that the response shows."""
         error = self._asked.exception
         if error is not None and not isinstance(error, BrokerResponseError):
             return f"cannot reach {self._servers}: {error}"

@@ -1,4 +1,4 @@
-"""Partitions that were given to us are claimed, one that nobody may read is put aside."""
+"""Claims the assigned partitions, and halts those that must not be read."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from retrainer.util.clock import Clock
 
 AGAIN = 1.0
-"""Seconds after which a partition that was lost, or could not be claimed, is tried again."""
+"""Seconds after which a lost partition, or one that could not be claimed, is retried."""
 HALTED_AGAIN = 2.0
-"""Seconds after which we look whether somebody decided how to go on."""
+"""Seconds between checks whether an operator has decided about a halted partition."""
 log = structlog.get_logger()
 
 
@@ -31,7 +31,7 @@ class Claims:
         self._name, self._consumer, self._positions, self._clock = name, consumer, positions, clock
 
     def claim_due(self, parts: Iterable[Part]) -> list[Part]:
-        """Try those that are due; return those that may be read now, at the position that the store has."""
+        """Claim the partitions that are due. Return those that can be read now, from their stored position."""
         now = self._clock.monotonic()
         due = [part for part in parts if part.epoch is None and part.due <= now]
         ready = [part for part in due if self._ready(part)]
@@ -47,13 +47,13 @@ class Claims:
             return []
 
     def release(self, part: Part, wait: float = AGAIN) -> None:
-        """Read no further, and claim it anew: somebody else has, or its position is not what we think."""
+        """Stop reading, and claim it again: another reader has claimed it, or its position is not the expected one."""
         park(self._consumer, part.tp)
         part.epoch = None
         part.due = self._clock.monotonic() + wait
 
     def cut(self, part: Part, said: str) -> None:
-        """Put a partition aside whose log lost what we had read; only a decision brings it back."""
+        """Halt a partition whose log lost records that were read. It resumes only after a decision."""
         self.release(part, HALTED_AGAIN)
         part.cut = part.stored
         self._halt(part, said)
@@ -75,14 +75,14 @@ class Claims:
         topic_id = topic_id_of(self._consumer, part.tp.topic)
         claimed = self._positions.claim(part.tp, limits)
         if claimed.next is not None and claimed.next > limits.end:
-            # The log was asked before the store, and another replica may have read on in between.
+            # The log was read before the store: another replica may have advanced in between.
             limits = ask_logs(self._consumer, [part.tp])[part.tp]
         same = claimed.topic_id == topic_id
         part.waits, part.topic_id, part.end = "", topic_id, limits.end
         part.stored = claimed.next if same else None
         trouble = self._positions.trouble(part.name, claimed, topic_id, limits)
         if part.stored is not None and part.stored > limits.end:
-            part.cut = part.stored  # also when the log has grown again: what stands there now are other records
+            part.cut = part.stored  # also if the log has grown since: it holds other records at these offsets now
         if not trouble and part.cut is not None and part.cut == claimed.next:
             trouble = part.halt
         if trouble or claimed.next is None:
@@ -101,14 +101,14 @@ class Claims:
         try:
             self._consumer.seek(part.tp, following)
         except (ValueError, KeyError):
-            return  # not ours any more
+            return  # no longer assigned to us
         if part.halt:
             log.info("source.resumed", source=self._name, part=part.name, next=following)
         part.epoch, part.read, part.halt, part.cut = epoch, following, "", None
 
 
 def moved(part: Part, stored: dict[str, int]) -> bool:
-    """Tell whether somebody moved a part that we hold; `stored` is what the store has now."""
+    """Return whether a partition that we hold was moved; `stored` has the current stored positions."""
     return part.epoch is not None and part.name in stored and stored[part.name] != part.stored
 
 
@@ -116,4 +116,4 @@ def recreated(consumer: KafkaConsumer, tp: TopicPartition, topic_id: str) -> boo
     try:
         return topic_id_of(consumer, tp.topic) != topic_id
     except Later:
-        return False  # nothing can be said while it does not exist, and nothing read
+        return False  # unknown while the topic does not exist, and nothing is read then

@@ -1,4 +1,4 @@
-"""What is stored, told to the consumer group from time to time. For displays of the lag: nothing depends on it."""
+"""Commits stored positions to the consumer group periodically, for displays of the lag. Nothing depends on them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EVERY = 5.0
 TELL_ALL_EVERY = 3600.0
-"""Seconds after which everything is told again: brokers forget what a group without members was told long ago."""
+"""Seconds after which all positions are committed again: brokers expire old commits of a group without members."""
 LAST_MS = 1000
 log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ class Commits:
         self._told: dict[TopicPartition, int] = {}
 
     def tell(self, parts: Iterable[Part], *, now: bool = False) -> None:
-        """Send what changed, if it is time or `now`; do not wait for the answer."""
+        """Commit what changed if it is time, or if `now`. Do not wait for the response."""
         if not now and self._clock.monotonic() < self._due:
             return
         self._due = self._clock.monotonic() + EVERY
@@ -42,7 +42,7 @@ class Commits:
                 self._answered(news, error)
 
     def tell_last(self, parts: Iterable[Part]) -> None:
-        """Send what changed, and wait a little for the answer."""
+        """Commit what changed, and wait at most `LAST_MS` for the response."""
         if news := self._news(parts):
             try:
                 self._consumer.commit(news, timeout_ms=LAST_MS)
@@ -61,7 +61,7 @@ class Commits:
         return news
 
     def _answered(self, offsets: Iterable[TopicPartition], answer: object) -> None:
-        """Note a refusal, so that it is told again: an idle topic would show a lag for good."""
+        """On an error, commit again next time: an idle topic would show a lag for ever."""
         if isinstance(answer, Exception):
             log.debug("kafka.not_committed", source=self._name, error=str(answer))
             for tp in offsets:

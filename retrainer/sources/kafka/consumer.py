@@ -1,4 +1,4 @@
-"""Makes consumers: every option that matters is said here, none is left to a default that resets or commits."""
+"""Creates consumers. Every option that matters is set: no default may reset or commit positions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HUNG_UP = "socket disconnected"
 _KINDS = re.compile(r"^(\[Error -?\d+\] )?(\w+Error: )+")
 _MIB = 1024 * 1024
 
-# What the library says at length, in lines of its own, is in a source's `last_error` in short.
+# The library's long log messages are summarised in a source's `last_error`.
 _LIBRARY = logging.getLogger("kafka")
 _LIBRARY.setLevel(logging.WARNING)
 _LIBRARY.propagate = False
@@ -35,8 +35,8 @@ header_names.read_any()
 class LastWords(logging.Handler):
     """Remembers why each client lost its last connection, or got none.
 
-    The library retries on its own and raises only time-outs; the reason (refused, certificate not trusted, password
-    wrong) stands in its log alone. Brokers tell it now and then, and in between just hang up: that does not replace it.
+    The library retries by itself and raises only timeouts; the reason (refused, untrusted certificate, wrong password)
+    is only in its log. Brokers give it occasionally and otherwise just hang up, which does not replace the reason.
     """
 
     def __init__(self) -> None:
@@ -70,16 +70,16 @@ _LIBRARY.addHandler(LAST_WORDS)
 
 
 class Unreachable(Exception):
-    """No broker answers, or none lets us in; the message says why."""
+    """No broker answers, or none grants access. The message says why."""
 
 
 def open_consumer(topics: Topics, base_folder: Path, client_id: str, *, group: bool = True) -> KafkaConsumer:
-    """Connect, which takes some seconds at most; raise Unreachable, and ValueError for settings that cannot work."""
+    """Connect within a few seconds. Raise Unreachable, or ValueError for settings that cannot work."""
     clients: list[KafkaNetClient] = []
 
     def client(**options: Any) -> KafkaNetClient:
         made = KafkaNetClient(**options)
-        made.cluster.config["allow_auto_create_topics"] = False  # the consumer's own option does not get there
+        made.cluster.config["allow_auto_create_topics"] = False  # the consumer's own option does not reach it
         clients.append(made)
         return made
 
@@ -90,7 +90,7 @@ def open_consumer(topics: Topics, base_folder: Path, client_id: str, *, group: b
         )
     except Exception as error:
         for each in clients:
-            each.close()  # else each attempt would leave a thread behind
+            each.close()  # else each attempt would leak a thread
         where = ", ".join(topics.bootstrap_servers)
         raise Unreachable(f"cannot connect to {where}: {LAST_WORDS.of(client_id) or error}") from error
     LAST_WORDS.forget(client_id)
@@ -108,7 +108,7 @@ def _options(topics: Topics) -> dict[str, Any]:
         "check_crcs": True,
         "max_poll_records": MOST_RECORDS,
         "fetch_min_bytes": 1,
-        # A partition that has just been read waits for the answer of the others' fetch: no longer than this.
+        # A partition that was just read waits at most this long for the fetch response of the others.
         "fetch_max_wait_ms": 50,
         "fetch_max_bytes": 8 * _MIB,
         "max_partition_fetch_bytes": 2 * _MIB,

@@ -1,6 +1,7 @@
-"""Header names that are no UTF-8: brokers take them, clients in C write them, and kafka-python raises in every poll.
+"""Makes kafka-python read header names that are not UTF-8, which brokers accept and clients in C can write.
 
-Such a record would hold up all partitions of its source for ever. What cannot be decoded of a name is escaped instead.
+Otherwise it raises in every poll, and such a record blocks all partitions of its source for ever. Undecodable bytes of
+a name are escaped instead.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ _strictly = DefaultRecordBatch._read_msg  # noqa: SLF001 - there is no public wa
 
 
 class _Lenient(bytearray):
-    """Bytes whose slices can be decoded, whatever they are."""
+    """Bytes whose slices always decode."""
 
     def __getitem__(self, index: Any) -> Any:
         found = super().__getitem__(index)
@@ -26,11 +27,11 @@ class _Lenient(bytearray):
 def _read_record(batch: DefaultRecordBatch, *arguments: Any, **options: Any) -> Any:
     try:
         return _strictly(batch, *arguments, **options)
-    except UnicodeDecodeError:  # its position in the batch moves on only once all of a record was read
+    except UnicodeDecodeError:  # the position in the batch advances only after a whole record
         batch._buffer = _Lenient(batch._buffer)  # noqa: SLF001
         return _strictly(batch, *arguments, **options)
 
 
 def read_any() -> None:
-    """Have kafka-python read them, in this process."""
+    """Patch kafka-python in this process to read such names."""
     DefaultRecordBatch._read_msg = _read_record  # noqa: SLF001

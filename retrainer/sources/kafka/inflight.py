@@ -1,4 +1,4 @@
-"""Batches on their way into the store: several at once, within bounds, settled in order."""
+"""Batches on their way to the store: several at once, bounded, settled in order."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from retrainer.util.clock import Clock
 
 MOST_ITEMS = 2000
-"""With more than so many under way nothing further is read; what one poll returns comes on top."""
+"""If more items than this are in flight, nothing further is read. The records of one poll come on top."""
 MOST_BYTES = 12 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class InflightBatch:
-    """A batch of one part, as it was claimed in `epoch`; ``size`` is in bytes."""
+    """A batch of one partition, claimed with `epoch`; ``size`` is in bytes."""
 
     part: Part
     epoch: int
@@ -33,12 +33,12 @@ class InflightBatch:
 
     @property
     def valid(self) -> bool:
-        """Whether the part is still ours by the same claim."""
+        """Whether the partition is still held by the same claim."""
         return self.part.epoch == self.epoch
 
 
 class Inflight:
-    """``waiting`` are batches that the engine had no room for, in the order they were read."""
+    """``_waiting``: batches for which the engine had no room, in the order in which they were read."""
 
     def __init__(self, intake: Intake, clock: Clock) -> None:
         self._intake, self._clock = intake, clock
@@ -61,7 +61,7 @@ class Inflight:
         self.push()
 
     def push(self) -> None:
-        """Hand over what waits, as far as the engine has room."""
+        """Offer waiting batches to the engine while it has room."""
         while self._waiting and self._clock.monotonic() >= self._retry_at:
             inflight_batch = self._waiting[0]
             if inflight_batch.valid:
@@ -76,7 +76,7 @@ class Inflight:
             self._waiting.popleft()
 
     def settled(self) -> list[tuple[InflightBatch, BaseException | None]]:
-        """Take out what has ended, oldest first, with what went wrong."""
+        """Remove and return the settled batches, oldest first, each with its error or None."""
         ended = []
         while self._under_way and self._under_way[0][1].done():
             inflight_batch, future = self._under_way.popleft()
@@ -86,11 +86,11 @@ class Inflight:
         return ended
 
     def drop_waiting(self) -> None:
-        """Forget what was not handed over; it is read again."""
+        """Drop batches that were not offered yet; they will be read again."""
         self._waiting.clear()
 
     def wait(self, seconds: float) -> None:
-        """Wait until the oldest batch is settled or there may be room again, no longer than this."""
+        """Wait at most ``seconds`` until the oldest batch is settled or there may be room again."""
         if self._under_way:
             wait((self._under_way[0][1],), timeout=seconds)
         else:

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 TIMEOUT = 5.0
 EARLY = 0.8
-"""A token is replaced after this part of its life."""
+"""Fraction of its lifetime after which a token is replaced."""
 SHORT_LIFE = 60.0
-"""Seconds that a token is used if its issuer does not say how long it lives."""
+"""Seconds for which a token is used if its issuer does not state a lifetime."""
 
 
 class TokenRefused(Exception):
-    """No token: the message has the issuer's answer, without secrets."""
+    """No token was issued. The message has the issuer's response, without secrets."""
 
 
 class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
-    """Keeps one token, and asks for the next before it ends. Called by the consumer when it connects."""
+    """Caches one token, and requests the next before it expires. The consumer calls it when it connects."""
 
     def __init__(self, settings: OAuth) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
         self._lock = Lock()
 
     def token(self) -> str:
-        """Return a token that is still good; raise TokenRefused."""
+        """Return a valid token. Raise TokenRefused."""
         with self._lock:
             if time.monotonic() >= self._until:
                 self._token, life = self._ask()

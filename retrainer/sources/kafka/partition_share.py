@@ -1,7 +1,7 @@
-"""Which partitions this reader takes: all of them, or its share if several replicas read the source.
+"""Decides which partitions this reader takes: all, or its share if several replicas read the source.
 
-The consumer is no member of a consumer group: a group gives the partitions of a reader that was killed to nobody until
-its session has run out, and lets one that starts wait for the next rebalance.
+The consumer is not a member of a consumer group: a group leaves the partitions of a killed reader unassigned until its
+session expires, and makes a starting one wait for the next rebalance.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from retrainer.util.clock import Clock
 
 LOOK_EVERY = 1.0
-"""Seconds between two renewals of a reader; a third of what the others wait for one."""
+"""Seconds between two renewals of a reader: a third of the time after which the others drop it."""
 
 
 def share(partitions: Sequence[TopicPartition], readers: Sequence[str], reader: str) -> list[TopicPartition]:
-    """Return every n-th partition, where n is the number of readers; none for somebody who is not among them."""
+    """Return every n-th partition, for n readers; none for a reader that is not among them."""
     if reader not in readers:
         return []
     return list(partitions[readers.index(reader) :: len(readers)])
 
 
 class Share:
-    """``mine`` are the partitions that were assigned to the consumer last."""
+    """``mine``: the partitions that are assigned to the consumer."""
 
     def __init__(self, name: str, consumer: KafkaConsumer, topics: Topics, intake: Intake, clock: Clock) -> None:
         self.mine: frozenset[TopicPartition] = frozenset()
         self._name, self._consumer, self._topics, self._intake, self._clock = name, consumer, topics, intake, clock
-        self._cluster = consumer._client.cluster  # noqa: SLF001 - nothing public asks for topics before they are assigned
+        self._cluster = consumer._client.cluster  # noqa: SLF001 - no public API requests topics before assignment
         self._reader = secrets.token_hex(8)
         self._readers: Sequence[str] = ()
         self._renew_at = 0.0
@@ -47,7 +47,7 @@ class Share:
         self._follow_topics()
 
     def look(self, *, reachable: bool) -> bool:
-        """Renew if it is time, unless brokers are not ``reachable``; return whether `mine` has changed."""
+        """Renew this reader if it is time and brokers are ``reachable``. Return whether `mine` has changed."""
         if reachable and self._clock.monotonic() >= self._renew_at:
             self._renew()
         seen = (self._cluster._last_successful_refresh_ms, self._readers)  # noqa: SLF001 - as above
@@ -61,13 +61,13 @@ class Share:
         return True
 
     def leave(self) -> None:
-        """Let the others have these partitions at once; if the store does not answer, after a while."""
+        """Leave these partitions to the other readers: at once, or after a timeout if the store does not answer."""
         with contextlib.suppress(Overloaded):
             self._intake.leave(self._name, self._reader)
 
     def _renew(self) -> None:
         self._renew_at = self._clock.monotonic() + LOOK_EVERY
-        with contextlib.suppress(Overloaded):  # then the share stays what it is: claims keep readers apart
+        with contextlib.suppress(Overloaded):  # then the share stays as it is; claims prevent double reads
             self._readers = tuple(self._intake.readers(self._name, self._reader))
 
     def _partitions(self) -> list[TopicPartition]:
@@ -79,14 +79,14 @@ class Share:
     def _assign(self, mine: frozenset[TopicPartition]) -> None:
         if mine:
             self._consumer.assign(list(mine))
-            self._cluster.set_topics(self._topics.topics)  # should `assign` leave those of its partitions alone
+            self._cluster.set_topics(self._topics.topics)  # in case `assign` keeps only those of the partitions
         else:
             self._consumer.unsubscribe()
             self._follow_topics()
         self.mine = mine
 
     def _follow_topics(self) -> None:
-        """Have the metadata of all topics kept up to date, whether a partition of theirs is assigned or not."""
+        """Keep the metadata of all topics up to date, also of those without an assigned partition."""
         self._cluster.need_all_topic_metadata = self._topics.topic_pattern is not None
         self._cluster.set_topics(self._topics.topics)
         self._cluster.request_update()

@@ -1,4 +1,4 @@
-"""The partitions that are ours, and how far each of them is."""
+"""The state of each assigned partition."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def part_name(tp: TopicPartition) -> str:
-    """How the store and people call a partition."""
+    """Return the name of a partition in the store and for users."""
     return f"{tp.topic}/{tp.partition}"
 
 
@@ -18,10 +18,10 @@ def part_name(tp: TopicPartition) -> str:
 class Part:
     """One partition. It is read while it is claimed and not halted.
 
-    ``epoch`` is the claim's, None without one. ``read`` is the first position that was not handed over yet, ``stored``
-    the first that the store does not have, None until it is known; ``end`` is where the log ends. ``due``: when to try
-    to claim it, on the monotonic clock, and ``waits`` why that did not go. ``halt`` says why nobody may read it, "" if
-    nothing is wrong; ``cut`` is the stored position that stands for a log that lost what was read.
+    ``epoch``: of the claim, None without one. ``read``: the first position that was not offered yet. ``stored``: the
+    first position that is not stored, None if not known yet. ``end``: the end of the log. ``due``: when to try to claim
+    it, on the monotonic clock; ``waits``: why the last attempt failed. ``halt``: why it must not be read, "" if nothing
+    is wrong. ``cut``: the stored position at which the log was found to have lost records that were read.
     """
 
     tp: TopicPartition
@@ -42,9 +42,9 @@ class Part:
 
 
 def park(consumer: KafkaConsumer, tp: TopicPartition) -> None:
-    """Let a partition stand still; one that is not ours any more does so anyway.
+    """Pause a partition; do nothing if it is no longer assigned.
 
-    Without a position of its own the consumer would look for one by itself.
+    Without a position the consumer would look one up by itself, so it gets position 0.
     """
     try:
         consumer.pause(tp)

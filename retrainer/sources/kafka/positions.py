@@ -1,4 +1,4 @@
-"""Where a partition is read from: claimed in the store, compared with the log. Never a silent reset."""
+"""Where a partition is read from: claimed in the store, compared with the log, never reset silently."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ NO_ID = UUID(int=0)
 
 
 class Later(Exception):
-    """A partition cannot be claimed now; the message says why."""
+    """A partition cannot be claimed now. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What the broker has of a partition: offsets from ``begin`` up to before ``end``."""
+    """The offsets that the broker has of a partition: from ``begin`` up to, not including, ``end``."""
 
     begin: int
     end: int
 
 
 def missing(topic: str) -> str:
-    """Say that a topic is not there."""
+    """Return the message for a missing topic."""
     return f"topic {topic} does not exist: create it, or correct the source's topics"
 
 
 def topic_id_of(consumer: KafkaConsumer, topic: str) -> str:
-    """Return the topic's id, "" from brokers that have none; raise Later while the topic is not known."""
-    cluster = consumer._client.cluster  # noqa: SLF001 - there is no public way to a topic's id
+    """Return the topic's id, "" from brokers without ids. Raise Later while the topic is not known."""
+    cluster = consumer._client.cluster  # noqa: SLF001 - no public API returns a topic's id
     if not cluster.partitions_for_topic(topic):
         raise Later(missing(topic))
     known: UUID | None = cluster.topic_id(topic)
@@ -51,8 +51,8 @@ def topic_id_of(consumer: KafkaConsumer, topic: str) -> str:
 
 
 def partitions_of(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
-    """Return the partitions as last heard of, none of a topic that is not known."""
-    cluster = consumer._client.cluster  # noqa: SLF001 - KafkaConsumer's own may ask the broker, and wait
+    """Return the partitions by the last metadata; none for an unknown topic."""
+    cluster = consumer._client.cluster  # noqa: SLF001 - KafkaConsumer's own method may block on a broker request
     return [TopicPartition(topic, number) for number in sorted(cluster.partitions_for_topic(topic) or ())]
 
 
@@ -62,7 +62,7 @@ def has_leader(consumer: KafkaConsumer, tp: TopicPartition) -> bool:
 
 
 def ask_logs(consumer: KafkaConsumer, parts: Sequence[TopicPartition]) -> dict[TopicPartition, Log]:
-    """Ask where logs begin and end; raise KafkaTimeoutError."""
+    """Request where logs begin and end. Raise KafkaTimeoutError."""
     begins = consumer.beginning_offsets(list(parts), timeout_ms=ASK_MS)
     ends = consumer.end_offsets(list(parts), timeout_ms=ASK_MS)
     return {tp: Log(begins[tp], ends[tp]) for tp in parts}
@@ -71,7 +71,7 @@ def ask_logs(consumer: KafkaConsumer, parts: Sequence[TopicPartition]) -> dict[T
 def ask_start(
     consumer: KafkaConsumer, logs: dict[TopicPartition, Log], start: Literal["earliest", "latest"] | StartAt
 ) -> dict[TopicPartition, int]:
-    """Return the offsets that a start policy means; raise KafkaTimeoutError."""
+    """Return the start offsets by a start policy. Raise KafkaTimeoutError."""
     if start == "earliest":
         return {tp: log.begin for tp, log in logs.items()}
     if start == "latest":
@@ -90,7 +90,7 @@ class Positions:
         self._name, self._consumer, self._intake, self._start = name, consumer, intake, start
 
     def claim(self, tp: TopicPartition, log: Log) -> Claimed:
-        """Make the partition ours; ``next`` is set. Raise Later."""
+        """Claim a partition; ``next`` of the result is set. Raise Later."""
         topic_id = topic_id_of(self._consumer, tp.topic)
         claimed = self._intake.claim(self._name, part_name(tp), topic_id)
         if claimed.next is not None:
@@ -101,10 +101,10 @@ class Positions:
         return self._intake.claim(self._name, part_name(tp), topic_id, log.begin)
 
     def _enter(self, topic: str, topic_id: str) -> None:
-        """Let a topic that was never read begin where the policy says, all of its partitions at once.
+        """Create all partitions of a topic that was never read, with positions by the start policy.
 
-        Also those that are not ours: whoever gets them must not take them for partitions that were added later. By the
-        first partition a topic is known, so it comes last: two consumers at once both go by the policy.
+        This includes partitions of other readers: they must not take them for partitions that were added later. A topic
+        counts as known by its first partition, which is created last: two consumers at once then both use the policy.
         """
         partitions = partitions_of(self._consumer, topic)
         starts = ask_start(self._consumer, ask_logs(self._consumer, partitions), self._start)
@@ -112,7 +112,7 @@ class Positions:
             self._intake.claim(self._name, part_name(tp), topic_id, starts[tp])
 
     def trouble(self, part: str, claimed: Claimed, topic_id: str, log: Log) -> str:
-        """Say why nobody may go on from there, with the way out; "" if one may."""
+        """Return why a partition must not be read on, with the remedy; "" if nothing is wrong."""
         if claimed.topic_id != topic_id:
             said = f"the topic was made anew: its id was {claimed.topic_id or 'unknown'}, now it is {topic_id}"
         elif claimed.next is not None and claimed.next < log.begin:
@@ -125,7 +125,7 @@ class Positions:
 
 
 def matching(topics: Topics, topic: str) -> bool:
-    """Tell whether a source reads a topic."""
+    """Return whether a source reads a topic."""
     if topics.topic_pattern is not None:
         return matches_whole(topic, topics.topic_pattern)
     return topic in topics.topics

@@ -1,4 +1,4 @@
-"""Records become events, or dead letters."""
+"""Converts records into events or dead letters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Parse = Callable[[Delivery], tuple[Event | Poison, ...]]
 
 
 class Reader:
-    """Reads records of one source. What cannot be read is known by its place: two records alike are two letters."""
+    """Reads records of one source. Unreadable records are identified by position: equal ones are two dead letters."""
 
     def __init__(self, name: str, topics: Topics, parse: Parse) -> None:
         self._name, self._parse = name, parse
@@ -28,7 +28,7 @@ class Reader:
         self._ignore_tombstones = topics.tombstones == "ignore"
 
     def items(self, records: Iterable[ConsumerRecord], topic_id: str, now: float) -> list[Event | Poison]:
-        """Read records of one partition; ``now`` is in seconds since the epoch."""
+        """Parse records of one partition; ``now`` is in seconds since the epoch."""
         items: list[Event | Poison] = []
         for record in records:
             value = record.value
@@ -81,7 +81,7 @@ class Reader:
 
 
 def _beside(record: ConsumerRecord) -> int:
-    """Bytes of the key and of the headers, which each event of the record bears."""
+    """Return the bytes of key and headers, which are stored with each event of the record."""
     headers = sum(len(name) + len(value or b"") for name, value in record.headers or ())
     return len(record.key or b"") + headers
 
@@ -91,7 +91,7 @@ def _identity(record: ConsumerRecord, topic_id: str) -> str:
 
 
 def _put_key(place: dict[str, Any], key: bytes) -> None:
-    """Text as `key`; what is not UTF-8 as `key_base64`."""
+    """Store text as `key`, and what is not UTF-8 as `key_base64`."""
     try:
         place["key"] = key.decode()
     except UnicodeDecodeError:

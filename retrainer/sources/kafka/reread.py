@@ -1,4 +1,4 @@
-"""Reads topics once more, apart from the group and from what the store knows."""
+"""Reads topics again, independently of the group and of stored positions."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Rereading:
         self._topics, self._reader, self._clock, self._base_folder = topics, reader, clock, base_folder
 
     def pages(self, since: float, until: float, stop: threading.Event) -> Iterator[list[Event | Poison]]:
-        """Give up to 500 items at a time, all partitions, each in its order; end early once `stop` is set.
+        """Yield up to 500 items at a time from all partitions, each in its order. End early once `stop` is set.
 
-        A partition is read from its first record of `since` or later up to its first of `until` or later: records that
-        were produced with older or younger timestamps in between are left out, and those beyond are not looked for.
-        Raise Unreachable, and KafkaError while brokers do not answer.
+        A partition is read from its first record of `since` or later up to its first of `until` or later. Records in
+        between with timestamps outside that range are skipped; records beyond are not searched. Raise Unreachable, and
+        KafkaError while brokers do not answer.
         """
         with self._consumer() as consumer:
             limits = _limits(consumer, self._partitions(consumer), since, until)
@@ -85,7 +85,7 @@ class Rereading:
 def _limits(
     consumer: KafkaConsumer, partitions: list[TopicPartition], since: float, until: float
 ) -> dict[TopicPartition, Log]:
-    """Offsets to read, of the partitions that have any."""
+    """Return the offsets to read, of partitions that have any."""
     if not partitions:
         return {}
     logs = ask_logs(consumer, partitions)

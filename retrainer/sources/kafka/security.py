@@ -1,4 +1,4 @@
-"""How we reach brokers: settings become what KafkaConsumer takes. Secrets are asked for when a consumer is made."""
+"""Maps security settings to options of KafkaConsumer. Secrets are read when a consumer is created."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def security(topics: Topics, base_folder: Path) -> dict[str, Any]:
-    """Return the options of a consumer; relative paths are seen from `base_folder`.
+    """Return options for a consumer. Relative paths are resolved against `base_folder`.
 
     Raise ValueError or OSError, whose messages name files and references, never secrets.
     """
@@ -43,7 +43,7 @@ def _sasl(sasl: Sasl) -> dict[str, Any]:
         if sasl.oauth is None:
             raise ValueError("sasl.mechanism OAUTHBEARER needs `oauth`")
         options["sasl_oauth_token_provider"] = ClientCredentials(sasl.oauth)
-    elif sasl.mechanism != "AWS_MSK_IAM":  # which looks for credentials by itself, by the usual AWS chain
+    elif sasl.mechanism != "AWS_MSK_IAM":  # MSK finds credentials by itself, through the usual AWS chain
         if sasl.username is None or sasl.password is None:
             raise ValueError(f"sasl.mechanism {sasl.mechanism} needs `username` and `password`")
         options["sasl_plain_username"] = sasl.username

@@ -1,4 +1,4 @@
-"""One consumer from its connection to its end: the loop that everything of a source goes through."""
+"""The main loop of a source, over the lifetime of one consumer."""
 
 from __future__ import annotations
 
@@ -44,25 +44,25 @@ STALL = 0.25
 """Seconds to wait for the engine before partitions are paused."""
 FEW = 5
 BRIEFLY = 0.02
-"""Seconds to leave the interpreter's lock to the engine after a few records: whoever polls on takes it from the thread
-that decides on what it has just brought."""
+"""Seconds for which a few records leave the interpreter lock to the engine: polling on at once would take it from the
+thread that decides on these records."""
 LOOK_EVERY = 2.0
 GRACE = 2.0
-"""Seconds that batches under way have to be settled when the session ends."""
+"""Seconds for batches in flight to be settled when the session ends."""
 CLOSE_MS = 1500
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How a source's batches are to be taken; see `Batch`."""
+    """Properties of a source's batches; see `Batch`."""
 
     identity_window: float
     tracked: bool = False
 
 
 class Session:
-    """``trouble`` is what keeps it from its work, None if nothing does; ``errors`` counts how often something did."""
+    """``trouble``: the current problem, None if there is none. ``errors``: how many problems occurred."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class Session:
         self._failed: str | None = None
 
     def turn(self) -> None:
-        """Do once what there is to do; takes about 100 ms when nothing comes in."""
+        """Run one iteration. It takes about 100 ms if nothing is received."""
         self._settle()
         self._follow_share()
         self._look()
@@ -104,7 +104,7 @@ class Session:
         self._commits.tell(self.parts.values())
 
     def close(self) -> None:
-        """Let batches under way be settled, within a grace, and leave the partitions to others."""
+        """Let batches in flight be settled, within a grace period, and leave the partitions to other readers."""
         until = self._clock.monotonic() + GRACE
         self._outbox.drop_waiting()
         while not self._outbox.empty and (left := until - self._clock.monotonic()) > 0:
@@ -133,7 +133,7 @@ class Session:
         gone = [self.parts.pop(tp) for tp in list(self.parts) if tp not in mine]
         self._commits.tell(gone, now=True)
         for part in gone:
-            part.epoch = None  # what is under way may still be stored: the store decides
+            part.epoch = None  # batches in flight may still be stored: the store decides
         for tp in mine - self.parts.keys():
             park(self._consumer, tp)
             self.parts[tp] = Part(tp, part_name(tp))
@@ -148,11 +148,11 @@ class Session:
         except OffsetOutOfRangeError as error:
             for tp in error.args[0]:
                 if tp in self.parts:
-                    self._claims.release(self.parts[tp], wait=0.0)  # what is wrong with it is seen by claiming it
+                    self._claims.release(self.parts[tp], wait=0.0)  # the next claim shows what is wrong with it
         except LogTruncationError as error:
             self._cut_off(error)
         except NoOffsetForPartitionError:
-            pass  # a partition that stands still until it is claimed
+            pass  # a paused partition that is not claimed yet
         except AuthorizationError as error:
             self._fail(str(error))
         else:
@@ -183,7 +183,7 @@ class Session:
             self._close_gaps()
 
     def _close_gaps(self) -> None:
-        """Go past positions that bring no records: control records, aborted transactions, compaction."""
+        """Advance past positions without records: control records, aborted transactions, compaction."""
         for part in self.parts.values():
             if part.epoch is not None:
                 self._hand_over(part, ())
@@ -193,11 +193,11 @@ class Session:
         if part.epoch is None or following is None or following <= part.read:
             return
         if recreated(self._consumer, part.tp, part.topic_id):
-            self._claims.release(part, wait=0.0)  # these records are of another topic
+            self._claims.release(part, wait=0.0)  # these records are of another topic of the same name
             return
         try:
             items, item_offsets = self._read(records, part.topic_id)
-        except SchemaUnavailable as error:  # read again from where the store is, as soon as it can be had
+        except SchemaUnavailable as error:  # read again from the stored position once the schema is available
             self._claims.release(part)
             self._fail(str(error))
             return
@@ -214,7 +214,7 @@ class Session:
         self._outbox.put(InflightBatch(part, part.epoch, batch, size))
 
     def _read(self, records: Iterable[ConsumerRecord], topic_id: str) -> tuple[list[Event | Poison], list[int]]:
-        """The items of these records, and the offset of each: a record may hold many."""
+        """Return the items of these records, and the offset of each; one record may have many items."""
         now = self._clock.now()
         items: list[Event | Poison] = []
         item_offsets: list[int] = []
@@ -228,11 +228,11 @@ class Session:
         try:
             position: int | None = self._consumer.position(tp, timeout_ms=0)
         except IllegalStateError:
-            return None  # taken from us meanwhile
+            return None  # unassigned meanwhile
         return position
 
     def _look(self) -> None:
-        """Find out, every two seconds, whether a part was moved, a topic made anew, and whether brokers answer."""
+        """Check every two seconds for moved partitions, recreated topics, and unreachable brokers."""
         now = self._clock.monotonic()
         if now < self._look_at:
             return
@@ -252,10 +252,10 @@ class Session:
         try:
             return self._intake.parts(self._name)
         except Overloaded:
-            return {}  # what was moved is seen the next time
+            return {}  # moved partitions are found the next time
 
     def measure(self) -> int:
-        """Bring the ends of logs up to date, and return how many records wait to be stored."""
+        """Update the ends of logs. Return the number of records that are not stored yet."""
         for tp, part in self.parts.items():
             try:
                 part.end = max(part.end, self._consumer.highwater(tp) or 0)

@@ -1,4 +1,4 @@
-"""A source that reads topics in a thread of its own, and comes back by itself whatever happens to the brokers."""
+"""A source that reads topics in its own thread, and recovers by itself from broker failures."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from retrainer.util.clock import Clock
 
 BACK_OFF = (0.5, 1.0, 2.0, 5.0)
-"""Seconds between attempts to connect, the last one again and again."""
+"""Seconds between attempts to connect; the last value repeats."""
 PATIENCE = 6.0
 MEASURE_EVERY = 0.5
 log = structlog.get_logger()
 
 
 def kafka_source(name: str, config: KafkaConfig, intake: Intake, clock: Clock, base_folder: Path) -> KafkaSource:
-    """Make what a configuration describes. Raise ValueError if an expression of it does not compile."""
+    """Create the configured source. Raise ValueError if one of its expressions does not compile."""
     by_place = config.format in ("json", "avro") and config.id is None
     window = 0.0 if by_place else config.identity_window
     registry = config.schema_registry
@@ -49,7 +49,7 @@ def _nothing() -> None:
 
 
 class KafkaSource:
-    """Reads its share of the partitions, each from where the store is."""
+    """Reads its share of the partitions, each from its stored position."""
 
     def __init__(
         self,
@@ -84,26 +84,26 @@ class KafkaSource:
         self._on_stop()
 
     def reread(self, since: float, until: float, stop: threading.Event) -> Iterator[list[Event | Poison]]:
-        """Read again what has timestamps from `since` to before `until`, in seconds since the epoch."""
+        """Read records again with timestamps from `since` to before `until`, in seconds since the epoch."""
         return Rereading(self._topics, self._reader, self._clock, self._base_folder).pages(since, until, stop)
 
     def resolve(self, part: str, to: str | int) -> tuple[str, int]:
-        """Tell what `earliest`, `latest` or an offset means for a part; return the topic's id and the offset.
+        """Return the topic's id, and the offset that `earliest`, `latest` or an offset means for a partition.
 
-        Raise ValueError for an offset that is not in the log, LookupError for a part that does not exist, Unreachable.
+        Raise ValueError for an offset that is not in the log, LookupError for an unknown partition, or Unreachable.
         """
         return Rereading(self._topics, self._reader, self._clock, self._base_folder).resolve(part, to)
 
     def _run(self) -> None:
         failures = 0
-        LAST_WORDS.forget(self._client_id)  # they were about other settings
+        LAST_WORDS.forget(self._client_id)  # they refer to other settings
         while not self._stop.is_set():
             beat()
             try:
                 session = self._open()
                 failures = 0
                 self._follow(session)
-            except Exception as error:  # noqa: BLE001 - whatever it is, a new session is another chance
+            except Exception as error:  # noqa: BLE001 - whatever it is, a new session may succeed
                 self._troubled(str(error) if isinstance(error, (Unreachable, ValueError)) else words(error))
                 rest(self._stop, BACK_OFF[min(failures, len(BACK_OFF) - 1)])
                 failures += 1
@@ -115,7 +115,7 @@ class KafkaSource:
         )
 
     def _follow(self, session: Session) -> None:
-        """Go on until this source is stopped or the session breaks, and close it in either case."""
+        """Run the session until this source is stopped or the session fails, then close it."""
         errors = self.poll_errors
         try:
             while not self._stop.is_set():

@@ -1,4 +1,4 @@
-"""Instant queries to Prometheus. Each expression is asked for once a poll, however many rules want it."""
+"""Instant queries to Prometheus. Each expression is queried once per poll, however many rules use it."""
 
 from retrainer.sources.prometheus.source import PrometheusSource, prometheus_source
 

@@ -1,4 +1,4 @@
-"""PURE: what Prometheus answers to an instant query. Whatever is no clear answer is an error, never "nothing there"."""
+"""PURE: parses responses to instant queries. Anything unclear is an error, never an empty result."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 NAME = "__name__"
 _LONGEST = 300
-"""Characters that are kept of what Prometheus says is wrong."""
+"""Characters that are kept of an error message from Prometheus."""
 LONGEST_LABELS = 16_384
-"""Characters of the labels of one series: their names are remembered for each rule."""
+"""Characters of the labels of one series: each rule stores them."""
 MOST_WARNINGS = 10
 _RIGHTS = (401, 403)
 
 
 class NoAnswer(Exception):
-    """The expression has no answer; the message says why, without secrets."""
+    """The expression has no valid response. The message says why, without secrets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """``value`` is None where there is no number: NaN, infinite."""
+    """``value`` is None if it is not a finite number."""
 
     labels: Mapping[str, str]
     value: float | None
@@ -37,14 +37,14 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``warnings`` are Prometheus' own words about an answer that may be incomplete."""
+    """``warnings``: Prometheus' messages about a response that may be incomplete."""
 
     series: tuple[Series, ...]
     warnings: tuple[str, ...] = ()
 
 
 def read(status: int, body: bytes, max_series: int) -> Answer:
-    """Read a response with its HTTP status; raise NoAnswer."""
+    """Parse a response with its HTTP status. Raise NoAnswer."""
     said = _json(body)
     if said is None or status != 200 or said.get("status") != "success":
         raise NoAnswer(_trouble(status, said))
@@ -106,12 +106,12 @@ def _warnings(said: Any) -> tuple[str, ...]:
 
 
 def _line(text: object, longest: int = _LONGEST) -> str:
-    """Words of theirs as they can stand in a log, a store and a terminal."""
+    """Return a text from the server, cut and made safe for logs, the store and terminals."""
     return "".join(c if c.isprintable() else " " for c in str(text)[:longest])
 
 
 def _number(sample: tuple[float, str]) -> float | None:
-    """The value, which is a text; its own time is of no use: it is the one that was asked for."""
+    """Return the value, which is sent as text. The sample's timestamp is ignored: it is the time of the query."""
     at, text = sample
     if isinstance(at, bool) or not isinstance(at, (int, float)) or isinstance(text, bool):
         raise TypeError
@@ -120,13 +120,13 @@ def _number(sample: tuple[float, str]) -> float | None:
 
 
 class SampleTimes:
-    """When samples were really taken, told by series of their own that share labels with those they tell of.
+    """The real times of samples, given by other series that share labels with them.
 
-    Of several that tell of one series, that with the most labels counts, among these the oldest.
+    If several match a series, the one with the most labels is used, and among these the oldest.
     """
 
     def __init__(self, series: Iterable[Series], at: float) -> None:
-        """Raise NoAnswer for a time that cannot be: before 1970, or more than a day after ``at``."""
+        """Raise NoAnswer for an invalid time: before 1970, or more than a day after ``at``."""
         told: dict[tuple[str, ...], dict[tuple[str, ...], float]] = defaultdict(dict)
         for one in series:
             labels = {name: text for name, text in one.labels.items() if name != NAME}
@@ -137,7 +137,7 @@ class SampleTimes:
         self._told = sorted(told.items(), key=lambda item: -len(item[0]))
 
     def of(self, series: Series) -> float | None:
-        """Return when the sample was taken, in seconds since the epoch; None if nothing tells of it."""
+        """Return when the sample was taken, in seconds since the epoch; None if no series gives it."""
         for names, moments in self._told:
             values = tuple(series.labels.get(name, "") for name in names)
             if values in moments:

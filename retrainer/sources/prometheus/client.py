@@ -1,4 +1,4 @@
-"""One instant query after the other over HTTP, each bounded in time and size."""
+"""Sends instant queries over HTTP, each bounded in time and size."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 LEAST = 1 << 20
 BYTES_A_SERIES = 4096
-"""An answer may have so many bytes for each series that is allowed, and `LEAST` in any case."""
+"""Bytes of a response: so many for each allowed series, and at least `LEAST`."""
 
 
 class Unreachable(NoAnswer):
-    """Nobody can be asked: the other expressions need not be tried."""
+    """The server cannot be reached; the other expressions need not be tried."""
 
 
 class Client:
-    """For one poll: certificates and secrets are read anew for each, so that they can be replaced under way."""
+    """A client for one poll: it reads certificates and secrets anew, so that they can be rotated."""
 
     def __init__(self, config: PrometheusSource, base_folder: Path, clock: Clock) -> None:
         """Raise Unreachable if a file or a secret cannot be read."""
@@ -42,7 +42,7 @@ class Client:
         self._client.close()
 
     def ask(self, expr: str, at: float) -> Answer:
-        """Evaluate ``expr`` at ``at`` (seconds since the epoch); raise NoAnswer."""
+        """Evaluate ``expr`` at ``at`` (seconds since the epoch). Raise NoAnswer."""
         allowed = self._config.timeout
         form = {"query": expr, "time": f"{at:.3f}", "timeout": f"{max(1, int(allowed * 1000))}ms"}
         try:
@@ -56,7 +56,7 @@ class Client:
         return read(status, body, self._config.max_series)
 
     def _post(self, form: dict[str, str], until: float) -> tuple[int, bytes]:
-        """The client's own limit is for each step; a body that comes drop by drop is cut off too."""
+        """The client's own timeout is per step; ``until`` also ends a body that arrives slowly."""
         with self._client.stream("POST", self._url, data=form) as answer:
             try:
                 return answer.status_code, read_body(answer, self._largest, lambda: self._clock.monotonic() <= until)
@@ -65,7 +65,7 @@ class Client:
 
 
 def connect(config: PrometheusSource, base_folder: Path) -> httpx.Client:
-    """A client with the source's certificates and secrets; raise Unreachable if one of them cannot be read."""
+    """Return a client with the source's certificates and secrets. Raise Unreachable if one cannot be read."""
     try:
         verify = ssl_context(config.tls, base_folder) if config.tls is not None else _usual_authorities()
         basic = (config.basic.username, reveal(config.basic.password)) if config.basic is not None else None
@@ -81,7 +81,7 @@ def _headers(config: PrometheusSource) -> dict[str, str]:
 
 @functools.cache
 def _usual_authorities() -> ssl.SSLContext:
-    """Reading them takes longer than most polls."""
+    """Cached: reading them takes longer than most polls."""
     return httpx.create_ssl_context()
 
 

@@ -1,4 +1,4 @@
-"""One poll: each expression is asked for once, and its answer, or why there is none, is an event."""
+"""One poll: each expression is queried once. Its response, or the error, is an event."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ EVENT_TYPE = "prometheus.query"
 
 
 class Poll:
-    """Lives for one poll, which asks nothing more once it has taken ``allowed`` seconds.
+    """Lasts for one poll, which sends no further query after ``allowed`` seconds.
 
-    ``errors`` are pairs of an expression, empty if it is about all, and the reason. ``asked`` are the expressions that
-    were, ``slow`` those whose answer took more than half of `timeout`, ``warnings`` pairs of an expression and what
-    Prometheus said of its answer.
+    ``errors``: pairs of an expression, empty if it concerns all, and the reason. ``asked``: the expressions queried.
+    ``slow``: those whose response took more than half of `timeout`. ``warnings``: pairs of an expression and
+    Prometheus' message about its response.
     """
 
     def __init__(self, name: str, config: PrometheusSource, base_folder: Path, clock: Clock, allowed: float) -> None:
@@ -55,7 +55,7 @@ class Poll:
             self._client.close()
 
     def event(self, query: Query) -> Event:
-        """Ask, and return what came of it."""
+        """Send the query. Return the event with its result or error."""
         at, began = round(self._clock.now(), 3), self._clock.monotonic()
         series: list[dict[str, Any]] = []
         error = ""
@@ -77,7 +77,7 @@ class Poll:
         )
 
     def _note(self, expr: str, error: str) -> None:
-        """That nobody can be reached is one trouble, not one for each expression."""
+        """Record an error. An unreachable server is one error, not one for each expression."""
         told = ("" if self._unreachable is not None else expr, error)
         if told not in self.errors:
             self.errors.append(told)
@@ -92,7 +92,7 @@ class Poll:
         ]
 
     def _sample_times(self, expr: str, at: float) -> SampleTimes:
-        """Asked for once, for all that share it."""
+        """Return the sample times, queried once for all expressions that share them."""
         found = self._times.get(expr)
         if found is None:
             try:
@@ -120,6 +120,6 @@ class Poll:
 
 
 def _digest(query: Query) -> str:
-    """Tell expressions apart, also one with two ways to know when its samples were taken."""
+    """Return an id of a query. It includes the `sample_time`, of which an expression may have several."""
     text = query.expr if query.sample_time is None else f"{query.expr}\n{query.sample_time}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""A thread that asks Prometheus, again and again, what rules want to know."""
+"""A thread that polls Prometheus for the queries that rules need."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from retrainer.util.clock import Clock
 
 LATEST_START = 30.0
-"""Seconds after which a source has polled for the first time, at the latest."""
+"""Maximum seconds until the first poll of a source."""
 GRACE = 2.0
-"""Seconds that `stop` waits for an answer; one that comes later is not taken in."""
+"""Seconds that `stop` waits for a response; a later one is dropped."""
 MOST_WARNINGS = 1000
 Trouble = tuple[str, str]
-"""An expression, empty if it is about all of them, and the reason."""
+"""An expression, empty if it concerns all, and the reason."""
 log = structlog.get_logger()
 
 
 class PrometheusSource:
-    """``polls`` counts those that were begun; the others are as `Source` says. An expression that fails is an error.
+    """``polls`` counts started polls; the other attributes: see `Source`. A failed expression counts as an error.
 
-    An event is not waited for one by one, but while one of them is not stored the next poll is left out: answers do not
+    Events are not awaited one by one. But while one of them is not stored, the next poll is skipped: responses do not
     pile up, and there will be newer ones.
     """
 
@@ -69,13 +69,13 @@ class PrometheusSource:
             due = self._clock.monotonic() + interval
             try:
                 errors = self._poll()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next poll is another chance
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next poll may succeed
                 errors = [("", f"{type(error).__name__}: {error}")]
             self._tell(errors)
             rest(self._stop, max(0.0, due - self._clock.monotonic()))
 
     def _poll(self) -> list[Trouble]:
-        """Ask for everything once; return what went wrong."""
+        """Query everything once. Return the errors."""
         self.polls += 1
         errors = self._settle()
         if self._pending:
@@ -96,7 +96,7 @@ class PrometheusSource:
         return errors + poll.errors
 
     def _ask(self, poll: Poll, queries: Sequence[Query]) -> None:
-        """Hand each answer over as soon as it is there; raise Overloaded."""
+        """Offer each response as soon as it arrives. Raise Overloaded."""
         for query in queries:
             beat()
             event = poll.event(query)
@@ -105,14 +105,14 @@ class PrometheusSource:
             self._pending.append(self._intake.offer(Batch(self.name, [event], identity_window=0)))
 
     def _settle(self) -> list[Trouble]:
-        """Forget the answers that are settled; return why some could not be stored."""
+        """Remove settled responses. Return why some could not be stored."""
         done = [future for future in self._pending if future.done()]
         self._pending = [future for future in self._pending if not future.done()]
         failed = [error for future in done if (error := future.exception()) is not None]
         return [("", f"{len(failed)} answers could not be stored: {failed[0]}")] if failed else []
 
     def _in_turn(self, queries: Collection[Query]) -> list[Query]:
-        """Those that were slow last time come last, to delay no other; of equals, who waited longest first."""
+        """Order queries: those that were slow last time come last; among equals, the least recently queried first."""
         exprs = {query.expr for query in queries}
         self._asked = {expr: poll for expr, poll in self._asked.items() if expr in exprs}
         return sorted(
@@ -128,7 +128,7 @@ class PrometheusSource:
                 log.warning("prometheus.warned", source=self.name, expr=expr, warning=text)
 
     def _tell(self, errors: Sequence[Trouble]) -> None:
-        """Say it in the log when there is a reason that there was not before, not when expressions take turns."""
+        """Log when there is a new reason, but not when expressions alternate."""
         said = [f"{expr:.80}: {reason}" if expr else reason for expr, reason in sorted(errors)]
         more = f" (and {len(said) - 3} more)" if len(said) > 3 else ""
         self.last_error = "; ".join(said[:3]) + more or None
@@ -140,12 +140,12 @@ class PrometheusSource:
 
 
 def phase(name: str, interval: float) -> float:
-    """Seconds that a source waits before its first poll: its own share of ``interval``, the same at each start."""
+    """Return the seconds before the first poll of a source: its share of ``interval``, the same at each start."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) / 2**32 * interval
 
 
 def prometheus_source(
     name: str, config: PrometheusConfig, intake: Intake, clock: Clock, base_folder: Path
 ) -> PrometheusSource:
-    """Make the source; it is not started."""
+    """Create the source, not started."""
     return PrometheusSource(name, config, intake, clock, base_folder)

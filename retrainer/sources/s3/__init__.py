@@ -1,7 +1,7 @@
-"""Objects that come and go in buckets: told of by notifications, found again by listing.
+"""Objects created in and removed from buckets: reported by notifications, and found by listing.
 
-``source`` puts the two together; ``sqs`` is the road through a queue, ``sweep`` compares listings with what the store
-knows, ``listing`` reads buckets and ``aws`` says in words what went wrong with either.
+``source`` combines the two. ``sqs`` receives notifications from a queue, ``sweep`` compares listings with the store,
+``listing`` reads buckets, and ``aws`` turns the errors of both into messages.
 """
 
 from retrainer.sources.s3.source import s3_source

@@ -1,4 +1,4 @@
-"""Clients of AWS and of what speaks like it, and their errors in words."""
+"""Clients for AWS and compatible servers, and messages for their errors."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 LONG_POLL = 20
-"""Seconds that a request for messages waits for one to come; the longest that SQS knows."""
+"""Seconds that a receive request waits for messages: the maximum of SQS."""
 _CONFIG = Config(
     connect_timeout=5,
     read_timeout=LONG_POLL + 10,
-    retries={"total_max_attempts": 1},  # sources try again by themselves, and say so
+    retries={"total_max_attempts": 1},  # sources retry by themselves, and report it
     max_pool_connections=4,
 )
 _MEANINGS = {
@@ -47,23 +47,23 @@ _MEANINGS = {
 
 
 class Unavailable(Exception):
-    """AWS, or what stands in for it, did not do what was asked; the message says why, without any secret."""
+    """AWS, or a compatible server, refused or failed. The message says why, without secrets."""
 
 
 def sqs_client(region: str | None, endpoint_url: str | None) -> SQSClient:
-    """Make a client with the credentials of the usual chain; raise Unavailable if it cannot be made."""
+    """Return a client with credentials from the usual chain. Raise Unavailable if it cannot be created."""
     with in_words("the queue"):
         return _session().client("sqs", region_name=region, endpoint_url=endpoint_url, config=_CONFIG)
 
 
 def s3_client(region: str | None, endpoint_url: str | None) -> S3Client:
-    """Make a client with the credentials of the usual chain; raise Unavailable if it cannot be made."""
+    """Return a client with credentials from the usual chain. Raise Unavailable if it cannot be created."""
     with in_words("the buckets"):
         return _session().client("s3", region_name=region, endpoint_url=endpoint_url, config=_CONFIG)
 
 
 def _session() -> boto3.session.Session:
-    """Raise NoCredentialsError if there are none yet: a client that was made without them would never find any."""
+    """Raise NoCredentialsError if there are none yet: a client that is created without them never finds any."""
     session = boto3.session.Session()
     credentials = session.get_credentials()
     if credentials is None:
@@ -75,7 +75,7 @@ def _session() -> boto3.session.Session:
 
 @contextlib.contextmanager
 def in_words(what: str) -> Iterator[None]:
-    """Turn the client library's errors into Unavailable. ``what`` was being talked to."""
+    """Turn the client library's errors into Unavailable. ``what`` names the server."""
     try:
         yield
     except ClientError as error:
@@ -86,7 +86,7 @@ def in_words(what: str) -> Iterator[None]:
         ) from error
     except NoRegionError as error:
         raise Unavailable(f"{what}: no region; set `region`, or AWS_REGION") from error
-    except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint_url that is none
+    except (BotoCoreError, ValueError) as error:  # ValueError: an invalid endpoint_url
         raise Unavailable(f"{what}: {SECRETS.mask(str(error))}") from error
 
 
@@ -96,6 +96,6 @@ def _refusal(error: ClientError) -> str:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     otherwise = "access denied" if status in (401, 403) else "refused"
     meaning = next((words for words, codes in _MEANINGS.items() if code in codes), otherwise)
-    # Of a wrong signature AWS recites the whole request, session token included, after the first line.
+    # For a wrong signature AWS returns the whole request, with the session token, after the first line.
     message = SECRETS.mask(str(said.get("Message", "")) or str(error)).partition("\n")[0]
     return f"{meaning} ({code}: {message:.300})"

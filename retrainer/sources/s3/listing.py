@@ -1,4 +1,4 @@
-"""What a listing of a bucket says of its objects, as events like those of their notifications."""
+"""Lists the objects of buckets, as events like those of notifications."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from retrainer.config.models import Bucket, S3Source
 
 EVENT_TYPE = "s3:ObjectCreated:Sweep"
-"""Of events that stem from a listing; rules that match `s3:ObjectCreated:*` see them like any other."""
+"""Type of events from a listing. Rules that match `s3:ObjectCreated:*` include them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One object. ``modified`` is in seconds since the epoch, by the clock of the server."""
+    """One object. ``modified`` is in seconds since the epoch, by the server's clock."""
 
     bucket: str
     key: str
@@ -31,19 +31,19 @@ class Listed:
 
     @property
     def place(self) -> str:
-        """What the store knows the object by."""
+        """The key of the object in the store."""
         return f"{self.bucket}/{self.key}"
 
 
 class Listing:
-    """Buckets of one account; every method raises Unavailable, in words, if they cannot be listed."""
+    """Buckets of one account. Every method raises Unavailable, with a message, if they cannot be listed."""
 
     def __init__(self, config: S3Source) -> None:
         self._client = s3_client(config.region, config.endpoint_url)
         self._region = self._client.meta.region_name or ""
 
     def pages(self, bucket: Bucket) -> Iterator[list[Listed]]:
-        """List what is there, a thousand objects at a time, in the order of their keys."""
+        """Yield the objects of a bucket, a thousand at a time, ordered by key."""
         pages = iter(self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket.name, Prefix=bucket.prefix))
         while True:
             with in_words(f"bucket {bucket.name}"):
@@ -62,7 +62,7 @@ class Listing:
             ]
 
     def event(self, source: str, found: Listed) -> Event:
-        """Make the event of an object; listed again and unchanged it has the same identity."""
+        """Return the event of an object. An unchanged object gets the same identity again."""
         data = {
             "bucket": found.bucket,
             "key": found.key,
@@ -72,7 +72,7 @@ class Listing:
             "sequencer": "",
             "region": self._region,
         }
-        # The content may come back after it was another for a while; when it was written tells the two apart.
+        # An object may return to earlier content; its modification time distinguishes the two.
         name = f"{identity(EVENT_TYPE, data)} {found.modified:.3f}"
         return Event(source, event_id(name), EVENT_TYPE, found.modified, data, subject=found.key)
 
@@ -81,7 +81,7 @@ class Listing:
 
 
 def distinct(buckets: Sequence[Bucket]) -> list[Bucket]:
-    """Drop what another one lists too, so that no object is seen twice."""
+    """Drop buckets that another entry lists too, so that no object is listed twice."""
     unique = list(dict.fromkeys(buckets))
     return [one for one in unique if not any(_covers(other, one) for other in unique if other != one)]
 

@@ -1,4 +1,4 @@
-"""The calls on one SQS queue."""
+"""Calls to one SQS queue."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from retrainer.config.models import Queue as QueueConfig
 
 MOST = 10
-"""Messages of one call; SQS allows no more."""
+"""Messages per call: the limit of SQS."""
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """As it was received. ``handle`` is what it is deleted by; ``sent_at`` is in seconds since the epoch."""
+    """A received message. ``handle`` is for deleting it; ``sent_at`` is in seconds since the epoch."""
 
     id: str
     handle: str
@@ -33,7 +33,7 @@ class Message:
 
 
 class Queue:
-    """Every method raises Unavailable, in words, if the queue does not answer or does not want to."""
+    """Every method raises Unavailable, with a message, if the queue does not answer or refuses."""
 
     def __init__(self, config: QueueConfig) -> None:
         self._config = config
@@ -43,7 +43,7 @@ class Queue:
         self._lock = threading.Lock()
 
     def receive(self) -> list[Message]:
-        """Wait for messages, up to LONG_POLL seconds; the others do not see them for the visibility timeout."""
+        """Wait up to LONG_POLL seconds for messages. They are hidden from others for the visibility timeout."""
         client = self._connected()
         with self._words():
             answer = client.receive_message(
@@ -56,7 +56,7 @@ class Queue:
         return [_message(found) for found in answer.get("Messages", [])]
 
     def delete(self, handles: Sequence[str]) -> list[str]:
-        """Delete at most MOST messages; return those that must be tried again."""
+        """Delete at most MOST messages. Return those to retry."""
         client = self._connected()
         with self._words():
             answer = client.delete_message_batch(
@@ -66,13 +66,13 @@ class Queue:
         failed = answer.get("Failed", [])
         for entry in failed:
             log.warning("sqs.not_deleted", queue=self._url, error=f"{entry['Code']}: {entry.get('Message', '')}")
-        # What the queue calls our fault (a handle past its time) stays wrong; the message comes again as a repeat.
+        # A sender fault (an expired handle) is permanent; the message is received again, as a duplicate.
         return [handles[int(entry["Id"])] for entry in failed if not entry["SenderFault"]]
 
     def hide(self, handles: Sequence[str], seconds: float) -> None:
-        """Keep at most MOST messages from the others for so long from now; 0 gives them back.
+        """Hide at most MOST messages from others for ``seconds`` from now; 0 returns them to the queue.
 
-        A message for which that fails comes again, and is a repeat by then.
+        A message for which this fails is received again, as a duplicate.
         """
         client = self._connected()
         with self._words():
@@ -87,7 +87,7 @@ class Queue:
             log.warning("sqs.not_hidden", queue=self._url, error=f"{entry['Code']}: {entry.get('Message', '')}")
 
     def depth(self) -> int:
-        """About how many messages wait."""
+        """Return the approximate number of waiting messages."""
         client = self._connected()
         with self._words():
             answer = client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["ApproximateNumberOfMessages"])
@@ -98,7 +98,7 @@ class Queue:
             self._client.close()
 
     def _connected(self) -> SQSClient:
-        """Made when it is first needed: credentials may come later than the daemon."""
+        """Return the client. It is created on first use, because credentials may appear after the daemon has started."""
         with self._lock:
             if self._client is None:
                 self._client = sqs_client(self._config.region, self._config.endpoint_url)

@@ -1,4 +1,4 @@
-"""The S3 source: the road that its notifications come on, and the sweep that finds those that never came."""
+"""The S3 source: a channel for notifications, and a sweep that finds those that were lost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Channel(Protocol):
-    """How notifications come in, where that needs a thread: those of a webhook are taken by the web server."""
+    """Receives notifications in a thread. Those by webhook are received by the web server."""
 
     @property
     def last_error(self) -> str | None: ...
@@ -38,7 +38,7 @@ class Channel(Protocol):
 
 @runtime_checkable
 class Positioned(Protocol):
-    """A road with positions that people may move."""
+    """A channel with positions that an operator can move."""
 
     def resolve(self, part: str, to: str | int) -> tuple[str, int]: ...
 
@@ -46,7 +46,7 @@ class Positioned(Protocol):
 def s3_source(
     name: str, config: models.S3Source, intake: Intake, clock: Clock, base_folder: Path, *, sweeps: bool
 ) -> S3Source:
-    """Make the source that a configuration describes, with its sweep if that is our work. It is not started."""
+    """Create the configured source, not started, with its sweep if ``sweeps``."""
     return S3Source(name, config, _road(name, config, intake, clock, base_folder), intake, clock, sweeps=sweeps)
 
 
@@ -71,7 +71,7 @@ def _kafka(
 
 
 class S3Source:
-    """``road`` is None for notifications by webhook."""
+    """``road`` (the channel) is None for notifications by webhook."""
 
     def __init__(
         self, name: str, config: models.S3Source, road: Channel | None, intake: Intake, clock: Clock, *, sweeps: bool
@@ -88,7 +88,7 @@ class S3Source:
 
     @property
     def errors(self) -> Mapping[Literal["kafka", "queue", "bucket"], str]:
-        """What keeps it from its work, by the server that does; empty for one that does not."""
+        """The current problem for each server it uses; empty if there is none."""
         found: dict[Literal["kafka", "queue", "bucket"], str] = {}
         if self._road is not None:
             found["queue" if self._config.via.sqs is not None else "kafka"] = self._road.last_error or ""
@@ -117,15 +117,16 @@ class S3Source:
             part.stop()
 
     def resolve(self, part: str, to: str | int) -> tuple[str, int]:
-        """See `KafkaSource.resolve`; raise ValueError where notifications come by another road."""
+        """See `KafkaSource.resolve`. Raise ValueError for a channel without positions."""
         if not isinstance(self._road, Positioned):
             raise ValueError(f"the notifications of source {self.name} have no positions that could be reset")  # noqa: TRY004
         return self._road.resolve(part, to)
 
     def reread(self, since: float, until: float, stop: threading.Event) -> Iterator[list[Event | Poison]]:
-        """List the buckets once more: a page of the objects that were last modified from `since` to before `until`.
+        """List the buckets: yield, page by page, objects last modified from `since` to before `until`.
 
-        Both are in seconds since the epoch. It needs no started source; raise Unavailable if a bucket cannot be listed.
+        Both are in seconds since the epoch. The source need not be started. Raise Unavailable if a bucket cannot be
+        listed.
         """
         listing = Listing(self._config)
         try:

@@ -1,11 +1,11 @@
-"""Notifications out of an SQS queue; a message is deleted once what it says is durable.
+"""Notifications from an SQS queue. A message is deleted once its events are durable.
 
-Whatever happens in between (a crash, a visibility timeout that ran out, a delete that got lost) the message comes
-again, and is a repeat by the identity of its notification. In a FIFO queue SQS itself holds a group's next messages
-back until the ones before are deleted, hence stored.
+After a crash, an expired visibility timeout or a lost delete the message is received again, and recognised as a
+duplicate by the identity of its notification. In a FIFO queue SQS holds back a group's next messages until the earlier
+ones are deleted, that is, stored.
 
-A request for messages is open for up to 20 s and cannot be called off. `SqsRoad.stop` leaves it behind: what it still
-brings is handed back at once, or, if the process is gone by then, comes again after the visibility timeout.
+A receive request is open for up to 20 s and cannot be cancelled. `SqsChannel.stop` does not wait for it: messages that
+it still returns are released at once, or after the visibility timeout if the process is gone by then.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ if TYPE_CHECKING:
     from retrainer.util.clock import Clock
 
 OPEN_FOR = 25.0
-"""Seconds that a request for messages may stay without an answer."""
+"""Seconds that a receive request may take."""
 GRACE = 2.0
-"""Seconds that stopping may take."""
+"""Seconds that `stop` may take."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds between two requests while the queue does not answer: doubled from the first to the longest."""
+"""Seconds between two requests while the queue does not answer: doubled from the first value up to the longest."""
 log = structlog.get_logger()
 
 
 class SqsChannel:
-    """One thread receives, the other (`Held`) settles; about a hundred messages are under way at most."""
+    """One thread receives, another (`VisibilityKeeper`) deletes; at most about a hundred messages are in flight."""
 
     def __init__(self, name: str, config: S3Source, queue: QueueConfig, intake: Intake, clock: Clock) -> None:
         self.name = name
@@ -80,7 +80,7 @@ class SqsChannel:
             try:
                 self._step()
                 self._trouble, pause = None, FIRST_PAUSE
-            except Exception as error:  # noqa: BLE001 - whatever it is, the queue may be well again in a while
+            except Exception as error:  # noqa: BLE001 - whatever it is, the queue may recover
                 if self._stop.is_set():
                     break
                 self._failed(str(error) if isinstance(error, Unavailable) else f"{type(error).__name__}: {error}")
@@ -99,7 +99,7 @@ class SqsChannel:
             return
         messages = self._queue.receive()
         if not messages:
-            self._held.depth = 0  # it has waited for some in vain
+            self._held.depth = 0  # the long poll found none
             return
         handles = [message.handle for message in messages]
         if self._stop.is_set():
@@ -119,14 +119,14 @@ class SqsChannel:
     def _delivery(self, message: Message) -> Delivery:
         return Delivery(
             source=self.name,
-            body=message.body.encode(errors="surrogatepass"),  # as bytes it is refused in words
+            body=message.body.encode(errors="surrogatepass"),  # then the parser rejects it with a message
             received_at=self._clock.now(),
             id=f"sqs:{message.id}",
             time=message.sent_at,
         )
 
     def _offer(self, batch: Batch, handles: list[str]) -> None:
-        """Queue the batch; while the engine is behind nothing more is received, and these stay hidden."""
+        """Offer the batch. While the engine is behind, nothing more is received and these messages stay hidden."""
         while not self._stop.is_set():
             try:
                 future = self._intake.offer(batch)

@@ -1,14 +1,14 @@
-"""Finds the objects whose notification never came, by comparing listings of the buckets with what the store knows.
+"""Finds objects whose notification was lost, by comparing listings of the buckets with the store.
 
-An object that is older than `sweep_settle`, and that the store does not know or knows with another etag, is reported.
-One that is gone is forgotten. What a notification told of while the listing ran is left alone: it is newer.
+An object older than `sweep_settle` that the store does not know, or knows with another etag, is reported. An object
+that is gone is forgotten. Objects that a notification reported during the listing are skipped: that is newer.
 
-**Nothing before the beginning.** When a bucket (with its prefix) is first swept, the moment is stored as the beginning
-of a part called `sweep:bucket/prefix`. Objects that were last modified before it are taken as known, without an event:
-sweeping a bucket that is full already does not retrain every model. So a sweep finds what was lost since it was
-switched on, the daemon's own absences included, and `retrainer replay` fetches what is older.
+**Existing objects are not reported.** When a bucket (with its prefix) is first swept, that moment is stored as the
+position of a partition named `sweep:bucket/prefix`. Objects last modified before it are stored as known, without an
+event: sweeping a full bucket does not retrain every model. So a sweep finds what was lost since it was enabled, also
+while the daemon was down, and `retrainer replay` fetches what is older.
 
-The first sweep begins with the daemon: what was sent to it while it was down is found at once.
+The first sweep starts with the daemon, so that notifications lost while it was down are found at once.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ if TYPE_CHECKING:
     from retrainer.util.clock import Clock
 
 PAGE = 500
-"""Events of one batch."""
+"""Events per batch."""
 LOOK_AGAIN = 5000
-"""Findings that are kept before they are compared with the store once more, and reported."""
+"""Findings that are collected before they are compared with the store again and reported."""
 GRACE = 2.0
-"""Seconds that stopping may take."""
+"""Seconds that `stop` may take."""
 RETRY_AFTER = 60.0
-"""Seconds until the next sweep after one that failed, at most."""
+"""Maximum seconds until the next sweep after a failed one."""
 log = structlog.get_logger()
 
 
 class Stopped(Exception):
-    """The source is being stopped; nothing more is looked at."""
+    """The source is being stopped, and the sweep ends."""
 
 
 class Sweep:
-    """A thread of its own. ``found`` counts the objects reported, ``last_sweep`` is when one ended (epoch seconds)."""
+    """Runs in its own thread. ``found``: number of reported objects. ``last_sweep``: when one ended (epoch seconds)."""
 
     def __init__(self, name: str, config: S3Source, every: float, intake: Intake, clock: Clock) -> None:
         self.name = name
@@ -67,7 +67,7 @@ class Sweep:
         self._thread.start()
 
     def stop(self) -> None:
-        """A request under way is left behind if it takes too long; nothing of it is reported."""
+        """A request in progress is left behind if it takes too long; its objects are not reported."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(GRACE)
@@ -82,7 +82,7 @@ class Sweep:
             rest(self._stop, self._every if trouble is None else min(self._every, RETRY_AFTER))
 
     def _sweep_all(self) -> str | None:
-        """Sweep each bucket; return what went wrong, in words."""
+        """Sweep each bucket. Return what went wrong, as text."""
         troubles = []
         for bucket in distinct(self._config.buckets):
             try:
@@ -91,7 +91,7 @@ class Sweep:
                 return None
             except Unavailable as error:
                 troubles.append(str(error))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next sweep is another chance
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next sweep may succeed
                 troubles.append(f"bucket {bucket.name}: {type(error).__name__}: {error}")
         if not troubles:
             self.last_sweep = self._clock.now()
@@ -101,7 +101,7 @@ class Sweep:
         began = self._clock.now()
         since = self._beginning(bucket)
         settled = self._clock.now() - self._config.sweep_settle
-        listed = array("q")  # eight bytes an object, of which there may be millions
+        listed = array("q")  # eight bytes per object; there may be millions
         lost: list[Listed] = []
         listing = Listing(self._config)
         try:
@@ -121,7 +121,7 @@ class Sweep:
         self._forget(f"{bucket.name}/{bucket.prefix}", array("q", sorted(listed)), began)
 
     def _beginning(self, bucket: Bucket) -> float:
-        """When the bucket was first swept, in seconds since the epoch."""
+        """Return when the bucket was first swept, in seconds since the epoch."""
         now = int(self._clock.now())
         begun = self._intake.claim(self.name, f"sweep:{bucket.name}/{bucket.prefix}", "", start=now).next
         return now if begun is None else begun
@@ -142,7 +142,7 @@ class Sweep:
                 log.info("sweep.found", source=self.name, objects=len(events), first=events[0].subject)
 
     def _forget(self, place: str, listed: array[int], began: float) -> None:
-        """What is known below a place, and was not listed: ``listed`` holds hashes of what was, in order."""
+        """Forget known objects below a prefix that were not listed; ``listed`` has the sorted hashes of listed ones."""
         for page in object_pages(self._intake, self.name, place):
             self._check()
             gone = [key for key in page if not _is_in(listed, hash(key))]
@@ -152,7 +152,7 @@ class Sweep:
                 self._offer((), dict.fromkeys(old[i : i + PAGE]))
 
     def _offer(self, events: Sequence[Event], objects: Mapping[str, str | None]) -> None:
-        """Return once it is stored; raise what kept it from being stored, or Stopped."""
+        """Return once the batch is stored. Raise why it was not stored, or Stopped."""
         batch = Batch(self.name, events, self._config.identity_window, objects=objects, tracked=True, swept=True)
         while True:
             self._check()
@@ -173,7 +173,7 @@ class Sweep:
 
 
 def _differs(found: Listed, known: Mapping[str, tuple[str, float]], began: float) -> bool:
-    """Whether the store knows it otherwise, and nobody told of it since: what was is newer than the listing."""
+    """Whether the store has another etag, and no notification since ``began``: that would be newer than the listing."""
     etag, notified_at = known.get(found.place, (None, 0.0))
     return etag != found.etag and notified_at < began
 
@@ -184,5 +184,5 @@ def _is_in(numbers: array[int], number: int) -> bool:
 
 
 def _is_ours(found: Listed, since: float, known: Container[str]) -> bool:
-    """Whether it was written after the beginning; what was known before and differs was changed since."""
+    """Whether the object was written after the first sweep. A known object that differs was changed since."""
     return found.modified >= since or found.place in known

@@ -1,4 +1,4 @@
-"""Messages in our hands: hidden from the others until they are stored, then deleted."""
+"""Keeps received messages hidden from others until they are stored, then deletes them."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from retrainer.util.clock import Clock
 
 BOUND = 100
-"""Messages in our hands at once, at most."""
+"""Maximum number of received messages that are not deleted yet."""
 COUNT_EVERY = 30.0
 PAUSE = 1.0
-"""Seconds before a call that failed is made again."""
+"""Seconds before a failed call is retried."""
 log = structlog.get_logger()
 
 
 class VisibilityKeeper:
-    """A thread that deletes what was stored and hides again what was not yet; other threads tell it which is which.
+    """A thread that deletes stored messages and hides pending ones again. Other threads report which is which.
 
-    ``trouble`` is why messages cannot be deleted, in words. ``depth`` is about how many wait in the queue, None as long
-    as that is not known.
+    ``trouble``: why messages cannot be deleted, as text. ``depth``: the approximate number of messages in the queue,
+    None if not known.
     """
 
     def __init__(self, name: str, queue: Queue, clock: Clock, visibility: float) -> None:
@@ -52,9 +52,9 @@ class VisibilityKeeper:
         self._thread.start()
 
     def stop(self, grace: float) -> None:
-        """Return once all that is stored is deleted and nothing is under way, after `grace` seconds at the latest.
+        """Return once all stored messages are deleted and none is pending, after `grace` seconds at the latest.
 
-        What is left comes again once its visibility timeout is over.
+        Remaining messages are received again after their visibility timeout.
         """
         with self._changed:
             self._end_at = self._clock.monotonic() + grace
@@ -62,19 +62,19 @@ class VisibilityKeeper:
         self._thread.join(grace)
 
     def wait_for_room(self, timeout: float) -> bool:
-        """Tell whether as many messages as one call may bring still fit."""
+        """Return whether there is room for the messages of one call, waiting up to ``timeout`` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: self._count() + MOST <= BOUND, timeout)
 
     def take(self, handles: Iterable[str]) -> None:
-        """These were just received."""
+        """Add messages that were just received."""
         renew_at = self._clock.monotonic() + self._visibility / 2
         with self._changed:
             self._hide_at.update(dict.fromkeys(handles, renew_at))
             self._changed.notify_all()
 
     def stored(self, handles: Iterable[str]) -> None:
-        """These are durable: delete them."""
+        """Delete messages that are durable."""
         with self._changed:
             for handle in handles:
                 if self._hide_at.pop(handle, None) is not None:
@@ -82,7 +82,7 @@ class VisibilityKeeper:
             self._changed.notify_all()
 
     def let_go(self, handles: Iterable[str]) -> None:
-        """These are not ours any more: they come again once their visibility timeout is over."""
+        """Drop messages: they are received again after their visibility timeout."""
         with self._changed:
             for handle in handles:
                 self._hide_at.pop(handle, None)
@@ -98,7 +98,7 @@ class VisibilityKeeper:
                 self._delete()
                 self._hide()
                 self.trouble = None
-            except Exception as error:  # noqa: BLE001 - whatever it is, what is stored must still be deleted
+            except Exception as error:  # noqa: BLE001 - whatever it is, stored messages must still be deleted
                 words = str(error) if isinstance(error, Unavailable) else f"{type(error).__name__}: {error}"
                 if self.trouble != words:
                     log.warning("sqs.not_settled", source=self._name, error=words)
@@ -107,7 +107,7 @@ class VisibilityKeeper:
             self._look_at_depth()
 
     def _wait(self) -> bool:
-        """Wait for something to do; False at the end."""
+        """Wait for something to do. Return False at the end."""
         with self._changed:
             while True:
                 now = self._clock.monotonic()
@@ -121,7 +121,7 @@ class VisibilityKeeper:
                 self._changed.wait(step)
 
     def _due(self) -> float:
-        """When there is something to do next, on the monotonic clock."""
+        """Return when the next action is due, on the monotonic clock."""
         work = 0.0 if self._stored else min(self._hide_at.values(), default=math.inf)
         return min(max(work, self._resting_until), self._count_at)
 
@@ -155,7 +155,7 @@ class VisibilityKeeper:
         self._count_at = now + COUNT_EVERY
         try:
             self.depth = self._queue.depth()
-        except Unavailable as error:  # the right to ask is not needed for the work itself
+        except Unavailable as error:  # the permission for this call is optional
             self.depth = None
             log.debug("sqs.not_counted", source=self._name, error=str(error))
 
