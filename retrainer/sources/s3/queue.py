@@ -98,7 +98,7 @@ class Queue:
             self._client.close()
 
     def _connected(self) -> SQSClient:
-        """Return the client. It is created on first use, because credentials may appear after the daemon has started."""
+        """Return the client. It is created on first use: credentials may appear after the daemon has started."""
         with self._lock:
             if self._client is None:
                 self._client = sqs_client(self._config.region, self._config.endpoint_url)
