@@ -11,19 +11,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 KAFKA = "kafka"
-"""Under this name expressions, the ledger and the API show a record's place among the attributes."""
+"""Name of the attribute under which expressions, the store and the API show the position of a Kafka record."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A fact; it never judges.
+    """One fact. An event carries no judgement about what follows from it.
 
-    ``source`` is the configured name of the source, ``id`` what makes two deliveries one within that source,
-    ``time`` the moment the fact is about, in seconds since the epoch (UTC); ``data`` is JSON-shaped. What the sender
-    says beyond that (CloudEvents extensions) stands in ``attributes``: texts, numbers and booleans that nothing of
-    ours relies on. ``record`` is what our own adapter says of a Kafka record (``topic``, ``partition``, ``offset``,
-    ``timestamp``, ``headers``, ``key`` or ``key_base64``), empty on other roads: no sender can set it. ``takes_back``
-    is the id of an event that is no longer so: when that one is told again it is no repeat.
+    ``source`` is the configured name of the source. ``id`` identifies a fact within that source: two deliveries with
+    the same id are duplicates. ``time`` is when the fact happened (epoch seconds, UTC). ``data`` is JSON-shaped.
+    ``attributes`` holds the other attributes of the sender (CloudEvents extensions): texts, numbers and booleans that
+    no code of this package relies on. ``record`` describes a Kafka record (``topic``, ``partition``, ``offset``,
+    ``timestamp``, ``headers``, ``key`` or ``key_base64``). The Kafka adapter sets it; a sender cannot. It is empty for
+    other sources. ``takes_back`` is the id of an event that no longer holds: a later event with that id is not a
+    duplicate.
     """
 
     source: str
@@ -38,26 +39,26 @@ class Event:
 
     @property
     def place(self) -> tuple[str, int]:
-        """The partition (`topic/number`) and the offset of its record; an empty text and 0 on other roads."""
+        """Partition (`topic/number`) and offset of the Kafka record; `("", 0)` for other sources."""
         record = self.record
         return (f"{record['topic']}/{record['partition']}", record["offset"]) if record else ("", 0)
 
     @property
     def label(self) -> str:
-        """Name of the thing that came: an object's key, a subject, a record's key; at most 1,024 characters."""
+        """An object's key, a subject or a record's key, for display; at most 1,024 characters."""
         key = self.data.get("key")
         named = values.text(key) if isinstance(key, (str, int)) else ""
         return str(named or self.subject or self.record.get("key") or "")[:1024]
 
     def shown_attributes(self) -> Mapping[str, Any]:
-        """Attributes as expressions and the store have them: `kafka` is the record, whatever a sender says."""
+        """Attributes for expressions and the store. `kafka` is always the record, even if a sender sets it."""
         return {**self.attributes, KAFKA: self.record} if self.record else self.attributes
 
 
 def split_attributes(shown: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Inverse of `Event.shown_attributes`: the sender's attributes, and the record.
+    """Inverse of `Event.shown_attributes`: return the sender's attributes and the record.
 
-    A sender's attribute is never a map (`sources.formats` lets none in), so a map of the right shape is ours.
+    A sender's attribute is never a map (`sources.formats` rejects maps), so a map of the right shape is a record.
     """
     record = shown.get(KAFKA)
     if not isinstance(record, dict) or not _is_record(record):
@@ -72,10 +73,10 @@ def _is_record(value: dict[str, Any]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """What a source received but nobody can read as an event; it is kept as a dead letter.
+    """Input that cannot be read as an event. It is kept as a dead letter.
 
-    ``payload`` holds at most what the source's size limit lets in, ``error`` says what is wrong with it. Without
-    ``kept`` another dead letter, of the same id, has the payload: it counts, and makes none of its own.
+    ``payload`` is cut to the size limit of the source. ``error`` says what is wrong with it. If ``kept`` is false,
+    another dead letter with the same id holds the payload: this one is counted, but not stored.
     """
 
     source: str

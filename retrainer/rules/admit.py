@@ -1,4 +1,4 @@
-"""`admit`: which of the runs that wait may start, across all rules."""
+"""`admit`: which waiting runs may start, across all rules."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 ROUNDING = 1e-9
-"""GPU hours that sums of floats may be off: three tenths pay for three runs of a tenth."""
+"""Rounding error allowed for sums of GPU hours: a budget of 0.3 is enough for three runs of 0.1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A run that waits for admission; ``budget`` names what pays for it, ``reserve`` the GPU hours kept for it."""
+    """A run that waits for admission. ``budget`` names its budget; ``reserve`` is the GPU hours reserved for it."""
 
     run: str
     pool: str | None
@@ -28,13 +28,13 @@ class Waiting:
 
 @dataclass(slots=True)
 class BudgetBalance:
-    """What is left of a budget; None where it sets no limit."""
+    """What remains of a budget: runs and GPU hours. None means no limit."""
 
     runs: int | None
     hours: float | None
 
     def pays(self, reserve: float) -> bool:
-        """Whether one more run may start."""
+        """Whether one more run with this reserve may start."""
         enough = self.runs is None or self.runs > 0
         return enough and (self.hours is None or (self.hours > ROUNDING and self.hours >= reserve - ROUNDING))
 
@@ -47,7 +47,7 @@ class BudgetBalance:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What runs wait for: slots of each pool and how many are taken, and what is left of each budget."""
+    """The slots of each pool and how many are in use, and the balance of each budget."""
 
     pools: Mapping[str, int]
     used: Mapping[str, int]
@@ -55,9 +55,9 @@ class Capacity:
 
 
 def admit(waiting: Iterable[Waiting], means: Capacity, now: float) -> list[str]:
-    """Ids of the runs that may start now, by priority, then age.
+    """Ids of the runs that may start now, by priority, then by age.
 
-    A run of a pool or budget that is not configured any more waits for nothing: its rule was edited after it was born.
+    A pool or budget that is no longer configured does not limit a run: its rule was edited after the run was created.
     """
     free = {pool: slots - means.used.get(pool, 0) for pool, slots in means.pools.items()}
     balances = {name: BudgetBalance(balance.runs, balance.hours) for name, balance in means.balances.items()}

@@ -1,4 +1,4 @@
-"""What a decision changes in the state of its (rule, key)."""
+"""Apply a decision to the state of its (rule, key)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def apply(
     rule: CompiledRule, state: State, evaluation: Evaluation, decision: Decision, now: float
 ) -> tuple[State, list[SlotRecord]]:
-    """The state after it, and the slots that it settles."""
+    """Return the state after the decision, and the records of the slots that it settles."""
     asked = decision.asked
     if decision.kind is Kind.HOLD:
         if state.due is None and evaluation.due and not (asked and asked.backfill):
@@ -29,10 +29,10 @@ def apply(
             state = state.but(due=Due(now, tuple(evaluation.satisfied), reason.value))
         return state, []
     if asked is not None:
-        state = state.but(asked=state.asked[1:])  # it had its turn
+        state = state.but(asked=state.asked[1:])  # the decision answers this request
     if decision.kind is Kind.SKIP:
         return (state, []) if asked is not None else _skip(rule, state, evaluation, decision.reason, now)
-    if asked is not None and asked.scheduled_at is not None:  # of a backfill, which takes nothing
+    if asked is not None and asked.scheduled_at is not None:  # a backfill slot takes no data
         record = SlotRecord(asked.trigger, asked.scheduled_at, "fired", decision.reason, asked.scheduled_at)
         return state.but(active=state.active + 1, last_fired=now), [record]
     return _fire(rule, state, evaluation, decision, now)
@@ -41,7 +41,7 @@ def apply(
 def _skip(
     rule: CompiledRule, state: State, evaluation: Evaluation, reason: Reason, now: float
 ) -> tuple[State, list[SlotRecord]]:
-    """The rule is due no longer; the data stays."""
+    """The rule is no longer due. Pending data is kept."""
     records = _settle_all(state, reason)
     if reason is Reason.DEADLINE:
         state = replace(_answer(rule, state, evaluation, now), lapsed=True, gave_up_at=now, followed={})
@@ -51,7 +51,7 @@ def _skip(
 def _fire(
     rule: CompiledRule, state: State, evaluation: Evaluation, decision: Decision, now: float
 ) -> tuple[State, list[SlotRecord]]:
-    """Take all that is pending. In shadow no run is born, and things stand as if one had succeeded at once."""
+    """Take all pending data. In shadow mode no run is created; the state changes as if one had succeeded at once."""
     cursors, records = _settle_oldest(state, decision.reason)
     taken_hi = max(state.taken_hi, state.window.ranges[-1][1]) if state.window.ranges else state.taken_hi
     started = decision.new_run is not None
@@ -75,7 +75,7 @@ def _fire(
 
 
 def _answer(rule: CompiledRule, state: State, evaluation: Evaluation, ended_at: float | None) -> State:
-    """Metrics and alerts that helped are answered; one that has cleared since it made the rule due needs no answer."""
+    """Mark the satisfied metrics and alerts as answered. One that cleared after the rule became due is left alone."""
     helped = evaluation.satisfied.keys() & rule.gauges.keys()
     if not helped:
         return state
@@ -84,7 +84,7 @@ def _answer(rule: CompiledRule, state: State, evaluation: Evaluation, ended_at: 
 
 
 def _settle_oldest(state: State, reason: Reason) -> tuple[Mapping[str, Cursor], list[SlotRecord]]:
-    """A run consumes the oldest due slot of each schedule; in shadow it is skipped with that reason."""
+    """The run consumes the oldest due slot of each schedule. In shadow mode the slot is recorded as skipped."""
     outcome = "skipped" if reason is Reason.SHADOW else "fired"
     records = [
         SlotRecord(name, c.due[0], outcome, reason, c.due[0])  # type: ignore[arg-type]

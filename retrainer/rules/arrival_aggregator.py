@@ -1,9 +1,9 @@
-"""Arrivals that change nothing but how much is pending, summed up until one may change more.
+"""Sum up arrivals that only add to the pending data, until one may lead to another decision.
 
-Within one transaction `now` stands still. After an arrival that a rule only held, the next one of the same trigger can
-lead to another decision only if it completes the batch; until then `step` would add it to the windows, decide the same
-and say so in other figures. So it is enough to add up, and to ask `step` about the last one: what comes out is exactly
-the fold of the singles (a property test compares them), at a tenth of the cost.
+Within one transaction `now` is constant. After an arrival that led to a hold, the next one of the same trigger can lead
+to another decision only if it completes the batch. Until then `step` would add it to the windows and repeat the same
+decision with other numbers. So the aggregator adds the arrivals up and passes only the last one to `step`. The result
+is exactly that of the single steps (a property test compares them), at a tenth of the cost.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
 
 Single = tuple[int, float, str, int, int, str, int]
-"""An arrival of one event: seq, time, label, size, rows, part, offset."""
+"""An arrival of one event: seq, time, label, size, rows, partition, offset."""
 
 
 class ArrivalAggregator:
-    """What came for one trigger of one (rule, key) since `step` was last asked.
+    """Arrivals for one trigger of one (rule, key) since the last `step`.
 
-    ``absorbed`` counts the arrivals that need no `step` of their own.
+    ``absorbed`` counts the arrivals that need no `step`.
     """
 
     __slots__ = (
@@ -56,7 +56,7 @@ class ArrivalAggregator:
 
     @classmethod
     def after(cls, rule: CompiledRule, state: State, given: Arrived, done: Step) -> ArrivalAggregator | None:
-        """One that takes what comes after `given`; None if the next arrival may mean more than more of the same."""
+        """An aggregator for the arrivals after `given`; None if the next arrival may lead to another decision."""
         decided = done.decisions
         if len(given.counts) != 1 or len(decided) != 1 or decided[0].kind is not Kind.HOLD:
             return None
@@ -66,7 +66,7 @@ class ArrivalAggregator:
         return cls(trigger, rule.data[trigger].batch, state.windows[trigger])
 
     def take(self, single: Single) -> bool:
-        """Add one event; false, and nothing is added, if it may complete the batch."""
+        """Add one event. Return false, and add nothing, if it may complete the batch."""
         size, rows = self._bytes + single[3], self._rows + single[4]
         last = self._last
         waiting = self.absorbed + (2 if last is not None else 1)
@@ -78,7 +78,7 @@ class ArrivalAggregator:
         return True
 
     def close(self, state: State, now: float) -> tuple[State, Arrived | None]:
-        """The state before the last arrival, and that arrival: None if none came."""
+        """Return the state before the last arrival, and that arrival; None if there was none."""
         came = self._came
         if came is not None:
             windows = {**state.windows, self.trigger: state.windows[self.trigger].add(came, now, state.taken_hi)}

@@ -1,4 +1,4 @@
-"""Backfills: which slots of a period would run, which not and why, and when the last of them would start."""
+"""Backfills: which slots of a period would run, which would not and why, and when the last of them would start."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from retrainer.rules.state import State
 
 MOST = 1000
-"""Slots that a period may have, and requests that may wait for one (rule, key)."""
+"""Maximum number of slots of a period, and of requests that wait for one (rule, key)."""
 Slot = tuple[str, float]
-"""A schedule's name, and the moment in epoch seconds."""
+"""Name of a schedule, and a time in epoch seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is stored of a slot. ``phase`` is that of its run, None if the run is not known any more.
+    """The stored record of a slot. ``phase`` is that of its run, None if the run is not stored any more.
 
     ``started`` is false if the run ended before it had a Workflow.
     """
@@ -41,11 +41,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What there is to know of slots.
+    """What is stored about slots.
 
-    ``records`` by slot, and ``missed`` ranges of them by trigger, ends included. ``told`` is how far each schedule has
-    come by itself; ``due`` waits for its run or is being told to the keys. ``forgotten`` is a stretch of time (after,
-    up to) whose records may have been removed, if there is one.
+    ``records`` are by slot; ``missed`` has ranges of slots by trigger, ends included. ``told`` is the last slot that
+    each schedule has processed. ``due`` are slots that wait for a run or are being delivered to the keys; ``waiting``
+    are requested slots. ``forgotten`` is a period (after, up to) whose records may have been removed, if any.
     """
 
     records: Mapping[Slot, Record] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What becomes of one slot, and why; ``run`` is that which it had."""
+    """Whether a slot will run, and why. ``run`` is the run that it had before."""
 
     trigger: str
     slot: float
@@ -68,9 +68,9 @@ class Planned:
 
 
 def moment_in(text: str, zone: str, now: float) -> float:
-    """Read a date or a time of the zone's clock, RFC 3339, or a duration back from `now`.
+    """Parse a date or time in the zone, an RFC 3339 time, or a duration back from `now`. Return epoch seconds.
 
-    Raise ValueError for anything else, and for what lies before 1970.
+    Raise ValueError for anything else, and for times before 1970.
     """
     try:
         at = _read(text, zone, now)
@@ -92,7 +92,7 @@ def _read(text: str, zone: str, now: float) -> float:
 
 
 def schedules_of(rule: CompiledRule, trigger: str | None) -> list[CompiledSchedule]:
-    """The schedules that are meant: the one that is named, or all. Raise ValueError with the way out."""
+    """The named schedule, or all schedules if none is named. Raise ValueError with a correction."""
     if not rule.schedules:
         raise ValueError(
             f"{rule.name} has no schedule, so it has no slots: use `retrainer trigger {rule.name}` for a run, or "
@@ -106,7 +106,7 @@ def schedules_of(rule: CompiledRule, trigger: str | None) -> list[CompiledSchedu
 
 
 def slots_of(schedules: Sequence[CompiledSchedule], since: str, until: str | None, now: float) -> list[Slot]:
-    """The slots from ``since`` to before ``until``, and before now, oldest first; raise ValueError."""
+    """The slots from ``since`` to before ``until`` and before now, oldest first. Raise ValueError if too many or none."""
     found: list[Slot] = []
     for one in schedules:
         zone = one.schedule.timezone
@@ -120,7 +120,7 @@ def slots_of(schedules: Sequence[CompiledSchedule], since: str, until: str | Non
 
 
 def plan(rule: CompiledRule, slots: Sequence[Slot], known: Known, *, rerun: bool) -> list[Planned]:
-    """What becomes of each. A slot that ran does not run once more, unless ``again`` says so."""
+    """Decide for each slot whether it runs. A slot that ran does not run again, unless ``rerun`` is set."""
     return [_plan(rule, slot, known, rerun=rerun) for slot in slots]
 
 
@@ -159,9 +159,9 @@ def _again(slot: Slot, record: Record, *, rerun: bool) -> Planned:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What sets the pace of a backfill: seconds that a run takes, and how many may run at once.
+    """What limits the rate of a backfill: the seconds that a run takes, and how many may run at once.
 
-    ``most`` runs may start within any ``per`` seconds, if it is not None; ``started`` are those that did, oldest first.
+    At most ``most`` runs may start within ``per`` seconds, unless it is None; ``started`` are past starts, oldest first.
     """
 
     lasts: float
@@ -172,7 +172,7 @@ class Pace:
 
 
 def last_start(rule: CompiledRule, state: State, count: int, pace: Pace, now: float) -> float | None:
-    """When the last of ``count`` runs would start, if no other came between; None if that is never."""
+    """When the last of ``count`` runs would start, if no other run starts in between; None if never."""
     free = [now + pace.lasts] * min(state.active, pace.at_once) + [now] * max(pace.at_once - state.active, 0)
     heapify(free)
     starts = list(pace.started)

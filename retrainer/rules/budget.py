@@ -1,4 +1,4 @@
-"""What a budget leaves: runs and GPU hours within any stretch of its length."""
+"""What remains of a budget: runs and GPU hours within any period of its length."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _UNLIMITED = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """A run that started at ``at`` (epoch seconds), and the GPU hours it took, or that are reserved for it."""
+    """A run that started at ``at`` (epoch seconds), and the GPU hours it used or that are reserved for it."""
 
     at: float
     hours: float
@@ -28,10 +28,10 @@ class Spent:
 
 
 def allowance(budget: Budget, spent: Sequence[Spent], reserve: float, now: float) -> RemainingBudget:
-    """How many runs of `reserve` GPU hours each may start now; if none, when the first may.
+    """How many runs of `reserve` GPU hours each may start now; if none, when the first may start.
 
-    ``spent`` are the runs of the last `per` seconds, oldest first. No run starts once what is spent and reserved, its
-    own reserve included, would go beyond the limit.
+    ``spent`` are the runs of the last `per` seconds, oldest first. A run may start only if used and reserved hours,
+    including its own reserve, stay within the limit.
     """
     inside = [run for run in spent if run.at > now - budget.per]
     runs = _left(budget, inside, reserve)

@@ -1,4 +1,4 @@
-"""Named stretches of time, read on the wall clock of their own zone."""
+"""Named calendars: periods of time on the wall clock of their own zone."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _MINUTES = 1440
 _EPOCH = date(1970, 1, 1).toordinal()
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _TIMES = re.compile(r"(\d\d):([0-5]\d)-(\d\d):([0-5]\d)", re.ASCII)
-_FAR = 100 * 366 * 86400.0  # seconds: what changes later than in a hundred years never does
-_WEEK = 9  # days: whatever repeats weekly has changed by then, wherever in a day one starts, and across a skipped day
+_FAR = 100 * 366 * 86400.0  # seconds: a change farther away than a hundred years counts as never
+_WEEK = 9  # days: any weekly pattern has changed by then, from any time of a day, and across a skipped day
 
 
 class Period:
-    """The moments that are in a calendar: those that are in each of its dates, weekdays and times that is given.
+    """The times in a calendar: those that match each of its dates, weekdays and times that are given.
 
     Times that run past midnight belong to the day they start on.
     """
 
     def __init__(self, calendar: Calendar) -> None:
-        """Raise ValueError with the way out for a bad date, range, time or zone, and for an empty calendar."""
+        """Raise ValueError with a correction for an invalid date, range, time or zone, and for an empty calendar."""
         if not (calendar.dates or calendar.weekdays or calendar.times):
             raise ValueError("an empty calendar: give it dates, weekdays or times")
         self._zone = zone_of(calendar.timezone)
@@ -45,9 +45,9 @@ class Period:
         return self._holds(int((instant + offset) // 60))
 
     def next_change(self, instant: float) -> float | None:
-        """Return the first moment after ``instant`` from which ``contains`` differs.
+        """Return the first time after ``instant`` from which ``contains`` differs.
 
-        None if it never does again, or not for a hundred years.
+        None if it never differs, or not within a hundred years.
         """
         inside = self.contains(instant)
         for moment, minute in self._edges(instant):
@@ -56,7 +56,7 @@ class Period:
         return None
 
     def _holds(self, minute: int) -> bool:
-        """``minute`` counts on the wall clock from 1970-01-01 00:00."""
+        """``minute`` is a wall-clock minute since 1970-01-01 00:00."""
         day, of_day = divmod(minute, _MINUTES)
         today, yesterday = self._has(day), self._has(day - 1)
         return any(
@@ -64,7 +64,7 @@ class Period:
         )
 
     def _has(self, day: int) -> bool:
-        """``day`` counts from 1970-01-01, a Thursday."""
+        """``day`` is the number of days since 1970-01-01, a Thursday."""
         if self._weekdays and (day + 3) % 7 not in self._weekdays:
             return False
         if not self._dates:
@@ -73,7 +73,7 @@ class Period:
         return at >= 0 and day < self._dates[at][1]
 
     def _edges(self, instant: float) -> Iterator[tuple[float, int]]:
-        """Yield, in order, each moment at which something may change, and the minute the wall clock then shows."""
+        """Yield, in order, each time at which ``contains`` may change, and the wall-clock minute at that time."""
         marks = sorted({0, *(mark % _MINUTES for times in self._times for mark in times)})
         for period in onward(self._zone, instant, self._horizon(instant)):
             low, high = -(-(period.start + period.offset) // 60), -(-(period.end + period.offset) // 60)
@@ -82,13 +82,13 @@ class Period:
             first = max(low, int((instant + period.offset) // 60) + 1)
             for day in self._days(first // _MINUTES, (high - 1) // _MINUTES):
                 if not (self._has(day) or self._has(day - 1)):
-                    continue  # nothing of it is in the calendar, and so it was when the day before ended
+                    continue  # no time of this day is in the calendar, nor was any when the day before ended
                 for mark in marks:
                     if first <= day * _MINUTES + mark < high:
                         yield float((day * _MINUTES + mark) * 60 - period.offset), day * _MINUTES + mark
 
     def _days(self, first: int, last: int) -> Iterator[int]:
-        """Leave out the days on which nothing changes: far from any of the dates, and deep within a range of them."""
+        """Yield the days on which ``contains`` may change; skip days far from any date, or deep within a range."""
         if not self._dates:
             yield from range(first, last + 1)
             return
@@ -111,7 +111,7 @@ _MOST_KNOWN = 1000
 
 
 def period_of(calendar: Calendar) -> Period:
-    """The period of a calendar, made once for all that name it. Raise ValueError as `Period` does."""
+    """The period of a calendar, created once per calendar. Raise ValueError as `Period` does."""
     known = _KNOWN.get(id(calendar))
     if known is None or known[0] is not calendar:
         if len(_KNOWN) >= _MOST_KNOWN:
@@ -121,7 +121,7 @@ def period_of(calendar: Calendar) -> Period:
 
 
 def _joined(stretches: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The same in order, without overlaps: each from its first up to before its second."""
+    """The ranges in order, joined where they overlap. A range excludes its end."""
     joined: list[tuple[int, int]] = []
     for begin, end in sorted(stretches):
         if joined and begin <= joined[-1][1]:
@@ -132,7 +132,7 @@ def _joined(stretches: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _dates(text: str) -> tuple[int, int]:
-    """Read ``2026-12-24`` or ``2026-12-24/2027-01-02`` as the first and last day since 1970-01-01."""
+    """Parse ``2026-12-24`` or ``2026-12-24/2027-01-02``: the first and the last day, in days since 1970-01-01."""
     first, slash, last = text.partition("/")
     start = _date(first, text)
     end = _date(last, text) if slash else start
@@ -151,7 +151,7 @@ def _date(day: str, text: str) -> int:
 
 
 def _times(text: str) -> tuple[int, int]:
-    """Read ``22:00-06:00`` as minutes of the day it starts on, the end not included."""
+    """Parse ``22:00-06:00``: minutes from the start of its first day, end excluded."""
     marks = _TIMES.fullmatch(text)
     hour, minute, to_hour, to_minute = (int(mark) for mark in marks.groups()) if marks else (0, 0, 0, 0)
     start, end = hour * 60 + minute, to_hour * 60 + to_minute

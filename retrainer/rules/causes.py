@@ -1,4 +1,4 @@
-"""What made a rule due, as a tree: it stands on the run, and on its Workflow."""
+"""The causes of a run: the tree of triggers that made the rule due. It is stored on the run and on its Workflow."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Node = dict[str, Any]
 
 
 def because(rule: CompiledRule, state: State, evaluation: Evaluation, names: Collection[str]) -> Node:
-    """The triggers of these names, as `when` combines them; what was not satisfied is left out.
+    """The triggers ``names``, combined as in `when`; triggers that were not satisfied are left out.
 
-    A node is a trigger with what it says, or the word of a group with its members.
+    A node is a trigger with its reason and detail, or the word of a group with its members.
     """
     each = {name: _trigger(rule, state, evaluation, name) for name in names}
     if not each:

@@ -1,4 +1,4 @@
-"""A rule, ready to be asked: expressions compiled, globs turned into patterns, schedules parsed."""
+"""A compiled rule: expressions compiled, globs turned into patterns, schedules parsed."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class CompiledData:
 
     @property
     def counts_bytes(self) -> bool:
-        """Whether the batch is complete by its bytes."""
+        """Whether `at_least` of the batch has a limit in bytes."""
         return self.batch.at_least is not None and self.batch.at_least.bytes is not None
 
     def wants(self, event: Event, balance: BudgetBalance | None = None) -> bool:
-        """Whether `where` lets it through. Raise ValueError if it cannot be answered."""
+        """Whether `where` is true for the event. Raise ValueError if it cannot be evaluated."""
         if self.where is None:
             return True
         answer = self.where.evaluate({"event": event_scope(event)}, balance)
@@ -53,21 +53,21 @@ class CompiledData:
         return answer
 
     def key(self, event: Event, balance: BudgetBalance | None = None) -> str:
-        """The key of `for_each`; empty for a rule without. Raise ValueError if there is none."""
+        """The key of `for_each`; empty for a rule without `for_each`. Raise ValueError if the event has no key."""
         if self.by is None:
             return ""
         return name_by(self.by, event, LONGEST_KEY, "a key", balance=balance)
 
     def distinct_value(self, event: Event, balance: BudgetBalance | None = None) -> str:
-        """What `distinct_by` counts once; empty for a trigger without. Raise ValueError if there is none."""
+        """The value that `distinct_by` counts once; empty without `distinct_by`. Raise ValueError if there is none."""
         if self.distinct is None:
             return ""
         return name_by(self.distinct, event, 2000, "a thing that counts once", printable=False, balance=balance)
 
     def measure(self, event: Event, balance: BudgetBalance | None = None) -> tuple[int, int]:
-        """Bytes and rows that the event brings. Raise ValueError if they cannot be read.
+        """Bytes and rows that the event adds. Raise ValueError if they cannot be read.
 
-        A size that is none is 0 for a trigger that does not count bytes: the field may mean something else.
+        An invalid size counts as 0 for a trigger that does not count bytes: the field may mean something else.
         """
         size, rows = event.data.get("size", 0), 0
         if self.rows is not None:
@@ -97,10 +97,10 @@ class CompiledSchedule:
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """How triggers make the rule due: ``condition`` is None if any of them does.
+    """How triggers make the rule due. ``condition`` is None if any one of them is enough.
 
-    ``fleeting`` are those that count only for a while within some groups; ``expires`` has how long the slots of a
-    schedule count at all, where that is not for ever.
+    ``fleeting`` are the triggers that `within` of a group applies to. ``expires`` has the seconds after which the slots
+    of a schedule count nowhere; schedules without such a limit are left out.
     """
 
     condition: Several | None = None
@@ -111,9 +111,9 @@ class When:
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """A rule and everything that was worked out of it once. ``paused`` is a pause by hand, or `mode: paused`.
+    """A rule and everything compiled from it. ``paused``: paused manually, or by `mode: paused`.
 
-    ``mutes`` are calendars, ``promoted`` and ``cost`` are asked of a run's outputs.
+    ``mutes`` are the calendars of `mute`. ``promoted`` and ``cost`` are evaluated on a run's outputs.
     """
 
     rule: Rule
@@ -140,11 +140,11 @@ class CompiledRule:
 
     @property
     def distinct(self) -> bool:
-        """Whether a trigger counts by `distinct_by`."""
+        """Whether a trigger uses `distinct_by`."""
         return any(trigger.distinct is not None for trigger in self.data.values())
 
     def of_key(self, key: str) -> CompiledRule:
-        """What is asked of a key. The empty key of a rule with keys only tells their schedules: it has no model."""
+        """The rule as evaluated for a key. With `for_each`, the empty key only holds the schedules and has no model."""
         return replace(self, freshness={}, gauges={}, afters={}) if self.per_key and not key else self
 
 
@@ -157,11 +157,11 @@ class _Kept:
 
 _KEPT: dict[str, _Kept] = {}
 MOST_KEPT = 50_000
-"""By name, so that the loader, which tries each rule, does the work of the engine, and an edit that of one rule."""
+"""Compiled rules kept by name: the engine reuses what the loader compiled, and an edit recompiles only its own rule."""
 
 
 def compile_rule(rule: Rule, revision: str, calendars: Mapping[str, Calendar], *, paused: bool = False) -> CompiledRule:
-    """Raise ValueError with a message for the first part that does not compile."""
+    """Compile, or reuse the last result. Raise ValueError with a message for the first part that does not compile."""
     used = {name: calendars[name] for name in _calendars(rule)}
     kept = _KEPT.get(rule.name)
     if kept is None or (kept.rule is not rule and kept.rule != rule) or kept.calendars != used:

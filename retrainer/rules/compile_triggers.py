@@ -1,4 +1,4 @@
-"""Metric, alert and after triggers, ready to be asked."""
+"""Compiled metric, alert and `after` triggers."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from retrainer.rules.expression import BudgetBalance
 
 LONGEST_SERIES = 2000
-"""Characters of the name of a series."""
+"""Maximum characters of a series name."""
 ALERT_BOUND = 0.5
-"""Alerts are followed as a metric: one while it fires, naught once it is resolved."""
+"""An alert is evaluated as a metric: 1 while it fires, 0 once it is resolved. This is its threshold."""
 
 
 MOST_LABELS = 64
-"""Labels that a pushed value may have."""
+"""Maximum number of labels of a pushed value."""
 LONGEST_LABELS = 16384
-"""Characters of their names and values together."""
+"""Maximum characters of the labels' names and values together."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledThreshold:
-    """A metric or alert trigger. ``expr`` and ``sample_time`` are asked of a source that answers queries.
+    """A metric or alert trigger. ``expr`` and ``sample_time`` are queries, for a source that answers queries.
 
-    ``jitter`` (seconds) is spread over rules and keys; ``value`` gives the value of a pushed event.
+    ``jitter`` (seconds) is spread over rules and keys; ``value`` computes the value of a pushed event.
     """
 
     rule: str
@@ -54,7 +54,7 @@ class CompiledThreshold:
     sample_time: str | None = None
 
     def sample(self, event: Event, balance: BudgetBalance | None = None) -> Sample:
-        """What a pushed value or an alert says; raise ValueError if it cannot be read."""
+        """The sample of a pushed value or an alert. Raise ValueError if it cannot be read."""
         if self.reason is Reason.ALERT:
             firing = event.data.get("status") == "firing"
             return Sample(_named(str(event.data.get("fingerprint", ""))), float(firing), _began(event))
@@ -81,16 +81,16 @@ class CompiledAfter:
 
 
 def _began(event: Event) -> float:
-    """Alerts stand in the order in which they began: a late word about the one before the last changes nothing.
+    """When the alert started (epoch seconds). Alerts are ordered by it, so a late report about an older one is ignored.
 
-    What is told of one of them counts as it comes: one that was taken for resolved may fire on.
+    Reports about the same alert apply as they arrive: an alert that was taken for resolved may fire again.
     """
     began = event.data.get("startsAt")
     return datetime.fromisoformat(str(began).upper()).timestamp() if began else event.time
 
 
 def _series(event: Event) -> str:
-    """Values of the same metric with the same labels are one series."""
+    """The series name: values of one metric with the same labels are one series."""
     labels = values.labels(event.data.get("labels"))
     if len(labels) > MOST_LABELS:
         raise ValueError(f"of a series that has {len(labels)} labels; at most {MOST_LABELS} are taken")
@@ -101,9 +101,9 @@ def _series(event: Event) -> str:
 
 
 def series_name(metric: str, labels: Mapping[str, Any]) -> str:
-    """As Prometheus writes it, labels sorted; the metric's own name may be among the labels.
+    """The series name as Prometheus writes it, labels sorted. The metric's name may be the label `__name__`.
 
-    It is remembered for each rule, so a very long one ends in its hash.
+    The state of each rule stores it, so a very long name is cut and ends in its hash.
     """
     rest = {name: value for name, value in labels.items() if name != "__name__"}
     inside = ",".join(f"{name}={orjson.dumps(str(rest[name])).decode()}" for name in sorted(rest))
@@ -117,7 +117,7 @@ def _named(whole: str) -> str:
 
 
 def compile_thresholds(rule: Rule, by: Mapping[str, Program]) -> dict[str, CompiledThreshold]:
-    """Raise ValueError for a part that does not compile."""
+    """Compile metric and alert triggers. Raise ValueError for a part that does not compile."""
     gauges = {}
     for name, trigger in rule.triggers.items():
         if trigger.metric:
@@ -161,7 +161,7 @@ def _metric(rule: str, name: str, metric: Metric, by: Program | None) -> Compile
 
 
 def _label_conditions(match: Mapping[str, str | int | float | bool]) -> Iterator[Condition]:
-    """Labels may have dots in their names: a name is one step."""
+    """Conditions on labels. A label name may have dots, so it is one step of the path."""
     for label, expected in match.items():
         yield condition_at(("labels", label), expected)
 
@@ -173,7 +173,7 @@ def _alert(rule: str, name: str, alert: Alert, by: Program | None) -> CompiledTh
 
 
 def compile_afters(rule: Rule) -> dict[str, CompiledAfter]:
-    """Raise ValueError for a `where` that does not compile."""
+    """Compile `after` triggers. Raise ValueError for a `where` that does not compile."""
     return {
         name: CompiledAfter(rule.name, name, t.after, compile_cel(t.after.where) if t.after.where else None)
         for name, t in rule.triggers.items()

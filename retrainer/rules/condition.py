@@ -1,4 +1,4 @@
-"""How triggers combine: `when`, asked with the moments since which triggers are satisfied."""
+"""How triggers combine: `when`, evaluated on the times since which triggers are satisfied."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Several:
-    """True if ``n`` of the members are. ``within``: seconds that a fleeting trigger counts in here, None for ever."""
+    """True if ``n`` members are. ``within``: seconds for which a fleeting trigger counts in here, None for no limit."""
 
     n: int
     members: tuple[str | Several, ...]
@@ -29,7 +29,7 @@ class Several:
 
 
 def compile_condition(group: Group) -> Several:
-    """Read a group of the configuration, which has exactly one of `any`, `all` and `at_least`."""
+    """Compile a group of the configuration, which has exactly one of `any`, `all` and `at_least`."""
     if group.at_least is not None:
         of, n = group.at_least.of, group.at_least.n
         return Several(n, _members(of), group.within, f"at least {n}")
@@ -55,8 +55,8 @@ def holds(
 ) -> bool:
     """Whether enough members are true at ``now``.
 
-    ``since`` has the triggers that are satisfied, each with the moment it became so; ``fleeting`` names those that
-    `within` applies to. ``limit`` is the shortest `within` of the groups around this one.
+    ``since`` has the satisfied triggers, each with the time it became so. ``fleeting`` names those that `within`
+    applies to. ``limit`` is the shortest `within` of the enclosing groups.
     """
     within = _shorter(condition.within, limit)
     true = 0
@@ -73,9 +73,9 @@ def holds(
 def first_moment(
     condition: Several, moments: Mapping[str, float], fleeting: frozenset[str], limit: float | None = None
 ) -> float | None:
-    """When enough members are true, if each trigger is from the moment given on; None if that does not come by itself.
+    """When enough members are true, if each trigger is true from its time in ``moments`` on; None if never.
 
-    A moment may lie behind. ``fleeting`` and ``limit`` are as in `holds`.
+    The result may be in the past. ``fleeting`` and ``limit`` are as in `holds`.
     """
     span = _span(condition, moments, fleeting, limit)
     return None if span is None else span[0]
@@ -84,7 +84,7 @@ def first_moment(
 def _span(
     condition: Several, moments: Mapping[str, float], fleeting: frozenset[str], limit: float | None
 ) -> tuple[float, float] | None:
-    """From when until when enough members are true at once, for the first time."""
+    """The first period (start, end) in which enough members are true at once."""
     within = _shorter(condition.within, limit)
     spans: list[tuple[float, float]] = []
     for member in condition.members:
@@ -102,7 +102,7 @@ def _span(
 
 
 def longest_within(condition: Several, name: str, limit: float | None = None) -> float | None:
-    """The longest time that a fleeting trigger counts anywhere; None if somewhere it counts for ever."""
+    """The longest time for which a fleeting trigger counts in any group; None if one sets no limit."""
     within = _shorter(condition.within, limit)
     longest = 0.0
     for member in condition.members:

@@ -1,4 +1,4 @@
-"""The slots of a schedule: the moments at which it is due, each named by its time in UTC.
+"""The slots of a schedule: the times at which it is due, each identified by its time in UTC.
 
 An expression is matched against the wall clock of the schedule's zone. Where clocks change:
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from retrainer.config.models import Calendar, Schedule
     from retrainer.rules.zones import OffsetPeriod
 
-_HORIZON = 42 * 366 * 86400.0  # 29 February on one weekday can be 40 years away; nothing that fires is further.
+_HORIZON = 42 * 366 * 86400.0  # 29 February on a given weekday can be 40 years away; no slot is farther.
 
 
 class Slots:
-    """The slots of one schedule. Instants are seconds since the epoch (UTC); ranges are open below, closed above."""
+    """The slots of one schedule. Times are epoch seconds (UTC); ranges exclude the lower and include the upper end."""
 
     def __init__(self, schedule: Schedule, calendars: Mapping[str, Calendar]) -> None:
-        """Raise ValueError with the way out: bad expression, one that never fires, unknown zone or calendar."""
+        """Raise ValueError with a correction: invalid expression, one that never fires, unknown zone or calendar."""
         self._crontab = parse(schedule.cron)
         self._zone = zone_of(schedule.timezone)
         self._shifts = schedule.dst.missing == "shift" and not self._crontab.wild
@@ -39,7 +39,7 @@ class Slots:
         self._excepted = [(name, _period(name, calendars)) for name in dict.fromkeys(schedule.except_)]
 
     def after(self, instant: float) -> float | None:
-        """Return the first slot later than ``instant``; None only near the end of the calendar."""
+        """Return the first slot later than ``instant``; None only near the end of the calendar's range."""
         return next(self._walk(instant, instant + _HORIZON), None)
 
     def between(self, after: float, until: float, limit: int) -> list[float]:
@@ -47,7 +47,7 @@ class Slots:
         return list(islice(self._walk(after, until), limit))
 
     def last(self, after: float, until: float) -> float | None:
-        """Return the newest slot with ``after < slot <= until``; its cost does not grow with the range."""
+        """Return the newest slot with ``after < slot <= until``. The cost does not grow with the range."""
         floor = max(after, until - _HORIZON)
         for period in backward(self._zone, until, floor):
             low, high = self._minutes(period, floor, until)
@@ -59,7 +59,7 @@ class Slots:
         return None
 
     def count(self, after: float, until: float, cap: int) -> int:
-        """Return how many slots there are with ``after < slot <= until``, or ``cap`` if there are more."""
+        """Return the number of slots with ``after < slot <= until``, at most ``cap``."""
         total = 0
         for period in onward(self._zone, after, until):
             if period.start > after and self._shifted(period):
@@ -71,7 +71,7 @@ class Slots:
         return total
 
     def excepted(self, slot: float) -> str | None:
-        """Return the name of the first calendar of ``except`` that holds ``slot``."""
+        """Return the name of the first calendar of ``except`` that contains ``slot``; None if there is none."""
         return next((name for name, period in self._excepted if period.contains(slot)), None)
 
     def _walk(self, after: float, until: float) -> Iterator[float]:
@@ -85,7 +85,7 @@ class Slots:
                 minute = self._minute_from(minute + 1, high)
 
     def _minutes(self, period: OffsetPeriod, after: float, until: float) -> tuple[int, int]:
-        """Return the minutes of the wall clock (since 1970-01-01 00:00, end excluded) that may have slots."""
+        """Return the range of wall-clock minutes (since 1970-01-01 00:00, end excluded) that may have slots."""
         start = period.start + period.offset
         first = _ceil(start if self._repeats else max(start, period.seen))
         if after >= period.start:
@@ -94,7 +94,7 @@ class Slots:
         return first, min(end, int((until + period.offset) // 60) + 1) if until < period.end else end
 
     def _shifted(self, period: OffsetPeriod) -> bool:
-        """Whether skipped times put a slot on the stretch's start that the start does not have by itself."""
+        """Whether skipped times add a slot at the start of the period that is no slot otherwise."""
         start = period.start + period.offset
         if not self._shifts or start <= period.seen:
             return False
@@ -125,7 +125,7 @@ class Slots:
         return None
 
     def _count_minutes(self, low: int, high: int, enough: int) -> int:
-        """Count the matching minutes with ``low <= it < high``; stop counting somewhere beyond ``enough``."""
+        """Count the matching minutes with ``low <= it < high``; stop soon after ``enough``."""
         total, last = 0, (high - 1) // MINUTES
         day = self._crontab.day_from(low // MINUTES, last)
         while day is not None and total < enough:
@@ -136,7 +136,7 @@ class Slots:
 
 
 def jitter(seed: str, slot: float, spread: float) -> float:
-    """Return seconds in ``[0, spread)``: a hash of both, the same on each replica and after a restart."""
+    """Return seconds in ``[0, spread)``: a hash of both, equal on each replica and after a restart."""
     digest = blake2b(f"{seed}\n{slot:.3f}".encode(), digest_size=6).digest()
     return int.from_bytes(digest) / 2**48 * spread
 

@@ -1,4 +1,4 @@
-"""A crontab(5) expression as sets of bits: which days of a month, and which minutes of such a day."""
+"""A crontab(5) expression as bit sets: the matching days of a month, and the matching minutes of such a day."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ _RANGE_OF_ONE = re.compile(r"(\w+)-\1/.*", re.IGNORECASE | re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Crontab:
-    """``times`` has a bit for each minute of a day that matches."""
+    """``times`` has one bit for each minute of the day, set if it matches."""
 
     times: int
     months: frozenset[int]
     month_days: int
-    week_days: tuple[int, ...]  # days of a month that match, by the weekday (0 is Monday) of its first
+    week_days: tuple[int, ...]  # days of a month that match, by the weekday (0 is Monday) of its first day
     both: bool  # whether a day must match both day fields, or one of them
-    wild: bool  # minute or hour start with a star: follows the wall clock, as Debian cron does
+    wild: bool  # minute or hour starts with a star: follows the wall clock, as Debian cron does
 
     def days(self, year: int, month: int) -> int:
         """Return a bit for each day of this month that matches; bit 0 is the first."""
@@ -86,7 +86,7 @@ def lowest(bits: int) -> int:
 
 @lru_cache(maxsize=16384)
 def parse(text: str) -> Crontab:
-    """Read an expression; raise ValueError that names the field and the way out."""
+    """Parse an expression. Raise ValueError with the field and a correction."""
     fields = _fields(text)
     try:
         sim = CronSim(" ".join(fields), datetime.fromtimestamp(0, UTC))
@@ -125,7 +125,7 @@ def _fields(text: str) -> list[str]:
 
 
 def _check(text: str, name: str, term: str) -> None:
-    """Refuse what cronsim takes beyond crontab(5), and the one term it reads otherwise (``3-3/2`` as ``3/2``)."""
+    """Reject terms beyond crontab(5), and the one term that cronsim reads differently (``3-3/2`` as ``3/2``)."""
     if not _TERM.fullmatch(term):
         raise ValueError(
             f"bad {name} {term!r} in cron {text!r}: write *, a value, a range such as 1-5, "
@@ -137,7 +137,7 @@ def _check(text: str, name: str, term: str) -> None:
 
 
 def _complaint(text: str, fields: list[str]) -> str:
-    """Find the field that is to blame by trying each alone; if there is none, their combination is."""
+    """Find the invalid field by trying each alone; if all are valid, the combination never occurs."""
     for position, (name, allowed) in enumerate(_FIELDS.items()):
         alone = ["*"] * len(fields)
         alone[position] = fields[position]

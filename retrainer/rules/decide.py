@@ -1,6 +1,6 @@
-"""`step`: folds one input into the state of one (rule, key) and says what follows from it, and why.
+"""`step`: fold one input into the state of one (rule, key), and return the decisions with their reasons.
 
-A batch is exactly the fold of its singles, so where a batch was cut never changes a decision. No I/O, no clock, no
+Batch boundaries do not affect decisions: a batch gives the same result as its inputs one by one. No I/O, no clock, no
 randomness: the same journal gives the same decisions.
 """
 
@@ -39,15 +39,15 @@ if TYPE_CHECKING:
     from retrainer.rules.state import ManualRequest, State
 
 _SPEAK = (Arrived, Sampled)
-"""Inputs that are answered by a decision even if nothing follows from them yet."""
+"""Inputs that always get a decision, even if nothing follows from them yet."""
 
 
 def step(
     rule: CompiledRule, state: State, given: Input, now: float, allowance: RemainingBudget | None = None
 ) -> tuple[State, Step]:
-    """Fold `given` in at `now` (epoch seconds; never earlier than the last one).
+    """Fold `given` in at `now` (epoch seconds; never earlier than the `now` of the last input).
 
-    ``allowance`` is what the rule's own budget leaves, None if it has none.
+    ``allowance`` is what remains of the rule's own budget; None if it has none.
     """
     if isinstance(given, Quarantined) or (state.quarantine is not None and not isinstance(given, Resumed)):
         return fold_in_quarantine(rule, state, given, now)
@@ -58,7 +58,7 @@ def step(
     slots += expired
     stop = None
     if decisions and allowance is not None:
-        allowance = allowance.less()  # a retry is a run as well
+        allowance = allowance.less()  # a retry counts as a run
     if not isinstance(given, Unrendered):
         skipped = in_the_way = False
         while decision := _next(rule, state, evaluation, now, allowance, skipped=skipped):
@@ -84,7 +84,7 @@ def step(
 
 
 def _evaluate(rule: CompiledRule, state: State, now: float) -> tuple[State, Evaluation, list[SlotRecord]]:
-    """Weigh, and keep since when which trigger is satisfied; slots that count no longer are given up first."""
+    """Evaluate, and store since when each trigger is satisfied. Slots whose `within` is over are skipped first."""
     evaluation = evaluate(rule, state, now)
     if rule.when.condition is None:
         return state, evaluation, []
@@ -111,9 +111,9 @@ def _next(
     *,
     skipped: bool,
 ) -> Decision | None:
-    """What to do with a rule that is due, or asked for; None if it is neither.
+    """The decision for a rule that is due or has a manual request; None if neither.
 
-    ``skipped``: what it is due for by itself is answered already.
+    ``skipped``: this step has skipped what the rule was due for, so only requests remain.
     """
     due = not skipped and bool(evaluation.due or state.due)
     if not due and not state.asked:
@@ -143,12 +143,12 @@ def _lapsed(rule: CompiledRule, now: float, since: float | None) -> Decision | N
 
 
 def _in_the_way(decision: Decision) -> bool:
-    """A run is, and not of what can wait for it."""
+    """Whether active runs block the decision, and it is not a backfill slot (which can wait)."""
     return decision.reason is Reason.OVERLAP and (decision.asked is None or not decision.asked.backfill)
 
 
 def _reason(state: State, evaluation: Evaluation) -> Reason:
-    """Of several reasons the first in the order of the kinds: a slot before data before metrics."""
+    """The reason of the first satisfied trigger, in the order of the kinds: schedule, data, metric and so on."""
     verdict = next(iter(evaluation.satisfied.values()), None)
     if verdict is not None:
         return verdict.reason
@@ -156,7 +156,7 @@ def _reason(state: State, evaluation: Evaluation) -> Reason:
 
 
 def _new_run_of_slot(asked: ManualRequest) -> NewRun:
-    """It is about its slot alone: what is pending now is left to the runs that it is meant for."""
+    """The run of a backfill slot. It takes no pending data; that is left to the regular runs."""
     return NewRun(
         trigger=asked.trigger,
         triggers=(asked.trigger,),
@@ -189,7 +189,7 @@ def _new_run(rule: CompiledRule, state: State, evaluation: Evaluation, asked: Ma
 
 
 def _not_yet(rule: CompiledRule, given: Arrived | Sampled, evaluation: Evaluation) -> Decision:
-    """The input is kept, and nothing follows from it yet."""
+    """The decision for an input that was stored and that does not make the rule due."""
     if evaluation.satisfied and rule.when.condition is not None:
         waits_for = ", ".join(missing(rule.when.condition, evaluation.satisfied))
         until = min((v.until for _, v in evaluation.pending if v.until is not None), default=None)
@@ -204,7 +204,7 @@ def _not_yet(rule: CompiledRule, given: Arrived | Sampled, evaluation: Evaluatio
 def _wake_at(
     rule: CompiledRule, state: State, evaluation: Evaluation, decisions: list[Decision], now: float
 ) -> float | None:
-    """The next moment at which something may change by itself; always later than now."""
+    """The next time (epoch seconds) at which something may change without an input; always later than ``now``."""
     moments = [c.next_at for c in state.cursors.values()]
     moments += [verdict.until for _, verdict in evaluation.pending]
     moments += [d.until for d in decisions]

@@ -1,4 +1,4 @@
-"""What expressions see at each place: names, their fields, and of which kind these are."""
+"""The variables of expressions at each place of a rule, with their fields and types."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ ABSENT: Mapping[str, str] = {
     "key": "give the rule a `for_each`, or take it out",
     "upstream": "give the rule an `after` trigger, or take it out",
 }
-"""Names of parameters that not every rule has, and what brings them."""
+"""Variables of parameters that not every rule has, and what adds them."""
 
 
 def of_parameters(rule: Rule) -> Mapping[str, Type]:
-    """What the parameters of a rule see."""
+    """The variables that the parameters of a rule can use."""
     missing = set()
     if rule.for_each is None:
         missing.add("key")

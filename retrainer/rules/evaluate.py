@@ -1,4 +1,4 @@
-"""How the triggers of a rule stand, and whether together they make it due."""
+"""Evaluate the triggers of a rule, and whether together they make it due."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _NOTHING_SINCE: Mapping[str, float] = {}
 
 @dataclass(slots=True)
 class Evaluation:
-    """``satisfied`` are the triggers that could start a run, with what each says; ``pending`` those that could not yet.
+    """``satisfied`` are the triggers that can start a run, with their verdicts; ``pending`` those that cannot yet.
 
-    ``since`` tells since when each satisfied trigger is, ``inhibiting`` which of `unless` are. ``due``: together they
-    are enough.
+    ``since`` is when each satisfied trigger became so (epoch seconds). ``inhibiting`` are the satisfied triggers of
+    `unless`. ``due``: the satisfied triggers meet `when`.
     """
 
     satisfied: Mapping[str, Verdict]
@@ -46,7 +46,7 @@ _NOTHING_SATISFIED = Evaluation({}, (), {}, {}, due=False)
 
 
 def evaluate(rule: CompiledRule, state: State, now: float) -> Evaluation:
-    """Ask each trigger, then `when`."""
+    """Evaluate each trigger, then `when`."""
     others = rule.gauges or rule.freshness or state.followed
     if not (state.windows or state.cursors or others or rule.when.condition):
         return _NOTHING_SATISFIED
@@ -76,7 +76,7 @@ def evaluate(rule: CompiledRule, state: State, now: float) -> Evaluation:
 def _evaluate_others(
     rule: CompiledRule, state: State, now: float, satisfied: dict[str, Verdict], pending: list[tuple[str, Verdict]]
 ) -> Mapping[str, Verdict]:
-    """Those that are no rule of data alone: each joins its kind, or is given back if it holds the rule back."""
+    """Evaluate metric, alert, freshness and `after` triggers; return the satisfied ones that `unless` names."""
     inhibiting = {}
     for name, verdict in _others(rule, state, now):
         if name in rule.when.unless:
@@ -90,7 +90,7 @@ def _evaluate_others(
 
 
 def renewed(since: Mapping[str, float], state: State) -> dict[str, float]:
-    """A batch that is complete is so anew with each event that comes."""
+    """``since``, with each data trigger renewed at its last arrival: every event renews a complete batch."""
     moments = dict(since)
     for name, window in state.windows.items():
         if name in moments:
@@ -110,7 +110,7 @@ def _others(rule: CompiledRule, state: State, now: float) -> Iterator[tuple[str,
 
 
 def threshold(rule: CompiledRule, name: str, state: State) -> level.Threshold:
-    """What a metric or alert trigger asks, with this key's share of the jitter."""
+    """The threshold of a metric or alert trigger, with this key's share of the jitter."""
     compiled = rule.gauges[name]
     return compiled.threshold.spread(compiled.jitter * state.share)
 

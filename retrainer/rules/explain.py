@@ -1,4 +1,4 @@
-"""Why, and why not: one line and a tree of live values, from the same functions that decide."""
+"""Explain a rule's decision: one line and a tree of live values, from the same functions that decide."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from retrainer.rules.state import Quarantine, State
 
 _WHATEVER_ELSE = (Reason.PAUSED, Reason.CIRCUIT_OPEN, Reason.INHIBITED)
-"""What is said of a rule also while nothing makes it due."""
+"""Reasons that are shown even while nothing makes the rule due."""
 
 
 def explain(
     rule: CompiledRule, key: str, state: State, now: float, allowance: RemainingBudget | None = None
 ) -> dict[str, Any]:
-    """The verdict at `now`: would it fire, and if not, what holds it, and when could it at the earliest."""
+    """The verdict at `now`: whether the rule would fire, and if not, what blocks it and when it could fire earliest."""
     if state.quarantine is not None:
         return _in_quarantine(rule, key, state.quarantine)
     state, _, _ = advance(rule, state, now)
@@ -51,7 +51,7 @@ def explain(
 
 
 def _in_quarantine(rule: CompiledRule, key: str, quarantine: Quarantine) -> dict[str, Any]:
-    """Nothing is evaluated: that is what failed."""
+    """The verdict in quarantine. Nothing is evaluated, as evaluating is what failed."""
     reason, detail = Reason.QUARANTINED.value, quarantine.detail(rule.name)
     return {
         "rule": rule.name,
@@ -95,7 +95,7 @@ def _why(rule: CompiledRule, state: State, evaluation: Evaluation, now: float) -
 
 
 def _lapsed(rule: CompiledRule, state: State, evaluation: Evaluation, now: float) -> set[str]:
-    """Triggers that are satisfied, for so long by now that `when` counts them nowhere."""
+    """Triggers that are satisfied, but for so long that `within` excludes them everywhere in `when`."""
     condition, fleeting = rule.when.condition, rule.when.fleeting
     lapsed = set()
     for name, since in renewed(evaluation.since, state).items():
@@ -108,7 +108,7 @@ def _lapsed(rule: CompiledRule, state: State, evaluation: Evaluation, now: float
 def _earliest(
     rule: CompiledRule, state: State, evaluation: Evaluation, held: Decision | None, now: float, *, due: bool
 ) -> float | None:
-    """The first moment known now; None if it depends on something to come."""
+    """The earliest time known now; None if it depends on future inputs."""
     if held is not None and held.until is None:
         return None
     rest = held.until if held is not None and held.until is not None else now

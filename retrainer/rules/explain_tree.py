@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from retrainer.rules.threshold_state import Series
 
 MOST_SERIES = 20
-"""Series of a metric that are listed, those that crossed first."""
+"""Maximum number of listed series of a metric; those that crossed come first."""
 _ENDED = {
     "succeeded": "succeeded",
     "promoted": "was promoted",
@@ -167,7 +167,7 @@ def node(name: str, state: str, detail: str, children: list[Node] | None = None)
 
 
 def moment(seconds: float | None) -> str:
-    """RFC 3339, in UTC."""
+    """The time as RFC 3339 in UTC; empty for None."""
     if seconds is None:
         return ""
     return within(seconds).isoformat(timespec="seconds").replace("+00:00", "Z")

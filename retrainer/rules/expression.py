@@ -1,4 +1,4 @@
-"""CEL as rules use it: compiled once, evaluated by counted steps (docs/decisions/0022)."""
+"""CEL as rules use it: compiled once, evaluated with a budget of steps (docs/decisions/0022)."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (1, 99
 
 
 OF_AN_EVENT = 10 * BUDGET
-"""Steps that all rules together may take of one event: a second. The transaction that takes it in waits for them."""
+"""Steps that all rules together may take for one event: one second. The transaction that stores it waits for them."""
 LEAST = 1000
-"""Steps that a rule may take all the same, so that one that asks little does not pay for those before it."""
+"""Steps that a rule may always take, so that a cheap rule does not fail because of the rules before it."""
 _SPENT = (
     f"the rules before it took {OF_AN_EVENT} steps of this event, so it may take {LEAST}: filter with `match`, or send "
     "less in one event"
@@ -36,7 +36,7 @@ _SPENT = (
 
 
 class BudgetBalance:
-    """What is ``left`` of the steps that all rules may take of one event. It is theirs in the order of the rules."""
+    """The steps ``left`` of those that all rules may take for one event. Rules consume them in their order."""
 
     __slots__ = ("left",)
 
@@ -44,16 +44,16 @@ class BudgetBalance:
         self.left = OF_AN_EVENT
 
     def grant(self) -> int:
-        """How many steps the next evaluation may take."""
+        """The number of steps that the next evaluation may take."""
         return min(BUDGET, max(self.left, LEAST))
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A compiled expression. ``variables`` are the names it reads; ``cost`` is in steps, without its macros' items.
+    """A compiled expression. ``variables`` are the names it reads; ``cost`` is in steps, without the items of macros.
 
     ``run`` takes a frame of ``places`` (retrainer.rules.cel.frame). ``data_read`` are the fields of `data` that it
-    reads of the events in `events`; None if that may be any.
+    reads from the events in `events`; None if any field may be read.
     """
 
     text: str
@@ -64,9 +64,9 @@ class Program:
     run: Evaluate
 
     def evaluate(self, scope: Mapping[str, Any], balance: BudgetBalance | None = None) -> Any:
-        """Return the value; raise ExpressionError with the reason if it has none.
+        """Return the value. Raise ExpressionError with the reason if it has none.
 
-        That is for a missing field, a wrong type, or where it takes more than `BUDGET` steps, or than ``purse`` has.
+        Reasons: a missing field, a wrong type, or more steps than `BUDGET` or than ``balance`` grants.
         """
         if balance is None:
             return self._run(self._frame(scope, BUDGET))
@@ -82,7 +82,7 @@ class Program:
             balance.left -= granted - max(frame[1], 0)
 
     def spend(self, scope: Mapping[str, Any], budget: int) -> tuple[Any, int]:
-        """Return the value, and the steps that are left of ``budget``; raise ExpressionError as `evaluate` does."""
+        """Return the value, and the steps that remain of ``budget``. Raise ExpressionError as `evaluate` does."""
         frame = self._frame(scope, budget)
         return self._run(frame), frame[1]
 
@@ -97,17 +97,17 @@ class Program:
             return self.run(frame)
         except ExpressionError as error:
             raise type(error)(f"`{self.text}`: {error}") from None
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this expression's alone
+        except Exception as error:  # noqa: BLE001 - any error concerns this expression only
             raise ExpressionError(f"`{self.text}`: {type(error).__name__}: {error}") from None
 
     def steps(self, scope: Mapping[str, Any]) -> int:
-        """How many steps an evaluation takes. Raise as `evaluate` does."""
+        """Return the number of steps of an evaluation. Raise as `evaluate` does."""
         return BUDGET - self.spend(scope, BUDGET)[1]
 
 
 @lru_cache(maxsize=4096)
 def compile_cel(text: str) -> Program:
-    """Compile; raise SyntaxProblem, a ValueError with the place and the way out."""
+    """Compile. Raise SyntaxProblem, a ValueError with the place and a correction."""
     node = parse(text)
     compiler = evaluate.Compiler()
     run, names = compiler.compile(node), free_names(node)
@@ -116,12 +116,12 @@ def compile_cel(text: str) -> Program:
 
 
 def timestamp(seconds: float | None) -> datetime | None:
-    """Epoch seconds as CEL sees them; what lies beyond the calendar is its first or last moment."""
+    """Epoch seconds as a CEL timestamp; times beyond the calendar become its first or last moment."""
     return None if seconds is None else datetime.fromtimestamp(min(max(seconds, _FIRST), _LAST), UTC)
 
 
 def event_scope(event: Event) -> dict[str, Any]:
-    """An event as expressions see it."""
+    """An event as a map for expressions."""
     return {
         "source": event.source,
         "id": event.id,
@@ -142,7 +142,7 @@ def name_by(
     printable: bool = True,
     balance: BudgetBalance | None = None,
 ) -> str:
-    """The text that an expression gives for an event; raise ValueError if it is none that `values.name` takes."""
+    """The text that an expression returns for an event. Raise ValueError if `values.name` rejects it."""
     value = program.evaluate({"event": event_scope(event)}, balance)
     try:
         return values.name(value, longest, printable=printable)

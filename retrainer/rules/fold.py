@@ -1,4 +1,4 @@
-"""The first half of `step`: what an input changes in the state, before anything is weighed."""
+"""The first half of `step`: what an input changes in the state, before anything is evaluated."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _Fold = Callable[["CompiledRule", State, Any, float], Folded]
 
 
 def first_state(rule: CompiledRule, key: str, now: float) -> State:
-    """A (rule, key) that was never seen. Under `for_each` the schedules live with the empty key and speak for all."""
+    """The initial state. With `for_each`, the schedules are in the state of the empty key and apply to all keys."""
     own_schedules = {} if rule.per_key and key else rule.schedules
     return State(
         seen_at=now,
@@ -58,9 +58,9 @@ def first_state(rule: CompiledRule, key: str, now: float) -> State:
 def revise(
     rule: CompiledRule, key: str, state: State, now: float, stale: Collection[str] = ()
 ) -> tuple[State, list[SlotRecord]]:
-    """The rule was edited: what triggers held that are gone, or mean something else (``stale``), goes; new ones begin.
+    """Adapt the state to an edited rule: drop the state of removed and invalidated (``stale``) triggers, add new ones.
 
-    Return as well the records of slots that were due of schedules that went.
+    Also return records of the due slots of dropped schedules.
     """
     fresh = first_state(rule, key, now)
     windows = _kept(state.windows, rule.data, stale)
@@ -92,9 +92,9 @@ def _kept(held: Mapping[str, T], known: Collection[str], stale: Collection[str])
 
 
 def _rest_of(state: State, windows: Mapping[str, Window]) -> Window:
-    """The window of the whole rule, without what only triggers held that went.
+    """The window of the rule, without the data that only dropped triggers held.
 
-    Where several are left nobody knows which events they share: it stays as it is.
+    If several triggers are left, it is unknown which events they share: the window stays as it is.
     """
     left = [window for window in windows.values() if window.events]
     if len(left) > 1 or len(left) == sum(window.events > 0 for window in state.windows.values()):
@@ -103,7 +103,7 @@ def _rest_of(state: State, windows: Mapping[str, Window]) -> Window:
 
 
 def advance(rule: CompiledRule, state: State, now: float) -> tuple[State, list[SlotRecord], list[SlotDue]]:
-    """Move schedules, metrics and alerts up to now."""
+    """Advance schedules, metrics and alerts to ``now``."""
     if state.gauges:
         state = _advance_gauges(rule, state, now)
     records: list[SlotRecord] = []
@@ -125,7 +125,7 @@ def advance(rule: CompiledRule, state: State, now: float) -> tuple[State, list[S
 
 
 def _anew(state: State, name: str) -> State:
-    """The trigger is satisfied by something new: for `within`, from now on."""
+    """The trigger is satisfied by something new: `within` counts from now."""
     if name not in state.since:
         return state
     return replace(state, since={n: moment for n, moment in state.since.items() if n != name})
@@ -142,12 +142,12 @@ def _advance_gauges(rule: CompiledRule, state: State, now: float) -> State:
 
 
 def fold(rule: CompiledRule, state: State, given: Input, now: float) -> Folded:
-    """Fold one input in; the decisions and records are those the input itself brings."""
+    """Fold in one input. The decisions and records are those that the input itself causes."""
     return _FOLDS[type(given)](rule, state, given, now)
 
 
 def _only(change: Callable[[State, Any, float], State]) -> _Fold:
-    """An input that changes the state and brings nothing else."""
+    """Wrap an input that changes only the state."""
     return lambda _rule, state, given, now: (change(state, given, now), [], [])
 
 
@@ -157,7 +157,7 @@ def _arrived(state: State, given: Arrived, now: float) -> State:
     for name, counted in given.counts.items():
         known = windows.get(name, NOTHING)
         if counted == given.total and (known is before or not (known.events or before.events)):
-            windows[name] = window  # a trigger that takes all there is
+            windows[name] = window  # the trigger counts every event: share the rule's window
         else:
             windows[name] = known.add(_came(given, counted), now, state.taken_hi)
     return state.but(window=window, windows=windows, lapsed=False, heard_at=now)
@@ -182,7 +182,7 @@ def _reopened(state: State, _given: Reopened, _now: float) -> State:
 
 
 def _asked(state: State, given: Manual, now: float) -> State:
-    """Ahead of backfills, which may take days."""
+    """Queue before backfill slots, which may take days."""
     first = sum(not waiting.backfill for waiting in state.asked)
     asked = ManualRequest(given.parameters, now, given.request, given.by)
     return replace(state, asked=(*state.asked[:first], asked, *state.asked[first:]))
@@ -204,7 +204,7 @@ def _resumed(state: State, _given: Resumed, _now: float) -> State:
 
 
 def _imported(state: State, given: Imported, now: float) -> State:
-    """What is known already and younger stays."""
+    """Imported times replace only older ones."""
     succeeded = _later(state.last_succeeded, given.succeeded_at)
     promoted = _later(state.last_promoted, given.promoted_at)
     if (succeeded, promoted) == (state.last_succeeded, state.last_promoted):
@@ -213,7 +213,7 @@ def _imported(state: State, given: Imported, now: float) -> State:
 
 
 def _spoiled(state: State, given: Spoiled, _now: float) -> State:
-    """The window is another one without them, so that it is looked at again at once."""
+    """Remove the events from the windows, and clear `lapsed`, so that the rest is evaluated at once."""
 
     def without(window: Window, counted: Counted) -> Window:
         left = window.less(counted)

@@ -1,9 +1,9 @@
-"""Globs over paths: `*` and `?` stay within a part, `**` spans parts, `**/` any number of whole ones, `[…]` is a set.
+"""Globs over paths. `*` and `?` stay within a segment, `**` spans segments, `**/` is any number of them, `[…]` a set.
 
-A glob becomes a regular expression that never goes back on what it has matched, so that it takes a time in proportion
-to the text. After a `*` the first place where the next piece fits is as good as any later one, as the next `*` reaches
-no farther from there; after a `**` the first place where all up to the next `**` fits is. For this to be so a set takes
-no `/`, and `**/` stands at the beginning or behind a `/`.
+A glob becomes a regular expression that never backtracks over what it has matched, so its time is linear in the text.
+After a `*` the first place where the next piece fits is as good as any later one, as the next `*` reaches no farther
+from there. After a `**` the same holds for the first place where everything up to the next `**` fits. For this, a set
+excludes `/`, and `**/` is allowed only at the beginning or after a `/`.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_GLOB = 256
-"""Characters of a glob."""
+"""Maximum characters of a glob."""
 MAX_TEXT = 4096
-"""Characters of a text that a glob may match: no path is longer. A longer one matches none."""
+"""Maximum characters of a text that a glob can match: no path is longer. A longer text does not match."""
 SPECIAL = re.compile(r"[*?\[]")
 _WITHIN, _ACROSS, _PARTS = "*", "**", "**/"
 _STARS = (_PARTS, _ACROSS, _WITHIN)
 
 
 class GlobError(ValueError):
-    """``at`` counts characters from 0; ``hint`` is the way out."""
+    """``at`` is an index in characters from 0; ``hint`` says how to correct the glob."""
 
     def __init__(self, at: int, message: str, hint: str) -> None:
         super().__init__(message)
@@ -33,26 +33,26 @@ class GlobError(ValueError):
 
 
 def glob_to_regex(glob: str) -> str:
-    """A regular expression for `fullmatch` with DOTALL. Raise GlobError for what is no glob."""
+    """A regular expression for `fullmatch` with DOTALL. Raise GlobError for an invalid glob."""
     stretches = _stretches(glob)
     *before, (star, pieces) = stretches
     return "".join(f"(?>{_stretch(*one)})" for one in before if one != ("", [""])) + _last(star, pieces)
 
 
 def literal_prefix(glob: str) -> str:
-    """What every text begins with that the glob matches."""
+    """The literal text with which every match begins."""
     return SPECIAL.split(glob, maxsplit=1)[0]
 
 
 def _stretch(star: str, pieces: list[str]) -> str:
-    """From one star that spans parts to the next: each piece at the first place where it fits."""
+    """The expression from one star that spans segments to the next: each piece at the first place where it fits."""
     first, *rest = pieces
     begin = {"": first, _PARTS: f"(?:[^/]*+/)*?{first}", _ACROSS: f"(?:[^/]*+/)*?(?>[^/]*?{first})"}[star]
     return begin + "".join(f"(?>[^/]*?{piece})" for piece in rest)
 
 
 def _last(star: str, pieces: list[str]) -> str:
-    """The same where the last piece stands at the end of the text."""
+    """The same for the last stretch, whose last piece must be at the end of the text."""
     *before, end = pieces
     if not before:
         return {"": end, _PARTS: f"(?:[^/]*+/)*?{end}", _ACROSS: f".*{end}"}[star]
@@ -60,7 +60,7 @@ def _last(star: str, pieces: list[str]) -> str:
 
 
 def _stretches(glob: str) -> list[tuple[str, list[str]]]:
-    """The star that leads each stretch, and its pieces, between which there are stars that stay within a part."""
+    """The star that starts each stretch, and its pieces, which are separated by `*`."""
     found: list[tuple[str, list[str]]] = [("", [""])]
     for star, text in _words(glob):
         if star in (_PARTS, _ACROSS):
@@ -73,7 +73,7 @@ def _stretches(glob: str) -> list[tuple[str, list[str]]]:
 
 
 def _words(glob: str) -> Iterator[tuple[str, str]]:
-    """A star, or the expression for one character."""
+    """Yield the stars, and the expressions for single characters."""
     if len(glob) > MAX_GLOB:
         raise GlobError(0, f"a glob of {len(glob)} characters; at most {MAX_GLOB} are allowed", "write a shorter one")
     i = 0

@@ -1,7 +1,7 @@
-"""Which triggers an event concerns: an index over the `match` parts of all triggers.
+"""Find the triggers that an event matches: an index over the `match` conditions of all triggers.
 
-The cost of an event grows with the triggers whose equalities and literal beginnings it meets, not with the number of
-rules.
+The cost of an event grows with the number of triggers whose equalities and literal prefixes it matches, not with the
+number of rules.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Asking(Protocol):
-    """A trigger that wants events of a source that meet conditions."""
+    """A trigger that selects events of a source by conditions."""
 
     @property
     def source(self) -> str: ...
@@ -32,25 +32,25 @@ class Asking(Protocol):
 T = TypeVar("T", bound=Asking)
 _Path = tuple[str, ...]
 _FEW = 4
-"""So many triggers are asked one after the other; only more of them are told apart by an index."""
+"""Up to this many triggers are checked one after the other; an index is built only for more."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked(Generic[T]):
-    """A trigger on its way through the index: the conditions to tell it apart by, and those still to be asked."""
+    """A trigger while the index is built: the conditions to index it by, and those still to be checked."""
 
     trigger: T
     by: tuple[Condition, ...]
     left: tuple[Condition, ...]
 
     def past(self, condition: Condition) -> _Asked[T]:
-        """One step further. A prefix only lets a glob be asked, an equality has been answered."""
+        """One level deeper. A prefix only narrows down a glob, which is still to be checked; an equality is settled."""
         left = self.left if condition.glob is not None else tuple(c for c in self.left if c is not condition)
         return _Asked(self.trigger, self.by[1:], left)
 
 
 class _Node(Generic[T]):
-    """Triggers whose conditions so far are met: ``asked`` one by one, the others found by what their next one names."""
+    """Triggers whose conditions so far hold: ``asked`` are checked one by one, others are found by their next one."""
 
     __slots__ = ("asked", "equal", "prefixes")
 
@@ -70,7 +70,7 @@ class _Node(Generic[T]):
 
 
 class _Prefixes(Generic[T]):
-    """Nodes by a text's beginning; a look-up for each length that occurs, however many beginnings there are."""
+    """Nodes by literal prefix: one look-up per distinct prefix length, however many prefixes there are."""
 
     __slots__ = ("_lengths", "_nodes")
 
@@ -90,11 +90,11 @@ class _Prefixes(Generic[T]):
 
 
 class Index(Generic[T]):
-    """Triggers by source, then by their equalities, then by what their globs begin with.
+    """Triggers by source, then by their equalities, then by the literal prefixes of their globs.
 
-    Conditions stand in one order for all triggers, so that many rules of one shape share their steps. What has neither
-    an equality nor a literal beginning is asked for every event of its source. A value is looked up together with
-    whether it is a boolean, as Python takes `true` and 1 for the same key.
+    Conditions have one order for all triggers, so that many similar rules share nodes. A trigger with neither an
+    equality nor a literal prefix is checked for every event of its source. The key of a value includes whether it is a
+    boolean, as `True` and 1 are the same key in Python.
     """
 
     def __init__(self, triggers: Iterable[T]) -> None:
@@ -105,10 +105,10 @@ class Index(Generic[T]):
         self.sources: frozenset[str] = frozenset(self._roots)
 
     def candidates(self, event: Event) -> Iterator[T]:
-        """Triggers whose `match` the event meets; `where` is still to be asked."""
+        """Triggers whose `match` holds for the event. Their `where` is not checked."""
         root = self._roots.get(event.source)
         nodes = [root] if root is not None else []
-        for node in nodes:  # it grows while we go through it
+        for node in nodes:  # the list grows during the loop
             for trigger, left in node.asked:
                 if not left or all(c.holds(event) for c in left):
                     yield trigger
@@ -125,7 +125,7 @@ class Index(Generic[T]):
 
 
 def _steps(of: tuple[Condition, ...]) -> tuple[Condition, ...]:
-    """The conditions that an index can answer: equalities, then globs by their beginnings, each by path."""
+    """The conditions that can be indexed: equalities, then globs with a literal prefix, each sorted by path."""
     equal = sorted((c for c in of if c.glob is None), key=lambda c: c.path)
     globs = sorted((c for c in of if c.glob is not None and literal_prefix(str(c.expected))), key=lambda c: c.path)
     return (*equal, *globs)

@@ -1,4 +1,4 @@
-"""What holds a due rule back."""
+"""The limits that delay or prevent the run of a due rule."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RemainingBudget:
-    """What the rule's own budget leaves: so many runs may start. ``until`` is when it leaves more, if none may.
+    """What remains of the rule's own budget: ``runs`` may start. If that is 0, ``until`` is when more are available.
 
-    ``detail`` says in words what is spent.
+    ``detail`` says in words what is used.
     """
 
     runs: int
@@ -29,7 +29,7 @@ class RemainingBudget:
     until: float | None = None
 
     def less(self) -> RemainingBudget:
-        """One run has started since."""
+        """The budget after one more run has started."""
         return replace(self, runs=self.runs - 1)
 
 
@@ -41,9 +41,10 @@ def blocking_limit(
     allowance: RemainingBudget | None = None,
     asked: ManualRequest | None = None,
 ) -> Decision | None:
-    """The first limit that says no, or None. A run ``asked`` for by hand heeds only overlap, budget and pool.
+    """The decision of the first limit that blocks a run; None if none does. ``asked`` is the manual request, if any.
 
-    A slot of a backfill heeds all of them, and waits where another one would be skipped, or stop what is in its way.
+    Manual runs are subject to `mode: shadow`, `overlap`, `budget` and `pool` only (pools are checked by `admit`).
+    A backfill slot is subject to all limits. It waits where another slot would be skipped, and never stops active runs.
     """
     backfill = asked is not None and asked.backfill
     by_hand = asked is not None and not backfill
@@ -92,7 +93,7 @@ def _resting(rule: CompiledRule, state: State, now: float) -> Decision | None:
     if end is None or now >= end:
         return None
     cooldown = rule.rule.limits.cooldown
-    assert cooldown is not None  # noqa: S101 - for the type checker; without one there is no end
+    assert cooldown is not None  # noqa: S101 - for the type checker; without a cooldown there is no end
     rest = f"rests for {rest_for(rule, state):g} s after a run has {cooldown.from_}"
     stretched = f", as {state.unpromoted} in a row were not promoted" if state.unpromoted and _stretches(rule) else ""
     return Decision(Kind.HOLD, Reason.COOLDOWN, rest + stretched, end)
@@ -107,7 +108,7 @@ def _muted(rule: CompiledRule, now: float) -> Decision | None:
 
 
 def muted_until(rule: CompiledRule, now: float) -> float | None:
-    """When no calendar of `mute` is on any more; None if none is now, ``now`` itself if they never end."""
+    """When all calendars of `mute` have ended; None if none is active; ``now`` itself if they never end."""
     at, changes = now, 0
     while on := [period for _, period in rule.mutes if period.contains(at)]:
         ends = [period.next_change(at) for period in on]
@@ -119,7 +120,7 @@ def muted_until(rule: CompiledRule, now: float) -> float | None:
 
 
 _MOST_CHANGES = 100
-"""Calendars that take turns for longer than this are taken as never ending."""
+"""After this many changes between overlapping calendars, they count as never ending."""
 
 
 def _spent(allowance: RemainingBudget | None) -> Decision | None:
@@ -133,7 +134,7 @@ def busy(limits: Limits, state: State) -> bool:
 
 
 def cooldown_end(rule: CompiledRule, state: State) -> float | None:
-    """When the rest ends that the last run started; None if there is none."""
+    """When the cooldown after the last run ends (epoch seconds); None if there is none."""
     cooldown = rule.rule.limits.cooldown
     if cooldown is None:
         return None
@@ -144,7 +145,7 @@ def cooldown_end(rule: CompiledRule, state: State) -> float | None:
 
 
 def rest_for(rule: CompiledRule, state: State) -> float:
-    """Seconds; each run in a row that was not promoted stretches them, if the rule says so."""
+    """Length of the cooldown in seconds. With `backoff` it grows with each run in a row that was not promoted."""
     cooldown, feedback = rule.rule.limits.cooldown, rule.rule.feedback
     if cooldown is None:
         return 0.0
@@ -159,9 +160,9 @@ def _stretches(rule: CompiledRule) -> bool:
 
 
 def next_request(state: State, *, due: bool) -> ManualRequest | None:
-    """What was asked for that has its turn; None if there is nothing, or what is ``due`` by itself goes first.
+    """The next manual request to start. None if there is none, or if it is a backfill slot and the rule itself is due.
 
-    A run by hand takes what is due along. A slot of a backfill leaves it alone, so it comes behind.
+    A manual run takes everything that is due. A backfill slot takes nothing, so it waits until the rule has run.
     """
     if not state.asked or (due and state.asked[0].backfill):
         return None
@@ -169,7 +170,7 @@ def next_request(state: State, *, due: bool) -> ManualRequest | None:
 
 
 def stop_others(limits: Limits, state: State) -> Literal["Stop", "Terminate"] | None:
-    """How the runs in the way are asked to end; once."""
+    """How the active runs are to be ended, by `overlap`; None if they are not, or if that was requested before."""
     if state.stopping or not state.active:
         return None
     strategies: dict[str, Literal["Stop", "Terminate"]] = {"cancel_other": "Stop", "terminate_other": "Terminate"}

@@ -1,4 +1,4 @@
-"""What is allowed, and most likely not meant: rules that can never fire, and rules that race for one template."""
+"""Warnings for valid rules that are probably wrong: rules that never fire, and rules that race for one template."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule, CompiledSchedule
 
 SLOTS = 1000
-"""Slots of a schedule that are looked at."""
+"""Slots of a schedule that are checked."""
 
 
 class Advice(NamedTuple):
-    """``rule`` is whom it concerns, or a source, ``path`` where in it."""
+    """``rule`` is the name of a rule or source, ``path`` the place in it."""
 
     rule: str
     path: str
@@ -28,7 +28,7 @@ class Advice(NamedTuple):
 
 
 def lint(rules: Sequence[CompiledRule], now: float, pools: Mapping[str, int]) -> Iterator[Advice]:
-    """Look at the rules as they would be from ``now`` on; ``pools`` are slots by name."""
+    """Check the rules as they would behave from ``now`` on. ``pools`` has the slots of each pool."""
     for rule in rules:
         if not rule.paused:
             yield from _never(rule, now)
@@ -88,7 +88,7 @@ def _muted(rule: CompiledRule, now: float) -> Iterator[Advice]:
 
 
 def _races(rules: Iterable[CompiledRule], pools: Mapping[str, int]) -> Iterator[Advice]:
-    """Two rules that start one template in one namespace may run at once, and write the same model."""
+    """Two rules that start one template in one namespace may run at the same time, and write the same model."""
     by_target: dict[tuple[str, str, str], list[CompiledRule]] = defaultdict(list)
     for rule in rules:
         submit = rule.rule.submit

@@ -1,4 +1,4 @@
-"""What `match` asks of an event: that a field equals a value, or matches a glob."""
+"""Conditions of `match`: a field of an event equals a value, or matches a glob."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One line of `match`: where to look, and what must stand there.
+    """One line of `match`: the path of a field, and its expected value.
 
-    Where texts stand (`values.holds_text`) ``expected`` is a text. Elsewhere a text equals a text, a number a number,
-    and a boolean a boolean.
+    For fields that hold text (`values.holds_text`) ``expected`` is a text. Elsewhere types must agree: a text equals a
+    text, a number a number, and a boolean a boolean.
     """
 
     path: tuple[str, ...]
@@ -35,7 +35,7 @@ class Condition:
 
 
 def condition(field: str, expected: str | float | bool) -> Condition:
-    """Raise GlobError for a glob that is none."""
+    """A condition on a dotted path. Raise GlobError for an invalid glob."""
     return condition_at(tuple(field.split(".")), expected)
 
 
@@ -48,9 +48,9 @@ def condition_at(path: tuple[str, ...], expected: str | float | bool) -> Conditi
 
 
 def look_up(event: Event, path: tuple[str, ...]) -> Any:
-    """Value at a path: `event.type` and the like in the envelope, anything else in the data.
+    """Value at a path: `event.type` and the like from the envelope, anything else from the data.
 
-    Where texts stand it is a text, also if the sender wrote a number or a boolean.
+    Fields that hold text are returned as text, even if the sender wrote a number or a boolean.
     """
     if path[0] == "event" and len(path) > 1:
         root: Any = event.shown_attributes() if path[1] == "attributes" else getattr(event, path[1], values.MISSING)

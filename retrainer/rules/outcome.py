@@ -1,4 +1,4 @@
-"""What goes into `step` and what comes out of it."""
+"""Inputs and results of `step`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Kind(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a decision fell as it did. They label metrics, log lines and an annotation on the Workflow."""
+    """The reason of a decision: a label of metrics, a field of log lines and an annotation on the Workflow."""
 
     SCHEDULE = "schedule"
     """A slot was due."""
     BATCH_COMPLETE = "batch_complete"
-    """Enough data had come, or its time was up."""
+    """Enough data had arrived, or `max_wait` was over."""
     THRESHOLD = "threshold"
     """A metric has crossed its threshold for long enough."""
     ALERT = "alert"
@@ -35,19 +35,19 @@ class Reason(StrEnum):
     STALE = "stale"
     """The model is too old."""
     UPSTREAM = "upstream"
-    """A run of the rule it waits for has ended."""
+    """A run of the rule that an `after` trigger names has ended."""
     MANUAL = "manual"
-    """Somebody asked for it."""
+    """A manual run was requested."""
     BACKFILL = "backfill"
-    """Somebody asked for this slot of its schedule."""
+    """A backfill of this slot was requested."""
     RETRY = "retry"
     """An attempt failed and another one is allowed."""
     SHADOW = "shadow"
-    """It would have run; the rule only watches."""
+    """The rule would have started a run; in shadow mode it only records this."""
     BATCH_INCOMPLETE = "batch_incomplete"
     """Not enough data yet."""
     DEBOUNCE = "debounce"
-    """Enough data, but it is still arriving."""
+    """Enough data, but more is still arriving."""
     BELOW_THRESHOLD = "below_threshold"
     """No value has crossed the threshold, or too few."""
     FOR_PENDING = "for_pending"
@@ -55,52 +55,52 @@ class Reason(StrEnum):
     NO_DATA = "no_data"
     """The source does not answer, or no series has a value."""
     QUIET = "quiet"
-    """A run was the answer already; it takes a fresh crossing, or `repeat_interval`."""
+    """A run has answered it; it must cross the threshold again, or `repeat_interval` must pass."""
     FRESH = "fresh"
-    """The model is young enough, or a run is on its way."""
+    """The model is young enough, or a run is active."""
     MISSING_TRIGGER = "missing_trigger"
-    """Some triggers are satisfied, others that `when` asks for are not."""
+    """Some triggers are satisfied, others that `when` needs are not."""
     WAITING = "waiting"
-    """Nothing to do."""
+    """There is nothing to do."""
     COOLDOWN = "cooldown"
-    """The rule rests after a run."""
+    """The cooldown after a run is not over."""
     OVERLAP = "overlap"
-    """A run of this key is on its way."""
+    """A run of this key is active."""
     INHIBITED = "inhibited"
     """A trigger of `unless` is satisfied."""
     MUTED = "muted"
-    """A calendar of `mute` is on."""
+    """A calendar of `mute` is active."""
     BUDGET = "budget"
-    """The budget is spent, or reserved for runs on their way."""
+    """The budget is used up, or reserved for active runs."""
     PAUSED = "paused"
-    """The rule is paused, by hand or by its mode."""
+    """The rule is paused, manually or by its mode."""
     CIRCUIT_OPEN = "circuit_open"
-    """Too many runs failed in a row; resume the rule to go on."""
+    """Too many runs failed in a row; `retrainer resume` closes the circuit breaker."""
     QUARANTINED = "quarantined"
-    """Evaluating the rule for this key failed; `retrainer resume` or an edit has it tried again."""
+    """Evaluating the rule for this key failed; `retrainer resume` or an edit of the rule retries it."""
     DEADLINE = "deadline"
-    """It was due for too long."""
+    """The rule was due for too long."""
     CALENDAR = "calendar"
-    """The slot falls into an excepted calendar."""
+    """The slot is in a calendar of `except`."""
     SUPERSEDED = "superseded"
-    """A later slot came before this one could run."""
+    """A later slot became due before this one could run."""
     MISSED = "missed"
-    """The slot passed while nobody could look."""
+    """The slot passed while retrainer was not running, or too late to catch up."""
     EDITED = "edited"
-    """The schedule was edited or taken out of the rule before this slot could run."""
+    """The schedule was edited or removed before this slot could run."""
     NO_KEYS = "no_keys"
-    """The rule has no live key the slot could speak for."""
+    """The rule has no live key that the slot could apply to."""
     BAD_PARAMETERS = "bad_parameters"
     """The run's parameters could not be rendered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """An event that triggers of the rule want. ``label`` names the thing that came (an object's key, a subject).
+    """An event that triggers of the rule match. ``label`` is for display (an object's key, a subject).
 
-    ``counts`` says for each trigger what the event adds in events, bytes and rows: 1, its size and its rows, but for a
-    thing that `distinct_by` counted before only by how much it has grown. ``total`` is the same for the whole rule.
-    ``part`` and ``offset`` say where it stood, for sources that have positions.
+    ``counts`` has for each trigger what the event adds in events, bytes and rows: 1, its size and its rows. For a value
+    that `distinct_by` has counted before it is only the growth. ``total`` is the same for the whole rule. ``part`` and
+    ``offset`` are the event's partition and offset, for sources that have them.
     """
 
     seq: int
@@ -114,7 +114,7 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A value of one series, taken at ``at`` (epoch seconds); None if there is a series but no number."""
+    """A value of one series, taken at ``at`` (epoch seconds); None if the series exists but has no number."""
 
     series: str
     value: float | None
@@ -123,9 +123,9 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """Values for a metric or alert trigger. ``whole``: they are all there are; a known series not among them is gone.
+    """Values for a metric or alert trigger. ``whole``: they are complete; a known series that is missing has no data.
 
-    ``trouble`` says why there are none, if the source could not be asked.
+    ``trouble`` says why there are none, if the source could not be queried.
     """
 
     trigger: str
@@ -136,7 +136,7 @@ class Sampled:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamEnded:
-    """A run of the rule that an `after` trigger waits for has ended as it should."""
+    """A run of the rule that an `after` trigger names has ended with the outcome that the trigger waits for."""
 
     trigger: str
     run: str
@@ -144,7 +144,7 @@ class UpstreamEnded:
 
 @dataclass(frozen=True, slots=True)
 class PromotionReported:
-    """Somebody says what became of the model of a run that has ended."""
+    """A report whether the model of an ended run was promoted."""
 
     run: str
     promoted: bool
@@ -152,7 +152,7 @@ class PromotionReported:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """When the model was last trained, and last promoted, before the rule knew of it (epoch seconds)."""
+    """When the model was last trained and last promoted outside of this rule (epoch seconds)."""
 
     succeeded_at: float | None = None
     promoted_at: float | None = None
@@ -160,12 +160,12 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """It is now."""
+    """Evaluate at `now` without a new fact."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlotDue:
-    """A slot of the rule's schedule, spoken for this key."""
+    """A slot of the rule's schedule, for this key."""
 
     trigger: str
     slot: float
@@ -175,35 +175,35 @@ class SlotDue:
 class Ended:
     """A run reached a terminal phase. ``window`` and ``taken`` are what it took.
 
-    ``triggers`` are those that started it, as far as that is known. ``recounted`` is what of that `distinct_by` has
-    counted again since, by trigger, and under the empty name for the rule as a whole: it does not come back.
+    ``triggers`` are those that started it, as far as known. ``recounted`` is the part that `distinct_by` has counted
+    again since, by trigger, and under the empty name for the whole rule: it is not returned.
     """
 
     run: str
     phase: RunPhase
     attempt: int
     by_request: bool
-    """Somebody asked it to stop."""
+    """A stop was requested."""
     window: Window
     taken: Mapping[str, Window]
     recounted: Mapping[str, Counted] = field(default_factory=dict)
     promoted: bool | None = None
-    """What became of the model, if the run itself says so."""
+    """Whether the model was promoted, if the run itself reports it."""
     triggers: tuple[str, ...] = ()
     at: float | None = None
-    """When it ended, in epoch seconds, as its Workflow says: never after it was seen. None: when it was seen."""
+    """When it ended (epoch seconds), by its Workflow; never later than observed. None: when it was observed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reopened:
-    """A finished run goes on (`argo retry`), or is tried again by hand; its inputs came back already and stay there."""
+    """A finished run continues (`argo retry`) or is retried manually. Its inputs were returned and stay returned."""
 
     run: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Manual:
-    """Somebody asks for a run now; ``request`` names that, ``by`` says who."""
+    """A manual request for a run now. ``request`` is its id, ``by`` the person."""
 
     parameters: Mapping[str, str] = field(default_factory=dict)
     request: str = ""
@@ -212,7 +212,7 @@ class Manual:
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """Somebody asks for slots of schedules (trigger, epoch seconds), in this order; none of them waits already."""
+    """A request for slots of schedules (trigger, epoch seconds), in this order; none of them is waiting already."""
 
     slots: tuple[tuple[str, float], ...]
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -222,7 +222,7 @@ class Backfill:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """What has not started is not wanted any more: slots of backfills or, with ``manual``, runs asked for by hand."""
+    """Cancel requests that have not started: backfill slots or, with ``manual``, manual runs."""
 
     manual: bool = False
 
@@ -234,14 +234,14 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """Folding an input in raised ``error``: nothing is evaluated until the key is resumed or the rule edited."""
+    """Folding in an input raised ``error``: nothing is evaluated until the key is resumed or the rule edited."""
 
     error: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unrendered:
-    """The run that was just decided could not be given its parameters: it is not born, its inputs come back."""
+    """The parameters of the run just decided could not be rendered: it is not created, its inputs are returned."""
 
     new_run: NewRun
     message: str
@@ -249,10 +249,10 @@ class Unrendered:
 
 @dataclass(frozen=True, slots=True)
 class Spoiled:
-    """Events of the pending window became dead letters, as no parameters could be rendered from them.
+    """Events of the pending window became dead letters, because no parameters could be rendered from them.
 
-    ``counts`` is what they had added to each trigger, ``total`` to the whole rule; the keys are those of the first and
-    the last event that are left.
+    ``counts`` is what they had added to each trigger, ``total`` to the whole rule. The keys are the labels of the first
+    and the last remaining event.
     """
 
     counts: Mapping[str, Counted]
@@ -283,11 +283,11 @@ Input = (
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A run to be. ``not_before`` is the earliest moment it may be admitted; ``retry_of`` the failed attempt.
+    """A run to create. ``not_before`` is the earliest time of admission; ``retry_of`` is the failed attempt.
 
-    ``trigger`` is the first of ``triggers``, all that were satisfied; ``because`` is the tree of them.
-    ``values`` are the furthest values of metrics,
-    ``upstream`` the run that an `after` trigger waited for. ``asked`` is what was asked for by hand, if it was.
+    ``triggers`` are all satisfied triggers, ``trigger`` is the first of them, ``because`` is their tree. ``values``
+    are the furthest values of metrics, ``upstream`` is the run that an `after` trigger waited for. ``asked`` is the
+    manual request, if there was one.
     """
 
     trigger: str
@@ -306,9 +306,9 @@ class NewRun:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Fire, Hold or Skip, and why. ``until`` is when it may change by itself, if that is known.
+    """Fire, hold or skip, and why. ``until`` is when it may change without an input, if known.
 
-    ``asked`` is what it answers of what was asked for by hand; None if the rule is due by itself.
+    ``asked`` is the manual request that it answers; None if the rule itself is due.
     """
 
     kind: Kind
@@ -323,7 +323,7 @@ class Decision:
 class SlotRecord:
     """The one record of a slot, or of a range of missed ones (``slot`` to ``until``, ``count`` of them).
 
-    ``decision`` is the place, among those of the step, of the one that fired it.
+    ``decision`` is the index, in the decisions of the step, of the one that fired the slot.
     """
 
     trigger: str
@@ -337,7 +337,7 @@ class SlotRecord:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one input led to. ``stop`` asks the key's runs to end; ``fan_out`` are slots to be spoken for each key."""
+    """The result of one input. ``stop`` ends the key's active runs; ``fan_out`` are slots to deliver to each key."""
 
     decisions: tuple[Decision, ...] = ()
     slots: tuple[SlotRecord, ...] = ()

@@ -1,4 +1,4 @@
-"""Arguments of a run: texts with `${CEL}` holes, rendered once, when the run is born."""
+"""Arguments of a run: texts with `${CEL}` expressions, rendered once, when the run is created."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 MAX_RENDERED = 128 * 1024
-"""Bytes of all arguments together. Linux passes no longer text to a program (MAX_ARG_STRLEN)."""
+"""Maximum bytes of all arguments together: Linux passes no longer text to a program (MAX_ARG_STRLEN)."""
 MAX_EVENTS = 1000
-"""The newest events of a window that `events` holds at most."""
+"""Maximum number of events in `events`: the newest of the window."""
 MAX_EVENT_BYTES = 4 * 1024 * 1024
-"""Bytes of data and attributes of them, newest first; the newest one is there whatever its size."""
+"""Maximum bytes of their data and attributes, counted from the newest. The newest event is always included."""
 
 
 class HoleError(ValueError):
-    """A hole that does not compile; ``start`` is where its expression begins."""
+    """A `${…}` that does not compile. ``start`` is the index of its expression in the text."""
 
     def __init__(self, start: int, problem: SyntaxProblem) -> None:
         super().__init__(str(problem))
@@ -35,7 +35,7 @@ class HoleError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Literal texts and expressions in turn."""
+    """Literal texts and expressions, in order."""
 
     parts: tuple[str | Program, ...]
 
@@ -45,11 +45,11 @@ class Template:
 
     @property
     def data_read(self) -> frozenset[str] | None:
-        """Fields of `data` that are read of the events in `events`; None if that may be any."""
+        """Fields of `data` that are read from the events in `events`; None if any field may be read."""
         return joined(part.data_read for part in self.parts if isinstance(part, Program))
 
     def holes(self) -> Iterator[tuple[int, Program]]:
-        """Each expression, and where in the text it begins."""
+        """Each expression, and its index in the text."""
         at = 0
         for part in self.parts:
             if isinstance(part, Program):
@@ -57,9 +57,9 @@ class Template:
             at += len(part) if isinstance(part, str) else len(part.text) + 3
 
     def render(self, scope: Mapping[str, Any], budget: int = BUDGET) -> tuple[str, int]:
-        """The text, and the steps that are left of ``budget``. Raise ValueError if there is none.
+        """The text, and the steps that remain of ``budget``. Raise ValueError if it cannot be rendered.
 
-        It ends with the part that makes it too long: there may be thousands.
+        Rendering stops at the part that makes the text too long: there may be thousands of parts.
         """
         texts, size = [], 0
         for part in self.parts:
@@ -76,7 +76,7 @@ class Template:
 
 
 def joined(fields: Iterable[frozenset[str] | None]) -> frozenset[str] | None:
-    """All fields together; None stands for any."""
+    """The union of all fields; None, which stands for any field, if one of them is None."""
     together: set[str] = set()
     for some in fields:
         if some is None:
@@ -86,7 +86,7 @@ def joined(fields: Iterable[frozenset[str] | None]) -> frozenset[str] | None:
 
 
 def compile_template(value: str | float | bool) -> Template:
-    """Compile; raise ValueError for Argo's own braces, HoleError for a hole that does not close or compile."""
+    """Compile. Raise ValueError for Argo's `{{`, HoleError for a `${` that is not closed or does not compile."""
     if not isinstance(value, str):
         return Template((as_text(value),))
     refuse_braces(value)
@@ -108,7 +108,7 @@ def compile_template(value: str | float | bool) -> Template:
 
 
 def _closing(text: str) -> int:
-    """Index of the brace that closes the hole; braces in maps and in strings are passed over."""
+    """Index of the brace that closes `${`; braces in maps and strings are skipped."""
     depth, quote, i = 0, "", 0
     while i < len(text):
         c = text[i]
@@ -128,26 +128,26 @@ def _closing(text: str) -> int:
 
 
 def refuse_braces(value: str) -> None:
-    """Argo would expand `{{…}}` inside a value: raise ValueError."""
+    """Raise ValueError for `{{` in a value: Argo would expand it."""
     if "{{" in value:
         raise ValueError("a value must not contain `{{`: Argo would expand it")
 
 
 def as_text(value: Any) -> str:
-    """The text an argument becomes: RFC 3339 for moments, seconds for durations, JSON for lists and maps.
+    """The text of an argument: RFC 3339 for moments, seconds for durations, JSON for lists and maps.
 
-    Raise ValueError for what has none.
+    Raise ValueError for a value that cannot be an argument.
     """
     if isinstance(value, (list, dict)):
         plain = _plain(value, [MAX_RENDERED])
-        return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS).decode()  # CEL keeps the order of no map
+        return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS).decode()  # CEL maps have no order
     if value is None:
         return ""
     return str(values.text(_scalar(value)))
 
 
 def _scalar(value: Any) -> str | int | float | bool | None:
-    """What has a place of its own in JSON stays; all else becomes text. Raise ValueError for what has none."""
+    """Keep null, booleans, numbers and text; convert the rest to text. Raise ValueError if that is impossible."""
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds" if value.microsecond else "seconds").replace("+00:00", "Z")
     if isinstance(value, timedelta):
@@ -171,7 +171,7 @@ def _decoded(value: bytes) -> str:
 
 
 def _proper(value: str) -> str:
-    """Raise ValueError for characters that neither JSON nor the stores have."""
+    """Raise ValueError for characters that JSON or the stores do not support."""
     if "\0" in value:
         raise ValueError("a value must not contain a NUL")
     try:
@@ -182,7 +182,7 @@ def _proper(value: str) -> str:
 
 
 def _plain(value: Any, room: list[int]) -> Any:
-    """A value of JSON alone. ``room`` has how many characters there may still be; raise ValueError beyond that."""
+    """Convert to JSON types. ``room`` has the characters that may still be used; raise ValueError beyond that."""
     room[0] -= len(value) if isinstance(value, (str, bytes)) else 1
     if room[0] < 0:
         raise ValueError(f"more than {MAX_RENDERED} bytes; pass `window` or a reference instead of the events")
@@ -194,9 +194,9 @@ def _plain(value: Any, room: list[int]) -> Any:
 
 
 def render(templates: Mapping[str, Template], scope: Mapping[str, Any]) -> dict[str, str]:
-    """All arguments; raise ValueError that names the parameter and says why it has no value.
+    """All arguments. Raise ValueError with the name of the parameter and the reason if one cannot be rendered.
 
-    They share the steps of one evaluation.
+    All parameters together may take the steps of one evaluation.
     """
     rendered: dict[str, str] = {}
     budget, size = BUDGET, 0

@@ -1,4 +1,4 @@
-"""How often a rule is meant to run: what makes it late."""
+"""How often a rule is meant to run; a rule that takes longer is late."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ if TYPE_CHECKING:
 DAY = 86400.0
 WEEK = 7 * DAY
 EXCEPTED = 45 * DAY
-"""How far calendars of exceptions are looked at: a year's end shuts a schedule for weeks."""
+"""How far to look if calendars except slots: a schedule may pause for weeks at the end of a year."""
 RARE = 800 * DAY
 MOST = 7 * 1440
-"""Slots looked at: a week of minutes, so that whatever repeats weekly is seen whole."""
+"""Maximum number of slots: one week of minutes, so that any weekly pattern is complete."""
 
 
 def periods(rules: Mapping[str, CompiledRule], now: float) -> dict[str, float]:
-    """Seconds within which each rule is meant to run once; rules that no schedule starts by itself are left out.
+    """Seconds within which each rule is meant to run once. Rules that no schedule starts alone are left out.
 
-    It is the longest pause between two slots around ``now``, weekends and excepted days included; of several schedules
-    that of the one which pauses least. Pauses that repeat less often than weekly are seen only if they are near.
+    The result is the longest pause between two slots around ``now``, weekends and excepted days included. With several
+    schedules it is that of the one with the shortest pauses. Pauses that repeat less often than weekly count only if
+    they are near.
     """
     known: dict[tuple[object, ...], float | None] = {}
     found = {name: _period(rule, now, known) for name, rule in rules.items() if rule.schedules}

@@ -1,4 +1,4 @@
-"""A (rule, key) whose evaluation failed: its inputs are added up, and nothing is evaluated until it is tried again."""
+"""A (rule, key) whose evaluation failed: inputs are folded in, and nothing is evaluated until it is resumed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from retrainer.rules.state import State
 
 _ANSWERED = (Arrived, Sampled, Manual, Quarantined)
-"""Inputs that are answered by a decision; the others only change the state."""
+"""Inputs that get a decision; the others only change the state."""
 
 
 def fold_in_quarantine(rule: CompiledRule, state: State, given: Input, now: float) -> tuple[State, Step]:
-    """Keep what `given` says. A chain that ends is over without another attempt, and what it took comes back."""
+    """Fold `given` in. A run that ends is not retried; what it took is returned by `inputs_on_failure`."""
     if isinstance(given, Ended):
         comes_back = rule.rule.submit.inputs_on_failure == "return"
         return over(state, given, now, None, comes_back=comes_back).but(wake_at=None), Step()

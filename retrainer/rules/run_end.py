@@ -1,4 +1,4 @@
-"""What the end of a run changes: limits are counted, inputs come back, another attempt may follow."""
+"""What the end of a run changes: failures are counted, inputs are returned, a retry may follow."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from retrainer.rules.state import Window
 
 LOOK_AGAIN = 60.0
-"""Seconds after which what else was due has its turn, behind a run that could not be given its parameters."""
+"""Seconds until a (rule, key) is evaluated again after the parameters of a run could not be rendered."""
 _NOTHING = (0, 0, 0)
 Folded = tuple[State, list[Decision], list[SlotRecord]]
-"""The new state, and the decisions and records that the input itself brings."""
+"""The new state, and the decisions and slot records that the input itself causes."""
 
 
 def ended(rule: CompiledRule, state: State, given: Ended, now: float) -> Folded:
@@ -38,12 +38,12 @@ def ended(rule: CompiledRule, state: State, given: Ended, now: float) -> Folded:
 
 
 def orphaned(state: State, given: Ended, now: float) -> State:
-    """A run ended whose rule is gone: should the rule come back, nothing is on its way, and no data is lost."""
+    """A run ended whose rule was removed. If the rule is added again, no run is active and no data is lost."""
     return over(state, given, now, None, comes_back=True)
 
 
 def over(state: State, given: Ended, now: float, limit: int | None, *, comes_back: bool) -> State:
-    """A chain has ended; ``limit`` is how many failures in a row open the circuit breaker."""
+    """A run ended and is not retried. ``limit``: failures in a row that open the circuit breaker; None for no limit."""
     active = max(state.active - 1, 0)
     at = _at(given, now)
     state = replace(state, active=active, stopping=state.stopping and active > 0)
@@ -63,18 +63,18 @@ def over(state: State, given: Ended, now: float, limit: int | None, *, comes_bac
 
 
 def _at(given: Ended, now: float) -> float:
-    """When it ended: age, cooldown and the pause before another attempt count from there, not from when it was seen."""
+    """When it ended. Age, cooldown and retry delay count from then, not from when the end was observed."""
     return now if given.at is None else min(given.at, now)
 
 
 def _later(known: float | None, at: float) -> float:
-    """Runs of a key that overlap may be seen in another order than they ended in."""
+    """The later of both: the ends of overlapping runs may be observed in another order than they happened."""
     return at if known is None else max(known, at)
 
 
 def unrendered(_rule: CompiledRule, state: State, given: Unrendered, now: float) -> Folded:
     state = replace(state, active=max(state.active - 1, 0))
-    if given.new_run.asked is None or not given.new_run.asked.backfill:  # which leaves alone what is due by itself
+    if given.new_run.asked is None or not given.new_run.asked.backfill:  # a backfill leaves regular work unchanged
         state = replace(state, lapsed=True, gave_up_at=now, refused=given.message[:300])
     state = _gauges_answered(state, given.new_run.triggers, now)
     state = give_back(state, given.new_run.window, given.new_run.taken, now)
@@ -82,7 +82,7 @@ def unrendered(_rule: CompiledRule, state: State, given: Unrendered, now: float)
 
 
 def _gauges_answered(state: State, triggers: tuple[str, ...], now: float) -> State:
-    """The run that was the answer to metrics and alerts has ended; any run is, if it is not known what started it."""
+    """Record that the run answering these metrics and alerts has ended. Without ``triggers``, any run may be it."""
     waiting = {
         name: level.answered(known, now)
         for name, known in state.gauges.items()
@@ -92,7 +92,7 @@ def _gauges_answered(state: State, triggers: tuple[str, ...], now: float) -> Sta
 
 
 def give_back(state: State, window: Window, taken: Mapping[str, Window], now: float) -> State:
-    """What a run took joins the next window."""
+    """Return what a run took to the current window."""
     windows = dict(state.windows)
     for name, returned in taken.items():
         windows[name] = windows.get(name, NOTHING).give_back(returned, now, state.taken_hi)

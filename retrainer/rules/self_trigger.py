@@ -1,4 +1,4 @@
-"""The loop guard: what a run of the rule itself wrote must not start the rule again."""
+"""The loop guard: outputs of a rule's own runs must not trigger the rule again."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from retrainer.event import Event
 
 _RUN = re.compile(r"[0-9A-Za-z_.-]{1,64}", re.ASCII)
-"""What the id of a run may look like: nothing else is looked up in the store."""
+"""Format of a run id. Nothing else is looked up in the store."""
 ATTRIBUTE = "retrainerrun"
-"""CloudEvents lets extensions have small letters and digits only."""
+"""Name of the CloudEvents extension, which may have only lower-case letters and digits."""
 HEADER = "retrainer-run"
-"""The same in headers of HTTP and Kafka, and behind `x-amz-meta-` in the metadata of objects."""
+"""Name of the header of HTTP and Kafka, and of the metadata of objects (after `x-amz-meta-`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """The run that wrote what an event tells of, and its rule."""
+    """The run that wrote what an event reports, and its rule."""
 
     run: str
     rule: str
@@ -32,16 +32,16 @@ class Author:
 
 @dataclass(frozen=True, slots=True)
 class OwnOutputs:
-    """What a data trigger takes for outputs of its own rule: what bears the id of a run, and what lies in ``places``.
+    """What a data trigger treats as outputs of its own rule: events with the id of a run, and events in ``places``.
 
-    ``places`` is empty if the place tells nothing.
+    ``places`` is empty if no place is configured.
     """
 
     by_run: bool = True
     places: tuple[Condition, ...] = ()
 
     def said(self, rule: str, event: Event, author: Author | None) -> str:
-        """Why the event is an output of the rule's own runs, in words; empty if it is none."""
+        """Why the event is an output of the rule's own runs, in words; empty if it is not."""
         if self.by_run and author is not None and author.rule == rule:
             return f"written by run {author.run} of this very rule"
         if self.places and all(place.holds(event) for place in self.places):
@@ -52,12 +52,12 @@ class OwnOutputs:
 
 
 def own_outputs(asked: bool | Mapping[str, str | int | float | bool]) -> OwnOutputs:
-    """What `ignore_own_outputs` says; a place is ignored beside what bears the id of a run."""
+    """Compile `ignore_own_outputs`. A place is ignored in addition to events with the id of a run."""
     return OwnOutputs(by_run=asked) if isinstance(asked, bool) else OwnOutputs(places=conditions(asked))
 
 
 def run_of(event: Event) -> str:
-    """The id of the run that wrote what the event tells of; empty if it bears none."""
+    """The id of the run that wrote what the event reports; empty if the event has none."""
     if not event.attributes and not event.record:
         return ""
     run = event.attributes.get(ATTRIBUTE) or event.record.get("headers", {}).get(HEADER)

@@ -1,4 +1,4 @@
-"""What is remembered of one (rule, key): aggregates and references, never a list that grows with the data."""
+"""The stored state of one (rule, key): aggregates and references, never a list that grows with the data."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 VERSION = 2
-"""Of the encoding. 1 had one request by hand, without its name."""
+"""Version of the encoding. Version 1 had one manual request, without its name."""
 _EMPTY: dict[str, Any] = {}
 
 
 FULL = 2**63 - 1
-"""Bytes or rows beyond which nothing is added up: the store has no larger number."""
+"""Cap for sums of bytes or rows: the largest integer of the store."""
 Counted = tuple[int, int, int]
 """Events, bytes and rows."""
 
@@ -29,7 +29,7 @@ Counted = tuple[int, int, int]
 class WindowDelta:
     """What events that arrived together add to a window.
 
-    ``first`` and ``last`` are their ``seq``, the rest is as in `Window`.
+    ``first`` and ``last`` are the lowest and the highest ``seq``; the other fields are as in `Window`.
     """
 
     events: int
@@ -46,12 +46,12 @@ class WindowDelta:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Data that came in and no run has taken: so much, from when to when.
+    """Data that has arrived and that no run has taken.
 
-    ``first_at`` and ``last_at`` are arrivals, ``start`` and ``end`` event times, all in epoch seconds; ``first_key``
-    and ``last_key`` name the first and the last thing that arrived; ``ranges`` are inclusive ranges of ``seq``.
-    ``fresh`` is false while the window holds only what a run gave back. ``parts`` are the first and the last position
-    in each part of a source that has positions (a Kafka partition), both inclusive.
+    ``first_at`` and ``last_at`` are arrival times, ``start`` and ``end`` event times, all in epoch seconds.
+    ``first_key`` and ``last_key`` are the labels of the first and last arrival. ``ranges`` are inclusive ranges of
+    ``seq``. ``fresh`` is false while the window holds only what a run returned. ``parts`` has the first and last offset
+    of each partition, both inclusive, for a source with offsets (Kafka).
     """
 
     events: int = 0
@@ -68,7 +68,7 @@ class Window:
     parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def add(self, came: WindowDelta, now: float, taken_hi: int) -> Window:
-        """Some more events. A range is extended only over what no run took in between (``taken_hi``)."""
+        """Add events. The last range is extended only if no run has taken events after it (``taken_hi``)."""
         parts = join_parts(self.parts, came.parts) if came.parts else self.parts
         if not self.events:
             start, end = came.start, came.end
@@ -96,7 +96,7 @@ class Window:
         )
 
     def give_back(self, returned: Window, now: float, taken_hi: int) -> Window:
-        """Join what a run gave back; ``max_wait`` counts anew from now, as the run was its answer."""
+        """Add what a run returned. An empty window restarts `max_wait` at ``now``, as the run answered the last one."""
         if not returned.events:
             return self
         if not self.events:
@@ -118,13 +118,13 @@ class Window:
         )
 
     def less(self, overlap: Counted) -> Window:
-        """The same without what is counted elsewhere by now."""
+        """The window without ``overlap``, which is counted elsewhere by now."""
         events, size, rows = overlap
         return replace(self, events=self.events - events, bytes=self.bytes - size, rows=self.rows - rows)
 
 
 NOTHING = Window()
-"""A window in which nothing is."""
+"""The empty window."""
 
 
 def join_parts(one: Mapping[str, tuple[int, int]], other: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
@@ -136,7 +136,7 @@ def join_parts(one: Mapping[str, tuple[int, int]], other: Mapping[str, tuple[int
 
 
 def _coalesce(ranges: tuple[tuple[int, int], ...], taken_hi: int) -> tuple[tuple[int, int], ...]:
-    """Join the newest returned range with what came since: nothing after it was taken by another run."""
+    """Join each range to the one before if no run has taken events after that one (``taken_hi``)."""
     out: list[tuple[int, int]] = []
     for lo, hi in ranges:
         if out and out[-1][1] >= taken_hi:
@@ -148,10 +148,10 @@ def _coalesce(ranges: tuple[tuple[int, int], ...], taken_hi: int) -> tuple[tuple
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a schedule stands.
+    """Position of a schedule.
 
-    ``at`` is the last slot looked at, ``due`` those that wait for a run, oldest first, ``next_at`` the moment (jitter
-    included) at which the next one is due.
+    ``at`` is the last slot processed. ``due`` are the slots that wait for a run, oldest first. ``next_at`` is when the
+    next slot is due, jitter included.
     """
 
     at: float
@@ -161,7 +161,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """The rule wants to run since then; by these triggers, the first of them for this reason."""
+    """The rule has been due since ``since``. ``reason`` is the reason of the first of ``triggers``."""
 
     since: float
     triggers: tuple[str, ...]
@@ -170,7 +170,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A run of another rule that has ended, and that no run of ours has answered yet."""
+    """A run of another rule that has ended, and that no run of this rule has answered yet."""
 
     run: str
     at: float
@@ -178,10 +178,10 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class ManualRequest:
-    """Somebody asked for a run by hand; ``parameters`` override the rule's.
+    """A manual request for a run. ``parameters`` override the rule's.
 
-    ``at`` is when (epoch seconds), ``request`` names what was asked for together, ``by`` who did. A backfill asks for
-    the slot ``scheduled_at`` of the schedule ``trigger``.
+    ``at`` is when it was made (epoch seconds), ``request`` names requests made together, ``by`` the person. A backfill
+    requests the slot ``scheduled_at`` of the schedule ``trigger``.
     """
 
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -204,58 +204,58 @@ class Quarantine:
     error: str
 
     def detail(self, rule: str) -> str:
-        """For people: what failed, and the way out."""
+        """A message for users: what failed, and how to resolve it."""
         return f"{self.error}; edit the rule, or try it again with `retrainer resume {rule}`"
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything `step` knows of one (rule, key). Times are epoch seconds."""
+    """The state of one (rule, key). Times are epoch seconds."""
 
     seen_at: float
     share: float = 0.0
-    """Of what is spread over rules and keys, the part that is ours: a hash of both, from 0 up to before 1."""
+    """Share of a jitter that applies to this (rule, key): a hash of both, in [0, 1)."""
     heard_at: float | None = None
-    """When something last arrived."""
+    """When the last event or sample arrived."""
     window: Window = NOTHING
     windows: Mapping[str, Window] = field(default_factory=dict)
     cursors: Mapping[str, Cursor] = field(default_factory=dict)
     gauges: Mapping[str, ThresholdState] = field(default_factory=dict)
-    """How metrics and alerts stand, by trigger."""
+    """State of metrics and alerts, by trigger."""
     followed: Mapping[str, Upstream] = field(default_factory=dict)
-    """What `after` triggers wait to be answered, by trigger."""
+    """Ended upstream runs that no run has answered yet, by `after` trigger."""
     since: Mapping[str, float] = field(default_factory=dict)
-    """Since when each trigger is satisfied, of rules with `when`."""
+    """Since when each trigger is satisfied; only for rules with `when`."""
     taken_hi: int = 0
     due: Due | None = None
     asked: tuple[ManualRequest, ...] = ()
-    """What was asked for by hand and has not started, each in its turn: single runs, then slots of backfills."""
+    """Manual requests that have not started, in order: single runs, then backfill slots."""
     active: int = 0
-    """Runs on their way, a chain of retries counted once."""
+    """Active runs. A run and its retries count once."""
     stopping: bool = False
     last_fired: float | None = None
     last_completed: float | None = None
     last_succeeded: float | None = None
     last_promoted: float | None = None
     unpromoted: int = 0
-    """Runs in a row whose model was not promoted."""
+    """Runs in a row that were not promoted."""
     failures: int = 0
     broken: bool = False
     """The circuit breaker is open."""
     lapsed: bool = False
-    """A deadline gave the due rule up; it takes something new to make it due again."""
+    """The deadline of the due rule expired. The rule becomes due again only by something new."""
     refused: str = ""
-    """Why the last run that was due could not be created; empty since one was."""
+    """Why the last due run could not be created; cleared when one is created."""
     gave_up_at: float | None = None
     """When a due rule was last given up without a run."""
     imported_at: float | None = None
-    """When it was last told how old its model is."""
+    """When the age of the model was last imported."""
     quarantine: Quarantine | None = None
-    """Inputs are only added up while it lasts."""
+    """While set, inputs are folded in and nothing is evaluated."""
     wake_at: float | None = None
 
     def but(self, **changes: Any) -> State:
-        """As `dataclasses.replace`, in half the time: an event is folded in by one of these."""
+        """As `dataclasses.replace`, in half the time: this runs for every event."""
         values = list(_VALUES(self))
         for name, value in changes.items():
             values[_PLACES[name]] = value
@@ -268,7 +268,7 @@ _OF_WINDOWS = frozenset(Window.__slots__)
 
 
 def encode(state: State) -> str:
-    """JSON, leaving out what has its default; `decode` is its inverse."""
+    """JSON without the fields that have their default. `decode` is the inverse."""
     w = {name: _plain(value) for name, value in state.windows.items()}
     c = {name: [v.at, v.next_at, v.due] for name, v in state.cursors.items()}
     out: dict[str, Any] = {
@@ -304,11 +304,11 @@ def encode(state: State) -> str:
 
 
 def decode(text: str) -> State:
-    """Inverse of `encode`. What only a newer release remembers is left out: the store's schema says who may do that."""
+    """Inverse of `encode`. Fields of a newer release are ignored; the store's schema version says who may read them."""
     raw = orjson.loads(text)
     due = raw.pop("due", None)
     asked = raw.pop("asked", ())
-    if isinstance(asked, dict):  # version 1, where a request that was held made the rule due
+    if isinstance(asked, dict):  # version 1, in which a blocked request made the rule due
         asked, due = [{**asked, "at": due[0] if due else raw["seen_at"]}], None if due and due[1] == ["manual"] else due
     window = raw.pop("window", None)
     windows = raw.pop("windows", _EMPTY)
@@ -330,7 +330,7 @@ def decode(text: str) -> State:
 
 
 def _asked_to(asked: Iterable[ManualRequest]) -> Iterator[dict[str, Any]]:
-    """One for each single run, and one for all slots of a backfill that follow each other, as these may be many."""
+    """One item per single run, and one for all consecutive slots of a backfill, as these may be many."""
     for (request, _, backfill), members in groupby(asked, key=lambda a: (a.request, a.at, a.backfill)):
         each = list(members)
         for one in each[:1] if backfill else each:
@@ -352,7 +352,7 @@ def _plain(w: Window) -> dict[str, Any]:
 
 
 def window_to(window: Window) -> dict[str, Any]:
-    """A window, JSON-shaped."""
+    """The window as JSON-shaped data."""
     return _plain(window)
 
 

@@ -1,4 +1,4 @@
-"""What of a rule its state hangs on: where that changes, what was remembered means something else and is dropped."""
+"""The parts of a rule that its stored state depends on. When one of them changes, the state is dropped."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _HANGS_ON = {
     "alert": ("source", "match"),
     "after": ("rule", "outcome", "where"),
 }
-"""By kind, what may not change. All else is asked anew whenever the trigger is weighed; freshness remembers nothing."""
+"""By kind, the fields that state depends on. Other fields are read at each evaluation; freshness stores no state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """What a trigger had remembered is gone, and why."""
+    """The state of a trigger was dropped, and why."""
 
     rule: str
     trigger: str
@@ -33,13 +33,13 @@ class Dropped:
 
 
 def meanings(rule: Rule) -> dict[str, str]:
-    """A digest for each trigger that remembers something."""
+    """A digest for each trigger that stores state."""
     found = {name: _parts(rule, name, trigger) for name, trigger in rule.triggers.items()}
     return {name: _digest(parts) for name, parts in found.items() if parts is not None}
 
 
 def dropped(rule: str, before: Mapping[str, str], after: Mapping[str, str]) -> list[Dropped]:
-    """Triggers that do not mean what they meant, in their order."""
+    """Triggers whose digest has changed or that are gone, in their order."""
     changed = [name for name, digest in before.items() if after.get(name) != digest]
     return [Dropped(rule, n, "its meaning has changed" if n in after else "there is no such trigger") for n in changed]
 

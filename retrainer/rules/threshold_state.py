@@ -1,4 +1,4 @@
-"""What is remembered of a metric or alert trigger: how each of its series stands against the threshold."""
+"""The stored state of a metric or alert trigger: each series relative to the threshold."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One series. Moments are epoch seconds.
+    """One series. Times are epoch seconds.
 
-    ``value`` is the last one (None if there never was one), taken at ``at``; ``live`` is false while it has no data.
-    ``since`` is when it crossed the threshold and has stayed there, ``row`` counts the values in a row that did.
-    ``raised``: it did so for long enough, and has not come back.
+    ``value`` is the last value (None if there never was one), taken at ``at``. ``live`` is false while the series has
+    no data. ``since`` is when it crossed the threshold, if it has not come back; ``row`` counts the consecutive values
+    that crossed. ``raised``: it was crossed for long enough, and has not cleared.
     """
 
     value: float | None
@@ -27,7 +27,7 @@ class Series:
 
     @property
     def idle(self) -> bool:
-        """Nothing would be lost if it were forgotten."""
+        """Whether forgetting the series would lose nothing."""
         return not self.raised and self.since is None
 
 
@@ -35,8 +35,8 @@ class Series:
 class ThresholdState:
     """All series of a trigger, by name.
 
-    ``seen_at`` is when it first had a sample. ``quiet``: a run that it helped to start was its answer; ``answered_at``
-    is when that run ended, None while it is on its way. ``trouble`` says why there is no data, if the source knows.
+    ``seen_at`` is when the first sample arrived. ``quiet``: a run that this trigger helped to start has answered it;
+    ``answered_at`` is when that run ended, None while it is active. ``trouble`` says why there is no data, if known.
     """
 
     series: Mapping[str, Series] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class ThresholdState:
 
 
 def threshold_to(gauge: ThresholdState) -> dict[str, Any]:
-    """A gauge, JSON-shaped."""
+    """The threshold state as JSON-shaped data."""
     rows = {n: [s.value, s.at, s.live, s.since, s.row, s.raised] for n, s in gauge.series.items()}
     return {
         "series": rows,
@@ -59,7 +59,7 @@ def threshold_to(gauge: ThresholdState) -> dict[str, Any]:
 
 
 def threshold_from(raw: Mapping[str, Any]) -> ThresholdState:
-    """Inverse of `gauge_to`; what only a newer release remembers is left out."""
+    """Inverse of `threshold_to`. Fields of a newer release are ignored."""
     known = {name: value for name, value in raw.items() if name in _FIELDS}
     return ThresholdState(**{**known, "series": {name: Series(*row) for name, row in raw["series"].items()}})
 

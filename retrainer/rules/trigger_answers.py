@@ -1,4 +1,4 @@
-"""What the triggers of a rule would say of an event, condition by condition."""
+"""How the triggers of a rule would evaluate an event, condition by condition."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def would_match(rule: CompiledRule, event: Event, author: Author | None = None) -> list[dict[str, Any]]:
-    """What each data trigger, and each metric or alert that is pushed, says of an event.
+    """The result of each data trigger, and of each metric or alert trigger with pushed values, for an event.
 
-    ``author`` is the run that wrote what it tells of, if one of ours did.
+    ``author`` is the run that wrote what the event reports, if it is a run of this system.
     """
     told = []
     for name, trigger in rule.data.items():
@@ -45,7 +45,7 @@ def _conditions(trigger: CompiledData, event: Event) -> list[dict[str, Any]]:
 
 
 def _own(trigger: CompiledData, event: Event, author: Author | None) -> list[dict[str, Any]]:
-    """The loop guard is spoken of only where it says no."""
+    """The loop guard is listed only if it excludes the event."""
     said = trigger.own.said(trigger.rule, event, author)
     return [{"name": "own output", "expected": "none", "holds": False, "said": said}] if said else []
 

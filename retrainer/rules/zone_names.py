@@ -1,4 +1,4 @@
-"""What people write for a time zone that is none, and what they most likely mean by it."""
+"""Suggestions for invalid time zone names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Europe/Moscow Africa/Lagos Africa/Johannesburg Africa/Nairobi Asia/Jerusalem Asi
 Asia/Shanghai Asia/Hong_Kong Asia/Manila Asia/Tokyo Asia/Seoul Australia/Perth Australia/Adelaide Australia/Sydney
 Pacific/Auckland America/Havana
 """
-"""Of each abbreviation that is in use the places with the most people, the best known first."""
+"""For each abbreviation in use, the places with the most people, the best known first."""
 _OFFSET = re.compile(r"(?:GMT|UTC|Z)?\s*([+-])\s*(\d{1,2})(?::?(\d\d))?", re.IGNORECASE)
 _LETTERS = re.compile(r"([A-Za-z]{3,5})[-+]?\d{0,2}(?:[A-Za-z]{3,5})?")
 _WINTER, _SUMMER = 1_736_942_400, 1_752_580_800
@@ -23,13 +23,13 @@ _HOURS = range(1, 13)
 
 
 def meant(name: str) -> str:
-    """Say what to write instead of a name that is no IANA zone."""
+    """Return what to write instead of a name that is not an IANA zone."""
     name = name[:100]
     return _of_offset(name) or _of_abbreviation(name) or _alike(name)
 
 
 def _of_offset(name: str) -> str:
-    """The names under Etc/ count the other way round, which nobody expects."""
+    """Explain the sign: the names under Etc/ have the opposite sign of what most people expect."""
     found = _OFFSET.fullmatch(name)
     if found is None or int(found[2]) not in _HOURS or found[3] not in (None, "00"):
         return "write the place's IANA name, such as Asia/Kolkata, which has an offset of its own" if found else ""

@@ -1,7 +1,7 @@
-"""Time zones as stretches of constant offset from UTC, in which a wall clock simply counts up.
+"""Time zones as periods of constant offset from UTC, in which the wall clock simply advances.
 
-Within a stretch there are neither gaps nor repetitions; both happen only where one stretch gives way to the next. That
-turns daylight saving time from a property of each local time into one comparison per stretch.
+Within a period there are neither gaps nor repetitions; both occur only between two periods. So daylight saving time
+needs one comparison per period, instead of a check of each local time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _DAY = 86400
 _CHUNK = 384 * _DAY
-_LEAD = 4 * _DAY  # Longer than any change of offset: what a chunk must look back to know which wall times came before.
+_LEAD = 4 * _DAY  # Longer than any change of offset: how far a chunk looks back to find the wall times before it.
 _FIRST = -62_000_000_000  # year 5
 _LAST = 253_000_000_000  # year 9987
 
@@ -27,8 +27,8 @@ _LAST = 253_000_000_000  # year 9987
 class OffsetPeriod(NamedTuple):
     """The seconds ``start <= t < end`` since the epoch in which the wall clock shows ``t + offset``.
 
-    ``seen`` is what the wall clock had shown up to ``start``. Less than ``start + offset`` means that the times between
-    were skipped; more means that the times from ``start + offset`` up to it come again.
+    ``seen`` is the latest time that the wall clock had shown up to ``start``. If it is less than ``start + offset``,
+    the times between were skipped. If it is more, the times from ``start + offset`` up to it are repeated.
     """
 
     start: int
@@ -38,15 +38,15 @@ class OffsetPeriod(NamedTuple):
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """Raise ValueError, with the nearest names, if there is no such IANA zone."""
+    """Return the zone. Raise ValueError, with suggestions, if there is no such IANA zone."""
     try:
         return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # unknown, not a key at all, and a folder such as "Europe"
+    except (KeyError, ValueError, OSError):  # unknown; not a valid key; a folder such as "Europe"
         raise ValueError(f"unknown timezone {name[:100]!r}: {meant(name)}") from None
 
 
 def onward(zone: ZoneInfo, instant: float, horizon: float) -> Iterator[OffsetPeriod]:
-    """Yield the stretches from the one that holds ``instant`` up to the one that holds ``horizon``, in order."""
+    """Yield the periods from the one that contains ``instant`` up to the one that contains ``horizon``, in order."""
     until = min(horizon, _LAST)
     for chunk in range(_chunk(instant), _chunk(until) + 1):
         for period in _stretches(zone, chunk):
@@ -55,7 +55,7 @@ def onward(zone: ZoneInfo, instant: float, horizon: float) -> Iterator[OffsetPer
 
 
 def backward(zone: ZoneInfo, instant: float, horizon: float) -> Iterator[OffsetPeriod]:
-    """Yield the stretches from the one that holds ``instant`` back to the one that holds ``horizon``."""
+    """Yield the periods from the one that contains ``instant`` back to the one that contains ``horizon``."""
     until = max(horizon, _FIRST)
     for chunk in range(_chunk(instant), _chunk(until) - 1, -1):
         for period in reversed(_stretches(zone, chunk)):
@@ -69,7 +69,7 @@ def _chunk(instant: float) -> int:
 
 @lru_cache(maxsize=4096)
 def _stretches(zone: ZoneInfo, chunk: int) -> tuple[OffsetPeriod, ...]:
-    """Cut one chunk of time at each change of offset; it takes about a millisecond, hence the cache."""
+    """The periods of one chunk of time, split at each change of offset. This takes about 1 ms, so it is cached."""
     begin, end = chunk * _CHUNK, (chunk + 1) * _CHUNK
     edges = [begin - _LEAD, *_changes(zone, begin - _LEAD, end), end]
     found, seen = [], begin - _LEAD + _offset(zone, begin - _LEAD)
@@ -84,7 +84,7 @@ def _stretches(zone: ZoneInfo, chunk: int) -> tuple[OffsetPeriod, ...]:
 
 
 def _changes(zone: ZoneInfo, begin: int, end: int) -> list[int]:
-    """Find the changes of offset by looking at each day: since 1970 no zone has had two within a week."""
+    """Find the changes of offset by comparing days: since 1970 no zone has had two within a week."""
     found = []
     before = _offset(zone, begin)
     for day in range(begin, end, _DAY):

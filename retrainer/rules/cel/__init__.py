@@ -1,1 +1,1 @@
-"""CEL (cel.dev), evaluated by counted steps: parse, check the types, compile to closures. PURE."""
+"""CEL (cel.dev), evaluated with a budget of steps: parse, check the types, compile to closures. PURE."""

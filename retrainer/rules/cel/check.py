@@ -1,6 +1,6 @@
-"""What an expression gives, and what is wrong with it wherever that shows before it meets a value.
+"""Infer the type of an expression, and find mistakes before it is evaluated.
 
-What comes from an event is of kind `any` and passes everywhere; all else has a kind, and is held to it.
+Values from an event have the type `any` and pass everywhere. All other values have a type, and it is checked.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ORDERED = _NUMBERS | {"text", "bytes", "bool", "moment", "duration"}
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """``fields`` are all that a map has, where that is known; ``items`` is what a list consists of, ``any`` if None."""
+    """``fields`` are all fields of a map, if known; ``items`` is the type of a list's items, `any` if None."""
 
     kind: str
     fields: Mapping[str, Type] | None = None
@@ -33,7 +33,7 @@ class Type:
 
 
 class Mistake(NamedTuple):
-    """``at`` counts characters from 0, ``hint`` is the way out."""
+    """``at`` is an index in characters from 0; ``hint`` says how to correct it."""
 
     at: int
     message: str
@@ -46,7 +46,7 @@ ANY, BOOL, TEXT, INT, MOMENT, DURATION, LIST, MAP = (
 
 
 def check(node: Node, scope: Mapping[str, Type], absent: Mapping[str, str]) -> tuple[Type, list[Mistake]]:
-    """The type of the value, and all mistakes. ``absent`` says of names what would bring them here."""
+    """The type of the value, and all mistakes. ``absent`` has names that are missing here, and what would add them."""
     checker = _Checker(absent)
     return checker.infer(node, dict(scope)), checker.mistakes
 
@@ -124,7 +124,7 @@ class _Checker:
         return Type(function.gives)
 
     def _pattern(self, node: syntax.Call) -> None:
-        """A pattern that stands in the expression is one, or each event would be told so."""
+        """Check a literal pattern once, instead of failing at each event."""
         last = node.args[-1] if node.args else None
         if node.name == "matches" and isinstance(last, syntax.Literal) and isinstance(last.value, str):
             try:
@@ -218,7 +218,7 @@ _SAME: Mapping[str, frozenset[str]] = {
 
 
 def _given(op: str, a: str, b: str) -> str | None:
-    """What an operator of arithmetic gives for two kinds; None if there is nothing it could give."""
+    """The type that an arithmetic operator returns for two types; None if it does not accept them."""
     if "moment" in (a, b):
         return _of_moments(op, a, b)
     kinds = {a, b} - {"any"}

@@ -1,10 +1,10 @@
-"""What goes wrong with expressions. All of them are ValueErrors with a message for the author of the rule."""
+"""Errors of expressions. All are ValueErrors with a message for the author of the rule."""
 
 from __future__ import annotations
 
 
 class SyntaxProblem(ValueError):
-    """The text is no expression. ``at`` counts characters from 0, ``hint`` is the way out, if it is known."""
+    """The text is no valid expression. ``at`` is an index in characters from 0; ``hint`` is a correction, if known."""
 
     def __init__(self, at: int, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -13,12 +13,12 @@ class SyntaxProblem(ValueError):
 
 
 class ExpressionError(ValueError):
-    """The expression has no value for this input. The only error that an evaluation raises."""
+    """The expression has no value for this input. An evaluation raises no other error."""
 
 
 class NoField(ExpressionError):
-    """It reads a field that is not there."""
+    """The expression reads a field that does not exist."""
 
 
 class OverBudget(ExpressionError):
-    """It takes more steps than an evaluation may. Neither `||` nor a macro goes on after this."""
+    """The evaluation takes more steps than allowed. Neither `||` nor a macro absorbs this error."""

@@ -1,9 +1,9 @@
-"""Parts of an expression to closures.
+"""Compile the nodes of an expression to closures.
 
-What has a fixed cost is counted once, before; what hangs on the input is counted as it comes.
+A fixed cost is charged once, before the evaluation; a cost that depends on the input is charged as it occurs.
 
-The fixed cost is one step for each part (and what its function says), whether it is come to or not: so the same text
-costs the same at every place, and the counting costs nothing while it runs.
+The fixed cost is one step per node (plus the cost of its function), whether it is evaluated or not. So the same text
+costs the same everywhere, and counting takes no time during the evaluation.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _SAME = {"==": frozenset((str, int, bool)), "<": frozenset((int, float)), ">": f
 
 
 def cost(node: Node) -> int:
-    """Steps of a part, without the bodies of macros: these are counted for each item."""
+    """Steps of a node, without the bodies of macros: these are charged for each item."""
     if isinstance(node, syntax.Macro):
         return 3 + cost(node.of)
     if isinstance(node, syntax.Mapping):
@@ -51,7 +51,7 @@ def cost(node: Node) -> int:
 
 
 class Compiler:
-    """Makes closures; ``places`` is how long a frame must be for the variables of its macros."""
+    """Creates closures. ``places`` is the frame length that is needed for the variables of macros."""
 
     def __init__(self) -> None:
         self.places = FIRST_PLACE
@@ -78,7 +78,7 @@ class Compiler:
         return run
 
     def select(self, node: syntax.Select) -> Evaluate:
-        """Fields of fields of a name are looked up in one go."""
+        """Compile nested fields of a name to one look-up."""
         fields, of = [node.field], node.of
         while isinstance(of, syntax.Select) and not of.test:
             fields.append(of.field)
@@ -158,7 +158,7 @@ class Compiler:
 def _pair(
     work: Callable[[Frame, Any, Any], Any], first: Evaluate, second: Evaluate, quick: frozenset[type], op: str
 ) -> Evaluate:
-    """Two values of one of the ``quick`` types are compared at once; all else is left to ``work``."""
+    """Compare two values of one of the ``quick`` types directly; otherwise call ``work``."""
     if op == "==" and quick:
 
         def equal(frame: Frame) -> Any:
@@ -251,7 +251,7 @@ def _apply(name: str, function: Function, args: Sequence[Evaluate]) -> Evaluate:
 
 
 def in_words(kinds: frozenset[str]) -> str:
-    """A choice of kinds, such as "a text, a list or a map"."""
+    """A list of types in words, such as "a text, a list or a map"."""
     words = [word for of, word in WORDS.items() if of in kinds]
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
@@ -271,7 +271,7 @@ def _mapping(entries: Sequence[tuple[Evaluate, Evaluate]]) -> Evaluate:
 
 
 def _logic(op: str, terms: Sequence[Evaluate]) -> Evaluate:
-    """The deciding answer counts, also beside a term that has none, on either side of it."""
+    """A deciding term decides, even if a term before or after it raises an error."""
     decides = op == "||"
     name = f"`{op}`"
 

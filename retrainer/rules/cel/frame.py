@@ -1,4 +1,4 @@
-"""What an evaluation has at hand."""
+"""The frame: the data of one evaluation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 Frame: TypeAlias = list[Any]
-"""The scope (a map of names to values), the steps that are left, the patterns that were matched, then one
-place for each variable of a macro."""
+"""The scope (a map of names to values), the remaining steps, the patterns matched so far, then one place for each
+variable of a macro."""
 FIRST_PLACE = 3
 Evaluate: TypeAlias = Callable[[Frame], Any]

@@ -1,4 +1,4 @@
-"""Functions of expressions: what they take, what they give, and how long that takes."""
+"""Functions of expressions: the types they take and return, and their cost in steps."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from retrainer.rules.cel.frame import Frame
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,25}")
-# It never goes back: with two ways to read digits its time went by their square.
+# Possessive quantifiers: with two ways to read digits, the time would grow with the square of the length.
 _FLOAT = re.compile(r"[+-]?((\d++(\.\d*+)?+|\.\d++)(e[+-]?\d++)?+|inf|infinity|nan)", re.IGNORECASE | re.ASCII)
 _SHORT = 2500
-"""Characters below which Python looks for a part at each place of a text, at a cost that goes by the product."""
+"""Text length below which Python's search compares at each position: its cost is the product of both lengths."""
 _SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """``takes`` has the kinds of each argument in turn; ``member`` ones are written `first.name(rest)`.
+    """``takes`` has the types of each argument, in order. A ``member`` function is written `first.name(rest)`.
 
-    ``also_free`` ones may be written either way. ``cost`` is in steps, without what ``work`` counts by itself.
+    An ``also_free`` function may be written either way. ``cost`` is in steps, without what ``work`` charges.
     """
 
     takes: tuple[frozenset[str], ...]
@@ -122,7 +122,7 @@ def _of_moment(read: Callable[[datetime], int]) -> Function:
 
 
 def _of_both(read: Callable[[datetime], int], unit: timedelta, within: timedelta | None = None) -> Function:
-    """A part of a moment, or all of a duration in this unit, cut towards zero; of what is beyond ``within`` nothing."""
+    """A field of a moment, or a whole duration in ``unit``, truncated towards zero, modulo ``within`` if given."""
 
     def work(_frame: Frame, of: Any) -> int:
         if isinstance(of, datetime):
@@ -178,13 +178,13 @@ KINDS = {
     datetime: "moment",
     timedelta: "duration",
 }
-"""Kind of a value, as ``takes`` and ``gives`` say it."""
+"""Type of a value, as in ``takes`` and ``gives``."""
 WORDS = {KINDS[of]: words for of, words in values.WORDS.items()} | {"any": "a value"}
-"""The same in words."""
+"""The types in words."""
 
 
 def usage(name: str) -> str:
-    """How a function is written."""
+    """How to write a call of the function."""
     function = FUNCTIONS[name]
     rest = ", ".join("…" for _ in function.takes[1:])
     return f"`x.{name}({rest})`" if function.member else f"`{name}(…)`"

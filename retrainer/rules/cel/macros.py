@@ -1,4 +1,4 @@
-"""all, exists, exists_one, filter and map: each item is counted before it is looked at."""
+"""all, exists, exists_one, filter and map: each item is charged before it is evaluated."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """Over the items of a list, or the keys of a map. ``place`` is the variable's in the frame, ``each`` in steps."""
+    """A loop over a list's items or a map's keys. ``place`` is the variable's in the frame, ``each`` steps per item."""
 
     of: Evaluate
     place: int
@@ -25,7 +25,7 @@ class Loop:
     where: Evaluate | None
 
     def items(self, frame: Frame) -> Iterator[Any]:
-        """Each item, with the variable set to it."""
+        """Yield each item, with the variable set to it."""
         of = self.of(frame)
         if type(of) is not list and type(of) is not dict:
             raise ExpressionError(f"{kind(of)} has no items to go through")
@@ -36,7 +36,7 @@ class Loop:
 
 
 def _deciding(loop: Loop, *, decides: bool, name: str) -> Evaluate:
-    """The first deciding answer counts, also beside an item that has none."""
+    """The first deciding item decides, even if another item raises an error."""
 
     def run(frame: Frame) -> bool:
         problem: ExpressionError | None = None

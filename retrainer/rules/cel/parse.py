@@ -1,4 +1,4 @@
-"""Text to parts, by precedence climbing; bounded in length, in nesting and in macros."""
+"""Parse text to nodes by precedence climbing, with limits for length, nesting and macros."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_LENGTH = 2048
-"""Characters of an expression."""
+"""Maximum characters of an expression."""
 MAX_DEPTH = 32
-"""Levels of nesting."""
+"""Maximum levels of nesting."""
 MAX_MACROS = 2
 MACROS = ("all", "exists", "exists_one", "existsOne", "map", "filter")
 _LEVELS = ({"||"}, {"&&"}, {"==", "!=", "<", "<=", ">", ">=", "in"}, {"+", "-"}, {"*", "/", "%"})
@@ -43,16 +43,16 @@ _RESERVED = frozenset(
 _TWO_TO_63 = 2**63
 
 
-@lru_cache(maxsize=1024)  # a rule is checked, then compiled
+@lru_cache(maxsize=1024)  # a rule is checked first, then compiled
 def parse(text: str) -> Node:
-    """Raise SyntaxProblem with the place and the way out."""
+    """Parse an expression. Raise SyntaxProblem with the place and a correction."""
     if len(text) > MAX_LENGTH:
         raise SyntaxProblem(0, f"expression of {len(text)} characters; at most {MAX_LENGTH} are allowed", "split it")
     return _Parser(tokens(text)).whole()
 
 
 class _Parser:
-    """Goes through the words once. ``_level`` is how deep we are in, ``_macros`` how many macros came."""
+    """Reads the tokens once. ``_level`` is the current nesting, ``_macros`` the number of macros so far."""
 
     def __init__(self, words: list[Token]) -> None:
         self._words = words
@@ -179,7 +179,7 @@ class _Parser:
         return Select(word.at, field.of, field.field, field.field_at, test=True)
 
     def _members(self, node: Node) -> Node:
-        """What follows a value: fields, calls and items."""
+        """Parse what follows a value: fields, calls and items."""
         began = self._level
         while self._is(".", "["):
             at = self._take().at

@@ -1,7 +1,7 @@
-"""Patterns matched in linear time: all ways through the program at once, remembered as a table of states.
+"""Match patterns in linear time: all paths through the program at once, cached as a table of states.
 
-The method of RE2 (https://swtch.com/~rsc/regexp/regexp1.html). What was worked out is kept for the next text; counted
-is as if it were not, so that an evaluation takes the same steps whatever came before.
+The method is that of RE2 (https://swtch.com/~rsc/regexp/regexp1.html). States are cached for the next text, but
+charged as if they were not, so that an evaluation takes the same steps whatever was evaluated before.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from retrainer.rules.cel.frame import Frame
 
 _KEPT = 5000
-"""Moves that are remembered of a pattern."""
+"""Maximum number of cached moves per pattern."""
 MOST_KEPT = 500_000
-"""Places in programs that are remembered of all patterns together: about 64 bytes each."""
+"""Maximum number of cached program positions of all patterns together: about 64 bytes each."""
 _CHARACTERS_A_STEP = 2
 _STEPS_A_SIGN = 8
-"""Reading a pattern, also one that turns out to be none."""
+"""Steps for each character of a pattern when it is parsed, also if it is invalid."""
 _State: TypeAlias = "dict[str, _Move]"
 _Core: TypeAlias = tuple[frozenset[int], str]
 
 
 class _Move:
-    """Where a character leads from a state; None if it has matched. ``cost`` is what working it out takes."""
+    """The state that a character leads to; None if the text has matched. ``cost`` is the cost of computing it."""
 
     __slots__ = ("cost", "to")
 
@@ -39,13 +39,13 @@ class _Move:
 
 
 class _Memory:
-    """How many places the tables of all patterns remember."""
+    """Number of program positions in the tables of all patterns."""
 
     places = 0
 
 
 class _Table:
-    """What was worked out of a pattern: states by where they are in the program, and the other way round."""
+    """The cached states of a pattern by their positions in the program, and the positions by state."""
 
     __slots__ = ("cores", "moves", "states")
 
@@ -64,7 +64,7 @@ class _Table:
 
 
 class Pattern:
-    """A compiled pattern. Raise ValueError if it is none."""
+    """A compiled pattern. Raise ValueError if it is invalid."""
 
     def __init__(self, text: str) -> None:
         self._steps, self._first = program(text)
@@ -72,13 +72,13 @@ class Pattern:
         self._table = _Table()
 
     def table(self) -> _Table:
-        """What is known so far; a new one if that has become too much."""
+        """The current table; a new one if it has become too large."""
         if self._table.moves > _KEPT:
             self._table = _Table()
         return self._table
 
     def found_in(self, text: str, table: _Table, seen: set[_Move], frame: Frame) -> bool:
-        """Whether any part of the text matches. ``seen`` are the moves that this evaluation has counted."""
+        """Whether any part of the text matches. ``seen`` are the moves that this evaluation has been charged for."""
         charge(frame, len(text) // _CHARACTERS_A_STEP)
         state = table.state(frozenset((self._first,)), "")
         for character in text:
@@ -112,7 +112,7 @@ class Pattern:
         return _Move(table.state(frozenset(after), before), cost)
 
     def _closure(self, core: frozenset[int], before: str, after: str) -> set[int]:
-        """All steps that are reached without a character; ``before`` is "" at the start, ``after`` at the end."""
+        """All steps that are reached without a character. ``before`` is "" at the start, ``after`` at the end."""
         found: set[int] = set()
         left = list(core)
         while left:
@@ -145,19 +145,19 @@ def _is_word(character: str) -> bool:
 
 
 def matches_whole(text: str, pattern: str) -> bool:
-    """Whether all of a short text matches: its time is in proportion to its length. Raise ValueError for no pattern."""
+    """Whether a whole text matches, in linear time. For short texts. Raise ValueError for an invalid pattern."""
     known = compiled(f"^(?:{pattern})$")
     return known.found_in(text, known.table(), set(), [None, sys.maxsize])
 
 
 @lru_cache(maxsize=128)
 def compiled(text: str) -> Pattern:
-    """Raise ValueError with the reason for what is no pattern."""
+    """Compile a pattern. Raise ValueError with the reason if it is invalid."""
     return Pattern(text)
 
 
 def matches(frame: Frame, text: str, pattern: str) -> bool:
-    """Whether a part of the text matches; raise ExpressionError for what is no pattern."""
+    """Whether a part of the text matches. Raise ExpressionError for an invalid pattern."""
     if frame[2] is None:
         frame[2] = {}
     if pattern not in frame[2]:

@@ -1,4 +1,4 @@
-"""Which fields of the events in `events` an expression reads: what else they have need not be loaded."""
+"""Which fields of the events in `events` an expression reads; other fields need not be loaded."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from retrainer.rules.cel.syntax import Node
 
 _LIST, _ONE = ("[]",), ("",)
-"""What a part gives: the list, or one event of it. Anything else is a path within an event, or nothing of one."""
+"""What a node returns: the list, or one event of it. Otherwise it is a path within an event, or None: neither."""
 _Part: TypeAlias = tuple[str, ...] | None
 
 
 def data_read(node: Node) -> frozenset[str] | None:
-    """Names of the fields of `data` that are read of events; None if it may be any of them."""
+    """Names of the fields of `data` that are read from events; None if any field may be read."""
     reader = _Reader()
     reader.use(reader.visit(node, {"events": _LIST}))
     names = {path[1] for path in reader.paths if len(path) > 1}
@@ -29,7 +29,7 @@ class _Reader:
         self.paths: set[tuple[str, ...]] = set()
 
     def use(self, part: _Part) -> None:
-        """All of a part is read."""
+        """Record that all of a node's value is read."""
         if part in (_LIST, _ONE):
             self.paths.add(("data",))
         elif part is not None:

@@ -1,4 +1,4 @@
-"""Patterns of `matches`: the syntax of RE2 that can be matched in linear time, to a small program.
+"""Parse patterns of `matches`, the part of RE2's syntax that can be matched in linear time, to a small program.
 
 https://github.com/google/re2/wiki/Syntax, without Unicode classes. There are no back-references and no look-around.
 """
@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 MAX_LENGTH = 1000
-"""Characters of a pattern."""
+"""Maximum characters of a pattern."""
 MAX_PROGRAM = 2000
-"""Steps of a program; counted repetition is written out in it."""
+"""Maximum steps of a program; counted repetition is expanded in it."""
 _MAX_DEPTH = 30
 _Ranges: TypeAlias = tuple[tuple[str, str], ...]
 _DIGIT: _Ranges = (("0", "9"),)
@@ -35,7 +35,7 @@ _ASSERTIONS = {"A": "start", "z": "end", "b": "edge", "B": "inside"}
 
 @dataclass(slots=True)
 class One:
-    """One character of these ranges, then ``then``."""
+    """One character in these ranges, then ``then``."""
 
     ranges: _Ranges
     negated: bool
@@ -54,14 +54,14 @@ class One:
 
 @dataclass(slots=True)
 class Fork:
-    """Any of these is next."""
+    """Any of these steps is next."""
 
     ways: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Assertion:
-    """Nothing is consumed; ``kind`` must hold between two characters."""
+    """Consumes nothing; ``kind`` must hold between two characters."""
 
     kind: str
     then: int = -1
@@ -69,7 +69,7 @@ class Assertion:
 
 Step: TypeAlias = One | Fork | Assertion
 END = -2
-"""Where a program goes that has matched."""
+"""The next step of a program that has matched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class _Flags:
 
 
 class _Tree:
-    """A part of a pattern: ``kind`` with its parts; ``size`` is how many steps it becomes."""
+    """A node of a pattern: ``kind`` and its parts. ``size`` is the number of steps it compiles to."""
 
     __slots__ = ("bounds", "kind", "parts", "size", "step")
 
@@ -100,7 +100,7 @@ class _Tree:
 
 
 def program(pattern: str) -> tuple[list[Step], int]:
-    """Steps, and the first of them. Raise ValueError with the reason for what is no pattern."""
+    """The steps, and the index of the first one. Raise ValueError with the reason for an invalid pattern."""
     if len(pattern) > MAX_LENGTH:
         raise ValueError(f"a pattern of {len(pattern)} characters, at most {MAX_LENGTH} are allowed")
     tree = _Reader(pattern).whole()
@@ -109,7 +109,7 @@ def program(pattern: str) -> tuple[list[Step], int]:
 
 
 def _emit(tree: _Tree, then: int, steps: list[Step]) -> int:
-    """Add the steps of a part that goes on at ``then``; return the first of them. They are made from the end."""
+    """Add the steps of a node that continues at ``then``; return the first. Steps are created from the end."""
     if tree.step is not None:
         one = tree.step
         steps.append(Assertion(one.kind, then) if isinstance(one, Assertion) else One(*_of(one), then))
@@ -196,7 +196,7 @@ class _Reader:
         return ways[0] if len(ways) == 1 else _Tree("any", ways)
 
     def _flags(self, flags: _Flags) -> _Flags | None:
-        """`(?i)` and the like, which hold until the group ends."""
+        """Flags such as `(?i)`, which apply until the group ends."""
         end = self._text.find(")", self._at)
         inside = self._text[self._at + 2 : end] if self._peek("(?") and end > 0 else ""
         if not inside or not set(inside) <= set("imsU-"):
@@ -211,7 +211,7 @@ class _Reader:
             times += 1
             if times > 1:
                 raise ValueError("one repetition after the other; put brackets around the inner one")
-            self._accept("?")  # lazy or not, the answer is the same
+            self._accept("?")  # lazy or greedy, the answer is the same
             tree = _Tree("repeat", [tree], bounds=bounds)
         return tree
 
@@ -224,7 +224,7 @@ class _Reader:
             return None
         low, comma, high = self._text[self._at + 1 : end].partition(",")
         if not (low.isascii() and low.isdigit() and (not high or (high.isascii() and high.isdigit()))):
-            return None  # a brace like any other character
+            return None  # a literal brace
         if len(low) > 4 or len(high) > 4:
             raise ValueError("a repetition of more than 1,000 times")
         self._at = end + 1
@@ -319,7 +319,7 @@ class _Reader:
         return tuple(ranges), negated
 
     def _in_set(self) -> tuple[str, _Ranges]:
-        """One character, or what a class stands for."""
+        """One character, or the ranges of a class."""
         if self._peek("[:"):
             end = self._text.find(":]", self._at)
             name = self._text[self._at + 2 : end]

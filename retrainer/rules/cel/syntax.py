@@ -1,4 +1,4 @@
-"""The parts of an expression. ``at`` is where a part stands in the text, in characters from 0."""
+"""The nodes of an expression. ``at`` is the index of a node in the text, in characters from 0."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Select:
-    """``of.field``; with ``test`` it is `has(of.field)`. ``field_at`` is where the field stands."""
+    """``of.field``; with ``test`` it is `has(of.field)`. ``field_at`` is the index of the field."""
 
     at: int
     of: Node
@@ -87,7 +87,7 @@ class Prefix:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Operators of one precedence, from the left: however long it is, it nests no deeper."""
+    """Operators of one precedence, left to right. A long chain adds no nesting."""
 
     at: int
     first: Node
@@ -131,13 +131,13 @@ _CHILDREN: Mapping_[type, Callable[[Any], tuple[Node, ...]]] = {
 
 
 def children(node: Node) -> tuple[Node, ...]:
-    """Direct parts, in the order in which they are written."""
+    """Child nodes, in the order of the text."""
     read = _CHILDREN.get(type(node))
     return () if read is None else read(node)
 
 
 def free_names(node: Node) -> frozenset[str]:
-    """Variables that are read, without those that macros bring."""
+    """Names of the variables that are read, without the variables of macros."""
     found: set[str] = set()
     _collect(node, frozenset(), found)
     return frozenset(found)

@@ -1,4 +1,4 @@
-"""The words of an expression: https://github.com/google/cel-spec/blob/master/doc/langdef.md#syntax."""
+"""The tokens of an expression: https://github.com/google/cel-spec/blob/master/doc/langdef.md#syntax."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Token(NamedTuple):
 
 
 def tokens(text: str) -> list[Token]:
-    """All words, and one of kind `end`. Raise SyntaxProblem for what is none."""
+    """All tokens, and one of kind `end`. Raise SyntaxProblem for invalid text."""
     found = list(_tokens(text))
     found.append(Token("end", "the end", len(text)))
     return found
@@ -71,7 +71,7 @@ def _way_out(character: str) -> str:
 
 
 def _int(word: str, at: int) -> int:
-    """Beyond 64 bits there are none; 2^63 itself is let through, as a minus may stand before it."""
+    """Raise SyntaxProblem beyond 64 bits. 2^63 itself is accepted, as a minus may precede it."""
     signed = word[-1] not in "uU"
     digits = word if signed else word[:-1]
     value = int(digits, 16 if digits[:2] in ("0x", "0X") else 10) if len(digits) < 40 else LARGEST + 1
@@ -110,7 +110,7 @@ def _character(escape: re.Match[str], at: int) -> str:
 
 
 def _bytes(inside: str, at: int) -> bytes:
-    """Escapes of two hexadecimal or three octal digits are bytes, all else stands for its UTF-8."""
+    """Escapes of two hexadecimal or three octal digits are bytes; everything else becomes UTF-8."""
     out, last = bytearray(), 0
     for escape in _ESCAPE.finditer(inside):
         out += inside[last : escape.start()].encode()

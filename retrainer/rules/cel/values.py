@@ -1,7 +1,7 @@
-"""Values and operators. Numbers are checked for their type and range; what grows with its input is counted.
+"""Values and operators. Numbers are checked for their type and range; costs that grow with the input are charged.
 
-A value is a bool, int (64 bits), `UInt`, float, str, bytes, None, list, dict, datetime (UTC) or timedelta: what JSON
-gives stands for itself and is never copied.
+A value is a bool, int (64 bits), `UInt`, float, str, bytes, None, list, dict, datetime (UTC) or timedelta. JSON values
+are used as they are and never copied.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 class UInt(int):
-    """An unsigned whole number of 64 bits."""
+    """An unsigned 64-bit integer."""
 
     __slots__ = ()
 
 
 BUDGET = 300_000
-"""Steps of an evaluation: at most 100 ms (`tests/unit/rules/cel/test_steps.py`; docs/decisions/0022)."""
+"""Maximum steps of an evaluation: at most 100 ms (`tests/unit/rules/cel/test_steps.py`; docs/decisions/0022)."""
 ABSORBED = 6
-"""Steps of an error that another answer makes good."""
+"""Steps charged for an error that another term or item makes irrelevant."""
 TEXT_A_STEP = 64
 """Characters that are copied, compared or searched in one step."""
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -43,7 +43,7 @@ _UNITS: Mapping[str, int | Decimal] = {
     "µs": 1,
     "ns": Decimal("0.001"),
 }
-"""Microseconds of each unit."""
+"""Microseconds per unit."""
 NAMES = {
     bool: "bool",
     int: "int",
@@ -57,7 +57,7 @@ NAMES = {
     datetime: "google.protobuf.Timestamp",
     timedelta: "google.protobuf.Duration",
 }
-"""What `type()` answers."""
+"""Results of `type()`."""
 WORDS = {
     bool: "true or false",
     int: "a whole number",
@@ -75,12 +75,12 @@ _NUMBERS = (int, UInt, float)
 
 
 def kind(value: object) -> str:
-    """What a value is, in words."""
+    """The type of a value, in words."""
     return WORDS.get(type(value), type(value).__name__)
 
 
 def shown(value: object) -> str:
-    """A value in a message, short whatever it is."""
+    """A value for a message, shortened."""
     if isinstance(value, (str, bytes)):
         return repr(value[:60]) + ("…" if len(value) > 60 else "")
     if isinstance(value, (list, dict)):
@@ -89,7 +89,7 @@ def shown(value: object) -> str:
 
 
 def charge(frame: Frame, steps: int) -> None:
-    """Count; raise OverBudget when there are none left."""
+    """Charge steps. Raise OverBudget if too few are left."""
     frame[1] -= steps
     if frame[1] < 0:
         raise OverBudget(
@@ -98,7 +98,7 @@ def charge(frame: Frame, steps: int) -> None:
 
 
 def equal(frame: Frame, a: Any, b: Any) -> bool:
-    """`==` between any two values; numbers by their value, true and 1 are two things."""
+    """`==` of any two values. Numbers are equal by value; `true` and 1 are not equal."""
     kind_a, kind_b = type(a), type(b)
     if kind_a is kind_b:
         if kind_a is list:
@@ -131,14 +131,14 @@ def _is_key(value: Any) -> bool:
 
 
 def has(frame: Frame, of: dict[Any, Any], key: Any) -> bool:
-    """Whether a map has a key: that is compared, twice if its value is asked for as well."""
+    """Whether a map has a key. Charged twice, as the key is compared again if its value is read."""
     if type(key) is str and len(key) >= TEXT_A_STEP:
         charge(frame, 2 * (len(key) // TEXT_A_STEP))
     return key in of
 
 
 def order(frame: Frame, a: Any, b: Any) -> int:
-    """Below, equal, above: -1, 0, 1; 2 for what has no order (NaN). Raise ExpressionError for two different kinds."""
+    """-1 for below, 0 for equal, 1 for above, 2 for no order (NaN). Raise ExpressionError for two different types."""
     kind_a, kind_b = type(a), type(b)
     if kind_a not in _NUMBERS or kind_b not in _NUMBERS:
         if kind_a is not kind_b or kind_a not in (str, bytes, bool, datetime, timedelta):
@@ -182,7 +182,7 @@ def remainder(_frame: Frame, a: Any, b: Any) -> Any:
 
 
 def _quotient(a: Any, b: Any) -> Any:
-    """Whole numbers are cut towards zero; a number with a fraction by zero is infinite, or NaN."""
+    """Integers are truncated towards zero; a float divided by zero is infinite, or NaN."""
     if type(a) is not float:
         if b == 0:
             raise ExpressionError("division by zero")
@@ -193,7 +193,7 @@ def _quotient(a: Any, b: Any) -> Any:
 
 
 def _number(op: str, a: Any, b: Any, work: Callable[[], Any]) -> Any:
-    """Both have one type, and so has the result."""
+    """The result of ``work``. Both operands must have one number type; it is the type of the result."""
     of = type(a)
     if of is not type(b) or of not in _NUMBERS:
         way_out = "; convert one: double(…), int(…)" if {of, type(b)} <= set(_NUMBERS) else ""
@@ -202,11 +202,11 @@ def _number(op: str, a: Any, b: Any, work: Callable[[], Any]) -> Any:
 
 
 def ranged(value: Any, of: type) -> Any:
-    """The same number in its type. Raise ExpressionError if it has no room in 64 bits."""
+    """The number in its type. Raise ExpressionError if it does not fit in 64 bits."""
     if of is float:
         return value
     least, most = (-(2**63), 2**63) if of is int else (0, 2**64)
-    if not least <= value < most:  # no `range`: it goes through all of its numbers to find a `UInt`
+    if not least <= value < most:  # no `range`: for a `UInt` it would iterate over all its numbers
         raise ExpressionError("a whole number beyond 64 bits")
     return UInt(value) if of is UInt else value
 
@@ -229,14 +229,14 @@ def invert(_frame: Frame, value: Any) -> bool:
 
 
 def truth(value: Any, asked_by: str) -> bool:
-    """Raise ExpressionError if it is neither true nor false."""
+    """The boolean value. Raise ExpressionError if it is neither true nor false."""
     if value is True or value is False:
         return bool(value)
     raise ExpressionError(f"{asked_by} asks for true or false, not {kind(value)}")
 
 
 def item(frame: Frame, of: Any, index: Any) -> Any:
-    """An item of a list by its number, or of a map by its key; raise KeyError for one that is not there."""
+    """An item of a list by its index, or of a map by its key. Raise KeyError for a missing key."""
     if type(of) is list:
         if type(index) not in (int, UInt):
             raise ExpressionError(f"the items of a list have whole numbers, not {kind(index)}")
@@ -253,7 +253,7 @@ def item(frame: Frame, of: Any, index: Any) -> Any:
 
 
 def text_of_number(value: float) -> str:
-    """The shortest digits that give the number again, without an exponent."""
+    """The shortest digits that parse to the same number, without an exponent."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
@@ -263,7 +263,7 @@ def text_of_number(value: float) -> str:
 
 
 def text_of_moment(value: datetime) -> str:
-    """RFC 3339 in UTC, with as many of the digits of a second as there are: none, three or six."""
+    """RFC 3339 in UTC, with as many decimals as needed: none, three or six."""
     fraction = "microseconds" if value.microsecond % 1000 else "milliseconds" if value.microsecond else "seconds"
     return value.astimezone(UTC).isoformat(timespec=fraction).replace("+00:00", "Z")
 
@@ -277,7 +277,7 @@ def text_of_duration(value: timedelta) -> str:
 
 
 def read_moment(text: str) -> datetime:
-    """RFC 3339 with its zone, in UTC."""
+    """Parse RFC 3339 with a time zone; return it in UTC."""
     if not _RFC3339.fullmatch(text):
         raise ExpressionError(f"{shown(text)} is not RFC 3339 with a time zone, such as 2026-03-01T02:30:00Z")
     try:
@@ -287,7 +287,7 @@ def read_moment(text: str) -> datetime:
 
 
 def read_duration(text: str) -> timedelta:
-    """As Go writes them: `1h30m`, `-1.5s`, `250ms`."""
+    """Parse a duration as Go writes it: `1h30m`, `-1.5s`, `250ms`."""
     sign, body = (-1, text[1:]) if text[:1] == "-" else (1, text.removeprefix("+"))
     parts = [] if len(body) > 60 else _DURATION.findall(body)
     if body != "0" and (not parts or "".join(n + unit for n, unit in parts) != body):

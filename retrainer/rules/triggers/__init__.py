@@ -1,1 +1,1 @@
-"""PURE: one kind of trigger a file. Each says whether it is satisfied, until when not, and what it holds ready."""
+"""PURE: one kind of trigger per file. Each evaluates whether it is satisfied and, if not, when it will be."""

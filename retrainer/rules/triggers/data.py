@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def judge(batch: Batch, window: Window, now: float, *, fresh: bool) -> Verdict:
-    """Weigh a window.
+    """Evaluate a window.
 
-    What a run gave back completes no batch by its size alone (``fresh`` is false): it takes something new, or time.
+    Data that a run returned does not complete a batch by its size (``fresh`` is false): it needs new data, or time.
     """
     if not window.events:
         return Verdict(False, Reason.BATCH_INCOMPLETE, "no data pending")
@@ -36,7 +36,7 @@ def judge(batch: Batch, window: Window, now: float, *, fresh: bool) -> Verdict:
 
 
 def reached(batch: Batch, window: Window) -> bool:
-    """The size part alone: the first of events, bytes, rows; without any, time decides, or one event does."""
+    """Whether the size is enough, by events, bytes or rows. Without `at_least`: with `debounce`, or no `max_wait`."""
     needed = batch.at_least
     if needed is None:
         return batch.debounce is not None or batch.max_wait is None

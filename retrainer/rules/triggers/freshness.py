@@ -1,4 +1,4 @@
-"""A freshness trigger is satisfied when the last run that counts is too old."""
+"""A freshness trigger is satisfied when the last successful or promoted run is too old."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "m"), (1.0, "s"))
 
 
 def judge(freshness: Freshness, state: State, now: float, jitter: float) -> Verdict:
-    """Weigh the age; ``jitter`` (seconds) delays the very first run, also of a model whose age was imported.
+    """Evaluate the age. ``jitter`` (seconds) delays the first run, also for a model whose age was imported.
 
-    While a run is on its way it may be the answer. After one that did not count, or a deadline that gave up,
-    `min_retry_interval` keeps a rule without a cooldown from starting another at once.
+    An active run may be the answer, so the trigger is not satisfied meanwhile. After a run that does not count, or an
+    expired deadline, `min_retry_interval` prevents a rule without a cooldown from starting another run at once.
     """
     last = state.last_promoted if freshness.of == "promoted" else state.last_succeeded
     due = last + freshness.max_age if last is not None else state.seen_at + freshness.max_age + jitter
@@ -36,7 +36,7 @@ def judge(freshness: Freshness, state: State, now: float, jitter: float) -> Verd
 
 
 def span(seconds: float) -> str:
-    """The largest unit that fits, with one digit behind the point if it is needed."""
+    """The duration in the largest unit that fits, with one decimal if needed."""
     for size, unit in _UNITS:
         if abs(seconds) >= size:
             return f"{seconds / size:.1f}".removesuffix(".0") + unit

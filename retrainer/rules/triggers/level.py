@@ -1,7 +1,7 @@
 """A metric or alert trigger is satisfied while enough of its series have crossed the threshold for long enough.
 
-Hysteresis: what crossed comes back only at `clear`. A run that the trigger helped to start moves it to `quiet`; it is
-satisfied again once it has cleared and crossed anew, or `repeat_interval` after that run's end.
+Hysteresis: a series that crossed comes back only at `clear`. A run that the trigger helped to start makes it `quiet`;
+it is satisfied again once it has cleared and crossed anew, or `repeat_interval` after that run's end.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
     from retrainer.rules.outcome import Sample
 
 MAX_SERIES = 1000
-"""Series that are followed of one trigger and key; further ones are left out, and `trouble` says so."""
+"""Maximum number of series per trigger and key; further ones are ignored, and `trouble` says so."""
 MAX_ROW = 1000
-"""Values in a row beyond which nobody counts."""
+"""Consecutive values are counted up to this."""
 SKEW = 300.0
-"""Seconds by which the clock of whoever takes a sample may be ahead of ours."""
+"""Seconds by which the clock of a sample may be ahead of ours."""
 NOTHING = ""
-"""Stands for all there should be, where no series was ever seen and `no_data: fire` makes that one that has crossed."""
+"""Name of the one crossed series that stands for all, if no series was ever seen and `no_data: fire` is set."""
 
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """What a trigger asks of its series. Times are in seconds; ``jitter`` is this rule's and key's own share of it."""
+    """The threshold of a trigger. Times are in seconds; ``jitter`` is the share of this rule and key."""
 
     bound: float
     clear: float
     high: bool
-    """Values above cross, else values below."""
+    """Whether values above the bound cross it, or values below."""
     hold: float = 0.0
     row: int = 1
     series: int = 1
@@ -49,7 +49,7 @@ class Threshold:
     jitter: float = 0.0
 
     def spread(self, jitter: float) -> Threshold:
-        """The same with another jitter."""
+        """The threshold with another jitter."""
         return _spread(self, jitter) if jitter else self
 
     def crossed(self, value: float) -> bool:
@@ -59,7 +59,7 @@ class Threshold:
         return value <= self.clear if self.high else value >= self.clear
 
     def needed(self, known: int) -> int:
-        """How many series it takes, of so many that are known."""
+        """How many series must cross, of ``known`` series."""
         if self.percent is None:
             return self.series
         return max(1, math.ceil(round((self.of or known) * self.percent / 100, 9)))
@@ -67,7 +67,7 @@ class Threshold:
 
 @lru_cache(maxsize=10_000)
 def _spread(threshold: Threshold, jitter: float) -> Threshold:
-    """Asked for at each look at a gauge, by each rule and key for its own."""
+    """Cached, as each evaluation needs it, for each rule and key."""
     return replace(threshold, jitter=jitter)
 
 
@@ -80,7 +80,7 @@ def sampled(
     whole: bool,
     trouble: str = "",
 ) -> ThresholdState:
-    """Fold samples in. ``whole``: these are all there are, so that a known series that is missing has no data."""
+    """Fold samples in. ``whole``: they are complete, so a known series that is missing has no data."""
     gauge = advance(threshold, gauge, now)
     given = {sample.series for sample in samples}
     series = _missed(threshold, gauge.series, given, now, forget=not trouble) if whole else dict(gauge.series)
@@ -100,9 +100,9 @@ def sampled(
 def late(
     threshold: Threshold, known: Series | None, sample: Sample, now: float, *, alert: bool
 ) -> Literal["", "overtaken", "stale"]:
-    """Why a sample that was left lying comes too late to be folded in; empty if it does not.
+    """Why a delayed sample is too late to be folded in; empty if it is not.
 
-    Of two with one time the first is gone by; but an alert's end has the time of its beginning.
+    Of two samples with one time only the first counts. But the end of an alert has the time of its start.
     """
     if threshold.max_age is not None and now - sample.at > threshold.max_age:
         return "stale"
@@ -115,9 +115,9 @@ def late(
 def _missed(
     threshold: Threshold, known: Mapping[str, Series], given: Collection[str], now: float, *, forget: bool
 ) -> dict[str, Series]:
-    """What a poll did not find has no data. With ``forget`` it is dropped if that changes nothing, else it is kept.
+    """Series that a poll did not find have no data. With ``forget``, those that are idle are dropped.
 
-    Label values that come and go do not add up so; a source that did not answer at all makes nothing fewer.
+    So label values that come and go do not accumulate. A source that did not answer at all removes no series.
     """
     if not known and not given and threshold.no_data == "fire":
         return {NOTHING: _no_data(threshold, Series(None, now, live=False), now)}
@@ -132,7 +132,7 @@ def _missed(
 
 
 def _room(series: dict[str, Series], given: Collection[str]) -> bool:
-    """Forget what was heard of longest ago and holds nothing; false if there is none."""
+    """Drop the idle series with the oldest sample. Return false if there is none."""
     idle = min(((one.at, name) for name, one in series.items() if one.idle and name not in given), default=None)
     if idle is None:
         return False
@@ -141,7 +141,7 @@ def _room(series: dict[str, Series], given: Collection[str]) -> bool:
 
 
 def _taken_at(sample: Sample, now: float) -> float:
-    """A moment far in the time to come is now, or nothing that is told later would be newer."""
+    """The time of a sample. A time far in the future counts as now; otherwise no later sample would be newer."""
     return sample.at if sample.at <= now + SKEW else now
 
 
@@ -153,7 +153,7 @@ def _follow(threshold: Threshold, known: Series | None, sample: Sample, now: flo
         return _no_data(threshold, replace(before, at=at), now)
     if threshold.crossed(value):
         since = before.since if before.since is not None else now
-        again = before.live and before.at == at and before.value == value  # the same sample, told once more
+        again = before.live and before.at == at and before.value == value  # the same sample, repeated
         row = max(before.row, 1) if again else min(before.row + 1, MAX_ROW)
         return replace(before, value=value, at=at, live=True, since=since, row=row)
     raised = before.raised and not threshold.cleared(value)
@@ -170,7 +170,7 @@ def _no_data(threshold: Threshold, series: Series, now: float) -> Series:
 
 
 def advance(threshold: Threshold, gauge: ThresholdState, now: float) -> ThresholdState:
-    """Move up to now: what has been crossed for long enough is raised, what is too old has no data."""
+    """Advance to ``now``: raise series that were crossed for long enough, mark too old ones as without data."""
     changed = {}
     for name, series in gauge.series.items():
         moved = _mature(threshold, gauge, series, now)
@@ -187,7 +187,7 @@ def advance(threshold: Threshold, gauge: ThresholdState, now: float) -> Threshol
 
 
 def _mature(threshold: Threshold, gauge: ThresholdState, series: Series, now: float) -> Series:
-    """In the order in which it happens: raised if that was due while there was data, then stale."""
+    """In order of time: raised if that was due while there was data, then stale."""
     stale_at = series.at + threshold.max_age if threshold.max_age is not None and series.live else None
     due = _due(threshold, gauge, series)
     if due is not None and due <= now and (stale_at is None or due <= stale_at):
@@ -201,7 +201,7 @@ def _mature(threshold: Threshold, gauge: ThresholdState, series: Series, now: fl
 
 
 def _due(threshold: Threshold, gauge: ThresholdState, series: Series) -> float | None:
-    """When a series that has crossed will be raised, if nothing changes; None if it waits for more than time."""
+    """When a crossed series will be raised if nothing changes; None if that needs more than time."""
     if series.raised or series.since is None or series.row < threshold.row:
         return None
     if not series.live and threshold.no_data != "fire":
@@ -210,12 +210,12 @@ def _due(threshold: Threshold, gauge: ThresholdState, series: Series) -> float |
 
 
 def _first(gauge: ThresholdState, since: float) -> bool:
-    """Whether it had crossed when the rule first looked."""
+    """Whether the series had crossed when the rule first saw it."""
     return gauge.seen_at is None or since <= gauge.seen_at
 
 
 def _why_so_late(threshold: Threshold, gauge: ThresholdState, until: float) -> str:
-    """Words for a wait that is longer than `for`."""
+    """Text that explains a wait longer than `for`."""
     late = threshold.jitter > 0 and any(
         series.since is not None and _first(gauge, series.since) and _due(threshold, gauge, series) == until
         for series in gauge.series.values()
@@ -228,21 +228,21 @@ def raised(gauge: ThresholdState) -> int:
 
 
 def _needed(threshold: Threshold, gauge: ThresholdState) -> int:
-    """What has no data is known all the same: it stood somewhere, and by `no_data` it stands there still."""
+    """Series without data count as known: they had a state, and keep it by `no_data`."""
     return 1 if NOTHING in gauge.series else threshold.needed(len(gauge.series))
 
 
 def next_change(threshold: Threshold, gauge: ThresholdState, now: float) -> float | None:
-    """The next moment later than ``now`` at which a series may change without a sample."""
+    """The next time later than ``now`` at which a series may change without a sample."""
     moments: list[float | None] = [_due(threshold, gauge, series) for series in gauge.series.values()]
     if threshold.max_age is not None:
-        # A moment later, so that it is past the age then.
+        # 1 ms later, so that the sample is older than max_age then.
         moments += [series.at + threshold.max_age + 0.001 for series in gauge.series.values() if series.live]
     return min((m for m in moments if m is not None and m > now), default=None)
 
 
 def judge(threshold: Threshold, gauge: ThresholdState) -> Verdict:
-    """Weigh a gauge as it was when it was last advanced."""
+    """Evaluate the state as of its last `advance`."""
     needed, high = _needed(threshold, gauge), raised(gauge)
     told = _told(threshold, gauge, needed)
     if high >= needed:
@@ -264,7 +264,7 @@ def _told(threshold: Threshold, gauge: ThresholdState, needed: int) -> str:
 
 
 def in_words(threshold: Threshold, furthest: float | None, known: int, high: int, needed: int) -> str:
-    """How so many known series stand, of which ``high`` are raised and ``needed`` should be."""
+    """The state of ``known`` series in words, of which ``high`` are raised and ``needed`` must be."""
     sign = ">" if threshold.high else "<"
     if furthest is None:
         return f"no data, threshold {sign} {threshold.bound:g}"
@@ -274,12 +274,12 @@ def in_words(threshold: Threshold, furthest: float | None, known: int, high: int
 
 
 def answered(gauge: ThresholdState, now: float | None) -> ThresholdState:
-    """A run was its answer: it ended at ``now``, or is on its way (None)."""
+    """The state after a run answered it: the run ended at ``now``, or is active (None)."""
     return replace(gauge, quiet=True, answered_at=now)
 
 
 def worst(threshold: Threshold, gauges: Iterable[Series]) -> float | None:
-    """The value that is furthest on the side that crosses; None without data."""
+    """The value farthest on the crossing side of the threshold; None without data."""
     values = [series.value for series in gauges if series.live and series.value is not None]
     if not values:
         return None

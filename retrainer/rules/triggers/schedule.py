@@ -1,4 +1,4 @@
-"""A schedule trigger is satisfied while one of its slots is due. A slot has exactly one record, whatever happens."""
+"""A schedule trigger is satisfied while one of its slots is due. Each slot gets exactly one record."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledSchedule
 
 GRACE = 60.0
-"""Seconds by which a slot may be late and still be on time."""
+"""Seconds by which a slot may be late and still count as on time."""
 MAX_RECOVERED = 1000
-"""So many slots `recover_missed: all` brings back at most."""
+"""Maximum number of slots that `recover_missed: all` recovers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ticked:
-    """A cursor moved to now: its slots that are newly due, and the records of those that never will be."""
+    """A cursor moved to now, its newly due slots, and the records of slots that will never be due."""
 
     cursor: Cursor
     due: tuple[float, ...]
@@ -28,17 +28,17 @@ class Ticked:
 
 
 def first_cursor(trigger: CompiledSchedule, seed: str, now: float) -> Cursor:
-    """Nothing before the rule first existed is caught up."""
+    """The cursor of a new rule. Slots before the rule first existed are not recovered."""
     return Cursor(now, _next_at(trigger, seed, now))
 
 
 def going(trigger: CompiledSchedule, seed: str, cursor: Cursor, *, spoken: bool) -> Cursor:
-    """A cursor of the same schedule after an edit, its jitter may be another; ``spoken`` if slots are told from it."""
+    """A cursor after an edit that keeps the schedule; its jitter may differ. ``spoken``: this state fires the slots."""
     return Cursor(cursor.at, _next_at(trigger, seed, cursor.at) if spoken else None, cursor.due)
 
 
 def tick(trigger: CompiledSchedule, seed: str, cursor: Cursor, now: float) -> Ticked:
-    """All slots from the cursor up to now that are due with their jitter."""
+    """All slots after the cursor and up to now that are due, jitter included."""
     newest = _newest_due(trigger, seed, cursor.at, now)
     if newest is None:
         return Ticked(Cursor(cursor.at, _next_at(trigger, seed, cursor.at), cursor.due), (), ())
@@ -54,7 +54,7 @@ def tick(trigger: CompiledSchedule, seed: str, cursor: Cursor, now: float) -> Ti
 
 
 def queue(trigger: CompiledSchedule, cursor: Cursor, slots: tuple[float, ...]) -> tuple[Cursor, list[SlotRecord]]:
-    """Make slots wait for a run: all of them in turn under `recover_missed: all`, else only the newest."""
+    """Queue slots for a run: all of them in order with `recover_missed: all`, otherwise only the newest."""
     waiting = sorted({*cursor.due, *slots})
     keep = MAX_RECOVERED if trigger.schedule.recover_missed == "all" else 1
     dropped = [SlotRecord(trigger.name, slot, "skipped", Reason.SUPERSEDED, slot) for slot in waiting[:-keep]]
@@ -74,7 +74,7 @@ def _newest_due(trigger: CompiledSchedule, seed: str, after: float, now: float) 
 
 
 def _kept(trigger: CompiledSchedule, seed: str, after: float, newest: float, now: float) -> list[float]:
-    """The slots that run, by `recover_missed`, oldest first."""
+    """The slots to run by `recover_missed`, oldest first."""
     schedule = trigger.schedule
     late = now - newest - jitter(seed, newest, schedule.jitter)
     if late > schedule.catchup_window and late > GRACE:
@@ -90,7 +90,7 @@ def _kept(trigger: CompiledSchedule, seed: str, after: float, newest: float, now
 
 
 def _missed(trigger: CompiledSchedule, after: float, newest: float, kept: list[float]) -> list[SlotRecord]:
-    """One record for the range of slots before the first that runs."""
+    """One record for the range of slots before the first one that runs."""
     until = kept[0] - 0.001 if kept else newest
     last = trigger.slots.last(after, until)
     first = trigger.slots.after(after)

@@ -1,4 +1,4 @@
-"""What a trigger says of itself."""
+"""The result of evaluating a trigger."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``until``: when it is satisfied if nothing more comes, None if that is not known."""
+    """``until``: when the trigger will be satisfied without further input (epoch seconds); None if unknown."""
 
     satisfied: bool
     reason: Reason
