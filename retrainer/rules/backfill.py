@@ -106,7 +106,7 @@ def schedules_of(rule: CompiledRule, trigger: str | None) -> list[CompiledSchedu
 
 
 def slots_of(schedules: Sequence[CompiledSchedule], since: str, until: str | None, now: float) -> list[Slot]:
-    """The slots from ``since`` to before ``until`` and before now, oldest first. Raise ValueError if too many or none."""
+    """The slots from ``since`` to before ``until`` and now, oldest first. Raise ValueError for none, or too many."""
     found: list[Slot] = []
     for one in schedules:
         zone = one.schedule.timezone
@@ -161,7 +161,7 @@ def _again(slot: Slot, record: Record, *, rerun: bool) -> Planned:
 class Pace:
     """What limits the rate of a backfill: the seconds that a run takes, and how many may run at once.
 
-    At most ``most`` runs may start within ``per`` seconds, unless it is None; ``started`` are past starts, oldest first.
+    At most ``most`` runs may start within ``per`` seconds, if it is not None. ``started``: past starts, oldest first.
     """
 
     lasts: float
