@@ -1,1 +1,1 @@
-"""What periodic, data and drift rules cost and bring: one stream with known drift, a real model, the real engine."""
+"""The cost and benefit of periodic, data and drift rules: one stream with known drift, a real model and the engine."""

@@ -1,4 +1,4 @@
-"""`python -m study`: play the stream to each rule, and print what came of it."""
+"""`python -m study`: simulate each rule on the stream, and print the results."""
 
 from __future__ import annotations
 

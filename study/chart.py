@@ -1,4 +1,4 @@
-"""One chart: the accuracy under each rule, hour by hour, with a mark for each retrain."""
+"""Chart of the accuracy under each rule, hour by hour, with a mark for each retrain."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MARKS_AT = 0.04
 
 
 def draw(never: Played, rules: Sequence[Played], path: Path) -> None:
-    """Write the chart as SVG; the same figures give the same file."""
+    """Write the chart as SVG. The same figures give the same file."""
     with rc_context(_STYLE):
         figure = Figure(figsize=(10, 1.55 * len(rules) + 1.1), layout="constrained", facecolor="white")
         panels = figure.subplots(len(rules), sharex=True, sharey=True)

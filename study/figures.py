@@ -1,4 +1,4 @@
-"""What is told of each rule, as figures and as tables."""
+"""The results of each rule as figures and as tables."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HEADERS = (
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Accuracies are means, from 0 to 1; ``quiet`` are retrains between the second drift and the third."""
+    """Accuracies are means, from 0 to 1. ``quiet`` is the number of retrains between the second drift and the third."""
 
     rule: str
     retrains: int
@@ -63,7 +63,7 @@ def figures(played: Played) -> Figures:
 
 
 def cells(one: Figures) -> list[str]:
-    """As text, in the order of HEADERS."""
+    """The figures as text, in the order of HEADERS."""
     shares = (one.accuracy, one.rotated, one.mirroring, one.mirrored, one.renumbered)
     counts = (one.rule, one.retrains, one.promoted, one.quiet, f"{one.gpu_hours:.1f}")
     return [*map(str, counts), *(f"{100 * share:.1f} %" for share in shares)]

@@ -1,4 +1,4 @@
-"""The model: a random forest that knows what it was trained on, to tell how far away other images are."""
+"""The model: a random forest that keeps the distribution of its training data, to measure drift."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 _TREES = 30
 _GREYS = np.arange(17)
 _HELD_OUT = 4
-"""Every fourth image of scikit-learn's is never trained on."""
+"""Every fourth image of scikit-learn's is excluded from training."""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """``seen`` is what it was trained on: per grey and pixel, the share of images that are no brighter there."""
+    """``seen`` describes the training data: per grey and pixel, the share of images that are no brighter there."""
 
     forest: RandomForestClassifier
     seen: np.ndarray
@@ -28,12 +28,12 @@ class Model:
         return float(np.mean(self.forest.predict(images.pixels) == images.digits))
 
     def distance(self, images: Images) -> float:
-        """The Kolmogorov-Smirnov statistic between images and what it was trained on, on average over the pixels."""
+        """The Kolmogorov-Smirnov statistic between images and the training data, averaged over the pixels."""
         return float(np.abs(_cumulated(images) - self.seen).max(axis=0).mean())
 
 
 def train(images: Images) -> Model:
-    """Train on all but those that are held out; the same images give the same model."""
+    """Train on all images that are not held out. The same images give the same model."""
     used = images.only(~_held_out(images))
     forest = RandomForestClassifier(_TREES, random_state=0).fit(used.pixels, used.digits)
     return Model(forest, _cumulated(used))

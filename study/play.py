@@ -1,4 +1,4 @@
-"""One rule, played: the engine decides, each run trains, and the model in use answers the stream."""
+"""Simulation of one rule: the engine decides, each run trains, and the model in use classifies the stream."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 NEVER = "never"
 RULES = Path(__file__).parent / "rules"
 TRAINING = 2700.0
-"""Seconds that a run takes, all of them on one GPU."""
+"""Seconds of a run, on one GPU."""
 _LOOKED_AT = 3
-"""Hours that are measured together."""
+"""Hours whose images are measured together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retrain:
-    """``hour`` is when its run was decided, from the start; ``reason`` as `explain` says."""
+    """``hour`` is when the run was decided, counted from the start. ``reason`` is the reason of `explain`."""
 
     hour: float
     reason: str
@@ -41,7 +41,7 @@ class Retrain:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What came of a rule: accuracy hour by hour, from 0 to 1; its retrains; what they cost."""
+    """The result of a rule: accuracy hour by hour, from 0 to 1; its retrains; and their cost."""
 
     rule: str
     accuracy: tuple[float, ...]
@@ -50,7 +50,7 @@ class Played:
 
 
 def play(rule: str, stream: Sequence[Batch]) -> Played:
-    """Play the file of a rule by that name; ``never`` has none."""
+    """Simulate the rule in the file of that name. `never` has no file."""
     before, after = stream[:BEFORE], stream[BEFORE:]
     shop = _Shop(before)
     if rule == NEVER:
@@ -70,7 +70,7 @@ def play(rule: str, stream: Sequence[Batch]) -> Played:
 
 
 def _hour(batch: Batch, shop: _Shop, world: World, sources: Collection[str]) -> float:
-    """Let an hour's batch be answered, and the engine be told what a job would push of it; return the accuracy."""
+    """Classify an hour's batch, and push the measurements to the engine as a job would; return the accuracy."""
     world.advance(batch.at)
     accuracy = shop.serve(batch)
     if "labels" in sources:
@@ -83,22 +83,22 @@ def _hour(batch: Batch, shop: _Shop, world: World, sources: Collection[str]) -> 
 
 
 class _Shop:
-    """Has a model in use, keeps all labels, and trains when a run says so. Listens to what becomes of runs."""
+    """Keeps the model in use and all labels, and trains for each run. A listener of the engine's events."""
 
     def __init__(self, before: Sequence[Batch]) -> None:
         self._batches = list(before)
         self._in_use: Model = train(joined([batch.labelled for batch in before]))
         self._trained: dict[str, Model] = {}
         self.promoted: set[float] = set()
-        """When the runs were born whose models were promoted."""
+        """Creation times of the runs whose models were promoted."""
 
     def serve(self, batch: Batch) -> float:
-        """Answer an hour, and return the accuracy. Its labels are there afterwards."""
+        """Classify the images of an hour; return the accuracy. Then add the labels of the hour."""
         self._batches.append(batch)
         return self._in_use.accuracy(batch.served)
 
     def measured(self) -> dict[str, float]:
-        """How the model in use does: the distance needs no labels."""
+        """The measurements of the model in use. The distance needs no labels."""
         newest = self._batches[-_LOOKED_AT:]
         return {
             "ks": self._in_use.distance(joined([batch.served for batch in newest])),
@@ -114,11 +114,11 @@ class _Shop:
         better = model.accuracy(judges) > self._in_use.accuracy(judges)
         return RunScript(TRAINING, outputs={"promoted": str(better).lower()}, resources={GPU: TRAINING})
 
-    def told(self, what: str, facts: dict[str, Any], now: float) -> None:  # noqa: ARG002 - as a listener of the engine is told
-        """A run has ended, and the engine has understood that its model was promoted: that one is in use now."""
+    def told(self, what: str, facts: dict[str, Any], now: float) -> None:  # noqa: ARG002 - the listener interface
+        """When a run has ended and the engine has recorded the promotion of its model, put the model into use."""
         if what == "run.ended" and facts["promoted"]:
             self._in_use = self._trained[facts["run"].id]
             self.promoted.add(facts["run"].created_at)
 
     def committed(self, seconds: float, waited: Sequence[float], queued: int) -> None:
-        """As a listener of the engine must; nothing to do."""
+        """Required by the listener interface. Does nothing."""

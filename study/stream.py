@@ -1,4 +1,4 @@
-"""The stream: scikit-learn's digits, a batch an hour for two weeks, with three drifts at known hours."""
+"""The stream: scikit-learn's digits, one batch an hour for two weeks, with three drifts at known hours."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ START = datetime(2026, 3, 2, tzinfo=UTC).timestamp()
 HOUR = 3600.0
 HOURS = 336
 ROTATED = 64
-"""From this hour on, images arrive turned by 90 degrees."""
+"""From this hour on, images are rotated by 90 degrees."""
 MIRRORED = (120, 168)
-"""From the first hour on some of them arrive mirrored, from the second on all."""
+"""From the first hour on some images are mirrored, from the second on all."""
 RENUMBERED = 271
-"""From this hour on 1 and 7, and 3 and 8, mean each other: the images look as before."""
+"""From this hour on the labels 1 and 7, and 3 and 8, are exchanged. The images look as before."""
 BEFORE = 20
-"""Hours of labels that were there before the start."""
+"""Hours of labels that exist before the start."""
 SERVED = 40
-"""Images an hour that the model in use is asked about."""
+"""Images an hour that the model in use classifies."""
 BY_DAY, BY_NIGHT = 60, 20
-"""Labels that come in an hour."""
+"""Number of labels that arrive in an hour."""
 SEED = 20260302
 _SWAPPED = np.array([0, 7, 2, 8, 4, 5, 6, 1, 3, 9])
 
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """``pixels`` is n by 64, from 0 to 16; ``digits`` are their labels, ``origin`` their places in scikit-learn's."""
+    """``pixels`` is n by 64, from 0 to 16. ``digits`` are the labels, ``origin`` the indices in scikit-learn's data."""
 
     pixels: np.ndarray
     digits: np.ndarray
@@ -51,7 +51,7 @@ class Images:
 
 
 class Batch(NamedTuple):
-    """What comes in an hour: images that somebody wants to know, and others with their labels."""
+    """The data of one hour: images to classify, and other images with their labels."""
 
     hour: int
     served: Images
@@ -64,7 +64,7 @@ class Batch(NamedTuple):
 
 
 def batches(hours: int = HOURS, seed: int = SEED) -> list[Batch]:
-    """All batches from BEFORE the start up to ``hours`` after it; the same ones for a seed."""
+    """All batches from BEFORE the start up to ``hours`` after it. The same seed gives the same batches."""
     source = load_digits()
     pixels, digits = source.data.astype(np.int64), source.target
     dice = np.random.default_rng(seed)
@@ -88,13 +88,13 @@ def joined(parts: Sequence[Images]) -> Images:
 
 
 def mirrored_share(hour: int) -> float:
-    """How many of an hour's images are mirrored, from 0 to 1."""
+    """The share of an hour's images that are mirrored, from 0 to 1."""
     begin, end = MIRRORED
     return min(max((hour - begin) / (end - begin), 0.0), 1.0)
 
 
 def _seen(images: Images, hour: int, dice: np.random.Generator) -> Images:
-    """Images as they look and what they mean at an hour."""
+    """Images and labels after the drifts of an hour."""
     square = images.pixels.reshape(-1, 8, 8)
     if hour >= ROTATED:
         square = np.rot90(square, axes=(1, 2))

@@ -1,7 +1,6 @@
-"""The release after this one, for tests of upgrades: this tree with another version and one migration more.
+"""Build a fake next release for upgrade tests: this source tree with another version and one more migration.
 
-It writes a column, remembers something of rules, and says something of what replicas take in, that this release never
-heard of.
+Its schema has a column, its rule states and its replica records each have a field, that this release does not know.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ CURRENT = version("retrainer")
 VERSION = "99.0.0"
 SCHEMA = "9999"
 OLDEST = HEAD.partition("_")[2]
-"""The oldest schema whose releases can work with it: of an expansion the same as before."""
+"""The oldest schema that the release works with. An expanding migration leaves it unchanged."""
 _BESIDE = (
     "pyproject.toml",
     "README.md",
@@ -42,7 +41,7 @@ def upgrade() -> None:
 
 
 def make(folder: Path, oldest: str = OLDEST) -> str:
-    """Write its source into a folder that is not there yet; return the revision of its schema."""
+    """Write the source of the release into a new ``folder``; return the revision of its schema."""
     shutil.copytree(ROOT / "retrainer", folder / "retrainer", ignore=shutil.ignore_patterns("__pycache__"))
     for name in _BESIDE:
         shutil.copy(ROOT / name, folder)

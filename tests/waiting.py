@@ -1,4 +1,4 @@
-"""Tests wait for conditions, never for time."""
+"""Helper to wait for a condition instead of sleeping for a fixed time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def until(look: Callable[[], T | None], what: str, timeout: float = 60.0) -> T:
-    """What ``look`` sees once it is there and true; the test fails if it is not within so many seconds."""
+    """Poll ``look`` and return its first true value. Fail the test if there is none within ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     while not (found := look()):
         assert time.monotonic() < deadline, f"never came true: {what}"

@@ -1,5 +1,5 @@
-# ruff: noqa: INP001 - a script that stands alone
-"""Turn Kubernetes' OpenAPI description and CustomResourceDefinitions into a JSON Schema a kind, for kubeconform.
+# ruff: noqa: INP001 - a standalone script
+"""Convert Kubernetes' OpenAPI description and CustomResourceDefinitions to one JSON Schema per kind, for kubeconform.
 
 Usage: schemas.py FOLDER swagger.json CRD.yaml...
 """
@@ -18,7 +18,7 @@ Schema = dict[str, Any]
 
 
 def closed(schema: Any) -> Any:
-    """Refuse unknown fields wherever fields are named, as the API server does when it is asked to be strict."""
+    """Reject unknown fields wherever fields are named, as the API server does with strict field validation."""
     if isinstance(schema, list):
         return [closed(one) for one in schema]
     if not isinstance(schema, dict):
@@ -37,7 +37,7 @@ def file_name(kind: str, group: str, version: str) -> str:
 
 
 def needed(definitions: dict[str, Schema], name: str) -> dict[str, Schema]:
-    """Return a definition with all that it refers to."""
+    """Return a definition with all definitions that it refers to."""
     found: dict[str, Schema] = {}
     waiting = [name]
     while waiting:

@@ -1,7 +1,7 @@
-# ruff: noqa: INP001, T201 - a script that stands alone
-"""Look into the archive of an image: write its list of contents, and say how big it is.
+# ruff: noqa: INP001, T201 - a standalone script
+"""Read the archive of an image: write its list of contents, and print its size.
 
-The Python packages are listed in the image; those of Debian that it stands on are added here, whoever made the base.
+The image has a list of its Python packages. The Debian packages of its base are added here, whatever the base is.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def read(archive: tarfile.TarFile, name: str) -> bytes:
 
 
 def layers(archive: tarfile.TarFile) -> list[tuple[int, bytes]]:
-    """Return the layers of the one image in an OCI archive, each with its packed size in bytes."""
+    """Return the layers of the only image in an OCI archive, each with its packed size in bytes."""
     document: dict[str, Any] = json.loads(read(archive, "index.json"))
-    while "layers" not in document:  # an index may point to another one
+    while "layers" not in document:  # an index may refer to another index
         document = json.loads(read(archive, blob(document["manifests"][0]["digest"])))
     return [(layer["size"], read(archive, blob(layer["digest"]))) for layer in document["layers"]]
 
@@ -43,7 +43,7 @@ def blob(digest: str) -> str:
 
 
 def debian(status: str, release: str) -> Iterator[dict[str, str]]:
-    """List the packages that dpkg has installed, as components of CycloneDX."""
+    """Return the packages that dpkg has installed, as components of CycloneDX."""
     facts = dict(line.split("=", 1) for line in release.replace('"', "").splitlines() if "=" in line)
     distribution, version = facts.get("ID", "debian"), facts.get("VERSION_ID", "")
     for paragraph in status.split("\n\n"):

@@ -1,4 +1,4 @@
-"""The command-line reference, made from the commands themselves."""
+"""Generate the command-line reference from the commands."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _EVERYWHERE = {"--url", "--token", "-o"}
-"""Options of every command that asks the daemon, described once above."""
+"""Options of every command that calls the daemon, described once at the top of the page."""
 
 
 def commands_page() -> str:
-    """Return a section for each command: what it does, how it is called, and its options."""
+    """Return a section for each command: purpose, usage and options."""
     return "\n".join(line for path, command in _commands(main, "retrainer") for line in _section(path, command))
 
 
 def _commands(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
-    """All commands in the order of `--help`, those of a group behind it."""
+    """All commands in the order of `--help`. The commands of a group follow it."""
     context = click.Context(group)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
@@ -43,7 +43,7 @@ def _section(path: str, command: click.Command) -> Iterator[str]:
 
 
 def _described(text: str) -> str:
-    """Paragraphs, each in one line; angle brackets would be taken for HTML."""
+    """The paragraphs, each on one line. Angle brackets are escaped, as they would be parsed as HTML."""
     paragraphs = text.replace("\b", "").strip().split("\n\n")
     return "\n\n".join(" ".join(one.split()) for one in paragraphs).replace("<", "&lt;")
 
@@ -56,7 +56,7 @@ def _row(option: click.Option) -> str:
 
 
 def _default(option: click.Option) -> str:
-    """In words where it depends on the machine."""
+    """The default value, in words if it depends on the machine."""
     if option.required or isinstance(option.show_default, str):
         return "**needed**" if option.required else str(option.show_default)
     given = option.default if isinstance(option.default, (str, int)) and not option.is_flag else ""

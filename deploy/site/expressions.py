@@ -1,6 +1,6 @@
-"""The expression reference: variables and functions are those of the evaluator, the words are here.
+"""Generate the expression reference: variables and functions come from the evaluator, descriptions from here.
 
-A variable, field or function without words ends with a KeyError; a test runs the examples.
+A variable, field or function without a description raises KeyError. A test runs the examples.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _RULE = Rule.model_validate(
         "submit": {"workflow_template": "t"},
     }
 )
-"""A rule whose parameters see everything that there is."""
+"""A rule whose parameters can use every variable."""
 _KINDS = {"text": "string", "moment": "timestamp"}
 _PLACES: tuple[tuple[str, Mapping[str, Type], str], ...] = (
     ("`where` of a data trigger", environment.EVENT, "bool"),

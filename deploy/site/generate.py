@@ -1,4 +1,4 @@
-"""Write the generated part of each reference page: `make reference`. A test compares what is committed."""
+"""Write the generated part of each reference page: `make reference`. A test checks that the pages are up to date."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _NAMED = re.compile(r"\(docs/([\w/-]+\.md)\)")
 
 
 def generated() -> dict[Path, str]:
-    """Everything that stands below the line of each page."""
+    """The generated text below the marker line of each page."""
     texts = {f"rules/{page}": tables for page, tables in rules_pages().items()}
     texts |= {"settings.md": settings_page(), "expressions.md": expressions_page(), "cli.md": commands_page()}
     return {path: _linked(text, path) for path, text in ((DOCS / "reference" / name, t) for name, t in texts.items())}
 
 
 def _linked(text: str, page: Path) -> str:
-    """Descriptions name a page by its path in the repository; here it is a link."""
+    """Turn repository paths of pages in descriptions into links."""
     return _NAMED.sub(lambda found: f"([{Path(found[1]).name}]({relpath(DOCS / found[1], page.parent)}))", text)
 
 
 def whole(page: Path, below: str) -> str:
-    """The page with what somebody wrote above the line, and ``below``."""
+    """Return the page: its manual text above the line, and ``below``."""
     above, line, _ = page.read_text().partition(BELOW)
     return f"{above}{line}{below}"
 

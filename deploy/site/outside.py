@@ -1,4 +1,4 @@
-"""Hook of mkdocs: the order of the pages, and links that leave docs/.
+"""Hook of mkdocs: the order of the pages, and links to files outside docs/.
 
 The pages are written for a forge, where a relative link may lead to any file of the repository. The site shows each
 such file beneath `repository/`: Markdown as a page, other text as a page with its code, a folder as a list.
@@ -25,18 +25,18 @@ KINDS = ("tutorial", "how-to", "reference", "concepts", "decisions")
 LINK = re.compile(r"(\]\()(?![a-z]+:|#)([^)#\s]+)((?:#[^)\s]*)?\))")
 _FENCE = re.compile(r"(^```.*?^```)", re.DOTALL | re.MULTILINE)
 _LARGEST = 64 * 1024
-"""Bytes of a file that is shown as a page; a larger one, or one that is not text, is copied as it is."""
+"""Maximum bytes of a file that is shown as a page. A larger or binary file is copied as it is."""
 _LANGUAGES = {".py": "python", ".yaml": "yaml", ".yml": "yaml", ".json": "json", ".toml": "toml", ".sh": "sh"}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Order the pages as the README.md of each folder names them."""
+    """Order the pages as the README.md of each folder links them."""
     config.nav = [{"Home": "README.md"}, *({_title(DOCS / kind / "README.md"): _order(DOCS / kind)} for kind in KINDS)]
     return config
 
 
 def _order(folder: Path) -> list[Any]:
-    """The pages of a folder and the folders in it: its README.md, what that links to in turn, and all others."""
+    """The pages and folders of a folder: its README.md, the pages that it links to in order, then all others."""
     index = folder / "README.md"
     linked = [(folder / link).resolve() for _, link, _ in LINK.findall(index.read_text())]
     inside = [path for path in linked if folder in (path.parent, path.parent.parent)]
@@ -84,7 +84,7 @@ def _outside(page: Path) -> Iterator[Path]:
 
 
 def _target(page: Path, link: str) -> Path:
-    """What a link means: for a folder its README.md, if it has one."""
+    """The target of a link: for a folder its README.md, if it has one."""
     path = Path(os.path.normpath(page.parent / link))
     return path / "README.md" if (path / "README.md").exists() else path
 
@@ -111,7 +111,7 @@ def _generated(path: Path, config: MkDocsConfig) -> File:
 
 
 def _as_code(path: Path) -> str | None:
-    """The file as a page that the search leaves out; None if it is too large or no text."""
+    """The file as a page that is excluded from search. None if it is too large or binary."""
     try:
         text = path.read_text() if path.stat().st_size <= _LARGEST else None
     except UnicodeDecodeError:
@@ -123,7 +123,7 @@ def _as_code(path: Path) -> str | None:
 
 
 def _uri(path: Path) -> str:
-    """Where a file of the repository stands among the sources of the site."""
+    """The path of a repository file among the sources of the site."""
     if path.is_relative_to(DOCS):
         return path.relative_to(DOCS).as_posix()
     uri = f"repository/{path.relative_to(ROOT).as_posix()}"
@@ -132,14 +132,14 @@ def _uri(path: Path) -> str:
 
 
 def on_page_markdown(markdown: str, page: Page, **_others: Any) -> str:
-    """Turn the links of the repository into those of the site."""
+    """Replace links to repository files by links of the site."""
     here = page.file.src_uri
     path = ROOT / here.removeprefix("repository/") if here.startswith("repository/") else DOCS / here
 
     def moved(found: re.Match[str]) -> str:
         target = _target(path, found[2])
         if not target.is_relative_to(ROOT) or not target.exists():
-            return found[0]  # mkdocs says what is wrong with it
+            return found[0]  # mkdocs reports the broken link
         return f"{found[1]}{os.path.relpath(_uri(target), Path(here).parent)}{found[3]}"
 
     parts = _FENCE.split(markdown)

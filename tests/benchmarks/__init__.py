@@ -1,1 +1,1 @@
-"""Measurements of the promises about speed and size; `make bench` runs them and writes bench.json."""
+"""Benchmarks of the promised speed and size. `make bench` runs them and writes bench.json."""

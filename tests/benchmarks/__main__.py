@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [--only NAME …]`: measure, and write bench.json and the pages that show its figures."""
+"""`python -m tests.benchmarks [--only NAME …]`: run benchmarks, and write bench.json and the pages with its figures."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ ON_CLUSTER: dict[str, Callable[[Cluster], list[Figure]]] = {
     "deployment": deployment.weight,
 }
 BESIDE: dict[str, Callable[[Cluster], list[Figure]]] = {"peers-5": peers.at_5, "peers-load": peers.under_load}
-"""Only when they are asked for: what they compare with has to be built."""
+"""Run only if named with `--only`, because the software that they compare with has to be built."""
 NAMES = (*ALONE, *ON_CLUSTER)
 
 
@@ -85,7 +85,7 @@ def main() -> int:
 
 
 def circumstances() -> dict[str, Any]:
-    """What tells a disturbed figure: on an idle machine the load is that of the measurement alone."""
+    """The conditions that reveal a disturbed figure. On an idle machine the load is that of the benchmark alone."""
     return {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "load_average": round(os.getloadavg()[0], 2),
@@ -102,7 +102,7 @@ def _measure(name: str, cluster: Cluster | None) -> list[Figure]:
 
 
 def _kept() -> dict[str, Any]:
-    """Figures of former runs, by name; those measured anew replace them."""
+    """The figures of earlier runs by name. New figures replace them."""
     return {f["name"]: f for f in orjson.loads(OUT.read_bytes())["figures"]} if OUT.exists() else {}
 
 

@@ -1,4 +1,4 @@
-"""A million records that wait in a topic, and one rule that takes them all."""
+"""A backlog of a million records in a topic, and one rule that takes them all."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _rule() -> dict[str, Any]:
 
 
 def _await_end(daemon: Daemon) -> None:
-    """Wait until no run is under way, so that one too many had its chance."""
+    """Wait until no run is active, so that a surplus run would have been created."""
     until = time.monotonic() + 60
     while any(run["ended_at"] is None for run in daemon.get("/api/v1/runs")["items"]):
         if time.monotonic() > until:
@@ -85,7 +85,7 @@ def _await_end(daemon: Daemon) -> None:
 
 
 def _memory(looks: Sequence[Look]) -> dict[str, float]:
-    """MB, by how many records were stored."""
+    """MB, by number of stored records."""
     quarters: list[list[float]] = [[], [], [], []]
     for look in looks:
         quarters[min(3, 4 * look.stored // RECORDS)].append(look.resident * MB)

@@ -1,6 +1,7 @@
-"""The least that can be done: consume a record, create its Workflow, commit. It decides nothing and stores nothing.
+"""The minimal consumer: read a record, create its Workflow, commit. No decision and no store.
 
-What is measured of it beside the daemon, on the same servers in the same minutes, says how much of a latency is theirs.
+Measured next to the daemon, on the same servers at the same time, it gives the share of a latency that is due to
+the servers.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ LOOP = "from tests.benchmarks.bare import loop; loop()"
 
 @contextmanager
 def running(topic: str, namespace: str) -> Iterator[None]:
-    """A process of its own that reads a topic from its beginning."""
+    """Run a separate process that reads a topic from its beginning."""
     process = subprocess.Popen([sys.executable, "-c", LOOP, topic, namespace])
     try:
         yield
@@ -33,7 +34,7 @@ def running(topic: str, namespace: str) -> Iterator[None]:
 
 
 def loop() -> None:
-    """In that process."""
+    """The loop of that process."""
     topic, namespace = sys.argv[1:3]
     cluster = Cluster()
     consumer = KafkaConsumer(

@@ -1,4 +1,4 @@
-"""The test cluster as the benchmarks use it: a namespace of their own, and a second watcher as the judge."""
+"""The test cluster for benchmarks: a namespace for each measurement, and an independent watch that counts Workflows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KUBECONFIG = Path(
 )
 TEMPLATE = "waits"
 PAGE = 500
-"""Workflows that are removed at once."""
+"""The number of Workflows that are removed in parallel."""
 ARGO = "/apis/argoproj.io/v1alpha1/namespaces"
 
 
@@ -54,7 +54,7 @@ class Cluster:
         return orjson.loads(self._send(method, path, body, content))
 
     def text(self, path: str) -> str:
-        """What is no document, such as its metrics."""
+        """A response that is not JSON, such as the server's metrics."""
         return self._send("GET", path).decode()
 
     def _send(self, method: str, path: str, body: Any = None, content: str = "application/json") -> bytes:
@@ -65,14 +65,14 @@ class Cluster:
             response = conn.getresponse()
             text = response.read()
         except (OSError, http.client.HTTPException):
-            self._local.conn = None  # what it would say next belongs to this request
+            self._local.conn = None  # a late answer to this request must not be read by the next
             raise
         if response.status >= 400 and response.status != 404:
             raise RuntimeError(f"{method} {path}: {response.status} {text[:300]!r}")
         return text
 
     def _connection(self) -> http.client.HTTPSConnection:
-        """This thread's own; another one if the server has ended it meanwhile."""
+        """The connection of this thread; a new one if the server has closed it."""
         conn: http.client.HTTPSConnection | None = getattr(self._local, "conn", None)
         if conn is None or _ended(conn):
             conn = self._local.conn = self.connect()
@@ -84,19 +84,19 @@ class Cluster:
 
 
 def _ended(conn: http.client.HTTPSConnection) -> bool:
-    """Whether the other side has hung up: nothing else can be read where nothing was asked."""
+    """Whether the other side has closed the connection: without a request, nothing but its end can be readable."""
     return conn.sock is not None and bool(select.select([conn.sock], [], [], 0)[0])
 
 
 def _pinned(what: str) -> str:
-    """The version that cluster.sh builds; the server itself was built from source and does not know it."""
+    """The version that cluster.sh builds. A server built from source does not report its version."""
     text = (Path(__file__).parents[1] / "cluster" / "cluster.sh").read_text()
     found = re.search(rf"\b{what}=(v[0-9.]+)", text)
     return found[1] if found else "unknown"
 
 
 class Namespace:
-    """One for one measurement; everything in it goes at the end, finalizers first."""
+    """A namespace for one measurement. At the end it is deleted with its contents, finalizers first."""
 
     def __init__(self, cluster: Cluster, **labels: str) -> None:
         self.cluster, self.labels = cluster, labels
@@ -135,13 +135,13 @@ class Namespace:
 class Added(NamedTuple):
     name: str
     at: float
-    """time.monotonic of this process, when the line came in."""
+    """time.monotonic of this process when the line was received."""
     event: str
-    """The argument that says which event started it."""
+    """The argument with the name of the event that started it."""
 
 
 class Watcher:
-    """Sees each Workflow of a namespace appear, over a connection that the daemon knows nothing of."""
+    """Records each new Workflow of a namespace, over a connection that is independent of the daemon."""
 
     def __init__(self, namespace: Namespace) -> None:
         self._cluster = namespace.cluster
@@ -158,14 +158,14 @@ class Watcher:
             return list(self._added)
 
     def wait_for(self, count: int, seconds: float) -> bool:
-        """Whether so many have appeared within so many seconds."""
+        """Whether ``count`` Workflows have appeared within ``seconds``."""
         with self._lock:
             return self._lock.wait_for(lambda: len(self._added) >= count, seconds)
 
     def _follow(self, version: str) -> None:
         for at, line in self._lines(version):
             if not line.startswith(b'{"type":"ADDED"'):
-                continue  # what the controller makes of it later
+                continue  # a later change by the controller
             found = orjson.loads(line)["object"]
             given = {p["name"]: p["value"] for p in found["spec"].get("arguments", {}).get("parameters", ())}
             with self._lock:

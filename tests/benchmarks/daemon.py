@@ -1,4 +1,4 @@
-"""The daemon as users start it: a process of its own, with a configuration folder."""
+"""The daemon as users start it: a separate process with a configuration folder."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ SOURCES: Mapping[str, Any] = {"push": {"type": "webhook", "path": HOOK}}
 
 
 class Daemon:
-    """Started at once unless told otherwise; killed at the end.
+    """Started on construction unless disabled, and killed at the end.
 
-    Its workflows are created in a namespace of the test cluster, or without one are processes of this machine that end
-    at once.
+    Its Workflows are created in a namespace of the test cluster. Without a namespace they are local processes that end
+    immediately.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Daemon:
         return self.folder / "retrainer.db"
 
     def start(self, environment: Mapping[str, str] | None = None) -> float:
-        """Start it and return after how many seconds it was ready."""
+        """Start it; return the seconds until it was ready."""
         began = time.monotonic()
         with (self.folder / "log").open("ab") as log:
             command = [sys.executable, "-c", START, str(self.settings)]
@@ -69,21 +69,21 @@ class Daemon:
         return time.monotonic() - began
 
     def kill(self) -> None:
-        """As a crash would."""
+        """Kill it, as a crash does."""
         if self.process is not None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
             self.process = None
 
     def stop(self) -> None:
-        """As Kubernetes does: what was taken in is settled first."""
+        """Stop it as Kubernetes does: accepted events are settled first."""
         if self.process is not None:
             self.process.terminate()
             self.process.wait(30)
             self.process = None
 
     def get(self, path: str) -> Any:
-        """What the API answers."""
+        """The API's response."""
         conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         conn.request("GET", path)
         answer = conn.getresponse().read()
@@ -119,7 +119,7 @@ def write_configuration(
     port: int,
     store: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write settings and rules into a folder; return where the settings are."""
+    """Write settings and rules into a folder; return the path of the settings."""
     argo = {"type": "argo", "namespaces": [namespace], "kubeconfig": str(KUBECONFIG)}
     settings = {
         "version": 1,
@@ -151,7 +151,7 @@ def _local_engine(folder: Path) -> dict[str, Any]:
 
 
 def firing_rule(name: str = "bench", source: str = "push") -> dict[str, Any]:
-    """Each event starts a run that says which one it was."""
+    """A rule in which each event starts a run with the event's id as parameter."""
     return {
         "name": name,
         "triggers": {"each": {"data": {"source": source}}},

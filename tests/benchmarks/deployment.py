@@ -1,4 +1,4 @@
-"""What a deployment weighs: its image, its start, its memory, and what it asks of the API server at rest."""
+"""The footprint of a deployment: image size, start time, memory, and idle requests to the API server."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 INSTALLS = 3
 IDLE = 60.0
 MINUTES = 5
-"""What comes once in a while comes once in that time: Workflows are listed anew."""
+"""Long enough to include every periodic request: Workflows are listed again once in that time."""
 SETTLES = 10.0
-"""Seconds until the API server goes by a new FlowSchema."""
+"""Seconds until the API server applies a new FlowSchema."""
 WORKFLOWS = 10_000
 NOBODY = "nobody"
-"""An instance id that no controller has: ten thousand Workflows at once are not what it is measured by."""
+"""An instance id of no controller: the controller's work on ten thousand Workflows is not part of the measurement."""
 PATIENCE = 600.0
 INSTALLED = (
     "The image of this repository (Debian's Python) is on the node; the chart is installed by Helm in a namespace "
@@ -75,7 +75,7 @@ def at_rest(cluster: Cluster) -> list[Figure]:
 
 
 def _watch(cluster: Cluster, one: Release) -> tuple[float, float, float]:
-    """MB at rest, requests a minute, and those of two replicas that run beside it."""
+    """MB when idle, requests a minute, and the requests a minute of two replicas."""
     with Namespace(cluster, **RESTRICTED) as namespace, postgres_server(NODE) as server:
         two = release(namespace, Pair, server, server.database())
         with running(two):
@@ -99,7 +99,7 @@ def known(cluster: Cluster) -> Figure:
 
 
 def _many(cluster: Cluster, one: Release) -> dict[str, Any]:
-    """MB when all Workflows are there, a while later, and after a restart."""
+    """MB when all Workflows exist, some time later, and after a restart."""
     Sender(8080, host=one.pod["status"]["podIP"]).all_at_once(range(WORKFLOWS))
     _await_all(cluster, f"{ARGO}/{one.namespace}/workflows?limit=1")
     submitted = resident(one)

@@ -1,4 +1,4 @@
-"""The engine as the daemon builds it, in this process: its own thread, a real SQLite file, the daemon's listener."""
+"""The engine as the daemon builds it, in this process: with its thread, a SQLite file and the daemon's listener."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Running:
         self.engine = engine
 
     def offer_all(self, batches: Sequence[Batch]) -> None:
-        """Offer them as fast as they are taken, in order; return once all of them are durable."""
+        """Offer the batches in order as fast as they are accepted; return once all are durable."""
         offered = [self._offer(batch) for batch in batches]
         for each in offered:
             each.result()
@@ -48,7 +48,7 @@ class Running:
             try:
                 return self.engine.offer(batch)
             except Overloaded:
-                time.sleep(0.002)  # not retry_after: the queue is to be full
+                time.sleep(0.002)  # not retry_after: the queue must stay full
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def an_engine(folder: Path, rules: list[dict[str, Any]]) -> Iterator[Running]:
 
 
 def events_like_records(count: int, models: int = MODELS) -> list[Batch]:
-    """What a Kafka source would offer, read beforehand."""
+    """Events as a Kafka source offers them, built in advance."""
     return [_batch(range(at, min(at + EVENTS_A_BATCH, count)), models) for at in range(0, count, EVENTS_A_BATCH)]
 
 

@@ -1,4 +1,4 @@
-"""Thirty thousand runs that are due on one slot: how long transactions get, and how long an event waits meanwhile."""
+"""Thirty thousand runs due on one slot: the length of transactions, and the waiting time of an event meanwhile."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 RULES, KEYS = 100, 300
 EVENTS_A_SECOND = 20
 AHEAD = 60.0
-"""Seconds until the slot, at least: keys are made before it."""
+"""Minimum seconds until the slot: the keys are created before it."""
 PATIENCE = 300.0
 WHAT = (
     f"{RULES} rules with {KEYS} keys each on one slot of their schedules, so {RULES * KEYS} runs, in the engine as the "
@@ -87,7 +87,7 @@ def _event(name: str, data: dict[str, Any]) -> Event:
 
 
 def _watch(run: Running) -> list[float]:
-    """The seconds of each transaction, as the engine tells its listener."""
+    """Collect the seconds of each transaction that the engine reports to its listener."""
     seconds: list[float] = []
     listener = run.engine._listener
     told = listener.committed
@@ -101,7 +101,7 @@ def _watch(run: Running) -> list[float]:
 
 
 def _send_until(run: Running, runs: int) -> list[float]:
-    """Send events at a steady pace until all runs were created; the seconds that each took until it was durable."""
+    """Send events at a steady rate until all runs are created; return the seconds until each event was durable."""
     waits: list[float] = []
     pace = threading.Event()
     until = time.monotonic() + PATIENCE

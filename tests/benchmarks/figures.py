@@ -1,4 +1,4 @@
-"""A measured figure, its goal, and how it was measured."""
+"""A measured figure with its goal and its method."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """``detail`` holds what else was seen, such as other percentiles and each repetition."""
+    """``detail`` has additional values, such as other percentiles and each repetition."""
 
     name: str
     value: float
@@ -20,7 +20,7 @@ class Figure:
     method: str
     goal: float | None = None
     at_least: bool = False
-    """Whether the goal is a floor; else it is a ceiling."""
+    """Whether the goal is a minimum. Otherwise it is a maximum."""
     detail: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -34,13 +34,13 @@ class Figure:
 
 
 def percentile(values: Iterable[float], share: float) -> float:
-    """The nearest-rank percentile: a value that was really seen."""
+    """The nearest-rank percentile, which is one of the values."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def spread(seconds: Iterable[float]) -> dict[str, float]:
-    """Percentiles of durations in seconds, as milliseconds."""
+    """Percentiles of durations: from seconds to milliseconds."""
     values = [round(1000 * s, 2) for s in seconds]
     shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
     return {f"{name}_ms": percentile(values, share) for name, share in shares.items()} | {"count": len(values)}

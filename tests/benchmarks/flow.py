@@ -1,4 +1,4 @@
-"""From Kafka to the durable decision: beside what kafka-python alone does, and with many more rules."""
+"""Throughput from Kafka to the durable decision, next to kafka-python alone, and with many more rules."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _round(name: str) -> dict[str, Any]:
 
 
 def read(name: str, records: int, rules: int) -> dict[str, Any]:
-    """Let a new daemon read a topic from its beginning; its pace, and how it counted."""
+    """Let a new daemon read a topic from its beginning; return its rate, and the records that it miscounted."""
     with tempfile.TemporaryDirectory() as folder:
         daemon = Daemon(Path(folder), "", matching_rules(rules), kafka_sources(name))
         with daemon:

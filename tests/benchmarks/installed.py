@@ -1,4 +1,4 @@
-"""The daemon as platform teams have it: the image of this repository, installed by the chart, in a restricted pod."""
+"""The daemon as platform teams install it: this repository's image, installed by the chart, in a restricted pod."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ RULES = 10
 
 
 class Pair(Replicas):
-    """Two replicas on one PostgreSQL, with no topic to read."""
+    """Two replicas on one PostgreSQL, without a topic."""
 
     def install(self) -> None:
         Release.install(self)
 
 
 def build() -> tuple[int, int]:
-    """Build the image, give it to the node, and return its size in MB, packed and unpacked. Helm is built as well."""
+    """Build the image, load it on the node, and return its size in MB, packed and unpacked. Also build Helm."""
     subprocess.run([ROOT / "deploy/helm/check", "tools"], check=True)
     with tempfile.TemporaryDirectory() as out:
         given = {**os.environ, "BASE": "debian", "IMAGE": IMAGE, "OUT": out}
@@ -48,14 +48,14 @@ def build() -> tuple[int, int]:
 
 
 def release(namespace: Namespace, made: type[Release] = Release, *more: Any) -> Release:
-    """One that is not installed yet: a rule that each event fires, and nine that fire once a year."""
+    """A release that is not installed yet: one rule that each event fires, and nine that fire once a year."""
     found = made(namespace.name, *more)
     repository, _, tag = IMAGE.rpartition(":")
     found.values |= {
         "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
         "watchedNamespaces": {namespace.name: {"rules": True}},
         "rules": {"all": _rules()},
-        # Nobody waits for the Workflows: the namespace goes with all of them.
+        # Do not wait for the Workflows: they are deleted with the namespace.
         "uninstall": {"releaseFinalizers": False},
     }
     return found
@@ -76,7 +76,7 @@ def _rules() -> str:
 
 @contextmanager
 def running(one: Release) -> Iterator[float]:
-    """Install it, yield the seconds that took, and uninstall it."""
+    """Install it, yield the seconds that this took, and uninstall it."""
     began = time.monotonic()
     one.install()
     try:
@@ -86,14 +86,14 @@ def running(one: Release) -> Iterator[float]:
 
 
 def resident(one: Release) -> float:
-    """MB of the daemon in its pod."""
+    """Resident memory of the daemon in its pod, in MB."""
     status = _inside(one, "cat", "/proc/1/status")
     kib = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
     return round(kib * 1024 / 1e6, 1)
 
 
 def restart(one: Release) -> None:
-    """End the daemon; return once the node has started it again, on the same store."""
+    """End the daemon; return once the node has restarted it on the same store."""
     before = _state(one)["restartCount"]
     _inside(one, "sh", "-c", "kill 1")
     until(lambda: _state(one)["restartCount"] > before and _state(one)["ready"], 120)

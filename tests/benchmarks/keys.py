@@ -1,4 +1,4 @@
-"""What an event costs under `for_each` when few of the keys that are known are touched."""
+"""The cost of an event under `for_each` when few of the known keys are touched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the POST of an event, or from a Kafka record, to its Workflow: at a steady rate and in a burst."""
+"""Latency from the POST of an event, or from a Kafka record, to its Workflow: at a steady rate and in a burst."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def steady_kafka(cluster: Cluster, per_second: int) -> dict[str, Any]:
 
 
 def bare_kafka(cluster: Cluster, per_second: int) -> dict[str, Any]:
-    """The same, by a bare loop in the daemon's place."""
+    """The same with the bare loop in place of the daemon."""
     with Namespace(cluster) as namespace, topic() as name, bare.running(name, namespace.name):
         sender = Producer(name)
         detail = _send_at_rate(Watcher(namespace), sender, per_second)
@@ -97,7 +97,7 @@ def at_20(cluster: Cluster) -> list[Figure]:
 
 
 def kafka_at_5(cluster: Cluster) -> list[Figure]:
-    """By turns with the bare loop: each figure is the median of three rounds."""
+    """Alternates with the bare loop. Each figure is the median of three rounds."""
     rounds = [(steady_kafka(cluster, 5), bare_kafka(cluster, 5)) for _ in range(ROUNDS)]
     ours, bares = [ours for ours, _ in rounds], [bare for _, bare in rounds]
     method = KAFKA_METHOD.format(load=f"5 records a second for {SECONDS} s, open loop; the median of {ROUNDS} rounds.")
@@ -126,7 +126,7 @@ def burst(cluster: Cluster) -> list[Figure]:
             sender.all_at_once(range(BURST))
             watcher.wait_for(BURST + len(WARM_UP), 120)
             cpu = daemon.cpu_seconds() - cpu
-            watcher.wait_for(BURST + len(WARM_UP) + 1, 5)  # time for one too many to show
+            watcher.wait_for(BURST + len(WARM_UP) + 1, 5)  # time for a surplus Workflow to appear
         added = [a for a in watcher.added if int(a.event) >= 0]
         began = min(sender.sent[n] for n in range(BURST))
         took = max(a.at for a in added) - began
@@ -148,7 +148,7 @@ def burst(cluster: Cluster) -> list[Figure]:
 
 
 def _warm_up(sender: Sender | Producer, watcher: Watcher) -> None:
-    """The first run reads the template and opens connections; no figure is about that."""
+    """Exclude the first run, which reads the template and opens connections, from every figure."""
     sender.all_at_once(WARM_UP)
     if not watcher.wait_for(len(WARM_UP), 30):
         raise RuntimeError("no Workflow appeared within 30 s of the first events")

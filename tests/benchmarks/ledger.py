@@ -1,4 +1,4 @@
-"""What pruning and finding cost with 10,000,000 events in the ledger."""
+"""The cost of pruning and lookups with 10,000,000 events in the ledger."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _rule() -> dict[str, Any]:
 
 
 def _fill(store: Path) -> None:
-    """By SQL, sixty seconds of a month each event; one in a hundred stands in the window of a key."""
+    """Fill the ledger by SQL over one month. One event in a hundred is in the window of a key."""
     conn = sqlite3.connect(store)
     keys = [key for (key,) in conn.execute("SELECT key FROM states WHERE key != '' ORDER BY id LIMIT ?", [KEYS])]
     conn.execute("CREATE TEMP TABLE keys (n INTEGER PRIMARY KEY, key TEXT)")
@@ -113,7 +113,7 @@ def _nothing_to_prune(running: Running, detail: dict[str, Any]) -> Figure:
 
 
 def _all_to_prune(running: Running, detail: dict[str, Any]) -> Figure:
-    """All are past their time: how long does each of the transactions take that remove them?"""
+    """All events are past their retention: measure each transaction that removes them."""
     pruner = Pruner(StoreSettings.model_validate({"ledger_max_age": "1s"}), time.monotonic)
     times: list[float] = []
     while sum(times) < 20:

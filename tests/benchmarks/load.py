@@ -1,4 +1,4 @@
-"""Rules for records as `tests.benchmarks.records` makes them."""
+"""Rules for the records of `tests.benchmarks.records`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ NEVER = 10**12
 MATCHES = 3
 """Rules that match each record."""
 NAME = "records"
-"""The source's name."""
+"""The name of the source."""
 
 
 def kafka_sources(topic: str) -> dict[str, Any]:
-    """The one source that reads a topic, with the defaults of everything else."""
+    """The source that reads a topic, otherwise with defaults."""
     return {NAME: {"type": "kafka", "bootstrap_servers": [SERVERS], "topics": [topic], "group_id": f"group-{topic}"}}
 
 
 def matching_rules(count: int, at_least: int = NEVER) -> list[dict[str, Any]]:
-    """So many rules, of which exactly three match a record by equality; none starts a run."""
+    """Return ``count`` rules, of which exactly three match a record by equality. None starts a run."""
     return [_rule(n, at_least) for n in range(count)]
 
 

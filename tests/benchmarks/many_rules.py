@@ -1,4 +1,4 @@
-"""A daemon with ten thousand rules: its start, its memory, and what showing them costs."""
+"""A daemon with ten thousand rules: start time, memory, and the cost of showing them."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def ten_thousand_rules() -> list[Figure]:
 
 
 def _timed(port: int, path: str, headers: Mapping[str, str] | None = None) -> tuple[float, bytes]:
-    """Milliseconds, and the body of the last answer."""
+    """Milliseconds of the requests, and the body of the last response."""
     took, body = [], b""
     for _ in range(REPETITIONS):
         conn = http.client.HTTPConnection("127.0.0.1", port, timeout=60)

@@ -18,7 +18,7 @@ RULES = 1000
 
 
 def _rule(number: int) -> dict[str, Any]:
-    """Data, a condition and a schedule, as rules have them; no run is started while it is measured."""
+    """A typical rule with data, a condition and a schedule. No run starts during the measurement."""
     data = {
         "source": "push",
         "match": {"model": f"model-{number}"},

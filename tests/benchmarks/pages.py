@@ -1,8 +1,8 @@
-"""The pages that show figures are written from bench.json, so that neither can say what the other does not.
+"""Write the figures of bench.json into the pages that show them, so that pages and bench.json agree.
 
-docs/concepts/benchmarks.md ends with a table of all figures. In docs/how-to/operations/sizing.md a row whose last cell
-names a figure has that figure's number first in the cell before: `replicas_miscounted`, or `burst_lost/seconds` for
-what else was seen of one.
+docs/concepts/benchmarks.md ends with a table of all figures. In docs/how-to/operations/sizing.md a row whose last
+cell names a figure starts the cell before it with that figure's number. The name is `replicas_miscounted`, or
+`burst_lost/seconds` for a detail of a figure.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ ROW = re.compile(r"^(\|.*\| )(-?[\d.,]+)([^|]*\| `([a-z0-9_/]+)` \|)$", re.MULTI
 
 
 def write() -> None:
-    """Write both pages anew."""
+    """Update both pages."""
     for page, text in written().items():
         page.write_text(text)
 
 
 def written() -> dict[Path, str]:
-    """Make both pages as they have to be."""
+    """Return both pages with the current figures."""
     figures = orjson.loads(BENCH.read_bytes())["figures"]
     return {ALL: with_table(ALL.read_text(), figures), ROWS: with_rows(ROWS.read_text(), figures)}
 
@@ -42,7 +42,7 @@ def with_table(page: str, figures: Iterable[Mapping[str, Any]]) -> str:
 
 
 def with_rows(page: str, figures: Iterable[Mapping[str, Any]]) -> str:
-    """Raise KeyError for a row that names what was not measured."""
+    """Fill in the rows of a page. Raise KeyError for a row that names an unknown figure."""
     known = {figure["name"]: figure for figure in figures}
 
     def row(found: re.Match[str]) -> str:
@@ -54,7 +54,7 @@ def with_rows(page: str, figures: Iterable[Mapping[str, Any]]) -> str:
 
 
 def shown(value: float) -> str:
-    """As people read it: three digits that count, thousands apart."""
+    """Format a number with three significant digits and thousands separators."""
     rounded = float(f"{value:.{DIGITS}g}")
     return f"{rounded:,.0f}" if abs(rounded) >= 1000 else f"{rounded:g}"
 

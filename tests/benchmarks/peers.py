@@ -1,4 +1,4 @@
-"""Beside Argo Events, in one run on the same broker and cluster: from a Kafka record to its Workflow."""
+"""Comparison with Argo Events in one run, on the same broker and cluster: from a Kafka record to its Workflow."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from tests.benchmarks.cluster import Cluster
 
     Reader = Callable[[str, str, Path], AbstractContextManager[None]]
-    """Runs what makes Workflows of a topic's records in a namespace; the folder is its own."""
+    """Runs a program that creates Workflows from a topic's records in a namespace. The folder is for its files."""
 
 PEER = Path(__file__).parent / "peer" / "peer.sh"
 STREAM = "maxMsgs: 50000\nmaxAge: 168h\nmaxBytes: -1\nreplicas: 1\nduplicates: 300s\n"
-"""As the controller of Argo Events sets it, but for one replica instead of three."""
+"""The settings of the Argo Events controller, except for one replica instead of three."""
 SECONDS = 30
 ROUNDS = 3
 BURST = 1000
 PATIENCE = 240.0
-"""Seconds for a burst to end: the peer makes five Workflows a second."""
+"""Maximum seconds of a burst: Argo Events creates five Workflows a second."""
 WARM_UP = range(-5, 0)
 METHOD = (
     "retrainer (SQLite, synchronous=FULL) and Argo Events v1.9.7 (EventSource and Sensor built from its Go module, its "
@@ -48,13 +48,13 @@ METHOD = (
 
 
 def at_5(cluster: Cluster) -> list[Figure]:
-    """By turns with the peer and the bare loop."""
+    """The daemon alternates with Argo Events and the bare loop."""
     subprocess.run([PEER, "build"], check=True)
     return _at_5([{name: _steady(cluster, reader, 5) for name, reader in READERS.items()} for _ in range(ROUNDS)])
 
 
 def under_load(cluster: Cluster) -> list[Figure]:
-    """More than the peer's client lets through: five requests a second."""
+    """A load above the client limit of Argo Events: five requests a second."""
     subprocess.run([PEER, "build"], check=True)
     both = {name: READERS[name] for name in ("ours", "peer")}
     at_20 = {name: _steady(cluster, reader, 20) for name, reader in both.items()}
@@ -75,7 +75,7 @@ def bare_loop(topic: str, namespace: str, _folder: Path) -> Iterator[None]:
 
 @contextmanager
 def peer(topic: str, namespace: str, folder: Path) -> Iterator[None]:
-    """Argo Events as its controller would run it: bus, EventSource and Sensor, a process each."""
+    """Argo Events as its controller would run it: bus, EventSource and Sensor, one process each."""
     port = _free_port()
     bus = {"jetstream": {"url": f"nats://127.0.0.1:{port}", "streamConfig": STREAM}}
     environment = {
@@ -95,7 +95,7 @@ def peer(topic: str, namespace: str, folder: Path) -> Iterator[None]:
             with (folder / f"{command[1]}.log").open("wb") as log:
                 pod = {**environment, "POD_NAME": f"{command[1]}-0"}
                 processes.append(subprocess.Popen([PEER, *command], env=pod, stdout=log, stderr=log))
-            time.sleep(1)  # the bus answers before it is asked
+            time.sleep(1)  # the bus answers before it is ready
         yield
     finally:
         for process in reversed(processes):
@@ -141,7 +141,7 @@ def _sensor(namespace: str) -> dict[str, Any]:
 
 @contextmanager
 def _warm(cluster: Cluster, reader: Reader) -> Iterator[tuple[Producer, Watcher]]:
-    """Somebody who reads a topic and has made the Workflows of its first records."""
+    """A reader of a new topic that has already created the Workflows of the first records."""
     with (
         tempfile.TemporaryDirectory() as folder,
         Namespace(cluster) as namespace,

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks.profile engine|kafka [--records N] [--rules N]`: the hot path by function and share."""
+"""`python -m tests.benchmarks.profile engine|kafka [--records N] [--rules N]`: profile the hot path by function."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.benchmarks.sampler import Sampler
 
 
 def engine(records: int, rules: int) -> str:
-    """The engine's thread alone on a real SQLite file: events are offered by another thread, made before."""
+    """The engine's thread on a real SQLite file. Another thread offers events that were built in advance."""
     batches = events_like_records(records)
     with tempfile.TemporaryDirectory() as folder, an_engine(Path(folder), matching_rules(rules)) as running:
         with Sampler() as sampler:
@@ -30,7 +30,7 @@ def engine(records: int, rules: int) -> str:
 
 
 def kafka(records: int, rules: int) -> str:
-    """The whole daemon in this process, from its start until it has stored what waits in a topic."""
+    """The whole daemon in this process, from its start until it has stored the records of a topic."""
     with tempfile.TemporaryDirectory() as folder, topic() as name:
         produce(name, records)
         settings = write_configuration(Path(folder), "", matching_rules(rules), kafka_sources(name), 0)

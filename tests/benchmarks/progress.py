@@ -1,4 +1,4 @@
-"""What a daemon has made durable of a topic, asked from outside while it reads."""
+"""The records of a topic that a daemon has made durable, observed through its API while it reads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATIENCE = 600.0
 
 
 class Look(NamedTuple):
-    """``stored`` records are durable at ``at`` (time.monotonic); CPU seconds and MiB are the daemon's so far."""
+    """``stored`` records are durable at ``at`` (time.monotonic). CPU seconds and MiB are the daemon's at that time."""
 
     at: float
     stored: int
@@ -30,7 +30,7 @@ class Look(NamedTuple):
 
 
 def follow(daemon: Daemon, records: int) -> list[Look]:
-    """Look four times a second until so many records are stored, by the positions that the API shows."""
+    """Poll the positions in the API four times a second until ``records`` are stored; return all polls."""
     looks = [_look(daemon)]
     until = time.monotonic() + PATIENCE
     while looks[-1].stored < records:
@@ -48,7 +48,7 @@ def _look(daemon: Daemon) -> Look:
 
 
 def pace(looks: Sequence[Look], records: int) -> dict[str, float]:
-    """The rate between the first look that saw progress and the last one before the end, and the CPU time of it."""
+    """The rate between the first poll with progress and the last one before the end, and its CPU time."""
     under_way = [look for look in looks if 0 < look.stored < records]
     first, last = under_way[0], under_way[-1]
     stored = last.stored - first.stored
@@ -60,7 +60,7 @@ def pace(looks: Sequence[Look], records: int) -> dict[str, float]:
 
 
 def miscounted(store: Path, records: int, models: int) -> int:
-    """How many records the ledger has not exactly once, or a rule of `matching_rules` did not count exactly once."""
+    """The number of records that are not in the ledger once, or not counted once by a rule of `matching_rules`."""
     with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as conn:
         rows, distinct = conn.execute("SELECT count(*), count(DISTINCT id) FROM events").fetchone()
         states = dict(conn.execute("SELECT rule, state FROM states"))

@@ -1,4 +1,4 @@
-"""What one call of the pure `step` costs."""
+"""The cost of one call of the pure `step`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REPETITIONS = 15
 
 
 def _cost(batch: dict[str, Any]) -> float:
-    """Microseconds of one call, the median of some repetitions."""
+    """Microseconds of one call: the median of several repetitions."""
     body = {
         "name": "bench",
         "triggers": {"new": {"data": {"source": "push", "batch": batch}}},

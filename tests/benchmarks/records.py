@@ -1,4 +1,4 @@
-"""Records of 300 bytes in topics of their own, and what reading them costs without retrainer."""
+"""Records of 300 bytes in separate topics, and the cost of reading them without retrainer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SERVERS = os.environ.get("KAFKA", "127.0.0.1:19092")
 PARTITIONS = 3
 RECORD_BYTES = 300
 MODELS = 33
-"""Different values of `model`; record n has n modulo this."""
+"""Number of different values of `model`. Record n has n modulo this number."""
 PRODUCER = {"linger_ms": 20, "batch_size": 1 << 18}
 RAW = "from tests.benchmarks.records import raw; raw()"
 
@@ -41,7 +41,7 @@ def up() -> bool:
 
 @contextmanager
 def topic() -> Iterator[str]:
-    """Make a topic of three partitions, and delete it at the end; on a broker of its own if none is up."""
+    """Create a topic with three partitions, and delete it at the end. Start a broker if none is up."""
     name = f"bench-{uuid.uuid4().hex[:10]}"
     with _broker():
         admin = KafkaAdminClient(bootstrap_servers=SERVERS)
@@ -67,14 +67,14 @@ def _broker() -> Iterator[None]:
 
 
 def record(n: int, models: int = MODELS) -> bytes:
-    """JSON of exactly 300 bytes, shaped like the report of a file that landed."""
+    """Return JSON of exactly 300 bytes, in the form of a report about a new file."""
     model = f"model-{n % models}"
     data = {"n": n, "model": model, "key": f"{model}/2026/11/24/part-{n:09}.parquet", "size": 4096, "note": ""}
     return orjson.dumps({**data, "note": "x" * (RECORD_BYTES - len(orjson.dumps(data)))})
 
 
 def produce(name: str, count: int, models: int = MODELS) -> dict[str, Any]:
-    """Put records 0, 1, … in, by turns in the partitions; each exactly once (an idempotent producer, acks from all)."""
+    """Write records 0, 1, … to the partitions in turn, each exactly once (an idempotent producer, acks from all)."""
     producer = KafkaProducer(bootstrap_servers=SERVERS, **PRODUCER)
     began = time.monotonic()
     for n in range(count):
@@ -85,10 +85,10 @@ def produce(name: str, count: int, models: int = MODELS) -> dict[str, Any]:
 
 
 def raw_rate(name: str, count: int, *, decode: bool) -> dict[str, float]:
-    """Records a second through kafka-python alone, in a process of its own, and what CPU time each took.
+    """Records a second through kafka-python alone, in a separate process, and the CPU time of each record.
 
-    ``decode``: as its documentation shows it, record by record, with `json.loads` for a deserializer; else in polls of
-    2,000 that are only counted.
+    With ``decode``, records are read one by one with `json.loads` as deserializer, as in its documentation. Otherwise
+    they are read in polls of 2,000 and only counted.
     """
     command = [sys.executable, "-c", RAW, name, str(count), "decode" if decode else "poll"]
     found: dict[str, float] = orjson.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
@@ -96,7 +96,7 @@ def raw_rate(name: str, count: int, *, decode: bool) -> dict[str, float]:
 
 
 def raw() -> None:
-    """In a process of its own: read_committed and with checksums verified, as the source does it."""
+    """The separate process: read_committed and with verified checksums, as in the source."""
     name, count, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     consumer = KafkaConsumer(
         name,
@@ -110,7 +110,7 @@ def raw() -> None:
     seen, first, began, cpu = 0, 0, 0.0, 0.0
     for got in _one_by_one(consumer) if how == "decode" else _polls(consumer):
         seen += got
-        if got and not first:  # joining the group and finding the brokers is not counted
+        if got and not first:  # excludes joining the group and finding the brokers
             first, began, cpu = seen, time.monotonic(), time.process_time()
         if seen >= count:
             break

@@ -1,4 +1,4 @@
-"""Several replicas on one PostgreSQL: what they get through together, and how long the lead is with nobody."""
+"""Several replicas on one PostgreSQL: their combined throughput, and the time without a leader in a takeover."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _bytes(one: dict[str, Any]) -> Figure:
 
 
 def takeover() -> list[Figure]:
-    """How long nobody has the lead."""
+    """The time without a leader."""
     with postgres_server() as server:
         killed = [_takeover(server, signal.SIGKILL) for _ in range(3)]
         ended = [_takeover(server, signal.SIGTERM) for _ in range(3)]
@@ -68,7 +68,7 @@ def takeover() -> list[Figure]:
 
 @contextmanager
 def postgres_server(host: str = "127.0.0.1") -> Iterator[Postgres]:
-    """Start a PostgreSQL that writes through, on an address of this machine."""
+    """Start a PostgreSQL with fsync on an address of this machine."""
     os.environ |= {"PGPASSWORD": PASSWORD, "POSTGRES_FSYNC": "on"}
     postgres = Postgres(free_ports(19640, 1), host)
     postgres.call("down")
@@ -121,12 +121,12 @@ def _decide(count: int) -> dict[str, Any]:
 
 
 def _size(server: Postgres, database: str) -> int:
-    """Bytes of all its tables and indexes."""
+    """Bytes of the database, with all tables and indexes."""
     return int(server.query(database, "SELECT pg_database_size(current_database())")[0][0])
 
 
 def _await(server: Postgres, database: str, condition: Any) -> tuple[float, int]:
-    """Wait until it is so; when that was, and how many records were decided by then."""
+    """Wait for ``condition``; return when it became true, and how many records were decided by then."""
     until = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > until:
@@ -136,7 +136,7 @@ def _await(server: Postgres, database: str, condition: Any) -> tuple[float, int]
 
 
 def _holders(server: Postgres, database: str) -> int:
-    """Replicas that hold a partition, at least: each claim of one raises its epoch."""
+    """A lower bound of the replicas that hold a partition: each claim of a partition raises its epoch."""
     return 1 + sum(epoch > 1 for (epoch,) in server.query(database, "SELECT owner_epoch FROM positions"))
 
 

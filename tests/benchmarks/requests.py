@@ -1,7 +1,7 @@
-"""How many requests of one service account the API server itself has counted.
+"""The number of requests of one service account, as counted by the API server.
 
-A FlowSchema of its own sends them all through one of the API server's counters, whatever they are: nothing stands
-between the daemon and the server, and the daemon is not asked.
+A separate FlowSchema sends all of them through one counter of the API server. So there is no proxy between daemon
+and server, and the daemon's own metrics are not used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SCHEMAS = "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas"
 
 @contextmanager
 def counted(cluster: Cluster, namespace: str, account: str = "retrainer") -> Iterator[Callable[[], int]]:
-    """Yield what tells how many were made since it was set up: lists, watches and all else count one each."""
+    """Yield a function that returns the number of requests since the start. A list or a watch counts as one."""
     name = f"{namespace}-{account}"
     cluster.request("POST", SCHEMAS, _schema(name, namespace, account))
     try:
@@ -40,7 +40,7 @@ def _schema(name: str, namespace: str, account: str) -> dict[str, object]:
     return {
         "metadata": {"name": name},
         "spec": {
-            "priorityLevelConfiguration": {"name": "workload-low"},  # where service accounts are by default
+            "priorityLevelConfiguration": {"name": "workload-low"},  # the default of service accounts
             "matchingPrecedence": 8000,
             "distinguisherMethod": {"type": "ByUser"},
             "rules": [rule],

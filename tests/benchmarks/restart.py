@@ -1,4 +1,4 @@
-"""Ready again after kill -9, with a long history in the store."""
+"""Time to readiness after kill -9, with a long history in the store."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FILL = (
 
 
 def _rule() -> dict[str, object]:
-    """Takes every event in and waits for more than will come."""
+    """A rule that takes every event, with a larger batch than will arrive."""
     return {
         "name": "bench",
         "triggers": {"many": {"data": {"source": "push", "batch": {"at_least": {"events": 10**9}}}}},

@@ -1,8 +1,8 @@
-"""Where CPU time goes, by thread and function: a thread that looks at the others' stacks.
+"""A sampling profiler of CPU time by thread and function.
 
-A look is worth the CPU time that the thread has used since the last one, so that waiting counts for nothing. Threads
-are made to give way more often than usual: else the looks would come mostly right after a call that released the
-interpreter's lock, and what was computed before it would be put down to it. This costs some speed.
+Each sample is weighted by the CPU time of the thread since the previous one, so waiting counts for nothing. The
+switch interval is shorter than usual: otherwise most samples would follow a call that released the interpreter's
+lock, and the computation before it would be attributed to that call. This costs some speed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HERE = Path(__file__).parents[2]
 
 
 class Sampler:
-    """Samples from `__enter__` to `__exit__`; `report` says what it saw."""
+    """Samples from `__enter__` to `__exit__`. `report` returns the result."""
 
     def __init__(self) -> None:
         self.own: dict[str, Counter[str]] = defaultdict(Counter)
@@ -64,7 +64,7 @@ class Sampler:
             self.under[thread.name][place] += worth  # type: ignore[assignment]
 
     def report(self, events: int, top: int = 15) -> str:
-        """Tables of the threads that used at least one in a hundred: share of all CPU time, and µs for each event."""
+        """Tables of the threads with at least one percent: share of all CPU time, and µs for each event."""
         total = sum(sum(counts.values()) for counts in self.own.values())
         lines = [f"{total:.2f} s of CPU time, {1e6 * total / events:.1f} us an event"]
         for thread, counts in sorted(self.own.items(), key=lambda item: -sum(item[1].values())):
@@ -92,5 +92,5 @@ def _stack(frame: FrameType | None) -> list[str]:
 
 
 def _short(path: str) -> str:
-    """Paths as one reads them: from the repository, or from the library's own name on."""
+    """The path relative to the repository, or from the name of the library."""
     return path.removeprefix(f"{HERE}/").rpartition("site-packages/")[2].rpartition("lib/python")[2]

@@ -1,4 +1,4 @@
-"""Senders of numbered events: by webhook, over connections that stay open, and into a topic."""
+"""Senders of numbered events: by webhook, over persistent connections, and into a topic."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEADERS = {"Content-Type": "application/json"}
 
 
 class Sender:
-    """``sent`` and ``answered`` hold time.monotonic by event number; an answer other than 202 is an error."""
+    """``sent`` and ``answered`` have time.monotonic by event number. A response other than 202 is an error."""
 
     def __init__(self, port: int, connections: int = 8, host: str = "127.0.0.1") -> None:
         self._address = host, port
@@ -31,7 +31,7 @@ class Sender:
         self.answered: dict[int, float] = {}
 
     def at_rate(self, per_second: float, seconds: float) -> None:
-        """Open loop: a slow answer delays nobody else."""
+        """Open loop: a slow response does not delay other events."""
         began = time.monotonic()
         futures = []
         for n in range(int(per_second * seconds)):
@@ -62,7 +62,7 @@ class Sender:
 
 
 class Producer:
-    """As `Sender`, with the broker's acknowledgement for an answer."""
+    """Like `Sender`, with the broker's acknowledgement as response."""
 
     def __init__(self, topic: str) -> None:
         self._topic = topic

@@ -1,4 +1,4 @@
-"""Thirty days through a hundred rules: a million events out of a file, and four series a rule out of Prometheus."""
+"""Thirty days through a hundred rules: a million events from a file, and four series a rule from Prometheus."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ rules:
 
 
 def thirty_days() -> list[Figure]:
-    """Seconds from reading the file to the result; history is made beforehand."""
+    """Seconds from reading the file to the result. The history is created in advance."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "rules.yaml").write_text(_SOURCES + "".join(_RULE.format(n=n) for n in range(RULES)))
@@ -67,7 +67,7 @@ def thirty_days() -> list[Figure]:
 
 
 def _processor_time() -> float:
-    """Of this process, with the server that stands for Prometheus, and of those that played."""
+    """CPU time of this process, with the fake Prometheus, and of the simulating processes."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
 
@@ -103,7 +103,7 @@ def _write_events(path: Path) -> None:
 
 
 def _answers() -> list[list[str]]:
-    """Values as Prometheus writes them, of each series in turn: quiet, and above the threshold now and then."""
+    """Values in Prometheus' format for each series in turn: low, and sometimes above the threshold."""
     pick = random.Random(2)
     return [_walk(pick, int(DAYS * 86400 / STEP) + 1) for _ in range(RULES * SERIES)]
 
@@ -118,7 +118,7 @@ def _walk(pick: random.Random, count: int) -> list[str]:
 
 @contextmanager
 def _prometheus(values: list[list[str]]) -> Iterator[str]:
-    """Answers range queries; each answer is made once, as both processes ask for it."""
+    """Answers range queries. Each answer is built once, because both processes request it."""
     made: dict[tuple[str, str], bytes] = {}
     lock = threading.Lock()
 

@@ -1,4 +1,4 @@
-"""Many rules that are due on the same second."""
+"""Many rules that are due in the same second."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def same_second(cluster: Cluster) -> list[Figure]:
             watcher = Watcher(namespace)
             offset = time.time() - time.monotonic()
             watcher.wait_for(RULES, slot - time.time() + 60)
-            time.sleep(1)  # what the daemon writes after the last of them
+            time.sleep(1)  # time for the daemon to write the rest
             rows = _runs(daemon.store, slot)
         created = [a.at + offset - slot for a in watcher.added]
     decided = [born - slot for born, _ in rows]

@@ -1,4 +1,4 @@
-"""One of two readers of a source is killed again and again, under load: is everything counted exactly once?"""
+"""One of two readers of a source is killed repeatedly under load: everything is counted exactly once."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _measure(broker: Broker, folder: Path) -> tuple[Verdict, dict[str, Any]]:
 def _play(
     broker: Broker, settings: dict[str, Any], start: Callable[[], Consumer], house: House
 ) -> tuple[int, dict[str, Any]]:
-    """Produce, and kill meanwhile; wait until all is there, and return how many were produced."""
+    """Produce, and kill readers meanwhile. Wait until all records are stored; return the number produced."""
     load = _Load(broker, settings["topics"][0])
     readers = [start(), start()]
     kills = 0
@@ -98,7 +98,7 @@ def _play(
 
 
 class _Load:
-    """Produces at the rate, in a thread, until it is told to end."""
+    """Produces at a fixed rate in a thread until `end`."""
 
     def __init__(self, broker: Broker, topic: str) -> None:
         self._broker, self._topic = broker, topic
@@ -115,7 +115,7 @@ class _Load:
             self._numbers = due
 
     def end(self) -> int:
-        """Return how many were produced."""
+        """Stop producing; return the number of records."""
         self._ended.set()
         self._thread.join()
         return self._numbers

@@ -1,7 +1,7 @@
-"""A steady load on replicas, and a judge who believes neither of them.
+"""A steady load on replicas, and a judge that is independent of them.
 
-The load is numbered, by webhook and in a Kafka topic; each run takes ten numbers and says which, as a parameter of its
-Workflow. So the Workflows that are in the cluster, asked for by somebody else, are the whole account.
+The load is numbered, by webhook and in a Kafka topic. Each run takes ten numbers, and lists them in a parameter of
+its Workflow. So the Workflows in the cluster, read independently of the daemons, are the complete account.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from .replicas import Replicas
 
 PACE = 0.1
-"""Seconds between two numbers of a road."""
+"""Seconds between two numbers of a channel."""
 PAGE = 500
 LOOK_EVERY = 1.0
-"""Seconds between two looks of the judge, who asks for all Workflows there are."""
+"""Seconds between two polls of the judge, which lists all Workflows."""
 
 
 class Channel:
-    """Sends 0, 1, 2 … one after the other, each until it was accepted; ``sent`` is how many were."""
+    """Sends the numbers 0, 1, 2 … in order, each until it is accepted. ``sent`` is the number of accepted ones."""
 
     def __init__(self, send: Callable[[int], bool]) -> None:
         self.sent = 0
@@ -59,13 +59,13 @@ class Channel:
         self._going.set()
 
     def pause(self) -> int:
-        """Stop at the end of a batch; return how many numbers are on their way or through."""
+        """Stop at the end of a batch; return how many numbers were accepted."""
         self._going.clear()
         assert self._whole.wait(60), "the load was not accepted to the end"
         return self.sent
 
     def more(self, count: int) -> None:
-        """Await that so many more are accepted."""
+        """Wait until ``count`` more numbers are accepted."""
         wanted = self.sent + count
         until(lambda: self.sent >= wanted, 90)
 
@@ -75,7 +75,7 @@ class Channel:
 
 
 class Load:
-    """Both roads at once."""
+    """Both channels at once."""
 
     def __init__(self, release: Replicas) -> None:
         self._producer = KafkaProducer(bootstrap_servers=f"{NODE}:{KAFKA}", acks="all", client_id="load")
@@ -98,7 +98,7 @@ class Load:
 
 
 class Judge:
-    """Counts what is in the cluster: nobody takes a Workflow away here."""
+    """Counts the Workflows in the cluster. Nothing removes Workflows in these tests."""
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
@@ -115,7 +115,7 @@ class Judge:
                 return found
 
     def taken(self, rule: str) -> Counter[int]:
-        """How often each number of a road was taken by a run."""
+        """How often each number of a channel was taken by a run."""
         mine = (one for one in self.workflows() if one["metadata"]["labels"]["retrainer.dev/rule"] == rule)
         return Counter(number for one in mine for number in json.loads(parameter(one, "took")))
 
@@ -124,7 +124,7 @@ class Judge:
         return sorted(datetime.fromisoformat(parameter(one, "slot")) for one in mine)
 
     def over(self) -> set[str]:
-        """Names of those that succeeded and that nobody keeps any more: their outcome is stored."""
+        """Names of succeeded Workflows without a finalizer: their outcome is stored."""
         return {
             one["metadata"]["name"]
             for one in self.workflows()
@@ -132,7 +132,7 @@ class Judge:
         }
 
     def settle(self, load: Load) -> None:
-        """Let what was sent come through: each number once, each minute once, each run once and followed to its end."""
+        """Wait until the load is processed: each number once, each minute once, each run once and up to its end."""
         self._numbers(load)
         self._minutes()
         self._runs()
@@ -140,7 +140,7 @@ class Judge:
     def _numbers(self, load: Load) -> None:
         for rule, road in (("posted", load.posted), ("produced", load.produced)):
             sent = road.pause()
-            with contextlib.suppress(AssertionError):  # the comparison names what is missing
+            with contextlib.suppress(AssertionError):  # the comparison below names what is missing
                 until(lambda rule=rule, sent=sent: len(self.taken(rule)) >= sent, 120, LOOK_EVERY)
             assert self.taken(rule) == Counter(range(sent))
             road.go_on()
@@ -152,7 +152,7 @@ class Judge:
         assert slots == [slots[0] + timedelta(minutes=n) for n in range(len(slots))]
 
     def _runs(self) -> None:
-        """By the API server's own record, nothing was made twice under a name, nor made and taken away again."""
+        """By the API server's audit log, no name was created twice, and no created Workflow was removed."""
         made = Counter(audited(self._namespace))
         assert made == Counter(set(made))
         there = {one["metadata"]["name"] for one in self.workflows()}

@@ -1,4 +1,4 @@
-"""A namespace of its own for each test, on the cluster that `cluster.sh up` started."""
+"""A separate namespace for each test, on the cluster that `cluster.sh up` started."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ subjects: [{kind: ServiceAccount, name: default}]
 
 
 def kubectl(*arguments: str, given: str | None = None) -> str:
-    """Run kubectl as the administrator; raise with its own words if it fails."""
+    """Run kubectl as the administrator; raise with its error message if it fails."""
     command = [str(CLUSTER / "bin" / "kubectl"), f"--kubeconfig={KUBECONFIG}", *arguments]
     done = subprocess.run(command, input=given, capture_output=True, text=True, check=False, timeout=60)
     if done.returncode != 0:
@@ -56,7 +56,7 @@ def an_engine(namespace: str, kubeconfig: str = str(KUBECONFIG), instance: str =
 
 def server(action: str, name: str) -> None:
     """Stop or start one of the cluster's servers (etcd, apiserver, workflow-controller …)."""
-    # Not captured: the server that is started would keep the pipe open.
+    # Not captured: the started server would keep the pipe open.
     subprocess.run([SCRIPT, action, name], check=True, timeout=60, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -65,7 +65,7 @@ def pid(name: str) -> int:
 
 
 def until(condition: Callable[[], Any], seconds: float = 60.0, every: float = 0.05) -> Any:
-    """Ask until the answer is true, and return it; seldom where the answer is costly."""
+    """Poll until ``condition`` is true, and return its value. Use a larger ``every`` for expensive conditions."""
     pause = threading.Event()
     for _ in range(int(seconds / every)):
         if answer := condition():
@@ -80,7 +80,7 @@ def workflow_as_json(namespace: str, name: str) -> dict[str, Any]:
 
 
 def audited(namespace: str, verb: str = "create") -> list[str]:
-    """Names of the Workflows that the API server itself says it created here: no process of ours has a say in it."""
+    """Names of the Workflows created in a namespace by the API server's audit log, which is independent of our code."""
     lines = (CLUSTER / "run" / "audit.log").read_bytes().splitlines()
     events = (orjson.loads(line) for line in lines if namespace.encode() in line)
     return [
@@ -94,7 +94,7 @@ def audited(namespace: str, verb: str = "create") -> list[str]:
 
 
 def release_all(namespace: str) -> None:
-    """Take all finalizers off, which would keep the namespace from going away."""
+    """Remove all finalizers, which would keep the namespace from being deleted."""
     api = ApiServer(str(KUBECONFIG), connections=8, timeout=30)
     path = f"/apis/argoproj.io/v1alpha1/namespaces/{namespace}/workflows"
     names = [item["metadata"]["name"] for item in api.request("GET", path, accept=PARTIAL_LIST)["items"] or ()]
@@ -116,7 +116,7 @@ def cluster() -> None:
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
-    """Make a namespace in which pods of Workflows may run."""
+    """Create a namespace in which pods of Workflows may run."""
     name = f"test-{uuid.uuid4().hex[:10]}"
     kubectl("create", "namespace", name)
     kubectl("-n", name, "apply", "-f", "-", given=EXECUTOR)
@@ -127,7 +127,7 @@ def namespace() -> Iterator[str]:
 
 @pytest.fixture
 def storage(namespace: str, tmp_path: Path) -> Iterator[str]:
-    """Make a volume on the node, of a class of its own; it belongs to root, as new volumes do."""
+    """Create a volume on the node with its own storage class. It belongs to root, as new volumes do."""
     node = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["node1"]}
     volume = {
         "apiVersion": "v1",
@@ -148,13 +148,13 @@ def storage(namespace: str, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def team() -> Iterator[str]:
-    """Make a namespace of a team: Workflows may run there, and there is one to run."""
+    """Create a team's namespace in which Workflows may run, with a WorkflowTemplate."""
     yield from _settled("team")
 
 
 @pytest.fixture(scope="module")
 def platform() -> Iterator[str]:
-    """Make the platform's namespace, which takes restricted pods only."""
+    """Create the platform's namespace, which admits restricted pods only."""
     yield from _settled("platform", "pod-security.kubernetes.io/enforce=restricted")
 
 

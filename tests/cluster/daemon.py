@@ -1,4 +1,4 @@
-"""The daemon as users run it: a process of its own, with its settings, rules and store in a folder."""
+"""The daemon as users run it: a separate process with settings, rules and store in a folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAIN = "import sys; from retrainer.daemon.main import main; sys.exit(main(sys.ar
 
 
 class Daemon:
-    """One instance; it keeps its folder, port and name through kills and restarts."""
+    """One instance. It keeps its folder, port and name across kills and restarts."""
 
     def __init__(self, folder: Path, namespace: str, rules: str, *, name: str = "retrainer") -> None:
         self.folder, self.name = folder, name
@@ -43,7 +43,7 @@ class Daemon:
         (folder / "rules.yaml").write_text(rules)
 
     def start(self, *, crash_at: str = "") -> None:
-        """Return at once; `crash_at` arms one of the crash points."""
+        """Start without waiting. `crash_at` arms a crash point."""
         environment = {**os.environ, "RETRAINER_CRASH_AT": crash_at}
         command = [sys.executable, "-c", MAIN, str(self.folder / "settings.yaml")]
         with self.log.open("ab") as log:
@@ -69,7 +69,7 @@ class Daemon:
         return self.process.poll() is None
 
     def died(self) -> int:
-        """Await that it dies by itself; return its exit code, negative for a signal."""
+        """Wait until it exits by itself; return its exit code, negative for a signal."""
         return self.process.wait(150)
 
     def kill(self) -> None:
@@ -77,7 +77,7 @@ class Daemon:
         self.process.wait(10)
 
     def stop(self) -> int:
-        """End it as Kubernetes does; return its exit code."""
+        """Stop it as Kubernetes does; return its exit code."""
         self.process.terminate()
         return self.process.wait(25)
 
@@ -109,7 +109,7 @@ class Daemon:
 
 
 def send(daemon: Daemon, path: str, number: int, on_acknowledged: Callable[[], None]) -> None:
-    """Send one event as a good sender does: until it is acknowledged, always under the same key."""
+    """Send one event until it is acknowledged, always with the same idempotency key."""
     pause = threading.Event()
     for _ in range(600):
         try:
@@ -129,7 +129,7 @@ def send(daemon: Daemon, path: str, number: int, on_acknowledged: Callable[[], N
 def sending(
     daemon: Daemon, path: str, events: int, *, hands: int = 5, on_acknowledged: Callable[[], None] = lambda: None
 ) -> Iterator[None]:
-    """Send events 0, 1, ... meanwhile, and wait for the last acknowledgement at the end."""
+    """Send events 0, 1, ... in the background, and wait for the last acknowledgement at the end."""
     pool = ThreadPoolExecutor(hands, thread_name_prefix="sender")
     sent = [pool.submit(send, daemon, path, number, on_acknowledged) for number in range(events)]
     try:
@@ -148,7 +148,7 @@ def free_port() -> int:
 
 
 class Judge:
-    """A watch of its own, as a process of its own: which Workflows were there, whatever the daemon says."""
+    """An independent watch in a separate process: it records the Workflows that existed."""
 
     LINE = r'{.type} {.object.metadata.uid} {.object.metadata.annotations.retrainer\.dev/run}{"\n"}'
 

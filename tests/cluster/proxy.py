@@ -1,4 +1,4 @@
-"""A TCP proxy in front of the API server that can fall silent, swallow answers or cut connections."""
+"""A TCP proxy to the API server that can go silent, discard answers or cut connections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ API_PORT = 26443
 
 
 class Proxy:
-    """Listens on the loopback. `swallow` answers: the server gets every request, and nobody hears what it said."""
+    """Listens on the loopback. With `swallow`, the server receives every request, and its answers are discarded."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -36,7 +36,7 @@ class Proxy:
         self.cut()
 
     def cut(self) -> None:
-        """Cut every connection there is; new ones are let through."""
+        """Cut all existing connections. New ones are accepted."""
         for each in self._sockets:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
@@ -44,7 +44,7 @@ class Proxy:
         self._sockets.clear()
 
     def kubeconfig(self, folder: Path, token: str = "admintoken") -> str:
-        """Write one that leads through this proxy."""
+        """Write a kubeconfig that leads through this proxy."""
         cluster = {
             "server": f"https://127.0.0.1:{self.port}",
             "certificate-authority": str(CLUSTER / "run" / "api.crt"),

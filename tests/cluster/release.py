@@ -26,7 +26,7 @@ VALUES = {
 
 
 def helm(*arguments: str, given: str = "") -> str:
-    """Run helm as the administrator; raise with its own words if it fails."""
+    """Run helm as the administrator; raise with its error message if it fails."""
     command = [str(HELM), f"--kubeconfig={KUBECONFIG}", *arguments]
     done = subprocess.run(command, input=given, capture_output=True, text=True, check=False, timeout=150)
     if done.returncode != 0:
@@ -35,17 +35,17 @@ def helm(*arguments: str, given: str = "") -> str:
 
 
 class Release:
-    """One installation; `values` are those that `upgrade` may change."""
+    """One installation. `upgrade` may change `values`."""
 
     PATIENCE = 60
-    """Seconds until all that was asked for has to be ready."""
+    """Seconds until everything must be ready."""
 
     def __init__(self, namespace: str, **values: Any) -> None:
         self.namespace, self.values = namespace, {**VALUES, **values}
         self._http = httpx.Client()
 
     def install(self) -> None:
-        """Return once its Deployment is ready."""
+        """Install the chart; return once its Deployment is ready."""
         self._apply("install")
 
     def upgrade(self, **values: Any) -> None:
@@ -53,7 +53,7 @@ class Release:
         self._apply("upgrade")
 
     def rollback(self) -> None:
-        """Go back to what was there before the last upgrade."""
+        """Return to the revision before the last upgrade."""
         helm("rollback", "retrainer", f"--namespace={self.namespace}", "--wait", f"--timeout={self.PATIENCE}s")
         self.connect()
 
@@ -79,7 +79,7 @@ class Release:
 
     @property
     def pod(self) -> dict[str, Any]:
-        """The pod that is not on its way out."""
+        """The pod that is not terminating."""
         pods = self.get("pods", "-l", "app.kubernetes.io/name=retrainer")["items"]
         (pod,) = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
         return dict(pod)
@@ -89,7 +89,7 @@ class Release:
         return kubectl("-n", self.namespace, "logs", self.pod["metadata"]["name"])
 
     def connect(self) -> None:
-        """Pods' addresses can be reached from the node."""
+        """Connect to the pod. Pod addresses are reachable from the node."""
         token = base64.b64decode(self.get("secret", "retrainer-token")["data"]["token"]).decode()
         address = f"http://{self.pod['status']['podIP']}:8080"
         self._http.close()
@@ -115,7 +115,7 @@ class Release:
         return float(value)
 
     def succeeded(self, rule: str) -> dict[str, Any]:
-        """Await that the one run of a rule has ended well."""
+        """Wait until the only run of a rule has succeeded."""
         return dict(until(lambda: next((run for run in self.runs(rule) if run["phase"] == "SUCCEEDED"), None), 120))
 
 

@@ -1,4 +1,4 @@
-"""Two replicas of the chart on one PostgreSQL, with rules whose runs say which events they took."""
+"""Two replicas of the chart on one PostgreSQL, with rules whose runs list the events that they took."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 POSTGRES = 19592
 TOPIC = "numbers"
 PARTITIONS = 4
-"""Each of the replicas has some."""
+"""Each replica reads some of them."""
 BATCH = 10
 """Numbers of a run."""
-# Ends at once and needs no pod: its only step is left out.
+# Ends immediately and needs no pod: its only step is skipped.
 TEMPLATE = """
 apiVersion: argoproj.io/v1alpha1
 kind: WorkflowTemplate
@@ -61,7 +61,7 @@ rules:
 
 
 class Replicas(Release):
-    """A release with two pods, and what reaches both of them."""
+    """A release with two pods, and its connections."""
 
     def __init__(self, namespace: str, postgres: Postgres, database: str, **values: Any) -> None:
         secret = {
@@ -81,19 +81,19 @@ class Replicas(Release):
         )
 
     def install(self) -> None:
-        """Return once it is ready to read the topic."""
+        """Install the chart; return once it is ready to read the topic."""
         admin = KafkaAdminClient(bootstrap_servers=f"{NODE}:{KAFKA}")
         admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1)])
         admin.close()
         super().install()
 
     def connect(self) -> None:
-        """Nobody in particular is asked."""
+        """Connect to the Service, not to a particular pod."""
         address = self.get("service", "retrainer")["spec"]["clusterIP"]
-        if self._http.base_url.host == address:  # an upgrade leaves the Service where it is, and the load goes on
+        if self._http.base_url.host == address:  # an upgrade keeps the Service's address, and the load continues
             return
         self._http.close()
-        # A connection of its own for each request, as from many senders: the Service chooses the pod.
+        # One connection for each request, as from many senders: the Service chooses the pod.
         self._http = httpx.Client(
             base_url=f"http://{address}:8080",
             timeout=5.0,
@@ -102,12 +102,12 @@ class Replicas(Release):
         )
 
     def pods(self) -> list[dict[str, Any]]:
-        """Those that are not on their way out."""
+        """The pods that are not terminating."""
         pods = self.get("pods", "-l", "app.kubernetes.io/name=retrainer")["items"]
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
     def holder(self) -> dict[str, Any]:
-        """Await that one of the pods says it has the lead, and no other."""
+        """Wait until exactly one of the pods reports that it is the leader; return it."""
 
         def look() -> dict[str, Any] | None:
             leading = [pod for pod in self.pods() if leads(pod)]
@@ -116,7 +116,7 @@ class Replicas(Release):
         return dict(until(look, 90))
 
     def ready(self) -> None:
-        """Await that both take part."""
+        """Wait until both replicas are ready."""
 
         def look() -> bool:
             states = [pod["status"].get("containerStatuses", [{}])[0].get("ready") for pod in self.pods()]
@@ -155,7 +155,7 @@ def process_of(pod: dict[str, Any]) -> int:
 
 
 def ended(release: Release, pod: dict[str, Any]) -> int | None:
-    """How its container ended last: an exit code; None if it has not ended since ``pod`` was read."""
+    """The last exit code of its container; None if it has not exited since ``pod`` was read."""
     now = release.get("pod", pod["metadata"]["name"])["status"]["containerStatuses"][0]
     if now["restartCount"] == pod["status"]["containerStatuses"][0]["restartCount"]:
         return None

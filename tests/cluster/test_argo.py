@@ -127,7 +127,7 @@ class TestCreate:
                 return error.code == "quota" and "exceeded quota: few" in str(error)
             return False
 
-        until(over_quota)  # the quota holds once its controller has counted
+        until(over_quota)  # the quota applies once its controller has counted
 
     def test_an_inline_workflow_runs(self, engine: ArgoEngine, namespace: str) -> None:
         spec = {"entrypoint": "main", "templates": [{"name": "main", "suspend": {"duration": "1s"}}]}
@@ -157,7 +157,7 @@ class TestCreate:
 
     def test_a_thousand(self, engine: ArgoEngine, namespace: str, record_property: Any) -> None:
         runs = [a_run(namespace) for _ in range(1000)]
-        # A controller that is not there: its work would disturb the tests that follow.
+        # An instance id of no controller: the controller's work would disturb the tests that follow.
         workflows = [manifest(run, instance="test", instance_id="nobody") for run in runs]
         begin = time.monotonic()
         with ThreadPoolExecutor(4) as pool:
@@ -322,7 +322,7 @@ class TestAmbiguous:
     ) -> None:
         with Proxy() as proxy:
             through = an_engine(namespace, proxy.kubeconfig(tmp_path))
-            assert through.get(namespace, "nobody") is None  # the connection stands
+            assert through.get(namespace, "nobody") is None  # the connection works
             run = a_run(namespace)
             proxy.swallow.set()
             with pytest.raises(Ambiguous):

@@ -1,4 +1,4 @@
-"""The watch against a real API server: what happens is reported, and whatever breaks it heals."""
+"""The watch against a real API server: changes are reported, and the watch recovers from every fault."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 INSTANCE = "watched"
 NOBODY = "nobody"
-"""A controller that is not there: the test itself moves the phases."""
+"""An instance id of no controller: the test itself changes the phases."""
 
 
 def a_workflow(
@@ -66,7 +66,7 @@ def edit(workflow: Observed, patch: str) -> None:
 
 
 class Reports:
-    """What the watch said, in order."""
+    """The reports of the watch, in order."""
 
     def __init__(self, watch: NamespaceWatch) -> None:
         self.watch = watch
@@ -136,7 +136,7 @@ def test_what_ended_while_nobody_watched_is_read_whole_unless_it_was_stored_alre
     with watching(namespace) as reports:
         reports.until(unseen, "Succeeded")
         edit(stored, '{"metadata":{"labels":{"workflows.argoproj.io/phase":"Running"}},"status":{"phase":"Running"}}')
-        reports.until(stored, "Running")  # `argo retry` opens what was finished
+        reports.until(stored, "Running")  # `argo retry` reopens a finished Workflow
     assert reports.seen[0].message == "moved"
 
 
@@ -162,7 +162,7 @@ def test_what_vanishes_between_two_lists_is_reported_as_gone(engine: ArgoEngine,
     workflow = a_workflow(engine, namespace)
     with watching(namespace) as reports:
         reports.until(workflow, "")
-        # Nothing of this instance vanishes in truth: the list must find that out by asking.
+        # No Workflow of this instance really vanishes: the watch must detect it by listing.
         reports.watch._known["uid-of-the-past"] = watch.Known("churn-past", "R", "Running", False)
         reports.watch._stream.interrupt()
         until(lambda: any(seen.gone for seen in reports.seen))

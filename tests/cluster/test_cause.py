@@ -1,4 +1,4 @@
-"""Why a run was born, read from the Workflow that a real daemon made on a real cluster."""
+"""The cause of a run is on the Workflow that a real daemon created on a real cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chart, installed with the image of this repository where Pod Security "restricted" is enforced."""
+"""The chart, installed with the image of this repository in a namespace that enforces Pod Security "restricted"."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLATFORM = "version: 1\nsources:\n  push: {type: webhook, path: /hooks/push}\n"
 
 
 def on_event(name: str, more: str = "") -> str:
-    """A rule that runs `train` when the platform's webhook is told the rule's name."""
+    """A rule that runs `train` when the platform's webhook receives the rule's name."""
     return (
         f"  - name: {name}\n"
         f"    triggers: {{told: {{data: {{source: push, match: {{tell: {name}}}}}}}}}\n"
@@ -109,7 +109,7 @@ def test_rules_of_the_platform_reach_the_running_pod(release: Release, team: str
     before = release.pod["metadata"]["name"]
     there = f", namespace: {team}"
     release.upgrade(rules={"platform": PLATFORM, "more": rules(on_event("platforms", there))})
-    # Its kubelet looks at volumes every minute, and whenever the pod is changed.
+    # The kubelet refreshes volumes every minute, and whenever the pod changes.
     kubectl("-n", release.namespace, "annotate", "pod", before, "look=now")
     until(lambda: "platforms" in release.rules())
     assert release.pod["metadata"]["name"] == before
@@ -148,7 +148,7 @@ def test_start_up_names_the_verb_that_is_missing(namespace: str, resource: str, 
 
 
 def account(namespace: str, rights: dict[str, tuple[str, list[str]]]) -> list[dict[str, object]]:
-    """What an administrator makes where the chart may not."""
+    """The objects that an administrator creates where the chart may not."""
     granted = [{"apiGroups": [group], "resources": [name], "verbs": verbs} for name, (group, verbs) in rights.items()]
     api = "rbac.authorization.k8s.io/v1"
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "retrainer"}

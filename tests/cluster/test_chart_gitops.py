@@ -1,4 +1,4 @@
-"""The PreSync job for Argo CD, as deploy/gitops has it, with the image of this repository."""
+"""The PreSync job for Argo CD from deploy/gitops, with the image of this repository."""
 
 from __future__ import annotations
 

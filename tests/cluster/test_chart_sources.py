@@ -1,4 +1,4 @@
-"""A release that reads a real Kafka and asks a real Prometheus, which scrapes it in turn. Both run on the node."""
+"""A release that reads a real Kafka and polls a real Prometheus, which also scrapes it. Both run on the node."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 SERVERS = ROOT / "tests" / "integration" / "servers"
 NODE = "10.97.0.1"
-"""Where pods see the machine."""
+"""The machine's address for pods."""
 KAFKA, PROMETHEUS = 19492, 19690
 ENVIRONMENT = {"KAFKA_HOST": NODE, "KAFKA_PORT": KAFKA, "PROMETHEUS_HOST": NODE, "PROMETHEUS_PORT": PROMETHEUS}
 
@@ -48,7 +48,7 @@ rules:
 
 
 class Gauge(ThreadingHTTPServer):
-    """What a monitoring job exports: how far the features have drifted."""
+    """The metric of a monitoring job: the drift of the features."""
 
     daemon_threads = True
 
@@ -73,7 +73,7 @@ class Exporter(BaseHTTPRequestHandler):
 
 def call(script: str, *arguments: str) -> None:
     environment = {**os.environ, **{name: str(value) for name, value in ENVIRONMENT.items()}}
-    # Not captured: the server that is started would keep the pipe open.
+    # Not captured: the started server would keep the pipe open.
     command = [str(SERVERS / script), *arguments]
     subprocess.run(command, env=environment, check=True, timeout=150, stdout=subprocess.DEVNULL)
 
@@ -106,7 +106,7 @@ def release(platform: str, team: str, kafka: None) -> Iterator[Release]:
 
 @pytest.fixture(scope="module")
 def prometheus(release: Release, gauge: Gauge) -> Iterator[httpx.Client]:
-    """Prometheus with the alerts of deploy/monitoring, which do not wait here."""
+    """Prometheus with the alerts of deploy/monitoring, with `for: 0s`."""
     call("prometheus.sh", "build")
     folder = (
         Path(os.environ.get("PROMETHEUS_DIR", Path.home() / ".cache" / "retrainer-prometheus")) / f"run-{PROMETHEUS}"

@@ -1,4 +1,4 @@
-"""The store of a release, on a volume: it outlives the pod, and the release."""
+"""The store of a release on a volume survives the pod and the release."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_backup_is_made_and_restored_by_the_pod_that_the_docs_name(
 
 @contextmanager
 def stopped(namespace: str) -> Iterator[None]:
-    """The pod has the volume while the Deployment has no replica."""
+    """Scale the Deployment to zero meanwhile, and run the store pod on its volume."""
     kubectl("-n", namespace, "scale", "deployment", "retrainer", "--replicas=0")
     kubectl("-n", namespace, "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=retrainer", "--timeout=50s")
     kubectl("-n", namespace, "apply", "-f", "-", given=STORE_POD.read_text().replace("image: retrainer:0.1.0", LOCAL))

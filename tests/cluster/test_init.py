@@ -1,4 +1,4 @@
-"""`retrainer init --argo` on the cluster: the first files check themselves, and train a model there."""
+"""`retrainer init --argo` on the cluster: the generated files pass their checks and train a model."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ON_THE_NODE = "image: localhost/python:3.11\n        imagePullPolicy: Never"
-"""The nodes of this cluster reach no registry."""
+"""The nodes of this cluster cannot pull images."""
 
 
 @pytest.fixture
 def project(namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder, changed as its reader would: another namespace, a free port, an image that is at hand."""
+    """The generated folder with the usual changes: another namespace, a free port, an available image."""
     monkeypatch.setenv("KUBECONFIG", str(KUBECONFIG))
     folder = tmp_path / "project"
     assert CliRunner().invoke(main, ["init", "--argo", str(folder)]).exit_code == 0
@@ -45,7 +45,7 @@ def project(namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def url(project: Path, namespace: str) -> Iterator[str]:
-    """The daemon's address, once the templates are in the cluster and it is ready."""
+    """The daemon's address, once its templates are in the cluster and it is ready."""
     kubectl("-n", namespace, "apply", "-f", str(project / "templates"))
     command = [sys.executable, "-m", "retrainer.cli.main", "run"]
     with (project / "log").open("wb") as log:

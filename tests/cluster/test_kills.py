@@ -1,4 +1,4 @@
-"""kill -9 at every named point and at random moments of a burst: nothing is lost, nothing is done twice."""
+"""kill -9 at every crash point and at random moments of a burst: nothing is lost, nothing is done twice."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KILLS = int(os.environ.get("RETRAINER_KILLS", "3"))
 BURST = 200
 UNDER_WAY = ("SUBMITTED", "RUNNING", "SUCCEEDED")
 
-# Ends at once and needs no pod: its only step is left out.
+# Ends immediately and needs no pod: its only step is skipped.
 TEMPLATE = """
 apiVersion: argoproj.io/v1alpha1
 kind: WorkflowTemplate
@@ -53,7 +53,7 @@ rules:
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[str]:
-    """One namespace for all tests here: those of a burst take long to remove."""
+    """One namespace for all tests of this module: the Workflows of a burst take long to remove."""
     name = f"kills-{uuid.uuid4().hex[:8]}"
     kubectl("create", "namespace", name)
     kubectl("-n", name, "apply", "-f", "-", given=EXECUTOR)
@@ -64,14 +64,14 @@ def place() -> Iterator[str]:
 
 
 def held(namespace: str, instance: str = "") -> list[str]:
-    """Workflows that a finalizer keeps, of all instances or of one."""
+    """Workflows with a finalizer, of all instances or of one."""
     selector = f"--selector=retrainer.dev/instance={instance}" if instance else "--selector=retrainer.dev/instance"
     found = json.loads(kubectl("-n", namespace, "get", "workflows", "-o", "json", selector))["items"]
     return [item["metadata"]["name"] for item in found if item["metadata"].get("finalizers")]
 
 
 def free(namespace: str) -> None:
-    """Take the finalizers off what is left; not by kubectl, which takes minutes for a thousand."""
+    """Remove the remaining finalizers. kubectl would take minutes for a thousand."""
     names = held(namespace)
     nothing = {"metadata": {"finalizers": None}}
     kind = ("argoproj.io", "v1alpha1", namespace, "workflows")
@@ -95,7 +95,7 @@ def judge(place: str, daemon: Daemon) -> Iterator[Judge]:
 
 
 def judged(daemon: Daemon, judge: Judge, events: int) -> None:
-    """Await that all was submitted, end the daemon, then judge: a Workflow for each run, and a run for each event."""
+    """Wait until all is submitted, and end the daemon. Assert one Workflow for each run and one run for each event."""
     until(lambda: sum(run["phase"] in UNDER_WAY for run in daemon.runs("each")) >= events, 120)
     runs = daemon.runs("each")
     assert daemon.stop() == 0
@@ -107,7 +107,7 @@ def judged(daemon: Daemon, judge: Judge, events: int) -> None:
 @pytest.mark.parametrize(
     "point",
     [
-        # The first transactions of a daemon are its own; these hit those of events, of claims and of what Argo says.
+        # The first transactions belong to the start. These hit transactions of events, of claims and of Argo's reports.
         pytest.param("before-commit:5", id="before-commit-early"),
         pytest.param("before-commit:8", id="before-commit"),
         pytest.param("before-commit:12", id="before-commit-late"),
@@ -144,7 +144,7 @@ def test_a_kill_at_any_point_neither_loses_nor_doubles_a_run(
 def test_a_kill_in_a_burst_neither_loses_nor_doubles_a_run(seed: int, daemon: Daemon, judge: Judge, place: str) -> None:
     chance = random.Random(seed)
     acknowledged: list[None] = []
-    # By turns while events come in and while Workflows are created: the first is over long before the second.
+    # Alternate between event intake and Workflow creation: the first is over long before the second.
     progress: Callable[[], int] = (lambda: len(acknowledged)) if seed % 2 else (lambda: judge.workflows)
     moment = chance.randrange(BURST)
     daemon.start()

@@ -1,4 +1,4 @@
-"""Pipelines of real pods, each started by a schedule, by an event and by hand, and followed to its end."""
+"""Pipelines of real pods, started by a schedule, by an event and manually, and followed to their end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ENDED = ("SUCCEEDED", "FAILED", "ERROR", "CANCELLED", "SKIPPED", "UNKNOWN")
 
 
 class Story(NamedTuple):
-    """What happened, once all had ended: runs by rule, Workflows by run id, the daemon's log."""
+    """The final state: runs by rule, Workflows by run id, and the daemon's log."""
 
     runs: dict[str, list[dict[str, Any]]]
     workflows: dict[str, dict[str, Any]]
@@ -48,7 +48,7 @@ def place() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def story(place: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    """Start everything together and tell how it ended: pods take their time, so all tests share them."""
+    """Start all pipelines together and return the final state. Pods are slow, so all tests share them."""
     daemon = Daemon(tmp_path_factory.mktemp("daemon"), place, (PIPELINES / "rules.yaml").read_text())
     judge = Judge(place, daemon.name)
     try:

@@ -1,6 +1,6 @@
-"""Whatever happens to two replicas, their database or the cluster: each number once, each slot once.
+"""Faults of two replicas, their database and the cluster: each number counts once, each slot once.
 
-All of it happens to one release under a load that never stops, one after the other.
+All faults hit one release under continuous load, one after the other.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ AWAY = 60.0
 
 @pytest.fixture(scope="module")
 def kafka() -> Iterator[None]:
-    call("kafka.sh", "down")  # what a run that was cut off left behind
+    call("kafka.sh", "down")  # remains of an interrupted session
     call("kafka.sh", "up")
     yield
     call("kafka.sh", "down")
@@ -62,7 +62,7 @@ def load(release: Replicas) -> Iterator[Load]:
 
 @pytest.fixture
 def judge(release: Replicas, load: Load) -> Iterator[Judge]:
-    """Begin with both replicas at work, and judge once they are again."""
+    """Start with both replicas ready, and judge when they are ready again."""
     release.ready()
     load.more(20)
     found = Judge(release.namespace)

@@ -1,4 +1,4 @@
-"""Submitter and follower on a real API server behind a bad line; a second watcher counts the Workflows of each run."""
+"""Submitter and run reconciler on a real API server over a faulty connection; an independent watch counts Workflows."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def a_run(namespace: str) -> Run:
 
 
 def disturb(proxy: Proxy, over: threading.Event) -> None:
-    """Cut the line again and again; before every second cut, swallow answers for a moment."""
+    """Cut the connection repeatedly. Before every second cut, discard answers for a moment."""
     while not over.wait(0.15):
         proxy.swallow.set()
         over.wait(0.05)
@@ -57,7 +57,7 @@ def test_a_bad_line_loses_nothing_and_doubles_nothing(namespace: str, tmp_path: 
     clock = SystemClock()
     runs = [a_run(namespace) for _ in range(150)]
     gateway, codes, over = MemoryDesk(clock, *runs), list[str](), threading.Event()
-    judge = Judge(namespace, "test")  # not the audit log: of a request whose line was cut it says 504, created or not
+    judge = Judge(namespace, "test")  # not the audit log, which has 504 for every request whose connection was cut
     with Proxy() as proxy, ExitStack() as end:
         end.callback(judge.close)
         engine = an_engine(namespace, proxy.kubeconfig(tmp_path))

@@ -1,4 +1,4 @@
-"""From one release to the next, a migration between them, and back: under a load that never stops, each number once."""
+"""Upgrade to the next release with a migration, and rollback, under continuous load: each number counts once."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LAST = "SELECT build FROM runs ORDER BY id DESC LIMIT 1"
 
 @pytest.fixture(scope="module", autouse=True)
 def image(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Make the image of the next release, and give it to the node."""
+    """Build the image of the next release, and load it on the node."""
     source, out = tmp_path_factory.mktemp("next"), tmp_path_factory.mktemp("image")
     next_release.make(source)
     given = {"BASE": "debian", "IMAGE": "localhost/retrainer:next", "CONTEXT": str(source), "OUT": str(out)}
@@ -53,7 +53,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture
 def postgres() -> Iterator[Postgres]:
     server = Postgres(POSTGRES, NODE)
-    for action in ("down", "up"):  # what a run that was cut off left behind
+    for action in ("down", "up"):  # remains of an interrupted session
         call("kafka.sh", action)
         server.call(action)
     yield server
@@ -116,6 +116,6 @@ def test_a_single_one_with_a_file_goes_and_comes_back(namespace: str, storage: s
 
 
 def told(release: Release, count: int) -> None:
-    """Send one more event, and await that as many runs have ended well."""
+    """Send one more event, and wait until ``count`` runs have succeeded."""
     release.push(model="churn")
     until(lambda: [run["phase"] for run in release.runs("churn")] == ["SUCCEEDED"] * count)

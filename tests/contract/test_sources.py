@@ -1,4 +1,4 @@
-"""What the engine relies on, whatever the source: one suite that each of them passes, with real files and sockets."""
+"""The contract between the engine and every source: one suite that each source passes, with real files and sockets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NAME = "under-test"
 
 @dataclass
 class MemoryIntake:
-    """Stores as the engine does, an id once and objects with their events, when the test says so."""
+    """Stores events when the test allows it, like the engine: each id once, and objects together with their events."""
 
     ids: list[str] = field(default_factory=list)
     events: list[Event | Poison] = field(default_factory=list)
@@ -86,24 +86,24 @@ class MemoryIntake:
 
 
 class Sender(Protocol):
-    """The world that a source reports of. Like senders do, it tries again until it is told that a fact was taken."""
+    """The external system that a source observes. Like a real sender, it repeats a fact until that is acknowledged."""
 
     def start(self) -> None: ...
 
     def stop_source(self) -> None:
-        """Stop the source, and leave the world as it is."""
+        """Stop the source only."""
 
     def stop(self) -> None:
-        """Stop everything; a second time changes nothing."""
+        """Stop everything. A second call has no effect."""
 
     def tell(self, names: list[str]) -> None:
-        """Make facts of these names happen."""
+        """Create facts with these names."""
 
     def tell_again(self, names: list[str]) -> None:
-        """Have them delivered once more, as happens when an acknowledgement is lost."""
+        """Deliver the facts again, as after a lost acknowledgement."""
 
     def acknowledged(self) -> set[str]:
-        """Names of the facts that the source said it has taken."""
+        """Names of the facts that the source has acknowledged."""
 
 
 class FolderSender:
@@ -123,7 +123,7 @@ class FolderSender:
     stop = stop_source
 
     def tell(self, names: list[str]) -> None:
-        for name in names:  # as writers should: never seen half written
+        for name in names:  # atomic: a partly written file is never visible
             (self._folder / f".{name}").write_text(name)
             (self._folder / f".{name}").rename(self._folder / name)
 
@@ -137,7 +137,7 @@ class FolderSender:
 
 
 class HttpSender:
-    """One thread sends what it was told to, until the answer is 202."""
+    """One thread sends each fact until the answer is 202."""
 
     def __init__(self, intake: MemoryIntake, config: Served, name_in: Callable[[str], dict]) -> None:
         self._config, self._intake, self._message = config, intake, name_in
@@ -203,7 +203,7 @@ def alert_message(name: str) -> dict:
 
 
 def alertmanager(intake: MemoryIntake) -> HttpSender:
-    once = functools.cache(alert_message)  # told again, it began when it began
+    once = functools.cache(alert_message)  # a repeated alert keeps its start time
     return HttpSender(intake, models.AlertmanagerSource(type="alertmanager", path="/hooks/x"), once)
 
 

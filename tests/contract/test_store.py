@@ -1,4 +1,4 @@
-"""One suite that every store passes; a store is made from a fresh folder by its `open`."""
+"""The contract of the store: one suite that every store passes. `open` makes a store in an empty folder."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STORES: dict[str, Callable[[Path], Store]] = {"sqlite": lambda folder: SqliteSto
 
 @pytest.fixture(params=list(STORES))
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Store]]:
-    """Opens the store; called again, it is closed first, as by a restart."""
+    """A function that opens the store. Each further call closes it first, as a restart does."""
     opened: list[Store] = []
 
     def build() -> Store:
@@ -102,7 +102,7 @@ def test_a_row_of_the_same_key_is_replaced_and_one_that_is_there_is_left(reopen:
 
 
 def test_what_columns_hold_comes_back_as_it_was(reopen: Callable[[], Store]) -> None:
-    """To the microsecond, beyond 32 bits, and byte for byte."""
+    """Columns keep values exactly: microseconds, integers beyond 32 bits, and bytes."""
     store = reopen()
     row = {"at": 1785542400.123457, "source": "lake", "event": "é☃", "reason": "raised", "error": "", "rule": ""}
     row["size"] = 256
@@ -120,7 +120,7 @@ def test_what_columns_hold_comes_back_as_it_was(reopen: Callable[[], Store]) -> 
 
 
 def test_keys_are_in_the_order_of_their_bytes(reopen: Callable[[], Store]) -> None:
-    """Pages go on behind a key, and objects are found by how their ids begin."""
+    """Keys are sorted by their bytes: pagination continues after a key, and a prefix of their ids finds objects."""
     store = reopen()
     keys = ["B", "_", "a", "a b", "a-b", "aB", "ab", "é"]
     rows = [
@@ -202,7 +202,7 @@ def test_sqlite_refuses_a_newer_schema_and_touches_nothing(tmp_path: Path, spoil
     ],
 )
 def test_sqlite_of_a_newer_release(tmp_path: Path, written: str, words: str) -> None:
-    """During an upgrade daemons of both releases run: the older one goes on as long as it can."""
+    """While an upgrade runs both releases: the older one works as long as the schema allows it."""
     SqliteStore.open(tmp_path / "store.db").close()
     with sqlite3.connect(tmp_path / "store.db") as conn:
         conn.execute("UPDATE alembic_version SET version_num = ?", [written])
@@ -243,7 +243,7 @@ def test_sqlite_belongs_to_one_process(tmp_path: Path) -> None:
 
 
 def test_sqlite_that_cannot_take_writes_for_the_moment_says_busy_and_goes_on(tmp_path: Path) -> None:
-    """Somebody holds the database, as a backup tool may; a full disk takes the same way."""
+    """A lock held by another process, such as a backup tool, gives "busy". A full disk is handled in the same way."""
     store = SqliteStore.open(tmp_path / "store.db")
     store.read(lambda conn: None)
     other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
@@ -293,7 +293,7 @@ def test_sqlite_killed_in_mid_migration_is_old_or_new_never_between(tmp_path: Pa
 
 
 def test_a_store_of_the_first_schema_keeps_what_was_asked_for(tmp_path: Path) -> None:
-    """Answers stood among `meta`: whoever asks again after the upgrade gets the same one."""
+    """Answers were stored in `meta`. A repeated request after the upgrade gets the same answer."""
     SqliteStore.open(tmp_path / "store.db").close()
     old = sqlite3.connect(tmp_path / "store.db")
     whole = old.execute(SQLITE_COLUMNS).fetchall()

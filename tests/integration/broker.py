@@ -1,4 +1,4 @@
-"""A real Kafka broker, and what tests do to it and with it."""
+"""A real Kafka broker with the operations that tests need."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ CACHE = Path(os.environ.get("KAFKA_DIR", Path.home() / ".cache" / "retrainer-kaf
 
 
 class Broker:
-    """One broker on 127.0.0.1. It takes five ports, from `port` on; kafka.sh says which is for what."""
+    """One broker on 127.0.0.1. It uses five ports from `port` on; kafka.sh documents them."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.servers = f"127.0.0.1:{port}"
         self.tls = CACHE / f"run-{port}" / "tls"
-        """Folder of the certificates."""
+        """Folder with the certificates."""
         self._producer: KafkaProducer | None = None
 
     def listener(self, offset: int) -> str:
@@ -34,28 +34,28 @@ class Broker:
         return f"127.0.0.1:{self.port + offset}"
 
     def up(self) -> None:
-        """Begin empty."""
+        """Start the broker without data."""
         self._call("down")
         self._call("up")
 
     def down(self) -> None:
-        """End it, and leave nothing behind."""
+        """Stop the broker and remove its data."""
         self._forget_producer()
         self._call("down")
 
     def start(self) -> None:
-        """Start it with the data that it had."""
+        """Start the broker with its existing data."""
         self._call("start")
 
     def stop(self) -> None:
-        """Shut it down in order."""
+        """Shut the broker down cleanly."""
         self._call("stop")
 
     def restart(self) -> None:
         self._call("restart")
 
     def kill(self) -> None:
-        """End it by SIGKILL."""
+        """Kill the broker with SIGKILL."""
         self._call("kill")
 
     def _call(self, command: str) -> None:
@@ -72,7 +72,7 @@ class Broker:
             admin.close()
 
     def create_topic(self, name: str | None = None, partitions: int = 3, **configs: str) -> str:
-        """Create a topic, under a name of its own unless told otherwise; dots in `configs` are written as `_`."""
+        """Create a topic, with a generated name unless ``name`` is given. In ``configs``, `_` stands for a dot."""
         name = name or f"t-{uuid4().hex[:12]}"
         settings = {key.replace("_", "."): value for key, value in configs.items()}
         wanted = {name: {"num_partitions": partitions, "replication_factor": 1, "configs": settings}}
@@ -83,7 +83,7 @@ class Broker:
     def add_partitions(self, name: str, total: int) -> None:
         with self.admin() as admin:
             admin.create_partitions({name: total})
-        self._forget_producer()  # it would go on by what it knows
+        self._forget_producer()  # its metadata is outdated
 
     def delete_topic(self, name: str) -> None:
         with self.admin() as admin:
@@ -91,7 +91,7 @@ class Broker:
         self._forget_producer()
 
     def delete_records(self, name: str, partition: int, before: int) -> None:
-        """Drop the records before an offset, as retention does."""
+        """Delete the records before offset ``before``, as retention does."""
         with self.admin() as admin:
             admin.delete_records({TopicPartition(name, partition): before})
 
@@ -105,7 +105,7 @@ class Broker:
         partition: int | None = None,
         timestamp_ms: int | None = None,
     ) -> list[tuple[int, int]]:
-        """Write records that are all alike but for their values; return partition and offset of each."""
+        """Write records that differ in their values only; return partition and offset of each."""
         more: dict[str, Any] = {"key": key, "headers": list(headers), "partition": partition}
         producer = self._make_producer()
         sent = [producer.send(topic, value=value, timestamp_ms=timestamp_ms, **more) for value in values]

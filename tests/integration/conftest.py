@@ -1,4 +1,4 @@
-"""Servers that tests of several sources need. Each is started when it is first asked for, once for all tests."""
+"""Servers shared by the tests of several sources. Each starts once per session, when a test first needs it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FIRST_PORT = 19192
-"""A developer's own broker, on 19092, is left alone."""
+"""Leaves port 19092 free for a developer's own broker."""
 PORTS = 5
 
 
@@ -27,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def broker() -> Iterator[Broker]:
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "tests.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # tests that run beside these do not choose the same ports
+        fcntl.flock(lock, fcntl.LOCK_EX)  # parallel test sessions must not choose the same ports
         broker = Broker(free_ports(FIRST_PORT, PORTS))
         broker.up()
     yield broker
@@ -35,7 +35,7 @@ def broker() -> Iterator[Broker]:
 
 
 def free_ports(first: int, count: int) -> int:
-    """Return the first of so many free ports in a row, tried in steps of ten."""
+    """Return the first of ``count`` consecutive free ports, searched in steps of ten."""
     for port in range(first, first + 100, 10):
         if all(is_free(port + n) for n in range(count)):
             return port

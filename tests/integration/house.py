@@ -1,4 +1,4 @@
-"""An engine on a real store, with its thread, and sources that bring it events."""
+"""An engine with its thread on a real store, and sources that deliver events to it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Listener:
-    """Counts what became of events."""
+    """Counts events by outcome."""
 
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter()
@@ -40,7 +40,7 @@ class Listener:
 
 
 class House:
-    """``path`` is the store's, a SQLite file unless ``build`` makes another; `restart` begins anew, without sources."""
+    """``path`` is the SQLite file of the store, unless ``build`` opens another store. `restart` drops the sources."""
 
     def __init__(self, path: Path, max_queue: int = 1000, build: Callable[[Path], Store] = SqliteStore.open) -> None:
         self.path, self.max_queue, self._build = path, max_queue, build
@@ -56,7 +56,7 @@ class House:
         self.engine.start()
 
     def load(self, sources: dict[str, dict[str, Any]], rules: Sequence[dict[str, Any]]) -> models.Rules:
-        """Let these rules decide."""
+        """Load ``sources`` and ``rules`` into the engine; return the parsed models."""
         parsed = models.Rules.model_validate({"version": 1, "sources": sources, "rules": list(rules)})
         configuration: Any = SimpleNamespace(
             rules=parsed.rules,
@@ -71,7 +71,7 @@ class House:
         return parsed
 
     def source(self, name: str, settings: dict[str, Any], rules: Sequence[dict[str, Any]]) -> Source:
-        """Load the rules, make the source, start it."""
+        """Load the rules, build the source and start it."""
         config = self.load({name: settings}, rules).sources[name]
         source = registry.build(name, config, self.engine, self.clock, self.path.parent)  # type: ignore[arg-type]
         self.sources.append(source)
@@ -80,7 +80,7 @@ class House:
 
     @contextlib.contextmanager
     def busy(self) -> Iterator[None]:
-        """Nothing is committed meanwhile: the engine's thread is in a transaction that does not end."""
+        """Block all commits: the engine's thread stays in one transaction until the context exits."""
         over = threading.Event()
         done = self.engine.act(lambda _: over.wait())
         try:
@@ -105,23 +105,23 @@ class House:
 
     @property
     def outcomes(self) -> dict[str, int]:
-        """How many events ended how since the engine was started."""
+        """The number of events by outcome since the engine was started."""
         return dict(self._listener.outcomes)
 
     def query(self, sql: str) -> list[Any]:
         return self.store.read(lambda conn: [tuple(row) for row in conn.exec_driver_sql(sql)])
 
     def told(self) -> list[tuple[str, str, str]]:
-        """Type, subject and outcome of each event that counted, in order."""
+        """Type, subject and outcome of each event in the ledger, in order."""
         return self.query("SELECT type, subject, outcome FROM events ORDER BY seq")
 
     def counted(self) -> list[tuple[str, str]]:
-        """Rule and subject of all that was counted, in order; what was counted twice stands there twice."""
+        """Rule and subject of each counted input, in order. An input that was counted twice is listed twice."""
         joined = "inputs JOIN states ON states.id = inputs.state JOIN events ON events.seq = inputs.seq"
         return self.query(f"SELECT states.rule, events.subject FROM {joined} ORDER BY inputs.seq, states.rule")
 
     def errors(self) -> list[str]:
-        """What is wrong with each dead letter, in order."""
+        """The error of each dead letter, in order."""
         return [error for (error,) in self.query("SELECT error FROM dead_letters ORDER BY id")]
 
 

@@ -1,4 +1,4 @@
-"""A real MinIO whose buckets notify a Kafka topic or a webhook."""
+"""A real MinIO whose buckets send notifications to a Kafka topic or a webhook."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ USER = PASSWORD = "minioadmin"
 
 
 class Minio:
-    """``webhook`` is the address that it sends to, with `token`; ``topic`` is on the broker."""
+    """``webhook`` is the address that MinIO notifies, with `token`. ``topic`` is a topic of the broker."""
 
     def __init__(self, port: int, brokers: str = "", topic: str = "", webhook: str = "", token: str = "") -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -50,7 +50,7 @@ class Minio:
         assert done.returncode == 0, f"minio.sh {command}: {done.stdout}{done.stderr}"
 
     def bucket(self, name: str, *, target: str = "", versions: bool = False) -> str:
-        """Make a bucket that notifies its target, `kafka` or `webhook`, if there is one."""
+        """Create a bucket. With ``target``, `kafka` or `webhook`, it sends notifications there."""
         self.s3.create_bucket(Bucket=name)
         if versions:
             self.s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
@@ -66,5 +66,5 @@ class Minio:
             self.s3.put_object(Bucket=bucket, Key=key, Body=body)
 
     def undelivered(self) -> int:
-        """Number of notifications that the webhook has not accepted yet; MinIO sends them again."""
+        """The number of notifications that the webhook has not accepted yet. MinIO retries them."""
         return sum(path.is_file() for path in self._queue.rglob("*"))

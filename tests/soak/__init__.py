@@ -1,1 +1,1 @@
-"""`make soak`: everything at once, for an hour, with faults, and an account by somebody who believes no daemon."""
+"""`make soak`: all features together for an hour, with injected faults, checked by independent observers."""

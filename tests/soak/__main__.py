@@ -1,6 +1,6 @@
-"""`python -m tests.soak [--minutes M] [--seed N]`: everything at once, with faults, and the account of it.
+"""`python -m tests.soak [--minutes M] [--seed N]`: run all features together with faults, and check the result.
 
-The exit code is 0 if all claims hold. The seed says which faults, edits and poison there are, in which order.
+The exit code is 0 if all claims hold. The seed determines the faults, edits and poison, and their order.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not KUBECONFIG.exists():
         print("no cluster is up: run tests/soak/run, or tests/cluster/cluster.sh build and up")
         return 2
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is taken down
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is shut down
     print(
         f"seed {asked.seed}, {asked.minutes:g} minutes: make soak SEED={asked.seed} MINUTES={asked.minutes:g}",
         flush=True,

@@ -1,4 +1,4 @@
-"""The account at the end: each claim with what it is based on, from what was seen alone. Pure."""
+"""The final account: each claim with its basis, computed from observations only. Pure."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
     from tests.soak.witness import Seen
 
 SHOWN = 5
-"""Examples of what is wrong."""
+"""Number of counterexamples that are shown."""
 MEMORY_GROWTH = 0.02
 ENOUGH = 30.0
-"""Minutes from which on memory is judged by that: what a process needs settles only after some."""
+"""Minutes of a run from which on `MEMORY_GROWTH` applies: shorter runs are dominated by warm-up."""
 SHORT_GROWTH = 0.25
-"""What it may be in a shorter run."""
+"""The growth limit of shorter runs."""
 SHORT_MORE = 5
-"""Threads and descriptors that a shorter run may end with beyond its first ones: many are made when first needed."""
+"""Extra threads and descriptors allowed in a shorter run: many are created at first use."""
 LEFT = 0.02
-"""The share of events that may be older than the retention: windows of rules that an edit removed keep theirs."""
+"""Share of events that may be older than the retention: windows of rules that an edit removed keep their events."""
 BAD = "bad-"
-"""How the names of bad rules begin."""
+"""Prefix of the names of bad rules."""
 REGION_RULE = "by-region"
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was seen.
+    """The observations.
 
-    ``accepted``, ``unknown`` and ``told`` are by road; ``created`` has the names of Workflows by the audit log,
-    ``records`` source, partition and offset of bad records, ``places`` those of all records that have an outcome.
+    ``accepted``, ``unknown`` and ``told`` are by channel. ``created`` has the names of Workflows from the audit log.
+    ``records`` has source, partition and offset of bad records, ``places`` those of all records that have an outcome.
     """
 
     minutes: float
@@ -66,13 +66,13 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """``wrong`` has what speaks against it; ``basis`` says what was compared."""
+    """``wrong`` has the counterexamples. ``basis`` says what was compared."""
 
     name: str
     basis: str
     wrong: Sequence[str] = ()
     judged: bool = True
-    """Whether it counts: some cannot be claimed of a short run."""
+    """Whether the claim counts: some do not apply to a short run."""
 
     @property
     def holds(self) -> bool:
@@ -128,7 +128,7 @@ def _decided(facts: Facts, road: str) -> Claim:
 
 
 def _in_one_run(facts: Facts, road: str) -> Claim:
-    """By the Workflows that somebody else saw: each number that was accepted is an argument of exactly one."""
+    """By the Workflows seen by the witness, each accepted number is an argument of exactly one Workflow."""
     mine = [one for one in facts.seen if one.rule.startswith(f"{road}-")]
     taken = Counter(number for one in mine for number in one.took)
     wrong = [f"{one} is in no Workflow" for one in _some(facts.accepted[road] - taken.keys())]
@@ -142,7 +142,7 @@ def _in_one_run(facts: Facts, road: str) -> Claim:
 
 
 def regional(numbers: Iterable[int]) -> list[int]:
-    """Those of the records that have a region."""
+    """The numbers of the records that have a region."""
     return [n for n in numbers if n % REGIONAL == 0]
 
 
@@ -155,7 +155,7 @@ def _regions(facts: Facts) -> list[str]:
 
 
 def _levels(facts: Facts) -> Claim:
-    """Each rise of a value started one run; of the alert, each time that Alertmanager told of one."""
+    """Each rise of a value started one run. For the alert, rises are the ones that Alertmanager reported."""
     counts = Counter(one.rule for one in facts.seen)
     wrong = list(facts.missed)
     due = {**facts.rises, "alerted": facts.crossings}
@@ -180,7 +180,7 @@ def _slots(facts: Facts) -> Claim:
 
 
 def _once(facts: Facts) -> Claim:
-    """Names by the API server's own record, uids by the one who looked, runs by the API."""
+    """Compares names from the API server's audit log, uids from the witness, and runs from the daemon's API."""
     names = Counter(facts.created)
     of_run: dict[str, set[str]] = {}
     for one in facts.seen:
@@ -213,17 +213,17 @@ def _ended(facts: Facts) -> Claim:
 
 
 def _well(run: Mapping[str, Any]) -> bool:
-    """Runs of bad rules may end as they like, or wait: for a template that is not there, for one."""
+    """Whether a run ended as expected. Runs of bad rules may fail, or wait, for example for a missing template."""
     return run["phase"] == "SUCCEEDED" or is_bad(run["rule"])
 
 
 def is_bad(rule: str) -> bool:
-    """Whether an edit brought it that was meant to be bad."""
+    """Whether an edit added the rule as an intentionally bad one."""
     return rule.startswith(BAD)
 
 
 def _poison(facts: Facts) -> Claim:
-    """Those that the broker took, by their place; topics whose records may hold nothing at all are left out."""
+    """The bad records that the broker accepted, by position. Topics whose records may contain no event are excluded."""
     wrong = [
         f"{source}/{at} offset {offset} has no outcome" for source, at, offset in _some(facts.records - facts.places)
     ]
@@ -278,7 +278,7 @@ def _threads(facts: Facts) -> Claim:
 
 
 def _store(facts: Facts) -> Claim:
-    """Old events go, and their number stays. A run that is shorter than the retention shows nothing of it."""
+    """Old events are pruned, and their number stays bounded. A run shorter than the retention cannot show this."""
     wrong = [
         f"{one.old} of {one.events} events are old at {one.at:.0f} s"
         for one in facts.store

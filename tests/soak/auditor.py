@@ -1,4 +1,4 @@
-"""Asks the API, again and again, what became of each event: old ones are pruned while the soak lasts."""
+"""Polls the API for the outcome of each event during the soak, because old events are pruned meanwhile."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ PAGE = 1000
 PLACE = re.compile(r":(\d+):(\d+)$")
 RUNS_PAGE = 200
 PATIENT = 50
-"""Runs that are asked for one by one, at most."""
+"""Maximum number of runs that are queried one by one."""
 KEPT = ("id", "rule", "phase", "uid", "workflow", "message")
 ENDED = frozenset({"SUCCEEDED", "FAILED", "ERROR", "CANCELLED", "SKIPPED", "UNKNOWN"})
 
 
 class Auditor:
-    """What the API told so far: ``told`` has the outcomes of each number of a road, ``runs`` each run as it was last.
+    """The API's answers. ``told`` has the outcomes of each number of a channel, ``runs`` the last state of each run.
 
     ``places`` has source, partition and offset of all records that became events or dead letters.
     """
@@ -40,7 +40,7 @@ class Auditor:
         self.reasons: Counter[str] = Counter()
         self.runs: dict[str, dict[str, Any]] = {}
         self.crossings = 0
-        """How often the alert was told to fire after it was told to be over, or for the first time."""
+        """How often the alert was reported as firing for the first time or after it was resolved."""
         self.looks = self.failed_looks = 0
         self.backwards: list[str] = []
         self._starts: dict[str, str] = {}
@@ -59,11 +59,11 @@ class Auditor:
         while not self._stop.wait(LOOK_EVERY):
             try:
                 self.look()
-            except (OSError, http.client.HTTPException):  # it was killed in the middle of it: another look
+            except (OSError, http.client.HTTPException):  # the replica was killed during the poll: poll again
                 self.failed_looks += 1
 
     def look(self) -> None:
-        """Read all that is new. Raise OSError if the replica whose turn it is does not answer."""
+        """Read everything new. Raise OSError if the replica polled in this turn does not answer."""
         with self._lock:
             self._turn += 1
             replica = self._replicas[self._turn % len(self._replicas)]
@@ -78,7 +78,7 @@ class Auditor:
             self.looks += 1
 
     def _new(self, replica: Replica, path: str, number: str, known: int) -> list[dict[str, Any]]:
-        """Those behind the last one that is known, oldest first."""
+        """The items after the last known one, oldest first."""
         found: list[dict[str, Any]] = []
         cursor = ""
         while True:
@@ -92,7 +92,7 @@ class Auditor:
     def _event(self, event: dict[str, Any]) -> None:
         source, data = event["source"], event["data"]
         self.outcomes[source, event["outcome"]] += 1
-        # On other roads a sender may call an attribute so; what a sweep found has none.
+        # On other channels an event may have an unrelated attribute of this name; a sweep's event has none.
         if source in TOPICS and (record := event["attributes"].get("kafka")):
             self.places.add((source, record["partition"], record["offset"]))
         if source in ("push", "records") and isinstance(number := data.get("n"), int) and "group" in data:
@@ -108,21 +108,21 @@ class Auditor:
                 self._last[source, str(series["labels"].get("model"))] = series["value"]
 
     def _letter_at(self, source: str, event: str) -> None:
-        """Records without an identity of their own are known by topic, partition and offset."""
+        """A record without an id is identified by topic, partition and offset."""
         if found := PLACE.search(event):
             self.places.add((source, int(found[1]), int(found[2])))
 
     def _alert(self, event: dict[str, Any]) -> None:
         model = str(dict(event["data"].get("labels") or {}).get("model"))
         if (starts := str(event["data"].get("startsAt"))) < self._starts.get(model, ""):
-            return  # late news of an alert that has begun anew since
+            return  # late report of an alert that has started again since
         self._starts[model] = starts
         level = HIGH if event["type"] == "alertmanager.firing" else LOW
         self.crossings += model == ALERT and level == HIGH and self._last.get(("alerts", model)) != HIGH
         self._last["alerts", model] = level
 
     def _runs(self, replica: Replica) -> None:
-        """Until a page has nothing new: those that have ended change no more. Older ones that go on are asked for."""
+        """Read pages until one has nothing new: ended runs do not change. Query older active runs one by one."""
         waiting = set(self.open_runs())
         cursor = ""
         while True:

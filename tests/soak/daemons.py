@@ -1,4 +1,4 @@
-"""The two replicas, and whoever starts them anew, as Kubernetes does."""
+"""The two replicas, and a thread that restarts them, as Kubernetes does."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 LOOK_EVERY = 0.2
 RESTART_AFTER = 1.0
-"""Seconds that Kubernetes would wait at first."""
+"""The initial delay of Kubernetes, in seconds."""
 SOCKET = "socket:"
 
 
 class Replica(Daemon):
-    """One of the two; it keeps its folder, port and log through kills and restarts.
+    """One of the two replicas. It keeps its folder, port and log across kills and restarts.
 
-    ``lives`` counts its processes, ``own_ends`` has the exit codes of those that nobody ended.
+    ``lives`` counts its processes. ``own_ends`` has the exit codes of processes that were not killed by the soak.
     """
 
     def __init__(self, name: str, folder: Path, servers: Servers, rules: Path, retention: str) -> None:
@@ -68,7 +68,7 @@ class Replica(Daemon):
                 self.launch()
 
     def launch(self) -> None:
-        """Start it, unless it runs; return at once."""
+        """Start it unless it runs; do not wait."""
         with self._lock:
             if self._ended or (self.process is not None and self.process.poll() is None):
                 return
@@ -80,7 +80,7 @@ class Replica(Daemon):
             self.lives += 1
 
     def send(self, number: signal.Signals) -> None:
-        """A signal; nobody starts it anew until `launch` if it ends by it."""
+        """Send a signal. If that ends the process, it is not restarted before `launch`."""
         with self._lock:
             self._asked = number in (signal.SIGKILL, signal.SIGTERM)
             self._wanted = not self._asked
@@ -88,7 +88,7 @@ class Replica(Daemon):
                 self.process.send_signal(number)
 
     def ended(self, seconds: float) -> bool:
-        """Whether its process ends within so many seconds."""
+        """Whether the process ends within ``seconds``."""
         assert self.process is not None
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(seconds)
@@ -116,7 +116,7 @@ class Replica(Daemon):
             return False
 
     def text(self, path: str) -> str:
-        """What it answers, empty if it does not."""
+        """The response body, empty if there is none."""
         try:
             return self.answer("GET", path, timeout=5)[1].decode()
         except (OSError, http.client.HTTPException):
@@ -126,7 +126,7 @@ class Replica(Daemon):
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None,
         timeout: float = 15.0,
     ) -> tuple[int, bytes]:  # fmt: skip
-        """Status and body, on a connection of its own. Raise OSError or HTTPException if there is none."""
+        """Return status and body, on a new connection. Raise OSError or HTTPException if there is no response."""
         conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             conn.request(method, path, body, dict(headers or {}))
@@ -136,7 +136,7 @@ class Replica(Daemon):
             conn.close()
 
     def usage(self) -> dict[str, float]:
-        """Resident MiB, threads, and open descriptors by kind. Raise OSError or StopIteration if it does not run."""
+        """Resident MiB, threads, and open descriptors by kind. Raise OSError or StopIteration without a process."""
         status = Path(f"/proc/{self.pid}/status").read_text().splitlines()
         found = {name: next(int(line.split()[1]) for line in status if line.startswith(f"{name}:")) for name in STATUS}
         links = [str(link.readlink()) for link in Path(f"/proc/{self.pid}/fd").iterdir() if link.is_symlink()]
@@ -157,7 +157,7 @@ class Replica(Daemon):
         self._keeper.join()
 
     def odd_ends(self) -> list[int]:
-        """Exit codes that say that something was wrong: losing the lead is none of them."""
+        """Exit codes that indicate an error. The exit after losing the lead is not one of them."""
         return [code for code in self.own_ends if code != LOST]
 
 
@@ -165,7 +165,7 @@ STATUS = ("VmRSS", "Threads")
 
 
 def get_json(replica: Replica, path: str) -> Any:
-    """Raise OSError if it does not answer well."""
+    """Return the parsed response. Raise OSError for an error status."""
     status, body = replica.answer("GET", path)
     if status != 200:
         raise OSError(f"{path}: {status}")

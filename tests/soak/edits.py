@@ -1,4 +1,4 @@
-"""What people do to rule files: change, add, remove, break and mend them. All of it is a function of chance."""
+"""Edits of rule files: change, add, remove, break and repair rules. Deterministic for a given random state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BAD_FILE = "bad.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A file of the rules' folder gets this text, or goes if there is none."""
+    """Write this text to a file of the rules' folder, or delete the file if there is no text."""
 
     what: str
     file: str
@@ -26,13 +26,13 @@ class Edit:
 
 
 def edit(chance: random.Random, number: int) -> Edit:
-    """The next one; ``number`` tells it from those before."""
+    """Return the next edit; ``number`` makes its names unique."""
     what = chance.choice(sorted(EDITS))
     return EDITS[what](what, chance, number)
 
 
 def mended() -> list[Edit]:
-    """All files as they were at first."""
+    """All files with their original contents."""
     crowded = [Edit("mend", name, file_text(rules)) for name, rules in zip(FILES, crowd(), strict=True)]
     return [Edit("mend", BAD_FILE, None), *crowded]
 
@@ -54,7 +54,7 @@ def _change(what: str, chance: random.Random, number: int) -> Edit:
 
 
 def _other_meaning(what: str, chance: random.Random, number: int) -> Edit:
-    """What was remembered is dropped."""
+    """An edit that invalidates the stored state of the rule."""
     name, rules = _file(chance)
     for rule in chance.sample(rules, 3):
         rule["triggers"] = {"other": {"freshness": {"max_age": f"{chance.randrange(1, 365)}d"}}}
@@ -78,14 +78,14 @@ def _remove_file(what: str, chance: random.Random, number: int) -> Edit:
 
 
 def _half(what: str, chance: random.Random, number: int) -> Edit:
-    """As it is read by who looks while it is being written."""
+    """A half-written file, as a concurrent reader sees it."""
     name, rules = _file(chance)
     text = file_text(rules)
     return Edit(what, name, text[: chance.randrange(1, len(text))])
 
 
 def _bad_rule(what: str, chance: random.Random, number: int) -> Edit:
-    """A rule that `validate` refuses, or one that it cannot know to be bad."""
+    """A rule that `validate` rejects, or one whose fault it cannot detect."""
     rule = victim(f"bad-{number}")
     chance.choice(BAD_RULES)(rule, chance)
     return Edit(what, BAD_FILE, file_text([rule]))
@@ -110,7 +110,7 @@ def _bad_file(what: str, chance: random.Random, number: int) -> Edit:
 
 
 def victim(name: str) -> dict[str, Any]:
-    """A rule that takes poison, and starts at most a run a minute."""
+    """A rule that matches poison and starts at most one run a minute."""
     return {
         "name": name,
         "triggers": {"bad": {"data": {"source": "push", "match": {"model": POISON}}}},
@@ -129,7 +129,7 @@ def _parameter(rule: dict[str, Any], text: str) -> None:
 
 QUADRATIC = "${events.filter(e, events.exists(f, f.id == e.id)).size()}"
 CHANGES: tuple[Callable[[dict[str, Any]], None], ...] = (
-    # Refused, if all is well.
+    # Must be rejected.
     lambda rule: _data(rule, match={"key": "run[2024-2023]/*"}),
     lambda rule: _data(rule, match={"key": "[!z-a]"}),
     lambda rule: _data(rule, batch={"max_wait": "110000d"}),
@@ -144,7 +144,7 @@ CHANGES: tuple[Callable[[dict[str, Any]], None], ...] = (
     lambda rule: rule.update(labels={"a": None}),
     lambda rule: _parameter(rule, "${key}"),
     lambda rule: _parameter(rule, "${" + "(" * 100 + "1" + ")" * 100 + "}"),
-    # Valid, and trouble once an event comes.
+    # Valid, but fails at the first event.
     lambda rule: _data(rule, where="event.data.n > 10"),
     lambda rule: _data(rule, where="event.data.list.exists(a, event.data.list.exists(b, a == b))"),
     lambda rule: _data(rule, where='event.data.text.matches("(?:[a-z]{0,50}[-_]?){0,20}$")'),
@@ -176,5 +176,5 @@ EDITS: Mapping[str, Callable[[str, random.Random, int], Edit]] = {
 
 
 def shown(one: Edit) -> str:
-    """As the log of a run has it."""
+    """The edit as a line of the log."""
     return json.dumps({"edit": one.what, "file": one.file, "bytes": None if one.text is None else len(one.text)})

@@ -1,4 +1,4 @@
-"""Makes the faults of a plan happen, one after the other, and awaits after each that all is well again."""
+"""Injects the faults of a plan one at a time, and waits for recovery after each."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from tests.soak.servers import Servers
 
 RECOVERY = 90.0
-"""Seconds after the end of a fault within which both daemons are ready again, and one of them has the lead."""
+"""Seconds after the end of a fault within which both daemons must be ready and one must be leader."""
 LOOK_EVERY = 0.25
 HANDING_OVER = Fault(0.0, "b, so that a has the lead", "stop", 0.0)
 
 
 class Faults:
-    """``unrecovered`` says after which faults something stayed away; ``under_way`` is the one that lasts."""
+    """``unrecovered`` lists the faults after which something did not recover. ``under_way`` is the current fault."""
 
     def __init__(self, servers: Servers, replicas: Mapping[str, Replica]) -> None:
         self._servers, self._replicas = servers, replicas
@@ -33,7 +33,7 @@ class Faults:
         self.calm_since = time.monotonic()
 
     def inflict(self, fault: Fault) -> None:
-        """Return once all is well again, or after `RECOVERY`."""
+        """Inject a fault; return after recovery, or after `RECOVERY` seconds."""
         self.under_way = fault
         undo = self._begin(fault)
         try:
@@ -46,7 +46,7 @@ class Faults:
 
     @staticmethod
     def started(replica: Replica) -> None:
-        """Await that it is ready for the first time. Raise RuntimeError with its log if it is not."""
+        """Wait until the replica is ready for the first time. Raise RuntimeError with its log if it is not."""
         until = time.monotonic() + RECOVERY
         while not replica.is_ready():
             if time.monotonic() > until:
@@ -54,7 +54,7 @@ class Faults:
             time.sleep(LOOK_EVERY)
 
     def recovered(self, after: str) -> None:
-        """Await that both are ready, and that one of them leads."""
+        """Wait until both replicas are ready and one of them is leader."""
         ended = time.monotonic()
         while why := self.trouble():
             if time.monotonic() - ended > RECOVERY:
@@ -65,7 +65,7 @@ class Faults:
         self.recoveries.append((round(self.calm_since - ended, 1), after))
 
     def trouble(self) -> str:
-        """What is not well; empty if all is."""
+        """What is not healthy; empty if everything is."""
         away = [name for name, replica in self._replicas.items() if not replica.is_ready()]
         if away:
             return f"{' and '.join(away)} not ready"
@@ -73,7 +73,7 @@ class Faults:
         return "" if len(leaders) == 1 else f"led by {' and '.join(leaders) or 'nobody'}"
 
     def dispatch(self) -> None:
-        """Let `a` have the lead: from then on it is spared, so that one process lives to the end."""
+        """Make `a` the leader: from then on it is spared, so that one process survives to the end."""
         if self._replicas["a"].leads():
             return
         self.under_way = HANDING_OVER
@@ -94,7 +94,7 @@ class Faults:
             time.sleep(LOOK_EVERY)
 
     def _begin(self, fault: Fault) -> Callable[[], None]:
-        """Begin it; what is returned ends it."""
+        """Start a fault; return a function that ends it."""
         if fault.part in self._replicas:
             return self._on_daemon(self._replicas[fault.part], fault.kind)
         if (line := self._servers.lines.get(fault.part)) is not None:

@@ -1,8 +1,8 @@
-"""Values that rise and fall: what Prometheus scrapes, what Alertmanager is told of, and what is pushed.
+"""Values that rise and fall: scraped by Prometheus, reported by Alertmanager, and pushed.
 
-Each rise has to start exactly one run. A level stays up until the run's Workflow was seen, and down until the fall was
-told of, so that no fault can hide either of them. Alertmanager takes an alert for resolved that it has not heard of for
-a while, and says nothing of a fall that is over before it could: of the alert those crossings count that it told of.
+Each rise must start exactly one run. A level stays high until the run's Workflow was seen, and low until the fall was
+reported, so that no fault can hide either. Alertmanager treats an alert as resolved when Prometheus has not reported
+it for a while, and does not report a fall that ends sooner. So only the crossings that it reported count.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from tests.soak.witness import Witness
 
 PATIENCE = 120.0
-"""Seconds within which a rise has to start its run, faults included."""
+"""Seconds within which a rise must start its run, faults included."""
 PUSHED, ALERTED = "pushed", "alerted"
 EVERY = 0.3
 
 
 @dataclass(slots=True)
 class Level:
-    """``rises`` counts those whose run has to be there; ``missed`` has what did not come."""
+    """``rises`` counts the rises whose run must exist. ``missed`` has what did not arrive."""
 
     rule: str
     rises: int
@@ -59,7 +59,7 @@ class Levels:
             thread.start()
 
     def stop(self) -> None:
-        """Return once what has risen was answered."""
+        """Return after the last rise was answered."""
         self._stop.set()
         for thread in self._threads:
             thread.join()

@@ -1,4 +1,4 @@
-"""A steady stream on every source: numbered, and each number sent until somebody has said that it is kept."""
+"""A steady stream on every source: numbered events, each sent until it is acknowledged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.soak.servers import Servers
 
 PACES = {"push": 3.0, "records": 6.0, "lake": 0.5, "pond": 0.5}
-"""Events a second on each road."""
+"""Events a second on each channel."""
 PATIENCE = 180.0
 """Seconds after which a sender gives up, which is a failure."""
 AGAIN_AFTER = 0.3
@@ -35,25 +35,25 @@ AGAIN_AFTER = 0.3
 
 @dataclass(slots=True)
 class Sent:
-    """What a road's sender knows: what was ``accepted``, and what it cannot tell of, since no answer came."""
+    """What a channel's sender observed: the ``accepted`` numbers, and the unknown ones, which had no answer."""
 
     accepted: set[Any] = field(default_factory=set)
     unknown: set[Any] = field(default_factory=set)
     refused: list[str] = field(default_factory=list)
-    """What was never accepted, with the last answer."""
+    """Numbers that were never accepted, with the last answer."""
     odd: list[str] = field(default_factory=list)
-    """Answers that no sender of good events should get."""
+    """Answers that a sender of valid events must not get."""
 
 
 class Hooks:
-    """Posts to the replicas by turns; safe to use from several threads."""
+    """Posts to the replicas in turn. Thread-safe."""
 
     def __init__(self, replicas: list[Replica]) -> None:
         self._replicas = replicas
         self._turn = 0
 
     def post(self, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
-        """Status and body of one attempt; 0 if nobody answered."""
+        """Make one attempt; return status and body. The status is 0 if there was no answer."""
         self._turn += 1
         replica = self._replicas[self._turn % len(self._replicas)]
         try:
@@ -62,7 +62,7 @@ class Hooks:
             return 0, str(error).encode()
 
     def until_accepted(self, path: str, body: bytes, headers: dict[str, str], sent: Sent, what: Any) -> bool:
-        """Send as a good sender does: again, under the same id, until it is accepted."""
+        """Send with retries under the same id until the event is accepted."""
         deadline = time.monotonic() + PATIENCE
         answer = (0, b"")
         while time.monotonic() < deadline:
@@ -85,7 +85,7 @@ def _look(answer: bytes, sent: Sent, what: Any) -> None:
 
 
 class Load:
-    """All roads, each with a thread of its own, from `start` to `stop`."""
+    """All channels, each with its own thread, from `start` to `stop`."""
 
     def __init__(self, servers: Servers, replicas: list[Replica]) -> None:
         self.hooks = Hooks(replicas)
@@ -114,7 +114,7 @@ class Load:
             thread.start()
 
     def stop(self) -> None:
-        """Return once all that was sent has been answered."""
+        """Return once everything that was sent has been answered."""
         self._stop.set()
         for thread in self._threads:
             thread.join()
@@ -149,12 +149,12 @@ class Load:
         self.produce("records", orjson.dumps(data), n)
 
     def seed(self) -> None:
-        """One record for each of the 10,000 keys, at once."""
+        """Send one record for each of the 10,000 keys at once."""
         for n in range(KEYS):
             self.produce("records", orjson.dumps({"user": f"u-{n}"}), None)
 
     def produce(self, topic: str, value: bytes, what: Any) -> None:
-        """Send one record. What the broker has said nothing of when the producer gives up stays unknown."""
+        """Send one record. A record that is unacknowledged when the producer gives up counts as unknown."""
         sent = self.sent["records"]
         try:
             if self._producer is None:
@@ -171,13 +171,13 @@ class Load:
         future.add_errback(lambda _: (sent.unknown.add(what), self._forget(producer)))
 
     def _forget(self, old: KafkaProducer | None) -> None:
-        """A producer that gave up once begins anew: its sequence has a gap."""
+        """Replace a producer that gave up, because its sequence has a gap."""
         if old is not None and old is self._producer:
             self._producer = None
             threading.Thread(target=old.close, kwargs={"timeout": 5}, daemon=True).start()
 
     def _put(self, bucket: str, n: int) -> None:
-        """Each attempt is an object of its own: one whose answer was lost may be there."""
+        """Each attempt is a new object, because one whose answer was lost may exist."""
         sent = self.sent[bucket]
         deadline = time.monotonic() + PATIENCE
         for attempt in range(10_000):
@@ -196,5 +196,5 @@ class Load:
 
 
 def value_event(model: str, value: float, number: int) -> tuple[bytes, dict[str, str]]:
-    """A pushed value, and its headers."""
+    """A pushed value and its headers."""
     return orjson.dumps({"model": model, "value": value}), {**JSON, "idempotency-key": f"{model}-{number}"}

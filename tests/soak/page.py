@@ -1,4 +1,4 @@
-"""The account as people read it: on the terminal, in docs/concepts/soak.md, and as figures of bench.json."""
+"""Output of the account: on the terminal, in docs/concepts/soak.md, and as figures of bench.json."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 PAGE = pages.ROOT / "docs/concepts/soak.md"
 MARK = "## The last account\n"
-"""What follows it is written anew."""
+"""The text after it is replaced."""
 
 
 def report(soak: Soak, facts: Facts, claims: Sequence[Claim]) -> str:
-    """What happened, and what is claimed."""
+    """What happened, and the claims."""
     return "\n".join(["", *_happened(soak, facts), "", *map(str, claims)])
 
 
@@ -51,7 +51,7 @@ def _counted(counts: Counter[Any]) -> str:
 
 
 def write(soak: Soak, facts: Facts, claims: Sequence[Claim]) -> None:
-    """The page, and the figures beside those of other measurements."""
+    """Write the page, and add the figures to those of the benchmarks."""
     before = PAGE.read_text().partition(MARK)[0]
     at = datetime.now(UTC).isoformat(timespec="minutes")
     PAGE.write_text(f"{before}{MARK}\n{told(soak, facts, claims, at)}")

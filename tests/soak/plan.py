@@ -1,7 +1,7 @@
-"""Which faults happen when: a pure function of the seed and the minutes, so that a run can be repeated.
+"""The schedule of faults: a pure function of the seed and the minutes, so that a run can be repeated.
 
-The first fifth of a run spares nobody: whoever has the lead is killed, frozen and cut off for longer than its lease.
-From then on `a` only meets what it has to outlive: the growth of a process can be measured over its own life alone.
+In the first fifth of a run every replica is hit: the leader is killed, frozen, and cut off for longer than its lease.
+From then on, `a` only gets faults that its process must survive, so that its growth can be measured.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 Kind = tuple[str, str]
-"""A part and what happens to it."""
+"""A component and a fault."""
 Range = tuple[float, float]
-"""Seconds, at least and at most."""
+"""Minimum and maximum, in seconds."""
 
 EARLY, EARLY_SECONDS = 0.2, 450.0
-"""The share of a run in which `a` may be killed, and the most of it: then it has some minutes to warm up."""
+"""The share of a run in which `a` may be killed, and its maximum in seconds. It leaves `a` some minutes to warm up."""
 QUIET_AT_START, QUIET_AT_END = 10.0, 25.0
-"""Seconds without faults: the first events come in, the last ones are settled."""
+"""Seconds without faults: at the start the first events arrive, at the end the last ones are processed."""
 LONGEST = 20.0
-"""Seconds that a fault lasts at most."""
+"""Maximum seconds of a fault."""
 
-# A lease lasts ten seconds: the long ones of these let the other daemon take over, and the victim ends.
+# A lease lasts ten seconds: in the longer ones of these the other daemon takes over, and the victim exits.
 SPARING_NOBODY: Mapping[Kind, Range] = {
     ("a", "kill"): (0.0, 3.0),
     ("b", "kill"): (0.0, 3.0),
@@ -67,12 +67,12 @@ ALWAYS: Mapping[Kind, Range] = {
     ("etcd", "freeze"): (1.0, 3.0),
 }
 CLUSTER = frozenset({"workflow-controller", "apiserver", "etcd"})
-"""Parts that others on the same cluster would miss."""
+"""Components that other users of the same cluster need."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens to a part, ``at`` so many seconds after the load began, for so many ``seconds``."""
+    """A fault of a component, ``at`` seconds after the load began, for ``seconds``."""
 
     at: float
     part: str
@@ -84,9 +84,9 @@ class Fault:
 
 
 def plan(seed: int, minutes: float, spared: frozenset[str] = frozenset()) -> list[Fault]:
-    """All faults of a run, in order; none of them begins before the one before it has ended.
+    """Return all faults of a run in order. None starts before the previous one has ended.
 
-    ``spared`` are parts that nothing is to happen to; the others meet what they would have met in any case.
+    ``spared`` components get no faults. The faults of other components do not depend on it.
     """
     chance = random.Random(f"{seed}/faults")
     whole = 60.0 * minutes
@@ -104,17 +104,17 @@ def plan(seed: int, minutes: float, spared: frozenset[str] = frozenset()) -> lis
 
 
 def early(minutes: float) -> float:
-    """Seconds in which nobody is spared."""
+    """Seconds in which every replica may be hit."""
     return min(EARLY * 60.0 * minutes, EARLY_SECONDS)
 
 
 def pause(minutes: float) -> Range:
-    """Seconds between two faults: long enough for all to recover, in a short run just so."""
+    """Seconds between two faults: enough for recovery, and only just enough in a short run."""
     return (8.0, 14.0) if minutes < 10 else (15.0, 45.0)
 
 
 def _deck(chance: random.Random, table: Mapping[Kind, Range]) -> Iterator[Kind]:
-    """Each kind once, in a random order, and then all over again."""
+    """Yield each kind once in random order, then again in another order, without end."""
     while True:
         cards: Sequence[Kind] = list(table)
         yield from chance.sample(cards, len(cards))

@@ -1,7 +1,7 @@
-"""Bad events and bad rules, by a grammar: what was seen to hurt, put together at random.
+"""Bad events from a grammar that randomly combines inputs that caused faults before.
 
-None of it is meant for a rule that is judged: its model, key or label is `poison`, which only the `victim` rules match.
-All of it comes to the same sources as the events that are judged, in the same partitions and transactions.
+None is meant for a judged rule: its model, key or label is `poison`, which only the `victim` rules match. It arrives
+through the same sources as the judged events, in the same partitions and transactions.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ STRUCTURED = {"content-type": "application/cloudevents+json"}
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """A body for a hook, or a record for a topic, and what is wrong with it."""
+    """A body for a webhook or a record for a topic, and a description of its fault."""
 
     what: str
     road: str
-    """`push`, `values`, `alerts`, `lake`: hooks; `records`, `pond`, `packed`: topics."""
+    """Webhooks are `push`, `values`, `alerts` and `lake`; topics are `records`, `pond` and `packed`."""
     body: bytes | None
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -39,7 +39,7 @@ TOPICS = ("records", "pond", "packed")
 
 
 def bad_event(chance: random.Random) -> Bad:
-    """One of them; equal states of ``chance`` give equal ones."""
+    """A random bad event; deterministic for a given state of ``chance``."""
     what = chance.choice(sorted(EVENTS))
     return EVENTS[what](what, chance)
 
@@ -59,11 +59,11 @@ INTERNAL = (
     "state",
     "wakeat",
 )
-"""Names that mean something inside."""
+"""Names that have a meaning in the implementation."""
 
 
 def _value(chance: random.Random, depth: int = 0) -> Any:
-    """Any of the values that were seen to hurt, on their own or within one another."""
+    """A value that caused faults before, alone or nested."""
     plain: list[Callable[[], Any]] = [
         lambda: "nul \x00 inside",
         lambda: "{{workflow.parameters.event}} {{= 1 + 1 }} ${event.data}",
@@ -97,7 +97,7 @@ def _event(chance: random.Random) -> dict[str, Any]:
     }
 
 
-# Bodies. Each gets its own name, and chance.
+# Bodies. Each function gets its own name and the random generator.
 
 
 def _wrong_values(what: str, chance: random.Random) -> Bad:
@@ -188,7 +188,7 @@ def _large(what: str, chance: random.Random) -> Bad:
 
 
 def _alerts(what: str, chance: random.Random) -> Bad:
-    """A megabyte of alerts of which most cannot be read."""
+    """A megabyte of alerts, most of which cannot be parsed."""
     labels = {"alertname": POISON, "text": "x" * 300}
     one = {"status": "firing", "labels": labels, "startsAt": "never", "fingerprint": "f"}
     other = {**one, "labels": _value(chance)}
@@ -207,7 +207,7 @@ def _alert(what: str, chance: random.Random) -> Bad:
 
 
 def _object(what: str, chance: random.Random) -> Bad:
-    """A bucket's notification with parts missing or of another kind."""
+    """A bucket notification with missing parts, or with parts of another type."""
     key = chance.choice(("a+b%2Bc", "%zz", "%00", "p" * 2_000, "", "*_*_*_" * 300, "../../etc/passwd"))
     thing = {"key": f"{POISON}/{key}", "size": _value(chance), "eTag": _value(chance), "sequencer": _value(chance)}
     for name in chance.sample(sorted(thing), chance.randrange(2)):
@@ -229,7 +229,7 @@ def _tombstone(what: str, chance: random.Random) -> Bad:
 
 
 def _avro(what: str, chance: random.Random) -> Bad:
-    """A record of a schema that is not there, or that its bytes do not follow."""
+    """A record whose schema does not exist, or whose bytes do not match it."""
     head = b"\x00" + chance.choice((1, 2, 99, 2**31 - 1)).to_bytes(4, "big")
     return Bad(what, "packed", chance.choice((b"", b"\x00", head, head + chance.randbytes(50), head + b"\xff" * 300)))
 

@@ -1,4 +1,4 @@
-"""Sources and rules of a soak: a few that are judged, and a crowd around them, 1,000 in all."""
+"""Sources and rules of a soak: a few judged rules and a crowd of others, 1,000 in all."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 RULES = 1_000
 KEYS = 10_000
 MODELS = 6
-"""Different values of `model` on each road."""
+"""Number of different values of `model` on each channel."""
 REGIONAL = 8
-"""One of so many records has a region."""
+"""One in this many records has a region."""
 REGIONS = 12
-"""Keys of the rule that is judged key by key."""
+"""Number of keys of the judged rule with keys."""
 CROWD_FILES = 20
 FILES = tuple(f"crowd-{n:02}.yaml" for n in range(CROWD_FILES))
 JUDGED_FILE, SOURCES_FILE = "judged.yaml", "sources.yaml"
 TEMPLATE_NAME = "nothing"
 SECRET = "SOAK_TOKEN"
-"""The variable with the token of hooks that a server sends to."""
+"""The variable with the token of webhooks that servers send to."""
 DRIFT, ALERT = "drift", "alert"
-"""Models of the gauge that Prometheus scrapes: one for the rule that asks, one for the rule that is told."""
+"""Models of the gauge that Prometheus scrapes: one for the rule that polls, one for the rule with the alert."""
 HIGH, LOW = 0.9, 0.05
-"""What is above the threshold, and what clears it."""
+"""A value above the threshold, and one that clears it."""
 ROADS = ("push", "records", "lake", "pond")
-"""Sources whose events are numbered: each number is in exactly one run."""
+"""Sources with numbered events: each number is in exactly one run."""
 
-# Ends at once and needs no pod: its only step is left out. Argo removes it once its outcome is stored.
+# Ends immediately and needs no pod: its only step is skipped. Argo removes it once its outcome is stored.
 TEMPLATE: dict[str, Any] = {
     "apiVersion": "argoproj.io/v1alpha1",
     "kind": "WorkflowTemplate",
@@ -49,7 +49,7 @@ TEMPLATE: dict[str, Any] = {
 
 
 def sources(kafka: str, minio: str, prometheus: str, registry: str) -> dict[str, Any]:
-    """All of them, at the addresses of the lines that lead to the servers."""
+    """All sources, at the addresses of the proxies to the servers."""
     topics = {"bootstrap_servers": [kafka], "group_id": "soak"}
     token = {"from_env": SECRET}
 
@@ -76,7 +76,7 @@ def sources(kafka: str, minio: str, prometheus: str, registry: str) -> dict[str,
 
 
 def judged() -> list[dict[str, Any]]:
-    """Those whose runs say what they took, or when they were due."""
+    """The rules whose runs output what they took or when they were due."""
     numbered = [_numbered(f"{road}-{n}", road, f"m-{n}") for road in ("push", "records") for n in range(MODELS)]
     objects = [_objects(f"{road}-{n}", road, f"m-{n}") for road in ("lake", "pond") for n in range(2)]
     level = {"above": 0.5, "clear": 0.2, "repeat_interval": "30d", "jitter": "0s"}
@@ -104,7 +104,7 @@ def judged() -> list[dict[str, Any]]:
 
 
 def is_judged(rule: str) -> bool:
-    """Whether no poison is meant for it, nor any edit."""
+    """Whether the rule is judged, so that no poison and no edit is meant for it."""
     return rule in {one["name"] for one in judged()} and not rule.startswith("victim")
 
 
@@ -140,14 +140,14 @@ def _rule(
 
 
 def _victim_of_keys() -> dict[str, Any]:
-    """Whatever stands in `place` is a key."""
+    """Uses every value of `place` as a key."""
     data = {"source": "records", "match": {"model": POISON}, "where": "has(event.data.place)", "batch": _batch(9, "1m")}
     rule = _rule("victim-keys", {"bad": {"data": data}}, {})
     return {**rule, "for_each": {"by": {"bad": "event.data.place"}, "max_keys": 50}}
 
 
 def many_keys() -> dict[str, Any]:
-    """One rule with 10,000 keys, each with a window, none of which waits for longer than the ledger is kept."""
+    """One rule with 10,000 keys, each with a window. No window waits longer than the retention of the ledger."""
     data = {"source": "records", "where": "has(event.data.user)", "batch": _batch(3, "4m")}
     return {
         "name": "many-keys",
@@ -159,7 +159,7 @@ def many_keys() -> dict[str, Any]:
 
 
 def crowd() -> list[list[dict[str, Any]]]:
-    """The rest, file by file: they decide, and start nothing."""
+    """The other rules, file by file: they decide and start nothing."""
     count = RULES - len(judged()) - 1
     rules = [_one_of_crowd(n) for n in range(count)]
     return [rules[n::CROWD_FILES] for n in range(CROWD_FILES)]
@@ -187,7 +187,7 @@ def file_text(rules: Sequence[dict[str, Any]]) -> str:
 
 
 def files(where: dict[str, Any]) -> dict[str, str]:
-    """The rules' folder as it is at first: name and text of each file."""
+    """The initial rules' folder: name and text of each file."""
     crowded = {name: file_text(rules) for name, rules in zip(FILES, crowd(), strict=True)}
     named = {SOURCES_FILE: json.dumps({"version": 1, "sources": where, "rules": []})}
     return {**named, JUDGED_FILE: file_text([*judged(), many_keys()]), **crowded}

@@ -1,4 +1,4 @@
-"""How large the daemons and the store are, as the machine says, not the daemons."""
+"""The size of the daemons and of the store, measured from outside."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 EVERY = 2.0
 SLACK = 360.0
-"""Seconds beyond the retention: a window of `many-keys` needs its events for four minutes, pruning takes two."""
+"""Seconds beyond the retention: a window of `many-keys` needs its events for four minutes, and pruning takes two."""
 CALM = 5.0
-"""Seconds without a fault after which a look counts."""
+"""Seconds without a fault before a sample counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A look at one process: ``at`` seconds since the load began; ``life`` tells processes of one daemon apart."""
+    """A sample of one process, ``at`` seconds after the load began. ``life`` numbers the processes of one daemon."""
 
     at: float
     daemon: str
@@ -43,7 +43,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class StoreSample:
-    """``old`` of the events are older than the retention, with some slack; windows that wait may need some of them."""
+    """``old`` events are older than the retention plus `SLACK`. Waiting windows may need some of them."""
 
     at: float
     bytes: int
@@ -52,7 +52,7 @@ class StoreSample:
 
 
 class Sampler:
-    """Looks while nothing is being done to anybody. ``sick`` has daemons that said so though nothing had hit them."""
+    """Samples while there is no fault. ``sick`` has daemons that reported ill health although no fault had hit them."""
 
     def __init__(self, servers: Servers, replicas: Mapping[str, Replica], faults: Faults, retention: float) -> None:
         self._servers, self._replicas, self._faults = servers, replicas, faults
@@ -121,11 +121,11 @@ PARTS_OF_IT = tuple(
 )
 QUARANTINED = re.compile(r'retrainer_rule_paused\{by="quarantine",rule="([^"]+)"\}')
 NEVER = ("retrainer_source_halted_partitions", "retrainer_inputs_left_out_total", "retrainer_thread_restarts_total")
-"""Series that stay at 0 whatever happens."""
+"""Series that must stay 0."""
 
 
 def complaints(metrics: str) -> list[str]:
-    """What a scrape says that must never be so."""
+    """Values in a scrape that must never occur."""
     values = {
         name: float(value)
         for name, _, value in (line.rpartition(" ") for line in metrics.splitlines() if line[:1] != "#")
@@ -145,7 +145,7 @@ def complaints(metrics: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """Of one process, from the first to the last part of a stretch of time: medians of memory, least of the others."""
+    """Growth of one process between the first and last part of a period: medians of memory, minima of the rest."""
 
     daemon: str
     life: int
@@ -156,12 +156,12 @@ class Growth:
 
     @property
     def memory(self) -> float:
-        """As a share of what it was."""
+        """As a fraction of the initial memory."""
         return self.resident[1] / self.resident[0] - 1
 
 
 def growth(samples: Sequence[Sample], since: float, part: float) -> Growth | None:
-    """Of one process after ``since``: its first and its last ``part`` seconds. None if there are too few samples."""
+    """Compare the first and last ``part`` seconds of one process after ``since``. None if there are too few samples."""
     mine = [one for one in samples if one.at >= since]
     if len(mine) < 6:
         return None

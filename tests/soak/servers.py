@@ -1,4 +1,4 @@
-"""The servers around the daemons, each on ports of its own, and the lines that lead to them."""
+"""The servers that the daemons use, on separate ports, and the proxies in front of them."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 KAFKA_PORT, MINIO_PORT, POSTGRES_PORT, MONITORING_PORT = 19920, 20030, 20140, 20250
-"""Where free ports are looked for; the tests' own servers are elsewhere."""
+"""First ports of the search for free ports. The tests' own servers use other ports."""
 TOPICS = ("records", "pond", "packed")
 MINIO_RUN = Path(os.environ.get("MINIO_DIR", Path.home() / ".cache" / "retrainer-minio"))
 SASL = 2
-"""The broker's listener for those who are not cut off with the daemons."""
+"""The broker's listener for clients that are not cut off together with the daemons."""
 
 
 class Door(Proxy):
-    """Leads each new connection to one of the daemons that answer, by turns, as a Service does."""
+    """Forwards each new connection to one of the answering daemons in turn, as a Service does."""
 
     def __init__(self) -> None:
         self.ports: list[int] = []
@@ -57,7 +57,7 @@ class Door(Proxy):
 
 
 class Servers:
-    """All of them, up from `__enter__` to `__exit__`. ``lines`` has those that can be cut, by name."""
+    """All servers, running from `__enter__` to `__exit__`. ``lines`` has the proxies that can be cut, by name."""
 
     def __init__(self) -> None:
         self._end = contextlib.ExitStack()
@@ -131,13 +131,13 @@ class Servers:
         self._started(lambda: self.monitoring.call("up"), lambda: self.monitoring.call("down"))
 
     def sources(self) -> dict[str, Any]:
-        """As the rule files name them: each is reached by its line."""
+        """As in the rule files: each is reached through its proxy."""
         at = {name: f"127.0.0.1:{line.port}" for name, line in self.lines.items()}
         minio, prometheus = f"http://{at['minio-line']}", f"http://{at['prometheus-line']}"
         return rules.sources(at["kafka-line"], minio, prometheus, self.registry.url)
 
     def kubeconfig(self, daemon: str, folder: Path) -> str:
-        """One that leads through the line of this daemon, with the token of the cluster's own."""
+        """Write a kubeconfig through the proxy of this daemon, with the token of the cluster's own."""
         cluster = {
             "server": f"https://127.0.0.1:{self.lines[f'{daemon}-api'].port}",
             "certificate-authority": str(KUBECONFIG.parent / "api.crt"),
@@ -148,7 +148,7 @@ class Servers:
         return self.postgres.url(self.database, self.lines[f"{daemon}-postgres"].port)
 
     def producer(self) -> KafkaProducer:
-        """One that no cut of a line concerns. What it sends twice, the broker takes once."""
+        """An idempotent producer that is not affected by cut connections."""
         return KafkaProducer(
             bootstrap_servers=self.broker.listener(SASL),
             security_protocol="SASL_PLAINTEXT",
@@ -161,7 +161,7 @@ class Servers:
         )
 
     def process(self, part: str) -> list[int]:
-        """The processes to stop for a freeze of this server."""
+        """The processes to stop when this server is frozen."""
         if part == "kafka":
             return [int((KAFKA_CACHE / f"run-{self.broker.port}" / "kafka.pid").read_text())]
         if part == "minio":
@@ -172,7 +172,7 @@ class Servers:
         return [cluster_pid(part)]
 
     def freeze(self, part: str) -> Callable[[], None]:
-        """Stop a server where it stands; what is returned lets it go on."""
+        """Freeze a server; return a function that resumes it."""
         if part == "postgres":
             self.postgres.call("freeze")
             return lambda: self.postgres.call("thaw")
@@ -184,7 +184,7 @@ class Servers:
         return lambda: _signal(found, signal.SIGCONT)
 
     def end(self, part: str, kind: str) -> Callable[[], None]:
-        """End a server, by SIGKILL or in order; what is returned starts it with what it had."""
+        """Stop a server, by SIGKILL or cleanly; return a function that starts it with its data."""
         if part == "kafka":
             self.broker.kill()
             return self.broker.start
@@ -201,7 +201,7 @@ class Servers:
         return lambda: cluster_server("start", part)
 
     def keep_logs(self, folder: Path) -> None:
-        """Copy what the servers wrote, as far as it is there."""
+        """Copy the logs of the servers, where they exist."""
         runs = {
             "kafka.log": KAFKA_CACHE / f"run-{self.broker.port}",
             "minio.log": MINIO_RUN / f"run-{self._minio_port}",

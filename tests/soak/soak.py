@@ -1,4 +1,4 @@
-"""One run: everything is put up, loaded, hit, settled, looked at and taken down."""
+"""One run: start everything, apply load and faults, settle, observe, and shut down."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 TELL_EVERY = 30.0
 SETTLE = 120.0
-"""Seconds that what was sent may take to come through when nothing is wrong any more."""
+"""Seconds for the remaining events to be processed after the last fault."""
 TICK = 0.25
 EDGE = 0.15
-"""The share of a run in which a process need not have been seen at either end: faults leave few calm moments."""
+"""Share of the run at either end in which a process may be unobserved: faults leave few quiet periods."""
 
 
 class Soak:
-    """``folder`` has the daemons' logs, their settings and the rules; it stays if something was wrong."""
+    """``folder`` has logs, settings and rules of the daemons. It is kept if a claim failed."""
 
     def __init__(self, seed: int, minutes: float, spared: frozenset[str], say: Callable[[str], None]) -> None:
         self.seed, self.minutes, self._say = seed, minutes, say
@@ -53,14 +53,14 @@ class Soak:
         threading.excepthook = self._broke
 
     def run(self) -> Facts:
-        """Raise whatever keeps it from being done at all."""
+        """Raise an exception if the run could not be carried out."""
         with self._end:
             self._put_up()
             self._play()
             return self._settle()
 
     def _broke(self, what: threading.ExceptHookArgs) -> None:
-        """A sender or judge that ends would let everything hold."""
+        """Record that a sender or observer thread died: without these threads all claims would hold trivially."""
         name = what.thread.name if what.thread else "a thread"
         self._broken.append(f"{name}: {what.exc_type.__name__}: {what.exc_value}")
         self._say(f"broken: {self._broken[-1]}")
@@ -79,7 +79,7 @@ class Soak:
             self._end.callback(replica.close)
         self.servers.door.ports = [replica.port for replica in both]
         self.faults = Faults(self.servers, self.replicas)
-        for replica in both:  # one after the other, so that `a` has the lead
+        for replica in both:  # one after the other, so that `a` becomes leader
             replica.launch()
             self.faults.started(replica)
         self.load = Load(self.servers, both)
@@ -93,7 +93,7 @@ class Soak:
             self._end.callback(each.stop)
 
     def _play(self) -> None:
-        """Load, poison and edits by threads of their own; the faults here."""
+        """Load, poison and edits run in threads; the faults are injected here."""
         self.load.seed()
         for each in (self.load, self.levels, self.poisoner, self.editor, self.sampler):
             each.start()
@@ -107,7 +107,7 @@ class Soak:
                 handed = True
             self._wait_until(began + fault.at)
             if time.monotonic() - began + fault.seconds > whole:
-                break  # recovering took longer than planned
+                break  # recovery took longer than planned
             self._say(f"{_clock(began)}  {fault}")
             self.faults.inflict(fault)
         if not handed:
@@ -134,7 +134,7 @@ class Soak:
             )
 
     def _troubles(self) -> set[str]:
-        """What breaks a claim already, whatever comes."""
+        """Violations of claims that are already certain."""
         found = set(self.auditor.backwards) | set(self.faults.unrecovered) | set(self.sampler.sick)
         return found.union(self._refused(), self._odd(), self._odd_ends(), self._missed())
 
@@ -215,7 +215,7 @@ class Soak:
         )
 
     def _growths(self) -> list[Growth]:
-        """Of those processes that lived through the last three quarters, as far as there were calm moments."""
+        """Growth of the processes that lived through the last three quarters, from samples in quiet periods."""
         whole = 60.0 * self.minutes
         found = []
         for life in sorted({(one.daemon, one.life) for one in self.sampler.samples}):

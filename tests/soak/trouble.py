@@ -1,4 +1,4 @@
-"""Whoever sends poison, and whoever edits rule files: both by chance, both until they are told to stop."""
+"""Threads that send poison and edit rule files at random until they are stopped."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
 POISON_EVERY = 1.0
 EDIT_EVERY = (6.0, 20.0)
 ALLOWED = frozenset({0, 202, 400, 408, 413, 415, 422, 503})
-"""Answers to a bad request; 0 is none, as a daemon may be away. Anything else is a fault of ours."""
+"""Allowed responses to a bad request. 0 is no response, as a daemon may be down. Any other is a fault of retrainer."""
 SINGLE = frozenset({"records", "packed"})
-"""Topics each of whose records is one event or dead letter, whatever is in it; their sources have the same names."""
+"""Topics in which each record is one event or dead letter, whatever its content. Their sources have the same names."""
 WORDS = frozenset({"matched", "filtered", "duplicate", "dead_lettered", "ignored", "accepted"})
 
 
 @dataclass(slots=True)
 class Poisoned:
-    """What was sent, and what was said of it."""
+    """What was sent, and the responses."""
 
     kinds: Counter[str] = field(default_factory=Counter)
     answers: Counter[int] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
     odd: list[str] = field(default_factory=list)
     records: set[tuple[str, int, int]] = field(default_factory=set)
-    """Topic, partition and offset of those that the broker took."""
+    """Topic, partition and offset of the records that the broker accepted."""
 
 
 class Poisoner:
@@ -101,7 +101,7 @@ class Poisoner:
 
 
 class Editor:
-    """Edits the rules' folder; `mend` makes it what it was. ``log`` has each edit."""
+    """Edits the rules' folder. `mend` restores it. ``log`` has each edit."""
 
     def __init__(self, seed: int, folder: Path) -> None:
         self.kinds: Counter[str] = Counter()
@@ -135,7 +135,7 @@ class Editor:
             self._write(one.file, one.text)
 
     def _write(self, name: str, text: str | None) -> None:
-        """As editors and ConfigMaps do it: a whole file takes the place of the one before."""
+        """Replace the file atomically, as editors and ConfigMaps do."""
         path = self._folder / name
         if text is None:
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Somebody who looks at the cluster and shares nothing with the daemons: which Workflows there were."""
+"""Observes the Workflows in the cluster independently of the daemons."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from tests.benchmarks.cluster import Cluster
 
 LOOK_EVERY = 3.0
-"""Seconds; a Workflow stays for ninety after its end."""
+"""Seconds. A Workflow exists for ninety seconds after its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A Workflow: of which run, and what it was given."""
+    """A Workflow: its run and its arguments."""
 
     name: str
     uid: str
@@ -32,11 +32,11 @@ class Seen:
     took: tuple[Any, ...]
     slot: str
     over: bool
-    """It has ended and nobody keeps it."""
+    """It has ended and has no finalizer."""
 
 
 class Witness:
-    """``seen`` has each Workflow by its uid, as it was last."""
+    """``seen`` has the last state of each Workflow by uid."""
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         self._cluster = cluster
@@ -49,11 +49,11 @@ class Witness:
         self._thread.start()
 
     def count(self, rule: str) -> int:
-        """How many Workflows this rule had so far."""
+        """The number of Workflows of a rule so far."""
         return self._counts[rule]
 
     def look(self) -> None:
-        """Raise OSError or RuntimeError if the API server does not answer."""
+        """Poll once. Raise OSError or RuntimeError if the API server does not answer."""
         for item in self._items():
             known = self.seen.get(item["metadata"]["uid"])
             if known is None or not known.over:
@@ -69,7 +69,7 @@ class Witness:
         while not self._stop.wait(LOOK_EVERY):
             try:
                 self.look()
-            except (OSError, RuntimeError, http.client.HTTPException):  # it is frozen, or just coming back
+            except (OSError, RuntimeError, http.client.HTTPException):  # frozen or restarting
                 self.failed_looks += 1
 
     def _items(self) -> Iterator[dict[str, Any]]:
@@ -82,7 +82,7 @@ class Witness:
 
 
 def seen(item: dict[str, Any]) -> Seen:
-    """Read a Workflow as the API server gives it."""
+    """Parse a Workflow from the API server."""
     metadata = item["metadata"]
     given = {p["name"]: str(p.get("value", "")) for p in item["spec"].get("arguments", {}).get("parameters", ())}
     phase = item.get("status", {}).get("phase")
@@ -98,7 +98,7 @@ def seen(item: dict[str, Any]) -> Seen:
 
 
 def _numbers(text: str) -> tuple[int | str, ...]:
-    """Numbers or keys; nothing if it is something else, as rules that are bad may give."""
+    """Numbers or keys. Empty for any other text, which bad rules may give."""
     try:
         found = orjson.loads(text or "[]")
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""What a test leaves behind for those that run after it in the same process."""
+"""Fixtures that restore global state of the process after a test."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _no_secret_of_another_test() -> Iterator[None]:
-    """A daemon that a test started has secrets that would be masked in the texts of the next one."""
+    """Restore the registered secrets: those of one test's daemon would be masked in the texts of the next test."""
     kept = {name: copy(value) for name, value in vars(SECRETS).items() if name != "_lock"}
     yield
     vars(SECRETS).update(kept)
@@ -25,7 +25,7 @@ def _no_secret_of_another_test() -> Iterator[None]:
 
 @pytest.fixture
 def logging_as_before() -> Iterator[None]:
-    """For tests that configure it, as the daemon does when it starts."""
+    """Restore the logging configuration after a test that configures it, as a starting daemon does."""
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
     yield

@@ -1,4 +1,4 @@
-"""The whole daemon on the local engine, in this process: over its API and the command line."""
+"""A complete daemon with the local engine in this process, used through its API and the command line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ reload_interval: 1h
 
 
 class House:
-    """Its folder has rules and templates; what they name besides must be there before. `close` it when done."""
+    """A running daemon with its rules and templates. Files that they refer to must exist. Call `close` at the end."""
 
     def __init__(self, folder: Path, rules: str, template: str | None = None) -> None:
         furnish(folder, SETTINGS, rules, template)
@@ -39,14 +39,14 @@ class House:
         self.app.stop()
 
     def ask(self, *words: str, code: int = 0, stdin: str | None = None) -> Result:
-        """Run the command line against it."""
+        """Run the command line against the daemon; fail unless its exit code is ``code``."""
         result = CliRunner().invoke(main, ["--url", self.app.web.url, *words], input=stdin)
         assert result.exit_code == code, (result.exit_code, result.output, result.exception)
         return result
 
 
 def furnish(folder: Path, settings: str, rules: str, template: str | None = None) -> None:
-    """Write what a daemon reads: its settings, a rule file, and the workflow template that the rules name."""
+    """Write the input files of a daemon: settings, one rule file, and the workflow template that the rules name."""
     for name in ("rules", "templates"):
         (folder / name).mkdir()
     (folder / "rules/rules.yaml").write_text(rules)

@@ -1,4 +1,4 @@
-"""Where an API server is that a test plays."""
+"""A kubeconfig for an API server that a test simulates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def kubeconfig(path: Path, port: int, token: str = "t1", scheme: str = "http") -> str:
-    """Write it into a folder, for an API server on that port of this machine; return where it is."""
+    """Write a kubeconfig for an API server on ``port`` of this machine into the folder ``path``; return its path."""
     file = path / "kubeconfig"
     file.write_bytes(
         orjson.dumps(

@@ -1,4 +1,4 @@
-"""The dashboards, as code. `make dashboards` writes the JSON files beside it, which Grafana takes as they are."""
+"""The dashboards as code. `make dashboards` writes JSON files for Grafana into this folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m deploy.monitoring.dashboards` writes the dashboards beside this file."""
+"""`python -m deploy.monitoring.dashboards` writes the dashboards into this folder."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from deploy.monitoring.dashboards import FOLDER, rendered
 
 for name, text in rendered().items():
     Path(FOLDER / name).write_text(text)
-    print(FOLDER / name)  # noqa: T201 - says what was written
+    print(FOLDER / name)  # noqa: T201 - prints what was written

@@ -1,4 +1,4 @@
-"""Panels as the dashboards use them: one call each, and all of them alike."""
+"""Builders for the panels of the dashboards: one call each, with a common style."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ METRIC = re.compile(r"\b((?:retrainer|process)_\w+|ALERTS)\b(\{)?")
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """PromQL whose metrics get the dashboard's selector, and what names its series: a legend, or a column's title."""
+    """PromQL with its series label: a legend or a column title. Its metrics get the dashboard's selector."""
 
     expr: str
     legend: str = ""
@@ -36,12 +36,12 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """Panels that look at what ``selector`` selects."""
+    """Panels whose queries use ``selector``."""
 
     selector: str = NAMESPACE
 
     def scoped(self, expr: str) -> str:
-        """Put the selector to every metric of ours."""
+        """Add the selector to every metric of retrainer."""
         return METRIC.sub(lambda found: f"{found[1]}{{{self.selector}{', ' if found[2] else '}'}", expr)
 
     def lines(
@@ -54,7 +54,7 @@ class Kit:
         stacked: bool = False,
         signed: bool = False,
     ) -> timeseries.Panel:
-        """Values over time; ``stacked`` draws bars that add up, for counts; ``signed`` values may be below zero."""
+        """Values over time. ``stacked`` draws bars that add up, for counts. ``signed`` values may be below zero."""
         legend = c.VizLegendOptions().show_legend(True)
         legend.display_mode(cm.LegendDisplayMode.LIST).placement(cm.LegendPlacement.BOTTOM)
         tooltip = c.VizTooltipOptions().mode(cm.TooltipDisplayMode.MULTI).sort(cm.SortOrder.DESCENDING)
@@ -82,7 +82,7 @@ class Kit:
         words: Mapping[int, str] | None = None,
         span: int = 4,
     ) -> stat.Panel:
-        """One value as it is now. ``bad``: where it turns yellow, and red. ``words`` are said instead of numbers."""
+        """One current value. ``bad`` are the thresholds of yellow and red. ``words`` replace numbers."""
         panel = stat.Panel().title(title).description(about).datasource(DATASOURCE).unit(unit).height(SMALL).span(span)
         panel.graph_mode(cm.BigValueGraphMode.NONE).color_mode(cm.BigValueColorMode.VALUE).thresholds(_thresholds(bad))
         panel.reduce_options(c.ReduceDataOptions().calcs(["lastNotNull"]))
@@ -91,7 +91,7 @@ class Kit:
         return panel.with_target(self._target(0, Query(expr)).instant())
 
     def rows(self, title: str, by: str, units: Mapping[str, str], *queries: Query, about: str = "") -> table.Panel:
-        """A row for each value of the label ``by``, a column for each query; ``units`` by column."""
+        """A table with a row for each value of the label ``by`` and a column for each query; ``units`` by column."""
         panel = table.Panel().title(title).description(about).datasource(DATASOURCE).height(HEIGHT + 2).span(WIDTH)
         for place, query in enumerate(queries):
             panel.with_target(self._target(place, query).instant().format(PromQueryFormat.TABLE))
@@ -115,7 +115,7 @@ class Kit:
 
 
 def board(uid: str, title: str, about: str, *variables: Any) -> d.Dashboard:
-    """A dashboard without panels, with the variables that all have and ``variables``."""
+    """A dashboard without panels, with the common variables and ``variables``."""
     made = d.Dashboard(title).uid(uid).description(about).tags(["retrainer"]).editable().time("now-24h", "now")
     made.refresh("1m").timezone("browser").tooltip(dm.DashboardCursorSync.CROSSHAIR)
     link = d.DashboardLink("retrainer").type(dm.DashboardLinkType.DASHBOARDS).tags(["retrainer"])

@@ -1,4 +1,4 @@
-"""The daemon itself: is it there, does it decide, has it room, are its rules good."""
+"""Dashboard of the daemon: availability, decisions, capacity, and configuration errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All rules at a glance: what runs, what fails, what is late, what it costs."""
+"""Dashboard of all rules: active runs, failures, lateness and cost."""
 
 from __future__ import annotations
 

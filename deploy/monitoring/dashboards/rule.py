@@ -1,4 +1,4 @@
-"""One rule: why it runs or does not, how its runs do, what its models are worth."""
+"""Dashboard of one rule: why it runs or does not run, its runs, and the quality of its models."""
 
 from __future__ import annotations
 

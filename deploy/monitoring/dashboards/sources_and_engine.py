@@ -1,4 +1,4 @@
-"""What comes in, and how fast it goes from there to a Workflow."""
+"""Dashboard of sources and engine: incoming events, and the latency from event to Workflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A house of its own for each test; the broker is shared, so topics and groups have names of their own."""
+"""An engine for each test. The broker is shared, so tests use their own topics and groups."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Several readers of a source on one store.
 
-A host has the engine and its store, and serves what sources ask of it on 127.0.0.1; each reader is a process of its own
-with the real source, which can be killed and frozen.
+A host has the engine and its store, and serves the intake on 127.0.0.1. Each reader is a separate process with the
+real source, and can be killed and frozen.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ EXPOSED = ("offer", "wait", "objects", "claim", "readers", "leave", "parts")
 ANSWER = 120.0
 copyreg.pickle(
     Overloaded, lambda error: (Overloaded, (error.retry_after,))
-)  # what it is made of is no part of its text
+)  # the arguments of the error are not its constructor's arguments
 
 
 class RunGateway:
-    """What a reader may ask, call by call: a future does not cross processes, a ticket does.
+    """The intake calls of a reader, served to other processes. A future cannot be sent to a process, so a ticket is.
 
-    While it is ``busy`` there is no room for anything, and what was ``refused`` is counted.
+    While it is ``busy``, all offers are refused and counted in ``refused``.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -85,7 +85,7 @@ class RunGateway:
 
 
 class Host:
-    """Serves an engine, in threads of this process."""
+    """Serves an engine from threads of this process."""
 
     def __init__(self, engine: Engine) -> None:
         self.gateway = gateway = RunGateway(engine)
@@ -101,16 +101,16 @@ class Host:
         self._thread.start()
 
     def _serve(self) -> None:
-        with contextlib.suppress(SystemExit):  # how it ends
+        with contextlib.suppress(SystemExit):  # this is how the server ends
             self._server.serve_forever()
 
     def close(self) -> None:
         self._server.stop_event.set()  # type: ignore[attr-defined]
-        self._thread.join()  # the port stays open till the process ends: the thread that accepts cannot be told to end
+        self._thread.join()  # the port stays open until the process ends: the accepting thread cannot be stopped
 
 
 class RemoteIntake:
-    """The `Intake` of a reader."""
+    """The `Intake` of a reader, which calls the host."""
 
     def __init__(self, port: int, key: str) -> None:
         class Manager(BaseManager):
@@ -129,7 +129,7 @@ class RemoteIntake:
 
 
 class Consumer:
-    """A reader's process, started at once; it ends with us, whatever happens."""
+    """A reader's process, started on construction. It ends when this process ends."""
 
     def __init__(self, host: Host, name: str, settings: dict[str, Any], log: Path) -> None:
         told = {"port": host.port, "key": host.key, "name": name, "settings": settings}
@@ -152,7 +152,7 @@ class Consumer:
         self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
-        """Let it end in order."""
+        """Stop the process cleanly."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._end()
@@ -164,7 +164,7 @@ class Consumer:
 
 
 def main() -> None:
-    """Read what is to be done from the standard input, and read records until that ends."""
+    """Read the settings from standard input, then read records until standard input is closed."""
     told = json.loads(sys.stdin.readline())
     intake = RemoteIntake(told["port"], told["key"])
     config = models.KafkaSource.model_validate(told["settings"])

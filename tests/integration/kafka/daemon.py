@@ -1,4 +1,4 @@
-"""The daemon as users run it: a process of its own, with its settings, rules, templates and store in a folder."""
+"""The daemon as users run it: a separate process with settings, rules, templates and store in a folder."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TEMPLATE = {
 
 
 class Daemon:
-    """It keeps its folder and port through kills and restarts."""
+    """One daemon. It keeps its folder and port across kills and restarts."""
 
     def __init__(self, folder: Path, sources: dict[str, Any], rules: Sequence[dict[str, Any]]) -> None:
         self.folder = folder
@@ -56,7 +56,7 @@ class Daemon:
         (self.folder / "rules.yaml").write_text(json.dumps({"version": 1, "sources": sources, "rules": list(rules)}))
 
     def start(self, crash_at: str = "", **more: str) -> None:
-        """Return at once; `crash_at` arms a crash point, ``more`` is its environment."""
+        """Start without waiting. `crash_at` arms a crash point; ``more`` is added to the environment."""
         command = [sys.executable, "-c", MAIN, str(self.folder / "settings.yaml")]
         with (self.folder / "log").open("ab") as log:
             environment = {**os.environ, "RETRAINER_CRASH_AT": crash_at, **more}
@@ -77,7 +77,7 @@ class Daemon:
             return False
 
     def stop(self) -> int:
-        """Ask it to end, and return its exit code."""
+        """Stop the daemon with a signal, and return its exit code."""
         assert self.process is not None
         self.process.terminate()
         return self.process.wait(25)
@@ -92,20 +92,20 @@ class Daemon:
         self.http.close()
 
     def cli(self, *arguments: str) -> str:
-        """Run a command of the command line; return what it prints."""
+        """Run a command of the CLI; return its output."""
         command = [sys.executable, "-m", "retrainer.cli.main", "--url", self.url, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
         return done.stdout
 
     def metric(self, name: str, source: str) -> float | None:
-        """Return a sample of a source, None if there is none."""
+        """Return a metric of a source, None if there is no such series."""
         wanted = f'{name}{{source="{source}"}} '
         lines = self.http.get("/metrics").text.splitlines()
         return next((float(line.removeprefix(wanted)) for line in lines if line.startswith(wanted)), None)
 
     def query(self, sql: str) -> list[Any]:
-        """Ask the store, best while the daemon is down."""
+        """Query the store, preferably while the daemon is down."""
         with sqlite3.connect(self.folder / "retrainer.db") as conn:
             rows = conn.execute(sql).fetchall()
         conn.close()

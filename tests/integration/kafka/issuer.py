@@ -1,4 +1,4 @@
-"""A token endpoint: the client credentials grant of RFC 6749, for tokens that nobody has signed."""
+"""A token endpoint with the client credentials grant of RFC 6749, which issues unsigned tokens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CLIENT, SECRET = "retrainer", "oauth-secret-canary"
 
 
 class Issuer:
-    """``forms`` are what was asked for. Tokens live for `life` seconds."""
+    """``forms`` are the received requests. Tokens are valid for `life` seconds."""
 
     def __init__(self, life: int = 300) -> None:
         self.forms: list[dict[str, list[str]]] = []

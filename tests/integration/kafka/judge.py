@@ -1,4 +1,4 @@
-"""Recounts what became of records: what was produced against the ledger and the runs."""
+"""Compares the produced records with the ledger and the runs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Verdict:
     """Numbers of records: ``lost`` are not in the ledger, ``doubled`` more than once, ``foreign`` were not produced.
 
-    ``in_no_run`` and ``in_two_runs`` are events by their place in the ledger, of the runs of one rule; the events after
-    the last run are its open window, and in no run yet. ``sizes`` counts runs by how many events they took.
+    ``in_no_run`` and ``in_two_runs`` are events, as positions in the ledger, relative to the runs of one rule. Events
+    after the last run are in its open window and in no run yet. ``sizes`` counts runs by their number of events.
     """
 
     lost: int
@@ -34,7 +34,7 @@ class Verdict:
 
 
 def judge(query: Callable[[str], list[Any]], produced: set[int]) -> Verdict:
-    """Judge by what `query` reads from the store; records are numbered by `n`."""
+    """Judge the rows that `query` reads from the store. Records are numbered by their field `n`."""
     seen = Counter(json.loads(data)["n"] for (data,) in query("SELECT data FROM events"))
     taken, sizes = _taken(query)
     seqs = {seq for (seq,) in query("SELECT seq FROM inputs")}
@@ -52,7 +52,7 @@ def judge(query: Callable[[str], list[Any]], produced: set[int]) -> Verdict:
 
 
 def _taken(query: Callable[[str], list[Any]]) -> tuple[Counter[int], Counter[int]]:
-    """In how many runs each event is, and how many runs there are of each size."""
+    """The number of runs of each event, and the number of runs of each size."""
     taken: Counter[int] = Counter()
     sizes: Counter[int] = Counter()
     inputs = [seq for (seq,) in query("SELECT seq FROM inputs ORDER BY seq")]

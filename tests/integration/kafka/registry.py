@@ -1,4 +1,4 @@
-"""A small schema registry: the part of Confluent's REST API that readers of records ask."""
+"""A small schema registry: the part of Confluent's REST API that readers of records use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 
 class Registry:
-    """Knows ``schemas`` by id, and ``subjects`` by name and version; stays on its port when it is started again."""
+    """Serves ``schemas`` by id, and ``subjects`` by name and version. It keeps its port when it is restarted."""
 
     def __init__(self) -> None:
         self.schemas: dict[int, dict[str, Any]] = {}
@@ -35,7 +35,7 @@ class Registry:
         self._server.server_close()
 
     def answer(self, path: str) -> tuple[int, dict[str, Any]]:
-        """Return status and body, as a registry words them."""
+        """Return status and body in the format of the registry."""
         self.asked.append(path)
         match path.strip("/").split("/"):
             case ["schemas", "ids", number]:

@@ -1,4 +1,4 @@
-"""Avro in the Confluent wire format, with a registry that comes and goes."""
+"""Avro in the Confluent wire format, with a registry that becomes unavailable and available again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A broker that goes away and comes back."""
+"""The source reconnects after the broker was unavailable."""
 
 from __future__ import annotations
 

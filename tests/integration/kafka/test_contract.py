@@ -1,4 +1,4 @@
-"""What the engine relies on, whatever the source: the suite of tests/contract, for topics of a real broker."""
+"""The contract suite of tests/contract for sources, on topics of a real broker."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ globals().update({name: test for name, test in vars(suite).items() if name.start
 
 @dataclass
 class PositionIntake(suite.MemoryIntake):
-    """Keeps positions as the engine does: by compare-and-set, with what they are about."""
+    """Keeps positions as the engine does: by compare-and-set, with the topic id."""
 
     positions: dict[str, int] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class PositionIntake(suite.MemoryIntake):
 
 
 class TopicSender:
-    """Produces a record for each fact; `form` is how."""
+    """Produces one record for each fact, in the format `form`."""
 
     def __init__(self, broker: Broker, intake: PositionIntake, form: str) -> None:
         self._broker, self._intake, self._form = broker, intake, form

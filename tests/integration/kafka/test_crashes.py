@@ -1,4 +1,4 @@
-"""The daemon, killed where it hurts most while records keep coming."""
+"""The daemon is killed at critical points while records arrive; each record counts exactly once."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def feed(broker: Broker, topic: str, produced: int, count: int = AT_ONCE) -> int
 
 
 def counted(daemon: Daemon) -> int:
-    """How many records it took in, dead letters included, since it was started."""
+    """The number of records that the daemon took in since its start, including dead letters."""
     return int(daemon.metric("retrainer_events_received_total", NAME) or 0)
 
 
@@ -68,7 +68,7 @@ def test_nothing_is_lost_or_doubled_by_a_thread_that_fails(
 @pytest.mark.parametrize("point", ["before-commit", "after-commit", "after-acknowledge"])
 def test_nothing_is_lost_or_doubled_by_a_crash(broker: Broker, topic: str, daemon: Daemon, point: str) -> None:
     produced = chunks = 0
-    daemon.start(crash_at=f"{point}:25")  # the first dozen are those of the start
+    daemon.start(crash_at=f"{point}:25")  # the first dozen commits belong to the start
     while daemon.running:
         produced, chunks = feed(broker, topic, produced), chunks + 1
     assert daemon.process is not None
@@ -89,7 +89,7 @@ def letters(daemon: Daemon) -> int:
 
 
 def finish(daemon: Daemon, produced: int, junk: int) -> None:
-    """Wait for the rest, stop the daemon in order, and let the judge recount."""
+    """Wait for the remaining records, stop the daemon cleanly, and compare records with the ledger and the runs."""
     eventually(lambda: events(daemon) >= produced, "all is taken in", 60)
     eventually(lambda: daemon.metric("retrainer_source_lag", NAME) == 0, "nothing waits")
     assert daemon.stop() == 0

@@ -1,4 +1,4 @@
-"""Drift that a job pushes over Kafka: measured values, one record each, in order."""
+"""Drift values that a job pushes through Kafka: one record for each value, in order."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def test_an_attribute_named_kafka_is_the_senders_and_holds_nothing_up(broker: Br
 
 
 class AsInC(str):
-    """A header name as clients in C may write it: any bytes."""
+    """A header name as C clients may write it: arbitrary bytes."""
 
     __slots__ = ()
 

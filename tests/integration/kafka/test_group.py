@@ -1,4 +1,4 @@
-"""The consumer group: for displays of the lag, and never the truth."""
+"""The offsets of the consumer group are for displays of the lag only. The source does not read them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_another_group_goes_on_from_the_store(broker: Broker, house: House) -> N
 
 
 def test_a_group_that_has_members_refuses_our_commits_and_does_no_harm(broker: Broker, house: House) -> None:
-    """A release that was a member of its group, or another program, is there beside us."""
+    """Another member of the group, such as an older release or another program, does no harm."""
     topic = broker.create_topic()
     settings = kafka(broker, topic)
     with member(broker, topic, settings["group_id"]):
@@ -75,7 +75,7 @@ def test_a_group_that_has_members_refuses_our_commits_and_does_no_harm(broker: B
 
 @contextmanager
 def member(broker: Broker, topic: str, group: str) -> Iterator[None]:
-    """Somebody who is given all partitions by the group."""
+    """A consumer to which the group assigns all partitions."""
     consumer = KafkaConsumer(topic, bootstrap_servers=broker.servers, group_id=group, enable_auto_commit=False)
     until = threading.Event()
     polls = threading.Thread(target=lambda: [consumer.poll(100) for _ in iter(until.is_set, True)])

@@ -1,4 +1,4 @@
-"""Where going on would skip records or mix topics a partition halts, says so, and waits for a decision."""
+"""A partition halts where continuing would skip records or mix topics, reports it, and waits for a decision."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_log_that_was_cut_off_is_not_read_on_when_it_has_grown_again(broker: B
     part = f"{topic}/0"
     eventually(lambda: parts(house) == {part: 0}, "it reads")
     topic_id, _ = source.resolve(part, "earliest")
-    house.engine.reset_part(NAME, part, topic_id, 3)  # as if records 0 to 2 had been read, and the log lost them
+    house.engine.reset_part(NAME, part, topic_id, 3)  # as if records 0 to 2 had been read, and the log had lost them
     eventually(lambda: source.halted, "it halted")
     said = "the log ends at 0, before 3, which is the next to be read: it was cut off"
     assert source.halted == {part: f"{said}; {way_out(part)}"}
@@ -79,7 +79,7 @@ def test_a_log_that_was_cut_off_is_not_read_on_when_it_has_grown_again(broker: B
 
 
 def claims_of(house: House, part: str) -> int:
-    """How often a part was claimed."""
+    """How often a partition was claimed."""
     ((claims,),) = house.query(f"SELECT owner_epoch FROM positions WHERE part = '{part}'")
     return int(claims)
 

@@ -1,4 +1,4 @@
-"""When the engine has no room."""
+"""Back-pressure: the engine's queue is full."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 RECORDS = 6000
 REFUSALS = 5
-"""One a second."""
+"""At one a second."""
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def small(tmp_path: Path) -> Iterator[House]:
 
 
 class Waiting(NullListener):
-    """The engine tells it of each commit, and gets no further until it may."""
+    """A listener that blocks the engine at each commit until it is released."""
 
     def __init__(self, free: threading.Event) -> None:
         self._free = free
@@ -42,7 +42,7 @@ class Waiting(NullListener):
 
 
 def refusals(house: House, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return a list that grows by the engine's queue each time that it has no room."""
+    """Return a list that grows with each batch that the engine's queue refuses."""
     queued: list[int] = []
     offer = house.engine.offer
 
@@ -63,7 +63,7 @@ def test_a_busy_engine_is_waited_for_with_all_partitions_and_nothing_is_lost(
     topic, refused = broker.create_topic(), refusals(small, monkeypatch)
     settings = kafka(broker, topic)
     source = small.source(NAME, settings, [rule()])
-    once_each = "SELECT count(*), min(owner_epoch), max(owner_epoch) FROM positions"  # 1 is their entry
+    once_each = "SELECT count(*), min(owner_epoch), max(owner_epoch) FROM positions"  # 1 is the epoch of the insert
     eventually(lambda: small.query(once_each) == [(3, 2, 2)], "all partitions are claimed")
     free = threading.Event()
     monkeypatch.setattr(small.engine, "_listener", Waiting(free))

@@ -1,4 +1,4 @@
-"""A daemon that was killed or frozen reads on as soon as it runs again: nobody has to notice first that it was gone."""
+"""A daemon that was killed or frozen resumes reading as soon as it runs. No session has to expire first."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from tests.integration.broker import Broker
 
 AT_ONCE = 2.0
-"""Seconds from readiness to the run; joining a group that waits for a dead member takes ten and more."""
+"""Seconds from readiness to the run. Joining a group that waits for a dead member takes ten or more."""
 KILL_EVERY = 4.0
 KILLS = 5
 FROZEN = 12.0
-"""Seconds; longer than the session of a group's member."""
+"""Seconds. Longer than the session timeout of a group member."""
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def topic(broker: Broker) -> str:
 
 @pytest.fixture
 def daemon(broker: Broker, topic: str, tmp_path: Path) -> Iterator[Daemon]:
-    """Each record starts a run."""
+    """A daemon with a rule in which each record starts a run."""
     daemon = Daemon(tmp_path, {NAME: kafka(broker, topic)}, [rule(1)])
     daemon.start()
     daemon.ready()

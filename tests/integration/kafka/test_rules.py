@@ -1,4 +1,4 @@
-"""What rules see of a record."""
+"""The fields of a record that rules can use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Brokers that let in only those who prove who they are, and what is said when they do not."""
+"""Brokers that require authentication, and the errors when it fails."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def oauth(url: str, variable: str = "OAUTH_SECRET") -> dict[str, Any]:
 
 
 def files(broker: Broker, **names: str) -> dict[str, str]:
-    """TLS settings that name files of the broker's certificates."""
+    """TLS settings with files of the broker's certificates."""
     return {f"{kind}_file": str(broker.tls / name) for kind, name in names.items()}
 
 
@@ -81,7 +81,7 @@ def test_a_token_is_asked_for_and_lets_us_in(broker: Broker, house: House, issue
     source = house.source(NAME, reached(broker, topic, SASL, sasl=oauth(issuer.url)), [rule()])
     await_numbers(house, range(30))
     assert source.last_error is None
-    assert issuer.forms == [{"grant_type": ["client_credentials"], "scope": ["kafka"]}]  # one for all connections
+    assert issuer.forms == [{"grant_type": ["client_credentials"], "scope": ["kafka"]}]  # one token for all connections
 
 
 UNTRUSTED = "certificate verify failed"

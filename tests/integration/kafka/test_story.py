@@ -1,4 +1,4 @@
-"""A source as its operator sees it: by commands and metrics, of a daemon that runs."""
+"""A source as its operator sees it: commands and metrics of a running daemon."""
 
 from __future__ import annotations
 
@@ -85,6 +85,6 @@ def test_a_replay_counts_for_a_new_rule_what_the_old_one_has_counted(
 
 
 def replayed(daemon: Daemon, *more: str) -> dict[str, int]:
-    """Read the last hour again, and return how many records had each outcome."""
+    """Replay the last hour; return the number of records by outcome."""
     answer = told(daemon, "replay", NAME, "--from", "1h", *more)
     return {word: n for word, n in answer["outcomes"].items() if n}

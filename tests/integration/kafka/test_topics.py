@@ -1,4 +1,4 @@
-"""Which topics are read, from where, and what comes later."""
+"""Which topics are read, from which offset, and how topics that appear later are found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is no event: aborted transactions, records without a value, records that nobody can read."""
+"""Records that are not events: aborted transactions, records without a value, and unreadable records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two readers of a source on one store: processes that are killed, frozen and outrun."""
+"""Two readers of a source on one store, in processes that are killed, frozen and superseded."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def host(house: House) -> Iterator[Host]:
 
 @pytest.fixture
 def start(house: House, host: Host, settings: dict[str, Any], tmp_path: Path) -> Iterator[Callable[[], Consumer]]:
-    """Start a reader; all that were started are killed at the end."""
+    """A function that starts a reader. All started readers are killed at the end."""
     house.load({NAME: settings}, [rule(EVERY)])
     started: list[Consumer] = []
 
@@ -50,7 +50,7 @@ def start(house: House, host: Host, settings: dict[str, Any], tmp_path: Path) ->
 
 
 def claims(house: House) -> dict[str, int]:
-    """How often each part was claimed."""
+    """How often each partition was claimed."""
     return dict(house.query("SELECT part, owner_epoch FROM positions"))
 
 
@@ -63,7 +63,7 @@ def both_read(house: House) -> Callable[[], bool]:
 
 
 class Flow:
-    """Produces numbered records, a hundred at a time, until it is told to end."""
+    """Produces numbered records, a hundred at a time, until `end`."""
 
     def __init__(self, broker: Broker, topic: str) -> None:
         self.numbers = 0
@@ -78,7 +78,7 @@ class Flow:
             self.numbers += 100
 
     def end(self) -> int:
-        """Return how many there are."""
+        """Stop producing; return the number of records."""
         self._ended.set()
         self._thread.join()
         return self.numbers
@@ -92,7 +92,7 @@ def flow(broker: Broker, settings: dict[str, Any]) -> Iterator[Flow]:
 
 
 def assert_exact(house: House, total: int) -> None:
-    """Each record is one event, and in exactly one run or in the open window."""
+    """Assert that each record is one event, and is in exactly one run or in the open window."""
     await_numbers(house, range(total), timeout=60)
     verdict = judge(house.query, set(range(total)))
     assert verdict.wrong == 0
@@ -120,7 +120,7 @@ def test_a_rebalance_in_mid_flow_loses_and_doubles_nothing(
     second.stop()
     eventually(further(house), "the third reads alone")
     assert_exact(house, flow.end())
-    assert sum(claims(house).values()) >= 6  # the second, and the third, took parts over
+    assert sum(claims(house).values()) >= 6  # the second and the third reader took over partitions
 
 
 def test_a_reader_that_is_killed_is_succeeded(

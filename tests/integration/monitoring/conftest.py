@@ -17,7 +17,7 @@ FIRST_PORT = 19710
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[Moto]:
-    """An SQS, and the credentials that the daemon finds."""
+    """An SQS server, and the credentials for the daemon."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
             patch.delenv(name, raising=False)

@@ -1,4 +1,4 @@
-"""A busy daemon, a real Prometheus that scrapes it, and a real Alertmanager: what the dashboards and alerts are for."""
+"""A busy daemon, a real Prometheus that scrapes it and a real Alertmanager, to test dashboards and alerts."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Scene:
             )
 
     def begin(self) -> None:
-        """Start all three and let something of each kind happen."""
+        """Start all three, and cause one occurrence of each kind."""
         self.daemon.start()
         self.monitoring.call("build")
         self.monitoring.call("down")
@@ -136,7 +136,7 @@ class Scene:
         }
 
     def ask(self, expr: str, *, instant: bool) -> list[float]:
-        """All values that a panel's query has now, or had within five minutes, as Grafana would ask for them."""
+        """All values of a panel's query, now or within the last five minutes, queried as Grafana does."""
         expr = filled_in(expr)
         now = float(self._get("query", query="time()")["result"][1])
         if instant:
@@ -153,7 +153,7 @@ class Scene:
         return data
 
     def offered(self, query: str) -> list[str]:
-        """What a variable lets people choose from: the answer to Grafana's `label_values(METRIC, LABEL)`."""
+        """The choices of a dashboard variable: the result of Grafana's `label_values(METRIC, LABEL)`."""
         found = re.fullmatch(r"label_values\((.*), (\w+)\)", query)
         assert found is not None, query
         return self.labels(found[2], filled_in(found[1]))
@@ -165,23 +165,23 @@ class Scene:
         return values
 
     def evaluated(self) -> dict[str, dict[str, Any]]:
-        """How Prometheus does with each alert, once it has looked at all of them."""
+        """The health of each alerting rule in Prometheus, after it has evaluated all of them."""
         groups = self._get("rules")["groups"]
         return {rule["name"]: rule for group in groups for rule in group["rules"]}
 
     def firing(self) -> dict[str, list[dict[str, Any]]]:
-        """What Prometheus fires, by the alert's name."""
+        """The alerts that Prometheus fires, by name."""
         rules = self.evaluated().values()
         found = {rule["name"]: [alert for alert in rule["alerts"] if alert["state"] == "firing"] for rule in rules}
         return {name: alerts for name, alerts in found.items() if alerts}
 
     def raise_alerts(self, *alerts: Mapping[str, str]) -> None:
-        """Tell Alertmanager of alerts, as Prometheus would."""
+        """Send alerts to Alertmanager, as Prometheus does."""
         body = [{"labels": dict(labels)} for labels in alerts]
         assert httpx.post(f"{self._alertmanager}/api/v2/alerts", json=body, trust_env=False).is_success
 
     def states(self, namespace: str) -> dict[str, str]:
-        """How Alertmanager holds each alert of a namespace: active, or suppressed by another."""
+        """The state of each alert of a namespace in Alertmanager: active, or suppressed by another alert."""
         asked = {"filter": f'namespace="{namespace}"'}
         found = httpx.get(f"{self._alertmanager}/api/v2/alerts", params=asked, trust_env=False).json()
         return {alert["labels"]["alertname"]: alert["status"]["state"] for alert in found}
@@ -196,13 +196,13 @@ class Scene:
 
 
 def filled_in(expr: str) -> str:
-    """A query with the variables that Grafana would put in."""
+    """A query with its variables replaced as Grafana does."""
     for name, value in VARIABLES.items():
         expr = re.sub(rf"\${name}\b", value, expr)
     return expr
 
 
 def alertmanager() -> dict[str, Any]:
-    """The least configuration that our inhibitions can be merged into."""
+    """The smallest configuration into which our inhibitions can be merged."""
     route = {"receiver": "nobody", "group_wait": "0s", "group_interval": "1s"}
     return {"route": route, "receivers": [{"name": "nobody"}], **yaml.safe_load(INHIBITIONS.read_text())}

@@ -1,4 +1,4 @@
-"""The alerts: by their own tests, on a real Prometheus, and as a real Alertmanager holds them."""
+"""The alerts: their unit tests, on a real Prometheus, and their states in a real Alertmanager."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ SILENT = {"alertname": "RetrainerSourceSilent", "scope": "source", "severity": "
 LOST = {"alertname": "RetrainerSourceDown", "scope": "source", "severity": "warning", "source": "orders"}
 OTHER = {"alertname": "RetrainerSourceDown", "scope": "source", "severity": "warning", "source": "lake"}
 THEIRS = {"alertname": "DiskFull", "scope": "rule", "severity": "page"}
-"""An alert of somebody else's, who has a label `scope` too."""
+"""An alert of another system that also has a label `scope`."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Every panel of every dashboard shows something of a busy daemon."""
+"""Every panel of every dashboard shows data of a busy daemon."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUERIES = [
     for target in panel.get("targets", [])
 ]
 A_SLOT = 90
-"""Seconds within which a minute begins, and what follows from it is scraped."""
+"""Seconds within which a minute starts, and its effects are scraped."""
 
 
 @pytest.mark.parametrize("target", QUERIES)

@@ -1,4 +1,4 @@
-"""One server for all tests; each has a database of its own."""
+"""One server for all tests; each test has its own database."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def postgres() -> Iterator[Postgres]:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Tests that run beside these do not choose the same port, nor one whose folder is just being removed."""
+    """Parallel test sessions must not choose the same port, nor one whose folder is being removed."""
     with (Path(tempfile.gettempdir()) / "retrainer-postgres-tests.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -45,7 +45,7 @@ def database(postgres: Postgres) -> str:
 
 @pytest.fixture
 def proxy(postgres: Postgres) -> Iterator[Proxy]:
-    """Stands between whoever is given its port and the server."""
+    """A proxy between the server and the clients that connect to its port."""
     proxy = Proxy(postgres.port)
     yield proxy
     proxy.close()

@@ -1,4 +1,4 @@
-"""Two daemons that share a store, in processes of their own, and somebody who posts to both."""
+"""Two daemons that share a store, each in its own process, and a client that posts to both."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RULES: list[dict[str, Any]] = [
 ]
 
 
-# Needs neither of the daemons: what it would read from one of them is gone with it.
+# Needs neither daemon: whatever it would read from one is gone when that daemon is killed.
 TEMPLATE = """
 apiVersion: argoproj.io/v1alpha1
 kind: WorkflowTemplate
@@ -42,7 +42,7 @@ spec:
 
 
 class Pair:
-    """Each daemon has a folder, and both have the runs' folder. The first may have a port of its own to the store."""
+    """Each daemon has a folder. Both share the folder of runs. The first may reach the store through another port."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Pair:
 
     @property
     def epoch(self) -> int:
-        """How often the lead was taken."""
+        """How often a daemon became leader."""
         return int(self.query("SELECT epoch FROM leader")[0][0])
 
     def query(self, sql: Any) -> list[Any]:
@@ -90,7 +90,7 @@ class Pair:
 
 
 def started(pair: Pair) -> Iterator[Pair]:
-    """For fixtures: both run, the first one first, until the test is over."""
+    """For fixtures: start both daemons, the first one first; close the pair after the test."""
     for daemon in pair.daemons:
         daemon.start()
     yield pair
@@ -105,7 +105,7 @@ def leads(daemon: Daemon) -> bool:
 
 
 class Poster:
-    """Posts one event after the other, to the daemons in turn, each until one of them has accepted it."""
+    """Posts one event at a time, to the daemons in turn, and repeats each until one daemon accepts it."""
 
     def __init__(self, pair: Pair) -> None:
         self.accepted: list[str] = []
@@ -141,19 +141,19 @@ class Poster:
         return False
 
     def more(self, count: int, timeout: float = 30.0) -> None:
-        """Await that so many more are accepted."""
+        """Wait until ``count`` more events are accepted."""
         wanted = len(self.accepted) + count
         eventually(lambda: len(self.accepted) >= wanted, f"{count} more events are accepted", timeout)
 
     def stop(self) -> list[str]:
-        """Everything that was accepted, in order."""
+        """Stop posting; return the ids of all accepted events, in order."""
         self._stop.set()
         self._thread.join()
         return self.accepted
 
 
 def settled(pair: Pair, accepted: list[str]) -> None:
-    """Each event that was accepted counted once, and each run of them ended once."""
+    """Assert that each accepted event counts once, and that each run of them ends once."""
     eventually(lambda: len(pair.counted()) == len(accepted), "all are counted")
     assert sorted(pair.counted()) == sorted(accepted)
     assert len(set(accepted)) == len(accepted)

@@ -1,4 +1,4 @@
-"""A line to the server that can be cut at will."""
+"""A TCP proxy to the server whose connections can be cut."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ COMMIT = b"COMMIT\x00"
 
 
 class Proxy:
-    """Passes everything on. `cut` ends every line at the next COMMIT: before the server hears of it, or after it has
-    answered and before the answer is passed on. `sever` ends all lines, and those that are made meanwhile at once.
-    `hush` swallows everything from now on, as a route that was dropped does, on these lines and on those that are made
-    meanwhile; lines that were hushed stay so.
+    """Forwards everything. `cut` ends each connection at its next COMMIT: before the server receives it, or after the
+    server has answered and before the answer is forwarded. `sever` ends all connections, also those opened meanwhile.
+    `hush` discards all data from now on, like a dropped route, on existing and on new connections. These connections
+    stay silent.
     """
 
     def __init__(self, port: int) -> None:
@@ -39,11 +39,11 @@ class Proxy:
             self._end(*self._lines.copy())
 
     def connect(self) -> socket.socket:
-        """A line to the server. Raise OSError if there is none."""
+        """Connect to the server. Raise OSError if it is not reachable."""
         return socket.create_connection(("127.0.0.1", self._target))
 
     def _swallow(self, line: socket.socket) -> None:
-        """Whoever is at the other end hears nothing, not even that it has ended."""
+        """Discard everything, so that the other end sees no data and no end of the connection."""
         with contextlib.suppress(OSError):
             while line.recv(65536):
                 pass
@@ -83,7 +83,7 @@ class Proxy:
                 if self._hushed:
                     self._swallow(server)
                     return
-                if self._cut == "after" and COMMIT in data:  # the server's answer to it is the command's name
+                if self._cut == "after" and COMMIT in data:  # the server's answer names the command
                     self._cut_now()
                     return
                 client.sendall(data)

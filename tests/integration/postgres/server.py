@@ -1,4 +1,4 @@
-"""A real PostgreSQL, with a database for each test."""
+"""A real PostgreSQL with a database for each test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Postgres:
         self._numbers = itertools.count()
 
     def call(self, command: str, **environment: str) -> None:
-        """What the script can do."""
+        """Run a command of postgres.sh."""
         done = subprocess.run(
             [SCRIPT, command],
             env={**os.environ, "POSTGRES_PORT": str(self.port), "POSTGRES_HOST": self.host, **environment},
@@ -33,13 +33,13 @@ class Postgres:
         assert done.returncode == 0, f"postgres.sh {command}: {done.stdout}{done.stderr}"
 
     def connect(self, database: str = "retrainer") -> psycopg.Connection[Any]:
-        """As a person would, beside any daemon."""
+        """Connect as an operator would, independent of any daemon."""
         return psycopg.connect(
             host=self.host, port=self.port, user=USER, password=PASSWORD, dbname=database, autocommit=True
         )
 
     def database(self, template: str = "template1") -> str:
-        """Make an empty one, or a copy of another one."""
+        """Create an empty database, or a copy of ``template``."""
         name = f"t{next(self._numbers)}"
         with self.connect() as admin:
             admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")

@@ -1,4 +1,4 @@
-"""Whatever one rule raises: both stores side by side, which must come to the same."""
+"""Faults in any place of one rule, on both stores side by side: both reach the same state."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 class Copies:
-    """A database for each folder, copied from one that is at the newest version of the schema.
+    """A database for each folder, copied from one with the newest schema.
 
-    Who opens it again finds it as a process that died a lease ago has left it.
+    When it is opened again, it is in the state that a process left that died one lease duration ago.
     """
 
     def __init__(self, postgres: Postgres, template: str) -> None:

@@ -1,4 +1,4 @@
-"""What the engine relies on, whatever the store: the suite of tests/contract, on a real PostgreSQL."""
+"""The contract suite of tests/contract for stores, on a real PostgreSQL."""
 
 from __future__ import annotations
 

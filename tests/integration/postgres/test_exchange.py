@@ -1,4 +1,4 @@
-"""`retrainer store` on PostgreSQL, and the way there from a SQLite file: a move loses nothing that was remembered."""
+"""`retrainer store` on PostgreSQL, and the migration from a SQLite file, which keeps all state."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RULE: dict[str, Any] = {
 
 
 def cli(*arguments: str, code: int = 0) -> str:
-    """What it prints, errors included."""
+    """Run the CLI; return its output, including errors."""
     command = [sys.executable, "-c", "from retrainer.cli.main import main; main()", "store", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == code, f"{arguments}: {done.stdout}{done.stderr}"
@@ -43,7 +43,7 @@ def deliver(house: House, numbers: range) -> list[str]:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A store with a run, a window that is pending with two events, and a dead letter."""
+    """A store with a run, a pending window of two events, and a dead letter."""
     house = House(tmp_path / "retrainer.db")
     house.load(SOURCES, [RULE])
     assert deliver(house, range(6)) == ["matched"] * 6
@@ -113,7 +113,7 @@ def test_a_store_that_somebody_leads_is_not_imported_into(postgres: Postgres, da
 
 
 def test_a_database_is_made_and_checked(postgres: Postgres, database: str, tmp_path: Path) -> None:
-    """By its address, and by a settings file that says where the password is."""
+    """The database is given by its URL, or by a settings file that names the password."""
     url = postgres.url(database)
     assert "has schema" in " ".join(cli("migrate", url).split())
     settings = {

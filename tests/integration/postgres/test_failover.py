@@ -1,4 +1,4 @@
-"""A primary dies and its standby takes its place: nothing is lost if that is synchronous, and else nothing made up."""
+"""Failover to a standby: with synchronous replication nothing is lost; without it nothing is invented."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Cluster(Postgres):
-    """A primary and its standby; `port` is the primary's. ``synchronous``: a commit waits for both."""
+    """A primary and its standby. `port` is the primary's. ``synchronous``: a commit waits for both."""
 
     def __init__(self, port: int) -> None:
         super().__init__(port)
@@ -90,7 +90,7 @@ def test_with_a_synchronous_standby_nothing_is_lost_and_nothing_doubled(cluster:
 
 
 def test_one_whose_store_went_back_writes_nothing_that_it_remembers(cluster: Cluster, tmp_path: Path) -> None:
-    """The standby was behind: what had been acknowledged since is gone, and so is what the engine knew by it."""
+    """The standby lagged: acknowledged writes are lost, and so is the engine's state that was based on them."""
     cluster.up(synchronous=False)
     url = cluster.url(cluster.database())
     house = House(tmp_path, build=lambda _: PostgresStore.open(url))

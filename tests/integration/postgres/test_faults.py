@@ -1,4 +1,4 @@
-"""What the server may do to an engine: nothing is lost, nothing is counted twice, and it goes on by itself."""
+"""Faults of the server: the engine loses nothing, counts nothing twice, and recovers without intervention."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ FAULTS: dict[str, tuple[Fault, Fault]] = {
 
 
 def set_read_only(postgres: Postgres, database: str, to: str) -> None:
-    """As a server answers that was the primary before a failover."""
+    """Make the server read-only, like a former primary after a failover."""
     with postgres.connect() as admin:
         admin.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = {to}")
         admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [database])
@@ -92,7 +92,7 @@ def set_read_only(postgres: Postgres, database: str, to: str) -> None:
 def test_what_comes_meanwhile_waits_and_is_acknowledged_once_it_is_stored(
     house: House, postgres: Postgres, database: str, proxy: Proxy, fault: str
 ) -> None:
-    """A server is away in the middle of a load; what was acknowledged before is there after."""
+    """The server becomes unavailable under load. Events that were acknowledged before are there afterwards."""
     begin, end = FAULTS[fault]
     stop = threading.Event()
     sent: list[Future[Receipt]] = []
@@ -126,7 +126,7 @@ SQLSTATES = ("40001", "40P01", "57P01", "53100", "55P03", "57014", "25P03")
 def test_an_error_that_passes_lets_the_transaction_be_tried_again(
     house: House, postgres: Postgres, database: str, state: str
 ) -> None:
-    """The server raises it once, in the middle of a transaction: a sequence is not rolled back."""
+    """The server raises the error once, in the middle of a transaction: a rollback does not reset a sequence."""
     with postgres.connect(database) as admin:
         admin.execute("CREATE SEQUENCE tries")
         admin.execute(
@@ -155,7 +155,7 @@ def test_an_event_that_the_server_refuses_is_a_dead_letter_and_the_others_of_its
 
 
 def test_what_the_server_has_no_room_for_stops_nothing(house: House) -> None:
-    """Its texts have no NUL, and its indexes no long values."""
+    """PostgreSQL text cannot hold NUL, and its indexes cannot hold long values."""
     by_name = {
         "name": "named",
         "triggers": {"new": {"data": {"source": "push", "distinct_by": "event.data.name"}}},

@@ -1,4 +1,4 @@
-"""Several replicas take in, one decides: what the others stored is folded in once, in its order."""
+"""Several replicas take in events and one decides: it folds in what the others stored once, in order."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RULE = {
 
 
 class Replica:
-    """A store, an engine and a gate, as a daemon has them."""
+    """A store, an engine and an intake router, as in a daemon."""
 
     def __init__(self, url: str) -> None:
         self.store = PostgresStore.open(url)
@@ -116,7 +116,7 @@ def test_a_part_that_changed_hands_takes_nothing_more_from_its_old_holder(
 def test_what_the_old_holder_stored_is_folded_in_before_the_new_one_goes_on(
     postgres: Postgres, database: str, ledger: Any
 ) -> None:
-    """The standby's batch waits while nobody has the lead; then the part moves to whoever takes it."""
+    """The standby's batch waits while there is no leader. Then the partition moves to the new leader."""
     with replicas(postgres.url(database), 2) as (later, standby):
         standby.stand_by()
         epoch = standby.gate.claim("topic", "orders/0", "t", 0).epoch

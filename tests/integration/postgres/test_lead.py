@@ -1,4 +1,4 @@
-"""The lead, turn by turn: the daemon's clock is set by hand, and the lease in the store is moved instead of awaited."""
+"""Leader election, turn by turn, with a manual clock. The lease in the store is moved instead of awaited."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ START = 1_800_000_000.0
 
 
 class Candidate:
-    """One of the daemons; its turns are the test's."""
+    """One daemon. The test triggers its turns."""
 
     def __init__(self, url: str, name: str) -> None:
         self.clock = ManualClock(START)
@@ -40,7 +40,7 @@ class Candidate:
 
 @pytest.fixture
 def candidate(postgres: Postgres, database: str, proxy: Proxy) -> Iterator[Callable[[str], Candidate]]:
-    """The one that is called `cut off` reaches the store by the proxy."""
+    """The candidate named `cut off` connects to the store through the proxy."""
     made: list[Candidate] = []
 
     def build(name: str) -> Candidate:
@@ -54,7 +54,7 @@ def candidate(postgres: Postgres, database: str, proxy: Proxy) -> Iterator[Calla
 
 @pytest.fixture
 def move_lease(postgres: Postgres, database: str) -> Callable[[float], None]:
-    """Let the lease end so many seconds from now, by the database's clock."""
+    """Let the lease end in ``seconds`` from now, by the clock of the database."""
 
     def move(seconds: float) -> None:
         with postgres.connect(database) as admin:

@@ -1,4 +1,4 @@
-"""Pruning, finding and listing on PostgreSQL: by index and by ranges, as on SQLite."""
+"""Pruning, lookup and listing on PostgreSQL use indexes and ranges, as on SQLite."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def bench(postgres: Postgres, database: str, tmp_path: Path) -> Iterator[Bench]:
 
 
 def fill(bench: Bench, first: int, days_ago: float) -> None:
-    """Events that no rule wants, a ledger's worth."""
+    """Fill the ledger with events that match no rule."""
     with bench.store.write() as conn:
         conn.exec_driver_sql(
             f"INSERT INTO events SELECT {first} + n, {bench.clock.time - days_ago * DAY} + n / 1e6, 'lake', "

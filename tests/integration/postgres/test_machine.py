@@ -1,4 +1,4 @@
-"""The promises under any sequence of events, ticks and crashes, as on SQLite, and with lines cut at commits besides."""
+"""The guarantees under any sequence of events, ticks and crashes, as on SQLite, and with connections cut at commits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FEW = settings(
 
 
 class Servers:
-    """A database for each folder; who opens it again finds it as a process that died a lease ago has left it."""
+    """A database for each folder. A reopened one is as a process left it that died one lease duration ago."""
 
     def __init__(self, postgres: Postgres, proxy: Proxy) -> None:
         self.postgres, self.proxy = postgres, proxy
@@ -52,7 +52,7 @@ def test_the_promises_hold_whatever_is_cut(postgres: Postgres, proxy: Proxy, mac
         turns = 0
 
         def survive(self, crash: str, do: Any) -> Any:
-            """Of what does not crash each third commit is cut."""
+            """Of the operations without a crash, every third commit is cut."""
             self.turns += not crash
             proxy.cut("" if crash else CUTS[self.turns % len(CUTS)])
             try:

@@ -1,4 +1,4 @@
-"""The schema while several replicas start, and while an older release still runs on it."""
+"""Schema migration while several replicas start, and while an older release still uses the schema."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NEWER = (
     "ALTER TABLE positions RENAME COLUMN topic_id TO incarnation",
     "ALTER TABLE fan_outs DROP COLUMN input",
 )
-"""What an older release does not have."""
+"""The tables and columns that an older release does not have."""
 WAITING = (
     "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FROM leader FOR UPDATE'"
 )
@@ -55,7 +55,7 @@ def test_replicas_that_start_together_migrate_once(postgres: Postgres, database:
 
 
 def test_what_an_older_release_made_is_kept_and_it_may_go_on(postgres: Postgres, database: str) -> None:
-    """A new replica migrates beside an old one, which writes on."""
+    """A new replica migrates the schema while an older one continues to write."""
     PostgresStore.open(postgres.url(database)).close()
     whole = postgres.query(database, COLUMNS)
     with postgres.connect(database) as older:
@@ -75,7 +75,7 @@ def test_what_an_older_release_made_is_kept_and_it_may_go_on(postgres: Postgres,
 
 
 def test_a_migration_waits_for_writers_and_they_for_it(postgres: Postgres, database: str) -> None:
-    """Whoever writes has locked what the migration locks first: neither is in the middle of the other."""
+    """Writers first lock what the migration locks first, so neither runs in the middle of the other."""
     PostgresStore.open(postgres.url(database)).close()
     with postgres.connect(database) as older:
         for newer in NEWER:

@@ -1,4 +1,4 @@
-"""Two replicas on one PostgreSQL: one acts, the other stands by and takes over; nothing is lost, nothing doubled."""
+"""Two replicas on one PostgreSQL: the standby takes over from the leader; nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.integration.postgres.server import Postgres
 
 TAKEN_OVER = 60.0
-"""Seconds that a test waits; what is promised is measured elsewhere, on a machine that does nothing else."""
+"""Seconds that a test waits. The promised time is measured by a benchmark, on an otherwise idle machine."""
 
 
 def test_one_acts_and_the_other_is_ready_and_can_be_read(pair: Pair) -> None:
@@ -68,7 +68,7 @@ def test_the_other_takes_over(pair: Pair, number: signal.Signals) -> None:
 
 
 def test_one_that_is_frozen_and_thawed_is_fenced_out_and_ends(pair: Pair) -> None:
-    """It was in the middle of its work; whatever it wakes up to, the store does not take it any more."""
+    """The leader is frozen in the middle of its work. After it is thawed, the store rejects its writes."""
     first, second = pair.daemons
     poster = Poster(pair)
     poster.more(30)

@@ -1,4 +1,4 @@
-"""A topic that two replicas share, on one PostgreSQL: whichever of them dies, each record is counted once."""
+"""A topic read by two replicas on one PostgreSQL: each record is counted once, whichever replica is killed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PARTITIONS = 4
 
 
 class Load:
-    """Produces numbered records until it is told to end."""
+    """Produces numbered records until `end`."""
 
     def __init__(self, broker: Broker, topic: str) -> None:
         self.produced = 0
@@ -58,7 +58,7 @@ def pair(postgres: Postgres, database: str, tmp_path: Path, broker: Broker, topi
 
 
 def stored(pair: Pair) -> int:
-    """Records whose position is stored, and that nobody has still to judge."""
+    """The number of records whose position is stored and that do not wait in the inbox."""
     if pair.query("SELECT count(*) FROM inbox") != [(0,)]:
         return 0
     return int(pair.query("SELECT coalesce(sum(next), 0) FROM positions")[0][0])

@@ -1,4 +1,4 @@
-"""A store that says nothing, while its connections look sound: nobody waits for it without an end."""
+"""A store that does not answer on connections that look intact: every wait has a limit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TAKEN_OVER = 60.0
 
 @pytest.fixture
 def pair(postgres: Postgres, database: str, proxy: Proxy, tmp_path: Path) -> Iterator[Pair]:
-    """The first, which has the lead, reaches the store by the proxy."""
+    """The first daemon is leader and connects to the store through the proxy."""
     yield from started(Pair(postgres, database, tmp_path, first_port=proxy.port))
 
 

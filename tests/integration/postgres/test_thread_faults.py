@@ -1,4 +1,4 @@
-"""The threads that take in for others, and hand over, are killed: what was acknowledged is decided all the same."""
+"""Intake and drain threads of replicas are killed: acknowledged events are decided nevertheless."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["ledger"]
 
 @pytest.fixture(autouse=True)
 def ends() -> Iterator[list[str]]:
-    """The lines with which the process would have ended."""
+    """The messages with which the process would have exited."""
     lines: list[str] = []
     supervision.arm(lines.append)
     yield lines

@@ -1,4 +1,4 @@
-"""Two releases on one PostgreSQL, a migration between them, under load: nothing lost, nothing doubled."""
+"""Two releases on one PostgreSQL with a migration between them, under load: nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CLI = "from retrainer.cli.main import main; main()"
 
 @pytest.fixture
 def following(tmp_path: Path) -> Callable[[str], dict[str, str]]:
-    """Make the release after this one, that an older schema's releases can work beside; how to start it."""
+    """Build the next release, whose schema an older release can use; return how to start it."""
 
     def make(oldest: str) -> dict[str, str]:
         folder = tmp_path / "next"
@@ -55,7 +55,7 @@ def test_one_replica_after_the_other_goes_to_the_next_release_and_back(
     assert second.exit_code is None, second.said()
     assert pair.query(SCHEMA) == [(f"{next_release.SCHEMA}_{next_release.OLDEST}",)]
     poster.more(60)
-    assert pair.leaders == [first]  # the older release works on beside it
+    assert pair.leaders == [first]  # the older release continues to lead
     first.stop()
     eventually(leads(pair, 1), "the next release has the lead")
     poster.more(60)

@@ -1,4 +1,4 @@
-"""Prometheus and Alertmanager, once for all tests; a house of its own, and a model of its own, for each."""
+"""Prometheus and Alertmanager, shared by all tests; each test has its own engine and its own model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def target() -> Iterator[Target]:
 
 @pytest.fixture(scope="session")
 def web_port() -> int:
-    """Where the webhook is; Alertmanager has to know before any test begins."""
+    """The port of the webhook. Alertmanager's configuration needs it before any test starts."""
     return free_ports(WEB_PORT, 1)
 
 
@@ -48,7 +48,7 @@ def servers(target: Target, web_port: int) -> Iterator[Monitoring]:
 
 @pytest.fixture
 def monitoring(servers: Monitoring) -> Iterator[Monitoring]:
-    """Both run, whatever the test before did to them."""
+    """Make sure that both servers run, whatever the previous test did to them."""
     yield servers
     for server in ("alertmanager", "prometheus"):
         servers.call("ensure", server)
@@ -63,7 +63,7 @@ def house(monitoring: Monitoring, web_port: int, tmp_path: Path) -> Iterator[Hou
 
 @pytest.fixture
 def model(target: Target) -> Iterator[str]:
-    """A model that no other test has; its series are gone afterwards."""
+    """A model name that no other test uses. Its series are removed at the end."""
     name = f"m-{uuid4().hex[:8]}"
     yield name
     target.psi.remove_by_labels({"model": name})

@@ -1,4 +1,4 @@
-"""A house that asks Prometheus and listens to Alertmanager. No run of it ever ends."""
+"""An engine with a Prometheus source and an Alertmanager source. Its runs never end."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ EXPR = "feature_psi"
 
 
 def rule(name: str, **trigger: Any) -> dict[str, Any]:
-    """Nothing but its trigger holds it back: whatever fires once too often is seen."""
+    """A rule that only its trigger limits, so that every surplus run is visible."""
     submit = {"workflow_template": "train"}
     return {"name": name, "triggers": {"drift": trigger}, "limits": {"overlap": "allow_all"}, "submit": submit}
 
 
 def drifts(model: str, *, name: str = "churn", **more: Any) -> dict[str, Any]:
-    """Starts a run when the drift of a model is above 0.2, and again once it was down to 0.1."""
+    """A rule that fires when the drift of a model is above 0.2, and again after it was at most 0.1."""
     asked = {"source": "prometheus", "expr": EXPR, "match": {"model": model}, "above": 0.2, "clear": 0.1}
     return rule(name, metric={**asked, "jitter": "0s", **more})
 
 
 def fires(model: str, **more: Any) -> dict[str, Any]:
-    """Starts a run when Prometheus' alert about a model fires."""
+    """A rule that fires when the Prometheus alert of a model fires."""
     match = {"alertname": "ModelDrift", "model": model}
     return rule("churn", alert={"source": "alerts", "match": match, **more})
 
@@ -48,7 +48,7 @@ class House(house.House):
         super().__init__(path)
 
     def begin(self, *rules: dict[str, Any], **settings: Any) -> None:
-        """Let these rules decide. ``settings`` are those of the source `prometheus`."""
+        """Load these rules. ``settings`` are those of the source `prometheus`."""
         asked = {"type": "prometheus", "url": self._url, "polling_interval": "1s", "timeout": "5s", **settings}
         alerts = {"type": "alertmanager", "path": "/hooks/alerts", "token": {"from_env": "ALERTS_TOKEN"}}
         configured = self.load({"prometheus": asked, "alerts": alerts}, rules).sources
@@ -68,22 +68,22 @@ class House(house.House):
         super().close()
 
     def answers(self, expr: str = EXPR) -> list[dict[str, Any]]:
-        """What Prometheus said of an expression, in order."""
+        """The answers of Prometheus for an expression, in order."""
         sql = "SELECT data FROM events WHERE type = 'prometheus.query' ORDER BY seq"
         return [data for (text,) in self.query(sql) if (data := unpack(text))["expr"] == expr]
 
     def values(self, model: str) -> list[float]:
-        """The values of a model's series, as they were last told; [] also if there was no answer."""
+        """The values of a model's series in the last answer; [] also if there was no answer."""
         told = self.answers()[-1:]
         return [s["value"] for data in told for s in data["series"] if s["labels"]["model"] == model]
 
     def looks(self, count: int = 3) -> None:
-        """Wait until that many more answers are decided on."""
+        """Wait until ``count`` more answers are decided on."""
         before = len(self.answers())
         eventually(lambda: len(self.answers()) >= before + count, "further answers")
 
     def alerts(self, model: str) -> list[tuple[str, str]]:
-        """What was told of alerts of a model: type, and when it began."""
+        """The received alerts of a model: type and start time."""
         rows = self.query("SELECT type, data FROM events WHERE source = 'alerts' ORDER BY seq")
         told = [(kind, orjson.loads(text)) for kind, text in rows]
         return [(kind, data["startsAt"]) for kind, data in told if data["labels"]["model"] == model]
@@ -92,7 +92,7 @@ class House(house.House):
         return len(self.query(f"SELECT id FROM runs WHERE rule = '{rule}'"))
 
     def hears_again(self, model: str, times: int = 2) -> None:
-        """Wait until alerts of a model have been told so many times more."""
+        """Wait until alerts of a model have been received ``times`` more times."""
         for _ in range(times):
             before = self._heard(model)
             eventually(lambda b=before: self._heard(model) > b, "it is told again")  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""A real Prometheus and a real Alertmanager, and a target whose gauges the test sets."""
+"""A real Prometheus, a real Alertmanager, and a target whose gauges the test sets."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SCRIPT = Path(__file__).parents[1] / "servers" / "prometheus.sh"
 CACHE = Path(os.environ.get("PROMETHEUS_DIR", Path.home() / ".cache" / "retrainer-prometheus"))
 TOKEN = "alerts-token"
 RESEND = 3
-"""Seconds; Prometheus takes an alert for over four times as long after it last told of it."""
+"""Seconds. Prometheus treats an alert as ended four times as long after it last reported the alert."""
 
 
 class Target:
-    """Exposes `feature_psi{model, feature}` and `push_time_seconds{job}`; a series is there once it is set."""
+    """Exposes `feature_psi{model, feature}` and `push_time_seconds{job}`. A series exists once it is set."""
 
     def __init__(self) -> None:
         registry = CollectorRegistry()
@@ -44,7 +44,7 @@ class _Quiet(WSGIRequestHandler):
 
 
 class Monitoring:
-    """Both servers, on two ports from `port` on. Alerts go to `webhook` with a token."""
+    """Both servers, on two ports from `port` on. Alerts are sent to `webhook` with a token."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -66,7 +66,7 @@ class Monitoring:
         (self.folder / name).write_text(yaml.safe_dump(dict(content)))
 
     def call(self, *command: str) -> None:
-        """As prometheus.sh says: `up`, `kill prometheus`, …"""
+        """Run a command of prometheus.sh: `up`, `kill prometheus`, …"""
         env = {**os.environ, "PROMETHEUS_PORT": str(self.port), "PROMETHEUS_RESEND": f"{RESEND}s"}
         done = subprocess.run([SCRIPT, *command], env=env, capture_output=True, text=True, check=False, timeout=300)
         assert done.returncode == 0, f"prometheus.sh {command}: {done.stdout}{done.stderr}"
@@ -77,13 +77,13 @@ class Monitoring:
         return bool(httpx.post(f"{self.url}/api/v1/query", data=form, trust_env=False).json()["data"]["result"])
 
     def asked(self) -> int:
-        """How many instant queries Prometheus has been asked, by its own account."""
+        """The number of instant queries that Prometheus has counted."""
         text = httpx.get(f"{self.url}/metrics", trust_env=False).text
         lines = [line for line in text.splitlines() if 'handler="/api/v1/query"' in line]
         return sum(int(float(line.split()[-1])) for line in lines if line.startswith("prometheus_http_requests_total"))
 
     def alerts(self, model: str) -> list[dict[str, Any]]:
-        """What Alertmanager holds for a model."""
+        """The alerts of a model in Alertmanager."""
         url = f"http://127.0.0.1:{self.port + 1}/api/v2/alerts"
         found: list[dict[str, Any]] = httpx.get(url, params={"filter": f'model="{model}"'}, trust_env=False).json()
         return found
@@ -119,7 +119,7 @@ ALERTS: dict[str, Any] = {
 
 
 def alertmanager_config(webhook: str) -> dict[str, Any]:
-    """It waits for nothing, and repeats as often as it can."""
+    """A configuration without grouping delays and with the shortest repeat interval."""
     receiver = {
         "name": "retrainer",
         "webhook_configs": [

@@ -1,4 +1,4 @@
-"""A real Prometheus that talks TLS and asks for a password."""
+"""A real Prometheus with TLS and a password."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def guarded() -> Iterator[Monitoring]:
 
 
 def certify(folder: Path) -> None:
-    """Make a certificate that nobody but who has it trusts."""
+    """Create a self-signed certificate."""
     new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=prometheus"]
     name = ["-addext", "subjectAltName=IP:127.0.0.1"]
     files = ["-keyout", folder / "server.key", "-out", folder / "server.pem"]

@@ -1,4 +1,4 @@
-"""A real alert: evaluated by Prometheus, routed by Alertmanager, repeated, resolved, and servers killed in between."""
+"""A real alert: evaluated by Prometheus, routed by Alertmanager, repeated, resolved. Servers are killed meanwhile."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_an_alertmanager_that_is_killed_and_started(
 def test_a_prometheus_that_is_silent_for_too_long(
     house: House, target: Target, model: str, monitoring: Monitoring
 ) -> None:
-    """Alertmanager takes the alert for resolved; when Prometheus speaks again, it is the same alert as before."""
+    """Alertmanager treats the alert as resolved. When Prometheus reports it again, it is still the same alert."""
     target.psi.labels(model, "age").set(0.3)
     house.begin(fires(model))
     eventually(lambda: house.runs() == 1, "a run")

@@ -1,4 +1,4 @@
-"""A real gauge, scraped and asked for: crossing, clearing, vanishing, and Prometheus killed in between."""
+"""A real gauge, scraped and polled: it crosses, clears and vanishes, and Prometheus is killed in between."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_a_gauge_starts_one_run_each_time_it_crosses(house: House, target: Targe
     for crossing in (1, 2):
         gauge.set(0.3)
         eventually(lambda n=crossing: house.runs() == n, "a run")  # type: ignore[misc]
-        for value in (0.15, 0.4, 0.19, 0.3):  # it has not cleared: 0.1 is where it does
+        for value in (0.15, 0.4, 0.19, 0.3):  # not cleared: the clear value is 0.1
             gauge.set(value)
             eventually(lambda v=value: house.values(model) == [v], f"{value} is seen")  # type: ignore[misc]
         gauge.set(0.1)
@@ -97,7 +97,7 @@ def test_a_prometheus_that_is_killed(house: House, target: Target, model: str, m
     house.looks()
     assert all(told["series"] == [] for told in house.answers()[-3:])
     assert house.runs() == 0
-    gauge.set(0.3)  # nobody sees it yet
+    gauge.set(0.3)  # not scraped yet
     monitoring.call("start", "prometheus")
     eventually(lambda: house.runs() == 1, "a run once it is back")
     monitoring.call("kill", "prometheus")

@@ -1,4 +1,4 @@
-"""What a test has at AWS: names of its own on a server that others use too."""
+"""AWS resources of a test, with unique names on a shared server."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Cloud:
         return topic
 
     def notify(self, bucket: str, *, queue: str = "", topic: str = "", bridge: bool = False) -> None:
-        """Let the bucket tell of what comes and goes."""
+        """Let the bucket send notifications of created and removed objects."""
         configuration: dict[str, Any] = {}
         if queue:
             configuration["QueueConfigurations"] = [{"QueueArn": self.arn(queue), "Events": EVENTS}]
@@ -62,18 +62,18 @@ class Cloud:
             self.s3.put_object(Bucket=bucket, Key=key, Body=body + key.encode())
 
     def send(self, queue: str, *bodies: str, group: str = "") -> None:
-        """Put messages into a queue, as whoever notifies would."""
+        """Put messages into a queue, like a notifying service."""
         for n, body in enumerate(bodies):
             order = {"MessageGroupId": group, "MessageDeduplicationId": f"{group}-{n}"} if group else {}
             self.sqs.send_message(QueueUrl=queue, MessageBody=body, **order)
 
     def in_hand(self, queue: str) -> int:
-        """Messages that somebody received and did not delete yet."""
+        """The number of messages that were received and not deleted yet."""
         name = "ApproximateNumberOfMessagesNotVisible"
         return int(self.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=[name])["Attributes"][name])
 
     def left(self, queue: str) -> int:
-        """Messages that wait or are in somebody's hands."""
+        """The number of messages that wait or are in flight."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         found = self.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
         return sum(int(found[name]) for name in names)

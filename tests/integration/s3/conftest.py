@@ -1,4 +1,4 @@
-"""Real servers: moto's S3, SNS, SQS and EventBridge in a process of their own, and MinIO."""
+"""Real servers: moto's S3, SNS, SQS and EventBridge in a separate process, and MinIO."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Moto:
-    """The server; `stop` and `start` lose what it held, as it keeps everything in memory."""
+    """The server. `stop` and `start` lose its data, which is in memory."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -53,7 +53,7 @@ class Moto:
 
 
 def free_port() -> int:
-    """Any that is free, below those that the kernel gives to clients; runs side by side hardly ever choose the same."""
+    """A free port below the kernel's range for clients. Parallel sessions rarely choose the same one."""
     while True:
         port = random.randrange(20000, 32000)
         with socket.socket() as probe:
@@ -74,7 +74,7 @@ def moto() -> Iterator[Moto]:
 
 @pytest.fixture
 def cloud(moto: Moto, credentials: None, request: pytest.FixtureRequest) -> Iterator[Cloud]:
-    """Queues, buckets and topics of this test's own."""
+    """Queues, buckets and topics of this test."""
     cloud = Cloud(moto.url, f"t{abs(hash(request.node.name)) % 10**9}")
     yield cloud
     cloud.close()
@@ -89,7 +89,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 @pytest.fixture
 def small_house(tmp_path: Path) -> Iterator[House]:
-    """Its engine takes no more than 20 events before it has stored them."""
+    """An engine whose queue holds at most 20 events that are not stored yet."""
     house = House(tmp_path / "retrainer.db", max_queue=20)
     yield house
     house.close()

@@ -1,4 +1,4 @@
-"""The whole daemon as a process, on the local engine: what a user has on one machine."""
+"""The daemon as a process with the local engine, as on a user's machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAIN = "import sys; from retrainer.daemon.main import main; sys.exit(main(sys.argv[1]))"
-# Reads its manifest from wherever it is, and says how many inputs it lists, and their keys.
+# Reads its manifest from its location, and outputs the number of inputs and their keys.
 TEMPLATE = """
 apiVersion: argoproj.io/v1alpha1
 kind: WorkflowTemplate
@@ -47,7 +47,7 @@ spec:
 
 
 class Daemon:
-    """It keeps its folder and store through kills and restarts."""
+    """One daemon. It keeps its folder and store across kills and restarts."""
 
     def __init__(
         self, folder: Path, s3_address: str, sources: dict[str, Any], rules: list[dict[str, Any]], **settings: Any
@@ -63,7 +63,7 @@ class Daemon:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, **environment: str) -> None:
-        """Return once it is ready, or dead."""
+        """Start, and return once the daemon is ready or has exited."""
         command = [sys.executable, "-c", MAIN, str(self.folder / "retrainer.yaml")]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=log, stderr=log)
@@ -81,11 +81,11 @@ class Daemon:
         return self._process.poll()
 
     def said(self) -> str:
-        """What it said since it was started."""
+        """The output of the daemon since its start."""
         return self._log.read_text()
 
     def died(self) -> int:
-        """Await that it dies by itself; return its exit code, negative for a signal."""
+        """Wait until it exits by itself; return its exit code, negative for a signal."""
         assert self._process is not None, "not started"
         self.http.close()
         return self._process.wait(60)
@@ -96,7 +96,7 @@ class Daemon:
             self.died()
 
     def call(self, *arguments: str) -> str:
-        """Run the command line against it, and return what that prints."""
+        """Run the CLI against the daemon; return its output."""
         code = "from retrainer.cli.main import main; main()"
         command = [sys.executable, "-c", code, *arguments, "--url", self.url]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)

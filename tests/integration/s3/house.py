@@ -1,4 +1,4 @@
-"""A house that listens to a bucket."""
+"""An engine with a bucket source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["House", "eventually"]
 
 
 def rule(name: str, kind: str) -> dict[str, Any]:
-    """Takes every event of such a type, and waits for more than any test brings."""
+    """A rule that takes every event of the type ``kind``, with a batch larger than any test produces."""
     data = {"source": "lake", "match": {"event.type": kind}, "batch": {"at_least": {"events": 10**6}}}
     return {"name": name, "triggers": {"new": {"data": data}}, "submit": {"workflow_template": "train"}}
 
@@ -26,7 +26,7 @@ class House(house.House):
     """``lake`` is the source under test."""
 
     def lake(self, **settings: Any) -> Source:
-        """Make and start the source, with a rule for what is created and one for what is removed."""
+        """Create and start the source, with one rule for created objects and one for removed ones."""
         return self.source("lake", {"type": "s3", **settings}, [CREATED, REMOVED])
 
     def subjects(self) -> list[str]:

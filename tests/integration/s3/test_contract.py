@@ -1,4 +1,4 @@
-"""What the engine relies on, whatever the source: the suite of tests/contract, for notifications in a real queue."""
+"""The contract suite of tests/contract for sources, on notifications in a real queue."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ globals().update({name: test for name, test in vars(suite).items() if name.start
 
 
 class QueueSender:
-    """Sends a message for each fact; what the queue does not have any more was acknowledged."""
+    """Sends one message for each fact. A message that is no longer in the queue was acknowledged."""
 
     def __init__(self, cloud: Cloud, intake: suite.MemoryIntake) -> None:
         self._cloud, self._queue, self._intake = cloud, cloud.queue(), intake

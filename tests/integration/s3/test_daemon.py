@@ -1,4 +1,4 @@
-"""The daemon as a process: killed at each point of the path, silent, told to read a bucket again, with manifests."""
+"""The daemon as a process: killed at each point of the path, frozen, told to replay a bucket, and with manifests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def rule(name: str, events: int) -> dict[str, Any]:
-    """Takes so many objects into a run, whose workflow reads the manifest."""
+    """A rule that takes ``events`` objects into a run, whose workflow reads the manifest."""
     data = {"source": "lake", "match": {"event.type": "s3:ObjectCreated:*"}, "batch": {"at_least": {"events": events}}}
     submit = {
         "workflow_template": "train",
@@ -31,7 +31,7 @@ def rule(name: str, events: int) -> dict[str, Any]:
 
 
 class Site:
-    """A bucket, its queue, and a daemon that listens to it."""
+    """A bucket, its queue, and a daemon that reads the queue."""
 
     def __init__(self, cloud: Cloud, folder: Path) -> None:
         self.cloud, self._folder = cloud, folder
@@ -49,7 +49,7 @@ class Site:
         return self.daemon
 
     def there(self) -> list[str]:
-        """The judge: what was put and is there."""
+        """The expected state: the objects that were put and still exist."""
         return sorted(one["Key"] for one in self.cloud.s3.list_objects_v2(Bucket=self.bucket)["Contents"])
 
 
@@ -62,7 +62,7 @@ def site(cloud: Cloud, tmp_path: Path) -> Iterator[Site]:
 
 @pytest.mark.parametrize("point", ["before-commit", "after-commit", "after-acknowledge"])
 def test_killed_on_the_way_every_object_counts_once(site: Site, point: str) -> None:
-    """In the middle of 60 messages: the commits before are its start and some of them."""
+    """The crash happens in the middle of 60 messages. The earlier commits are the start and some of the messages."""
     daemon = site.made([rule("train", 60)])
     site.cloud.notify(site.bucket, queue=site.queue)
     site.cloud.put(site.bucket, *(f"k{n:02}" for n in range(60)))
@@ -77,7 +77,7 @@ def test_killed_on_the_way_every_object_counts_once(site: Site, point: str) -> N
 
 
 def test_frozen_beyond_the_visibility_timeout_every_object_counts_once(site: Site) -> None:
-    """Another consumer has the messages meanwhile and puts them back; what the frozen one holds is void."""
+    """Another consumer receives and returns the messages meanwhile. The frozen daemon's receipt handles are void."""
     daemon = site.made([rule("train", 30)])
     daemon.start()
     site.cloud.notify(site.bucket, queue=site.queue)

@@ -1,4 +1,4 @@
-"""A real MinIO that notifies a Kafka topic, or a webhook with a token; and its buckets, swept."""
+"""A real MinIO that notifies a Kafka topic or a webhook with a token, and sweeps of its buckets."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def minio(broker: Broker, hook_port: int) -> Iterator[Minio]:
 
 
 class Lake:
-    """A source that listens to this MinIO on one road."""
+    """A source for this MinIO through one channel, Kafka or webhook."""
 
     def __init__(self, minio: Minio, house: House, broker: Broker, port: int, name: str) -> None:
         self.minio, self.house, self.name = minio, house, name
@@ -49,7 +49,7 @@ class Lake:
         self._stops: list[Any] = []
 
     def listen(self, road: str, **settings: Any) -> None:
-        # What earlier tests have left in the topic is not ours.
+        # Records of earlier tests in the topic are skipped.
         topics = {
             "bootstrap_servers": [self._broker.servers],
             "topics": [TOPIC],
@@ -79,7 +79,7 @@ class Lake:
         eventually(lambda: server.started, "the webhook listens")
 
     def close(self) -> None:
-        """Wait for MinIO's queue first: what is left in it would be delivered to the next test."""
+        """Wait for MinIO's queue first: its remaining notifications would be delivered to the next test."""
         try:
             if self._stops:
                 eventually(lambda: self.minio.undelivered() == 0, "MinIO has delivered everything")
@@ -132,7 +132,7 @@ def test_each_version_counts_and_bears_its_id(lake: Lake, road: str) -> None:
 
 @ROADS
 def test_what_road_and_sweep_both_tell_counts_once(lake: Lake, road: str) -> None:
-    """Half of the objects is told of by notifications, the other half is put when there are none."""
+    """Half of the objects have notifications; the other half is put while there are none."""
     bucket = lake.minio.bucket(lake.name, target=road)
     lake.listen(road, sweep="300ms", sweep_settle="0s", buckets=[{"name": bucket}])
     eventually(lambda: f"sweep:{bucket}/" in lake.house.engine.parts("lake"), "the first sweep has begun")
@@ -150,7 +150,7 @@ def test_what_road_and_sweep_both_tell_counts_once(lake: Lake, road: str) -> Non
 
 @ROADS
 def test_what_a_run_wrote_itself_does_not_count(lake: Lake, road: str) -> None:
-    """The object's metadata says which run it was; MinIO tells it."""
+    """The object's metadata has the run id, and MinIO includes it in the notification."""
     lake.listen(road)
     house, bucket = lake.house, lake.minio.bucket(lake.name, target=road)
     house.load({"lake": lake.settings}, [{**CREATED, "triggers": {"new": {"data": {"source": "lake"}}}}])
@@ -179,7 +179,7 @@ def test_a_sweep_with_credentials_that_are_wrong(lake: Lake, monkeypatch: pytest
 
 
 def test_what_a_webhook_did_not_take_comes_again(lake: Lake) -> None:
-    """Nobody listens at first; MinIO keeps what it could not deliver."""
+    """The webhook is down at first. MinIO keeps undelivered notifications."""
     bucket = lake.minio.bucket(lake.name, target="webhook")
     lake.minio.put(bucket, "a", "b")
     lake.listen("webhook")

@@ -1,4 +1,4 @@
-"""A halted partition of notifications goes on from where somebody says."""
+"""A halted partition of notifications continues from the offset that an operator sets."""
 
 from __future__ import annotations
 

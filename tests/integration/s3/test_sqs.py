@@ -1,4 +1,4 @@
-"""Notifications straight from a bucket, through a real queue."""
+"""Notifications sent directly by a bucket, through a real queue."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_rules_tell_what_is_created_from_what_is_removed(cloud: Cloud, house: Ho
 
 
 def test_each_version_of_an_object_counts(cloud: Cloud, house: House) -> None:
-    """As S3 itself writes it; moto leaves the version out of its notifications."""
+    """In the format of S3 itself; moto omits the version from its notifications."""
     queue = cloud.queue()
     cloud.send(queue, *(notification(record("a", versionId=version)) for version in ("v1", "v2", "v1")))
     house.lake(via=via(cloud, queue))

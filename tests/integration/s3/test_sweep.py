@@ -1,4 +1,4 @@
-"""Objects whose notification never came are found by listing the buckets, and none is counted twice."""
+"""A sweep finds objects whose notification was lost by listing the buckets. No object is counted twice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Lake:
-    """A bucket that notifies a queue; it is swept all the time, from its first sweep on."""
+    """A bucket that notifies a queue and is swept continuously."""
 
     def __init__(self, cloud: Cloud, house: House) -> None:
         self.cloud, self.house = cloud, house
@@ -33,14 +33,14 @@ class Lake:
         self.swept(1)
 
     def swept(self, times: int = 2) -> None:
-        """Await so many ends of a sweep; the second one began after this call."""
+        """Wait for the end of ``times`` sweeps. The second one began after this call."""
         sweep = self.source._sweep  # type: ignore[attr-defined]
         for _ in range(times):
             before = sweep.last_sweep
             eventually(lambda before=before: sweep.last_sweep != before, "a sweep")
 
     def notification(self, key: str, **fields: Any) -> str:
-        """As the bucket would have sent it."""
+        """The notification that the bucket would have sent."""
         head = self.cloud.s3.head_object(Bucket=self.bucket, Key=key)
         thing = {"key": key, "size": head["ContentLength"], "eTag": head["ETag"].strip('"'), **fields}
         made = {"bucket": {"name": self.bucket}, "object": thing}
@@ -66,7 +66,7 @@ def test_what_nobody_told_of_is_found_and_counted_once(lake: Lake) -> None:
 
 
 def test_a_full_bucket_is_not_news(lake: Lake) -> None:
-    """Moments of listings are whole seconds, so the first sweep may be in the second of what was put before it."""
+    """Times in listings are whole seconds: the first sweep may be in the same second as earlier objects."""
     lake.cloud.put(lake.bucket, *(f"old-{n}" for n in range(5)))
     (head,) = lake.cloud.s3.list_objects_v2(Bucket=lake.bucket, MaxKeys=1)["Contents"]
     eventually(lambda: lake.house.clock.now() > head["LastModified"].timestamp() + 2, "the clock went on")
@@ -120,7 +120,7 @@ def test_an_overwritten_object_counts_again(lake: Lake) -> None:
 
 
 def test_an_object_that_went_and_came_back_counts_again(lake: Lake) -> None:
-    """With the same content: only when it was written tells the two apart, in whole seconds."""
+    """The content is the same: only the time of writing, in whole seconds, differs."""
     lake.start()
     lake.cloud.put(lake.bucket, "a")
     eventually(lambda: lake.house.outcomes == {"matched": 1}, "found")
@@ -159,7 +159,7 @@ def test_notifications_out_of_order_count_once_each(lake: Lake, older: str, newe
 
 
 def test_a_notification_that_comes_after_the_object_was_overwritten(lake: Lake) -> None:
-    """The sweep found the first content; its notification comes when the second has been told of."""
+    """The sweep found the first content. Its notification arrives after the second content was reported."""
     lake.start()
     lake.cloud.put(lake.bucket, "a", body=b"older")
     first = lake.notification("a", sequencer="0001")

@@ -1,4 +1,4 @@
-"""What keeps a source from its work is said in words, and it goes on by itself once that is over."""
+"""The source reports what prevents it from working, and resumes once that is over."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_server_that_is_down_and_comes_back(own: Moto, own_cloud: Cloud, house
 
 
 def test_a_server_that_goes_before_the_delete(own: Moto, own_cloud: Cloud, house: House) -> None:
-    """What is stored stays stored; that it could not be deleted is said, and it is tried again."""
+    """Stored events stay stored. The failed delete is reported and retried."""
     queue = own_cloud.queue()
     source = house.lake(via=via(own_cloud, queue))
     with house.busy():

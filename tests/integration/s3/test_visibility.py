@@ -1,4 +1,4 @@
-"""Messages in our hands stay hidden while the engine is slow, and come again when nobody holds them any more."""
+"""Received messages stay invisible while the engine is slow, and are redelivered when no consumer holds them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_what_another_received_and_never_deleted_comes_to_us(cloud: Cloud, house
 
 
 def test_what_was_stored_but_not_deleted_is_a_repeat(cloud: Cloud, house: House) -> None:
-    """The handle is void by the time of the delete: somebody else has received the message meanwhile."""
+    """The receipt handle is void at the time of the delete, because another consumer has received the message."""
     queue = cloud.queue()
     cloud.send(queue, notification(record("a")), notification(record("b")))
     source = house.lake(via=via(cloud, queue, visibility_timeout=SOON))

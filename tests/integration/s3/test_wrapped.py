@@ -41,7 +41,7 @@ def test_other_topics_than_those_named_are_refused(cloud: Cloud, house: House) -
     bucket, queue = cloud.bucket(), cloud.queue()
     topic = cloud.topic(queue)
     cloud.notify(bucket, topic=topic)
-    cloud.sqs.purge_queue(QueueUrl=queue)  # the test event
+    cloud.sqs.purge_queue(QueueUrl=queue)  # removes the test event
     house.lake(via=via(cloud, queue, topic_arns=["arn:aws:sns:eu-central-1:1:ours"]))
     cloud.put(bucket, "a")
     eventually(house.errors, "a dead letter")
@@ -82,7 +82,7 @@ def test_what_comes_on_two_roads_counts_once(cloud: Cloud, house: House) -> None
 
 
 def test_a_topic_posts_to_a_webhook(cloud: Cloud, house: House) -> None:
-    """SNS calls its JSON text/plain. A subscription has to be confirmed by hand."""
+    """SNS sends its JSON as text/plain. A subscription has to be confirmed manually."""
     source = {"type": "s3", "via": {"webhook": {"path": "/hooks/lake"}}}
     config: Any = house.load({"lake": source}, [CREATED, REMOVED]).sources["lake"]
     hooks = Webhooks({"lake": config}, house.engine, house.clock, lambda _: "")

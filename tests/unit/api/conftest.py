@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Current:
-    """The application of the test that runs: starting a server for each would take longer than the tests."""
+    """Holds the application of the current test. All tests share one server, because starting one for each is slow."""
 
     app: ASGIApp
 

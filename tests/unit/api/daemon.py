@@ -1,4 +1,4 @@
-"""A service of its own over a store in memory: what the web API and the CLI are tried on."""
+"""A fake service on a store in memory, for tests of the web API and the CLI."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ VERDICT = {"decision": "hold", "reason": "debounce", "until": NOW + 420}
 
 
 class Daemon:
-    """Implements `retrainer.api.service.Service`; `asked` keeps what was asked of it."""
+    """Implements `retrainer.api.service.Service`. `asked` records the calls."""
 
     def __init__(self, **http: Any) -> None:
         engine = {"type": "local", "templates": "templates", "runs": "runs"}
@@ -140,7 +140,7 @@ class Daemon:
         return told | {"request": "B1"}
 
     def backfill_progress(self, rule: str, key: str, request: str | None) -> dict[str, Any]:
-        """It goes on each time that somebody looks."""
+        """Report more progress on each call."""
         self._known(rule)
         if request not in (None, "B1"):
             raise LookupError(f"there is no backfill {request} of churn")

@@ -1,4 +1,4 @@
-"""A store in memory with a small history: one rule by key with runs, events, decisions, slots and dead letters."""
+"""A store in memory with a short history: one rule with keys, with runs, events, decisions, slots and dead letters."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ JSON = ("data", "attributes", "rules", "submit", "parameters", "labels", "window
 
 
 class Memory:
-    """One connection, one reader or writer at a time, as the real store."""
+    """One connection with one reader or writer at a time, as in the real store."""
 
     def __init__(self) -> None:
         self._engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})

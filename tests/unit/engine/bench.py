@@ -1,4 +1,4 @@
-"""An engine on a real SQLite file whose thread is not started: the test is the thread, and may die anywhere."""
+"""An engine on a real SQLite file without its thread: the test runs each transaction and can simulate a crash."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 class Crash(BaseException):
-    """The process died here."""
+    """Raised where the simulated process dies."""
 
 
 class Hands:
-    """A submitter that takes up to ``most`` runs as they are born; what is ``taken`` dies with the process."""
+    """A submitter that takes up to ``most`` runs when they are created. ``taken`` is lost when the process dies."""
 
     lease = 30.0
 
@@ -54,10 +54,10 @@ class Hands:
 
 
 class Bench:
-    """`deliver` and `act` are one transaction each; `crash_at` lets the next one die before or after its commit.
+    """`deliver` and `act` run one transaction each. `crash_at` ends the next one before or after its commit.
 
-    ``build`` makes another store than a SQLite file, for whoever finds it as a process that died has left it.
-    ``configuration`` is one that was loaded, instead of ``rules`` and ``pools``.
+    ``build`` opens a store other than a SQLite file, in the state that a dead process left it in.
+    ``configuration`` is a loaded configuration that replaces ``rules`` and ``pools``.
     """
 
     def __init__(
@@ -88,18 +88,18 @@ class Bench:
         self.engine.switch(catalog)
 
     def edit(self, rules: list[dict[str, Any]]) -> list[Dropped]:
-        """Load other rules; what that dropped."""
+        """Load other rules; return the states that this dropped."""
         self.configuration = _configuration(rules, {}, self.configuration.revision + "'")
         return self.engine.switch(build_catalog(self.configuration, self.store.read(statements.paused_rules)))
 
     def budgets(self, budgets: dict[str, Any]) -> None:
-        """Load shared budgets beside the rules."""
+        """Load shared budgets in addition to the rules."""
         parsed = Rules.model_validate({"version": 1, "budgets": budgets})
         self.configuration.budgets = parsed.budgets
         self.engine.switch(build_catalog(self.configuration, self.store.read(statements.paused_rules)))
 
     def restart(self, rules: list[dict[str, Any]] | None = None) -> None:
-        """``rules``: they were edited meanwhile."""
+        """Restart the engine. ``rules`` replace the rules, as if they were edited while it was down."""
         if rules is not None:
             self.configuration = _configuration(rules, {}, self.configuration.revision + "'")
         self.store.close()
@@ -114,22 +114,22 @@ class Bench:
         return self.act_later(run).result()
 
     def deliver(self, events: list[Event], **more: Any) -> list[str]:
-        """The outcomes, if the answer came through. ``more`` is what else a batch can say."""
+        """Deliver one batch; return the outcomes. ``more`` are further fields of the batch."""
         (outcomes,) = self.deliver_all([Batch("push", events, **more)])
         return outcomes
 
     def deliver_all(self, batches: list[Batch]) -> list[list[str]]:
-        """Several batches in one transaction."""
+        """Deliver several batches in one transaction; return the outcomes of each."""
         return [list(future.result().outcomes) for future in self.offer_all(batches)]
 
     def offer_all(self, batches: list[Batch]) -> list[Future[Any]]:
-        """The same; each may have been refused."""
+        """Offer several batches in one transaction; return their futures. A batch may have been refused."""
         futures: list[Future[Any]] = [Future() for _ in batches]
         self._transact([_Offer(batch, future, self.clock.time) for batch, future in zip(batches, futures, strict=True)])
         return futures
 
     def both(self, act: Callable[[], Any], events: list[Event]) -> None:
-        """What the desk does, and events right behind it, in one transaction."""
+        """Run a run gateway call and, after it in the same transaction, a batch of events."""
         later: list[Any] = []
 
         def catch(run: Callable[[Any], Any]) -> Future[Any]:
@@ -144,7 +144,7 @@ class Bench:
         self._transact([*later, _Offer(Batch("push", events), Future(), self.clock.time)])
 
     def tick(self, seconds: float) -> None:
-        """Let time pass, waking up whenever the engine asked for it."""
+        """Advance the clock, and wake the engine whenever it is due."""
         end, still = self.clock.time + seconds, 0
         while (wake := self.engine.next_wake) is not None and wake <= end:
             still = still + 1 if wake <= self.clock.time else 0
@@ -162,7 +162,7 @@ class Bench:
             raise Crash
 
     def _die_before_commit(self, drained: list[Any]) -> None:
-        """All is folded and written, and then never committed."""
+        """Fold and write everything, then raise `Crash` instead of committing."""
         with self.store.write() as conn:
             queued = [item.batch if isinstance(item, _Offer) else item.run for item in drained]
             self.engine._transactions.fold(conn, queued, careful=False)
@@ -176,7 +176,7 @@ class Bench:
 
 
 def configured(rules: list[dict[str, Any]]) -> Catalog:
-    """The catalog of these rules, over sources `push` and `topic`."""
+    """The catalog of these rules, with the sources `push` and `topic`."""
     return build_catalog(_configuration(rules, {}, "r"), set())
 
 

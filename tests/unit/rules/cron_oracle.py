@@ -1,6 +1,6 @@
-"""What docs/reference/schedules.md says, as plainly as possible: look at every minute of UTC, one after the other.
+"""A direct implementation of docs/reference/schedules.md: it checks each minute of UTC in order.
 
-Shares no code with the package: its own parser, its own handling of gaps and repetitions.
+It shares no code with the package: the parser and the handling of gaps and repeated hours are separate.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LIMITS = {"minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12), 
 
 
 class Wall(NamedTuple):
-    """A minute on a wall clock."""
+    """A minute of local time."""
 
     minute: int
     hour: int
@@ -31,7 +31,7 @@ class Wall(NamedTuple):
 
 
 class Minute(NamedTuple):
-    """A minute of UTC: its start, what the wall clock shows then, whether again, and what was skipped right before."""
+    """A minute of UTC: start, local time, whether that is repeated, and the local minutes skipped just before."""
 
     epoch: float
     wall: Wall
@@ -40,7 +40,7 @@ class Minute(NamedTuple):
 
 
 def minutes(zone: ZoneInfo, first: datetime, count: int) -> list[Minute]:
-    """Look at ``count`` minutes of UTC from ``first``."""
+    """Return ``count`` minutes of UTC from ``first``."""
     found = []
     before = (first - timedelta(minutes=1)).astimezone(zone)
     for i in range(count):

@@ -1,4 +1,4 @@
-"""A rule and its state, for tests of the pure engine: no store, no clock."""
+"""One rule with its state, for tests of the pure rule evaluation: no store and no clock."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def batch(**of: Any) -> dict[str, Any]:
 
 
 def metric(**of: Any) -> dict[str, Any]:
-    """A metric that crosses above 0.2, without the spread of a first start unless a test asks for it."""
+    """A metric trigger with the threshold `above: 0.2` and no jitter, unless ``of`` says otherwise."""
     threshold = {} if "below" in of else {"above": 0.2}
     return {"drift": {"metric": {"source": "prometheus", "expr": "psi", "jitter": "0s", **threshold, **of}}}
 
 
 class World:
-    """One (rule, key), driven step by step. `births` are the runs on their way, oldest first."""
+    """One (rule, key), driven step by step. `births` are the active runs, oldest first."""
 
     def __init__(self, compiled: CompiledRule, now: float = START) -> None:
         self.rule, self.now, self.seq = compiled, now, 0
@@ -65,10 +65,10 @@ class World:
         self.births: list[NewRun] = []
         self.slots: list[SlotRecord] = []
         self.stops: list[str] = []
-        self.give(Wake())  # as the engine does when it takes a rule over
+        self.give(Wake())  # as the engine does when it loads a rule
 
     def give(self, given: Input) -> list[str]:
-        """The decisions, as `kind reason`."""
+        """Apply one input and return the decisions as `kind reason`."""
         self.state, done = step(self.rule, self.state, given, self.now, self.allowance)
         return self._keep(done)
 
@@ -91,14 +91,14 @@ class World:
         return self.give(Arrived(self.seq, self.now - 5, f"file-{self.seq}", dict.fromkeys(triggers, came), came))
 
     def wake(self) -> list[str]:
-        """Sleep until the state wants to be asked."""
+        """Advance the clock to the next wake-up of the state, and apply it."""
         assert self.state.wake_at is not None
         assert self.state.wake_at > self.now
         self.now = self.state.wake_at
         return self.give(Wake())
 
     def wake_until(self, moment: float) -> list[str]:
-        """Sleep from one wake-up to the next; what was decided until then."""
+        """Apply all wake-ups until ``moment``; return their decisions."""
         decided = []
         while self.state.wake_at is not None and self.state.wake_at <= moment:
             decided += self.wake()
@@ -106,7 +106,7 @@ class World:
         return decided
 
     def poll(self, values: Mapping[str, float | None] | float | None, trigger: str = "drift") -> list[str]:
-        """All series of a query, or the value of its only one; None is a series without a number."""
+        """Apply a poll. ``values`` are those of all series, or of the only one. None is a series without a number."""
         given = values if not isinstance(values, float | int | None) else {"a": values}
         samples = tuple(Sample(series, value, self.now) for series, value in given.items())
         return self.give(Sampled(trigger, samples, whole=True))
@@ -115,11 +115,11 @@ class World:
         return self.give(Sampled(trigger, (), whole=True, trouble="connection refused"))
 
     def sample(self, value: float | None, at: float | None = None, series: str = "a") -> list[str]:
-        """A pushed value, taken at ``at``."""
+        """Apply a pushed value with the time ``at``."""
         return self.give(Sampled("drift", (Sample(series, value, self.now if at is None else at),)))
 
     def alert(self, firing: bool, at: float, fingerprint: str = "f", trigger: str = "page") -> list[str]:
-        """An alert that began, or ended, at ``at``."""
+        """Apply an alert that started or ended at ``at``."""
         return self.give(Sampled(trigger, (Sample(fingerprint, float(firing), at),)))
 
     def follow(self, run: str = "upstream-1", trigger: str = "rebuilt") -> list[str]:

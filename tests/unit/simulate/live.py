@@ -1,4 +1,4 @@
-"""A daemon's engine that lives through something at random, on a real file: what it left is history."""
+"""An engine that processes random events on a real file, to produce a history for replay."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def rules_in(folder: Path, text: str = RULES) -> Configuration:
 
 
 class Live:
-    """Each act is a transaction; the engine is woken late, now and then by a lot."""
+    """Each action is one transaction. The engine is woken late, sometimes by a long time."""
 
     def __init__(self, path: Path, configuration: Configuration, seed: int) -> None:
         self.random = random.Random(seed)
@@ -132,7 +132,7 @@ class Live:
             late = self.random.choice([0.0, 0.001, 0.002, 0.5, 90.0])
             self.clock.time = max(self.clock.time, wake) + late
             self.engine.turn()
-        # A clock moves on between two transactions, so that history can tell them apart.
+        # The clock advances between two transactions, so that the history has distinct times.
         self.clock.time = max(self.clock.time + 0.0001, end)
 
     def _offer(self, source: str, *events: Event, **more: Any) -> None:
@@ -149,7 +149,7 @@ class Live:
         self._offer("push", *(self._event("push", "json", d) for d in data[: pick.randint(1, 3)]))
 
     def _written(self) -> None:
-        """What one of the runs wrote, and says so: its own rule does not count it, the others do."""
+        """An event for data that a run wrote, with the run id: the run's own rule ignores it, other rules count it."""
         query = "SELECT id FROM runs ORDER BY id"
         runs = [row[0] for row in self.store.read(lambda conn: list(conn.exec_driver_sql(query)))]
         if runs:
@@ -252,7 +252,7 @@ def rows(store: Store, sql: str) -> list[Any]:
 
 
 def decided(store: Store) -> dict[str, list[Any]]:
-    """All that a store says of decisions, runs and slots, but the numbers of events and journal lines."""
+    """Return all decisions, runs and slots of a store, without event numbers and journal lines."""
     what = "rule, key, decision, reason, detail, until, run, first_at, last_at, count"
     runs = (
         "id, rule, key, iif(ended_at, phase, 'on its way'), iif(ended_at, message, ''), trigger, reason, parameters,"

@@ -1,4 +1,4 @@
-"""A server that speaks Prometheus' query API as the test says, on a real socket."""
+"""A fake Prometheus query API on a real socket, with answers set by the test."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def vector(*samples: tuple[dict[str, str], float], **more: object) -> tuple[int,
 
 
 class FakePrometheus(ThreadingHTTPServer):
-    """``answers`` by expression: status and body, or a function that does with the connection what it likes.
+    """``answers`` by expression: status and body, or a function that handles the connection itself.
 
-    ``asked`` has the path, the form and the headers of each request. `hang` answers only once the server is released.
+    ``asked`` has path, form and headers of each request. `hang` does not answer until the server is released.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -52,7 +52,7 @@ class FakePrometheus(ThreadingHTTPServer):
         self._released.wait()
 
     def drip(self, handler: Handler) -> None:
-        """Send a byte now and then, for ever."""
+        """Send one byte at a time, without end."""
         handler.head(200, 1 << 20)
         while not self._released.wait(0.05):
             handler.wfile.write(b" ")
@@ -66,7 +66,7 @@ class Handler(BaseHTTPRequestHandler):
         form = {name: values[0] for name, values in parse_qs(raw).items()}
         self.server.asked.append((self.path, form, dict(self.headers)))
         answer = self.server.answers.get(form["query"], vector())
-        with contextlib.suppress(OSError):  # a client that has waited long enough
+        with contextlib.suppress(OSError):  # the client gave up
             answer(self) if callable(answer) else self.say(*answer)
 
     def say(self, status: int, body: object) -> None:
@@ -84,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def cut(handler: Handler) -> None:
-    """End the connection in the middle of the body."""
+    """Close the connection in the middle of the body."""
     handler.head(200, 100)
     handler.wfile.write(b'{"status":')
 

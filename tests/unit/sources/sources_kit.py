@@ -1,4 +1,4 @@
-"""An intake whose answers the test decides, and a real web server."""
+"""An intake whose answers are set by the test, and a real web server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class ScriptedIntake:
-    """Stores in memory, at once, unless told to hold, to fail or to be overloaded."""
+    """Stores events in memory immediately, unless it is set to hold, fail or be overloaded."""
 
     def __init__(self, stored: dict[str, str] | None = None) -> None:
         self.stored = dict(stored or {})
@@ -73,12 +73,12 @@ class ScriptedIntake:
 
 
 class FixedClock:
-    """`now` stands where the test puts it; elapsed time is real."""
+    """`now` is set by the test; elapsed time is real."""
 
     def __init__(self, now: float) -> None:
         self.time = now
         self.set_by = 0.0
-        """By how many seconds somebody set the machine's clock since."""
+        """Seconds by which the machine's clock was changed since the start."""
 
     def now(self) -> float:
         return self.time

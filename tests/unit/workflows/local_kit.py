@@ -1,4 +1,4 @@
-"""A local engine in a folder, and what its tests ask of it."""
+"""A local engine in a folder, and helpers for its tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An engine's desk and a cluster, both in memory, that keep to the letter of `retrainer.workflows.base`."""
+"""A run gateway and a cluster in memory that follow the contract of `retrainer.workflows.base`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from retrainer.util.clock import Clock
 
 UNTIL = 10.0
-"""Seconds a test waits for what must happen; it fails after that."""
+"""Seconds that a test waits for a condition before it fails."""
 
 
 class MemoryDesk:
-    """Runs with the transitions that the engine gives them. `until` waits for one."""
+    """Runs with the same transitions as in the engine. `until` waits for one."""
 
     def __init__(self, clock: Clock, *runs: Run) -> None:
         self.clock = clock
@@ -93,7 +93,7 @@ def _claimable(run: Run, now: float) -> bool:
 
 
 class MemoryCluster:
-    """Workflows by name. `faults` are raised by `create`, one a call, before it does (or, marked so, after it did)."""
+    """Workflows by name. `create` raises one of `faults` at each call, before it creates or, if marked so, after it."""
 
     def __init__(self, template: Template | None = None) -> None:
         self.workflows: dict[str, Observed] = {}

@@ -1,4 +1,4 @@
-"""A run like those that the engine bears, to be changed where a test cares."""
+"""A run as the engine creates it. Tests change the fields that they need."""
 
 from typing import Any
 

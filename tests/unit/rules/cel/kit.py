@@ -1,4 +1,4 @@
-"""Expressions and events of all kinds."""
+"""Hypothesis strategies for expressions and events."""
 
 from __future__ import annotations
 
