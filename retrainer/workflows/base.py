@@ -1,4 +1,4 @@
-"""What every workflow engine offers, and how its errors are told apart."""
+"""The interface of workflow engines, and their errors."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Strategy = Literal["Stop", "Terminate"]
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """A Workflow as it was seen. ``phase`` is Argo's: empty, Pending, Running, Succeeded, Failed or Error.
+    """The observed state of a Workflow. ``phase`` is Argo's: empty, Pending, Running, Succeeded, Failed or Error.
 
-    Times are seconds since the epoch. ``run`` is the run id on its annotation (empty if it carries none).
-    ``deleting``: somebody asked for its removal. ``gone``: it is no longer there.
+    Times are seconds since the epoch. ``run``: the run id in its annotation (empty if it has none). ``deleting``: its
+    deletion was requested. ``gone``: it does not exist any more.
     """
 
     namespace: str
@@ -36,12 +36,12 @@ class Observed:
     deleting: bool = False
     gone: bool = False
     stopped: bool = False
-    """It ended because it was told to shut down (Argo reports that as Failed)."""
+    """It ended because of a shutdown request (Argo reports that as Failed)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """The parameters that a template takes; a value of None means required."""
+    """The parameters of a template; None as the value means required."""
 
     name: str
     parameters: Mapping[str, str | None]
@@ -57,11 +57,11 @@ class WorkflowError(Exception):
 
 
 class Refused(WorkflowError):
-    """It will not take this, now or later: invalid, forbidden for good, template missing."""
+    """The engine will never accept this: invalid, permanently forbidden, template missing."""
 
 
 class Later(WorkflowError):
-    """It will not take this now: throttled, over quota, forbidden for the moment, not there. Nothing was created."""
+    """The engine does not accept this now: throttled, over quota, forbidden, unreachable. Nothing was created."""
 
     def __init__(self, message: str, *, code: str = "error", retry_after: float | None = None) -> None:
         super().__init__(message, code=code)
@@ -69,100 +69,100 @@ class Later(WorkflowError):
 
 
 class Ambiguous(WorkflowError):
-    """Nobody knows whether it was taken: time-out, 5xx, connection cut. Settle it with `get`."""
+    """It is unknown whether the request took effect: timeout, 5xx, lost connection. Find out with `get`."""
 
 
 class AlreadyExists(WorkflowError):
-    """A Workflow of that name is there; whether it is ours must be examined."""
+    """A Workflow of that name exists. The caller must check whose it is."""
 
 
 class WorkflowEngine(Protocol):
-    """Where workflows run. Each method is one request, bounded in time, safe to call from several threads."""
+    """Where workflows run. Each method is one request, bounded in time and thread-safe."""
 
     @property
     def watch_restarts(self) -> int:
-        """How often `watch` had to begin anew because of an error."""
+        """Number of times `watch` had to restart because of an error."""
 
     @property
     def trouble(self) -> str:
-        """Why Workflows cannot be followed for the moment, in words; empty if they can."""
+        """Why Workflows cannot be watched now, as text; empty if they can."""
 
     def create(
         self, manifest: Mapping[str, Any], *, timeout: float, gate: Callable[[], None] | None = None
     ) -> Observed:
-        """Create it. Raise Refused, Later, Ambiguous or AlreadyExists.
+        """Create a Workflow. Raise Refused, Later, Ambiguous or AlreadyExists.
 
-        It does not exist before ``gate``, which may block, has returned; nothing is created if that raises.
+        It is not created before ``gate``, which may block, has returned, and not at all if that raises.
         """
 
     def get(self, namespace: str, name: str) -> Observed | None:
-        """Fetch it whole, outputs included; None if it is not there. Raise Later or Ambiguous."""
+        """Return the whole Workflow with its outputs; None if it does not exist. Raise Later or Ambiguous."""
 
     def stop(self, namespace: str, name: str, strategy: Strategy) -> None:
-        """Ask it to end; no error if it is gone or has ended."""
+        """Request its end. No error if it is gone or has ended."""
 
     def release(self, namespace: str, name: str, uid: str) -> None:
-        """Take our finalizer off; no error if it is gone, has none, or is another Workflow of that name."""
+        """Remove our finalizer. No error if the Workflow is gone, has no finalizer, or has another uid."""
 
     def template(self, namespace: str, name: str, *, cluster: bool) -> Template | None:
-        """The parameters of a template; None if there is none of that name. Raise Later or Ambiguous."""
+        """Return the parameters of a template; None if it does not exist. Raise Later or Ambiguous."""
 
     def watch(self, report: Callable[[Observed], None], stop: threading.Event) -> None:
-        """Report every Workflow of this instance now, at each change of phase and every few minutes, until `stop`."""
+        """Report all Workflows of this instance: now, at each change of phase, and every few minutes, until `stop`."""
 
     def check(self) -> list[str]:
-        """What is missing to do all of the above (verbs, kinds, namespaces), in words; empty if nothing is."""
+        """Return what is missing for the methods above (verbs, kinds, namespaces), as text; empty if nothing is."""
 
 
 class Unanswered(Exception):
-    """The store does not answer for the moment. Whoever keeps it says so; those who wait for it try again."""
+    """The store does not answer now. The store itself logs that; callers retry."""
 
 
 class Preparation(Protocol):
-    """Has in place what a run's Workflow reads from elsewhere."""
+    """Prepares external data that a run's Workflow reads."""
 
     def needed(self, run: Run) -> bool:
-        """Whether `prepare` would do anything. Never blocks."""
+        """Return whether `prepare` would do anything. Never blocks."""
 
     def prepare(self, run: Run) -> None:
-        """Return once it is there, which may take long. Raise WorkflowError if that cannot be."""
+        """Return once the data is in place, which may take long. Raise WorkflowError if that fails."""
 
 
 class RunGateway(Protocol):
-    """The engine, as the submitter and the watcher see it: each call is one transaction on the engine's thread.
+    """The engine as seen by the submitter and the reconciler: each call is one transaction on the engine's thread.
 
-    All block until committed, and raise Unanswered while the store cannot be used.
+    All methods block until committed, and raise Unanswered while the store cannot be used.
     """
 
     def claim(self, limit: int, lease: float) -> list[Run]:
-        """Up to `limit` admitted runs whose turn has come, now SUBMITTING and leased for `lease` seconds.
+        """Return up to `limit` admitted runs that are due, now SUBMITTING and leased for `lease` seconds.
 
-        A run SUBMITTING whose lease ran out (a crash, a frozen process) comes again, under the same name.
+        A SUBMITTING run whose lease expired (a crash, a frozen process) is returned again, under the same name.
         """
 
     def submitted(self, run: str, uid: str) -> None:
-        """The Workflow exists; store its uid. Does nothing if the run has gone further already."""
+        """The Workflow exists: store its uid. Do nothing if the run has advanced further already."""
 
     def refused(self, run: str, message: str) -> None:
-        """It will never be taken: the run ends as ERROR."""
+        """The Workflow will never be accepted: end the run as ERROR."""
 
     def postponed(self, run: str, message: str, retry_after: float) -> None:
-        """Try again in so many seconds; the message stands on the run meanwhile."""
+        """Retry in `retry_after` seconds; until then the run shows the message."""
 
     def observed(self, seen: Sequence[Observed]) -> None:
-        """What the watcher saw, in order: transitions become inputs of the engine, the rest is dropped."""
+        """Process observations in order: transitions become inputs of the engine, the rest is dropped."""
 
     def released(self, run: str) -> None:
-        """Our finalizer is off."""
+        """Our finalizer was removed."""
 
     def to_stop(self) -> list[Run]:
-        """Live runs with a stop request, whose Workflow exists or may exist."""
+        """Return live runs with a stop request, whose Workflow exists or may exist."""
 
     def to_release(self) -> list[Run]:
-        """Ended runs whose finalizer may still be on."""
+        """Return ended runs whose finalizer may still exist."""
 
     def live_ids(self) -> list[str]:
-        """Runs SUBMITTED or RUNNING, by id: what the watcher must find, or ask for by name."""
+        """Return the ids of runs SUBMITTED or RUNNING: the reconciler must observe these, or fetch them by name."""
 
     def read_runs(self, ids: Iterable[str]) -> list[Run]:
-        """Those that there are; some hundreds at once."""
+        """Return the runs that exist; for some hundreds of ids at once."""

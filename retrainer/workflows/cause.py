@@ -1,4 +1,4 @@
-"""PURE: why a run was born, as JSON that fits on its Workflow."""
+"""PURE: the cause of a run, as JSON small enough for an annotation of its Workflow."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from retrainer.runs.run import Run
 
 MOST = 4096
-"""Bytes. All annotations of an object together may have 256 KiB, and every list of Workflows carries them."""
+"""Bytes. All annotations of an object together may have 256 KiB, and every list of Workflows includes them."""
 _TIGHTER = ((200, 50), (200, 10), (80, 5), (40, 1))
-"""Characters of a text and members of a list; each is tried if the one before it is still too long."""
+"""Limits for characters of a text and items of a list; each pair is tried if the one before it is too long."""
 
 
 def cause(run: Run, mask: Callable[[str], str] = str) -> str:
-    """JSON with the tree of triggers, what they said, the window and the upstream run; at most MOST bytes.
+    """Return JSON with the trigger tree, its values, the window and the upstream run: at most MOST bytes.
 
-    What is cut off says so by `truncated`. ``mask`` takes secrets out of a text.
+    If anything is cut off, `truncated` is set. ``mask`` removes secrets from a text.
     """
     facts = _facts(run)
     for characters, members in _TIGHTER:
@@ -36,7 +36,7 @@ def cause(run: Run, mask: Callable[[str], str] = str) -> str:
 
 
 def harmless(text: str) -> str:
-    """Keys come from events, and templates can paste annotations: nothing in them may be expanded."""
+    """Break up `{{`: keys come from events, and templates can insert annotations, where Argo would expand it."""
     return re.sub(r"\{(?=\{)", "{ ", text)
 
 
@@ -77,7 +77,7 @@ def _moment(seconds: float | None) -> str:
 
 
 class _Cut:
-    """Shortens texts and lists, masks, and leaves nothing that Argo would expand. ``happened``: something was cut."""
+    """Shortens texts and lists, masks secrets, breaks up what Argo would expand. ``happened``: something was cut."""
 
     def __init__(self, characters: int, members: int, mask: Callable[[str], str]) -> None:
         self._characters, self._members, self._mask = characters, members, mask

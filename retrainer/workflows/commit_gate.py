@@ -1,23 +1,23 @@
-"""Holds a request back until the transaction that its run is created in is committed."""
+"""Holds a request back until the transaction that creates its run is committed."""
 
 from __future__ import annotations
 
 import threading
 
 PATIENCE = 2.0
-"""Seconds to hold a request back. After that it is dropped, and its run is sent anew once it is committed."""
+"""Seconds for which a request is held back. Then it is dropped, and sent again once its run is committed."""
 
 
 BRIEFLY = 0.001
-"""Seconds to leave the interpreter's lock to whoever waits at the gate."""
+"""Seconds for which the interpreter lock is left to the waiting thread."""
 
 
 class NotCommitted(Exception):
-    """The run is not committed, or not in time. Nothing was sent, and nothing is to be stored about it."""
+    """The run is not committed, or not in time. Nothing was sent, and nothing may be stored about it."""
 
 
 class CommitGate:
-    """Closed until `decide`. One thread waits at it, another decides."""
+    """Closed until `decide`. One thread waits, another decides."""
 
     def __init__(self) -> None:
         self._decided = threading.Event()
@@ -26,14 +26,14 @@ class CommitGate:
         self._committed = self._dropped = False
 
     def decide(self, *, committed: bool) -> bool:
-        """Let the request go, or drop it. Return whether it was still held back."""
+        """Release the request, or drop it. Return whether it was still held back."""
         with self._lock:
             self._committed = committed
             self._decided.set()
             return not self._dropped
 
     def yield_to_waiter(self) -> None:
-        """Let the thread that waits go first: whoever decides would keep the interpreter's lock for much longer."""
+        """Let the waiting thread run first: the deciding thread would keep the interpreter lock for much longer."""
         self._passed.wait(BRIEFLY)
 
     def wait(self) -> None:

@@ -1,4 +1,4 @@
-"""The one list of workflow engines."""
+"""The list of workflow engines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def workflow_engine(settings: Settings) -> WorkflowEngine:
-    """Return the one that the settings ask for; only its libraries are loaded."""
+    """Return the configured engine. Only its own libraries are imported."""
     if settings.engine.type == "local":
         from retrainer.workflows.local.engine import LocalEngine  # noqa: PLC0415 - see above
 

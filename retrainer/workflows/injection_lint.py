@@ -1,4 +1,4 @@
-"""PURE: parameters that a template pastes into a script: whoever chooses the value runs commands there."""
+"""PURE: finds parameters that a template inserts into a script, where their values can execute commands."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _RUNS_NEXT = {
     **dict.fromkeys(("python", "python3"), re.compile(r"-[a-zA-Z]*c")),
     **dict.fromkeys(("perl", "node", "ruby"), re.compile(r"-[a-zA-Z]*e|--eval")),
 }
-"""By the name of a program, the option after which a word is code; what follows that word is its arguments."""
+"""By program name: the option whose following word is code. The words after that are its arguments."""
 
 
 class Injection(NamedTuple):
-    """``parameter`` is pasted into code at ``where`` (a field path of the template)."""
+    """``parameter`` is inserted into code at ``where`` (a field path of the template)."""
 
     parameter: str
     where: str
 
 
 def pasted(manifest: Mapping[str, Any]) -> Iterator[Injection]:
-    """Find them in the spec of a Workflow or WorkflowTemplate."""
+    """Find injections in the spec of a Workflow or WorkflowTemplate."""
     for spec in _maps(manifest.get("spec")):
         for template in _maps(spec.get("templates")):
             name = template.get("name", "")
@@ -39,7 +39,7 @@ def pasted(manifest: Mapping[str, Any]) -> Iterator[Injection]:
 
 
 def _maps(value: Any) -> list[dict[str, Any]]:
-    """The maps of a list, or the one that stands there; what has another shape is told elsewhere."""
+    """Return the maps of a list, or a single map as a list. Other shapes are reported elsewhere."""
     return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, dict)]
 
 

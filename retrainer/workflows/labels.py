@@ -1,4 +1,4 @@
-"""PURE: what people write as labels, as Kubernetes takes it."""
+"""PURE: converts user labels into valid Kubernetes labels."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _MAX_PREFIX = 253
 
 
 def safe_labels(labels: Mapping[str, str]) -> dict[str, str]:
-    """Keep valid labels as they are, mend the others; one whose name has nothing to keep is left out."""
+    """Keep valid labels, and correct invalid ones. A label whose name has no valid character is dropped."""
     mended = ((_key(key), _part(str(value))) for key, value in labels.items())
     return {key: value for key, value in mended if key}
 
 
 def _part(text: str) -> str:
-    """At most 63 letters, digits, dashes, underscores and dots, with a letter or digit at both ends."""
+    """Return at most 63 letters, digits, dashes, underscores and dots, with a letter or digit at both ends."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", text)[:63].strip("-_.")
 
 

@@ -1,4 +1,4 @@
-"""PURE: a run as the Workflow to create, minimal enough for Argo's Strict and Secure template restrictions."""
+"""PURE: builds the Workflow of a run, minimal enough for Argo's Strict and Secure template restrictions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from retrainer.workflows.base import Template
 
 FINALIZER = "retrainer.dev/outcome"
-"""Keeps the Workflow until its outcome is stored, whatever its TTL or a person says."""
+"""Keeps the Workflow until its outcome is stored, even if its TTL ends or it is deleted."""
 MANAGED_BY = {"app.kubernetes.io/managed-by": "retrainer"}
 INSTANCE_LABEL = "retrainer.dev/instance"
 RULE_LABEL = "retrainer.dev/rule"
@@ -32,15 +32,15 @@ CLUSTER_TEMPLATE_LABEL = "workflows.argoproj.io/cluster-workflow-template"
 SCHEDULED_ANNOTATION = "workflows.argoproj.io/scheduled-time"
 
 MAX_PARAMETERS = 128 * 1024
-"""Bytes of all values together. etcd takes 1.5 MiB an object, Argo copies arguments into every node, and Linux passes
+"""Bytes of all values together. etcd takes 1.5 MiB per object, Argo copies arguments into every node, and Linux passes
 no longer text to a program (MAX_ARG_STRLEN)."""
 MAX_ANNOTATION = 1024
 
 
 def manifest(run: Run, *, instance: str, instance_id: str | None, mask: Callable[[str], str] = str) -> dict[str, Any]:
-    """Build the Workflow of `run`. Raise ValueError with the way out if its parameters or labels may not be sent.
+    """Return the Workflow of `run`. Raise ValueError with the remedy if its parameters or labels cannot be sent.
 
-    ``mask`` takes secrets out of what is told of the cause.
+    ``mask`` removes secrets from the cause.
     """
     refuse_unsafe(run.parameters)
     return {
@@ -58,7 +58,7 @@ def manifest(run: Run, *, instance: str, instance_id: str | None, mask: Callable
 
 
 def refuse_unsafe(parameters: Mapping[str, str]) -> None:
-    """Raise ValueError if Argo would expand a value once more, or if they are too big together."""
+    """Raise ValueError if Argo would expand a value again, or if all values together are too large."""
     for name, value in parameters.items():
         if "{{" in value:
             raise ValueError(
@@ -74,7 +74,7 @@ def refuse_unsafe(parameters: Mapping[str, str]) -> None:
 
 
 def check_parameters(template: Template, parameters: Mapping[str, str]) -> list[str]:
-    """Say what is wrong with `parameters` for this template, in words; empty if nothing is."""
+    """Return what is wrong with `parameters` for this template, as text; empty if nothing is."""
     known = template.parameters
     unknown = [_unknown(template, name) for name in parameters if name not in known]
     missing = [
@@ -99,7 +99,7 @@ def _unknown(template: Template, name: str) -> str:
 
 
 def _metadata(run: Run, field: str) -> dict[str, str]:
-    """Take what people gave: an inline manifest's own, and over that what stands under submit.metadata."""
+    """Return user metadata: that of an inline manifest, overridden by `submit.metadata`."""
     inline = (run.submit.get("workflow") or {}).get("metadata") or {}
     return {**(inline.get(field) or {}), **(run.submit.get("metadata", {}).get(field) or {})}
 

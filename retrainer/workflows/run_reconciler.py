@@ -1,4 +1,4 @@
-"""Follows what was submitted to its end: tells the engine what is seen, stops, releases, asks after the lost."""
+"""Follows submitted runs to their end: reports observations, stops, removes finalizers, fetches missing Workflows."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 BATCH = 256
-"""Observations in one transaction, and runs read at once."""
+"""Observations per transaction, and runs per read."""
 QUEUE = 1_000
-"""Observations that wait to be stored; a list of more waits with them."""
+"""Observations that wait to be stored. Beyond that the watch blocks, and its list waits too."""
 HANDS = 4
-"""Requests of the follower under way at once."""
+"""Parallel requests of the reconciler."""
 ASK_AGAIN = 30.0
-"""Seconds between two stop requests for one Workflow, and before something that failed is tried again."""
+"""Seconds between two stop requests for a Workflow, and before a failed request is retried."""
 NEVER_SHOWN = 30.0
-"""Seconds after which a live run that the watch never showed is asked for by name."""
+"""Seconds after which a live run that the watch never reported is fetched by name."""
 NOT_SHOWN = 900.0
-"""The same for one that it did show: three of its lists without it."""
+"""The same for a run that it did report: three lists without it."""
 LIVE_EVERY = 15.0
 
 
 class RunReconciler:
-    """Threads around one watch. `tick` is the time between two rounds of stops and releases, in seconds."""
+    """Threads around one watch. `tick`: seconds between two rounds of stops and releases."""
 
     def __init__(self, gateway: RunGateway, engine: WorkflowEngine, clock: Clock, *, tick: float = 2.0) -> None:
         self._gateway = gateway
@@ -64,13 +64,13 @@ class RunReconciler:
             thread.start()
 
     def wake(self) -> None:
-        """Say that a run was asked to stop, or ended. Never blocks."""
+        """Signal that a run was asked to stop, or has ended. Never blocks."""
         self._wake.set()
 
     def stop(self, within: float = LONGEST_WAIT) -> None:
-        """Store what was seen and return once all threads have ended.
+        """Store the observations, and return once all threads have ended.
 
-        Those that have not ended within so many seconds are left behind; the next start sees what they saw.
+        Threads that have not ended within ``within`` seconds are left behind; the next start observes the same again.
         """
         until = self._clock.monotonic() + within
         self._stop.set()
@@ -82,7 +82,7 @@ class RunReconciler:
         self._feeder.join(max(0.0, until - self._clock.monotonic()))
 
     def _feed(self) -> None:
-        self._store(self._unstored)  # what this thread had taken when it died
+        self._store(self._unstored)  # the batch of this thread's predecessor, if that died
         while (first := take(self._seen)) is not None:
             self._unstored = batch = [first]
             while len(batch) < BATCH and not self._seen.empty():
@@ -100,18 +100,18 @@ class RunReconciler:
             self._shown[seen.run] = shown
 
     def _store(self, batch: list[Observed]) -> None:
-        """Store it, however long that takes: the watch does not say it twice."""
+        """Store the batch, however long it takes: the watch does not report it again soon."""
         while batch:
             beat()
             try:
                 self._gateway.observed(batch)
-            except Exception as error:  # noqa: BLE001 - told, and tried again
+            except Exception as error:  # noqa: BLE001 - logged and retried
                 tell_failure("follower.store_failed", error, observations=len(batch))
                 if self._stop.wait(1.0):
                     return
             else:
                 if any(seen.finished_at for seen in batch):
-                    self._wake.set()  # there are finalizers to release
+                    self._wake.set()  # their finalizers can be removed
                 self._unstored = []
                 return
 
@@ -126,7 +126,7 @@ class RunReconciler:
                 beat()
                 try:
                     tx()
-                except Exception as error:  # noqa: BLE001 - told, and tried again at the next tick
+                except Exception as error:  # noqa: BLE001 - logged, and retried at the next tick
                     tell_failure("follower.failed", error, tx=tx.__name__)
 
     def _stop_runs(self) -> None:
@@ -135,7 +135,7 @@ class RunReconciler:
 
     def _stop_run(self, run: Run) -> None:
         strategy: Strategy = "Terminate" if run.stop_requested == "Terminate" else "Stop"
-        # Resting first: a request that was taken needs no repeating before the controller had its time either.
+        # Rest first: also after a success, the controller needs time before the request is repeated.
         self._rest(f"stop {run.id} {run.stop_requested}")
         with self._told("run.stop_failed", run):
             self._engine.stop(run.namespace, run.workflow, strategy)
@@ -153,7 +153,7 @@ class RunReconciler:
             self._gateway.released(run.id)
 
     def _find_lost(self) -> None:
-        """Ask by name for live runs that the watch has not shown for a while: they may be gone."""
+        """Fetch live runs by name that the watch has not reported for a while: they may be gone."""
         now = self._clock.monotonic()
         if now < self._live_at:
             return
@@ -183,7 +183,7 @@ class RunReconciler:
             self._seen.put(found)
 
     def _rested(self, what: str) -> bool:
-        """Tell whether this may be tried (again) now."""
+        """Return whether a request may be sent (again) now."""
         until = self._resting.get(what)
         if until is not None and self._clock.monotonic() < until:
             return False
@@ -195,14 +195,14 @@ class RunReconciler:
 
     @contextlib.contextmanager
     def _told(self, event: str, run: Run, *, failed: str = "") -> Iterator[None]:
-        """Log an error of the workflow engine, and let what failed rest before it is tried again."""
+        """Log an error of the workflow engine. With ``failed``, delay the next attempt."""
         try:
             yield
         except WorkflowError as error:
             if failed:
                 self._rest(failed)
             log.warning(event, error=str(error), code=error.code, **names(run))
-        except Exception as error:  # noqa: BLE001 - of this run alone: others are asked for in the same go
+        except Exception as error:  # noqa: BLE001 - concerns this run only; the same round handles others
             if failed:
                 self._rest(failed)
             tell_failure(event, error, **names(run))

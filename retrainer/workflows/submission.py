@@ -1,4 +1,4 @@
-"""One claimed run, brought to submitted, refused or postponed."""
+"""Submits one claimed run: the result is submitted, refused or postponed."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 MARGIN = 1.0
-"""Seconds of the lease that a request must leave over."""
+"""Seconds of the lease that must remain after a request."""
 TRIES = 3
 LONGEST_WAIT = 60.0
 TROUBLES = frozenset({"connect", "tls", "401", "429"})
-"""Codes of Later that speak of the server, not of the run."""
+"""Codes of Later that concern the server, not the run."""
 
 
 class Claimed(NamedTuple):
@@ -37,9 +37,9 @@ class Claimed(NamedTuple):
     until: float
     """End of the lease, on the monotonic clock."""
     gate: CommitGate | None = None
-    """Set if the run is not committed yet: nothing may be stored about it, or created, before it is.
+    """Set if the run is not committed yet: until then nothing may be stored about it or created.
 
-    Such a run needs no preparation: the API server waits for the rest of its request.
+    Such a run needs no preparation, because the API server is waiting for the rest of its request.
     """
 
     def confirm(self) -> None:
@@ -49,7 +49,7 @@ class Claimed(NamedTuple):
 
 
 class Sender:
-    """Checks, creates and examines. Safe to use from several threads; ends early once `stop` is set."""
+    """Checks, creates and verifies Workflows. Thread-safe; ends early once `stop` is set."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Sender:
         self._check = TemplateCheck(engine, clock)
 
     def settle(self, claimed: Claimed) -> None:
-        """Bring one claimed run to one of: submitted, refused, postponed. Or leave it, where its lease is over."""
+        """Submit, refuse or postpone one claimed run. If its lease expires, leave it as it is."""
         run = claimed.run
         if self._stop.is_set():
             claimed.confirm()
@@ -110,7 +110,7 @@ class Sender:
         self._gateway.refused(run.id, message)
 
     def _send(self, claimed: Claimed, manifest: dict[str, Any]) -> str | None:
-        """Create it, as often as it takes to know; return its uid, or None where the lease leaves no time to."""
+        """Create the Workflow, retrying until the result is known. Return its uid; None if the lease is too short."""
         for attempt in range(TRIES):
             left = claimed.until - self._clock.monotonic() - MARGIN
             if left <= MARGIN:
@@ -149,7 +149,7 @@ class Sender:
         return created.uid
 
     def _pass_gate(self, claimed: Claimed) -> None:
-        """What comes between the commit and the Workflow. Raise NotCommitted, also if the lease leaves no time."""
+        """Run between the commit and the creation. Raise NotCommitted, also if too little of the lease is left."""
         claimed.confirm()
         if claimed.until - self._clock.monotonic() <= MARGIN:
             raise NotCommitted
@@ -163,7 +163,7 @@ class Sender:
 
 
 def _ours(run: Run, found: Observed) -> str:
-    """Return the uid of a Workflow that turned out to be this run's; raise Refused if it is somebody else's."""
+    """Return the uid of an existing Workflow if it is this run's; else raise Refused."""
     if found.run == run.id and found.name == run.workflow and run.uid in (None, found.uid):
         return found.uid
     whose = f"belongs to run {found.run}" if found.run else "is not from retrainer"
@@ -175,7 +175,7 @@ def _ours(run: Run, found: Observed) -> str:
 
 
 def _wait(run: Run, error: WorkflowError) -> float:
-    """Seconds until the next try: longer each time, spread by the run's id so that not all come back at once."""
+    """Return the seconds until the next attempt: growing, and spread by run id so that runs do not retry at once."""
     spread = 0.75 + zlib.crc32(run.id.encode()) % 1000 / 2000
     backoff = min(LONGEST_WAIT, 2.0 ** min(run.submit_attempts, 10)) * spread
     asked = error.retry_after if isinstance(error, Later) else None
@@ -183,7 +183,7 @@ def _wait(run: Run, error: WorkflowError) -> float:
 
 
 def tell_failure(event: str, error: Exception, **ids: Any) -> None:
-    """Log what kept us from our work; of a store that does not answer whoever keeps it speaks, once."""
+    """Log a failure. If the store does not answer, use debug level: the store logs that itself, once."""
     if isinstance(error, Unanswered):
         log.debug(event, error=str(error), **ids)
     else:

@@ -1,4 +1,4 @@
-"""How fast an API server that fails is asked again: not at all for a while, then by one, two, four at once."""
+"""Throttles submissions to a failing API server: none for a while, then one, two, four at once."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from retrainer.util.clock import Clock
 
 PATIENCE = 3
-"""Failures in a row before everybody pauses; a single one may be the fate of a single request."""
+"""Consecutive failures before all submissions pause. A single failure may concern a single request only."""
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 15.0
 
 
 class SubmitThrottle:
-    """Shared by all who submit; safe to use from several threads."""
+    """Shared by all submitting threads. Thread-safe."""
 
     def __init__(self, most: int, clock: Clock) -> None:
         self._most = most
@@ -26,7 +26,7 @@ class SubmitThrottle:
         self._resume_at = 0.0
 
     def allowed(self) -> int:
-        """So many submissions may be under way now."""
+        """Return how many submissions may be in progress now."""
         with self._lock:
             return self._limit if self._clock.monotonic() >= self._resume_at else 0
 
@@ -36,7 +36,7 @@ class SubmitThrottle:
             self._limit = min(self._most, self._limit * 2)
 
     def failed(self, retry_after: float | None = None) -> None:
-        """Note that the server did not do its part; `retry_after` is its own wish, in seconds."""
+        """Record a failure of the server. `retry_after`: seconds that the server requested."""
         with self._lock:
             self._failures += 1
             pause = retry_after or 0.0

@@ -1,4 +1,4 @@
-"""Claims admitted runs and has their Workflows created, several at once."""
+"""Claims admitted runs and creates their Workflows, several at once."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 AHEAD = 4
-"""Runs claimed for each connection, so that none of them waits for the store."""
+"""Runs claimed per connection, so that no connection waits for the store."""
 POLL = 1.0
-"""Seconds between two looks for runs whose lease or postponement ended; new ones announce themselves."""
+"""Seconds between two checks for runs whose lease or postponement ended; new runs are signalled by `wake`."""
 
 
 class Submitter:
-    """Threads that claim, check, create and examine. `count` is told the code of each answer, ``ok`` for success."""
+    """Threads that claim, check, create and verify. `count` is called with each response's code, ``ok`` for success."""
 
     def __init__(
         self,
@@ -54,8 +54,8 @@ class Submitter:
         self._claimed: queue.SimpleQueue[Claimed | None] = queue.SimpleQueue()
         self._busy = 0
         self._announced: dict[str, CommitGate] = {}
-        """By run; of the engine's thread alone."""
-        self._more = True  # what an earlier process left
+        """By run id; used by the engine's thread only."""
+        self._more = True  # an earlier process may have left runs
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -80,20 +80,20 @@ class Submitter:
             thread.start()
 
     def wake(self) -> None:
-        """Say that runs were admitted. Never blocks."""
+        """Signal that runs were admitted. Never blocks."""
         self._wake.set()
 
     def room(self) -> int:
-        """How many new runs would be sent at once; none while older ones may wait in the store, or after a failure."""
+        """Return how many new runs could be sent at once; 0 if older ones may wait in the store, or after a failure."""
         with self._lock:
             if self._more or self._stop.is_set():
                 return 0
             return max(0, self._throttle.allowed() - self._busy)
 
     def announce(self, runs: Sequence[Run], began: float) -> None:
-        """Have requests of these runs made and sent, but for their last byte, if there are connections for all.
+        """Send the requests for these runs except for their last byte, if there are connections for all of them.
 
-        Not of those that need something in place first: the API server gives up a request whose end it waits for.
+        Runs that need preparation are left out: the API server aborts a request whose end does not arrive.
         """
         if self._preparation is not None:
             runs = [run for run in runs if not self._preparation.needed(run)]
@@ -106,12 +106,12 @@ class Submitter:
             self._claimed.put(Claimed(run, began + self.lease, gate))
 
     def forget(self) -> None:
-        """Drop what was announced: its transaction failed."""
+        """Drop the announced runs: their transaction failed."""
         while self._announced:
             self._announced.popitem()[1].decide(committed=False)
 
     def take(self, runs: Sequence[Run], began: float) -> None:
-        """Send runs that were claimed for us in a transaction that `began` then, on the monotonic clock."""
+        """Submit runs that were claimed in a transaction that started at `began`, on the monotonic clock."""
         rest = [run for run in runs if not self._let_go(run)]
         with self._lock:
             self._busy += len(rest)
@@ -126,14 +126,14 @@ class Submitter:
         return True
 
     def stop(self, within: float = LONGEST_WAIT) -> None:
-        """Finish what was sent, hand back what was not, and return once all threads have ended.
+        """Finish what was sent, postpone what was not, and return once all threads have ended.
 
-        Those that have not ended within so many seconds are left behind; what they were about the next start finds out.
+        Threads that have not ended within ``within`` seconds are left behind; the next start settles their runs.
         """
         until = self._clock.monotonic() + within
         self._stop.set()
         self._wake.set()
-        self._claimer.join(within / 4)  # so that the others have their time, too
+        self._claimer.join(within / 4)  # so that the other threads have time left
         bounded(within / 4, "submitter-hears-out", self._hear_out)
         for _ in self._workers:
             self._claimed.put(None)
@@ -147,12 +147,12 @@ class Submitter:
             try:
                 while not self._stop.is_set() and self._claim():
                     beat()
-            except Exception as error:  # noqa: BLE001 - told, and tried again
+            except Exception as error:  # noqa: BLE001 - logged and retried
                 tell_failure("submitter.claim_failed", error)
                 self._stop.wait(POLL)
 
     def _claim(self) -> bool:
-        """Claim what the pace leaves room for; True if there may be more."""
+        """Claim as many runs as the throttle allows. Return whether there may be more."""
         with self._lock:
             room = self._throttle.allowed() - self._busy
             self._more = room <= 0
@@ -168,10 +168,10 @@ class Submitter:
         return len(runs) == room
 
     def _hear_out(self) -> None:
-        """Once this transaction has ended, one that asked for room before the stop has given us its runs."""
+        """Run an empty transaction: an earlier one that called `room` before the stop has ended by then."""
         try:
             self._gateway.claim(0, self.lease)
-        except Exception as error:  # noqa: BLE001 - what it may have given waits for its lease to end
+        except Exception as error:  # noqa: BLE001 - runs that it may have assigned are claimed again after their lease
             tell_failure("submitter.claim_failed", error)
 
     def _work(self) -> None:
@@ -181,7 +181,7 @@ class Submitter:
                 self._sender.settle(claimed)
             except NotCommitted:
                 log.debug("submitter.not_committed", **names(claimed.run))
-            except Exception:  # its lease runs out and it is claimed again
+            except Exception:  # its lease expires, and it is claimed again
                 log.exception("submitter.failed", **names(claimed.run))
             finally:
                 self._done()

@@ -1,4 +1,4 @@
-"""Checks a run's parameters against its template, right before it is submitted."""
+"""Checks a run's parameters against its template, just before it is submitted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from retrainer.workflows.base import Template, WorkflowEngine
 
 KEPT = 30.0
-"""Seconds a template is remembered: a burst asks for it once."""
+"""Seconds for which a template is cached, so that a burst of runs fetches it once."""
 
 
 class Reference(NamedTuple):
@@ -24,7 +24,7 @@ class Reference(NamedTuple):
 
 
 class TemplateCheck:
-    """Remembers templates for a little while. Safe to use from several threads."""
+    """Caches templates for a short time. Thread-safe."""
 
     def __init__(self, engine: WorkflowEngine, clock: Clock) -> None:
         self._engine = engine
@@ -33,14 +33,14 @@ class TemplateCheck:
         self._kept: dict[Reference, tuple[float, Template]] = {}
 
     def problems(self, run: Run) -> list[str]:
-        """Say what is wrong, in words; empty if nothing is. Raise Later or Ambiguous if it cannot be read."""
+        """Return what is wrong, as text; empty if nothing is. Raise Later or Ambiguous if it cannot be read."""
         reference = _reference(run)
         if reference is None:
             return []
         kept = self._recall(reference)
         if kept is not None and not check_parameters(kept, run.parameters):
             return []
-        # What a remembered template refuses, the present one may take.
+        # The current template may accept what the cached one does not.
         return self._ask(reference, run)
 
     def _recall(self, reference: Reference) -> Template | None:
@@ -52,7 +52,7 @@ class TemplateCheck:
         try:
             template = self._engine.template(reference.namespace, reference.name, cluster=reference.cluster)
         except Later as error:
-            if error.code == "403":  # without the right to read templates, Argo has the only say
+            if error.code == "403":  # without permission to read templates, the check is left to Argo
                 return []
             raise
         if template is None:

@@ -1,4 +1,4 @@
-"""Asks the API server, before any work is done, whether we may do it."""
+"""Checks our permissions at the API server before any work starts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HINT = "give it to the service account by a Role (verbs and resources as named h
 
 
 def missing_access(api: ApiServer, namespaces: Sequence[str]) -> list[str]:
-    """Say what keeps us from working in these namespaces, in words; empty if nothing does."""
+    """Return what prevents us from working in these namespaces, as text; empty if nothing does."""
     try:
         return list(_missing(api, namespaces))
     except WorkflowError as error:
@@ -54,7 +54,7 @@ def _allowed(api: ApiServer, namespace: str, resource: str, verb: str) -> bool:
 
 
 def _rehearsal(api: ApiServer, namespace: str) -> Iterator[str]:
-    """Create a Workflow as a dry run: a namespace that is missing or going away answers so, and nothing else tells."""
+    """Create a Workflow as a dry run: only this shows that a namespace is missing or terminating."""
     workflow = {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Workflow",
@@ -67,4 +67,4 @@ def _rehearsal(api: ApiServer, namespace: str) -> Iterator[str]:
         if error.code in (MISSING, "403"):
             yield f"namespace {namespace}: {error}"
     except WorkflowError:
-        return  # an admission policy may well refuse this one and take ours
+        return  # an admission policy may reject this Workflow and accept real ones

@@ -1,7 +1,7 @@
-"""Requests to the Kubernetes API server, as bytes: the only importer of the kubernetes client.
+"""Requests to the Kubernetes API server, as bytes. Only this module imports the kubernetes client.
 
-Its configuration (kubeconfig, in-cluster identity, proxies, token refresh) and its connection pool are used; its models
-and generated methods are not, since they cost more than the request itself.
+It uses the client's configuration (kubeconfig, in-cluster identity, proxies, token refresh) and connection pool, but
+not its models and generated methods: they cost more than the request itself.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ JSON = "application/json"
 
 
 def _load(kubeconfig: str | None) -> Any:
-    """Read who we are: the given kubeconfig, else the pod's service account, else the usual chain."""
+    """Load credentials: from the given kubeconfig, else the pod's service account, else the usual chain."""
     parts = _client()
     configuration = parts.Configuration()
     if kubeconfig is not None:
@@ -52,7 +52,7 @@ def _load(kubeconfig: str | None) -> Any:
 
 @cache
 def _client() -> SimpleNamespace:
-    """The parts of the client that are used, imported when first needed and without its models."""
+    """Return the used parts of the client, imported on first use and without its models."""
     with bare("kubernetes", "kubernetes.client"):
         client = sys.modules["kubernetes.client"]
         from kubernetes.client.configuration import Configuration  # noqa: PLC0415
@@ -60,7 +60,7 @@ def _client() -> SimpleNamespace:
 
         client.Configuration = Configuration  # type: ignore[attr-defined]
         if not hasattr(client, "ApiClient"):
-            client.ApiClient = None  # type: ignore[attr-defined] # only named by what is not called here
+            client.ApiClient = None  # type: ignore[attr-defined] # referenced only by code that is not called here
         from kubernetes import config  # noqa: PLC0415
 
     return SimpleNamespace(
@@ -73,7 +73,7 @@ def _client() -> SimpleNamespace:
 
 
 class ApiServer:
-    """One API server and our credentials for it. Safe to use from several threads."""
+    """One API server and our credentials for it. Thread-safe."""
 
     def __init__(self, kubeconfig: str | None, *, connections: int, timeout: float) -> None:
         self._kubeconfig = kubeconfig
@@ -101,10 +101,10 @@ class ApiServer:
         timeout: float | None = None,
         gate: Callable[[], None] | None = None,
     ) -> Any:
-        """Send it and return the answer's JSON. Raise Refused, Later, Ambiguous or AlreadyExists.
+        """Send a request. Return the response's JSON. Raise Refused, Later, Ambiguous or AlreadyExists.
 
         The last byte of the body is sent once ``gate`` has returned. Until then the server has read and checked what
-        comes before the body, and cannot do anything. If it raises, the connection is closed.
+        precedes the body, and cannot act. If ``gate`` raises, the connection is closed.
         """
         data = None if body is None else orjson.dumps(body)
         limit = self.timeout if timeout is None else timeout
@@ -134,7 +134,7 @@ class ApiServer:
         preload: bool = False,
         gate: Callable[[], None] | None = None,
     ) -> BaseHTTPResponse:
-        """Send it and return the open answer; raise as `request` does."""
+        """Send a request. Return the open response. Raise as `request` does."""
         query = "" if not fields else "?" + "&".join(f"{name}={value}" for name, value in fields.items())
         headers = {"Accept": accept, "Content-Type": content, "User-Agent": "retrainer", **self._identity()}
         if body is not None and gate is not None:
@@ -166,7 +166,7 @@ class ApiServer:
         data = response.data
         response.release_conn()
         if response.status == 401:
-            with self._lock:  # the token was rotated sooner than its file is read again
+            with self._lock:  # the token was rotated before its file was due to be read again
                 self._connect()
         return classify(response.status, SECRETS.mask_bytes(data), response.headers)
 
@@ -178,12 +178,12 @@ def _held_back(body: bytes, gate: Callable[[], None]) -> Iterator[bytes]:
 
 
 def unreachable(error: HTTPError) -> WorkflowError:
-    """Tell a request that never left (nothing was created) from one whose fate is unknown.
+    """Distinguish a request that was never sent (nothing was created) from one with an unknown result.
 
-    A line that is cut while its TLS is set up says nothing about certificates: it is the latter.
+    A connection lost during the TLS handshake says nothing about certificates, so it is the latter.
     """
     text = f"the API server cannot be reached: {error}"
-    if isinstance(error, (NewConnectionError, ConnectTimeoutError)):  # name resolution too
+    if isinstance(error, (NewConnectionError, ConnectTimeoutError)):  # includes name resolution
         return Later(text, code="connect", retry_after=BUSY_WAIT)
     if isinstance(error, SSLError) and not any(isinstance(each, SSLEOFError) for each in error.args):
         return Later(text, code="tls", retry_after=CREDENTIALS_WAIT)

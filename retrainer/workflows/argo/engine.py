@@ -1,4 +1,4 @@
-"""Argo Workflows as the engine that runs workflows."""
+"""The workflow engine for Argo Workflows."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ API = "/apis/argoproj.io/v1alpha1"
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 GRACE = 3.0
-"""Seconds that watches may take to end once they are closed."""
+"""Seconds that watches may take to end after they are closed."""
 SPARE_CONNECTIONS = 8
-"""Beside those of the submitter: the page's, the follower's, the fetchers' of outcomes."""
+"""Connections beside the submitter's: for the web page, the reconciler and the fetchers of outcomes."""
 
 
 class ArgoEngine:
-    """See `base.WorkflowEngine`. Raises kubernetes' ConfigException if there are no credentials to be found."""
+    """See `base.WorkflowEngine`. Raises kubernetes' ConfigException if no credentials are found."""
 
     def __init__(self, settings: Settings, instance: str) -> None:
         connections = settings.connections + SPARE_CONNECTIONS + len(settings.namespaces)
@@ -44,7 +44,7 @@ class ArgoEngine:
 
     @property
     def watch_restarts(self) -> int:
-        """How often a watch had to start over because of an error."""
+        """Number of times a watch had to restart because of an error."""
         return sum(watch.restarts for watch in self._watches)
 
     def create(
@@ -69,7 +69,7 @@ class ArgoEngine:
         self._patch(path, patch, MERGE_PATCH)
 
     def release(self, namespace: str, name: str, uid: str) -> None:
-        """Patch the usual place of our finalizer first, and look only if it is not there."""
+        """Try to remove our finalizer from its usual position first, and read the Workflow only if it is not there."""
         path = _workflow(namespace, name)
         if self._remove(path, uid, place=0):
             return
@@ -83,7 +83,7 @@ class ArgoEngine:
             )
 
     def held(self, namespace: str) -> Iterator[Observed]:
-        """Find the Workflows of this instance that our finalizer keeps."""
+        """Yield the Workflows of this instance that still have our finalizer."""
         fields = {"labelSelector": quote(f"{INSTANCE_LABEL}={self._instance}"), "limit": str(PAGE)}
         while True:
             page = self._api.request(
@@ -95,7 +95,7 @@ class ArgoEngine:
             fields["continue"] = quote(token)
 
     def _remove(self, path: str, uid: str, *, place: int) -> bool:
-        """Take the finalizer off if it stands there; False if it does not. The tests in it spare those of others."""
+        """Remove the finalizer at this position; False if it is not there. The tests protect other finalizers."""
         where = f"/metadata/finalizers/{place}"
         patch = [
             {"op": "test", "path": "/metadata/uid", "value": uid},

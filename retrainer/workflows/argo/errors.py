@@ -1,7 +1,7 @@
-"""PURE: an answer of the API server as one of the four errors that retrainer tells apart.
+"""PURE: maps responses of the API server to the four errors of `base`.
 
-What is wrong with the request is Refused. What is wrong with its surroundings (rights, quota, load, a namespace that is
-not there yet) is Later: nothing was created. Where nobody can know, it is Ambiguous.
+A problem of the request is Refused. A problem of its surroundings (permissions, quota, load, a namespace that does not
+exist yet) is Later: nothing was created. If the result is unknown, it is Ambiguous.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 QUOTA_WAIT = 30.0
 SURROUNDINGS_WAIT = 60.0
-"""Seconds until rights, a namespace or Argo's kinds are looked for again: people give them, in their own time."""
+"""Seconds until permissions, a namespace or Argo's kinds are checked again: an operator has to provide them."""
 BUSY_WAIT = 1.0
 MISSING = "404"
-"""Code of the Later that says: there is nothing of that name."""
+"""Code of the Later for a name that does not exist."""
 CREDENTIALS_WAIT = 5.0
 
 
 def classify(status: int, body: bytes, headers: Mapping[str, str]) -> WorkflowError:
-    """Tell what an answer other than 2xx means; the message is the server's own."""
+    """Return the error for a response other than 2xx, with the server's message."""
     answer = _status(body)
     message = answer.get("message") or f"the API server answered {status}: {body[:300].decode(errors='replace')}"
     reason, code = answer.get("reason", ""), str(status)
@@ -39,7 +39,7 @@ def classify(status: int, body: bytes, headers: Mapping[str, str]) -> WorkflowEr
     if status == 403:
         return _forbidden(message, code)
     if status == 404:
-        # Its own word about a name means that this is not there; an unknown path, that Argo's kinds are not.
+        # With a name in the details, that object is missing. Without one the path is unknown: Argo's kinds are missing.
         named = (answer.get("details") or {}).get("name")
         return Later(message, code=MISSING if named else "no-such-api", retry_after=SURROUNDINGS_WAIT)
     if status == 409:
@@ -52,8 +52,8 @@ def classify(status: int, body: bytes, headers: Mapping[str, str]) -> WorkflowEr
 
 
 def _forbidden(message: str, code: str) -> WorkflowError:
-    """Tell the four causes of a 403 apart, which only its words do."""
-    # "status unknown for quota": the quota is so new that its controller has not counted yet.
+    """Distinguish the four causes of a 403, which only its message shows."""
+    # "status unknown for quota": the quota is new and its controller has not counted yet.
     if "exceeded quota" in message or "status unknown for quota" in message:
         return Later(message, code="quota", retry_after=QUOTA_WAIT)
     if re.search(r"denied( the)? request", message):  # admission webhooks and policies
@@ -64,7 +64,7 @@ def _forbidden(message: str, code: str) -> WorkflowError:
 
 
 def _status(body: bytes) -> dict[str, Any]:
-    """Read a Status object; proxies in between answer with anything else."""
+    """Parse a Status object. Proxies may respond with anything else."""
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""PURE: Argo's objects, as JSON from the API server, read as what retrainer wants to know of them."""
+"""PURE: parses Argo's objects, as JSON from the API server."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 PHASE_LABEL = "workflows.argoproj.io/phase"
 ENDED = frozenset({"Succeeded", "Failed", "Error"})
 MAX_NODES = 64 * 1024 * 1024
-"""Bytes of unpacked node statuses that are read for outputs; beyond, only global outputs are."""
+"""Bytes of unpacked node statuses that are read for outputs; beyond that only global outputs are read."""
 
 
 def from_metadata(item: Mapping[str, Any]) -> Observed:
-    """Read a PartialObjectMetadata: the phase is a label that the controller writes together with the status."""
+    """Parse a PartialObjectMetadata: the phase is a label that the controller writes together with the status."""
     meta = item["metadata"]
     return Observed(
         namespace=meta.get("namespace", ""),
@@ -38,12 +38,12 @@ def from_metadata(item: Mapping[str, Any]) -> Observed:
 
 
 def held(item: Mapping[str, Any]) -> bool:
-    """Tell whether our finalizer is on it."""
+    """Return whether it has our finalizer."""
     return FINALIZER in (item["metadata"].get("finalizers") or ())
 
 
 def from_workflow(item: Mapping[str, Any]) -> Observed:
-    """Read a whole Workflow. Its status is whatever somebody wrote there: what is none of Argo's is left out."""
+    """Parse a whole Workflow. Its status may have been edited: values of unexpected types are ignored."""
     meta = item["metadata"]
     status = _map(item.get("status"))
     phase, message = _text(status.get("phase")), _text(status.get("message"))
@@ -60,15 +60,15 @@ def from_workflow(item: Mapping[str, Any]) -> Observed:
         outputs=_outputs(meta["name"], status),
         resources=_resources(status.get("resourcesDuration")),
         deleting="deletionTimestamp" in meta,
-        # `spec.shutdown` alone does not tell: it may have been set after a failure of its own.
+        # `spec.shutdown` is not enough: it may have been set after the Workflow failed by itself.
         stopped=phase in ("Failed", "Error") and message.startswith("Stopped with strategy"),
     )
 
 
 def from_template(item: Mapping[str, Any]) -> Template:
-    """Read a WorkflowTemplate: its arguments, and the inputs of its entry point, which Argo fills from them by name.
+    """Parse a WorkflowTemplate: its arguments, and the inputs of its entry point, which Argo fills by name.
 
-    What is none of Argo's there is left out: the API server takes anything, and Argo says what is wrong with it.
+    Values of unexpected types are ignored: the API server accepts them, and Argo reports them.
     """
     spec = _map(item.get("spec"))
     entry = next((each for each in _maps(spec.get("templates")) if each.get("name") == spec.get("entrypoint")), {})
@@ -89,7 +89,7 @@ def _default(parameter: Mapping[str, Any]) -> str | None:
 
 
 def _outputs(name: str, status: Mapping[str, Any]) -> dict[str, str]:
-    """Read the global outputs, and over them those of the entry node, whose id is the Workflow's name."""
+    """Return the global outputs, overridden by those of the entry node, whose id is the Workflow's name."""
     entry = _map(_nodes(status).get(name))
     found = [*_parameters(status.get("outputs")), *_parameters(entry.get("outputs"))]
     return {each["name"]: str(each["value"]) for each in found if each.get("value") is not None}
@@ -116,7 +116,7 @@ def _text(value: Any) -> str:
 
 
 def _nodes(status: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the node statuses, which the controller packs when they are many. Offloaded ones are out of our reach."""
+    """Return the node statuses, which the controller compresses if there are many. Offloaded ones cannot be read."""
     if status.get("nodes"):
         return _map(status["nodes"])
     packed = status.get("compressedNodes")
@@ -130,12 +130,12 @@ def _nodes(status: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _resources(told: Any) -> dict[str, float]:
-    """Read what it used; what is no number is left out, as one odd Workflow must not end the watch of all."""
+    """Return the resource usage. Non-numbers are ignored: one odd Workflow must not end the watch for all."""
     return {name: float(seconds) for name, seconds in _map(told).items() if isinstance(seconds, int | float)}
 
 
 def _seconds(moment: Any) -> float | None:
-    """Read a moment as epoch seconds; None if there is none, or it cannot be read."""
+    """Return a time as epoch seconds; None if there is none, or it is invalid."""
     try:
         return datetime.fromisoformat(moment).timestamp() if moment else None
     except (TypeError, ValueError, OverflowError):

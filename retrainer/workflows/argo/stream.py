@@ -1,4 +1,4 @@
-"""What a watch of the API server says, line by line."""
+"""Reads a watch of the API server, line by line."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from retrainer.workflows.argo.api_server import ApiServer
 
 SILENCE = 5.0
-"""Seconds beyond the server's own end of a watch after which the connection is taken for dead."""
+"""Seconds after the server should have ended a watch until the connection counts as dead."""
 
 
 class Stream:
-    """Reads one watch at a time, which another thread may end."""
+    """Reads one watch at a time. Another thread may end it."""
 
     def __init__(self, api: ApiServer) -> None:
         self._api = api
@@ -34,12 +34,12 @@ class Stream:
     ) -> Iterator[dict[str, Any]]:
         """Yield the events of a watch until the server ends it. Raise as `ApiServer.request` does.
 
-        A last line without its end is dropped: it comes again, since its version was not taken.
+        An incomplete last line is dropped: its event is sent again, because its version was not processed.
         """
         response = self._api.open("GET", path, fields=fields, accept=accept, read_timeout=read_timeout)
         self._response = response
         try:
-            if self._closed:  # while it was being opened
+            if self._closed:  # closed while it was being opened
                 return
             rest = b""
             for chunk in response.stream(65536):
@@ -53,12 +53,12 @@ class Stream:
             response.release_conn()
 
     def close(self) -> None:
-        """`interrupt` it, or the one that is being opened; there will be no other."""
+        """`interrupt` the current watch, or the one being opened, and start no other."""
         self._closed = True
         self.interrupt()
 
     def interrupt(self) -> None:
-        """End the watch that is open now, from another thread."""
+        """End the current watch, from another thread."""
         response = self._response
         if response is not None:
             with contextlib.suppress(ValueError, OSError, RuntimeError):  # it ended by itself meanwhile

@@ -1,6 +1,6 @@
-"""Follows the Workflows of one namespace: list, then watch from the list's version, again and again.
+"""Watches the Workflows of one namespace: list, then watch from the list's version, repeatedly.
 
-Only metadata crosses the wire, since Argo keeps the phase in a label; a Workflow is fetched whole once, when it ended.
+Only metadata is transferred, because Argo keeps the phase in a label. A whole Workflow is fetched once, when it ended.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FETCH_TRIES = 6
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """All that is kept of a Workflow between two looks at it."""
+    """What is remembered of a Workflow between two observations."""
 
     name: str
     run: str
@@ -46,10 +46,10 @@ class Known:
 
 
 class NamespaceWatch:
-    """Reports the Workflows of one instance in one namespace; heals itself.
+    """Reports the Workflows of one instance in one namespace. Restarts by itself after errors.
 
-    ``relist`` is the time between two full lists and ``patience`` how long one watch lasts, both in seconds: a watch
-    that falls silent is noticed `SILENCE` seconds after that.
+    ``relist``: seconds between two full lists. ``read_timeout``: seconds that one watch lasts; a silent watch is
+    detected `SILENCE` seconds after that.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class NamespaceWatch:
         self.namespace = namespace
         self.restarts = 0
         self.trouble = ""
-        """Why the API server cannot be followed for the moment; empty if it can."""
+        """Why the API server cannot be watched now; empty if it can."""
         self._api = api
         self._selector = quote(f"{INSTANCE_LABEL}={instance}")
         self._relist = relist
@@ -69,7 +69,7 @@ class NamespaceWatch:
     def run(
         self, get: Callable[[str, str], Observed | None], report: Callable[[Observed], None], stop: threading.Event
     ) -> None:
-        """Report until `stop` is set; call `close` after setting it, to end a watch that has nothing to say."""
+        """Report until `stop` is set. After setting it, call `close` to end a watch without events."""
         self._get, self._report, self._stop = get, report, stop
         self._pool = ThreadPoolExecutor(FETCHERS, thread_name_prefix=f"fetch-{self.namespace}")
         failures = 0
@@ -79,7 +79,7 @@ class NamespaceWatch:
                 version = self._list()
                 failures, self.trouble = 0, ""
                 self._follow(version)
-            except Exception as error:  # noqa: BLE001 - whatever it was, the way out is to list again
+            except Exception as error:  # noqa: BLE001 - whatever it was, listing again recovers
                 if stop.is_set():
                     break
                 self.restarts += 1
@@ -91,14 +91,14 @@ class NamespaceWatch:
         self._pool.shutdown(cancel_futures=True)
 
     def close(self) -> None:
-        """End the watch that is open now, from another thread."""
+        """End the current watch, from another thread."""
         self._stream.close()
 
     def _path(self) -> str:
         return f"/apis/argoproj.io/v1alpha1/namespaces/{quote(self.namespace)}/workflows"
 
     def _list(self) -> str:
-        """Report what is there and what vanished since; return the version to watch from."""
+        """Report what exists and what vanished since. Return the version to watch from."""
         there: set[str] = set()
         token = ""
         while True:
@@ -132,7 +132,7 @@ class NamespaceWatch:
         return self._stream.read(self._path(), fields, accept=PARTIAL, read_timeout=seconds + SILENCE)
 
     def _take(self, event: dict[str, Any]) -> str:
-        """Report one event of the stream; return its version."""
+        """Report one event of the stream. Return its version."""
         kind, item = event["type"], event["object"]
         if kind == "ERROR":
             raise Later(item.get("message", "the watch failed"), code=str(item.get("code", "watch")))
@@ -149,7 +149,7 @@ class NamespaceWatch:
         if seen.phase not in ENDED:
             if listed or before != known:
                 self._report(seen)
-        elif before != known and (before is not None or held(item)):  # else its outcome was stored long ago
+        elif before != known and (before is not None or held(item)):  # else its outcome was stored before
             self._pool.submit(self._fetch, seen)
 
     def _vanish(self, uid: str) -> None:
@@ -158,7 +158,7 @@ class NamespaceWatch:
             self._pool.submit(self._fetch, Observed(self.namespace, known.name, uid, known.run, known.phase))
 
     def _fetch(self, seen: Observed) -> None:
-        """Report it whole, or gone if a request for it says so. Where none is answered, the next list tells it anew."""
+        """Report the whole Workflow, or that it is gone. If all requests fail, the next list reports it again."""
         for attempt in range(FETCH_TRIES):
             try:
                 found = self._get(seen.namespace, seen.name)

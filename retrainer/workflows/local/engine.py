@@ -1,8 +1,8 @@
-"""The embedded default: workflows as processes of this machine, each with a folder of its own.
+"""The embedded default engine: workflows as processes of this machine, each with its own folder.
 
-A run's folder appears under its final name complete, by one rename: that is the claim. A detached runner executes it,
-once, and writes how it ended; a daemon that comes back reads the folders and goes on. Runners are started whenever a
-folder has none yet, by `create` or by `watch`, as often as needed: only the first to hold its lock executes.
+A run's folder appears under its final name, complete, by one rename: that is the claim. A detached runner executes the
+run once and records how it ended. A restarted daemon reads the folders and continues. `create` and `watch` start a
+runner for each folder that has none, as often as needed: only the first one to hold the lock executes.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 KEPT_RUNS = 200
-"""So many folders of released runs are kept, the newest; older ones are pruned."""
+"""Folders of released runs that are kept, newest first; older ones are removed."""
 PROBE = 30.0
-"""Seconds within which a process of ours has said what it can take from a step."""
+"""Seconds for the probe process that checks whether steps can be isolated."""
 POLL = 0.2
-"""Seconds between two looks at the folders."""
+"""Seconds between two scans of the folders."""
 REPEAT = 120.0
 """Seconds after which `watch` reports everything again."""
 REMAINS_AGE = 3600.0
-"""Seconds after which a half-made or half-removed folder is certainly nobody's work in progress."""
+"""Seconds after which an incomplete folder cannot belong to work in progress."""
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -107,11 +107,11 @@ class LocalEngine:
             return run_folder.observe(self._folder(namespace, name), self._clock.now())
         except OSError as error:
             raise Later(str(error), code="storage") from error
-        except (ValueError, KeyError, TypeError):  # somebody spoilt its workflow.json: as good as not there
+        except (ValueError, KeyError, TypeError):  # its workflow.json was damaged: treated as missing
             return None
 
     def stop(self, namespace: str, name: str, strategy: Strategy) -> None:
-        """Tell the runner: Stop is SIGTERM and after a grace period SIGKILL, Terminate SIGKILL at once."""
+        """Signal the runner: Stop is SIGTERM and, after a grace period, SIGKILL; Terminate is SIGKILL at once."""
         folder = self._folder(namespace, name)
         seen = self.get(namespace, name)
         if seen is None or seen.phase in run_folder.ENDED:
@@ -137,7 +137,7 @@ class LocalEngine:
         return ""
 
     def watch(self, report: Callable[[Observed], None], stop: threading.Event) -> None:
-        """Look at the folders until `stop` is set, and start the runners that have to wait for room or were cut off."""
+        """Scan the folders until `stop` is set. Start the runners that wait for a slot or were interrupted."""
         self._announce()
         self._sweep_up()
         seen: dict[Path, Observed] = {}
@@ -158,7 +158,7 @@ class LocalEngine:
             stop.wait(POLL)
 
     def _announce(self) -> None:
-        """Say once what a step can see of other processes, where the system does not keep it apart."""
+        """Log once what a step can read of other processes, if the system cannot isolate it."""
         if reason := self._open_to_steps():
             mine = self._hidden and not isolation.all_powerful()
             seen = (
@@ -214,7 +214,7 @@ class LocalEngine:
         return whole
 
     def _claim(self, folder: Path, workflow: Mapping[str, Any]) -> None:
-        # A renamed folder is there whole or not at all; renaming onto one that holds something fails.
+        # A rename makes the whole folder appear at once. It fails if the target is not empty.
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = folder.with_name(f".new-{uuid.uuid4()}")
         beside.mkdir()
@@ -269,7 +269,7 @@ class LocalEngine:
     def _prune(self) -> None:
         marks = list(self._runs.glob("[!.]*/[!.]*/released"))
         for mark in sorted(marks, key=_modified, reverse=True)[KEPT_RUNS:]:
-            # Out of sight first, so that nobody sees half a folder.
+            # Renamed first, so that a half-removed folder is never visible.
             away = mark.parent.with_name(f".old-{uuid.uuid4()}")
             with suppress(OSError):  # another thread was first
                 mark.parent.rename(away)
@@ -286,7 +286,7 @@ def _arguments(spec: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, s
             raise Refused(
                 f"spec.arguments.parameters: {item['name']} must be one of {', '.join(allowed)}", code="invalid"
             )
-    # Line ends as YAML reads them: a CR would end up in the lines of a shell script that a value is pasted into.
+    # Normalise line ends as YAML does: a CR would end up in lines of a shell script that a value is inserted into.
     known = {name: value.replace("\r\n", "\n") for name, value in values.items() if value is not None}
     entry = next(template for template in spec["templates"] if template["name"] == spec["entrypoint"])
     for name, default in inputs(entry.get("inputs") or {}).items():
@@ -297,7 +297,7 @@ def _arguments(spec: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, s
 
 
 def _modified(path: Path) -> float:
-    """Tell when it was written, in seconds since the epoch; infinity if it has gone meanwhile."""
+    """Return the modification time in seconds since the epoch; infinity if the file is gone."""
     try:
         return path.lstat().st_mtime
     except OSError:

@@ -1,4 +1,4 @@
-"""PURE: which fields of Argo's WorkflowTemplate the local engine knows."""
+"""PURE: the fields of Argo's WorkflowTemplate that the local engine supports."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 Problem = tuple[str, str]
 MOST = 1000
-"""Parameters, templates, tasks or whatever else stands in one list: what refers to what is looked up among them."""
+"""Items of one list (parameters, templates, tasks, ...): references are searched in them."""
 LONGEST_NAME = 128
 
 
 @dataclass(frozen=True, slots=True)
 class _Fields:
-    """A mapping with these fields and no others."""
+    """A mapping with exactly these fields."""
 
     required: Mapping[str, object] = field(default_factory=dict)
     optional: Mapping[str, object] = field(default_factory=dict)
@@ -27,7 +27,7 @@ _NAMED = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _TEXT = "text"
 _NAME = "name"  # also the name of a folder
 _NUMBER = "number"
-_IGNORED = "ignored"  # says something about pods, and changes nothing about what a step computes
+_IGNORED = "ignored"  # concerns pods only, and does not affect what a step computes
 _INPUT = _Fields({"name": _NAME}, {"value": _TEXT, "default": _TEXT, "enum": [_TEXT], "description": _TEXT})
 ARGUMENTS = _Fields(optional={"parameters": [_INPUT]})
 _PASSED = _Fields(optional={"parameters": [_Fields({"name": _NAME, "value": _TEXT})]})

@@ -1,4 +1,4 @@
-"""What a step writes: the newest of it is kept, in a file of bounded size and one before it."""
+"""The log of a step: its newest output, in one file of bounded size and one predecessor."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOG_LIMIT = 8 * 1024**2
-"""Bytes of a log; then it becomes `log.1`, in place of the one before."""
+"""Bytes of a log. Then it is renamed to `log.1`, replacing the previous one."""
 _CUT = b"(what a step wrote before is in log.1 as far as it is kept)\n"
-_TAIL = 4096  # bytes of a log that are looked at for the reason of a failure
+_TAIL = 4096  # bytes of a log that are searched for the reason of a failure
 _LONGEST = 1000
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_APPEND | os.O_CLOEXEC
 
 
 class Log:
-    """Raises nothing: a full disk, or a step that removes its log, must not end or hold up the step."""
+    """Raises nothing: a full disk, or a step that removes its log, must not end or block the step."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "log"
@@ -49,7 +49,7 @@ class Log:
 
 
 def last_words(path: Path) -> str:
-    """Give the last line that was written to a log, in printable characters; empty if there is none."""
+    """Return the last line of a log in printable characters; empty if there is none."""
     try:
         with open_regular(path) as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL))
@@ -61,5 +61,5 @@ def last_words(path: Path) -> str:
 
 
 def printable(text: str) -> str:
-    """Replace what a terminal would act on, and what a database does not take."""
+    """Replace characters that terminals interpret or databases reject."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

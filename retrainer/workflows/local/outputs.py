@@ -14,15 +14,15 @@ OUTPUTS_LIMIT = 1024**2
 
 
 class BadOutputError(Exception):
-    """The file is there, and is no text that an output parameter could be."""
+    """The file exists, but is not a valid text for an output parameter."""
 
 
 def read_output(path: Path, tmp: Path) -> str:
-    """Read the text, less one line end at its end, as Argo does; `tmp` is what it must not lead out of.
+    """Return the text without one trailing line end, as Argo does. `path` must stay within `tmp`.
 
     Raise FileNotFoundError if there is no such file, BadOutputError with what is wrong with it.
     """
-    real = Path(os.path.realpath(path))  # which takes links to themselves, too
+    real = Path(os.path.realpath(path))  # also handles links that lead to themselves
     if not real.is_relative_to(os.path.realpath(tmp)):
         raise BadOutputError("leads out of the step's /tmp: write the text itself into a file there")
     try:

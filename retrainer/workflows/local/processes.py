@@ -1,4 +1,4 @@
-"""Processes below this one: which there are, and how all of them are ended."""
+"""Finds and ends the descendants of this process."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from contextlib import suppress
 from pathlib import Path
 
 PATIENCE = 10.0
-"""Seconds after which processes that SIGKILL does not end (another user's, or stuck in the kernel) are given up."""
+"""Seconds after which processes that survive SIGKILL (another user's, or stuck in the kernel) are abandoned."""
 PAUSE = 0.005
 
 
 def below(root: int, spare: frozenset[int] = frozenset()) -> set[int]:
-    """Find all processes that descend from `root`, where there is /proc, but for zombies.
+    """Return all descendants of `root` except zombies; empty without /proc.
 
-    ``spare``: children of `root` that are left out with all that is below them. What is found is below another child,
-    or was: a process whose parent ended while we looked may be missing, and is never taken for somebody else's.
+    ``spare``: children of `root` that are excluded with their descendants. Each result is or was below another child. A
+    process whose parent ended during the scan may be missing, but is never attributed to another child.
     """
     children, dead = _processes()
     found: set[int] = set()
@@ -32,7 +32,7 @@ def below(root: int, spare: frozenset[int] = frozenset()) -> set[int]:
 
 
 def _processes() -> tuple[dict[int, list[int]], set[int]]:
-    """Return the children of each process, and which processes are zombies."""
+    """Return the children of each process, and the zombies."""
     children: dict[int, list[int]] = {}
     dead: set[int] = set()
     for folder in Path("/proc").glob("[0-9]*"):
@@ -45,10 +45,10 @@ def _processes() -> tuple[dict[int, list[int]], set[int]]:
 
 
 def end_all(spare: frozenset[int] = frozenset()) -> set[int]:
-    """Kill all processes below this one, but for those in `spare` and what is below them; return what is left.
+    """Kill all descendants of this process except `spare` and what is below them. Return the survivors.
 
-    It waits for no child: how a child ended is told to who started it. Complete if this process adopts orphans: what
-    a process started after we looked is found the next time.
+    Children are not waited for: their exit status is left to the code that started them. The result is complete if this
+    process adopts orphans: a process started during a scan is found by the next one.
     """
     until = time.monotonic() + PATIENCE
     while _has_children() and (left := below(os.getpid(), spare)):
@@ -62,9 +62,9 @@ def end_all(spare: frozenset[int] = frozenset()) -> set[int]:
 
 
 def _has_children() -> bool:
-    # Nothing can be below a process that adopts orphans and has no child; all of /proc need not be read for that.
+    # A process that adopts orphans and has no child has no descendants; this avoids reading all of /proc.
     if sys.platform == "darwin":
-        return True  # and it has no such call
+        return True  # macOS has no such call
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:

@@ -1,4 +1,4 @@
-"""Removing what steps left: trees of any depth, with folders that nobody may look into, without following a link."""
+"""Removes what steps left: trees of any depth, with inaccessible folders, without following links."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove(path: Path) -> bool:
-    """Remove a file, or a folder with all it holds; tell whether nothing is left of it. Raises nothing."""
+    """Remove a file, or a folder with its content. Return whether nothing is left. Raises nothing."""
     with suppress(OSError):
         path.unlink()
         return True
@@ -30,7 +30,7 @@ def remove(path: Path) -> bool:
 
 
 def _clear(top: int) -> None:
-    # Each folder is moved to the top before it is looked into: no path and no recursion gets deep.
+    # Each folder is moved to the top before it is scanned, so that neither paths nor recursion get deep.
     folders = list(_subfolders(top, top))
     while folders:
         name = folders.pop()
@@ -44,7 +44,7 @@ def _clear(top: int) -> None:
 
 
 def _subfolders(folder: int, top: int) -> Iterator[str]:
-    """Remove the files of a folder, and move its folders to the top; give their names there."""
+    """Remove the files of a folder, and move its subfolders to the top. Yield their names there."""
     with os.scandir(folder) as entries:
         found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
     for name, is_folder in found:

@@ -1,13 +1,13 @@
-"""A local run's folder: the claim, the marks its runner leaves in it, and what can be told from them.
+"""A local run's folder: the claim, and the files in which its runner records its state.
 
 ===============  ====================================================================================================
 workflow.json    the resolved workflow; the folder appears under its final name with this file in it, or not at all
-lock             locked by the runner for as long as it lives
-started.json     written once, by the one runner that executes; whoever finds it there never executes
-progress         "2/3": steps that are done
-stop             Stop or Terminate: what was asked of the runner
-exit.json        how it ended; written under the lock, at once whole
-released         nobody needs it any more; it may be pruned
+lock             locked by the runner while it lives
+started.json     written once, by the one runner that executes; a runner that finds it does not execute
+progress         "2/3": completed steps
+stop             Stop or Terminate: the stop request
+exit.json        how the run ended; written under the lock, atomically
+released         the run is not needed any more; its folder may be removed
 tasks/NAME/      log and `/tmp` of a step
 ===============  ====================================================================================================
 """
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 
 ENDED = ("Succeeded", "Failed", "Error")
 OVERDUE = 60.0
-"""Seconds after which a runner has ended that was told to, longer than it gives its steps and their supervisors."""
+"""Seconds within which a stopped runner must have ended: longer than the grace of its steps and supervisors."""
 _JSON_LIMIT = 32 * 1024**2
 _WORD_LIMIT = 1024
 FOLDER_VARIABLE = "RETRAINER_LOCAL_RUN"
-"""Set for every runner and step, so that those that outlived their daemon or runner can be told from others."""
+"""Set for every runner and step, to identify processes that outlived their daemon or runner."""
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """Read one of the JSON files; None if it is not there. Raise ValueError if it cannot be one, or OSError.
+    """Return one of the JSON files; None if it does not exist. Raise ValueError if it is invalid, or OSError.
 
-    A step has its run's folder before it, and may put there what it likes: nothing here waits for it, or reads it all.
+    A step can write anything into its run's folder, so the read never blocks and is bounded.
     """
     try:
         value = json.loads(read_regular(path, _JSON_LIMIT))
@@ -54,12 +54,12 @@ def read(path: Path) -> dict[str, Any] | None:
     except RecursionError as error:
         raise ValueError(f"{path.name} is nested too deep") from error
     if not isinstance(value, dict):
-        raise ValueError(f"{path.name} holds no mapping")  # noqa: TRY004 - what a file holds, no argument
+        raise ValueError(f"{path.name} holds no mapping")  # noqa: TRY004 - about a file's content, not an argument
     return cast("dict[str, Any]", value)
 
 
 def word(path: Path) -> str:
-    """Read one of the one-word files; empty if it is not there, or holds something else."""
+    """Return the content of a one-word file; empty if it does not exist or has other content."""
     try:
         return read_regular(path, _WORD_LIMIT).decode(errors="replace").strip()
     except (FileNotFoundError, NotRegularError, TooLargeError):
@@ -67,7 +67,7 @@ def word(path: Path) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file so that a reader, or a restart after a power cut, finds all of it or nothing."""
+    """Write a file atomically, also across a power failure."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     remove(beside)
     with beside.open("x") as file:
@@ -76,7 +76,7 @@ def write(path: Path, text: str) -> None:
         os.fsync(file.fileno())
     try:
         beside.rename(path)
-    except IsADirectoryError:  # a step made it
+    except IsADirectoryError:  # created by a step
         remove(path)
         beside.rename(path)
     sync(path.parent)
@@ -92,7 +92,7 @@ def sync(folder: Path) -> None:
 
 @contextmanager
 def locked(folder: Path, *, wait: bool) -> Iterator[bool]:
-    """Hold the runner's lock; gives False if another process holds it and `wait` is not set."""
+    """Hold the runner's lock. Yield False if another process holds it and `wait` is not set."""
     with _lock_file(folder) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -103,7 +103,7 @@ def locked(folder: Path, *, wait: bool) -> Iterator[bool]:
 
 
 def alive(folder: Path) -> bool:
-    """Tell whether a runner holds the lock. Never keeps a runner that is about to start from getting it."""
+    """Return whether a runner holds the lock. Does not prevent a starting runner from taking it."""
     with _lock_file(folder) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -118,9 +118,9 @@ def _lock_file(folder: Path) -> BinaryIO:
 
 
 def observe(folder: Path, now: float) -> Observed | None:
-    """Say how the run stands; None if there is none. A runner that died without a word is settled as Error here.
+    """Return the state of the run; None if there is none. If its runner died without a result, record an Error.
 
-    Raise ValueError if its workflow.json is not what was written there, or OSError.
+    Raise ValueError if workflow.json is not in its original form, or OSError.
     """
     workflow = read(folder / "workflow.json")
     if workflow is None:
@@ -146,12 +146,12 @@ def observe(folder: Path, now: float) -> Observed | None:
 
 
 def _marks(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return how it ended and how it was started; empty where that is not so (yet)."""
+    """Return how it ended and how it was started; each empty if that has not happened."""
     try:
         started = read(folder / "started.json") or {}
         end = read(folder / "exit.json") or {}
     except ValueError as error:
-        # A live runner writes it anew; nobody else ever will.
+        # Only a live runner writes it again.
         return ({} if alive(folder) else _spoilt(folder, str(error))), {}
     if end and (why := _misfit(end)):
         return ({} if alive(folder) else _spoilt(folder, f"exit.json {why}")), started
@@ -163,7 +163,7 @@ def _spoilt(folder: Path, why: str) -> dict[str, Any]:
 
 
 def _misfit(end: Mapping[str, Any]) -> str:
-    """Say what of an exit.json cannot be so; empty if it is one."""
+    """Return what is invalid in an exit.json; empty if nothing is."""
     if end.get("phase") not in ENDED or not isinstance(end.get("message", ""), str):
         return "names no phase"
     if not isinstance(end.get("finishedAt", 0.0), int | float):
@@ -177,19 +177,19 @@ def _misfit(end: Mapping[str, Any]) -> str:
 
 
 def finish(folder: Path, end: Mapping[str, Any]) -> None:
-    """Write the outcome. Only whoever holds the lock may."""
+    """Write the outcome. The caller must hold the lock."""
     write(folder / "exit.json", json.dumps(end))
 
 
 def finish_unstarted(folder: Path, end: Mapping[str, Any]) -> None:
-    """Write the outcome of a run that no runner has begun; does nothing if one has."""
+    """Write the outcome of a run that no runner has started. Do nothing if one has."""
     with locked(folder, wait=False) as mine:
         if mine and not (folder / "started.json").exists() and not (folder / "exit.json").exists():
             finish(folder, end)
 
 
 def put_down(folder: Path, now: float) -> None:
-    """Kill a runner that was told to end long ago, with all it runs: a step has stopped it (SIGSTOP), or it hangs."""
+    """Kill an overdue runner with all its processes: a step has stopped it (SIGSTOP), or it hangs."""
     with suppress(OSError):
         if now - (folder / "stop").lstat().st_mtime > OVERDUE and alive(folder):
             _kill_leftovers(folder)
@@ -210,7 +210,7 @@ def _settle(folder: Path, started: Mapping[str, Any], now: float) -> None:
 
 
 def _kill_leftovers(folder: Path) -> set[int]:
-    """Kill the run's processes that are left (where /proc tells them); return which there were."""
+    """Kill the remaining processes of the run (if /proc exists). Return them."""
     mark = f"{FOLDER_VARIABLE}={folder}".encode()
     killed: set[int] = set()
     while found := _marked(mark) - killed:
@@ -222,7 +222,7 @@ def _kill_leftovers(folder: Path) -> set[int]:
 
 
 def _marked(mark: bytes) -> set[int]:
-    """Find those that have the mark in their environment, and what is below them, which may have taken it off."""
+    """Return the processes with the mark in their environment, and their descendants, which may have removed it."""
     found: set[int] = set()
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):

@@ -1,6 +1,7 @@
 """The detached process that executes one local run: `python -m retrainer.workflows.local.runner FOLDER`.
 
-It starts what can start, waits, and writes how it ended. It needs nobody: the daemon may die and come back meanwhile.
+It starts tasks as they become ready, waits for them, and records how the run ended. It works without the daemon, which
+may stop and restart meanwhile.
 """
 
 from __future__ import annotations
@@ -33,17 +34,17 @@ if TYPE_CHECKING:
     from retrainer.workflows.local.step_supervisor import Result
 
 POLL = 0.05
-"""Seconds between two looks at the steps."""
+"""Seconds between two checks of the steps."""
 GRACE = 10.0
-"""Seconds from SIGTERM to SIGKILL when a run is stopped or its time is up."""
+"""Seconds from SIGTERM to SIGKILL when a run is stopped or exceeds its deadline."""
 UNANSWERED = PATIENCE + 5.0
-"""Seconds from SIGKILL until a supervisor that does not report is killed itself."""
-_MEMORY_UNIT = 100 * 1024**2  # Argo counts memory in seconds of 100 MiB
+"""Seconds from SIGKILL until a supervisor that does not report is killed as well."""
+_MEMORY_UNIT = 100 * 1024**2  # Argo counts memory in units of 100 MiB times seconds
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a run ends: Argo's phase, and why."""
+    """How a run ends: Argo's phase, and the reason."""
 
     phase: str
     message: str = ""
@@ -52,7 +53,7 @@ class End:
 
 @dataclass(slots=True)
 class Progress:
-    """What became of the tasks so far; `outputs` holds the tags that later tasks may use."""
+    """The state of the tasks. `outputs`: tag values that later tasks may use."""
 
     waiting: dict[str, Mapping[str, Any]]
     running: dict[str, Step] = field(default_factory=dict)
@@ -76,7 +77,7 @@ class Runner:
         self._interrupted: End | None = None
 
     def run(self) -> tuple[End, dict[str, str]]:
-        """Execute to the end; return it with the outputs of the entry template."""
+        """Execute the run. Return its end, and the outputs of the entry template."""
         progress = Progress(waiting=self._tasks())
         try:
             end = self._loop(progress)
@@ -96,11 +97,11 @@ class Runner:
         return progress.failed or End("Succeeded")
 
     def report(self, done: int) -> None:
-        """Write how many tasks are done."""
+        """Record how many tasks are completed."""
         write(self._folder / "progress", f"{done}/{len(self._tasks())}")
 
     def interrupt(self, number: int, _frame: FrameType | None) -> None:
-        """Take a signal: whoever sends it wants this machine's processes to end."""
+        """Handle a signal: its sender wants the processes of this machine to end."""
         self._interrupted = End("Error", f"the runner was told to end by {signal.Signals(number).name}")
 
     def _tasks(self) -> dict[str, Mapping[str, Any]]:
@@ -141,20 +142,20 @@ class Runner:
         return self._values | self._inputs(template, passed)
 
     def _inputs(self, template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
-        """Give what comes in; the template's own values may hold tags of the workflow, what is passed is a text."""
+        """Return the inputs. Tags of the workflow are filled in the template's values, but not in passed ones."""
         own = {
             name: substitute(value or "", self._values) for name, value in inputs(template.get("inputs") or {}).items()
         }
         return {f"inputs.parameters.{name}": given.get(name, value) for name, value in own.items()}
 
     def _collect(self, progress: Progress) -> bool:
-        """Take in the steps that have ended; tell whether there are any."""
+        """Process the steps that have ended. Return whether there were any."""
         before = len(progress.running)
         for name, step in list(progress.running.items()):
             result = step.ended()
             if result is not None:
                 del progress.running[name]
-                if result.left or result.error == UNWATCHED:  # what was below it is below us now
+                if result.left or result.error == UNWATCHED:  # descendants of the supervisor are ours now
                     end_all(frozenset(other.supervisor for other in progress.running.values()))
                 self._ended(step, result, progress)
         return len(progress.running) < before
@@ -184,7 +185,7 @@ class Runner:
             time.sleep(POLL)
 
     def _stop(self, progress: Progress, end: End) -> None:
-        """Ask the steps to end, give them time, and then end them."""
+        """Signal the steps to end, wait for a grace period, then kill them."""
         for step in progress.running.values():
             step.signal(signal.SIGTERM)
         until = self._clock.monotonic() + GRACE
@@ -195,7 +196,7 @@ class Runner:
         return None
 
     def _kill(self, progress: Progress) -> None:
-        """End the steps with all they started; return once that is so, or cannot be had."""
+        """Kill the steps with all their processes. Return once they have ended, or if they cannot be ended."""
         for step in progress.running.values():
             step.signal(signal.SIGKILL)
         until = self._clock.monotonic() + UNANSWERED
@@ -221,7 +222,7 @@ def _not_started(name: str, error: str) -> End:
 
 
 def _failure(step: Step, result: Result) -> End | None:
-    """Say why a step failed; None if it succeeded."""
+    """Return why a step failed; None if it succeeded."""
     if result.code is None:
         return (
             _not_started(step.name, result.error)
@@ -235,14 +236,14 @@ def _failure(step: Step, result: Result) -> End | None:
 
 
 def resources(elapsed: float) -> dict[str, float]:
-    """Resource seconds of the steps, as Argo counts them: of CPU, and of 100 MiB (at the largest process's peak)."""
+    """Return the resource seconds of the steps as Argo counts them: CPU, and 100 MiB (at the largest peak)."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {"cpu": round(used.ru_utime + used.ru_stime, 3), "memory": round(peak / _MEMORY_UNIT * elapsed, 3)}
 
 
 def execute(folder: Path, clock: Clock) -> None:
-    """Execute the run in `folder`, unless a runner was here before."""
+    """Execute the run in `folder`, unless another runner has started it before."""
     if (folder / "started.json").exists():
         return
     with locked(folder, wait=True):
@@ -255,14 +256,14 @@ def execute(folder: Path, clock: Clock) -> None:
         runner.report(0)
         adopt_orphans()
         if workflow.get("isolate", True):
-            confine()  # the daemon said at its start where that cannot be had
+            confine()  # if this is not possible, the daemon logged it at its start
         write(folder / "started.json", json.dumps({"pid": os.getpid(), "at": clock.now()}))
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, runner.interrupt)
         began = clock.monotonic()
         try:
             end, outputs = runner.run()
-        except Exception as error:  # noqa: BLE001 - whatever it was, the run's end must be written
+        except Exception as error:  # noqa: BLE001 - whatever it was, the end of the run must be recorded
             traceback.print_exc()
             end, outputs = End("Error", f"the runner failed: {type(error).__name__}: {error}"), {}
         used = resources(clock.monotonic() - began)
@@ -271,8 +272,8 @@ def execute(folder: Path, clock: Clock) -> None:
 
 
 def main() -> None:
-    """Leave the daemon's session, so that nothing that ends the daemon ends this."""
-    with suppress(PermissionError):  # it leads a session already
+    """Execute the run in a new session, so that signals to the daemon's session do not end it."""
+    with suppress(PermissionError):  # it is a session leader already
         os.setsid()
     execute(Path(sys.argv[1]), SystemClock())
 

@@ -1,4 +1,4 @@
-"""Starts runners, as processes that outlive this one."""
+"""Starts runners as processes that outlive this one."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 AT_ONCE = max(2, 2 * (os.cpu_count() or 1))
-"""So many runners of one daemon work at once; further runs stay Pending."""
+"""Runners of one daemon that work at once; further runs stay Pending."""
 _ATTEMPTS = 3
 
 
 class Runners:
-    """The runners that this process started; to start one again is harmless, it finds that it is not the first."""
+    """Runners started by this process. Starting a second one for a run is harmless: it does not get to execute."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -36,7 +36,7 @@ class Runners:
         self._attempts: dict[Path, int] = {}
 
     def start(self, folders: Iterable[Path]) -> None:
-        """Start a runner for each, as far as there is room. Raise OSError if the machine cannot start processes."""
+        """Start a runner for each folder while there are slots. Raise OSError if processes cannot be started."""
         with self._lock:
             self._reap()
             for folder in folders:
@@ -71,7 +71,7 @@ class Runners:
 
 
 def _spawn(folder: Path) -> int:
-    # Not subprocess.Popen: its objects want to be waited for, and nobody waits for a runner.
+    # Not subprocess.Popen: its objects must be waited for, and runners are not.
     log_file = (os.POSIX_SPAWN_OPEN, 1, folder / "runner.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     return os.posix_spawn(
         sys.executable,

@@ -1,4 +1,4 @@
-"""One container or script of a template as a process of this machine."""
+"""One container or script of a template, as a process of this machine."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _REPORT = 65536
-"""Bytes of a supervisor's report, which are far fewer."""
+"""Maximum bytes of a supervisor's report; real ones are far smaller."""
 UNWATCHED = "the process that watches it was killed"
 
 
 class Step:
-    """A running step. `folder` becomes its own: `log`, and `tmp` for whatever the template puts under `/tmp`."""
+    """A running step. `folder` is its own: `log`, and `tmp` for files that the template puts under `/tmp`."""
 
     def __init__(self, name: str, template: Mapping[str, Any], values: Mapping[str, str], folder: Path) -> None:
         self.name = name
         self.supervisor = 0
-        """Number of the process that watches it; all that the step starts is below that one."""
+        """Process id of its supervisor; all processes of the step are below it."""
         self._template = template
         self._values = values
         self._folder = folder
@@ -39,7 +39,7 @@ class Step:
         self._result: Result | None = None
 
     def start(self, run: Path, workdir: str) -> None:
-        """Start it in `workdir`, unless the template says otherwise. Raise OSError or ValueError if that fails here."""
+        """Start the step in `workdir`, or where the template says. Raise OSError or ValueError on failure."""
         self._tmp.mkdir(parents=True)
         what = self._template.get("container") or self._template["script"]
         where = self._text(what["workingDir"]) if "workingDir" in what else workdir
@@ -47,7 +47,7 @@ class Step:
         self.supervisor, self._orders, self._report = supervise(command)
 
     def ended(self) -> Result | None:
-        """Tell how it ended; None while it runs. All that it started has ended with it, if that can be done."""
+        """Return how the step ended; None while it runs. All its processes have ended then, as far as possible."""
         if self._result is None and os.waitpid(self.supervisor, os.WNOHANG)[0]:
             self._result = result(os.read(self._report, _REPORT)) or Result(error=UNWATCHED)
             os.close(self._orders)
@@ -55,22 +55,22 @@ class Step:
         return self._result
 
     def signal(self, number: signal.Signals) -> None:
-        """Send SIGTERM to its process group, or SIGKILL to all that it started."""
+        """Send SIGTERM to its process group, or SIGKILL to all its processes."""
         if self._result is None:
-            with suppress(BrokenPipeError):  # it is about to report
+            with suppress(BrokenPipeError):  # the supervisor is about to report
                 os.write(self._orders, TERMINATE if number == signal.SIGTERM else KILL)
 
     def abandon(self) -> None:
-        """Kill the supervisor, which does not answer: the step has stopped it."""
+        """Kill a supervisor that does not respond: the step has stopped it."""
         if self._result is None:
             os.kill(self.supervisor, signal.SIGKILL)
 
     def last_words(self) -> str:
-        """Give the last line that the step wrote; empty if it said nothing."""
+        """Return the last line of the step's log; empty if there is none."""
         return last_words(self._folder / "log")
 
     def outputs(self) -> dict[str, str]:
-        """Read the output parameters. Raise BadOutputError with the name of the one that is bad."""
+        """Return the output parameters. Raise BadOutputError that names the invalid one."""
         declared = (self._template.get("outputs") or {}).get("parameters") or ()
         found = {item["name"]: self._output(item["name"], item["valueFrom"]) for item in declared}
         size = sum(len(text.encode()) for text in found.values())
@@ -88,7 +88,7 @@ class Step:
             if "default" not in value_from:
                 raise BadOutputError(f"{name}: there is no file {path}") from None
             return substitute(scalar(value_from["default"]), self._values)
-        except (BadOutputError, ValueError) as error:  # a path with a NUL in it
+        except (BadOutputError, ValueError) as error:  # ValueError: a path that contains a NUL
             raise BadOutputError(f"{name}: {path} {error}") from error
 
     def _command(self, what: Mapping[str, Any]) -> list[str]:
@@ -108,5 +108,5 @@ class Step:
         return {**kept, "PATH": path, "TMPDIR": str(self._tmp), **declared, FOLDER_VARIABLE: str(run)}
 
     def _text(self, text: object) -> str:
-        # The template's own `/tmp` first: a value that comes in is the path of this machine that it says it is.
+        # Replace the template's own `/tmp` first: a path in an input value refers to this machine.
         return substitute(private(scalar(text), str(self._tmp)), self._values)

@@ -1,7 +1,7 @@
-"""The process between a runner and one step: it keeps the step's log, and ends all that the step started.
+"""The process between a runner and one step: it writes the step's log, and ends all processes of the step.
 
-Forked from the runner, so it costs no start of an interpreter. It adopts orphans: whatever the step leaves behind, in
-whatever session, stays below it. It obeys the pipe that the runner holds, and takes its end for the runner's death.
+It is forked from the runner, which avoids an interpreter start. It adopts orphans, so processes that the step leaves
+behind stay below it, in any session. It reads orders from the runner's pipe; end-of-file means that the runner died.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 TERMINATE, KILL = b"T", b"K"
 _CHUNK = 65536
-_DRAIN = 64  # pieces; a pipe holds fewer, unless somebody is left that writes on
+_DRAIN = 64  # chunks; a pipe holds fewer, unless a process is left that still writes
 _HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a step is: its program, environment and working directory. `folder` takes its log."""
+    """The program of a step, its environment and working directory. Its log goes into `folder`."""
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
@@ -42,7 +42,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a step ended: its exit code (negative for a signal) or why it could not start; `left` could not be ended."""
+    """A step's exit code (negative: a signal), or why it did not start. ``left``: processes that could not be ended."""
 
     code: int | None = None
     error: str = ""
@@ -50,7 +50,7 @@ class Result:
 
 
 def supervise(command: Command) -> tuple[int, int, int]:
-    """Fork the process that runs a step; return its number, the pipe it obeys and the one that it reports by."""
+    """Fork the supervisor of a step. Return its process id, the pipe for orders and the pipe for its report."""
     heard, orders = os.pipe()
     results, told = os.pipe()
     child = os.fork()
@@ -61,7 +61,7 @@ def supervise(command: Command) -> tuple[int, int, int]:
     try:
         _close_all_but(heard, told)
         _tell(told, _Supervisor(command, heard).run())
-    except BaseException as error:  # noqa: BLE001 - a fork must never come back into the runner's code
+    except BaseException as error:  # noqa: BLE001 - a fork must never return into the runner's code
         traceback.print_exc()
         end_all()
         _tell(told, Result(error=f"{type(error).__name__}: {error}"))
@@ -70,7 +70,7 @@ def supervise(command: Command) -> tuple[int, int, int]:
 
 
 def result(report: bytes) -> Result | None:
-    """Read what a supervisor reported; None if it was ended before it could."""
+    """Parse a supervisor's report; None if it was killed before it could report."""
     try:
         return Result(**json.loads(report))
     except (ValueError, TypeError):
@@ -83,10 +83,10 @@ def _tell(pipe: int, outcome: Result) -> None:
 
 
 def _close_all_but(*kept: int) -> None:
-    # The runner's lock and the pipes of other steps would outlive the runner here.
+    # Otherwise the runner's lock and the pipes of other steps would stay open here after the runner's end.
     for descriptor in Path("/dev/fd").iterdir():
         if int(descriptor.name) not in (0, 1, 2, *kept):
-            with suppress(OSError):  # the listing's own
+            with suppress(OSError):  # the descriptor of the listing itself
                 os.close(int(descriptor.name))
 
 
@@ -117,7 +117,7 @@ class _Supervisor:
 
     @staticmethod
     def _listen() -> int:
-        """Wake up at signals, and do nothing else at them; unlike ignored ones, the step does not inherit that."""
+        """Wake up on signals, without other effect. Unlike ignored signals, handlers are not inherited by the step."""
         woken, wake = os.pipe()
         os.set_blocking(woken, False)
         os.set_blocking(wake, False)
@@ -127,7 +127,7 @@ class _Supervisor:
         return woken
 
     def _start(self, output: int) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # noqa: S603 - running what the template says is what this is for
+        return subprocess.Popen(  # noqa: S603 - its purpose is to run the template's command
             self._command.arguments,
             env=self._command.environment,
             cwd=self._command.workdir,
@@ -138,14 +138,14 @@ class _Supervisor:
         )
 
     def _watch(self, output: int, woken: int, log: Log) -> None:
-        """Return once the step's own process has ended, or is to be killed."""
+        """Return once the step's main process has ended, or is to be killed."""
         poll = select.poll()
         for descriptor in (output, woken, self._orders):
             poll.register(descriptor, select.POLLIN)
         while self._code is None:
             ready = {descriptor for descriptor, _ in poll.poll()}
             if output in ready and _copy(output, log) == b"":
-                poll.unregister(output)  # nobody can write to it any more
+                poll.unregister(output)  # all writers have closed it
             if woken in ready:
                 os.read(woken, _CHUNK)
             if self._orders in ready and not self._obey():
@@ -153,14 +153,14 @@ class _Supervisor:
             self._reap()
 
     def _obey(self) -> bool:
-        """Pass SIGTERM on; False if everything is to be killed, or the runner is gone."""
+        """Forward SIGTERM. Return False if everything is to be killed, or the runner is gone."""
         order = os.read(self._orders, 1)
         if order == TERMINATE:
             self._signal(signal.SIGTERM)
         return order == TERMINATE
 
     def _signal(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError, PermissionError):  # macOS says EPERM when only zombies are left
+        with suppress(ProcessLookupError, PermissionError):  # macOS returns EPERM if only zombies are left
             os.killpg(self._leader(), number)
 
     def _leader(self) -> int:
@@ -168,17 +168,17 @@ class _Supervisor:
         return self._process.pid
 
     def _end_all(self) -> int:
-        self._signal(signal.SIGKILL)  # all there is where there is no /proc
+        self._signal(signal.SIGKILL)  # without /proc this is all that can be done
         left = end_all()
         if self._code is None and not left:
             self._reap(wait=True)
         self._reap()
-        if self._code is None:  # it was sent SIGKILL, and nobody can tell more
+        if self._code is None:  # it was sent SIGKILL; its exit status is unknown
             self._code = -signal.SIGKILL
         return len(left)
 
     def _reap(self, *, wait: bool = False) -> None:
-        """Take the ends of all children, orphans too; `wait` until the step's own is among them."""
+        """Collect the exit status of all children, orphans too. `wait`: until the step's own is among them."""
         with suppress(ChildProcessError):
             while True:
                 child, status = os.waitpid(-1, 0 if wait else os.WNOHANG)
@@ -189,7 +189,7 @@ class _Supervisor:
 
 
 def _copy(output: int, log: Log) -> bytes | None:
-    """Take one piece of what the step wrote; None if there is none yet, empty if nobody can write any more."""
+    """Copy one chunk of the step's output. Return None if there is none yet, empty at the end of all writers."""
     try:
         data = os.read(output, _CHUNK)
     except BlockingIOError:

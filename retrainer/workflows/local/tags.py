@@ -1,4 +1,4 @@
-"""PURE: the `{{…}}` tags of a template, and the `/tmp` that every step has for itself."""
+"""PURE: the `{{…}}` tags of a template, and the private `/tmp` of a step."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _OPEN, _CLOSE = "{{", "}}"
-# `/tmp` as the beginning of a path: neither `/var/tmp` nor `/tmpfile`.
+# `/tmp` at the beginning of a path: neither `/var/tmp` nor `/tmpfile`.
 _PRIVATE = re.compile(r"(?<![\w./-])/tmp(?![\w.-])")
 
 
 class _Tag(NamedTuple):
-    """``start`` and ``end`` are where it stands in the text."""
+    """``start`` and ``end`` are positions in the text."""
 
     name: str
     start: int
@@ -22,7 +22,7 @@ class _Tag(NamedTuple):
 
 
 def _each(text: str) -> Iterator[_Tag]:
-    """Each tag that ends, in one pass: a regular expression would look for the end anew at each brace."""
+    """Yield each complete tag in one pass: a regular expression would search for the end again at each brace."""
     at = 0
     while (start := text.find(_OPEN, at)) >= 0 and (close := text.find(_CLOSE, start + 2)) >= 0:
         at = close + 2
@@ -30,7 +30,7 @@ def _each(text: str) -> Iterator[_Tag]:
 
 
 def tags(value: object) -> list[str]:
-    """Name every tag in the texts of a JSON-shaped value, `{{inputs.parameters.x}}` as `inputs.parameters.x`."""
+    """Return all tags in the texts of a JSON-shaped value, `{{inputs.parameters.x}}` as `inputs.parameters.x`."""
     if isinstance(value, str):
         return [tag.name for tag in _each(value)]
     if isinstance(value, dict):
@@ -41,7 +41,7 @@ def tags(value: object) -> list[str]:
 
 
 def unclosed(value: object) -> bool:
-    """Tell whether a text of a JSON-shaped value opens a tag that never ends."""
+    """Return whether a text in a JSON-shaped value opens a tag that does not end."""
     if isinstance(value, str):
         return value.find(_OPEN, max((tag.end for tag in _each(value)), default=0)) >= 0
     if isinstance(value, dict):
@@ -50,7 +50,7 @@ def unclosed(value: object) -> bool:
 
 
 def substitute(text: str, values: Mapping[str, str]) -> str:
-    """Put values in for tags, in one pass: a tag inside a value stays as it is. Raise KeyError on an unknown tag."""
+    """Replace tags by values, in one pass: tags within a value stay as they are. Raise KeyError for an unknown tag."""
     parts, at = [], 0
     for tag in _each(text):
         parts += [text[at : tag.start], values[tag.name]]
@@ -59,10 +59,10 @@ def substitute(text: str, values: Mapping[str, str]) -> str:
 
 
 def private(text: str, folder: str) -> str:
-    """Let every path under `/tmp` point into `folder`, as a container has a `/tmp` of its own."""
+    """Replace `/tmp` in each path by `folder`, because a container has its own `/tmp`."""
     return _PRIVATE.sub(lambda _: folder, text)
 
 
 def scalar(value: object) -> str:
-    """Write a YAML scalar as Argo passes it on: text as it is, `true` and `false` in lower case."""
+    """Return a YAML scalar as Argo passes it on: text as it is, `true` and `false` in lower case."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""PURE: the part of Argo's WorkflowTemplate that the local engine runs, and what it refuses, with the field's path."""
+"""PURE: the subset of Argo's WorkflowTemplate that the local engine runs, and the errors for everything else."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
 MOST_TOLD = 50
-"""Problems that are told of one manifest."""
+"""Problems that are reported per manifest."""
 MOST_NAMED = 10
-"""Names that a message offers."""
+"""Names that a message lists."""
 _OUTPUT = re.compile(r"tasks\.([\w-]+)\.outputs\.parameters\.([\w-]+)")
 _WORKFLOW_TAGS = frozenset({"workflow.name", "workflow.namespace", "workflow.uid"})
 
 
 def unsupported(manifest: Mapping[str, Any]) -> list[Problem]:
-    """Say what the local engine cannot run in a WorkflowTemplate or Workflow: (path of the field, what to do).
+    """Return what the local engine cannot run in a WorkflowTemplate or Workflow: (path of the field, remedy).
 
-    At most `MOST_TOLD` of them.
+    At most `MOST_TOLD` problems.
     """
     spec = manifest.get("spec")
     problems = list(islice(misshapen(spec, SPEC, "spec"), MOST_TOLD))
-    return problems or list(islice(_meaning(spec), MOST_TOLD))  # type: ignore[arg-type]  # its shape was just found good
+    return problems or list(islice(_meaning(spec), MOST_TOLD))  # type: ignore[arg-type]  # its shape was just checked
 
 
 def inputs(section: Mapping[str, Any]) -> dict[str, str | None]:
-    """Read the parameters of `arguments` or `inputs` with their values; None where one must be given."""
+    """Return the parameters of `arguments` or `inputs` with their values; None for required ones."""
     return {
         item["name"]: next((scalar(item[key]) for key in ("value", "default") if item.get(key) is not None), None)
         for item in section.get("parameters") or ()
@@ -132,7 +132,7 @@ def _bad_order(graph: Mapping[str, Collection[str]], tasks: Mapping[str, Any], p
 
 
 def _before(graph: Mapping[str, Collection[str]]) -> Callable[[str], Iterator[str]]:
-    """Which tasks have ended when a given one begins. A bit stands for each, since there may be a million pairs."""
+    """Return a function that yields the tasks before a given one. Bit masks, as there may be a million pairs."""
     bits = {name: 1 << i for i, name in enumerate(graph)}
     masks: dict[str, int] = {}
     for name in TopologicalSorter(graph).static_order():
@@ -172,21 +172,21 @@ def _is_output(tag: str, earlier: Mapping[str, frozenset[str]]) -> bool:
 
 
 def _comes_from(reference: object, given: Mapping[str, frozenset[str]]) -> bool:
-    """A reference is one tag, and nothing else."""
+    """Whether a reference is a single tag and nothing else."""
     text = str(reference).strip()
     found = tags(text)
     return len(found) == 1 and text[:2] == "{{" and text[-2:] == "}}" and _is_output(found[0], given)
 
 
 def _bad_values(section: Mapping[str, Any], known: frozenset[str], path: str) -> Iterator[Problem]:
-    """Values and defaults are filled before any `inputs.parameters` is known, those of the workflow by nothing."""
+    """Check values and defaults, which may not use `inputs.parameters`; those of the workflow may use no tag."""
     for index, item in enumerate(section.get("parameters") or ()):
         for name in ("value", "default"):
             yield from _unknown_tags(item.get(name), known, f"{path}.parameters[{index}].{name}")
 
 
 def _some(names: Collection[str], sign: str = ", ") -> str:
-    """The first of them: a message costs no more than somebody reads."""
+    """List the first names only, to keep messages short."""
     more = f"{sign}and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return sign.join(islice(names, MOST_NAMED)) + more
 

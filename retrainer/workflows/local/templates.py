@@ -1,4 +1,4 @@
-"""The folder of WorkflowTemplate manifests, read anew whenever it is asked."""
+"""The folder of WorkflowTemplate manifests. It is read again for each call."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _KINDS = ("WorkflowTemplate", "ClusterWorkflowTemplate")
 
 
 class _UnreadableError(Exception):
-    """Says why a file of the folder cannot be read."""
+    """A file of the folder cannot be read. The message says why."""
 
 
 def find(folder: Path, name: str, namespace: str, *, cluster: bool) -> Manifest | None:
-    """Find a template as a namespace sees it; one without a namespace of its own is in all of them."""
+    """Return the template for a namespace. One without a namespace applies to all."""
     wanted = "ClusterWorkflowTemplate" if cluster else "WorkflowTemplate"
     for manifest in _manifests(folder):
         metadata = manifest["metadata"]
@@ -40,7 +40,7 @@ def find(folder: Path, name: str, namespace: str, *, cluster: bool) -> Manifest 
 
 
 def describe(name: str, manifest: Mapping[str, Any]) -> Template:
-    """Raise Refused if its parameters cannot be read."""
+    """Return the parameters of a template. Raise Refused if they are invalid."""
     spec = manifest.get("spec")
     arguments = (spec.get("arguments") if isinstance(spec, dict) else None) or {}
     for where, what in misshapen(arguments, ARGUMENTS, "spec.arguments"):
@@ -50,7 +50,7 @@ def describe(name: str, manifest: Mapping[str, Any]) -> Template:
 
 
 def problems(folder: Path) -> list[str]:
-    """Say what is wrong with the folder and what the local engine cannot run of it: file, field path, way out."""
+    """Return what is wrong with the folder, and what the local engine cannot run: file, field path, remedy."""
     if not folder.is_dir():
         return [f"there is no folder {folder}: make it, or correct `engine.templates`"]
     found = []
@@ -79,12 +79,12 @@ def _manifests(folder: Path) -> Iterator[Manifest]:
         try:
             documents = _read(path)
         except _UnreadableError:
-            continue  # one broken file does not hide the others; `problems` names it
+            continue  # one broken file does not hide the others; `problems` reports it
         yield from (one for one in documents if not _nameless(one))
 
 
 def _files(folder: Path) -> tuple[list[str], list[str]]:
-    """The files, also those that cannot be read, and what is said of the rest. Links to folders are not followed."""
+    """Return the files, readable or not, and a message about skipped ones. Links to folders are not followed."""
     files: list[str] = []
     for where, folders, names in os.walk(folder):
         folders.sort()
@@ -97,7 +97,7 @@ def _files(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def _read(path: str) -> list[Manifest]:
-    """Raise _UnreadableError."""
+    """Return the manifests of a file. Raise _UnreadableError."""
     try:
         documents = read_all(read_settled(path, LARGEST).decode("utf-8-sig"))
     except UnicodeDecodeError:

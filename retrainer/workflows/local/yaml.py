@@ -1,6 +1,6 @@
-"""YAML as Kubernetes takes it, into plain values: read in time and memory that the text's length bounds.
+"""Parses YAML as Kubernetes accepts it into plain values, in time and memory bounded by the text's length.
 
-Anchors, aliases and merge keys are taken, as manifests have them, up to so many values; moments stay texts.
+Anchors, aliases and merge keys are supported, up to a number of values. Timestamps stay texts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 64
 MAX_VALUES = 100_000
-"""Values of one file, those that aliases repeat counted each time."""
+"""Values of one file; those repeated by aliases count each time."""
 MAX_DIRECTIVES = 16
 _LOADER = libyaml.CSafeLoader if libyaml.__with_libyaml__ else libyaml.SafeLoader
 _WORDS: dict[str, Any] = {
@@ -34,14 +34,14 @@ class UnreadableYamlError(ValueError):
 
 
 class _Known(NamedTuple):
-    """What an alias repeats, and how many values that are; none while it is not complete."""
+    """The value of an anchor, and its number of values; None while it is incomplete."""
 
     value: Any
     values: int | None
 
 
 def read_all(text: str) -> list[Any]:
-    """Return the documents. Raise UnreadableYamlError for what is no YAML, or more than anybody means."""
+    """Return the documents. Raise UnreadableYamlError for invalid YAML, or if a limit is exceeded."""
     if text.startswith("%") and len(re.findall(r"^%", text, re.MULTILINE)) > MAX_DIRECTIVES:
         raise UnreadableYamlError(f"more than {MAX_DIRECTIVES} directives")
     try:
@@ -123,7 +123,7 @@ class _Reader:
 
 
 def _merged(start: Any, value: Any) -> dict[str, Any]:
-    """Of several maps the first wins."""
+    """Return the merged map. Of several maps the first one takes precedence."""
     merged: dict[str, Any] = {}
     for one in reversed(value if isinstance(value, list) else [value]):
         if not isinstance(one, dict):
