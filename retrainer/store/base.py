@@ -1,4 +1,4 @@
-"""What the engine needs of a store."""
+"""The store protocol, and its errors."""
 
 from __future__ import annotations
 
@@ -14,98 +14,99 @@ T = TypeVar("T")
 
 
 class StoreError(Exception):
-    """The store cannot be used; the message names the file or server and the way out."""
+    """The store cannot be used. The message names the file or server, and how to fix it."""
 
 
 class StoreBusyError(StoreError):
-    """The store cannot take writes for the moment (locked, disk full): nothing was written, try again."""
+    """The store temporarily rejects writes (locked, disk full). Nothing was written; retry."""
 
 
 class CommitUnknownError(StoreBusyError):
-    """The connection was lost while a transaction was committed: `Store.settle` finds out whether it was."""
+    """The connection was lost during a commit. `Store.settle` returns whether it was committed."""
 
 
 class StoreBrokenError(StoreError):
-    """The store went away or is damaged: nothing is acknowledged, and trying again does not help by itself."""
+    """The store is gone or damaged. Nothing is acknowledged, and a retry alone does not help."""
 
 
 class GarbledError(StoreError):
-    """A row holds what this daemon cannot have written."""
+    """A row holds a value that retrainer cannot have written."""
 
 
 class StoreLostError(StoreError):
-    """Another daemon has taken over the store: nothing was written, and this one must not go on."""
+    """Another replica has taken over the store. Nothing was written, and this replica must not continue."""
 
 
 class Store(Protocol):
-    """One writer, one transaction at a time. Many daemons may share a store; one of them has the lead and writes."""
+    """One writer, one transaction at a time. Several replicas may share a store; only the leader writes."""
 
     shared: bool
-    """Whether several daemons may have it open."""
+    """Whether several replicas may have it open."""
     undisputed: bool
-    """Whether whoever had the lead before has ended for certain."""
+    """Whether the previous leader has certainly ended."""
 
     def write(self, just_before: Callable[[], None] = lambda: None) -> AbstractContextManager[Connection]:
-        """A transaction, committed at the end of the block, rolled back if it raises; ``just_before`` it commits.
+        """Return a transaction. It is committed at the end of the block, and rolled back if the block raises.
 
-        Raise StoreBusyError, CommitUnknownError, StoreBrokenError or StoreLostError.
+        ``just_before`` is called before the commit. Raise StoreBusyError, CommitUnknownError, StoreBrokenError or
+        StoreLostError.
         """
 
     def share(self) -> AbstractContextManager[Connection]:
-        """A transaction beside that of whoever has the lead, for what needs none: positions and the inbox.
+        """Return a transaction beside that of the leader, for data that standbys write: positions and the inbox.
 
-        Raise StoreBusyError; StoreError if a newer release has changed the store so that this one must not go on.
-        Where its answer was lost nobody looks it up: who offered something offers it again.
+        Raise StoreBusyError; StoreError if a newer release has changed the store so that this one must not continue.
+        A commit whose answer was lost is not looked up: the source offers its batch again.
         """
 
     def settle(self) -> bool:
-        """After a CommitUnknownError: whether the transaction was committed. Raise StoreBusyError, StoreLostError."""
+        """After a CommitUnknownError, return whether it was committed. Raise StoreBusyError or StoreLostError."""
 
     def read(self, fn: Callable[[Connection], T]) -> T:
         """Run a short, paged read. Raise StoreBusyError or StoreBrokenError."""
 
     def trouble(self) -> str:
-        """Why it cannot be trusted any more: it went away, or is damaged; empty if it can. Does not block."""
+        """Return why the store is unusable (gone or damaged), or an empty string. Does not block."""
 
     def rescue(self) -> str:
-        """After it went away: save what was accepted, if it is lost otherwise; return what was done, in words.
+        """If the store's file was removed, write the accepted data to a file again. Return a message of what was done.
 
-        Raise StoreError if it could not be saved: another try may do better.
+        Raise StoreError if that failed; a later call may succeed.
         """
 
     @property
     def losing(self) -> bool:
-        """Whether what was accepted is lost once this process ends, unless `rescue` saves it."""
+        """Whether accepted data is lost when this process ends, unless `rescue` saves it."""
 
     def checkpoint(self) -> None:
-        """Do now, beside transactions, what would otherwise hold up one of them. To be called every few seconds."""
+        """Do maintenance that would otherwise delay a transaction. To be called every few seconds."""
 
     def size(self) -> int:
-        """Bytes it takes up."""
+        """Return the size of the store in bytes."""
 
     def used(self) -> int:
-        """Bytes that rows take up: room within its file that is free again does not count, where that is known."""
+        """Return the bytes in use: `size` without free space in the file, where that is known."""
 
     def clock(self) -> float | None:
-        """Seconds since the epoch by the database's clock; None if that is this machine's."""
+        """Return the database's clock in epoch seconds, or None if it is the clock of this machine."""
 
     def claim(self) -> bool:
-        """Take the lead, if nobody has it. Raise StoreBusyError; StoreError if it must not go on, as in `share`."""
+        """Take the leadership if it is free; return whether it was. Raise StoreBusyError, or StoreError as `share`."""
 
     def renew(self, url: str) -> None:
-        """Keep the lead, and say where we are asked. Raise StoreBusyError, StoreLostError."""
+        """Renew the leader lease, and publish the URL of this replica. Raise StoreBusyError or StoreLostError."""
 
     def release(self) -> None:
-        """Give the lead away."""
+        """Release the leadership."""
 
     def holder(self) -> str:
-        """Who has the lead, in words; empty if nobody. Raise StoreBusyError."""
+        """Return a description of the leader, empty if there is none. Raise StoreBusyError."""
 
     def leader(self) -> str:
-        """The URL where whoever has the lead is asked; empty if nobody has. Raise StoreBusyError."""
+        """Return the URL of the leader, empty if there is none. Raise StoreBusyError."""
 
     def hurry(self) -> None:
-        """This daemon is about to end: do not wait for a server that does not answer as long as otherwise."""
+        """Shorten the timeouts for a server that does not answer, because this daemon is about to end."""
 
     def close(self) -> None:
-        """Release it."""
+        """Close the store."""

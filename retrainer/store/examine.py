@@ -1,4 +1,4 @@
-"""Whether a SQLite database is whole, in a time that does not grow with it."""
+"""Check a SQLite database for damage, in a time that does not grow with its size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Select
 
 WHOLE = 64 << 20
-"""Bytes up to which every page is looked at: 0.1 s. Of larger ones the pages that every reader goes through."""
+"""Maximum bytes for a check of every page: 0.1 s. In larger databases, only pages on every read path are checked."""
 WAY_OUT = (
     "it is damaged: restore it from a backup, or save what can be read with `retrainer store export`, move the file "
     "away, and import that into a new one"
@@ -25,7 +25,7 @@ WAY_OUT = (
 
 
 def examine(conn: Connection, where: str) -> None:
-    """Raise StoreError, which names the file, if pages of it were overwritten."""
+    """Raise StoreError, which names the file, if damaged pages are found."""
     try:
         found = _problems(conn)
     except DBAPIError as error:
@@ -48,7 +48,7 @@ def _problems(conn: Connection) -> list[str]:
 
 
 def _ways(conn: Connection) -> Iterator[Select[Any]]:
-    """From the root of each table and index to its first and to its last entry."""
+    """Yield queries for the first and the last entry of each table and index, which read the pages from its root."""
     there = set(conn.exec_driver_sql("SELECT name FROM sqlite_master").scalars())
     for table in metadata.tables.values():
         if table.name not in there:

@@ -1,4 +1,4 @@
-"""A store's rows as lines of JSON, and back: from one database to another, of whichever kind."""
+"""Export a store's rows as lines of JSON, and import them into another database of either kind."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 TABLES = {name: table for name, table in t.metadata.tables.items() if table not in (t.leader, t.readers)}
-"""What is exported: not who has the lead, which is the database's own."""
+"""The exported tables: all but `leader` and `readers`, which concern the replicas of one database."""
 _ROWS = 1000
 
 
 def rows(conn: Connection, name: str) -> Iterator[bytes]:
-    """A table's rows, each a line: {"table": …, "row": {…}}. Bytes are base64."""
+    """Yield a table's rows, each as a line: {"table": …, "row": {…}}. Bytes are base64."""
     table = TABLES[name]
     _be_patient(conn)
     query = select(table).order_by(*table.primary_key)
@@ -34,7 +34,7 @@ def rows(conn: Connection, name: str) -> Iterator[bytes]:
 
 
 def _be_patient(conn: Connection) -> None:
-    """Whoever reads or writes the lines may be slow."""
+    """Disable the idle timeout, because the other end of the export or import may be slow."""
     if conn.dialect.name == "postgresql":
         conn.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
@@ -46,12 +46,12 @@ def _encode(value: object) -> str:
 
 
 def filled(conn: Connection) -> list[str]:
-    """The tables that have rows."""
+    """Return the names of the tables that have rows."""
     return [name for name, table in TABLES.items() if conn.execute(select(table).limit(1)).first() is not None]
 
 
 def load(conn: Connection, lines: Iterable[bytes]) -> dict[str, int]:
-    """Insert what `rows` gave; how many rows of each table. Raise ValueError with the line's number."""
+    """Insert the output of `rows`. Return the number of rows by table. Raise ValueError with the line number."""
     _be_patient(conn)
     counts: dict[str, int] = {}
     waiting: list[dict[str, Any]] = []
@@ -91,7 +91,7 @@ def _read(line: bytes, number: int) -> tuple[Table, dict[str, Any]]:
 
 
 def _count_on(conn: Connection) -> None:
-    """PostgreSQL counts rows in a sequence of its own, which does not see what was given a number."""
+    """Advance PostgreSQL's sequences, which do not see rows inserted with explicit numbers."""
     if conn.dialect.name != "postgresql":
         return
     for name, table in TABLES.items():
@@ -104,7 +104,7 @@ def _count_on(conn: Connection) -> None:
 
 
 def problems(conn: Connection) -> list[str]:
-    """What is wrong with the database itself; empty if it is whole."""
+    """Return the problems of the database itself; empty if there are none."""
     if conn.dialect.name == "sqlite":
         found = conn.exec_driver_sql("PRAGMA integrity_check(20)").scalars().all()
         return [] if found == ["ok"] else list(found)
@@ -112,7 +112,7 @@ def problems(conn: Connection) -> list[str]:
 
 
 def _missing(conn: Connection) -> Iterator[str]:
-    """A server looks after its pages by itself; tables, columns and indexes can be taken away by people."""
+    """Yield missing tables, columns and indexes. The pages are checked by the server itself."""
     there = inspect(conn)
     known = set(there.get_table_names())
     for name, table in t.metadata.tables.items():

@@ -1,7 +1,7 @@
-"""What an error of SQL means: whose it is, and whether the same may go well later. The one place that tells them apart.
+"""Classify SQL errors. This is the only module that does.
 
-An error of the statement (a constraint, a value that does not fit, SQL that is wrong) is undone by rolling back to a
-savepoint, and the rest of the transaction goes on. All others concern the whole transaction.
+An error of the statement (a constraint, a value out of range, wrong SQL) is undone by a rollback to a savepoint, and
+the transaction continues. All other errors end the whole transaction.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from retrainer.store.base import StoreError
 
 
 class Fault(Enum):
-    """``passing``: the same may go well later, and nothing was written. ``whole``: it ends the whole transaction."""
+    """``passing``: nothing was written, and a retry may succeed. ``whole``: the error ends the whole transaction."""
 
     BUSY = "busy"
     FULL = "full"
@@ -48,30 +48,30 @@ _SQLITE = {
     sqlite3.SQLITE_CORRUPT: Fault.CORRUPT,
     sqlite3.SQLITE_NOTADB: Fault.CORRUPT,
 }
-"""By primary result code, https://www.sqlite.org/rescode.html; codes that are not here are the statement's."""
+"""By primary result code, https://www.sqlite.org/rescode.html. Other codes are errors of the statement."""
 _GARBLED = "Could not decode to UTF-8"
-"""Of the driver, about a text that this daemon cannot have written."""
+"""Start of the driver's error for a text that retrainer cannot have written."""
 
 _POSTGRES = {
     "08": Fault.LOST,
-    "25006": Fault.READ_ONLY,  # the server is a standby now
-    "25P03": Fault.LOST,  # we were silent in mid-transaction for too long: frozen
+    "25006": Fault.READ_ONLY,  # the server has become a standby
+    "25P03": Fault.LOST,  # idle in a transaction for too long: this process was frozen
     "40": Fault.BUSY,  # serialization failure, deadlock
     "53100": Fault.FULL,
     "53": Fault.BUSY,  # out of memory, too many connections
-    "55P03": Fault.BUSY,  # somebody holds a lock for longer than we wait
-    "57014": Fault.BUSY,  # took longer than the server lets it
+    "55P03": Fault.BUSY,  # lock_timeout
+    "57014": Fault.BUSY,  # statement_timeout
     "57P": Fault.LOST,  # shut down, crashed, starting up
-    "58": Fault.FULL,  # the server's disk has trouble
+    "58": Fault.FULL,  # system error of the server, such as its disk
     "XX001": Fault.CORRUPT,
     "XX002": Fault.CORRUPT,
 }
-"""By SQLSTATE, or by what it begins with; the longest wins."""
+"""By SQLSTATE or its prefix; the longest match is used."""
 _LENGTHS = (5, 3, 2)
 
 
 def fault_of(error: BaseException) -> Fault | None:
-    """What an error of SQL means; None if it is no error of SQL."""
+    """Return the kind of an SQL error; None if it is not an SQL error."""
     if isinstance(error, PoolTimeout):
         return Fault.BUSY
     if isinstance(error, DBAPIError):
@@ -80,16 +80,16 @@ def fault_of(error: BaseException) -> Fault | None:
 
 
 def of_whole(error: BaseException) -> bool:
-    """Whether an error that a piece of a transaction raised ends the transaction as a whole.
+    """Whether an error in a unit of a transaction ends the whole transaction.
 
-    If not, a rollback to the savepoint before that piece is enough.
+    If not, a rollback to the savepoint before the unit is sufficient.
     """
     fault = fault_of(error)
     return isinstance(error, StoreError) or (fault is not None and fault.whole)
 
 
 def sqlstate(error: DBAPIError) -> str:
-    """Five letters and digits of PostgreSQL's; empty if the server did not speak."""
+    """Return the SQLSTATE of an error; empty if it does not come from the server."""
     return getattr(error.orig, "sqlstate", None) or ""
 
 
@@ -99,7 +99,7 @@ def _of_driver(error: DBAPIError) -> Fault:
     state = sqlstate(error)
     if state:
         return next((found for n in _LENGTHS if (found := _POSTGRES.get(state[:n]))), Fault.STATEMENT)
-    # Refused, cut, timed out: the driver says so without a SQLSTATE.
+    # Connection refused, lost or timed out: the driver raises these without a SQLSTATE.
     cut = type(error.orig).__name__ in ("OperationalError", "ConnectionTimeout", "SilenceError")
     return Fault.LOST if error.connection_invalidated or cut else Fault.STATEMENT
 

@@ -1,7 +1,7 @@
-"""A line to PostgreSQL on which nothing is awaited for ever.
+"""A connection to PostgreSQL with a read timeout.
 
-A server that is frozen, and a route that swallows what it is given, leave a connection that looks sound: TCP has
-nothing to complain of, and libpq waits. So whoever waits counts for how long nothing came, and hangs up.
+With a frozen server, or a route that drops packets, a connection can look intact: TCP reports no error, and libpq waits
+forever. This connection measures how long no answer has arrived, and closes itself.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 RV = TypeVar("RV")
 
 _BEAT = 0.1
-"""Seconds after which a wait looks up."""
+"""Seconds between two checks of a wait."""
 
 
 class SilenceError(OperationalError):
-    """Nothing came for too long, and the line was given up."""
+    """The read timeout expired, and the connection was closed."""
 
 
 SHORT = 3.0
-"""Seconds to wait for a server that was silent the last time, and for any once the daemon is about to end."""
+"""Timeout in seconds for a server that did not answer the last time, and for any server at shutdown."""
 
 
 @dataclass(slots=True)
 class ServerHealth:
-    """Shared by all lines to a server: whether the last that was waited for on any of them never came."""
+    """Shared by all connections to a server. ``lost``: the last wait on any of them ended with a timeout."""
 
     lost: bool = False
 
 
 @dataclass(slots=True)
 class ReadTimeout:
-    """How long the lines that share it wait for the next word, in seconds; for ever while that is None."""
+    """The read timeout in seconds of the connections that share it; None for no timeout."""
 
     health: ServerHealth
     seconds: float | None = None
@@ -49,7 +49,7 @@ class ReadTimeout:
 
 
 class GuardedConnection(Connection[tuple[Any, ...]]):
-    """Raise SilenceError, closed, where the server says nothing for longer than there is patience."""
+    """Closes itself and raises SilenceError if the server does not answer within the read timeout."""
 
     read_timeout = ReadTimeout(ServerHealth())
 
@@ -57,7 +57,7 @@ class GuardedConnection(Connection[tuple[Any, ...]]):
         return super().wait(self._watched(gen), _BEAT)
 
     def _watched(self, gen: PQGen[RV]) -> PQGen[RV]:
-        """Counts beats instead of asking a clock: a process that was frozen itself has not waited meanwhile."""
+        """Count intervals instead of reading a clock: time during which this process was frozen does not count."""
         quiet = 0
         try:
             wanted = next(gen)

@@ -1,8 +1,8 @@
-"""The lead of a store that several daemons share: one row that says who may write.
+"""Leader election between replicas that share a store: one row names the replica that may write.
 
-The epoch is the fence. Whoever takes over raises it, and a transaction begins by asserting its own: once another daemon
-has taken over, nothing of the old one can be committed any more, however long it was frozen. The row stays locked until
-the transaction ends, so nobody takes over in the middle of one.
+The epoch is a fencing token. A takeover increments it, and each transaction begins by asserting its own epoch: after a
+takeover the old leader cannot commit anything, however long it was frozen. The row stays locked until the transaction
+ends, so that no takeover happens within one.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
 LEASE = 10.0
-"""Seconds without a word from the holder after which another may take over. Renewed by every transaction."""
+"""Seconds without a renewal after which another replica may take over. Every transaction renews the lease."""
 
 _C = t.c
 _ROW = _C.name == "daemon"
 NOW: ColumnElement[float] = cast(func.extract("epoch", func.clock_timestamp()), Float)
-"""Seconds since the epoch by the database's clock, as it is now and not when the transaction began."""
+"""The database's clock in epoch seconds, at the time of evaluation and not at the start of the transaction."""
 
 _OVER = or_(_C.lease_until < NOW, _C.lease_until > NOW + 2 * LEASE)
-"""Run out; or so far ahead that the database's clock was set back, or that of another server took its place."""
+"""The lease has expired, or is so far ahead that the database's clock was set back or another server took over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """``session`` is our name towards the database, on every connection; ``holder`` is for people."""
+    """Identity of this process: ``session`` is its name on every database connection, ``holder`` is for messages."""
 
     session: str
     holder: str
 
 
 def me() -> Me:
-    """A name that no other process, and no earlier one of this machine, has."""
+    """Return a name that no other process has, including earlier ones of this machine."""
     return Me(f"retrainer-{secrets.token_hex(6)}", f"{socket.gethostname()} (process {os.getpid()})")
 
 
 @dataclass(frozen=True, slots=True)
 class LeaderLease:
-    """What was taken over. ``undisputed``: whoever had it before gave it away. ``mark`` is the last one it left."""
+    """An acquired lease. ``undisputed``: the previous leader released it. ``mark``: the last mark of that leader."""
 
     epoch: int
     mark: int
@@ -55,12 +55,15 @@ class LeaderLease:
 
 
 def free(conn: Connection) -> bool:
-    """Whether nobody has the lead, or has not said a word for too long. Takes no lock."""
+    """Whether there is no leader, or its lease has expired. Takes no lock."""
     return conn.execute(select(_OVER).where(_ROW)).scalar_one()
 
 
 def take(conn: Connection, me: Me) -> LeaderLease | None:
-    """Take the lead; None if somebody was faster. Sessions of a holder that went silent are ended: they may lock."""
+    """Take the leadership; None if another replica was faster.
+
+    The sessions of a leader whose lease expired are terminated, because they may hold locks.
+    """
     row = conn.execute(select(_C.epoch, _C.session, _C.lease_until).where(_ROW, _OVER)).first()
     if row is None:
         return None
@@ -79,42 +82,42 @@ _END_SESSIONS = text(
 
 
 def hold(conn: Connection, epoch: int, known: int, mark: int) -> bool:
-    """Begin a transaction of the holder's, to be known by its mark.
+    """Begin a transaction of the leader, identified by ``mark``.
 
-    False if another has taken over, or if the last that was committed is not the one that is ``known``: then the store
-    went back, and what the holder remembers never was.
+    Return False if another replica has taken over, or if the last committed mark is not ``known``: then the store was
+    reset to an earlier state, and the state in memory is wrong.
     """
     held = update(t).where(_ROW, _C.epoch == epoch, _C.mark == known).values(mark=mark, lease_until=NOW + LEASE)
     return conn.execute(held).rowcount == 1
 
 
 def renew(conn: Connection, epoch: int, known: int, url: str) -> bool:
-    """Say a word, and where we are asked; false as in `hold`. A transaction may be under way meanwhile."""
+    """Renew the lease and publish the leader's URL. Return False as `hold` does. A transaction may be in progress."""
     held = update(t).where(_ROW, _C.epoch == epoch, _C.mark >= known).values(lease_until=NOW + LEASE, url=url)
     return conn.execute(held).rowcount == 1
 
 
 def release(conn: Connection, epoch: int) -> None:
-    """Whoever waits may take over at once."""
+    """Release the leadership, so that another replica may take over at once."""
     conn.execute(update(t).where(_ROW, _C.epoch == epoch).values(lease_until=0.0))
 
 
 def unseat(conn: Connection) -> None:
-    """Take the lead from whoever has it: its next transaction is refused. Nobody has it until the lease ends."""
+    """Revoke the leadership: the leader's next transaction is refused. There is no leader until the lease ends."""
     conn.execute(update(t).where(_ROW).values(epoch=_C.epoch + 1))
 
 
 def last(conn: Connection) -> tuple[int, int]:
-    """Epoch and mark of the last transaction that was committed, once none is under way any more."""
+    """Wait for a transaction in progress, then return epoch and mark of the last committed one."""
     row = conn.execute(select(_C.epoch, _C.mark).where(_ROW).with_for_update()).one()
     return row.epoch, row.mark
 
 
 def holder(conn: Connection) -> str:
-    """Who has the lead, in words; empty if nobody."""
+    """Return a description of the leader; empty if there is none."""
     return conn.execute(select(_C.holder).where(_ROW, _C.lease_until >= NOW)).scalar() or ""
 
 
 def url(conn: Connection) -> str:
-    """Where whoever has the lead is asked; empty if nobody has, or has not said yet."""
+    """Return the URL of the leader; empty if there is none, or if it has not published one yet."""
     return conn.execute(select(_C.url).where(_ROW, _C.lease_until >= NOW)).scalar() or ""

@@ -1,8 +1,8 @@
-"""The schema, brought to its newest version by migrations, each in a transaction: before it or after it, never between.
+"""Migrate the schema to its newest version. Each migration is one transaction.
 
-A migration expands: whatever it adds, the release before can still work beside it, so that daemons of both may run
-during an upgrade. What is no longer needed is taken away a release later, by a migration whose version says so: it ends
-the lead of whoever has it, and releases that cannot work with what they find write nothing any more.
+A migration only adds to the schema, so that the previous release still works with it and replicas of both may run
+during an upgrade. What is no longer needed is removed one release later, by a migration whose version says so. Such a
+migration revokes the leadership, and releases that cannot work with the new schema write nothing any more.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     Prepare = Callable[[Engine, str], None]
-    """What is done with a database before it is used; it gets its place, for people."""
+    """Called with a database and its description before the database is used."""
 
 HEAD = "0006_0006"
 KNOWN = ("0001", "0002", "0003_0002", "0004_0002", "0005_0002", HEAD)
-"""A version is its number and, behind it, the oldest one: whoever knows that can work with it too."""
+"""Versions are NUMBER or NUMBER_OLDEST. A release that knows the version OLDEST can work with NUMBER too."""
 _VERSION = "SELECT version_num FROM alembic_version"
 _ALONE = (
-    # A large table takes its time, and so does a replica that was faster.
+    # A large table takes long, and so may another replica that migrates first.
     "SET LOCAL statement_timeout = 0",
-    # Between two statements lies what is loaded for it, which a starved machine takes its time for.
+    # Modules are loaded between two statements, which may be slow on a busy machine.
     "SET LOCAL idle_in_transaction_session_timeout = '60s'",
     "SET LOCAL lock_timeout = 0",
     "SELECT pg_advisory_xact_lock(hashtext('retrainer migration'), hashtext(current_schema()))",
     "SET LOCAL lock_timeout = '5s'",
 )
-# In the order in which writers lock them, and before any table: so nobody waits for each other.
+# Locked in the same order as by writers, and before any table, to prevent deadlocks.
 _WRITERS = (f"{_VERSION} FOR UPDATE", "SELECT epoch FROM leader FOR UPDATE")
 
 
 def migrate(engine: Engine, where: str) -> None:
-    """Upgrade if needed.
+    """Upgrade the schema if needed.
 
-    Raise StoreError if a newer release wrote it and an older one cannot work on that, or if it is damaged.
+    Raise StoreError if the store is damaged, or was written by a newer release that this one cannot work with.
     """
     if engine.dialect.name == "sqlite":
         with engine.begin() as connection:
@@ -63,7 +63,7 @@ def migrate(engine: Engine, where: str) -> None:
 
 
 def _mark(engine: Engine) -> None:
-    """Give a store what tells it from any other written over it; where the disk is full, the next start does."""
+    """Give a store a random id, to detect another one written over it. If the disk is full, the next start does it."""
     try:
         with engine.begin() as connection:
             if connection.exec_driver_sql("PRAGMA application_id").scalar_one() == 0:
@@ -75,7 +75,7 @@ def _mark(engine: Engine) -> None:
 
 
 def look(engine: Engine, where: str) -> None:
-    """Change nothing. Raise StoreError if nothing is there, or what this release cannot work on."""
+    """Check without changes. Raise StoreError if there is no store, or one that this release cannot work with."""
     with engine.begin() as connection:
         found = version(connection)
     if found is None:
@@ -84,7 +84,7 @@ def look(engine: Engine, where: str) -> None:
 
 
 def older(found: str) -> bool:
-    """Whether a store of this version is yet to be migrated."""
+    """Whether a store of this version needs a migration."""
     return found in KNOWN and found != HEAD
 
 
@@ -101,7 +101,7 @@ def _current(found: str | None, where: str) -> bool:
 
 
 def refuse(found: str, where: str) -> None:
-    """Raise StoreError if a release with this schema cannot work on the one that was found."""
+    """Raise StoreError if this release cannot work with the schema version that was found."""
     if found != HEAD and _oldest(found) > HEAD:
         number = found.partition("_")[0]
         raise StoreError(
@@ -132,7 +132,7 @@ def _step(connection: Connection, where: str) -> None:
 
 
 def _make(connection: Connection) -> None:
-    """A new store is made whole; migrations are for those that are older."""
+    """Create a new store with the newest schema. Migrations are only for older stores."""
     metadata.create_all(connection, checkfirst=False)
     nobody = {"epoch": 0, "holder": "", "session": "", "lease_until": 0.0, "mark": 0, "url": ""}
     connection.execute(insert(leader).values(name="daemon", **nobody))
@@ -140,7 +140,7 @@ def _make(connection: Connection) -> None:
 
 
 def _alembic(connection: Connection, steps: str | None) -> None:
-    """Take that many steps, or note that none is needed."""
+    """Run that many migrations; with None, record the newest version without running any."""
     from alembic import command  # noqa: PLC0415 - costs start-up time, needed once a release
     from alembic.config import Config  # noqa: PLC0415
 
@@ -154,15 +154,15 @@ def _alembic(connection: Connection, steps: str | None) -> None:
 
 
 def version(connection: Connection) -> str | None:
-    """The schema's version; None in an empty database."""
+    """Return the schema's version; None for an empty database."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text(_VERSION)).scalar()
 
 
 def assert_known(connection: Connection, where: str, *, lock: bool = False) -> None:
-    """Raise StoreError if a newer release has migrated meanwhile and this one cannot work on that.
+    """Raise StoreError if a newer release has migrated the store meanwhile and this one cannot work with it.
 
-    With ``lock`` it stays so until the transaction ends.
+    With ``lock``, the version cannot change until the transaction ends.
     """
     refuse(connection.execute(text(f"{_VERSION} FOR KEY SHARE" if lock else _VERSION)).scalar_one(), where)

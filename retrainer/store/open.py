@@ -1,4 +1,4 @@
-"""The store that the settings name."""
+"""Open the store that the settings name."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def open_store(settings: StoreSettings, prepare: Prepare = migrate) -> Store:
-    """Open or create it, at the newest version of the schema if ``prepare`` brings it there. Raise StoreError."""
+    """Open or create the store. ``prepare`` brings the schema to its newest version. Raise StoreError."""
     if settings.url is None:
         return SqliteStore.open(settings.path, prepare)
-    from retrainer.store.postgres import PostgresStore  # noqa: PLC0415 - only what is used is loaded
+    from retrainer.store.postgres import PostgresStore  # noqa: PLC0415 - load only the driver in use
 
     password = partial(reveal, settings.password) if settings.password else None
     return PostgresStore.open(settings.url, password, prepare)

@@ -1,7 +1,7 @@
-"""The data of an event as the ledger keeps it: JSON, or packed where it is large.
+"""Encoding of an event's data in the ledger: JSON, or packed if it is large.
 
-A poll of many series repeats names and labels in each of them. Rows of the same fields become columns, where alike
-stands beside alike, and these are compressed. It stays one text, complete in itself, that any database can keep.
+A poll of many series repeats names and labels in each of them. Rows with the same fields are converted to columns,
+which puts similar values together, and compressed. The result is one self-contained text that any database can store.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 LEAST = 4096
-"""Bytes of JSON from which on data is packed."""
+"""Minimum bytes of JSON for data to be packed."""
 _MARK = "z:"
-"""No JSON begins so."""
+"""Prefix of packed data. No JSON starts with it."""
 _LEVEL = 1
-"""Of zlib. Level 6 saves a tenth more of noisy values, and takes five times as long."""
+"""zlib level. Level 6 saves a tenth more with noisy values, and takes five times as long."""
 _FEWEST = 8
-"""Rows that are worth being turned into columns."""
+"""Minimum rows for a conversion to columns."""
 
 
 def pack(data: Mapping[str, Any]) -> str:
-    """JSON, or the mark and base64 of what `unpack` reads."""
+    """Return JSON, or the mark and the packed data in base64."""
     plain = orjson.dumps(data)
     if len(plain) < LEAST:
         return plain.decode()
@@ -37,12 +37,12 @@ def pack(data: Mapping[str, Any]) -> str:
 
 
 def unpack(text: str) -> Any:
-    """What was packed, its fields in the order in which they were."""
+    """Return the packed data, with its fields in their original order."""
     return unpack_some(text, None)[0]
 
 
 def unpack_some(text: str, fields: frozenset[str] | None) -> tuple[Any, int]:
-    """These fields of what was packed (all if None), in the order in which they were, and how many bytes were read."""
+    """Return these fields of the packed data (all if None) in their original order, and the number of bytes read."""
     if not text.startswith(_MARK):
         return _picked(orjson.loads(text), fields), len(text)
     plain = zlib.decompress(base64.b64decode(text[len(_MARK) :]))
@@ -59,7 +59,7 @@ def _picked(told: Any, fields: frozenset[str] | None) -> Any:
 
 
 def _are_rows(value: object) -> bool:
-    """Whether all of them have the same fields in the same order."""
+    """Whether the value is a list of enough rows with the same fields in the same order."""
     if not isinstance(value, list) or len(value) < _FEWEST or not isinstance(value[0], dict) or not value[0]:
         return False
     names = list(value[0])

@@ -1,4 +1,4 @@
-"""PostgreSQL: one writer at a time among all daemons, readers beside it on connections of their own."""
+"""PostgreSQL: one writer at a time among all replicas, and readers on separate connections."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ T = TypeVar("T")
 
 
 class PostgresStore:
-    """Shared by several daemons; `claim` makes this one the only one that writes.
+    """A store shared by several replicas. `claim` makes this one the only writer.
 
-    READ COMMITTED is enough for it: a transaction begins by locking the leader's row, so there is one at a time.
+    READ COMMITTED is sufficient: every transaction first locks the leader's row, so they are serialized.
     """
 
     shared = True
 
     def __init__(self, writes: GuardedConnections, reads: GuardedConnections, where: str, me: leader_lease.Me) -> None:
         self.where = where
-        """Host, port and database, for people."""
+        """Host, port and database, for messages."""
         self.undisputed = False
         self._kinds, self._me = (writes, reads), me
         self._engine = writes.engine
@@ -50,11 +50,11 @@ class PostgresStore:
         self._seat: leader_lease.LeaderLease | None = None
         self._broken = ""
         self._mark = self._known = 0
-        """Of the last transaction that was begun, and of the last that is known to be committed."""
+        """Marks of the last transaction that began, and of the last that is known to be committed."""
 
     @classmethod
     def open(cls, url: str, password: Callable[[], str] | None = None, prepare: Prepare = migrate) -> PostgresStore:
-        """Connect, and bring the schema to its newest version. Raise StoreError, which never shows a password."""
+        """Connect, and bring the schema to its newest version. Raise StoreError; its message never has a password."""
         me, where = leader_lease.me(), place(url)
         health = ServerHealth()
         writes, reads = (GuardedConnections(url, password, me.session, kind, health) for kind in (WRITES, READS))
@@ -126,7 +126,7 @@ class PostgresStore:
         return mark == self._mark
 
     def read(self, fn: Callable[[Connection], T]) -> T:
-        """One snapshot. A connection that was cut since it was last used is no trouble: there are others."""
+        """Read one snapshot. If an idle connection turns out to be closed, retry once with another."""
         for _ in range(2):
             try:
                 with self._reads.connect() as conn:
@@ -153,7 +153,7 @@ class PostgresStore:
         return self.size()
 
     def checkpoint(self) -> None:
-        """The server does it."""
+        """Nothing to do: the server does checkpoints."""
 
     def size(self) -> int:
         sizes = [func.pg_total_relation_size(func.to_regclass(name)) for name in metadata.tables]
@@ -219,9 +219,9 @@ class PostgresStore:
             raise self._told(error) from error
 
     def _told(self, error: SQLAlchemyError) -> Exception:
-        """The error as the engine knows it; what is no trouble of the server's stays what it is."""
+        """Translate an error of the server to a store error. Other errors are returned unchanged."""
         if stale(error):
-            self.close()  # they are made anew when they are needed
+            self.close()  # connections are reopened on demand
         if fault_of(error) is Fault.CORRUPT:
             self._broken = f"{self.where}: {words(error)}; look at the server's log, and restore the database"
             return StoreBrokenError(self._broken)

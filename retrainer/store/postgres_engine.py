@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: how they are made, and what is said on each before it is used."""
+"""Connections to PostgreSQL: connection parameters, and the session settings of each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 _DRIVER = "postgresql+psycopg"
-# A server that cannot be reached is found out within ten seconds; what the URL says wins.
+# Detect an unreachable server within ten seconds. Parameters in the URL take precedence.
 _CONNECT = {
     "connect_timeout": 5,
     "keepalives_idle": 5,
@@ -24,19 +24,19 @@ _CONNECT = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-# A daemon that is frozen in mid-transaction must not keep others from taking over; nothing waits without an end.
+# A daemon that freezes in a transaction must not block a takeover, and every wait has a limit.
 _SESSION = (
     "SET TIME ZONE 'UTC'",
     "SET idle_in_transaction_session_timeout = '8s'",
     "SET lock_timeout = '5s'",
 )
 _MARGIN = 2.0
-"""Seconds beyond the server's own limit in which it would say that it has reached it."""
+"""Seconds that the server has, after its own limit, to report that the limit was reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Lines of a kind: how many are kept and how many more there may be, and how long a statement may take, in s."""
+    """A kind of connections: pool size, maximum overflow, and statement timeout in seconds."""
 
     kept: int
     more: int
@@ -44,20 +44,20 @@ class Kind:
 
 
 WRITES = Kind(kept=2, more=2, statement=8)
-"""A statement of the leader's that takes as long as the lease costs it the lead."""
+"""The timeout is shorter than the lease: a leader whose statement takes as long as that loses the leadership."""
 READS = Kind(kept=3, more=3, statement=30)
-"""On lines of their own: however many read, whoever has the lead can say so."""
+"""Reads have separate connections, so that any number of them cannot prevent the leader from renewing its lease."""
 
 
 class _Text(StrDumperUnknown):
-    """PostgreSQL has no NUL in texts, and one in an event must not stop the others: its picture is written instead."""
+    """Replace NUL, which PostgreSQL texts cannot hold, by U+2400, so that an event with NUL does not block others."""
 
     def dump(self, obj: str) -> Any:
         return super().dump(obj.replace("\0", "\u2400") if "\0" in obj else obj)
 
 
 def place(url: str) -> str:
-    """Host, port and database of a URL: never its user, nor what else it may hold."""
+    """Return host, port and database of a URL, without its user and other content."""
     parsed = make_url(url)
     hosts = parsed.query.get("host") or parsed.host or "localhost"
     host = hosts if isinstance(hosts, str) else ",".join(hosts)
@@ -65,9 +65,9 @@ def place(url: str) -> str:
 
 
 class GuardedConnections:
-    """The lines of one kind. They wait for ever until `limit` is called: a migration takes its time.
+    """The connections of one kind. They wait without a limit until `limit` is called, because a migration may be slow.
 
-    ``password`` is asked for each of them, so that it can be rotated.
+    ``password`` is called for each new connection, so that the password can be rotated.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class GuardedConnections:
         self._listen(self.engine, password, session)
 
     def limit(self) -> None:
-        """From here on a server that says nothing is given up."""
+        """Set the read timeout, from now on."""
         self._read_timeout.seconds = self._kind.statement + _MARGIN
 
     def hurry(self) -> None:

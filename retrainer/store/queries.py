@@ -1,8 +1,8 @@
-"""What people ask of the store: paged, bounded reads. Rows are plain dicts with their JSON decoded.
+"""Paged, bounded reads of the store for API and CLI. Rows are plain dicts with their JSON decoded.
 
-Pages go from the newest to the oldest, by keyset. No read looks at more than `SCAN` rows, because the engine waits
-while one runs: where a filter has no index, a page may hold few rows, or none, and still have a `next`. So it is where
-rows are large: a page ends with the one that makes it `MOST_BYTES`.
+Pages go from the newest to the oldest row, by keyset. No read examines more than `SCAN` rows, because the engine waits
+while it runs. If a filter has no index, a page may have few rows, or none, and still have a `next`. The same applies to
+large rows: a page ends with the row that makes it reach `MOST_BYTES`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Row, Select
 
 SCAN = 5_000
-"""Rows of a stretch: 10 ms."""
+"""Rows examined per page without an index: 10 ms."""
 MOST_BYTES = 4 << 20
-"""Of the texts of a page, once they are unpacked. In memory that is up to twenty times as much."""
+"""Bytes of the unpacked texts of a page. In memory they take up to twenty times as much."""
 _STREAM = {"stream_results": True, "max_row_buffer": 10}
-"""For PostgreSQL, whose client otherwise takes all rows before it gives one."""
+"""For PostgreSQL, whose client otherwise loads all rows before it returns the first."""
 _JSON = frozenset(
     (
         "data",
@@ -46,13 +46,13 @@ _JSON = frozenset(
         "state",
     )
 )
-# A list of runs leaves out what only one of them is asked for: its manifest parts can be large.
+# Columns that lists of runs omit: some can be large.
 _LONG = frozenset(("submit", "labels", "window", "taken", "lease_until", "submit_attempts", "released"))
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """``next`` is the cursor of the page that follows, None at the end."""
+    """One page of rows. ``next`` is the cursor of the following page, None at the end."""
 
     items: list[dict[str, Any]]
     next: Any = None
@@ -60,14 +60,14 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """When a source was first configured, and when something last came from it (None before the first time)."""
+    """When a source was first configured, and when it last delivered something (None if never), in epoch seconds."""
 
     first_seen_at: float
     last_event_at: float | None
 
 
 def heard(conn: Connection) -> dict[str, Heard]:
-    """Every source that was ever configured, by name."""
+    """Return every source that was ever configured, by name."""
     c = t.sources.c
     return {
         row.name: Heard(row.first_seen_at, row.last_event_at)
@@ -76,7 +76,7 @@ def heard(conn: Connection) -> dict[str, Heard]:
 
 
 def positions(conn: Connection, source: str) -> list[dict[str, Any]]:
-    """How far each part of a source was taken in: `part`, `next`, `topic_id`, by part."""
+    """Return the position of each partition of a source: `partition`, `next`, `topic_id`, by partition."""
     c = t.positions.c
     return _rows(conn.execute(select(c.partition, c.next, c.topic_id).where(c.source == source).order_by(c.partition)))
 
@@ -90,11 +90,11 @@ def runs(
     before: str | None = None,
     limit: int = 50,
 ) -> Page:
-    """List runs from the newest born to the oldest, without what only `run` gives. The cursor is a run's id."""
+    """List runs by time of creation, newest first, without the columns that only `run` returns. The cursor is an id."""
     c = t.runs.c
     columns = select(*(column for column in t.runs.columns if column.name not in _LONG))
     of_rule, in_phase = _equal({c.rule: rule, c.key: key}), _equal({c.phase: phase})
-    if phase in LIVE:  # said so that the partial index of the open ones serves: they are few
+    if phase in LIVE:  # added to use the partial index of live runs, which is small
         of_rule, in_phase = [*of_rule, *in_phase, c.ended_at.is_(None)], []
     elif rule is None:
         of_rule, in_phase = [], of_rule + in_phase
@@ -102,12 +102,12 @@ def runs(
 
 
 def run(conn: Connection, run_id: str) -> dict[str, Any] | None:
-    """All that is known of a run; None if there is none of that id."""
+    """Return all columns of a run, or None if there is none with that id."""
     return _one(conn, select(t.runs).where(t.runs.c.id == run_id))
 
 
 def fed(conn: Connection, run: str) -> dict[str, Any]:
-    """What a run is, with the window that fed it: a retry by hand has that of its chain's first attempt.
+    """Return a run with the window of its inputs. For a manual retry, that is the window of the chain's first attempt.
 
     Raise LookupError if there is no such run.
     """
@@ -123,9 +123,9 @@ def fed(conn: Connection, run: str) -> dict[str, Any]:
 
 
 def run_inputs(conn: Connection, run: str, after: int = 0, limit: int = 100) -> Page:
-    """List the events that fed a run, in the order they were taken in. The cursor is an event's `seq`.
+    """List the input events of a run in the order of arrival. The cursor is an event's `seq`.
 
-    Raise LookupError if there is no such run. Events that were pruned since are not listed.
+    Pruned events are not listed. Raise LookupError if there is no such run.
     """
     told = fed(conn, run)
     found = select(t.states.c.id).where(t.states.c.rule == told["rule"], t.states.c.key == told["key"])
@@ -153,7 +153,7 @@ def events(
     before: int | None = None,
     limit: int = 50,
 ) -> Page:
-    """List accepted events from the newest to the oldest; with `rule` (and `key`) those it matched.
+    """List accepted events, newest first; with ``rule`` (and ``key``) only those that matched it.
 
     The cursor is a `seq`.
     """
@@ -163,20 +163,20 @@ def events(
         wanted.append(c.rules.contains(_pair(rule, key), autoescape=True))
     page = _newest(conn, select(t.events), c.seq, by=[], others=wanted, before=before, limit=limit)
     if key is not None:
-        # LIKE takes no notice of case, keys do.
+        # LIKE ignores case, but keys are case-sensitive.
         return Page([item for item in page.items if [rule, key] in item["rules"]], page.next)
     return page
 
 
 def _pair(rule: str, key: str | None) -> str:
-    """Part of the list of rules, as orjson wrote it: [["churn","de"],["basket",""]]."""
+    """Return a substring of the stored list of rules, e.g. [["churn","de"],["basket",""]]."""
     if key is None:
         return orjson.dumps([rule]).decode()[:-1] + ","
     return orjson.dumps([rule, key]).decode()
 
 
 def event(conn: Connection, seq: int) -> dict[str, Any] | None:
-    """One event; None if there is none of that number, or no longer."""
+    """Return an event, or None if there is none with this number (any more)."""
     return _one(conn, select(t.events).where(t.events.c.seq == seq))
 
 
@@ -189,7 +189,7 @@ def decisions(
     before: int | None = None,
     limit: int = 50,
 ) -> Page:
-    """List decisions from the newest to the oldest; equal ones in a row are one with a `count`. The cursor is an id."""
+    """List decisions, newest first. Consecutive equal ones are one row with a `count`. The cursor is an id."""
     c = t.decisions.c
     by, others = _equal({c.rule: rule, c.key: key}), _equal({c.decision: decision})
     if rule is None or key is None:
@@ -205,7 +205,7 @@ def dead_letters(
     before: int | None = None,
     limit: int = 50,
 ) -> Page:
-    """List dead letters without their payload, from the newest to the oldest. The cursor is an id."""
+    """List dead letters without their payload, newest first. The cursor is an id."""
     c = t.dead_letters.c
     columns = select(*(column for column in t.dead_letters.columns if column.name not in ("payload", "size")))
     columns = columns.add_columns(func.coalesce(c.size, func.length(c.payload)).label("size"))
@@ -214,7 +214,7 @@ def dead_letters(
 
 
 def dead_letter(conn: Connection, number: int) -> dict[str, Any] | None:
-    """One dead letter with its payload (bytes); None if there is none of that id."""
+    """Return a dead letter with its payload (bytes), or None if there is none with this id."""
     return _one(conn, select(t.dead_letters).where(t.dead_letters.c.id == number))
 
 
@@ -226,7 +226,7 @@ def slots(
     before: tuple[float, str, str] | None = None,
     limit: int = 50,
 ) -> Page:
-    """List schedule slots of a rule from the newest to the oldest. The cursor is (slot, key, trigger)."""
+    """List schedule slots of a rule, newest first. The cursor is (slot, key, trigger)."""
     c = t.slots.c
     query = select(t.slots).where(*_equal({c.rule: rule, c.key: key}))
     if before is not None:
@@ -258,9 +258,10 @@ def _newest(
     before: Any,
     limit: int,
 ) -> Page:
-    """Rows by falling primary key `number`: an index has what is asked for in `by`, in that order.
+    """Return rows by descending primary key ``number``.
 
-    What is asked for in `others` no index knows: of those rows a stretch of `SCAN` is looked at.
+    An index serves the filters ``by`` in this order. The filters ``others`` have no index: at most `SCAN` rows are
+    examined for them.
     """
     earlier = [*by, number < before] if before is not None else by
     floor = _floor(conn, number, earlier) if others else None
@@ -273,7 +274,7 @@ def _newest(
 
 
 def _floor(conn: Connection, number: ColumnElement[Any], earlier: list[ColumnElement[bool]]) -> Any:
-    """Where a stretch of `SCAN` rows ends; None if the table ends first."""
+    """Return the key at which a range of `SCAN` rows ends; None if the table ends first."""
     query = select(number).where(*earlier).order_by(number.desc()).offset(SCAN - 1).limit(1)
     return conn.execute(query).scalar()
 
@@ -283,7 +284,7 @@ def _equal(wanted: Mapping[Any, Any]) -> list[ColumnElement[bool]]:
 
 
 class _Rows:
-    """Rows of one or more queries, until there are ``limit`` or they are too large together; then it is ``full``."""
+    """Collects rows of one or more queries. It is ``full`` with ``limit`` rows, or `MOST_BYTES` in total."""
 
     def __init__(self, conn: Connection, limit: int) -> None:
         self.items: list[dict[str, Any]] = []
@@ -313,7 +314,7 @@ def _rows(found: Iterable[Row[Any]]) -> list[dict[str, Any]]:
 
 
 def _decoded(row: Mapping[Any, Any]) -> tuple[dict[str, Any], int]:
-    """The row, and how many bytes its texts have."""
+    """Return the decoded row, and the size of its texts in bytes."""
     item: dict[str, Any] = {}
     size = 0
     for name, value in row.items():

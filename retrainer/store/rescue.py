@@ -1,6 +1,6 @@
-"""What was accepted into a file that somebody removed or replaced is written down again, while it is still open.
+"""Rescue the data of a store whose file was removed or replaced, while this process still has it open.
 
-Whoever sent it was told that it is durable. Nothing that lies there now is overwritten.
+The data was acknowledged as durable. Existing files are never overwritten.
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 20
 _PAGES = 4096
-"""Pages that are copied between two signs of life: a large store takes minutes."""
+"""Pages copied between two heartbeats of the thread: a large store takes minutes."""
 
 
 def rescue(connection: sqlite3.Connection, held: SqliteFile) -> Path | None:
-    """Return where it was written to; None if nothing had to be. Raise OSError or sqlite3.Error: then nothing was.
+    """Write the data to a new file and return its path; None if this is not needed.
 
-    A file that was moved, or whose volume is gone, still has all under another name. One that was replaced by a copy of
-    itself goes on with the log that lies beside it.
+    It is not needed for a file that was moved, or whose volume is gone: it is complete under another name. Nor for one
+    that was replaced by its own copy: that copy continues with the WAL beside it.
+
+    Raise OSError or sqlite3.Error; nothing was written then.
     """
     if not held.is_removed:
         return None
@@ -41,14 +43,14 @@ def rescue(connection: sqlite3.Connection, held: SqliteFile) -> Path | None:
 
 
 def _free(path: Path, word: str) -> Iterator[Path]:
-    """Names beside it that nothing has, best first; in a container each process has the same number."""
+    """Yield unused names beside ``path``, best first. In containers, every process may have the same pid."""
     first = f"{path}.{word}-{os.getpid()}"
     names = (Path(f"{first}-{number}" if number > 1 else first) for number in count(1))
     return (name for name in names if not os.path.lexists(name))
 
 
 def _make_folder(held: SqliteFile) -> None:
-    """Not where another volume was: what is written there would be hidden once that is back."""
+    """Create the folder, but not on another volume: the file would be hidden when the store's volume is mounted."""
     nearest = next(folder for folder in held.path.absolute().parents if folder.exists())
     if nearest.stat().st_dev != os.fstat(held.descriptor).st_dev:
         raise OSError(f"{nearest} is on another volume than the store was")
@@ -56,7 +58,7 @@ def _make_folder(held: SqliteFile) -> None:
 
 
 def _write_down(connection: sqlite3.Connection, draft: Path) -> Path:
-    """All of it or nothing, under a name of its own."""
+    """Write a complete copy to ``draft``, or nothing."""
     try:
         with closing(sqlite3.connect(draft)) as copy:
             connection.backup(copy, pages=_PAGES, progress=lambda *_: beat())
@@ -68,10 +70,10 @@ def _write_down(connection: sqlite3.Connection, draft: Path) -> Path:
 
 
 def _settle(held: SqliteFile, draft: Path) -> Path:
-    """Move what is complete to where it is looked for. From here on it is the only copy: nothing may raise."""
+    """Move the complete copy to the path of the store. It is now the only copy, so nothing here may raise."""
     target = _named(draft, held.path)
     with suppress(OSError):
-        for side in SIDES:  # they belong to what was removed, and all that they held is in the copy
+        for side in SIDES:  # they belong to the removed file; the copy has their content
             if held.owns(side):
                 Path(f"{held.path}{side}").unlink()
         _sync(target.parent)
@@ -79,13 +81,13 @@ def _settle(held: SqliteFile, draft: Path) -> Path:
 
 
 def _named(draft: Path, wanted: Path) -> Path:
-    """Return the name that it has in the end. Somebody may have put a backup where it was wanted in the meantime."""
+    """Give the draft the wanted name, or another one if a file is there by now. Return its final name."""
     for target in chain((wanted,), _free(wanted, "lost")):
         try:
             os.link(draft, target)
         except FileExistsError:
             continue
-        except OSError:  # such as a volume without second names
+        except OSError:  # e.g. a volume without hard links
             return draft
         with suppress(OSError):
             draft.unlink()

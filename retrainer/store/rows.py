@@ -1,4 +1,4 @@
-"""Values to rows and back."""
+"""Convert values to rows and back."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run_from_row(row: Row[Any]) -> Run:
 
 
 def event_to_row(seq: int, at: float, event: Event, outcome: str, rules: str) -> tuple[Any, ...]:
-    """A row of the ledger, columns in order; ``rules`` is a JSON list of [rule, key]."""
+    """Return a row of the ledger, columns in order. ``rules`` is a JSON list of [rule, key]."""
     return (
         seq,
         at,
@@ -55,7 +55,7 @@ def event_from_row(row: Row[Any]) -> Event:
 
 
 def event_in_part(row: Row[Any], fields: frozenset[str] | None) -> tuple[Event, int]:
-    """An event with these fields of its data (all if None), and the bytes of data and attributes that were read."""
+    """Return an event with these fields of its data (all if None), and the bytes of data and attributes read."""
     m = row._mapping  # noqa: SLF001 - SQLAlchemy's documented accessor
     data, size = unpack_some(m["data"], fields)
     attributes, record = split_attributes(orjson.loads(m["attributes"]))

@@ -1,6 +1,6 @@
-"""Events that bear a name: by index where there is one, else a stretch of the ledger a call.
+"""Search for events by name: by an index if there is one, else one range of the ledger per call.
 
-Each function is one short read, as the engine waits while it runs; whoever asks calls them one after the other.
+Each function is one short read, because the engine waits while it runs. The caller combines them.
 """
 
 from __future__ import annotations
@@ -18,16 +18,15 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
 PIECE = 4_000
-"""Numbers of events that one call of `by_subject` looks at."""
+"""Length of the range of `seq` that one call of `by_subject` examines."""
 _C = t.events.c
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Events of that number, id, subject or object (``bucket/key``).
+    """A search: ``text`` is a `seq`, id, subject or object (``bucket/key``).
 
-    ``below`` is a number: only events before it; ``since`` and ``until`` bound when they were taken in, in seconds
-    since the epoch.
+    ``below``: only events with a smaller `seq`. ``since`` and ``until`` limit the time of arrival, in epoch seconds.
     """
 
     text: str
@@ -39,7 +38,7 @@ class Wanted:
 
 
 def sources(conn: Connection) -> list[str]:
-    """The sources of all events, by one look into the index for each of them."""
+    """Return the sources of all events, with one index lookup for each."""
     found: list[str] = []
     while True:
         beyond = [_C.source > found[-1]] if found else []
@@ -50,12 +49,12 @@ def sources(conn: Connection) -> list[str]:
 
 
 def by_id(conn: Connection, source: str, identity: str, below: int, limit: int) -> list[int]:
-    """The newest events of a source with that id."""
+    """Return the newest events (`seq`) of a source with this id."""
     return _newest(conn, [_C.source == source, _C.id == identity, _C.seq < below], limit)
 
 
 def by_beginning(conn: Connection, source: str, beginning: str, below: int, limit: int) -> list[int]:
-    """The newest among the first thousand events of a source whose ids begin so."""
+    """Return the newest (`seq`) of the first thousand events of a source whose ids have this prefix."""
     ids = select(_C.seq).where(_C.source == source, _C.id >= beginning, _C.id < beginning + "\U0010ffff")
     few = ids.order_by(_C.id).limit(1000).subquery()
     query = select(few.c.seq).where(few.c.seq < below).order_by(few.c.seq.desc()).limit(limit)
@@ -67,7 +66,10 @@ def by_number(conn: Connection, seq: int, source: str | None) -> list[int]:
 
 
 def by_subject(conn: Connection, subject: str, source: str | None, below: int, limit: int) -> tuple[list[int], int]:
-    """The newest events of that subject in one stretch below a number, and where that ends; 0 where the ledger does."""
+    """Return the newest events (`seq`) with this subject in one range below ``below``, and the start of that range.
+
+    The start is 0 at the end of the ledger.
+    """
     top = conn.execute(select(func.max(_C.seq)).where(_C.seq < below)).scalar()
     if top is None:
         return [], 0
@@ -78,7 +80,7 @@ def by_subject(conn: Connection, subject: str, source: str | None, below: int, l
 
 
 def number_at(conn: Connection, moment: float) -> int:
-    """The number of the first event that was taken in at a moment or later, by halving; one beyond the last if none."""
+    """Return the `seq` of the first event that arrived at or after ``moment``, by bisection; last `seq` + 1 if none."""
     lo, hi = (conn.execute(select(end(_C.seq))).scalar() or 0 for end in (func.min, func.max))
     hi += 1
     while lo < hi:

@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOST_PAGES = 8000
-"""Pages of the log after which a commit writes them into the file itself, which takes it some milliseconds longer:
-`checkpoint` does so beside the commits, and is that far behind only while they come as fast as they can."""
+"""Pages of the WAL after which a commit does a checkpoint itself, which takes it some milliseconds longer.
+`checkpoint` runs beside the commits, and falls this far behind only under maximum load."""
 
 
 class SqliteStore:
-    """The embedded store. Holds its file locked for as long as it is open, and so the lead."""
+    """The embedded store. It holds its file locked while it is open, and therefore always has the leadership."""
 
     shared = False
     undisputed = True
@@ -49,21 +49,21 @@ class SqliteStore:
         self._lock = threading.RLock()
         self._connection = engine.connect()
         self._broken = ""
-        """Why it is of no use until somebody has mended it and the daemon was restarted."""
+        """Why the store is unusable until it was repaired and the daemon restarted."""
         self._rescued = False
         self._checkpoints: sqlite3.Connection | None = None
         if held is not None:
             self._checkpoints = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         event.listen(engine, "handle_error", self._heed)
         if held is not None:
-            # What the log holds goes into the file first, so far as readers let it.
+            # Checkpoint the WAL first, as far as readers permit.
             self._driver.execute("PRAGMA wal_checkpoint(PASSIVE)").close()
             ((mark,),) = self._driver.execute("PRAGMA application_id").fetchall()
             held.begin_watch(mark)
 
     @classmethod
     def open(cls, path: str | Path, prepare: Prepare = migrate) -> SqliteStore:
-        """Open or create it, at the newest version of the schema if ``prepare`` brings it there. Raise StoreError."""
+        """Open or create a store. ``prepare`` brings the schema to its newest version. Raise StoreError."""
         path = Path(path)
         held = SqliteFile.open(path)
         engine = _engine(path)
@@ -71,7 +71,7 @@ class SqliteStore:
             prepare(engine, str(path))
             return cls(path, engine, held)
         except (DatabaseError, StoreError) as error:
-            engine.dispose()  # SQLite lets go of the file first
+            engine.dispose()  # SQLite must close the file first
             held.close()
             if isinstance(error, StoreError):
                 raise
@@ -79,26 +79,26 @@ class SqliteStore:
 
     @classmethod
     def in_memory(cls) -> SqliteStore:
-        """A store that is gone once it is closed."""
+        """Return a store without a file, lost when it is closed."""
         engine = _engine(":memory:")
         metadata.create_all(engine)
         return cls(Path(":memory:"), engine, None)
 
     @contextmanager
     def write(self, just_before: Callable[[], None] = lambda: None) -> Iterator[Connection]:
-        self._check()  # whoever has the lock may be writing down what was accepted, which takes its time
+        self._check()  # before the lock: a rescue may hold it for minutes
         with self._lock, self._translated():
             with self._connection.begin():
                 yield self._connection
                 self._check()
                 just_before()
-            if gone := self._gone():  # it went in between: what was committed must not be acknowledged
+            if gone := self._gone():  # the file went away meanwhile: the commit must not be acknowledged
                 self._broken = gone
                 raise StoreBrokenError(gone)
 
     @property
     def _driver(self) -> sqlite3.Connection:
-        """Outside of SQLAlchemy's transactions."""
+        """The driver's connection, for statements outside of SQLAlchemy's transactions."""
         driver = self._connection.connection.driver_connection
         assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - for the type checker
         return driver
@@ -111,14 +111,14 @@ class SqliteStore:
             raise StoreBrokenError(trouble)
 
     def _heed(self, context: ExceptionContext) -> None:
-        """Damage is noticed whoever met it, also if they go on without."""
+        """Record damage reported by any statement, even if its caller handles the error."""
         error = context.sqlalchemy_exception
         if error is not None and fault_of(error) is Fault.CORRUPT:
             self._broken = f"{self.path}: {_words(error)}"
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Errors of SQLite as the engine knows them; what is the statement's own stays what it is."""
+        """Translate errors of SQLite to store errors. Errors of the statement itself are raised unchanged."""
         try:
             yield
         except GarbledError as error:
@@ -160,7 +160,7 @@ class SqliteStore:
         return self.write()
 
     def read(self, fn: Callable[[Connection], T]) -> T:
-        if gone := self._gone():  # what is damaged may be looked at, as far as it can be read
+        if gone := self._gone():  # a damaged store may still be read, as far as possible
             raise StoreBrokenError(gone)
         with self._lock, self._translated(), self._connection.begin():
             return fn(self._connection)
@@ -170,7 +170,7 @@ class SqliteStore:
             return
         try:
             self._checkpoints.execute("PRAGMA wal_checkpoint(PASSIVE)").close()
-        except sqlite3.Error as error:  # the next commit meets it, too, and knows what follows
+        except sqlite3.Error as error:  # the next commit raises it too, and handles it
             raise StoreBusyError(f"{self.path}: {error}") from error
 
     def size(self) -> int:
@@ -200,7 +200,7 @@ class SqliteStore:
         return ""
 
     def hurry(self) -> None:
-        """A disk answers."""
+        """Nothing to do: a local disk always answers."""
 
     def close(self) -> None:
         with self._lock:
@@ -208,7 +208,7 @@ class SqliteStore:
                 self._checkpoints.close()
             self._connection.close()
             self._engine.dispose()
-            if self._file is not None:  # last: closing it takes SQLite's own locks away
+            if self._file is not None:  # last: closing it releases SQLite's own locks
                 self._file.close()
 
 

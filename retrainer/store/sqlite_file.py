@@ -1,7 +1,7 @@
-"""The file of a SQLite store: locked on its own inode, and watched, so that the store is the one that was opened.
+"""The file of a SQLite store: locked by inode, and watched, to ensure that the path still names the opened file.
 
-SQLite goes on in a file without a name when somebody removes or replaces it: commits succeed, and all of it is gone
-after a restart. So each commit, and each look from outside, compares what stands under the name with what is open.
+If the file is removed or replaced, SQLite continues in the unnamed inode: commits succeed, and all data is lost after a
+restart. Each commit and each health check therefore compares the file at the path with the open one.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from pathlib import Path
 from retrainer.store.base import StoreError
 
 _LOCK_AT = 1 << 62
-"""A byte of the file that nothing else locks: SQLite's own are at 2**30."""
+"""The offset of a byte that nothing else locks. SQLite's lock bytes are at 2**30."""
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock of 64-bit Linux: type, whence, start, length, pid
 _MAGIC = b"SQLite format 3\0"
 _HEADER = 100
 _FORMAT = slice(0, 24)
-"""Of the header: that it is SQLite's, the page size, how it is written. Neither CREATE INDEX nor VACUUM change it."""
+"""Header bytes: magic, page size, format versions. Neither CREATE INDEX nor VACUUM changes them."""
 _PAGES = slice(28, 32)
 _MARK = slice(68, 72)
 _BIG_ENDIAN = struct.Struct(">I")
@@ -31,11 +31,11 @@ Identity = tuple[int, int]
 
 
 class SqliteFile:
-    """Holds the file open and locked until `close`, so that no second process has it by whatever name.
+    """Holds the file open and locked until `close`, so that no second process opens it by any name.
 
-    The lock belongs to the open file, not to the process (`F_OFD_SETLK`): closing another descriptor of the same file
-    keeps it. The other way round, closing a descriptor takes SQLite's own locks away: nothing else may open and close
-    the file while SQLite has it, and `close` comes after SQLite's.
+    The lock belongs to the open file description, not to the process (`F_OFD_SETLK`), and survives closing another
+    descriptor of the same file. SQLite's own locks do not: while SQLite has the file open, nothing else may open and
+    close it, and `close` must be called after SQLite has closed it.
     """
 
     def __init__(self, path: Path, descriptor: int, beside: int) -> None:
@@ -49,7 +49,7 @@ class SqliteFile:
 
     @classmethod
     def open(cls, path: Path) -> SqliteFile:
-        """Open or create it. Raise StoreError if it is no database, or if somebody else has it."""
+        """Open or create the file. Raise StoreError if it is not a database, or if another process has it open."""
         path.parent.mkdir(parents=True, exist_ok=True)
         _check_kind(path)
         beside = _lock_beside(path)
@@ -68,9 +68,9 @@ class SqliteFile:
         return held
 
     def begin_watch(self, mark: int) -> None:
-        """From here on what is there now is what must be there. To be called while SQLite has it open.
+        """Record the current identity of the files, for `trouble`. To be called while SQLite has the file open.
 
-        ``mark`` is the store's `application_id`, which the file may not have yet: it can still stand in the log.
+        ``mark`` is the store's `application_id`. The file may not have it yet, because it may still be in the WAL.
         """
         self._header = os.pread(self.descriptor, _HEADER, 0)
         self._marks = {self._header[_MARK], _BIG_ENDIAN.pack(mark)}
@@ -78,7 +78,7 @@ class SqliteFile:
         self._sides = {side: found for side in SIDES if (found := _identity(f"{self.path}{side}")) is not None}
 
     def trouble(self) -> str:
-        """Why what stands under the name is not what was opened; empty if it is. A few microseconds."""
+        """Return why the file at the path is not the opened one, or an empty string. Takes a few microseconds."""
         mine = os.fstat(self.descriptor)
         there = _identity(self.path)
         if there is None:
@@ -94,7 +94,7 @@ class SqliteFile:
     def _overwritten(self, size: int) -> str:
         header = os.pread(self.descriptor, _HEADER, 0)
         same = not self._header or (header[_FORMAT] == self._header[_FORMAT] and header[_MARK] in self._marks)
-        # A VACUUM of somebody else's shortens the file as well, and then the header says so.
+        # A VACUUM by another process also shortens the file; the header then has the new length.
         if same and (size >= self._size or size >= _length(header)):
             self._size = size
             return ""
@@ -105,11 +105,11 @@ class SqliteFile:
 
     @property
     def is_removed(self) -> bool:
-        """Whether no name is left for what is open."""
+        """Whether the open file has no name left."""
         return os.fstat(self.descriptor).st_nlink == 0
 
     def owns(self, side: str) -> bool:
-        """Whether the file beside it is the one that SQLite has open."""
+        """Whether the side file (`-wal`, `-shm`) is the one that SQLite has open."""
         return side in self._sides and _identity(f"{self.path}{side}") == self._sides[side]
 
     def close(self) -> None:
@@ -118,7 +118,7 @@ class SqliteFile:
 
 
 def _length(header: bytes) -> int:
-    """Bytes that a file with this header has once a checkpoint is at its end."""
+    """Return the size in bytes of a file with this header after a complete checkpoint."""
     (page_size,) = struct.unpack(">H", header[16:18])
     (pages,) = _BIG_ENDIAN.unpack(header[_PAGES])
     return int(pages) * (65536 if page_size == 1 else int(page_size))
@@ -146,7 +146,7 @@ def _check_kind(path: Path) -> None:
 
 
 def _check_left_over(path: Path) -> None:
-    """SQLite would delete a log without its database, and with it what was accepted last."""
+    """Refuse a WAL without its database: SQLite would delete it, and with it the last accepted data."""
     log = Path(f"{path}-wal")
     if log.is_file() and log.stat().st_size:
         raise StoreError(
@@ -163,11 +163,11 @@ def _open(path: Path) -> int:
 
 
 def in_use(path: Path) -> bool:
-    """Whether a process, such as a daemon, has the store open. Takes no lock, and must be asked before SQLite opens it.
+    """Whether a process, such as a daemon, has the store open. Takes no lock.
 
-    Raise OSError if the file cannot be opened.
+    Must be called before SQLite opens the file. Raise OSError if the file cannot be opened.
     """
-    if not hasattr(fcntl, "F_OFD_GETLK"):  # no Linux
+    if not hasattr(fcntl, "F_OFD_GETLK"):  # not Linux
         return False
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -180,8 +180,8 @@ def in_use(path: Path) -> bool:
 
 
 def _lock(path: Path, descriptor: int) -> None:
-    """By the inode: whatever name leads to it, and whoever removes the lock file."""
-    if not hasattr(fcntl, "F_OFD_SETLK"):  # no Linux: what stands beside the file has to do
+    """Lock the inode: effective under every name of the file, and if the lock file is removed."""
+    if not hasattr(fcntl, "F_OFD_SETLK"):  # not Linux: only the lock file is used
         return
     wanted = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _LOCK_AT, 1, 0)
     try:
@@ -193,7 +193,7 @@ def _lock(path: Path, descriptor: int) -> None:
 
 
 def _lock_beside(path: Path) -> int:
-    """What releases before this one look at."""
+    """Lock the file `.lock`, which older releases check."""
     try:
         descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     except OSError as error:

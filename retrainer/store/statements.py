@@ -1,4 +1,4 @@
-"""What the engine asks and tells the store, by name; always inside its one transaction."""
+"""Statements of the engine, executed inside its transaction."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 _CHUNK = 500
 _LARGE_AT_ONCE = 16
-"""Rows that are fetched together where each may have a megabyte."""
-# Rows of one INSERT. SQLite's driver lets go of the interpreter's lock for each statement, and a thread that computes
-# gives it back 5 ms later: with a statement a row, a source that reads would stop the engine.
+"""Rows fetched together if each may have a megabyte."""
+# Rows of one INSERT. SQLite's driver releases the GIL for each statement, and gets it back from a computing thread only
+# after 5 ms. With one statement per row, a busy source would stall the engine.
 _TOGETHER = (200, 10, 1)
 PRUNED_SEQ = "ledger/pruned_seq"
-"""In `meta`: the highest number of an event that was pruned. Windows may still name it, so none gets it again."""
+"""Key in `meta`: the highest `seq` of a pruned event. Windows may still refer to it, so it is never reused."""
 _STARTED = (RunPhase.SUBMITTED.value, RunPhase.RUNNING.value)
 
 
-# Statements of every transaction are made once: making one costs SQLAlchemy about as much as running it.
+# Frequent statements are built once: building one costs SQLAlchemy about as much as executing it.
 _RUN = select(t.runs).where(t.runs.c.id == bindparam("b_run"))
 _NEXT_WAKE = select(func.min(t.states.c.wake_at))
 
@@ -53,7 +53,7 @@ def insert_all(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
 
 
 def append_all(conn: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert many rows, given as tuples in the order of the table's columns: SQLAlchemy looks at none of the values."""
+    """Insert many rows, given as tuples in the order of the table's columns. Values bypass SQLAlchemy's processing."""
     at = 0
     for size in _TOGETHER:
         while at + size <= len(rows):
@@ -71,20 +71,20 @@ def _insert_sql(table: Table, dialect: Dialect, rows: int) -> str:
 
 
 def upsert(conn: Connection, table: Table) -> SqliteInsert | PostgresInsert:
-    """An INSERT that can say what happens on a conflict; both dialects say it alike."""
+    """Return an INSERT that supports ON CONFLICT, for the dialect of the connection."""
     return _upsert(conn.dialect.name, table)
 
 
 def _upsert(dialect: str, table: Table) -> SqliteInsert | PostgresInsert:
     if dialect == "sqlite":
         return sqlite_insert(table)
-    from sqlalchemy.dialects.postgresql import insert as postgres_insert  # noqa: PLC0415 - only what is used is loaded
+    from sqlalchemy.dialects.postgresql import insert as postgres_insert  # noqa: PLC0415 - load only the dialect in use
 
     return postgres_insert(table)
 
 
 def put_all(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert, or replace the row of the same primary key."""
+    """Insert rows, or replace those with the same primary key."""
     if rows:
         conn.execute(_put(conn.dialect.name, table), rows)
 
@@ -98,7 +98,7 @@ def _put(dialect: str, table: Table) -> SqliteInsert | PostgresInsert:
 
 
 def counters(conn: Connection) -> dict[str, int]:
-    """The highest number of each kind that was given out."""
+    """Return the highest number of each kind that was assigned."""
     return {
         "seq": max(
             conn.execute(select(func.max(t.events.c.seq))).scalar() or 0,
@@ -112,7 +112,7 @@ def counters(conn: Connection) -> dict[str, int]:
 
 
 def known_ids(conn: Connection, source: str, ids: Sequence[str]) -> set[str]:
-    """Which of these a source has delivered before."""
+    """Return those of the ids that the source has delivered before."""
     found: set[str] = set()
     for i in range(0, len(ids), _CHUNK):
         chunk = ids[i : i + _CHUNK]
@@ -122,14 +122,14 @@ def known_ids(conn: Connection, source: str, ids: Sequence[str]) -> set[str]:
 
 
 def forget_ids(conn: Connection, source: str, ids: Sequence[str]) -> None:
-    """From now on these are new again."""
+    """Delete identities, so that these ids count as new again."""
     if ids:
         where = and_(t.identities.c.source == bindparam("b_source"), t.identities.c.id == bindparam("b_id"))
         conn.execute(delete(t.identities).where(where), [{"b_source": source, "b_id": each} for each in ids])
 
 
 def seen_again(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Remember a repeated identity for longer. Rows: b_source, b_id, seen_at, forget_at."""
+    """Extend the retention of repeated identities. Rows: b_source, b_id, seen_at, forget_at."""
     if rows:
         where = and_(t.identities.c.source == bindparam("b_source"), t.identities.c.id == bindparam("b_id"))
         conn.execute(
@@ -143,11 +143,11 @@ def state_row(conn: Connection, rule: str, key: str) -> Row[Any] | None:
 
 
 Touched = tuple[float, float | None]
-"""When a state was last written, and when the engine looks at it again."""
+"""When a state was last written, and when it is evaluated next (epoch seconds)."""
 
 
 def touched(conn: Connection, rules: Collection[str]) -> dict[str, Touched]:
-    """The same of the states of rules without a key, of those that have one."""
+    """Return `Touched` of the state with the empty key, for those of the rules that have one."""
     c = t.states.c
     query = select(c.rule, c.touched_at, c.wake_at).where(c.rule.in_(rules), c.key == "")
     return {row.rule: (row.touched_at, row.wake_at) for row in conn.execute(query)}
@@ -169,34 +169,34 @@ def root_revisions(conn: Connection) -> dict[str, str]:
 
 
 def state_revisions(conn: Connection) -> set[tuple[str, str]]:
-    """The revisions at which the states of each rule stand."""
+    """Return the (rule, revision) pairs of all states."""
     return {
         (rule, revision) for rule, revision in conn.execute(select(t.states.c.rule, t.states.c.revision).distinct())
     }
 
 
 def wake_revision(conn: Connection, rule: str, revision: str, now: float) -> None:
-    """Every state of a rule that stands at a revision is due."""
+    """Make every state of a rule at this revision due now."""
     c = t.states.c
     conn.execute(update(t.states).where(c.rule == rule, c.revision == revision).values(wake_at=now))
 
 
 def wake_quarantined(conn: Connection, rule: str, revision: str, now: float) -> None:
-    """States of a rule at a revision that are in quarantine, and so wait for nothing, are due."""
+    """Make the quarantined states of a rule at this revision due now. They have no wake-up of their own."""
     c = t.states.c
     quarantined = and_(c.wake_at.is_(None), c.state.contains('"quarantine":'))
     conn.execute(update(t.states).where(c.rule == rule, c.revision == revision, quarantined).values(wake_at=now))
 
 
 def due_states(conn: Connection, now: float, limit: int) -> list[tuple[str, str]]:
-    """Those that are due for longest first, and in the same order on every store, as the order of runs hangs on it."""
+    """Return due (rule, key) pairs, longest due first. The order, and with it that of runs, is equal on every store."""
     c = t.states.c
     query = select(c.rule, c.key).where(c.wake_at <= now).order_by(c.wake_at, c.id)
     return [(rule, key) for rule, key in conn.execute(query.limit(limit))]
 
 
 def no_wake(conn: Connection, rule: str, key: str) -> None:
-    """Nobody answers for this state any more."""
+    """Clear the wake-up of a state."""
     conn.execute(update(t.states).where(t.states.c.rule == rule, t.states.c.key == key).values(wake_at=None))
 
 
@@ -224,7 +224,7 @@ def live_runs(conn: Connection, rule: str, key: str) -> list[Run]:
 
 
 def unstarted_runs(conn: Connection, rule: str, key: str, limit: int) -> list[Run]:
-    """Runs whose Workflow does not exist yet, as far as we know; the oldest first."""
+    """Return runs without a known Workflow, oldest first."""
     c = t.runs.c
     waits = (c.rule == rule, c.key == key, c.ended_at.is_(None), c.phase.in_(("PENDING", "SUBMITTING")))
     rows = conn.execute(select(t.runs).where(*waits).order_by(c.id).limit(limit))
@@ -238,7 +238,7 @@ def last_ended(conn: Connection, rule: str, key: str) -> Run | None:
 
 
 def last_promoted(conn: Connection, rule: str, key: str) -> Run | None:
-    """The champion: the last run whose model was promoted."""
+    """Return the champion: the last run whose model was promoted."""
     c = t.runs.c
     query = select(t.runs).where(c.rule == rule, c.key == key, c.promoted.is_(True))
     row = conn.execute(query.order_by(c.id.desc()).limit(1)).first()
@@ -272,10 +272,10 @@ def waiting_ids(conn: Connection) -> list[str]:
 
 
 def waiting_runs(conn: Connection, now: float, free: Mapping[str, int], most: int) -> list[Row[Any]]:
-    """Runs that may be admitted now: of each rule and pool the first ``most``, and no more than the pool has ``free``.
+    """Return runs that may be admitted now: the first ``most`` of each rule and pool, at most ``free`` of the pool.
 
-    They are in the order of `admit`: runs of one rule and pool have the same budget and cost, so that one further back
-    is never admitted before one of these. ``place`` says which of them it is, from 1 on.
+    "First" is in the order of `admit`: runs of one rule and pool have the same budget and cost, so that a later one is
+    never admitted before these. ``place`` is the position within rule and pool, from 1.
     """
     c = t.runs.c
     place = func.row_number().over(partition_by=(c.rule, c.pool), order_by=(c.priority.desc(), c.created_at, c.id))
@@ -304,7 +304,7 @@ def admit(conn: Connection, ids: Sequence[str], now: float) -> None:
 
 
 def claim(conn: Connection, limit: int, now: float, lease: float) -> list[Run]:
-    """Admitted runs whose turn has come, and those whose lease ran out; highest priority, then oldest first."""
+    """Claim admitted runs that are due, and runs whose lease expired; highest priority, then oldest first."""
     c = t.runs.c
     ready = and_(c.phase == "PENDING", c.admitted_at.is_not(None), c.not_before <= now)
     expired = and_(c.phase == "SUBMITTING", c.lease_until < now)
@@ -321,7 +321,7 @@ def claim(conn: Connection, limit: int, now: float, lease: float) -> list[Run]:
 
 
 def ready_runs(conn: Connection, now: float) -> list[Run]:
-    """Admitted runs that nobody has claimed and whose turn has come; highest priority, then oldest first."""
+    """Return admitted, unclaimed runs that are due; highest priority, then oldest first."""
     c = t.runs.c
     ready = (c.phase == "PENDING", c.admitted_at.is_not(None), c.not_before <= now, c.ended_at.is_(None))
     rows = conn.execute(select(t.runs).where(*ready).order_by(c.priority.desc(), c.id))
@@ -334,12 +334,12 @@ def runs_in_order(conn: Connection, ids: Sequence[str]) -> list[Run]:
 
 
 def expire_leases(conn: Connection) -> None:
-    """At start: whoever held them is dead, as the store's lock is ours."""
+    """Expire all leases at start. This process holds the store's lock, so their holders have ended."""
     conn.execute(update(t.runs).where(t.runs.c.phase == "SUBMITTING").values(lease_until=0.0))
 
 
 def next_start(conn: Connection, now: float) -> float | None:
-    """When the next run may start that has to wait for a moment."""
+    """Return the earliest `not_before` of waiting runs after ``now``, or None."""
     c = t.runs.c
     query = select(func.min(c.not_before)).where(c.phase == "PENDING", c.ended_at.is_(None), c.not_before > now)
     return conn.execute(query).scalar()
@@ -362,7 +362,7 @@ def started_runs(conn: Connection) -> list[Run]:
 
 
 def started_ids(conn: Connection) -> list[str]:
-    """Ids alone: of ten thousand runs that is all there is room for in memory."""
+    """Return ids only, to limit memory with ten thousand runs."""
     return list(conn.execute(_started(t.runs.c.id)).scalars())
 
 
@@ -380,9 +380,9 @@ def newest_inputs(
     fields: frozenset[str] | None = None,
     room: int = 1 << 62,
 ) -> list[tuple[int, Event]]:
-    """Numbers and events of a window, the newest, oldest of them first: at most ``limit`` of them, and ``room`` bytes.
+    """Return the newest events of a window with their `seq`, in ascending order: at most ``limit``, and ``room`` bytes.
 
-    Of their data only ``fields`` are read, all if None. The newest event is among them whatever its size.
+    Only ``fields`` of their data are read (all if None). The newest event is always included, whatever its size.
     """
     if not ranges:
         return []
@@ -399,7 +399,7 @@ def newest_inputs(
 
 
 def oldest_input(conn: Connection, state: int, ranges: Sequence[Sequence[int]]) -> list[tuple[int, Event]]:
-    """Number and event of the oldest in a window; none if it is empty."""
+    """Return the oldest event of a window with its `seq`; an empty list if the window is empty."""
     query = _inputs(len(ranges), data=True, newest=False)
     rows = conn.execute(query, _given(state, ranges, 1)) if ranges else ()
     return [(row.seq, event_from_row(row)) for row in rows]
@@ -427,7 +427,7 @@ def _inputs(ranges: int, *, data: bool, newest: bool) -> Select[Any]:
 
 
 def take_back_input(conn: Connection, state: int, where: tuple[str, str], seq: int) -> None:
-    """The event could not be folded after all; it went to the dead letters."""
+    """Undo the input of one (rule, key) for an event that became its dead letter."""
     conn.execute(delete(t.inputs).where(t.inputs.c.state == state, t.inputs.c.seq == seq))
     row = conn.execute(select(t.events.c.rules).where(t.events.c.seq == seq)).one()
     left = [counted for counted in orjson.loads(row.rules) if counted != list(where)]
@@ -436,7 +436,7 @@ def take_back_input(conn: Connection, state: int, where: tuple[str, str], seq: i
 
 
 def objects(conn: Connection, source: str, after: str, prefix: str, limit: int) -> dict[str, str]:
-    """The next of a source's objects in the order of their keys: key to fingerprint."""
+    """Return the next objects of a source in the order of their keys: key to fingerprint."""
     c = t.objects.c
     query = select(c.key, c.fingerprint).where(c.source == source, c.key > after)
     if prefix:
@@ -445,7 +445,7 @@ def objects(conn: Connection, source: str, after: str, prefix: str, limit: int) 
 
 
 def objects_told(conn: Connection, source: str, keys: Sequence[str]) -> dict[str, tuple[str, float]]:
-    """Fingerprint, and when somebody last told of it (0 if that is not known), for those objects that are known."""
+    """Return fingerprint and time of the last report (0 if unknown), for those of the objects that are known."""
     c = t.objects.c
     found: dict[str, tuple[str, float]] = {}
     for i in range(0, len(keys), _CHUNK):
@@ -471,14 +471,14 @@ def store_objects(conn: Connection, source: str, seen: Mapping[str, str | None],
 
 
 def meet_sources(conn: Connection, names: Iterable[str], now: float) -> None:
-    """Remember since when each source is configured."""
+    """Record since when each source is configured."""
     rows = [{"name": name, "first_seen_at": now} for name in names]
     if rows:
         conn.execute(upsert(conn, t.sources).on_conflict_do_nothing(), rows)
 
 
 def source_seen(conn: Connection, source: str, now: float) -> None:
-    """Something came from a source."""
+    """Record that a source delivered something."""
     conn.execute(_heard(conn.dialect.name), {"name": source, "first_seen_at": now, "last_event_at": now})
 
 
@@ -491,13 +491,13 @@ def _heard(dialect: str) -> SqliteInsert | PostgresInsert:
 
 
 def said_of(conn: Connection, source: str, event: str) -> list[Row[Any]]:
-    """The ledger's rows of an event: `at`, `rules`."""
+    """Return the ledger rows of an event: `at`, `rules`."""
     c = t.events.c
     return list(conn.execute(select(c.at, c.rules).where(c.source == source, c.id == event)))
 
 
 def said_of_object(conn: Connection, source: str, prefix: str) -> list[Row[Any]]:
-    """The ledger's rows of an object whose events have ids that begin so: `type time rules data attributes`."""
+    """Return the ledger rows whose event ids have this prefix: `type time rules data attributes`."""
     c = t.events.c
     query = select(c.type, c.time, c.rules, c.data, c.attributes).where(
         c.source == source, c.id >= prefix, c.id < prefix + "\U0010ffff"
@@ -506,7 +506,7 @@ def said_of_object(conn: Connection, source: str, prefix: str) -> list[Row[Any]]
 
 
 def objects_now(conn: Connection, source: str, keys: Sequence[str]) -> dict[str, tuple[str, str, bool]]:
-    """Fingerprint, sequencer and whether only a listing told of it, for those of these objects that are known."""
+    """Return fingerprint, sequencer and `swept` (only a listing reported it), for those objects that are known."""
     c = t.objects.c
     found: dict[str, tuple[str, str, bool]] = {}
     for i in range(0, len(keys), _CHUNK):
@@ -517,7 +517,7 @@ def objects_now(conn: Connection, source: str, keys: Sequence[str]) -> dict[str,
 
 
 def track(conn: Connection, source: str, seen: Mapping[str, tuple[str, str, bool] | None], at: float) -> None:
-    """Store how objects stand; None for one that is gone."""
+    """Store the state of objects; None for a deleted one."""
     store_objects(conn, source, {key: None for key, now in seen.items() if now is None}, at)
     rows = [(source, key, *now, at) for key, now in seen.items() if now is not None]
     names = ("source", "key", "fingerprint", "sequencer", "swept", "notified_at")
@@ -525,7 +525,7 @@ def track(conn: Connection, source: str, seen: Mapping[str, tuple[str, str, bool
 
 
 def fan_outs(conn: Connection, limit: int | None = None) -> list[Row[Any]]:
-    """Slots and inputs that are being folded into keys, the oldest first; what the inputs say is read one by one."""
+    """Return the pending fan-outs, oldest first, without their inputs, which `fan_out_input` reads."""
     c = t.fan_outs.c
     columns = (c.rule, c.trigger, c.slot, c.after, c.input.is_(None).label("of_slot"))
     return list(conn.execute(select(*columns).order_by(c.slot, c.rule, c.trigger).limit(limit)))
@@ -539,20 +539,20 @@ def fan_out_input(conn: Connection, rule: str, trigger: str, slot: float) -> str
 
 
 def fanning_triggers(conn: Connection) -> set[tuple[str, str]]:
-    """The rules and triggers whose values are on their way to many keys."""
+    """Return the (rule, trigger) pairs whose values are being fanned out."""
     c = t.fan_outs.c
     query = select(c.rule, c.trigger).where(c.input.is_not(None)).distinct()
     return {(rule, trigger) for rule, trigger in conn.execute(query)}
 
 
 def fans_out_inputs(conn: Connection, rule: str) -> bool:
-    """Whether an input, other than a slot, is on its way to the keys of a rule."""
+    """Whether an input other than a slot is being fanned out to the keys of a rule."""
     c = t.fan_outs.c
     return conn.execute(select(c.rule).where(c.rule == rule, c.input.is_not(None)).limit(1)).first() is not None
 
 
 def move_fan_out(conn: Connection, rule: str, trigger: str, slot: float, after: str | None) -> None:
-    """Store how far it went; None when it is through."""
+    """Store the cursor of a fan-out; delete it if ``after`` is None (completed)."""
     c = t.fan_outs.c
     where = and_(c.rule == rule, c.trigger == trigger, c.slot == slot)
     conn.execute(

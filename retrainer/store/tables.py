@@ -1,4 +1,4 @@
-"""The tables, for SQLAlchemy Core. Times are seconds since the epoch (UTC); JSON is text written by orjson."""
+"""Table definitions for SQLAlchemy Core. Times are epoch seconds (UTC); JSON is text written by orjson."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
-# Names and ids are compared byte by byte wherever they are kept, so that pages and ranges mean the same.
+# Names and ids are compared bytewise on every database, so that pages and ranges are the same.
 Name = String().with_variant(String(collation="C"), "postgresql")
-# BIGINT is no rowid alias in SQLite, INTEGER is.
+# In SQLite only INTEGER is a rowid alias, BIGINT is not.
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
 meta = Table("meta", metadata, Column("name", Name, primary_key=True), Column("value", Text, nullable=False))
 
-# The last good text of each configuration file, so that a restart with a broken one starts from it.
+# The last valid content of each configuration file, used if a restart finds an invalid one.
 config_files = Table(
     "config_files",
     metadata,
@@ -36,12 +36,12 @@ config_files = Table(
     Column("at", Float, nullable=False),
 )
 
-# Every event that was accepted. `seq` is the one total order of all inputs: events here, the others in `journal`.
+# Accepted events. `seq` is the total order of all inputs: events are here, other inputs in `journal`.
 events = Table(
     "events",
     metadata,
     Column("seq", BigId, primary_key=True, autoincrement=False),
-    Column("at", Float, nullable=False),  # the engine's now when it was folded
+    Column("at", Float, nullable=False),  # the engine's time when it was folded
     Column("source", Name, nullable=False),
     Column("id", Name, nullable=False),
     Column("type", Name, nullable=False),
@@ -54,7 +54,7 @@ events = Table(
     Index("events_source_id", "source", "id"),
 )
 
-# Inputs of the engine that are no events: wake-ups, transitions, manual acts, pauses, rule revisions.
+# Inputs of the engine other than events: wake-ups, transitions, manual commands, pauses, rule revisions.
 journal = Table(
     "journal",
     metadata,
@@ -66,7 +66,7 @@ journal = Table(
     Column("payload", Text, nullable=False),
 )
 
-# What makes two deliveries one. Pruned by last sight.
+# Identities of events, for de-duplication. Pruned by the time they were last seen.
 identities = Table(
     "identities",
     metadata,
@@ -79,7 +79,7 @@ identities = Table(
 )
 Index("identities_forget_at", identities.c.forget_at)
 
-# How far each part of a source was taken in; moved by compare-and-set.
+# The position of each partition of a source; moved by compare-and-set.
 positions = Table(
     "positions",
     metadata,
@@ -90,7 +90,7 @@ positions = Table(
     Column("topic_id", Name, nullable=False, server_default=""),
 )
 
-# When each source was first configured, and when something last came from it.
+# When each source was first configured, and when it last delivered something.
 sources = Table(
     "sources",
     metadata,
@@ -99,7 +99,7 @@ sources = Table(
     Column("last_event_at", Float),
 )
 
-# The objects of a source as it last heard of them: sweeps compare against this, never against the ledger.
+# The last known state of a source's objects. Sweeps compare against this table, never against the ledger.
 objects = Table(
     "objects",
     metadata,
@@ -107,19 +107,19 @@ objects = Table(
     Column("key", Name, primary_key=True),
     Column("fingerprint", Name, nullable=False),
     Column("sequencer", Name, nullable=False, server_default=""),
-    Column("swept", Boolean, nullable=False, server_default=false()),  # found by a listing, its notification not seen
-    Column("notified_at", Float),  # when somebody last told of it; empty where an older release wrote it
+    Column("swept", Boolean, nullable=False, server_default=false()),  # found by a listing, no notification yet
+    Column("notified_at", Float),  # time of the last report; NULL if written by an older release
     sqlite_with_rowid=False,
 )
 
-# One row for each (rule, key). `state` is the engine's own encoding, `wake_at` the next moment it wants to be asked.
+# One row for each (rule, key). `state` is in the engine's encoding, `wake_at` is the time of the next evaluation.
 states = Table(
     "states",
     metadata,
     Column("id", BigId, primary_key=True, autoincrement=False),
     Column("rule", Name, nullable=False),
     Column("key", Name, nullable=False),
-    Column("revision", Name, nullable=False),  # of the rule, when it was last asked
+    Column("revision", Name, nullable=False),  # of the rule at its last evaluation
     Column("version", Integer, nullable=False),  # of the encoding
     Column("state", Text, nullable=False),
     Column("wake_at", Float),
@@ -128,7 +128,7 @@ states = Table(
     Index("states_wake_at", "wake_at"),
 )
 
-# Which events fed which (rule, key); a run's inputs are ranges of `seq` in here. Append-only.
+# The events that each (rule, key) counted. A run's inputs are ranges of `seq` in this table. Append-only.
 inputs = Table(
     "inputs",
     metadata,
@@ -137,7 +137,7 @@ inputs = Table(
     sqlite_with_rowid=False,
 )
 
-# What `distinct_by` counted in a window that is pending, or that a run took: once each, as it came last.
+# Values counted by `distinct_by` in a pending window or in the window of a run, each with its last size and rows.
 distincts = Table(
     "distincts",
     metadata,
@@ -197,7 +197,7 @@ runs = Table(
 Index("runs_rule_key", runs.c.rule, runs.c.key, runs.c.id)
 Index("runs_rule", runs.c.rule, runs.c.id)
 Index("runs_chain", runs.c.chain)
-# The live ones and those whose finalizer is still on: few, however long the history.
+# Partial indexes of live runs and of runs with a finalizer: small, whatever the length of the history.
 Index(
     "runs_open",
     runs.c.phase,
@@ -217,7 +217,7 @@ Index(
     postgresql_where=runs.c.ended_at.is_(None),
 )
 
-# Exactly one row for each schedule slot; a range of missed ones is one row (`slot` to `until`, `count` of them).
+# One row for each schedule slot. A range of missed slots is one row (`slot` to `until`, `count` of them).
 slots = Table(
     "slots",
     metadata,
@@ -235,7 +235,7 @@ slots = Table(
     Index("slots_rule", "rule", "slot", "key", "trigger"),
 )
 
-# Decisions with their reasons; a run of equal ones is one row.
+# Decisions with their reasons. Consecutive equal decisions are one row.
 decisions = Table(
     "decisions",
     metadata,
@@ -265,13 +265,13 @@ dead_letters = Table(
     Column("reason", Name, nullable=False),  # unreadable | raised | too_many_keys
     Column("error", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),
-    Column("rule", Name, nullable=False),  # the rule that could not take it, or empty
-    Column("size", Integer),  # of the payload, in bytes; empty where an older release wrote it
+    Column("rule", Name, nullable=False),  # the rule that failed on it, or empty
+    Column("size", Integer),  # of the payload, in bytes; NULL if written by an older release
     Index("dead_letters_size", "id", "size"),
     Index("dead_letters_event", "source", "event"),
 )
 
-# What people asked for under a name of their own, and the answer that they got: who asks again gets it again.
+# Named requests with their answers: a repeated request returns the stored answer.
 requests = Table(
     "requests",
     metadata,
@@ -285,7 +285,7 @@ requests = Table(
     Index("requests_at", "at"),
 )
 
-# Pauses by hand, over the rule's own mode.
+# Manual pauses, which override the rule's mode.
 pauses = Table(
     "pauses",
     metadata,
@@ -294,8 +294,8 @@ pauses = Table(
     Column("note", Text, nullable=False),
 )
 
-# What is being folded into each live key of a rule: a slot of a schedule, or the `input` if there is one. `after` says
-# how far that went.
+# Fan-outs: a slot of a schedule, or the `input` if there is one, that is being folded into each live key of a rule.
+# `after` is the cursor: the last key that is done.
 fan_outs = Table(
     "fan_outs",
     metadata,
@@ -306,9 +306,9 @@ fan_outs = Table(
     Column("input", Text),
 )
 
-# Who may write, where several daemons share a store: one row, `daemon`. Every write asserts its `epoch` and leaves its
-# `mark`, a number of its own. `session` is the holder's name towards the database, whose clock `lease_until` goes by;
-# `url` is where the others ask it.
+# The leader, if several replicas share a store: one row, `daemon`. Every write asserts the leader's `epoch` and stores
+# its own number as `mark`. `session` is the leader's name for the database; `lease_until` is by the database's clock.
+# `url` is the address of the leader for the other replicas.
 leader = Table(
     "leader",
     metadata,
@@ -321,7 +321,7 @@ leader = Table(
     Column("url", Name, nullable=False),
 )
 
-# What replicas took in that have not got the lead, until whoever has it folds it in; see `engine.inbox`.
+# Batches received by standby replicas, until the leader folds them; see `engine.replication.inbox`.
 inbox = Table(
     "inbox",
     metadata,
@@ -331,7 +331,7 @@ inbox = Table(
     Column("batch", Text, nullable=False),  # see `packing`
 )
 
-# Which replicas read a source whose parts are divided among them; see `engine.readers`. `renewed_at` is a time of the
+# Replicas that read a source and divide its partitions; see `engine.replication.readers`. `renewed_at` is by the
 # database's clock.
 readers = Table(
     "readers",

@@ -1,4 +1,4 @@
-"""Notices that the store is not what was opened any more, also while nobody asks it anything."""
+"""Watch that the store is still the one that was opened, even while it is not used."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ log = structlog.get_logger()
 
 
 AGAIN = 20
-"""Looks until what could not be written down is tried again: the disk may have room by then."""
+"""Calls of `look` until a failed rescue is retried: the disk may have room by then."""
 NOT_YET = "do not restart yet: what was accepted is being written down"
 
 
 class StoreWatch:
-    """``trouble`` asks the store anew at each look; what became of what was accepted stands behind it."""
+    """Watches a store. ``trouble`` checks the store at each access, and adds the result of the rescue."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known = ""
         self._saved = ""
         self._rest = 0
-        """Looks until the next try."""
+        """Calls of `look` until the next attempt."""
 
     @property
     def trouble(self) -> str:
@@ -35,7 +35,7 @@ class StoreWatch:
         return f"{found}; {self._saved}" if found and self._saved else found
 
     def look(self) -> None:
-        """Say what changed, and save what would be lost. To be called several times a second."""
+        """Log changes, and save data that would be lost. To be called several times a second."""
         found = self._store.trouble()
         if found != self._known:
             if found:
@@ -51,7 +51,7 @@ class StoreWatch:
             self._save()
 
     def stop(self) -> None:
-        """Save what would be lost, for the last time."""
+        """Make a last attempt to save data that would be lost."""
         if self._store.losing:
             self._rest = 0
             self.look()

@@ -1,4 +1,4 @@
-"""Inputs for many keys of a rule, as values."""
+"""Types of inputs that concern many keys of a rule."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ Shared = Sampled | UpstreamEnded | Resumed
 
 @dataclass(frozen=True, slots=True)
 class EveryKey:
-    """An input for all keys that are live when their turn comes."""
+    """An input for every key that is live when the fan-out reaches it."""
 
     given: Shared
 
 
 @dataclass(frozen=True, slots=True)
 class EachKey:
-    """Values of one trigger, other ones for each key: what a poll, or a value that is replayed, says to many keys."""
+    """Values of one trigger that differ by key: from a poll, or from a replayed value, for many keys."""
 
     of: Mapping[str, Sampled]
 
     def behind(self, key: str) -> list[str]:
-        """Return the keys that come after this one, in order."""
+        """Return the keys greater than ``key``, in order."""
         return sorted(each for each in self.of if each > key)
 
 
 Spread = EveryKey | EachKey
 Reading = tuple[tuple[str, str], Sampled | Spread]
-"""A (rule, key), and the input that is folded into its state."""
+"""A (rule, key), and the input to fold into its state."""

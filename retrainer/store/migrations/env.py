@@ -1,4 +1,4 @@
-"""Runs migrations on the connection it is handed."""
+"""Alembic environment: run migrations on the connection passed in the configuration."""
 
 from alembic import context
 
