@@ -1,4 +1,4 @@
-"""The composition root: build, start, stop, reload. The only place that knows every part."""
+"""The composition root: creates, starts, stops and reloads all parts of the daemon."""
 
 from __future__ import annotations
 
@@ -70,20 +70,20 @@ LEASE = 30.0
 PRUNE_EVERY = 60
 LISTEN_EVERY = 1
 LETTERS_SHARE = 4
-"""Dead letters take up one part in so many of `ledger_max_size` at most."""
+"""Dead letters take up at most `ledger_max_size` divided by this."""
 WATCH_EVERY = 0.5
-"""Seconds between two looks whether the store is still the one that was opened."""
+"""Seconds between two checks that the store's file is still the one that was opened."""
 CHECKPOINT_EVERY = 2.0
 WAIT_WITHIN = 20.0
-"""Seconds that all threads together may take to end; then they are left behind. Less than `main.STOP_WITHIN`."""
+"""Seconds within which all threads together must end; others are left behind. Less than `main.STOP_WITHIN`."""
 WAIT_FOR_ONE = 5.0
 
 
 class App:
-    """The daemon. `start` returns once it is ready, `stop` once everything that was taken in is settled.
+    """The daemon. `start` returns once it is ready, `stop` once everything that was accepted is settled.
 
-    Of several that share a store one has the lead: it decides, and does what only one may do. The others take in what
-    can be shared, serve what can be read, and take over. ``serve`` makes the service that the API calls.
+    Of several daemons that share a store, one is the leader: it decides, and does what only one may do. The others
+    share the intake of sources where possible, serve reads, and take over. ``serve`` creates the service for the API.
     """
 
     def __init__(self, settings: Settings, base_folder: Path, serve: Callable[[App], Service]) -> None:
@@ -165,7 +165,7 @@ class App:
         self.supervisor = Supervisor(self.replace)
         self.readiness.add("engine", lambda: self.supervisor.held_up(self.engine.thread))
         self.dropped: list[Dropped] = []
-        """What the last reload dropped of what rules remembered."""
+        """The state of rules that the last reload dropped."""
         self._sources = RunningSources(self.gate, self.clock, base_folder)
         self._reloading = threading.Lock()
         self._anew = threading.Event()
@@ -176,7 +176,7 @@ class App:
         return manifest(run, instance=self.settings.name, instance_id=instance_id, mask=SECRETS.mask)
 
     def start(self) -> None:
-        """Raise StoreError or ConfigErrors, naming what is wrong."""
+        """Start everything. Raise StoreError or ConfigErrors with what is wrong."""
         self.config_maps.read()
         if self.lead.take():
             self._take_over()
@@ -203,7 +203,7 @@ class App:
         )
 
     def _take_over(self) -> None:
-        """Everything that only one may do."""
+        """Start everything that only the leader does."""
         self._follow_the_clock()
         self.engine.start()
         self.reload()
@@ -224,11 +224,11 @@ class App:
 
     @property
     def trouble(self) -> str:
-        """Why the store cannot be written to for the moment; empty if it can."""
+        """Why the store cannot be written now; empty if it can."""
         return self.store_watch.trouble or self.engine.trouble or self.lead.trouble
 
     def _troubles(self) -> Iterator[Trouble]:
-        """Whatever keeps a part of the daemon from its work that is not its own."""
+        """Yield the external problems that affect parts of the daemon."""
         if self.trouble:
             yield Trouble("engine", "store", self.trouble)
         if self.workflows.trouble:
@@ -241,9 +241,9 @@ class App:
         yield from of_threads(self.supervisor.waiting())
 
     def stop(self) -> list[LeftBehind]:
-        """Unready, stop taking in, finish, commit, release. Return the threads that did not end in time.
+        """Become unready, stop intake, finish, commit, release. Return the threads that did not end in time.
 
-        With an engine that does not end, the lead and the store are not given back: it may be about to commit.
+        If the engine does not end, the lead and the store are not released: it may be about to commit.
         """
         before = len(supervision.left_behind())
         self.started = False
@@ -265,7 +265,7 @@ class App:
             self.submitter.stop(self._left(until, WAIT_WITHIN))
             self.follower.stop(self._left(until, WAIT_FOR_ONE))
             self.engine.stop(self._left(until, WAIT_WITHIN))
-        supervision.join_all(self.supervisor.workers, 0.0)  # sources end side by side, and were waited for together
+        supervision.join_all(self.supervisor.workers, 0.0)  # sources end in parallel, and were waited for above
         if not self.engine.thread.is_alive():
             self.lead.stop(self._left(until, WAIT_FOR_ONE))
             supervision.within(self._left(until, WAIT_FOR_ONE), "store-close", self.store.close)
@@ -273,17 +273,17 @@ class App:
         return supervision.left_behind()[before:]
 
     def _left(self, until: float, most: float) -> float:
-        """Seconds until then, `most` at most; what is well ends within a second, however late it is."""
+        """Return the seconds until then, `most` at most, but at least one: a healthy part ends within a second."""
         read_timeout = supervision.PATIENCE
         return max(1.0 * read_timeout, min(most * read_timeout, until - self.clock.monotonic()))
 
     def hangup(self) -> None:
-        """Read everything anew, on the thread of the timer. Never blocks."""
+        """Read everything again, on the timer's thread. Never blocks."""
         self._anew.set()
         self.timers.wake("reload")
 
     def look(self) -> None:
-        """Reload if there are changes, or if somebody asked for it."""
+        """Reload if there are changes, or if a reload was requested."""
         if self._anew.is_set():
             self._anew.clear()
             self.look_again()
@@ -291,7 +291,7 @@ class App:
             self.look_for_changes()
 
     def look_for_changes(self) -> None:
-        """Reload if the rule files are not what was read last; while something is wrong with them, look closer."""
+        """Reload if the rule files have changed since the last read. If there are problems, compare their content."""
         with self._reloading:
             self._sources.mend()
         if self._seen() == self._read and not self.loaded.problems:
@@ -301,12 +301,12 @@ class App:
             self.reload()
 
     def look_again(self) -> Loaded:
-        """Read everything anew, ConfigMaps of teams as well, for somebody who asks."""
+        """Read everything again on request, including ConfigMaps of teams."""
         self.config_maps.read()
         return self.reload()
 
     def reload(self) -> Loaded:
-        """Read the rules anew; what is broken keeps its last good text, also across a restart."""
+        """Read the rules again. Broken files keep their last good text, also across a restart."""
         with self._reloading:
             self._read = self._seen()
             loaded, catalog = self._compiled(self._read[1])
@@ -316,7 +316,7 @@ class App:
             if self.lead.held:
                 self._switch(loaded, catalog)
             else:
-                self.engine.catalog = catalog  # to be looked at
+                self.engine.catalog = catalog  # for reads only
                 self._sources.switch(registry.threaded(loaded.configuration.sources, leads=False))
             self.webhooks.replace(registry.webhooks(loaded.configuration.sources))
             self.loaded = loaded
@@ -361,14 +361,14 @@ class App:
         self.engine.act(run).result()
 
     def replace(self, worker: Worker) -> bool:
-        """Make a new source or end a replay in place of one that hangs. Raise NotNow while rules are reloaded."""
+        """Replace a hanging source, or end a hanging replay. Raise NotNow while rules are being reloaded."""
         if worker.kind == "replay":
             self.replays.give_up(worker.owner, f"it hung at {worker.where()}")
             return True
         if not self._reloading.acquire(timeout=TICK):
             raise NotNow
         try:
-            if not worker.stopping:  # else it was taken out or changed meanwhile: what has its name now is another one
+            if not worker.stopping:  # else it was removed or changed meanwhile, and the name is another source's
                 worker.abandon()
                 self._sources.renew(worker.owner)
         finally:
@@ -376,12 +376,12 @@ class App:
         return True
 
     def sources(self) -> dict[str, Source | None]:
-        """Every configured source; None for those that the web server serves."""
+        """Return all configured sources; None for those that the web server serves."""
         running = self._sources.by_name
         return {name: running.get(name) for name in self.loaded.configuration.sources}
 
     def check_workflows(self) -> None:
-        """Say what is missing (verbs, namespaces, templates) before a run finds out."""
+        """Log what is missing (verbs, namespaces, templates) before a run fails because of it."""
         try:
             for missing in self.workflows.check():
                 log.error("workflows.missing", missing=missing)
@@ -389,13 +389,13 @@ class App:
             log.warning("workflows.unchecked", error=str(error))
 
     def listen(self) -> None:
-        """Say which sources have gone silent, and notice what is waited for."""
+        """Log sources that have gone silent, and update the dependencies."""
         self.dependencies.look()
         if not self.engine.standby:
             self.silence.look()
 
     def prune(self) -> None:
-        """Drop what is past its time and what the size limit asks for, in small transactions."""
+        """Delete what has expired or exceeds the size limit, in small transactions."""
         if self.engine.standby:
             return
         size = self.store.used()

@@ -1,4 +1,4 @@
-"""What was: why a rule did or did not run at some moment, and what an event did in each rule."""
+"""The past: why a rule did or did not fire at some time, and what an event did in each rule."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ class Read(Protocol):
 
 
 SUBJECTS = 20_000
-"""Events that one call looks at for their subject, the newest first."""
+"""Events per call whose subject is searched, newest first."""
 MOST_SEQ = 2**63 - 1
 _DIGITS = 19
-"""So many hold numbers of events that no ledger reaches."""
+"""Longer numbers exceed the sequence numbers of any ledger."""
 MOST_MISSES = 20
-"""Rules that an event just missed which are listed, by name."""
+"""Rules that an event just missed: so many are listed, by name."""
 LOOKED_AT = 200
-"""Runs of a rule that are looked through for the one that an event fed."""
+"""Runs of a rule that are searched for the one that consumed an event."""
 
 
 def explain(conn: Connection, rule: str, key: str, at: float) -> dict[str, Any]:
-    """The verdict of a moment that has passed, out of the decisions that were kept."""
+    """Return the verdict for a time in the past, from the stored decisions."""
     c = t.decisions.c
     of_rule = select(t.decisions).where(c.rule == rule, c.key == key)
     then = conn.execute(of_rule.where(c.first_at <= at).order_by(c.id.desc()).limit(1)).first()
@@ -78,7 +78,7 @@ def _on_the_way(rule: str, key: str, at: float) -> Any:
 
 
 def _how_often(row: Row[Any]) -> str:
-    times: int = row._mapping["count"]  # noqa: SLF001 - SQLAlchemy's documented accessor; a row has a method of that name
+    times: int = row._mapping["count"]  # noqa: SLF001 - SQLAlchemy's documented accessor; `count` is a method of rows
     if times == 1:
         return f"decided at {moment(row.first_at)}"
     return f"decided {times} times from {moment(row.first_at)} to {moment(row.last_at)}"
@@ -94,9 +94,9 @@ def _node(name: str, row: Row[Any] | None) -> dict[str, Any] | None:
 
 
 def find(read: Read, rules: Iterable[CompiledRule], wanted: Wanted) -> queries.Page:
-    """The newest first, each with what it did in each rule. ``read`` is called for each of many short reads.
+    """Return matching events, newest first, with the effects in each rule. ``read`` is called for many short reads.
 
-    A subject has no index: `SUBJECTS` events a call are looked at for it, and ``next`` of the page says where to go on.
+    Subjects have no index: each call searches `SUBJECTS` events, and ``next`` of the page says where to continue.
     """
     seqs, following = _seqs(read, wanted)
     found = []
@@ -109,7 +109,7 @@ def find(read: Read, rules: Iterable[CompiledRule], wanted: Wanted) -> queries.P
 
 
 def _seqs(read: Read, wanted: Wanted) -> tuple[list[int], int | None]:
-    """Numbers of events, the newest first, and below which one to go on for more; None where nothing is left."""
+    """Return sequence numbers of events, newest first, and where the next page starts; None at the end."""
     below = MOST_SEQ if wanted.below is None else wanted.below
     if wanted.until is not None:
         below = min(below, read(partial(search.number_at, moment=wanted.until)))
@@ -128,7 +128,7 @@ def _seqs(read: Read, wanted: Wanted) -> tuple[list[int], int | None]:
 
 
 def _indexed(read: Read, wanted: Wanted, below: int) -> set[int]:
-    """Events of that number, id or object."""
+    """Return the events with that number, id or object."""
     text, limit = wanted.text, wanted.limit
     known: set[int] = set()
     if text.isascii() and text.isdigit() and len(text) < _DIGITS:
@@ -145,9 +145,9 @@ def _indexed(read: Read, wanted: Wanted, below: int) -> set[int]:
 
 
 def _effects(read: Read, rules: list[CompiledRule], event: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rules that it matched, each with the run that took it; those that could not take it, and why.
+    """Return the rules that it matched, each with the run that consumed it; then rules that rejected it, and why.
 
-    Then those that it just missed, as they are now.
+    Then the rules that it just missed, by their current configuration.
     """
     told = [
         {
@@ -177,7 +177,7 @@ def _effects(read: Read, rules: list[CompiledRule], event: dict[str, Any]) -> li
 
 
 def _letters(conn: Connection, event: dict[str, Any]) -> list[dict[str, Any]]:
-    """What became of it in rules that could not take it."""
+    """Return its dead letters in rules."""
     c = t.dead_letters.c
     query = select(c.rule, c.reason, c.error).where(c.source == event["source"], c.event == event["id"])
     return [
@@ -187,7 +187,7 @@ def _letters(conn: Connection, event: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _miss(rule: CompiledRule, event: Event, author: Author | None) -> str:
-    """What alone kept an event from a rule of its source; empty if more than one thing did."""
+    """Return the single reason why an event does not match a rule of its source; empty if there are several."""
     for judged in would_match(rule, event, author):
         conditions = judged.get("conditions", [])
         failed = [c for c in conditions if not c["holds"]]
@@ -205,7 +205,7 @@ def _miss(rule: CompiledRule, event: Event, author: Author | None) -> str:
 
 
 def _fed(conn: Connection, rule: str, key: str, seq: int) -> str | None:
-    """The run whose window has the event; None while it is pending."""
+    """Return the run whose window has the event; None while it is pending."""
     c = t.runs.c
     query = select(c.id, c.window).where(c.rule == rule, c.key == key).order_by(c.id.desc()).limit(LOOKED_AT)
     for row in conn.execute(query):

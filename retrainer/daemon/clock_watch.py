@@ -1,4 +1,4 @@
-"""Notices that somebody set the machine's clock. Nothing that waits is moved by it; whoever runs it is told."""
+"""Detects steps of the machine's clock. Waits are not affected by a step; it is logged for the operator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 class ClockWatch:
-    """`on_look` gets how far the machine's clock is ahead of ours, in seconds, and whether it was just set."""
+    """`on_look` is called with the seconds that the machine's clock is ahead of ours, and whether it just stepped."""
 
     def __init__(self, clock: Clock, on_look: Callable[[float, bool], None]) -> None:
         self._clock, self._on_look = clock, on_look

@@ -1,4 +1,4 @@
-"""How things stand, for the metrics: counted in the store when Prometheus asks."""
+"""Collects metrics from the store at each scrape."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ if TYPE_CHECKING:
     from retrainer.util.clock import Clock
 
 PAGE = 500
-"""States read at once: the engine waits while a page is read."""
+"""States per read. The engine waits while a page is read."""
 REST = 20
-"""Counting states may take one part in so many of the time, however many keys there are."""
+"""Counting states takes at most one part in `REST` of the time, however many keys there are."""
 SHORTEST_REST = 5.0
 
 
 @dataclass(slots=True)
 class StoreCounts:
-    """What the states of all (rule, key) come to, as `Standing` has it."""
+    """Totals over the states of all (rule, key), for `Standing`."""
 
     rules: Mapping[str, CompiledRule] = field(default_factory=dict)
     pending: dict[str, tuple[float, float, float]] = field(default_factory=dict)
@@ -126,11 +126,10 @@ def _raise(moments: dict[str, float], rule: str, moment: float | None) -> None:
 
 
 class StoreCollector:
-    """Called at each scrape. `sources` gives every configured source, None for those that others serve.
+    """Called at each scrape. `sources` returns all configured sources, None for those that the web server serves.
 
-    `trouble` says why the store cannot be written to, `leads` whether this daemon is the one that
-    acts, `room` how many bytes are left for the store, if that is known here.
-    `expected` gives the seconds within which something should come from each of them, None where nothing need.
+    `trouble`: why the store cannot be written. `leads`: whether this daemon is the leader. `room`: free bytes for the
+    store, if known. `expected`: the seconds within which each source should receive something, None if it need not.
     """
 
     def __init__(
@@ -157,7 +156,7 @@ class StoreCollector:
         self._periods_of: tuple[str, int] = "", 0
 
     def __call__(self) -> Standing:
-        """What cannot be counted, as the store does not answer, stays as it was."""
+        """Return the current values. While the store does not answer, those counted there keep their last value."""
         try:
             self._seen = self._count()
         except StoreError:
@@ -203,14 +202,14 @@ class StoreCollector:
         )
 
     def _fresh_periods(self, now: float) -> Mapping[str, float]:
-        """Worked out anew each day, or when there are other rules."""
+        """Return the periods, computed once a day and for each new revision of the rules."""
         catalog = self._catalog()
         if self._periods_of != (asked := (catalog.revision, int(now // DAY))):
             self._periods, self._periods_of = periods(catalog.rules, now), asked
         return self._periods
 
     def _fresh_tally(self) -> StoreCounts:
-        """Counted anew after a rest, or when there are other rules."""
+        """Return the counts, computed again after a pause and for each new revision of the rules."""
         began = self._clock.monotonic()
         catalog = self._catalog()
         if began < self._next_tally and catalog.revision == self._counted:
@@ -237,7 +236,7 @@ def _left(conn: Connection, catalog: Catalog, now: float) -> dict[str, dict[str,
 
 
 def free_bytes(path: str) -> int | None:
-    """Room left on the volume of a file; None while its folder cannot be asked."""
+    """Return the free bytes on a file's volume; None if they cannot be read."""
     try:
         return shutil.disk_usage(Path(path).absolute().parent).free
     except OSError:
@@ -247,7 +246,7 @@ def free_bytes(path: str) -> int | None:
 def _states(
     conn: Connection, rules: Mapping[str, CompiledRule], now: float, after: int
 ) -> list[tuple[int, str, str, str]]:
-    """Id, rule, key and state of a page of rows; of those that an edit takes something from, what it leaves."""
+    """Return a page of (id, rule, key, state). Parts that a changed rule invalidates are dropped from the state."""
     c = t.states.c
     page = select(c.id, c.rule, c.key, c.revision, c.state).where(c.id > after).order_by(c.id).limit(PAGE)
     dropped: dict[tuple[str, str], frozenset[str]] = {}

@@ -1,4 +1,4 @@
-"""What was committed, told to the log and to the metrics."""
+"""Reports committed changes to the log and the metrics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RUN = {phase: f"run.{phase.value.lower()}" for phase in RunPhase}
 
 
 class CommitListener:
-    """A `Listener` of the engine. Every log line about a run carries rule, key, run and workflow."""
+    """A `Listener` of the engine. Every log line about a run has rule, key, run and workflow."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -77,7 +77,7 @@ class CommitListener:
         self._metrics.run_entered(run.rule, phase)
         if phase.value == "SUBMITTED" and run.submitted_at is None:
             self._metrics.submitted_after(now - run.created_at)
-        if phase is RunPhase.RUNNING:  # of what came before, the submitter speaks
+        if phase is RunPhase.RUNNING:  # earlier phases are logged by the submitter
             log.info(_RUN[phase], **_ids(run))
 
     def _ended(self, facts: dict[str, Any], now: float) -> None:

@@ -1,7 +1,7 @@
-"""Rule files of teams, read from ConfigMaps and followed: a changed one is seen at once, without a restart.
+"""Rule files of teams, read from ConfigMaps. Changes apply at once, without a restart.
 
-A watch here is no more than a bell: whatever it says, the namespace is listed again, so that what is known is always
-one whole list. While the API server cannot be reached, what was read last stays.
+A watch event only triggers a new list of the namespace, so the known state is always one complete list. While the API
+server is unreachable, the last list stays in use.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ASK = "give the service account a Role with the verbs list and watch on configm
 
 
 class ConfigMaps:
-    """All namespaces of teams together."""
+    """The ConfigMaps of all team namespaces."""
 
     def __init__(self, settings: Settings) -> None:
         self._follow: list[_Namespace] = []
@@ -53,23 +53,23 @@ class ConfigMaps:
 
     @property
     def files(self) -> TeamFiles:
-        """What was read last."""
+        """The files of the last read."""
         known = [one.known for one in self._follow]
         texts = {file: text for one in known for file, text in one.texts.items()}
         return TeamFiles(texts, tuple(problem for one in known for problem in one.problems))
 
     @property
     def troubles(self) -> dict[str, str]:
-        """By namespace, why its ConfigMaps cannot be read or watched for the moment."""
+        """By namespace: why its ConfigMaps cannot be read or watched now."""
         return {one.name: one.trouble for one in self._follow if one.trouble}
 
     def read(self) -> None:
-        """Read all of them once; a namespace that cannot be read is a problem among the files."""
+        """Read all namespaces once. An unreadable namespace becomes a problem in `files`."""
         for namespace in self._follow:
             namespace.read()
 
     def start(self, changed: Callable[[], object]) -> None:
-        """Follow them, and call `changed` whenever `files` has changed, from threads of our own."""
+        """Watch the namespaces, and call `changed` from our own threads whenever `files` has changed."""
         for namespace in self._follow:
             namespace.told = namespace.known
             run = partial(namespace.run, changed, self._stop)
@@ -78,7 +78,7 @@ class ConfigMaps:
             self._threads.append(thread)
 
     def stop(self, within: float = LONGEST_WAIT) -> None:
-        """Return once they have ended; those that have not within so many seconds are left behind."""
+        """Return once all threads have ended; those that have not ended within ``within`` seconds are left behind."""
         self._stop.set()
         for namespace in self._follow:
             namespace.close()
@@ -91,7 +91,7 @@ class _Namespace:
         self.known = NO_TEAMS
         self.told = NO_TEAMS
         self.trouble = ""
-        """Why it cannot be read or watched for the moment; empty if it can."""
+        """Why it cannot be read or watched now; empty if it can."""
         self._read = False
         self._reading = threading.Lock()
         self._version = ""
@@ -101,8 +101,8 @@ class _Namespace:
         self._selector = quote(selector)
 
     def read(self) -> bool:
-        """List anew; tell whether the list could be had."""
-        with self._reading:  # one at a time, so that an older list never comes last
+        """List again. Return whether that succeeded."""
+        with self._reading:  # one at a time, so that an older list never replaces a newer one
             return self._list()
 
     def _list(self) -> bool:
@@ -119,7 +119,7 @@ class _Namespace:
         return True
 
     def run(self, changed: Callable[[], object], stop: threading.Event) -> None:
-        """Until ``stop``: whatever goes wrong here is said, and tried again."""
+        """Run until ``stop``. Errors are logged, and the work is retried."""
         failures = 0
         while not stop.is_set():
             beat()
@@ -130,13 +130,13 @@ class _Namespace:
                 failures = min(failures + 1, 10)
 
     def _look(self, changed: Callable[[], object]) -> bool:
-        """Read anew, and tell what nobody has taken over yet; whether both could be done."""
+        """List again, and call ``changed`` for changes that were not applied yet. Return whether both succeeded."""
         try:
             listed, known = self.read(), self.known
             if known != self.told:
                 changed()
                 self.told = known
-        except Exception as error:  # noqa: BLE001 - a thread that ends here would never see another version
+        except Exception as error:  # noqa: BLE001 - if this thread ended, no later change would be applied
             log.warning("config_maps.not_taken", namespace=self.name, error=f"{type(error).__name__}: {error}")
             return False
         return listed
@@ -145,14 +145,14 @@ class _Namespace:
         self._stream.close()
 
     def _await_change(self, stop: threading.Event) -> bool:
-        """Return once the watch says anything, or has nothing to say for its time; False if it failed."""
+        """Return True at the first watch event or the watch's end, False if it failed."""
         fields = {"watch": "1", "resourceVersion": self._version, "labelSelector": self._selector}
         fields["timeoutSeconds"] = str(PATIENCE)
         beat(PATIENCE + SILENCE)
         try:
             for _ in self._stream.read(self._path, fields, read_timeout=PATIENCE + SILENCE):
                 return True
-        except Exception as error:  # noqa: BLE001 - whatever it was, the way out is to list again
+        except Exception as error:  # noqa: BLE001 - whatever it was, listing again recovers
             if not stop.is_set():
                 self.trouble = str(error)
                 log.warning("config_maps.unwatched", namespace=self.name, error=str(error))
@@ -161,7 +161,7 @@ class _Namespace:
 
 
 def contents(namespace: str, items: Any) -> TeamFiles:
-    """Read the rule files out of a list of ConfigMaps."""
+    """Return the rule files in a list of ConfigMaps."""
     texts = {}
     problems = []
     for item in items:

@@ -1,7 +1,7 @@
-"""What the daemon waits for that is not its own: which part of it, for whom, since when, and why.
+"""External dependencies that are unavailable: for which component, since when, and why.
 
-A broker, a queue, a bucket, Prometheus or the API server that is away does not make the daemon unready: it still takes
-in what others send. `Dependencies` names each of them for /readyz, `retrainer status` and the metrics.
+An unavailable broker, queue, bucket, Prometheus or API server does not make the daemon unready: it still accepts other
+input. `Dependencies` reports each of them in /readyz, `retrainer status` and the metrics.
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ IN_WORDS: Final[Mapping[Dependency, str]] = {
     "thread": "another thread",
 }
 OF_SOURCE: Final[Mapping[str, Dependency]] = {"kafka": "kafka", "prometheus": "prometheus", "directory": "folder"}
-"""What a source of this type needs; sources of type `s3` say it themselves."""
+"""The dependency of a source type. Sources of type `s3` report theirs by `errors`."""
 OF_PARTY: Final[Mapping[str, Dependency]] = {
     "the store": "store",
     "the broker": "kafka",
     "a server": "server",
     "another thread": "thread",
 }
-"""The words of `supervisor.PARTIES`."""
+"""By the words of `supervisor.PARTIES`."""
 
 
 @runtime_checkable
 class Parted(Protocol):
-    """A source that needs several servers."""
+    """A source that depends on several servers."""
 
     @property
     def errors(self) -> Mapping[Dependency, str]:
-        """Return what keeps it from its work, by the server that does; empty for one that does not."""
+        """Return the current problem for each server; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A component that cannot do its work now. ``error`` says why, empty if only the wait is known."""
+    """A component that cannot work now. ``error`` says why, empty if only the wait is known."""
 
     component: str
     dependency: Dependency
@@ -74,12 +74,12 @@ class Wait:
 
     @property
     def in_words(self) -> str:
-        """Without the error, which may name servers: /readyz is open to everybody."""
+        """As text, without the error, which may name servers: /readyz is public."""
         return f"{self.component} waits for {IN_WORDS[self.dependency]} since {rfc3339(self.since)}"
 
 
 class Dependencies:
-    """`look` asks ``ask`` for all troubles as they are now; call it every second, so that `since` is right."""
+    """`look` calls ``ask`` for all current troubles. Call it every second, so that `since` is accurate."""
 
     def __init__(self, ask: Callable[[], Iterable[Trouble]], now: Callable[[], float]) -> None:
         self._ask, self._now = ask, now
@@ -87,7 +87,7 @@ class Dependencies:
         self._looking = threading.Lock()
 
     def look(self) -> list[Wait]:
-        """Return what is waited for now, what has lasted longest first."""
+        """Return the current waits, longest first."""
         with self._looking:
             now, known = self._now(), self._since
             troubles = {(one.component, one.dependency): one for one in attributed(self._ask(), known)}
@@ -100,9 +100,9 @@ class Dependencies:
 
 
 def attributed(troubles: Iterable[Trouble], known: Mapping[tuple[str, Dependency], float]) -> Iterator[Trouble]:
-    """Troubles that begin while the store takes no writes are put down to the store: nobody can hand anything over.
+    """Attribute troubles that begin while the store is not writable to the store, since nothing can be stored then.
 
-    ``known`` are those that were there before, which keep their own dependency.
+    Troubles in ``known`` existed before, and keep their own dependency.
     """
     found = list(troubles)
     no_store = any(one.dependency == "store" for one in found)
@@ -112,7 +112,7 @@ def attributed(troubles: Iterable[Trouble], known: Mapping[tuple[str, Dependency
 
 
 def of_source(name: str, config: SourceConfig, source: Source) -> Iterator[Trouble]:
-    """What keeps one source from its work."""
+    """Yield the troubles of one source."""
     component, halted = f"source {name}", source.halted
     errors: Mapping[Dependency, str] = (
         source.errors if isinstance(source, Parted) else {OF_SOURCE.get(config.type, "server"): source.last_error or ""}
@@ -125,6 +125,6 @@ def of_source(name: str, config: SourceConfig, source: Source) -> Iterator[Troub
 
 
 def of_threads(waiting: Mapping[str, str]) -> Iterator[Trouble]:
-    """Threads that wait for others; ``waiting`` is as `Supervisor.waiting` gives it."""
+    """Yield threads that wait for others; ``waiting`` is the result of `Supervisor.waiting`."""
     for name, party in waiting.items():
         yield Trouble(f"thread {name}", OF_PARTY[party], "")

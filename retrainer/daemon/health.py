@@ -1,4 +1,4 @@
-"""Why the daemon is not ready: named checks that any part may add, asked for each answer of /readyz."""
+"""Named readiness checks, which any part may add. They run for each request to /readyz."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ if TYPE_CHECKING:
 
 
 class Readiness:
-    """The named checks. A check returns what is wrong in words, or an empty string; it must not block.
+    """The named checks. A check returns what is wrong as text, or an empty string; it must not block.
 
-    What a check raises counts as its reason: a broken check never makes the daemon look ready.
+    An exception in a check counts as its reason, so a broken check never makes the daemon look ready.
     """
 
     def __init__(self) -> None:
         self._checks: dict[str, Callable[[], str]] = {}
 
     def add(self, name: str, check: Callable[[], str]) -> None:
-        """Ask `check` from now on. Another check of that name is replaced."""
+        """Add a check. It replaces another one of that name."""
         self._checks[name] = check
 
     def remove(self, name: str) -> None:
-        """Ask the check of that name no more; no error if there is none."""
+        """Remove the check of that name; no error if there is none."""
         self._checks.pop(name, None)
 
     def reasons(self) -> list[str]:
@@ -34,5 +34,5 @@ class Readiness:
 def _ask(check: Callable[[], str]) -> str:
     try:
         return check()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the part cannot be called ready
+    except Exception as error:  # noqa: BLE001 - whatever it is, the part does not count as ready
         return f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""The lead among daemons that share a store: taken as soon as nobody has it, kept, given away at the end."""
+"""Leader election between replicas that share a store."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 LOOK_EVERY = 1.0
-"""Seconds between two looks of one that stands by."""
+"""Seconds between two attempts of a standby."""
 RENEW_EVERY = 3.0
-"""A third of what the store waits for a word."""
+"""Seconds between two renewals: a third of the lease."""
 LOST = 75
-"""Exit code of a daemon that had the lead and was taken over."""
+"""Exit code of a leader that lost the lead to another replica."""
 
 
 class Lead:
-    """`take` once, then `start` keeps what was taken, or goes on trying: `on_taken` is called when that succeeds.
+    """Call `take` once. Then `start` renews the lead, or keeps trying to get it and calls `on_taken` on success.
 
-    `on_lost` is called when another daemon has taken over. The store refuses what is written from then on; what this
-    process still does elsewhere ends soonest if the process does.
+    `on_lost` is called when another daemon has taken over. From then on the store rejects writes of this process. To
+    end its other actions as soon as possible, the process exits.
     """
 
     def __init__(
@@ -55,15 +55,15 @@ class Lead:
         self._taking: Worker | None = None
         self._begun = False
         self._gone = False
-        """Lost for good: this daemon must not go on."""
+        """Lost for good: this daemon must not continue."""
 
     @property
     def sure(self) -> bool:
-        """Whether nobody else can have it: after a lease without an answer of the store somebody may."""
+        """Whether no other replica can be the leader. Without an answer of the store for a lease, one may be."""
         return self.held and (not self._store.shared or self._clock.monotonic() - self._word_at < LEASE)
 
     def take(self) -> bool:
-        """Whether it has the lead from now on. Raise StoreBusyError, or StoreError if it must not go on."""
+        """Try to get the lead. Return whether it is held. Raise StoreBusyError, or StoreError if it must not go on."""
         asked = self._clock.monotonic()
         if not self.held and self._store.claim():
             self.held, self._word_at = True, asked
@@ -74,9 +74,9 @@ class Lead:
             self._keeper.start()
 
     def settle(self, within: float = LONGEST_WAIT) -> bool:
-        """Do not take the lead any more. Once what follows from having taken it is done, say whether that is so.
+        """Stop trying to get the lead. Return whether it is held, once a takeover in progress has ended.
 
-        What has not been done within so many seconds is left behind.
+        A takeover that takes longer than ``within`` seconds is left behind.
         """
         self._content.set()
         if self._taking is not None:
@@ -84,7 +84,7 @@ class Lead:
         return self.held
 
     def stop(self, within: float = LONGEST_WAIT) -> None:
-        """Give it away: whoever stands by takes over at once. To a store that does not answer nothing is said."""
+        """Release the lead: a standby takes over at once. If the store does not answer, the lease expires instead."""
         self._stop.set()
         self._keeper.join(within)
         if self.held and not self.trouble and not self._keeper.is_alive():
@@ -98,7 +98,7 @@ class Lead:
             rest(self._stop, RENEW_EVERY if self.held else LOOK_EVERY)
 
     def turn(self) -> bool:
-        """Look once; false if this daemon must not go on."""
+        """Check once. Return False if this daemon must not continue."""
         try:
             self._look()
         except StoreBusyError as error:
@@ -126,7 +126,7 @@ class Lead:
     def _begin(self) -> None:
         try:
             self._on_taken()
-        except Exception as error:  # half begun it must not go on, and another daemon may do better
+        except Exception as error:  # a half-done takeover must not continue; another daemon may succeed
             log.exception("leader.cannot_begin")
             self._on_lost(str(error))
         self._begun = True
@@ -138,6 +138,6 @@ class Lead:
 
 
 def give_up(why: str) -> None:
-    """End the process here and now: whatever its threads are about to do is another daemon's by now."""
+    """Exit the process immediately: what its threads are about to do is up to another daemon now."""
     log.error("leader.lost", error=why)
     os._exit(LOST)

@@ -1,4 +1,4 @@
-"""The process of the daemon: its settings, its signals, and its end."""
+"""The daemon process: its settings, its signals, and its end."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def main(settings_path: str) -> int:
 
 
 def supervise(app: App) -> None:
-    """Look after the threads; what goes wrong with that must not end the one that does it."""
+    """Check the threads. An error here must not end the main thread."""
     try:
         app.supervisor.look(app.clock.monotonic())
     except Exception:
@@ -68,7 +68,7 @@ def supervise(app: App) -> None:
 
 
 def stop_in_time(app: App) -> None:
-    """Stop; if a thread keeps that from ending, end the process. What was acknowledged is stored in either case."""
+    """Stop. If a thread prevents that, exit the process. Acknowledged input is stored in either case."""
     seconds = STOP_WITHIN * supervision.PATIENCE
     late = threading.Timer(seconds, lambda: supervision.end_process(app.supervisor.late(seconds)))
     late.daemon = True
@@ -79,5 +79,5 @@ def stop_in_time(app: App) -> None:
         threads = ", ".join(f"{one.name} at {one.at}" for one in hung)
         supervision.end_process(f"stopped, but these threads did not end in time: {threads}")
     supervision.disarm()
-    if left:  # they wait for servers: the interpreter would wait for their thread pools
+    if left:  # they wait for servers, and the interpreter would wait for their thread pools
         supervision.leave()

@@ -1,7 +1,7 @@
-"""Replays: what a source still has is read again, for rules that did not count it: docs/how-to/replay.md.
+"""Replays: events that a source still has are read again for rules that did not count them: docs/how-to/replay.md.
 
-One job at a time for each source, on a thread of its own. A job is not stored: asked for again after a restart it
-begins anew, and what it has counted already is a duplicate.
+One job at a time per source, in its own thread. Jobs are not stored: one that is requested again after a restart starts
+from the beginning, and what was counted already is a duplicate.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from retrainer.util.clock import Clock
 
 CHUNK = 500
-"""Items of one transaction: live events wait no longer than for so many."""
+"""Items per transaction: live events wait for at most one such transaction."""
 OUTCOMES = ("matched", "duplicate", "filtered", "ignored", "unknown", "dead_lettered")
 NOT_AGAIN = {
     "webhook": "nobody keeps what came by HTTP; have it sent again",
@@ -36,7 +36,7 @@ NOT_AGAIN = {
     "prometheus": "it is asked for what is so now",
     "directory": "it tells of each file once; write those anew that shall count again",
 }
-"""Why sources of a type cannot be read again, with the way out."""
+"""Why sources of a type cannot be read again, with the remedy."""
 log = structlog.get_logger()
 
 
@@ -45,14 +45,14 @@ class Rereadable(Protocol):
     """A source whose events can be read again."""
 
     def reread(self, since: float, until: float, stop: threading.Event) -> Iterator[list[Event | Poison]]:
-        """Give what came from `since` to before `until` (epoch seconds), as it came the first time.
+        """Yield what was received from `since` to before `until` (epoch seconds), as it was received the first time.
 
-        End early once `stop` is set. What keeps it from reading is raised, in words.
+        End early once `stop` is set. Raise an error with a message if it cannot be read.
         """
 
 
 def moment_of(text: str, now: float) -> float:
-    """Read RFC 3339 with its zone, or a duration back from `now`; raise ValueError with the way out."""
+    """Parse RFC 3339 with a zone, or a duration before `now`. Return epoch seconds. Raise ValueError."""
     if re.match(DURATION_PATTERN, text):
         return now - parse_duration(text)
     try:
@@ -68,7 +68,7 @@ def moment_of(text: str, now: float) -> float:
 
 
 class Job:
-    """One replay. ``progress`` may be asked for from any thread."""
+    """One replay. ``progress`` may be called from any thread."""
 
     def __init__(
         self, source: str, rules: frozenset[str], since: float, until: float, *, dry: bool, intake: Intake, clock: Clock
@@ -94,16 +94,16 @@ class Job:
         self._thread.start()
 
     def cancel(self) -> None:
-        """Ask it to end; what was taken in stays."""
+        """Request its end. What was stored stays."""
         self._stop.set()
 
     def join(self, within: float | None = None) -> None:
-        """Return once it has ended, after so many seconds at the latest."""
+        """Return once it has ended, after ``within`` seconds at the latest."""
         if self._thread is not None:
             self._thread.join(within)
 
     def progress(self) -> dict[str, Any]:
-        """How far it is; moments are in epoch seconds."""
+        """Return its progress; times are in epoch seconds."""
         with self._lock:
             counts = dict(self._counts)
         return {
@@ -130,9 +130,9 @@ class Job:
                 for i in range(0, len(items), CHUNK):
                     self._take_in(items[i : i + CHUNK])
             state = "cancelled" if self._stop.is_set() else "done"
-        except BaseException as error:  # noqa: BLE001 - each client library has errors of its own
+        except BaseException as error:  # noqa: BLE001 - each client library has its own errors
             self._error = str(error) or type(error).__name__
-            log.error("replay.failed", source=self.source, error=self._error)  # noqa: TRY400 - made for the reader
+            log.error("replay.failed", source=self.source, error=self._error)  # noqa: TRY400 - for the reader
         self._end(state)
 
     def _end(self, state: str) -> None:
@@ -144,7 +144,7 @@ class Job:
         return self._stop.is_set() or self.state != "running"
 
     def give_up(self, why: str) -> None:
-        """It hangs: leave it behind. What it took in stays."""
+        """Abandon a replay that hangs. What it stored stays."""
         self.cancel()
         self._error = why
         self._end("failed")
@@ -154,7 +154,7 @@ class Job:
         while not self._stop.is_set():
             try:
                 future = self._intake.offer(batch)
-            except Overloaded as error:  # what comes by itself goes first
+            except Overloaded as error:  # live events go first
                 self._stop.wait(error.retry_after)
                 continue
             beat()
@@ -177,7 +177,7 @@ class Replays:
     def start(
         self, name: str, source: Rereadable, rules: frozenset[str], since: float, until: float, *, dry: bool
     ) -> dict[str, Any]:
-        """Raise Busy if the source is being read again already."""
+        """Start a replay. Raise Busy if one of this source is running."""
         with self._lock:
             before = self._jobs.get(name)
             if before is not None and before.state == "running":
@@ -192,17 +192,17 @@ class Replays:
         return self._job(source).progress()
 
     def cancel(self, source: str) -> dict[str, Any]:
-        """Have it end, and return how far it came. Raise LookupError if there was none."""
+        """Cancel a replay, and return its progress. Raise LookupError if there was none."""
         job = self._job(source)
         job.cancel()
         return job.progress()
 
     def give_up(self, source: str, why: str) -> None:
-        """The replay of a source hangs: it counts as failed, and another one may begin."""
+        """Abandon a replay that hangs: it counts as failed, and another one may start."""
         self._job(source).give_up(why)
 
     def stop(self, within: float = LONGEST_WAIT) -> None:
-        """End all of them; those that have not ended within so many seconds are left behind."""
+        """End all replays; those that have not ended within ``within`` seconds are left behind."""
         with self._lock:
             jobs = list(self._jobs.values())
         for job in jobs:

@@ -1,4 +1,4 @@
-"""How rules stand, a line for each: one of them, or a page of those that somebody asks for."""
+"""The state of rules, one line each: of one rule, or of a page of them."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from retrainer.util.clock import Clock
 
 CHUNK = 500
-"""Rules whose states are asked for at once."""
+"""Rules whose states are read at once."""
 FEW_RUNS = 5
-"""Runs that are named, of those of a key that have not started."""
+"""Runs of a key that have not started: so many are listed."""
 MOST_JUDGED = 1000
-"""Rules whose verdict is worked out anew for one page; a page that needs more is short, and has a `next`."""
+"""Verdicts that are computed for one page; a page that needs more is shorter, and has a `next`."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """What was found out about a rule; it stays so until ``until`` if ``version`` is the same."""
+    """The cached verdict of a rule: valid until ``until`` if ``version`` is the same."""
 
     version: tuple[object, ...]
     until: float
@@ -45,7 +45,7 @@ class _Verdict:
 
 
 class RuleLines:
-    """Each line is worked out when it is shown. For the filter by state, verdicts are remembered while they hold."""
+    """Each line is computed when it is shown. For the filter by state, verdicts are cached while they are valid."""
 
     def __init__(self, store: Store, clock: Clock, catalog: Callable[[], Catalog]) -> None:
         self._store, self._clock, self._catalog = store, clock, catalog
@@ -53,14 +53,14 @@ class RuleLines:
         self.verdicts: dict[str, _Verdict] = {}
 
     def one(self, name: str) -> dict[str, Any]:
-        """Return the line of a rule; raise LookupError if there is none of that name."""
+        """Return the line of a rule. Raise LookupError if it does not exist."""
         rule = self._catalog().rules.get(name)
         if rule is None:
             raise LookupError(f"there is no rule {name!r}")
         return self._store.read(partial(self._line, rule=rule))
 
     def page(self, query: RuleQuery) -> Page:
-        """Return the lines after ``query.after`` by name; ``next`` is the name of the last rule that was looked at."""
+        """Return the lines after ``query.after`` by name; ``next`` is the name of the last rule that was checked."""
         catalog = self._catalog()
         names = self._sorted(catalog)
         left = names[bisect_right(names, query.after) :]
@@ -80,7 +80,7 @@ class RuleLines:
         return Page(found)
 
     def explain(self, conn: Connection, rule: CompiledRule, key: str, at: float | None = None) -> dict[str, Any]:
-        """Explain a rule and key as they stand, at a moment; now if none is given."""
+        """Explain a rule and key by their current state, at a given time or now."""
         now = self._clock.now()
         state = rule_changes.state_as_it_will_be(conn, rule, key, now)
         moment = at if at is not None else now
@@ -88,7 +88,7 @@ class RuleLines:
         return {**told, "tree": [*told["tree"], *self._waiting(conn, rule.name, key)]}
 
     def _waiting(self, conn: Connection, rule: str, key: str) -> list[dict[str, Any]]:
-        """Runs of the key that have not started, and what they wait for."""
+        """Return the runs of the key that have not started, and what they wait for."""
         runs = statements.unstarted_runs(conn, rule, key, FEW_RUNS)
         waits = [(run, waits_for(conn, self._catalog(), run, self._clock.now())) for run in runs]
         return [
@@ -120,7 +120,7 @@ class RuleLines:
         return self._names[1]
 
     def _stands(self, rule: CompiledRule, state: str, states: Mapping[str, Touched]) -> tuple[bool, bool]:
-        """Whether the rule is in a state, and whether that had to be worked out."""
+        """Return whether the rule is in a state, and whether that had to be computed."""
         if state in (rule.rule.mode, "paused" if rule.paused else ""):
             return True, False
         touched, wake_at = states.get(rule.name, (None, None))
@@ -131,7 +131,7 @@ class RuleLines:
         told = self._store.read(partial(self.explain, rule=rule, key=""))
         moments = (wake_at, told["until"], told["earliest"])
         until = min((m for m in moments if m is not None), default=math.inf)
-        if rule.rule.limits.budget is not None:  # what others spend changes it, too
+        if rule.rule.limits.budget is not None:  # other rules change the verdict too
             until = 0.0
         self.verdicts[rule.name] = _Verdict(version, until, told["decision"], told["reason"])
         return state in (told["decision"], told["reason"]), True
@@ -146,11 +146,11 @@ def _asked_for(rule: CompiledRule, query: RuleQuery) -> bool:
 
 
 def _has(labels: Mapping[str, object], label: str) -> bool:
-    """Whether a label is there (`team`), with that value (`team=fraud`)."""
+    """Whether a label exists (`team`), with that value (`team=fraud`)."""
     name, equals, value = label.partition("=")
     return name in labels and (not equals or str(labels[name]) == value)
 
 
 def sources_of(rule: CompiledRule) -> Sequence[str]:
-    """The sources that a rule's triggers listen to or ask."""
+    """Return the sources of a rule's triggers."""
     return [*(trigger.source for trigger in rule.data.values()), *(gauge.source for gauge in rule.gauges.values())]

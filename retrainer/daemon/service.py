@@ -1,4 +1,4 @@
-"""What the API asks the daemon: reads from the store, acts through the engine."""
+"""The service behind the API: reads from the store, and acts through the engine."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 AGES = 100
-"""Imported ages of one transaction."""
+"""Imported ages per transaction."""
 PATIENCE = 20.0
-"""Seconds a request waits for the engine's commit."""
+"""Seconds that a request waits for the engine's commit."""
 
 
 class AppService:
@@ -75,7 +75,7 @@ class AppService:
         return {**line, "configuration": rule.model_dump(mode="json", by_alias=True, exclude_defaults=True)}
 
     def explain(self, rule: str, key: str, event: dict[str, Any] | None, at: float | None = None) -> dict[str, Any]:
-        """Raise KeyError if there is no such rule, ValueError for an event it cannot read."""
+        """Raise KeyError if the rule does not exist, ValueError for an unreadable event."""
         compiled = self._app.engine.catalog.rules[rule]
         if at is not None and at < self._app.clock.now() and event is None:
             return self.read(lambda conn: audit.explain(conn, rule, key, at))
@@ -115,7 +115,7 @@ class AppService:
         return self._withdraw(rule, key)
 
     def _withdraw(self, rule: str, key: str, *, manual: bool = False) -> dict[str, Any]:
-        """In as many transactions as it takes; whoever asks once more after a crash goes on with what is left."""
+        """Withdraw in as many transactions as it takes. After a crash the same request continues with the rest."""
         dropped = cancelled = 0
         while True:
             told = self._act(lambda tx: backfills.withdraw(tx, rule, key, manual=manual))
@@ -146,7 +146,7 @@ class AppService:
         self._act(lambda tx: feedback.judge(tx, run, promoted=promoted))
 
     def import_ages(self, ages: list[dict[str, Any]]) -> dict[str, Any]:
-        """In several transactions, as each age is a state to write; which lines were not taken is told of all."""
+        """Import in several transactions, because each age is a state to write. Return all rejected lines."""
         imported, failed = 0, []
         for at in range(0, len(ages), AGES):
             told = self._act(partial(feedback.import_ages, ages=ages[at : at + AGES]))
@@ -155,7 +155,7 @@ class AppService:
         return {"imported": imported, "failed": failed}
 
     def replay_dead_letters(self, ids: list[int]) -> dict[str, Any]:
-        """In as many transactions as it takes: what was replayed is no dead letter any more, also after a crash."""
+        """Replay in as many transactions as it takes. A replayed one is no dead letter any more, also after a crash."""
         replayed, left = 0, ids
         failed: list[dict[str, Any]] = []
         while left:
@@ -167,7 +167,7 @@ class AppService:
         return self._act(lambda tx: operator_commands.discard_dead_letters(tx, ids))
 
     def find_events(self, wanted: Wanted) -> Page:
-        """Events of that number, id, object or subject, each with its effects in each rule, near misses included."""
+        """Return events with that number, id, object or subject, each with its effects and near misses in rules."""
         return audit.find(self.read, self._app.engine.catalog.rules.values(), wanted)
 
     # -- sources ---------------------------------------------------------------------------------------------------
@@ -202,7 +202,7 @@ class AppService:
             topic_id, following = source.resolve(part, to)
         except (LookupError, ValueError):
             raise
-        except Exception as error:  # each client library has errors of its own
+        except Exception as error:  # each client library has its own errors
             raise ValueError(f"source {name} cannot be asked now: {error}") from error
         self._app.engine.reset_part(name, part, topic_id, following)
         return {"source": name, "partition": part, "next": following, "topic_id": topic_id}
@@ -223,7 +223,7 @@ class AppService:
         return self._app.replays.start(name, source, chosen, begin, end, dry=dry_run)
 
     def _listeners(self, source: str, wanted: list[str]) -> frozenset[str]:
-        """Rules that listen to a source: those named, or all. Raise ValueError."""
+        """Return rules with a data trigger on a source: the named ones, or all. Raise ValueError."""
         compiled = self._app.engine.catalog.rules
         listen = {name for name, rule in compiled.items() if any(d.source == source for d in rule.data.values())}
         for name in wanted:

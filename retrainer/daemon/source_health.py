@@ -1,4 +1,4 @@
-"""What is known of each source: how it does, and whether it has gone silent."""
+"""The state of each source, and whether it has gone silent."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ log = structlog.get_logger()
 
 @runtime_checkable
 class Seekable(Protocol):
-    """A source with positions that people may move."""
+    """A source with positions that an operator can move."""
 
     def resolve(self, part: str, to: str | int) -> tuple[str, int]:
-        """What `earliest`, `latest` or an offset means for a part as it is now: its topic_id, and the offset.
+        """Return the topic_id, and the offset that `earliest`, `latest` or an offset means for a partition now.
 
-        Raise LookupError if there is no such part, ValueError for an offset that is not in it.
+        Raise LookupError if the partition does not exist, ValueError for an offset that is not in it.
         """
 
 
 def silent(max_silence: float | None, heard: Heard | None, now: float) -> bool | None:
-    """Whether nothing came for longer than it should; None if nothing is expected of the source.
+    """Whether a source received nothing for longer than `max_silence` seconds; None if it has no such limit.
 
-    Counted from the last event, before the first one from when the source was first configured.
+    Counted from the last event; before the first one, from when the source was first configured.
     """
     if max_silence is None:
         return None
@@ -44,7 +44,7 @@ def silent(max_silence: float | None, heard: Heard | None, now: float) -> bool |
 
 
 def describe(name: str, config: SourceConfig, source: Source | None, heard: Heard | None, now: float) -> dict[str, Any]:
-    """How a source does; ``source`` is None for those that the web server serves. Moments are in epoch seconds."""
+    """Return the state of a source, None as ``source`` if the web server serves it. Times are in epoch seconds."""
     halted = source.halted if source is not None else {}
     return {
         "name": name,
@@ -62,7 +62,7 @@ def describe(name: str, config: SourceConfig, source: Source | None, heard: Hear
 
 
 class SilenceWatch:
-    """Says once in the log that a source has gone silent, and once that it speaks again."""
+    """Logs once that a source has gone silent, and once that it receives events again."""
 
     def __init__(self, store: Store, clock: Clock, sources: Callable[[], Mapping[str, SourceConfig]]) -> None:
         self._store, self._clock, self._sources = store, clock, sources

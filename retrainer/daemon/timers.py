@@ -1,4 +1,4 @@
-"""What the daemon does at intervals: APScheduler says when, and each job has a thread of its own."""
+"""Periodic jobs of the daemon: APScheduler triggers them, and each runs in its own thread."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 LONGEST = 366 * 86400.0
-"""Seconds between two calls at most: APScheduler counts no further than the year 9999."""
+"""Maximum seconds between two calls: APScheduler cannot compute beyond the year 9999."""
 LATE = 2.0
-"""Intervals without a word from the scheduler after which a job is done all the same: its thread may be dead."""
+"""Intervals without a trigger after which a job runs all the same: the scheduler's thread may be dead."""
 
 
 class Timer:
-    """Calls `job` when it is woken, at the latest after `LATE` times ``seconds``. What it raises is logged."""
+    """Runs `job` when woken, at the latest after `LATE` times ``seconds``. Its exceptions are logged."""
 
     def __init__(self, name: str, seconds: float, job: Callable[[], object]) -> None:
         self.name = name
@@ -38,11 +38,11 @@ class Timer:
         self._worker.start()
 
     def wake(self) -> None:
-        """Call the job now. Never blocks."""
+        """Run the job now. Never blocks."""
         self._wake.set()
 
     def end(self) -> Worker:
-        """Ask it to end, without waiting for the job that is under way; return its thread."""
+        """Request its end, without waiting for a job in progress. Return its thread."""
         self._stopping = True
         self._wake.set()
         return self._worker
@@ -52,13 +52,13 @@ class Timer:
             beat()
             try:
                 self._job()
-            except StoreError:  # the engine and the keeper of the lead say so, once
+            except StoreError:  # the engine and the lead log that, once
                 log.debug("timer.skipped", job=self.name)
             except Exception:
                 log.exception("timer.failed", job=self.name)
 
     def _await(self) -> bool:
-        """Wait until the job is due; false at the end."""
+        """Wait until the job is due. Return False at the end."""
         left = LATE * self.seconds
         while not self._stopping and left > 0:
             beat(step := clamp(left))
@@ -77,12 +77,12 @@ class Timers:
         self._timers: dict[str, Timer] = {}
 
     def every(self, name: str, seconds: float, job: Callable[[], object]) -> None:
-        """Add a timer; it begins with `start`."""
+        """Add a timer. It begins with `start`."""
         timer = self._timers[name] = Timer(name, seconds, job)
         self._scheduler.add_job(timer.wake, "interval", seconds=min(seconds, LONGEST), coalesce=True)
 
     def once(self, name: str, job: Callable[[], object]) -> None:
-        """Call `job` once, right after `start`, without keeping `start` waiting."""
+        """Run `job` once, right after `start`, without blocking `start`."""
         timer = self._timers[name] = Timer(name, math.inf, job)
         self._scheduler.add_job(timer.wake, misfire_grace_time=None)
 
@@ -92,11 +92,11 @@ class Timers:
         self._scheduler.start()
 
     def wake(self, name: str) -> None:
-        """Call the job of that name now."""
+        """Run the job of that name now."""
         self._timers[name].wake()
 
     def stop(self, within: float = LONGEST_WAIT) -> None:
-        """Return once no job is under way; those that have not ended within so many seconds are left behind."""
+        """Return once no job is running; those that have not ended within ``within`` seconds are left behind."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
         join_all([timer.end() for timer in self._timers.values()], within)
