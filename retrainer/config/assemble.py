@@ -1,4 +1,4 @@
-"""All rule files together: sections merged, rules expanded, everything checked."""
+"""Combine all rule files: merge sections, expand rules, check everything."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from retrainer.config.document import Document
 
 MOST_VALUES = 20_000
-"""Values in one rule."""
+"""Maximum number of values in one rule."""
 MOST_VALUES_OF_ALL = 4_000_000
-"""Values in all rules together: a hundred times what a large team has."""
+"""Maximum number of values in all rules together: a hundred times what a large team has."""
 _UNNAMED = "unnamed"
 _RULE: Shape[Rule] = Shape(Rule, {"name": _UNNAMED, "triggers": {_UNNAMED: {}}, "submit": {}})
 _SHAPES: dict[str, Shape[Any]] = {
@@ -42,14 +42,14 @@ _SHAPES: dict[str, Shape[Any]] = {
 
 
 class Assembled(NamedTuple):
-    """``configuration`` holds what is valid; only without problems is it what the files say."""
+    """``configuration`` holds the valid parts. It is complete only if there are no problems."""
 
     configuration: Configuration
     problems: list[Problem]
 
 
 def assemble(documents: Sequence[Document], namespaces: tuple[str, ...] | None) -> Assembled:
-    """Check files against each other; of two that clash, the later one is at fault."""
+    """Check files against each other. If two files clash, the problem is reported for the later one."""
     return _Assembly(documents, namespaces).run()
 
 
@@ -66,7 +66,7 @@ class _Assembly:
         self._places: dict[str, _Place] = {}
         self._weight = 0
         self._wrong: set[str] = set()
-        """Rules and calendars of which something was said already."""
+        """Rules and calendars that have a reported problem."""
         self._shared = Shared()
 
     def run(self) -> Assembled:
@@ -91,7 +91,7 @@ class _Assembly:
         return Assembled(configuration(rules, sources, calendars, pools, budgets, positions), self._problems)
 
     def _named(self, section: str, check: Callable[[Any], Iterable[Violation]]) -> dict[str, Any]:
-        """Validate and check one section over all files; what has the wrong shape is left out."""
+        """Validate and check one section of all files; invalid entries are left out."""
         found: dict[str, Any] = {}
         for document in self._documents:
             node = document.section(section)
@@ -120,7 +120,7 @@ class _Assembly:
         return first is place
 
     def _all(self, section: str, found: dict[str, Any]) -> dict[str, Any]:
-        """With the broken ones as None, so that who refers to them is not blamed."""
+        """All names; broken entries are None, so that references to them are not reported."""
         prefix = section + "."
         return {
             name.removeprefix(prefix): found.get(name.removeprefix(prefix))
@@ -136,7 +136,7 @@ class _Assembly:
             before = len(self._problems)
             for i, node in enumerate(section.elements() if section else ()):
                 if len(self._problems) - before > MOST_TOLD:
-                    break  # nothing of this file is used, and this is more than is told of it
+                    break  # the file is not used, and more problems than this are not reported
                 if not isinstance(node.value, dict):
                     continue
                 expanded, problems = expand.expand(node, ("rules", i), known, defaults)
@@ -145,7 +145,7 @@ class _Assembly:
                     yield from self._settled(place, names, document.file)
 
     def _light(self, place: _Place) -> bool:
-        """Few lines become many values, where templates put the same ones into each rule."""
+        """Whether the rule is small enough: with templates, few lines can become many values."""
         weight = expand.weight(place.node, MOST_VALUES)
         self._weight += weight
         if weight <= MOST_VALUES and self._weight <= MOST_VALUES_OF_ALL:
@@ -165,13 +165,13 @@ class _Assembly:
 
     def _compiles(self, rule: Rule, calendars: dict[str, Calendar]) -> bool:
         if {f"rules.{rule.name}", *(f"calendars.{name}" for name in calendars_of(rule))} & self._wrong:
-            return True  # nothing of it is used
+            return True  # it is not used
         findings = list(contained(check_compile(rule, calendars)))
         self._problems += [_locate(finding, self._places[f"rules.{rule.name}"]) for finding in findings]
         return not findings
 
     def _rule_names(self) -> set[str]:
-        """Of all rules, the broken ones too, so that who refers to them is not blamed."""
+        """Names of all rules, including broken ones, so that references to them are not reported."""
         sections = [document.section("rules") for document in self._documents]
         named = [rule.get("name") for section in sections if section for rule in section.elements()]
         return {name.value for name in named if name is not None and isinstance(name.value, str)}
@@ -204,7 +204,7 @@ class _Assembly:
         return known
 
     def _defaults(self, document: Document) -> Node | None:
-        """A rule's name, and which template it uses, cannot be defaults."""
+        """The defaults of a file. A rule's name and its template cannot be defaults."""
         defaults = document.section("defaults")
         fields = {field.alias or name for name, field in Rule.model_fields.items()} - {"name"}
         if defaults is not None:

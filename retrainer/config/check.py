@@ -1,4 +1,4 @@
-"""Rules: what their models cannot say. Each check is a function that yields what it found."""
+"""Checks of rules that the models cannot express. Each check is a function that yields violations."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ _OBJECT_HINT = "small letters, digits, - and ., as Kubernetes takes it"
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _NAMESPACE_HINT = "small letters, digits and -, at most 63"
 _ARGUMENT = re.compile(r"[A-Za-z0-9_-]+")
-"""As Argo takes it."""
+"""Name of a parameter that Argo accepts."""
 _ANNOTATIONS = 200 * 1024
-"""Bytes of names and values."""
+"""Maximum bytes of names and values."""
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
 
 def check_rule(rule: Rule, names: Names) -> Iterator[Violation]:
-    """Everything that is wrong with a rule, in the order in which it is written."""
+    """All violations of a rule, in the order of its fields."""
     yield from _labels(("labels",), rule.labels)
     for name, trigger in rule.triggers.items():
         yield from _trigger(("triggers", name), trigger, names)
@@ -55,7 +55,7 @@ def check_rule(rule: Rule, names: Names) -> Iterator[Violation]:
 
 
 def follows(finding: Violation, cut: Sequence[Path]) -> bool:
-    """Whether a finding is only there because the parts at ``cut`` had to be taken out before the check."""
+    """Whether a violation only exists because the parts at ``cut`` were removed before the check."""
     path = finding.path
     if path[:2] == ("for_each", "by") and finding.offset is None and any(gone[0] == "triggers" for gone in cut):
         return True
@@ -184,7 +184,7 @@ def _submit(submit: Submit, names: Names, scope: Mapping[str, Type]) -> Iterator
 
 
 def _named(submit: Submit, names: Names) -> Iterator[Violation]:
-    """What is named as neither Kubernetes nor Argo names anything would be refused at night."""
+    """Check names that Kubernetes or Argo would reject only at submission."""
     for field in _TARGETS[:2]:
         name = getattr(submit, field)
         if name is not None and not _OBJECT.fullmatch(name):
@@ -210,7 +210,7 @@ def _annotations(path: Path, annotations: Mapping[str, str]) -> Iterator[Violati
 
 def _labels(path: Path, labels: Mapping[str, str]) -> Iterator[Violation]:
     for key, value in labels.items():
-        if path != ("labels",) or key != MANAGED_BY:  # of the rule: it stands in alerts, and not on Workflows
+        if path != ("labels",) or key != MANAGED_BY:  # labels of the rule are for alerts, not for Workflows
             yield from check_key((*path, key), key)
         if not _LABEL_KEY.fullmatch(key):
             yield Violation((*path, key), f"`{key}` is no label", "letters, digits, - _ and ., at most 63", of_key=True)

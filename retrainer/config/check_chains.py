@@ -1,4 +1,4 @@
-"""`after` triggers, over all rules: they name rules that exist, in no circle, and in chains that are not too long."""
+"""Check `after` triggers over all rules: the named rules exist, there are no cycles, and chains are not too long."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from retrainer.config.models import Rule
 
 LONGEST = 8
-"""Rules that may follow one another."""
+"""Maximum number of rules in a chain."""
 
 
 def check_chains(rules: Sequence[Rule], names: Collection[str]) -> Iterator[tuple[str, Violation]]:
-    """Yield the rule's name with what is wrong with one of its triggers; ``names`` are there, if perhaps broken."""
+    """Yield the name of a rule and a violation of one of its triggers. ``names`` includes rules with problems."""
     upstream = {rule.name: [t.after.rule for t in rule.triggers.values() if t.after] for rule in rules}
     found: dict[tuple[str, int], tuple[str, ...]] = {}
     for rule in rules:
@@ -41,9 +41,9 @@ def check_chains(rules: Sequence[Rule], names: Collection[str]) -> Iterator[tupl
 def _longest(
     name: str, left: int, upstream: Mapping[str, Sequence[str]], found: dict[tuple[str, int], tuple[str, ...]]
 ) -> tuple[str, ...]:
-    """The longest way up from a rule, of at most ``left`` rules; one that comes back to a rule goes before any other.
+    """The longest chain upwards from a rule, of at most ``left`` rules; a chain with a cycle has precedence.
 
-    ``found`` remembers each: rules that wait for many others have as many ways as the product of them.
+    ``found`` caches results: without it, rules that wait for many others have exponentially many chains.
     """
     known = found.get((name, left))
     if known is None:

@@ -1,4 +1,4 @@
-"""A rule is compiled as it is read, by the very code that the engine runs: what is valid can be run."""
+"""Compile each rule when it is loaded, with the code that the engine uses, so that every valid rule can run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def check_compile(rule: Rule, calendars: Mapping[str, Calendar]) -> Iterator[Violation]:
-    """``calendars`` has all that the rule names."""
+    """Compile the rule; yield what raises ValueError. ``calendars`` has all calendars that the rule names."""
     try:
         compile_rule(rule, "", calendars)
     except ValueError as error:
@@ -25,10 +25,10 @@ def check_compile(rule: Rule, calendars: Mapping[str, Calendar]) -> Iterator[Vio
 
 
 def contained(findings: Iterable[Violation]) -> Iterator[Violation]:
-    """What a check raises is a mistake of ours, and a problem of that part alone."""
+    """The violations of a check. If it raises an error, that is a bug here, and is reported for this part only."""
     try:
         yield from findings
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other files must be read
+    except Exception as error:  # noqa: BLE001 - the other files must still be loaded
         yield internal(error)
 
 

@@ -1,4 +1,4 @@
-"""CEL in a configuration: it compiles, fits the place where it stands, and Argo's braces stay out of parameters."""
+"""Check CEL in a configuration: it compiles, it fits its field, and parameters do not contain `{{` of Argo."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ASKED = {
 
 
 def check_cel(path: Path, text: str, scope: Mapping[str, Type], gives: frozenset[str]) -> Iterator[Violation]:
-    """Find what keeps an expression from being evaluated here, or from giving one of these kinds."""
+    """Check that an expression can be evaluated with this scope, and that its type is one of ``gives``."""
     try:
         node = parse(text)
     except SyntaxProblem as problem:
@@ -69,7 +69,7 @@ def _constant(path: Path, program: Program, gives: frozenset[str]) -> Iterator[V
 
 
 def check_parameter(path: Path, value: str | float | bool, scope: Mapping[str, Type]) -> Iterator[Violation]:
-    """Find what keeps an argument of a run, a text with `${CEL}` holes, from being rendered."""
+    """Check that an argument of a run, a text with `${CEL}` expressions, can be rendered."""
     if not isinstance(value, str):
         return
     if "{{" in value:
@@ -99,7 +99,7 @@ def _literal(path: Path, text: str) -> Iterator[Violation]:
 
 
 def _rendered(path: Path, part: Program, start: int) -> Iterator[Violation]:
-    """What depends on nothing is the same for each run."""
+    """Render an expression without variables, whose value is the same for each run."""
     try:
         refuse_braces(as_text(part.evaluate({})))
     except ValueError as error:

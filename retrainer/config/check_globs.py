@@ -1,4 +1,4 @@
-"""`match` in a configuration: fields that an event has, and globs, which become the expressions that are matched."""
+"""Check `match` in a configuration: its fields are fields of an event, and its globs compile."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def check_match(path: Path, match: Mapping[str, str | int | float | bool]) -> Iterator[Violation]:
-    """What is wrong with the globs among expected values."""
+    """Check the globs among the expected values."""
     for field, expected in match.items():
         if isinstance(expected, str) and SPECIAL.search(expected):
             yield from check_glob((*path, field), expected)
@@ -30,7 +30,7 @@ def check_glob(path: Path, glob: str) -> Iterator[Violation]:
 
 
 def check_fields(path: Path, match: Mapping[str, object]) -> Iterator[Violation]:
-    """Find what names no field of an event."""
+    """Report fields that an event does not have."""
     for field in match:
         parts = field.split(".")
         if "" in parts or field == "event":

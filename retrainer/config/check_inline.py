@@ -1,4 +1,4 @@
-"""A whole Workflow manifest under `submit.workflow`: what of it is used, and what nobody would see vanish."""
+"""Check an inline Workflow manifest under `submit.workflow`: report fields that would be dropped without notice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _AT = ("submit", "workflow")
 _FIELDS = ("apiVersion", "kind", "metadata", "spec")
 _METADATA = ("labels", "annotations", "name", "generateName")
-"""The name is taken, though a run has one of its own: examples have it, and `lint` says so."""
+"""`name` and `generateName` are accepted but not used: examples have them, and `lint` reports them."""
 _ELSEWHERE = {
     "namespace": "write `namespace:` beneath `submit:` instead",
     "finalizers": "take it out: the Workflow has that of retrainer, until its outcome is stored",
@@ -45,7 +45,7 @@ def check_inline(manifest: Mapping[str, Any]) -> Iterator[Violation]:
 
 
 def _arguments(spec: Mapping[str, Any]) -> Iterator[Violation]:
-    """The rule's parameters are put among these."""
+    """Check the arguments of the manifest. The rule's parameters are added to them."""
     path: Path = (*_AT, "spec", "arguments")
     arguments = spec.get("arguments")
     if arguments is None:
@@ -87,7 +87,7 @@ def _texts(path: Path, given: Any) -> Iterator[Violation]:
 
 
 def check_key(path: Path, key: str) -> Iterator[Violation]:
-    """Of a label or annotation."""
+    """Check the key of a label or annotation."""
     if reserved(key):
         domain = key.partition("/")[0]
         own = f"{domain}/" if domain != MANAGED_BY.partition("/")[0] else key

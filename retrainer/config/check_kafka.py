@@ -1,4 +1,4 @@
-"""Kafka sources, and what other sources share with them: what their models cannot say."""
+"""Checks of Kafka sources, shared in part with other sources, that the models cannot express."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SERVER = re.compile(r"\[[0-9A-Fa-f:.]+\]:\d{1,5}|[^:\s]+:\d{1,5}")
 
 
 def check_topics(path: Path, topics: Topics) -> Iterator[Violation]:
-    """Which topics of which brokers, and how we get in."""
+    """Check brokers, topics, start, TLS and SASL."""
     for i, server in enumerate(topics.bootstrap_servers):
         if not _SERVER.fullmatch(server):
             yield Violation(
@@ -51,7 +51,7 @@ def check_tls(path: Path, tls: Tls) -> Iterator[Violation]:
 
 
 def check_registry(source: KafkaSource) -> Iterator[Violation]:
-    """`schema_registry` and `format: avro` need each other."""
+    """Check that `schema_registry` and `format: avro` are used together."""
     registry = source.schema_registry
     if source.format == "avro" and registry is None:
         yield Violation(("format",), "`avro` needs a registry for its schemas", "add `schema_registry: {url: …}`")

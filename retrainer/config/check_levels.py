@@ -1,4 +1,4 @@
-"""Metric, alert, freshness and after triggers: what their models cannot say."""
+"""Checks of metric, alert, freshness and `after` triggers that their models cannot express."""
 
 from __future__ import annotations
 

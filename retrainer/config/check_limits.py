@@ -1,4 +1,4 @@
-"""Limits: what their models cannot say."""
+"""Checks of limits that their models cannot express."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def check_limits(rule: Rule, names: Names) -> Iterator[Violation]:
-    """Limits, and what feeds them: cost and feedback."""
+    """Check limits, cost and feedback."""
     limits = rule.limits
     if limits.pool is not None:
         yield from known(("limits", "pool"), "pool", limits.pool, names.pools)

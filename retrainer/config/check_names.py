@@ -1,4 +1,4 @@
-"""Names that refer to something."""
+"""Check names that refer to something."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def known(path: Path, kind: str, name: str, names: Collection[str]) -> Iterator[Violation]:
-    """`name` is one of `names`, which stand under the section of that kind."""
+    """Check that `name` is one of `names`, which are defined in the section of that kind."""
     if name not in names:
         yield Violation(
             path,

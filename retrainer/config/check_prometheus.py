@@ -1,4 +1,4 @@
-"""Prometheus sources: what their model cannot say."""
+"""Checks of Prometheus sources that their model cannot express."""
 
 from __future__ import annotations
 

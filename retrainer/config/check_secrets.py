@@ -1,4 +1,4 @@
-"""Secrets and files that a configuration names: they are there, and can be read."""
+"""Check that the secrets and files that a configuration names exist and can be read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from retrainer.config.tree import Path
 
 LARGEST_CERTIFICATES = 4 * 2**20
-"""Bytes of a PEM file: the authorities of a whole system are a quarter of a megabyte."""
+"""Maximum bytes of a PEM file: all authorities of a system are a quarter of a megabyte."""
 
 
 AWS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod a role"
@@ -25,7 +25,7 @@ _TELLING = re.compile(r"passw(or)?d|secret|token|api[-_]?key|signature|^sig$", r
 
 
 def check_secrets(path: Path, given: FromEnv | FromFile | list[FromEnv | FromFile] | None) -> Iterator[Violation]:
-    """A secret, or each of several, is there and can be read."""
+    """Check that a secret, or each of several, exists and can be read."""
     many = isinstance(given, list)
     for i, secret in enumerate(given if isinstance(given, list) else [given] if given else []):
         try:
@@ -35,7 +35,7 @@ def check_secrets(path: Path, given: FromEnv | FromFile | list[FromEnv | FromFil
 
 
 def check_url(path: Path, url: str | None, instead: str) -> Iterator[Violation]:
-    """An address holds no credentials; ``instead`` is where they belong. What is said does not repeat them."""
+    """Check that a URL contains no credentials; ``instead`` is the hint. The message does not repeat the URL."""
     try:
         parts = urlsplit(url or "")
         asked = [name for name, _ in parse_qsl(parts.query)]
@@ -55,6 +55,6 @@ def check_file(path: Path, file: str) -> Iterator[Violation]:
 
 
 def said(path: Path, error: ValueError) -> Violation:
-    """Cut `what is wrong: the way out` in two."""
+    """Split `what is wrong: correction` into message and hint."""
     what, _, way_out = str(error).rpartition(": ")
     return Violation(path, what or way_out, way_out if what else "")

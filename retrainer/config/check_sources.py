@@ -1,4 +1,4 @@
-"""Sources and calendars: what their models cannot say."""
+"""Checks of sources and calendars that their models cannot express."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def check_source(source: Source) -> Iterator[Violation]:
 
 
 def check_paths(sources: Mapping[str, Source]) -> Iterator[tuple[str, Violation]]:
-    """Two sources cannot listen on one path. Yield the name of the second with the finding."""
+    """Check that no two sources listen on one path. Yield the name of the second, with the violation."""
     first: dict[str, str] = {}
     for name, source in sources.items():
         path, listener = _listening(source)
@@ -70,7 +70,7 @@ def check_paths(sources: Mapping[str, Source]) -> Iterator[tuple[str, Violation]
 
 
 def check_calendar(calendar: Calendar) -> Iterator[Violation]:
-    """Each date and time by itself, so that each is found at its place."""
+    """Check each date and time separately, so that a violation has its position."""
     yield from check_zone(("timezone",), calendar.timezone)
     parts = [(("dates", i), Calendar(dates=[text])) for i, text in enumerate(calendar.dates)]
     parts += [(("times", i), Calendar(times=[text])) for i, text in enumerate(calendar.times)]
@@ -101,7 +101,7 @@ def _listener(path: Path, listener: Listener) -> Iterator[Violation]:
 
 
 def _own_identity(source: WebhookSource | KafkaSource, formats: tuple[str, ...]) -> Iterator[Violation]:
-    """`id` and `time` are for formats whose events do not carry their own."""
+    """`id` and `time` are for formats whose events do not have their own."""
     for name, text, scope in (("id", source.id, DELIVERY), ("time", source.time, TIMED)):
         if text is None:
             continue

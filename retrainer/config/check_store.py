@@ -1,4 +1,4 @@
-"""Where the store is: an address that can be read, and that holds no secret."""
+"""Check the address of the store: it can be parsed, and contains no secret."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _URL = ("store", "url")
 
 
 def check_store(store: Store) -> Iterator[Violation]:
-    """Nothing that is said here repeats the address: whoever put a password into it must not find it in a log."""
+    """Check the store. No message repeats the address: if it contains a password, that must not get into a log."""
     yield from check_secrets(("store", "password"), store.password)
     if store.url is None:
         if store.password is not None:

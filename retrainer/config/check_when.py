@@ -1,4 +1,4 @@
-"""`when` and `unless`: what their models cannot say."""
+"""Checks of `when` and `unless` that their models cannot express."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEEPEST = 8
 
 
 def check_when(rule: Rule) -> Iterator[Violation]:
-    """Every trigger has its part, and each name is a trigger's."""
+    """Check that every trigger is used, and that each name is that of a trigger."""
     yield from _unless(rule)
     if rule.when is None:
         if rule.unless and set(rule.triggers) <= set(rule.unless):

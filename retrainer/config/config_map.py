@@ -1,4 +1,4 @@
-"""Rule files inside manifests of ConfigMaps, as they lie in a repository before they are applied."""
+"""Rule files in manifests of ConfigMaps, as stored in a repository before they are applied."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _Loader = libyaml.CSafeLoader if libyaml.__with_libyaml__ else libyaml.SafeLoade
 
 
 class Entry(NamedTuple):
-    """One rule file of a ConfigMap. ``text`` keeps its lines where they stand in the manifest if ``placed``.
+    """One rule file of a ConfigMap. If ``placed``, the lines of ``text`` have the same numbers as in the manifest.
 
-    ``namespace`` is that of the manifest, None if it names none; ``line`` is where the ConfigMap begins, from 1.
+    ``namespace`` is that of the manifest, None if it has none; ``line`` is where the ConfigMap begins, from 1.
     """
 
     key: str
@@ -30,7 +30,7 @@ class Entry(NamedTuple):
 
 
 def entries(text: str) -> list[Entry] | None:
-    """Return the rule files of the ConfigMaps that are labelled for it; None if these are no manifests at all."""
+    """Return the rule files of the ConfigMaps with the label; None if the text is no Kubernetes manifest."""
     try:
         documents = [node for node in libyaml.compose_all(text, Loader=_Loader) if node is not None]
     except libyaml.YAMLError:
@@ -57,7 +57,7 @@ def _entries(fields: dict[str, Any], lines: list[str]) -> Iterator[Entry]:
 
 
 def _in_place(node: Any, lines: list[str]) -> str | None:
-    """A block's lines as they stand, behind as many empty ones as come before it; None if it is no block."""
+    """The lines of a block scalar, after as many empty lines as precede it in the file; None if it is no block."""
     first, last = node.start_mark.line + 1, node.end_mark.line
     block = "".join(lines[first:last])
     if node.style != "|" or textwrap.dedent(block).strip() != str(node.value).strip():

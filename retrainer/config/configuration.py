@@ -1,4 +1,4 @@
-"""All rules and what they refer to, valid together."""
+"""A valid configuration: all rules and what they refer to."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """``rules`` are sorted by name. ``revision`` changes with the meaning, never with the layout of the files.
+    """``rules`` are sorted by name. ``revision`` changes with the content, not with the layout of the files.
 
-    ``positions`` tells where rules, sources, calendars and pools are written: ``rules.churn`` gives
+    ``positions`` has the position of rules, sources, calendars and pools: ``rules.churn`` maps to
     ``file:line:column``.
     """
 
@@ -33,7 +33,7 @@ class Configuration:
     revisions: Mapping[str, str] = field(repr=False)
 
     def rule_revision(self, name: str) -> str:
-        """Twelve hexadecimal digits over what the rule means, its calendars included. KeyError if there is none."""
+        """Twelve hexadecimal digits, a hash of the rule and its calendars. Raise KeyError for an unknown rule."""
         return self.revisions[name]
 
 
@@ -45,7 +45,7 @@ def configuration(
     budgets: Mapping[str, Budget],
     positions: Mapping[str, str],
 ) -> Configuration:
-    """Put the parts together and work out the revisions."""
+    """Combine the parts and compute the revisions."""
     by_name = tuple(sorted(rules, key=lambda rule: rule.name))
     revisions = {rule.name: _digest(_meaning(rule, calendars)) for rule in by_name}
     whole = _digest(
@@ -69,7 +69,7 @@ def configuration(
 
 
 def _meaning(rule: Rule, calendars: Mapping[str, Calendar]) -> dict[str, Any]:
-    """All of a rule but its description, with the calendars that it heeds."""
+    """All fields of a rule except its description, and the calendars that it uses."""
     used = calendars_of(rule)
     return {
         "rule": rule.model_dump(mode="json", by_alias=True, exclude={"description"}),
@@ -78,7 +78,7 @@ def _meaning(rule: Rule, calendars: Mapping[str, Calendar]) -> dict[str, Any]:
 
 
 def calendars_of(rule: Rule) -> set[str]:
-    """Names of the calendars that a rule heeds."""
+    """Names of the calendars that a rule uses."""
     excepted = {name for trigger in rule.triggers.values() if trigger.schedule for name in trigger.schedule.except_}
     return excepted | set(rule.limits.mute)
 

@@ -1,4 +1,4 @@
-"""One rule file: its text, read and looked at from outside."""
+"""One rule file: its text, parsed, with the checks of its sections."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Document(NamedTuple):
 
     @property
     def whole(self) -> bool:
-        """Whether all that it defines is known."""
+        """Whether everything that the file defines is known."""
         if self.root is None:
             return False
         return all(name in SECTIONS and node.value is not REFUSED for name, node in self.root.items().items())
@@ -37,7 +37,7 @@ class Document(NamedTuple):
 
 
 def parse(file: str, text: str) -> Document:
-    """Read the text of a rule file."""
+    """Parse the text of a rule file."""
     root, problems = read(text, file)
     if root is None:
         return Document(file, None, tuple(problems))
@@ -58,9 +58,9 @@ def parse(file: str, text: str) -> Document:
 
 
 def _foreign(root: Node) -> bool:
-    """Whether nothing in it is even like a rule file. What it is instead may be nobody's business: none of it is told.
+    """Whether the file does not resemble a rule file at all. Its content may be confidential, so none of it is shown.
 
-    A link can lead to any file of the machine.
+    A link can point to any file of the machine.
     """
     if not root.items() or any(name in SECTIONS for name in root.items()) or root.get("kind"):
         return False
@@ -68,7 +68,7 @@ def _foreign(root: Node) -> bool:
 
 
 def beginning(file: str) -> Mark:
-    """The place for what concerns a file as a whole."""
+    """The position for problems of a file as a whole."""
     return Mark(Text(file, ()), 1, 1)
 
 
@@ -86,7 +86,7 @@ def _sections(root: Node) -> Iterator[Problem]:
 
 
 def check_version(root: Node) -> Iterator[Problem]:
-    """The format's version is written, and is one that is understood."""
+    """Check that the format's version is given and supported."""
     version = root.get("version")
     if version is None:
         yield root.mark.problem("version", "`version` is missing", "begin with `version: 1`")

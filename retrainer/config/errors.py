@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, where, and the way out."""
+"""Problems of a configuration: message, position, and hint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MOST_TOLD = 200
-"""Mistakes of one file."""
+"""Maximum number of reported problems per file."""
 LONGEST_LINE = 400
 LONGEST_WORD = 200
 MOST_COMPARED = 500
@@ -24,10 +24,10 @@ _PASSWORD = re.compile(r"(://[^/\s:@]*:|[?&][a-z]*password=)[^/\s@&'\"]+(?=[@&\s
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake. ``line`` and ``column`` count from 1, ``path`` is the field (``rules[2].submit.timeout``), if any.
+    """One problem. ``line`` and ``column`` count from 1; ``path`` is the field (``rules[2].submit.timeout``), if any.
 
-    ``hint`` is the way out, ``source`` the text of the line. ``kind`` tells a name that no file defines (``reference``)
-    and what the machine lacks, such as a secret (``environment``), from what is wrong in the file itself.
+    ``hint`` says how to correct it; ``source`` is the text of the line. ``kind`` separates names that no file defines
+    (``reference``) and things missing on this machine, such as a secret (``environment``), from errors in the file.
     """
 
     file: str
@@ -45,7 +45,7 @@ class Problem:
         return f"{where}{field}{self.message}" + (f" ({self.hint})" if self.hint else "")
 
     def render(self) -> str:
-        """Several lines: where and what, the line with a caret beneath, the hint."""
+        """Several lines: position and message, the line with a caret below, the hint."""
         field = f"{self.path}: " if self.path else ""
         parts = [f"{shown(self.file)}:{self.line}:{self.column}: {field}{self.message}"]
         if self.source.strip():
@@ -57,7 +57,7 @@ class Problem:
         return "\n".join(parts)
 
     def as_json(self) -> dict[str, str | int]:
-        """All but the line's text, for `-o json`."""
+        """All fields except the line's text, for `-o json`."""
         return {
             "file": self.file,
             "line": self.line,
@@ -69,19 +69,19 @@ class Problem:
         }
 
     def _around(self) -> tuple[str, str]:
-        """The line, or what of a long one stands around the column; and white space up to there, tabs included."""
+        """The line, or the part of a long line around the column; and white space up to the column, tabs included."""
         begin = max(self.column - 1 - LONGEST_LINE // 2, 0) if len(self.source) > LONGEST_LINE else 0
         before = self.source[begin : self.column - 1].ljust(self.column - 1 - begin)
         return self.source[begin : begin + LONGEST_LINE], "".join(c if c == "\t" else " " for c in before)
 
 
 def _masked(line: str) -> str:
-    """A line as it may be shown: whoever put a password into a URL must not find it in a log too."""
+    """The line with passwords in URLs masked, as it may be written to a log."""
     return _PASSWORD.sub(r"\1***", line)
 
 
 class ConfigErrors(Exception):
-    """Everything that is wrong, in the order of the files."""
+    """All problems, in the order of the files."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = ordered(problems)
@@ -89,7 +89,7 @@ class ConfigErrors(Exception):
 
 
 def ordered(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """By place; what a template's line says once for each rule that uses it is said once, and of a file so many."""
+    """Sort by position. Drop duplicates (a template's line is read by many rules), and limit the number per file."""
     first: dict[tuple[str, int, int, str], Problem] = {}
     for problem in problems:
         first.setdefault((problem.file, problem.line, problem.column, problem.message), problem)
@@ -108,7 +108,7 @@ def _told(of_file: list[Problem]) -> list[Problem]:
 
 
 def did_you_mean(word: str, choices: Iterable[str], otherwise: str = "take it out") -> str:
-    """Name the nearest choice, else all of them if they are few, ``otherwise`` if there are none."""
+    """Name the nearest choice; otherwise up to 12 of them, or ``otherwise`` if there are none."""
     known = sorted(choices)
     alike = _alike(word, known)
     near = get_close_matches(word, alike, n=1, cutoff=0.6) or get_close_matches(word.lower(), alike, n=1, cutoff=0.6)
@@ -121,7 +121,7 @@ def did_you_mean(word: str, choices: Iterable[str], otherwise: str = "take it ou
 
 
 def _alike(word: str, known: list[str]) -> list[str]:
-    """Those worth comparing: of thousands only some that begin the same, and nothing with a text of any length."""
+    """The choices worth comparing: of many, only some with the same first letter; none for a very long word."""
     if len(word) > LONGEST_WORD:
         return []
     if len(known) <= MOST_COMPARED:
@@ -130,11 +130,11 @@ def _alike(word: str, known: list[str]) -> list[str]:
 
 
 def cut(text: str, longest: int = 400) -> str:
-    """A text as it may stand in a message."""
+    """Shorten a text for a message."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def shown(file: str) -> str:
-    """A path as people read it: seen from the working directory if it lies within."""
+    """A path for display: relative to the working directory if it lies within."""
     relative = os.path.relpath(file) if file else file
     return file if relative.startswith("..") else relative

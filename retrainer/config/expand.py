@@ -1,4 +1,4 @@
-"""`defaults` and `templates` worked into the rules of a file; each value keeps the place where it was written."""
+"""Merge `defaults` and `templates` into the rules of a file. Each value keeps the position where it was written."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ _OWN = ("template", "with")
 
 
 LONGEST_TEXT = 1_000_000
-"""Characters of one text that a template fills: holes multiply what is put into them."""
+"""Maximum characters of one text that a template fills: placeholders multiply what they are replaced by."""
 
 
 class _TooLongError(Exception):
-    """With the number of characters."""
+    """The argument is the number of characters."""
 
 
 class Template(NamedTuple):
-    """A rule's body with `${{ name }}` holes."""
+    """A rule's body with `${{ name }}` placeholders."""
 
     body: Node
     parameters: frozenset[str]
     embedded: frozenset[str]
-    """Those that stand amid other text, and so must be scalars."""
+    """Parameters that are used within other text, and so must be scalars."""
 
 
 def templates(section: Node | None) -> tuple[dict[str, Template | None], list[Problem]]:
-    """Read the `templates` of one file. A template with a problem is None, so that who uses it is not blamed."""
+    """Read the `templates` of a file. A template with problems is None, so that rules that use it report nothing."""
     found: dict[str, Template | None] = {}
     problems: list[Problem] = []
     for name, node in (section.items() if section else {}).items():
@@ -51,9 +51,9 @@ def templates(section: Node | None) -> tuple[dict[str, Template | None], list[Pr
 def expand(
     rule: Node, path: Path, known: Mapping[str, Template | None], defaults: Node | None
 ) -> tuple[Node | None, list[Problem]]:
-    """Work template and defaults into one rule; what the rule itself says wins, then the template, then the defaults.
+    """Merge template and defaults into a rule. Values of the rule have precedence, then the template, then defaults.
 
-    Return no rule if it names a template that is not there or does not fill it as it asks to be filled.
+    Return no rule if its template does not exist, or if `with` does not match the template's parameters.
     """
     named = rule.get("template")
     own = Node({k: v for k, v in rule.items().items() if k not in _OWN}, rule.mark, rule.keys)
@@ -83,7 +83,7 @@ def expand(
 
 
 def weight(node: Node, most: int) -> int:
-    """How many values a rule has, with what its template put in; counting ends beyond ``most``."""
+    """The number of values of a rule, including those of its template; counting stops beyond ``most``."""
     ahead, values = [node], 0
     while ahead and values <= most:
         one = ahead.pop()
@@ -93,7 +93,7 @@ def weight(node: Node, most: int) -> int:
 
 
 def _over(above: Node, below: Node | None) -> Node:
-    """Merge two maps, deep; ``above`` wins. Lists and scalars are not merged."""
+    """Merge two maps recursively; ``above`` has precedence. Lists and scalars are not merged."""
     if below is None or not isinstance(above.value, dict) or not isinstance(below.value, dict):
         return above
     merged = dict(above.value)
@@ -103,7 +103,7 @@ def _over(above: Node, below: Node | None) -> Node:
 
 
 def _fill(node: Node, values: Mapping[str, Node]) -> Node:
-    """Fill the holes: a text that is one hole becomes the value, of whatever type, with the value's own place."""
+    """Fill placeholders. A text that is one placeholder becomes the value, with its type and position."""
     if isinstance(node.value, dict):
         names = {key: _text(key, values) for key in node.value}
         entries = {names[key]: _fill(child, values) for key, child in node.value.items()}

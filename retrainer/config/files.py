@@ -1,4 +1,4 @@
-"""Which files a configuration consists of, and their text."""
+"""Find and read the files of a configuration."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 _SUFFIXES = (".yaml", ".yml")
 TEST_SUFFIXES = ("_test.yaml", "_test.yml")
-"""Files of tests of rules stand among the rules, and are none."""
+"""Suffixes of test files for rules. They are stored beside rule files, but are not rule files."""
 
 
 LARGEST_FILE = 16 * 2**20
-"""Bytes: twenty times a file of 4,000 rules."""
+"""Maximum bytes of a file: twenty times a file of 4,000 rules."""
 DEEPEST = 32
-"""Folders within folders that are looked into."""
+"""Maximum depth of nested folders."""
 
 
 class Found(NamedTuple):
-    """Paths of files, sorted within each path asked for; ``missing`` are the paths that are not there.
+    """Paths of files, sorted within each given path; ``missing`` are the given paths that do not exist.
 
-    A file is whatever bears such a name and is no folder, also what cannot be read: `read_text` says so.
+    A file is anything with a matching name that is no folder, even if it cannot be read: `read_text` reports that.
     """
 
     files: tuple[str, ...]
@@ -33,9 +33,9 @@ class Found(NamedTuple):
 
 
 def find(paths: Iterable[str], *, tests: bool = False) -> Found:
-    """Look into folders, and into theirs, for `*.yaml` and `*.yml`; with ``tests`` for those named `*_test.yaml` alone.
+    """Find `*.yaml` and `*.yml` in folders, recursively; with ``tests``, only files named `*_test.yaml`.
 
-    Hidden names are passed over: a ConfigMap is mounted as links into `..data`, which must not be read a second time.
+    Hidden names are skipped: a ConfigMap is mounted as links into `..data`, which must not be read a second time.
     """
     files: dict[str, None] = {}
     missing = []
@@ -52,7 +52,7 @@ def find(paths: Iterable[str], *, tests: bool = False) -> Found:
 
 
 def rule_file(name: str) -> bool:
-    """Tell by its name whether a file holds rules."""
+    """Whether a file holds rules, by its name."""
     return name.endswith(_SUFFIXES) and not name.endswith(TEST_SUFFIXES)
 
 
@@ -66,7 +66,7 @@ def _walk(entries: list[os.DirEntry[str]], *, tests: bool, depth: int = 1) -> It
             except OSError:
                 inside = None
             if inside is None:
-                yield entry.path  # which is told as a file that cannot be read
+                yield entry.path  # it is then reported as a file that cannot be read
             else:
                 yield from _walk(inside, tests=tests, depth=depth + 1)
         elif entry.name.endswith(_SUFFIXES) and entry.name.endswith(TEST_SUFFIXES) == tests:
@@ -79,7 +79,7 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
 
 
 def read_text(file: str) -> str | Problem:
-    """Return the text of a file, or what keeps it from being read."""
+    """Return the text of a file, or the problem that prevents reading it."""
     if (readable := file.encode(errors="replace").decode()) != file:
         return Problem(readable, 1, 1, "", "its name is not UTF-8", "give it another name")
     try:

@@ -1,7 +1,7 @@
-"""Which text of which file is used, when not all of them are good or fit together.
+"""Select the text to use for each file if some files are invalid or inconsistent with each other.
 
-Each file goes from its text of now to its last good one to being left out, one step at a time and only while it is at
-fault, until what is in use has no problems.
+A file falls back from its current text to its last good text, and then is left out. Files fall back one step at a time,
+and only while they cause a problem, until the texts in use have no problems.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 MOST_ROUNDS = 50
-"""Times that the files at fault step back one after the other."""
+"""Maximum number of rounds in which the causing files fall back."""
 MOST_TRIED = 32
-"""Files that are tried one by one, to find the one that others suffer from."""
+"""Maximum number of files that are tried one by one to find the one that causes problems in others."""
 
 
 class Candidates(NamedTuple):
-    """``now`` holds the files that can be read, ``lost`` the files and folders that are asked for but cannot."""
+    """``now`` has the texts of the readable files, ``lost`` the given files and folders that cannot be read."""
 
     now: Mapping[str, str]
     last_good: Mapping[str, str]
@@ -36,7 +36,7 @@ class Candidates(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """``problems`` are those of the texts of now; ``files`` the texts in use."""
+    """``problems`` are those of the current texts; ``files`` are the texts in use."""
 
     configuration: Configuration
     problems: tuple[Problem, ...]
@@ -44,7 +44,7 @@ class Settled(NamedTuple):
 
 
 def settle(candidates: Candidates, namespaces: tuple[str, ...] | None) -> Settled:
-    """Find the texts to use, and say all that is wrong with those of now."""
+    """Select the texts to use, and report all problems of the current texts."""
     choice = _Choice(candidates, namespaces)
     first = choice.assembled
     unread = choice.step_back(choice.unread())
@@ -58,7 +58,7 @@ def settle(candidates: Candidates, namespaces: tuple[str, ...] | None) -> Settle
 
 
 class _Choice:
-    """The texts in use, and how far each file has stepped back."""
+    """The texts in use, and the files that have fallen back."""
 
     def __init__(self, candidates: Candidates, namespaces: tuple[str, ...] | None) -> None:
         self._now, self._good, lost = candidates
@@ -71,11 +71,11 @@ class _Choice:
         self.assembled = self._assemble(self.texts)
 
     def unread(self) -> set[str]:
-        """Files of which nobody knows all that they define."""
+        """Files whose definitions are not fully known."""
         return {file for file, text in self.texts.items() if not self._document(file, text).whole}
 
     def at_fault(self) -> set[str]:
-        """The files to step back next; empty if what is in use is good."""
+        """The files that must fall back next; empty if the texts in use are valid."""
         bad = self._bad(self.assembled)
         changed = {file for file in self.texts if self._changed(file)} | self._removed
         if bad & changed or not bad:
@@ -83,11 +83,11 @@ class _Choice:
         return self._culprits(bad, changed) or bad
 
     def changed_or(self, at_fault: set[str]) -> set[str]:
-        """All that changed together, where one by one would take for ever; then all there are."""
+        """All changed files together, once single steps take too long; after that all files."""
         return {file for file in self.texts if self._changed(file)} | self._removed or set(self.texts) or at_fault
 
     def step_back(self, files: Iterable[str]) -> set[str]:
-        """Take each file's last good text or, if that is what it has, leave it out."""
+        """Change each file to its last good text or, if it has that already, leave it out."""
         stepped = set(files)
         for file in stepped:
             self.texts = self._without(file)
@@ -98,7 +98,7 @@ class _Choice:
         return stepped
 
     def unsaid(self, said: Iterable[Problem]) -> Iterator[Problem]:
-        """A file can step back because of others: they took away what it needs, or need what it took away."""
+        """Report files that fell back because of others: those removed what it needs, or need what it removed."""
         for file in sorted(self._stepped - {problem.file for problem in said}):
             what = "its last good text is used" if file in self.texts else "it is left out"
             why = "it does not fit together with the other files as they are now"
@@ -109,7 +109,7 @@ class _Choice:
         return {**others, file: self._good[file]} if file in self._good and self._changed(file) else others
 
     def _culprits(self, bad: set[str], changed: set[str]) -> set[str]:
-        """When files that did not change have become bad, one that did change is to blame: that which mends most."""
+        """If unchanged files became invalid, a changed one is the cause: the one whose fallback solves the most."""
         if len(changed) > MOST_TRIED:
             return changed
         mended = {file: len(self._bad(self._assemble(self._without(file)))) for file in sorted(changed)}
@@ -122,28 +122,28 @@ class _Choice:
         return self.texts.get(file) != self._good.get(file)
 
     def _bad(self, assembled: Assembled) -> set[str]:
-        """What the machine lacks (a secret) is no reason to drop a file that was good: going back would not mend it."""
+        """Files with problems. Something missing on this machine (a secret) does not count for an unchanged file."""
         return {
             p.file for p in assembled.problems if p.kind != "environment" or self._changed(p.file)
         } & self.texts.keys()
 
     def _assemble(self, texts: Mapping[str, str]) -> Assembled:
-        """Files that did not change come first, so that of two that clash the changed one is at fault."""
+        """Assemble with unchanged files first, so that of two files that clash the changed one has the problem."""
         order = sorted(texts, key=lambda file: (texts[file] != self._good.get(file), file))
         return assemble([self._document(file, texts[file]) for file in order], self._namespaces)
 
     def _document(self, file: str, text: str) -> Document:
-        """Parse each text once; stepping back looks at the same files again."""
+        """Parse each text once; each fallback needs the same files again."""
         if (file, text) not in self._parsed:
             self._parsed[file, text] = _parse(file, text)
         return self._parsed[file, text]
 
 
 def _parse(file: str, text: str) -> Document:
-    """What reading a text raises is a mistake of ours, and a problem of that file alone."""
+    """Parse. If that raises an error, it is a bug here, and is reported for this file only."""
     try:
         return parse(file, text)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other files must be read
+    except Exception as error:  # noqa: BLE001 - the other files must still be loaded
         finding = internal(error)
         return Document(file, None, (beginning(file).problem("", finding.message, finding.hint),))
 

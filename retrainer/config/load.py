@@ -1,4 +1,4 @@
-"""Settings and rules from files. A broken file never replaces a good one, and never blocks the others."""
+"""Load settings and rules from files. A broken file never replaces a good one, and never blocks other files."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """``configuration`` is valid and complete for ``files``: the text in use by path, to be kept as the last good one.
+    """``configuration`` is valid and complete for ``files``, the texts in use by path, to be stored as last good ones.
 
-    ``problems`` is all that is wrong with the files as they are now; empty means that they are what is in use.
+    ``problems`` are those of the current files; if there are none, the current files are in use.
     """
 
     configuration: Configuration
@@ -46,19 +46,19 @@ class Loaded:
 def load_rules(
     settings: Settings, *, last_good: Mapping[str, str] | None = None, teams: TeamFiles = NO_TEAMS
 ) -> Loaded:
-    """Load all rule files, and those of teams. Raise nothing.
+    """Load all rule files, including those of teams. Raise nothing.
 
-    For a file that is broken, or at fault when the files do not fit together, its text of ``last_good`` is used;
-    without one the file is left out.
+    For a file that is broken, or that does not fit together with the others, its text in ``last_good`` is used; without
+    one it is left out.
     """
     return _load(settings.rules, last_good or {}, namespaces_of(settings), teams)
 
 
 def validate(path: str, *, ignore_environment: bool = False) -> tuple[Configuration | None, tuple[Problem, ...]]:
-    """Check a settings file with the rules it names, a rule file, or a folder. No configuration if there are problems.
+    """Check a settings file with its rules, a rule file, or a folder. The configuration is None if there are problems.
 
-    A folder with a `retrainer.yaml` in it is checked as that file; any other holds rule files. ``elsewhere``: they will
-    not run on this machine, so that what it lacks is no problem.
+    A folder with a `retrainer.yaml` is checked as that file; any other folder holds rule files. With
+    ``ignore_environment``, things missing on this machine are no problems, as the rules will run elsewhere.
     """
     where = settings_file(path)
     rules, namespaces = [str(where.absolute())], None
@@ -76,30 +76,30 @@ def validate(path: str, *, ignore_environment: bool = False) -> tuple[Configurat
 
 
 def namespaces_of(settings: Settings) -> tuple[str, ...] | None:
-    """Return those that rules may run in; None where all may be."""
+    """Return the namespaces that rules may run in; None if all are allowed."""
     return tuple(settings.engine.namespaces) if isinstance(settings.engine, ArgoEngine) else None
 
 
 def load_files(paths: Iterable[str]) -> tuple[Configuration, tuple[Problem, ...]]:
-    """Check rule files and folders of them, which will not be run here: what this machine lacks is no problem."""
+    """Check rule files and folders that will not run on this machine: what is missing only here is no problem."""
     asked = tuple(paths)
     loaded = _load(asked, _texts(asked), None)
     return loaded.configuration, tuple(problem for problem in loaded.problems if problem.kind != "environment")
 
 
 def _texts(paths: Iterable[str]) -> dict[str, str]:
-    """As last good texts these keep a file in use that has nothing wrong but what this machine lacks."""
+    """Texts by file. As last good texts they keep files in use whose only problem is something missing here."""
     return {file: text for file in find(paths).files if isinstance(text := read_text(file), str)}
 
 
 def load_texts(texts: Mapping[str, str]) -> tuple[Configuration, tuple[Problem, ...]]:
-    """Check texts of rule files, by path, as `load_files` does."""
+    """Check texts of rule files, by path, in the same way as `load_files`."""
     settled = settle(Candidates(texts, texts, frozenset()), None)
     return settled.configuration, tuple(p for p in ordered(settled.problems) if p.kind != "environment")
 
 
 def is_settings(path: Path) -> bool:
-    """Tell whether a file holds the daemon's settings; anything else holds rules."""
+    """Whether a file holds the daemon's settings; any other file holds rules."""
     if path.name == "retrainer.yaml":
         return True
     text = read_text(str(path)) if path.is_file() else ""

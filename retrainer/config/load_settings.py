@@ -1,4 +1,4 @@
-"""The daemon's own settings."""
+"""Load the daemon's settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SETTINGS: Shape[Settings] = Shape(Settings)
 
 
 def load_settings(path: str) -> Settings:
-    """Read a settings file; relative paths are seen from its own folder. Raise ConfigErrors with all problems."""
+    """Read a settings file; relative paths are relative to its folder. Raise ConfigErrors with all problems."""
     settings, problems = read_settings(path)
     if settings is None or problems:
         raise ConfigErrors(problems)
@@ -32,7 +32,7 @@ def load_settings(path: str) -> Settings:
 
 
 def read_settings(path: str) -> tuple[Settings | None, list[Problem]]:
-    """Like `load_settings`, but return what can be had of the settings together with the problems."""
+    """Like `load_settings`, but return the settings, if they can be read, together with the problems."""
     file = str(Path(path).absolute())
     text = read_text(file)
     if isinstance(text, Problem):
@@ -51,14 +51,14 @@ def read_settings(path: str) -> tuple[Settings | None, list[Problem]]:
 
 
 def settings_file(path: str) -> Path:
-    """Tell what a user's path means: a folder with a `retrainer.yaml` in it is that file."""
+    """Resolve a path given by the user: a folder with a `retrainer.yaml` in it means that file."""
     where = Path(path)
     inside = where / "retrainer.yaml"
     return inside if inside.is_file() else where
 
 
 def settings_at(path: str) -> Settings | None:
-    """Read what can be had of the settings, if there is a file that a user's path means."""
+    """Read the settings at a path given by the user; None if the file does not exist or is invalid."""
     file = settings_file(path)
     return read_settings(str(file))[0] if file.is_file() else None
 

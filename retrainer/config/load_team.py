@@ -1,4 +1,4 @@
-"""A team's rule files, checked before they are in the cluster as the daemon will take them from there."""
+"""Check a team's rule files before they are applied to the cluster, as the daemon would read them from there."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _Platform(NamedTuple):
-    """Texts by file; ``namespaces`` are those that rules may run in, if that is known."""
+    """Texts by file. ``namespaces`` are those that rules may run in; None if unknown."""
 
     texts: Mapping[str, str] = {}
     namespaces: tuple[str, ...] | None = None
@@ -32,11 +32,11 @@ class _Platform(NamedTuple):
 def validate_team(
     path: str, namespace: str, platform: str | None = None
 ) -> tuple[Configuration | None, tuple[Problem, ...]]:
-    """Check a file or folder of rule files, or of manifests of ConfigMaps, as those of the team of a namespace.
+    """Check a file or folder of rule files, or of ConfigMap manifests, as the rules of the team of a namespace.
 
-    ``platform`` is the platform's settings, a rule file or a folder of them: what it defines is known by name. What
-    this machine lacks, such as a secret, is no problem. The configuration has the team's rules alone; it is None if
-    there are problems.
+    ``platform`` is the platform's settings file, a rule file or a folder of them; its definitions can be referred to.
+    What is missing on this machine only, such as a secret, is no problem. The configuration has the team's rules only;
+    it is None if there are problems.
     """
     theirs = _platform(platform, namespace) if platform is not None else _Platform()
     ours = _Team(path, namespace)
@@ -54,7 +54,7 @@ def _of_team(configuration: Configuration) -> Configuration:
 
 
 class _Team:
-    """Its texts under the names by which they are known as a team's, and where each of them really stands."""
+    """The texts under the file names of a team's ConfigMaps, and the real file of each."""
 
     def __init__(self, path: str, namespace: str) -> None:
         self.texts: dict[str, str] = {}
@@ -76,7 +76,7 @@ class _Team:
             )
 
     def placed(self, problem: Problem) -> Problem:
-        """The problem as it stands in the file that people edit."""
+        """The problem with the path of the real file."""
         message = problem.message
         for name, place in self._places.items():
             message = message.replace(name, place)

@@ -1,4 +1,4 @@
-"""What pydantic found, said in the words of the configuration file, with the way out."""
+"""Translate errors of pydantic into messages and hints in the terms of the configuration file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PATTERNS = {
 
 
 def describe(errors: Sequence[ErrorDetails], known: Sequence[str]) -> tuple[str, str]:
-    """Return message and hint for all that pydantic says of one place; ``known`` are the fields it may have."""
+    """Return message and hint for all errors at one position; ``known`` are the fields that it may have."""
     if of_secret(errors):
         return _SECRET
     kinds = [kind for kind in map(_kind, errors) if kind != "a whole number" or len(errors) == 1]
@@ -42,7 +42,7 @@ def describe(errors: Sequence[ErrorDetails], known: Sequence[str]) -> tuple[str,
 
 
 def of_secret(errors: Sequence[ErrorDetails]) -> bool:
-    """Whether the place is that of a secret, whose line must not be shown: somebody may have written it out."""
+    """Whether the position is that of a secret. Its line must not be shown: it may contain the secret itself."""
     return any(step in ("FromEnv", "FromFile") for error in errors for step in error["loc"])
 
 
@@ -86,7 +86,7 @@ def _by_type(error: ErrorDetails) -> tuple[str, str]:
 
 
 def _kind(error: ErrorDetails) -> str:
-    """What was expected, if the type is what is wrong."""
+    """The expected type, if the type is wrong."""
     found = re.fullmatch(r"(\w+)_(type|parsing|from_float)", error["type"])
     return _KINDS.get(found[1], "") if found else ""
 
@@ -98,7 +98,7 @@ def _choices(given: Any, expected: str) -> str:
 
 
 def _split(text: str) -> tuple[str, str]:
-    """Cut `not a duration: write …` into what and the way out."""
+    """Split `not a duration: write …` into message and hint."""
     what, colon, way_out = text.partition(": ")
     return (what, way_out) if colon else (text, "")
 

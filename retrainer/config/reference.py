@@ -1,6 +1,6 @@
-"""The reference of rule files and settings, in Markdown, made from the models.
+"""Generate the reference of rule files and settings, in Markdown, from the models.
 
-The pages of docs/reference/rules and docs/reference/settings.md end with it; `make reference` writes them.
+`make reference` writes it to the end of the pages of docs/reference/rules and of docs/reference/settings.md.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 _LEFT_OUT = {"PartialRule", "TemplatedRule", "Template", "FromFile", "FromEnv"}
-"""Forms of a rule that repeat its fields, and secrets, which are told in words."""
+"""Variants of a rule that repeat its fields, and secrets, which are described in words."""
 _WORDS = {"string": "text", "number": "number", "integer": "whole number", "boolean": "true or false"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """``path`` is where a model first stands in a file."""
+    """``path`` is the first position of a model in a file."""
 
     name: str
     path: tuple[str, ...]
 
 
 def reference() -> str:
-    """Return one document with a section for each map of a rules file, each with a table of its fields."""
+    """Return one document with a section for each map of a rules file, with a table of its fields."""
     return "\n".join(_pages(rules_schema(), lambda _path: "").values())
 
 
 def rules_pages() -> dict[str, str]:
-    """Return the same in parts: the tables of each page, by its path beneath docs/reference/rules."""
+    """Return the same tables by page; the key is the path of the page below docs/reference/rules."""
     return _pages(rules_schema(), _page)
 
 
@@ -47,7 +47,7 @@ def settings_page() -> str:
 
 
 def _page(path: tuple[str, ...]) -> str:
-    """The page for a map that stands at ``path`` in a file: one for each kind of source and trigger."""
+    """The page for a map at ``path`` in a file: one page for each kind of source and trigger."""
     if path[:1] != ("rules",):
         kind = path[0].removeprefix("sources: ") if path else ""
         return f"sources/{kind}.md" if path and kind != path[0] else "file.md"
@@ -79,7 +79,7 @@ def _link(title: str, home: str, page: str) -> str:
 
 
 def _sections(schema: dict[str, Any], definitions: dict[str, Any]) -> Iterator[_Section]:
-    """Every model in the order in which a reader meets it: depth first."""
+    """Every model, in the order of the reference: depth first."""
     seen: set[str] = set()
 
     def visit(node: dict[str, Any], path: tuple[str, ...]) -> Iterator[_Section]:
@@ -109,7 +109,7 @@ def _referred(node: Any) -> Iterator[str]:
 
 
 def _titles(sections: list[_Section]) -> list[str]:
-    """The field's name; with what it stands in where several maps have a field of that name."""
+    """The name of the field, with the name of its parent if several maps have a field of that name."""
     last = [section.path[-1] for section in sections]
     return [s.path[-1] if last.count(s.path[-1]) == 1 else ".".join(s.path[-2:]) for s in sections]
 
@@ -205,5 +205,5 @@ def _plain(value: Any) -> str:
 
 
 def _anchor(title: str) -> str:
-    """As GitHub makes one of a heading."""
+    """The anchor that GitHub generates for a heading."""
     return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c in "-_")

@@ -1,4 +1,4 @@
-"""Relative paths of a configuration are seen from the folder of the file that they are written in."""
+"""Relative paths in a configuration are relative to the folder of the file that contains them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _PATHS: dict[type[Model], tuple[str, ...]] = {
     FromFile: ("from_file",),
     Tls: ("ca_file", "cert_file", "key_file"),
 }
-"""The fields of each model that name a file or a folder."""
+"""The fields of each model that hold the path of a file or folder."""
 
 
 def seen_from(folder: Path, part: T) -> T:
-    """Return the part, whatever lies within it, with each relative path joined to the folder."""
+    """Return the part with each relative path in it joined to the folder."""
     if isinstance(part, list):
         return [seen_from(folder, one) for one in part]  # type: ignore[return-value]
     if not isinstance(part, Model):

@@ -1,4 +1,4 @@
-"""Labels and annotations that tell Argo or retrainer what a Workflow is: nobody else may set them."""
+"""Labels and annotations by which Argo or retrainer identify a Workflow. Configurations may not set them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _RESERVED = re.compile(r"(^|\.)(workflows\.argoproj\.io|retrainer\.dev)/")
 ALLOWED = frozenset(
     f"{ARGO}/{name}" for name in ("archive-strategy", "title", "description", "pod-name-format", "version")
 )
-"""These are for people to set; Argo's own examples do."""
+"""Labels and annotations of Argo for users; Argo's examples set them."""
 
 
 def reserved(key: str) -> bool:
-    """Tell whether only Argo or retrainer itself may set this label or annotation."""
+    """Whether only Argo or retrainer itself may set this label or annotation."""
     return key not in ALLOWED and (bool(_RESERVED.search(key)) or key == MANAGED_BY)

@@ -1,4 +1,4 @@
-"""Unquoted scalars, by the core schema of YAML 1.2; what other readers take for something else is refused."""
+"""Unquoted scalars by the core schema of YAML 1.2. Scalars that other parsers read differently are rejected."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LONGEST_SHOWN = 40
 
 @lru_cache(128)
 def resolve(text: str) -> Scalar:
-    """Return the value of an unquoted scalar. Raise ValueError, with the way out, for one that is read in two ways."""
+    """Return the value of an unquoted scalar. Raise ValueError, with a correction, if parsers disagree about it."""
     if text in _NULL:
         return None
     if text in _BOOLS:
@@ -42,7 +42,7 @@ def resolve(text: str) -> Scalar:
 
 
 def _trap(text: str) -> str:
-    """Say how others read it; empty if all agree."""
+    """The message for a scalar that parsers read differently; empty if all agree."""
     said = cut(text, LONGEST_SHOWN)
     word = _WORDS.get(text.lower())
     if word:

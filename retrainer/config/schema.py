@@ -1,4 +1,4 @@
-"""JSON Schemas for editors, made from the models; every field's description stands beneath it there."""
+"""JSON Schemas for editors, generated from the models with the descriptions of all fields."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _ANY = {"description": "A value, or a text with `${{ name }}` holes."}
 
 
 def rules_schema() -> dict[str, Any]:
-    """Return the schema of a rule file, with `defaults`, `templates` and rules made of templates."""
+    """Return the schema of a rule file, including `defaults`, `templates` and rules that use a template."""
     schema = Rules.model_json_schema()
     definitions = schema["$defs"]
     rule = definitions["Rule"]
     definitions["PartialRule"] = _partial(rule)
     definitions["TemplatedRule"] = _templated(rule)
     definitions["Template"] = _template(rule)
-    definitions["Rule"] = {**rule, "required": ["name"]}  # the rest can come from the defaults
+    definitions["Rule"] = {**rule, "required": ["name"]}  # other fields can come from the defaults
     schema["properties"]["defaults"] = {
         "$ref": "#/$defs/PartialRule",
         "description": "Merged beneath every rule of this file; what a rule or its template says wins.",
@@ -29,7 +29,7 @@ def rules_schema() -> dict[str, Any]:
         "additionalProperties": {"$ref": "#/$defs/Template"},
         "description": "Bodies of rules with `${{ name }}` holes, for the rules of all files.",
     }
-    # A map with a `template` in it is judged as such, so that an editor shows the errors of one form only.
+    # A map with `template` is validated as such, so that an editor shows the errors of one variant only.
     schema["properties"]["rules"]["items"] = {
         "if": {"required": ["template"]},
         "then": {"$ref": "#/$defs/TemplatedRule"},
@@ -39,13 +39,13 @@ def rules_schema() -> dict[str, Any]:
 
 
 def settings_schema() -> dict[str, Any]:
-    """Return the schema of the daemon's own settings, `retrainer.yaml`."""
+    """Return the schema of the daemon's settings, `retrainer.yaml`."""
     schema = Settings.model_json_schema()
     return {"$schema": _DIALECT, **schema, "title": "retrainer settings", "description": "The daemon's own settings."}
 
 
 def _partial(rule: dict[str, Any]) -> dict[str, Any]:
-    """Any part of a rule but its name; parts within may be given in part as well."""
+    """A rule in which every field is optional, also in nested maps, and `name` is not allowed."""
     properties = {name: _loose(field) for name, field in rule["properties"].items() if name != "name"}
     return {"type": "object", "additionalProperties": False, "properties": properties, "title": "PartialRule"}
 

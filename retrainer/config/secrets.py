@@ -1,4 +1,4 @@
-"""Secrets are references to the environment or to files; their values never enter the configuration."""
+"""Secrets are references to the environment or to files; their values are never part of the configuration."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LARGEST = 64 * 1024
-"""Bytes."""
+"""Maximum bytes of a secret's file."""
 
 
 _told: list[Callable[[str], None]] = []
-"""Who wants to know each secret that was read, to keep it out of what is shown."""
+"""Callbacks that receive each secret that was read, to mask it in output."""
 
 
 def tell(whom: Callable[[str], None]) -> None:
@@ -24,11 +24,11 @@ def tell(whom: Callable[[str], None]) -> None:
 
 
 class MissingSecretError(ValueError):
-    """The environment variable or file of a secret is not there, cannot be read, or is empty."""
+    """The environment variable or file of a secret does not exist, cannot be read, or is empty."""
 
 
 def resolve(secret: FromEnv | FromFile) -> str:
-    """Return the secret as it is now, as `_read` does, and tell those who keep it from being seen."""
+    """Return the current value of the secret, and pass it to the callbacks. Raise as `_read` does."""
     value = _read(secret)
     for whom in _told:
         whom(value)
@@ -36,9 +36,9 @@ def resolve(secret: FromEnv | FromFile) -> str:
 
 
 def _read(secret: FromEnv | FromFile) -> str:
-    """Return the secret as it is now: a file is read again each time, so that it can be rotated.
+    """Return the current value of the secret. A file is read each time, so that it can be rotated.
 
-    Raise MissingSecretError, which names the reference and never a value.
+    Raise MissingSecretError, which names the reference and never the value.
     """
     if isinstance(secret, FromEnv):
         value = os.environ.get(secret.from_env, "")

@@ -1,4 +1,4 @@
-"""The daemon's own settings, ``retrainer.yaml``: frozen, each field documented beneath itself."""
+"""The daemon's settings, ``retrainer.yaml``: frozen models. The string below each field is its documentation."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class ArgoEngine(Model):
     instance_id: str | None = None
     """Argo's controller instance id (label workflows.argoproj.io/controller-instanceid)."""
     request_timeout: Timeout = 10.0
-    """How long one request to the API server may take."""
+    """Timeout of one request to the API server."""
     connections: Annotated[int, Field(ge=1, le=64)] = 4
-    """The most submissions at the same time."""
+    """Maximum number of simultaneous submissions."""
 
 
 class LocalEngine(Model):
@@ -35,7 +35,7 @@ class LocalEngine(Model):
     """Prevents steps from reading the environment of other processes: by a separate user namespace, or, as root,
     without the capabilities SYS_ADMIN, SYS_PTRACE and PERFMON. Turn it off for steps that need `sudo` or mount."""
     connections: Annotated[int, Field(ge=1, le=64)] = 4
-    """The most submissions at the same time."""
+    """Maximum number of simultaneous submissions."""
 
 
 Engine = Annotated[ArgoEngine | LocalEngine, Field(discriminator="type")]
@@ -55,7 +55,7 @@ class Store(Model):
     """When the store is larger than this, the oldest events that nothing needs and the oldest entries of the journal
     are removed. Dead letters use at most a quarter of it; beyond that the oldest are dropped and counted."""
     max_dead_letters: Count = 100000
-    """The most dead letters. Beyond this the oldest are dropped and counted."""
+    """Maximum number of dead letters. Beyond this the oldest are dropped and counted."""
 
 
 class Http(Model):
@@ -64,7 +64,7 @@ class Http(Model):
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Port to listen on; 0 selects a free port."""
     token: Secret | None = None
-    """Bearer token of the API. Needed if the host is not loopback."""
+    """Bearer token of the API. Required if the host is not loopback."""
     read_token: Secret | None = None
     """Bearer token for reading only (GET under `/api/`): for workflows that fetch their manifest, and for scripts."""
     max_queue: Annotated[int, Field(ge=1, le=1_000_000)] = 5000

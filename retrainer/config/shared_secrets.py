@@ -1,4 +1,4 @@
-"""Sources that one signature is good for, where it covers the body alone."""
+"""Find sources that accept the same signature, if it covers only the body."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WAY_OUT = "give each source a secret of its own, or set `signatures: [v2, v1]` o
 
 
 def listeners(sources: Mapping[str, Source]) -> dict[str, Listener]:
-    """Return those that listen, by name of their source."""
+    """Return the listeners by name of their source."""
     found = {
         name: source.via.webhook if isinstance(source, S3Source) else source
         for name, source in sources.items()
@@ -25,9 +25,10 @@ def listeners(sources: Mapping[str, Source]) -> dict[str, Listener]:
 
 
 def shared_secrets(listening: Mapping[str, Listener]) -> Iterator[tuple[str, str]]:
-    """Yield a source and an earlier one that take the scheme `hub` with the same secret.
+    """Yield a source and an earlier one that both accept the scheme `hub` with the same secret.
 
-    A sender such as GitHub signs the same body for both, and the signature is bound to the one it comes to first.
+    A sender such as GitHub signs the same body for both, and the signature is bound to the source that receives it
+    first.
     """
     first: dict[Secret, str] = {}
     for name, listener in listening.items():

@@ -1,7 +1,7 @@
-"""PURE: rule files of teams: they come from ConfigMaps of the team's namespace, and may do less than the platform's.
+"""PURE: rule files of teams. They come from ConfigMaps in the team's namespace, with fewer rights than the platform's.
 
-A source is opened with the daemon's own rights and secrets, and a Workflow runs with those of its namespace: so a team
-defines no sources, and its rules run in its namespace only.
+A source is opened with the rights and secrets of the daemon, and a Workflow runs with those of its namespace. So a team
+cannot define sources, and its rules run in its own namespace only.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from retrainer.config.tree import Node
 
 LABEL = "retrainer.dev/rules"
-"""Of the ConfigMaps that hold rules; its value is the name of the instance that reads them."""
+"""Label of the ConfigMaps that hold rules; its value is the name of the instance that reads them."""
 _PREFIX = "configmap:"
 
 
 class TeamFiles(NamedTuple):
-    """Texts by file. ``problems`` name ConfigMaps and namespaces that cannot be read; their last good is used."""
+    """Texts by file. ``problems`` name ConfigMaps and namespaces that cannot be read; their last good text is used."""
 
     texts: Mapping[str, str] = {}
     problems: tuple[Problem, ...] = ()
@@ -33,17 +33,17 @@ NO_TEAMS = TeamFiles()
 
 
 def team_file(namespace: str, config_map: str = "", key: str = "") -> str:
-    """Name a file, or all of a ConfigMap or of a namespace."""
+    """The name of a file; without ``key`` or ``config_map``, of a whole ConfigMap or namespace."""
     return _PREFIX + "/".join(part for part in (namespace, config_map, key) if part)
 
 
 def team(file: str) -> str | None:
-    """Return the namespace of the team whose file it is; None for the platform's own."""
+    """Return the namespace of the team that owns the file; None for the platform's files."""
     return file.removeprefix(_PREFIX).partition("/")[0] if file.startswith(_PREFIX) else None
 
 
 def foreign_sources(root: Node, file: str) -> Iterator[Problem]:
-    """Refuse sources in a team's file."""
+    """Yield a problem for sources in a team's file."""
     if team(file) is not None and root.get("sources"):
         yield root.key("sources").problem(
             "sources",
@@ -53,13 +53,13 @@ def foreign_sources(root: Node, file: str) -> Iterator[Problem]:
 
 
 def settled(rule: Rule, file: str) -> Rule | Violation:
-    """Return the rule as it runs: that of a team in its own namespace."""
+    """Return the rule as it runs: a team's rule runs in the team's namespace."""
     namespace = team(file)
     if namespace is None:
         return rule
     if rule.submit.namespace not in (None, namespace):
         return Violation(
-            (),  # not where it says so: that may be a template of the platform
+            (),  # not at `namespace`: that may be in a template of the platform
             f"a rule from a ConfigMap in {namespace} runs there, not in `{rule.submit.namespace}`",
             "take `namespace` out, or ask the platform's team to take the rule among its own",
         )

@@ -1,4 +1,4 @@
-"""A YAML document as values that know where they stand."""
+"""A YAML document as values with their positions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Refused(Enum):
-    """Something is written there, and was refused: it is not as if nothing were."""
+    """Marks a value that was written but rejected, as opposed to a missing one."""
 
     VALUE = 0
 
@@ -27,14 +27,14 @@ Path = tuple[Step, ...]
 
 
 class Text(NamedTuple):
-    """A file as it was read."""
+    """A file and its lines."""
 
     file: str
     lines: tuple[str, ...]
 
 
 class Mark(NamedTuple):
-    """A place in a file; line and column count from 1."""
+    """A position in a file; line and column count from 1."""
 
     text: Text
     line: int
@@ -49,9 +49,9 @@ class Mark(NamedTuple):
 
 
 class Node(NamedTuple):
-    """A scalar, list or map; of a map, ``keys`` holds the places of the keys.
+    """A scalar, list or map. ``keys`` has the positions of a map's keys.
 
-    ``written`` is the text of an unquoted scalar that means a number or a boolean.
+    ``written`` is the text of an unquoted scalar that is a number or a boolean.
     """
 
     value: Scalar | list[Node] | dict[str, Node] | Refused
@@ -63,11 +63,11 @@ class Node(NamedTuple):
         return self.value.get(key) if isinstance(self.value, dict) else None
 
     def items(self) -> Mapping[str, Node]:
-        """Its entries; none if it is no map."""
+        """The entries of a map; empty for other values."""
         return self.value if isinstance(self.value, dict) else {}
 
     def elements(self) -> Sequence[Node]:
-        """Its elements; none if it is no list."""
+        """The elements of a list; empty for other values."""
         return self.value if isinstance(self.value, list) else ()
 
     def key(self, name: str) -> Mark:
@@ -75,7 +75,7 @@ class Node(NamedTuple):
 
 
 def plain(node: Node) -> Any:
-    """The value alone, as JSON would hold it. An entry that is null, or was refused, counts as not given."""
+    """The value without positions, as in JSON. Entries that are null or were rejected are left out."""
     value = node.value
     if isinstance(value, str):
         return apart(value)
@@ -87,16 +87,16 @@ def plain(node: Node) -> Any:
 
 
 def apart(text: str) -> str:
-    """Return an equal text that lies elsewhere in memory.
+    """Return an equal text at another place in memory.
 
-    What stays of a file must not lie among its nodes: Python gives memory back in pieces of a mebibyte, and a single
-    text keeps all of one.
+    Texts that outlive the file must not be allocated among its nodes: Python frees memory in pieces of one mebibyte,
+    and a single text keeps all of one.
     """
     return intern((text + "_")[:-1]) if len(text) > 1 else text
 
 
 def refused(node: Node, path: Path = ()) -> Iterator[Path]:
-    """Yield the places where something was refused."""
+    """Yield the paths of rejected values."""
     if node.value is REFUSED:
         yield path
     for key, child in node.items().items():
@@ -106,9 +106,9 @@ def refused(node: Node, path: Path = ()) -> Iterator[Path]:
 
 
 def descend(node: Node, path: Sequence[Step]) -> tuple[Node, list[Node], Path]:
-    """Follow a path as far as it goes, passing over steps that are not there.
+    """Follow a path as far as it exists; steps that do not exist are skipped.
 
-    Return the node it ends at, the nodes passed on the way, and the steps that were there.
+    Return the last node, the nodes above it, and the steps that exist.
     """
     passed: list[Node] = []
     taken: list[Step] = []
@@ -126,7 +126,7 @@ def descend(node: Node, path: Sequence[Step]) -> tuple[Node, list[Node], Path]:
 
 
 def within(node: Node, offset: int) -> Mark | None:
-    """Place of a character of a scalar; None if the text is folded or escaped, so that nobody can tell."""
+    """Position of a character of a scalar; None if the text is folded or escaped, as it cannot be determined then."""
     mark, value = node.mark, str(node.value)
     written = mark.source[mark.column - 1 :]
     quoted = written[:1] in ("'", '"')
@@ -136,7 +136,7 @@ def within(node: Node, offset: int) -> Mark | None:
 
 
 def spell(path: Sequence[Step]) -> str:
-    """Write a path as `rules[2].triggers.nightly`."""
+    """Format a path as `rules[2].triggers.nightly`."""
     text = ""
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step

@@ -1,4 +1,4 @@
-"""Nodes into models: every mistake of shape, each at its place."""
+"""Validate nodes against models, and report every problem with its position."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MOST_ERRORS = 200
-"""Of one part; with more of them, what would remain of it is not looked at."""
+"""Maximum number of errors of one part; with more, the rest of the part is not validated again."""
 
 
 class Shaped(NamedTuple, Generic[T]):
-    """A value and its problems; it is complete only if there are none, and nothing was cut.
+    """A value and its problems. The value is complete only if there are no problems and ``cut`` is empty.
 
-    With problems, or where something was refused before, it is what remains without the parts at ``cut``, so that what
-    is wrong with the rest can be said at the same time; None if nothing sensible remains.
+    Otherwise it is the rest without the parts at ``cut``, so that problems of the rest can be reported at the same
+    time; None if no usable rest remains.
     """
 
     value: T | None
@@ -39,12 +39,12 @@ class Shape(Generic[T]):
     """Validates nodes against a type."""
 
     def __init__(self, kind: Any, stand_ins: Mapping[str, Any] | None = None) -> None:
-        """``stand_ins`` replace a part at the top that is missing or had to be cut off."""
+        """``stand_ins`` replace top-level parts that are missing or were removed."""
         self._adapter: TypeAdapter[T] = TypeAdapter(kind)
         self._stand_ins = stand_ins or {}
 
     def check(self, node: Node, path: Path) -> Shaped[T]:
-        """Validate; ``path`` is where the node stands, for the messages."""
+        """Validate the node; ``path`` is its position for messages."""
         data, gone = plain(node), tuple(refused(node))
         try:
             return Shaped(self._adapter.validate_python(data, strict=True), [], gone)
@@ -68,11 +68,9 @@ class Shape(Generic[T]):
         return replace(problem, source="") if of_secret(errors) else problem
 
     def _without(self, data: Any, node: Node, found: list[ErrorDetails], problems: list[Problem]) -> Shaped[T]:
-        """Cut off what is wrong until the rest is right; give up where nothing sensible remains."""
+        """Remove invalid parts until the rest is valid; give up if no usable rest remains."""
         cut: list[Path] = []
-        for _ in range(
-            10 if isinstance(data, dict) else 0
-        ):  # cutting a part can leave its parent without what it needs
+        for _ in range(10 if isinstance(data, dict) else 0):  # removing a part can make its parent invalid
             cut += [_place(node, error) or _top(error) for error in found]
             for path in cut:
                 _remove(data, path)
@@ -84,7 +82,7 @@ class Shape(Generic[T]):
         return Shaped(None, problems)
 
     def _known(self, loc: Sequence[str | int]) -> list[str]:
-        """Fields that may stand at a place, out of the JSON Schema."""
+        """Fields that are allowed at a position, from the JSON Schema."""
         schema = _schema(self._adapter)
         here = [schema]
         for step in loc:
@@ -93,24 +91,24 @@ class Shape(Generic[T]):
 
 
 def _place(node: Node, error: ErrorDetails) -> Path:
-    """What has to go for the rest to be right: of what is missing, that which needs it."""
+    """The part to remove so that the rest is valid. For a missing field it is the parent that requires it."""
     missing = error["type"] == "missing"
     return descend(node, error["loc"][:-1] if missing else error["loc"])[2]
 
 
 def _said(node: Node, error: ErrorDetails) -> bool:
-    """Whether something is wrong only because what is written there was refused, which has been said."""
+    """Whether the error only exists because the value was rejected before, which has been reported."""
     missing = error["type"] == "missing"
     loc = error["loc"][:-1] if missing else error["loc"]
     parent, _, steps = descend(node, loc)
-    if len(steps) < len(loc):  # one kind of several that it could be
+    if len(steps) < len(loc):  # a variant of a union
         return any(child.value is REFUSED for child in parent.items().values())
     field = parent.get(str(error["loc"][-1])) if missing else None
     return field is not None and field.value is REFUSED
 
 
 def _by_place(node: Node, errors: Sequence[ErrorDetails]) -> list[list[ErrorDetails]]:
-    """Bring together what the branches of a union say of one place."""
+    """Group the errors of all variants of a union by position."""
     places: dict[Any, list[ErrorDetails]] = {}
     for error in errors:
         loc = error["loc"]
@@ -136,7 +134,7 @@ def _remove(data: Any, path: Path) -> None:
     if isinstance(data, dict):
         data.pop(path[-1], None)
     elif isinstance(data, list):
-        data.clear()  # taking one out would move the others
+        data.clear()  # removing one element would shift the others
 
 
 @lru_cache(maxsize=32)

@@ -1,4 +1,4 @@
-"""What a check of meaning found, before it has a place in a file."""
+"""The result of a check, before it has a position in a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Violation(NamedTuple):
-    """``path`` is seen from the part that was checked; ``offset`` counts characters of the text that stands there."""
+    """``path`` is relative to the checked part. ``offset`` is an index in characters of the text at that path."""
 
     path: Path
     message: str
@@ -25,7 +25,7 @@ class Violation(NamedTuple):
 
 
 class Names(NamedTuple):
-    """What rules may refer to; the value is None if it is there but broken. ``namespaces`` is None if nobody knows."""
+    """Names that rules may refer to; the value is None for a broken definition. ``namespaces`` is None if unknown."""
 
     sources: Mapping[str, Source | None]
     calendars: Mapping[str, Calendar | None]
@@ -35,7 +35,7 @@ class Names(NamedTuple):
 
 
 def locate(finding: Violation, node: Node, path: Path) -> Problem:
-    """Give a finding its place; ``path`` is where ``node`` stands."""
+    """Convert a violation to a problem with a position; ``path`` is that of ``node``."""
     at, passed, steps = descend(node, finding.path)
     mark, message = at.mark, finding.message
     if finding.of_key and passed:

@@ -1,4 +1,4 @@
-"""Noticing that files changed, by content: ConfigMaps swap symlinks, and times of modification lie."""
+"""Detect changed files by content: ConfigMaps swap symlinks, so modification times are unreliable."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def fingerprint(paths: Iterable[str]) -> str:
     """Return a hash over the names and contents of all configuration files under the paths (files or folders).
 
-    What is missing or cannot be read is part of it too; nothing is raised.
+    Missing and unreadable files are part of the hash. Nothing is raised.
     """
     digest = sha256()
     for file in find(paths).files:

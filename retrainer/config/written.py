@@ -1,7 +1,7 @@
-"""Scalars that are compared, or passed on, as text: what somebody wrote counts, not what YAML made of it.
+"""Keep the written text of scalars that are compared or passed on as text, instead of the value that YAML reads.
 
-`version: 1.10` on a label means the text 1.10, which no number is. Where the number has the same text it stays a
-number, so that nothing changes for a rule that was loaded before.
+`version: 1.10` as a label means the text 1.10, which no number has. If the number has the same text, it stays a number,
+so that rules that were loaded before do not change.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def as_written(rule: Node) -> Node:
-    """The rule with such scalars as texts: labels of `match`, fields of events that hold text, parameters."""
+    """The rule with such scalars as text: labels of `match`, fields of events that hold text, parameters."""
     rule = _at(rule, ("submit",), lambda submit: _at(submit, ("parameters",), lambda found: _texts(found, _any)))
     return _at(rule, ("triggers",), lambda triggers: _each(triggers, _trigger))
 
@@ -40,7 +40,7 @@ def _holds_text(field: str) -> bool:
 
 
 def _at(node: Node, path: tuple[str, ...], change: Callable[[Node], Node]) -> Node:
-    """Change what stands at a path, if there is something."""
+    """Change the value at a path, if there is one."""
     child = node.get(path[0])
     if child is None:
         return node
@@ -53,7 +53,7 @@ def _each(node: Node, change: Callable[[Node], Node]) -> Node:
 
 
 def _texts(node: Node, wanted: Callable[[str], bool]) -> Node:
-    """Entries whose number or boolean reads in another way than it was written become the text that was written."""
+    """Replace numbers and booleans whose text differs from what was written by the written text."""
     changed = {
         name: child._replace(value=child.written)
         for name, child in node.items().items()

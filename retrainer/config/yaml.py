@@ -1,10 +1,10 @@
-"""YAML 1.2 with positions, read strictly.
+"""A strict YAML 1.2 reader with positions.
 
-Refused: duplicate keys, anchors and aliases, tags, several documents, nesting deeper than 32, keys that are not text,
-entries without a value, and unquoted scalars that other readers take for something else.
+Rejected: duplicate keys, anchors and aliases, tags, several documents, nesting deeper than 32, keys that are not text,
+entries without a value, and unquoted scalars that other parsers read differently.
 
-Reading costs what the text is long, whatever it holds: it ends where the nesting, the values or the mistakes are beyond
-what anybody writes (libyaml's time goes by the square of the depth).
+The time is linear in the length of the text, whatever it contains: reading stops at limits for nesting, values and
+problems that no real file reaches (the time of libyaml is quadratic in the depth).
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 32
 MAX_PASSED = 500
-"""Levels: what is deeper than `MAX_DEPTH` is passed over, so that the rest can be read, but not without an end."""
+"""Levels of nesting: values deeper than `MAX_DEPTH` are skipped so that the rest can be read, down to this depth."""
 MAX_NODES = 1_000_000
-"""Values in one file: half a gigabyte while they are read."""
+"""Maximum number of values in a file: half a gigabyte while it is read."""
 MAX_LINES = 1_000_000
 MAX_PROBLEMS = 100
-"""Mistakes in one file that are told."""
+"""Maximum number of reported problems in a file."""
 MAX_DIRECTIVES = 16
-"""libyaml compares each directive with all before it."""
+"""Maximum number of directives: libyaml compares each one with all before it."""
 _WORD = re.compile("[a-z]+_[a-z_]+|metadata|triggers|schedule|freshness|data|cron|batch|match|submit|name|source")
-"""Keys that no reader takes for anything but a text."""
+"""Keys that every parser reads as text."""
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _HINTS = (
     ("tab", "indent with spaces, not with tabs"),
@@ -50,9 +50,9 @@ _HINTS = (
 
 
 def read(text: str, file: str) -> tuple[Node | None, list[Problem]]:
-    """Read one document; ``file`` is for the positions. All problems are found at once, as far as the syntax goes.
+    """Read one document; ``file`` is for the positions. All problems are reported at once, as far as the syntax allows.
 
-    The node is there if the syntax is right and the document is not empty; what was refused is `REFUSED` in it.
+    The node is None if the syntax is wrong or the document is empty; rejected values in it are `REFUSED`.
     """
     if endless := _endless(text, file):
         return None, [endless]
@@ -67,7 +67,7 @@ def read(text: str, file: str) -> tuple[Node | None, list[Problem]]:
 
 
 def _endless(text: str, file: str) -> Problem | None:
-    """What would be costly before the first value is read."""
+    """A problem for text that would be expensive to read before the first value."""
     start = Mark(Text(file, ()), 1, 1)
     if text.count("\n") + text.count("\r") > MAX_LINES:
         return start.problem("", f"more than {MAX_LINES} lines", "split it")
@@ -77,9 +77,9 @@ def _endless(text: str, file: str) -> Problem | None:
 
 
 def _events(text: str) -> Iterator[Any]:
-    """Parse with libyaml, forty times faster than ruamel's parser, which serves where libyaml was not built in.
+    """Parse with libyaml, which is forty times faster than ruamel; use ruamel where libyaml is not available.
 
-    Only the syntax comes from there, which has not changed since YAML 1.1; what a scalar means is decided here.
+    Only the syntax is parsed there, which has not changed since YAML 1.1. Scalars are interpreted here.
     """
     if libyaml.__with_libyaml__:
         return iter(libyaml.parse(text, Loader=libyaml.CSafeLoader))
@@ -87,11 +87,11 @@ def _events(text: str) -> Iterator[Any]:
 
 
 class _EnoughError(Exception):
-    """What was found is enough to know that nobody meant this."""
+    """Reading stops, because a limit was reached."""
 
 
 class _Reader:
-    """Builds nodes out of the parser's events."""
+    """Builds nodes from the events of the parser."""
 
     def __init__(self, text: Text, events: Iterable[Any]) -> None:
         self._text = text
@@ -114,7 +114,7 @@ class _Reader:
         return next(event for event in self._events if type(event).__name__.removesuffix("Event") in names)
 
     def _node(self, event: Any, path: Path) -> Node:
-        """Build one node; all its events are taken, also if it is refused."""
+        """Build one node. All its events are consumed, even if it is rejected."""
         kind = type(event).__name__
         mark = self._mark(event)
         self._count(event)
@@ -134,7 +134,7 @@ class _Reader:
         return self._map(path, mark) if kind == "MappingStartEvent" else self._list(path, mark)
 
     def _scalar(self, event: Any, path: Path, mark: Mark) -> Node:
-        if event.style:  # quoted or a block; plain ones have none or, with libyaml, an empty one
+        if event.style:  # quoted or a block; plain scalars have no style or, with libyaml, an empty one
             return Node(event.value, mark)
         if not event.value:
             self._report(mark, path, "nothing is written here", "give a value, or take the line out")
@@ -148,7 +148,7 @@ class _Reader:
             return Node(REFUSED, mark)
 
     def _list(self, path: Path, mark: Mark) -> Node:
-        """A list of texts of which one was refused is refused as a whole; from a list of rules it is missing."""
+        """Read a list. A list of scalars with a rejected one is rejected; a list with maps only loses the element."""
         elements: list[Node] = []
         while type(event := next(self._events)).__name__ != "SequenceEndEvent":
             elements.append(self._node(event, (*path, len(elements))))
@@ -187,7 +187,7 @@ class _Reader:
             self._report(mark, path, "merge keys are not taken", "use `defaults` or `templates`")
             return None
         if event.style or _WORD.fullmatch(event.value):
-            return intern(event.value)  # the same few words in each rule
+            return intern(event.value)  # rules repeat the same few keys
         node = self._scalar(event, (*path, event.value), mark)
         if node.value is REFUSED:
             return str(event.value) or None
@@ -196,7 +196,7 @@ class _Reader:
         return str(event.value)
 
     def _pass(self, event: Any) -> None:
-        """Pass over a node, whatever it holds."""
+        """Skip a node with everything in it."""
         depth = 0
         while True:
             name = type(event).__name__
@@ -228,7 +228,7 @@ class _Reader:
 
 
 def _both(one: Node, other: Node) -> Node:
-    """What stands under a key that is there twice, so that nobody is blamed who refers to one of the two."""
+    """The merged value of a duplicate key, so that references to either of the two are not reported."""
     if isinstance(one.value, dict) and isinstance(other.value, dict):
         return Node({**one.value, **other.value}, one.mark, {**one.keys, **other.keys})
     if isinstance(one.value, list) and isinstance(other.value, list):
@@ -237,14 +237,14 @@ def _both(one: Node, other: Node) -> Node:
 
 
 def _tag(event: Any) -> str:
-    """Return the tag, if one is written; ruamel has it as an object in some places."""
+    """Return the tag, if one is written; ruamel sometimes has it as an object."""
     return str(event.tag) if event.tag and str(event.tag) not in ("!", "None") else ""
 
 
 def _syntax(text: Text, error: Any) -> Problem:
-    """Say in one line what the parser did not like, and where."""
+    """The problem of a syntax error: message and position."""
     at = getattr(error, "problem_mark", None)
-    if at is None:  # a control character, found before there are lines
+    if at is None:  # a control character, found before lines are known
         before = "\n".join(text.lines)[: getattr(error, "position", 0)]
         mark = Mark(text, before.count("\n") + 1, len(before) - before.rfind("\n"))
     else:

@@ -1,1 +1,1 @@
-"""PURE: what a run is and how it goes through its phases. No I/O, no clock, no randomness, no client library."""
+"""PURE: what a run is, and its phases. No I/O, no clock, no randomness, no client library."""

@@ -1,4 +1,4 @@
-"""Whether a run that ended is tried again, when, and as what."""
+"""Whether and when a run that ended is retried, and the run of the retry."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ if TYPE_CHECKING:
 
 
 def wait(backoff: Backoff, attempt: int) -> float:
-    """Seconds before the attempt after this one: `duration * factor ** (attempt - 1)`, capped."""
+    """Seconds before the next attempt: `duration * factor ** (attempt - 1)`, at most `max_duration`."""
     return grown(backoff.duration, backoff.factor, attempt - 1, backoff.max_duration)
 
 
 def grown(seconds: float, factor: float, times: int, longest: float) -> float:
-    """``seconds`` made ``factor`` times longer so many ``times``, at most ``longest``, whatever the numbers are."""
+    """`seconds * factor ** times`, at most ``longest``; never raises OverflowError."""
     try:
         return min(seconds * factor**times, longest)
-    except OverflowError:  # beyond what a float can hold
+    except OverflowError:  # larger than a float can be
         return longest
 
 
 def again(retry: Retry | None, phase: RunPhase, attempt: int) -> bool:
-    """A first attempt has number 1; `limit` counts the retries after it."""
+    """Whether the run is retried. The first attempt has number 1; `limit` counts the retries after it."""
     return retry is not None and phase.value in retry.phases and attempt <= retry.limit
 
 
 def another(run: Run, run_id: str, now: float, reason: str) -> Run:
-    """Another attempt of an ended run, born ``now`` (epoch seconds), PENDING; the same in all that its rule said.
+    """A new attempt of an ended run, created at ``now`` (epoch seconds), PENDING, with the same settings.
 
-    It takes no data: what the ended one took came back, and waits in the window.
+    It takes no data: the inputs of the ended run were returned to the window.
     """
     return Run(
         id=run_id,

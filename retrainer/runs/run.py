@@ -1,4 +1,4 @@
-"""A run: one intended workflow, born PENDING in the same transaction as its decision."""
+"""A run: one intended workflow, created as PENDING in the same transaction as its decision."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ LIVE = frozenset(RunPhase) - TERMINAL
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Everything that is known of a run. Times are seconds since the epoch (UTC).
+    """All data of a run. Times are epoch seconds (UTC).
 
-    ``id`` is a ULID, ``workflow`` the Workflow's name, fixed at birth, ``chain`` the id of the first attempt,
-    ``attempt`` 1 for it. ``submit`` is the rule's submit section as it was at birth (JSON-shaped, durations in
-    seconds), ``parameters`` the rendered arguments. ``uid`` is the Workflow's, once the API server gave it one.
+    ``id`` is a ULID. ``workflow`` is the Workflow's name, set at creation. ``chain`` is the id of the first attempt,
+    whose ``attempt`` is 1. ``submit`` is the rule's submit section at creation (JSON-shaped, durations in seconds);
+    ``parameters`` are the rendered arguments. ``uid`` is that of the Workflow, once the API server has assigned it.
     """
 
     id: str
@@ -59,7 +59,7 @@ class Run:
     attempt: int = 1
     retry_of: str | None = None
     scheduled_at: float | None = None
-    """The slot that started it, if a schedule did."""
+    """The slot that started it, if a schedule did (epoch seconds)."""
     window: Mapping[str, Any] = field(default_factory=dict)
     taken: Mapping[str, Any] = field(default_factory=dict)
     pool: str | None = None
@@ -76,14 +76,14 @@ class Run:
     progress: str = ""
     outputs: Mapping[str, Any] = field(default_factory=dict)
     resources: Mapping[str, float] = field(default_factory=dict)
-    """Seconds of use by resource, as Argo's resourcesDuration says (cpu, memory, nvidia.com/gpu)."""
+    """Seconds of use by resource (cpu, memory, nvidia.com/gpu), from Argo's resourcesDuration."""
     cause: Mapping[str, Any] = field(default_factory=dict)
     """What started it: ``triggers``, the furthest ``values`` of metrics, the ``upstream`` run, the ``detail``."""
     promoted: bool | None = None
-    """Whether its model was promoted; None if nobody said so."""
+    """Whether its model was promoted; None if this was not reported."""
     gpu_hours: float | None = None
-    """What it cost, once it has ended."""
+    """GPU hours that it used, once it has ended."""
     stop_requested: str | None = None
     """None, or ``Stop`` or ``Terminate``."""
     released: bool = False
-    """Our finalizer is off the Workflow (or never was on one)."""
+    """Whether the finalizer of retrainer was removed from the Workflow (or never was set)."""

@@ -1,15 +1,15 @@
-"""PURE: when a run started and ended, as its Workflow says, as far as that can be so."""
+"""PURE: when a run started and ended, by its Workflow, as far as its times are plausible."""
 
 from __future__ import annotations
 
 TOLERANCE = 5.0
-"""Seconds that the clock of whoever runs Workflows may differ from ours; Argo also drops fractions of a second."""
+"""Seconds that the clock of the cluster may differ from ours; Argo also drops fractions of a second."""
 
 
 def believed(told: float | None, born: float, now: float) -> float | None:
-    """Return a moment that a Workflow tells, brought into the time from the run's birth to now; None if it cannot be.
+    """Return a time from a Workflow, limited to the period from the run's creation to now; None if implausible.
 
-    All are epoch seconds. What is off by more than `TOLERANCE` comes from a clock that is wrong, and says nothing.
+    All times are epoch seconds. A time that is off by more than `TOLERANCE` comes from a wrong clock and is ignored.
     """
     if told is None or not born - TOLERANCE <= told <= now + TOLERANCE:
         return None
@@ -17,7 +17,7 @@ def believed(told: float | None, born: float, now: float) -> float | None:
 
 
 def span(started: float | None, finished: float | None, born: float, now: float) -> tuple[float | None, float]:
-    """Return when a run that was seen to have ended at `now` started, if that is known, and when it ended."""
+    """Return when a run started, if known, and when it ended. Its end was observed at `now`."""
     ended = believed(finished, born, now)
     ended = now if ended is None else ended
     return believed(started, born, ended), ended

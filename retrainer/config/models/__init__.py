@@ -1,4 +1,4 @@
-"""The rule language, ``version: 1``: frozen models, each field documented beneath itself.
+"""The rule language, ``version: 1``: frozen models. The string below each field is its documentation.
 
 Durations and sizes are written ``90s 15m 6h 7d`` and ``500MiB 50GB``; the models hold seconds and bytes.
 """

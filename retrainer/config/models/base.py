@@ -1,4 +1,4 @@
-"""What all models share: scalars with units and their bounds, names, secrets.
+"""Types that all models share: scalars with units and bounds, names, secrets.
 
 Durations and sizes are written ``90s 15m 6h 7d`` and ``500MiB 50GB``; the models hold seconds and bytes.
 """
@@ -33,20 +33,20 @@ SIZE_PATTERN = r"^\d+(\.\d+)?(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
 _DURATION = re.compile(r"([0-9]+(ms|s|m|h|d|w))+")
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]i?B|B)")
 _LONGEST_TEXT = 400
-"""More digits than anybody writes are not even shown."""
+"""Maximum characters of a text that is parsed."""
 
 LONGEST = 36500 * 86400.0
-"""Seconds, a hundred years: whatever is added up of these stays a date, and a wait that a thread can take."""
+"""Maximum seconds, a hundred years: sums of durations stay valid dates, and threads can wait that long."""
 LARGEST = 2**53
-"""Bytes: up to here a number is exact on every road, and sums fit the store."""
+"""Maximum bytes: numbers up to here are exact in every format, and sums fit the store."""
 MOST = 10**9
-"""Whatever else is counted: it fits a column of 32 bits."""
+"""Maximum of other counts: it fits a column of 32 bits."""
 STEEPEST = 1000.0
-"""A factor by which a wait grows each time."""
+"""Maximum factor by which a wait grows each time."""
 
 
 def parse_duration(value: object) -> float:
-    """Read ``1h30m`` as seconds; raise ValueError with the way out on anything else, or beyond a hundred years."""
+    """Parse ``1h30m`` to seconds. Raise ValueError with a correction for anything else, or beyond a hundred years."""
     if not isinstance(value, str) or len(value) > _LONGEST_TEXT or not _DURATION.fullmatch(value):
         raise ValueError(f"not a duration: write a number with its unit, such as 90s, 15m, 6h or 7d, not {_cut(value)}")
     parts = re.findall(r"([0-9]+)(ms|s|m|h|d|w)", value)
@@ -57,7 +57,7 @@ def parse_duration(value: object) -> float:
 
 
 def parse_size(value: object) -> int:
-    """Read ``500MiB`` as bytes; raise ValueError with the way out on anything else, or beyond what is counted."""
+    """Parse ``500MiB`` to bytes. Raise ValueError with a correction for anything else, or beyond `LARGEST`."""
     found = _SIZE.fullmatch(value) if isinstance(value, str) and len(value) <= _LONGEST_TEXT else None
     if found is None:
         raise ValueError(f"not a size: write a number with its unit, such as 500MiB or 50GB, not {_cut(value)}")
@@ -68,14 +68,14 @@ def parse_size(value: object) -> int:
 
 
 def _cut(value: object) -> str:
-    """A value as a message shows it; one of a thousand digits does not fill the log."""
+    """A value for a message, shortened."""
     text = str(value)[:41] if isinstance(value, (str, int, float, bool)) else type(value).__name__
     return repr(text if len(text) <= 40 else text[:39] + "…") if isinstance(value, str) else text
 
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """Bounds of a duration or size, as people write them: ``Annotated[Duration, Between("1s", "1d")]``."""
+    """Bounds of a duration or size, as written in files: ``Annotated[Duration, Between("1s", "1d")]``."""
 
     least: str = ""
     most: str = ""
@@ -106,26 +106,26 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "examples": ["90s", "6h", "7d"]}),
 ]
 Timeout = Annotated[Duration, Between("1ms", "1d")]
-"""How long somebody else may take: what sockets and client libraries can be told."""
+"""Time limit for another system, in the range that sockets and client libraries accept."""
 Interval = Annotated[Duration, Between("", "366d")]
-"""How often something is done anew."""
+"""How often an action repeats."""
 Spread = Annotated[Duration, Between("", "31d")]
-"""Over how much time starts are spread; each slot within it is looked at."""
+"""Period over which starts are spread; each slot within it is checked."""
 Size = Annotated[
     int,
     BeforeValidator(parse_size),
     WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN, "examples": ["500MiB"]}),
 ]
 Message = Annotated[Size, Between("1B", "1GiB")]
-"""What is taken into memory in one piece."""
+"""Size of data that is held in memory as a whole."""
 Count = Annotated[int, Field(ge=1, le=MOST)]
-"""So many of anything."""
+"""A number of items."""
 Total = Annotated[int, Field(ge=1, le=10**15)]
-"""So many, summed up over events."""
+"""A number of items, summed over events."""
 Hours = Annotated[float, Field(le=1e9)]
 """GPU hours."""
 Factor = Annotated[float, Field(ge=1, le=STEEPEST)]
-"""Each is so much longer than the one before."""
+"""Each wait is longer than the one before by this factor."""
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", max_length=63)]
 Cel = Annotated[str, Field(min_length=1, max_length=2048)]
@@ -133,12 +133,12 @@ Phase = Literal["FAILED", "ERROR", "CANCELLED", "UNKNOWN"]
 
 
 class Model(BaseModel):
-    """Frozen, and an unknown field is an error."""
+    """Frozen; an unknown field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """Return itself: pydantic copies each default, and what is frozen can be shared by all rules."""
+        """Return itself: pydantic copies each default, and a frozen model can be shared by all rules."""
         return self
 
 
@@ -149,7 +149,7 @@ class FromEnv(Model):
 
 class FromFile(Model):
     from_file: str
-    """Path of the file that holds the secret; surrounding white space is dropped. Read again when it changes."""
+    """Path of the file that holds the secret; surrounding white space is removed. The file is read again each time."""
 
 
 Secret = FromEnv | FromFile

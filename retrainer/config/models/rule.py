@@ -45,7 +45,7 @@ class Group(Model):
 
 Condition = str | Group
 Slots = Annotated[int, Field(ge=0, le=MOST)]
-"""Of a pool."""
+"""Number of slots of a pool."""
 
 
 class ForEach(Model):
@@ -53,9 +53,9 @@ class ForEach(Model):
     """For each data, metric or alert trigger: CEL over `event` that gives the key. The labels of a series of a query
     are in `event.data.labels`. A trigger that is not listed applies to every key, where possible."""
     max_keys: Annotated[int, Field(ge=1, le=1_000_000)] = 10000
-    """The most keys that the rule may have. Events with another key become dead letters."""
+    """Maximum number of keys of the rule. Events with another key become dead letters."""
     forget_after: Duration = 7776000.0
-    """A key without events or runs for this long is forgotten."""
+    """A key without events or runs for this long is removed."""
 
 
 class Cooldown(Model):
@@ -93,8 +93,8 @@ class Limits(Model):
     priority: Annotated[int, Field(ge=-MOST, le=MOST)] = 0
     """Order in a pool: runs with a higher priority start first."""
     pause_after_failures: Count | None = None
-    """Circuit breaker: after this many failed runs in a row (with their retries) the key is held until someone resumes
-    the rule."""
+    """Circuit breaker: after this many failed runs in a row (with their retries) the key is held until the rule is
+    resumed."""
     deadline: Duration | None = None
     """A due rule that could not start a run within this time stops being due. Its data stays."""
 
@@ -105,12 +105,12 @@ class Backoff(Model):
     factor: Factor = 2.0
     """Each further wait is longer by this factor."""
     max_duration: Duration = 3600.0
-    """The longest wait."""
+    """Maximum wait."""
 
 
 class Retry(Model):
     limit: Annotated[int, Field(ge=0, le=100)]
-    """At most this many retries after the first attempt."""
+    """Maximum number of retries after the first attempt."""
     phases: list[Phase] = ["FAILED", "ERROR"]
     """Phases that are retried."""
     backoff: Backoff = Backoff()
@@ -151,9 +151,9 @@ class Submit(Model):
     timeout: Annotated[Duration, Between("1s", "")] | None = None
     """activeDeadlineSeconds of the Workflow."""
     retry: Retry | None = None
-    """Runs again what failed, with the same inputs and parameters."""
+    """Retries a failed run with the same inputs and parameters."""
     inputs_on_failure: Literal["return", "keep"] = "return"
-    """`succeeded` gives the inputs of any other end back to the next window; `fired` never does."""
+    """`return` returns the inputs of a run that did not succeed to the next window; `keep` does not."""
     outputs: dict[Identifier, Output] = {}
     """Output parameters kept with the run and exported as gauges."""
 
@@ -165,17 +165,17 @@ class Cost(Model):
 
 class CooldownBackoff(Model):
     factor: Factor = 2.0
-    """Each run in a row that was not promoted makes the cooldown so much longer."""
+    """Each run in a row that was not promoted makes the cooldown longer by this factor."""
     max: Duration = 604800.0
-    """And never longer than this."""
+    """Maximum cooldown."""
 
 
 class Feedback(Model):
     promoted: Cel | None = None
-    """CEL over `outputs`, true if the model was promoted; without it somebody says so later
+    """CEL over `outputs`, true if the model was promoted. Without it, the result is reported later
     (`POST /api/v1/runs/{run}/feedback`)."""
     backoff: CooldownBackoff | None = None
-    """Runs that are not promoted stretch the cooldown."""
+    """Makes the cooldown longer after runs that were not promoted."""
 
 
 class Rule(Model):
@@ -206,7 +206,7 @@ class Rule(Model):
 
 
 class Rules(Model):
-    """One file, or all of them together, after `defaults` and `templates` were worked in."""
+    """One file, or all files together, after `defaults` and `templates` were merged."""
 
     version: Literal[1]
     """Version of the format."""
@@ -215,7 +215,7 @@ class Rules(Model):
     calendars: dict[Identifier, Calendar] = {}
     """Named calendars."""
     pools: dict[Identifier, Slots] = {}
-    """Named pools: the most runs that may be active at once, over all rules of the pool."""
+    """Named pools: the maximum number of active runs, over all rules of the pool."""
     budgets: dict[Identifier, Budget] = {}
     """Named budgets that several rules share."""
     rules: list[Rule] = []

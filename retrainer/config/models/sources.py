@@ -126,7 +126,7 @@ class Topics(Model):
     max_record: Message = 1048576
     """Records with a larger value, or with larger key and headers together, become dead letters."""
     tombstones: Literal["dead_letter", "ignore"] = "dead_letter"
-    """What becomes of records without a value."""
+    """How records without a value are handled."""
 
 
 class SchemaRegistry(Model):
@@ -238,7 +238,7 @@ class PrometheusSource(SourceModel):
     headers: dict[str, str] = {}
     """Additional headers, such as `X-Scope-OrgID`. The API shows them, so they must not contain secrets."""
     max_series: Annotated[int, Field(ge=1, le=100_000)] = 10_000
-    """More series than this in one answer are an error, not a decision."""
+    """Maximum number of series in one answer. A larger answer is an error, not a decision."""
 
 
 class AlertmanagerSource(SourceModel, Listener):

@@ -1,4 +1,4 @@
-"""Conditions, one kind each, and the calendars that schedules leave out."""
+"""Triggers, one model per kind, and the calendars that schedules leave out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Match = Annotated[
     dict[Annotated[str, Field(max_length=512)], str | int | float | bool],
     Field(max_length=64),
 ]
-"""Conditions by field; an index goes as deep as there are, and each part of a field is a step."""
+"""Conditions by field. The index has one level per condition, and each part of a field name is a step."""
 
 
 class Calendar(Model):
@@ -61,16 +61,17 @@ class AtLeast(Model):
     bytes: Size | None = None
     """This many bytes (`event.data.size`)."""
     rows: Total | None = None
-    """So many rows (see `rows`)."""
+    """This many rows (see `rows`)."""
 
 
 class Batch(Model):
     at_least: AtLeast | None = None
-    """The batch is complete with the first of these reached; one event, if neither this nor the other two are given."""
+    """The batch is complete when the first of these is reached. Default: one event, if neither `max_wait` nor
+    `debounce` is given."""
     max_wait: Duration | None = None
-    """Complete this long after the first pending event, however little came."""
+    """The batch is complete this long after its first event, whatever its size."""
     debounce: Duration | None = None
-    """Debounce: complete only once nothing came for this long; `max_wait` caps it."""
+    """The batch is complete only after no event has arrived for this long; `max_wait` limits the total wait."""
 
 
 class Data(Model):
@@ -154,19 +155,19 @@ class Alert(Model):
 
 class Freshness(Model):
     max_age: Duration
-    """Satisfied when the last run that counts is older than this; before the first one, when the rule is."""
+    """Satisfied when the last run that counts is older than this; before the first such run, when the rule is."""
     of: Literal["succeeded", "promoted"] = "succeeded"
     """Which runs count: those that succeeded, or only those whose model was promoted (`feedback`)."""
     jitter: Duration | None = None
-    """Before the first run, up to this much later (a hash of rule, key and trigger); a tenth of `max_age` if not
-    given, so that many new rules do not start at once."""
+    """Delays the first run by up to this time (a hash of rule, key and trigger), so that many new rules do not start at
+    once. Default: a tenth of `max_age`."""
     min_retry_interval: Duration = 3600.0
     """After a run that did not count, satisfied again only this long after its end."""
 
 
 class After(Model):
     rule: str
-    """Name of the rule whose runs are waited for."""
+    """Name of the upstream rule."""
     outcome: Literal["succeeded", "promoted", "failed", "completed"] = "succeeded"
     """How its run must end, retries included. `completed` accepts any end."""
     where: Cel | None = None
