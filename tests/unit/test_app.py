@@ -1,4 +1,4 @@
-"""The whole daemon on the local engine, over its own HTTP: what a user sees happen."""
+"""The whole daemon on the local engine, over its own HTTP server."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Daemon:
         return (self.folder / "log").read_text()
 
     def await_(self, condition: Callable[[], Any]) -> Any:
-        """Poll until it holds; what the daemon said is the message if it never does."""
+        """Poll until ``condition`` holds. On timeout, fail with the daemon's output."""
         end = time.monotonic() + 120
         while time.monotonic() < end:
             if found := condition():
@@ -136,7 +136,7 @@ def test_a_kill_loses_nothing_and_the_run_that_was_going_is_adopted(daemon: Daem
     daemon.await_(lambda: daemon.runs("RUNNING"))
     daemon.end(signal.SIGKILL)
     daemon.start()
-    daemon.post("a", "b", "c")  # the sender cannot know what was taken
+    daemon.post("a", "b", "c")  # the sender does not know which events were accepted
     daemon.await_(lambda: daemon.runs("SUCCEEDED"))
     assert len(daemon.runs()) == 1
     explained = daemon.http.post("/api/v1/rules/churn/explain", json={}).json()
@@ -156,14 +156,14 @@ def test_a_kill_loses_nothing_and_the_run_that_was_going_is_adopted(daemon: Daem
     ],
 )
 def test_killed_at_each_point_of_the_path_there_is_one_workflow_a_run(daemon: Daemon, point: str) -> None:
-    """The judge is the folder of runs, where each execution leaves its mark."""
-    # Commits one to three happen while it starts; the fourth takes the first event in.
+    """The folder of runs shows the result: each execution leaves a file in it."""
+    # Commits one to three belong to the start; the fourth stores the first event.
     count = ":5" if point in ("before-commit", "after-commit", "after-acknowledge") else ""
     try:
         daemon.start(RETRAINER_CRASH_AT=point + count)
         daemon.post("a", "b")
     except httpx.TransportError:
-        pass  # it died with our request under way
+        pass  # it died during our request
     assert daemon.ended() == -signal.SIGKILL
     daemon.start()
     daemon.post("a", "b")
@@ -186,7 +186,7 @@ def test_rules_are_taken_over_when_they_change_and_a_broken_file_changes_nothing
     assert "trigers" in daemon.said()
     daemon.end(signal.SIGKILL)
     daemon.start()
-    assert names() == ["basket", "churn"]  # the last good text came from the store
+    assert names() == ["basket", "churn"]  # the last known good text came from the store
 
 
 def test_a_daemon_that_cannot_start_says_why(daemon: Daemon) -> None:

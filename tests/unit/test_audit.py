@@ -1,4 +1,4 @@
-"""Why it did, or did not, run last night; and what became of one event."""
+"""Queries about the past: why a rule did or did not run, and what became of one event."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_nothing_is_found_of_another_source(bench: Bench) -> None:
 
 
 def fill(bench: Bench, events: int) -> None:
-    """A ledger of events that no rule wants, behind number 1000, a second apart."""
+    """Add events without a matching rule from number 1000 on, a second apart."""
     rows = [
         {
             "seq": 1000 + n,
@@ -135,7 +135,7 @@ def seqs(page: Page) -> list[int]:
 
 
 def steps(bench: Bench, ask: Callable[[], object]) -> int:
-    """How many hundreds of steps of SQLite's machine something costs in its longest read."""
+    """Steps of SQLite's virtual machine in the longest read, in hundreds."""
     longest = current = 0
 
     def step() -> int:

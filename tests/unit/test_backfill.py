@@ -1,4 +1,4 @@
-"""A backfill of the whole daemon on the local engine, killed on its way: each slot has one run, and one Workflow."""
+"""A backfill of a whole daemon on the local engine that is killed meanwhile: each slot has one run and one Workflow."""
 
 from __future__ import annotations
 
@@ -81,10 +81,10 @@ def test_killed_in_the_middle_it_goes_on_and_no_slot_runs_twice(daemon: Daemon, 
         daemon.start(RETRAINER_CRASH_AT=point)
         ask(daemon)
     except httpx.TransportError:
-        pass  # it died with our request under way
+        pass  # it died during our request
     assert daemon.ended() == -signal.SIGKILL
     daemon.start()
-    ask(daemon)  # the client cannot know whether it was taken
+    ask(daemon)  # the client does not know whether it was accepted
     assert ended(daemon)["succeeded"] == 3
     assert sorted(run["parameters"]["day"][:4] for run in daemon.runs()) == YEARS
     assert len([p for p in (daemon.folder / "runs").glob("*/*") if p.name.startswith("churn-")]) == 3

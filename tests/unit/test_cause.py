@@ -1,4 +1,4 @@
-"""A secret that turns up in what fed a run does not get onto the Workflow with the cause."""
+"""A secret in the inputs of a run is masked in the cause on its Workflow."""
 
 from __future__ import annotations
 

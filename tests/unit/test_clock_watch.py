@@ -1,4 +1,4 @@
-"""The machine's clock is set, and somebody says so."""
+"""A change of the machine's clock is detected and reported."""
 
 from __future__ import annotations
 

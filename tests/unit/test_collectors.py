@@ -1,4 +1,4 @@
-"""What is counted in the store for the metrics, on a real one."""
+"""Metrics that are counted in the store, on a real one."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def catalog(
     rule: Mapping[str, Any] = MappingProxyType({}),
     **limits: Any,
 ) -> Catalog:
-    """A rule `churn` with these triggers."""
+    """The catalog of a rule `churn` with these triggers."""
     submit = {"workflow_template": "t"}
     raw = {"name": "churn", "triggers": dict(*triggers), "limits": limits, "submit": submit, **rule}
     shared = {name: Budget.model_validate(budget) for name, budget in (budgets or {}).items()}

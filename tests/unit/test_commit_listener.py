@@ -1,4 +1,4 @@
-"""What was committed reaches the log with the words an operator looks for."""
+"""Commits are logged with the fields that operators search for."""
 
 from __future__ import annotations
 

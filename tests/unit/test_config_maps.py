@@ -1,4 +1,4 @@
-"""What is read out of ConfigMaps, and how they are followed, with an API server that a test plays."""
+"""Rules from ConfigMaps, and the watch that follows them, with a simulated API server."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_rule_files_of_config_maps(items: list[Any], files: list[str], probl
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Lists `items`, or answers `status`; a watch says something once `rung` is set."""
+    """Lists `items`, or answers with `status`. A watch sends an event once `rung` is set."""
 
     daemon_threads = True
 
@@ -74,13 +74,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._answer(self.server.status, {"kind": "Status", "message": "you may not list configmaps in team"})
 
     def _watched(self) -> None:
-        """The head comes at once, as from the API server."""
+        """The response head is sent at once, as by the API server."""
         self.send_response(200)
         self.end_headers()
         self.wfile.flush()
         self.server.rung.wait(30)
         self.server.rung.clear()
-        with contextlib.suppress(OSError):  # nobody listens any more
+        with contextlib.suppress(OSError):  # the client has disconnected
             self.wfile.write(b'{"type": "MODIFIED", "object": {}}\n')
 
     def _answer(self, status: int, body: Any) -> None:
@@ -214,7 +214,7 @@ def test_what_was_read_stays(server: Server, config_maps: ConfigMaps, status: in
 
 
 def test_whoever_asks_for_a_reload_has_them_listed_anew(server: Server, app: App) -> None:
-    """The watch says nothing, as one may that a proxy has forgotten."""
+    """A reload lists again, because a proxy may have dropped the watch silently."""
     server.items = [item("churn", rules_yaml="version: 1\nrule: []\n")]
     (problem,) = app.service.reload()["problems"]
     assert problem.startswith("configmap:team/churn/rules.yaml:2:")

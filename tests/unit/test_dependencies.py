@@ -1,4 +1,4 @@
-"""Each server that is away is named, with since when and why, and does not keep others' events out."""
+"""Each unavailable server is named with the start and reason of the outage, and does not block other events."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_source_that_cannot_hand_over_waits_for_the_store(before: list[Trouble
 # -- a whole daemon with nobody around it ---------------------------------------------------------------------------
 
 CLOSED = 9
-"""A port of this machine at which nobody listens."""
+"""A port of this machine without a listener."""
 RULES = f"""
 version: 1
 sources:

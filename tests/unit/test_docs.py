@@ -1,4 +1,4 @@
-"""What the documentation shows is so."""
+"""The documentation matches the code."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_anchors_are_headings_of_the_page_they_lead_to(page: Path) -> None:
 
 @cache
 def _anchors(page: Path) -> set[str]:
-    """As GitHub and the site make them of headings."""
+    """The anchors of headings, as GitHub and the site generate them."""
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     titles = (re.sub(r"\]\([^)]*\)", "", found) for found in re.findall(r"^#+ (.*)$", text, re.MULTILINE))
     return {re.sub(r"[^\w -]", "", title.strip().lower()).replace(" ", "-") for title in titles}
@@ -97,7 +97,7 @@ def test_every_page_is_reached_from_the_readme() -> None:
 
 
 def _pages(target: Path) -> list[Path]:
-    """The page itself; of a folder its index, or all of them where it has none."""
+    """The page itself; for a folder its index, or all of its pages if there is none."""
     target = target.resolve()
     if target.is_dir():
         index = target / "README.md"

@@ -1,4 +1,4 @@
-"""Drift, ages and promotions as people see them: over the API and the command line of a whole daemon."""
+"""Drift, ages and promotions as users see them: over the API and the CLI of a whole daemon."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Story(House):
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[Story]:
-    with structlog.testing.capture_logs():  # what the daemon logs must not stand between what the commands print
+    with structlog.testing.capture_logs():  # keep the daemon's log out of the output of the commands
         house = Story(tmp_path)
         yield house
         house.close()

@@ -1,4 +1,4 @@
-"""docs/reference/expressions.md: every example is evaluated, by the evaluator that rules use."""
+"""Every example in docs/reference/expressions.md is evaluated by the evaluator of rules."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ def test_an_example_gives_what_the_page_shows(example: str, result: str) -> None
 
 def test_every_function_and_macro_has_an_example() -> None:
     assert set(FUNCTION_WORDS) == set(FUNCTIONS)
-    assert set(MACRO_WORDS) > set(MACROS) - {"existsOne"}  # another way to write exists_one
+    assert set(MACRO_WORDS) > set(MACROS) - {"existsOne"}  # an alias of exists_one
     words = [*FUNCTION_WORDS.values(), *MACRO_WORDS.values()]
     assert len(SHOWN) == sum(len(examples) for _, examples in words)

@@ -1,4 +1,4 @@
-"""The pages that show measured figures say what bench.json says."""
+"""The pages with measured figures agree with bench.json."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lasts is not walked again and again, and is not kept for ever either."""
+"""Long-lived objects are excluded from garbage collection, and replaced ones are freed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def collector() -> Iterator[None]:
-    """The collector as it was, at the end."""
+    """Restore the collector at the end."""
     thresholds = gc.get_threshold()
     yield
     gc.unfreeze()

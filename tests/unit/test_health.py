@@ -1,4 +1,4 @@
-"""What /readyz answers comes from named checks."""
+"""/readyz answers from named checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A source that hangs and is taken out of the configuration, or changed, ends nothing else."""
+"""A hung source can be removed or changed in the configuration without effect on others."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def rules(landing: str) -> str:
 
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    """The thread of its source `landing` hangs."""
+    """A daemon in which the thread of the source `landing` hangs."""
     monkeypatch.setattr(directory, "PATIENCE", 0.05)
     (tmp_path / "landing").mkdir()
     failpoints.arm("source", "hang", 3)

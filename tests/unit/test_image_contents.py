@@ -1,4 +1,4 @@
-"""The list of what is in an image: the Python packages that it names itself, and the packages that it stands on."""
+"""The list of contents of an image: its own list of Python packages, and the packages of its base."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loops of threads that need a server, or a job, are killed and hung where they stand: their work goes on, or fails."""
+"""Loops that need a server or a job are killed and hung by fault injection: their work continues or fails visibly."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["config_maps", "server", "settings"]
 
 @pytest.fixture(autouse=True)
 def ends() -> Iterator[list[str]]:
-    """The lines with which the process would have ended."""
+    """The messages with which the process would have exited."""
     lines: list[str] = []
     supervision.arm(lines.append)
     yield lines
@@ -80,7 +80,7 @@ def test_a_follower_of_config_maps_that_dies_sees_the_next_version(server: Serve
 
 
 class Queue:
-    """Keeps what was deleted of it."""
+    """Records the deleted messages."""
 
     def __init__(self) -> None:
         self.deleted: list[str] = []
@@ -122,7 +122,7 @@ def test_a_sweep_goes_on_after_its_thread_died() -> None:
 
 
 class Shared:
-    """A store that nobody else wants."""
+    """A store with only one replica."""
 
     shared = True
 

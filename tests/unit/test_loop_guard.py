@@ -1,4 +1,4 @@
-"""A pipeline that tells the source of its own rule what it made, on a whole daemon with real processes."""
+"""A pipeline that reports its outputs to its own rule's source, on a whole daemon with real processes."""
 
 from __future__ import annotations
 

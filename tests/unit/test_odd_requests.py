@@ -1,4 +1,4 @@
-"""Whatever is asked, it is answered with what is wrong with it: never with 5xx but 503, and no error in the log."""
+"""Any request gets a response that names its error: no 5xx except 503, and no error in the log."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ value = st.recursive(
 header = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=12).map(str.strip) | st.sampled_from(
     ["http://[", "[", "null"]
 )
-"""What a client can send: blanks around a value are no part of it (RFC 9110, 5.5)."""
+"""What a client can send: spaces around a value are not part of it (RFC 9110, 5.5)."""
 headers = st.dictionaries(
     st.sampled_from(
         ["Origin", "Host", "Idempotency-Key", "Sec-Fetch-Site", "Retrainer-Run", "ce-id", "ce-type", "ce-time"]

@@ -1,4 +1,4 @@
-"""A replay's job: moments, chunks, back-pressure, and every way it can end."""
+"""A replay job: time limits, chunks, back-pressure, and all outcomes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Clock:
 
 
 class Intake:
-    """Takes everything in at once, unless it is full, or broken."""
+    """Accepts everything at once, unless it is full or broken."""
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
@@ -75,7 +75,7 @@ class Intake:
 
 
 class Kept:
-    """What a source still has."""
+    """The items that a source still has."""
 
     def __init__(self, *pages: list[Event | Poison]) -> None:
         self.pages = pages

@@ -1,4 +1,4 @@
-"""Showing one rule costs one rule, however many there are."""
+"""The cost of showing one rule does not depend on the number of rules."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def asked(folder: Path, rules: int) -> tuple[dict[str, Any], int]:
-    """What is told of the first of so many rules, and with how many statements."""
+    """The response about the first of ``rules`` rules, and its number of SQL statements."""
     folder.mkdir()
     bench = Bench(
         folder / "store.db", [{"name": f"r{n}", "triggers": ANY, "submit": SUBMIT} for n in range(rules)], START

@@ -1,4 +1,4 @@
-"""A page of rules costs what it shows, one rule costs one rule, and filters find what stands so."""
+"""The cost of a page of rules depends on the rules shown, and filters match the current states."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 def names(house: House, **query: Any) -> list[str]:
-    """Follow all pages."""
+    """The names on all pages."""
     found: list[str] = []
     cursor = None
     while True:

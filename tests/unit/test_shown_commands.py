@@ -1,4 +1,4 @@
-"""Each command that the documents show to be typed exists, and takes the options that are shown."""
+"""Each command in the documents exists and takes the options shown."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _TYPED = re.compile(r"^(?:\$ )?(?:\.venv/bin/)?(retrainer .*)$", re.MULTILINE)
 
 
 def _shown(page: Path) -> list[str]:
-    """Lines that end in a backslash go on in the next one."""
+    """Command lines of a page. A line that ends in a backslash is continued."""
     blocks = (block.replace("\\\n", " ") for block in _BLOCK.findall(page.read_text()))
     return [line for block in blocks for line in _TYPED.findall(block)]
 
 
 def _words(line: str) -> list[str]:
-    """Of one command, without what is piped or redirected."""
+    """The words of one command, without pipes and redirections."""
     read = shlex.shlex(line, posix=True, punctuation_chars=True)
     read.whitespace_split = True
     words = []
@@ -36,7 +36,7 @@ def _words(line: str) -> list[str]:
 
 
 def wrong(line: str) -> str:
-    """Say what is wrong with a command, if anything is."""
+    """Return what is wrong with a command, empty if nothing."""
     command: click.Command = main
     context = click.Context(main)
     words = _words(line)

@@ -1,4 +1,4 @@
-"""When a source counts as silent, and what is said of it."""
+"""When a source counts as silent, and how that is reported."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_what_is_told_of_one_that_the_web_server_serves() -> None:
 
 
 class Listening:
-    """A watch over what a real store has heard."""
+    """A source health monitor on a real store."""
 
     def __init__(self, store: SqliteStore) -> None:
         self.store, self.clock = store, Clock()

@@ -1,4 +1,4 @@
-"""Sources as people see them, and reading one again: over the API and the command line of a whole daemon."""
+"""Sources and replays as users see them: over the API and the CLI of a whole daemon."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ REPLAY = "/api/v1/sources/topic/replay"
 
 
 class Topic:
-    """A source with positions that can be read again: what it has stands in memory."""
+    """A source with positions that can be replayed, from records in memory."""
 
     name = "topic"
 
@@ -91,7 +91,7 @@ def events(*numbers: int) -> list[Event | Poison]:
 
 
 class Lake(House):
-    """Beside what is real, one source that is not."""
+    """A daemon with one fake source."""
 
     def __init__(self, folder: Path) -> None:
         (folder / "lake").mkdir()
@@ -100,7 +100,7 @@ class Lake(House):
         self.app._sources._running["topic"] = (self.app.loaded.configuration.sources["topic"], self.topic)
 
     def counted(self) -> dict[str, int]:
-        """Events that are pending for each rule of the topic."""
+        """Pending events of each rule of the topic."""
         read = self.app.store.read
         states = {rule: read(lambda conn, r=rule: statements.state_of(conn, r, "")) for rule in ("first", "second")}
         return {rule: state.window.events if state else 0 for rule, state in states.items()}
@@ -108,7 +108,7 @@ class Lake(House):
 
 @pytest.fixture(autouse=True)
 def logged() -> Iterator[None]:
-    """What the daemon logs must not stand between what the commands print."""
+    """Keep the daemon's log out of the output of the commands."""
     with structlog.testing.capture_logs():
         yield
 
@@ -257,7 +257,7 @@ def test_one_replay_of_a_source_at_a_time_and_it_can_be_cancelled(house: Lake) -
     assert house.http.delete(REPLAY).status_code == 200
     told = until(lambda: (now := house.http.get(REPLAY).json())["state"] != "running" and now, "it has ended")
     assert (told["state"], told["outcomes"]["matched"], told["ended_at"] is not None) == ("cancelled", 2, True)
-    assert house.counted() == {"first": 2, "second": 2}  # what was taken in stays
+    assert house.counted() == {"first": 2, "second": 2}  # accepted events stay counted
     house.topic.gate.set()
     rest = json.loads(house.ask("replay", "topic", "--from", "7d", "-o", "json").stdout)["outcomes"]
     assert (rest["matched"], rest["duplicate"]) == (1, 2)

@@ -1,4 +1,4 @@
-"""Each thread hangs while the daemon is stopped: it is left behind in time and named, and the others end in order."""
+"""Each thread hangs while the daemon stops: it is abandoned in time and named, and the others end cleanly."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
 
 
 def hung(house: House, kind: Kind) -> Worker:
-    """Have a thread of that kind hang; return it once it does."""
+    """Make a thread of that kind hang; return it once it hangs."""
 
     def look() -> Worker | None:
         house.app.timers.wake("listen")
@@ -76,7 +76,7 @@ def test_a_thread_that_hangs_is_left_behind_and_named(house: House, kind: Kind) 
     assert ended == [], "all others have ended"
     failpoints.disarm()
     until(lambda: not thread.is_alive(), "it finds that it is to end")
-    if kind == "engine":  # its store was left open, as it may have been about to commit
+    if kind == "engine":  # its store stays open, because it may be about to commit
         house.app.store.close()
 
 

@@ -1,4 +1,4 @@
-"""Stopping waits for nobody without a limit."""
+"""Every wait during a stop has a limit."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_backlog_of_what_is_to_be_pruned_does_not_keep_it(tmp_path: Path, monk
 
     def prune(*_: object) -> bool:
         turns.append(1)
-        return len(turns) < 100_000  # the test must end either way
+        return len(turns) < 100_000  # the test must end in either case
 
     monkeypatch.setattr(house.app.pruner, "prune", prune)
     house.app.timers.wake("prune")

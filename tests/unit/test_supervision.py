@@ -1,4 +1,4 @@
-"""Threads that die or hang are seen, and what follows is what their duty says. Time is given by hand."""
+"""Dead and hung threads are detected, and the consequence is that of their duty. The clock is manual."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class House:
-    """A supervisor with a clock set by hand. ``ends`` has the lines with which the process would have ended."""
+    """A supervisor with a manual clock. ``ends`` has the messages with which the process would have exited."""
 
     def __init__(self) -> None:
         self.ends: list[str] = []
@@ -48,7 +48,7 @@ class House:
         return made
 
     def pass_(self, seconds: float) -> None:
-        """Let time pass, with a look at each tick."""
+        """Advance the clock, with a check at each tick."""
         for _ in range(round(seconds / TICK)):
             self.now += TICK
             self.supervisor.look(self.now)
@@ -56,7 +56,7 @@ class House:
 
 @pytest.fixture
 def house(monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    monkeypatch.setattr(supervision, "_running", {})  # not those of a daemon that another test has started
+    monkeypatch.setattr(supervision, "_running", {})  # without the threads of another test's daemon
     made = House()
     yield made
     made.stopping.set()
@@ -67,7 +67,7 @@ def house(monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
 
 
 class Loop:
-    """A loop that beats, and fails as it is told to."""
+    """A loop that beats, and fails as the test sets it."""
 
     def __init__(self, house: House) -> None:
         self.turns = 0

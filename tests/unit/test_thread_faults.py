@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATIENCE = "0.05"
-"""An engine may be silent for 1.5 s, a source for 3 s."""
+"""Allows an engine to be silent for 1.5 s, and a source for 3 s."""
 PACE = 0.05
-"""Seconds between two events: each is work for the machine that the tests run on."""
+"""Seconds between two events: each event is load on the test machine."""
 LANDING = """
   landing: {type: directory, path: ../landing, polling_interval: 50ms, settle: 0s}
 """
@@ -73,7 +73,7 @@ def test_threads_that_die_are_restarted_and_the_work_goes_on(daemon: Daemon) -> 
 
 
 def provoke(daemon: Daemon) -> int:
-    """Send events until the process has ended; return its exit code."""
+    """Send events until the process has exited; return its exit code."""
     number = 0
     while daemon.process.poll() is None:
         number += 1
@@ -84,7 +84,7 @@ def provoke(daemon: Daemon) -> int:
 
 
 def post(daemon: Daemon, number: int) -> bool:
-    """Whether it was answered."""
+    """Whether there was a response."""
     with contextlib.suppress(httpx.TransportError):
         daemon.http.post("/hooks/push", json={"id": f"e{number}"}, timeout=0.5)
         return True
@@ -104,7 +104,7 @@ def test_the_process_ends_when_a_thread_dies_that_is_not_safe_to_restart(daemon:
 
 
 def test_the_process_ends_when_a_thread_hangs_that_cannot_be_replaced(tmp_path: Path) -> None:
-    """A daemon for each kind of thread: they hang side by side."""
+    """One daemon for each kind of thread: they hang in parallel."""
     daemons: dict[str, Daemon] = {}
     try:
         for point in ("engine:20", "web:20", "claim:3", "submit:9", "observe:3", "follow:3", "watch:3"):

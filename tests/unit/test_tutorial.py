@@ -1,6 +1,6 @@
-"""The tutorial, walked from an empty folder with an empty home: what it shows is what the commands print.
+"""The tutorial is executed from an empty folder with an empty home: the page shows what the commands print.
 
-`WRITE=1 pytest tests/unit/test_tutorial.py` writes what they print into the page.
+`WRITE=1 pytest tests/unit/test_tutorial.py` writes the output into the page.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _DIFFERS = [
     (re.compile(r"[ \t]+"), " "),
     (re.compile(r" $", re.MULTILINE), ""),
 ]
-"""What is another at each walk; blanks are as wide as what they stand beside."""
+"""Texts that differ at each execution, and spaces, because padding is as wide as such texts."""
 
 
 class Walk:
-    """A reader with an empty folder, who waits for what the page shows and not longer than two minutes."""
+    """Executes the tutorial in an empty folder, and waits at most two minutes for the output that the page shows."""
 
     def __init__(self, folder: Path) -> None:
         self.here = folder
@@ -52,7 +52,7 @@ class Walk:
         self._daemon: subprocess.Popen[bytes] | None = None
 
     def does(self, command: str, shown: str) -> str:
-        """Return what it printed last."""
+        """Run a command until it prints ``shown``; return its last output."""
         if command.startswith("cd "):
             self.here /= command.removeprefix("cd ")
             self._port_in_settings()
@@ -63,7 +63,7 @@ class Walk:
         return ""
 
     def _port_in_settings(self) -> None:
-        """Several walks at once do not meet at 8080."""
+        """Set a free port, so that parallel executions do not all use 8080."""
         settings = self.here / "retrainer.yaml"
         settings.write_text(settings.read_text().replace("port: 8080", f"port: {self._port}"))
 
@@ -117,7 +117,7 @@ def _walked(walk: Walk, part: re.Match[str]) -> str:
 
 
 def _tidy(printed: str) -> str:
-    """Tables are padded with blanks at the ends of their lines."""
+    """Tables are padded with spaces at the ends of lines."""
     return re.sub(r"[ \t]+$", "", printed, flags=re.MULTILINE)
 
 

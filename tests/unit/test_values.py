@@ -1,4 +1,4 @@
-"""The tables of docs/reference/values.md, line by line."""
+"""The tables of docs/reference/values.md, row by row."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DEAD = "dead letter"
 
 
 def table(title: str) -> list[Any]:
-    """The lines of the table beneath a heading, each cell without its backticks."""
+    """The rows of the table beneath a heading, each cell without its backticks."""
     section = PAGE.read_text().split(f"\n## {title}")[1].split("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")][2:]
     cells = [[cell[1:-1].removeprefix("`").removesuffix("`") for cell in line[1:-1].split("|")] for line in lines]
@@ -57,7 +57,7 @@ def test_match(asked: str, data: str, expected: str) -> None:
     trigger = rule(asked)
     one = event(orjson.loads(data))
     assert all(c.holds(one) for c in trigger.conditions) is (expected == "yes")
-    crowd = [rule(f"{asked}, n{n}: 1") for n in range(8)]  # so many are told apart by the index
+    crowd = [rule(f"{asked}, n{n}: 1") for n in range(8)]  # enough rules for the index to be used
     found = list(Index([trigger, *crowd]).candidates(one))
     assert (found == [trigger]) is (expected == "yes")
 
@@ -123,7 +123,7 @@ def test_a_field_is_found_where_names_have_dots(path: str, expected: Any) -> Non
 
 
 def cut_in_every_way(parts: int) -> dict[str, Any]:
-    """All ways to have dots in the names of `a.a.a…`, but for its end."""
+    """Data with every possible position of dots in the names of the path `a.a.a…`, without its last part."""
     return {".".join("a" * length): cut_in_every_way(parts - length) for length in range(1, parts)}
 
 

@@ -1,4 +1,4 @@
-"""What each endpoint answers, over a real server."""
+"""The response of each endpoint, over a real server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 API = "/api/v1"
 KAFKA = {"topic": "orders", "partition": 2, "offset": 41, "timestamp": 1764000000.0}
-FIRST = "2025-11-24T16:00:01.000Z"  # NOW, and one second
+FIRST = "2025-11-24T16:00:01.000Z"  # NOW plus one second
 
 
 def got(client: httpx.Client, path: str, **query: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Backfills over the API: what is asked of the daemon, and what the answers look like."""
+"""Backfills over the API: the calls to the daemon, and the responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is let in: tokens, other origins, sizes, and what no answer goes without."""
+"""Request checks: tokens, foreign origins, size limits, and the headers of every response."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PAUSE = f"{API}/rules/churn/pause"
 
 @pytest.fixture
 def secured(shared: tuple[Current, WebServer], tmp_path: Path) -> Iterator[httpx.Client]:
-    """A daemon whose token stands in a file."""
+    """A daemon whose token is in a file."""
     (tmp_path / "token").write_text("s3cret\n")
     daemon = Daemon(token={"from_file": str(tmp_path / "token")})
     current, server = shared

@@ -24,7 +24,7 @@ def memory() -> Iterator[Memory]:
 
 
 def pages(memory: Memory, ask: Callable[[Connection, Any], queries.Page]) -> list[list[dict[str, Any]]]:
-    """All pages, as a client gets them that follows `next`."""
+    """All pages, as a client reads them that follows `next`."""
     found, cursor = [], None
     while True:
         page = memory.read(lambda conn, cursor=cursor: ask(conn, cursor))
@@ -71,7 +71,7 @@ def test_a_run_has_its_json_decoded(memory: Memory) -> None:
 
 @pytest.mark.parametrize("limit", [1, 2, 4, 50])
 def test_inputs_are_the_events_of_the_key_within_the_ranges(memory: Memory, limit: int) -> None:
-    # 4 and 5 lie between the ranges; 8 lies in the second one but is another key's
+    # 4 and 5 are between the ranges; 8 is in the second one and belongs to another key
     found = pages(memory, lambda c, cursor: queries.run_inputs(c, RUN.format(1), after=cursor or 0, limit=limit))
     assert [item["seq"] for page in found for item in page] == [1, 2, 3, 6, 7]
 

@@ -1,4 +1,4 @@
-"""The server itself: ports, limits, slow senders, stopping."""
+"""The web server: ports, limits, slow senders, shutdown."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_after_stop_nothing_listens() -> None:
         httpx.get(server.url, trust_env=False)
     with pytest.raises(httpx.ConnectError):
         httpx.get(server.url, trust_env=False)
-    server.stop(1.0)  # again does no harm
+    server.stop(1.0)  # a second stop has no effect
 
 
 def test_stop_waits_for_requests_under_way() -> None:
@@ -153,7 +153,7 @@ def test_without_descriptors_it_says_so_seldom_and_goes_on(logged: list[dict[str
 
 
 class Standing:
-    """A connection as the registry sees it."""
+    """A connection as the registry of connections uses it."""
 
     def __init__(self, peer: str) -> None:
         self.peer, self.transport, self.cut = peer, self, False
@@ -217,7 +217,7 @@ def test_a_slow_head_is_cut_off(monkeypatch: pytest.MonkeyPatch, sent: list[byte
             connection.sendall(part)
             if part.endswith(b"\r\n\r\n"):
                 assert connection.recv(1000).startswith(b"HTTP/1.1 200")
-        assert connection.recv(1000) == b""  # the server closed it
+        assert connection.recv(1000) == b""  # the server closed the connection
 
 
 def test_an_idle_connection_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +225,7 @@ def test_an_idle_connection_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(echo) as server, connected(server) as connection, connected(server) as witness:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert connection.recv(1000).startswith(b"HTTP/1.1 200")
-        assert witness.recv(1) == b""  # it came later, said nothing, and its time was up
+        assert witness.recv(1) == b""  # opened later, sent nothing, and reached the timeout
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert connection.recv(1000).startswith(b"HTTP/1.1 200")
 

@@ -22,7 +22,7 @@ class Ask(Protocol):
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, logging_as_before: None) -> Ask:
-    """The command line, two minutes after the history; `code` is the exit code that is expected."""
+    """Run the CLI two minutes after the history, and expect the exit code `code`."""
     monkeypatch.setattr(SystemClock, "now", lambda _: NOW + 120)
     for name in ("RETRAINER_URL", "RETRAINER_TOKEN", "RETRAINER_TOKEN_FILE", "RETRAINER_CONFIG"):
         monkeypatch.delenv(name, raising=False)
@@ -37,6 +37,6 @@ def cli(monkeypatch: pytest.MonkeyPatch, logging_as_before: None) -> Ask:
 
 @pytest.fixture
 def ask(cli: Ask, server: WebServer, monkeypatch: pytest.MonkeyPatch) -> Ask:
-    """The command line, with a daemon to talk to."""
+    """Run the CLI with a daemon to call."""
     monkeypatch.setenv("RETRAINER_URL", server.url)
     return cli

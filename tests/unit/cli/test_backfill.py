@@ -1,4 +1,4 @@
-"""`retrainer backfill`: a preview, a question, and how far it is."""
+"""`retrainer backfill`: preview, confirmation and progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the demo makes of the API's answers."""
+"""The demo's text about the API's responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`retrainer finalizers release`: whose finalizers, and what cannot be done."""
+"""`retrainer finalizers release`: which finalizers it removes, and its errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def workflow(name: str, *finalizers: str) -> dict[str, Any]:
 
 
 class Cluster(http.server.ThreadingHTTPServer):
-    """Lists Workflows in pages of one, and takes patches; whoever asks in `closed` is refused."""
+    """Lists Workflows in pages of one and accepts patches. Requests to the namespace `closed` are refused."""
 
     daemon_threads = True
 

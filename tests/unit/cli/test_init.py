@@ -1,4 +1,4 @@
-"""`retrainer init`: what it writes is what the other commands take, as it stands."""
+"""`retrainer init`: the other commands accept the generated files unchanged."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def project(kind: str, cli: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder as `init` leaves it, and where the commands are called."""
+    """A folder as `init` writes it. It is the current folder of the commands."""
     monkeypatch.chdir(tmp_path)
     cli("init", "my models", *KINDS[kind])
     monkeypatch.chdir("my models")
@@ -119,7 +119,7 @@ def test_each_file_is_explained_in_the_report() -> None:
 
 
 def test_the_package_and_the_image_have_the_files() -> None:
-    """Hatchling packs what git does not ignore; the image copies the whole package."""
+    """Hatchling packages every file that git does not ignore; the image copies the whole package."""
     files = [str(p) for p in starter.STARTER.rglob("*") if p.is_file()]
     asked = ["git", "-C", str(ROOT), "check-ignore", "--no-index", *files]
     assert subprocess.run(asked, check=False, capture_output=True).stdout == b""
@@ -155,7 +155,7 @@ def test_the_daemon_trains_the_first_model_by_itself(running: subprocess.Popen[b
 
 
 def _first_run(log: Path) -> dict[str, Any] | None:
-    """The first run once it has ended."""
+    """The first run, after it has ended."""
     said = [json.loads(line) for line in log.read_text().splitlines()]
     ready = [line for line in said if line["event"] == "daemon.ready"]
     if not ready:

@@ -172,7 +172,7 @@ def test_a_cluster_that_cannot_be_asked(cli: Ask, files: Path) -> None:
 
 
 def test_what_only_the_daemons_machine_has_is_no_mistake_elsewhere(cli: Ask, files: Path) -> None:
-    """Also not in a file that needs the source whose secret is not here."""
+    """A secret that is missing on this machine is no mistake, not even in a file that needs its source."""
     (files / "retrainer.yaml").unlink()
     (files / "sources.yaml").write_text(
         "version: 1\nsources: {lake: {type: webhook, path: /hooks/lake, hmac: [{from_env: NOT_SET_HERE}]}}\n"
@@ -241,7 +241,7 @@ def test_store_export(cli: Ask, stored: Path, tmp_path: Path) -> None:
 
 
 def test_a_store_of_an_older_release_stays_what_it_is(cli: Ask, stored: Path) -> None:
-    """A backup that is looked at with the next release can still be gone back to."""
+    """A backup that a newer release has read can still be restored with the older release."""
     with closing(sqlite3.connect(stored)) as older:
         indexes = ("dead_letters_size", "dead_letters_event", "slots_at", "slots_rule", "runs_rule", "runs_live")
         for newer in ("TABLE inbox", "TABLE readers", *(f"INDEX {name}" for name in indexes)):

@@ -1,4 +1,4 @@
-"""Commands that ask the daemon, over a real server: what they print as text and as JSON, and their exit codes."""
+"""Commands that call the daemon, over a real server: text output, JSON output and exit codes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def rows(text: str) -> list[list[str]]:
-    """The lines of a table, cut at two blanks or more."""
+    """The rows of a table, split at two or more spaces."""
     return [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in text.splitlines()]
 
 

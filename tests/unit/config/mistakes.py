@@ -1,5 +1,5 @@
-# ruff: noqa: E501 - a table reads best with one case a line
-"""Every mistake that docs/reference/configuration-errors.md shows, made in a good file by changing one thing.
+# ruff: noqa: E501 - a table with one case a line
+"""The mistakes in docs/reference/configuration-errors.md, each made by one change to a valid file.
 
 `python -m tests.unit.config.mistakes` prints the tables of that page.
 """
@@ -19,13 +19,13 @@ GOOD = (ROOT / "tests/unit/config/good.yaml").read_text()
 
 
 class Mistake(NamedTuple):
-    """``old`` stands in the good file once and becomes ``new``; without it, ``new`` is the whole file."""
+    """``old`` occurs once in the valid file and is replaced by ``new``. Without ``old``, ``new`` is the whole file."""
 
     name: str
     old: str
     new: str
     shown: str = ""
-    """What the page shows as written, if it is not ``new``."""
+    """The text that the page shows as written, if it is not ``new``."""
     file: str = "rules.yaml"
 
 
@@ -215,7 +215,7 @@ TABLES: dict[str, list[Mistake]] = {
 
 
 def said(mistake: Mistake) -> list[str]:
-    """What is wrong with the good file after one thing was changed in it."""
+    """The problems of the valid file after the change."""
     text = GOOD.replace(mistake.old, mistake.new) if mistake.old else mistake.new
     here = Path.cwd()
     with TemporaryDirectory() as folder:
@@ -230,7 +230,7 @@ def said(mistake: Mistake) -> list[str]:
 
 
 def tables() -> str:
-    """As they stand in docs/reference/configuration-errors.md."""
+    """The tables of docs/reference/configuration-errors.md."""
     lines = ["| mistake | written | what is said |", "| --- | --- | --- |"]
     for title, mistakes in TABLES.items():
         lines.append(f"| **{title}** | | |")
@@ -244,7 +244,7 @@ def _row(mistake: Mistake) -> str:
 
 
 def _cell(text: str) -> str:
-    """Code as a table takes it: a bar must not end the cell."""
+    """Code for a table cell: a bar is escaped, because it would end the cell."""
     text = text.replace("|", "\\|")
     ticks = "``" if "`" in text else "`"
     pad = " " if "`" in text else ""

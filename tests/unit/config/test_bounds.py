@@ -1,4 +1,4 @@
-"""Nothing that a configuration counts or measures is without a bound, and each bound is told with the way out."""
+"""Every number in a configuration has a bound, and the error of each bound says how to correct the value."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ANY_NUMBER = {"above", "below", "clear", "parameters", "match", "ignore_own_outputs"}
-"""Values and thresholds of the users' own: they are compared, never added up."""
+"""Values and thresholds chosen by users. They are compared and never added up."""
 NINES = "9" * 400
 
 
 def numbers(node: Any, field: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every number of a schema, with the field that it is written in."""
+    """Every number of a schema, with its field."""
     if isinstance(node, list):
         for one in node:
             yield from numbers(one, field)

@@ -1,4 +1,4 @@
-"""What is valid can be run: loading tries each rule with the code of the engine, and contains what that raises."""
+"""A valid rule can be run: loading compiles each rule with the engine's code, and reports exceptions as problems."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_what_the_engines_compile_raises_is_a_problem_of_that_rule(
     (tmp_path / "other.yaml").write_text(OTHER)
     monkeypatch.setattr(compiling, "_KEPT", {})  # other tests compile a rule of that name
     monkeypatch.setattr(compiling, "_KEPT", {})
-    monkeypatch.setattr(compiling, "own_outputs", raising(error))  # asked for data triggers alone
+    monkeypatch.setattr(compiling, "own_outputs", raising(error))  # called for data triggers only
     (problem,) = said(tmp_path, GOOD)
     assert problem.startswith(f"rules.yaml:9:5: {message}")
     configuration, problems = load_files([str(tmp_path)])

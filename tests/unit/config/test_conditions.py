@@ -1,4 +1,4 @@
-"""A condition that can never be true or false is found before it meets an event; one that may be is let through."""
+"""A condition that can never give a boolean is reported at load time; one that may give one is accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prometheus and Alertmanager sources: each mistake at its place, with the way out."""
+"""Prometheus and Alertmanager sources: each mistake is reported at its position, with a correction."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MISSING = "the environment variable NO_SUCH_VARIABLE is not set (set it, or name
 
 
 def problems(folder: Path, text: str) -> list[str]:
-    """Without file, line and column."""
+    """The problems without file, line and column."""
     (folder / "secret").write_text("s3cr3t")
     (folder / "ca.pem").write_text("PEM")
     (folder / "rules.yaml").write_text(text)

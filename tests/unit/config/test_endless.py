@@ -1,5 +1,5 @@
-# ruff: noqa: E501 - a table reads best with one case a line
-"""Files that nobody writes by hand cost what they are long: each is refused soon, in a few words."""
+# ruff: noqa: E501 - a table with one case a line
+"""Very long or deeply nested files are rejected in time linear in their length, with a short message."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ LAUGH = "version: 1\na: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{name}: &{name} [{','.join(['*' + before] * 10)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
 )
 SECONDS, MORE = 5.0, 10e-6
-"""On a machine with other work; libyaml alone took 25 for the first, and four times as long for twice the depth. And more for
-each character."""
+"""Seconds per file, and per character, on a busy machine. libyaml alone took 25 s for the first file, and four times as
+long for twice the depth.
+"""
 AFTERS = "".join(
     f"  - {{name: r{layer}-{i}, submit: {{workflow_template: t}}, triggers: {{s: {{schedule: {{cron: '@daily'}}}}"
     + "".join(f", a{above}: {{after: {{rule: r{layer - 1}-{above}}}}}" for above in range(20 if layer else 0))

@@ -1,4 +1,4 @@
-"""What we show as rules are rules: the files of config/examples, and every whole one in the documents."""
+"""All shown rules are valid: the files of config/examples, and every complete file in the documents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NO_RULES = re.compile(r"^(engine|tests):", re.MULTILINE)
 
 
 def _shown() -> list[tuple[str, str]]:
-    """Name and text of everything shown that is a rules file by itself."""
+    """Name and text of every complete rule file that is shown."""
     files = [(str(path.relative_to(ROOT)), path.read_text()) for path in FILES]
     blocks = [(str(page.relative_to(ROOT)), text) for page in PAGES for text in _BLOCK.findall(page.read_text())]
     return files + [(name, text) for name, text in blocks if not _NO_RULES.search(text)]

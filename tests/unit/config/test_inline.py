@@ -1,5 +1,5 @@
-# ruff: noqa: E501 - a table reads best with one case a line
-"""`submit.workflow`: Argo's examples run as they are, and nothing of a manifest vanishes without a word."""
+# ruff: noqa: E501 - a table with one case a line
+"""`submit.workflow`: Argo's examples run unchanged, and no field of a manifest is dropped silently."""
 
 from __future__ import annotations
 

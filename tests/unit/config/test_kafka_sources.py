@@ -1,4 +1,4 @@
-"""Kafka sources: each mistake at its place, with the way out."""
+"""Kafka sources: each mistake is reported at its position, with a correction."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OAUTH = "oauth: {token_endpoint: 'https://id/token', client_id: me, client_secre
 
 
 def problems(folder: Path, settings: str) -> list[str]:
-    """Without file, line and column."""
+    """The problems without file, line and column."""
     (folder / "secret").write_text("s3cr3t")
     (folder / "ca.pem").write_text("PEM")
     (folder / "rules.yaml").write_text(RULES % settings)

@@ -1,5 +1,5 @@
-# ruff: noqa: E501 - a table reads best with one case a line
-"""Metrics, alerts, ages, chains, when, unless and limits: each mistake once, at its place, with the way out."""
+# ruff: noqa: E501 - a table with one case a line
+"""Metrics, alerts, ages, chains, when, unless and limits: each mistake is reported once, at its position."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ rules:
 
 
 def said(tmp_path: Path, text: str) -> list[str]:
-    """Without file, line and column."""
+    """The problems without file, line and column."""
     file = tmp_path / "rules.yaml"
     file.write_text(text)
     return [str(problem).split(": ", 1)[1] for problem in validate(str(file))[1]]

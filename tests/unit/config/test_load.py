@@ -1,5 +1,5 @@
-# ruff: noqa: E501 - a table reads best with one case a line
-"""Which files are read, and what happens when not all of them are good."""
+# ruff: noqa: E501 - a table with one case a line
+"""Which files are loaded, and what happens when some of them are invalid."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ PLATFORM = "version: 1\nsources:\n  lake: {type: directory, path: landing}\n"
 
 
 class Home:
-    """A folder with a settings file; rule files are written and loaded by their short names."""
+    """A folder with a settings file. Rule files are written and loaded by short names."""
 
     def __init__(self, folder: Path) -> None:
         self.rules = folder / "rules"
@@ -40,7 +40,7 @@ class Home:
             path.unlink(missing_ok=True) if text is None else path.write_text(text)
 
     def load(self) -> Loaded:
-        """Load as the daemon does: what was in use before is the last good."""
+        """Load as the daemon does: the configuration in use is the last known good one."""
         self.loaded = load_rules(self.settings, last_good=self.loaded.files if self.loaded else {})
         return self.loaded
 
@@ -232,7 +232,7 @@ SHADOW = "root:$6$abc$def:20420:0:99999:7:::\ndaemon:*:20420:0:99999:7:::\n"
     ],
 )
 def test_of_a_file_that_is_none_of_ours_nothing_is_told(tmp_path: Path, text: str) -> None:
-    """A link can lead to any file of the machine."""
+    """A symbolic link may refer to any file of the machine, so the error shows none of its content."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text(text)
     (tmp_path / "rules").mkdir()

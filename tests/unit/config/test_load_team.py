@@ -1,4 +1,4 @@
-"""A team's files checked before they are in the cluster: what is said of them, and where."""
+"""Validation of a team's files before they are in the cluster: the problems and their positions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ARGO = "engine: {type: argo, namespaces: [ml, team-a]}\nhttp: {token: {from_file
 
 
 def manifest(*texts: str, namespace: str = "team-a", label: str = "retrainer.dev/rules") -> str:
-    """A ConfigMap behind another document, one key for each text."""
+    """A ConfigMap as the second document of a file, with one key for each text."""
     lines = ["apiVersion: v1", "kind: Namespace", "metadata: {name: team-a}", "---", "apiVersion: v1"]
     lines += [
         "kind: ConfigMap",
@@ -59,7 +59,7 @@ def check(folder: Path, text: str, platform: str | None = "platform") -> tuple[P
     ],
 )
 def test_good_rules_of_a_team(folder: Path, text: str) -> None:
-    """The platform's source is known, though its secret is not here."""
+    """The platform's source is known, although its secret is not available here."""
     assert check(folder, text) == ()
     configuration, _ = validate_team(str(folder / "team"), "team-a", str(folder / "platform"))
     assert configuration is not None

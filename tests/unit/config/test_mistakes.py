@@ -1,4 +1,4 @@
-"""Every mistake that docs/reference/configuration-errors.md shows is made, and the message is the one that it shows."""
+"""Every mistake in docs/reference/configuration-errors.md gives the message that the page shows."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-# ruff: noqa: E501, Q003 - a table reads best with one case a line
-"""Bad configurations: each mistake is said once, at its place, with the way out."""
+# ruff: noqa: E501, Q003 - a table with one case a line
+"""Invalid configurations: each mistake is reported once, at its position, with a correction."""
 
 import re
 from pathlib import Path
@@ -39,7 +39,7 @@ rules:
 
 
 def said(tmp_path: Path, text: str) -> list[str]:
-    """Without the folder."""
+    """The problems without the folder."""
     file = tmp_path / "rules.yaml"
     file.write_text(text)
     return [str(problem).replace(f"{tmp_path}/", "") for problem in validate(str(file))[1]]

@@ -1,4 +1,4 @@
-"""Whatever lies where a file should be: it is read, or it is said why not, and nothing waits for it."""
+"""Special files in place of a configuration file are read or rejected with a reason, and never block."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def device(at: Path) -> None:
 
 
 def endless(at: Path) -> None:
-    """A file that says it is empty, and is not."""
+    """A file with size 0 that never ends."""
     at.symlink_to("/proc/self/smaps")
 
 

@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - a table reads best with one case a line
+# ruff: noqa: E501 - a table with one case a line
 from pathlib import Path
 
 import pytest

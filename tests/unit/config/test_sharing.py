@@ -1,4 +1,4 @@
-"""Equal parts of rules are one object, and nothing else is."""
+"""Equal parts of rules are shared as one object; unequal ones are not."""
 
 from __future__ import annotations
 

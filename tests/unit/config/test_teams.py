@@ -1,4 +1,4 @@
-"""Rule files of teams: what they may do, and what is used while they cannot be read."""
+"""Rule files of teams: what they may contain, and which version is used while they cannot be read."""
 
 from __future__ import annotations
 

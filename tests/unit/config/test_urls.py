@@ -1,4 +1,4 @@
-"""Addresses hold no credentials: they are shown in lists and errors, and stand in the store."""
+"""URLs must not contain credentials, because they are shown in lists and errors, and are kept in the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels and parameters are texts: they are what somebody wrote, not what YAML makes of it."""
+"""Labels and parameters are texts: their value is the text in the file, not its interpretation by YAML."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ rules:
 def test_where_texts_are_compared_it_stays_as_it_was_written(
     tmp_path: Path, written: str, as_text: object, as_data: object
 ) -> None:
-    """A number or boolean whose text is the same stays one, so that the rule means what it meant before."""
+    """A number or boolean whose text is unchanged stays one, so that existing rules keep their meaning."""
     (tmp_path / "r.yaml").write_text(FILE.format(written))
     configuration, problems = load_files([str(tmp_path)])
     assert [str(problem) for problem in problems] == []

@@ -1,4 +1,4 @@
-"""Where a run's manifest is, and that it is whole there before the Workflow is: in a folder, and in a real bucket."""
+"""A run's manifest is written completely, to a folder or a real bucket, before its Workflow is created."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every alert has, so that whoever is woken by it knows what to do."""
+"""Every alert has the annotations that an on-call operator needs."""
 
 from __future__ import annotations
 
@@ -71,5 +71,5 @@ def test_the_tests_have_an_alert_firing_and_silent(alert: dict[str, Any]) -> Non
         for asked in case["promql_expr_test"]:
             expected = [sample for sample in asked["exp_samples"] if name in sample["labels"]]
             firing = firing or bool(expected)
-            silent = silent or len(case["input_series"]) - 1 > len(expected)  # the first is there for RetrainerDown
+            silent = silent or len(case["input_series"]) - 1 > len(expected)  # the first series is for RetrainerDown
     assert (firing, silent) == (True, True)

@@ -1,4 +1,4 @@
-"""The commands that the operators' pages show are there, with their options."""
+"""The commands shown in the operators' pages exist, with their options."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_commands_are_there(page: Path) -> None:
 
 
 def unknown(words: list[str]) -> str:
-    """What of a command line is not there; empty if all is."""
+    """The unknown part of a command line; empty if all of it exists."""
     command: click.Command = main
     context = click.Context(command)
     while isinstance(command, click.Group):

@@ -1,4 +1,4 @@
-"""The dashboards that are committed are those the code makes, and hold what Grafana and people need."""
+"""The committed dashboards are those that the code generates, with the fields that Grafana and users need."""
 
 from __future__ import annotations
 

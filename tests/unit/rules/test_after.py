@@ -1,4 +1,4 @@
-"""When a run of another rule has ended: kept until a run of ours takes it."""
+"""The trigger `after`: the end of an upstream run is kept until a run takes it."""
 
 from __future__ import annotations
 

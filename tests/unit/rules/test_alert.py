@@ -1,4 +1,4 @@
-"""When an alert is satisfied: while it fires, told once, repeated, late or flapping."""
+"""The trigger `alert`: satisfied while the alert fires, for single, repeated, late and flapping reports."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_resolved_and_firing_again_is_a_new_alert() -> None:
 
 @pytest.mark.parametrize("ahead", [pytest.param(0, id="clocks agree"), pytest.param(100, id="its clock is ahead")])
 def test_the_end_of_an_older_start_ends_nothing(ahead: float) -> None:
-    """Two of them arrive in the wrong order, or a pair of Alertmanagers tells them twice."""
+    """An old end does not end a newer start. Reports may be reordered, or doubled by a pair of Alertmanagers."""
     world = World(rule(alert()))
     world.after(120 - ahead).alert(True, START + 120)
     world.end()

@@ -1,4 +1,4 @@
-"""What is summed up is exactly the fold of its singles."""
+"""Folding aggregated arrivals gives the same result as folding each one."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_summing_up_changes_nothing(
 ) -> None:
     rule = _rule(batch, limits, when)
     start = first_state(rule, "", NOW - 7200)
-    for seq in range(before):  # something may be on its way, or pending, already
+    for seq in range(before):  # a run may be active, or events may be pending
         start, _ = step(rule, start, _arrived((seq, NOW - 7200, "old", 50, 20, "", 0)), NOW - 3700)
         start, _ = step(rule, start, Sampled("drift", (Sample("a", (0.1, 0.3)[seq % 2], NOW - 3700),)), NOW - 3700)
     numbered = [(10 + i, *single) for i, single in enumerate(came)]
@@ -130,7 +130,7 @@ def _close(rule: CompiledRule, state: State, gathering: ArrivalAggregator, decis
 
 
 def _note(decisions: list[Any], new: tuple[Decision, ...]) -> None:
-    """Equal ones are one row with the newest detail, as the store keeps them."""
+    """Merge equal decisions into one row with the newest detail, as the store does."""
     for decision in new:
         if decisions and decision.kind is not Kind.FIRE and _same(decisions[-1][0], decision):
             decisions[-1] = [decision, decisions[-1][1] + 1]

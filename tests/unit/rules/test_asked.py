@@ -1,4 +1,4 @@
-"""What is asked for by hand waits in its turn: single runs first, then the slots of backfills."""
+"""Manual requests wait in order: single runs first, then the slots of backfills."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_backfill_stops_no_other_run(overlap: str) -> None:
     world = World(rule(HOURLY, {"overlap": overlap}))
     world.backfill(FIRST, SECOND)
     assert (world.stops, world.state.stopping) == ([], False)
-    world.after(HOUR).event(triggers=())  # the next slot is due, and does
+    world.after(HOUR).event(triggers=())  # the next slot is due and fires
     assert world.stops == ["Stop" if overlap == "cancel_other" else "Terminate"]
 
 

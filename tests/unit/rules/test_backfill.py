@@ -1,4 +1,4 @@
-"""Which slots of a period run, which not and why, and when the last of them would start."""
+"""Which slots of a period a backfill runs, why others are left out, and when the last one starts at the latest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a budget leaves: the edges of its stretch, what is reserved, and that nothing starts beyond it."""
+"""The remaining budget: the bounds of its period, reservations, and that no run starts beyond the budget."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ RESERVES = st.integers(0, 6).map(float)
 
 
 def fits(budget: Budget, spent: list[Spent], now: float, starts: int, reserve: float) -> bool:
-    """Whether so many runs may start at ``now``, said once more in other words."""
+    """Whether ``starts`` runs may start at ``now``, by an independent implementation."""
     inside = [run for run in spent if now - HOUR < run.at <= now]
     hours = sum(run.hours for run in inside)
     runs_fit = budget.runs is None or len(inside) + starts <= budget.runs
@@ -157,7 +157,7 @@ def test_no_purse_and_no_pool_is_overdrawn_and_nobody_waits_for_what_is_there(
     for w in waiting:
         if w.run in admitted:
             assert w.not_before <= NOW
-        elif w.not_before <= NOW and (w.pool is None or left > 0):  # then it is the purse that does not pay
+        elif w.not_before <= NOW and (w.pool is None or left > 0):  # then the balance is too small
             balance = balances[w.budget]
             ahead = [by_id[run] for run in admitted if by_id[run].budget == w.budget]
             no_runs = balance.runs is not None and len(ahead) >= balance.runs
@@ -166,7 +166,7 @@ def test_no_purse_and_no_pool_is_overdrawn_and_nobody_waits_for_what_is_there(
 
 
 def test_what_the_allowance_lets_be_born_the_purse_pays_for() -> None:
-    """Three tenths pay for three runs of a tenth each, though in binary they are a little less than that."""
+    """A budget of 0.3 allows three runs of 0.1, although three times 0.1 is not exactly 0.3 in binary."""
     budget = Budget(gpu_hours=0.3, per="1h")
     assert allowance(budget, [], 0.1, NOW).runs == 3
     waiting = [Waiting(f"run-{n}", None, 0, NOW, NOW, "rule/churn", 0.1) for n in range(4)]

@@ -123,7 +123,7 @@ def test_next_change_agrees_with_a_walk_over_every_minute(fields: dict[str, obje
 
 
 def _plainly(fields: dict[str, object], instant: int) -> bool:
-    """Read the calendar a second way: by local text."""
+    """Evaluate the calendar in an independent way, by comparing local time as text."""
     local = datetime.fromtimestamp(instant, ZoneInfo(str(fields.get("timezone", "UTC"))))
     midnight = local.replace(tzinfo=None, hour=0, minute=0)
     clock = local.strftime("%H:%M")

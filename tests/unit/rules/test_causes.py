@@ -1,4 +1,4 @@
-"""The tree of what made a rule due, as its run keeps it."""
+"""The tree of causes of a run, as it is stored with the run."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_an_upstream_run_and_a_slot_are_named() -> None:
 
 def test_what_made_it_due_and_has_gone_since_is_not_told_as_if_it_were_so() -> None:
     world = World(rule(metric(above=0.2, jitter="0s"), {"overlap": "buffer_one"}))
-    world.manual()  # a run is on its way
+    world.manual()  # a run is active
     world.poll(0.31)
     world.poll(0.05)
     world.end()

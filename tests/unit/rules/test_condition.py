@@ -1,4 +1,4 @@
-"""How triggers combine: a table of groups, asked with the moments since which triggers are satisfied."""
+"""Combination of triggers: a table of groups, evaluated with the times since which triggers are satisfied."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def at(text: str, zone: str = "UTC") -> float:
 
 
 def shown(instant: float, zone: str) -> str:
-    """The local time with its offset, which tells the two passes of a repeated hour apart."""
+    """The local time with its offset, which distinguishes the two passes of a repeated hour."""
     return datetime.fromtimestamp(instant, ZoneInfo(zone)).strftime("%a %d %H:%M %z")
 
 
@@ -232,12 +232,12 @@ CHANGES = [
     (APIA, "2011-12-30T10:00"),  # the 30th is skipped
     ("Asia/Pyongyang", "2015-08-14T15:00"),
     ("Asia/Pyongyang", "2018-05-04T15:00"),
-    ("Antarctica/Troll", "2026-03-29T01:00"),  # two hours at once
+    ("Antarctica/Troll", "2026-03-29T01:00"),  # a change of two hours
     ("Antarctica/Troll", "2026-10-25T01:00"),
     ("Africa/Casablanca", "2026-02-15T02:00"),
     ("Africa/Cairo", "2026-04-23T22:00"),
-    ("Africa/Tunis", "2005-09-30T00:00"),  # where the stretches of zones.py are cut anyway
-    ("Asia/Amman", "2005-09-29T22:00"),  # right before that cut
+    ("Africa/Tunis", "2005-09-30T00:00"),  # a boundary of the offset periods of zones.py
+    ("Asia/Amman", "2005-09-29T22:00"),  # just before that boundary
     ("Pacific/Kwajalein", "1993-08-21T12:00"),
     ("Asia/Gaza", "2026-03-28T00:00"),
 ]
@@ -254,7 +254,7 @@ ELSEWHERE = [
 
 @cache
 def window(index: int) -> tuple[str, list[Minute]]:
-    """Two days around a change of clocks, or anywhere."""
+    """Two days around a change of clocks; for larger indices at a random time."""
     rng = random.Random(index)
     zone, change = (
         CHANGES[index]
@@ -284,7 +284,7 @@ def random_field(rng: random.Random, low: int, high: int, near: int, names: tupl
 
 
 def random_expression(rng: random.Random, walk: list[Minute]) -> str:
-    """Aimed at the change of clocks, if there is one, by its hour, day, month and weekday."""
+    """A random expression near the change of clocks, if there is one, by its hour, day, month and weekday."""
     change = next((i for i, minute in enumerate(walk) if minute.skipped or minute.again), len(walk) // 2)
     near = walk[change + rng.randint(-90, 90)]
     wall = rng.choice([near.wall, *near.skipped, *walk[change].skipped])
@@ -297,7 +297,7 @@ def random_expression(rng: random.Random, walk: list[Minute]) -> str:
 
 
 def check_window(schedule: Slots, expected: list[float], start: float, end: float, rng: random.Random) -> int:
-    """Ask at random instants, and right at and beside slots; return how many were asked."""
+    """Query random instants, and instants at and next to slots; return the number of queries."""
     assert schedule.between(start, end, 5000) == expected
     edges = [
         slot + nudge for slot in rng.sample(expected, min(2, len(expected))) for nudge in (0, rng.choice([-0.5, 0.5]))
@@ -326,7 +326,7 @@ def test_same_slots_as_a_walk_over_every_minute() -> None:
             try:
                 slots(expression)
             except ValueError as error:
-                assert "never fires" in str(error)  # noqa: PT017 - the only way in which a random expression may be bad
+                assert "never fires" in str(error)  # noqa: PT017 - the only valid reason to reject a random expression
                 continue
             oracle = Oracle(expression)
             for missing, repeated in POLICIES:

@@ -1,4 +1,4 @@
-"""What a rule does with what happens to it: each row is a story in which every step says its decision."""
+"""Decisions of a rule: each row is a sequence of inputs with the expected decision of each."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_overlap(overlap: str, second: list[str], at_end: list[str], stops: list
     assert world.stops == stops
     assert world.end("CANCELLED" if stops else "SUCCEEDED", by_request=bool(stops)) == at_end
     if at_end:
-        expected = 3 if stops else 2  # a stopped run gives its input back
+        expected = 3 if stops else 2  # a stopped run returns its inputs
         assert world.births[-1].window.events == expected
 
 
@@ -145,7 +145,7 @@ def test_inputs_of_a_run_that_did_not_succeed_join_the_next_window(phase: str) -
     world = World(rule(batch(at_least={"events": 2})))
     world.event()
     world.event()
-    assert world.after(10).end(phase) == []  # by themselves they start nothing, or a failure would hammer
+    assert world.after(10).end(phase) == []  # returned inputs start no run by themselves, or a failure would repeat
     assert world.state.window.events == 2
     assert world.event() == [COMPLETE]
     assert world.births[0].window.events == 3
@@ -197,7 +197,7 @@ def test_retry_waits_longer_each_time_keeps_the_slot_and_ends() -> None:
         assert world.births[0].not_before == world.now + wait
         assert (world.births[0].window, world.births[0].retry_of) == (first.window, "run")
         assert world.event() == ["hold overlap"]
-    assert world.end("FAILED", 3) == [COMPLETE]  # the chain is over; its input joins what arrived meanwhile
+    assert world.end("FAILED", 3) == [COMPLETE]  # the retries are used up; the inputs join those that arrived meanwhile
     assert world.births[0].window.events == 3
     assert world.state.failures == 1
 
@@ -268,7 +268,7 @@ def test_a_manual_run_heeds_only_the_overlap() -> None:
 
 
 def test_a_batch_is_the_fold_of_its_singles() -> None:
-    """Two triggers of a rule may want one event; it counts once for the run."""
+    """Two triggers of a rule may match one event. It counts once for the run."""
     triggers = {
         **batch(at_least={"events": 2}),
         "big": {"data": {"source": "push", "batch": {"at_least": {"bytes": "1MB"}}}},

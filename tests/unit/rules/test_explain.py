@@ -1,4 +1,4 @@
-"""Every rule can say, at any moment, why it fires or not, and when it could at the earliest."""
+"""`explain` says at any moment why a rule fires or not, and when it could fire at the earliest."""
 
 from __future__ import annotations
 

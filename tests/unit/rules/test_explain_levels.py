@@ -1,4 +1,4 @@
-"""Why, and why not, for metrics, alerts, ages and groups: one line each, and the moment at which it could run."""
+"""`explain` for metrics, alerts, ages and groups: one line each, and the earliest time of a run."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_a_spent_budget_says_what_is_spent_and_until_when() -> None:
 
 
 def nodes(told: dict[str, Any]) -> dict[str, tuple[str, str]]:
-    """Every node of the tree by its name, each as its state and detail."""
+    """Every node of the tree by name, with its state and detail."""
 
     def walk(level: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [each for node in level for each in (node, *walk(node["children"]))]

@@ -1,4 +1,4 @@
-"""When a model is too old: nothing else has to happen, and nothing hammers."""
+"""The trigger `freshness`: it fires when a model is too old, without other inputs, and retries with pauses."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_300_old_models_at_first_start_are_no_stampede() -> None:
 
 
 def test_what_a_deadline_gave_up_comes_back_by_itself() -> None:
-    """A cooldown longer than the deadline must not end a rule that only looks at the age."""
+    """A cooldown longer than the deadline must not stop a rule that has only an age trigger."""
     world = World(rule(fresh(min_retry_interval="1h"), {"cooldown": {"period": "12h"}, "deadline": "30m"}))
     world.wake()
     world.end("FAILED")

@@ -1,4 +1,4 @@
-"""Globs: what they match, beside a matcher that tries everything, and how long that may take."""
+"""Globs match as an exhaustive matcher does, in bounded time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The index finds what asking every condition of every trigger would find, and asks next to nothing for it."""
+"""The index finds the same triggers as an evaluation of every condition, with very few evaluations."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ SHAPES: list[Any] = [
 
 
 class Count:
-    """How often a condition was asked, or a field looked up."""
+    """Counts evaluated conditions and looked up fields."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.asked = self.looked_up = 0

@@ -1,4 +1,4 @@
-"""What holds a due rule back: calendars, budgets, a cooldown that is stretched, and what runs by hand heed."""
+"""Limits of a due rule: calendars, budgets, a cooldown with backoff, and the limits of manual runs."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_budget_holds_until_it_leaves_more() -> None:
 
 
 def test_a_step_that_starts_several_runs_spends_each() -> None:
-    """Slots that were missed run one after the other under allow_all; no more of them than the budget leaves."""
+    """With allow_all, missed slots run one after the other, up to the remaining budget."""
     every = {"nightly": {"schedule": {"cron": "0 * * * *", "recover_missed": "all"}}}
     world = World(rule(every, {"overlap": "allow_all"}))
     world.allowance = RemainingBudget(2, "8 of 10 runs in 24 h", START + DAY)

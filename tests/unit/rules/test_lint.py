@@ -1,4 +1,4 @@
-"""What is allowed in rules, and most likely not meant."""
+"""Warnings about rules that are valid and probably not intended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a rule is late: the period that alerts compare its last success with."""
+"""The period of a rule: alerts compare the age of its last success with it."""
 
 from __future__ import annotations
 

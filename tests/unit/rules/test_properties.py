@@ -1,4 +1,4 @@
-"""What holds over any sequence of inputs and ends of runs, checked after every step against a ledger of the test's."""
+"""Invariants over any sequence of inputs and ends of runs, checked after every step by an independent account."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def seqs(window: Window) -> list[int]:
 
 
 class Checked(World):
-    """A world that holds every step to what the rule language promises."""
+    """A world that checks the guarantees of the rule language after every step."""
 
     def __init__(self, compiled: CompiledRule) -> None:
         self.spent: list[int] = []
@@ -84,9 +84,9 @@ class Checked(World):
         self.answer_ended: float | None = None
         self.fires: list[tuple[float, str]] = []
         self.asked: set[str] = set()
-        """Names of all that was asked for by hand."""
+        """Names of all manual requests."""
         self.settled: list[str] = []
-        """Of those, what has started, was skipped or withdrawn."""
+        """The requests that were started, skipped or withdrawn."""
         super().__init__(compiled)
 
     def give(self, given: Input) -> list[str]:
@@ -129,7 +129,7 @@ class Checked(World):
         if cooldown is not None and decision.reason is not Reason.MANUAL and cooldown.from_ in self.rests_from:
             assert self.now >= self.rests_from[cooldown.from_] + rest_for(self.rule, self.state)
         self.rests_from["fired"] = self.now
-        if decision.new_run is None:  # in shadow, as if it had run
+        if decision.new_run is None:  # shadow mode: as if the run had succeeded
             self.rests_from["completed"] = self.rests_from["succeeded"] = self.now
         elif "drift" in decision.new_run.triggers:
             self._answered()
@@ -154,7 +154,7 @@ class Checked(World):
             self._nothing_lost()
 
     def _nothing_lost(self) -> None:
-        """Each event is pending, taken by one run on its way, or spent."""
+        """Each event is pending, in one active run, or consumed."""
         pending = seqs(self.state.window)
         taken = [seq for new_run in self.births for seq in seqs(new_run.window)]
         assert sorted([*pending, *taken, *self.spent]) == list(range(1, self.seq + 1))
@@ -163,7 +163,7 @@ class Checked(World):
             assert len(seqs(new_run.window)) == new_run.window.events == sum(w.events for w in new_run.taken.values())
 
     def slots_twice_or_never(self) -> dict[float, int]:
-        """How often each slot until now is settled or waits, where that is not once."""
+        """How often each slot until now is settled or waits, for the slots where that is not once."""
         seen: dict[float, int] = defaultdict(int)
         for hour in range(1, int((self.now - START) // HOUR) + 1):
             seen[START + hour * HOUR] = 0
@@ -178,7 +178,7 @@ class Checked(World):
         return {slot: times for slot, times in seen.items() if times != 1}
 
     def ask(self, slots: int) -> None:
-        """For one run, or for so many slots from before the rule began."""
+        """Request one run, or a backfill of ``slots`` slots from before the rule began."""
         number = len(self.asked)
         if not slots:
             self.asked.add(f"r{number}")
@@ -242,7 +242,7 @@ def test_promises_hold_whatever_happens(name: str, story: list[tuple[int, tuple[
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(sorted(RULES)), STORY)
 def test_promises_hold_though_nobody_woke_it_in_time(name: str, story: list[tuple[int, tuple[str, Any]]]) -> None:
-    """The daemon was down: what was due meanwhile is found out with the next input."""
+    """The daemon was down: what was due meanwhile is handled at the next input."""
     world = Checked(RULES[name])
     for minutes, act in story:
         world.after(minutes * MINUTE).do(act)

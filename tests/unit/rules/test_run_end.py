@@ -1,4 +1,4 @@
-"""What counts from the end of a run counts from when it ended, not from when that was seen."""
+"""Times that count from the end of a run use its end, not the time when the end was observed."""
 
 from __future__ import annotations
 

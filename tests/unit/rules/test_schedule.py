@@ -1,4 +1,4 @@
-"""What a schedule does: exactly one record a slot, whatever happens in between."""
+"""The trigger `schedule`: each slot has exactly one record, whatever happens between slots."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def hourly(**more: Any) -> dict[str, Any]:
 
 
 def slots(world: World) -> list[tuple[float, float, int, str, str]]:
-    """Records as hours since the start: from, until, how many, outcome, reason."""
+    """The records as hours since the start: from, until, count, outcome, reason."""
     return [
         ((r.slot - START) / HOUR, (r.until - START) / HOUR, r.count, r.outcome, r.reason.value) for r in world.slots
     ]
@@ -120,7 +120,7 @@ def test_deadline_settles_the_slot() -> None:
 
 @pytest.mark.parametrize("cut", [1, 7, 60])
 def test_looking_often_or_seldom_gives_each_slot_one_record(cut: int) -> None:
-    """However the days are cut, the records cover each of the 48 slots once."""
+    """Whatever the intervals between wake-ups, the records cover each of the 48 slots once."""
     world = World(rule(hourly(), {"overlap": "allow_all"}))
     end = START + 48 * HOUR
     while world.now < end:

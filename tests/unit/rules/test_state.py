@@ -1,4 +1,4 @@
-"""What is remembered of one (rule, key)."""
+"""The stored state of one (rule, key)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_change_changes_what_it_names_and_nothing_else() -> None:
 
 
 def test_what_a_newer_release_remembers_beyond_it_is_left_out() -> None:
-    """During an upgrade, and after going back, a release reads what the next one wrote."""
+    """Unknown fields are ignored: during an upgrade and after a rollback, a release reads states of the next one."""
     told = orjson.loads(encode(SOME))
     for place in (told, told["window"], told["windows"]["new"], told["gauges"]["drift"]):
         place["mood"] = "fine"

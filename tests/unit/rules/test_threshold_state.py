@@ -1,4 +1,4 @@
-"""When a metric is satisfied: each row is a story of polls, minutes apart, and what the rule decides at each."""
+"""The trigger `metric`: each row is a sequence of polls, minutes apart, with the expected decision of each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Told = dict[str, float | None] | float | None | str
 
 
 def told(world: World, minutes: float, values: Told) -> list[str]:
-    """What was decided from the last poll until this one, the wake-ups in between included."""
+    """The decisions of the next poll, including those of wake-ups before it."""
     slept = world.wake_until(world.now + minutes * MINUTE)
     return slept + (world.poll_fails() if isinstance(values, str) else world.poll(values))
 
@@ -157,7 +157,7 @@ def test_fire_on_nothing_stands_for_as_many_series_as_are_needed() -> None:
 
 
 def quiet_world(**of: Any) -> World:
-    """A metric has been high at START, and its run has ended an hour later."""
+    """A metric that is high since START, and whose run has ended an hour later."""
     world = World(rule(metric(clear=0.1, repeat_interval="1d", **of)))
     assert world.poll(0.3) == [FIRED]
     world.after(3600).end()
@@ -189,7 +189,7 @@ def test_a_failed_run_was_an_answer_as_well() -> None:
 
 
 def test_another_run_that_ends_is_not_the_answer() -> None:
-    """Beside each other under allow_all: only the end of the run that it helped to start counts."""
+    """With allow_all, runs are concurrent: only the end of the run that the trigger helped to start counts."""
     triggers = {**metric(repeat_interval="1h"), "new": {"data": {"source": "push"}}}
     world = World(rule(triggers, {"overlap": "allow_all"}))
     assert world.poll(0.3) == [FIRED]
@@ -229,7 +229,7 @@ def test_what_vanishes_while_it_is_high_stays_high_under_hold_and_clears_under_o
 
 
 def noisy_day() -> list[float]:
-    """One value a minute, crossing 0.2 more than 200 times: low noise, a stretch above it, high noise."""
+    """One value a minute that crosses 0.2 more than 200 times: low noise, one hour above it, high noise."""
     noise = [(0.25, 0.05)[minute // 3 % 2] for minute in range(240)]
     return noise + [0.3] * 60 + [(0.25, 0.15)[minute // 3 % 2] for minute in range(300, 1440)]
 
@@ -284,7 +284,7 @@ def test_what_is_high_when_the_rule_first_looks_waits_for_its_share_of_the_jitte
     assert world.births[0].values == {"drift": 0.3}
     world.end()
     world.poll(0.1)
-    assert world.poll(0.3) == [FIRED]  # a later crossing waits for nothing
+    assert world.poll(0.3) == [FIRED]  # a later crossing does not wait
 
 
 def test_first_start_of_300_rules_with_high_gauges_is_no_stampede() -> None:
@@ -337,7 +337,7 @@ def test_a_value_older_than_max_sample_age_is_no_data(no_data: str, by_itself: l
 
 
 def test_asleep_for_hours_it_was_raised_before_it_grew_old() -> None:
-    """In the order in which it happened, as if somebody had looked all the time."""
+    """Changes are applied in the order in which they happened, as with frequent wake-ups."""
     asleep, awake = (World(rule(metric(max_sample_age="2h", repeat_interval="7d", **{"for": "1h"}))) for _ in range(2))
     asleep.poll(0.3)
     awake.poll(0.3)
@@ -385,7 +385,7 @@ def test_all_series_may_change_their_names_at_once() -> None:
 
 
 def test_pushed_series_make_room_for_new_ones_but_never_lose_a_raised_one() -> None:
-    """Alerts have a fingerprint each: those that were resolved long ago must not keep new ones out."""
+    """Each alert has a fingerprint: long resolved ones must not keep new ones out."""
     known = level.sampled(LINE, ThresholdState(), poll_of({"high": 0.3}, 0), 0, whole=False)
     for i in range(1, MAX_SERIES + 10):
         known = level.sampled(LINE, known, poll_of({f"s{i}": 0.1}, i), i, whole=False)

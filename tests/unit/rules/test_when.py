@@ -1,4 +1,4 @@
-"""`when`, `unless` and the deadline, in stories of a whole rule."""
+"""`when`, `unless` and `deadline` in scenarios of a whole rule."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_within_data_counts_only_so_long_and_is_renewed_by_what_comes() -> None:
     world.poll(0.1)
     assert world.event() == [MISSING]
     assert world.after(HOUR - 1).poll(0.3) == ["fire batch_complete"]
-    assert world.births[0].window.events == 2  # what counted no longer was not lost
+    assert world.births[0].window.events == 2  # an input that no longer satisfied its trigger was not lost
 
 
 def test_within_a_metric_counts_as_long_as_it_lasts() -> None:
@@ -117,7 +117,7 @@ def test_without_within_a_slot_waits_for_ever() -> None:
 
 
 def test_a_slot_that_expired_behind_another_that_was_held_has_its_record() -> None:
-    """Both waited for the cooldown; the run takes the first, and the second does not count any more."""
+    """Both slots waited for the cooldown. The run takes the first, and the second has expired."""
     twice = {"nightly": {"schedule": {"cron": "0 9,10 * * *", "recover_missed": "all"}}, **metric()}
     when = {"all": ["nightly", "drift"], "within": "3h"}
     world = World(rule(twice, {"cooldown": {"period": "12h"}}, when=when))
@@ -186,7 +186,7 @@ def test_unless_holds_a_due_rule_back_and_never_starts_it() -> None:
     world = World(rule({"new": DATA, **incident}, unless=["incident"]))
     assert world.alert(True, START, trigger="incident") == ["hold waiting"]
     assert world.event() == ["hold inhibited"]
-    assert world.manual() == ["fire manual"]  # whoever asks by hand knows better
+    assert world.manual() == ["fire manual"]  # a manual run ignores `unless`
     world.end("FAILED")
     assert world.after(60).event() == ["hold inhibited"]
     assert world.alert(False, world.now, trigger="incident") == ["fire batch_complete"]

@@ -18,7 +18,7 @@ def offset(zone: str) -> timedelta | None:
 @pytest.mark.parametrize("hours", [*range(1, 13)])
 @pytest.mark.parametrize("written", ["GMT+{}", "UTC+{}", "+{}", "gmt + {}", "UTC+{:02}:00", "GMT-{}", "-{:02}00"])
 def test_an_offset_is_answered_with_the_zone_that_has_it(written: str, hours: int) -> None:
-    """The names under Etc/ count the other way round."""
+    """The names under Etc/ have the opposite sign."""
     hint = meant(written.format(hours))
     first = re.findall(r"Etc/GMT[+-]\d+", hint)[0]
     assert offset(first) == timedelta(hours=hours if "+" in written else -hours)

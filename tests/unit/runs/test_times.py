@@ -1,4 +1,4 @@
-"""Of the times that a Workflow tells, what can be so is believed."""
+"""Times reported by a Workflow are used if they are plausible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`retrainer simulate --html`: one page, without a network, that shows what came and what followed."""
+"""`retrainer simulate --html`: one offline page with the events and the decisions."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def files(folder: Path) -> list[str]:
 
 
 def traces(page: str) -> dict[str, Any]:
-    """What is drawn, by name, as the page hands it to plotly."""
+    """The drawn traces by name, as the page passes them to plotly."""
     found = re.search(r"Plotly\.newPlot\(\s*\"[^\"]+\",\s*(\[.*?\]),\s*\{\"template", page, re.DOTALL)
     assert found is not None
     return {one.get("name", "bars"): one for one in json.loads(found[1])}

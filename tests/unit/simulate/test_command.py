@@ -1,4 +1,4 @@
-"""`retrainer test`, as somebody who writes rules uses it."""
+"""`retrainer test`, as authors of rules use it."""
 
 from __future__ import annotations
 

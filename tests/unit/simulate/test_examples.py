@@ -1,4 +1,4 @@
-"""The tests that stand beside the examples pass."""
+"""The tests next to the examples pass."""
 
 from __future__ import annotations
 

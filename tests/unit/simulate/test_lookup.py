@@ -1,4 +1,4 @@
-"""What Prometheus remembers is looked up as the source itself would have polled it."""
+"""A range query of Prometheus gives the values that the source would have polled."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SECRET = "sesame-open-the-door"
 
 
 def gauges(expr: str, at: float) -> list[tuple[dict[str, str], float]]:
-    """Series of one moment: psi is pushed once in five minutes, and told on as if it were new; b comes and goes."""
+    """Series at one time: psi is pushed every five minutes and repeated as if it were new; b is absent at times."""
     minute = round((at - START) / 60)
     if expr == "pushed":
         a = [({"__name__": "pushed", "model": "a"}, at - 60 * (minute % 5))]
@@ -39,7 +39,7 @@ def gauges(expr: str, at: float) -> list[tuple[dict[str, str], float]]:
 
 
 class Prometheus(BaseHTTPRequestHandler):
-    """Answers both kinds of queries out of `gauges`, to those who know the secret."""
+    """Answers instant and range queries from `gauges`, for requests with the secret."""
 
     def do_POST(self) -> None:
         form = {n: v[0] for n, v in parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode()).items()}

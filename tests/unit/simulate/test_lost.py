@@ -1,4 +1,4 @@
-"""A rule that can take none of its events is seen in the table all the same."""
+"""A rule that can evaluate none of its events is listed in the table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Three hundred models of one template, over the whole engine: one query, and a first start that is no stampede."""
+"""Three hundred models of one template in the whole engine: one query, and staggered first runs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 EXAMPLE = (Path(__file__).parents[3] / "config/examples/many-models.yaml").read_text()
-START = 1_800_000_000.0  # a Friday: nothing is scheduled for days
+START = 1_800_000_000.0  # a Friday: no schedule is due for days
 MODELS = 300
 SLOTS = 4
 HOUR = 3600.0
 
 
 class Fleet:
-    """The example's template, used by three hundred rules; each run takes ten minutes."""
+    """The example's template, used by three hundred rules. Each run takes ten minutes."""
 
     def __init__(self, folder: Path) -> None:
         head, _, _ = EXAMPLE.partition("\nrules:\n")
@@ -47,7 +47,7 @@ class Fleet:
         pass
 
     def polls(self, value: float, hours: float) -> None:
-        """Every gauge stands at this value, asked for every quarter of an hour."""
+        """Every gauge has this value, polled every quarter of an hour."""
         until = self.world.now + hours * HOUR
         while self.world.now < until:
             now = self.world.now

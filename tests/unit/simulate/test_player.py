@@ -1,4 +1,4 @@
-"""A history that is played to the rules that made it leads to the same decisions, runs and slots, in all details."""
+"""Replaying a history to the rules that made it gives the same decisions, runs and slots, in all details."""
 
 from __future__ import annotations
 

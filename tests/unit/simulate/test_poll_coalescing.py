@@ -1,4 +1,4 @@
-"""Polls and events that change nothing are passed over and summed up, and nothing that comes of them is another."""
+"""Coalescing polls and events without effect does not change any result."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def ranges(pick: random.Random) -> list[Range]:
 
 
 def _walk(pick: random.Random) -> list[float]:
-    """Quiet most of the time."""
+    """Values that are mostly below the threshold."""
     values: list[float] = []
     while len(values) < POLLS:
         long, level = pick.randint(1, 120), pick.choice([0.05, 0.05, 0.08, 0.15, 0.3, ABSENT, math.nan])
@@ -99,7 +99,7 @@ def history(pick: random.Random) -> History:
 
 
 def _data(pick: random.Random, n: int) -> dict[str, Any]:
-    """Now and then something that `where` or `rows` cannot read."""
+    """Occasionally a value that `where` or `rows` cannot evaluate."""
     size = pick.choice([1, 5, 20, 45, 60, "none"]) if n % 20 == 0 else pick.choice([1, 5, 20, 45, 60])
     return {"model": pick.choice("abcdx"), "size": size, "rows": pick.randint(0, 20), "n": n, "key": f"k{n}"}
 
@@ -117,7 +117,7 @@ def played(folder: Path, seed: int) -> dict[str, Any]:
 
 
 def _unnumbered(state: str) -> str:
-    """Without the numbers of events: polls that are passed over have none."""
+    """The state without event numbers: coalesced polls have none."""
     known = decode(state)
     windows = {name: replace(window, ranges=()) for name, window in known.windows.items()}
     return encode(replace(known, taken_hi=0, window=replace(known.window, ranges=()), windows=windows))
@@ -135,5 +135,5 @@ def test_what_is_passed_over_changes_nothing(tmp_path: Path, monkeypatch: pytest
 
 
 def _bare(found: list[Any]) -> list[Any]:
-    """Without ids: they count up in an order of no meaning, over rules that have nothing to do with each other."""
+    """Rows without ids: the order of ids over unrelated rules has no meaning."""
     return sorted(found, key=repr)

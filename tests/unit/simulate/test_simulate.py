@@ -1,4 +1,4 @@
-"""`retrainer simulate`, as somebody who changes rules uses it."""
+"""`retrainer simulate`, as users use it when they change rules."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_independent_rules_may_be_split(tmp_path: Path) -> None:
 
 
 class _Prometheus(BaseHTTPRequestHandler):
-    """Remembers a metric that crosses after half an hour."""
+    """Has a metric that crosses its threshold after half an hour."""
 
     def do_POST(self) -> None:
         form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())

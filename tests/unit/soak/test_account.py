@@ -1,4 +1,4 @@
-"""The account: it holds where all is well, and each thing that goes wrong breaks the claim that is about it."""
+"""The soak's account: it holds if everything is well, and each fault breaks the claim about it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run_of(one: Seen) -> dict[str, Any]:
 
 
 def facts(**changed: Any) -> Facts:
-    """An hour in which all went well."""
+    """The observations of an hour without a fault."""
     seen = [
         *(workflow(f"{road}-w{n}", f"{road}-{n}", 2 * n, 2 * n + 1) for road in ROADS for n in range(4)),
         workflow("region", "by-region", 0),

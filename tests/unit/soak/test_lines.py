@@ -1,4 +1,4 @@
-"""The lines that a soak cuts: through, cut, hushed and healed; and the door that leads to whoever answers."""
+"""The soak's proxies: open, cut, silent and restored; and the load balancer that uses answering daemons."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def server() -> Iterator[int]:
 
 
 def said(port: int) -> bytes:
-    """What comes back; empty if the line is cut."""
+    """The response; empty if the connection is cut."""
     with socket.create_connection(("127.0.0.1", port), 5) as line:
         try:
             line.sendall(b"word")

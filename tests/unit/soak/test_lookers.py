@@ -1,4 +1,4 @@
-"""The witness and the auditor: what they take for what, from answers as the API server and the daemons give them."""
+"""The witness and the auditor parse responses of the API server and of the daemons."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_workflow_is_over_once_nobody_keeps_it(phase: str, finalizers: tuple[s
 
 
 class Api:
-    """Events, dead letters and runs, oldest first, given out as the daemon does: newest first, two a page."""
+    """Events, dead letters and runs, oldest first, served like the daemon does: newest first, two a page."""
 
     def __init__(self) -> None:
         self.lists: dict[str, list[dict[str, Any]]] = {"events": [], "dead-letters": [], "runs": []}
@@ -86,7 +86,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Api:
 @pytest.fixture
 def looker(api: Api) -> auditor.Auditor:
     made = auditor.Auditor([object()])  # type: ignore[list-item]
-    made.stop()  # it looks when it is told to
+    made.stop()  # it polls when the test calls it
     return made
 
 

@@ -1,4 +1,4 @@
-"""The account as it is printed and written: whatever does not hold stands there, and counts in the figures."""
+"""The printed and written account: every broken claim is in it, and counts in the figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan of faults: repeatable, bounded, and sparing where it says so."""
+"""The plan of faults is repeatable and bounded, and spares what it has to."""
 
 from __future__ import annotations
 

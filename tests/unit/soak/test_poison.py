@@ -1,4 +1,4 @@
-"""The grammars of bad events and of edits: repeatable, and meant for no rule that is judged."""
+"""The grammars of bad events and of edits are repeatable, and never hit a judged rule."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_headers_are_what_a_client_can_send(drawn: list[Bad]) -> None:
 
 
 def test_no_poison_looks_like_an_event_that_is_judged(drawn: list[Bad]) -> None:
-    """Those have a group, and their model begins with m-."""
+    """Judged events have a group, and their model starts with m-."""
     for bad in drawn:
         assert b'"group"' not in (bad.body or b"")
         assert b'"m-' not in (bad.body or b"")

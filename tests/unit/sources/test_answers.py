@@ -1,4 +1,4 @@
-"""What servers answer is read within bounds, whatever it is packed in."""
+"""Responses of servers are read within limits, also when they are compressed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one captured request is good for: at its own source the same again, and nothing else."""
+"""A captured request can only be replayed unchanged at its own source."""
 
 from __future__ import annotations
 

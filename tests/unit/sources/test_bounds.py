@@ -1,4 +1,4 @@
-"""What one request, and all of them together, may cost."""
+"""Limits of one request, and of all requests together."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_one_request_is_bounded_too_and_more_if_it_may_be_larger(monkeypatch: py
     with pytest.raises(Refusal, match="send less at once") as refused, Memory(1).hold(MAPS, 1000):
         pass
     assert refused.value.status == 413
-    with Memory(1).hold(MAPS, 16 << 20):  # alone it is let in, however little there is for all
+    with Memory(1).hold(MAPS, 16 << 20):  # admitted while it is the only request, whatever the total limit
         pass
 
 

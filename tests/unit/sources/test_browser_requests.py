@@ -1,4 +1,4 @@
-"""What a web page can make a browser send, and what programs send."""
+"""Requests that a web page can make a browser send, and requests of programs."""
 
 from __future__ import annotations
 

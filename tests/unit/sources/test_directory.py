@@ -1,4 +1,4 @@
-"""With real files in real folders."""
+"""The directory source with real files in real folders."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ def intake() -> ScriptedIntake:
 
 @pytest.fixture
 def start(tmp_path: Path, intake: ScriptedIntake) -> Iterator[Start]:
-    """Start a source over the folder `features`; it is stopped at the end, and before another one starts."""
+    """Start a source on the folder `features`. It is stopped at the end, and before another one starts."""
     sources: list[DirectorySource] = []
 
     def begin(**settings: Any) -> DirectorySource:
@@ -57,14 +57,14 @@ def start(tmp_path: Path, intake: ScriptedIntake) -> Iterator[Start]:
 
 
 def poll(source: DirectorySource, times: int = 2) -> None:
-    """Wait until it has looked at everything that was there before this call."""
+    """Wait until it has read everything that existed before this call."""
     for _ in range(times):
         before = source.polls
         until(lambda: source.polls > before, "another poll")  # noqa: B023
 
 
 def put(path: Path, text: str) -> None:
-    """Write as careful writers do, so that a source without `settle` sees the whole file or none."""
+    """Write atomically, so that a source without `settle` sees the whole file or none."""
     path.with_name(".writing").write_text(text)
     path.with_name(".writing").rename(path)
 
@@ -227,7 +227,7 @@ def test_a_part_that_cannot_be_looked_into_hides_nothing_else(
     (folder / "a").write_text("x")
     name, path = "d" * 250, str(folder)
     parent = os.open(folder, os.O_RDONLY)
-    for _ in range(20):  # deeper than a path may be long
+    for _ in range(20):  # longer than a path may be
         os.mkdir(name, dir_fd=parent)
         below = os.open(name, os.O_RDONLY, dir_fd=parent)
         os.close(parent)
@@ -280,7 +280,7 @@ def test_names_that_are_not_utf_8_stay_apart(folder: Path, intake: ScriptedIntak
         Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_text("x")
     poll(start())
     assert sorted(keys(intake)) == sorted([r"a\xff", r"a\xfe", r"a\x5cxff", r"a\x5cx5cxff"])
-    assert all(orjson.dumps(item.data) for item in intake.items)  # which raises for what is not Unicode
+    assert all(orjson.dumps(item.data) for item in intake.items)  # raises for invalid Unicode
 
 
 @pytest.mark.parametrize(

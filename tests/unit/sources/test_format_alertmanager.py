@@ -1,5 +1,5 @@
-# ruff: noqa: E501 - a table reads best with one case a line
-"""Alertmanager's webhook, version 4: each alert of a group an event of its own."""
+# ruff: noqa: E501 - a table with one case a line
+"""Alertmanager's webhook, version 4: each alert of a group is an event."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_what_the_sender_may_leave_out() -> None:
     }
 
 
-GRAFANA = {  # as its documentation shows it: grafana.com/docs/grafana/latest/alerting, webhook notifier
+GRAFANA = {  # from its documentation: grafana.com/docs/grafana/latest/alerting, webhook notifier
     "receiver": "My Super Webhook",
     "status": "firing",
     "orgId": 1,

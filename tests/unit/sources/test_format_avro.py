@@ -246,7 +246,7 @@ def test_schemas_that_cannot_be_used(text: str, error: str | None) -> None:
 
 
 def doubled(times: int, end: str) -> str:
-    """A record of two of the next, and so on."""
+    """A record with two of the next record, and so on."""
     part: Any = {"type": "record", "name": f"R{times}", "fields": [{"name": "n", "type": end}]}
     for i in range(times - 1, -1, -1):
         fields = [{"name": "a", "type": part}, {"name": "b", "type": f"R{i + 1}"}]

@@ -12,7 +12,7 @@ OBJECT = {"key": "churn%2Fa+b%2Bc.parquet", "size": 1024, "eTag": "d41d8", "vers
 
 
 def record(**changes: Any) -> dict[str, Any]:
-    """An AWS record; `object__key=…` changes a part of it, None removes it."""
+    """An AWS record. `object__key=…` changes a field of it; None removes the field."""
     found = {
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
@@ -184,7 +184,7 @@ def test_a_body_that_is_no_notification_is_kept(body: bytes) -> None:
 
 @pytest.mark.parametrize("length", [10, 700, 1024])
 def test_all_that_is_said_of_an_object_is_found_by_its_place(length: int) -> None:
-    """However long the key: the ledger is asked by what identities begin with."""
+    """Holds for keys of any length: the ledger is queried by the prefix of ids."""
     key = "k" * length
     events = [read(record(object__key=key, object__sequencer=sequencer))[0] for sequencer in ("01", "02")]
     assert events[0].id != events[1].id

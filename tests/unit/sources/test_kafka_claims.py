@@ -1,4 +1,4 @@
-"""A partition that is claimed is compared with the log as it is then, not as it was before."""
+"""A claimed partition is compared with the current state of the log, not with an earlier one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TP = TopicPartition("orders", 2)
 
 
 class Broker:
-    """What a consumer says of one partition whose log ends at `end`."""
+    """A consumer with one partition whose log ends at `end`."""
 
     def __init__(self, end: int) -> None:
         self.end = end

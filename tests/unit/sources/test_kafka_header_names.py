@@ -1,4 +1,4 @@
-"""What kafka-python makes of the bytes that a broker gives it, with header names of every kind."""
+"""kafka-python parses record batches with any bytes as header names."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from retrainer.sources.kafka import consumer
 
 NAME = "name"
 CRC_AT, CRC_FROM = 17, 21
-"""Where the checksum of a batch stands, and what it begins with: https://kafka.apache.org/documentation/#recordbatch"""
+"""Position of the checksum in a batch, and start of its range: https://kafka.apache.org/documentation/#recordbatch"""
 
 
 def batch(name: bytes, compression: int = 0) -> bytes:
-    """A batch of three records as a client in C writes it, the one in the middle with such a header name."""
+    """A batch of three records as a C client writes it. The second record has the given header name."""
     assert len(name) == len(NAME)
     built = DefaultRecordBatchBuilder(
         magic=2,
@@ -45,7 +45,7 @@ def batch(name: bytes, compression: int = 0) -> bytes:
     ],
 )
 def test_no_header_name_keeps_the_records_of_a_batch_from_being_read(name: bytes, read: str) -> None:
-    assert consumer.MOST_RECORDS  # whoever can make a consumer reads them so
+    assert consumer.MOST_RECORDS  # any consumer reads records in this way
     found = MemoryRecords(batch(name)).next_batch()
     assert found.validate_crc()
     assert [(r.offset, r.value, [h[0] for h in r.headers]) for r in found] == [

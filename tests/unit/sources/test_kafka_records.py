@@ -1,4 +1,4 @@
-"""Records of Kafka on their way to events."""
+"""Conversion of Kafka records to events."""
 
 from __future__ import annotations
 

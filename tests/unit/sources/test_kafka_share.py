@@ -1,4 +1,4 @@
-"""A reader hears of all topics of its source, whichever partitions are its own."""
+"""A reader learns of all topics of its source, whichever partitions it has."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def consumer() -> Iterator[KafkaConsumer]:
-    """One whose broker takes the connection and answers nothing: it is never polled."""
+    """A consumer whose broker accepts the connection and answers nothing. It is never polled."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         made = KafkaConsumer(bootstrap_servers=f"127.0.0.1:{silent.getsockname()[1]}", api_version=(2, 6))
         yield made

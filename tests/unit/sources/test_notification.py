@@ -1,4 +1,4 @@
-"""What comes out of a queue is the same event, whoever wrapped it."""
+"""A bucket notification gives the same event through every wrapper."""
 
 import json
 from pathlib import Path
@@ -165,7 +165,7 @@ KAFKA = {"bootstrap_servers": ["a:1"], "topics": ["t"], "group_id": "g"}
 
 
 def roads() -> dict[str, Any]:
-    """What reads payloads on each road that takes bucket notifications, but SQS."""
+    """The parsers of each channel for bucket notifications except SQS."""
     hook = models.WebhookSource.model_validate({"type": "webhook", "path": "/hooks/x", "format": "s3"})
     topic = models.KafkaSource.model_validate({"type": "kafka", "format": "s3", **KAFKA})
     lake = models.S3Source.model_validate({"type": "s3", "via": {"webhook": {"path": "/hooks/x"}}})

@@ -1,4 +1,4 @@
-"""Over real sockets: what is asked, what becomes of the answers, and what of those that do not come."""
+"""The Prometheus source over real sockets: queries, answers, and missing answers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def intake() -> ScriptedIntake:
 def polling(
     url: str, intake: ScriptedIntake, folder: Path, *, interval: float = 0.05, timeout: float = 10.0, **settings: Any
 ) -> Iterator[PrometheusSource]:
-    """Poll more often than rules may ask for."""
+    """Poll more often than rules may request."""
     config = models.PrometheusSource.model_validate({"type": "prometheus", "url": url, **settings})
     config = config.model_copy(update={"polling_interval": interval, "timeout": timeout})
     source = registry.build("metrics", config, intake, SystemClock(), folder)  # type: ignore[arg-type]
@@ -155,7 +155,7 @@ def test_what_fails_is_told_and_counted_until_it_is_well(
     prometheus.answers["psi"] = getattr(prometheus, answer) if isinstance(answer, str) else answer
     prometheus.answers["other"] = vector(({}, 1.0))
     intake.questions = [Query("psi"), Query("other")]
-    # A short limit only where it is what is waited for: a busy machine is late, too.
+    # A short timeout only where the test waits for it: a busy machine is slow, too.
     limit = 0.2 if isinstance(answer, str) else 10.0
     with polling(prometheus.url, intake, tmp_path, timeout=limit, max_series=5) as source:
         told = latest(intake, "psi")
@@ -265,7 +265,7 @@ def test_nothing_is_asked_when_nobody_wants_to_know(
     with polling(prometheus.url, intake, tmp_path) as source:
         until(lambda: source.polls >= 2, "some polls")
         assert not prometheus.asked
-        intake.questions = [Query("a")]  # the rules were loaded anew
+        intake.questions = [Query("a")]  # the rules were reloaded
         until(lambda: prometheus.asked, "it is asked")
         assert source.last_error is None
 

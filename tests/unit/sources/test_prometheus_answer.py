@@ -1,5 +1,5 @@
-# ruff: noqa: E501 - a table reads best with one case a line
-"""What Prometheus answers: numbers, none, or why not."""
+# ruff: noqa: E501 - a table with one case a line
+"""Parsing of Prometheus' answers: numbers, no data, or an error."""
 
 from __future__ import annotations
 

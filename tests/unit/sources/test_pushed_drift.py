@@ -1,5 +1,5 @@
-# ruff: noqa: E501 - a table reads best with one case a line
-"""Drift that others measure and push, in plain JSON and as CloudEvents, by webhook and in Kafka records."""
+# ruff: noqa: E501 - a table with one case a line
+"""Drift values pushed by other systems, as plain JSON and as CloudEvents, by webhook and in Kafka records."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ VALUE: dict[str, Any] = {
 
 
 def source(kind: str, format_: str) -> Any:
-    """As users configure it: plain JSON says by `time:` where its time stands."""
+    """A typical configuration. For plain JSON, `time:` names the field with the time."""
     more = {"time": "data.time"} if format_ == "json" else {}
     if kind == "webhook":
         return models.WebhookSource.model_validate({"type": kind, "path": "/hooks/drift", "format": format_, **more})

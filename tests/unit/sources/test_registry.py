@@ -1,4 +1,4 @@
-"""Which sources run where: what is dealt out among readers on every replica, all else on the one that has the lead."""
+"""Where sources run: partitioned sources on every replica, all others on the leader."""
 
 from __future__ import annotations
 

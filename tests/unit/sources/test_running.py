@@ -1,4 +1,4 @@
-"""Sources are started and stopped together; one that cannot be does not keep the others from it."""
+"""Sources are started and stopped together. A failing source does not affect the others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def running(tmp_path: Path) -> Iterator[RunningSources]:
 
 
 class Moody(DirectorySource):
-    """Does not start while there is no folder."""
+    """Does not start while its folder is missing."""
 
     def start(self) -> None:
         if not (Path(self._config.path) / "lake").is_dir():
@@ -42,7 +42,7 @@ class Moody(DirectorySource):
 
 @pytest.fixture
 def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Wanted]:
-    """One that does not start yet, and one with nothing wrong."""
+    """One source that does not start yet, and one that works."""
 
     def build(name: str, config: Any, intake: Any, clock: Clock, base_folder: Path, *, sweeps: bool) -> Source:
         assert not sweeps
@@ -86,7 +86,7 @@ def test_what_is_not_wanted_any_more_ends_also_if_it_never_began(
 
 
 class Slow:
-    """Ends only once all others were asked to end."""
+    """Stops only after all other sources were asked to stop."""
 
     name = "slow"
 
@@ -111,7 +111,7 @@ def test_all_are_asked_to_end_before_any_is_waited_for(
 
 
 class Stuck:
-    """Ends when the test does."""
+    """Stops when the test allows it."""
 
     name = "stuck"
 

@@ -1,4 +1,4 @@
-"""Notifications of Ceph and MinIO as they were recorded, through the endpoint that they are posted to."""
+"""Recorded notifications of Ceph and MinIO, posted to the endpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The registry's REST API, spoken by a small server on a real socket."""
+"""The client of the registry's REST API, against a small server on a real socket."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def answer(schema: object, *references: object, **more: object) -> tuple[int, An
 
 
 class Registry(ThreadingHTTPServer):
-    """``answers`` by path and query; whatever is not there is unknown, as a registry says it."""
+    """``answers`` by path and query. Anything else gives the registry's not-found error."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -64,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(raw)))
         self.end_headers()
-        with contextlib.suppress(OSError):  # a client that has read enough
+        with contextlib.suppress(OSError):  # the client has read enough
             self.wfile.write(raw)
 
     def log_message(self, *args: Any) -> None:

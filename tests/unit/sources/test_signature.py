@@ -138,7 +138,7 @@ def test_version_2_is_spoilt_by_a_change(headers: dict[str, str]) -> None:
 
 
 def with_names(names: str, headers: dict[str, str], lines: str) -> dict[str, str]:
-    """Headers signed with ``names``; ``lines`` are those of the headers, in order."""
+    """Headers signed with ``names``. ``lines`` are the lines of these headers, in order."""
     return second(headers, f"v2\n1780000000\n/hooks/push\nh={names}\n{lines}\n".encode() + BODY, f",h={names}")
 
 
@@ -157,7 +157,7 @@ TWO = with_names("a;b", {"a": "1", "b": "2"}, "a:1\nb:2\n")
 
 
 def without(name: str, headers: dict[str, str], old: str = "", new: str = "") -> dict[str, str]:
-    """What was captured, without a header, and with the signature's parameters written otherwise."""
+    """The captured headers without ``name``, and with ``old`` replaced by ``new`` in the signature's parameters."""
     return {key: value.replace(old, new, 1) for key, value in headers.items() if key != name}
 
 

@@ -1,4 +1,4 @@
-"""Over real sockets, against a real web server."""
+"""The webhook source over real sockets, with a real web server."""
 
 import gzip
 import json
@@ -115,7 +115,7 @@ def test_202_comes_only_after_the_commit(client: httpx.Client, intake: ScriptedI
     sender = threading.Thread(target=lambda: answers.append(client.post("/push", json={})))
     sender.start()
     until(lambda: intake.held, "the batch is offered")
-    assert client.get("/push").status_code == 405  # the server is alive, and the sender still waits
+    assert client.get("/push").status_code == 405  # the server works while the sender still waits
     assert not answers
     intake.release()
     sender.join()
@@ -274,7 +274,7 @@ def test_alerts_are_taken_and_those_left_out_are_told(
 def test_alertmanager_is_asked_to_come_again_and_to_prove_itself(client: httpx.Client, intake: ScriptedIntake) -> None:
     body = {"version": "4", "alerts": [{**ALERT, "fingerprint": "a"}]}
     intake.overloaded = 1
-    assert_problem(client.post("/alerts", json=body, headers=AS_ALERTMANAGER), 503, "behind")  # it tries 5xx again
+    assert_problem(client.post("/alerts", json=body, headers=AS_ALERTMANAGER), 503, "behind")  # the sender retries 5xx
     assert_problem(client.post("/alerts", json=body), 401, "Authorization")
     assert_problem(client.post("/alerts", content=b"x", headers={**AS_ALERTMANAGER, **CSV}), 415, "application/json")
     assert not intake.batches
@@ -317,7 +317,7 @@ SNS = {"content-type": "text/plain; charset=UTF-8", "x-amz-sns-message-type": "N
 
 
 def test_sns_is_asked_for_the_token_as_often_as_it_takes(client: httpx.Client, intake: ScriptedIntake) -> None:
-    """It sends the user and password of its endpoint's URL only behind a 401, once for each notification."""
+    """SNS sends user and password of the endpoint's URL only after a 401, once for each notification."""
     with capture_logs() as logs:
         for _ in range(MOST_FAILURES + 5):
             asked = client.post("/token", content=BODY, headers=SNS)
@@ -427,7 +427,7 @@ def test_too_large_bodies_are_refused(
 
 
 def raw_request(port: int, head: str, body: bytes = b"") -> bytes:
-    """Send exactly this, then wait for the answer to end."""
+    """Send exactly these bytes, then read the response to its end."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(f"POST /hooks/{head}\r\nHost: localhost\r\n\r\n".encode() + body)
         answer = b""

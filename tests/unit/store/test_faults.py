@@ -1,4 +1,4 @@
-"""What errors of SQL mean."""
+"""The classification of SQL errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from retrainer.store.faults import Fault, fault_of, of_whole
 
 
 class Answer(Exception):
-    """As psycopg gives one."""
+    """An error as psycopg raises it."""
 
     def __init__(self, sqlstate: str | None) -> None:
         super().__init__("said the server")

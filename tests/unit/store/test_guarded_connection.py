@@ -1,4 +1,4 @@
-"""How long a silence is borne."""
+"""How long a connection waits for a silent server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Large data is kept small, and read back exactly as it was."""
+"""Large data is compressed in the store, and read back unchanged."""
 
 from __future__ import annotations
 

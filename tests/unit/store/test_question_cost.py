@@ -1,4 +1,4 @@
-"""What people ask costs the same however much there is: the engine waits while a read runs."""
+"""The cost of API queries does not depend on the amount of data: the engine waits while a read runs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteStore]:
 
 
 def steps(store: SqliteStore, ask: Callable[[Connection], object]) -> int:
-    """Hundreds of steps of SQLite's machine."""
+    """Steps of SQLite's virtual machine, in hundreds."""
     counted = 0
 
     def step() -> int:

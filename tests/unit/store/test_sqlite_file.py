@@ -1,4 +1,4 @@
-"""The store is the one that was opened, and is whole."""
+"""The SQLite file is checked when it is opened: its identity and its integrity."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)"
 
 
 def run(path: Path, *statements: str) -> None:
-    """As an operator would, with a shell of their own."""
+    """Run SQL statements, as an operator with a shell would."""
     with closing(sqlite3.connect(path, isolation_level=None)) as conn:
         for one in statements:
             conn.execute(one).fetchall()
@@ -203,7 +203,7 @@ def test_what_others_may_do_to_a_whole_store_is_no_damage(path: Path, statements
 
 def test_a_migration_that_a_reader_keeps_in_the_log_is_no_damage_later(path: Path) -> None:
     SqliteStore.open(path).close()
-    run(path, "PRAGMA application_id = 0", CHECKPOINT)  # as a release before this one leaves it
+    run(path, "PRAGMA application_id = 0", CHECKPOINT)  # as an older release leaves it
 
     def migrate_further(engine: Engine, where: str) -> None:
         migrate(engine, where)
@@ -388,7 +388,7 @@ def _filled(path: Path) -> None:
 
 
 def _overwritten(path: Path, table: str) -> None:
-    """The root page of a table becomes noise."""
+    """Overwrite the root page of a table with garbage."""
     with sqlite3.connect(path) as conn:
         (root,) = conn.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", [table]).fetchone()
         (size,) = conn.execute("PRAGMA page_size").fetchone()
@@ -449,12 +449,12 @@ def test_the_log_goes_into_the_file_beside_the_commits_and_not_in_one_of_them(tm
     path = tmp_path / "store.db"
     store = SqliteStore.open(path)
     before = path.read_bytes()
-    with store.write() as conn:  # more than the 4 MB after which SQLite would do it by itself
+    with store.write() as conn:  # more than the 4 MB after which SQLite checkpoints by itself
         conn.execute(insert(t.meta).values(name="large", value="v" * 5_000_000))
     assert path.read_bytes() == before
     store.checkpoint()
     assert path.read_bytes() != before
     assert (tmp_path / "copy.db").write_bytes(path.read_bytes())
-    with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:  # without the log beside it
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:  # without the WAL
         assert copy.execute("SELECT length(value) FROM meta").fetchone() == (5_000_000,)
     store.close()

@@ -1,4 +1,4 @@
-"""The study is repeatable, fair, and its page says what it finds."""
+"""The study is repeatable and fair, and its page shows its results."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def test_stderr_is_looked_up_at_each_line(monkeypatch: pytest.MonkeyPatch) -> No
 def test_libraries_go_the_same_way(out: io.StringIO, name: str, level: int, shown: bool) -> None:
     logger = logging.getLogger(name)
     if name == "uvicorn.error":
-        logger.setLevel(logging.NOTSET)  # which a web server that another test has started set
+        logger.setLevel(logging.NOTSET)  # undo a change by another test's web server
     logger.log(level, "%s said %d", name, 5)
     told = [(line["event"], line["logger"]) for line in lines(out)]
     assert told == ([(f"{name} said 5", name)] if shown else [])

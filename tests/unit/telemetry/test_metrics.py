@@ -27,7 +27,7 @@ def rule(name: str = "churn", **fields: Any) -> Rule:
 
 
 class Scrape:
-    """What Prometheus reads: the text, parsed by its own client's parser."""
+    """A scrape: the text, parsed by prometheus_client's parser."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.families = {f.name: f for f in text_string_to_metric_families(metrics.exposition().decode())}

@@ -1,4 +1,4 @@
-"""What is exported of each rule, how much of it, and that our own rendering says what prometheus_client's says."""
+"""Metrics of each rule, their limit, and that our rendering equals that of prometheus_client."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def made(per_rule: PerRule | None, rules: int = 1) -> Metrics:
 
 
 def per_rule(metrics: Metrics) -> set[str]:
-    """Names of families with a series of a rule, without `retrainer_` and `_total`."""
+    """Names of the families with a series of a rule, without `retrainer_` and `_total`."""
     families = Scrape(metrics).families.values()
     return {f.name.removeprefix("retrainer_") for f in families for s in f.samples if "rule" in s.labels}
 
@@ -95,7 +95,7 @@ def test_a_rule_has_so_many_series_of_one_name_and_what_is_left_out_is_counted()
     scrape = Scrape(metrics)
     shown = [s for s in scrape.families["retrainer_run_output"].samples if s.labels["rule"] == "rule-0"]
     assert len(shown) == MOST
-    assert scrape.value("metrics_series_dropped_total") == 7 + 1  # use_everything gave one
+    assert scrape.value("metrics_series_dropped_total") == 7 + 1  # use_everything drops one
     metrics.run_ended("rule-0", RunPhase.SUCCEEDED, 1.0, 2.0, {"outputs": '{"output-0": 42}'})
     assert Scrape(metrics).value("run_output", rule="rule-0", output="output-0") == 42
 

@@ -1,4 +1,4 @@
-"""In which forms a secret is known when somebody sends it back."""
+"""The encodings in which a secret is recognized and masked."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_every_form_is_masked(echo: Callable[[str], str]) -> None:
         assert MASK in masked
         left = masked.replace(MASK, "")
         assert "CANARY" not in left
-        assert len(left) < len("<<>>") + 12, left  # of base64, the edges that depend on what stands beside
+        assert len(left) < len("<<>>") + 12, left  # with base64, the edges depend on the adjacent text
 
 
 def test_each_line_of_a_secret_of_several_is_masked_and_short_ones_are_not() -> None:

@@ -1,4 +1,4 @@
-"""The transport against real HTTP on the loopback: answers, silence and cuts."""
+"""The transport over real HTTP on the loopback: responses, silence and cut connections."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Scripted(BaseHTTPRequestHandler):
-    """Answers each request as the path says: /<status>, /silent or /cut."""
+    """Answers each request as its path says: /<status>, /silent or /cut."""
 
     protocol_version = "HTTP/1.1"
     requests: list[tuple[str, str, dict[str, str], bytes]]

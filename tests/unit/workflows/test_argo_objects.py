@@ -137,7 +137,7 @@ ODD = [None, 5, "x", [1], [None], ["x"], [[]], {"a": 1}, [{}], [{"name": [1]}], 
 
 @pytest.mark.parametrize("odd", ODD, ids=str)
 def test_a_status_that_is_none_of_argos_ends_the_run_all_the_same(odd: Any) -> None:
-    """The usual CRDs take anything in a status; one that cannot be read would leave its run on its way for ever."""
+    """The usual CRDs accept any status. An unreadable one would otherwise leave its run active forever."""
     for field in ("outputs", "nodes", "compressedNodes", "resourcesDuration", "message", "progress", "startedAt"):
         seen = from_workflow(workflow(**{"phase": "Succeeded", field: odd}))
         assert seen.phase == "Succeeded"

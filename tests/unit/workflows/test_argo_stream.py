@@ -1,4 +1,4 @@
-"""A watch that is ended from another thread, with an API server that a test plays."""
+"""A watch is ended from another thread, with a simulated API server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Answers a watch once `answer` is set, and has nothing to say in it until `over` is."""
+    """Answers a watch once `answer` is set, without events until `over` is set."""
 
     daemon_threads = True
 
@@ -53,7 +53,7 @@ def server() -> Iterator[Server]:
 
 
 def test_a_watch_that_is_ended_while_it_is_being_opened_ends(server: Server, tmp_path: Path) -> None:
-    """Else a stop waits until the watch is over, a minute long."""
+    """Otherwise a stop would wait a minute, until the watch is over."""
     stream = Stream(ApiServer(kubeconfig(tmp_path, server.server_port), connections=1, timeout=30))
     thread = threading.Thread(target=lambda: list(stream.read("/x", {"watch": "1"}, read_timeout=300)))
     thread.start()

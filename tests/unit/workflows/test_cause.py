@@ -1,4 +1,4 @@
-"""Why a run was born, as JSON on its Workflow."""
+"""The cause of a run as JSON on its Workflow."""
 
 from __future__ import annotations
 

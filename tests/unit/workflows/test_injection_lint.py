@@ -1,4 +1,4 @@
-"""Parameters that a template pastes into code."""
+"""Warnings about parameters that a template inserts into code."""
 
 from __future__ import annotations
 

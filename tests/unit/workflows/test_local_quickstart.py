@@ -1,4 +1,4 @@
-"""The quickstart's own pipeline, as the demo runs it: real files, real processes, a real model."""
+"""The pipeline of the quickstart, as the demo runs it: real files, real processes, a real model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps that misbehave: nothing of theirs is without a bound, and all that they start ends with them."""
+"""Misbehaving steps: their use of resources is bounded, and their processes end with them."""
 
 from __future__ import annotations
 
@@ -286,7 +286,7 @@ def test_any_tree_is_removed(tmp_path: Path) -> None:
     (top / "link").symlink_to(outside)
     (top / "closed").mkdir(mode=0)
     at = os.open(top, os.O_RDONLY)
-    for _ in range(3000):  # deeper than a path may be long, and than Python may recur
+    for _ in range(3000):  # deeper than the length limit of paths, and than Python's recursion limit
         os.mkdir("deep", dir_fd=at)
         below = os.open("deep", os.O_RDONLY, dir_fd=at)
         os.close(at)
@@ -302,7 +302,7 @@ def test_any_tree_is_removed(tmp_path: Path) -> None:
 @linux
 def test_a_supervisor_ends_however_much_it_has_to_kill(tmp_path: Path) -> None:
     code = "while :; do (sleep 0.01) & (sleep 0.02; :) & wait; done"
-    for number in range(30):  # what is killed while it is being looked for ends in every order
+    for number in range(30):  # a process killed during the search may end in any order
         folder = tmp_path / f"{number}"
         folder.mkdir()
         process, orders, report = supervise(Command(["sh", "-c", code], dict(os.environ), "/", folder))

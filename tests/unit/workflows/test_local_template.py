@@ -1,4 +1,4 @@
-"""What the local engine refuses in a template, and under which path; how tags and `/tmp` are filled in."""
+"""What the local engine rejects in a template, with its path; the expansion of tags and of `/tmp`."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-# ruff: noqa: E501 - a table reads best with one case a line
-"""One odd file in the templates' folder: it is told, soon, and the good templates are found."""
+# ruff: noqa: E501 - a table with one case a line
+"""One malformed file in the templates' folder is reported quickly, and the valid templates are found."""
 
 from __future__ import annotations
 

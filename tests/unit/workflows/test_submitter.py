@@ -193,7 +193,7 @@ def test_templates_that_may_not_be_read_are_left_to_argo() -> None:
 def test_nothing_is_sent_once_the_lease_is_nearly_over() -> None:
     gateway, cluster = MemoryDesk(SystemClock(), a_run()), MemoryCluster(TEMPLATE)
     with submitting(gateway, cluster, lease=1.5):
-        gateway.until(lambda: gateway.runs[ULID].submit_attempts >= 2)  # it came back by itself
+        gateway.until(lambda: gateway.runs[ULID].submit_attempts >= 2)  # the run was claimed again
     assert cluster.calls["create"] == 0
 
 
@@ -226,7 +226,7 @@ def test_stopping_finishes_what_was_sent_and_hands_back_the_rest() -> None:
 def test_runs_that_are_handed_over_are_sent_without_a_claim_of_their_own() -> None:
     gateway, cluster = Looked(SystemClock()), MemoryCluster(TEMPLATE)
     submitter = Submitter(gateway, cluster, manifest_of, connections=1, clock=gateway.clock)
-    assert submitter.room() == 0  # there may be older ones in the store
+    assert submitter.room() == 0  # the store may have older runs
     submitter.start()
     submitter.wake()
     gateway.until(lambda: submitter.room() > 0)
@@ -239,7 +239,7 @@ def test_runs_that_are_handed_over_are_sent_without_a_claim_of_their_own() -> No
 
 @contextmanager
 def announced(cluster: MemoryCluster, **options: Any) -> Iterator[tuple[Submitter, Looked, Run]]:
-    """A run that was announced to a submitter with one connection, which waits at its gate."""
+    """A run announced to a submitter with one connection. Its request is held back."""
     gateway = Looked(SystemClock())
     submitter = Submitter(gateway, cluster, manifest_of, connections=1, clock=gateway.clock, **options)
     submitter.start()
@@ -265,7 +265,7 @@ def test_what_is_announced_is_created_once_it_is_committed_and_not_before() -> N
 
 
 class Upload:
-    """Something in place for each run, which tells whether the request was under way by then."""
+    """An upload before each run. It records whether the request was already under way."""
 
     def __init__(self, cluster: MemoryCluster, *, needed: bool) -> None:
         self.cluster, self.is_needed = cluster, needed
@@ -342,7 +342,7 @@ def test_a_lease_that_ends_before_the_commit_has_nothing_created() -> None:
 
 
 class Looked(MemoryDesk):
-    """Tells those who wait that it was asked for runs, and lets no claim see those that were handed over."""
+    """Notifies waiters of each claim, and hides dispatched runs from claims."""
 
     def claim(self, limit: int, lease: float) -> list[Run]:
         with self.changed:
@@ -363,7 +363,7 @@ def test_what_is_handed_over_while_it_stops_is_handed_back() -> None:
 
 
 class Ending(MemoryDesk):
-    """A transaction that asked for room just before the stop ends just before the last claim, which is of nothing."""
+    """A transaction that asked for room before the stop ends just before the last claim, which returns nothing."""
 
     before_last: Callable[[], None]
 

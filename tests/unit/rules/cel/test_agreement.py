@@ -1,4 +1,4 @@
-"""The evaluator beside another one, in Rust: they agree wherever both follow the language's definition."""
+"""The evaluator agrees with an independent one in Rust, wherever both follow the language definition."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from hypothesis import given, settings
 from retrainer.rules.expression import compile_cel
 from tests.unit.rules.cel.kit import EXPRESSIONS, SCOPE
 
-# What the other one does against https://github.com/google/cel-spec/blob/master/doc/langdef.md, or has not got:
+# Where the Rust evaluator is incomplete or deviates from the definition,
+# https://github.com/google/cel-spec/blob/master/doc/langdef.md:
 _DIFFER = (
-    "size(",  # of a text: bytes, not characters
-    "string(",  # of true and false; moments and durations in a form of its own
-    "exists(",  # an error beside a deciding answer
+    "size(",  # of a string: bytes, not characters
+    "string(",  # of booleans; timestamps and durations in a different format
+    "exists(",  # an error next to a deciding result
     "all(",
-    "duration(",  # what stands behind a duration is ignored
-    "timestamp(",  # keeps the offset it was written with
-    "int(",  # of a moment; `uint(` among them
+    "duration(",  # text after a duration is ignored
+    "timestamp(",  # keeps the original offset
+    "int(",  # of a timestamp; also `uint(`
     "matches(",
     "getMilliseconds",
-    "{",  # keys that are true or false
+    "{",  # boolean keys
     "[2u]",
     "[(2u",
     "in ",
-    "type(",  # a type, no text
-    "-(",  # takes true and false
+    "type(",  # a type instead of a string
+    "-(",  # accepts booleans
 )
 
 
@@ -57,7 +58,7 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _within_caps(text: str) -> bool:
-    """Rust knows no caps of ours, such as the one on macros."""
+    """Whether the expression is within our limits, such as the one on macros. The Rust evaluator has none."""
     try:
         compile_cel(text)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Patterns beside those of Python, wherever both have the same syntax."""
+"""Patterns match as Python's do, wherever both have the same syntax."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_any_pattern_is_matched_or_refused_with_a_reason(pattern: str, text: str
     try:
         Pattern(pattern)
     except ValueError as error:
-        assert str(error)  # noqa: PT017 - either is right
+        assert str(error)  # noqa: PT017 - either outcome is valid
         return
     found(pattern, text)
 
@@ -103,7 +103,7 @@ def test_time_is_in_proportion_to_the_text(pattern: str) -> None:
     try:
         assert compile_cel("t.matches(p)").steps({"t": "ab" * 20_000 + "a", "p": pattern}) < BUDGET
     except ValueError as error:
-        assert "steps" in str(error)  # noqa: PT017 - either is right
+        assert "steps" in str(error)  # noqa: PT017 - either outcome is valid
     assert time.thread_time() - began < 2.0
 
 

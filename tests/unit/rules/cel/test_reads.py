@@ -1,4 +1,4 @@
-"""Which fields of events an expression reads, found before there are any."""
+"""The event fields that an expression reads are known at compile time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No expression holds the interpreter: steps are counted, the same everywhere, and all of them are soon over."""
+"""Evaluation is bounded: steps are counted deterministically, and the step budget is used up in a short time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from retrainer.rules.parameters import MAX_RENDERED, Template, as_text, render
 from tests.unit.rules.cel.kit import EVENTS, EXPRESSIONS, SCOPE
 
 LONGEST = 2.0
-"""Seconds of CPU, far above what the budget is calibrated to: the machine that tests may be slow and busy."""
+"""Seconds of CPU, far above what the budget is calibrated for: the test machine may be slow and busy."""
 LARGE: dict[str, Any] = {
     "event": {
         **SCOPE["event"],
@@ -185,7 +185,7 @@ def test_parameters_share_one_budget() -> None:
 
 
 def test_parameters_are_bounded_however_many_expressions_they_have() -> None:
-    """Each of a few kilobytes, which all may be asked for."""
+    """Each expression yields a few kilobytes. The total over expressions and parameters is limited."""
     scope = {"event": {"data": {"xs": list(range(20_000))}}}
     one = Template((compile_cel(f"{D}xs"),) * 5000)
     began = time.thread_time()
@@ -196,7 +196,7 @@ def test_parameters_are_bounded_however_many_expressions_they_have() -> None:
 
 
 def test_what_is_remembered_of_patterns_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Patterns whose every state is made of hundreds of places: each text makes new ones."""
+    """Each state of these patterns has hundreds of positions, and each text creates new states."""
     monkeypatch.setattr(pattern, "MOST_KEPT", 5000)
     random = Random(7)
     programs = [compile_cel(f"text.matches('[ab]*a[ab]{{{times}}}$')") for times in range(590, 600)]

@@ -1,4 +1,4 @@
-"""What expressions give, and what is said of those that give nothing."""
+"""Results of expressions, and the errors of those without a result."""
 
 from __future__ import annotations
 
