@@ -1,1 +1,1 @@
-"""What an operator sees: metrics and log lines. Nothing here decides anything."""
+"""Metrics and log lines for operators. Nothing in this package decides anything."""

@@ -1,4 +1,4 @@
-"""One way out for every log line, ours and the libraries': readable on a terminal, JSON elsewhere, secrets masked."""
+"""Logging of retrainer and its libraries: readable text on a terminal, JSON elsewhere, secrets masked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["configure", "hide"]
 
-# Say much on INFO that only their own developers need; on DEBUG the kubernetes client would print whole answers.
+# On INFO these log what only their own developers need; on DEBUG the kubernetes client would log whole responses.
 LIBRARIES = (
     "alembic",
     "apscheduler",
@@ -33,10 +33,10 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 
 
 def configure(level: str, json: bool | None = None, stream: TextIO | None = None) -> None:
-    """Send everything at `level` (debug, info, warning, error) and above to `stream`, or to whatever stderr then is.
+    """Log everything at `level` (debug, info, warning, error) and above to `stream`, or to the current stderr.
 
-    ``json`` None means JSON unless that is a terminal. May be called again: the last call counts. A server that brings
-    a logging configuration of its own (uvicorn) must be told not to use it. Raise ValueError for another level.
+    ``json`` None means JSON unless that is a terminal. If called again, the last call applies. A server that has its
+    own logging configuration (uvicorn) must be told not to use it. Raise ValueError for another level.
     """
     if level not in LEVELS:
         raise ValueError(f"no such log level: {level!r}; choose one of {', '.join(LEVELS)}")
@@ -59,7 +59,7 @@ def configure(level: str, json: bool | None = None, stream: TextIO | None = None
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Looks stderr up at each line: a progress display that stands on the terminal replaces it for a while."""
+    """Uses the current stderr for each line, as a progress display on the terminal replaces stderr temporarily."""
 
     def __init__(self, stream: TextIO | None, formatter: logging.Formatter) -> None:
         super().__init__(stream or sys.stderr)
@@ -99,7 +99,7 @@ def _common() -> list[Processor]:
 
 
 def _formatter(*, as_json: bool, colors: bool) -> logging.Formatter:
-    # Tracebacks become text before masking, and never with local variables: both may hold secrets.
+    # Tracebacks become text before masking, and have no local variables: both may contain secrets.
     ways_out: list[Processor] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.format_exc_info,
@@ -116,6 +116,6 @@ def _formatter(*, as_json: bool, colors: bool) -> logging.Formatter:
 
 
 def _render_json(_logger: Any, _method: str, event_dict: EventDict) -> str:
-    """Put when, how grave and what first. Escapes what is not ASCII, lone surrogates of file names included."""
+    """Put timestamp, level and event first. Escape non-ASCII characters, including lone surrogates of file names."""
     first = {name: event_dict.pop(name) for name in ("timestamp", "level", "event") if name in event_dict}
     return json.dumps({**first, **event_dict})

@@ -1,4 +1,4 @@
-"""What happened and how things stand, for Prometheus. docs/reference/metrics.md says what each one means."""
+"""Metrics of the daemon for Prometheus. docs/reference/metrics.md describes each metric."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ RUN_BUCKETS = (10, 30, MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * H
 PATH_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, MINUTE, 5 * MINUTE, HOUR)
 COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
-# Decisions that alerts and rates ask for; they stand at 0 from the start. The others appear when they first fall.
+# Decisions that alerts and rates use are exported as 0 from the start. Others appear when they first occur.
 FIRED_BY = {
     "schedule": ("schedule", "backfill"),
     "data": ("batch_complete",),
@@ -46,7 +46,7 @@ FIRED_BY = {
     "freshness": ("stale",),
     "after": ("upstream",),
 }
-"""Reasons to fire, by the kind of trigger that has them."""
+"""Reasons to fire, by kind of trigger."""
 ALWAYS_FIRED_BY = ("manual", "retry")
 SKIPPED_BY = ("overlap", "deadline", "missed", "bad_parameters")
 SUBMIT_CODES = ("timeout", "connect", "quota", "denied", "invalid", "403", "409", "429", "500", "503")
@@ -58,7 +58,7 @@ JUDGED = {True: "true", False: "false", None: "unknown"}
 
 PerRule = Literal["all", "core", "none"]
 MANY = 1000
-"""Beyond so many rules `core` is exported of each, unless said otherwise."""
+"""With more rules than this, `core` is exported for each rule by default."""
 CORE = frozenset(
     f"retrainer_{name}"
     for name in (
@@ -73,12 +73,12 @@ CORE = frozenset(
         "model_max_age_seconds",
     )
 )
-"""With `retrainer_rule_info`, what the shipped alerts ask for; a test compares."""
+"""With `retrainer_rule_info`, the metrics that the shipped alerts use; a test compares."""
 C = TypeVar("C", bound=Collector)
 
 
 class Configured(Protocol):
-    """The part of the configuration in force that names series."""
+    """The part of the active configuration that determines series."""
 
     @property
     def rules(self) -> Sequence[Rule]: ...
@@ -91,7 +91,7 @@ class Configured(Protocol):
 
 
 class Waiting(Protocol):
-    """A component that waits for a dependency, ``since`` then in seconds since the epoch."""
+    """A component that waits for a dependency, since ``since`` (epoch seconds)."""
 
     @property
     def component(self) -> str: ...
@@ -103,81 +103,81 @@ class Waiting(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How things stand at the moment of a scrape, read from where it is kept: true after a restart as well.
+    """The state at the time of a scrape, read from the store and the components, so it is correct after a restart too.
 
-    Rules that are not named have nothing running and nothing pending. Moments are seconds since the epoch (UTC).
+    Rules that are not named have no active runs and no pending data. Times are epoch seconds (UTC).
     """
 
     active: Mapping[tuple[str, RunPhase], int] = field(default_factory=dict)
     """Runs by rule and live phase."""
     pending: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
-    """Events, rows and bytes by rule, over its keys."""
+    """Events, rows and bytes by rule, summed over its keys."""
     next_fire: Mapping[str, float] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """By rule and metric trigger, the value furthest on the side that crosses, over its series and keys."""
+    """By rule and metric trigger, the value farthest on the crossing side, over its series and keys."""
     trained: Mapping[str, float] = field(default_factory=dict)
-    """When the rule's model was last trained; of rules with keys, the oldest of them."""
+    """When the rule's model was last trained; with keys, the oldest of all keys."""
     promoted: Mapping[str, float] = field(default_factory=dict)
-    """The same of the last model that was promoted."""
+    """When the last promoted model was promoted; with keys, the oldest of all keys."""
     untrained: Mapping[str, float] = field(default_factory=dict)
-    """Since when the rule, or a key of it, waits for its first success; of several keys, the longest."""
+    """Since when the rule, or one of its keys, waits for its first success; with several keys, the longest wait."""
     unpromoted: Mapping[str, float] = field(default_factory=dict)
-    """The same of the first model that is promoted, of rules whose freshness counts these."""
+    """The same for the first promotion, for rules whose freshness counts promoted models."""
     succeeded: Mapping[str, float] = field(default_factory=dict)
-    """When the rule last succeeded, with any key."""
+    """When a run of the rule last succeeded, with any key."""
     fired: Mapping[str, float] = field(default_factory=dict)
-    """When the rule last bore a run, with any key."""
+    """When a run of the rule was last created, with any key."""
     failures: Mapping[str, int] = field(default_factory=dict)
-    """Chains that failed in a row; of several keys, the most."""
+    """Failed runs in a row, retries counted once; with several keys, the maximum."""
     paused: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
-    """By rule, whether it is paused by `manual`, and whether by `failures` (with keys: any of them)."""
+    """By rule, whether it is paused by `manual`, `failures` or `quarantine` (with keys: any of them)."""
     periods: Mapping[str, float] = field(default_factory=dict)
-    """Seconds within which the rule is meant to run once, of rules that a schedule starts."""
+    """Seconds within which the rule is meant to run once, for rules that a schedule starts."""
     budget_left: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """By budget, what it leaves in `runs` and `gpu_hours`, where it limits them."""
+    """By budget, what remains of `runs` and `gpu_hours`, where it limits them."""
     sources: Mapping[str, bool] = field(default_factory=dict)
-    """Whether each source can do its work."""
+    """Whether each source works."""
     lag: Mapping[str, int] = field(default_factory=dict)
-    """Records that wait to be taken in, of sources that know."""
+    """Records that have not been read yet, for sources that can tell."""
     halted: Mapping[str, int] = field(default_factory=dict)
-    """Parts that are not read until somebody decides how to go on, of sources that have parts."""
+    """Partitions that are not read until an operator decides how to continue, for sources with partitions."""
     last_event: Mapping[str, float] = field(default_factory=dict)
-    """When something last came from each source."""
+    """When each source last reported something."""
     silent: Mapping[str, bool] = field(default_factory=dict)
-    """Of each source of which something is expected, whether nothing came for too long."""
+    """For each source with `max_silence`, whether it has been silent for longer."""
     poll_errors: Mapping[str, int] = field(default_factory=dict)
     dead_letters: int = 0
     store_bytes: int = 0
     store_free_bytes: int | None = None
-    """Room that is left on the volume of the store, if it is on one of ours."""
+    """Free bytes on the volume of the store, if it is on a local volume."""
     store_writable: bool = True
     leader: bool = True
-    """Whether this process decides; one that waits for its turn does not."""
+    """Whether this process is the leader."""
     queued: int = 0
     """Events that wait for the engine."""
     watch_restarts: int = 0
-    """Since the process started."""
+    """Restarts of watches since the process started."""
 
 
 class Metrics:
-    """All metrics of the daemon, in the registry it is given. Safe from several threads; cheap to call.
+    """All metrics of the daemon, in the given registry. Thread-safe; cheap to call.
 
-    No label ever holds a run id, a key, an object's name or free text.
+    No label contains a run id, a key, the name of an object or free text.
     """
 
     def __init__(self, registry: CollectorRegistry, per_rule: PerRule | None = None) -> None:
-        """``per_rule`` says what is exported for each rule; without it `all`, and `core` beyond `MANY` rules."""
-        disable_created_metrics()  # type: ignore[no-untyped-call] # they would double the series to say when each counter was born
+        """``per_rule``: what is exported for each rule. Default: `all`; with more than `MANY` rules, `core`."""
+        disable_created_metrics()  # type: ignore[no-untyped-call] # they would double the series, for creation times
         self.standing: Callable[[], Standing] | None = None
-        """Asked at each scrape, on the thread that serves it."""
+        """Called at each scrape, on the thread that serves it."""
         self.threads: Callable[[], Sequence[Seen]] = tuple
-        """The same of the threads."""
+        """Returns the state of the threads; called in the same way."""
         self.waits: Callable[[], Sequence[Waiting]] = tuple
-        """The same of what components wait for."""
+        """Returns the components that wait; called in the same way."""
         self._registry = registry
         self._per_rule = per_rule
         self._rest = CollectorRegistry()
-        """What is neither `Owned` nor of a rule: prometheus_client renders it."""
+        """Metrics that are neither `Owned` nor per rule: prometheus_client renders them."""
         self._of_rules_rest = CollectorRegistry()
         self._info_rest = CollectorRegistry()
         self._owned: list[Owned] = []
@@ -199,7 +199,7 @@ class Metrics:
         self._make_engine()
         self._make_daemon()
 
-    # -- what there is ---------------------------------------------------------------------------------------------
+    # -- the metrics -----------------------------------------------------------------------------------------------
 
     def _make_rules(self) -> None:
         self._decisions = self._rule("counter", "decisions", "Decisions, by kind and reason.", "decision", "reason")
@@ -228,7 +228,7 @@ class Metrics:
         self._register(self._run_duration, self._of_rules_rest)
 
     def _make_levels(self) -> None:
-        """What rules measure, and what their runs made and cost."""
+        """Metrics of values, models and costs, per rule."""
         self._value = self._rule("gauge", "metric_value", "Furthest value of a metric trigger, over keys.", "trigger")
         self._threshold = self._rule("gauge", "metric_threshold", "What the value is compared with.", "trigger")
         self._trained = self._rule("gauge", "model_trained_timestamp_seconds", "When the oldest model was trained.")
@@ -312,7 +312,7 @@ class Metrics:
         self._dropped_seen = 0
 
     def _register(self, made: C, rest: CollectorRegistry | None = None) -> C:
-        """Have it exported. ``rest`` renders it, if it is not `Owned`."""
+        """Export the collector. ``rest`` renders it if it is not `Owned`."""
         self._registry.register(made)
         if isinstance(made, Owned):
             self._owned.append(made)
@@ -346,10 +346,10 @@ class Metrics:
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return self._register(Counter(f"retrainer_{name}", text, labels, registry=None))
 
-    # -- what happened ---------------------------------------------------------------------------------------------
+    # -- updates ---------------------------------------------------------------------------------------------------
 
     def configured(self, configuration: Configured, *, problems: int, now: float) -> None:
-        """Show the series of these rules and sources, and no others from now on."""
+        """Export the series of these rules, sources and budgets, and remove all others."""
         rules = self._rules.replace(rule.name for rule in configuration.rules)
         self._level = self._per_rule or ("core" if len(rules) > MANY else "all")
         for owned in self._of_rules:
@@ -366,7 +366,7 @@ class Metrics:
             if any(trigger.data for trigger in asked.triggers.values()):
                 self._own.start_at_zero(asked.name, ())
         for rule in rules:
-            phases = RunPhase if self._level == "all" else (RunPhase.UNKNOWN,)  # the one that an alert asks for
+            phases = RunPhase if self._level == "all" else (RunPhase.UNKNOWN,)  # the phase that an alert uses
             self._runs.start_at_zero(rule, *((phase.value,) for phase in phases))
             self._gpu.start_at_zero(rule, *((word,) for word in JUDGED.values()))
         for source in sources:
@@ -388,12 +388,12 @@ class Metrics:
             self._run_duration.remove(*labels)
 
     def event_outcome(self, source: str, outcome: str, count: int, now: float) -> None:
-        """So many events of a source ended as `outcome`, one of OUTCOMES; raise KeyError for another word."""
+        """Count events of a source by outcome, one of OUTCOMES. Raise KeyError for another outcome."""
         self._events.add(source, outcome, count)
         self._last_event.raise_to(source, now)
 
     def clock(self, ahead: float, stepped: bool) -> None:
-        """``ahead`` in seconds."""
+        """``ahead``: seconds by which the machine's clock is ahead."""
         self._clock_offset.set(ahead)
         self._clock_steps.inc(stepped)
 
@@ -401,7 +401,7 @@ class Metrics:
         self._letters_dropped.inc(count)
 
     def committed(self, seconds: float, waited: Sequence[float], queued: int) -> None:
-        """One transaction took so long, what it took in had waited so long, and so many events still wait."""
+        """A transaction took `seconds`; its events had `waited` so long, and `queued` events still wait."""
         self._commit.observe(seconds)
         for wait in waited:
             self._queue_wait.observe(wait)
@@ -436,7 +436,7 @@ class Metrics:
             self._resource.add(rule, float(seconds), name)
 
     def run_cost(self, rule: str, gpu_hours: float, *, promoted: bool | None) -> None:
-        """An attempt ended and took so many GPU hours; ``promoted`` is what it said of its model, if it said so."""
+        """An attempt ended and used `gpu_hours`; ``promoted`` is what it reported about its model, if anything."""
         self._gpu.add(rule, gpu_hours * HOUR, JUDGED[promoted])
 
     def _duration(self, rule: str, phase: str) -> Histogram:
@@ -452,7 +452,7 @@ class Metrics:
         self._schedule_lag.observe(max(seconds, 0.0))
 
     def submit_attempt(self, code: str) -> None:
-        """One request to create a Workflow was answered: ``ok``, an HTTP status or a short word."""
+        """Count a request to create a Workflow by its result: ``ok``, an HTTP status or a short word."""
         self._attempts.inc()
         if code == "ok":
             return
@@ -462,20 +462,20 @@ class Metrics:
         self._errors.labels(code).inc()
 
     def refused(self, door: str, status: int) -> None:
-        """Turned away at the ``door`` of a source, of the `api`, or at `hooks` where no source listens."""
+        """Count a rejected request. ``door`` is a source, `api`, or `hooks` for a path without a source."""
         self._refused.labels(door, str(status)).inc()
 
     def letters_left_out(self, source: str, count: int) -> None:
-        """Unreadable items for which an earlier dead letter stands."""
+        """Count unreadable items for which an earlier dead letter exists."""
         self._left_out.labels(source).inc(count)
 
     # -- the scrape ------------------------------------------------------------------------------------------------
 
     def exposition(self) -> bytes:
-        """Everything, in Prometheus' text format 0.0.4."""
+        """All metrics in Prometheus' text format 0.0.4."""
         asked = time.monotonic()
         with self._rendering:
-            if self._rendered_at < asked:  # else somebody began to after we had asked: theirs is as good
+            if self._rendered_at < asked:  # else another call started rendering after this one: its result is as good
                 self._rendered_at = time.monotonic()
                 self._rendered = self._render()
             return self._rendered
@@ -547,14 +547,14 @@ class Metrics:
 
 
 def first_decisions(rule: Rule) -> set[tuple[str, str]]:
-    """Kind and reason of the decisions that are shown before they first fall."""
+    """Kind and reason of the decisions that are exported before they first occur."""
     kinds = {kind for trigger in rule.triggers.values() for kind in trigger.model_fields_set}
     fired = {reason for kind in kinds & FIRED_BY.keys() for reason in FIRED_BY[kind]}
     return {*(("fire", reason) for reason in {*fired, *ALWAYS_FIRED_BY}), *(("skip", reason) for reason in SKIPPED_BY)}
 
 
 def thresholds(rule: Rule) -> dict[tuple[str, ...], float]:
-    """Thresholds of a rule's metric triggers, as labels and values of their series."""
+    """Thresholds of a rule's metric triggers, by the labels of their series."""
     bounds: dict[tuple[str, ...], float | None] = {
         (name,): asked.above if asked.above is not None else asked.below
         for name, trigger in rule.triggers.items()
@@ -564,7 +564,7 @@ def thresholds(rule: Rule) -> dict[tuple[str, ...], float]:
 
 
 def max_ages(rule: Rule) -> dict[tuple[str, ...], float]:
-    """How old a rule's freshness triggers let its model become in seconds, by what counts; the strictest of each."""
+    """Maximum model age of a rule's freshness triggers in seconds, by what counts; the strictest of each."""
     found: dict[tuple[str, ...], float] = {}
     for trigger in rule.triggers.values():
         if (asked := trigger.freshness) is not None:
@@ -573,12 +573,12 @@ def max_ages(rule: Rule) -> dict[tuple[str, ...], float]:
 
 
 def balance_of(rule: Rule) -> str | None:
-    """Name of the budget that is the rule's own; None if it has none, or shares one."""
+    """Name of the rule's own budget; None if it has none, or shares one."""
     return None if rule.limits.budget is None or isinstance(rule.limits.budget, str) else f"rule/{rule.name}"
 
 
 def info_labels(rule: Rule) -> dict[str, str]:
-    """The rule's own labels under names that Prometheus takes; ``rule`` and ``mode`` are ours."""
+    """The rule's labels under names that Prometheus accepts; ``rule`` and ``mode`` are set by retrainer."""
     labels = {_label(name): str(value) for name, value in sorted(rule.labels.items())}
     return {**labels, "rule": rule.name, "mode": rule.mode}
 

@@ -1,4 +1,4 @@
-"""Keeps secrets out of log lines: values that were registered, and what stands where secrets usually stand."""
+"""Keeps secrets out of log lines: masks registered values, and text in places where secrets usually are."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 MASK = "***"
 SHORTEST = 4
-"""Characters. Anything shorter is in half of all words: masking it would only show where it occurs."""
+"""Minimum characters of a masked value. Shorter values occur in many words: masking would reveal where."""
 LINE = 8
-"""Characters from which a line of a secret of several lines is masked by itself, and base64 of it too."""
+"""Minimum characters for masking a single line of a multi-line secret, and for masking base64."""
 MOST_PASSING = 16
 DEEPEST = 16
 
@@ -46,7 +46,7 @@ _TELLING_TEXT = (
 
 
 class Secrets:
-    """Values that must never be seen. One for the process; safe from several threads."""
+    """Values that must not be shown. One instance per process; thread-safe."""
 
     def __init__(self) -> None:
         self._values: dict[str, set[str]] = {}
@@ -55,7 +55,7 @@ class Secrets:
         self._lock = Lock()
 
     def hide(self, value: str) -> None:
-        """Mask this value from now on, also as JSON, a URL, HTML or base64 would write it; of several lines, each.
+        """Mask this value from now on, also in its JSON, URL, HTML and base64 forms; of a multi-line value, each line.
 
         A value of less than `SHORTEST` characters is not masked.
         """
@@ -66,7 +66,7 @@ class Secrets:
             self._arrange()
 
     def hide_passing(self, value: str) -> None:
-        """Do the same for one that is replaced by itself after a while, as access tokens are: the last ones count."""
+        """Do the same for a value that is replaced regularly, such as an access token; only the last ones are kept."""
         if len(value) < SHORTEST or value in self._passing:
             return
         with self._lock:
@@ -80,7 +80,7 @@ class Secrets:
         self._forms = tuple(sorted(forms, key=len, reverse=True))
 
     def mask(self, text: str) -> str:
-        """Take out what is secret. To be called where text of others comes in, before it is cut to a length."""
+        """Mask secrets in text. Call it where external text comes in, before the text is shortened."""
         for form in self._forms:
             if form in text:
                 text = text.replace(form, MASK)
@@ -89,7 +89,7 @@ class Secrets:
         return text
 
     def mask_bytes(self, body: bytes) -> bytes:
-        """Take known values out of what a server sent, whatever it is; what only looks like a secret stays."""
+        """Mask registered values in the response of a server, whatever its format; text patterns are not applied."""
         for form in self._forms:
             encoded = form.encode("utf-8", "surrogatepass")
             if encoded in body:
@@ -97,7 +97,7 @@ class Secrets:
         return body
 
     def processor(self, _logger: Any, _method: str, event_dict: MutableMapping[str, Any]) -> dict[str, Any]:
-        """Mask a whole log line. Objects become their text here, so that no renderer brings a secret back."""
+        """Mask a whole log line. Objects become text here, so that no renderer brings a secret back."""
         return {
             name: value if name.startswith("_") else self._clean(name, value, 0) for name, value in event_dict.items()
         }
@@ -106,7 +106,7 @@ class Secrets:
         if value is None or isinstance(value, bool | int):
             return value
         if isinstance(value, float):
-            return value if isfinite(value) else str(value)  # JSON has no word for these
+            return value if isfinite(value) else str(value)  # JSON does not support these
         if name and _TELLING_KEY.search(name):
             return MASK
         if isinstance(value, str):
@@ -124,7 +124,7 @@ def _all_forms(value: str) -> set[str]:
 
 
 def _forms(value: str) -> set[str]:
-    """Every way in which a secret may come back."""
+    """All forms in which a secret may occur."""
     quoted = {quote(value, safe=""), quote_plus(value), quote(value)}
     forms = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1]}
     forms |= quoted | {_PERCENT.sub(lambda found: found[0].lower(), text) for text in quoted}
@@ -135,7 +135,7 @@ def _forms(value: str) -> set[str]:
 
 
 def _base64(raw: bytes) -> set[str]:
-    """What of its base64 is the same wherever it begins, behind `user:` for example: three ways, without the edges."""
+    """The parts of its base64 that are independent of the text before it, such as `user:`, for all three alignments."""
     found = set()
     for before in range(3):
         whole = base64.b64encode(b"\0" * before + raw).decode().rstrip("=")
@@ -155,7 +155,7 @@ _SHORT_TOLD: set[str] = set()
 
 
 def reveal(secret: FromEnv | FromFile) -> str:
-    """Resolve a secret's reference, so that no log line shows its value from now on; raise MissingSecretError."""
+    """Resolve a reference to a secret, and mask its value in logs from now on. Raise MissingSecretError."""
     value = resolve(secret)
     if len(value) < SHORTEST and str(secret) not in _SHORT_TOLD:
         _SHORT_TOLD.add(str(secret))

@@ -1,4 +1,4 @@
-"""Series that belong to a rule or a source, and go with it."""
+"""Series that belong to a rule or a source, and are removed with it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Labels = tuple[str, ...]
 MOST = 100
-"""Series of one owner in one family: a rule may name any number of outputs."""
+"""Maximum series of one owner in one family: a rule may define any number of outputs."""
 
 EVENTS = {
     "received": "Events accepted and stored, or recognised as stored before: the sum of the other five.",
@@ -30,9 +30,9 @@ OUTCOMES = tuple(word for word in EVENTS if word != "received")
 
 
 class Owners:
-    """Whose series are kept. Until the first configuration is known every name is taken.
+    """The names whose series are kept. Until the first configuration is known, every name is accepted.
 
-    A run that ends after its rule went cannot bring the rule's series back.
+    A run that ends after its rule was removed cannot add series of the rule again.
     """
 
     def __init__(self) -> None:
@@ -51,9 +51,9 @@ class Owners:
 
 
 class Owned(Collector):
-    """One counter or gauge whose first label names its owner.
+    """A counter or gauge whose first label is its owner.
 
-    A series takes a tenth of the memory of prometheus_client's own child, which thousands of rules notice.
+    A series takes a tenth of the memory of a child of prometheus_client, which matters with thousands of rules.
     """
 
     def __init__(self, kind: Literal["counter", "gauge"], name: str, text: str, labels: Labels, owners: Owners) -> None:
@@ -64,9 +64,9 @@ class Owned(Collector):
         self._lock = Lock()
         self._series: Counter[str] = Counter()
         self.exported = True
-        """Whether its series are kept and shown."""
+        """Whether its series are kept and exported."""
         self.dropped = 0
-        """Changes of series that were not kept, as their owner has `MOST` of them."""
+        """Number of changes that were dropped because their owner already has `MOST` series."""
 
     @property
     def name(self) -> str:
@@ -74,13 +74,13 @@ class Owned(Collector):
         return self._name
 
     def export(self, wanted: bool) -> None:
-        """Keep and show its series from now on, or none."""
+        """Keep and export its series from now on, or remove them."""
         self.exported = wanted
         if not wanted:
             self.keep_only(frozenset())
 
     def start_at_zero(self, owner: str, *rest: Labels) -> None:
-        """Show series before anything happened, so that a rate sees the first time."""
+        """Export series with 0 before the first event, so that a rate includes it."""
         for labels in rest:
             self._change(owner, labels, lambda before: before or 0.0)
 
@@ -96,11 +96,11 @@ class Owned(Collector):
         self._change(owner, rest, lambda _: value)
 
     def raise_to(self, owner: str, value: float, *rest: str) -> None:
-        """Set it unless it stands higher: moments may be reported out of order."""
+        """Set the value unless it is higher already: times may be reported out of order."""
         self._change(owner, rest, lambda before: value if before is None else max(before, value))
 
     def replace(self, values: Mapping[str, Mapping[Labels, float]]) -> None:
-        """Set all series of all owners at once; those not named are gone."""
+        """Replace all series of all owners; series that are not named are removed."""
         if not self.exported:
             return
         with self._lock:
@@ -125,7 +125,7 @@ class Owned(Collector):
             self._values[labels] = change(self._values.get(labels))
 
     def text(self) -> str:
-        """Return the family in Prometheus' text format; ten times as fast as by `generate_latest`."""
+        """Return the family in Prometheus' text format, ten times as fast as `generate_latest`."""
         name = f"{self._name}_total" if self._family is CounterMetricFamily else self._name
         kind = "counter" if self._family is CounterMetricFamily else "gauge"
         order = sorted(range(len(self._labels)), key=self._labels.__getitem__)
@@ -151,14 +151,14 @@ class Owned(Collector):
 
 
 def escaped(value: str) -> str:
-    """Return a label's value as the text format has it between quotes."""
+    """Return the value of a label as the text format writes it between quotes."""
     if "\\" in value or '"' in value or "\n" in value:
         return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
     return value
 
 
 class EventCounts(Collector):
-    """Events by source and outcome, taken in one look: in every scrape the outcomes add up to what was received."""
+    """Events by source and outcome, read under one lock: in every scrape the outcomes add up to `received`."""
 
     def __init__(self, owners: Owners) -> None:
         self._owners = owners
@@ -199,7 +199,7 @@ class EventCounts(Collector):
 
 
 class Info(Collector):
-    """A gauge of 1 for each set of labels; the sets may name different labels."""
+    """A gauge of 1 for each set of labels; the sets may have different label names."""
 
     def __init__(self, name: str, text: str) -> None:
         self._name, self._text = name, text

@@ -1,4 +1,4 @@
-"""The only place that asks the machine what time it is."""
+"""Clocks. No other module reads the time of the machine."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from typing import Protocol
 
 class Clock(Protocol):
     def now(self) -> float:
-        """Seconds since the epoch (UTC). Never goes backwards."""
+        """Epoch seconds (UTC). Never goes backwards."""
 
     def monotonic(self) -> float:
-        """Seconds since some fixed moment."""
+        """Seconds since a fixed but arbitrary time."""
 
     def wall(self) -> float:
-        """What the machine's clock says, in seconds since the epoch (UTC). It may be set, forwards or back."""
+        """Time of the machine's clock in epoch seconds (UTC). It may be set forwards or backwards."""
 
 
 STEP = 5.0
-"""Seconds by which a clock may differ between two looks and count as running: NTP slews by less."""
+"""Seconds by which two clocks may drift apart between two samples without a step: NTP slews by less."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What two clocks said at one moment."""
+    """The time of two clocks at the same moment."""
 
     wall: float
     monotonic: float
 
 
 def stepped(before: Sample, after: Sample) -> float:
-    """By how many seconds the wall clock was set between two looks; 0 if it only ran.
+    """Seconds by which the wall clock was set between two samples; 0 if it was not.
 
-    A machine that slept steps too: its monotonic clock stood still meanwhile.
+    A suspended machine causes a step too: its monotonic clock stops meanwhile.
     """
     step = (after.wall - before.wall) - (after.monotonic - before.monotonic)
     return step if abs(step) > STEP else 0.0
 
 
 class SystemClock:
-    """The wall clock as it was at start, plus monotonic elapsed time: a jumping wall clock moves no deadline."""
+    """The wall clock at start plus monotonic elapsed time, so that a step of the wall clock moves no deadline."""
 
     def __init__(self) -> None:
         self._offset = time.time() - time.monotonic()  # noqa: TID251
 
     def follow(self, now: float) -> None:
-        """From here on go by another clock that says ``now``, such as the database's; for whoever has not begun."""
+        """Continue from another clock's ``now``, such as the database's. To be called before work begins."""
         self._offset = now - time.monotonic()
 
     def now(self) -> float:

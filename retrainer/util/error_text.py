@@ -1,12 +1,12 @@
-"""What an error says, for people, in one line that any log and any store can keep."""
+"""The text of an error in one line that every log and store accepts."""
 
 from __future__ import annotations
 
 LONGEST_ERROR = 300
-"""Characters of an error that are kept."""
+"""Maximum characters of an error."""
 
 
 def words(error: BaseException) -> str:
-    """Name the kind of an error and what it says."""
+    """Type and message of an error."""
     text = " ".join(f"{type(error).__name__}: {error}".split()).encode(errors="replace").decode()
     return "".join(c if c.isprintable() else "?" for c in text)[:LONGEST_ERROR]

@@ -1,8 +1,8 @@
-"""Named failpoints: where the tests make the process fail, to show that it loses, doubles and hides nothing.
+"""Named failpoints: places where tests make the process fail, to check that nothing is lost, duplicated or hidden.
 
-``RETRAINER_CRASH_AT=before-post`` kills the process with SIGKILL when it first gets there, ``before-post:3`` at the
-third time. ``RETRAINER_RAISE_AT`` raises a `Fault` there, and ``RETRAINER_HANG_AT`` never returns, once each. Several
-points are separated by commas. Unset, a point costs one look into an empty dictionary.
+``RETRAINER_CRASH_AT=before-post`` kills the process with SIGKILL when it first reaches that point, ``before-post:3`` at
+the third time. ``RETRAINER_RAISE_AT`` raises a `Fault` there, and ``RETRAINER_HANG_AT`` never returns, once each.
+Several points are separated by commas. If no point is armed, a point costs one look-up in an empty dictionary.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Crash = Literal[
     "before-release",
     "mid-migration",
 ]
-"""Places on the way of an event and of a run."""
+"""Places on the path of an event and of a run."""
 Kind = Literal[
     "engine",
     "source",
@@ -43,7 +43,7 @@ Kind = Literal[
     "relay",
     "porter",
 ]
-"""The beginning of a turn of a thread of that kind."""
+"""The start of each turn of a thread of that kind."""
 Point = Crash | Kind
 POINTS = frozenset((*get_args(Crash), *get_args(Kind)))
 Action = Literal["kill", "raise", "hang"]
@@ -55,7 +55,7 @@ VARIABLES: dict[str, Action] = {
 
 
 class Fault(BaseException):
-    """Raised at a failpoint. It is no Exception: what catches all of those does not catch it."""
+    """Raised at a failpoint. It is no `Exception`, so that `except Exception` does not catch it."""
 
 
 @dataclass(slots=True)
@@ -77,15 +77,15 @@ def arm(point: str, action: Action, count: int = 1) -> None:
 
 
 def disarm() -> None:
-    """Let no point fail any more, and release the threads that hang at one."""
-    global _never  # noqa: PLW0603 - those that hang wait for the former one
+    """Disarm all points, and release the threads that hang at one."""
+    global _never  # noqa: PLW0603 - hanging threads wait for the previous one
     _armed.clear()
     _never.set()
     _never = threading.Event()
 
 
 def hit(point: Point) -> None:
-    """Fail here if that was asked for."""
+    """Fail here if this point is armed."""
     if point in _armed:
         _fail(point)
 

@@ -1,7 +1,7 @@
-"""Memory and threads: what the garbage collector looks at, how many heaps there are, how soon threads take turns.
+"""Tuning of memory and threads: the garbage collector, the number of heaps, and the thread switch interval.
 
-Rules, once loaded, are hundreds of thousands of objects that stay. The collector would walk all of them whenever events
-on their way have piled up: a tenth of the time that an event takes with a hundred rules, a third with ten thousand.
+Loaded rules are hundreds of thousands of permanent objects. The collector would traverse all of them whenever events in
+process have accumulated: a tenth of the time of an event with a hundred rules, a third with ten thousand.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 YOUNG = 5_000
-"""New objects that a look at them is worth; events on their way are some thousands, and are freed without it."""
+"""New objects that start a collection. Events in process are some thousands, and are freed without one."""
 
 
 _MMAP_THRESHOLD, _ARENA_MAX = -3, -8
-"""Of mallopt(3), as glibc numbers them."""
+"""Parameters of mallopt(3), by their numbers in glibc."""
 ARENAS = 2
 MAPPED = 128 * 1024
-"""Bytes from which a block is mapped by itself, and unmapped as soon as it is freed."""
+"""Bytes from which a block is mapped separately, and unmapped as soon as it is freed."""
 
 
 def bounded_heaps() -> None:
-    """Let threads share two heaps of the C library, before there are any, and keep large blocks out of them.
+    """Limit the C library to two heaps, before threads start, and keep large blocks out of them.
 
-    glibc gives nearly each thread a heap of its own, which keeps what it once took, and raises the threshold for mapped
-    blocks to the largest one that was freed: then one body of a megabyte leaves a gap that small blocks settle in.
-    Python's own objects are elsewhere, so that nobody waits for anybody. Other C libraries have no such heaps, and
-    nothing is asked of them.
+    glibc gives nearly each thread its own heap, which keeps memory it once took. It also raises the threshold for
+    mapped blocks to the largest block freed so far: then one body of a megabyte leaves a gap that small blocks occupy.
+    Python's own objects are allocated elsewhere, so threads do not contend for the two heaps. Other C libraries have no
+    such heaps, and are not changed.
     """
     with suppress(AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -41,16 +41,16 @@ def bounded_heaps() -> None:
 
 
 def take_turns() -> None:
-    """Have a thread that computes give way to another after a millisecond, instead of five.
+    """Make a computing thread yield after 1 ms instead of 5 ms.
 
-    An event passes four threads on its way to its Workflow. Each of them may find the one before it still busy with
-    what comes after: telling the log and the metrics.
+    An event passes four threads before its Workflow is created. Each of them may have to wait while the previous one
+    still updates the log and the metrics.
     """
     sys.setswitchinterval(0.001)
 
 
 def settle() -> None:
-    """Take what is there for lasting, and free what an earlier call took so and is gone by now. Stops all threads."""
+    """Exclude all current objects from collection, after freeing unused ones of earlier calls. Stops all threads."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()
@@ -59,7 +59,7 @@ def settle() -> None:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """While something large is read that has no cycles: looking at it again and again takes longer than reading it."""
+    """Disable collection while something large without cycles is read: collections would take longer than reading."""
     gc.disable()
     try:
         yield

@@ -1,7 +1,7 @@
-"""Imports of packages whose own `__init__` pulls in far more than is used here.
+"""Import submodules of packages whose `__init__` imports far more than is used here.
 
-`kubernetes.client` defines 700 models (80 MB, half a second); we need one or two modules of it. Memory at rest and the
-time until a restarted daemon is ready are worth these lines.
+`kubernetes.client` defines 700 models (80 MB, half a second), of which one or two modules are used. This saves memory,
+and time until a restarted daemon is ready.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def bare(*packages: str) -> Iterator[None]:
-    """Within the block, these packages (parents first) stand without their `__init__` having run.
+    """Within the block, these packages (parents first) are importable without running their `__init__`.
 
-    Submodules can be imported from them and stay; whoever imports a package itself afterwards gets it whole. Raise
-    ModuleNotFoundError for one that is not installed.
+    Submodules can be imported from them and stay loaded. A later import of the package itself runs its `__init__`.
+    Raise ModuleNotFoundError for a package that is not installed.
     """
     added = []
     for name in packages:

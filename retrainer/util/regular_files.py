@@ -1,4 +1,4 @@
-"""Reading files that others put there: regular files only, without waiting for a writer, up to a limit."""
+"""Read files of users and other programs: regular files only, without waiting for a writer, with a size limit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 TRIES = 3
-"""A file that is written while it is read is read so many times."""
+"""Maximum number of reads of a file that is written at the same time."""
 _KINDS = {
     stat.S_IFREG: "a regular file",
     stat.S_IFDIR: "a folder",
@@ -25,15 +25,15 @@ _KINDS = {
 
 
 class NotRegularError(OSError):
-    """It is a link, a folder, a FIFO, a socket or a device; ``strerror`` says which."""
+    """The path is a link, folder, FIFO, socket or device; ``strerror`` says which."""
 
 
 class TooLargeError(OSError):
-    """It holds more than may be read."""
+    """The file is larger than the limit."""
 
 
 class UnreadableFileError(Exception):
-    """Says in a few words why a file cannot be read."""
+    """The message says in a few words why the file cannot be read."""
 
 
 def kind(mode: int) -> str:
@@ -46,14 +46,14 @@ def in_words(size: int) -> str:
 
 
 def open_regular(path: str | Path, *, follow: bool = False) -> BinaryIO:
-    """Open a regular file for reading; never waits. Raise NotRegularError, or another OSError.
+    """Open a regular file for reading, without blocking. Raise NotRegularError, or another OSError.
 
-    A link is refused, unless ``follow`` says to open what it leads to.
+    A link is rejected; with ``follow``, its target is opened.
     """
-    _check((os.stat if follow else os.lstat)(path).st_mode, path)  # opening a device may have effects of its own
+    _check((os.stat if follow else os.lstat)(path).st_mode, path)  # opening a device may have side effects
     descriptor = os.open(path, _FLAGS | (0 if follow else os.O_NOFOLLOW))
     try:
-        _check(os.fstat(descriptor).st_mode, path)  # it may have been replaced since
+        _check(os.fstat(descriptor).st_mode, path)  # it may have been replaced in between
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
@@ -67,9 +67,9 @@ def read_regular(path: str | Path, limit: int) -> bytes:
 
 
 def read_settled(path: str, limit: int) -> bytes:
-    """Read what people put there, behind links, too: at most `limit` bytes. Raise UnreadableFileError.
+    """Read a file of a user, following links: at most `limit` bytes. Raise UnreadableFileError.
 
-    What is being written meanwhile is read again, and refused if that does not end.
+    A file that changes during the read is read again, and rejected if it keeps changing.
     """
     try:
         for _ in range(TRIES):
@@ -95,7 +95,7 @@ def check_regular(path: str, limit: int) -> None:
 
 def _read(file: BinaryIO, path: str | Path, limit: int) -> bytes:
     _check_size(os.fstat(file.fileno()).st_size, path, limit)
-    data = file.read(limit + 1)  # what it says of its size may not be so
+    data = file.read(limit + 1)  # the reported size may be wrong
     _check_size(len(data), path, limit)
     return data
 
@@ -111,8 +111,8 @@ def _check(mode: int, path: str | Path) -> None:
 
 
 def _why(error: OSError | ValueError, limit: int) -> str:
-    """In a few words, for the line that names the file."""
-    if isinstance(error, ValueError):  # a NUL, or what no file system can write
+    """The reason in a few words, to follow the name of the file."""
+    if isinstance(error, ValueError):  # the name has a NUL or cannot be encoded
         return "its name is none that a file can have"
     if isinstance(error, TooLargeError):
         return f"it is larger than {in_words(limit)}"

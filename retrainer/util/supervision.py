@@ -1,9 +1,9 @@
-"""Supervision of the long-lived threads: what each does, how long it may be silent, and what follows if it fails.
+"""Supervision of the long-lived threads: what each does, how long it may be silent, and what happens if it fails.
 
-A thread is a `Worker`: its loop calls `beat` in each turn. A worker that dies is started again where `DUTIES` says that
-this is safe; otherwise the process ends with one line in the log and exit code `FAILED`, so that whatever started it
-starts it anew. `Supervisor.look` finds the workers that hang. Whether a silent worker hangs in its own work or waits
-for somebody else is read off its stack: it waits if the call that it is in belongs to a client library.
+A thread is a `Worker`, whose loop calls `beat` in each turn. A worker that dies is restarted where `DUTIES` says that
+this is safe. Otherwise the process ends with one line in the log and the exit code `FAILED`, so that its service
+manager restarts it. `Supervisor.look` finds workers that hang. The stack of a silent worker shows whether it hangs in
+its own work or waits for another system: it waits if the innermost call is in a client library.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ log = structlog.get_logger()
 FAILED: Final = 70
 """Exit code of a process that ends because one of its threads failed (EX_SOFTWARE)."""
 LONGEST_WAIT: Final = 60.0
-"""Seconds that whoever stops something waits for it, unless told otherwise."""
+"""Default time in seconds to wait for a thread to stop."""
 TICK: Final = 1.0
-"""Seconds between two looks. A longer gap counts as this much: a frozen process must not take its threads for hung."""
+"""Seconds between two checks. A longer gap counts as this much, as a frozen process must not count as hung threads."""
 SLOW: Final = 5.0
-"""Seconds of silence after which a worker that waits for somebody else is named in /readyz."""
+"""Seconds of silence after which a worker that waits for another system is named in /readyz."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
-"""Seconds before a worker that died is started again: doubled each time, from the first to the longest."""
+"""Seconds before a worker that died is restarted: doubled each time, from the first to the longest."""
 LIVED: Final = 60.0
-"""Seconds after which a worker that died counts as one that had worked: the pauses begin anew."""
+"""A worker that ran for this many seconds before it died counts as healthy: its pauses start from the first again."""
 
 PATIENCE: Final = float(os.environ.get("RETRAINER_PATIENCE", "1"))
-"""What the times of `DUTIES` are multiplied by: tests do not wait for a minute."""
+"""Factor for the times of `DUTIES`; tests use a smaller one so that they do not wait for a minute."""
 TURN: Final = 5.0 * min(1.0, PATIENCE)
-"""Seconds of one wait of a thread: an idle one gives a sign of life as often, so that it is soon seen if it hangs."""
+"""Maximum seconds of one wait of a thread. An idle thread beats this often, so that a hang is soon detected."""
 
 PARTIES: Final = {
     "sqlalchemy": "the store",
@@ -63,16 +63,16 @@ PARTIES: Final = {
     "concurrent": "another thread",
     "queue": "another thread",
 }
-"""Whom a thread waits for while it is in code of this package."""
+"""The system that a thread waits for while it runs code of this package."""
 
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """What a kind of thread does and how long it may be silent in its own work, in seconds.
+    """What a kind of thread does, and how long it may be silent in its own work, in seconds.
 
-    ``died`` is what follows if it raises or returns, ``hung`` what follows if it is silent for twice as long as it may:
-    `restart` calls it again on the same thread; `replace` makes a new one and leaves the old one behind; `end` ends
-    the process; `fail` leaves it to who asked for it.
+    ``died`` is the action if it raises or returns, ``hung`` if it is silent for twice as long as allowed: `restart`
+    calls it again on the same thread; `replace` starts a new thread and abandons the old one; `end` ends the process;
+    `fail` leaves the failure to the caller that started it.
     """
 
     does: str
@@ -104,7 +104,7 @@ DUTIES: Final[dict[Kind, Duty]] = {
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How a worker does, for the metrics. ``silence`` is in seconds, without waits that it announced."""
+    """State of a worker, for metrics. ``silence`` is in seconds, without announced waits."""
 
     name: str
     silence: float
@@ -114,7 +114,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class LeftBehind:
-    """A thread that was asked to end and did not in time, and where it was then. ``hangs``: in work of its own."""
+    """A thread that did not stop in time, and where it was then. ``hangs``: it was in its own work."""
 
     name: str
     at: str
@@ -122,7 +122,7 @@ class LeftBehind:
 
 
 class NotNow(Exception):
-    """A worker cannot be replaced for the moment."""
+    """A worker cannot be replaced at the moment."""
 
 
 class _Local(threading.local):
@@ -131,13 +131,13 @@ class _Local(threading.local):
 
 _local = _Local()
 _running: dict[Worker, None] = {}
-"""All workers of the process that are not at their end."""
+"""All workers of the process that have not ended."""
 _left: list[LeftBehind] = []
-"""Threads that were asked to end and did not in time."""
+"""Threads that did not stop in time."""
 
 
 def _unarmed(line: str) -> None:
-    """Outside the daemon (in tests, in `simulate`) no process ends; the thread does."""
+    """Outside the daemon (in tests, in `simulate`) the process does not end, only the thread."""
     log.debug("supervisor.unarmed", line=line)
 
 
@@ -145,18 +145,18 @@ _end: Callable[[str], None] = _unarmed
 
 
 def arm(end: Callable[[str], None] | None = None) -> None:
-    """From now on the process ends if a worker fails that cannot be restarted; `end` gets the line that says why."""
-    global _end  # noqa: PLW0603 - one process ends once
+    """From now on, end the process if a worker fails that cannot be restarted; `end` receives the reason."""
+    global _end  # noqa: PLW0603 - there is one process
     _end = end or end_process
 
 
 def disarm() -> None:
-    """The daemon is at its end: no process ends any more."""
+    """Stop ending the process: the daemon is shutting down."""
     arm(_unarmed)
 
 
 def end_process(line: str) -> None:
-    """End here and now: what the other threads are about to do is as safe as with kill -9."""
+    """End the process at once. Work of other threads is as safe as with kill -9."""
     log.error("daemon.ends", error=line, exit_code=FAILED)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -164,16 +164,16 @@ def end_process(line: str) -> None:
 
 
 def leave() -> None:
-    """End here and now, with exit code 0: all that is left are threads that wait for servers."""
+    """End the process at once with exit code 0: the remaining threads only wait for servers."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
 
 
 def beat(wait: float = 0.0) -> None:
-    """Say that the calling worker is alive. It may be silent for `wait` more seconds, as it waits for work.
+    """Report that the calling worker is alive. It may be silent for `wait` more seconds, as it waits for work.
 
-    In a thread that is no worker it does nothing.
+    No effect in a thread that is no worker.
     """
     worker = _local.worker
     if worker is not None:
@@ -181,7 +181,7 @@ def beat(wait: float = 0.0) -> None:
 
 
 def rest(event: threading.Event, seconds: float) -> bool:
-    """Wait until `event` is set, for `seconds` at most and however many they are; return whether it is set."""
+    """Wait until `event` is set, for at most `seconds`, which may exceed `TURN`. Return whether it is set."""
     until = time.monotonic() + seconds
     while not event.is_set() and (left := until - time.monotonic()) > 0:
         step = min(left, TURN)
@@ -192,9 +192,9 @@ def rest(event: threading.Event, seconds: float) -> bool:
 
 
 class Worker:
-    """A thread that never ends in silence. `stopping` says whether it was asked to end; only then may it return.
+    """A supervised thread. `stopping` returns whether it was asked to stop; it may return only then.
 
-    ``owner`` is the source, namespace or job that it works for, if it is one of several of its kind.
+    ``owner`` is the source, namespace or job that it works for, if there are several workers of its kind.
     """
 
     def __init__(
@@ -204,11 +204,11 @@ class Worker:
         self.duty = DUTIES[kind]
         self.restarts = 0
         self.failed = ""
-        """Why it is at its end, if it was not asked to end."""
+        """Why it has ended, if it was not asked to stop."""
         self.silent_for = 0.0
-        """Seconds of silence in its own work that it had not announced, as `Supervisor.look` saw it."""
+        """Seconds of unannounced silence in its own work, as of the last `Supervisor.look`."""
         self.waits_for = ""
-        """Whom it waits for, as `Supervisor.look` saw it; empty if it does not, or not for long."""
+        """The system that it waits for, as of the last `Supervisor.look`; empty if none, or if not for long."""
         self.abandoned = False
         self._target, self._stopping = target, stopping
         self._at, self._wait = time.monotonic(), 0.0
@@ -220,9 +220,9 @@ class Worker:
         self._thread.start()
 
     def join(self, timeout: float | None = None) -> None:
-        """Return once it has ended, after `timeout` seconds at the latest. For one that was abandoned nobody waits.
+        """Wait until it has ended, for at most `timeout` seconds. Return at once for an abandoned worker.
 
-        One that was asked to end and has not by then is abandoned: it is nobody's any more, and does no harm.
+        A worker that was asked to stop and has not ended by then is abandoned.
         """
         if self.abandoned or self._thread.ident is None:
             return
@@ -236,35 +236,35 @@ class Worker:
 
     @property
     def stopping(self) -> bool:
-        """Whether it was asked to end."""
+        """Whether it was asked to stop."""
         return self._stopping()
 
     def abandon(self) -> None:
-        """Leave it behind: it hangs, and another one takes its place. Once it goes on it finds that it is to stop."""
+        """Abandon it: it hangs, and is replaced. If it continues, it finds that it must stop."""
         self.abandoned = True
         _running.pop(self, None)
 
     def beat(self, wait: float = 0.0) -> None:
-        """See `beat`. Called on the worker's own thread."""
+        """Report a sign of life; see `beat`. Called on the worker's own thread."""
         self._wait = wait
         self._at = time.monotonic()
         hit(self.kind)
 
     @property
     def last_beat(self) -> float:
-        """When it last gave a sign of life, on the monotonic clock."""
+        """Time of the last beat, on the monotonic clock."""
         return self._at
 
     def silence(self, now: float) -> float:
-        """Seconds since its last sign of life, without the wait that it announced."""
+        """Seconds since the last beat, without the announced wait."""
         return max(0.0, now - self._at - self._wait)
 
     def where(self) -> str:
-        """The place in our code where it is now, as `module:line function`; empty if it has none."""
+        """Where it is in the code of retrainer, as `module:line function`; empty if nowhere."""
         return _where(self._thread)
 
     def party(self) -> str:
-        """Whom it waits for right now; empty if it is in its own work."""
+        """The system that it waits for now; empty if it is in its own work."""
         return _party(self._thread)
 
     def _main(self) -> None:
@@ -289,7 +289,7 @@ class Worker:
             _running.pop(self, None)
 
     def _live(self) -> str:
-        """Run until it ends, and return why it did."""
+        """Run the target until it ends; return the reason."""
         try:
             self.beat()
             self._target()
@@ -307,7 +307,7 @@ class Worker:
             _end(f"the thread `{self.name}`, which {self.duty.does}, died and is not safe to restart: {error}")
 
     def _pause(self, seconds: float) -> bool:
-        """Wait; false if it was asked to end meanwhile."""
+        """Wait. Return false if it was asked to stop meanwhile."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             if self._stopping() or self.abandoned:
@@ -318,16 +318,16 @@ class Worker:
 
 
 def join_all(workers: Iterable[Worker], seconds: float) -> None:
-    """Return once all have ended, after so many seconds in all at the latest: see `Worker.join`."""
+    """Wait until all have ended, for at most `seconds` in total; see `Worker.join`."""
     until = time.monotonic() + seconds
     for worker in workers:
         worker.join(max(0.0, until - time.monotonic()))
 
 
 def within(seconds: float, name: str, call: Callable[[], object]) -> bool:
-    """Call it on a thread of its own; return whether it ended within so many seconds. Else it is left behind.
+    """Call it on its own thread. Return whether it ended within `seconds`; otherwise the thread is abandoned.
 
-    What it raises is logged.
+    An error that it raises is logged.
     """
     thread = threading.Thread(target=_logged, args=(name, call), name=name, daemon=True)
     thread.start()
@@ -345,7 +345,7 @@ def _logged(name: str, call: Callable[[], object]) -> None:
 
 
 def left_behind() -> list[LeftBehind]:
-    """All threads that were asked to end and did not in time, in order."""
+    """All threads that did not stop in time, in order."""
     return list(_left)
 
 
@@ -356,18 +356,18 @@ def _leave(thread: threading.Thread, *, hangs: bool) -> None:
 
 
 class Supervisor:
-    """Looks after all workers of the process.
+    """Supervises all workers of the process.
 
-    `replace` makes a new one for a worker that hangs, and abandons that; for one that was asked to end it makes none.
-    It returns false if it cannot, and raises `NotNow` if it is to be asked again.
+    `replace` starts a new worker for one that hangs, unless that was asked to stop; the old one is abandoned. It
+    returns false if it cannot replace the worker, and raises `NotNow` to be called again later.
     """
 
     def __init__(self, replace: Callable[[Worker], bool], *, read_timeout: float = PATIENCE) -> None:
         self.replaced: dict[str, int] = {}
-        """By name of the worker, how often it was replaced."""
+        """Number of replacements by name of the worker."""
         self._replace = replace
         self._read_timeout = read_timeout
-        """What the times of `DUTIES` are multiplied by."""
+        """Factor for the times of `DUTIES`."""
         self._looked_at: float | None = None
 
     @property
@@ -375,7 +375,7 @@ class Supervisor:
         return list(_running)
 
     def look(self, now: float) -> None:
-        """Call it every `TICK` seconds with the monotonic clock: find workers that hang, and act."""
+        """Find workers that hang, and act. Called every `TICK` seconds with the monotonic time."""
         gap = TICK if self._looked_at is None else min(now - self._looked_at, TICK)
         self._looked_at = now
         for worker in self.workers:
@@ -402,12 +402,12 @@ class Supervisor:
             try:
                 replaced = self._replaced(worker)
             except NotNow:
-                return  # the next look asks again
+                return  # the next check tries again
             if replaced or unwanted:
                 worker.abandon()
                 self._tell_replaced(worker, line, unwanted=unwanted)
                 return
-        worker.silent_for = 0.0  # said once, where no process ends
+        worker.silent_for = 0.0  # report once, where the process does not end
         _end(line)
 
     def _tell_replaced(self, worker: Worker, line: str, *, unwanted: bool) -> None:
@@ -427,7 +427,7 @@ class Supervisor:
             return False
 
     def stuck(self, worker: Worker) -> str:
-        """Why this worker cannot be called alive, in words; empty if it can."""
+        """Why this worker does not count as alive, in words; empty if it does."""
         if worker.failed:
             return f"the thread {worker.name} died: {worker.failed}"
         if worker.silent_for > self._read_timeout * worker.duty.silent_for:
@@ -435,22 +435,22 @@ class Supervisor:
         return ""
 
     def held_up(self, worker: Worker) -> str:
-        """Why this worker gets nothing done, in words; empty if it does."""
+        """Why this worker makes no progress, in words; empty if it does."""
         if worker.waits_for:
             return f"it waits for {worker.waits_for}"
         return self.stuck(worker)
 
     def late(self, seconds: float) -> str:
-        """Say which workers have not ended after so many seconds, and where they are."""
+        """A message with the workers that have not ended after `seconds`, and where they are."""
         places = ", ".join(f"{worker.name} at {worker.where()}" for worker in self.workers)
         return f"stopping takes longer than {seconds:.0f} s; these threads have not ended: {places or 'none'}"
 
     def waiting(self) -> dict[str, str]:
-        """By name of the worker, whom it waits for longer than `SLOW`."""
+        """The system that each worker waits for, by name, if it has waited for longer than `SLOW`."""
         return {worker.name: worker.waits_for for worker in self.workers if worker.waits_for}
 
     def seen(self, now: float) -> list[Seen]:
-        """How each worker does."""
+        """The state of each worker."""
         return [
             Seen(one.name, one.silence(now), one.restarts + self.replaced.get(one.name, 0), bool(self.stuck(one)))
             for one in self.workers
@@ -458,7 +458,7 @@ class Supervisor:
 
 
 def take(waiting: Queue[T] | SimpleQueue[T]) -> T:
-    """Return the next thing of a queue, however long it takes to come; the calling worker gives signs of life."""
+    """Return the next item of a queue, however long that takes; the calling worker beats meanwhile."""
     while True:
         beat(TURN)
         try:
@@ -468,12 +468,12 @@ def take(waiting: Queue[T] | SimpleQueue[T]) -> T:
 
 
 def clamp(seconds: float | None) -> float:
-    """Return how long to wait at once if the next moment is so many seconds away; None for never."""
+    """Return the seconds of one wait, at most `TURN`, if the next event is due in `seconds`; None for never."""
     return min(TURN, math.inf if seconds is None else seconds)
 
 
 def _where(thread: threading.Thread) -> str:
-    """The place in our code where a thread is now; empty if it has none."""
+    """Where a thread is in the code of retrainer; empty if nowhere."""
     for frame in _frames(thread):
         if _is_ours(frame):
             return f"{frame.f_globals['__name__']}:{frame.f_lineno} {frame.f_code.co_name}"
@@ -481,7 +481,7 @@ def _where(thread: threading.Thread) -> str:
 
 
 def _party(thread: threading.Thread) -> str:
-    """Whom a thread waits for right now; empty if it is in its own work."""
+    """The system that a thread waits for now; empty if it is in its own work."""
     for frame in _frames(thread):
         if _is_ours(frame):
             return "the store" if _module(frame).startswith("retrainer.store") else ""

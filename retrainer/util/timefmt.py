@@ -1,4 +1,4 @@
-"""Moments as people and programs read them."""
+"""Formatting of times."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
 
 
 def within(at: float) -> datetime:
-    """Seconds since the epoch as a moment in UTC; beyond the calendar, its nearest end."""
+    """Epoch seconds as a datetime in UTC; times beyond the calendar become its first or last moment."""
     return datetime.fromtimestamp(min(max(at, _FIRST), _LAST), UTC)
 
 
 def rfc3339(at: float) -> str:
-    """Seconds since the epoch as RFC 3339 in UTC, with milliseconds; beyond the calendar, its nearest end."""
+    """Epoch seconds as RFC 3339 in UTC, with milliseconds; limited to the years 1970 to 9999."""
     moment = datetime.fromtimestamp(min(max(at, 0.0), _LAST), UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

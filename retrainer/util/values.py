@@ -1,4 +1,4 @@
-"""PURE. One reading of values: what YAML, JSON, labels, Avro and CEL give, and what it is compared as or counted as.
+"""PURE. How values of YAML, JSON, labels, Avro and CEL are converted for comparing and counting, in one place.
 
 docs/reference/values.md has the same as a table; a test runs that table.
 """
@@ -15,30 +15,30 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MOST = 2**53
-"""Bytes or rows that one event may bring: what is summed up must fit the store for ever."""
+"""Maximum bytes or rows of one event, so that sums always fit the store."""
 MISSING: Any = object()
-"""Stands for a field that is not there."""
+"""Stands for a field that does not exist."""
 _TEXTS = frozenset(("labels", "annotations"))
-"""Fields of the data that hold names with texts, whoever sent them."""
+"""Fields of the data that hold text by name, for every sender."""
 _TYPED = frozenset(("data", "time"))
-"""Fields of the envelope that do not hold texts."""
+"""Fields of the envelope that do not hold text."""
 _SHORTEST, _LONGEST = 1e-20, 1e21
 """Numbers outside of this range are written with an exponent."""
 _AMOUNT = re.compile(r"[0-9]{1,40}(\.0*)?", re.ASCII)
 _TRIED = 1000
-"""Names with dots that are tried for one field: a path of many parts can be cut in ever so many ways."""
+"""Maximum number of names with dots that are tried for one field: a path of many parts can be split in many ways."""
 _NUL = re.compile(r"\x00")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class TooLargeError(ValueError):
-    """A number that nothing can have."""
+    """A number beyond what is accepted."""
 
 
 def text(value: object) -> str | None:
-    """Return a scalar as text; None for nothing, lists, maps and whatever else is no scalar.
+    """Return a scalar as text; None for null, lists, maps and other non-scalars.
 
-    `true` and `false`, decimal numbers without an exponent where they are not astronomic.
+    Booleans are `true` and `false`. Numbers are decimal, with an exponent only outside of 1e-20 to 1e21.
     """
     if isinstance(value, str):
         return value
@@ -53,7 +53,7 @@ def text(value: object) -> str | None:
 
 
 def shown(value: object) -> str:
-    """A value as messages show it, at most 100 characters: a text in quotes, anything else as JSON."""
+    """A value for messages, at most 100 characters: text in quotes, anything else as JSON."""
     if isinstance(value, str):
         return repr(value[:100])[:100]
     try:
@@ -63,7 +63,7 @@ def shown(value: object) -> str:
 
 
 def _begun(value: object, room: list[int]) -> object:
-    """As much of a value as has room, in characters: an expression can give the same megabyte many times over."""
+    """The beginning of a value, up to ``room`` characters: an expression can repeat the same megabyte many times."""
     room[0] -= min(len(value), 100) if isinstance(value, str) else 1
     if isinstance(value, str):
         return value[:100]
@@ -82,7 +82,7 @@ def holds_text(path: Sequence[str]) -> bool:
 
 
 def field(value: Any, path: Sequence[str]) -> Any:
-    """What stands at a path; MISSING if there is nothing. Names in the value may have dots themselves."""
+    """The value at a path; MISSING if there is none. Names in the value may contain dots."""
     here = value
     for name in path:
         if not isinstance(here, dict) or name not in here:
@@ -92,9 +92,9 @@ def field(value: Any, path: Sequence[str]) -> Any:
 
 
 def _dotted(value: Any, path: Sequence[str], left: list[int]) -> Any:
-    """The same where some names have dots: `service.name` is one step or two. The shorter name is tried first.
+    """The value at a path if names contain dots: `service.name` is one step or two. The shorter name is tried first.
 
-    ``left`` has how many more are tried.
+    ``left`` is the remaining number of tries.
     """
     if not path:
         return value
@@ -111,10 +111,10 @@ def _dotted(value: Any, path: Sequence[str], left: list[int]) -> Any:
 
 
 def name(value: object, longest: int, *, printable: bool) -> str:
-    """Return a key, or a thing that counts once: a text of 1 to ``longest`` characters, or a whole number.
+    """Return a key, or a value of `distinct_by`: a text of 1 to ``longest`` characters, or a whole number.
 
-    Raise ValueError that says what the value is instead. A NUL is refused, as there are stores that have none in a
-    text; with ``printable`` all control characters are.
+    Raise ValueError that says what the value is instead. A NUL is rejected, as some stores do not support it in text;
+    with ``printable``, all control characters are rejected.
     """
     if isinstance(value, str):
         if not value:
@@ -130,9 +130,9 @@ def name(value: object, longest: int, *, printable: bool) -> str:
 
 
 def amount(value: object) -> int:
-    """Return a size in bytes: a whole number from 0 to 2^53, or such a number as decimal text; nothing is 0.
+    """Return a size in bytes: a whole number from 0 to 2^53, or such a number as decimal text; null or "" is 0.
 
-    Raise ValueError that says what the value is instead.
+    Raise ValueError that says what the value is instead, TooLargeError for a larger number.
     """
     if value is None or value == "":
         return 0
@@ -142,15 +142,15 @@ def amount(value: object) -> int:
     whole = isinstance(found, int) or (isinstance(found, float) and found.is_integer())
     if not whole or isinstance(found, bool) or found < 0:  # type: ignore[operator] # it is a number here
         raise ValueError(f"size {shown(value)} is not a number of bytes")
-    if found > MOST:  # type: ignore[operator] # likewise
+    if found > MOST:  # type: ignore[operator] # it is a number here
         raise TooLargeError(f"a size of {shown(value)} bytes: nothing is larger than {MOST}")
-    return int(found)  # type: ignore[call-overload,no-any-return] # likewise
+    return int(found)  # type: ignore[call-overload,no-any-return] # it is a number here
 
 
 def rows(value: object) -> int:
     """Return a number of rows from 0 to 2^53; a fraction is rounded down. Raise ValueError for anything else.
 
-    A text is none: whoever writes the expression can convert it.
+    Text is rejected: the author of the expression can convert it.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MOST:
         raise ValueError(f"gives {shown(value)}, not a number of rows")
@@ -158,16 +158,16 @@ def rows(value: object) -> int:
 
 
 def number(value: object) -> float | None:
-    """Return the value of a metric: a number, or None for no data (null). Raise ValueError: a text is no number."""
+    """Return the value of a metric: a number, or None for null (no data). Raise ValueError for anything else."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"gives {shown(value)}, not a number")  # noqa: TRY004 - callers know one kind
+        raise ValueError(f"gives {shown(value)}, not a number")  # noqa: TRY004 - callers expect one error type
     return float(value)
 
 
 def kind(value: object) -> str:
-    """What a value is, in words."""
+    """The type of a value, in words."""
     for types, words in _KINDS:
         if isinstance(value, types):
             return words
@@ -185,7 +185,7 @@ _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
 
 
 def labels(value: object) -> Mapping[str, str]:
-    """Return labels as a sender gives them, each as text; those that are nothing, lists or maps are left out."""
+    """Return the labels of a sender, each as text; labels that are null, lists or maps are left out."""
     if not isinstance(value, dict):
         return {}
     return {str(label): said for label, one in value.items() if (said := text(one)) is not None}
