@@ -1,1 +1,1 @@
-"""What fed a run, as a document that its workflow can read: its form, its address, and where it is put."""
+"""Manifests: documents that list the inputs of a run, for its workflow. Format, address and storage."""

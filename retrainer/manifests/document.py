@@ -1,4 +1,4 @@
-"""The manifest of a run: one JSON document, with each input on a line of its own: docs/reference/manifest.md."""
+"""The manifest of a run: one JSON document with one input per line; see docs/reference/manifest.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 PAGE = 1000
-"""Inputs read at once: the engine waits while a page is read."""
+"""Inputs per read, because the engine waits during a read."""
 _RUN = ("rule", "key", "trigger", "reason", "workflow", "namespace", "chain")
 _WINDOW = ("events", "bytes", "rows", "start", "end", "first_key", "last_key", "parts")
 _OBJECT = {"bucket": str, "key": str, "version": str, "etag": str, "size": int, "rows": int, "path": str}
@@ -27,9 +27,9 @@ _RECORD = ("topic", "partition", "offset")
 
 
 def document(read: Read, run: str) -> Iterator[bytes]:
-    """Give the manifest in pieces of bounded size, however many inputs there are.
+    """Yield the manifest in pieces of bounded size, whatever the number of inputs.
 
-    ``read`` runs a short read on the store. Raise LookupError, before the first piece, if there is no such run.
+    ``read`` executes a short read of the store. Raise LookupError before the first piece if there is no such run.
     """
     yield orjson.dumps(_header(read(lambda conn: queries.fed(conn, run))))[:-1] + b',"inputs":['
     count, between = 0, b"\n"
@@ -53,7 +53,7 @@ def _header(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def line(event: Mapping[str, Any]) -> dict[str, Any]:
-    """One input: what it is, and where it lies. Only what lies nowhere else comes with its data."""
+    """Return one input: its identity and its location. The data is included only if the input is not an object."""
     told = {name: event[name] for name in ("seq", "source", "id", "type", "subject")}
     lies = place(event)
     data = {} if "bucket" in lies else {"data": event["data"]}
@@ -61,10 +61,10 @@ def line(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def place(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Where the thing lies that an event tells of: an object in its bucket, a record in its topic; empty if neither."""
+    """Return the location of an event's data: an object in its bucket, or a record in its topic; empty if neither."""
     record, data = event["attributes"].get("kafka"), event["data"]
     told = {name: record[name] for name in _RECORD if name in record} if isinstance(record, dict) else {}
-    if event["type"].startswith("s3:"):  # anybody can send events of that type: what is of no use is left out
+    if event["type"].startswith("s3:"):  # any client can send this type: ignore fields of wrong types
         lies = {name: data[name] for name, kind in _OBJECT.items() if isinstance(data.get(name), kind)}
         told |= lies if "bucket" in lies and "key" in lies else {}
     return told

@@ -1,4 +1,4 @@
-"""The address of a run's manifest, and putting it there before the Workflow is created."""
+"""The address of a run's manifest, and writing it before the Workflow is created."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ log = structlog.get_logger()
 
 
 def manifest_uri(settings: Settings, own_url: Callable[[], str]) -> Callable[[str], str]:
-    """Make the function from a run's id to the address of its manifest: the same for ever, whatever becomes of the run.
+    """Return the function from a run's id to the address of its manifest. The address never changes.
 
-    ``own_url`` gives the daemon's own address, which holds where `manifests.base_url` says no other.
+    ``own_url`` returns the daemon's own address, used if `manifests.base_url` is not set.
     """
     chosen = settings.manifests
     if isinstance(chosen, ApiManifests):
@@ -41,7 +41,7 @@ def _name(run: str) -> str:
 
 
 class Manifests:
-    """Puts manifests where the settings say. Safe from several threads."""
+    """Writes manifests to the configured place. Thread-safe."""
 
     def __init__(self, settings: Settings, read: Read) -> None:
         self._read = read
@@ -51,13 +51,13 @@ class Manifests:
         self._lock = threading.Lock()
 
     def needed(self, run: Run) -> bool:
-        """Whether the run's parameters lead to a place that its manifest is put in."""
+        """Whether the run's parameters refer to a manifest that must be written."""
         return self._place is not None and _mentioned(run)
 
     def prepare(self, run: Run) -> None:
-        """Have the manifest in its place if the run's parameters lead there. Raise Later if that cannot be.
+        """Write the manifest if it is needed and does not exist. Raise Later if it cannot be written now.
 
-        Attempts of one chain have the parameters of the first, and so its manifest.
+        All attempts of a chain have the parameters of the first one, and therefore its manifest.
         """
         if self._place is None or not self.needed(run):
             return
@@ -79,7 +79,7 @@ class Manifests:
                 self._writing.discard(first)
 
     def stop(self) -> None:
-        """Give up what is being written: its run waits, and is taken up at the next start."""
+        """Abort manifests that are being written. Their runs wait, and continue at the next start."""
         self._stopped = True
 
     def _pieces(self, run: str) -> Iterator[bytes]:
@@ -97,6 +97,6 @@ def _place(settings: Settings) -> Place | None:
 
 
 def _mentioned(run: Run) -> bool:
-    """Whether the rule's parameters name the manifest; what a value is made of cannot be seen once it is rendered."""
+    """Whether the rule's parameters refer to `manifest_uri`. The templates are checked, not the rendered values."""
     parameters: dict[str, Any] = run.submit.get("parameters") or {}
     return any("manifest_uri" in str(value) for value in parameters.values())

@@ -1,4 +1,4 @@
-"""Where manifests are put so that workflows can read them without asking the daemon."""
+"""Places for manifests that workflows can read without the daemon: a volume or a bucket."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
     from retrainer.config.settings import S3Manifests, VolumeManifests
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 5, 20
-"""Seconds that one request to S3 may take."""
+"""Timeouts of one S3 request, in seconds."""
 PART = 8 * 1024**2
-"""Bytes of a part; a manifest that fits into one is one request."""
+"""Bytes of a part. A smaller manifest is uploaded with one request."""
 
 
 class PlaceError(Exception):
-    """It cannot be put there for the moment; the message names the place and the way out."""
+    """The document cannot be written now. The message names the place, and how to fix it."""
 
 
 class Place(Protocol):
-    """Puts whole documents or nothing: a reader never sees the half of one."""
+    """Writes documents atomically: a reader never sees a partial one."""
 
     def has(self, name: str) -> bool:
-        """Tell whether a document of that name is there; if that cannot be told, it is not."""
+        """Return whether a document with this name exists; False if that cannot be determined."""
 
     def put(self, name: str, pieces: Iterator[bytes]) -> None:
-        """Put it there, in place of what was. Raise PlaceError."""
+        """Write a document, and replace an existing one. Raise PlaceError."""
 
 
 class Volume:
-    """A folder that the daemon and the workflows both mount."""
+    """A folder mounted by the daemon and the workflows."""
 
     def __init__(self, settings: VolumeManifests) -> None:
         self._folder = Path(settings.path)
@@ -65,7 +65,7 @@ class Volume:
 
 
 def _sync(folder: Path) -> None:
-    """Make the new name as durable as what it names."""
+    """Sync the folder, so that the new name is as durable as the content."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -74,7 +74,7 @@ def _sync(folder: Path) -> None:
 
 
 class Bucket:
-    """A bucket of S3 or anything that speaks it. Credentials come from the usual AWS chain."""
+    """A bucket of S3 or a compatible service. Credentials come from the usual AWS chain."""
 
     def __init__(self, settings: S3Manifests) -> None:
         bucket, _, prefix = settings.url.removeprefix("s3://").partition("/")
@@ -82,7 +82,7 @@ class Bucket:
         self._client = _client(settings)
 
     def has(self, name: str) -> bool:
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - only what is used is loaded
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - load it only if used
 
         try:
             self._client.head_object(Bucket=self._bucket, Key=self._prefix + name)
@@ -91,7 +91,7 @@ class Bucket:
         return True
 
     def put(self, name: str, pieces: Iterator[bytes]) -> None:
-        from boto3.exceptions import Boto3Error  # noqa: PLC0415 - only what is used is loaded
+        from boto3.exceptions import Boto3Error  # noqa: PLC0415 - load it only if used
         from boto3.s3.transfer import TransferConfig  # noqa: PLC0415
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
@@ -113,7 +113,7 @@ class Bucket:
 
 
 def _client(settings: S3Manifests) -> S3Client:
-    import boto3  # noqa: PLC0415 - only what is used is loaded
+    import boto3  # noqa: PLC0415 - load it only if used
     from botocore.config import Config  # noqa: PLC0415
 
     read_timeout = Config(connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retries={"total_max_attempts": 2})
@@ -122,7 +122,7 @@ def _client(settings: S3Manifests) -> S3Client:
 
 
 class _Pieces(io.RawIOBase):
-    """Pieces as a file that can be read once."""
+    """The pieces as a file that can be read once."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces

@@ -1,1 +1,1 @@
-"""Rules tried out: the real engine on a store in memory and a clock that is set by hand."""
+"""Simulation of rules: the real engine with a store in memory and a manual clock."""

@@ -1,4 +1,4 @@
-"""Files of tests of rules, ``version: 1``: frozen models, each field documented beneath itself."""
+"""Models of rule test files, ``version: 1``. The docstring of each field is its description in the JSON Schema."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FORMS = "write how long after the start, such as 10m, or a moment with its zone
 
 
 def moment(text: str, start: float) -> float:
-    """Seconds since the epoch; a duration counts from ``start``. Raise ValueError, with the way out."""
+    """Return epoch seconds; a duration counts from ``start``. Raise ValueError; the message says how to fix it."""
     if text[:4].isdigit() and text[4:5] == "-":
         return absolute(text)
     try:
@@ -24,7 +24,7 @@ def moment(text: str, start: float) -> float:
 
 
 def absolute(text: str) -> float:
-    """RFC 3339 to seconds since the epoch; raise ValueError, with the way out."""
+    """Return the epoch seconds of an RFC 3339 time. Raise ValueError; the message says how to fix it."""
     try:
         read = datetime.fromisoformat(text)
     except ValueError:
@@ -56,191 +56,191 @@ Scalar = str | int | float | bool
 
 class Sent(Model):
     source: str
-    """Name of a source of the rules."""
+    """Name of a source in the rule files."""
     data: dict[str, Any] = {}
-    """What rules see as `event.data`."""
+    """`event.data`."""
     type: str = "event"
     """`event.type`."""
     subject: str = ""
     """`event.subject`."""
     id: str | None = None
-    """`event.id`; events of one id are one. Each has its own if not given."""
+    """`event.id`. Events with the same id are duplicates. Default: a unique id."""
     time: Moment | None = None
-    """`event.time`; when it arrives, if not given."""
+    """`event.time`. Default: the time of arrival."""
 
 
 class Values(Model):
     source: str
-    """Name of a source: of a `prometheus` source it is what a poll finds, any other pushes events."""
+    """Name of a source. The values of a `prometheus` source are found by polls; other sources push them as events."""
     expr: str | None = None
-    """The query that finds the series; of a `prometheus` source only."""
+    """The query that finds the series. Only for a `prometheus` source."""
     metric: str = ""
-    """`event.data.metric`; of any other source only."""
+    """`event.data.metric`. Only for other sources."""
     labels: dict[str, str] = {}
     """The labels of the series."""
     values: Annotated[str, AfterValidator(_are_values)]
-    """One after the other, `every` so often: `0.3` once, `0.3x10` ten times, `0.1+0.05x10` rising, `_` none, `NaN`, and
-    `error` for a query that fails."""
+    """Values in sequence, `every` apart: `0.3` once, `0.3x10` ten times, `0.1+0.05x10` rising, `_` for no sample,
+    `NaN`, and `error` for a failed query."""
     age: Duration = 0.0
-    """The samples are so old when they are found (`sample_time`)."""
+    """Age of the samples when they are found (`sample_time`)."""
 
 
 class AlertSent(Model):
     source: str
     """Name of an `alertmanager` source."""
     labels: dict[str, str]
-    """Its labels; they tell alerts apart."""
+    """Labels of the alert. They identify it."""
     status: Literal["firing", "resolved"] = "firing"
-    """Whether it fires or is resolved."""
+    """Whether the alert is firing or resolved."""
 
 
 class Ends(Model):
     """How a run ends."""
 
     rule: str
-    """Whose run."""
+    """Rule of the run."""
     key: str | None = None
-    """Of which key; any, if not given."""
+    """Key of the run. Default: any key."""
     phase: Phase = "SUCCEEDED"
-    """How it ends."""
+    """Terminal phase of the run."""
     outputs: dict[str, Scalar] = {}
     """Values of the outputs that the rule names."""
     gpu_hours: Annotated[float, Field(ge=0)] = 0.0
-    """What it cost."""
+    """Cost of the run."""
 
 
 class Goes(Ends):
     lasts: Duration
-    """How long after its start a run ends."""
+    """Time from the start of a run to its end."""
 
 
 class Asks(Model):
     rule: str
-    """Which rule is asked for a run by hand."""
+    """Rule of the manual run."""
     key: str = ""
-    """For which key."""
+    """Key of the manual run."""
     parameters: dict[str, str] = {}
     """Parameters that override the rule's."""
 
 
 class Judges(Model):
     rule: str
-    """Whose last run that succeeded."""
+    """Rule whose last ended run is judged. The run must have succeeded."""
     key: str = ""
-    """Of which key."""
+    """Key of the run."""
     promoted: bool
-    """What became of its model."""
+    """Whether the model was promoted."""
 
 
 class Age(Model):
     rule: str
-    """Whose model."""
+    """Rule of the model."""
     key: str = ""
-    """Of which key."""
+    """Key of the model."""
     succeeded: Moment
-    """When it was last trained."""
+    """When the model was last trained."""
 
 
 class Input(Model):
-    """Exactly one thing that happens."""
+    """Exactly one kind of input."""
 
     at: Moment
-    """When it happens, first."""
+    """When it happens (the first time)."""
     every: Duration | None = None
-    """How far apart values, or repetitions, are; of a `prometheus` source its `polling_interval` if not given."""
+    """Time between values or repetitions. Default for a `prometheus` source: its `polling_interval`."""
     times: Annotated[int, Field(ge=1, le=1_000_000)] = 1
-    """How often an event comes."""
+    """Number of times an event arrives."""
     event: Sent | None = None
     """An event arrives."""
     metric: Values | None = None
-    """Values of a series are seen."""
+    """Values of a series arrive."""
     alert: AlertSent | None = None
-    """An alert is told of."""
+    """An alert arrives."""
     end: Ends | None = None
-    """The oldest run of a rule (and key) that is on its way ends."""
+    """The oldest active run of a rule (and key) ends."""
     trigger: Asks | None = None
-    """Somebody asks for a run."""
+    """A manual run is requested."""
     pause: str | None = None
-    """Somebody pauses a rule."""
+    """A rule is paused."""
     resume: str | None = None
-    """Somebody resumes a rule."""
+    """A rule is resumed."""
     judge: Judges | None = None
-    """Somebody tells what became of a model."""
+    """It is reported whether a model was promoted."""
     trained: Age | None = None
-    """Somebody tells when a model was last trained (`state import`)."""
+    """The time when a model was last trained is imported (`state import`)."""
 
 
 class ExpectedRun(Model):
-    """What is not given is not looked at."""
+    """Fields that are not given are not compared."""
 
     rule: str
-    """Whose run."""
+    """Rule of the run."""
     key: str = ""
-    """Of which key."""
+    """Key of the run."""
     at: Moment | None = None
-    """When it was decided, to the second."""
+    """When the run was created, to the second."""
     trigger: str | None = None
-    """The first of the triggers that started it."""
+    """The first of the triggers that started the run."""
     triggers: list[str] | None = None
-    """All of them."""
+    """All triggers that started the run."""
     reason: str | None = None
-    """Why, as `explain` says."""
+    """The reason, as shown by `explain`."""
     parameters: dict[str, Scalar] | None = None
-    """Parameters with their values; others are not looked at."""
+    """Parameters with their values. Other parameters are not compared."""
     attempt: Annotated[int, Field(ge=1)] | None = None
-    """1 for the first, 2 for its first retry."""
+    """1 for the first attempt, 2 for its first retry."""
 
 
 class ExpectedDecision(Model):
-    """The last decision at that moment. What is not given is not looked at."""
+    """The last decision at this time. Fields that are not given are not compared."""
 
     rule: str
-    """Of which rule."""
+    """Rule of the decision."""
     key: str = ""
-    """Of which key."""
+    """Key of the decision."""
     decision: Literal["fire", "hold", "skip"] | None = None
-    """What was decided."""
+    """The decision."""
     reason: str | None = None
-    """Why."""
+    """The reason."""
     until: Moment | None = None
-    """When that may change by itself, to the second."""
+    """When the decision may change without a new input, to the second."""
 
 
 class Expectation(Model):
     at: Moment
-    """When to look, after all that happens at that moment."""
+    """When to compare, after all inputs at this time."""
     rule: str | None = None
-    """Look at runs of this rule alone."""
+    """Compare runs of this rule only."""
     runs: list[ExpectedRun] | None = None
-    """All runs that were started since runs were last looked at (of this rule, if it is named), in order; none: []."""
+    """All runs (of this rule, if it is named) started since runs were last compared, in order; [] for none."""
     decisions: list[ExpectedDecision] | None = None
-    """How decisions stand."""
+    """The last decisions."""
 
 
 class Case(Model):
     name: Annotated[str, Field(min_length=1)]
-    """What it shows; unique within the file."""
+    """Name of the test, unique within the file."""
     start: Annotated[str, AfterValidator(_is_absolute)] = "2026-03-02T00:00:00Z"
-    """When the rules are first seen. 2026-03-02 is a Monday."""
+    """When the rules are loaded. 2026-03-02 is a Monday."""
     runs: list[Goes] = []
-    """How runs end by themselves; the first line that fits counts, and what fits none goes on until it is ended."""
+    """How runs end. The first line that matches is used; a run without a match lasts until an input ends it."""
     inputs: list[Input] = []
-    """What happens."""
+    """The inputs."""
     expect: Annotated[list[Expectation], Field(min_length=1)]
-    """What should come of it."""
+    """The expected results."""
 
 
 class Cases(Model):
     version: Literal[1]
     """Version of the format."""
     rules: Annotated[list[str], Field(min_length=1)]
-    """Files and folders of rules that are tested, seen from the folder of this file."""
+    """Files and folders of the tested rules, relative to the folder of this file."""
     tests: Annotated[list[Case], Field(min_length=1)]
-    """The tests; each begins with nothing."""
+    """The tests. Each starts with an empty store."""
 
 
 def cases_schema() -> dict[str, Any]:
-    """The JSON Schema of a file of tests, for editors."""
+    """Return the JSON Schema of a test file, for editors."""
     schema = Cases.model_json_schema()
     about = {"title": "retrainer rule tests", "description": "Tests of rules, for `retrainer test`."}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, **about}

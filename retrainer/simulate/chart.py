@@ -1,4 +1,4 @@
-"""One page that needs no network: for each rule data, metrics with their thresholds, and runs, on one time axis."""
+"""An HTML page without network access: data, metrics with thresholds, and runs of each rule, on one time axis."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from retrainer.simulate.traces import Metric, Trace
 
 MOST_HELD = 1500
-"""Marks of what was held or skipped, of one rule and side."""
+"""Maximum marks of Hold and Skip decisions, for one rule and side."""
 _NOT_YET = frozenset(
     (
         Reason.BATCH_INCOMPLETE,
@@ -34,7 +34,7 @@ _NOT_YET = frozenset(
         Reason.QUIET,
     )
 )
-"""Said of a rule that is not due: its data and metrics show it better."""
+"""Reasons of rules that are not due. They are not marked, because data and metrics show them better."""
 _COLOURS = {"then": "#8a8f98", "now": "#1f6feb"}
 _SERIES = ("#0969da", "#1a7f37", "#8250df", "#bf3989", "#9a6700", "#0e7490")
 _ENTERS = "#cf222e"
@@ -44,7 +44,10 @@ _STYLE = "body{font-family:system-ui,sans-serif;margin:2rem auto;max-width:1400p
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """``outcomes`` and ``traces`` are by side (then, now), traces by rule too; ``begin`` and ``end`` bound the time."""
+    """Content of the page. ``outcomes`` and ``traces`` are by side (then, now); traces are by rule too.
+
+    ``begin`` and ``end`` limit the time axis (epoch seconds).
+    """
 
     outcomes: Mapping[str, Outcome]
     traces: Mapping[str, Mapping[str, Trace]]
@@ -55,7 +58,7 @@ class Page:
 
 
 def page(of: Page) -> str:
-    """The whole page as HTML."""
+    """Return the page as HTML."""
     figures = [
         _figure(of, rule).to_html(
             full_html=False, include_plotlyjs=number == 0, config={"displaylogo": False, "responsive": True}
@@ -136,7 +139,7 @@ def _add_lines(figure: Any, row: int, metric: Metric) -> None:
 
 
 def _add_threshold(figure: Any, row: int, metric: Metric | None, of: Page, side: str, colour: str) -> None:
-    """Where it enters, and where it clears if that is elsewhere."""
+    """Draw the bound of the threshold, and its clear value if it differs."""
     if metric is None:
         return
     asked = metric.threshold
@@ -160,7 +163,7 @@ def _add_threshold(figure: Any, row: int, metric: Metric | None, of: Page, side:
 
 
 def _sides(rule: str, side: str, outcome: Outcome, place: int) -> Iterator[Any]:
-    """Runs as bars from start to end with a mark where each was born, and marks of what was held or skipped."""
+    """Yield runs as bars with a mark at their creation, and marks of Hold and Skip decisions."""
     runs = [run for run in outcome.runs if run.rule == rule]
     colour = _COLOURS.get(side, _COLOURS["now"])
     if lasting := [run for run in runs if run.started_at is not None]:
@@ -231,7 +234,7 @@ def _of_decision(d: RecordedDecision) -> str:
 
 
 def _escape(text: str) -> str:
-    """Labels of plotly are a kind of HTML that knows no other entities."""
+    """Escape a label for plotly, whose subset of HTML does not have the entities of quotes."""
     return escape(text, quote=False)
 
 

@@ -1,4 +1,4 @@
-"""From what was played to what is drawn: which rules, and what came to them."""
+"""Prepare the chart of a simulation: select the rules, and collect their traces."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from retrainer.simulate.simulation import Task
 
 MOST_RULES = 20
-"""Rules of one page: it has to open."""
+"""Maximum rules on one page, to limit its size."""
 
 
 def picture(tasks: Mapping[str, Task], outcomes: Mapping[str, Outcome]) -> str:
-    """A page of HTML about the rules that differ, then those that ran most. Raise BadHistory; it takes plotly."""
-    from retrainer.simulate.chart import Page, page  # noqa: PLC0415 - only whoever wants a chart needs plotly
+    """Return an HTML page with the rules that differ, then those with the most runs. Requires plotly.
+
+    Raise BadHistory.
+    """
+    from retrainer.simulate.chart import Page, page  # noqa: PLC0415 - plotly is needed for charts only
 
     ranked = _ranked(outcomes)
     rules = ranked[:MOST_RULES]

@@ -1,4 +1,4 @@
-"""Tests of rules: what their models cannot say, above all that names in them are names in the rules."""
+"""Checks of rule tests beyond their models, above all that names in the tests exist in the rules."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _REASONS = [reason.value for reason in Reason]
 
 
 def check_case(path: Path, case: Case, configuration: Configuration) -> Iterator[Violation]:
-    """Everything that is wrong with a test, in the order in which it is written."""
+    """Yield all violations in a test, in the order of the file."""
     rules = {rule.name: rule for rule in configuration.rules}
     for i, goes in enumerate(case.runs):
         yield from _ends((*path, "runs", i), goes, rules)
@@ -35,7 +35,7 @@ def check_case(path: Path, case: Case, configuration: Configuration) -> Iterator
 
 
 def asked_of(configuration: Configuration, source: str) -> list[str]:
-    """What the rules ask a source for."""
+    """Return the queries of the rules to a source."""
     metrics = (trigger.metric for rule in configuration.rules for trigger in rule.triggers.values() if trigger.metric)
     return sorted({metric.expr for metric in metrics if metric.source == source and metric.expr})
 

@@ -1,4 +1,4 @@
-"""What was expected against what came, as lines that can be read side by side."""
+"""Compare expected with actual runs and decisions, as lines of a diff."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DAY = 86400
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """``diff`` has lines that begin with `-` (expected) or `+` (got); ``decided`` tells what happened before it."""
+    """A failed expectation. ``diff``: lines with `-` (expected) or `+` (actual); ``decided``: decisions before it."""
 
     at: float
     message: str
@@ -31,7 +31,7 @@ class Failure:
 
 
 def told(at: float, start: float) -> str:
-    """A moment, and how long after the start it is: `2026-03-02 08:30:00Z (+30m)`."""
+    """Return a time with its distance from the start: `2026-03-02 08:30:00Z (+30m)`."""
     whole = round(at - start)
     parts = ((whole // _DAY, "d"), (whole % _DAY // 3600, "h"), (whole % 3600 // 60, "m"), (whole % 60, "s"))
     after = "".join(f"{n}{unit}" for n, unit in parts if n) or "0s"
@@ -39,7 +39,7 @@ def told(at: float, start: float) -> str:
 
 
 def runs_differ(at: float, expected: Sequence[ExpectedRun], got: Sequence[Run], start: float) -> Failure | None:
-    """Compare runs one by one, each by what is expected of it alone; what is one too many is told in full."""
+    """Compare runs one by one, each only by its expected fields. Unexpected runs are reported with all fields."""
     wanted = [_wanted_run(run, start) for run in expected]
     came = [_of_run(run, expected[i] if i < len(expected) else None, start) for i, run in enumerate(got)]
     if wanted == came:
@@ -70,7 +70,7 @@ def decisions_differ(at: float, expected: ExpectedDecision, all_: Sequence[Decid
 
 
 def in_short(decided: Sequence[Decided], start: float) -> list[str]:
-    """A line for each decision; of equal ones in a row the first stands for all."""
+    """Return a line for each decision. Consecutive equal decisions are one line, with the detail of the first."""
     lines: list[tuple[tuple[Any, ...], str, int]] = []
     for d in decided:
         what = (d.rule, d.key, d.decision.kind, d.decision.reason)

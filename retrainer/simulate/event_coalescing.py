@@ -1,8 +1,8 @@
-"""What comes to a rule while nothing follows from it is summed up, and folded in at once when something may.
+"""Coalesce inputs of a rule that have no consequences: they are summed, and folded together before another input.
 
-An event that completes no batch, and a poll that finds every series quiet, lead to the same windows and decisions
-whether they are folded one by one or together, as long as no other input comes and no moment passes at which the rule
-wants to be woken. Whatever else happens to a rule has to be preceded by `Lane.catch_up`.
+An event that completes no batch, and a poll with all series clear, lead to the same windows and decisions whether they
+are folded one by one or together, if no other input and no wake-up of the rule comes between. Before any other input of
+a rule, `Lane.catch_up` must be called.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from retrainer.simulate.poll_coalescing import Followed
 
 _NOT_YET = frozenset((Reason.BATCH_INCOMPLETE, Reason.BELOW_THRESHOLD, Reason.FOR_PENDING, Reason.NO_DATA))
-"""Said of an input from which nothing follows yet."""
+"""Reasons of decisions without consequences."""
 
 
 class _Sum:
-    """What came for one trigger of a rule since its state was last written.
+    """The events of one trigger of a rule since its state was last written.
 
     ``settled``: polls may be passed over meanwhile.
     """
@@ -50,7 +50,7 @@ class _Sum:
         self._first_at = window.first_at
 
     def judge(self, at: float, size: int, rows: int) -> Verdict:
-        """What the trigger would say with one more event."""
+        """Return the verdict of the trigger with one more event."""
         events = self._events + 1
         window = Window(events, self._bytes + size, self._rows + rows, first_at=self._first_at, last_at=at)
         return data.judge(self.trigger.batch, window, at, fresh=True)
@@ -66,7 +66,7 @@ class _Sum:
 
 
 class Lane:
-    """A rule without keys, and its metric if polls of one are followed."""
+    """A rule without keys, and its metric if the polls of one are coalesced."""
 
     def __init__(self, rule: CompiledRule, followed: Followed | None, pages: Pages) -> None:
         self.rule, self._followed, self._pages = rule, followed, pages
@@ -75,17 +75,17 @@ class Lane:
         self._id = 0
 
     def behind(self, before: float) -> bool:
-        """Whether there is anything to fold in of what came earlier than ``before``."""
+        """Whether inputs before ``before`` are still to be folded."""
         return self._sum is not None or (self._followed is not None and self._followed.behind(before))
 
     def catch_up(self, tx: Transaction, before: float) -> None:
-        """Fold in all that came earlier than ``before``."""
+        """Fold all inputs before ``before``."""
         self._close(tx)
         if self._followed is not None:
             self._followed.catch_up(tx, before)
 
     def ready(self, tx: Transaction, trigger: CompiledData, at: float, size: int, rows: int) -> Verdict | None:
-        """What the rule would say of an event of a trigger; None if more may follow from it than these words."""
+        """Return the verdict of the rule for an event of a trigger; None if the event may have other consequences."""
         found = self._sum or self._open(tx, trigger, at)
         if found is None or found.trigger is not trigger or (found.wake_at is not None and at >= found.wake_at):
             return None
@@ -106,7 +106,7 @@ class Lane:
             tx.inputs.append((self._id, seq))
 
     def _open(self, tx: Transaction, trigger: CompiledData, at: float) -> _Sum | None:
-        """Begin to sum up, if that can be: the rule waits, and for nothing but more of the same or a later moment."""
+        """Start a sum if possible: the rule must be waiting only for more events, or for a later time."""
         if self._followed is not None:
             now = tx.now
             self._followed.catch_up(tx, at)
@@ -134,7 +134,7 @@ class Lane:
 
 
 class Lanes:
-    """All lanes of a catalog, by rule. Rules with keys have none."""
+    """All lanes of a catalog, by rule. Rules with keys have no lane."""
 
     def __init__(self, catalog: Catalog, followed: Iterable[Followed]) -> None:
         self.pages = Pages()
@@ -144,7 +144,7 @@ class Lanes:
         }
 
     def take(self, tx: Transaction, event: Event) -> bool:
-        """Take an event in that leads to nothing, now; false, and nothing is done, if it has to be folded in."""
+        """Take an event without consequences, now. Return False, and do nothing, if the event must be folded."""
         catalog = tx.catalog
         if event.type == QUERY or run_of(event):
             return False
@@ -172,7 +172,7 @@ class Lanes:
                 return False
             said.append(verdict)
         if not found:
-            return True  # nobody wants it
+            return True  # no rule matches
         seq = tx.number("seq")
         if any(lane.reads_events for lane, *_ in found):
             tx.events.append(event_to_row(seq, tx.now, event, "matched", "[]"))
@@ -181,7 +181,7 @@ class Lanes:
         return True
 
     def wanting(self, catalog: Catalog, event: Event) -> Iterator[str]:
-        """Rules that an event may concern."""
+        """Yield the rules that an event may concern."""
         for trigger in catalog.index.candidates(event):
             yield trigger.rule
         for gauge in catalog.gauges.candidates(event):
@@ -192,7 +192,7 @@ class Lanes:
                     yield from (gauge.rule for gauge in poll.gauges)
 
     def catch_up(self, tx: Transaction, rules: Iterable[str], before: float) -> None:
-        """Fold in what came to these rules earlier than ``before``; ``now`` stays as it is."""
+        """Fold the inputs of these rules before ``before``. ``tx.now`` is restored."""
         now = tx.now
         for name in rules:
             lane = self.of.get(name)
@@ -201,5 +201,5 @@ class Lanes:
         tx.now = now
 
     def behind(self, rules: Iterable[str], before: float) -> list[str]:
-        """Those of the rules that have something to fold in."""
+        """Return those of the rules with inputs before ``before`` that are still to be folded."""
         return [name for name in rules if (lane := self.of.get(name)) is not None and lane.behind(before)]

@@ -1,4 +1,4 @@
-"""A history as it came: moment by moment, and of one moment in the transactions in which it came."""
+"""Group the records of a history by time, and records at one time by their transactions."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
     from retrainer.simulate.poll_coalescing import Followed, Split
 
 ADMITTED = "Admitted"
-"""Not in the journal: a run was admitted then."""
+"""Kind of a record that is not in the journal: a run was admitted."""
 _BY_HAND = journal.ASKED | {"Imported", "Resumed", "PromotionReported", "Reopened", "Ended", operator_commands.PAUSED}
 _AT = itemgetter(0)
 
 
 class Group(NamedTuple):
-    """All that came at one moment."""
+    """Records at one time that belong to one transaction."""
 
     at: float
     records: list[Record]
 
 
 class Groups:
-    """The groups of a history, in order, with the ``metrics`` that it was looked up for; the next can be looked at."""
+    """The groups of a history and of the ``metrics`` that were looked up, in order."""
 
     def __init__(self, history: History, metrics: Split) -> None:
         self._groups = _grouped(history, metrics)
         self._next = next(self._groups, None)
 
     def peek(self) -> Group | None:
-        """The next one, which stays; None if all were taken."""
+        """Return the next group without taking it; None if all were taken."""
         return self._next
 
     def take(self) -> None:
@@ -62,7 +62,7 @@ def _grouped(history: History, metrics: Split) -> Iterator[Group]:
 
 
 def _turns(records: Iterator[Record]) -> Iterator[list[Record]]:
-    """What came at one moment in several transactions: one begins with waking up, and ends with speaking slots."""
+    """Split the records of one time into transactions: one starts with wake-ups, and ends with slots."""
     turn: list[Record] = []
     for record in records:
         last = turn[-1].kind if turn else "Wake"
@@ -76,7 +76,7 @@ def _turns(records: Iterator[Record]) -> Iterator[list[Record]]:
 
 
 def _merged(records: Iterator[Record], moments: Iterator[Record]) -> Iterator[Record]:
-    """By time; of one moment the records first, in their own order."""
+    """Merge by time. At the same time, ``records`` come first, in their order."""
     waiting = next(moments, None)
     for record in records:
         while waiting is not None and waiting.at < record.at:

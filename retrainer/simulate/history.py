@@ -1,4 +1,4 @@
-"""What once came in: the events of a ledger or a file, the journal's other inputs, and how runs went."""
+"""History for a simulation: events of a ledger or a file, other inputs of the journal, and recorded runs."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ _INSTEAD = (
     "stop it first, or name a copy: a snapshot or a backup (docs/how-to/operations/backup.md), or an export of one"
 )
 _LATEST = 4102444800.0
+"""The year 2100 in epoch seconds. Milliseconds of any day since February 1970 are larger."""
 MOST_BYTES = 256 << 20
-"""Of one line: far above what any source takes."""
-"""The year 2100, in seconds since the epoch: milliseconds of any day since February 1970 are later."""
+"""Maximum bytes of one line: far more than any source accepts."""
 
 
 class BadHistory(Exception):
-    """It cannot be read; the message names the file, the line and the way out."""
+    """The history cannot be read. The message names the file and line, and how to fix it."""
 
 
 class Record(NamedTuple):
-    """One input at a moment (epoch seconds): an event, or what the journal says in ``kind`` and ``payload``."""
+    """One input at a time (epoch seconds): an event, or a journal entry with ``kind`` and ``payload``."""
 
     at: float
     event: Event | None
@@ -52,12 +52,12 @@ class Record(NamedTuple):
     key: str = ""
     payload: Mapping[str, Any] = {}
     poll: tuple[Any, int] | None = None
-    """A poll of a metric that is followed by itself, and its number."""
+    """The `Followed` metric and the number of a poll, if its polls are followed by rule."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """How a run went. Times are epoch seconds; ``order`` sorts runs of one moment as they were born."""
+    """A recorded run. Times are epoch seconds. ``order`` sorts runs that were created at the same time."""
 
     id: str
     rule: str
@@ -79,11 +79,11 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """``records`` begins anew at each call, in order of time. ``files`` are the rules that were in force, if known.
+    """A history. Each call of ``records`` starts from the beginning, in order of time.
 
-    ``span`` are the moments of the first and the last record, None without any; ``polled`` the queries that sources
-    were asked, by source and expression. ``sources`` are those of its events; ``plain`` says that somebody wrote
-    these down, so that a name may be misspelt.
+    ``files``: the rule files that were in force, if known. ``span``: times of the first and the last record, None
+    without records. ``polled``: the recorded queries, by source and expression. ``sources``: the sources of its events.
+    ``plain``: the events were written manually, so that a source may be misspelled.
     """
 
     records: Callable[[], Iterator[Record]]
@@ -96,7 +96,7 @@ class History:
 
 
 def open_history(path: str) -> History:
-    """Read a store, an export of one, or a file with an event a line. Raise BadHistory."""
+    """Read a store, an export of a store, or a file with one event per line. Raise BadHistory."""
     try:
         with Path(path).open("rb") as file:
             head = file.read(len(SQLITE))
@@ -134,7 +134,7 @@ def _of_store(path: str) -> History:
 
 
 def _known_of(path: str) -> tuple[Any, Any, frozenset[tuple[str, str]], frozenset[str]]:
-    """The first and the last moment of a store, what was polled, and the sources of its events."""
+    """Return the times of the first and last record of a store, the polled queries, and the sources of its events."""
     moments = "SELECT min(at), max(at) FROM (SELECT at FROM events UNION ALL SELECT at FROM journal)"
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         first, last = connection.execute(moments).fetchone()
@@ -180,7 +180,7 @@ def _joined(moments: Iterable[float | None]) -> tuple[float, float] | None:
 def _lines(
     path: str, choose: Callable[[Iterable[tuple[int, bytes]]], Iterable[tuple[int, bytes]]] = iter
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Lines with their numbers, of those that ``choose`` lets through."""
+    """Yield the parsed lines that ``choose`` passes, with their numbers."""
     with Path(path).open("rb") as file:
         for number, text in choose(enumerate(_bounded(path, file), 1)):
             if not text.strip():
@@ -195,7 +195,7 @@ def _lines(
 
 
 def _bounded(path: str, file: BinaryIO) -> Iterator[bytes]:
-    """Lines; raise BadHistory for one that does not end: a device, say."""
+    """Yield lines. Raise BadHistory for a line that is too long, e.g. of a device."""
     number = 0
     while line := file.readline(MOST_BYTES + 1):
         number += 1
@@ -205,7 +205,7 @@ def _bounded(path: str, file: BinaryIO) -> Iterator[bytes]:
 
 
 def _naming(lines: Iterable[tuple[int, bytes]], named: set[bytes]) -> Iterator[tuple[int, bytes]]:
-    """The lines; adds to ``named`` the first source that each names, which is cheaper than reading it."""
+    """Pass lines on, and add the first source in each to ``named``. This is cheaper than parsing the line."""
     for number, text in lines:
         found = _SOURCE.search(text)
         if found is not None:
@@ -214,7 +214,7 @@ def _naming(lines: Iterable[tuple[int, bytes]], named: set[bytes]) -> Iterator[t
 
 
 def _telling(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    """The first and the last line, and those that may be more than an event as somebody writes it down."""
+    """Yield the first and the last line, and those that may be more than a plain event."""
     query, last, told = QUERY.encode(), None, True
     for number, text in lines:
         if text.isspace():
@@ -228,7 +228,7 @@ def _telling(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
 
 
 def _in_order(path: str) -> Iterator[tuple[int, Record]]:
-    """Events with their number; of a plain file, the number of the line."""
+    """Yield events with their `seq`; for a plain file, with the line number."""
     before = float("-inf")
     for number, line in _lines(path):
         if line.get("table") not in (None, "events"):
@@ -252,7 +252,7 @@ def _words(error: Exception) -> str:
 
 
 def _plain(line: Mapping[str, Any], number: int) -> Record:
-    """An event as somebody writes it down; ``at`` is when it arrived, its ``time`` if not given."""
+    """Return the record of a plain event. Its time of arrival is ``at``, by default its ``time``."""
     time = _moment(line["time"])
     at = _moment(line["at"]) if "at" in line else time
     data, source = line.get("data") or {}, line["source"]
@@ -270,14 +270,14 @@ def _plain(line: Mapping[str, Any], number: int) -> Record:
 
 
 def _moment(value: Any) -> float:
-    """Epoch seconds of a number of seconds, or of a moment with its zone; raise ValueError."""
+    """Return epoch seconds from a number of seconds, or from a time with its zone. Raise ValueError."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError(f"a time is {values.kind(value)}; write seconds since 1970, or a moment")  # noqa: TRY004
     return _within_calendar(float(value) if isinstance(value, (int, float)) else absolute(value))
 
 
 def _within_calendar(at: float) -> float:
-    """The moment itself; raise ValueError where it must be in another unit."""
+    """Return ``at``. Raise ValueError if it is out of range, probably because it is in another unit."""
     if not at >= 0:
         raise ValueError(f"time {at:.17g} is before 1970")
     if at > _LATEST:

@@ -1,4 +1,4 @@
-"""What came of tests of rules as JUnit XML, which CI systems show."""
+"""Results of rule tests as JUnit XML, for CI systems."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 
 def junit(suites: Iterable[tuple[str, Sequence[tuple[str, str, float]], str]]) -> bytes:
-    """An XML document of suites: name, its tests (name, failure or nothing, seconds), and what broke all of it."""
+    """Return an XML document of suites, given as (name, tests, error of the whole file).
+
+    A test is (name, failure or an empty string, seconds).
+    """
     root = ET.Element("testsuites", name="retrainer test")
     for name, tests, broken in suites:
         failed = sum(1 for _, text, _ in tests if text)
@@ -29,7 +32,7 @@ def junit(suites: Iterable[tuple[str, Sequence[tuple[str, str, float]], str]]) -
 
 
 def _legal(text: str) -> str:
-    """XML has no way to write control characters."""
+    """Replace control characters, which XML cannot represent."""
     return "".join(
         c if c in "\t\n" or (c >= " " and not "\ud800" <= c <= "\udfff" and c < "\ufffe") else "�" for c in text
     )

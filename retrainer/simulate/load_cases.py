@@ -1,4 +1,4 @@
-"""Tests of rules from files, with the rules that they are about. Every mistake has its place."""
+"""Load rule tests from files, with their rules. Every problem has its position."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CASES: Shape[Cases] = Shape(Cases)
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """The tests of one file; none if the file, or its rules, have ``problems``. ``places`` has the line of each."""
+    """The tests of one file; none if the file or its rules have ``problems``. ``places``: the line of each test."""
 
     file: str
     cases: tuple[Case, ...]
@@ -37,7 +37,7 @@ class Suite:
 
 
 def load_cases(paths: Iterable[str]) -> list[Suite]:
-    """Read files of tests, and look into folders for those named `*_test.yaml`; sorted within each path."""
+    """Read test files, and files named `*_test.yaml` in folders; sorted within each path."""
     found = find(paths, tests=True)
     lost = [
         _broken(path, beginning(path).problem("", "there is no such file or folder", "create it, or correct the path"))

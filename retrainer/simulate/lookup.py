@@ -1,4 +1,4 @@
-"""Asks Prometheus for what a metric was, as the source itself would have asked for it."""
+"""Query past values of a metric from Prometheus, as the source would have queried them."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     from retrainer.simulate.ranges import Wanted
 
 POINTS = 2000
-"""Moments of one request: Prometheus gives at most 11,000, and an answer should fit into memory."""
+"""Points per request: Prometheus returns at most 11,000, and an answer should fit into memory."""
 TIMEOUT = 60.0
-"""Seconds for an answer, if the source does not allow more: a range is more work than a moment."""
+"""Minimum timeout in seconds: a range query is more work than the instant query of the source."""
 _RIGHTS = (401, 403)
 
 
 class Memory:
-    """A Prometheus that is asked for a source. ``close`` it when done."""
+    """A client for the Prometheus of a source. Call ``close`` when done."""
 
     def __init__(self, name: str, config: PrometheusSource, base_folder: Path, elsewhere: str = "") -> None:
-        """Ask ``elsewhere`` if given; secrets and certificates go nowhere but where the source sends them.
+        """Query ``elsewhere`` if given. Secrets and certificates are only sent to the origin of the source's own URL.
 
-        Raise BadHistory if one of them cannot be read.
+        Raise BadHistory if a secret or certificate cannot be read.
         """
         self._name, self.url = name, (elsewhere or config.url).rstrip("/")
         if elsewhere and _origin(elsewhere) != _origin(config.url):
@@ -53,7 +53,7 @@ class Memory:
         self._client.close()
 
     def fetch(self, asked: Range, wanted: Wanted) -> Range:
-        """Fill a range with the series whose labels are ``wanted``, and with when their samples were taken.
+        """Return the range with the series whose labels are ``wanted``, and the times of their samples.
 
         Raise BadHistory if there is no answer.
         """
@@ -64,7 +64,7 @@ class Memory:
         return _timed(replace(asked, columns=columns), told)
 
     def _columns(self, expr: str, asked: Range, wanted: Wanted) -> tuple[Column, ...]:
-        """So many moments at a time."""
+        """Query `POINTS` points per request."""
         columns: dict[str, Column] = {}
         with gc_tuning.undisturbed():
             for first in range(0, asked.count, POINTS):
@@ -117,7 +117,7 @@ def _fill(columns: dict[str, Column], series: Mapping[str, Any], asked: Range) -
 
 
 def _numbers(values: list[float]) -> array[float]:
-    """What is infinite is no number."""
+    """Convert infinite values to NaN."""
     found = array("d", values)
     if math.isfinite(sum(values)):
         return found
@@ -125,7 +125,7 @@ def _numbers(values: list[float]) -> array[float]:
 
 
 def _timed(asked: Range, told: Sequence[Column]) -> Range:
-    """With the moments at which samples were taken; where these cannot be told, the poll failed."""
+    """Return the range with the times of its samples. A poll whose times cannot be determined counts as failed."""
     times = {column.name: array("d", [math.nan]) * asked.count for column in asked.columns}
     troubles: dict[int, str] = {}
     known: tuple[tuple[float, ...], SampleTimes] | None = None

@@ -1,4 +1,4 @@
-"""Values over time in short: `0x10 0.3x30 _x5` is ten times naught, thirty times 0.3, and five times nothing."""
+"""Notation of values over time: `0x10 0.3x30 _x5` is ten times 0, thirty times 0.3, and five times no sample."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ MOST = 1_000_000
 
 
 class Gap(Enum):
-    """What stands where no value does."""
+    """Placeholders for a missing value."""
 
     MISSING = "_"
-    """The series is not there."""
+    """The series does not exist."""
     ERROR = "error"
     """The source does not answer."""
 
 
 Value = float | None | Gap
-"""None for a series that is there without a number (NaN)."""
+"""None for a series whose value is not a number (NaN)."""
 
 
 def read(text: str) -> list[Value]:
-    """Read the notation; raise ValueError, with the way out, for what is none."""
+    """Parse the notation. Raise ValueError; the message says how to fix it."""
     values: list[Value] = []
     for part in text.split():
         found = _PART.fullmatch(part)
@@ -54,5 +54,5 @@ def _values(found: re.Match[str]) -> list[Value]:
 
 
 def _rounded(value: float) -> float:
-    """Sums of decimals as somebody would write them: 0.1 + 2 * 0.1 is 0.3."""
+    """Round to 12 decimals after the first digit, so that 0.1 + 2 * 0.1 is 0.3."""
     return value if value == 0 else round(value, 12 - math.floor(math.log10(abs(value))))

@@ -1,4 +1,4 @@
-"""Decisions to hold that a rule would note one after the other, written in bulk."""
+"""Write consecutive Hold decisions of a rule in bulk."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from retrainer.rules.triggers.verdict import Verdict
 
 TOGETHER = 2000
-"""Rows that are written at once."""
+"""Rows written at once."""
 
 
 class Pages:
-    """Rows of finished notes, on their way into the store."""
+    """Buffer of completed decision rows."""
 
     def __init__(self) -> None:
         self._rows: list[tuple[Any, ...]] = []
@@ -36,18 +36,18 @@ class Pages:
 
 
 class Notes:
-    """Of one rule without keys, from the decision on that it noted last: equal ones in a row are one row."""
+    """Decisions of one rule without keys, from its last recorded one. Consecutive equal decisions are one row."""
 
     def __init__(self, rule: str, entry: Entry, record: DecisionRecord, pages: Pages) -> None:
         self._rule, self._entry, self._noted, self._pages = rule, entry, record, pages
         self._decision = record.decision
         self._stored = True
-        """The present row is in the store already, without those that ``_count`` counts."""
+        """The current row is in the store already, without the decisions counted by ``_count``."""
         self._first = self._last = 0.0
         self._count = 0
 
     def add(self, tx: Transaction, name: str, said: Verdict, at: float, first_at: float, count: int = 1) -> None:
-        """The rule holds because of what a trigger said ``count`` times, from ``first_at`` to ``at``."""
+        """Add ``count`` Hold decisions with the verdict of a trigger, from ``first_at`` to ``at``."""
         if said.reason is not self._decision.reason:
             self._turn(tx)
             self._first, self._count = first_at, 0
@@ -56,7 +56,7 @@ class Notes:
         self._count += count
 
     def close(self, tx: Transaction, state: State) -> None:
-        """Hand the last row over to the work, with the state that all of it led to."""
+        """Pass the last row to the transaction, with the resulting state."""
         where = (self._rule, "")
         tx.changed[where] = replace(self._entry, record=self._noted)
         tx.now = self._last
@@ -64,7 +64,7 @@ class Notes:
         self._pages.write(tx, TOGETHER)
 
     def _turn(self, tx: Transaction) -> None:
-        """The present row is finished."""
+        """Complete the current row."""
         if not self._stored:
             self._write(tx)
         elif self._count:

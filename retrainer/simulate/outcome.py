@@ -1,4 +1,4 @@
-"""What came of a history under some rules, and what differs from what came of it under others."""
+"""The outcome of a simulation, and the differences between two outcomes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from retrainer.store.base import Store
 
 SAME = 60.0
-"""Runs of one rule and key that are born no further apart (in seconds) are taken for the same run."""
+"""Runs of one rule and key that are created at most so many seconds apart are considered the same run."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlayedRun:
-    """Times are epoch seconds; ``gpu_hours`` is None until the run has ended."""
+    """A simulated run. Times are epoch seconds; ``gpu_hours`` is None until the run has ended."""
 
     rule: str
     key: str
@@ -40,7 +40,7 @@ class PlayedRun:
 
 
 class RecordedDecision(NamedTuple):
-    """A decision; ``times`` equal ones in a row, from ``first_at`` to ``last_at``. There may be millions of them."""
+    """``times`` consecutive equal decisions, from ``first_at`` to ``last_at``. There may be millions of records."""
 
     rule: str
     key: str
@@ -54,13 +54,13 @@ class RecordedDecision(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """All runs by birth, and all decisions in order."""
+    """All runs by time of creation, and all decisions in order."""
 
     runs: tuple[PlayedRun, ...]
     decisions: tuple[RecordedDecision, ...]
 
     def within(self, since: float, until: float) -> Outcome:
-        """Only runs that were born, and decisions that fell, from ``since`` up to and with ``until``."""
+        """Return the runs created, and the decisions made, from ``since`` up to and including ``until``."""
         runs = tuple(run for run in self.runs if since <= run.at <= until)
         return Outcome(runs, tuple(d for d in self.decisions if d.last_at >= since and d.first_at <= until))
 
@@ -81,16 +81,16 @@ class Difference:
 class Totals:
     runs: int = 0
     run_hours: float = 0.0
-    """How long runs took that have ended, from their start."""
+    """Total duration of ended runs, from their start."""
     gpu_hours: float = 0.0
     phases: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     reasons: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     held: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    """How often a decision was to hold or skip, by reason."""
+    """Number of Hold and Skip decisions, by reason."""
 
 
 def read(store: Store) -> Outcome:
-    """What a store says."""
+    """Read the outcome from a store."""
 
     def find(conn: Any) -> Outcome:
         runs = conn.exec_driver_sql(
@@ -108,7 +108,7 @@ def read(store: Store) -> Outcome:
 
 
 def _letters(conn: Any) -> list[RecordedDecision]:
-    """Events that a rule could not take: else a rule that takes none would not be seen at all."""
+    """Return dead letters as decisions: otherwise a rule that fails on every event would not be listed at all."""
     letters = conn.exec_driver_sql(
         "SELECT rule, '', 'dead_letter', 'dead_letter', error, min(at), max(at), count(*) FROM dead_letters"
         " WHERE rule <> '' GROUP BY rule, error ORDER BY rule, error"
@@ -117,7 +117,7 @@ def _letters(conn: Any) -> list[RecordedDecision]:
 
 
 def _noted(rule: str, key: str, decision: str, reason: str, *rest: Any) -> RecordedDecision:
-    """Words that come again and again are kept once: half of the memory, and of what travels between processes."""
+    """Return a decision with interned strings: this halves memory and the data passed between processes."""
     return RecordedDecision(intern(rule), intern(key), intern(decision), intern(reason), *rest)
 
 
@@ -126,7 +126,7 @@ def _run(rule: str, key: str, at: float, trigger: str, reason: str, cause: str, 
 
 
 def joined(parts: Iterable[Outcome]) -> Outcome:
-    """Outcomes of rules that have nothing to do with each other, as one."""
+    """Merge the outcomes of independent rules."""
     found = list(parts)
     runs = sorted((run for part in found for run in part.runs), key=lambda run: (run.at, run.rule, run.key))
     decisions = sorted(chain.from_iterable(part.decisions for part in found), key=_ORDER)
@@ -134,7 +134,7 @@ def joined(parts: Iterable[Outcome]) -> Outcome:
 
 
 def totals(outcome: Outcome) -> dict[str, Totals]:
-    """Sums by rule."""
+    """Return totals by rule."""
     found: dict[str, Totals] = defaultdict(Totals)
     for run in outcome.runs:
         one = found[run.rule]
@@ -151,7 +151,7 @@ def totals(outcome: Outcome) -> dict[str, Totals]:
 
 
 def differences(then: Outcome, now: Outcome) -> list[Difference]:
-    """Runs that only one of them has, by time, each with what the other said of it."""
+    """Return the runs that only one outcome has, by time, each with the decision of the other."""
     left = _by_place(then.runs)
     only_now: list[PlayedRun] = []
     for run in now.runs:
@@ -186,7 +186,7 @@ def _last_said(decisions: Sequence[RecordedDecision]) -> _Said:
 
 
 def _why(said: Mapping[tuple[str, str], list[RecordedDecision]], run: PlayedRun) -> str:
-    """The last decision up to the run's birth; its detail, if it was not said anew later on in other words."""
+    """Return the last decision before the run was created, with its detail unless it was updated later."""
     before = [d for d in said.get((run.rule, run.key), ()) if d.first_at <= run.at + 1]
     if not before:
         return "nothing was decided before"

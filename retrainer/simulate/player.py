@@ -1,7 +1,7 @@
-"""Plays a history to rules. Played to the rules that made it, it leads to the same decisions and runs.
+"""Replay a history with rules. With the rules that recorded it, the result is the same decisions and runs.
 
-A live engine is never quite on time, and acts at the moments that the journal has: what is due is left until the next
-recorded moment if the journal says that it was done then. Between recorded moments everything happens on time.
+A live engine is always slightly late, and the journal has the actual times. An action that is due is therefore delayed
+to the next recorded time if the journal shows that it was done then. Between recorded times, everything is on time.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
     from retrainer.simulate.run_script import RunScript
 
 _BY_ITSELF = frozenset(("Wake", "SlotDue"))
-"""In the journal: what the engine did because it was time."""
+"""Kinds of journal entries for timed actions of the engine."""
 _LONGEST = 366 * 86400.0
-"""Seconds that are played at most after the last thing that came."""
+"""Maximum seconds that are simulated after the last input."""
 
 
 class Player:
-    """Plays once, from the first record on; ``progress`` hears of moments that are reached, and of events that came."""
+    """Plays a history once, from the first record. ``progress`` is called with the time reached and the event count."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Player:
         )
 
     def play(self, until: float = float("inf")) -> None:
-        """Play all that came up to and with ``until`` (epoch seconds), and let time pass up to there."""
+        """Play all records up to and including ``until`` (epoch seconds), and advance the time to it."""
         last = self.world.now
         while (group := self._groups.peek()) is not None and group.at <= until:
             self._pass_time(group)
@@ -109,7 +109,7 @@ class Player:
     # -- time ------------------------------------------------------------------------------------------------------
 
     def _pass_time(self, group: Group) -> None:
-        """Let happen what is due before the group, unless the engine was late and did it together with the group."""
+        """Do what is due before the group, unless the live engine was late and did it together with the group."""
         woken = {record.rule for record in group.records if record.kind in _BY_ITSELF} & self._unchanged
         while (moment := self.world.next_moment()) is not None and moment < group.at:
             if self.world.next_end() != moment and self._late(moment, woken, group.at):
@@ -118,9 +118,9 @@ class Player:
             self.world.happen(moment)
 
     def _prepare(self, moment: float) -> None:
-        """Something is about to happen by itself: the polls before it come first, of the rules that it concerns.
+        """Before a timed action, fold the earlier polls of the rules that it concerns.
 
-        Of one moment, states are woken first, then polls come, then runs end that are only played.
+        Order at one time: wake-ups of states, then polls, then ends of simulated runs.
         """
         self._prepare_waking(moment)
         ended = {run.rule for run in self.world.ending(moment)}
@@ -135,7 +135,7 @@ class Player:
             self._bring_up({rule for rule, _ in due}, moment)
 
     def _concerned(self, rules: Iterable[str]) -> set[str]:
-        """Who hears of ends of runs of these rules."""
+        """Return these rules and the rules that are downstream of them."""
         return {name for rule in rules for name in (rule, *self._followers.get(rule, ()))}
 
     def _bring_up(self, rules: Iterable[str], before: float) -> None:
@@ -144,7 +144,7 @@ class Player:
             self.world.act(lambda tx: self._lanes.catch_up(tx, behind, before))
 
     def _late(self, moment: float, woken: set[str], at: float) -> bool:
-        """Whether what is due by then was done at the group's moment at the earliest."""
+        """Whether the live engine did what is due at ``moment`` not before ``at``, the time of the next group."""
 
         def find(conn: Any) -> bool:
             due = {rule for rule, _ in statements.due_states(conn, moment, KEYS)}
@@ -157,18 +157,18 @@ class Player:
         return self.world.store.read(find)
 
     def _admit_now(self, group: Group) -> None:
-        """A run whose moment has come is admitted in the transaction after that in which it came."""
+        """Admit due runs in the transaction after the one in which they became due."""
         if any(record.kind == ADMITTED for record in group.records):
             while (moment := self.world.next_moment()) is not None and moment <= self.world.now:
                 self._prepare(moment)
                 self.world.happen(moment)
 
-    # -- what comes ------------------------------------------------------------------------------------------------
+    # -- inputs ----------------------------------------------------------------------------------------------------
 
     def _span(self, tx: Transaction) -> None:
-        """Take in a group, and those after it as long as nothing else happens before them: one transaction for all."""
+        """Fold a group, and following groups while nothing else happens before them, in one transaction."""
         wake, end = self.world.engine.next_wake, self.world.next_end()
-        alone = wake is not None and wake <= tx.now  # states were woken, and nobody knows yet when they want to be next
+        alone = wake is not None and wake <= tx.now  # woken states do not have their next wake-up yet
         horizon = min((m for m in (wake, end) if m is not None), default=float("inf"))
         taken = 0
         while (group := self._groups.peek()) is not None:
@@ -181,7 +181,7 @@ class Player:
             horizon = min(horizon, *_wakes(tx, touched), float("inf"))
             taken += len(group.records)
             if any(record.event is None and record.poll is None for record in group.records):
-                return  # it may have moved states that decided nothing, so that nobody knows when they want to be woken
+                return  # it may have changed wake-ups of states without a decision, which are not tracked here
 
     def _take(self, tx: Transaction, group: Group) -> None:
         again: ReplayScope | None = None
@@ -210,7 +210,7 @@ class Player:
         _take_in(tx, waiting)
 
     def _before_event(self, tx: Transaction, event: Event) -> None:
-        """What came before it to the rules that may want it."""
+        """Fold earlier inputs of the rules that the event may concern."""
         self._lanes.catch_up(tx, self._lanes.wanting(tx.catalog, event), tx.now)
 
     def _input(self, tx: Transaction, record: Record) -> None:
@@ -233,7 +233,7 @@ class Player:
         if run is None or run.phase.terminal or recorded is None:
             return
         if recorded.submitted_at is None and recorded.message == REPLACED and not last:
-            self._afterwards.append((rule, payload))  # what follows in this turn ends it, or nothing does
+            self._afterwards.append((rule, payload))  # the rest of this turn may end it
             return
         values: dict[str, Any] = {"outputs": dump(recorded.outputs), "resources": dump(recorded.resources)}
         if recorded.uid is not None:
@@ -251,7 +251,7 @@ class Player:
         try:
             feedback.judge(tx, payload["run"], promoted=bool(payload["promoted"]))
         except (LookupError, ValueError):
-            return  # the run was not started by these rules, or ended otherwise
+            return  # these rules did not start the run, or it ended differently
 
     def _reopened(self, tx: Transaction, rule: str, key: str, payload: Any) -> None:
         tx.flush_runs()
@@ -264,15 +264,15 @@ class Player:
             try:
                 operator_commands.retry(tx, again.retry_of)
             except (LookupError, ValueError):
-                return  # the run that was tried again was not started by these rules
+                return  # these rules did not start the run that was retried
 
-    # -- how runs go -----------------------------------------------------------------------------------------------
+    # -- course of runs --------------------------------------------------------------------------------------------
 
     def _going(self, run: Run) -> RunScript | None:
         return self._past.going(run)
 
     def _starting(self, run: Run) -> bool:
-        """A run that never reached the cluster does not start here either; its end is recorded."""
+        """Return False for a run that never reached the cluster. Its end is in the history."""
         recorded = self._past.by_id.get(run.id)
         return recorded is None or recorded.submitted_at is not None
 
@@ -308,7 +308,7 @@ def _noteworthy(tx: Transaction) -> bool:
 
 
 def _wakes(tx: Transaction, emitted: int) -> Iterator[float]:
-    """The next moments of the states that were just asked."""
+    """Yield the wake-ups of the states that were just evaluated."""
     for what, facts in tx.emitted[emitted:]:
         if what == "decided":
             entry = tx.changed.get((facts["rule"], facts["key"]))
@@ -317,7 +317,7 @@ def _wakes(tx: Transaction, emitted: int) -> Iterator[float]:
 
 
 def _unchanged(configuration: Configuration, history: History) -> frozenset[str]:
-    """Rules that mean what they meant when history was made; all of them where nobody knows."""
+    """Return the rules with the revision of the history; also those whose recorded revision is unknown."""
     last: dict[str, str] = {run.rule: run.revision for run in history.runs}
     return frozenset(
         rule.name

@@ -1,8 +1,8 @@
-"""Polls that change nothing are not folded in one by one: the last of them in a row stands for all.
+"""Coalesce polls that change nothing: of consecutive ones, only the last is folded.
 
-A poll is calm for a rule if it finds each series where the poll before it found it: beyond the threshold, on its way
-back, or clear of it. Until something else happens to the rule, or a moment comes at which it wants to be woken, only
-the values differ that it tells of. What comes of it is exactly the same.
+A poll is calm for a rule if each series is in the same position as in the poll before: beyond the threshold, returning,
+or clear. Until another input or a wake-up of the rule, calm polls differ only in the reported values. The result is
+exactly the same as without coalescing.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ if TYPE_CHECKING:
     from retrainer.simulate.ranges import Column, Range
 
 _BACK, _CROSSED, _NONE = 1, 2, 3
-"""Where a value stands that is not clear: on its way back, beyond the threshold, nowhere."""
+"""Positions of values that are not clear: returning, beyond the threshold, no value."""
 
 
 class Followed:
-    """One metric of a rule, and how far its polls were folded in."""
+    """One metric of a rule, with the number of the next poll to fold."""
 
     def __init__(self, rule: CompiledRule, metric: CompiledThreshold, range_: Range, columns: Sequence[Column]) -> None:
         self.rule, self.range, self._gauge, self._columns = rule, range_, metric, columns
         self.next = 0
         self._lasting = metric.threshold.max_age is not None
-        """A sample that is too old after a while moves the moment at which the state wants to be woken."""
+        """With `max_sample_age`, each sample changes the wake-up of the state."""
         self.unrest = list(_unrest(metric.threshold, columns, range_.count))
         self._names = {column.name for column in columns}
         self._passed = self._high = 0
@@ -53,7 +53,7 @@ class Followed:
         return self.next < self.range.count and self.range.at(self.next) < before
 
     def catch_up(self, tx: Transaction, before: float) -> None:
-        """Fold in what was found earlier than ``before``; all of it is calm."""
+        """Fold the polls before ``before``, which are all calm."""
         last = self._last(before)
         if last < self.next:
             return
@@ -66,7 +66,7 @@ class Followed:
                 self._fold(tx, self.next)
 
     def settled(self, state: State) -> bool:
-        """Whether calm polls change nothing but the values that are known last."""
+        """Whether calm polls change only the last known values."""
         known = state.gauges.get(self._gauge.name)
         if known is None or known.trouble or self._lasting or known.series.keys() != self._names:
             return False
@@ -76,7 +76,7 @@ class Followed:
         return steady and level.judge(asked, known).reason is Reason.BELOW_THRESHOLD
 
     def pass_over(self, tx: Transaction, notes: Notes, before: float) -> None:
-        """Note what the rule says of the calm polls earlier than ``before``; of a gauge that is `settled`."""
+        """Record the decisions for the calm polls before ``before``, for a metric that is `settled`."""
         last = self._last(before)
         if last < self.next:
             return
@@ -89,7 +89,7 @@ class Followed:
         self.next, self._passed = last + 1, self._passed + count
 
     def settle(self, state: State) -> State:
-        """The state with the values of the last poll that was passed over."""
+        """Return the state with the values of the last poll that was passed over."""
         if not self._passed:
             return state
         name, count, self._passed = self._gauge.name, self._passed, 0
@@ -97,11 +97,11 @@ class Followed:
         return state.but(gauges={**state.gauges, name: moved})
 
     def _last(self, before: float) -> int:
-        """The last poll earlier than ``before``, by number."""
+        """Return the number of the last poll before ``before``."""
         return min(math.ceil((before - self.range.start) / self.range.step), self.range.count) - 1
 
     def fold(self, tx: Transaction, i: int) -> None:
-        """Fold one poll in, the next one."""
+        """Fold the poll with number ``i``, which must be the next one."""
         if not self._absorb(tx, i):
             self._fold(tx, i)
 
@@ -116,9 +116,10 @@ class Followed:
         return tuple(Sample(name, None if math.isnan(v) else v, at) for name, v in found if v != ABSENT)
 
     def _absorb(self, tx: Transaction, last: int) -> bool:
-        """What `step` would come to, without asking all the rest that polls do not touch; false if it may.
+        """Apply the result that `step` would have, without evaluating what polls do not affect.
 
-        They are those up to ``last`` at most, of which all but the first are calm.
+        Covers the polls up to ``last`` at most, of which all but the first are calm. Return False, and change nothing,
+        if the result of `step` may differ.
         """
         entry, name = tx.entry(self.rule, ""), self._gauge.name
         state, known = entry.state, entry.state.gauges.get(name)
@@ -140,7 +141,7 @@ class Followed:
         return True
 
     def _moved(self, asked: Threshold, known: ThresholdState, last: int, count: int) -> ThresholdState:
-        """The gauge after so many polls, all but the first of them calm: values that have crossed are counted."""
+        """Return the threshold state after ``count`` polls, all but the first of them calm."""
         moved = level.sampled(asked, known, self._samples(last), self.range.at(last), whole=True)
         if count == 1:
             return moved
@@ -150,30 +151,30 @@ class Followed:
 
 
 def waits(entry: Entry) -> bool:
-    """Whether the last decision was to wait: with nothing due, no trigger is satisfied then."""
+    """Whether the last decision was Hold: with nothing due, no trigger is satisfied then."""
     return entry.record is not None and entry.record.decision.kind is Kind.HOLD
 
 
 def _counted(asked: Threshold, known: ThresholdState) -> bool:
-    """Whether no series waits for more values in a row."""
+    """Whether no series needs more consecutive values."""
     return all(not one.row or one.row >= asked.row for one in known.series.values())
 
 
 def _moments(asked: Threshold, known: ThresholdState) -> tuple[float | None, float | None]:
-    """What a gauge has to do with when its rule wants to be woken."""
+    """Return the times of a threshold state that determine the wake-up of its rule."""
     return level.next_change(asked, known, 0.0), level.judge(asked, known).until
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Ranges whose polls are followed rule by rule, and those that have to be played poll by poll."""
+    """Ranges whose polls are coalesced for each rule, and ranges that must be played poll by poll."""
 
     followed: tuple[Followed, ...]
     polled: tuple[Range, ...]
 
 
 def split(catalog: Catalog, ranges: Iterable[Range]) -> Split:
-    """Poll by poll: rules with keys or several metrics that are asked for, and samples with a time of their own."""
+    """Split ranges. Played poll by poll: rules with keys or several queried metrics, and samples with own times."""
     followed: list[Followed] = []
     polled: list[Range] = []
     for range_ in ranges:
@@ -199,12 +200,12 @@ def _wants(metric: CompiledThreshold, column: Column) -> bool:
 
 
 def plain(rule: CompiledRule, state: State) -> bool:
-    """Nothing waits to be started, so that a calm poll is answered by what it says itself."""
+    """Whether no run waits to be started, so that the verdict of a calm poll is the decision."""
     return rule.when.condition is None and not rule.when.unless and state.due is None and not state.asked
 
 
 def _unrest(asked: Threshold, columns: Sequence[Column], count: int) -> Iterator[int]:
-    """Polls that are not calm, by number. Where samples become too old, only those that find all clear are calm."""
+    """Yield the numbers of polls that are not calm. With `max_sample_age`, only polls with all clear are calm."""
     found = bytearray(count) if columns else bytearray(b"\1") * count
     found[:1] = b"\1"[:count]
     for column in columns:
@@ -221,7 +222,7 @@ def _unrest(asked: Threshold, columns: Sequence[Column], count: int) -> Iterator
 
 
 def _loud(asked: Threshold, values: array[float]) -> list[int]:
-    """Which values have not cleared the threshold, or are none: few, as a rule."""
+    """Return the indexes of values that are not clear of the threshold, or missing. Usually few."""
     if asked.high:
         return [i for i, value in enumerate(values) if not value <= asked.clear]
     return [i for i, value in enumerate(values) if not asked.clear <= value < ABSENT]

@@ -1,4 +1,4 @@
-"""Metrics that were never polled: what polls would have found, out of Prometheus' memory."""
+"""Metrics that were never polled: the results that polls would have had, from Prometheus."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from retrainer.simulate.history import History
 
 ABSENT = math.inf
-"""Stands where a poll did not find the series; not a number stands for a value that is none."""
+"""Placeholder for a poll that did not find the series. NaN is used for a value that is not a number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A series: ``values`` at each moment of its range, and when these were taken, if not at that very moment."""
+    """A series: ``values`` at each time of its range, and the ``times`` of the samples if they differ from it."""
 
     labels: Mapping[str, str]
     name: str
@@ -37,9 +37,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """What a query gives at ``count`` moments, ``step`` seconds apart, from ``start`` on (epoch seconds).
+    """The results of a query at ``count`` times, ``step`` seconds apart, from ``start`` on (epoch seconds).
 
-    ``troubles`` says by number why there was no answer.
+    ``troubles`` has the error of failed polls, by number.
     """
 
     source: str
@@ -59,7 +59,7 @@ class Range:
         return self.start + i * self.step
 
     def record(self, i: int) -> Record:
-        """The poll at a moment, as a source reports it."""
+        """Return the poll with number ``i``, as a source reports it."""
         at = self.at(i)
         trouble = self.troubles.get(i, "")
         series = [
@@ -79,13 +79,13 @@ def _number(value: float) -> float | None:
 
 
 Wanted = Callable[[Mapping[str, str]], bool]
-"""Whether a series with these labels is looked at."""
+"""Whether a series with these labels is used."""
 
 
 def missing(
     catalog: Catalog, configuration: Configuration, history: History, since: float, until: float
 ) -> Iterator[tuple[Range, Wanted]]:
-    """The queries of these rules that history does not have, as ranges still to be filled."""
+    """Yield the queries of these rules that the history does not have, as ranges to be filled."""
     for (source, query), poll in catalog.polls.items():
         config = configuration.sources.get(source)
         if (source, query.expr) in history.polled or not isinstance(config, PrometheusSource):

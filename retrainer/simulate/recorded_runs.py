@@ -1,4 +1,4 @@
-"""What is taken from history for runs that are played: ids, how long they took, and how they ended."""
+"""Ids, durations and results of simulated runs, taken from the recorded runs of a history."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class RecordedRuns:
-    """A run that is born at the very moment of one in history is that run: it has its id, and its end is recorded.
+    """A run created at exactly the time of a recorded run is that run: it has its id, and its end is in the history.
 
-    Any other goes as the run of its rule (and key, if it had any) that was born nearest to it, else it succeeds after
-    ``otherwise`` seconds.
+    Any other run has the course of the recorded run of its rule (and key, if there is one) that was created nearest to
+    it. Without one, it succeeds after ``otherwise`` seconds.
     """
 
     def __init__(self, runs: Iterable[Recorded], otherwise: float) -> None:
@@ -66,7 +66,7 @@ class RecordedRuns:
 
 
 def _as_parameters(wanted: Mapping[str, Mapping[str, str]], outputs: Mapping[str, object]) -> dict[str, str]:
-    """Outputs by the names that the Workflow gives them, as text."""
+    """Return outputs as text, by the names of the Workflow's parameters."""
     return {
         spec["parameter"]: str(outputs[name]).lower() if isinstance(outputs[name], bool) else str(outputs[name])
         for name, spec in wanted.items()

@@ -1,4 +1,4 @@
-"""Remembers what a world decided, each decision with its moment."""
+"""A listener that records decisions with their times, runs and dead letters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """At a moment (epoch seconds)."""
+    """A decision at a time (epoch seconds)."""
 
     at: float
     rule: str
@@ -24,12 +24,12 @@ class Decided:
 
 @dataclass(slots=True)
 class Recorder:
-    """A `Listener` of the engine; everything is kept, in order. ``runs`` stand as they were born."""
+    """A `Listener` of the engine that keeps everything in order. ``runs`` are as created."""
 
     decisions: list[Decided] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     dead_letters: list[tuple[float, str]] = field(default_factory=list)
-    """When, and what nobody could take in."""
+    """Times and descriptions."""
 
     def emitted(self, what: str, facts: dict[str, Any], now: float) -> None:
         if what == "decided":

@@ -1,4 +1,4 @@
-"""How a run goes that is only played: nothing is submitted, it ends when and as it is told."""
+"""The course of a simulated run: nothing is submitted, and the run ends as its script says."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GPU = "nvidia.com/gpu"
 
 @dataclass(frozen=True, slots=True)
 class RunScript:
-    """``lasts`` is in seconds; ``outputs`` are the Workflow's, as text, by parameter; ``resources`` seconds of use."""
+    """A script. ``lasts``: seconds; ``outputs``: text by the Workflow's parameter; ``resources``: seconds of use."""
 
     lasts: float
     phase: RunPhase = RunPhase.SUCCEEDED
@@ -33,7 +33,7 @@ class RunScript:
 
 
 Going = Callable[[Run], RunScript | None]
-"""Tells how a run goes that has just started; None if it goes on until somebody ends it."""
+"""Returns the script of a run that has just started; None if the run lasts until it is ended explicitly."""
 
 
 def endless(_run: Run) -> RunScript | None:
@@ -41,7 +41,7 @@ def endless(_run: Run) -> RunScript | None:
 
 
 def end_of(run: Run, course: RunScript) -> Observed:
-    """What a watcher would see at the end of the run."""
+    """Return what a watcher would observe at the end of the run."""
     return Observed(
         run.namespace,
         run.workflow,

@@ -1,4 +1,4 @@
-"""A history played to rules, in as many processes as there are independent rules and processors for them."""
+"""Simulate rules with a history, in several processes if there are independent rules and processors for them."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ if TYPE_CHECKING:
     from retrainer.simulate.ranges import Range
 
 _Told = tuple[tuple[PlayedRun, ...], list[tuple[Any, ...]]]
-"""Runs, and decisions as plain tuples: between processes these travel at a tenth of the cost."""
+"""Runs, and decisions as plain tuples, which cost a tenth to pass between processes."""
 FEW = 4
-"""Of fewer rules none is worth a process of its own."""
+"""Minimum number of rules for several processes."""
 _LOOK = 0.2
 _STEPS = 500
-"""Times that progress is told of."""
+"""Number of progress reports."""
 
 
 class Reached(NamedTuple):
-    """How far a history is played: the moment, the share of the whole time, and how many events came."""
+    """Progress of a simulation: the time reached, its share of the whole period, and the number of events."""
 
     at: float
     share: float
@@ -55,11 +55,11 @@ Progress = Callable[[Reached], None]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """``rules`` are paths; none for those that the history says were in force. Times are in seconds, of the epoch.
+    """A simulation. ``rules`` are paths; empty for the rules in the history. Times are epoch seconds.
 
-    ``prometheus`` is the URL to ask for metrics that history does not have, from ``since`` on if it begins later; empty
-    for the one that each source has, None for nobody. ``sources`` are those that history may have events of, besides
-    those of the rules.
+    ``prometheus`` is the URL to query for metrics that the history does not have; empty for the URL of each source,
+    None for no queries. The queries start at ``since`` if the history starts later. ``sources`` are additional sources
+    that the history may have events of.
     """
 
     history: str
@@ -72,21 +72,21 @@ class Task:
 
 
 def configuration_of(task: Task) -> tuple[Configuration, tuple[Problem, ...]]:
-    """The rules of a task; raise BadHistory if its history cannot be read."""
+    """Return the rules of a task, and their problems. Raise BadHistory if its history cannot be read."""
     if task.rules:
         return load_files(task.rules)
     return load_texts(open_history(task.history).files)
 
 
 def period(task: Task, history: History) -> tuple[float, float]:
-    """From when to when it is played; it ends before it begins if there is nothing to play."""
+    """Return start and end of the simulated period. The end is before the start if there is nothing to play."""
     first, last = history.span or (math.inf, -math.inf)
     begin = min(first, math.inf if task.since is None else task.since)
     return begin, last if task.until == math.inf else task.until
 
 
 def looked_up(task: Task, configuration: Configuration, history: History) -> Iterator[Range]:
-    """Metrics that history does not have, if there is somebody to ask. Raise BadHistory."""
+    """Yield the metrics that the history does not have, from Prometheus if the task has one. Raise BadHistory."""
     begin, end = period(task, history)
     if task.prometheus is None or begin > end:
         return
@@ -98,7 +98,7 @@ def looked_up(task: Task, configuration: Configuration, history: History) -> Ite
 
 
 def simulate(task: Task, configuration: Configuration, processes: int, progress: Progress = lambda _: None) -> Outcome:
-    """Play the history to valid rules; ``progress`` hears how far all of them are."""
+    """Play the history with valid rules. ``progress`` is called with the progress of the slowest process."""
     parts = shares(configuration, processes) if len(configuration.rules) >= FEW else []
     if len(parts) < 2:
         return _play(task, configuration, progress)
@@ -124,7 +124,7 @@ def simulate(task: Task, configuration: Configuration, processes: int, progress:
 
 
 def _together(reached: list[Reached]) -> Reached:
-    """The one that is last; each event comes to all of them."""
+    """Return the progress of the slowest process. Each process reads every event."""
     return min(reached, key=lambda one: one.share)
 
 
@@ -137,16 +137,16 @@ def _play_share(task: Task, share: frozenset[str], number: int, seen_at: Any) ->
 
 
 def _play(task: Task, configuration: Configuration, progress: Progress) -> Outcome:
-    """What a rule raises ends the first try; the second contains it as a daemon does, and takes much longer.
+    """Play without containment; if a rule raises, play again with containment as in a daemon, which is much slower.
 
-    A player goes through its history as it folds, so that none of its transactions can be done a second time.
+    A player consumes its history while it folds, so that it cannot repeat a single transaction.
     """
     ranges = list(looked_up(task, configuration, open_history(task.history)))
     try:
         return _played(task, configuration, ranges, progress, Care.NEVER)
     except BadHistory:
         raise
-    except Exception:  # noqa: BLE001 - what is not a rule's is raised again
+    except Exception:  # noqa: BLE001 - errors that are not a rule's are raised again
         return _played(task, configuration, ranges, progress, Care.ALWAYS)
 
 

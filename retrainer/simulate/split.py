@@ -1,4 +1,4 @@
-"""Rules in groups that have nothing to do with each other, so that each can be played by itself."""
+"""Split rules into independent groups, each of which can be simulated separately."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def shares(configuration: Configuration, count: int) -> list[frozenset[str]]:
-    """Names of rules in at most so many shares, about equal in number; rules that meet anywhere stay together."""
+    """Return rule names in at most ``count`` shares of about equal size. Rules that depend on each other share one."""
     found: list[set[str]] = [set() for _ in range(count)]
     for group in sorted(_groups(configuration), key=len, reverse=True):
         min(found, key=len).update(group)
@@ -20,7 +20,7 @@ def shares(configuration: Configuration, count: int) -> list[frozenset[str]]:
 
 
 def _groups(configuration: Configuration) -> list[set[str]]:
-    """Rules that wait for a pool or a budget together, or for each other's runs, are one group."""
+    """Group rules that share a pool or a budget, or that follow each other's runs (union-find)."""
     leader: dict[str, str] = {}
 
     def find(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Plays a test of rules, and says what came otherwise than expected, with the reasons of the decisions in between."""
+"""Run a rule test, and return the failed expectations with the decisions before them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What came of a test; it is passed if there are no ``failures``."""
+    """Result of a test. It is passed if there are no ``failures``."""
 
     name: str
     failures: tuple[Failure, ...]
@@ -30,7 +30,7 @@ class Played:
 
 
 def play(case: Case, configuration: Configuration) -> Played:
-    """Play a test that was checked before."""
+    """Run a test that was checked before."""
     recorder = Recorder()
     start = moment(case.start, 0.0)
     world = World(configuration, start, going=partial(course_of, case, configuration), listener=recorder)
@@ -41,7 +41,7 @@ def play(case: Case, configuration: Configuration) -> Played:
 
 
 class _Story:
-    """``_looked`` is how far runs were looked at, by rule (empty: all); ``_heard`` how far decisions were told of."""
+    """``_looked``: number of runs compared, by rule (empty: all rules); ``_heard``: number of decisions reported."""
 
     def __init__(self, case: Case, configuration: Configuration, world: World, recorder: Recorder) -> None:
         self._start = moment(case.start, 0.0)
@@ -82,7 +82,7 @@ class _Story:
         return failures
 
     def _between(self, failure: Failure, of: tuple[str, str] | None = None) -> Failure:
-        """With what was decided since the last look, of one rule and key or of all."""
+        """Add the decisions since the last comparison, of one rule and key or of all."""
         fresh = self._recorder.decisions[self._heard :]
         decided = [d for d in fresh if of is None or (d.rule, d.key) == of]
         lost = [f"{told(at, self._start)}  dead letter: {text}" for at, text in self._recorder.dead_letters]

@@ -1,4 +1,4 @@
-"""What happens in a test, as things to be done in a world, in order of time."""
+"""Convert the inputs of a test to actions on a `World`, in order of time."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 
 
 class Impossible(Exception):
-    """What the test wants to happen cannot, as things stand."""
+    """An input of the test is not possible in the current state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """Something at a moment (epoch seconds). ``do`` may raise Impossible."""
+    """An action at a time (epoch seconds). ``do`` may raise Impossible."""
 
     at: float
     do: Callable[[World], None]
 
 
 def happenings(case: Case, configuration: Configuration) -> list[Happening]:
-    """All that happens, in order; what happens at one moment stays in the order in which it is written."""
+    """Return all actions in order of time. Actions at the same time keep the order in the file."""
     start = moment(case.start, 0.0)
     found: list[Happening] = []
     polls: dict[tuple[str, str], dict[float, list[_Polled]]] = defaultdict(lambda: defaultdict(list))
@@ -59,7 +59,7 @@ def happenings(case: Case, configuration: Configuration) -> list[Happening]:
 
 
 def course_of(case: Case, configuration: Configuration, run: Run) -> RunScript | None:
-    """How a run goes by itself."""
+    """Return the script of a run from the test's `runs`; None if the run lasts until it is ended."""
     goes = next((g for g in case.runs if g.rule == run.rule and g.key in (None, run.key)), None)
     return course(goes, configuration, goes.lasts) if goes is not None else None
 
@@ -149,7 +149,7 @@ def _pushed(metric: Values, own_id: str, at: float, value: float | None) -> Even
 
 
 def _alert(sent: AlertSent, at: float) -> Event:
-    """As `sources/formats/alertmanager.py` makes it."""
+    """Return an event as `sources/formats/alertmanager.py` creates it."""
     fingerprint = hashlib.sha256(repr(sorted(sent.labels.items())).encode()).hexdigest()[:16]
     data = {
         "status": sent.status,
@@ -167,7 +167,7 @@ def _deliver(event: Event, world: World) -> None:
 
 
 def _poll(source: str, expr: str, series: Sequence[_Polled], at: float, world: World) -> None:
-    """As `sources/prometheus/poll.py` makes it."""
+    """Deliver an event as `sources/prometheus/poll.py` creates it."""
     failed = any(one.value is Gap.ERROR for one in series)
     rows = [
         {"labels": dict(one.labels), "value": one.value, "time": one.taken_at}

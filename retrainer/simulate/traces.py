@@ -1,4 +1,4 @@
-"""What a chart of a simulation shows of each rule besides runs: how much data came, and its metrics over time."""
+"""Data for the chart of a simulation: the amount of data of each rule, and its metrics over time."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
     from retrainer.simulate.ranges import Range
 
 BARS = 480
-"""Bars of events over the whole time: an hour and a half of a month each."""
+"""Bars of events over the whole time: for a month, an hour and a half each."""
 POINTS = 1600
-"""Values that are drawn of a series: of each stretch its lowest and its highest."""
+"""Approximate maximum of points drawn for a series: the lowest and the highest of each interval."""
 MOST_SERIES = 12
-"""Series that are drawn of a metric."""
+"""Maximum series drawn for a metric."""
 
 
 @dataclass(slots=True)
 class Metric:
-    """``lines`` are values by series, at moments of their own; None is no data."""
+    """A metric. ``lines``: (time, value) pairs by series; None for no data."""
 
     name: str
     threshold: Threshold
     lines: dict[str, list[tuple[float, float | None]]] = field(default_factory=dict)
     left_out: int = 0
-    """Series that are not drawn."""
+    """Number of series that are not drawn."""
 
     def add(self, series: str, at: float, value: float | None) -> None:
         line = self.lines.get(series)
@@ -53,9 +53,9 @@ class Metric:
 
 @dataclass(slots=True)
 class Trace:
-    """Of one rule. ``bars`` are the events that its data triggers wanted, in equal stretches of the whole time.
+    """The traces of one rule. ``bars``: counts of events that match its data triggers, in equal intervals.
 
-    There are none if it has no such trigger.
+    Empty if the rule has no data trigger.
     """
 
     bars: list[int]
@@ -65,7 +65,7 @@ class Trace:
 def trace(
     configuration: Configuration, records: Iterable[Record], ranges: Sequence[Range], begin: float, end: float
 ) -> dict[str, Trace]:
-    """Traces of all rules of a configuration, from ``begin`` to ``end`` (epoch seconds)."""
+    """Return the traces of all rules of a configuration, from ``begin`` to ``end`` (epoch seconds)."""
     catalog = build_catalog(configuration, frozenset())
     traces = {
         name: Trace(
@@ -92,7 +92,7 @@ def trace(
 
 
 def thinned(line: Sequence[tuple[float, float | None]], points: int = POINTS) -> list[tuple[float, float | None]]:
-    """At most so many points, about: of each stretch the lowest and the highest, and where there is no data."""
+    """Reduce a line to about ``points`` points: the lowest and the highest of each interval, and gaps."""
     if len(line) <= points:
         return list(line)
     size = math.ceil(2 * len(line) / points)
@@ -117,12 +117,12 @@ def _wanting(catalog: Catalog, event: Event) -> set[str]:
             if trigger.wants(event):
                 found.add(trigger.rule)
         except ValueError:
-            continue  # it is a dead letter
+            continue  # a dead letter
     return found
 
 
 def _values(catalog: Catalog, event: Event) -> Iterator[tuple[CompiledThreshold, str, float | None]]:
-    """What an event says to metrics and alerts, with the series that it belongs to."""
+    """Yield the values of an event for metric and alert triggers, with their series."""
     if event.type == QUERY:
         yield from _polled(catalog, event)
         return
@@ -130,7 +130,7 @@ def _values(catalog: Catalog, event: Event) -> Iterator[tuple[CompiledThreshold,
         try:
             sample = gauge.sample(event)
         except ValueError:
-            continue  # it is a dead letter
+            continue  # a dead letter
         yield gauge, sample.series, sample.value
 
 

@@ -1,4 +1,4 @@
-"""Events of sources that no rule file has: a name that was misspelt must not look like a rule that stays quiet."""
+"""Detect events of unknown sources: a misspelled name must not look like a rule without events."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def without_strangers(path: str, history: History, known: Collection[str]) -> History:
-    """The same history, which raises BadHistory at an event whose source is misspelt: nearly one that is ``known``.
+    """Return the history; its records raise BadHistory for a source that is similar to a ``known`` one (misspelled).
 
-    What a store kept is left as it is: its sources were known once.
+    The history of a store is returned unchanged: its sources were known once.
     """
     if not history.plain:
         return history
@@ -34,7 +34,7 @@ def without_strangers(path: str, history: History, known: Collection[str]) -> Hi
 
 
 def strangers(history: History, known: Collection[str]) -> list[str]:
-    """Sources of events that no rule file has (any more): these events are left out."""
+    """Return the sources of events that no rule file has (any more). These events are ignored."""
     return sorted(history.sources - frozenset(known))
 
 

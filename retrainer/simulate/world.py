@@ -1,4 +1,4 @@
-"""The real engine, driven by hand: time moves from one thing that happens to the next, and nothing is really run."""
+"""The real engine with a manual clock: time moves from one event to the next, and no Workflow is created."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 STALLED = 10_000
-"""Transactions in a row for which time does not move: no rule needs so many."""
+"""Maximum consecutive transactions without progress of time. No rule needs as many."""
 
 
 class ManualClock:
-    """Tells the time that it was set to, in seconds since the epoch."""
+    """A clock that returns the time it was set to, in epoch seconds."""
 
     def __init__(self, now: float) -> None:
         self.time = now
@@ -49,7 +49,7 @@ class ManualClock:
 
 
 class NullListener:
-    """Listens to nothing."""
+    """A listener that ignores everything."""
 
     def emitted(self, what: str, facts: dict[str, Any], now: float) -> None:
         pass
@@ -59,10 +59,10 @@ class NullListener:
 
 
 class World:
-    """Rules, from ``start`` on (epoch seconds). A run that is admitted starts at once, and goes as ``going`` says.
+    """A simulation of rules from ``start`` on (epoch seconds). An admitted run starts at once, and follows ``going``.
 
-    A run for which ``starting`` is false waits until somebody ends it; one for which ``stopping`` is false does not
-    end at once when it is told to. `close` it when done.
+    A run for which ``starting`` returns False waits until it is ended. A run for which ``stopping`` returns False does
+    not end at once on a stop request. Call `close` when done.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class World:
         self.store.close()
 
     def deliver(self, source: str, events: Sequence[Event], **more: Any) -> list[str]:
-        """Take events in, now; return the outcome of each. ``more`` is what else a batch can say."""
+        """Deliver events now and return the outcome of each. ``more``: further fields of `Batch`."""
         offered = [
             self.engine.offer(Batch(source, events[at : at + BATCH], **more)) for at in range(0, len(events), BATCH)
         ]
@@ -119,33 +119,33 @@ class World:
         return [word for future in offered for word in future.result().outcomes]
 
     def act(self, run: Callable[[Transaction], T]) -> T:
-        """Do something by hand, now."""
+        """Run a function in a transaction now."""
         done = self.engine.act(run).result()
         self._settle()
         return done
 
     def advance(self, until: float) -> None:
-        """Let time pass up to and with ``until``: what is due happens, each at its moment."""
+        """Advance the time up to and including ``until``. Everything due happens at its own time."""
         while (moment := self.next_moment()) is not None and moment <= until:
             self.happen(moment)
         self.clock.time = max(self.now, until)
 
     def next_moment(self) -> float | None:
-        """When something happens by itself next: the engine wants to be woken, or a run ends. None if never."""
+        """Return the time of the next timed action: a wake-up of the engine or the end of a run. None if never."""
         moments = [moment for moment in (self.engine.next_wake, self.next_end()) if moment is not None]
         return max(min(moments), self.now) if moments else None
 
     def next_end(self) -> float | None:
-        """When a run ends next; None if that is not known of any."""
+        """Return when the next run ends; None if no end is known."""
         return self._ends[0][0] if self._ends else None
 
     def ending(self, until: float) -> list[Run]:
-        """Runs that end by then, as far as that is known."""
+        """Return the runs that are known to end by ``until``."""
         ids = [run for at, run, _ in self._ends if at <= until]
         return self.store.read(lambda conn: list(statements.runs_by_id(conn, ids).values())) if ids else []
 
     def happen(self, moment: float) -> None:
-        """Do what is due at a moment, which must not lie behind."""
+        """Do what is due at ``moment``, which must not be in the past."""
         self._still = self._still + 1 if moment <= self.now else 0
         if self._still > STALLED:
             raise RuntimeError(f"time stands still at {moment:.3f}: the engine wants to be woken again and again")
@@ -158,14 +158,14 @@ class World:
         self.wake_up(moment)
 
     def wake_up(self, moment: float) -> None:
-        """Wake whoever wants to be woken by then."""
+        """Wake the engine if its next wake-up is due by ``moment``."""
         self.clock.time = max(self.now, moment)
         if self.engine.next_wake is not None and self.engine.next_wake <= self.now:
             self.engine.turn()
         self._settle()
 
     def end(self, run_id: str, course: RunScript) -> None:
-        """End a run that is on its way, now; one that has ended already stays as it is."""
+        """End an active run now. A run that has ended already is not changed."""
         run = self.store.read(lambda conn: statements.run(conn, run_id))
         if run is None or run.phase.terminal:
             return
@@ -173,7 +173,7 @@ class World:
         self._settle()
 
     def live(self) -> list[Run]:
-        """Runs that are on their way, oldest first."""
+        """Return active runs, oldest first."""
         return self.gateway.live()
 
     def _admitted(self) -> None:
@@ -183,7 +183,7 @@ class World:
         self._to_stop = True
 
     def _settle(self) -> None:
-        """Start what was admitted, and end what is asked to stop, until neither leads to more."""
+        """Start admitted runs and end runs with stop requests, until neither leads to more of them."""
         while self._to_start or self._to_stop:
             if self._to_start:
                 self._to_start = False
