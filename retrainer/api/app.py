@@ -1,4 +1,4 @@
-"""The web server's application: the API, webhooks, metrics and probes."""
+"""The web application: API, webhooks, metrics and probes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ the configuration says."""
 
 
 def build(service: Service) -> FastAPI:
-    """Make the application of a daemon."""
+    """Create the application of a daemon."""
     app = _application()
     app.state.service = service
     app.add_middleware(Guard, service=service)
@@ -32,7 +32,7 @@ def build(service: Service) -> FastAPI:
 
 
 def openapi() -> dict[str, Any]:
-    """Describe the API; docs/reference/openapi.json holds it."""
+    """Return the OpenAPI description, which is also in docs/reference/openapi.json."""
     return _application().openapi()
 
 
@@ -48,7 +48,7 @@ def _application() -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
-    # The guard checks the token; this says so in the description.
+    # The guard checks the token; this only adds it to the description.
     token = Security(HTTPBearer(auto_error=False, scheme_name="token"))
     api = APIRouter(prefix="/api/v1", dependencies=[token], responses=PROBLEMS)
     for part in (rules, backfills, runs, sources, state, ledger):

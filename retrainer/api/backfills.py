@@ -1,4 +1,4 @@
-"""Backfills: slots of a rule's schedules that somebody asks for."""
+"""Backfills: runs for past slots of a rule's schedules, on request."""
 
 from typing import Annotated, Any, Literal
 
@@ -17,21 +17,21 @@ class Wanted(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     from_: Annotated[str, Field(alias="from", max_length=64)]
-    """Slots from then on: a date or a time of the schedule's zone, RFC 3339, or a duration back from now."""
+    """Slots from here on: a date or a time in the schedule's zone, RFC 3339, or a duration before now."""
     to: Annotated[str | None, Field(max_length=64)] = None
-    """Up to before then; now if not given. At most 1,000 slots may lie between."""
+    """Slots before this time; now if not given. At most 1,000 slots may lie between."""
     trigger: Annotated[str | None, Field(max_length=63)] = None
-    """Only of this schedule; of all that the rule has if not given."""
+    """Only slots of this schedule; of all schedules of the rule if not given."""
     key: Annotated[str, Field(max_length=1024)] = ""
     """Key of a rule with `for_each`."""
     parameters: dict[str, str] = {}
-    """Values over those that the rule gives."""
+    """Values that override those of the rule."""
     rerun: bool = False
-    """Also slots that ran already."""
+    """Include slots that ran already."""
     by: Annotated[str, Field(max_length=100)] = ""
-    """Who asks; it is kept with the runs."""
+    """Who requests it; stored with the runs."""
     dry_run: bool = False
-    """Only say what would come of it."""
+    """Only show what would run."""
 
 
 class PlannedSlot(View):
@@ -41,7 +41,7 @@ class PlannedSlot(View):
     """Whether it will run."""
     why: str
     run: str | None = None
-    """The run that it had."""
+    """The run that the slot had before."""
 
 
 class Held(View):
@@ -54,27 +54,27 @@ class Backfill(View):
     rule: str
     key: str
     request: str | None = None
-    """Its name; none with `dry_run`."""
+    """Id of the request; null with `dry_run`."""
     count: int
-    """How many slots will run."""
+    """Number of slots that will run."""
     slots: list[PlannedSlot]
     gpu_hours: float | None = None
-    """What they will cost together, if runs said what they cost."""
+    """Estimated total cost, if earlier runs reported theirs."""
     run_seconds: float | None = None
-    """How long the last runs took."""
+    """Duration of recent runs."""
     last_start: Moment | None = None
-    """When the last of them may start, if that can be told."""
+    """When the last of them may start, if that can be estimated."""
     note: str
-    """What that leaves out, or why it cannot be told."""
+    """What the estimate leaves out, or why there is none."""
     held: Held | None = None
-    """What holds the rule back now."""
+    """What blocks the rule now."""
 
 
 class SlotStanding(View):
     trigger: str
     slot: Moment
     state: Literal["waiting", "running", "succeeded", "failed", "cancelled", "dropped"]
-    """`dropped`: it never had a run, as it was withdrawn, or its parameters could not be rendered."""
+    """`dropped`: it never had a run, because it was withdrawn, or its parameters could not be rendered."""
     run: str | None = None
     phase: str | None = None
 
@@ -93,7 +93,7 @@ class Progress(View):
     cancelled: int
     dropped: int
     ended: bool
-    """Nothing of it waits or runs."""
+    """No slot waits or runs any more."""
     slots: list[SlotStanding]
 
 
@@ -101,9 +101,9 @@ class Withdrawn(View):
     rule: str
     key: str
     dropped: int
-    """Slots, or runs by hand, that waited."""
+    """Slots, or manual runs, that waited."""
     cancelled: int
-    """Runs that waited to be admitted."""
+    """Runs that waited for admission."""
 
 
 @router.post("/{rule}/backfills", response_model=Backfill)
@@ -113,7 +113,7 @@ def backfill(
     wanted: Wanted,
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
 ) -> Any:
-    """Ask for slots of the past. The same Idempotency-Key gives the same answer again, and starts nothing twice."""
+    """Request runs for past slots. The same Idempotency-Key returns the same answer, and starts nothing twice."""
     period = (wanted.from_, wanted.to, wanted.trigger)
     order = Order(rule, wanted.key, *period, wanted.parameters, wanted.rerun, wanted.by)
     with refusals(422):
@@ -122,13 +122,13 @@ def backfill(
 
 @router.get("/{rule}/backfills", response_model=Progress)
 def show_backfill(service: Asked, rule: RuleName, key: Key = "", request: Text = None) -> Any:
-    """How far a backfill is: the last one of the rule and key, if none is named."""
+    """Progress of a backfill; without `request`, of the last one of the rule and key."""
     with refusals():
         return service.backfill_progress(rule, key, request)
 
 
 @router.delete("/{rule}/backfills", response_model=Withdrawn)
 def withdraw_backfills(service: Asked, rule: RuleName, key: Key = "") -> Any:
-    """Drop what has not started of all backfills of the rule and key. What runs goes on."""
+    """Withdraw all backfills of the rule and key. Runs that have started continue."""
     with refusals():
         return service.withdraw_backfills(rule, key)

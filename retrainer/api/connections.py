@@ -1,7 +1,7 @@
-"""Connections of the web server: how long each may take, and which one goes when there are too many.
+"""Limits for the web server's connections: how long each may take, and which one is closed if there are too many.
 
-uvicorn counts idle connections like busy ones and answers 503 once there are too many, to probes as well; it waits for
-a request's head, and for a client that does not read, for ever.
+uvicorn counts idle connections like busy ones, and responds with 503 to all requests, including probes, once there are
+too many. It also waits for ever for a request's head, and for a client that does not read.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ RESERVE = 32
 """Connections beyond the limit, on which only probes are answered."""
 PROBES = frozenset({"/healthz", "/readyz"})
 HEAD_TIMEOUT = 10.0
-"""Seconds that a sender may take for a request's line and headers."""
+"""Seconds in which a client must have sent a request's line and headers."""
 WRITE_TIMEOUT = 30.0
-"""Seconds within which a client has to read what waits for it, or 48 KiB of it."""
+"""Seconds in which a client must read the pending output, or 48 KiB of it."""
 LOOK_EVERY = 1.0
-"""Seconds between looks for clients that do not read."""
+"""Seconds between checks for clients that do not read."""
 DESCRIPTORS_LEFT = 128
-"""Descriptors that connections leave to the rest of the process."""
+"""File descriptors that are reserved for the rest of the process."""
 
 
 class Connections:
-    """``most`` at once, at most half of them busy for one address (``per_peer``).
+    """At most ``most`` connections at once; at most half of them busy for one address (``per_peer``).
 
-    A new one takes the place of the longest idle of the address that has most; requests beyond the limits are answered
-    503. Only for the server's own loop.
+    A new connection replaces the longest idle one of the address with most connections. Requests beyond the limits are
+    answered with 503. Only for the server's own event loop.
     """
 
     def __init__(self, most: int) -> None:
         self.most = min(most, _affordable())
         self.per_peer = max(1, self.most // 2)
         self._of: dict[str, OrderedDict[Connection, bool]] = {}
-        """By address, from the longest idle to the last used; whether each is busy."""
+        """By address, from the longest idle to the last used; the value is whether it is busy."""
         self.total = self.busy = 0
 
     def add(self, connection: Connection) -> None:
@@ -55,7 +55,7 @@ class Connections:
             connection.transport.abort()
 
     def mark(self, connection: Connection, *, busy: bool) -> None:
-        """Whether a request is under way on it; called again, nothing changes."""
+        """Record whether a request is in progress on it. Idempotent."""
         mates = self._of.get(connection.peer, OrderedDict())
         if connection in mates and mates[connection] != busy:
             self.busy += 1 if busy else -1
@@ -71,12 +71,12 @@ class Connections:
             self._of.pop(connection.peer, None)
 
     def crowded(self, peer: str) -> bool:
-        """Whether more requests are under way than may be."""
+        """Whether more requests are in progress than allowed."""
         mine = self._of.get(peer, OrderedDict())
         return self.busy > self.most or (len(mine) > self.per_peer and sum(mine.values()) > self.per_peer)
 
     def shed(self, count: int, sparing: Connection | None = None) -> int:
-        """Cut off so many idle ones, if there are; return how many that were."""
+        """Close up to ``count`` idle connections. Return how many were closed."""
         cut = 0
         for peer in sorted(self._of, key=lambda peer: -len(self._of[peer])):
             idle = [one for one, busy in self._of[peer].items() if not busy and one is not sparing]
@@ -89,7 +89,7 @@ class Connections:
         return cut
 
     def look(self, now: float) -> None:
-        """Cut off those that do not read; ``now`` is the loop's time."""
+        """Close connections whose client does not read; ``now`` is the loop's time."""
         stuck = [one for mates in self._of.values() for one in mates if one.reads_nothing(now)]
         for one in stuck:
             self.remove(one)
@@ -99,13 +99,13 @@ class Connections:
 
 
 def _affordable() -> int:
-    """How many connections the limit of descriptors allows: at it, nothing else of the process could be opened."""
+    """Return how many connections the limit of file descriptors allows, leaving some for the rest of the process."""
     descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return 1 << 20 if descriptors == resource.RLIM_INFINITY else max(16, descriptors - DESCRIPTORS_LEFT)
 
 
 class Connection:
-    """What our connections do beside uvicorn's."""
+    """What our connections do in addition to uvicorn's."""
 
     crowd: Connections
     loop: asyncio.AbstractEventLoop
@@ -158,7 +158,7 @@ class Connection:
             self._deadline = self.loop.call_later(HEAD_TIMEOUT, self.transport.close)
 
     def _watch_next(self) -> None:
-        """One that came in the same packet has begun already."""
+        """A request that arrived in the same packet has started already."""
         if self._under_way():
             self.crowd.mark(self, busy=True)
 
@@ -175,12 +175,12 @@ class Connection:
 
 
 def protocol(connections: Connections) -> type[asyncio.Protocol]:
-    """Make what uvicorn asks for: its own protocol, whose connections are among ours."""
+    """Return the protocol class for uvicorn: its own protocol, with our limits."""
     return type("RetrainerProtocol", (Connection, AutoHTTPProtocol), {"crowd": connections})
 
 
 def limited(app: ASGIApp, connections: Connections) -> ASGIApp:
-    """Answer 503 beyond the limits, except to probes."""
+    """Respond with 503 beyond the limits, except to probes."""
 
     async def ask(scope: Scope, receive: Receive, send: Send) -> None:
         peer = str((scope.get("client") or ("",))[0])
@@ -194,7 +194,7 @@ def limited(app: ASGIApp, connections: Connections) -> ASGIApp:
 
 
 class Watch:
-    """Looks after the connections from within the server's loop, and tells its troubles once in a while."""
+    """Checks the connections in the server's loop, and logs the loop's errors at a limited rate."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -210,7 +210,7 @@ class Watch:
         loop.call_later(LOOK_EVERY, self._look, loop)
 
     def _trouble(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Without descriptors asyncio says so for each connection that waits, and tries again a second later."""
+        """Without file descriptors asyncio reports an error for each waiting connection, and retries a second later."""
         message, error = str(context.get("message")), context.get("exception")
         if loop.time() - self._told.get(message, -60.0) < 10.0:
             return

@@ -1,4 +1,4 @@
-"""The daemon itself: probes, metrics, reload, and where everything is."""
+"""The daemon itself: probes, metrics, reload, and an index."""
 
 import gzip
 import re
@@ -12,15 +12,15 @@ from retrainer.api import views
 from retrainer.api.parameters import PROBLEMS, Asked
 
 GZIP_LEVEL = 1
-"""The text of metrics shrinks to a twentieth; higher levels take three times as long for a fifth less."""
+"""Metrics shrink to a twentieth; higher levels take three times as long for a fifth less."""
 router = APIRouter(tags=["daemon"])
 status_router = APIRouter(tags=["daemon"])
-"""Under /api/v1, behind the token: reasons may name servers."""
+"""Under /api/v1, protected by the token, because reasons may name servers."""
 
 
 @router.get("/", include_in_schema=False)
 async def index(service: Asked) -> dict[str, Any]:
-    """Where to go from here."""
+    """Links to the other endpoints."""
     return {
         "name": "retrainer",
         "instance": service.settings.name,
@@ -39,14 +39,14 @@ async def index(service: Asked) -> dict[str, Any]:
 
 @router.get("/healthz", response_model=views.Health, responses={503: {"model": views.Health}})
 async def health(service: Asked) -> Any:
-    """Tell whether the engine is alive; asks nobody."""
+    """Whether the engine is alive. Does not depend on other servers."""
     reasons = service.health()
     return JSONResponse({"status": "stuck" if reasons else "ok", "reasons": reasons}, 503 if reasons else 200)
 
 
 @router.get("/readyz", response_model=views.Readiness, responses={503: {"model": views.Readiness}})
 def ready(service: Asked) -> Any:
-    """Tell whether it takes events in and decides, and what it waits for; `GET /api/v1/status` also says why."""
+    """Whether it accepts events and decides, and what it waits for; `GET /api/v1/status` also shows why."""
     reasons = service.ready()
     told = {"ready": not reasons, "reasons": reasons, "waiting": [wait.in_words for wait in service.waiting()]}
     return JSONResponse(told, 503 if reasons else 200)
@@ -54,7 +54,7 @@ def ready(service: Asked) -> Any:
 
 @status_router.get("/status", response_model=views.Status)
 def status(service: Asked) -> Any:
-    """Tell how the daemon does: whether it is ready, and each part that waits for somebody else, with the reason."""
+    """State of the daemon: whether it is ready, and each component that waits for something else, with the reason."""
     reasons = service.ready()
     return {
         "instance": service.settings.name,
@@ -69,7 +69,7 @@ def status(service: Asked) -> Any:
 
 @router.get("/metrics", response_class=Response)
 def metrics(service: Asked, accept_encoding: Annotated[str, Header(max_length=1024)] = "") -> Response:
-    """Everything for Prometheus; compressed for those who take gzip."""
+    """All metrics for Prometheus; compressed for clients that accept gzip."""
     body = service.metrics()
     headers = {"Content-Type": prometheus_client.CONTENT_TYPE_LATEST, "Vary": "Accept-Encoding"}
     if takes_gzip(accept_encoding):
@@ -78,7 +78,7 @@ def metrics(service: Asked, accept_encoding: Annotated[str, Header(max_length=10
 
 
 def takes_gzip(accepted: str) -> bool:
-    """Tell whether an Accept-Encoding takes gzip (RFC 9110, 12.5.3)."""
+    """Return whether an Accept-Encoding accepts gzip (RFC 9110, 12.5.3)."""
     weights = {}
     for one in accepted.lower().split(","):
         coding, _, parameter = one.partition(";")
@@ -89,5 +89,5 @@ def takes_gzip(accepted: str) -> bool:
 
 @router.post("/-/reload", response_model=views.Reloaded, responses=PROBLEMS)
 def reload(service: Asked) -> Any:
-    """Look at the rule files now. What is broken keeps its last good text, and is named under `problems`."""
+    """Read the rule files now. Broken files keep their last good text, and are listed under `problems`."""
     return service.reload()

@@ -1,4 +1,4 @@
-"""What changes something is passed on to the replica that has the lead, and its answer is given as it came."""
+"""Forwards mutating requests to the leader, and returns its response unchanged."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 TIMEOUT = 30.0
 PASSED_ON = "retrainer-passed-on"
-"""Header of a request that another replica passed on: it goes no further, whoever has the lead by then."""
+"""Header of a request that another replica forwarded. It is not forwarded again, even if the leader has changed."""
 _ASKED = ("authorization", "content-type", "accept", "idempotency-key", "user-agent")
 _ANSWERED = ("content-type", "retry-after", "location", "www-authenticate")
 
 
 async def pass_on(request: Request, leader: str) -> Response:
-    """Ask the leader the same. Raise Refusal 503 if it does not answer; it may still have done what was asked."""
+    """Forward to the leader. Raise Refusal 503 if it does not answer; it may still have processed the request."""
     import httpx  # noqa: PLC0415 - six megabytes, which only replicas need
 
     target = httpx.URL(leader).copy_with(path=request.url.path, query=request.url.query.encode())

@@ -1,8 +1,8 @@
-"""What stands before every request: who may ask, from where, with how much; and what no answer goes without.
+"""Checks every request: its token, origin and size. Adds security headers to every response.
 
-The API is for programs. A browser may be made to send requests to it, so nothing is changed for one of another origin:
-a mutation carries JSON or nothing, an Origin must be our own, and without a token only loopback names are answered to
-(a page that rebinds its name to 127.0.0.1 still sends its own name as Host).
+The API is for programs. A browser can be made to send requests to it, so pages of other origins cannot change anything:
+a mutation must have a JSON body or none, an Origin must be our own, and without a token only loopback names are
+accepted as Host (a page that rebinds its name to 127.0.0.1 still sends its own name).
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from retrainer.config.settings import Settings
 
 MAX_BODY = 1 << 20
-"""Bytes that a request to the API may carry."""
+"""Bytes that a request body to the API may have."""
 BODY_TIMEOUT = 10.0
-"""Seconds that a sender may take for them."""
+"""Seconds that it may take."""
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -45,7 +45,7 @@ _HEADERS = {
 
 
 def check_bind(settings: Settings) -> None:
-    """Raise ValueError if everyone on the network could use the API, or nobody, as its token is not there."""
+    """Raise ValueError if the API would be open to the network, or unusable because a token cannot be read."""
     if settings.http.token is None and not is_loopback(settings.http.host):
         raise ValueError(
             f"http.host {settings.http.host} is beyond loopback and http.token is not set: anyone could start and "
@@ -57,7 +57,7 @@ def check_bind(settings: Settings) -> None:
 
 
 class Guard:
-    """Webhooks go straight to their sources, which have rules of their own; the API is checked here."""
+    """Passes webhooks on to their sources, which have their own checks; API requests are checked here."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app, self._service = app, service
@@ -111,7 +111,7 @@ class Guard:
             await self._app(request.scope, receive, send)
 
     async def _leader(self, request: Request) -> str:
-        """Who is to be asked instead of us; empty if nobody. What is under /-/ is about this very replica."""
+        """Return the URL of the leader if it must process the request, else empty. /-/ concerns this replica only."""
         if not request.url.path.startswith("/api/") or PASSED_ON in request.headers:
             return ""
         try:
@@ -121,7 +121,7 @@ class Guard:
 
 
 def _authorize(request: Request, settings: Settings) -> bool:
-    """Return whether it carries a token, False where none is asked for; raise Refusal 401, 403 or 503."""
+    """Return whether the request has a valid token, False if none is required. Raise Refusal 401, 403 or 503."""
     if settings.http.token is None:
         return False
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
@@ -144,7 +144,7 @@ def _is(given: bytes, token: Secret, name: str) -> bool:
 
 
 async def _read(request: Request) -> bytes:
-    """Take the body in whole. Raise Refusal 408 or 413."""
+    """Read the whole body. Raise Refusal 408 or 413."""
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
@@ -158,7 +158,7 @@ async def _read(request: Request) -> bytes:
 
 
 def _check_content(headers: Headers, body: bytes) -> None:
-    """Raise Refusal 400 or 415."""
+    """Check content type and JSON. Raise Refusal 400 or 415."""
     content_type = headers.get("content-type")
     if content_type is None and not body:
         return
@@ -173,7 +173,7 @@ def _check_content(headers: Headers, body: bytes) -> None:
 
 
 def peer_of(scope: Scope) -> str:
-    """Return the address that a request came from; that of a proxy, if one stands before us."""
+    """Return the address of the sender, or of a proxy in front of us."""
     client = scope.get("client")
     return str(client[0]) if client else ""
 

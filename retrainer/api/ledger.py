@@ -1,4 +1,4 @@
-"""What happened: events, decisions, schedule slots, dead letters."""
+"""The record of events, decisions, schedule slots and dead letters."""
 
 import base64
 import binascii
@@ -34,7 +34,7 @@ def list_events(
     cursor: Number = None,
     limit: Limit = 50,
 ) -> Any:
-    """Accepted events from the newest to the oldest; with `rule` (and `key`) those it matched."""
+    """Accepted events, newest first; with `rule` (and `key`) those it matched."""
     return page(
         service.read(
             lambda conn: queries.events(
@@ -54,9 +54,9 @@ def find_events(
     cursor: Number = None,
     limit: Annotated[int, Query(ge=1, le=50)] = 5,
 ) -> Any:
-    """Events of that number, id, object (`bucket/key`) or subject, and what each did in each rule, near misses too.
+    """Events with that number, id, object (`bucket/key`) or subject, and their effect in each rule or near miss.
 
-    Subjects are looked for in 20,000 events a call, the newest first: `next` goes on with those before.
+    Each call searches 20,000 events for a subject, newest first: `next` continues with earlier ones.
     """
     began, ended = (moment.timestamp() if moment is not None else None for moment in (since, until))
     return page(service.find_events(Wanted(text, source, cursor, began, ended, limit)))
@@ -80,7 +80,7 @@ def list_decisions(
     cursor: Number = None,
     limit: Limit = 50,
 ) -> Any:
-    """Decisions with their reasons, from the newest to the oldest."""
+    """Decisions with their reasons, newest first."""
     return page(
         service.read(
             lambda conn: queries.decisions(conn, rule=rule, key=key, decision=decision, before=cursor, limit=limit)
@@ -90,7 +90,7 @@ def list_decisions(
 
 @router.get("/slots", response_model=views.Page[views.Slot])
 def list_slots(service: Asked, rule: str, key: Text = None, cursor: Text = None, limit: Limit = 50) -> Any:
-    """Schedule slots of a rule, each with what became of it."""
+    """Schedule slots of a rule, each with its outcome."""
     before = _slot_cursor(cursor) if cursor is not None else None
     found = service.read(lambda conn: queries.slots(conn, rule, key=key, before=before, limit=limit))
     following = base64.urlsafe_b64encode(orjson.dumps(found.next)).decode() if found.next is not None else None
@@ -109,7 +109,7 @@ def _slot_cursor(text: str) -> tuple[float, str, str]:
 def list_dead_letters(
     service: Asked, source: Text = None, reason: Text = None, cursor: Number = None, limit: Limit = 50
 ) -> Any:
-    """What could not be taken in, from the newest to the oldest."""
+    """Input that could not be processed, newest first."""
     return page(
         service.read(lambda conn: queries.dead_letters(conn, source=source, reason=reason, before=cursor, limit=limit))
     )
@@ -131,13 +131,13 @@ def show_dead_letter(service: Asked, number: BigNumber) -> Any:
 
 @router.post("/dead-letters/replay", response_model=views.Replayed)
 def replay_dead_letters(service: Asked, ids: Ids) -> Any:
-    """Take dead letters in anew; those that fail again come back."""
+    """Process dead letters again; those that fail again are stored again."""
     with refusals():
         return service.replay_dead_letters(ids.ids)
 
 
 @router.post("/dead-letters/discard", response_model=views.Discarded)
 def discard_dead_letters(service: Asked, ids: Ids) -> Any:
-    """Remove dead letters for good."""
+    """Delete dead letters."""
     with refusals():
         return {"discarded": service.discard_dead_letters(ids.ids)}

@@ -1,7 +1,7 @@
-"""A refusal reaches who is still sending: what comes behind it is read and thrown away for a moment.
+"""Delivers a refusal to a client that is still sending, by reading and discarding the rest of its data for a while.
 
-A socket that is closed with something unread is reset, and the reset takes the answer with it. The sender then sees a
-cut line instead of "413, send less at once", and sends the same again, for ever.
+Closing a socket with unread data resets the connection, and the reset discards the response. The client then sees a
+lost connection instead of "413, send less at once", and sends the same again, for ever.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LONGEST = 2.0
-"""Seconds for which what comes is thrown away."""
+"""Seconds for which received data is discarded."""
 MOST = 16 << 20
-"""Bytes."""
+"""Bytes that are discarded."""
 
 
 class Lingering:
-    """A transport for uvicorn; all but how it closes is that of the one beneath it.
+    """A transport for uvicorn that wraps another one and changes only how it closes.
 
-    ``sending`` tells whether the client still has to send the rest of a body.
+    ``sending``: returns whether the client has not sent the whole body yet.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Lingering:
         return self.lingers or self._transport.is_closing()
 
     def close(self) -> None:
-        """Say that nothing more follows, and close once the client has, or after a moment; at once if asked again."""
+        """Send end-of-file, then close when the client does or after a timeout; at once if called again."""
         if self.lingers or self._transport.is_closing() or not self._sending():
             self.end()
             return
@@ -51,7 +51,7 @@ class Lingering:
         self._transport.resume_reading()
 
     def discard(self, count: int) -> None:
-        """So many bytes came that nobody reads."""
+        """Count received bytes that are discarded."""
         self._left -= count
         if self._left < 0:
             self.end()

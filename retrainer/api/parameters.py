@@ -1,4 +1,4 @@
-"""What endpoints share: the service they ask, parameters of lists, and how its refusals become answers."""
+"""Shared by all endpoints: the service, parameters of lists, and the mapping of errors to responses."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzin
 
 
 def _within_reach(moment: datetime) -> datetime:
-    """Schedules are reckoned forwards and back from it: at the ends of the calendar there is nothing to reckon with."""
+    """Limit the range, because schedules are computed forwards and back from this time."""
     if not _EARLIEST <= moment < _LATEST:
         raise ValueError("a moment from 1970 to 2199 is expected")
     return moment
@@ -63,7 +63,7 @@ def refusals(otherwise: int = 409) -> Iterator[None]:
 
 
 def known_rule(service: Service, name: str) -> None:
-    """Raise Refusal 404 if there is no rule of that name. The rules of a configuration are sorted by name."""
+    """Raise Refusal 404 if the rule does not exist. The rules of a configuration are sorted by name."""
     rules = service.configuration().rules
     at = bisect_left(rules, name, key=attrgetter("name"))
     if at == len(rules) or rules[at].name != name:

@@ -30,12 +30,12 @@ def not_found(detail: str) -> Refusal:
 
 
 def words(error: Exception) -> str:
-    """Give what it was raised with: str() of a KeyError is quoted."""
+    """Return the message of an error: str() of a KeyError is quoted."""
     return str(error.args[0]) if error.args else str(error)
 
 
 def install(app: FastAPI) -> None:
-    """Let every error that endpoints raise end as a problem document."""
+    """Turn every error of an endpoint into a problem document."""
     handlers: dict[type[Exception], Callable[[Any], Response]] = {
         Refusal: lambda error: error.response(),
         HTTPException: _http,

@@ -1,4 +1,4 @@
-"""Rules: how they stand, why, and what people do to them."""
+"""Rules: their state, why they decide so, and operator commands."""
 
 from typing import Annotated, Any
 
@@ -20,9 +20,9 @@ class Question(BaseModel):
     key: str = ""
     """Key of a rule with `for_each`."""
     event: dict[str, Any] | None = None
-    """An event, or only its `data`: what would each trigger say of it?"""
+    """An event, or only its `data`: show what each trigger does with it."""
     at: Instant | None = None
-    """The moment to judge at; now if not given."""
+    """The time to evaluate at; now if not given."""
 
 
 class Order(BaseModel):
@@ -31,9 +31,9 @@ class Order(BaseModel):
     key: Annotated[str, Field(max_length=1024)] = ""
     """Key of a rule with `for_each`."""
     parameters: dict[str, str] = {}
-    """Values over those that the rule gives."""
+    """Values that override those of the rule."""
     by: Annotated[str, Field(max_length=100)] = ""
-    """Who asks; it is kept with the run."""
+    """Who requests it; stored with the run."""
     dry_run: bool = False
     """Only show the Workflow that would be created."""
 
@@ -42,7 +42,7 @@ class Note(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     note: Annotated[str, Field(max_length=1000)] = ""
-    """Why, for those who find the rule paused."""
+    """The reason, shown with the paused rule."""
 
 
 @router.get("", response_model=views.Page[views.RuleLine])
@@ -55,13 +55,13 @@ def list_rules(
     cursor: Text = None,
     limit: Limit = 50,
 ) -> Any:
-    """Rules by name, each with its verdict in one line."""
+    """Rules by name, each with a one-line verdict."""
     return page(service.rules(RuleQuery(limit, cursor or "", name, state, source, tuple(label or ()))))
 
 
 @router.get("/{rule}", response_model=views.RuleDetail)
 def show_rule(service: Asked, rule: RuleName) -> Any:
-    """One rule, and how it is configured."""
+    """One rule, and its configuration."""
     with refusals():
         return service.rule(rule)
 
@@ -75,7 +75,7 @@ def list_keys(service: Asked, rule: RuleName, cursor: Text = None, limit: Limit 
 
 @router.post("/{rule}/explain", response_model=views.Explanation)
 def explain(service: Asked, rule: RuleName, question: Annotated[Question, Body(default_factory=Question)]) -> Any:
-    """Why the rule would fire or not, as a line and as a tree of live values."""
+    """Why the rule would fire or not, as a line and as a tree of current values."""
     known_rule(service, rule)
     at = question.at.timestamp() if question.at is not None else None
     with refusals(422):
@@ -89,7 +89,7 @@ def trigger(
     order: Annotated[Order, Body(default_factory=Order)],
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
 ) -> Any:
-    """Ask for a run by hand; it waits if it is held. The same Idempotency-Key gives the same answer again."""
+    """Request a manual run. It waits if a limit blocks it. The same Idempotency-Key returns the same answer again."""
     with refusals(422):
         return service.trigger(
             rule, order.key, order.parameters, by=order.by, dry_run=order.dry_run, idempotency_key=idempotency_key
@@ -98,14 +98,14 @@ def trigger(
 
 @router.delete("/{rule}/trigger", response_model=Withdrawn)
 def withdraw_triggers(service: Asked, rule: RuleName, key: Key = "") -> Any:
-    """Drop runs asked for by hand that have not started. What runs goes on."""
+    """Withdraw manual runs that have not started. Runs that have started continue."""
     with refusals():
         return service.withdraw_triggers(rule, key)
 
 
 @router.post("/{rule}/pause", response_model=views.Paused)
 def pause(service: Asked, rule: RuleName, note: Annotated[Note, Body(default_factory=Note)]) -> Any:
-    """Hold a rule until it is resumed. Its schedule and data go on being taken in."""
+    """Pause a rule until it is resumed. Its schedules and data are still recorded."""
     with refusals():
         service.pause(rule, note.note)
     return {"rule": rule, "paused": True}
@@ -113,7 +113,7 @@ def pause(service: Asked, rule: RuleName, note: Annotated[Note, Body(default_fac
 
 @router.post("/{rule}/resume", response_model=views.Paused)
 def resume(service: Asked, rule: RuleName) -> Any:
-    """End a pause by hand, and close the rule's circuit breakers."""
+    """End a manual pause, and close the rule's circuit breakers."""
     with refusals():
         service.resume(rule)
     return {"rule": rule, "paused": False}

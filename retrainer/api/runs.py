@@ -1,4 +1,4 @@
-"""Runs: what became of them, what fed them, and how to end or repeat them."""
+"""Runs: their outcome, their inputs, and how to end or repeat them."""
 
 from typing import Annotated, Any, Literal
 
@@ -28,7 +28,7 @@ class Verdict(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     promoted: bool
-    """Whether the model that the run made was promoted."""
+    """Whether the model of the run was promoted."""
 
 
 @router.get("", response_model=views.Page[views.Run])
@@ -40,20 +40,20 @@ def list_runs(
     cursor: Text = None,
     limit: Limit = 50,
 ) -> Any:
-    """Runs from the newest to the oldest."""
+    """Runs, newest first."""
     wanted = phase.value if phase is not None else None
     return page(service.read(lambda c: queries.runs(c, rule=rule, key=key, phase=wanted, before=cursor, limit=limit)))
 
 
 @router.get("/{run}", response_model=views.RunDetail)
 def show_run(service: Asked, run: RunId) -> Any:
-    """All that is known of a run."""
+    """One run with all details."""
     return _run(service, run)
 
 
 @router.get("/{run}/inputs", response_model=views.Page[views.Input])
 def list_inputs(service: Asked, run: RunId, cursor: Number = None, limit: Limit = 100) -> Any:
-    """The events that fed a run, in the order they came; a retry by hand has those of the first attempt."""
+    """The events that a run consumed, in order of arrival; a manual retry has those of the first attempt."""
     with refusals():
         found = service.read(lambda conn: queries.run_inputs(conn, run, after=cursor or 0, limit=limit))
     return page(queries.Page([{**event, **place(event)} for event in found.items], found.next))
@@ -61,14 +61,14 @@ def list_inputs(service: Asked, run: RunId, cursor: Number = None, limit: Limit 
 
 @router.get("/{run}/manifest", response_class=StreamingResponse)
 def show_manifest(service: Asked, run: RunId) -> StreamingResponse:
-    """Everything that fed a run, as one JSON document with a line for each input (docs/reference/manifest.md)."""
+    """All events that a run consumed, as one JSON document with a line per input (docs/reference/manifest.md)."""
     _run(service, run)
     return StreamingResponse(document(service.read, run), media_type="application/json")
 
 
 @router.post("/{run}/cancel", response_model=views.RunDetail)
 def cancel(service: Asked, run: RunId, ending: Annotated[Ending, Body(default_factory=Ending)]) -> Any:
-    """Request that a run ends; it has once its phase says so."""
+    """Request the end of a run. It has ended once its phase shows that."""
     with refusals():
         service.cancel(run, ending.strategy)
     return _run(service, run)
@@ -84,7 +84,7 @@ def retry(service: Asked, run: RunId) -> Any:
 
 @router.post("/{run}/feedback", response_model=views.RunDetail)
 def feedback(service: Asked, run: RunId, verdict: Verdict) -> Any:
-    """Say what became of a run's model; the same once more changes nothing."""
+    """Report whether a run's model was promoted. Repeating a report changes nothing."""
     with refusals():
         service.judge(run, promoted=verdict.promoted)
     return _run(service, run)

@@ -1,4 +1,4 @@
-"""The web server: uvicorn in a thread of its own."""
+"""The web server: uvicorn in its own thread."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from retrainer.util.supervision import Worker, beat
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - it is chosen elsewhere
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - only compared with the configured host
 log = structlog.get_logger()
 MAX_CONNECTIONS = 1000
-"""Beyond so many the longest idle connections are cut off; if none is idle, requests are answered 503."""
+"""Beyond this, the longest idle connections are closed; if none is idle, requests are answered with 503."""
 BACKLOG = 256
-"""Connections that may wait to be accepted. Without descriptors asyncio tries, and tells, as many a second."""
+"""Connections that may wait to be accepted. Without file descriptors asyncio retries, and reports, as many a second."""
 MAX_HEAD = 16384
-"""Bytes that a request's line and headers may take."""
+"""Bytes of a request's line and headers."""
 KEEP_ALIVE = 65
 """Seconds that an idle connection is kept; load balancers keep theirs for 60."""
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens."""
+    """Signals when it listens."""
 
     def __init__(self, config: uvicorn.Config, watch: Watch) -> None:
         super().__init__(config)
@@ -46,7 +46,7 @@ class _Server(uvicorn.Server):
 
 
 class WebServer:
-    """``port`` is the real one once `start` has returned, also where 0 asked for a free one."""
+    """``port`` is the actual one once `start` has returned, also if 0 requested a free one."""
 
     def __init__(self, app: ASGIApp, host: str, port: int, *, max_connections: int = MAX_CONNECTIONS) -> None:
         self.host, self.port = host, port
@@ -78,12 +78,12 @@ class WebServer:
 
     @property
     def url_for_others(self) -> str:
-        """The machine's name where it listens on all of its addresses: nobody can ask 0.0.0.0."""
+        """The URL with the machine's name if it listens on all addresses: 0.0.0.0 cannot be used by clients."""
         return f"http://{socket.gethostname()}:{self.port}" if self.host in EVERYWHERE else self.url
 
     @property
     def url_for_replicas(self) -> str:
-        """By address where it listens on all of them: a pod's name is known to itself alone."""
+        """The URL with an address if it listens on all of them: a pod's name is known to that pod only."""
         try:
             address = socket.gethostbyname(socket.gethostname())
         except OSError:
@@ -91,7 +91,7 @@ class WebServer:
         return f"http://{address}:{self.port}" if self.host in EVERYWHERE else self.url
 
     def start(self) -> None:
-        """Return once it listens. Raise OSError, naming the address, if it cannot."""
+        """Return once it listens. Raise OSError that names the address if it cannot."""
         self._socket = _bound(self.host, self.port)
         self.port = self._socket.getsockname()[1]
         self._thread.start()
@@ -99,7 +99,7 @@ class WebServer:
         log.info("web.listening", url=self.url)
 
     def stop(self, grace: float) -> None:
-        """Take no more requests, and give those under way `grace` seconds; after as long again it is left behind."""
+        """Accept no more requests. Those in progress have `grace` seconds; after twice that the thread is left behind."""
         if not self._thread.is_alive():
             return
         self._server.config.timeout_graceful_shutdown = max(1, round(grace))

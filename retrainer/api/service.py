@@ -1,4 +1,4 @@
-"""What the web API asks of the daemon."""
+"""The interface between the web API and the daemon."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ T = TypeVar("T")
 
 
 class Busy(ValueError):
-    """The same is under way already."""
+    """The same operation is in progress already."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleQuery:
-    """Which rules somebody asks for: a page of those after ``after`` by name that meet all that is given.
+    """A filter for rules: those after ``after`` by name that meet all conditions.
 
-    ``name`` is a part of the name; ``state`` a mode, a decision or its reason; ``labels`` are `name` or `name=value`.
+    ``name``: a part of the name. ``state``: a mode, a decision or its reason. ``labels``: `name` or `name=value`.
     """
 
     limit: int
@@ -40,13 +40,13 @@ class RuleQuery:
 
 
 class Waiting(Protocol):
-    """A component that cannot do its work, ``since`` then in seconds since the epoch."""
+    """A component that cannot work, ``since`` when in seconds since the epoch."""
 
     @property
     def component(self) -> str: ...
     @property
     def dependency(self) -> str:
-        """What it waits for, as the metric names it."""
+        """What it waits for, as named in the metric."""
 
     @property
     def error(self) -> str: ...
@@ -54,14 +54,14 @@ class Waiting(Protocol):
     def since(self) -> float: ...
     @property
     def in_words(self) -> str:
-        """One clause without ``error``, for everybody to read."""
+        """One clause without ``error``, which is public."""
 
 
 class Service(Protocol):
-    """Each call may block; all are safe from several threads. Times are seconds since the epoch (UTC).
+    """All calls may block, and are thread-safe. Times are seconds since the epoch (UTC).
 
-    An unknown rule, run, source or key raises LookupError; what cannot be done now or with these values raises
-    ValueError, Busy if that is because the same is under way. All say so in words meant for the person who asked.
+    An unknown rule, run, source or key raises LookupError. What cannot be done now or with these values raises
+    ValueError; Busy if the same operation is in progress. All messages are meant for the user.
     """
 
     settings: Settings
@@ -70,105 +70,105 @@ class Service(Protocol):
         """Run a short, paged read on the store."""
 
     def leader(self) -> str:
-        """The URL of the replica that alone may change anything; empty if that is this one, or nobody."""
+        """Return the URL of the leader; empty if this replica is the leader, or there is none."""
 
     def configuration(self) -> Configuration:
-        """What is in force."""
+        """Return the configuration in force."""
 
     def rules(self, query: RuleQuery) -> Page:
-        """Give a line per rule, by name: mode, paused, keys, verdict, decision, reason, until, next_fire, last_run."""
+        """Return a line per rule: name, mode, paused, keys, verdict, decision, reason, until, next_fire, last_run."""
 
     def rule(self, name: str) -> dict[str, Any]:
-        """Give the line of one rule, and how it is configured. Costs the same however many rules there are."""
+        """Return the line of one rule, and its configuration. The cost does not depend on the number of rules."""
 
     def explain(self, rule: str, key: str, event: dict[str, Any] | None, at: float | None = None) -> dict[str, Any]:
-        """Say why it fires or not: rule, key, verdict, decision, reason, until, earliest, and a tree of live values."""
+        """Return why it fires or not: rule, key, verdict, decision, reason, until, earliest, and a tree of values."""
 
     def waits_for(self, run_id: str) -> dict[str, Any] | None:
-        """Say what a run that has not started waits for: reason, detail, until, held_by; None if it does not wait."""
+        """Return what an unstarted run waits for: reason, detail, until, held_by; None if it does not wait."""
 
     def trigger(
         self, rule: str, key: str, parameters: dict[str, str], *, by: str, dry_run: bool, idempotency_key: str | None
     ) -> dict[str, Any]:
-        """Ask for a run by hand: decision, reason, run (None if none was born), and manifest with `dry_run`."""
+        """Request a manual run. Return decision, reason, run (None if none was created); manifest with `dry_run`."""
 
     def withdraw_triggers(self, rule: str, key: str) -> dict[str, Any]:
-        """Drop runs by hand that have not started; how many that waited were `dropped`, and runs `cancelled`."""
+        """Withdraw manual runs that have not started. Return how many were `dropped`, and runs `cancelled`."""
 
     def backfill(self, order: Order, *, dry_run: bool, idempotency_key: str | None) -> dict[str, Any]:
-        """Ask for slots: which run and why, the request's name, what they cost, and when the last may start."""
+        """Request runs for slots. Return which run and why, the request's id, their cost, and the latest start."""
 
     def backfill_progress(self, rule: str, key: str, request: str | None) -> dict[str, Any]:
-        """How far a backfill is, the last one if none is named."""
+        """Return the progress of a backfill; of the last one if none is named."""
 
     def withdraw_backfills(self, rule: str, key: str) -> dict[str, Any]:
-        """Drop what has not started; how many slots were `dropped`, and runs `cancelled`."""
+        """Withdraw what has not started. Return how many slots were `dropped`, and runs `cancelled`."""
 
     def pause(self, rule: str, note: str) -> None:
-        """Hold a rule until it is resumed."""
+        """Pause a rule until it is resumed."""
 
     def resume(self, rule: str) -> None:
-        """End a pause by hand, and close the rule's circuit breakers."""
+        """End a manual pause, and close the rule's circuit breakers."""
 
     def cancel(self, run: str, strategy: Literal["Stop", "Terminate"]) -> dict[str, Any]:
-        """Request durably that a run ends. Raise ValueError if it has."""
+        """Store a request to end a run. Raise ValueError if it has ended."""
 
     def retry(self, run: str) -> dict[str, Any]:
-        """Bear another attempt of an ended run. Raise ValueError if it has not ended, or succeeded."""
+        """Create another attempt of an ended run. Raise ValueError if it has not ended, or succeeded."""
 
     def find_events(self, wanted: Wanted) -> Page:
-        """Give events of that name, each with its effects in each rule, near misses included, and where to go on."""
+        """Return matching events with their effects in each rule, near misses included, and where to continue."""
 
     def judge(self, run: str, *, promoted: bool) -> None:
-        """Take in what became of a succeeded run's model."""
+        """Record whether the model of a succeeded run was promoted."""
 
     def import_ages(self, ages: list[dict[str, Any]]) -> dict[str, Any]:
-        """Take in when models were last trained: `rule`, `key`, `succeeded_at`, `promoted_at` (None if not known)."""
+        """Import when models were last trained: `rule`, `key`, `succeeded_at`, `promoted_at` (None if not known)."""
 
     def replay_dead_letters(self, ids: list[int]) -> dict[str, Any]:
-        """Take dead letters in anew: how many were `replayed`, and which `failed`."""
+        """Process dead letters again. Return how many were `replayed`, and which `failed`."""
 
     def discard_dead_letters(self, ids: list[int]) -> int:
-        """Remove dead letters; return how many there were."""
+        """Delete dead letters. Return their number."""
 
     def sources(self) -> list[dict[str, Any]]:
-        """Give a line per source: name, type, up, last_error, lag, halted, silent, last_event_at and more."""
+        """Return a line per source: name, type, up, last_error, lag, halted, silent, last_event_at and more."""
 
     def source(self, name: str) -> dict[str, Any]:
-        """Give one source's line, its positions and its configuration."""
+        """Return one source's line, its positions and its configuration."""
 
     def reset_source(self, name: str, part: str, to: str | int) -> dict[str, Any]:
-        """Have a part read on from `earliest`, `latest` or an offset."""
+        """Continue a partition from `earliest`, `latest` or an offset."""
 
     def replay(self, name: str, since: str, until: str | None, rules: list[str], *, dry_run: bool) -> dict[str, Any]:
-        """Begin to read a source again for rules (all of it, if none is named); return the progress so far.
+        """Start to read a source again for rules (all of its rules if none is named). Return the progress.
 
-        Moments are RFC 3339 or durations back from now; without `until` it is now.
+        Times are RFC 3339 or durations before now; ``until`` defaults to now.
         """
 
     def replay_progress(self, name: str) -> dict[str, Any]:
-        """How far the last replay of a source is."""
+        """Return the progress of the last replay of a source."""
 
     def cancel_replay(self, name: str) -> dict[str, Any]:
-        """Ask the replay of a source to end; what was taken in stays."""
+        """Request the end of a source's replay. What was stored stays."""
 
     def reload(self) -> dict[str, Any]:
-        """Look at the rule files now: revision, changed, problems."""
+        """Read the rule files now. Return revision, changed, problems."""
 
     def ready(self) -> list[str]:
-        """Why it is not ready, in words; empty if it is."""
+        """Return why it is not ready, as text; empty if it is."""
 
     def waiting(self) -> Sequence[Waiting]:
-        """Return what waits for a server or a person; of these only the store makes the daemon unready."""
+        """Return components that wait for a server or an operator; of these only the store makes the daemon unready."""
 
     def health(self) -> list[str]:
-        """Why a restart would help, in words; empty if nothing hangs. Asks nobody, and never blocks."""
+        """Return why a restart would help, as text; empty if nothing hangs. Depends on no server, and never blocks."""
 
     def metrics(self) -> bytes:
-        """Everything for Prometheus, in its text exposition."""
+        """Return all metrics in Prometheus' text exposition format."""
 
     def refused(self, door: str, status: int) -> None:
-        """Count a request that was turned away."""
+        """Count a rejected request."""
 
     def webhooks(self) -> ASGIApp | None:
-        """What takes requests under `/hooks/` in, on the web server's own loop; None if nothing listens there."""
+        """Return the application for `/hooks/`, run in the web server's loop; None if there are no webhooks."""

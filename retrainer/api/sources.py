@@ -1,4 +1,4 @@
-"""Sources: how they do, how a part is read on, and reading one again."""
+"""Sources: their state, resetting a partition, and replays."""
 
 from typing import Annotated, Any, Literal
 
@@ -16,60 +16,60 @@ class Resetting(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     partition: Annotated[str, Field(min_length=1, max_length=1024)]
-    """A part as `GET /sources/{source}` names it: of Kafka, `topic/partition`."""
+    """A partition as named by `GET /sources/{source}`: for Kafka, `topic/partition`."""
     to: Literal["earliest", "latest"] | Annotated[int, Field(ge=0, le=2**63 - 1)]
-    """Where to go on: at the first record that is there, behind the last, or at an offset."""
+    """Where to continue: at the first existing record, after the last one, or at an offset."""
 
 
 class Replaying(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     from_: Annotated[str, Field(alias="from", max_length=64)]
-    """RFC 3339 with its zone, or a duration back from now, such as `7d`."""
+    """RFC 3339 with a zone, or a duration before now, such as `7d`."""
     to: Annotated[str, Field(max_length=64)] | None = None
     """The same; now if not given."""
     rules: Annotated[list[str], Field(max_length=10_000)] = []
-    """Rules to read it again for; all that listen to the source if not given."""
+    """Rules to replay for; all rules of the source if not given."""
     dry_run: bool = False
-    """Only count what would come of it."""
+    """Only count what would happen."""
 
 
 @router.get("", response_model=views.Page[views.Source])
 def list_sources(service: Asked) -> Any:
-    """All sources, and how each of them does."""
+    """All sources with their state."""
     return {"items": service.sources()}
 
 
 @router.get("/{source}", response_model=views.SourceDetail)
 def show_source(service: Asked, source: Name) -> Any:
-    """One source, how far each of its parts was taken in, and how it is configured."""
+    """One source, the position of each partition, and its configuration."""
     with refusals():
         return service.source(source)
 
 
 @router.post("/{source}/reset", response_model=views.Reset)
 def reset_source(service: Asked, source: Name, resetting: Resetting) -> Any:
-    """Decide where a part is read on, whatever stands in the store. What lies between is not read, or is read again."""
+    """Set where a partition continues, whatever its stored position. Records in between are skipped, or read again."""
     with refusals():
         return service.reset_source(source, resetting.partition, resetting.to)
 
 
 @router.post("/{source}/replay", response_model=views.Replay, status_code=202)
 def replay_source(service: Asked, source: Name, replaying: Replaying) -> Any:
-    """Begin to read a source again. What a rule counted before is not counted again."""
+    """Start to read a source again. What a rule counted before is not counted again."""
     with refusals(422):
         return service.replay(source, replaying.from_, replaying.to, replaying.rules, dry_run=replaying.dry_run)
 
 
 @router.get("/{source}/replay", response_model=views.Replay)
 def show_replay(service: Asked, source: Name) -> Any:
-    """How far the last replay of a source is."""
+    """Progress of the last replay of a source."""
     with refusals():
         return service.replay_progress(source)
 
 
 @router.delete("/{source}/replay", response_model=views.Replay)
 def cancel_replay(service: Asked, source: Name) -> Any:
-    """Ask a replay to end; it has once its state says so. What was taken in stays."""
+    """Request the end of a replay. It has ended once its state shows that. What was stored stays."""
     with refusals():
         return service.cancel_replay(source)

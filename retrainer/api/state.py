@@ -1,4 +1,4 @@
-"""What is known of models from before."""
+"""Import of when models were trained before."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -32,7 +32,7 @@ class Ages(BaseModel):
 
 @router.post("/import", response_model=views.Imported)
 def import_ages(service: Asked, given: Ages) -> Any:
-    """Tell when models were last trained. What is known already and younger stays."""
+    """Import when models were last trained. Later times that are known already are kept."""
     return service.import_ages(
         [
             {

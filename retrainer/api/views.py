@@ -1,4 +1,4 @@
-"""What the API answers with. Times are RFC 3339 in UTC."""
+"""The responses of the API. Times are RFC 3339 in UTC."""
 
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def moment(value: object) -> str:
-    """Seconds since the epoch as RFC 3339 with milliseconds; raise ValueError if it is no time."""
+    """Return seconds since the epoch as RFC 3339 with milliseconds. Raise ValueError if it is not a time."""
     if isinstance(value, str):
         return value
     if not isinstance(value, (int, float)):
@@ -26,7 +26,7 @@ class View(BaseModel):
 
 
 class Open(View):
-    """May carry more fields than are named here."""
+    """May have more fields than are listed here."""
 
     model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
 
@@ -34,7 +34,7 @@ class Open(View):
 class Page(View, Generic[T]):
     items: list[T]
     next: str | None = None
-    """`cursor` of the page that follows; there may be one even if this one is short or empty."""
+    """`cursor` of the following page. There may be one even if this page is short or empty."""
 
 
 class LastRun(Open):
@@ -46,26 +46,26 @@ class LastRun(Open):
 class RuleLine(Open):
     name: str
     mode: str
-    """active, shadow or paused, as the rule says."""
+    """active, shadow or paused, as configured in the rule."""
     paused: bool
-    """Held by hand, or by its mode."""
+    """Paused manually, or by its mode."""
     keys: int
     """Live keys; 0 for a rule without `for_each`."""
     verdict: str
-    """Whether it fires, is held or skips, because of what, in one line."""
+    """Whether and why it fires, is on hold or skips, in one line."""
     decision: str
     """fire, hold or skip."""
     reason: str
     until: Moment | None = None
-    """When what holds it ends, if that is known."""
+    """When the current reason ends, if known."""
     next_fire: Moment | None = None
-    """The earliest moment it could fire, if that is known."""
+    """The earliest time at which it could fire, if known."""
     last_run: LastRun | None = None
 
 
 class RuleDetail(RuleLine):
     configuration: dict[str, Any]
-    """The rule as it is in force, durations in seconds, sizes in bytes."""
+    """The rule in force; durations in seconds, sizes in bytes."""
 
 
 class Node(Open):
@@ -85,7 +85,7 @@ class Explanation(Open):
     earliest: Moment | None = None
     tree: list[Node] = []
     event: list[dict[str, Any]] | None = None
-    """What each data trigger says of the event that was asked about, condition by condition."""
+    """What each data trigger does with the given event, condition by condition."""
 
 
 class Triggered(Open):
@@ -93,7 +93,7 @@ class Triggered(Open):
     reason: str
     detail: str = ""
     run: dict[str, Any] | None = None
-    """The run that was born, if one was."""
+    """The run that was created, if any."""
     manifest: dict[str, Any] | None = None
     """With `dry_run`: the Workflow that would be created."""
 
@@ -106,17 +106,17 @@ class Paused(View):
 class Key(View):
     key: str
     wake_at: Moment | None = None
-    """When the engine looks at it again by itself."""
+    """When the engine evaluates it again without new input."""
     touched_at: Moment
 
 
 class Cause(Open):
     triggers: list[str] = []
-    """All that were satisfied when it was born."""
+    """All triggers that were satisfied when the run was created."""
     because: dict[str, Any] = {}
-    """The same as a tree, as `when` combines them, each with what it said."""
+    """The same as a tree, as combined by `when`, each with its reason."""
     values: dict[str, float] = {}
-    """The furthest value of each metric then."""
+    """The furthest value of each metric at that time."""
     upstream: str | None = None
     """The run of another rule that it follows."""
     detail: str = ""
@@ -128,7 +128,7 @@ class Run(View):
     key: str
     phase: str
     workflow: str
-    """Name of the Workflow, fixed before it is created."""
+    """Name of the Workflow, set before it is created."""
     namespace: str
     uid: str | None = None
     trigger: str
@@ -154,9 +154,9 @@ class Run(View):
     """Seconds of use by resource."""
     cause: Cause
     promoted: bool | None = None
-    """Whether its model was promoted; null if nobody said so."""
+    """Whether its model was promoted; null if not reported."""
     gpu_hours: float | None = None
-    """What it cost, once it has ended."""
+    """Its cost, once it has ended."""
     stop_requested: str | None = None
     """Stop or Terminate."""
 
@@ -172,7 +172,7 @@ class Window(Open):
     first_at: Moment | None = None
     last_at: Moment | None = None
     ranges: list[tuple[int, int]] = []
-    """Inclusive ranges of `seq`; those of this rule and key are the run's inputs."""
+    """Inclusive ranges of `seq`; events of this rule and key within them are the run's inputs."""
 
 
 class Waits(View):
@@ -180,52 +180,52 @@ class Waits(View):
     """pool, budget, retry, submission or admission."""
     detail: str
     until: Moment | None = None
-    """When it may change by itself, if that is known."""
+    """When it may change without further input, if known."""
     held_by: list[str]
-    """Ids of runs that hold what it waits for."""
+    """Ids of the runs that use what it waits for."""
 
 
 class RunDetail(Run):
     waits: Waits | None = None
-    """What a run that has not started waits for."""
+    """What an unstarted run waits for."""
     submit: dict[str, Any]
-    """The rule's `submit` section as it was at birth."""
+    """The rule's `submit` section when the run was created."""
     labels: dict[str, str]
     window: Window
     not_before: Moment
     submit_attempts: int
     released: bool
-    """Our finalizer is off the Workflow."""
+    """Whether our finalizer was removed from the Workflow."""
 
 
 class Event(View):
     seq: int
-    """Place in the one order of all inputs."""
+    """Position in the order of all inputs."""
     at: Moment
-    """When it was taken in."""
+    """When it was received."""
     source: str
     id: str
     type: str
     time: Moment
-    """What the event itself says."""
+    """Time of the event itself."""
     subject: str
     data: dict[str, Any]
     attributes: dict[str, Any]
     outcome: str
     """matched, filtered or ignored."""
     rules: list[tuple[str, str]]
-    """What it matched, as [rule, key]."""
+    """Rules that it matched, as [rule, key]."""
 
 
 class Effect(View):
     rule: str
     key: str
     outcome: str
-    """matched, or missed: of that source, but one condition did not hold."""
+    """matched, dead_lettered, or missed: an event of that source for which one condition did not hold."""
     run: str | None = None
-    """The run that took it; null while it is pending."""
+    """The run that consumed it; null while it is pending."""
     detail: str
-    """What alone kept it from a rule that it missed, as the rule is now."""
+    """The only condition that failed, by the rule's current configuration."""
 
 
 class Found(Event):
@@ -233,16 +233,16 @@ class Found(Event):
 
 
 class Input(Event):
-    """An event that fed a run, and where the thing lies that it tells of."""
+    """An event that a run consumed, and the location of its object or record."""
 
     bucket: str | None = None
-    """Of an object, as are the next four."""
+    """For an object, as are the next four."""
     key: str | None = None
     version: str | None = None
     etag: str | None = None
     size: int | None = None
     topic: str | None = None
-    """Of a Kafka record, as are the next two."""
+    """For a Kafka record, as are the next two."""
     partition: int | None = None
     offset: int | None = None
 
@@ -259,7 +259,7 @@ class Decision(View):
     first_at: Moment
     last_at: Moment
     count: int
-    """So many equal ones in a row."""
+    """Number of equal consecutive decisions."""
 
 
 class Slot(View):
@@ -267,7 +267,7 @@ class Slot(View):
     trigger: str
     slot: Moment
     until: Moment
-    """Last slot of the range; the slot itself if it stands alone."""
+    """Last slot of the range; the slot itself if it is alone."""
     count: int
     outcome: str
     """due, fired, skipped or missed."""
@@ -285,7 +285,7 @@ class DeadLetter(View):
     reason: str
     error: str
     rule: str
-    """The rule that could not take it, or empty."""
+    """The rule that could not process it, or empty."""
     size: int
     """Bytes of its payload."""
 
@@ -319,26 +319,26 @@ class Discarded(View):
 class Halted(View):
     partition: str
     reason: str
-    """Why nobody reads it, with the way out."""
+    """Why it is not read, with the remedy."""
 
 
 class Source(View):
     name: str
     type: str
     up: bool
-    """Whether it can do its work."""
+    """Whether it works."""
     last_error: str | None = None
-    """What keeps it from it, in words."""
+    """The current problem."""
     poll_errors: int | None = None
-    """Looks at what it listens to that failed, since it was started; null if it does not look."""
+    """Failed polls since it was started; null if it does not poll."""
     lag: int | None = None
-    """How many records wait to be taken in, where that can be known."""
+    """Number of records that are not stored yet, if known."""
     halted: list[Halted]
-    """Parts that are not read until somebody decides how to go on."""
+    """Partitions that are not read until an operator decides."""
     max_silence: float | None = None
-    """Seconds within which something should come."""
+    """Seconds within which it should receive something."""
     silent: bool | None = None
-    """Whether nothing came for longer; null if nothing is expected."""
+    """Whether nothing was received for longer than that; null without `max_silence`."""
     first_seen_at: Moment | None = None
     """When it was first configured."""
     last_event_at: Moment | None = None
@@ -349,20 +349,20 @@ class Position(View):
     next: int
     """The first position that is not stored."""
     topic_id: str
-    """What tells the part from another of the same name: of Kafka, the topic's id."""
+    """Distinguishes partitions of the same name: for Kafka, the topic's id."""
 
 
 class SourceDetail(Source):
     positions: list[Position]
     configuration: dict[str, Any]
-    """As it is in force, durations in seconds, sizes in bytes."""
+    """The source in force; durations in seconds, sizes in bytes."""
 
 
 class Reset(View):
     source: str
     partition: str
     next: int
-    """Where it goes on."""
+    """Where it continues."""
     topic_id: str
 
 
@@ -374,11 +374,11 @@ class Replay(View):
     to: Moment
     rules: list[str]
     dry_run: bool
-    """Nothing is stored: the outcomes say what would be."""
+    """Nothing is stored: the outcomes show what would happen."""
     started_at: Moment
     ended_at: Moment | None = None
     reached: Moment | None = None
-    """Time of the latest event that was read in the last step."""
+    """Time of the latest event of the last step."""
     read: int
     """Events so far: the sum of the outcomes."""
     outcomes: dict[str, int]
@@ -398,14 +398,14 @@ class Reloaded(Open):
     changed: bool
     problems: list[str]
     dropped: list[DroppedState]
-    """What triggers had remembered and that means nothing to the rules as they are now."""
+    """State of triggers that is invalid for the current rules."""
 
 
 class Health(View):
     status: str
     """ok or stuck."""
     reasons: list[str] = []
-    """Why it is stuck: a restart helps."""
+    """Why it is stuck. A restart helps."""
 
 
 class Readiness(View):
@@ -413,7 +413,7 @@ class Readiness(View):
     reasons: list[str]
     """Why it is not."""
     waiting: list[str] = []
-    """Each part that waits for a server or a person, what for and since when; it goes on by itself."""
+    """Components that wait for a server or an operator, for what and since when. They continue by themselves."""
 
 
 class Waiting(View):
@@ -423,7 +423,7 @@ class Waiting(View):
     """What it waits for: `store`, `kafka`, `prometheus`, `queue`, `bucket`, `folder`, `api_server`, `decision`, …"""
     since: Moment
     error: str
-    """Why, in the words of the server or its client; empty if only the wait is known."""
+    """The reason, as reported by the server or its client; empty if only the wait is known."""
 
 
 class Status(View):
@@ -432,7 +432,7 @@ class Status(View):
     reasons: list[str]
     """Why it is not."""
     waiting: list[Waiting]
-    """What has lasted longest first."""
+    """Longest first."""
 
 
 class Problem(View):
