@@ -99,7 +99,7 @@ class WebServer:
         log.info("web.listening", url=self.url)
 
     def stop(self, grace: float) -> None:
-        """Accept no more requests. Those in progress get `grace` seconds; after twice that the server is left behind."""
+        """Accept no more requests. Those in progress get `grace` seconds; after twice that they are left behind."""
         if not self._thread.is_alive():
             return
         self._server.config.timeout_graceful_shutdown = max(1, round(grace))

@@ -1,4 +1,4 @@
-"""Ask for slots that a schedule missed, skipped, or had before the rule began."""
+"""Backfills: run slots that a schedule missed, skipped, or had before the rule existed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 POLL = 1.0
-"""Seconds between two looks at how far it is."""
+"""Seconds between two progress requests."""
 _STATES = ("waiting", "running", "succeeded", "failed", "cancelled", "dropped")
 
 
@@ -78,7 +78,7 @@ def _cancel(session: Session, rule: str, key: str, *, alone: bool) -> None:
 
 
 def _confirm(preview: dict[str, Any]) -> None:
-    """Show it where it is in nobody's way, and ask."""
+    """Show the preview on stderr, separate from the result, and ask for confirmation."""
     if not preview["count"]:
         return
     _preview(show.console(stderr=True), preview)
@@ -133,7 +133,7 @@ def _report(session: Session, rule: str, key: str, request: str | None, *, follo
 
 
 def _follow(session: Session, rule: str, progress: dict[str, Any]) -> dict[str, Any]:
-    """Wait for its end; on a terminal, a line says how far it is."""
+    """Wait for the end; on a terminal, a line shows the progress."""
     live = sys.stderr.isatty()
     try:
         while not progress["ended"]:

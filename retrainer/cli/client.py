@@ -1,4 +1,4 @@
-"""The daemon, as commands ask it."""
+"""HTTP client for the daemon's API."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TIMEOUT = 30.0
-"""Seconds; the daemon gives its engine 20."""
+"""Seconds; the daemon waits up to 20 for its engine."""
 PAGE = 200
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 
 class Client:
-    """Raises Unreachable or Failure with words for the person who typed the command."""
+    """Raises Unreachable or Failure with a message for the user."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -30,7 +30,7 @@ class Client:
         if url.scheme not in ("http", "https") or not url.host:
             raise connection.failure(f"--url {connection.url}: write it as {DEFAULT_URL}", Unreachable)
         headers = {"Authorization": f"Bearer {connection.token}"} if connection.token else {}
-        # A proxy of the environment is for others, never for this machine.
+        # Proxies in the environment are not used for this machine.
         self._http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=url.host not in _HERE)
 
     def close(self) -> None:
@@ -47,7 +47,7 @@ class Client:
         return self._ask("DELETE", path, params=query)
 
     def list(self, *path: str, limit: int, **query: Any) -> dict[str, Any]:
-        """Up to `limit` items, over as many pages as it takes."""
+        """Return up to `limit` items, over as many pages as needed."""
         items: list[Any] = []
         cursor = query.pop("cursor", None)
         while True:

@@ -1,4 +1,4 @@
-"""The daemon itself."""
+"""The command that runs the daemon."""
 
 from __future__ import annotations
 

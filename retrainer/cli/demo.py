@@ -1,4 +1,4 @@
-"""`retrainer demo`: the real daemon on config/quickstart, fed with labelled customers, and its story as it happens."""
+"""`retrainer demo`: runs the real daemon on config/quickstart with sample customers, and reports what happens."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ QUICKSTART = Path(__file__).resolve().parents[2] / "config" / "quickstart"
 INTERVAL = 1.0
 """Seconds between two files of customers."""
 POLL = 0.5
-"""Seconds between two looks at the daemon."""
+"""Seconds between two requests to the daemon."""
 READY_WITHIN = 30.0
 ONCE_WITHIN = 90.0
-"""Seconds in which `--once` must see a run succeed."""
+"""Seconds within which a run must succeed with `--once`."""
 _STOP_WITHIN = 30.0
 _RULE = "churn"
 
@@ -84,7 +84,7 @@ def _interrupted(_number: int, _frame: FrameType | None) -> NoReturn:
 
 @contextmanager
 def _daemon(api: httpx.Client, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the daemon, ready, in a process group of its own: Ctrl-C is for the demo, which then ends it in peace."""
+    """Run the daemon until ready, in its own process group: Ctrl-C reaches only the demo, which then stops it."""
     if _answers(api) is not None:
         raise click.ClickException(f"something listens on {api.base_url} already (another demo?): stop it first")
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ def _answers(api: httpx.Client) -> int | None:
 
 @contextmanager
 def _producer(landing: Path) -> Iterator[None]:
-    """Let files of customers land, by the generator that belongs to the quickstart."""
+    """Write files of customers periodically, with the quickstart's generator."""
     spec = importlib.util.spec_from_file_location("retrainer_quickstart_generate", QUICKSTART / "generate.py")
     assert spec is not None  # noqa: S101 - a path that ends in .py always has one
     assert spec.loader is not None  # noqa: S101
@@ -154,7 +154,7 @@ class _Show:
         self._story = Story(_needed_rows())
 
     def play(self, landing: Path) -> int:
-        """Tell until somebody has seen enough; return the exit code."""
+        """Report until interrupted, or with `--once` until the first run ends. Return the exit code."""
         self._story.begin(*self._lists())
         self._introduce(landing)
         live = Live(console=self._console, transient=True) if self._console.is_terminal else nullcontext()
@@ -186,7 +186,7 @@ class _Show:
             told.explained(self._asked("POST", f"rules/{_RULE}/explain"))
             events, decisions, runs = self._lists()
         except httpx.HTTPError:
-            return []  # asked again in half a second; a daemon that died is noticed by its process
+            return []  # retried in half a second; the end of the daemon is detected by its process
         return [*told.events(events), *told.decisions(decisions), *told.runs(runs)]
 
     def _lists(self) -> list[list[Any]]:

@@ -1,4 +1,4 @@
-"""PURE: what the demo tells of the daemon's answers, each thing once, as lines of rich markup."""
+"""PURE: turns the daemon's answers into lines of rich markup, each fact once."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _VERDICTS = {"fire": "bold green", "hold": "yellow", "skip": "dim"}
 
 
 class Story:
-    """Remembers what it told. Feed it whatever the API gives, old and new. ``needed`` rows make the rule fire."""
+    """Remembers what was reported. Feed it all items from the API, old and new. ``needed`` rows make the rule fire."""
 
     def __init__(self, needed: int) -> None:
         self.needed = needed
         self.rows = 0
-        """Rows that came and no run has taken."""
+        """Rows that no run has consumed yet."""
         self.earliest: float | None = None
-        """When the rule fires by itself, in seconds since the epoch, as far as that is known."""
+        """When the rule fires without further data, in seconds since the epoch; None if not known."""
         self.ended: Mapping[str, Any] | None = None
         """The first run that ended since the beginning."""
         self.last_verdict = "nothing was decided yet"
@@ -31,19 +31,19 @@ class Story:
         self._runs: dict[str, tuple[str, str]] = {}
 
     def begin(self, events: list[Any], decisions: list[Any], runs: list[Any]) -> None:
-        """Take what happened before as known; runs that are still on their way belong to the story."""
+        """Ignore what happened before, except runs that have not ended."""
         self._newest_event = max((event["seq"] for event in events), default=0)
         self._decisions = {decision["id"] for decision in decisions}
         self._runs = {run["id"]: (run["phase"], "") for run in runs if run["ended_at"] is not None}
 
     def explained(self, explanation: Mapping[str, Any]) -> None:
-        """Take in how the rule stands: the explanation's tree holds what is pending."""
+        """Update the pending rows from the explanation's tree."""
         leaves = _leaves(explanation["tree"])
         self.rows = sum(int(leaf["state"]) for leaf in leaves if (leaf["name"], leaf["detail"]) == ("rows", "pending"))
         self.earliest = seconds(explanation["earliest"]) if explanation["earliest"] else None
 
     def events(self, items: list[Any]) -> list[str]:
-        """Tell of new events: one by itself, many folded."""
+        """Return lines for new events; several files are combined."""
         new = sorted((e for e in items if e["seq"] > self._newest_event), key=lambda event: event["seq"])
         if not new:
             return []
@@ -53,19 +53,19 @@ class Story:
         if files:
             rows = sum(event["data"].get("rows") or 0 for event in files)
             what = files[0]["data"]["key"] if len(files) == 1 else f"{len(files)} files"
-            # Fewer pending than just came: a run has taken them.
+            # Fewer pending than just arrived: a run has consumed them.
             pending = f"  [dim]({self.rows:,} of {self.needed:,})[/]" if self.rows >= rows else ""
             lines.append(f"{_label('event')} {escape(what)}, {rows:,} rows{pending}")
         return lines
 
     def decisions(self, items: list[Any]) -> list[str]:
-        """Tell of each new decision with its reason; the API folds equal ones into one."""
+        """Return a line for each new decision with its reason. The API merges equal consecutive ones."""
         new = sorted((d for d in items if d["id"] not in self._decisions), key=lambda decision: decision["id"])
         self._decisions |= {decision["id"] for decision in new}
         return [self._decision(decision) for decision in new]
 
     def runs(self, items: list[Any]) -> list[str]:
-        """Tell of runs whose phase or progress changed."""
+        """Return lines for runs whose phase or progress changed."""
         lines = []
         for run in sorted(items, key=lambda item: item["id"]):
             before = self._runs.get(run["id"], ("", ""))
@@ -109,7 +109,7 @@ def _leaves(tree: list[Any]) -> list[Any]:
 
 
 def seconds(moment: str) -> float:
-    """Read one of the API's moments, RFC 3339, as seconds since the epoch."""
+    """Return an RFC 3339 time of the API as seconds since the epoch."""
     return datetime.fromisoformat(moment).timestamp()
 
 
@@ -124,5 +124,5 @@ def _score(outputs: Mapping[str, Any]) -> str:
 
 
 def soon_text(next_at: float | None, now: float) -> str:
-    """Say when the rule fires in any case; empty if that is not known."""
+    """Return when the rule fires at the latest, as text; empty if not known."""
     return "" if next_at is None else f"in any case in {max(0, round(next_at - now))} s"

@@ -1,4 +1,4 @@
-"""Leaving nothing behind: our finalizers, once no daemon is there to take them off."""
+"""Removes our finalizers after a daemon was uninstalled."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def release(
 def _who(
     session: Session, config: str | None, namespaces: tuple[str, ...], instance: str | None, kubeconfig: str | None
 ) -> tuple[Settings, str]:
-    """Whose finalizers: as the settings say, or as named."""
+    """Return engine settings and instance name, from the settings file or from the options."""
     if config is None:
         if not namespaces or instance is None:
             raise click.UsageError("say which: either --config, or --instance and --namespace")
@@ -70,7 +70,7 @@ def _who(
 
 
 def _release(settings: Settings, instance: str, dry_run: bool) -> tuple[list[str], list[str]]:
-    """Return the Workflows that were held, and what could not be done, in words."""
+    """Return the Workflows that had our finalizer, and the failures, as text."""
     from retrainer.workflows.argo.engine import ArgoEngine  # noqa: PLC0415 - loads all that talks to clusters
     from retrainer.workflows.base import WorkflowError  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What is allowed in rules, and most likely not meant."""
+"""Finds what is valid in rules but most likely unintended."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _folder(path: str) -> Path | None:
 
 
 def _pasted(rule: Rule, folder: Path | None) -> Iterator[Advice]:
-    """Values that are the same for each run were chosen by whoever wrote the rule: only the others are told."""
+    """Report changing values only: constant ones were chosen by the author of the rule."""
     changing = {n for n, value in rule.submit.parameters.items() if isinstance(value, str) and "${" in value}
     for parameter, where in pasted(_manifest(rule, folder) or {}):
         if parameter in changing:
@@ -71,7 +71,7 @@ def _pasted(rule: Rule, folder: Path | None) -> Iterator[Advice]:
 
 
 def _named(rule: Rule) -> Iterator[Advice]:
-    """Examples of manifests have a name; it is not dropped without a word."""
+    """Report names in inline manifests, which examples often have: they are not used."""
     for name in ("name", "generateName"):
         if name in ((rule.submit.workflow or {}).get("metadata") or {}):
             said = "it is not used: the Workflow of a run is named after rule and run, so that there is one of each"
@@ -79,7 +79,7 @@ def _named(rule: Rule) -> Iterator[Advice]:
 
 
 def _manifest(rule: Rule, folder: Path | None) -> dict[str, Any] | None:
-    """The template that the rule runs, if it can be found here."""
+    """Return the template of a rule, if it is available locally."""
     submit = rule.submit
     name = submit.workflow_template or submit.cluster_workflow_template
     if name is None:

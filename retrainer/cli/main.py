@@ -1,4 +1,4 @@
-"""`retrainer`: one file per command group, loaded when its command is called, so that `--help` costs nothing."""
+"""`retrainer`: one file per command group, imported when its command is called, so that `--help` is fast."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 
 
 class Commands(click.Group):
-    """Knows the commands by name; imports one only when it is called."""
+    """Lists the commands by name; imports one only when it is called."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(COMMANDS)

@@ -1,4 +1,4 @@
-"""Read a source again, for rules that did not count it."""
+"""Replays a source for rules that did not count its events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 POLL = 0.5
-"""Seconds between two looks at how far it is."""
+"""Seconds between two progress requests."""
 _MEANINGS = {
     "matched": "taken in",
     "duplicate": "counted before by all chosen rules",
@@ -51,7 +51,7 @@ def replay(session: Session, source: str, since: str, until: str | None, rules: 
 
 
 def _follow(session: Session, source: str, progress: dict[str, Any]) -> dict[str, Any]:
-    """Wait for its end; on a terminal, a line says how far it is."""
+    """Wait for the end; on a terminal, a line shows the progress."""
     live = sys.stderr.isatty()
     while progress["state"] == "running":
         if live:

@@ -1,4 +1,4 @@
-"""Rules: how they stand, why, and what people do to them."""
+"""Rules: their state, why they decide so, and operator commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from retrainer.cli.session import Session, remote
 from retrainer.util.clock import SystemClock
 
 MOST = 100_000
-"""Rules: more than there are."""
+"""More rules than any configuration has."""
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,7 +70,7 @@ def explain(session: Session, rule: str, key: str, event: BinaryIO | None, momen
 
 
 MOST_BYTES = 1 << 20
-"""What the API takes."""
+"""The limit of the API."""
 
 
 def _event(file: BinaryIO | None) -> dict[str, Any] | None:
@@ -109,7 +109,7 @@ def _tree(node: dict[str, Any]) -> Tree:
 
 
 def _judged(judged: dict[str, Any]) -> Tree:
-    """What a trigger says of the event that was asked about."""
+    """Return what a trigger does with the given event."""
     verdict = "would count" if judged.get("matches") else "would not count"
     details = {name: judged[name] for name in ("key", "bytes", "rows", "error") if judged.get(name)}
     label = f"this event {verdict} for {judged['trigger']}" + (f" ({show.pairs(details)})" if details else "")
@@ -152,7 +152,7 @@ def _withdraw(session: Session, rule: str, key: str, *, alone: bool) -> None:
 
 
 def who_asks() -> str:
-    """Who types the command; empty for a user without a name."""
+    """Return the name of the user; empty for a user without a name."""
     try:
         return getpass.getuser()[:100]
     except (KeyError, OSError):
@@ -160,7 +160,7 @@ def who_asks() -> str:
 
 
 def parameter(text: str) -> tuple[str, str]:
-    """Read NAME=VALUE; raise BadParameter."""
+    """Parse NAME=VALUE. Raise BadParameter."""
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--param")

@@ -28,7 +28,7 @@ def schema(what: str) -> None:
 
 def _schema(what: str) -> dict[str, Any]:
     if what == "api":
-        from retrainer.api.app import openapi  # noqa: PLC0415 - costs half a second, for this one alone
+        from retrainer.api.app import openapi  # noqa: PLC0415 - the import takes half a second
 
         return openapi()
     if what == "tests":

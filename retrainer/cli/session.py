@@ -1,4 +1,4 @@
-"""What commands share: where the daemon is, how to print, how they fail."""
+"""Shared by all commands: connection, output format and errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ R = TypeVar("R")
 
 @dataclass
 class Session(Connection):
-    """The options that every command has, and what prints its result."""
+    """The options that every command has, and the printing of results."""
 
     @functools.cached_property
     def client(self) -> Client:
@@ -46,7 +46,7 @@ class Session(Connection):
             raise self.failure(why) from None
 
     def print(self, value: Any, render: Callable[[Console], None]) -> None:
-        """Print `value` as JSON, or let `render` print it for people."""
+        """Print `value` as JSON, or call `render` to print it as text."""
         if self.as_json:
             click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
             return
@@ -70,7 +70,7 @@ def output_option(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def connection_options(*, env: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Add `--url`, `--token` and `-o`; they may stand before or after the command. `env`: also read the environment."""
+    """Add `--url`, `--token` and `-o`, which may precede or follow the command. `env`: also read the environment."""
 
     def decorate(command: Callable[P, R]) -> Callable[P, R]:
         for name, words in (("token", "Its token."), ("url", "Address of the daemon.")):
@@ -90,12 +90,12 @@ def connection_options(*, env: bool = False) -> Callable[[Callable[P, R]], Calla
 
 
 def remote(command: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
-    """Add the options of a command that asks the daemon, and hand it the session."""
+    """Add the options of a command that calls the daemon, and pass it the session."""
     return connection_options()(with_session(command))
 
 
 def local(command: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
-    """Add the options of a command that asks nobody, and hand it the session."""
+    """Add the options of a command that works without the daemon, and pass it the session."""
     return output_option(with_session(command))
 
 

@@ -1,4 +1,4 @@
-"""What rules in `mode: shadow` would have done."""
+"""Reports what rules in `mode: shadow` would have done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How things are printed for people: tables, relative times, colours where there is a terminal."""
+"""Text output: tables, relative times, and colours on terminals."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Make one for stdout. Into a pipe nothing is folded or cut, and nothing is coloured."""
+    """Return a console for stdout or stderr. Into a pipe, nothing is wrapped, cut or coloured."""
     width = None if (sys.stderr if stderr else sys.stdout).isatty() else _WIDE
     return Console(width=width, highlight=False, markup=False, emoji=False, stderr=stderr)
 
 
 def clean(value: object) -> str:
-    """Text without characters that would steer a terminal."""
+    """Return text without terminal control characters."""
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(value))
 
 
 def word(value: object) -> Text:
-    """A state, coloured by its meaning."""
+    """Return a state, coloured by its meaning."""
     return Text(clean(value), style=_STYLES.get(str(value), ""))
 
 
@@ -63,7 +63,7 @@ def table(console: Console, headers: Sequence[str], rows: Iterable[Sequence[obje
 
 
 def facts(console: Console, named: Mapping[str, object]) -> None:
-    """Print names and values, one a line; what is empty is left out."""
+    """Print names and values, one per line; empty values are left out."""
     grid = Table.grid(padding=(0, 2))
     for name, value in named.items():
         if value not in (None, "", {}, []):
@@ -72,12 +72,12 @@ def facts(console: Console, named: Mapping[str, object]) -> None:
 
 
 def seconds(moment: str) -> float:
-    """RFC 3339 to seconds since the epoch."""
+    """Return RFC 3339 as seconds since the epoch."""
     return datetime.fromisoformat(moment).timestamp()
 
 
 def relative(moment: str | None, now: float) -> str:
-    """`3m ago`, `in 2h`, or `-` for nothing."""
+    """Return `3m ago`, `in 2h`, or `-` for None."""
     if moment is None:
         return "-"
     away = seconds(moment) - now
@@ -85,7 +85,7 @@ def relative(moment: str | None, now: float) -> str:
 
 
 def span(length: float) -> str:
-    """Seconds in the two units that matter: `45s`, `3m`, `2h 5m`, `9d 3h`."""
+    """Return seconds in their two largest units: `45s`, `3m`, `2h 5m`, `9d 3h`."""
     whole = int(length)
     for at, (unit, name) in enumerate(_UNITS):
         if whole >= unit:
@@ -96,7 +96,7 @@ def span(length: float) -> str:
 
 
 def lasted(item: Mapping[str, Any], now: float) -> str:
-    """How long a run took, or has been at it."""
+    """Return how long a run took, or has run so far."""
     if item.get("started_at") is None:
         return "-"
     end = seconds(item["ended_at"]) if item.get("ended_at") else now
@@ -104,12 +104,12 @@ def lasted(item: Mapping[str, Any], now: float) -> str:
 
 
 def many(count: int, what: str) -> str:
-    """`1 run`, `2 runs`."""
+    """Return `1 run`, `2 runs`."""
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def dropped(told: Mapping[str, Any], what: str) -> str:
-    """In words, what came of a withdrawal."""
+    """Return the result of a withdrawal as text."""
     return f"Dropped {many(told['dropped'], what)}, cancelled {many(told['cancelled'], 'run')} that waited."
 
 
@@ -118,12 +118,12 @@ def pairs(values: Mapping[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-    """As JSON has it, but for quotes and needless digits."""
+    """Return a value as in JSON, without quotes and redundant digits."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def at(moment: str | None, now: float) -> str:
-    """A moment as it is, and how far away: for the page of one thing."""
+    """Return a time and how far away it is, for the page of a single item."""
     return "" if moment is None else f"{moment} ({relative(moment, now)})"

@@ -1,4 +1,4 @@
-"""History through other rules."""
+"""Plays recorded history to other rules."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def simulate(
 
 
 def _with_sources(session: Session, tasks: list[tuple[str, Task]]) -> list[tuple[str, Task]]:
-    """The tasks, each with the sources of both sides; says which sources of a store nobody has any more."""
+    """Return the tasks, each with the sources of both sides. Report sources of the history that none of them has."""
     known = frozenset(name for _, task in tasks for name in _configuration(session, task).sources)
     try:
         gone = strangers(open_history(tasks[0][1].history), known)
@@ -138,9 +138,9 @@ def _simulate(session: Session, name: str, task: Task, processes: int) -> Outcom
     try:
         if session.as_json or not sys.stderr.isatty():
             return play(task, configuration, processes)
-        from rich.console import Console  # noqa: PLC0415 - only where there is a terminal
+        from rich.console import Console  # noqa: PLC0415 - needed only on a terminal
 
-        from retrainer.cli.simulate_progress import shown  # noqa: PLC0415 - likewise
+        from retrainer.cli.simulate_progress import shown  # noqa: PLC0415 - as above
 
         with shown(Console(stderr=True), name) as progress:
             return play(task, configuration, processes, progress)

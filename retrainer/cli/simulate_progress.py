@@ -1,4 +1,4 @@
-"""How far a simulation is, on a terminal."""
+"""The progress of a simulation, on a terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class _Pace(ProgressColumn):
-    """Events that are played in a second of real time, since the first was."""
+    """Played events per second of real time, since the first one."""
 
     def render(self, task: Task) -> Text:
         events, took = task.fields["events"], task.elapsed or 0.0
@@ -28,7 +28,7 @@ class _Pace(ProgressColumn):
 
 @contextmanager
 def shown(console: Console, name: str) -> Iterator[Callable[[Reached], None]]:
-    """A bar: while history is read it only moves, then it shows the share of the time that is played."""
+    """Show a bar: while history is read it only moves, then it shows the played share of the time."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

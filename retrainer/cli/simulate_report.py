@@ -1,4 +1,4 @@
-"""What came of a simulation, for people and as JSON."""
+"""The result of a simulation, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 _SHOWN = 50
 _NONE: dict[str, Any] = {"runs": 0, "run_hours": 0.0, "gpu_hours": 0.0, "held": {}}
-"""Of a rule that a side does not have, or that decided nothing there."""
+"""For a rule that one side does not have, or that decided nothing there."""
 
 
 def report(session: Session, outcomes: dict[str, Outcome]) -> None:
-    """Print sums by rule, and the runs that only one side has."""
+    """Print totals by rule, and the runs that only one side has."""
     sums = {name: totals(outcome) for name, outcome in outcomes.items()}
     rules = sorted({rule for found in sums.values() for rule in found})
     differ = differences(outcomes["then"], outcomes["now"]) if len(outcomes) == 2 else []

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _SWEEP = "sweep:"
-"""Begins the names of parts that are no positions, but since when a bucket is swept."""
+"""Prefix of partitions without a read position: they hold since when a bucket is swept."""
 
 
 @click.group()
@@ -51,8 +51,8 @@ def _line(source: dict[str, Any], now: float) -> list[object]:
 
 
 def _state(source: dict[str, Any]) -> str:
-    """What matters most of it, in one word."""
-    if source["halted"]:  # first: it is what keeps the source from being up, and nothing but a decision ends it
+    """Return the most important state as one word."""
+    if source["halted"]:  # first, because it also makes the source not up, and only a decision ends it
         return "halted"
     if not source["up"]:
         return "down"

@@ -1,4 +1,4 @@
-"""State: what is known of models before retrainer came."""
+"""State: imports when models were trained before retrainer was installed."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 COLUMNS = ("rule", "key", "succeeded_at", "promoted_at")
 PAGE = 500
-"""Lines of one request."""
+"""Lines per request."""
 LONGEST = 65536
-"""Characters of a line; the csv module takes twice as much."""
+"""Characters of a line; the csv module accepts twice as many."""
 MOST_RULE, MOST_KEY = 63, 200
 _SUCH_AS = "write such as 2026-11-01T02:30:00Z"
 
@@ -55,7 +55,7 @@ def import_state(session: Session, file: Path) -> None:
 
 
 def _read(file: Path) -> tuple[dict[int, dict[str, str | None]], list[dict[str, Any]]]:
-    """Read ages by their lines, and what is wrong with the other lines."""
+    """Return ages by line number, and the errors of the other lines."""
     ages, failed = {}, []
     with closing(_lines(file)) as lines:
         reader = csv.DictReader(lines)
@@ -72,7 +72,7 @@ def _read(file: Path) -> tuple[dict[int, dict[str, str | None]], list[dict[str, 
 
 
 def _lines(file: Path) -> Generator[str]:
-    """Raise UsageError for what is no text, or a line that does not end."""
+    """Yield lines. Raise UsageError for text that is not UTF-8, or a line that is too long."""
     with file.open(encoding="utf-8-sig", newline="") as text:
         try:
             while line := text.readline(LONGEST):
@@ -84,7 +84,7 @@ def _lines(file: Path) -> Generator[str]:
 
 
 def _age(row: dict[str, str | None]) -> dict[str, str | None]:
-    """Raise ValueError in words."""
+    """Return the times of a line. Raise ValueError with a message for the user."""
     told = {name: _moment(row.get(name)) for name in ("succeeded_at", "promoted_at")}
     rule, key = row["rule"] or "", row.get("key") or ""
     if len(rule) > MOST_RULE or len(key) > MOST_KEY:

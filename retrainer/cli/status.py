@@ -1,4 +1,4 @@
-"""Status: whether the daemon is ready, and which of its parts wait for whom."""
+"""Status: whether the daemon is ready, and what its components wait for."""
 
 from __future__ import annotations
 

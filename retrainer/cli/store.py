@@ -36,7 +36,7 @@ _URLS = ("postgresql+psycopg://", "postgresql://")
 
 
 def _there(_context: click.Context, _parameter: click.Parameter, place: str) -> str:
-    """A typing error must not make a new file."""
+    """Require that the file exists: a typing error must not create a new one."""
     if not place.startswith(_URLS) and not Path(place).is_file():
         raise click.BadParameter(f"File {place!r} does not exist.")
     return place
@@ -137,10 +137,10 @@ def migrate_(session: Session, place: str) -> None:
 def export(session: Session, place: str, names: tuple[str, ...], target: Any) -> None:
     """Write a store's rows as lines of JSON: {"table": …, "row": {…}}. Bytes are base64."""
 
-    def write(conn: Connection) -> None:  # one read: what PostgreSQL shows in it is of one moment
+    def write(conn: Connection) -> None:  # one read: PostgreSQL returns a consistent snapshot
         for name in names or sorted(exchange.TABLES):
             count = 0
-            for count, line in enumerate(exchange.rows(conn, name), 1):  # noqa: B007 - the last one is what counts
+            for count, line in enumerate(exchange.rows(conn, name), 1):  # noqa: B007 - the last count is used below
                 target.write(line)
             if sys.stderr.isatty():
                 click.echo(f"{name}: {count} rows", err=True)

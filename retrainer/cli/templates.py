@@ -1,4 +1,4 @@
-"""Rules against the workflow templates that they name."""
+"""Checks rules against the workflow templates that they name."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 def template_problems(settings: Settings, configuration: Configuration) -> list[Problem]:
-    """Say what the engine misses or cannot run: access, templates, parameters, fields."""
+    """Return what the engine lacks or cannot run: access, templates, parameters, fields."""
     try:
         engine = workflow_engine(settings)
         found = [] if settings.engine.type == "local" else [_problem("", what) for what in engine.check()]
-    except Exception as error:  # noqa: BLE001 - credentials fail in many ways, each named by its library
+    except Exception as error:  # noqa: BLE001 - credentials can fail with many errors, depending on the library
         return [_problem("", f"the cluster cannot be asked: {error}")]
     if settings.engine.type == "local":
         found = [_problem("", what) for what in folder_problems(Path(settings.engine.templates))]
@@ -54,7 +54,7 @@ def _wrong(settings: Settings, engine: WorkflowEngine, rule: Rule) -> Iterator[s
     if template is None:
         yield f"there is no template {name} in namespace {namespace}"
         return
-    # What an expression gives is known when a run is born; until then only its name can be checked.
+    # The value of an expression is known when a run is created; until then only its name can be checked.
     fixed = {key: str(value) for key, value in submit.parameters.items()}
     choices = {key: options for key, options in template.options.items() if "${" not in fixed.get(key, "")}
     yield from check_parameters(type(template)(template.name, template.parameters, choices), fixed)

@@ -1,4 +1,4 @@
-"""Tests of rules."""
+"""Runs tests of rules."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """``line`` is where the test stands in its file."""
+    """``line``: the line of the test in its file."""
 
     file: str
     line: int

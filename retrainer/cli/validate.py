@@ -1,4 +1,4 @@
-"""Checks of configuration files."""
+"""Checks configuration files."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def validate(
     found: list[dict[str, Any]] = [problem.as_json() for problem in problems]
     shown = [problem.render() for problem in problems]
     if configuration is not None and settings is not None and (cluster or settings.engine.type == "local"):
-        from retrainer.cli.templates import template_problems  # noqa: PLC0415 - loads all that talks to clusters
+        from retrainer.cli.templates import template_problems  # noqa: PLC0415 - imports the cluster clients
 
         wrong = template_problems(settings, configuration)
         found += [problem.as_json() for problem in wrong]
