@@ -108,7 +108,7 @@ def test_a_source_that_cannot_hand_over_waits_for_the_store(before: list[Trouble
     }
 
 
-# -- a whole daemon with nobody around it ---------------------------------------------------------------------------
+# -- a daemon whose servers are all unavailable -----------------------------------------------------------------------
 
 CLOSED = 9
 """A port of this machine without a listener."""

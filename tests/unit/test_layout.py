@@ -1,4 +1,4 @@
-"""The layout of the package: no circles of imports, and nothing loose at its top."""
+"""The layout of the package: no import cycles, and one module at the top."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import retrainer
 
 
 def test_no_module_imports_itself_through_others() -> None:
-    """Imports for type checkers count."""
+    """Imports for type checkers count, too."""
     graph = grimp.build_graph("retrainer")
     TopologicalSorter({module: graph.find_modules_directly_imported_by(module) for module in graph.modules}).prepare()
 

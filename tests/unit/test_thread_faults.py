@@ -1,4 +1,4 @@
-"""Each thread of a whole daemon is killed and hung by fault injection: it goes on, or the process ends and says why."""
+"""Each thread of a daemon is killed and hung by fault injection: it recovers, or the process exits and says why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Avro in the Confluent wire format, with a registry that becomes unavailable and available again."""
+"""Avro in the Confluent wire format, with a registry that is unavailable at times."""
 
 from __future__ import annotations
 

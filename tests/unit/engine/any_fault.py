@@ -1,7 +1,7 @@
-"""Any rules, any events and any fault: whatever one rule raises, wherever, its neighbours do as if it were not there.
+"""A state machine of any rules, events and faults: an exception in one rule does not affect the other rules.
 
-The sides, each on a store of its own, are led through the same and must come to the same. A world beside them, without
-the bad rule and without faults, says what its neighbours are to do.
+Each side has its own kind of store. All sides get the same inputs and must reach the same state. A model without the
+bad rule and without faults gives the expected state of the other rules.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 SWITCHBOARD = Switchboard()
 IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
-"""No process dies here in earnest, so that nothing need reach a disk."""
+"""No process really dies here, so nothing has to be written to a disk."""
 
 crashes = st.sampled_from(["", "", "", "", "before", "after"])
 who = st.sampled_from([BAD, "other"])
@@ -73,7 +73,7 @@ which = st.integers(0, 30)
 
 class AnyFault(RuleBasedStateMachine):
     builds: ClassVar[Any] = {"sqlite": SqliteStore.open}
-    """How to open the store of each side, by its name."""
+    """How to open the store of each side, by name."""
 
     @initialize(bad=DRAWN, other=DRAWN)
     def begin(self, bad: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
@@ -92,7 +92,7 @@ class AnyFault(RuleBasedStateMachine):
         self.created: Counter[tuple[str, str]] = Counter()
         self.letters_kept = True
         self.faulty = False
-        """Whether there was a fault since the logs were last looked at."""
+        """Whether there was a fault since the logs were last checked."""
 
     def side(self, name: str, build: Callable[[Path], Store], configuration: Any) -> Side:
         return Side(name, self.folder / f"{name or 'model'}.db", START, build, configuration, SWITCHBOARD.on)
@@ -105,10 +105,10 @@ class AnyFault(RuleBasedStateMachine):
                 side.store.close()
             shutil.rmtree(self.folder)
 
-    # -- led through the same --------------------------------------------------------------------------------------
+    # -- the same inputs for all sides -----------------------------------------------------------------------------
 
     def all_do(self, do: Callable[[Side], Any], crash: str = "", *, model: bool = True) -> Any:
-        """Each side does it; one that dies starts again and does it once more. What came of it, the same on each."""
+        """Run ``do`` on each side, again after a simulated crash. Return the result, which all sides must share."""
         self.faulty = self.faulty or SWITCHBOARD.fault is not None
         came = [self.survive(side, do, crash) for side in self.sides]
         assert all(each == came[0] for each in came), came
@@ -132,7 +132,7 @@ class AnyFault(RuleBasedStateMachine):
             side.crash_at = ""
             side.restart()
             return attempted(do, side)
-        if side.crash_at:  # there was nothing to be written
+        if side.crash_at:  # there was nothing to write
             side.crash_at = ""
             side.restart()
             return attempted(do, side)
@@ -157,7 +157,7 @@ class AnyFault(RuleBasedStateMachine):
         do = inbox_in if road == "relay" else partial(push, items, offsets=offsets)
         came = self.all_do(do, crash)
         if road == "relay" or (road == "stream" and crash == "after"):
-            return  # acknowledged when it was put there; taken already
+            return  # acknowledged by the replica before, or stored before the crash
         assert isinstance(came, list), came
         assert len(came) == len(items)
         self.acknowledged += [(item.source, item.id, word) for item, word in zip(items, came, strict=True)]
@@ -211,7 +211,7 @@ class AnyFault(RuleBasedStateMachine):
 
     @rule(lost=st.integers(0, 9), crash=crashes)
     def what_may_start_is_submitted(self, lost: int, crash: str) -> None:
-        """The answer of some requests is lost."""
+        """The answers of some requests are lost."""
         self.all_do(partial(submit, lost, self.created), crash)
 
     @rule(which=which, phase=PHASES, outputs=ODD_OUTPUTS, crash=crashes)
@@ -252,20 +252,20 @@ class AnyFault(RuleBasedStateMachine):
 
     @rule(**FAULTS)
     def something_breaks(self, place: int, kind: str, when: str, number: int) -> None:
-        """In a place that bad rules come by."""
+        """Put a fault into a place that the bad rule reaches."""
         fault = Fault(PLACES[SWITCHBOARD.known[place % len(SWITCHBOARD.known)]], kind, when, number)
         note(f"in {fault.place.path}")
-        self.it_is_mended()  # what is in quarantine is not evaluated
+        self.it_is_mended()  # a rule in quarantine is not evaluated
         SWITCHBOARD.put_in(fault)
         self.something_happens(place)
 
     @rule(**FAULTS)
     def something_else_breaks(self, **drawn: Any) -> None:
-        """So that there are more of them."""
+        """A second rule of the state machine, so that faults are more frequent."""
         self.something_breaks(**drawn)
 
     def something_happens(self, what: int) -> None:
-        """That concerns everybody, the bad rule among them: most faults are met at once."""
+        """Inputs for all rules, including the bad one: they reach most faults."""
         for n in range(2):
             self.events_come([("good", what % 41), ("psi", 0.9), ("good", what % 37)], ("push", "stream")[n], "")
             self.everything_holds()
@@ -286,7 +286,7 @@ class AnyFault(RuleBasedStateMachine):
             if BAD in side.engine.catalog.rules:
                 assert not [row["key"] for row in side.rows("states") if quarantined(row)], "tried again, and well"
 
-    # -- what holds ------------------------------------------------------------------------------------------------
+    # -- invariants ------------------------------------------------------------------------------------------------
 
     @invariant()
     def everything_holds(self) -> None:

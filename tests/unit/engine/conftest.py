@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def make(tmp_path: Path) -> Any:
-    """Benches with the rules that are given; what a rule does not say is filled in."""
+    """Creates benches with the given rules. Missing fields of a rule are filled in."""
     benches: list[Bench] = []
 
     def build(*rules: dict[str, Any], pools: dict[str, int] | None = None) -> Bench:

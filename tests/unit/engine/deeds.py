@@ -1,4 +1,4 @@
-"""What sides are led through, each as one function of a side: what comes, what is seen, what somebody asks."""
+"""The operations of a side, each as a function of the side: inputs, observations and operator requests."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ PART = "t/0"
 
 
 def attempted(do: Callable[[Side], Any], side: Side) -> Any:
-    """What came of it: a refusal by its kind, as it is told in words of the store."""
+    """Return the result of ``do``, or the name of the exception type, because messages differ between stores."""
     try:
         return do(side)
     except WrongError:
         raise
-    except Exception as error:  # noqa: BLE001 - whoever asked is told so
+    except Exception as error:  # noqa: BLE001 - reported to the caller
         return type(error).__name__
 
 
@@ -46,7 +46,7 @@ def claim(side: Side) -> Any:
 
 
 def relay(items: list[Any], side: Side) -> None:
-    """By way of a replica that does not decide."""
+    """Store the items through a replica that is not the leader."""
     with side.shared() as conn:
         inbox.put(conn, Batch("push", items))
 

@@ -1,4 +1,4 @@
-"""What a fault's machine draws from: the rules that are there, what comes to them, and what breaks."""
+"""Hypothesis strategies for the fault machine: rules, inputs and faults."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ EVERYTHING = {
     "u": {"after": {"rule": "base", "outcome": "completed", "where": "upstream.rule == 'base'"}},
     "g": {"after": {"rule": "good"}},
 }
-"""Triggers of each kind, on what the machine sends."""
+"""Triggers of each kind, on the machine's inputs."""
 BY_KEY = {"by": {"d": "string(event.data.who)", "k": "event.data.key", "m": "event.data.metric"}, "max_keys": 4}
 RUNS = {"workflow_template": "t", "parameters": {"p": "${window.last_key} ${events.map(e, e.data.who)}"}}
 RETRIED = {"retry": {"limit": 2, "backoff": {"duration": "1m"}}, "outputs": {"a": {"parameter": "a"}}}
@@ -65,7 +65,7 @@ FULL: list[dict[str, Any]] = [
 ]
 DRAWN = st.lists(st.one_of(st.sampled_from(FULL), st.sampled_from(FULL), RULE), min_size=2, max_size=2)
 NEIGHBOURS = ("base", "good", "watch", "other")
-"""`other` is drawn like the bad one, and stays as it is."""
+"""`other` is drawn like the bad rule, and never changes."""
 FAULTS: dict[str, st.SearchStrategy[Any]] = {
     "place": st.integers(0, 10**6),
     "kind": st.sampled_from(KINDS),
@@ -85,7 +85,7 @@ ODD_OUTPUTS = st.dictionaries(st.sampled_from(["a", "nvidia.com/gpu"]), st.text(
 
 
 def configured(bad: list[dict[str, Any]], other: list[dict[str, Any]], *, with_bad: bool) -> Any:
-    """The neighbours, and the first of the drawn rules that is valid; none of that name if none is."""
+    """The neighbours, and the first valid one of the drawn rules. If none is valid, that rule is missing."""
     base = {**BASE, "rules": [*BASE["rules"], GOOD, WATCH]}
     texts = {"base": json.dumps(base)}
     for name, drawn in (("other", other), (BAD, bad)) if with_bad else (("other", other),):

@@ -1,4 +1,4 @@
-"""Before a machine of any faults runs: which places are worth a fault. And each of them in turn, by a short story."""
+"""Find the places that the bad rule reaches, for the fault machine, and put a fault into each in a short story."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def wired() -> Iterator[None]:
-    """For as long as the machine runs: faults can be put in, and it is known where bad rules come by."""
+    """Enable fault injection, and find the places that bad rules reach."""
     with SWITCHBOARD.wired():
         SWITCHBOARD.reached.clear()
         for drawn in FULL:
@@ -33,7 +33,7 @@ def wired() -> Iterator[None]:
 
 
 def stories(step: int) -> Iterator[tuple[Fault, dict[str, Any]]]:
-    """A fault in each ``step``-th place, of each kind in turn, with a rule that has it; all of them if that is 1."""
+    """A fault in each ``step``-th place, of one kind in turn, with a rule that has it. Step 1 yields all kinds."""
     for n, path in enumerate(SWITCHBOARD.known):
         for kind in KINDS if step == 1 else (KINDS[n // step % len(KINDS)],):
             if n % step == 0:
@@ -41,7 +41,7 @@ def stories(step: int) -> Iterator[tuple[Fault, dict[str, Any]]]:
 
 
 def emitted(machine: AnyFault, fault: Fault, drawn: dict[str, Any]) -> int:
-    """All goes well, then something is broken, then it is mended. How often it raised."""
+    """Run without a fault, with the fault, and after its removal. Return how often the fault was raised."""
     try:
         machine.begin([drawn], FULL[1:2])
         machine.something_happens(1)

@@ -1,4 +1,4 @@
-"""Functions of the product that raise whenever they are called for a rule named `bad`, or a marked event."""
+"""Functions of the product that raise when they are called for the rule `bad` or for a marked event."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     import pytest
 
 MARK = "raise"
-"""An event whose data has it is one that nothing can bear."""
+"""An event whose data has this field makes every function raise."""
 _CONTAINING = ("containment", "engine", "transactions", "transaction_budget", "dead_letters")
-"""Modules of the engine that contain what the others raise."""
+"""Modules of the engine that contain the exceptions of other modules."""
 _CONTAINS = (
     "engine.runs.transitions._contained",
     "engine.core.budget_balances.plainly",
@@ -32,11 +32,11 @@ _CONTAINS = (
 
 
 class InjectedError(KeyError):
-    """Nobody expects this one; a `LookupError`, as those that acts refuse with are."""
+    """An unexpected error. It is a `LookupError`, like the errors with which commands reject a request."""
 
 
 def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
-    """All functions of `rules` and `engine` that see a rule, a key, an event or a run, by their names."""
+    """All functions of `rules` and `engine` that may take a rule, a key, an event or a run, by name."""
     for package in (retrainer.rules, retrainer.engine):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if module.name.rpartition(".")[2] in _CONTAINING:
@@ -49,7 +49,7 @@ def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
 
 
 def rule_of(given: Any) -> str:
-    """The rule that a thing belongs to, by name; empty if it is of none that we can tell."""
+    """The name of the rule that ``given`` belongs to; empty if unknown."""
     if isinstance(given, CompiledRule):
         return given.name
     if isinstance(given, str):
@@ -63,7 +63,7 @@ def concerns(given: Any) -> bool:
 
 
 def inject(monkeypatch: pytest.MonkeyPatch, function: Callable[..., Any]) -> list[str]:
-    """Have it raise wherever it is known, for what `concerns` it. The list that is returned grows with each time."""
+    """Make the function raise, in all modules, for arguments that `concerns` matches. The result lists each raise."""
     raised: list[str] = []
 
     @functools.wraps(function)

@@ -1,4 +1,4 @@
-"""A grammar of rules, of events and of steps of the clock: all kinds, with values at the edges of what is valid."""
+"""Hypothesis strategies for rules, events and clock steps: all kinds, with values at the limits of validity."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ RULE = st.builds(
 
 
 def _keys(triggers: dict[str, Any], expression: str) -> dict[str, Any]:
-    """A query is asked for all keys at once; its series have no key here."""
+    """One poll of a query serves all keys, so its series have no key here."""
     by = {
         name: expression for name, t in triggers.items() if "data" in t or "expr" not in t.get("metric", {"expr": ""})
     }

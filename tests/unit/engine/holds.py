@@ -1,4 +1,4 @@
-"""What holds of a side whatever has happened."""
+"""Invariants of a side."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ TROUBLE = (
     "observation.raised",
     "admission.raised",
 )
-"""What is logged of a fault; other than that nothing may be."""
+"""Log events of a contained fault. They are allowed only while there is a fault."""
 DISASTER = ("engine.failed", "batch.raised", "listener.failed")
 
 
 def fails_alone(side: Side, *, faulty: bool) -> None:
-    """Nothing is said to have failed but the bad rule, and that only while something is broken."""
+    """Assert that only the bad rule is reported as failing, and only during a fault."""
     for line in side.said:
         word = line["event"]
         allowed = faulty and line.get("rule", BAD) == BAD
@@ -37,7 +37,10 @@ def fails_alone(side: Side, *, faulty: bool) -> None:
 
 
 def acknowledged_is_there(side: Side, acknowledged: Sequence[tuple[str, str, str]], *, letters: bool) -> None:
-    """An event stands in the ledger, once if its source knows repeats, or is a dead letter, where all are kept."""
+    """Each acknowledged event is in the ledger, once if its source detects duplicates, or is a dead letter.
+
+    ``letters``: all dead letters are kept, so a missing one is an error.
+    """
     kept = {(row["source"], row["event"]) for row in side.rows("dead_letters")}
     ledger = Counter((row["source"], row["id"]) for row in side.rows("events"))
     assert all(many == 1 for name, many in ledger.items() if name[0] == "push")
@@ -48,7 +51,7 @@ def acknowledged_is_there(side: Side, acknowledged: Sequence[tuple[str, str, str
 
 
 def counted_once(side: Side) -> None:
-    """No event is pending twice, nor pending and taken by a run that spent it or may still do so."""
+    """No event is pending twice, or both pending and in a run that consumed it or may still consume it."""
     fed = Counter(row["state"] for row in side.rows("inputs"))
     taken: Counter[tuple[str, str]] = Counter()
     for row in side.rows("runs"):
@@ -63,7 +66,7 @@ def counted_once(side: Side) -> None:
         assert window.events + taken[where] <= fed[row["id"]], where
         if row["rule"] == "good":
             assert window.events + taken[where] == fed[row["id"]]
-            fresh = [seq for seq in pending if seq > state.taken_hi]  # a failed run is no reason for another one
+            fresh = [seq for seq in pending if seq > state.taken_hi]  # a failed run does not start another one
             assert window.events < 2 or not fresh, "it takes two, and nothing holds it back"
 
 
@@ -73,7 +76,7 @@ def _cause(line: dict[str, Any]) -> BaseException | None:
 
 
 def unlike(wanted: list[Any], seen: list[Any]) -> str:
-    """Where they begin to differ."""
+    """The first difference; empty if there is none."""
     for n, (one, other) in enumerate(zip_longest(wanted, seen)):
         if one != other:
             return f"number {n} should be {one}, but is {other}"

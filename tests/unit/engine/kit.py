@@ -1,4 +1,4 @@
-"""What tests of the engine say again and again."""
+"""Helpers for tests of the engine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def observed(run: Run, phase: str, **more: Any) -> Observed:
 
 
 def start(bench: Bench) -> list[Run]:
-    """Submit what is admitted."""
+    """Submit the admitted runs."""
     runs = bench.gateway.claim(100, 30)
     for run in runs:
         bench.gateway.submitted(run.id, f"uid-{run.id}")
@@ -38,7 +38,7 @@ def start(bench: Bench) -> list[Run]:
 
 
 def end(bench: Bench, phase: str = "Succeeded", **more: Any) -> list[Run]:
-    """Submit what is admitted, and have it end so; ``more`` is what else is seen of it."""
+    """Submit the admitted runs, and report their end; ``more`` are further fields of the report."""
     runs = start(bench)
     bench.gateway.observed([observed(run, phase, **more) for run in runs])
     return runs
@@ -50,11 +50,11 @@ def state(bench: Bench, rule: str = "rule-0", key: str = "") -> State:
 
 
 def windows(bench: Bench) -> list[dict[str, Any]]:
-    """What the runs took, oldest first."""
+    """The windows of the runs, oldest first."""
     return [json.loads(row[0]) for row in bench.query("SELECT window FROM runs ORDER BY id")]
 
 
 def data(match: dict[str, Any] | None = None, *, at_least: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-    """One data trigger `d` on what comes from `push`."""
+    """One data trigger `d` on the source `push`."""
     batch = {**({"at_least": at_least} if at_least else {}), **more.pop("batch", {})}
     return {"d": {"data": {"source": "push", "match": match or {}, "batch": batch, **more}}}

@@ -1,4 +1,4 @@
-"""A bench that is led through the same as others, and what can be seen of it, so that they can be compared."""
+"""A bench that gets the same inputs as others, with its state in a form that can be compared."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
     from retrainer.store.base import Store
 
 MOST_TURNS = 120
-"""Transactions that one thing that happens may take, at the very most."""
+"""Maximum number of transactions for one input."""
 _NUMBERED = {"dead_letters": "id", "inbox": "id"}
-"""Rows that a store numbers as it likes."""
+"""Columns numbered by the store, which may differ."""
 _COMPARED = [name for name in t.metadata.tables if name not in ("leader", "readers", "config_files")]
-"""Without what a store that is shared has of its own."""
+"""Tables without those that only a shared store uses."""
 _IDS = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 _WAITING = ("PENDING", "SUBMITTING")
 
 
 class WrongError(AssertionError):
-    """The product did what it must not; nothing that is answered to whoever asked."""
+    """The product violated a guarantee. Never an expected error of a request."""
 
 
 def check(holds: bool, what: object) -> None:
@@ -49,7 +49,7 @@ def check(holds: bool, what: object) -> None:
 
 
 class Side(Bench):
-    """``called`` is in force while it does anything but load rules. Ids of runs and requests are counted, not drawn."""
+    """``called`` is entered for each transaction, except while loading rules. Ids of runs and requests are counted."""
 
     def __init__(
         self,
@@ -62,11 +62,11 @@ class Side(Bench):
     ) -> None:
         self.name, self.turns, self.ids = name, 0, 0
         self.said: list[Any] = []
-        """What was logged."""
+        """The log lines."""
         self.cluster: dict[str, Run] = {}
-        """Workflows by name, with the run that each is of."""
+        """The run of each Workflow, by Workflow name."""
         self.emitted: set[str] = set()
-        """Runs that are known to have been submitted."""
+        """Ids of the runs that were reported as submitted."""
         self._called, self._loading = called, False
         self._looked: dict[str, list[dict[str, Any]]] = {}
         super().__init__(path, [], now, room=100, build=build, configuration=configuration)
@@ -82,18 +82,18 @@ class Side(Bench):
         self._loading = False
 
     def load(self, configuration: Any) -> Exception | None:
-        """Rules as they are from now on, or why they are not."""
+        """Load rules; return the exception if they are rejected."""
         forget_what_is_remembered()
         catalog = build_catalog(configuration, self.store.read(statements.paused_rules))
         try:
             self.engine.switch(catalog)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the rules before stay
+        except Exception as error:  # noqa: BLE001 - for any exception the previous rules stay
             return error
         self.configuration = configuration
         return None
 
     def dispatch(self) -> None:
-        """Another daemon takes the lead while this one still goes on; a store that is one process's is left first."""
+        """Another daemon becomes leader while this one continues. A store without sharing is closed first."""
         if not self.store.shared:
             self.restart()
             return
@@ -116,36 +116,36 @@ class Side(Bench):
                 self.said += said
 
     def _die_before_commit(self, drained: list[Any]) -> None:
-        """Also in the middle of it, where something raises."""
+        """Crash before the commit, or earlier where something raises."""
         try:
             super()._die_before_commit(drained)
         except Exception as error:
             raise Crash from error
 
     def shared(self) -> AbstractContextManager[Connection]:
-        """For what needs no lead."""
+        """A connection for operations that do not need the leader."""
         self._looked = {}
         return self.store.share()
 
     def settle(self) -> None:
-        """Let everything that is due be done."""
+        """Run all transactions that are due."""
         while (wake := self.engine.next_wake) is not None and wake <= self.clock.time:
             self._transact([])
 
     # -- what can be seen ------------------------------------------------------------------------------------------
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        """All of a table as it is committed, in the order of its key."""
+        """The committed rows of a table, ordered by primary key."""
         if not self._looked:
             self._looked = self.store.read(lambda conn: {name: list(_rows(conn, name)) for name in _COMPARED})
         return self._looked[table]
 
     def everything(self) -> dict[str, list[dict[str, Any]]]:
-        """All that another store that was told the same must hold."""
+        """All rows that must be equal on another store after the same inputs."""
         return {name: [_plain(row, _NUMBERED.get(name, "")) for row in self.rows(name)] for name in _COMPARED}
 
     def seen_of(self, rules: Collection[str]) -> dict[str, list[Any]]:
-        """What became of some rules: runs, decisions, slots, windows, letters. Runs and events by what they are."""
+        """Runs, decisions, slots, windows and dead letters of some rules. Runs and events are identified by content."""
         ids = {row["seq"]: f"{row['source']}/{row['id']}" for row in self.rows("events")}
         fed = self._fed(ids)
         states = {row["id"]: decode(row["state"]) for row in self.rows("states")}
@@ -181,7 +181,7 @@ class Side(Bench):
         return fed
 
     def names_of_runs(self) -> list[tuple[str, str, int]]:
-        """Each by its rule, its key, and how many of these came before it: so it is the same run on each side."""
+        """Rule, key and index among the runs of these: the same run has the same name on each side."""
         seen: Counter[tuple[str, str]] = Counter()
         names = []
         for row in self.rows("runs"):
@@ -224,7 +224,7 @@ def _ids_of(side: Side) -> Iterator[None]:
 
 
 def _turn_of(engine: Any) -> BaseException | None:
-    """What comes of a turn of an engine that has lost the lead."""
+    """The exception of a turn of an engine that is no longer the leader."""
     type(engine).act(engine, lambda _: None)
     engine._commit(drained := engine._drain())
     error: BaseException | None = drained[0].future.exception()

@@ -1,4 +1,4 @@
-"""One fault that can be put into any function or method of `rules` and `engine`, as it runs on behalf of one rule."""
+"""Injects one fault into any function or method of `rules` and `engine`, for calls on behalf of one rule."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 BAD = "bad"
 """The rule whose evaluation raises."""
 _OURS = (str(Path(retrainer.engine.__file__).parents[1]), __file__)
-"""Where frames are of the product, or stand between two of these."""
+"""Frames in these files belong to the product, or are between two frames of it."""
 DEPTH = 60
-"""Frames above a call that are asked whose behalf it is on."""
+"""Frames above a call that are searched for a rule."""
 _MECHANISM = {
     "_Look": "what triggers make of one event, those that raise among them",
     "_Read": "as _Look",
@@ -39,13 +39,13 @@ _MECHANISM = {
     "_Intake": "as Arrivals",
     "Engine": "the thread",
 }
-"""Classes that contain what others raise, or that all share; `tests.unit.engine.faults` leaves out such modules."""
+"""Classes that contain exceptions or that all rules share. `tests.unit.engine.faults` excludes such modules."""
 _CONTAINING = ("Work._contain", "Work._evaluates", "Work._take_one", "Work.settle", "Work.take", "Work.flush")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a function stands: in ``owner``, a class or a module, under ``name``."""
+    """A function: the attribute ``name`` of ``owner``, a class or a module."""
 
     path: str
     owner: Any
@@ -81,14 +81,14 @@ PLACES = {place.path: place for place in places()}
 
 
 class ViolatedError(IntegrityError):
-    """Said alike of any store."""
+    """Has the same message for every store."""
 
     def __str__(self) -> str:
         return "a constraint was violated"
 
 
 def _violate(conn: Connection | None) -> None:
-    """A statement that fails on any store; on PostgreSQL the transaction is of no use until it is rolled back."""
+    """Run a statement that fails on any store. On PostgreSQL the transaction is unusable until it is rolled back."""
     try:
         if conn is not None:
             conn.exec_driver_sql("INSERT INTO meta (name, value) VALUES (NULL, NULL)")
@@ -108,9 +108,9 @@ ALWAYS, ONCE, SOMETIMES = "always", "once", "sometimes"
 
 @dataclass(slots=True)
 class Fault:
-    """In one place, of one kind. ``when``: at every call, at the ``number``-th alone, or at about a third of them.
+    """A fault of one kind in one place. ``when``: at every call, at the ``number``-th, or at about a third of them.
 
-    It is counted for each side by itself, so that sides that are told the same fail alike. ``busy`` is raised once.
+    Calls are counted for each side, so that sides with the same inputs fail alike. ``busy`` is raised once.
     """
 
     place: Place
@@ -135,19 +135,19 @@ class Fault:
 
 
 class Switchboard:
-    """Stands before all places, and lets a fault through for calls on behalf of `BAD` while a ``side`` is named."""
+    """Wraps all places, and raises the fault in calls on behalf of `BAD` while ``side`` is set."""
 
     def __init__(self) -> None:
         self.fault: Fault | None = None
         self.side = ""
         self.rules: frozenset[str] = frozenset()
-        """Names of all rules there are."""
+        """Names of all rules."""
         self.calls: Counter[str] = Counter()
         self.raised: Counter[str] = Counter()
         self.reached: dict[str, None] = {}
-        """Places that were called on behalf of `BAD`, in the order of the first time."""
+        """Places that were called on behalf of `BAD`, in the order of their first call."""
         self.known: list[str] = []
-        """Places that are worth a fault, by path."""
+        """Paths of the places where a fault has an effect."""
 
     @contextmanager
     def wired(self) -> Iterator[None]:
@@ -178,7 +178,7 @@ class Switchboard:
 
     @contextmanager
     def on(self, side: str) -> Iterator[None]:
-        """What is called meanwhile is called there; nothing raises where it is empty."""
+        """Attribute the calls to ``side`` meanwhile. Nothing is raised if it is empty."""
         before, self.side = self.side, side
         try:
             yield
@@ -205,7 +205,7 @@ class Switchboard:
                 fault.raise_it(_connection(given))
 
     def _on_behalf(self, given: Iterable[Any]) -> bool:
-        """Whether the call, or the nearest of those above it that names a rule, is about `BAD`."""
+        """Whether the call, or the nearest of its callers with a rule among its arguments, is about `BAD`."""
         frame: Any = sys._getframe(3)
         for _ in range(DEPTH):
             named = {name for each in given if (name := rule_of(each)) in self.rules}
@@ -222,7 +222,7 @@ class Switchboard:
 
 
 def forget_what_is_remembered(*, rules: bool = True) -> None:
-    """What another example or another side has led to must not say how often a function is called for this one."""
+    """Clear all caches, because cached results change how often a function is called in this example."""
     if rules:
         compile_rules._KEPT.clear()
     for cached in _remembering():
@@ -240,7 +240,7 @@ def _remembering() -> list[Any]:
 def _swapped(
     where: dict[Any, Any], before: dict[Callable[..., Any], Callable[..., Any]]
 ) -> Iterator[Callable[[], None]]:
-    """Put other functions in for those that are known; how to undo each."""
+    """Replace the known functions in a namespace; yield a function to undo each replacement."""
     for name, value in list(where.items()):
         if inspect.isfunction(value) and value in before:
             where[name] = before[value]

@@ -1,4 +1,4 @@
-"""However many runs wait, admission looks at those alone that may start, and admits the same."""
+"""Admission reads only the runs that may start, however many wait, with the same result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BUDGETS = {"r0": "team", "r1": "team", "r2": "", "r3": "own"}
 
 
 def fill(bench: Bench, runs: list[dict[str, Any]]) -> None:
-    """Have these runs wait, made after one that the engine has born."""
+    """Store these runs as waiting, as copies of one that the engine created."""
     bench.deliver([event(1)])
     with bench.store.write() as conn:
         row = dict(conn.execute(select(t.runs)).mappings().one())

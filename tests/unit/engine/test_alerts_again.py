@@ -1,4 +1,4 @@
-"""Alerts as a real Alertmanager tells them: repeated, resolved, and going on although they were taken for resolved."""
+"""Alerts as a real Alertmanager sends them: repeated, resolved, and continued after they counted as resolved."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RULE = {
     "submit": {"workflow_template": "train"},
 }
 FIRST, SECOND = START - 600, START - 60
-"""When the alert began, and began anew."""
+"""Start time of the alert, and start time of its second occurrence."""
 
 
 def emitted(status: str, began: float = FIRST, ended: float = START - 300) -> Event:

@@ -1,4 +1,4 @@
-"""Whatever one rule raises, on the embedded store; on both stores side by side in tests/integration/postgres."""
+"""Faults of any kind in one rule, on the embedded store. tests/integration/postgres has both stores side by side."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.unit.engine.any_fault import AnyFault
 from tests.unit.engine.every_place import emitted, stories, wired
 
 MANY = int(os.environ.get("MACHINE_EXAMPLES", "0"))
-"""Of a long run, with other examples each time, and a fault of each kind in each place."""
+"""For long runs: other examples each time, and a fault of each kind in each place."""
 SETTINGS = settings(
     max_examples=MANY or 8,
     stateful_step_count=40 if MANY else 25,

@@ -1,4 +1,4 @@
-"""Whatever rules are valid: the engine compiles them, and takes any event and any step of the clock."""
+"""The engine compiles any valid rules, and accepts any events and any clock steps."""
 
 from __future__ import annotations
 

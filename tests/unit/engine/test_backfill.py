@@ -1,4 +1,4 @@
-"""Slots that somebody asks for: which of them run, that each runs once whatever happens, and what is told of it."""
+"""Backfills: which of the requested slots run, that each runs once in any case, and what is reported."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def fates(answer: dict[str, Any]) -> list[tuple[bool, str]]:
 
 
 def all_started(bench: Bench) -> list[float]:
-    """Submit and end runs until none follows; the slots they were for, as they ran."""
+    """Submit and end runs until there are no more; return their slots in order."""
     slots = []
     while runs := end(bench):
         slots += [run.scheduled_at for run in runs if run.scheduled_at is not None]
@@ -56,7 +56,7 @@ def all_started(bench: Bench) -> list[float]:
 
 
 def recorded(bench: Bench, period: float = HOUR) -> Counter[float]:
-    """How often each slot is spoken for by a record."""
+    """The number of records that cover each slot."""
     found: Counter[float] = Counter()
     for slot, until, count in bench.query("SELECT slot, until, count FROM slots"):
         moments = [slot + n * period for n in range(int((until - slot) // period) + 1)]
@@ -127,7 +127,7 @@ def test_slots_that_were_missed_or_skipped_run_and_have_one_record_each(make: Ma
     bench = make({"triggers": HOURLY, "limits": {"overlap": "skip"}})
     bench.tick(HOUR)
     start(bench)
-    bench.tick(HOUR)  # skipped, as the first one is on its way
+    bench.tick(HOUR)  # skipped, because the first one is active
     bench.clock.time += 5.5 * HOUR  # the daemon is down, and five slots are missed
     bench.restart()
     bench.gateway.observed([observed(run, "Succeeded") for run in bench.gateway.live()])
@@ -235,7 +235,7 @@ def test_asked_twice_with_the_same_key_is_asked_once(make: Make, crash: str) -> 
 @pytest.mark.parametrize("crash", ["before", "after"])
 @pytest.mark.parametrize("at", range(8))
 def test_a_daemon_that_is_killed_goes_on_where_it_was(make: Make, crash: str, at: int) -> None:
-    """It dies in each of the transactions in turn; what its client asks again has the same name."""
+    """The daemon dies in each transaction in turn. The client repeats its request with the same idempotency key."""
     bench = make({"triggers": NIGHTLY})
     turn = 0
 
@@ -252,7 +252,7 @@ def test_a_daemon_that_is_killed_goes_on_where_it_was(make: Make, crash: str, at
     survive(lambda: ask(bench, once="k1"))
     for _ in range(8):
         survive(lambda: start(bench))
-        bench.clock.time += 31  # what was claimed by a process that died is claimed anew
+        bench.clock.time += 31  # claims of a dead process expire
         live = bench.gateway.live()
         survive(lambda live=live: bench.gateway.observed([observed(run, "Succeeded") for run in live]))
     rows = bench.query("SELECT scheduled_at, phase FROM runs ORDER BY id")
@@ -364,7 +364,7 @@ def test_nobody_can_tell_of_slots_whose_records_are_removed(make: Make) -> None:
     emitted = preview(bench, Order("rule-0", "", "2027-01-14", "2027-01-17"))
     assert fates(emitted) == [
         (True, "no record"),  # from before the rule
-        (True, "no record"),  # as is this one, of the morning of that day
+        (True, "no record"),  # like this one, in the morning of that day
         (False, "its record is removed, so nobody can tell whether it ran"),
     ]
 

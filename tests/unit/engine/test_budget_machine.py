@@ -1,6 +1,6 @@
-"""No budget is started beyond, whatever happens: births, ends, retries, requests by hand, renewals, restarts.
+"""No budget is exceeded under any sequence of run starts, ends, retries, manual requests, renewals and restarts.
 
-Whenever a run was admitted the store's rows are added up once more, by other code than the engine's.
+After each admission the rows of the store are added up by code that is independent of the engine.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RETRY = {"limit": 1, "backoff": {"duration": "10m"}}
 
 
 class Limit(NamedTuple):
-    """A budget, and the rules that spend it. Without ``reserve`` the mean of the last ten counts."""
+    """A budget, and the rules that use it. Without ``reserve``, the mean of the last ten runs is reserved."""
 
     rules: tuple[str, ...]
     per: float
@@ -109,7 +109,7 @@ class Budgets(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 20))
     def refuse(self, which: int) -> None:
-        """The API server will not have it: it ends without ever having been there."""
+        """The API server rejects the Workflow: the run ends without having existed in the cluster."""
         claimed = self.bench.gateway.claim(100, 30)
         for i, run in enumerate(claimed):
             if i == which % len(claimed):
@@ -150,7 +150,7 @@ class Budgets(RuleBasedStateMachine):
 
     @rule()
     def all_ends_well(self) -> None:
-        """Time and again all that may start starts and ends: nobody waits for a budget for ever."""
+        """Start and end all runs repeatedly: no run waits for a budget forever."""
         for _ in range(len(self.rows())):
             start(self.bench)
             for row in self.rows():
@@ -163,7 +163,7 @@ class Budgets(RuleBasedStateMachine):
         assert [row for row in self.rows() if row.ended_at is None] == []
 
     def spent(self, limit: Limit, at: float) -> tuple[int, float]:
-        """Runs and GPU hours within the stretch that ends at ``at``, those on their way with what is kept for them."""
+        """Runs and GPU hours in the period that ends at ``at``, with reservations for active runs."""
         inside = [
             row
             for row in self.rows()

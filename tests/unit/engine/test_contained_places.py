@@ -1,4 +1,4 @@
-"""Places where containment is easily forgotten: what many keys share, what nobody asked for, what came to nothing."""
+"""Containment in less obvious places: data shared by many keys, unsolicited inputs, and failed commits."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def keys(bench: Bench, many: int) -> None:
 
 
 def on(monkeypatch: pytest.MonkeyPatch, kind: type, raises: Callable[[Any, Any], bool]) -> None:
-    """Folding in an input of a kind raises where ``raises`` says so of the rule and the input."""
+    """Make folding of an input of this kind raise where ``raises`` is true for the rule and the input."""
     folded = fold._FOLDS[kind]
 
     def folding(rule: Any, known: Any, given: Any, now: float) -> Any:
@@ -194,7 +194,7 @@ def test_runs_whose_cost_cannot_be_found_out_wait_and_hold_up_nobody(
 
 
 def sharing(make: Make) -> Bench:
-    """Rules `bad` and `good` that share a budget; each has a run that goes on and one that waits."""
+    """Rules `bad` and `good` that share a budget. Each has an active run and a waiting one."""
     limits = {"limits": {"budget": "team", "overlap": "allow_all"}}
     bench = make(*({"name": name, "triggers": data(), **limits} for name in ("bad", "good")))
     bench.budgets({"team": {"gpu_hours": 10, "reserve": 2, "per": "1d"}})

@@ -1,4 +1,4 @@
-"""Several rules want one and the same thing, and one of them cannot even say whether it does: the others take it."""
+"""Several rules match the same input, and one of them raises during matching: the others take it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _quiet() -> Iterator[None]:
 
 
 def breaks(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
-    """A function or method raises for what belongs to the rule `bad`."""
+    """Make a function or method raise for arguments that belong to the rule `bad`."""
     real = getattr(owner, name)
 
     def raising(*given: Any, **named: Any) -> Any:

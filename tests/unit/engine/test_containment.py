@@ -1,4 +1,4 @@
-"""What one rule, key, event or act raises stops nothing else: see ADR 31, docs/decisions/0031-containment.md."""
+"""An exception in one rule, key, event or command stops nothing else: ADR 31, docs/decisions/0031-containment.md."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOURLY = {"n": {"schedule": {"cron": "0 * * * *"}}}
 
 
 def neighbours(make: Make) -> Bench:
-    """Two rules that want the same events, run hourly and wait for a third one."""
+    """Two rules that match the same events, run hourly and follow a third one."""
     triggers = {
         **data(at_least={"events": 2}),
         **HOURLY,
@@ -39,7 +39,7 @@ def neighbours(make: Make) -> Bench:
 
 
 def story(bench: Bench) -> list[str]:
-    """A bit of everything; the outcomes of the events."""
+    """A sequence with inputs of each kind; return the outcomes of the events."""
     outcomes = bench.deliver([event(1, kind="a"), event(2, kind="a"), event(3, kind="first")])
     bench.tick(3600)
     for _ in range(3):

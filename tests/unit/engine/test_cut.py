@@ -1,4 +1,4 @@
-"""Where a batch is cut changes no decision: the same journal in one transaction, and in many."""
+"""Batch boundaries do not affect decisions: one transaction and many give the same journal."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_where_a_batch_is_cut_changes_nothing(journal: list[Any], cut: set[int])
 
 
 def emitted(journal: list[Any], cut: set[int]) -> dict[str, Any]:
-    """Everything that is stored, without names that are drawn anew each time."""
+    """All stored rows, without random names."""
     folder = Path(tempfile.mkdtemp())
     bench = Bench(folder / "store.db", [{"submit": SUBMIT, **rule} for rule in RULES], START)
     try:
@@ -87,7 +87,7 @@ def emitted(journal: list[Any], cut: set[int]) -> dict[str, Any]:
 
 
 def _add(drained: list[Any], number: int, what: Any) -> None:
-    """Neighbouring events are one batch."""
+    """Merge adjacent events into one batch."""
     if isinstance(what, tuple):
         drained.append(_Act(_end(*what), Future()))
         return
@@ -99,7 +99,7 @@ def _add(drained: list[Any], number: int, what: Any) -> None:
 
 
 def _end(rule: str, phase: str) -> Callable[[Any], None]:
-    """The oldest live run of a rule ends so."""
+    """End the oldest active run of a rule with this phase."""
 
     def do(tx: Any) -> None:
         tx.flush_runs()

@@ -1,4 +1,4 @@
-"""Runs that may start at once are leased to the submitter in the transaction that bears them."""
+"""Runs that may start at once are leased to the submitter in the transaction that creates them."""
 
 from __future__ import annotations
 

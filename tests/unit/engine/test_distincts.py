@@ -1,4 +1,4 @@
-"""`distinct_by`: a thing counts once a window, as it came last, and goes where its window goes."""
+"""`distinct_by`: each distinct value counts once in a window, with its last event, and moves with its window."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def rule(needed: int = 99, **more: Any) -> dict[str, Any]:
 
 
 class Feed:
-    """Events about things: `key`, `key@size` or `key@size/sequencer`; rows are a tenth of the size."""
+    """Events about distinct values: `key`, `key@size` or `key@size/sequencer`. Rows are a tenth of the size."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -74,7 +74,7 @@ def test_it_counts_again_in_the_next_window(make: Make) -> None:
     bench.deliver(feed("a", "a", "b", "a"))
     end(bench)
     bench.deliver(feed("b", "b", "b"))
-    assert [w["events"] for w in windows(bench)] == [2, 2]  # `a` came after the window was taken, `b` counts anew
+    assert [w["events"] for w in windows(bench)] == [2, 2]  # `a` arrived after the window was taken, `b` counts again
     assert pending(bench) == (1, 10, 1)
 
 
@@ -100,7 +100,7 @@ ENDS: list[Any] = [
 def test_what_a_run_counted_comes_back_with_its_data(
     make: Make, phase: str, since: list[str], expected: tuple[int, int, int], at_once: bool
 ) -> None:
-    """Also if the run ends and the things arrive in one transaction, and a next run is held for ever."""
+    """Also if the run ends and the values arrive in one transaction, and the next run is held forever."""
     bench, feed = make(rule(2, limits={"cooldown": {"period": "7d", "from": "fired"}})), Feed()
     bench.deliver(feed("a", "b"))
     (run,) = start(bench)
@@ -112,7 +112,7 @@ def test_what_a_run_counted_comes_back_with_its_data(
     bench.restart()
     assert pending(bench) == expected
     bench.deliver(feed("a@70"))
-    assert pending(bench)[0] == expected[0]  # known in any case but the last, where it is pending already
+    assert pending(bench)[0] == expected[0]  # known in every case but the last, where it is already pending
 
 
 def test_a_run_that_is_born_as_another_ends_takes_what_that_one_counted(make: Make) -> None:
@@ -126,7 +126,7 @@ def test_a_run_that_is_born_as_another_ends_takes_what_that_one_counted(make: Ma
     bench.gateway.observed([observed(second, "Succeeded")])
     assert bench.query("SELECT count(*) FROM distincts") == [(0,)]
     bench.deliver(feed("a"))
-    assert windows(bench)[-1]["events"] == 1  # it counts, as nothing is left of the first window
+    assert windows(bench)[-1]["events"] == 1  # it counts, because nothing is left of the first window
 
 
 def test_two_runs_that_end_at_once_give_a_thing_back_once(make: Make) -> None:

@@ -1,4 +1,4 @@
-"""What an edit does to what a rule remembers; docs/concepts/editing.md says the same in words."""
+"""The effect of an edit on the stored state of a rule, as documented in docs/concepts/editing.md."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def metric(**more: Any) -> dict[str, Any]:
 
 
 def pending(bench: Bench) -> int:
-    """Events that the next run would take."""
+    """The number of events that the next run would take."""
     entry = bench.act(lambda tx: tx.entry(tx.catalog.rules["rule-0"], ""))
     return int(entry.state.window.events)
 

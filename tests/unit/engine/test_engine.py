@@ -1,4 +1,4 @@
-"""What the engine does beyond single decisions: keys, manual acts, dead letters, admission, retention."""
+"""The engine beyond single decisions: keys, operator commands, dead letters, admission, retention."""
 
 from __future__ import annotations
 
@@ -290,7 +290,7 @@ def test_dead_letters_can_be_replayed_once_the_rule_can_take_them(make: Make) ->
     ids = [row[0] for row in bench.query("SELECT id FROM dead_letters")]
     answer = bench.act(lambda w: operator_commands.replay_dead_letters(w, ids))
     assert (answer["replayed"], len(answer["failed"])) == (0, 2)
-    assert len(bench.query("SELECT id FROM dead_letters")) == 2  # what failed again stays
+    assert len(bench.query("SELECT id FROM dead_letters")) == 2  # a dead letter that failed again is kept
     bench.edit([{"name": "rule-0", "triggers": ANY, "submit": SUBMIT}])
     assert bench.act(lambda w: operator_commands.replay_dead_letters(w, ids))["replayed"] == 1
     assert bench.query("SELECT count(*) FROM inputs") == [(1,)]
@@ -354,7 +354,7 @@ def test_a_pause_by_hand_survives_a_restart(make: Make) -> None:
 
 
 def test_an_admission_that_was_rolled_back_is_made_up_for(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run waits for its turn, and the store is busy in the very transaction in which that comes."""
+    """A run may start, and the store is busy in the same transaction."""
     bench = make(
         {"limits": {"pool": "gpu"}, "submit": {**SUBMIT, "retry": {"limit": 1, "backoff": {"duration": "1m"}}}},
         pools={"gpu": 1},
@@ -363,7 +363,7 @@ def test_an_admission_that_was_rolled_back_is_made_up_for(make: Make, monkeypatc
     bench.gateway.observed([observed(run, "Failed") for run in start(bench)])
     assert start(bench) == []
     monkeypatch.setattr(engine, "RETRY_AFTER", 0.01)
-    write, left = bench.store.write, [0, 1, 0]  # the moment is noticed in one transaction, and used in the next
+    write, left = bench.store.write, [0, 1, 0]  # the due time is detected in one transaction, and used in the next
 
     @contextmanager
     def busy_once(just_before: Callable[[], None]) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""Rules that nothing arrives for are looked at all the same, from the moment they are first seen."""
+"""Rules without events are evaluated too, from the time when they are first loaded."""
 
 from __future__ import annotations
 

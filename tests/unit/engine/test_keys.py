@@ -1,4 +1,4 @@
-"""`for_each`: at most `max_keys` keys, and those that nothing happened to for `forget_after` make room for others."""
+"""`for_each`: at most `max_keys` keys. Keys without activity for `forget_after` are removed to make room."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def keyed(at_least: int = 99, max_keys: int = 2, **more: Any) -> dict[str, Any]:
 
 
 def forget(bench: Bench) -> None:
-    """What the daemon does every minute."""
+    """Run the daemon's task of every minute."""
     pruner = Pruner(Store(), time.monotonic)
     while bench.act(lambda tx: pruner.prune(tx, 0)):
         pass

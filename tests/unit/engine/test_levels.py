@@ -1,4 +1,4 @@
-"""Metrics, alerts, ages and runs of others, from events in the ledger to runs, on a real store."""
+"""Metrics, alerts, ages and upstream runs, from events in the ledger to runs, on a real store."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def rule(name: str, triggers: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 class Story:
-    """An engine that is told things; each event has an id of its own."""
+    """An engine that receives events, each with a new id."""
 
     def __init__(self, path: Path, *rules: dict[str, Any]) -> None:
         self.bench = Bench(path / "retrainer.db", list(rules), START)
@@ -55,7 +55,7 @@ class Story:
         return [tuple(row) for row in self.bench.query("SELECT rule, key, reason, phase FROM runs ORDER BY id")]
 
     def end(self, phase: RunPhase = RunPhase.SUCCEEDED, **outputs: Any) -> str:
-        """End the oldest run that has not ended; return its id."""
+        """End the oldest active run; return its id."""
         (run,) = self.bench.query("SELECT id FROM runs WHERE ended_at IS NULL ORDER BY id LIMIT 1")[0]
 
         def end(tx: Any) -> None:
@@ -212,7 +212,7 @@ def test_a_shared_budget_lets_runs_wait_and_admits_them_when_it_is_renewed(tmp_p
 
 
 def test_runs_that_never_ran_say_nothing_of_what_the_next_one_costs(tmp_path: Path) -> None:
-    """Ten times the API server would not have it: what is kept for a run is still the mean of those that ran."""
+    """Ten Workflows are rejected by the API server. The reservation is still the mean of the runs that ran."""
     limits = {"budget": {"gpu_hours": 2, "per": "1d"}, "overlap": "allow_all"}
     bench = Story(tmp_path, rule("churn", {"new": {"data": {"source": "push"}}}, limits=limits)).bench
     bench.deliver([Event("push", "e0", "json", START, {})])

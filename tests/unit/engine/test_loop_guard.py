@@ -1,4 +1,4 @@
-"""What a run of the rule itself wrote does not start the rule again."""
+"""Data that a run of the rule wrote does not trigger the rule again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EACH = data()
 
 
 def wrote(run: str, number: int, carrier: str = "attribute", **facts: Any) -> Event:
-    """An event that bears the id of a run, as one of the transports carries it."""
+    """An event with the id of a run, as one of the transports carries it."""
     if carrier == "attribute":
         return Event("push", f"w{number}", "t", START, facts, attributes={"retrainerrun": run})
     record = {"topic": "t", "partition": 0, "offset": number, "headers": {"retrainer-run": run}}
@@ -37,7 +37,7 @@ def runs(bench: Bench) -> list[str]:
 def test_a_rule_that_writes_what_it_reads_comes_to_rest(make: Any, carrier: str) -> None:
     bench = make({"triggers": EACH})
     bench.deliver([plain(1)])
-    for number in range(5):  # each run writes an object, and each object is told of
+    for number in range(5):  # each run writes an object, and each object is reported
         for run in end(bench):
             assert bench.deliver([wrote(run.id, number, carrier)]) == ["filtered"]
     assert len(runs(bench)) == 1

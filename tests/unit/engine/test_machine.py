@@ -1,4 +1,4 @@
-"""The promises, under any sequence of events, ticks, crashes, lost and repeated answers."""
+"""The guarantees under any sequence of events, ticks, crashes, and lost or repeated answers."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ class Promises(RuleBasedStateMachine):
         self.cluster: dict[str, dict[str, Any]] = {}
         self.creations: Counter[str] = Counter()
         self.asked: dict[str, set[float]] = {}
-        """Slots that backfills asked for, by request."""
+        """Slots requested by backfills, by request."""
         self.repeating: set[str] = set()
-        """Those which may run a slot once more."""
+        """Requests that may run a slot again."""
         self.dropped: set[tuple[str, float]] = set()
 
     def teardown(self) -> None:
@@ -113,7 +113,7 @@ class Promises(RuleBasedStateMachine):
 
     @rule(lost=st.sampled_from(["", "", "answer", "request"]), crash=crashes)
     def submit(self, lost: str, crash: str) -> None:
-        """What was handed over and what is claimed: create it, tell; the request or its answer may be lost."""
+        """Create Workflows for dispatched and claimed runs, and report them. The request or its answer may be lost."""
         given, self.bench.hands.taken = self.bench.hands.taken, []
         claimed = self.survive(crash, lambda: self.bench.gateway.claim(2, 30))
         for run in [] if claimed is None else [*given, *claimed]:
@@ -142,7 +142,7 @@ class Promises(RuleBasedStateMachine):
 
     @rule()
     def look_again(self) -> None:
-        """A list: everything is reported once more."""
+        """A list reports all Workflows again."""
         self.bench.gateway.observed([self.seen(name) for name in self.cluster])
 
     @rule(which=st.integers(0, 20), crash=crashes)
@@ -161,7 +161,7 @@ class Promises(RuleBasedStateMachine):
 
     @rule(since=st.integers(1, 9), until=st.integers(0, 3), again=st.booleans(), crash=crashes)
     def backfill(self, since: int, until: int, again: bool, crash: str) -> None:
-        """Whoever asks gets no answer from a daemon that dies, and asks once more."""
+        """A client without an answer from a dying daemon repeats its request."""
         now = self.bench.clock.time
         begin, end = rfc3339(now - since * 3600), rfc3339(now + 1 - until * 3600)
         if begin >= end:
@@ -210,7 +210,7 @@ class Promises(RuleBasedStateMachine):
 
     @invariant()
     def inputs_are_neither_lost_nor_spent_twice(self) -> None:
-        """Each matched event is pending, in a live run, or was spent by a run that succeeded."""
+        """Each matched event is pending, in an active run, or consumed by a run that succeeded."""
         if not hasattr(self, "bench"):
             return
         for state_id, name, key, text in self.bench.query("SELECT id, rule, key, state FROM states"):

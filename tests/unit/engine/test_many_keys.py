@@ -1,4 +1,4 @@
-"""Polls with many keys, withdrawals and replays by id share a transaction's budget, and outlive a kill in between."""
+"""Polls with many keys, withdrawals and replays by id are split over transactions, and survive a kill in between."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ POLLED = {
 
 
 def poll(bench: Bench, value: float, keys: int = MANY) -> list[str]:
-    """An answer of Prometheus with a series for each key."""
+    """An answer of Prometheus with one series for each key."""
     bench.clock.time += 1
     now = bench.clock.time
     series = [{"labels": {"who": f"k{n:05}"}, "value": value, "time": now} for n in range(keys)]
@@ -38,7 +38,7 @@ def poll(bench: Bench, value: float, keys: int = MANY) -> list[str]:
 
 
 def folded(bench: Bench, value: float) -> int:
-    """How many keys know that their series has this value."""
+    """The number of keys whose state has this value."""
     states = [decode(row[0]) for row in bench.query("SELECT state FROM states WHERE rule = 'drift' AND key != ''")]
     return sum(one.value == value for state in states for one in state.gauges["m"].series.values())
 

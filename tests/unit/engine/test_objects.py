@@ -1,4 +1,4 @@
-"""What a listing source stored is told in pages, and with when somebody last told of it."""
+"""The objects that a listing source stored are returned in pages, with the time of their last report."""
 
 from __future__ import annotations
 

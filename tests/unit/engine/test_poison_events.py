@@ -1,4 +1,4 @@
-"""Events that no parameters can be rendered from: see docs/concepts/data.md."""
+"""Events from which no parameters can be rendered: see docs/concepts/data.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Positions in the store: whoever claimed a part last may move it, from where it stands; a loser loses its batch."""
+"""Stored positions: only the last claimant of a partition may advance it, from its current value."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_loser_loses_its_batch_as_a_whole_and_nobody_elses(bench: Bench, loser
 
 
 def test_two_owners_read_the_same_records_and_each_counts_once(bench: Bench) -> None:
-    """The one that was paused goes on as if nothing had been; whatever it offers is refused."""
+    """The paused reader continues as before. All of its batches are rejected."""
     old = bench.engine.claim("push", PART, "t", 0)
     bench.deliver_all([batch(old.epoch, 0, 3)])
     new = bench.engine.claim("push", PART, "t")
@@ -116,7 +116,7 @@ def test_a_crash_leaves_the_position_where_the_records_are(bench: Bench, crash: 
 
 
 def test_gaps_in_the_offsets_are_no_gaps_in_the_positions(bench: Bench) -> None:
-    """Compacted topics and aborted transactions leave offsets out; the stretch says how far was looked."""
+    """Compacted topics and aborted transactions leave out offsets. The offset range says how far was read."""
     epoch = bench.engine.claim("push", PART, "t", 0).epoch
     holey = Batch("push", [records(3, 4)[0], records(7, 8)[0]], 0.0, offsets=OffsetRange(PART, epoch, 0, 20))
     empty = Batch("push", [], 0.0, offsets=OffsetRange(PART, epoch, 20, 25))
@@ -131,7 +131,7 @@ def test_a_reset_takes_the_part_from_whoever_holds_it(bench: Bench) -> None:
     bench.engine.reset_part("push", PART, "t2", 100)
     (late,) = bench.offer_all([batch(holder.epoch, 3, 5)])
     assert isinstance(late.exception(), PositionLost)
-    assert bench.engine.claim("push", PART, "t1").epoch == holder.epoch + 1  # the old topic's reader gets nothing
+    assert bench.engine.claim("push", PART, "t1").epoch == holder.epoch + 1  # the reader of the old topic gets nothing
     fresh = bench.engine.claim("push", PART, "t2")
     assert fresh == Claimed(100, holder.epoch + 2, "t2")
     bench.deliver_all([batch(fresh.epoch, 100, 102)])

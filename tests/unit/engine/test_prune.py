@@ -1,4 +1,4 @@
-"""What retention costs, and what it counts."""
+"""The cost of retention, and what it counts."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ KEYED = {"triggers": data(at_least={"events": 1000}), "for_each": {"by": {"d": "
 
 
 def no_time() -> float:
-    """The machine is infinitely fast."""
+    """A clock on which no work takes time."""
     return 0.0
 
 
 def ledger(bench: Bench, events: int, at: float) -> None:
-    """Rows of the past, in every table that grows."""
+    """Old rows in every table that grows."""
     first = 1_000_000
     with bench.store.write() as conn:
         for n in range(first, first + events):
@@ -49,7 +49,7 @@ def ledger(bench: Bench, events: int, at: float) -> None:
 
 
 class Cost:
-    """Statements, and steps of SQLite's machine in hundreds."""
+    """Statements, and steps of SQLite's virtual machine in hundreds."""
 
     def __init__(self, bench: Bench) -> None:
         self.statements: list[str] = []

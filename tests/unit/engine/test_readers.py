@@ -1,4 +1,4 @@
-"""Which replicas read a source, and how its partitions are divided among them."""
+"""Which replicas read a source, and how they share its partitions."""
 
 from __future__ import annotations
 

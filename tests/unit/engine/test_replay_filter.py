@@ -1,4 +1,4 @@
-"""Replays and dead letters that are played back: what was counted is not counted again, whatever else has happened."""
+"""Replays, also of dead letters: what was counted is not counted again, whatever happened meanwhile."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def everything(bench: Bench) -> dict[str, list[Any]]:
 
 @pytest.fixture
 def bench(make: Make) -> Any:
-    """Rule `a` has counted e1 to e4; rule `b` came later, and has counted e3 and e4."""
+    """Rule `a` has counted e1 to e4. Rule `b` was added later, and has counted e3 and e4."""
     bench = make(named("a"))
     bench.deliver([event(1), event(2)])
     bench.clock.time += 10
@@ -156,7 +156,7 @@ def test_an_object_is_not_known_by_one_whose_key_only_begins_like_its_own(make: 
 
 
 def test_what_a_run_wrote_is_its_own_also_when_a_listing_tells_of_it(make: Make) -> None:
-    """The listing has no metadata; the notification had."""
+    """The listing has no metadata; the notification had it."""
     bench = make({"name": "a", "triggers": data(), "submit": SUBMIT}, named("b"))
     bench.deliver([object_event("day", "1", 1)], tracked=True)
     ((run,),) = bench.query("SELECT id FROM runs")
@@ -305,7 +305,7 @@ def test_a_large_letter_is_played_back_whole(make: Make) -> None:
 def test_an_event_that_a_rule_stumbles_over_is_taken_back_and_can_be_played_back(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also if it was the first one of its rule; and one that is stumbled over again is one letter, not two."""
+    """Also if it was the first event of its rule. A second failure gives no second dead letter."""
     step = engine_work.step
 
     def stumbling(rule: Any, before: Any, given: Any, now: float, allowance: Any) -> Any:
@@ -342,7 +342,7 @@ def drifting(value: str = "event.data.value", **more: Any) -> dict[str, Any]:
 
 
 BROKEN = drifting("event.data.psi")
-"""Its expression fails on what is sent."""
+"""Its expression fails on the events."""
 
 
 def psi(number: int, value: float, at: float = START, **labels: str) -> Event:
@@ -371,7 +371,7 @@ def test_a_value_that_a_rule_could_not_read_is_taken_once_it_can(make: Make) -> 
 
 
 def test_a_value_that_something_newer_has_overtaken_is_refused_and_changes_nothing(make: Make) -> None:
-    """It crossed, and was not read; it has come back since: nobody is to be alarmed now."""
+    """The value crossed and was not read, and has cleared since: a late replay must not fire."""
     bench = make(BROKEN)
     bench.deliver([psi(1, 0.31, START - 60)])
     bench.edit([drifting()])

@@ -1,4 +1,4 @@
-"""What those ask of the engine who submit and follow."""
+"""The interface of the engine for submitter and run reconciler."""
 
 from __future__ import annotations
 

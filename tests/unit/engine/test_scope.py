@@ -1,4 +1,4 @@
-"""What the parameters of a run see of runs before it."""
+"""Earlier runs in the parameters of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a sender says, its event is folded or becomes a dead letter, and overwrites nothing of ours."""
+"""Any event of a sender is folded or becomes a dead letter, and overwrites no stored fields of retrainer."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_what_a_sender_calls_an_answer_of_prometheus_is_a_pushed_value(make: Any
     assert len(bench.query("SELECT id FROM runs")) == 1
 
 
-# -- anything at all ---------------------------------------------------------------------------------------------------
+# -- arbitrary events --------------------------------------------------------------------------------------------------
 
 NAMES = st.sampled_from(
     [

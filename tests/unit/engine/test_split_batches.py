@@ -32,7 +32,7 @@ OTHER = {"name": "o", "triggers": {"d": {"data": {"source": "topic"}}}, "submit"
 
 
 class SlowClock(ManualClock):
-    """Each look at it takes a tenth of a second: a transaction has time for a few items."""
+    """Each reading takes a tenth of a second, so a transaction has time for a few items."""
 
     def monotonic(self) -> float:
         self.time += 0.1
@@ -47,7 +47,7 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def queue(bench: Bench, *batches: Batch) -> list[Future[Any]]:
-    """As sources offer them."""
+    """Queue the batches, as sources offer them."""
     return [bench.engine.offer(batch) for batch in batches]
 
 
@@ -56,7 +56,7 @@ def transact(bench: Bench) -> None:
 
 
 def finish(bench: Bench) -> int:
-    """The number of transactions until nothing is queued."""
+    """The number of transactions until the queue is empty."""
     count = 0
     while bench.engine._queue:
         transact(bench)
@@ -69,7 +69,7 @@ def pushed(first: int, last: int) -> Batch:
 
 
 def records(first: int, last: int, in_each: int = 1) -> Batch:
-    """Records of one partition, each with so many events; the offset of the first is `first / in_each`."""
+    """Records of one partition with ``in_each`` events each. The offset of the first is `first / in_each`."""
     offsets = [n // in_each for n in range(first, last)]
     record = {"topic": "orders", "partition": 0}
     items = [replace(event(n), record={**record, "offset": n // in_each}) for n in range(first, last)]
@@ -113,7 +113,7 @@ def test_a_batch_in_parts_has_one_answer(
 
 
 def test_a_position_is_where_the_committed_part_ends(bench: Bench) -> None:
-    """Killed between two parts, the reader goes on behind the last record that counted."""
+    """After a kill between two parts, the reader continues after the last record that counted."""
     bench.engine.claim("push", PART, "t", 0)
     queue(bench, records(0, 20))
     transact(bench)

@@ -1,5 +1,6 @@
-"""The promises for sources with positions: two owners, redelivery, crashes, things that count once, keys that come and
-go, dead letters and replays, in any sequence."""
+"""The guarantees for sources with positions, in any sequence of claims, redeliveries, crashes, distinct values, keys
+that appear and are removed, dead letters and replays.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +67,7 @@ records = st.lists(st.one_of(contents, contents, contents, contents, st.none()),
 
 
 class Stream(RuleBasedStateMachine):
-    """`log` is what the broker has of each part, `held` how each owner believes that its part stands."""
+    """`log` has the records of each partition; `held` the epoch and position of each owner's last claim."""
 
     build: Any = staticmethod(SqliteStore.open)
 
@@ -115,7 +116,7 @@ class Stream(RuleBasedStateMachine):
 
     @rule(owner=owners, part=parts, crash=crashes)
     def claim(self, owner: str, part: str, crash: str) -> None:
-        """A rebalance gave the part to this owner; the other one may not have heard of it."""
+        """A rebalance assigns the partition to this owner. The other owner may not know it yet."""
         claimed: Claimed | None = self.survive(crash, lambda: self.bench.engine.claim("topic", part, "id", 0))
         if claimed is not None:
             assert claimed.next is not None
@@ -123,7 +124,7 @@ class Stream(RuleBasedStateMachine):
 
     @rule(owner=owners, part=parts, said=records, zombie=st.booleans(), crash=crashes)
     def flow(self, owner: str, part: str, said: list[dict[str, Any] | None], zombie: bool, crash: str) -> None:
-        """Records come, and an owner reads; the other one, if it still believes to be one, in the same transaction."""
+        """Records arrive, and an owner reads. A former owner may read in the same transaction."""
         self.produce(part, said)
         if (owner, part) not in self.held:
             self.claim(owner, part, "")
@@ -131,7 +132,7 @@ class Stream(RuleBasedStateMachine):
         self.read([*others, (owner, part)], crash)
 
     def read(self, readers: list[tuple[str, str]], crash: str) -> None:
-        """Whoever is no owner any more loses what it read."""
+        """A reader that is no longer the owner loses its batch."""
         batches = [self.batch(reader) for reader in readers]
         futures = self.survive(crash, lambda: self.bench.offer_all(batches))
         for reader, batch, future in zip(readers, batches, futures or (), strict=False):
@@ -157,7 +158,7 @@ class Stream(RuleBasedStateMachine):
 
     @rule(discard=st.booleans(), crash=crashes)
     def settle_letters(self, discard: bool, crash: str) -> None:
-        """All are played back, or the oldest one is thrown away."""
+        """Replay all dead letters, or discard the oldest one."""
         letters = self.bench.query("SELECT id, event, rule FROM dead_letters ORDER BY id")
         if not discard:
             ids = [row[0] for row in letters]
@@ -180,7 +181,7 @@ class Stream(RuleBasedStateMachine):
 
     @rule(phases=st.lists(phases, min_size=1, max_size=3), lost=st.booleans(), crash=crashes)
     def finish(self, phases: list[str], lost: bool, crash: str) -> None:
-        """What is admitted is submitted (an answer may be lost), and the oldest that run end, each told twice."""
+        """Submit admitted runs (an answer may be lost), and report the end of the oldest active ones twice."""
         claimed = self.bench.gateway.claim(3, 30)
         for run in claimed[lost:]:
             self.bench.gateway.submitted(run.id, f"uid-{run.id}")
@@ -191,7 +192,7 @@ class Stream(RuleBasedStateMachine):
     def restart(self) -> None:
         self.bench.restart()
 
-    # -- the promises ----------------------------------------------------------------------------------------------
+    # -- invariants ------------------------------------------------------------------------------------------------
 
     @invariant()
     def positions_never_move_backwards_and_stand_where_the_records_are(self) -> None:
@@ -250,7 +251,7 @@ class Stream(RuleBasedStateMachine):
                 assert len(seqs) == state.window.events + sum(window.get("events", 0) for window in taken)
 
     def taken(self, name: str, key: str, since: float) -> list[dict[str, Any]]:
-        """Windows that are on their way or spent, of one life of a key."""
+        """Windows of active and successful runs of a key since ``since``, when the key was created."""
         unspent = "(ended_at IS NULL OR phase = 'SUCCEEDED')"
         where = f"rule = '{name}' AND key = '{key}' AND created_at >= {since}"
         rows = self.bench.query(f'SELECT "window" FROM runs WHERE {where} AND {unspent}')
@@ -305,7 +306,7 @@ class Stream(RuleBasedStateMachine):
         assert unspent <= keys
 
     def unspent_keys(self) -> set[str]:
-        """Keys for which something was counted that no run has spent."""
+        """Keys with counted events that no run has consumed."""
         counted: Counter[str] = Counter()
         for (rules,) in self.bench.query("SELECT rules FROM events"):
             counted.update(key for name, key in json.loads(rules) if name == "keyed")

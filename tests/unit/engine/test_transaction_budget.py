@@ -1,4 +1,4 @@
-"""However much is due at once, a transaction does a bounded part of it, and the next ones the rest."""
+"""A transaction does a bounded part of the work that is due, and the next ones do the rest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PER_KEY = {"by": {"d": "event.data.who"}, "max_keys": 10_000}
 
 
 def keyed(**more: Any) -> dict[str, Any]:
-    """A rule that has a key for each customer; data alone never starts it."""
+    """A rule with a key for each customer, which data alone never starts."""
     rule = {"name": "keyed", "triggers": {**data(at_least={"events": 1000}), **more.pop("triggers", {})}}
     return {**rule, "for_each": PER_KEY, **more}
 
@@ -35,7 +35,7 @@ def fired(bench: Bench) -> int:
 
 
 def restart_between(bench: Bench) -> None:
-    """Go on transaction by transaction; the daemon is killed before the second one."""
+    """Run transaction by transaction. The daemon is killed before the second one."""
     bench.restart()
     while bench.engine.next_wake is not None and bench.engine.next_wake <= bench.clock.time:
         before = fired(bench)

@@ -1,4 +1,4 @@
-"""What keeps a run that was created from starting: the reason, until when, and who holds it."""
+"""Why a created run does not start yet: the reason, the time, and the blocking limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a window holds and when a run takes it: durable, exactly once, wherever batches are cut."""
+"""The content of a window and when a run takes it: durable, exactly once, independent of batch boundaries."""
 
 from __future__ import annotations
 
@@ -175,11 +175,11 @@ def test_what_a_run_took_comes_back_once_unless_it_succeeded(
     end(bench, phase)
     bench.restart()
     bench.tick(DAY)
-    assert start(bench) == []  # what came back is no new data: by itself it starts nothing
+    assert start(bench) == []  # returned inputs are not new data: they start no run
     assert state(bench).window.events == len(back)
     bench.deliver([event(3), event(4)])
     (second,) = end(bench)
-    taken = [*back, "e3"] if back else ["e3", "e4"]  # the first new event makes what came back count again
+    taken = [*back, "e3"] if back else ["e3", "e4"]  # with the first new event the returned inputs count again
     assert listed(bench, second.id) == taken
     assert windows(bench)[-1]["events"] == len(taken)
     assert state(bench).window.events == len(back) + 2 - len(taken)

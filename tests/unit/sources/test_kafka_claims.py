@@ -41,7 +41,7 @@ class Broker:
 
 
 def claims(broker: Broker, stored: int, written_meanwhile: int) -> Claims:
-    """Claims whose store has ``stored``; so many records are written, and read by another, before it answers."""
+    """Claims whose store has ``stored``. Another reader reads that many new records before the store answers."""
 
     def claim(source: str, part: str, topic_id: str, start: int | None = None) -> Claimed:
         broker.end += written_meanwhile
