@@ -20,11 +20,11 @@ class Event:
 
     ``source`` is the configured name of the source. ``id`` identifies a fact within that source: two deliveries with
     the same id are duplicates. ``time`` is when the fact happened (epoch seconds, UTC). ``data`` is JSON-shaped.
-    ``attributes`` holds the other attributes of the sender (CloudEvents extensions): texts, numbers and booleans that
-    no code of this package relies on. ``record`` describes a Kafka record (``topic``, ``partition``, ``offset``,
-    ``timestamp``, ``headers``, ``key`` or ``key_base64``). The Kafka adapter sets it; a sender cannot. It is empty for
-    other sources. ``takes_back`` is the id of an event that no longer holds: a later event with that id is not a
-    duplicate.
+    ``attributes`` holds the other attributes of the sender (CloudEvents extensions): texts, numbers and booleans. Only
+    the loop guard (`rules.self_trigger`) and the Alertmanager format read some of them by name. ``record`` describes a
+    Kafka record (``topic``, ``partition``, ``offset``, ``timestamp``, ``headers``, ``key`` or ``key_base64``). The
+    Kafka adapter sets it; a sender cannot. It is empty for other sources. ``takes_back`` is the id of an event that no
+    longer holds: a later event with that id is not a duplicate.
     """
 
     source: str
@@ -45,7 +45,7 @@ class Event:
 
     @property
     def label(self) -> str:
-        """An object's key, a subject or a record's key, for display; at most 1,024 characters."""
+        """What the event is about: an object's key, a subject or a record's key; at most 1,024 characters."""
         key = self.data.get("key")
         named = values.text(key) if isinstance(key, (str, int)) else ""
         return str(named or self.subject or self.record.get("key") or "")[:1024]

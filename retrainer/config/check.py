@@ -39,7 +39,7 @@ _NAMESPACE_HINT = "small letters, digits and -, at most 63"
 _ARGUMENT = re.compile(r"[A-Za-z0-9_-]+")
 """Name of a parameter that Argo accepts."""
 _ANNOTATIONS = 200 * 1024
-"""Maximum bytes of names and values."""
+"""Maximum bytes of the names and values of all annotations."""
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
 

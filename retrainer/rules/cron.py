@@ -3,9 +3,9 @@
 An expression is matched against the wall clock of the schedule's zone. Where clocks change:
 
 * an expression whose minute or hour starts with ``*`` follows the wall clock as it runs (real elapsed time): skipped
-  times have no slot, repeated times have one each time, whatever ``dst`` says;
-* for any other, ``missing: shift`` moves what falls into skipped times to the first moment after them, and ``repeated:
-  first`` drops what the wall clock shows again.
+  times have no slot, repeated times have one slot each; ``dst`` has no effect;
+* for any other, ``missing: shift`` moves slots in skipped times to the first moment after them, and ``repeated: first``
+  drops slots when the wall clock shows a time again.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def _words(glob: str) -> Iterator[tuple[str, str]]:
 
 
 def _set(inside: str, at: int) -> str:
-    """`[abc]`, `[a-f]`, and `[!abc]` for anything else but a `/`."""
+    """The expression for `[abc]`, `[a-f]`, or `[!abc]`, which is any other character except `/`."""
     negated = inside[0] in "!^" and len(inside) > 1
     out, i = "", int(negated)
     while i < len(inside):

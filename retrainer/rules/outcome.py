@@ -85,7 +85,7 @@ class Reason(StrEnum):
     SUPERSEDED = "superseded"
     """A later slot became due before this one could run."""
     MISSED = "missed"
-    """The slot passed while retrainer was not running, or too late to catch up."""
+    """The slot passed while the rule was not evaluated, and was not recovered."""
     EDITED = "edited"
     """The schedule was edited or removed before this slot could run."""
     NO_KEYS = "no_keys"
@@ -96,7 +96,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """An event that triggers of the rule match. ``label`` is for display (an object's key, a subject).
+    """An event that triggers of the rule match. ``label`` is what it is about (an object's key, a subject).
 
     ``counts`` has for each trigger what the event adds in events, bytes and rows: 1, its size and its rows. For a value
     that `distinct_by` has counted before it is only the growth. ``total`` is the same for the whole rule. ``part`` and

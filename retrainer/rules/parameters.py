@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 MAX_RENDERED = 128 * 1024
-"""Maximum bytes of all arguments together: Linux passes no longer text to a program (MAX_ARG_STRLEN)."""
+"""Maximum bytes of all arguments together: the limit of Linux for one argument of a program (MAX_ARG_STRLEN)."""
 MAX_EVENTS = 1000
 """Maximum number of events in `events`: the newest of the window."""
 MAX_EVENT_BYTES = 4 * 1024 * 1024

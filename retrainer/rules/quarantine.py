@@ -18,7 +18,7 @@ _ANSWERED = (Arrived, Sampled, Manual, Quarantined)
 
 
 def fold_in_quarantine(rule: CompiledRule, state: State, given: Input, now: float) -> tuple[State, Step]:
-    """Fold `given` in. A run that ends is not retried; what it took is returned by `inputs_on_failure`."""
+    """Fold `given` in. A run that ends is not retried; what it took is returned if `inputs_on_failure` says so."""
     if isinstance(given, Ended):
         comes_back = rule.rule.submit.inputs_on_failure == "return"
         return over(state, given, now, None, comes_back=comes_back).but(wake_at=None), Step()

@@ -92,7 +92,7 @@ def _gauges_answered(state: State, triggers: tuple[str, ...], now: float) -> Sta
 
 
 def give_back(state: State, window: Window, taken: Mapping[str, Window], now: float) -> State:
-    """Return what a run took to the current window."""
+    """Add what a run took to the current windows."""
     windows = dict(state.windows)
     for name, returned in taken.items():
         windows[name] = windows.get(name, NOTHING).give_back(returned, now, state.taken_hi)

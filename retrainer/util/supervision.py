@@ -35,7 +35,7 @@ FAILED: Final = 70
 LONGEST_WAIT: Final = 60.0
 """Default time in seconds to wait for a thread to stop."""
 TICK: Final = 1.0
-"""Seconds between two checks. A longer gap counts as this much, as a frozen process must not count as hung threads."""
+"""Seconds between two checks. A longer gap counts as this much, so that a frozen process does not look hung."""
 SLOW: Final = 5.0
 """Seconds of silence after which a worker that waits for another system is named in /readyz."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0

@@ -36,7 +36,7 @@ def judge(batch: Batch, window: Window, now: float, *, fresh: bool) -> Verdict:
 
 
 def reached(batch: Batch, window: Window) -> bool:
-    """Whether the size is enough, by events, bytes or rows. Without `at_least`: with `debounce`, or no `max_wait`."""
+    """Whether the size is enough, by events, bytes or rows. Without `at_least`, only a lone `max_wait` needs more."""
     needed = batch.at_least
     if needed is None:
         return batch.debounce is not None or batch.max_wait is None
