@@ -114,7 +114,7 @@ def _of_store(path: str) -> History:
     def rows(table: str, columns: str, order: str) -> Iterator[dict[str, Any]]:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
             connection.row_factory = sqlite3.Row
-            for row in connection.execute(f"SELECT {columns} FROM {table} ORDER BY {order}"):  # noqa: S608 - ours
+            for row in connection.execute(f"SELECT {columns} FROM {table} ORDER BY {order}"):  # noqa: S608 - constants
                 yield dict(row)
 
     asked = "events", ", ".join(_EVENT), "seq"

@@ -40,6 +40,7 @@ class RecordedRuns:
                 self._gone[run.rule, None].append(run)
 
     def new_id(self, rule: str, key: str, now: float) -> str:
+        """Return the id of the run recorded at this time, else a new id that is the same in each simulation."""
         known = self._born.get((rule, key, now))
         if known:
             return known.popleft()
@@ -48,6 +49,7 @@ class RecordedRuns:
         return str(ULID.from_bytes(int(now * 1000).to_bytes(6) + self._made[rule, key].to_bytes(4) + whose))
 
     def going(self, run: Run) -> RunScript | None:
+        """Return the script of a run; None if its end is in the history."""
         if run.id in self.by_id:
             return None
         near = self._nearest(run)

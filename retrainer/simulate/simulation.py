@@ -92,7 +92,7 @@ def looked_up(task: Task, configuration: Configuration, history: History) -> Ite
         return
     for asked, wanted in missing(build_catalog(configuration, frozenset()), configuration, history, begin, end):
         config = configuration.sources[asked.source]
-        assert isinstance(config, PrometheusSource)  # noqa: S101 - for the type checker; nothing else is asked
+        assert isinstance(config, PrometheusSource)  # noqa: S101 - for the type checker; only these are queried
         with closing(Memory(asked.source, config, Path(), task.prometheus)) as memory:
             yield memory.fetch(asked, wanted)
 

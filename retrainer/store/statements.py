@@ -201,6 +201,7 @@ def no_wake(conn: Connection, rule: str, key: str) -> None:
 
 
 def next_wake(conn: Connection) -> float | None:
+    """Return the earliest wake-up of all states (epoch seconds), or None."""
     return conn.execute(_NEXT_WAKE).scalar()
 
 
@@ -219,6 +220,7 @@ def runs_by_id(conn: Connection, ids: Iterable[str]) -> dict[str, Run]:
 
 
 def live_runs(conn: Connection, rule: str, key: str) -> list[Run]:
+    """Return the runs of a key that have not ended."""
     query = select(t.runs).where(t.runs.c.rule == rule, t.runs.c.key == key, t.runs.c.ended_at.is_(None))
     return [run_from_row(row) for row in conn.execute(query)]
 
@@ -232,6 +234,7 @@ def unstarted_runs(conn: Connection, rule: str, key: str, limit: int) -> list[Ru
 
 
 def last_ended(conn: Connection, rule: str, key: str) -> Run | None:
+    """Return the newest run of a key that has ended, or None."""
     query = select(t.runs).where(t.runs.c.rule == rule, t.runs.c.key == key, t.runs.c.ended_at.is_not(None))
     row = conn.execute(query.order_by(t.runs.c.id.desc()).limit(1)).first()
     return run_from_row(row) if row else None
@@ -291,6 +294,7 @@ def waiting_runs(conn: Connection, now: float, free: Mapping[str, int], most: in
 
 
 def pool_use(conn: Connection) -> dict[str, int]:
+    """Return the number of admitted runs that have not ended, by pool."""
     c = t.runs.c
     query = select(c.pool, func.count()).where(c.ended_at.is_(None), c.pool.is_not(None), c.admitted_at.is_not(None))
     return dict(conn.execute(query.group_by(c.pool)).all())
@@ -329,6 +333,7 @@ def ready_runs(conn: Connection, now: float) -> list[Run]:
 
 
 def runs_in_order(conn: Connection, ids: Sequence[str]) -> list[Run]:
+    """Return the runs in the order of ``ids``."""
     found = runs_by_id(conn, ids) if ids else {}
     return [found[i] for i in ids]
 
@@ -346,12 +351,14 @@ def next_start(conn: Connection, now: float) -> float | None:
 
 
 def to_stop(conn: Connection) -> list[Run]:
+    """Return a page of started runs with a stop request."""
     c = t.runs.c
     query = select(t.runs).where(c.ended_at.is_(None), c.stop_requested.is_not(None), c.phase.in_(_STARTED))
     return [run_from_row(row) for row in conn.execute(query.limit(_CHUNK))]
 
 
 def to_release(conn: Connection) -> list[Run]:
+    """Return a page of ended runs whose Workflow may still have its finalizer."""
     c = t.runs.c
     query = select(t.runs).where(c.released.is_(False), c.ended_at.is_not(None), c.uid.is_not(None))
     return [run_from_row(row) for row in conn.execute(query.order_by(c.id).limit(_CHUNK))]
@@ -569,10 +576,12 @@ def unpause(conn: Connection, rule: str) -> None:
 
 
 def last_good(conn: Connection) -> dict[str, str]:
+    """Return the last valid configuration files: path to content."""
     return dict(conn.execute(select(t.config_files.c.path, t.config_files.c.content)).all())
 
 
 def store_good(conn: Connection, files: Mapping[str, str], hashes: Mapping[str, str], now: float) -> None:
+    """Replace the last valid configuration files."""
     conn.execute(delete(t.config_files))
     insert_all(
         conn,

@@ -89,6 +89,7 @@ def preview(tx: Transaction, name: str, key: str, parameters: dict[str, str]) ->
 
 
 def pause(tx: Transaction, name: str, note: str) -> None:
+    """Pause a rule manually. Raise LookupError if there is no such rule."""
     rule_of(tx, name)
     statements.put_all(tx.conn, t.pauses, [{"rule": name, "at": tx.now, "note": note}])
     tx.journal(PAUSED, name, "", {"note": note})
@@ -107,6 +108,7 @@ def resume(tx: Transaction, name: str) -> None:
 
 
 def cancel(tx: Transaction, run_id: str, strategy: Literal["Stop", "Terminate"]) -> None:
+    """Request that a run stops. Raise LookupError if there is no such run, ValueError if it has ended."""
     run = _run(tx, run_id)
     if run.phase.terminal:
         raise ValueError(f"run {run_id} has ended: {run.phase}")
@@ -164,6 +166,7 @@ def replay_dead_letters(tx: Transaction, ids: Collection[int]) -> dict[str, Any]
 
 
 def discard_dead_letters(tx: Transaction, ids: list[int]) -> int:
+    """Delete dead letters and return how many of them existed."""
     found = tx.conn.execute(select(t.dead_letters.c.id).where(t.dead_letters.c.id.in_(ids))).scalars().all()
     tx.conn.execute(delete(t.dead_letters).where(t.dead_letters.c.id.in_(ids)))
     return len(found)

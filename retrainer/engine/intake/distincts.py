@@ -60,6 +60,7 @@ def _stored(value: str) -> str:
 
 
 def older(sequencer: str, known: str) -> bool:
+    """Whether ``sequencer`` is before ``known``. Only sequencers of equal length can be compared."""
     return bool(sequencer) and len(sequencer) == len(known) and sequencer < known
 
 
@@ -94,6 +95,7 @@ def recounted(conn: Connection, chain: str) -> dict[str, Counted]:
 
 
 def spend(conn: Connection, chain: str) -> None:
+    """Delete the window of a chain, because it is consumed."""
     conn.execute(delete(_T).where(_C.chain == chain))
 
 

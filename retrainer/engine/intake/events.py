@@ -241,7 +241,7 @@ class _Intake:
         return "dead_lettered"
 
     def _again(self) -> None:
-        assert self.batch.again is not None  # noqa: S101 - for the type checker; the caller looked
+        assert self.batch.again is not None  # noqa: S101 - for the type checker; checked by the caller
         replay = replay_filter.Replay(self.tx, self.batch.again)
         for item in _items_in_time(self.tx, self.batch):
             word, hits, readings = replay.judge(item)

@@ -67,4 +67,5 @@ def reset(conn: Connection, source: str, part: str, topic_id: str, following: in
 
 
 def known(conn: Connection, source: str) -> dict[str, int]:
+    """Return the next offset of each partition of a source."""
     return dict(conn.execute(select(_C.partition, _C.next).where(_C.source == source)).all())

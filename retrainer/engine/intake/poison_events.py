@@ -83,7 +83,7 @@ class _Search:
 def take_out(
     tx: Transaction, rule: CompiledRule, run: Run, state_id: int, new_run: NewRun, error: str
 ) -> Spoiled | None:
-    """Dead-letter the events that cause ``error``. Return what leaves the window with them; or None."""
+    """Dead-letter the events that cause ``error``. Return what leaves the window with them, or None."""
     templates = {name: template for name, template in rule.parameters.items() if name not in new_run.parameters}
     wanted = frozenset().union(*(template.variables for template in templates.values()))
     if not new_run.window.events or not wanted & _OF_EVENTS:

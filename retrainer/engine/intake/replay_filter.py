@@ -83,7 +83,7 @@ class Replay:
     def _late(self, reading: Reading) -> str:
         (rule_name, key), given = reading
         rule = self._work.catalog.rules[rule_name]
-        assert isinstance(given, Sampled)  # noqa: S101 - for the type checker; of a replay each key is asked
+        assert isinstance(given, Sampled)  # noqa: S101 - for the type checker; a replay has no spread
         asked, (sample,) = rule.gauges[given.trigger], given.samples
         known = None
         if self._work.known(rule_name, key) is not None:

@@ -37,7 +37,7 @@ def create_run(tx: Transaction, rule: CompiledRule, key: str, state_id: int, dec
     except SQLAlchemyError:
         raise
     except Exception as error:  # noqa: BLE001 - any error in a rule's parameters is the rule's
-        assert decision.new_run is not None  # noqa: S101 - for the type checker; the caller looked
+        assert decision.new_run is not None  # noqa: S101 - for the type checker; checked by the caller
         message = str(error) if isinstance(error, ValueError) else words(error)
         tx.after.append((rule.name, key, Unrendered(decision.new_run, message)))
         if isinstance(error, ValueError) and decision.new_run.retry_of is None:
@@ -58,7 +58,7 @@ def _take_out_spoilers(
     tx: Transaction, rule: CompiledRule, key: str, state_id: int, decision: Decision, message: str
 ) -> None:
     new_run = decision.new_run
-    assert new_run is not None  # noqa: S101 - for the type checker; the caller looked
+    assert new_run is not None  # noqa: S101 - for the type checker; checked by the caller
     spoiled = take_out(tx, rule, _new_run_of(tx, rule, key, decision, new_run, ""), state_id, new_run, message)
     if spoiled is not None:
         tx.after.append((rule.name, key, spoiled))
