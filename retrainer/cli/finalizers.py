@@ -71,7 +71,7 @@ def _who(
 
 def _release(settings: Settings, instance: str, dry_run: bool) -> tuple[list[str], list[str]]:
     """Return the Workflows that had our finalizer, and the failures, as text."""
-    from retrainer.workflows.argo.engine import ArgoEngine  # noqa: PLC0415 - loads all that talks to clusters
+    from retrainer.workflows.argo.engine import ArgoEngine  # noqa: PLC0415 - imports the cluster clients
     from retrainer.workflows.base import WorkflowError  # noqa: PLC0415
 
     engine = ArgoEngine(settings, instance)

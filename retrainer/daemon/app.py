@@ -72,7 +72,7 @@ LISTEN_EVERY = 1
 LETTERS_SHARE = 4
 """Dead letters take up at most `ledger_max_size` divided by this."""
 WATCH_EVERY = 0.5
-"""Seconds between two checks that the store's file is still the one that was opened."""
+"""Seconds between two checks that the store is still the one that was opened."""
 CHECKPOINT_EVERY = 2.0
 WAIT_WITHIN = 20.0
 """Seconds within which all threads together must end; others are left behind. Less than `main.STOP_WITHIN`."""

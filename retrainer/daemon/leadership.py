@@ -23,7 +23,7 @@ log = structlog.get_logger()
 LOOK_EVERY = 1.0
 """Seconds between two attempts of a standby."""
 RENEW_EVERY = 3.0
-"""Seconds between two renewals: a third of the lease."""
+"""Seconds between two renewals: about a third of the store's lease."""
 LOST = 75
 """Exit code of a leader that lost the lead to another replica."""
 

@@ -156,7 +156,7 @@ class Intake(Protocol):
         """Record that ``reader`` has stopped, so that others take its partitions at once. Raise as `readers` does."""
 
     def queries(self, source: str) -> Collection[Query]:
-        """Return the queries that the current rules want polled, if the last answer of the source has been stored.
+        """Return the queries that the current rules want polled, except those whose last answer is still processed.
 
         Raise Overloaded while the store cannot be read.
         """

@@ -1,4 +1,4 @@
-"""Any JSON object."""
+"""Format `json`: any JSON object."""
 
 from __future__ import annotations
 

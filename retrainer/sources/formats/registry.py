@@ -36,6 +36,6 @@ def parser(config: KafkaSource | WebhookSource, schemas: Schemas | None = None) 
         return JsonFormat(id_, time, IDEMPOTENCY_KEY if config.type == "webhook" else "").parse
     if schemas is None:
         raise ValueError("format avro needs a `schema_registry`")
-    from retrainer.sources.formats.avro import AvroFormat  # noqa: PLC0415 - only those who read Avro load its library
+    from retrainer.sources.formats.avro import AvroFormat  # noqa: PLC0415 - imported only by sources that read Avro
 
     return AvroFormat(schemas, Plain(id_, time)).parse

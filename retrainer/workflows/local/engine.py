@@ -173,7 +173,7 @@ class LocalEngine:
             return "engine.isolate_steps is off"
         probe = [sys.executable, "-P", "-m", "retrainer.workflows.local.isolation"]
         try:
-            done = subprocess.run(probe, env=for_runner(), capture_output=True, text=True, timeout=PROBE, check=True)  # noqa: S603 - ourselves
+            done = subprocess.run(probe, env=for_runner(), capture_output=True, text=True, timeout=PROBE, check=True)  # noqa: S603 - runs this interpreter
         except (OSError, subprocess.SubprocessError) as error:
             return f"it could not be tried: {error}"
         return done.stdout

@@ -30,7 +30,7 @@ _TEXT_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
 
 
 class UnreadableYamlError(ValueError):
-    """Says what is wrong, with the line."""
+    """The YAML is invalid. The message says what is wrong, with the line."""
 
 
 class _Known(NamedTuple):
