@@ -1,1 +1,1 @@
-"""The spine: facts in, one transaction, acknowledgements out. The only writer."""
+"""The engine, the only writer: it folds queued inputs in one transaction, and acknowledges them after the commit."""

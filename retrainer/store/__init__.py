@@ -1,0 +1,1 @@
+"""The store: tables, statements, queries and migrations, for SQLite and PostgreSQL."""

@@ -1,0 +1,1 @@
+"""Commands of operators and clients, each executed in one transaction."""

@@ -22,7 +22,10 @@ AHEAD = 300.0
 
 
 def judge(tx: Transaction, run_id: str, *, promoted: bool) -> None:
-    """Record whether a run's model was promoted. Raise LookupError without a run, ValueError without a model."""
+    """Record whether a run's model was promoted.
+
+    Raise LookupError if there is no such run, ValueError if it did not succeed.
+    """
     tx.flush_runs()
     run = statements.run(tx.conn, run_id)
     if run is None:

@@ -74,7 +74,7 @@ def letter_event(source: str, identity: str, payload: bytes) -> Event:
 
 
 def unbearable(tx: Transaction, item: Event | Poison, error: str) -> None:
-    """Store an item that the engine could not process at all, in a form that any store accepts. It has no replay."""
+    """Store an item that the engine could not process at all, in a form that any store accepts. No replay."""
     payload = item.payload if isinstance(item, Poison) else repr(item).encode(errors="backslashreplace")
     name = "".join(c if c.isprintable() else "?" for c in item.id[:LONGEST_ID].encode(errors="replace").decode())
     dead_letter(tx, item.source, name, "unreadable", error, payload[:MOST_BYTES])

@@ -1,0 +1,1 @@
+"""Intake on several replicas: the standby intake, the inbox, and the division of partitions."""

@@ -1,0 +1,1 @@
+"""Deletion of expired rows and idle keys, and the marks that they leave."""

@@ -26,7 +26,7 @@ def promoted(rule: CompiledRule | None, phase: RunPhase, outputs: Mapping[str, A
 
 
 def gpu_hours(rule: CompiledRule | None, outputs: Mapping[str, Any], resources: Mapping[str, float]) -> float:
-    """Return the GPU hours of a run: from the rule's `cost`, else from Argo's resource durations of `*/gpu*`."""
+    """Return GPU hours: from the rule's `cost`, else from Argo's durations of resources such as nvidia.com/gpu."""
     if rule is not None and rule.cost is not None:
         value = _ask(rule, rule.cost, outputs)
         if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:

@@ -1,0 +1,1 @@
+"""Schedule slots, backfills, and inputs that are folded into every key of a rule."""
