@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # A real single-node Kubernetes with a real Argo Workflows controller, for end-to-end tests on one
-# Linux machine without Docker. Proven to work as root on Debian 12 with Go installed.
+# Linux machine without Docker. Tested as root on Debian 12 with Go installed.
 #   cluster.sh build       install Debian packages, build the Go binaries (11 min cold, seconds warm)
-#   cluster.sh up          start everything, write $DIR/run/kubeconfig, install Argo's CRDs and controller (nothing, if it is up)
+#   cluster.sh up          start everything unless it is up: write $DIR/run/kubeconfig, install Argo's CRDs and controller
 #   cluster.sh down        stop what `up` started and remove its state
-#   cluster.sh load FILE   give the archive of an image to the node
+#   cluster.sh load FILE   load the archive of an image on the node
 #   cluster.sh stop NAME   stop one server (etcd, apiserver, workflow-controller, ...)
 #   cluster.sh start NAME  start it again, as `up` did
-#   cluster.sh env         print what to export to use it
-# $DIR/run/audit.log is the API server's record of every Workflow that was asked for: the judge in the tests.
+#   cluster.sh env         print the variables to export
+# $DIR/run/audit.log is the API server's audit log of every requested Workflow. Tests compare with it.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 DIR=${CLUSTER_DIR:-$HOME/.cache/retrainer-cluster}
@@ -24,7 +24,7 @@ packages() {
     containerd runc containernetworking-plugins iptables conntrack socat debootstrap buildah openssl >/dev/null
 }
 
-go_module() { # go_module NAME MODULE VERSION PACKAGE...: a module of its own whose tools are the packages
+go_module() { # go_module NAME MODULE VERSION PACKAGE...: create a module whose tools are the packages
   local name=$1 module=$2 version=$3; shift 3
   mkdir -p "$DIR/src/$name"; cd "$DIR/src/$name"
   { echo "module cluster.test/$name"; echo "go 1.25.0"
@@ -49,7 +49,7 @@ build_etcd() {
   go mod tidy 2>/dev/null; go build -trimpath -ldflags="-s -w" -o "$BIN/etcd" go.etcd.io/etcd/server/v3
 }
 
-build_argo() { # the module as served lacks one Linux file of the executor; ours fills the gap
+build_argo() { # the published module lacks one Linux file of the executor, which is added here
   [[ -x $BIN/workflow-controller ]] && return
   local m=github.com/argoproj/argo-workflows/v4
   go_module argo $m $ARGO $m/cmd/{argoexec,workflow-controller}
@@ -74,20 +74,20 @@ build_images() { # docker archives: the pod sandbox, argoexec, and a Python base
   fi
 }
 
-start() { # start NAME COMMAND...: in the background; its command, pid and log under $RUN
+start() { # start NAME COMMAND...: start it in the background, with its command, pid and log under $RUN
   local name=$1; shift
   printf '%q ' "$@" > "$RUN/$name.command"
   again "$name"
 }
 
-again() { # again NAME: start NAME as it was started before, in a session of its own so that it outlives the caller's terminal
+again() { # again NAME: start NAME with its earlier command, in a new session so that it outlives the caller's terminal
   cd "$RUN"
   eval "command_line=($(cat "$RUN/$1.command"))"
   setsid "${command_line[@]}" >> "$RUN/$1.log" 2>&1 < /dev/null &
   echo $! > "$RUN/$1.pid"
 }
 
-pid_of() { # pid_of NAME: its pid, if it runs; a number left by a machine that was cut off may be another process's by now
+pid_of() { # pid_of NAME: print its pid if it runs; after a crash of the machine, another process may have the pid in the file
   local pid; pid=$(cat "$RUN/$1.pid" 2>/dev/null) || return 1
   [[ $(readlink "/proc/$pid/cwd") == "$RUN" ]] && echo "$pid"
 }
@@ -100,7 +100,7 @@ await() { # await SECONDS COMMAND...
   echo "timed out waiting for: $*" >&2; return 1
 }
 
-network() { # service addresses stay on this machine; pods reach the machine and nothing beyond it
+network() { # service addresses are local; pods reach this machine only
   ip route replace local $SERVICES dev lo
   ip addr replace $API_ADDRESS/32 dev lo
   for port in $API_PORT 10250; do
@@ -111,7 +111,7 @@ network() { # service addresses stay on this machine; pods reach the machine and
 
 up() {
   if alive apiserver && alive workflow-controller; then echo "up already: eval \"\$($HERE/cluster.sh env)\""; return; fi
-  down   # what a run that was cut off left behind
+  down   # remains of an interrupted session
   mkdir -p "$RUN/cni"; cd "$RUN"; network
   [[ -f sa.key ]] || { openssl genrsa -out sa.key 2048 2>/dev/null; openssl rsa -in sa.key -pubout -out sa.pub 2>/dev/null; }
   [[ -f api.crt ]] || openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=kube-apiserver -keyout api.key -out api.crt 2>/dev/null \
@@ -170,7 +170,7 @@ Y
   start apiserver kube-apiserver --etcd-servers=http://127.0.0.1:$ETCD_PORT --secure-port=$API_PORT --tls-cert-file=api.crt --tls-private-key-file=api.key --advertise-address=$API_ADDRESS --kubelet-preferred-address-types=InternalIP --service-account-issuer=https://kubernetes.default.svc --service-account-key-file=sa.pub --service-account-signing-key-file=sa.key --service-cluster-ip-range=$SERVICES --authorization-mode=RBAC --token-auth-file=tokens.csv --allow-privileged --profiling=false --audit-policy-file=audit.yaml --audit-log-path=audit.log --audit-log-mode=blocking
   await 60 kubectl get --raw=/readyz
   start controller-manager kube-controller-manager --kubeconfig kubeconfig --service-account-private-key-file sa.key --root-ca-file api.crt --use-service-account-credentials --leader-elect=false \
-    --resource-quota-sync-period=5s  # by default a quota on a kind that is newer than it is counted 5 minutes late
+    --resource-quota-sync-period=5s  # the default is 5 minutes, for a quota on a kind that was added later
   start scheduler kube-scheduler --kubeconfig kubeconfig --leader-elect=false
   start proxy kube-proxy --kubeconfig kubeconfig --proxy-mode=iptables --hostname-override node1 --conntrack-max-per-core=0 --conntrack-tcp-timeout-established=0 --conntrack-tcp-timeout-close-wait=0
   start containerd containerd -c containerd.toml
@@ -178,7 +178,7 @@ Y
   for i in "$DIR"/images/*.tar; do ctr -a "$RUN/containerd.sock" -n k8s.io images import "$i" >/dev/null; done
   start kubelet kubelet --config kubelet.yaml --kubeconfig kubeconfig --root-dir "$RUN/kubelet" --hostname-override node1 --node-ip $API_ADDRESS
   kubectl apply --server-side -f "$DIR/argo-crds" >/dev/null
-  await 60 kubectl get --raw=/apis/argoproj.io/v1alpha1/workflows   # the controller ends for good if they are not served yet
+  await 60 kubectl get --raw=/apis/argoproj.io/v1alpha1/workflows   # the controller exits if they are not served yet
   kubectl create namespace argo --dry-run=client -o yaml | kubectl apply -f - >/dev/null
   kubectl -n argo create configmap workflow-controller-configmap --from-literal=metricsConfig='{enabled: true, port: 19091, secure: false}' --dry-run=client -o yaml | kubectl apply -f - >/dev/null
   start workflow-controller env LEADER_ELECTION_DISABLE=true workflow-controller --kubeconfig kubeconfig --namespace argo --configmap workflow-controller-configmap --executor-image localhost/argoexec:$ARGO --executor-image-pull-policy Never
@@ -187,7 +187,7 @@ Y
   echo "ready: eval \"\$($HERE/cluster.sh env)\""
 }
 
-stop() { # stop NAME: asks, waits up to 10 s, then insists
+stop() { # stop NAME: SIGTERM, and SIGKILL after 10 s
   local pid; pid=$(pid_of "$1") || return 0
   kill "$pid" 2>/dev/null || return 0
   for _ in $(seq 100); do kill -0 "$pid" 2>/dev/null || return 0; sleep 0.1; done

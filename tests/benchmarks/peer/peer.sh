@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Argo Events and the NATS server that is its event bus, built from their Go modules. Needs Go; as root on Linux.
-#   peer.sh build                    about five minutes on two cores; nothing, if it is there
+#   peer.sh build                    build both, in about five minutes on two cores, unless they exist
 #   peer.sh bus PORT FOLDER          run the bus (JetStream on files, TLS with a certificate made here)
-#   peer.sh run eventsource-service|sensor-service FOLDER      run one of the two, with what the environment says
+#   peer.sh run eventsource-service|sensor-service FOLDER      run one of the two, configured by the environment
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 DIR=${PEER_DIR:-$HOME/.cache/retrainer-peer} EVENTS=v1.9.7 NATS=v2.11.9
 export CGO_ENABLED=0
 
-go_module() { # go_module NAME MODULE VERSION: a module of its own that needs one other
+go_module() { # go_module NAME MODULE VERSION: create a module that requires one other module
   mkdir -p "$DIR/src/$1" "$DIR/bin"; cd "$DIR/src/$1"
   printf 'module peer.test/%s\ngo 1.25.0\nrequire %s %s\n' "$1" "$2" "$3" > go.mod
 }
@@ -26,13 +26,13 @@ build() {
   fi
 }
 
-bus() { # its clients insist on TLS
+bus() { # its clients require TLS
   mkdir -p "$2"; cd "$2"
   openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=bus -keyout bus.key -out bus.crt 2>/dev/null
   exec "$DIR/bin/nats-server" -a 127.0.0.1 -p "$1" -js -sd "$2/jetstream" --tls --tlscert bus.crt --tlskey bus.key
 }
 
-run() { # each has a /tmp of its own: where it keeps its vote is a constant, too
+run() { # each with a separate /tmp, because the path of its election state is a constant
   mkdir -p "$2"
   exec unshare --mount sh -c 'mount --bind "$1" /tmp && exec "$2" "$3"' sh "$2" "$DIR/bin/peer" "$1"
 }

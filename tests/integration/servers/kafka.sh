@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # A real single-node Kafka broker (KRaft) from its published jars. Needs Java 17, Maven and openssl.
 #   kafka.sh build | up | down | stop | kill | start | restart
-# build fetches the jars; up begins empty, down leaves nothing; stop (in order), kill (SIGKILL) and start keep the data.
-# Listeners on 127.0.0.1, from $KAFKA_PORT (19092); the first on $KAFKA_HOST, if that is set, and told to clients as
+# build fetches the jars; up starts without data, down removes all; stop (clean), kill (SIGKILL) and start keep the data.
+# Listeners on 127.0.0.1, from $KAFKA_PORT (19092); the first on $KAFKA_HOST, if that is set, and advertised as
 # $KAFKA_ADVERTISED (host:port), if that is set, such as a proxy's:
-#   +0 plaintext   +1 the controller's own   +2 SASL   +3 SASL over TLS   +4 TLS that asks for a client's certificate
-# Users of SASL: retrainer / retrainer-secret (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512); OAUTHBEARER takes unsigned tokens.
-# Certificates are made by `up` in $KAFKA_DIR/run-PORT/tls: ca.pem, client.pem with client.key, stranger.pem with stranger.key.
+#   +0 plaintext   +1 the controller's   +2 SASL   +3 SASL over TLS   +4 TLS that requires a client certificate
+# SASL user: retrainer / retrainer-secret (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512); OAUTHBEARER accepts unsigned tokens.
+# `up` creates certificates in $KAFKA_DIR/run-PORT/tls: ca.pem, client.pem with client.key, stranger.pem with stranger.key.
 set -euo pipefail
 DIR=${KAFKA_DIR:-$HOME/.cache/retrainer-kafka} HOST=${KAFKA_HOST:-127.0.0.1} PORT=${KAFKA_PORT:-19092} VERSION=4.1.0
 RUN=$DIR/run-$PORT TLS=$DIR/run-$PORT/tls
 USER_=retrainer PASSWORD=retrainer-secret
 
-jars() { # one at a time: what another fetches at this moment is not fetched again
+jars() { # one process at a time, so that parallel ones do not fetch the jars twice
   mkdir -p "$DIR"; exec 9> "$DIR/lock"; flock 9
   if [[ -d $DIR/libs ]]; then exec 9>&-; return; fi
   cat > "$DIR/pom.xml" <<X
@@ -91,7 +91,7 @@ format() {
 }
 
 start() {
-  rm -f "$RUN/kafka.log" # or the words of the one before would be taken for this one's
+  rm -f "$RUN/kafka.log" # otherwise an old "started" line would count as this broker's
   java -Xmx512m -cp "$DIR/libs/*" kafka.Kafka "$RUN/server.properties" > "$RUN/kafka.log" 2>&1 < /dev/null &
   echo $! > "$RUN/kafka.pid"
   for _ in $(seq 240); do

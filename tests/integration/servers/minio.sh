@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A real MinIO on 127.0.0.1:19000 (user and password: minioadmin) that notifies Kafka and, if asked, a webhook. Needs Go.
+# A real MinIO on 127.0.0.1:19000 (user and password: minioadmin) that notifies Kafka and optionally a webhook. Needs Go.
 #   minio.sh build | up | down
-# MINIO_PORT, MINIO_DIR; KAFKA_BROKERS (127.0.0.1:19092; empty for none), KAFKA_TOPIC (minio-events), WEBHOOK (an URL;
+# MINIO_PORT, MINIO_DIR; KAFKA_BROKERS (127.0.0.1:19092; empty for none), KAFKA_TOPIC (minio-events), WEBHOOK (a URL;
 # none by default), WEBHOOK_TOKEN (sent as `Authorization: Bearer …`).
-# Buckets send to arn:minio:sqs::lake:kafka or arn:minio:sqs::lake:webhook. What cannot be delivered is kept on disk and
-# sent again. The broker must be up first. Builds in 2 minutes cold.
+# Buckets send to arn:minio:sqs::lake:kafka or arn:minio:sqs::lake:webhook. Undelivered notifications are kept on disk and
+# retried. The broker must be up first. A cold build takes 2 minutes.
 set -euo pipefail
 DIR=${MINIO_DIR:-$HOME/.cache/retrainer-minio} PORT=${MINIO_PORT:-19000}
 RUN=$DIR/run-$PORT
@@ -16,7 +16,7 @@ build() {
   cd "$DIR/src"
   printf 'module test/minio\ngo 1.25.0\ntool github.com/minio/minio\nrequire github.com/minio/minio %s\n' $VERSION > go.mod
   go mod tidy 2> tidy.log || { cat tidy.log >&2; return 1; }
-  # Renamed when it is whole: a build that was cut short leaves nothing that looks like a server.
+  # Renamed when it is complete, so that an interrupted build leaves no broken server.
   CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o "$DIR/minio.new" github.com/minio/minio
   mv "$DIR/minio.new" "$DIR/minio"
 }

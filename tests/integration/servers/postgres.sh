@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # A real PostgreSQL 15 on $POSTGRES_HOST (127.0.0.1) and $POSTGRES_PORT (19532), Debian's own: user retrainer, password
-# "not-so-secret", database retrainer. On another address it is for whoever is on a network of this machine, as pods are.
-# Needs apt, or it installed; no service is set up. As root it runs as Debian's user postgres, as PostgreSQL must.
+# "not-so-secret", database retrainer. On another address it accepts clients of this machine's networks, such as pods.
+# Needs apt, or an installed PostgreSQL; sets up no service. As root it runs as Debian's user postgres (it refuses root).
 #   postgres.sh build | up | down | start | stop | kill | freeze | thaw | follow | promote
-# build fetches what is missing; up begins empty, down leaves nothing; stop (fast: sessions are ended, as by a restart),
+# build fetches missing packages; up starts without data, down removes all; stop (fast: ends sessions, as a restart does),
 # kill (SIGKILL) and start keep the data; freeze and thaw are SIGSTOP and SIGCONT of all of its processes.
-# follow begins as a streaming standby of the server on $POSTGRES_PRIMARY, a port; promote makes it a primary.
+# follow starts a streaming standby of the server on port $POSTGRES_PRIMARY; promote makes it a primary.
 set -euo pipefail
 HOST=${POSTGRES_HOST:-127.0.0.1} PORT=${POSTGRES_PORT:-19532}
 if [[ $EUID == 0 ]]; then DIR=${POSTGRES_DIR:-/var/cache/retrainer-postgres}; else DIR=${POSTGRES_DIR:-$HOME/.cache/retrainer-postgres}; fi
@@ -18,7 +18,7 @@ build() {
   [[ -z $BIN ]] || return 0
   mkdir -p "$DIR/debs"
   cd "$DIR/debs"
-  # Unpacked, not installed: Debian would start it as a service.
+  # Unpacked and not installed, because Debian would start it as a service.
   apt-get -qq download postgresql-15 postgresql-client-15 libpq5 2> /dev/null ||
     { apt-get -qq update && apt-get -qq download postgresql-15 postgresql-client-15 libpq5; }
   for deb in *.deb; do dpkg-deb -x "$deb" "$DIR"; done
@@ -28,7 +28,7 @@ build() {
 
 start() {
   cd "$RUN"
-  # What a killed server wrote is in the hands of a kernel that lives on: only who measures needs fsync (POSTGRES_FSYNC=on).
+  # The kernel keeps the writes of a killed server, so tests need no fsync. Benchmarks set POSTGRES_FSYNC=on.
   ${AS:-} "$BIN/postgres" -D "$RUN/data" -c listen_addresses="$HOST" -c port="$PORT" -c unix_socket_directories="$RUN" \
     -c fsync="${POSTGRES_FSYNC:-off}" -c log_min_messages=warning >> "$RUN/postgres.log" 2>&1 < /dev/null &
   for _ in $(seq 240); do

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# A real Prometheus and a real Alertmanager, Debian's own. Needs apt, or both installed; no root, and no service is set up.
+# A real Prometheus and a real Alertmanager from Debian. Needs apt, or both installed; needs no root, sets up no service.
 #   prometheus.sh build | up | down | start SERVER | stop SERVER | kill SERVER | freeze SERVER | thaw SERVER
 #   prometheus.sh ensure SERVER     start it if it does not run, thaw it if it does
-# SERVER is prometheus or alertmanager. build fetches what is missing; up begins empty with both, down leaves nothing;
-# stop (in order), kill (SIGKILL) and start keep the data, freeze and thaw are SIGSTOP and SIGCONT.
-# On 127.0.0.1: Prometheus at $PROMETHEUS_PORT (19600), or at that port of $PROMETHEUS_HOST, Alertmanager at the next port. $PROMETHEUS_RESEND (1m) is how often
-# Prometheus tells of an alert that goes on; four times that later it takes itself for silent.
-# Both read $PROMETHEUS_DIR/run-PORT/{prometheus,alertmanager}.yml, which must be there before they start; a file web.yml
-# beside them sets TLS and passwords of Prometheus.
+# SERVER is prometheus or alertmanager. build fetches missing packages; up starts both without data, down removes all;
+# stop (clean), kill (SIGKILL) and start keep the data; freeze and thaw are SIGSTOP and SIGCONT.
+# Prometheus listens on $PROMETHEUS_HOST (127.0.0.1) at $PROMETHEUS_PORT (19600), Alertmanager on 127.0.0.1 at the next port. $PROMETHEUS_RESEND (1m) is how often
+# Prometheus repeats a continuing alert; an alert that is not repeated for four times as long counts as ended.
+# They read $PROMETHEUS_DIR/run-PORT/{prometheus,alertmanager}.yml, which must exist before they start; a file web.yml
+# in that folder sets TLS and passwords of Prometheus.
 set -euo pipefail
 DIR=${PROMETHEUS_DIR:-$HOME/.cache/retrainer-prometheus} HOST=${PROMETHEUS_HOST:-127.0.0.1} PORT=${PROMETHEUS_PORT:-19600}
 RUN=$DIR/run-$PORT
@@ -15,11 +15,11 @@ PATH=$PATH:$DIR/usr/bin
 
 build() {
   for tool in prometheus promtool prometheus-alertmanager; do command -v $tool > /dev/null || { fetch; break; }; done
-  # Debian's Alertmanager reads its templates there and nowhere else.
+  # Debian's Alertmanager reads its templates from this path only.
   [[ -e /usr/share/prometheus ]] || ln -sT "$DIR/usr/share/prometheus" /usr/share/prometheus
 }
 
-fetch() { # unpacked, not installed: Debian would start both as services
+fetch() { # unpacked and not installed, because Debian would start both as services
   mkdir -p "$DIR/debs"
   cd "$DIR/debs"
   apt-get -qq download prometheus prometheus-alertmanager 2> /dev/null ||
@@ -47,7 +47,7 @@ start() {
 await() {
   local at=$HOST:$PORT answer; [[ $1 == prometheus ]] || at=127.0.0.1:$((PORT + 1))
   for _ in $(seq 240); do
-    # 401: it is there, and asks for a password.
+    # 401: it runs, and requires a password.
     answer=$(curl -sk -o /dev/null -w '%{http_code}' "$([[ -f $RUN/web.yml && $1 == prometheus ]] && echo https || echo http)://$at/-/ready") || true
     case $answer in 200 | 401) return ;; esac
     kill -0 "$(cat "$RUN/$1.pid")" 2> /dev/null || break
