@@ -24,6 +24,9 @@ MARK = "raise"
 _CONTAINING = ("containment", "engine", "transactions", "transaction_budget", "dead_letters")
 """Modules of the engine that contain the exceptions of other modules."""
 _CONTAINS = (
+    "engine.core.fold.fold_input",
+    "engine.core.fold._contain",
+    "engine.core.fold._evaluates",
     "engine.runs.transitions._contained",
     "engine.core.budget_balances.plainly",
     "engine.core.budget_balances.carefully",

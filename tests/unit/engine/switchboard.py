@@ -35,12 +35,12 @@ _MECHANISM = {
     "_Look": "what triggers make of one event, those that raise among them",
     "_Read": "as _Look",
     "Arrivals": "takes an event to one rule after the other, and contains what they raise",
-    "Staged": "what all units of work write into",
+    "WriteBuffer": "what all units of work write into",
     "_Intake": "as Arrivals",
     "Engine": "the thread",
 }
 """Classes that contain exceptions or that all rules share. `tests.unit.engine.faults` excludes such modules."""
-_CONTAINING = ("Work._contain", "Work._evaluates", "Work._take_one", "Work.settle", "Work.take", "Work.flush")
+_CONTAINING = ("Transaction.settle", "Transaction.take", "Transaction.flush")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def places() -> Iterator[Place]:
                     continue
                 if Protocol in owner.__mro__:
                     continue
-                if path in contained or path == "engine.work":
+                if path in contained or path == "engine.core.transaction":
                     yield from _methods(path, owner)
 
 
