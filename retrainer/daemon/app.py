@@ -134,7 +134,7 @@ class App:
             reveal,
             Doors.of(settings.http),
             refused=self.metrics.refused,
-            left_out=self.metrics.letters_left_out,
+            left_out=self.metrics.dead_letters_left_out,
         )
         self.timers = Timers()
         self.rule_lines = RuleLines(self.store, self.clock, lambda: self.engine.catalog)

@@ -33,7 +33,7 @@ class CommitListener:
             "dead_letter": _dead_letter,
             "dead_letters.dropped": self._dropped,
             "own_output": self._own_output,
-            "left_out": lambda f, _: metrics.left_out(f["unit"]),
+            "left_out": lambda f, _: metrics.input_left_out(f["unit"]),
             "slot": _slot,
             "backfill.asked": lambda f, _: log.info("backfill.asked", **f),
             "backfill.withdrawn": lambda f, _: log.info("backfill.withdrawn", **f),

@@ -267,7 +267,7 @@ class Metrics:
         self._commit = self._histogram(
             "engine_transaction_duration_seconds", "Transactions of the engine.", COMMIT_BUCKETS
         )
-        self._left_out = self._counter(
+        self._inputs_left_out = self._counter(
             "inputs_left_out", "What could not be folded in, even for a quarantined key.", "input"
         )
         self._queue = self._gauge("engine_queue_length", "Events that wait for the engine.")
@@ -286,7 +286,9 @@ class Metrics:
             self._errors.labels(code)
 
     def _make_daemon(self) -> None:
-        self._left_out = self._counter("dead_letters_left_out", "Unreadable items that another one has.", "source")
+        self._dead_letters_left_out = self._counter(
+            "dead_letters_left_out", "Unreadable items that another one has.", "source"
+        )
         self._refused = self._counter("http_refused", "Requests that were turned away.", "door", "status")
         self._beats = self._by_thread("gauge", "thread_heartbeat_age_seconds", "Since its last sign of life.")
         self._stuck = self._by_thread("gauge", "thread_stuck", "Whether the thread hangs in its own work.")
@@ -412,8 +414,8 @@ class Metrics:
         if decision == "fire" and reason != "shadow":
             self._fired.raise_to(rule, now)
 
-    def left_out(self, kind: str) -> None:
-        self._left_out.labels(input=kind).inc()
+    def input_left_out(self, kind: str) -> None:
+        self._inputs_left_out.labels(kind).inc()
 
     def own_output(self, rule: str) -> None:
         self._own.add(rule, 1)
@@ -465,9 +467,9 @@ class Metrics:
         """Count a rejected request. ``door`` is a source, `api`, or `hooks` for a path without a source."""
         self._refused.labels(door, str(status)).inc()
 
-    def letters_left_out(self, source: str, count: int) -> None:
+    def dead_letters_left_out(self, source: str, count: int) -> None:
         """Count unreadable items for which an earlier dead letter exists."""
-        self._left_out.labels(source).inc(count)
+        self._dead_letters_left_out.labels(source).inc(count)
 
     # -- the scrape ------------------------------------------------------------------------------------------------
 

@@ -84,3 +84,12 @@ def test_a_run_ends_in_the_log_and_in_the_histogram_as_it_did(phase: RunPhase, l
     assert [(line["log_level"], line["event"]) for line in said] == [(level, f"run.{phase.value.lower()}")]
     duration = registry.get_sample_value("retrainer_run_duration_seconds_sum", {"rule": "churn", "phase": phase.value})
     assert duration == 2.0
+
+
+def test_an_input_that_is_left_out_is_counted_by_its_kind() -> None:
+    metrics = Metrics(CollectorRegistry())
+    CommitListener(metrics).emitted("left_out", {"unit": "Observed"}, 0.0)
+    metrics.dead_letters_left_out("push", 2)
+    text = metrics.exposition().decode()
+    assert 'retrainer_inputs_left_out_total{input="Observed"} 1.0' in text
+    assert 'retrainer_dead_letters_left_out_total{source="push"} 2.0' in text

@@ -157,7 +157,6 @@ __all__ = [
     "Trigger",
     "Via",
     "WebhookSource",
-    "",
     "parse_duration",
     "parse_size",
 ]
