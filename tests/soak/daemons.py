@@ -32,7 +32,7 @@ SOCKET = "socket:"
 class Replica(Daemon):
     """One of the two replicas. It keeps its folder, port and log across kills and restarts.
 
-    ``lives`` counts its processes. ``own_ends`` has the exit codes of processes that were not killed by the soak.
+    ``lives`` counts its processes. ``own_ends`` has the exit codes of processes that the soak did not end.
     """
 
     def __init__(self, name: str, folder: Path, servers: Servers, rules: Path, retention: str) -> None:

@@ -1,4 +1,4 @@
-"""A replay job: time limits, chunks, back-pressure, and all outcomes."""
+"""A replay job: times, chunks, back-pressure, and all outcomes."""
 
 from __future__ import annotations
 

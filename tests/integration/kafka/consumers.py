@@ -38,7 +38,7 @@ EXPOSED = ("offer", "wait", "objects", "claim", "readers", "leave", "parts")
 ANSWER = 120.0
 copyreg.pickle(
     Overloaded, lambda error: (Overloaded, (error.retry_after,))
-)  # the arguments of the error are not its constructor's arguments
+)  # the default would pass its text to the constructor
 
 
 class RunGateway:

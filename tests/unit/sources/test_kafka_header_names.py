@@ -45,7 +45,7 @@ def batch(name: bytes, compression: int = 0) -> bytes:
     ],
 )
 def test_no_header_name_keeps_the_records_of_a_batch_from_being_read(name: bytes, read: str) -> None:
-    assert consumer.MOST_RECORDS  # any consumer reads records in this way
+    assert consumer.MOST_RECORDS  # its import installs the parser for every consumer
     found = MemoryRecords(batch(name)).next_batch()
     assert found.validate_crc()
     assert [(r.offset, r.value, [h[0] for h in r.headers]) for r in found] == [
