@@ -190,7 +190,7 @@ class Metrics:
         self._run_duration_children: dict[tuple[str, str], Histogram] = {}
         self._codes: set[str] = set(SUBMIT_CODES)
         self._events = EventCounts(self._sources)
-        self._rule_info = Info("retrainer_rule_info", "1 for each rule, with its mode and its own labels.")
+        self._rule_info = Info("retrainer_rule_info", "1 for each rule, with its mode and its labels.")
         self._register(self._events)
         self._register(self._rule_info, self._info_rest)
         self._make_rules()
@@ -203,24 +203,24 @@ class Metrics:
 
     def _make_rules(self) -> None:
         self._decisions = self._rule("counter", "decisions", "Decisions, by kind and reason.", "decision", "reason")
-        self._own = self._rule("counter", "own_outputs", "Events not counted, as the rule's own runs wrote them.")
-        self._runs = self._rule("counter", "runs", "Runs by the phases they entered.", "phase")
+        self._own = self._rule("counter", "own_outputs", "Events not counted because runs of the rule wrote them.")
+        self._runs = self._rule("counter", "runs", "Runs that entered a phase, by phase.", "phase")
         self._active = self._rule("gauge", "runs_active", "Runs that have not ended, by phase.", "phase")
-        self._success = self._rule("gauge", "last_success_timestamp_seconds", "When a run last succeeded.")
-        self._fired = self._rule("gauge", "last_fired_timestamp_seconds", "When a run was last born.")
-        self._next = self._rule("gauge", "next_fire_timestamp_seconds", "When the rule could fire next, if known.")
-        self._period = self._rule("gauge", "rule_period_seconds", "Within what time its schedules start it once.")
-        self._failures = self._rule("gauge", "rule_consecutive_failures", "Failures in a row, the most of any key.")
-        self._paused = self._rule("gauge", "rule_paused", "Whether the rule is held, and by what.", "by")
+        self._success = self._rule("gauge", "last_success_timestamp_seconds", "Time at which a run last succeeded.")
+        self._fired = self._rule("gauge", "last_fired_timestamp_seconds", "Time at which a run was last created.")
+        self._next = self._rule("gauge", "next_fire_timestamp_seconds", "Next slot of the rule's schedules.")
+        self._period = self._rule("gauge", "rule_period_seconds", "Time within which its schedules start it once.")
+        self._failures = self._rule("gauge", "rule_consecutive_failures", "Consecutive failures, maximum of all keys.")
+        self._paused = self._rule("gauge", "rule_paused", "Whether the rule is paused, by cause.", "by")
         self._pending = {
             what: self._rule("gauge", f"pending_{what}", f"{what.title()} that no run has taken yet.")
             for what in ("events", "rows", "bytes")
         }
-        self._output = self._rule("gauge", "run_output", "Outputs of the last run that gave them.", "output")
+        self._output = self._rule("gauge", "run_output", "Outputs of the last run that returned them.", "output")
         self._resource = self._rule("counter", "run_resource_seconds", "Resource use of ended runs.", "resource")
         self._run_duration = Histogram(
             "retrainer_run_duration_seconds",
-            "From the Workflow's start to its end, by the phase it ended in.",
+            "Time from the start of a Workflow to its end, by final phase.",
             ["rule", "phase"],
             buckets=RUN_BUCKETS,
             registry=None,
@@ -229,88 +229,92 @@ class Metrics:
 
     def _make_levels(self) -> None:
         """Metrics of values, models and costs, per rule."""
-        self._value = self._rule("gauge", "metric_value", "Furthest value of a metric trigger, over keys.", "trigger")
-        self._threshold = self._rule("gauge", "metric_threshold", "What the value is compared with.", "trigger")
-        self._trained = self._rule("gauge", "model_trained_timestamp_seconds", "When the oldest model was trained.")
+        self._value = self._rule("gauge", "metric_value", "Most critical value of a trigger, over keys.", "trigger")
+        self._threshold = self._rule("gauge", "metric_threshold", "Threshold of a metric trigger.", "trigger")
+        self._trained = self._rule("gauge", "model_trained_timestamp_seconds", "Time of the oldest model's training.")
         self._promoted = self._rule(
-            "gauge", "model_promoted_timestamp_seconds", "When the oldest promoted model was promoted."
+            "gauge", "model_promoted_timestamp_seconds", "Time at which the oldest promoted model was promoted."
         )
         self._untrained = self._rule(
             "gauge", "model_untrained_since_timestamp_seconds", "Since when a model waits for its first success."
         )
         self._unpromoted = self._rule(
-            "gauge", "model_unpromoted_since_timestamp_seconds", "Since when a model waits to be promoted at all."
+            "gauge",
+            "model_unpromoted_since_timestamp_seconds",
+            "Since when a model waits for its first promotion.",
         )
-        self._max_age = self._rule("gauge", "model_max_age_seconds", "How old freshness lets a model become.", "of")
+        self._max_age = self._rule("gauge", "model_max_age_seconds", "Maximum age of a model by freshness.", "of")
         self._gpu = self._rule("counter", "run_gpu_seconds", "GPU time of ended runs.", "promoted")
-        self._left = Owned(
-            "gauge", "retrainer_budget_left", "What may still be spent.", ("budget", "unit"), self._budgets
-        )
+        self._left = Owned("gauge", "retrainer_budget_left", "Remaining budget.", ("budget", "unit"), self._budgets)
         self._register(self._left)
 
     def _make_sources(self) -> None:
-        self._up = self._source("gauge", "source_up", "Whether the source can do its work.")
+        self._up = self._source("gauge", "source_up", "Whether the source works.")
         self._last_event = self._source(
-            "gauge", "source_last_event_timestamp_seconds", "When it last brought an event."
+            "gauge", "source_last_event_timestamp_seconds", "Time at which the last event of the source arrived."
         )
-        self._lag = self._source("gauge", "source_lag", "Records that wait to be taken in.")
-        self._halted = self._source("gauge", "source_halted_partitions", "Parts that nobody reads until told how.")
-        self._silent = self._source("gauge", "source_silent", "Whether nothing came for longer than max_silence.")
-        self._poll_errors = self._source("counter", "source_poll_errors", "Looks at the source that failed.")
+        self._lag = self._source("gauge", "source_lag", "Records that wait to be read.")
+        self._halted = self._source("gauge", "source_halted_partitions", "Partitions that wait for an operator.")
+        self._silent = self._source("gauge", "source_silent", "Whether no event arrived within max_silence.")
+        self._poll_errors = self._source("counter", "source_poll_errors", "Failed polls of the source.")
 
     def _make_engine(self) -> None:
         self._queue_wait = self._histogram("queue_wait_seconds", "How long events waited for the engine.", PATH_BUCKETS)
         self._submit_lag = self._histogram(
-            "run_submit_latency_seconds", "From a run's birth to its Workflow's creation.", PATH_BUCKETS
+            "run_submit_latency_seconds",
+            "Time from a run's creation to its Workflow's creation.",
+            PATH_BUCKETS,
         )
-        self._schedule_lag = self._histogram("schedule_lag_seconds", "From a slot to its run's birth.", PATH_BUCKETS)
+        self._schedule_lag = self._histogram(
+            "schedule_lag_seconds", "Time from a slot to its run's creation.", PATH_BUCKETS
+        )
         self._commit = self._histogram(
-            "engine_transaction_duration_seconds", "Transactions of the engine.", COMMIT_BUCKETS
+            "engine_transaction_duration_seconds", "Duration of the engine's transactions.", COMMIT_BUCKETS
         )
         self._inputs_left_out = self._counter(
-            "inputs_left_out", "What could not be folded in, even for a quarantined key.", "input"
+            "inputs_left_out", "Inputs that could not be processed, even for a quarantined key.", "input"
         )
         self._queue = self._gauge("engine_queue_length", "Events that wait for the engine.")
-        self._store_size = self._gauge("store_size_bytes", "Size of the store.")
-        self._store_free = self._gauge("store_free_bytes", "Room left on the store's volume; NaN if it has none here.")
-        self._store_writable = self._gauge("store_writable", "Whether the store takes what is written.")
-        self._dead_letters = self._gauge("dead_letters", "Dead letters that are kept.")
-        self._clock_offset = self._gauge("clock_offset_seconds", "How far the machine's clock is ahead of ours.")
-        self._clock_steps = self._counter("clock_steps", "How often the machine's clock was set.")
-        self._letters_dropped = self._counter("dead_letters_dropped", "Dead letters dropped to keep within bounds.")
+        self._store_size = self._gauge("store_size_bytes", "Size of the store in bytes.")
+        self._store_free = self._gauge("store_free_bytes", "Free space on the store's volume; NaN if unknown.")
+        self._store_writable = self._gauge("store_writable", "Whether the last write to the store succeeded.")
+        self._dead_letters = self._gauge("dead_letters", "Stored dead letters.")
+        self._clock_offset = self._gauge("clock_offset_seconds", "Lead of the machine's clock over the daemon's.")
+        self._clock_steps = self._counter("clock_steps", "Steps of the machine's clock, and suspensions.")
+        self._letters_dropped = self._counter("dead_letters_dropped", "Dead letters dropped because of the limits.")
         self._attempts = self._counter("submit_attempts", "Requests to create a Workflow.")
         self._errors = self._counter("submit_errors", "Requests to create a Workflow that failed, by code.", "code")
-        self._restarts = self._counter("watch_restarts", "Watches of Workflows that began anew because of an error.")
+        self._restarts = self._counter("watch_restarts", "Restarts of Workflow watches because of an error.")
         self._restarts_seen = 0
         for code in SUBMIT_CODES:
             self._errors.labels(code)
 
     def _make_daemon(self) -> None:
         self._dead_letters_left_out = self._counter(
-            "dead_letters_left_out", "Unreadable items that another one has.", "source"
+            "dead_letters_left_out", "Unreadable items covered by another dead letter.", "source"
         )
-        self._refused = self._counter("http_refused", "Requests that were turned away.", "door", "status")
-        self._beats = self._by_thread("gauge", "thread_heartbeat_age_seconds", "Since its last sign of life.")
-        self._stuck = self._by_thread("gauge", "thread_stuck", "Whether the thread hangs in its own work.")
+        self._refused = self._counter("http_refused", "Rejected HTTP requests.", "door", "status")
+        self._beats = self._by_thread("gauge", "thread_heartbeat_age_seconds", "Time since the last heartbeat.")
+        self._stuck = self._by_thread("gauge", "thread_stuck", "Whether the thread hangs, other than in a wait.")
         self._thread_restarts = self._by_thread("counter", "thread_restarts", "Restarts of a thread that failed.")
         self._waiting = self._register(
             Owned(
                 "gauge",
                 "retrainer_waiting_since_timestamp_seconds",
-                "Since when a part of the daemon waits for somebody else.",
+                "Since when a component waits for a dependency.",
                 ("component", "dependency"),
                 Owners(),
             )
         )
-        self._leader = self._gauge("leader", "Whether this process is the one that decides.")
-        self._reload_ok = self._gauge("config_last_reload_successful", "Whether all files were good when last read.")
-        self._reload_at = self._gauge("config_last_reload_success_timestamp_seconds", "When all files were last good.")
-        self._problems = self._gauge("config_file_problems", "Mistakes in the files as they are now.")
+        self._leader = self._gauge("leader", "Whether this process is the leader.")
+        self._reload_ok = self._gauge("config_last_reload_successful", "Whether all files were valid when last read.")
+        self._reload_at = self._gauge("config_last_reload_success_timestamp_seconds", "When all files were last valid.")
+        self._problems = self._gauge("config_file_problems", "Mistakes in the current files.")
         build = Info("retrainer_build_info", "1, with the versions of retrainer and Python.")
         build.replace([{"version": version("retrainer"), "python": platform.python_version()}])
         self._register(build)
         self._register(ProcessCollector(registry=None))
-        self._dropped = self._counter("metrics_series_dropped", "Changes of series that a rule has too many of.")
+        self._dropped = self._counter("metrics_series_dropped", "Changes of series beyond 100 of one name per rule.")
         self._dropped_seen = 0
 
     def _register(self, made: C, rest: CollectorRegistry | None = None) -> C:

@@ -20,11 +20,11 @@ MOST = 100
 
 EVENTS = {
     "received": "Events accepted and stored, or recognised as stored before: the sum of the other five.",
-    "matched": "Events that at least one rule took.",
-    "filtered": "Events that rules of their source looked at and let pass.",
-    "duplicate": "Events delivered before.",
-    "dead_lettered": "Events that nobody could read, or that made a rule fail.",
-    "ignored": "Events that no rule listens to.",
+    "matched": "Events that at least one rule counted.",
+    "filtered": "Events that rules of their source evaluated and did not match.",
+    "duplicate": "Events that were delivered before.",
+    "dead_lettered": "Events that could not be read, or that made a rule fail.",
+    "ignored": "Events that no rule uses.",
 }
 OUTCOMES = tuple(word for word in EVENTS if word != "received")
 
