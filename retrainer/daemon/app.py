@@ -274,8 +274,8 @@ class App:
 
     def _left(self, until: float, most: float) -> float:
         """Return the seconds until then, `most` at most, but at least one: a healthy part ends within a second."""
-        read_timeout = supervision.PATIENCE
-        return max(1.0 * read_timeout, min(most * read_timeout, until - self.clock.monotonic()))
+        factor = supervision.PATIENCE
+        return max(1.0 * factor, min(most * factor, until - self.clock.monotonic()))
 
     def hangup(self) -> None:
         """Read everything again, on the timer's thread. Never blocks."""

@@ -362,11 +362,11 @@ class Supervisor:
     returns false if it cannot replace the worker, and raises `NotNow` to be called again later.
     """
 
-    def __init__(self, replace: Callable[[Worker], bool], *, read_timeout: float = PATIENCE) -> None:
+    def __init__(self, replace: Callable[[Worker], bool], *, patience: float = PATIENCE) -> None:
         self.replaced: dict[str, int] = {}
         """Number of replacements by name of the worker."""
         self._replace = replace
-        self._read_timeout = read_timeout
+        self._patience = patience
         """Factor for the times of `DUTIES`."""
         self._looked_at: float | None = None
 
@@ -380,12 +380,12 @@ class Supervisor:
         self._looked_at = now
         for worker in self.workers:
             self._judge(worker, now, gap)
-            if worker.silent_for > 2 * self._read_timeout * worker.duty.silent_for:
+            if worker.silent_for > 2 * self._patience * worker.duty.silent_for:
                 self._hung(worker)
 
     def _judge(self, worker: Worker, now: float, gap: float) -> None:
         silence = worker.silence(now)
-        if silence <= min(SLOW, self._read_timeout * worker.duty.silent_for):
+        if silence <= min(SLOW, self._patience * worker.duty.silent_for):
             worker.silent_for, worker.waits_for = 0.0, ""
         elif party := worker.party():
             worker.silent_for, worker.waits_for = 0.0, party
@@ -430,7 +430,7 @@ class Supervisor:
         """Why this worker does not count as alive, in words; empty if it does."""
         if worker.failed:
             return f"the thread {worker.name} died: {worker.failed}"
-        if worker.silent_for > self._read_timeout * worker.duty.silent_for:
+        if worker.silent_for > self._patience * worker.duty.silent_for:
             return f"the thread {worker.name} hangs in its own work at {worker.where()}"
         return ""
 

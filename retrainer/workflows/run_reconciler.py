@@ -120,14 +120,14 @@ class RunReconciler:
             beat(self._tick)
             self._wake.wait(self._tick)
             self._wake.clear()
-            for tx in (self._stop_runs, self._release_runs, self._find_lost):
+            for step in (self._stop_runs, self._release_runs, self._find_lost):
                 if self._stop.is_set():
                     return
                 beat()
                 try:
-                    tx()
+                    step()
                 except Exception as error:  # noqa: BLE001 - logged, and retried at the next tick
-                    tell_failure("follower.failed", error, tx=tx.__name__)
+                    tell_failure("follower.failed", error, step=step.__name__)
 
     def _stop_runs(self) -> None:
         runs = [run for run in self._gateway.to_stop() if self._rested(f"stop {run.id} {run.stop_requested}")]
@@ -165,8 +165,8 @@ class RunReconciler:
             list(self._hands.map(self._ask, self._gateway.read_runs(lost[start : start + BATCH])))
 
     def _is_lost(self, run: str, now: float) -> bool:
-        shown, read_timeout = self._shown.setdefault(run, (now, NEVER_SHOWN))
-        return now - shown >= read_timeout
+        shown, wait = self._shown.setdefault(run, (now, NEVER_SHOWN))
+        return now - shown >= wait
 
     def _forget(self, live: Container[str]) -> None:
         now = self._clock.monotonic()

@@ -64,7 +64,7 @@ def test_what_hangs_is_left_behind_and_the_process_goes_on(house: House, landing
     supervision.arm(ends.append)
     hung = worker(house)
     reload(house, rules(landing))
-    supervised = Supervisor(house.app.replace, read_timeout=0.01)
+    supervised = Supervisor(house.app.replace, patience=0.01)
     for _ in range(5):
         supervised.look(house.app.clock.monotonic())
     assert hung not in supervised.workers

@@ -30,7 +30,7 @@ class House:
         self.can_replace = True
         self.cannot: Exception | None = None
         self.stopping = threading.Event()
-        self.supervisor = Supervisor(self._replace, read_timeout=1.0)
+        self.supervisor = Supervisor(self._replace, patience=1.0)
         self.now = time.monotonic()
         self.made: list[Worker] = []
         supervision.arm(self.ends.append)
@@ -220,7 +220,7 @@ def test_one_that_ends_while_it_cannot_be_replaced_is_gone(house: House) -> None
         worker.join()
         raise NotNow
 
-    house.supervisor = Supervisor(end_meanwhile, read_timeout=1.0)
+    house.supervisor = Supervisor(end_meanwhile, patience=1.0)
     house.pass_(3 * DUTIES["source"].silent_for)
     assert worker not in house.supervisor.workers
     assert house.ends == []
@@ -238,7 +238,7 @@ def test_one_that_goes_on_while_it_cannot_be_replaced_is_not_lost(house: House) 
         until(lambda: worker.restarts == 1, "it is restarted")
         raise NotNow
 
-    house.supervisor = Supervisor(go_on_meanwhile, read_timeout=1.0)
+    house.supervisor = Supervisor(go_on_meanwhile, patience=1.0)
     house.pass_(3 * DUTIES["source"].silent_for)
     before = loop.turns
     until(lambda: loop.turns > before, "it works")

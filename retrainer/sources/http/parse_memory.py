@@ -20,7 +20,7 @@ PER_BYTE = 16
 _MAP, _LIST, _VALUE, _KEY = 200, 72, 40, 60
 
 
-def evaluate(body: bytes) -> int:
+def estimate(body: bytes) -> int:
     """Estimate the bytes that parsed JSON takes, by counting its punctuation without parsing.
 
     Punctuation within strings counts too, so the estimate is rather too high.
@@ -61,7 +61,7 @@ class Held:
 
     def add(self, body: bytes) -> None:
         """Reserve for the body, or for JSON embedded in it in another encoding. Raise Refusal 413 or 503."""
-        weight = evaluate(body)
+        weight = estimate(body)
         if self.weight + weight > self._most:
             raise Refusal(
                 413,

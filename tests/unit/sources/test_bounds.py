@@ -18,7 +18,7 @@ from retrainer.event import Event, Poison
 from retrainer.sources.formats import alertmanager, cloudevents, s3
 from retrainer.sources.formats.payload import MAX_ITEMS, Delivery, TooMany
 from retrainer.sources.http import parse_memory, unreadable_bodies
-from retrainer.sources.http.parse_memory import Memory, evaluate
+from retrainer.sources.http.parse_memory import Memory, estimate
 from retrainer.sources.http.refusal import Refusal
 from retrainer.sources.http.unreadable_bodies import Letterbox
 from retrainer.sources.webhook import Webhooks
@@ -52,11 +52,11 @@ def test_the_estimate_is_not_below_what_it_takes_nor_far_above(body: bytes) -> N
     finally:
         tracemalloc.stop()
     assert value is not None
-    assert 0.7 * taken <= evaluate(body) <= 4 * taken + 3 * len(body)
+    assert 0.7 * taken <= estimate(body) <= 4 * taken + 3 * len(body)
 
 
 def test_what_is_read_at_once_is_bounded() -> None:
-    budget = Memory(at_once=3 * evaluate(MAPS) // 2)
+    budget = Memory(at_once=3 * estimate(MAPS) // 2)
     with budget.hold(MAPS, 1 << 20):
         with pytest.raises(Refusal) as refused, budget.hold(MAPS, 1 << 20):
             pass
