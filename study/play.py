@@ -114,7 +114,7 @@ class _Shop:
         better = model.accuracy(judges) > self._in_use.accuracy(judges)
         return RunScript(TRAINING, outputs={"promoted": str(better).lower()}, resources={GPU: TRAINING})
 
-    def told(self, what: str, facts: dict[str, Any], now: float) -> None:  # noqa: ARG002 - the listener interface
+    def emitted(self, what: str, facts: dict[str, Any], now: float) -> None:  # noqa: ARG002 - the listener interface
         """When a run has ended and the engine has recorded the promotion of its model, put the model into use."""
         if what == "run.ended" and facts["promoted"]:
             self._in_use = self._trained[facts["run"].id]

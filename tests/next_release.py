@@ -58,7 +58,9 @@ def make(folder: Path, oldest: str = OLDEST) -> str:
     _before(package / "runs" / "run.py", "    released: bool", f'    build: str = "{VERSION}"\n')
     _before(package / "rules" / "state.py", "\n    def but", f'    build: str = "{VERSION}"\n')
     _before(package / "rules" / "state.py", '        "wake_at": state.wake_at', '        "build": state.build,\n')
-    _before(package / "engine" / "inbox.py", '        "takes_back": ', f'        "build": "{VERSION}",\n')
+    _before(
+        package / "engine" / "replication" / "inbox.py", '        "takes_back": ', f'        "build": "{VERSION}",\n'
+    )
     return revision
 
 

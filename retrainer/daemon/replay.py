@@ -75,7 +75,7 @@ class Job:
     ) -> None:
         self.source = source
         self.state = "running"
-        self._again = ReplayScope(rules, dry)
+        self._replay_scope = ReplayScope(rules, dry)
         self._since, self._until = since, until
         self._intake, self._clock = intake, clock
         self._stop = threading.Event()
@@ -111,8 +111,8 @@ class Job:
             "state": self.state,
             "from": self._since,
             "to": self._until,
-            "rules": sorted(self._again.rules),
-            "dry_run": self._again.dry,
+            "rules": sorted(self._replay_scope.rules),
+            "dry_run": self._replay_scope.dry,
             "started_at": self._started_at,
             "ended_at": self._ended_at,
             "reached": self._reached,
@@ -122,7 +122,9 @@ class Job:
         }
 
     def _run(self, source: Rereadable) -> None:
-        log.info("replay.started", source=self.source, rules=sorted(self._again.rules), dry_run=self._again.dry)
+        log.info(
+            "replay.started", source=self.source, rules=sorted(self._replay_scope.rules), dry_run=self._replay_scope.dry
+        )
         state = "failed"
         try:
             for items in source.reread(self._since, self._until, self._stop):
@@ -150,7 +152,7 @@ class Job:
         self._end("failed")
 
     def _take_in(self, items: Sequence[Event | Poison]) -> None:
-        batch = Batch(self.source, items, again=self._again)
+        batch = Batch(self.source, items, replay_scope=self._replay_scope)
         while not self._stop.is_set():
             try:
                 future = self._intake.offer(batch)

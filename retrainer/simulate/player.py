@@ -184,7 +184,7 @@ class Player:
                 return  # it may have changed wake-ups of states without a decision, which are not tracked here
 
     def _take(self, tx: Transaction, group: Group) -> None:
-        again: ReplayScope | None = None
+        scope: ReplayScope | None = None
         waiting: list[Batch] = []
         for record in group.records:
             if record.poll is not None:
@@ -194,15 +194,15 @@ class Player:
                 continue
             if record.event is not None:
                 self._events += 1
-                if again is None and not waiting and self._lanes.take(tx, record.event):
+                if scope is None and not waiting and self._lanes.take(tx, record.event):
                     continue
                 if record.event.source in self._sources:
                     self._before_event(tx, record.event)
-                    waiting.append(Batch(record.event.source, [record.event], identity_window=0, again=again))
-                again = None
+                    waiting.append(Batch(record.event.source, [record.event], identity_window=0, replay_scope=scope))
+                scope = None
                 continue
             if record.kind == AGAIN:
-                again = ReplayScope(frozenset(record.payload["rules"]), levels=bool(record.payload.get("levels")))
+                scope = ReplayScope(frozenset(record.payload["rules"]), levels=bool(record.payload.get("levels")))
                 continue
             _take_in(tx, waiting)
             self._input(tx, record)

@@ -62,7 +62,7 @@ class Batch:
     ``offsets``: the offset range that the items are from, for sources that have positions.
     ``tracked``: events are about objects. The store tracks which objects exist, and counts an object once that both a
     notification (``swept`` false) and a listing (``swept`` true) report.
-    ``again``: the items are a replay.
+    ``replay_scope``: the items are a replay.
     ``kept``: the rest is stored when a transaction ends early, so the batch can be split anywhere.
     """
 
@@ -73,7 +73,7 @@ class Batch:
     offsets: OffsetRange | None = None
     tracked: bool = False
     swept: bool = False
-    again: ReplayScope | None = None
+    replay_scope: ReplayScope | None = None
     kept: bool = False
 
     def splits_before(self, index: int) -> bool:

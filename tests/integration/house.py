@@ -31,7 +31,7 @@ class Listener:
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter()
 
-    def told(self, what: str, facts: dict[str, Any], now: float) -> None:
+    def emitted(self, what: str, facts: dict[str, Any], now: float) -> None:
         if what == "events":
             self.outcomes[facts["outcome"]] += facts["count"]
 

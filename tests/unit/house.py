@@ -32,7 +32,7 @@ class House:
         furnish(folder, SETTINGS, rules, template)
         self.app = App(load_settings(str(folder / "retrainer.yaml")), folder, AppService)
         self.app.start()
-        self.http = httpx.Client(base_url=self.app.web.url, trust_env=False, timeout=10)
+        self.http = httpx.Client(base_url=self.app.web.url, trust_env=False, timeout=60)
 
     def close(self) -> None:
         self.http.close()

@@ -119,7 +119,7 @@ def test_it_goes_in_chunks_for_the_chosen_rules(intake: Intake, logged: list[Any
     told = run(intake, kept)
     assert kept.asked == (NOW - 3600, NOW)
     assert [len(batch.items) for batch in intake.batches] == [CHUNK, 1, 3]
-    assert {batch.again for batch in intake.batches} == {ReplayScope(RULES, dry=False)}
+    assert {batch.replay_scope for batch in intake.batches} == {ReplayScope(RULES, dry=False)}
     assert (told["state"], told["read"], told["error"], told["ended_at"]) == ("done", CHUNK + 4, "", NOW)
     assert {word: n for word, n in told["outcomes"].items() if n} == {"matched": CHUNK + 3, "ignored": 1}
     assert told["reached"] == NOW - 99
@@ -128,7 +128,7 @@ def test_it_goes_in_chunks_for_the_chosen_rules(intake: Intake, logged: list[Any
 
 def test_a_dry_one_says_so_to_the_engine(intake: Intake) -> None:
     assert run(intake, Kept(events(1)), dry=True)["dry_run"] is True
-    assert intake.batches[0].again == ReplayScope(RULES, dry=True)
+    assert intake.batches[0].replay_scope == ReplayScope(RULES, dry=True)
 
 
 def test_what_comes_by_itself_goes_first(intake: Intake) -> None:

@@ -154,8 +154,8 @@ def replay_dead_letters(tx: Transaction, ids: Collection[int]) -> dict[str, Any]
             failed.append({"id": row.id, "error": "nobody can read it as an event; discard it, or send it again"})
             continue
         event = letter_event(row.source, row.event, row.payload)
-        again = ReplayScope(frozenset({row.rule} if row.rule else tx.catalog.rules), levels=True)
-        (words,) = take_in(tx, [Batch(row.source, [event], again=again)])
+        scope = ReplayScope(frozenset({row.rule} if row.rule else tx.catalog.rules), levels=True)
+        (words,) = take_in(tx, [Batch(row.source, [event], replay_scope=scope)])
         outcome = words[0] if isinstance(words, list) else "ignored"
         if outcome in _NOT_REPLAYED:
             failed.append({"id": row.id, "error": _NOT_REPLAYED[outcome].format(error=row.error)})

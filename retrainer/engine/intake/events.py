@@ -148,7 +148,7 @@ def _singly(tx: Transaction, batch: Batch) -> Answer:
             if of_whole(error):
                 raise
             log.debug("event.raised", source=batch.source, id=item.id, exc_info=True)
-            if batch.again is None:  # a replayed item has its dead letter already
+            if batch.replay_scope is None:  # a replayed item has its dead letter already
                 attempt(tx, partial(unbearable, tx, item, words(error)))
             outcomes.append("dead_lettered")
     _move_back(tx, batch, len(outcomes))
@@ -170,8 +170,8 @@ class _Intake:
     def run(self) -> _Intake:
         if not self._moved():
             return self
-        if self.batch.again is not None:
-            self._again()
+        if self.batch.replay_scope is not None:
+            self._replay()
         else:
             self._take_all()
         _move_back(self.tx, self.batch, len(self.outcomes))
@@ -240,13 +240,13 @@ class _Intake:
         dead_letter(self.tx, item.source, item.id, "unreadable", item.error, item.payload[:MAX_POISON])
         return "dead_lettered"
 
-    def _again(self) -> None:
-        assert self.batch.again is not None  # noqa: S101 - for the type checker; checked by the caller
-        replay = replay_filter.Replay(self.tx, self.batch.again)
+    def _replay(self) -> None:
+        assert self.batch.replay_scope is not None  # noqa: S101 - for the type checker; checked by the caller
+        replay = replay_filter.Replay(self.tx, self.batch.replay_scope)
         for item in _items_in_time(self.tx, self.batch):
             word, hits, readings = replay.judge(item)
-            if (hits or readings) and isinstance(item, Event) and not self.batch.again.dry:
-                facts = {"rules": sorted(self.batch.again.rules), "levels": self.batch.again.levels}
+            if (hits or readings) and isinstance(item, Event) and not self.batch.replay_scope.dry:
+                facts = {"rules": sorted(self.batch.replay_scope.rules), "levels": self.batch.replay_scope.levels}
                 self.tx.journal(AGAIN, "", "", facts)
                 self._take(item, hits, word, readings)
             else:
@@ -318,7 +318,7 @@ class _Intake:
         return found
 
     def _left_out(self, item: Event, rule: str, error: Exception) -> None:
-        if self.batch.again is None:  # a replayed event has its dead letter already
+        if self.batch.replay_scope is None:  # a replayed event has its dead letter already
             dead(self.tx, item, "raised", words(error), rule)
 
     def _read(self, where: tuple[str, str], seq: int, given: Sampled | Spread, taken: Taken) -> None:
@@ -337,7 +337,7 @@ class _Intake:
         self, item: Event, index: int, left: list[Any], _work: Transaction, rule: str, error: Exception
     ) -> None:
         """Record that one matching rule raised. When ``left`` is empty, the event is dead-lettered."""
-        if self.batch.again is None:  # a replayed event was processed before
+        if self.batch.replay_scope is None:  # a replayed event was processed before
             dead(self.tx, item, "raised", f"{type(error).__name__}: {error}", rule)
         left.pop()
         if not left:

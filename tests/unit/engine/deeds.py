@@ -118,7 +118,7 @@ def trigger(name: str, side: Side) -> str:
 
 def backfill(name: str, side: Side) -> int:
     now = side.clock.time
-    order = Order(name, "", rfc3339(now - 7200), rfc3339(now), again=True)
+    order = Order(name, "", rfc3339(now - 7200), rfc3339(now), rerun=True)
     count: int = side.act(lambda tx: backfills.ask(tx, order, None))["count"]
     return count
 

@@ -159,20 +159,20 @@ class Promises(RuleBasedStateMachine):
 
         self.survive(crash, lambda: self.bench.act(do))
 
-    @rule(since=st.integers(1, 9), until=st.integers(0, 3), again=st.booleans(), crash=crashes)
-    def backfill(self, since: int, until: int, again: bool, crash: str) -> None:
+    @rule(since=st.integers(1, 9), until=st.integers(0, 3), rerun=st.booleans(), crash=crashes)
+    def backfill(self, since: int, until: int, rerun: bool, crash: str) -> None:
         """A client without an answer from a dying daemon repeats its request."""
         now = self.bench.clock.time
         begin, end = rfc3339(now - since * 3600), rfc3339(now + 1 - until * 3600)
         if begin >= end:
             return
-        order, once = Order("nightly", "", begin, end, again=again), f"k{len(self.asked)}"
+        order, once = Order("nightly", "", begin, end, rerun=rerun), f"k{len(self.asked)}"
         ask = lambda: self.bench.act(lambda tx: backfills.ask(tx, order, once))  # noqa: E731
         first = self.survive(crash, ask)
         answer = ask()
         assert first in (None, answer)
         self.asked[answer["request"]] = {slot["slot"] for slot in answer["slots"] if slot["runs"]}
-        if again:
+        if rerun:
             self.repeating.add(answer["request"])
 
     @rule(crash=crashes)

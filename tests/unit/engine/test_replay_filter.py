@@ -10,7 +10,7 @@ import pytest
 
 from retrainer.config.settings import Store
 from retrainer.engine.commands import operator_commands
-from retrainer.engine.core import transaction as engine_work
+from retrainer.engine.core import fold
 from retrainer.engine.retention.prune import Pruner
 from retrainer.event import Event, Poison
 from retrainer.rules.outcome import Arrived
@@ -32,7 +32,7 @@ def named(name: str, match: dict[str, Any] | None = None, **more: Any) -> dict[s
 
 
 def again(bench: Bench, events: list[Any], rules: frozenset[str] = ALL, *, dry: bool = False) -> list[str]:
-    return bench.deliver(events, again=ReplayScope(rules, dry))
+    return bench.deliver(events, replay_scope=ReplayScope(rules, dry))
 
 
 def pending(bench: Bench, *rules: str) -> list[int]:
@@ -306,7 +306,7 @@ def test_an_event_that_a_rule_stumbles_over_is_taken_back_and_can_be_played_back
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also if it was the first event of its rule. A second failure gives no second dead letter."""
-    step = engine_work.step
+    step = fold.step
 
     def stumbling(rule: Any, before: Any, given: Any, now: float, allowance: Any) -> Any:
         if isinstance(given, Arrived) and given.label == "bad":
@@ -314,7 +314,7 @@ def test_an_event_that_a_rule_stumbles_over_is_taken_back_and_can_be_played_back
         return step(rule, before, given, now, allowance)
 
     bench = make(named("a"), named("b", {"key": "bad"}))
-    monkeypatch.setattr(engine_work, "step", stumbling)
+    monkeypatch.setattr(fold, "step", stumbling)
     assert bench.deliver([event(1, key="good")]) == ["matched"]
     assert bench.deliver([event(2, key="bad"), event(3, key="good")]) == ["dead_lettered", "matched"]
     assert bench.query("SELECT rule, error FROM dead_letters ORDER BY rule") == [

@@ -232,7 +232,7 @@ def test_no_payload_raises_in_a_fold_or_in_a_replay(
     outcomes = crowd.deliver_all([batch])[0]
     assert len(outcomes) == len(items)
     rules = frozenset(f"r{n}" for n in range(len(RULES)))
-    again = Batch("push", items, 0.0, again=ReplayScope(rules, levels=True))
+    again = Batch("push", items, 0.0, replay_scope=ReplayScope(rules, levels=True))
     assert len(crowd.deliver_all([again])[0]) == len(items)
     for table in ("events", "dead_letters"):
         crowd.query(f"SELECT * FROM {table} LIMIT 1")

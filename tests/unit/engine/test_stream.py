@@ -153,7 +153,7 @@ class Stream(RuleBasedStateMachine):
 
     @rule(part=parts, names=st.sets(st.sampled_from(NAMES), min_size=1), dry=st.booleans(), crash=crashes)
     def read_again(self, part: str, names: set[str], dry: bool, crash: str) -> None:
-        batch = Batch("topic", self.log[part][-9:], again=ReplayScope(frozenset(names), dry))
+        batch = Batch("topic", self.log[part][-9:], replay_scope=ReplayScope(frozenset(names), dry))
         self.survive(crash, lambda: self.bench.offer_all([batch]))
 
     @rule(discard=st.booleans(), crash=crashes)

@@ -213,7 +213,7 @@ class Live:
 
     def _backfill(self) -> None:
         rule, key = self.random.choice([("keyed", "a"), ("follower", "")])
-        order = Order(rule, key, self.random.choice(["2h", "9h"]), again=self.random.random() < 0.3, by="anna")
+        order = Order(rule, key, self.random.choice(["2h", "9h"]), rerun=self.random.random() < 0.3, by="anna")
         self.engine.act(lambda tx: backfills.ask(tx, order))
 
     def _withdraw(self) -> None:

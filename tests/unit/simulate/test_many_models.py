@@ -39,7 +39,7 @@ class Fleet:
         self.most = 0
         self.world = World(configuration, START, going=lambda _: RunScript(600.0), listener=self)
 
-    def told(self, what: str, facts: dict[str, Any], now: float) -> None:
+    def emitted(self, what: str, facts: dict[str, Any], now: float) -> None:
         if what == "run.created":
             self.born.append((now, facts["run"].rule))
 
