@@ -41,7 +41,7 @@ def allowance(budget: Budget, spent: Sequence[Spent], reserve: float, now: float
     for i in range(1, len(inside) + 1):
         if _left(budget, inside[i:], reserve) > 0:
             return RemainingBudget(0, detail, inside[i - 1].at + budget.per)
-    return RemainingBudget(0, f"{detail}; a run's reserve of {reserve:g} GPU hours is more than there is")
+    return RemainingBudget(0, f"{detail}; the reserve of one run, {reserve:g} GPU hours, exceeds the budget")
 
 
 def _left(budget: Budget, spent: Sequence[Spent], reserve: float) -> int:

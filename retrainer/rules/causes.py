@@ -42,7 +42,7 @@ def _group(condition: Several, each: Mapping[str, Node]) -> Node:
 def _trigger(rule: CompiledRule, state: State, evaluation: Evaluation, name: str) -> Node:
     verdict = evaluation.satisfied.get(name)
     if verdict is None:
-        return {"trigger": name, "detail": "made the rule due, and is satisfied no longer"}
+        return {"trigger": name, "detail": "made the rule due, and is no longer satisfied"}
     node = {"trigger": name, "reason": verdict.reason.value, "detail": verdict.detail}
     if verdict.reason is Reason.SCHEDULE:
         return node | {"slot": moment(state.cursors[name].due[0])}

@@ -127,7 +127,7 @@ def _next(
     if held is not None:
         return replace(held, asked=asked)
     if asked is not None and asked.backfill:
-        detail = f"asked for by {asked.by}" if asked.by else "asked for"
+        detail = f"requested by {asked.by}" if asked.by else "requested"
         return Decision(Kind.FIRE, Reason.BACKFILL, detail, new_run=_new_run_of_slot(asked), asked=asked)
     if rule.rule.mode == "shadow" and asked is None:
         return Decision(Kind.FIRE, Reason.SHADOW, evaluation.detail)

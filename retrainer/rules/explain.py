@@ -91,7 +91,7 @@ def _why(rule: CompiledRule, state: State, evaluation: Evaluation, now: float) -
         return f"{told}; waiting for {', '.join(missing(condition, evaluation.satisfied.keys() - old))}"
     said = evaluation.detail or "; ".join(f"{name}: {v.detail}" for name, v in evaluation.pending)
     given_up = state.lapsed and any(window.events for window in state.windows.values())
-    return said or ("given up; what is pending waits for something new" if given_up else "nothing is due")
+    return said or ("skipped; the pending data waits for new data" if given_up else "nothing is due")
 
 
 def _lapsed(rule: CompiledRule, state: State, evaluation: Evaluation, now: float) -> set[str]:

@@ -26,7 +26,7 @@ _ENDED = {
     "succeeded": "succeeded",
     "promoted": "was promoted",
     "failed": "failed",
-    "completed": "ended, however",
+    "completed": "ended with any result",
 }
 Node = dict[str, Any]
 
@@ -35,7 +35,7 @@ def tree(
     rule: CompiledRule, state: State, evaluation: Evaluation, allowance: RemainingBudget | None, now: float
 ) -> list[Node]:
     """Nodes of `name`, `state`, `detail` and `children`."""
-    of_keys = {name: node(name, "", "it is asked of each key by itself") for name in rule.rule.triggers}
+    of_keys = {name: node(name, "", "evaluated for each key separately") for name in rule.rule.triggers}
     each = {**of_keys, **dict(_triggers(rule, state, now))}
     if rule.when.condition is None:
         shown = [
@@ -53,14 +53,14 @@ def tree(
             node("unless", "holding" if evaluation.inhibiting else "", "", [each[n] for n in rule.when.unless])
         )
     if state.asked:
-        shown.append(node("asked for", "waiting", _asked(state)))
+        shown.append(node("requests", "waiting", _asked(state)))
     return [*shown, node("limits", "", "", list(_limits(rule, state, allowance, now)))]
 
 
 def _asked(state: State) -> str:
     slots = [asked.scheduled_at for asked in state.asked if asked.backfill]
     by_hand = len(state.asked) - len(slots)
-    parts = [f"{by_hand} by hand"] if by_hand else []
+    parts = [f"{by_hand} manual"] if by_hand else []
     if slots:
         parts.append(f"{len(slots)} slot{'s' * (len(slots) > 1)} of a backfill, next {moment(slots[0])}")
     return ", ".join(parts)
@@ -93,7 +93,7 @@ def _triggers(rule: CompiledRule, state: State, now: float) -> Iterator[tuple[st
 def _schedule(name: str, state: State) -> Node:
     cursor = state.cursors.get(name)
     if cursor is None:
-        return node(name, "waiting", "the schedule speaks for every live key")
+        return node(name, "waiting", "the schedule applies to every live key")
     if cursor.due:
         return node(name, "satisfied", f"slot {moment(cursor.due[0])} is due")
     return node(name, "waiting", f"next slot at {moment(cursor.next_at)}" if cursor.next_at else "no further slot")
@@ -104,20 +104,20 @@ def _data(rule: CompiledRule, name: str, state: State, now: float) -> Node:
     if window is None or not window.events:
         return node(name, "waiting", "no data pending")
     verdict = data.judge(rule.data[name].batch, window, now, fresh=window.fresh)
-    detail = verdict.detail + (f"; by itself at {moment(verdict.until)}" if verdict.until else "")
+    detail = verdict.detail + (f"; satisfied at {moment(verdict.until)}" if verdict.until else "")
     values = [
         node(unit, str(value), "pending")
         for unit, value in (("events", window.events), ("bytes", window.bytes), ("rows", window.rows))
     ]
     if state.lapsed:
-        return node(name, "given up", f"{detail}; waits for something new", values)
+        return node(name, "given up", f"{detail}; waits for new data", values)
     return node(name, "satisfied" if verdict.satisfied else verdict.reason.value, detail, values)
 
 
 def _gauge(rule: CompiledRule, name: str, state: State) -> Node:
     known = state.gauges.get(name) or ThresholdState()
     verdict = level.judge(threshold(rule, name, state), known)
-    until = f"; by itself at {moment(verdict.until)}" if verdict.until else ""
+    until = f"; satisfied at {moment(verdict.until)}" if verdict.until else ""
     first = sorted(known.series.items(), key=lambda item: (not item[1].raised, item[1].since is None, item[0]))
     series = [node(n or "no series", _stand(s), _last(s)) for n, s in first[:MOST_SERIES]]
     if len(first) > MOST_SERIES:
@@ -138,7 +138,7 @@ def _stand(series: Series) -> str:
 def _limits(rule: CompiledRule, state: State, allowance: RemainingBudget | None, now: float) -> Iterator[Node]:
     limits = rule.rule.limits
     yield node("mode", "paused" if rule.paused else rule.rule.mode, "")
-    yield node("overlap", limits.overlap, f"{state.active} on the way")
+    yield node("overlap", limits.overlap, f"{state.active} active")
     if limits.cooldown is not None:
         rest = cooldown_end(rule, state)
         over = rest is None or now >= rest
@@ -149,7 +149,7 @@ def _limits(rule: CompiledRule, state: State, allowance: RemainingBudget | None,
     if rule.mutes:
         until = muted_until(rule, now)
         names = ", ".join(name for name, _ in rule.mutes)
-        end = "" if until is None else f" until {moment(until)}" if until > now else ", without an end"
+        end = "" if until is None else f" until {moment(until)}" if until > now else ", never ends"
         yield node("mute", "off" if until is None else "muted", names + end)
     if allowance is not None:
         yield node("budget", "within" if allowance.runs > 0 else "spent", allowance.detail)
@@ -157,7 +157,7 @@ def _limits(rule: CompiledRule, state: State, allowance: RemainingBudget | None,
         text = f"{state.failures} of {limits.pause_after_failures} failures in a row"
         yield node("circuit breaker", "open" if state.broken else "closed", text)
     if limits.deadline is not None and state.due is not None:
-        yield node("deadline", "running", f"given up at {moment(state.due.since + limits.deadline)}")
+        yield node("deadline", "running", f"skipped at {moment(state.due.since + limits.deadline)}")
     if limits.pool is not None:
         yield node("pool", limits.pool, f"priority {limits.priority}")
 

@@ -85,7 +85,7 @@ def _overlap(limits: Limits, state: State, *, waits: bool) -> Decision | None:
     if not busy(limits, state):
         return None
     kind = Kind.SKIP if limits.overlap == "skip" and not waits else Kind.HOLD
-    return Decision(kind, Reason.OVERLAP, f"{state.active} on the way, overlap: {limits.overlap}")
+    return Decision(kind, Reason.OVERLAP, f"{state.active} active, overlap: {limits.overlap}")
 
 
 def _resting(rule: CompiledRule, state: State, now: float) -> Decision | None:
@@ -94,8 +94,10 @@ def _resting(rule: CompiledRule, state: State, now: float) -> Decision | None:
         return None
     cooldown = rule.rule.limits.cooldown
     assert cooldown is not None  # noqa: S101 - for the type checker; without a cooldown there is no end
-    rest = f"rests for {rest_for(rule, state):g} s after a run has {cooldown.from_}"
-    stretched = f", as {state.unpromoted} in a row were not promoted" if state.unpromoted and _stretches(rule) else ""
+    rest = f"{rest_for(rule, state):g} s after a run has {cooldown.from_}"
+    stretched = (
+        f", because {state.unpromoted} runs in a row were not promoted" if state.unpromoted and _stretches(rule) else ""
+    )
     return Decision(Kind.HOLD, Reason.COOLDOWN, rest + stretched, end)
 
 

@@ -21,10 +21,10 @@ def judge(batch: Batch, window: Window, now: float, *, fresh: bool) -> Verdict:
         return Verdict(False, Reason.BATCH_INCOMPLETE, "no data pending")
     give_up = window.first_at + batch.max_wait if batch.max_wait is not None else None
     if give_up is not None and now >= give_up:
-        return Verdict(True, Reason.BATCH_COMPLETE, f"{_amount(window)} pending for the time of max_wait")
+        return Verdict(True, Reason.BATCH_COMPLETE, f"{_amount(window)} pending for max_wait")
     if not fresh:
         return Verdict(
-            False, Reason.BATCH_INCOMPLETE, f"{_amount(window)} given back, waiting for something new", give_up
+            False, Reason.BATCH_INCOMPLETE, f"{_amount(window)} returned by a run, waiting for new data", give_up
         )
     if not reached(batch, window):
         return Verdict(False, Reason.BATCH_INCOMPLETE, f"{_progress(batch.at_least, window)} so far", give_up)

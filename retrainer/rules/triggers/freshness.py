@@ -29,7 +29,7 @@ def judge(freshness: Freshness, state: State, now: float, jitter: float) -> Verd
             due = max(due, tried + freshness.min_retry_interval)
     said = f"{span(now - (last if last is not None else state.seen_at))} old, at most {span(freshness.max_age)}"
     if state.active:
-        return Verdict(False, Reason.FRESH, f"{said}; a run is on its way")
+        return Verdict(False, Reason.FRESH, f"{said}; a run is active")
     if now >= due:
         return Verdict(True, Reason.STALE, said)
     return Verdict(False, Reason.FRESH, said, due)

@@ -220,7 +220,7 @@ def _why_so_late(threshold: Threshold, gauge: ThresholdState, until: float) -> s
         series.since is not None and _first(gauge, series.since) and _due(threshold, gauge, series) == until
         for series in gauge.series.values()
     )
-    return ", so already when first looked at: spread by `jitter`" if late else ""
+    return ", crossed at the first evaluation: delayed by `jitter`" if late else ""
 
 
 def raised(gauge: ThresholdState) -> int:

@@ -212,8 +212,8 @@ def test_explain_says_what_waits_and_why() -> None:
     world.manual()
     told = explain(world.rule, "", world.state, world.now)
     assert (told["decision"], told["reason"]) == ("hold", "overlap")
-    (node,) = [node for node in told["tree"] if node["name"] == "asked for"]
-    assert (node["state"], node["detail"]) == ("waiting", "1 by hand, 2 slots of a backfill, next 2027-01-12T08:00:00Z")
+    (node,) = [node for node in told["tree"] if node["name"] == "requests"]
+    assert (node["state"], node["detail"]) == ("waiting", "1 manual, 2 slots of a backfill, next 2027-01-12T08:00:00Z")
 
 
 @pytest.mark.parametrize(

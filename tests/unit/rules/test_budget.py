@@ -70,7 +70,7 @@ def test_of_two_limits_the_scarcer_counts(spent: list[Spent], runs: int, until: 
 
 
 def test_a_reserve_beyond_the_limit_is_said_to_be_so() -> None:
-    assert "a run's reserve of 11 GPU hours is more than there is" in allowance(HOURS, [], 11.0, NOW).detail
+    assert "the reserve of one run, 11 GPU hours, exceeds the budget" in allowance(HOURS, [], 11.0, NOW).detail
 
 
 SPENT = st.lists(

@@ -86,7 +86,7 @@ def test_what_made_it_due_and_has_gone_since_is_not_told_as_if_it_were_so() -> N
     world.poll(0.31)
     world.poll(0.05)
     world.end()
-    assert because(world) == {"any": [{"trigger": "drift", "detail": "made the rule due, and is satisfied no longer"}]}
+    assert because(world) == {"any": [{"trigger": "drift", "detail": "made the rule due, and is no longer satisfied"}]}
 
 
 def test_by_hand_nothing_had_to_be_satisfied() -> None:

@@ -50,14 +50,14 @@ CASES: list[Any] = [
     pytest.param(
         rule(limits=COOL),
         ran_and_due,
-        "churn is held: cooldown (rests for 3600 s after a run has completed); at the earliest 2027-01-15T09:00:00Z",
+        "churn is held: cooldown (3600 s after a run has completed); at the earliest 2027-01-15T09:00:00Z",
         START + 3600,
         id="cooldown",
     ),
     pytest.param(
         rule(),
         lambda w: (w.event(), w.event()),
-        "churn is held: overlap (1 on the way, overlap: buffer_one)",
+        "churn is held: overlap (1 active, overlap: buffer_one)",
         None,
         id="overlap ends when the run does, whenever that is",
     ),

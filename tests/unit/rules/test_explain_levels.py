@@ -70,7 +70,7 @@ CASES: list[Any] = [
     pytest.param(
         rule(metric(jitter="1h")),
         lambda w: (setattr(w, "state", w.state.but(share=0.5)), w.poll(0.3)),
-        "churn is held: for_pending (drift: 0.3 against > 0.2, so already when first looked at: spread by `jitter`); "
+        "churn is held: for_pending (drift: 0.3 against > 0.2, crossed at the first evaluation: delayed by `jitter`); "
         "at the earliest 2027-01-15T08:30:00Z",
         START + 1800,
         id="high already when the rule first looks",
@@ -226,7 +226,7 @@ def test_a_gauge_without_any_series_that_fires_is_shown() -> None:
     ("calendar", "detail"),
     [
         pytest.param({"times": ["06:00-10:00"]}, ("muted", "busy until 2027-01-15T10:00:00Z"), id="until it ends"),
-        pytest.param({"times": ["00:00-24:00"]}, ("muted", "busy, without an end"), id="without an end"),
+        pytest.param({"times": ["00:00-24:00"]}, ("muted", "busy, never ends"), id="without an end"),
         pytest.param({"times": ["10:00-12:00"]}, ("off", "busy"), id="off"),
     ],
 )
@@ -252,7 +252,7 @@ def test_the_tree_says_how_a_rest_is_stretched_and_when_it_gives_up() -> None:
     world.event()
     shown = nodes(explain(world.rule, "", world.state, world.now))
     assert shown["cooldown"] == ("resting", "until 2027-01-15T14:00:00Z (4h, 2 not promoted)")
-    assert shown["deadline"] == ("running", "given up at 2027-01-15T22:00:00Z")
+    assert shown["deadline"] == ("running", "skipped at 2027-01-15T22:00:00Z")
 
 
 def test_what_a_deadline_gave_up_is_said_to_wait_for_something_new() -> None:
@@ -262,8 +262,8 @@ def test_what_a_deadline_gave_up_is_said_to_wait_for_something_new() -> None:
     world.after(60).event()
     world.wake_until(world.now + 600)
     told = explain(world.rule, "", world.state, world.now)
-    assert told["verdict"] == "churn is held: waiting (given up; what is pending waits for something new)"
-    assert nodes(told)["new"] == ("given up", "1 events; waits for something new")
+    assert told["verdict"] == "churn is held: waiting (skipped; the pending data waits for new data)"
+    assert nodes(told)["new"] == ("given up", "1 events; waits for new data")
     world.event()
     assert explain(world.rule, "", world.state, world.now)["reason"] == "cooldown"
 
