@@ -19,7 +19,7 @@ OURS = "and on (namespace, job, instance) retrainer_build_info"
 
 
 def operations() -> d.Dashboard:
-    about = "Is it there, does it decide, has it room, are its rules good."
+    about = "Availability, leader, free space, and validity of rule files."
     made = board("retrainer-operations", "retrainer / Operations", about)
     for title, panels in (("Now", _now), ("Alerts", _alerts), ("Store", _store), ("Process", _process)):
         made.with_row(d.Row(title))
@@ -30,24 +30,24 @@ def operations() -> d.Dashboard:
 
 def _now() -> Iterator[Builder]:
     yield KIT.number("Processes", "none", "count(retrainer_build_info)")
-    yield KIT.number("Of them decide", "none", "sum(retrainer_leader)", about="One, at any time.")
-    yield KIT.number("All rule files good", "none", "min(retrainer_config_last_reload_successful)", words=YES)
+    yield KIT.number("Leaders", "none", "sum(retrainer_leader)", about="One, at any time.")
+    yield KIT.number("Rule files valid", "none", "min(retrainer_config_last_reload_successful)", words=YES)
     yield KIT.number("Mistakes in rule files", "none", "max(retrainer_config_file_problems)", bad=(1, 1))
     yield KIT.number(
-        "Files were last good",
+        "Files last valid",
         "s",
         "time() - max(retrainer_config_last_reload_success_timestamp_seconds)",
-        about="So long ago.",
+        about="Time since then.",
     )
-    yield KIT.number("Store takes writes", "none", "min(retrainer_store_writable)", words=YES)
+    yield KIT.number("Store accepts writes", "none", "min(retrainer_store_writable)", words=YES)
 
 
 def _alerts() -> Iterator[Builder]:
     yield KIT.lines(
-        "Alerts that fire",
+        "Firing alerts",
         "none",
         Query('count by (alertname) (ALERTS{alertname=~"Retrainer.*", alertstate="firing"})', "{{alertname}}"),
-        about="As deploy/monitoring/alerts.yaml has them.",
+        about="As defined in deploy/monitoring/alerts.yaml.",
         span=24,
         stacked=True,
     )
@@ -56,10 +56,10 @@ def _alerts() -> Iterator[Builder]:
 def _store() -> Iterator[Builder]:
     yield KIT.lines("Size of the store", "bytes", Query("max(retrainer_store_size_bytes)", "size"))
     yield KIT.lines(
-        "Room on its volume",
+        "Free space on its volume",
         "bytes",
         Query("min(retrainer_store_free_bytes)", "free"),
-        about="Of a store in a file.",
+        about="Only for a store in a file.",
     )
 
 
@@ -68,7 +68,7 @@ def _process() -> Iterator[Builder]:
         "Processor",
         "percentunit",
         Query(f"rate(process_cpu_seconds_total[$__rate_interval]) {OURS}", "{{instance}}"),
-        about="Of one core.",
+        about="As a fraction of one core.",
     )
     yield KIT.lines("Memory", "bytes", Query(f"process_resident_memory_bytes {OURS}", "{{instance}}"))
     yield KIT.lines("Open files", "none", Query(f"process_open_fds {OURS}", "{{instance}}"))
@@ -76,7 +76,7 @@ def _process() -> Iterator[Builder]:
         "Up for",
         "s",
         Query(f"time() - process_start_time_seconds {OURS}", "{{instance}}"),
-        about="Falls to zero at a restart.",
+        about="Resets to zero at a restart.",
     )
     yield KIT.rows(
         "Versions",

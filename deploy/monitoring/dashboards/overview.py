@@ -21,7 +21,7 @@ AGE = "time() - max by (rule) (retrainer_{what}_timestamp_seconds)"
 
 
 def overview() -> d.Dashboard:
-    made = board("retrainer-overview", "retrainer / Overview", "What all rules do, which are late, and what it costs.")
+    made = board("retrainer-overview", "retrainer / Overview", "All rules: their runs, late rules, and cost.")
     made.with_row(d.Row("Now"))
     for panel in _now():
         made.with_panel(panel)
@@ -38,12 +38,12 @@ def overview() -> d.Dashboard:
 
 def _now() -> Iterator[Builder]:
     yield KIT.number("Rules", "none", "count(max by (namespace, rule) (retrainer_rule_info))", span=3)
-    yield KIT.number("Runs under way", "none", "sum(max by (namespace, rule, phase) (retrainer_runs_active))", span=3)
+    yield KIT.number("Active runs", "none", "sum(max by (namespace, rule, phase) (retrainer_runs_active))", span=3)
     yield KIT.number(
         "Runs that failed, 24 h", "none", f"sum(increase(retrainer_runs_total{{{FAILED}}}[1d]))", bad=(1, 10), span=3
     )
     yield KIT.number(
-        "Rules that keep failing",
+        "Rules that fail repeatedly",
         "none",
         "count(max by (namespace, rule) (retrainer_rule_consecutive_failures) >= 3) or vector(0)",
         about="At least three failures in a row.",
@@ -51,7 +51,7 @@ def _now() -> Iterator[Builder]:
         span=3,
     )
     yield KIT.number(
-        "Rules paused by failures",
+        "Rules paused because of failures",
         "none",
         'sum(max by (namespace, rule) (retrainer_rule_paused{by="failures"}))',
         about="`retrainer resume RULE` lets them go on.",
@@ -59,12 +59,12 @@ def _now() -> Iterator[Builder]:
         span=3,
     )
     yield KIT.number(
-        "Rules that are late",
+        "Late rules",
         "none",
         "count(time() - (max by (namespace, rule) (retrainer_last_success_timestamp_seconds)"
         " or max by (namespace, rule) (retrainer_model_untrained_since_timestamp_seconds))"
         " > 2 * max by (namespace, rule) (retrainer_rule_period_seconds)) or vector(0)",
-        about="No success within two of their periods.",
+        about="No success within two periods.",
         bad=(1, 3),
         span=3,
     )
@@ -73,7 +73,7 @@ def _now() -> Iterator[Builder]:
         "none",
         "count(retrainer_source_up == 0 or retrainer_source_silent == 1 or retrainer_source_halted_partitions > 0)"
         " or vector(0)",
-        about="Down, silent, or halted in a part.",
+        about="Down, silent, or with a halted partition.",
         bad=(1, 2),
         span=3,
     )
@@ -88,7 +88,7 @@ def _runs() -> Iterator[Builder]:
         stacked=True,
     )
     yield KIT.lines(
-        "Runs under way",
+        "Active runs",
         "none",
         Query("sum by (phase) (max by (namespace, rule, phase) (retrainer_runs_active))", "{{phase}}"),
     )
@@ -105,7 +105,7 @@ def _runs() -> Iterator[Builder]:
             'sum by (decision, reason) (increase(retrainer_decisions_total{decision=~"hold|skip"}[$__rate_interval]))',
             "{{decision}}: {{reason}}",
         ),
-        about="A hold counts each time something new is weighed and held.",
+        about="A hold counts each time something new is evaluated and held.",
         stacked=True,
     )
 
@@ -119,10 +119,10 @@ def _rules() -> Builder:
         *(Query(AGE.format(what=what), title) for title, what in ages.items()),
         Query("max by (rule) (retrainer_next_fire_timestamp_seconds) - time()", "Next fire in"),
         Query("max by (rule) (retrainer_rule_consecutive_failures)", "Failures in a row"),
-        Query("sum by (rule) (max by (rule, phase) (retrainer_runs_active))", "Runs under way"),
+        Query("sum by (rule) (max by (rule, phase) (retrainer_runs_active))", "Active runs"),
         Query("max by (rule) (retrainer_pending_events)", "Pending events"),
         Query("max by (rule) (retrainer_pending_bytes)", "Pending bytes"),
-        about="Ages and moments as they are now.",
+        about="Current ages and times.",
     )
 
 
@@ -130,18 +130,18 @@ def _cost() -> Iterator[Builder]:
     spent = "sum by (namespace, rule) (increase(retrainer_run_gpu_seconds_total[$__rate_interval]))"
     yield KIT.lines("GPU time by team", "s", Query(f"sum by (team) ({spent} {TEAM})", "{{team}}"), stacked=True)
     yield KIT.lines(
-        "GPU time by what became of the model",
+        "GPU time by promotion of the model",
         "s",
         Query(
             "sum by (promoted) (increase(retrainer_run_gpu_seconds_total[$__rate_interval]))", "promoted: {{promoted}}"
         ),
-        about="`false` was spent on models that did not go live.",
+        about="`false`: used for models that were not promoted.",
         stacked=True,
     )
     all_of_it = "increase(retrainer_run_gpu_seconds_total[$__range])"
     wasted = 'increase(retrainer_run_gpu_seconds_total{promoted="false"}[$__range])'
     yield KIT.rows(
-        "Cost by rule, over the time shown",
+        "Cost by rule, in the selected time range",
         "rule",
         {"GPU time": "s", "Not promoted": "s", "CPU time": "s"},
         Query(f"sum by (rule) ({all_of_it})", "GPU time"),
@@ -149,7 +149,7 @@ def _cost() -> Iterator[Builder]:
         Query('sum by (rule) (increase(retrainer_run_resource_seconds_total{resource="cpu"}[$__range]))', "CPU time"),
     )
     yield KIT.rows(
-        "Cost by team, over the time shown",
+        "Cost by team, in the selected time range",
         "team",
         {"GPU time": "s", "Not promoted": "s"},
         Query(f"sum by (team) (sum by (namespace, rule) ({all_of_it}) {TEAM})", "GPU time"),
@@ -160,9 +160,9 @@ def _cost() -> Iterator[Builder]:
         about="`team` is a label of the rules; rules without one share a row.",
     )
     yield KIT.lines(
-        "What budgets leave",
+        "Remaining budgets",
         "none",
         Query("min by (budget, unit) (retrainer_budget_left)", "{{budget}}, {{unit}}"),
-        about="In the budget's own unit: runs or GPU hours.",
+        about="In the unit of the budget: runs or GPU hours.",
         span=24,
     )

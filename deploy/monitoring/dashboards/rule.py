@@ -17,7 +17,7 @@ KIT = Kit(RULE)
 
 
 def rule() -> d.Dashboard:
-    about = "One rule. `retrainer explain RULE` tells the rest."
+    about = "One rule. `retrainer explain RULE` shows more."
     made = board("retrainer-rule", "retrainer / Rule", about, rule_variable())
     for title, panels in (("Now", _now), ("Why", _why), ("Runs", _runs), ("Models", _models)):
         made.with_row(d.Row(title))
@@ -31,22 +31,24 @@ def _now() -> Iterator[Builder]:
         "Paused",
         "none",
         "max(retrainer_rule_paused)",
-        about="By hand, by `mode: paused`, or by failures.",
+        about="Manually, by `mode: paused`, or because of failures.",
         bad=(1, 1),
         words={0: "no", 1: "paused"},
     )
     yield KIT.number(
-        "Last success", "s", "time() - max(retrainer_last_success_timestamp_seconds)", about="So long ago."
+        "Last success", "s", "time() - max(retrainer_last_success_timestamp_seconds)", about="Time since then."
     )
-    yield KIT.number("Last start", "s", "time() - max(retrainer_last_fired_timestamp_seconds)", about="So long ago.")
+    yield KIT.number(
+        "Last start", "s", "time() - max(retrainer_last_fired_timestamp_seconds)", about="Time since then."
+    )
     yield KIT.number(
         "Next start in",
         "s",
         "min(retrainer_next_fire_timestamp_seconds) - time()",
-        about="By its schedules, at the soonest.",
+        about="The earliest slot of its schedules.",
     )
     yield KIT.number("Failures in a row", "none", "max(retrainer_rule_consecutive_failures)", bad=(1, 3))
-    yield KIT.number("Runs under way", "none", "sum(max by (namespace, phase) (retrainer_runs_active))")
+    yield KIT.number("Active runs", "none", "sum(max by (namespace, phase) (retrainer_runs_active))")
 
 
 def _why() -> Iterator[Builder]:
@@ -57,24 +59,24 @@ def _why() -> Iterator[Builder]:
             "sum by (decision, reason) (increase(retrainer_decisions_total[$__rate_interval]))",
             "{{decision}}: {{reason}}",
         ),
-        about="A hold counts each time something new is weighed and held; time alone counts nothing.",
+        about="A hold counts each time something new is evaluated and held; the passing of time alone does not count.",
         stacked=True,
     )
     yield KIT.lines(
-        "What it measures, and the threshold",
+        "Values and thresholds",
         "none",
         Query("max by (trigger) (retrainer_metric_value)", "{{trigger}}"),
         Query("max by (trigger) (retrainer_metric_threshold)", "{{trigger}}: threshold"),
-        about="Of several series and keys, the value furthest on the side that crosses.",
+        about="With several series and keys, the value that is closest to crossing the threshold, or furthest past it.",
         signed=True,
     )
     yield KIT.lines(
-        "Data that waits",
+        "Pending data",
         "none",
         Query("max(retrainer_pending_events)", "events"),
         Query("max(retrainer_pending_rows)", "rows"),
     )
-    yield KIT.lines("Data that waits, in bytes", "bytes", Query("max(retrainer_pending_bytes)", "bytes"))
+    yield KIT.lines("Pending data, in bytes", "bytes", Query("max(retrainer_pending_bytes)", "bytes"))
 
 
 def _runs() -> Iterator[Builder]:
@@ -86,21 +88,21 @@ def _runs() -> Iterator[Builder]:
     )
     duration = "sum by (le, phase) (rate(retrainer_run_duration_seconds_bucket[$__rate_interval]))"
     yield KIT.lines(
-        "How long runs took",
+        "Duration of runs",
         "s",
         Query(f"histogram_quantile(0.5, {duration})", "{{phase}}, median"),
         Query(f"histogram_quantile(0.95, {duration})", "{{phase}}, 95th percentile"),
-        about="From the Workflow's start to its end, while runs end.",
+        about="From start to end of the Workflow; only while runs end.",
     )
     yield KIT.lines(
-        "What runs used",
+        "Resources used by runs",
         "s",
         Query("sum by (resource) (increase(retrainer_run_resource_seconds_total[$__rate_interval]))", "{{resource}}"),
-        about="As Argo counted: a GPU or a CPU for a second; memory in units of 100 MiB.",
+        about="As Argo counts: seconds of a GPU or CPU; memory in units of 100 MiB.",
         stacked=True,
     )
     yield KIT.lines(
-        "GPU time by what became of the model",
+        "GPU time by promotion of the model",
         "s",
         Query(
             "sum by (promoted) (increase(retrainer_run_gpu_seconds_total[$__rate_interval]))", "promoted: {{promoted}}"
@@ -122,12 +124,12 @@ def _models() -> Iterator[Builder]:
         "Outputs of its runs",
         "none",
         Query("max by (output) (retrainer_run_output)", "{{output}}"),
-        about="Of the last run that gave them.",
+        about="Of the last run that had them.",
         signed=True,
     )
     yield Kit().lines(
-        "What its own budget leaves",
+        "Remaining budget of the rule",
         "none",
         Query('min by (unit) (retrainer_budget_left{budget="rule/$rule"})', "{{unit}}"),
-        about="In the budget's own unit: runs or GPU hours. Shared budgets are on the overview.",
+        about="In the unit of the budget: runs or GPU hours. Shared budgets are on the overview.",
     )

@@ -18,9 +18,9 @@ OUTCOMES = ("matched", "filtered", "duplicate", "dead_lettered", "ignored")
 
 
 def sources_and_engine() -> d.Dashboard:
-    about = "What comes in, and how fast it goes from there to a Workflow."
+    about = "Incoming events, and the time from an event to its Workflow."
     made = board("retrainer-sources-and-engine", "retrainer / Sources and engine", about)
-    for title, panels in (("Sources", _sources), ("Engine", _engine), ("Submitting and watching", _submitting)):
+    for title, panels in (("Sources", _sources), ("Engine", _engine), ("Submission and watch", _submitting)):
         made.with_row(d.Row(title))
         for panel in panels():
             made.with_panel(panel)
@@ -36,25 +36,25 @@ def _sources() -> Iterator[Builder]:
         Query("max by (source) (retrainer_source_lag)", "Waiting records"),
         Query("time() - max by (source) (retrainer_source_last_event_timestamp_seconds)", "Last event"),
         Query("max by (source) (retrainer_source_silent)", "Silent"),
-        Query("max by (source) (retrainer_source_halted_partitions)", "Halted parts"),
-        Query("sum by (source) (increase(retrainer_source_poll_errors_total[$__range]))", "Failed looks"),
-        about="As they are now; `retrainer sources show NAME` says why.",
+        Query("max by (source) (retrainer_source_halted_partitions)", "Halted partitions"),
+        Query("sum by (source) (increase(retrainer_source_poll_errors_total[$__range]))", "Failed polls"),
+        about="The current state; `retrainer sources show NAME` says why.",
     )
     yield KIT.lines(
         "Events by source",
         "short",
         Query("sum by (source) (rate(retrainer_events_received_total[$__rate_interval]))", "{{source}}"),
-        about="A second.",
+        about="Per second.",
     )
     yield KIT.lines(
-        "Events by what became of them",
+        "Events by outcome",
         "short",
         *(Query(f"sum(rate(retrainer_events_{word}_total[$__rate_interval]))", word) for word in OUTCOMES),
-        about="A second. They add up to what was received.",
+        about="Per second. The sum is the number of received events.",
     )
     yield KIT.lines("Waiting records", "short", Query("max by (source) (retrainer_source_lag)", "{{source}}"))
     yield KIT.lines(
-        "Failed looks and dead letters",
+        "Failed polls and dead letters",
         "none",
         Query(
             "sum by (source) (increase(retrainer_source_poll_errors_total[$__rate_interval]))",
@@ -69,13 +69,13 @@ def _sources() -> Iterator[Builder]:
 
 def _engine() -> Iterator[Builder]:
     yield KIT.lines(
-        "How long events wait for the engine",
+        "Wait of events for the engine",
         "s",
         *quantiles("retrainer_queue_wait_seconds"),
-        about="While events come.",
+        about="Only while events arrive.",
     )
-    yield KIT.lines("Events that wait for the engine", "none", Query("max(retrainer_engine_queue_length)", "events"))
-    yield KIT.lines("How long a transaction takes", "s", *quantiles("retrainer_engine_transaction_duration_seconds"))
+    yield KIT.lines("Events waiting for the engine", "none", Query("max(retrainer_engine_queue_length)", "events"))
+    yield KIT.lines("Duration of a transaction", "s", *quantiles("retrainer_engine_transaction_duration_seconds"))
     yield KIT.lines(
         "Transactions",
         "short",
@@ -85,13 +85,13 @@ def _engine() -> Iterator[Builder]:
         "From a slot to its run",
         "s",
         *quantiles("retrainer_schedule_lag_seconds"),
-        about="Jitter included; while schedules start runs.",
+        about="Includes jitter; only while schedules start runs.",
     )
     yield KIT.lines(
-        "From a run's birth to its Workflow",
+        "From the creation of a run to its Workflow",
         "s",
         *quantiles("retrainer_run_submit_latency_seconds"),
-        about="Waiting for a pool included; while runs start.",
+        about="Includes waiting for a pool; only while runs start.",
     )
 
 
@@ -99,11 +99,11 @@ def _submitting() -> Iterator[Builder]:
     yield KIT.lines(
         "Requests to create a Workflow",
         "none",
-        Query("sum(increase(retrainer_submit_attempts_total[$__rate_interval]))", "asked"),
+        Query("sum(increase(retrainer_submit_attempts_total[$__rate_interval]))", "requests"),
         Query("sum by (code) (increase(retrainer_submit_errors_total[$__rate_interval]))", "{{code}}"),
     )
     yield KIT.lines(
-        "Watches that began anew",
+        "Watches that restarted",
         "none",
         Query("sum(increase(retrainer_watch_restarts_total[$__rate_interval]))", "because of an error"),
     )
