@@ -16,27 +16,30 @@ if TYPE_CHECKING:
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": ("retrainer.cli.init:init", "Write the files of a new project."),
     "run": ("retrainer.cli.daemon:run", "Run the daemon until it is stopped."),
-    "demo": ("retrainer.cli.demo:demo", "Show the whole product on this machine."),
+    "demo": ("retrainer.cli.demo:demo", "Run a demonstration on this machine."),
     "validate": ("retrainer.cli.validate:validate", "Check configuration files, all mistakes at once."),
-    "lint": ("retrainer.cli.lint:lint", "Find what is allowed in rules, and most likely not meant."),
-    "test": ("retrainer.cli.test:test", "Test rules: inputs on a clock of their own, and what should come of them."),
-    "simulate": ("retrainer.cli.simulate:simulate", "Play history to rules: what would have run, and at what cost."),
+    "lint": ("retrainer.cli.lint:lint", "Find what is valid in rules, but most likely not intended."),
+    "test": ("retrainer.cli.test:test", "Test rules: inputs on a simulated clock, and the expected results."),
+    "simulate": (
+        "retrainer.cli.simulate:simulate",
+        "Evaluate rules on history: which runs would have started, and their cost.",
+    ),
     "schema": ("retrainer.cli.schema:schema", "Print a JSON Schema for editors, or the API's description."),
     "rules": ("retrainer.cli.rules:rules", "List the rules with their verdicts."),
-    "explain": ("retrainer.cli.rules:explain", "Say why a rule fires, is held or skips."),
-    "trigger": ("retrainer.cli.rules:trigger", "Ask for a run by hand."),
-    "backfill": ("retrainer.cli.backfill:backfill", "Run slots of a rule's schedules that have passed."),
+    "explain": ("retrainer.cli.rules:explain", "Explain why a rule fires, holds or skips."),
+    "trigger": ("retrainer.cli.rules:trigger", "Request a manual run."),
+    "backfill": ("retrainer.cli.backfill:backfill", "Start runs for past slots of a rule's schedules."),
     "shadow": ("retrainer.cli.shadow:shadow", "Report what rules in mode shadow would have done."),
-    "pause": ("retrainer.cli.rules:pause", "Hold a rule until it is resumed."),
+    "pause": ("retrainer.cli.rules:pause", "Pause a rule until it is resumed."),
     "resume": ("retrainer.cli.rules:resume", "End a pause, and close the rule's circuit breakers."),
     "runs": ("retrainer.cli.runs:runs", "List, show, cancel and retry runs."),
-    "status": ("retrainer.cli.status:status", "Say whether the daemon is ready, and what it waits for."),
-    "sources": ("retrainer.cli.sources:sources", "List and show sources, and reset their parts."),
-    "replay": ("retrainer.cli.replay:replay", "Read a source again, for rules that did not count it."),
-    "state": ("retrainer.cli.state:state", "Tell when models were last trained, before retrainer came."),
+    "status": ("retrainer.cli.status:status", "Show whether the daemon is ready, and what it waits for."),
+    "sources": ("retrainer.cli.sources:sources", "List and show sources, and reset partitions."),
+    "replay": ("retrainer.cli.replay:replay", "Read a source again, for rules that did not count its events."),
+    "state": ("retrainer.cli.state:state", "Import when models were last trained, before retrainer was used."),
     "events": ("retrainer.cli.events:events", "List and show events."),
-    "dead-letters": ("retrainer.cli.dead_letters:dead_letters", "Look at, replay and discard what was not taken in."),
-    "finalizers": ("retrainer.cli.finalizers:finalizers", "Take the finalizer off Workflows of a daemon that is gone."),
+    "dead-letters": ("retrainer.cli.dead_letters:dead_letters", "List, show, replay and discard dead letters."),
+    "finalizers": ("retrainer.cli.finalizers:finalizers", "Remove the finalizer from Workflows of a removed daemon."),
     "store": ("retrainer.cli.store:store", "Check, migrate, export or import the store of a stopped daemon."),
     "completion": ("retrainer.cli.completion:completion", "Print the completion script of a shell."),
 }
@@ -75,10 +78,10 @@ class Commands(click.Group):
 @click.version_option(package_name="retrainer", message="%(version)s")
 @connection_options(env=True)
 def main() -> None:
-    """Decide when models must be retrained, and make it happen exactly once.
+    """Decide when models are retrained, and submit each workflow exactly once.
 
-    The daemon's address and token come from --url and --token, or from RETRAINER_URL and RETRAINER_TOKEN; the token
-    else from the file that RETRAINER_TOKEN_FILE names.
+    The daemon's address and token come from --url and --token, or from RETRAINER_URL and RETRAINER_TOKEN; otherwise the
+    token comes from the file that RETRAINER_TOKEN_FILE names.
     """
 
 

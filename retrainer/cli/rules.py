@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--name", help="Only those with this in their name.")
-@click.option("--state", help="Only those in this mode, or with this decision or reason: paused, hold, cooldown ...")
-@click.option("--source", help="Only those that listen to this source, or ask it.")
-@click.option("--label", "labels", multiple=True, help="Only those with this label: team, or team=fraud.")
-@click.option("--limit", type=click.IntRange(1), default=MOST, help="At most so many.")
+@click.option("--name", help="Only rules whose names contain this.")
+@click.option("--state", help="Only rules with this mode, decision or reason: paused, hold, cooldown ...")
+@click.option("--source", help="Only rules that use this source.")
+@click.option("--label", "labels", multiple=True, help="Only rules with this label: team, or team=fraud.")
+@click.option("--limit", type=click.IntRange(1), default=MOST, help="Maximum number of rules.")
 @remote
 def rules(session: Session, /, limit: int, labels: tuple[str, ...], **filters: str | None) -> None:
     """List the rules with their verdicts."""
@@ -60,10 +60,10 @@ def _line(rule: dict[str, Any], now: float) -> list[object]:
 @click.argument("rule")
 @click.option("--key", default="", help="Key of a rule with for_each.")
 @click.option("--event", type=click.File("rb"), help="JSON file with an event, or only its data; - reads stdin.")
-@click.option("--at", "moment", help="Judge at this moment (RFC 3339 with its zone) instead of now.")
+@click.option("--at", "moment", help="Evaluate at this time (RFC 3339 with a zone) instead of now.")
 @remote
 def explain(session: Session, rule: str, key: str, event: BinaryIO | None, moment: str | None) -> None:
-    """Say why a rule fires, is held or skips, and what it would make of an event."""
+    """Explain why a rule fires, holds or skips, and what it would do with an event."""
     question = {"key": key, "event": _event(event), "at": moment}
     told = session.client.post("rules", rule, "explain", body=question)
     session.print(told, lambda console: _explained(console, told))
@@ -78,7 +78,7 @@ def _event(file: BinaryIO | None) -> dict[str, Any] | None:
         return None
     body = file.read(MOST_BYTES + 1)
     if len(body) > MOST_BYTES:
-        raise Failure(f"--event: more than {MOST_BYTES >> 20} MiB, which is no event")
+        raise Failure(f"--event: more than {MOST_BYTES >> 20} MiB, the maximum size of an event")
     try:
         event = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -127,11 +127,11 @@ def _judged(judged: dict[str, Any]) -> Tree:
 @click.option("--key", default="", help="Key of a rule with for_each.")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a parameter; may be repeated.")
 @click.option("--dry-run", is_flag=True, help="Only show the Workflow that would be created.")
-@click.option("--idempotency-key", help="Asking again with the same one gives the same run.")
-@click.option("--cancel", is_flag=True, help="Drop what was asked for and has not started. What runs goes on.")
+@click.option("--idempotency-key", help="A repeated request with the same key returns the same run.")
+@click.option("--cancel", is_flag=True, help="Withdraw manual runs that have not started. Started runs continue.")
 @remote
 def trigger(session: Session, /, rule: str, key: str, params: tuple[str, ...], *, cancel: bool, **how: Any) -> None:
-    """Ask for a run by hand."""
+    """Request a manual run."""
     if cancel:
         _withdraw(session, rule, key, alone=not params and not any(how.values()))
         return
@@ -146,7 +146,7 @@ def trigger(session: Session, /, rule: str, key: str, params: tuple[str, ...], *
 
 def _withdraw(session: Session, rule: str, key: str, *, alone: bool) -> None:
     if not alone:
-        raise click.UsageError("--cancel drops all that waits: it takes --key alone")
+        raise click.UsageError("--cancel withdraws all waiting manual runs: give no option with it except --key")
     told = session.client.delete("rules", rule, "trigger", **({"key": key} if key else {}))
     session.print(told, lambda console: console.print(show.dropped(told, "request")))
 
@@ -176,18 +176,18 @@ def _triggered(console: Console, answer: dict[str, Any]) -> None:
         parameters = {f"  {name}": value for name, value in run.get("parameters", {}).items()}
         show.facts(console, {"run": run["id"], "workflow": run["workflow"], **parameters})
     else:
-        waits = "; it waits for its turn, --cancel withdraws it" if answer["decision"] == "hold" else ""
+        waits = "; the request waits, --cancel withdraws it" if answer["decision"] == "hold" else ""
         console.print(show.word(answer["decision"]).append(show.clean(f" ({answer['reason']}){detail}{waits}")))
 
 
 @click.command()
 @click.argument("rule")
-@click.option("--note", default="", help="Why, for those who find the rule paused.")
+@click.option("--note", default="", help="The reason, shown with the paused rule.")
 @remote
 def pause(session: Session, rule: str, note: str) -> None:
-    """Hold a rule until it is resumed. Its schedule and data go on being taken in."""
+    """Pause a rule until it is resumed. Its schedules and data are still recorded."""
     answer = session.client.post("rules", rule, "pause", body={"note": note})
-    session.print(answer, lambda console: console.print(f"{rule} is paused. `retrainer resume {rule}` ends that."))
+    session.print(answer, lambda console: console.print(f"{rule} is paused. Resume it with `retrainer resume {rule}`."))
 
 
 @click.command()

@@ -22,11 +22,13 @@ def runs() -> None:
 
 
 @runs.command("list")
-@click.option("--rule", help="Only of this rule.")
-@click.option("--key", help="Only of this key.")
-@click.option("--phase", type=click.Choice([p.value for p in RunPhase], case_sensitive=False), help="Only in this one.")
-@click.option("--limit", type=click.IntRange(1), default=50, help="At most so many.")
-@click.option("--cursor", help="`next` of the list before.")
+@click.option("--rule", help="Only runs of this rule.")
+@click.option("--key", help="Only runs of this key.")
+@click.option(
+    "--phase", type=click.Choice([p.value for p in RunPhase], case_sensitive=False), help="Only in this phase."
+)
+@click.option("--limit", type=click.IntRange(1), default=50, help="Maximum number of runs.")
+@click.option("--cursor", help="`next` of the previous page.")
 @remote
 def list_runs(
     session: Session, rule: str | None, key: str | None, phase: str | None, limit: int, cursor: str | None
@@ -36,7 +38,7 @@ def list_runs(
     now = SystemClock().now()
 
     def render(console: Console) -> None:
-        headers = ("ID", "RULE", "KEY", "PHASE", "WHY", "BORN", "TOOK", "WORKFLOW", "MESSAGE")
+        headers = ("ID", "RULE", "KEY", "PHASE", "WHY", "CREATED", "TOOK", "WORKFLOW", "MESSAGE")
         show.table(console, headers, [_line(run, now) for run in answer["items"]], "There are no such runs.")
 
     session.print(answer, render)
@@ -59,11 +61,11 @@ def _line(run: dict[str, Any], now: float) -> list[object]:
 
 @runs.command("show")
 @click.argument("run")
-@click.option("--inputs", is_flag=True, help="Also list the events that fed it.")
-@click.option("--limit", type=click.IntRange(1), default=1000, help="At most so many of them.")
+@click.option("--inputs", is_flag=True, help="Also list the events that it consumed.")
+@click.option("--limit", type=click.IntRange(1), default=1000, help="Maximum number of these events.")
 @remote
 def show_run(session: Session, run: str, inputs: bool, limit: int) -> None:
-    """Show all that is known of a run."""
+    """Show one run with all details."""
     answer = session.client.get("runs", run)
     fed = session.client.list("runs", run, "inputs", limit=limit) if inputs else None
 
@@ -71,7 +73,7 @@ def show_run(session: Session, run: str, inputs: bool, limit: int) -> None:
         _print_run(console, answer)
         if fed is not None:
             console.print()
-            print_events(console, fed["items"], "No events fed it.")
+            print_events(console, fed["items"], "It consumed no events.")
 
     session.print({**answer, "inputs": fed["items"]} if fed is not None else answer, render)
 
@@ -108,12 +110,12 @@ def _print_run(console: Console, run: dict[str, Any]) -> None:
             "progress": run["progress"],
             **moments,
             "took": show.lasted(run, now) if run["started_at"] else "",
-            "fed by": fed,
+            "inputs": fed,
             "parameters": show.pairs(run["parameters"]),
             "outputs": show.pairs(run["outputs"]),
             "triggers": ", ".join(run["cause"]["triggers"]) if len(run["cause"]["triggers"]) > 1 else "",
             "metrics": show.pairs({name: f"{value:g}" for name, value in run["cause"]["values"].items()}),
-            "follows": run["cause"]["upstream"],
+            "upstream": run["cause"]["upstream"],
             "promoted": {True: "yes", False: "no", None: ""}[run["promoted"]],
             "cost": f"{run['gpu_hours']:g} GPU hours" if run["gpu_hours"] else "",
             "resources": show.pairs({name: f"{value:g}s" for name, value in run["resources"].items()}),
@@ -124,23 +126,23 @@ def _print_run(console: Console, run: dict[str, Any]) -> None:
 
 @runs.command()
 @click.argument("run")
-@click.option("--terminate", is_flag=True, help="Without running the workflow's exit handlers.")
+@click.option("--terminate", is_flag=True, help="Do not run the workflow's exit handlers.")
 @remote
 def cancel(session: Session, run: str, terminate: bool) -> None:
-    """Request that a run ends; it has once its phase says so."""
+    """Request the end of a run. It has ended once its phase shows that."""
     answer = session.client.post("runs", run, "cancel", body={"strategy": "Terminate" if terminate else "Stop"})
-    session.print(answer, lambda console: console.print(f"{run} is asked to end; it is {answer['phase']}."))
+    session.print(answer, lambda console: console.print(f"The end of {run} is requested; it is {answer['phase']}."))
 
 
 @runs.command()
 @click.argument("run")
-@click.option("--promoted/--not-promoted", required=True, help="What became of the model.")
+@click.option("--promoted/--not-promoted", required=True, help="Whether the model was promoted.")
 @remote
 def feedback(session: Session, run: str, promoted: bool) -> None:
-    """Say whether the model that a run made was promoted."""
+    """Report whether the model of a run was promoted."""
     answer = session.client.post("runs", run, "feedback", body={"promoted": promoted})
     word = "promoted" if promoted else "not promoted"
-    session.print(answer, lambda console: console.print(f"{run} is noted as {word}."))
+    session.print(answer, lambda console: console.print(f"{run} is recorded as {word}."))
 
 
 @runs.command()

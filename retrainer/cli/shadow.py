@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("rule", required=False)
-@click.option("--limit", type=click.IntRange(1), default=200, help="At most so many runs.")
+@click.option("--limit", type=click.IntRange(1), default=200, help="Maximum number of runs.")
 @remote
 def shadow(session: Session, rule: str | None, limit: int) -> None:
     """Report the runs that rules in `mode: shadow` would have started, the newest first; of RULE, or of all of them."""

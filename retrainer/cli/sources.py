@@ -20,18 +20,18 @@ _SWEEP = "sweep:"
 
 @click.group()
 def sources() -> None:
-    """List and show sources, and decide how a halted part goes on."""
+    """List and show sources, and reset partitions."""
 
 
 @sources.command("list")
 @remote
 def list_sources(session: Session) -> None:
-    """List the sources, and how each of them does."""
+    """List the sources with their state."""
     answer = session.client.get("sources")
     now = SystemClock().now()
 
     def render(console: Console) -> None:
-        headers = ("NAME", "TYPE", "STATE", "LAST EVENT", "LAG", "TROUBLE")
+        headers = ("NAME", "TYPE", "STATE", "LAST EVENT", "LAG", "PROBLEM")
         show.table(console, headers, [_line(one, now) for one in answer["items"]], "There are no sources.")
 
     session.print(answer, render)
@@ -63,7 +63,7 @@ def _state(source: dict[str, Any]) -> str:
 @click.argument("source", metavar="NAME")
 @remote
 def show_source(session: Session, source: str) -> None:
-    """Show one source, how far each of its parts was taken in, and why parts are halted."""
+    """Show one source, the position of each partition, and why partitions are halted."""
     answer = session.client.get("sources", source)
     session.print(answer, lambda console: _print(console, answer))
 
@@ -77,11 +77,11 @@ def _print(console: Console, source: dict[str, Any]) -> None:
             "source": source["name"],
             "type": source["type"],
             "state": show.word(_state(source)),
-            "trouble": source["last_error"],
-            "failed looks": source["poll_errors"] or "",
+            "problem": source["last_error"],
+            "failed polls": source["poll_errors"] or "",
             "lag": "" if source["lag"] is None else source["lag"],
             "last event": show.at(source["last_event_at"], now) or "never",
-            "expected every": "" if every is None else show.span(every),
+            "max silence": "" if every is None else show.span(every),
             "configured since": show.at(source["first_seen_at"], now),
         },
     )
@@ -94,10 +94,12 @@ def _print(console: Console, source: dict[str, Any]) -> None:
     ]
     if rows:
         console.print()
-        show.table(console, ("PART", "NEXT", "STATE"), rows, "")
+        show.table(console, ("PARTITION", "NEXT", "STATE"), rows, "")
     for part in sorted(part for part in known if part.startswith(_SWEEP)):
         begun = show.at(rfc3339(known[part]["next"]), now)
-        console.print(show.clean(f"{part.removeprefix(_SWEEP)} is swept for what came after {begun}."), soft_wrap=True)
+        console.print(
+            show.clean(f"{part.removeprefix(_SWEEP)} is swept for objects that arrived after {begun}."), soft_wrap=True
+        )
     for part, reason in halted.items():
         console.print(show.clean(f"{part} is halted: {reason}"), soft_wrap=True)
 
@@ -113,18 +115,20 @@ class _Place(click.ParamType[str | int]):
         try:
             return click.IntRange(0).convert(value, param, ctx)
         except click.BadParameter:
-            self.fail(f"{value!r} is none of earliest, latest and an offset", param, ctx)
+            self.fail(f"{value!r} is not earliest, latest or an offset", param, ctx)
 
 
 @sources.command()
 @click.argument("source", metavar="NAME")
-@click.option("--part", required=True, help="As `sources show` names it; of Kafka, topic/partition.")
-@click.option("--to", type=_Place(), required=True, help="Where to go on.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--part", required=True, help="Partition as shown by `sources show`: for Kafka, topic/partition.")
+@click.option("--to", type=_Place(), required=True, help="Where to continue.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @remote
 def reset(session: Session, source: str, part: str, to: str | int, yes: bool) -> None:
-    """Decide where a part is read on: what lies before is not read, what was read already counts once more."""
+    """Set where a partition continues: earlier records are not read, later ones that were read already count again."""
     if not yes:
-        click.confirm(f"Go on with {part} of {source} at {to}?", abort=True, err=True)
+        click.confirm(f"Continue {part} of {source} at {to}?", abort=True, err=True)
     answer = session.client.post("sources", source, "reset", body={"partition": part, "to": to})
-    session.print(answer, lambda console: console.print(show.clean(f"{part} of {source} goes on at {answer['next']}.")))
+    session.print(
+        answer, lambda console: console.print(show.clean(f"{part} of {source} continues at {answer['next']}."))
+    )

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @click.command()
 @remote
 def status(session: Session) -> None:
-    """Say whether the daemon is ready, and what each of its parts waits for, since when and why.
+    """Show whether the daemon is ready, and what each component waits for, since when and why.
 
-    The exit code is 1 if it is not ready. What waits for a broker, a queue or the API server goes on by itself.
+    The exit code is 1 if it is not ready. Waits for a broker, a queue or the API server end by themselves.
     """
     answer = session.client.get("status")
     session.print(answer, lambda console: _print(console, answer))
@@ -40,4 +40,4 @@ def _print(console: Console, told: dict[str, Any]) -> None:
     ]
     if rows:
         console.print()
-    show.table(console, headers, rows, "Nothing is waited for.")
+    show.table(console, headers, rows, "No component waits.")

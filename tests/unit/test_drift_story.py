@@ -81,7 +81,7 @@ def test_drift_starts_a_run_and_its_promotion_another(house: Story) -> None:
     shown = " ".join(house.ask("runs", "show", run["id"]).stdout.split())
     assert "metrics drift=0.31" in shown
     assert house.runs("scores") == []
-    assert "is noted as promoted" in house.ask("runs", "feedback", run["id"], "--promoted").stdout
+    assert "is recorded as promoted" in house.ask("runs", "feedback", run["id"], "--promoted").stdout
     assert house.ended("scores")["reason"] == "upstream"
     assert house.ask("runs", "feedback", "nope", "--promoted", code=1).stdout == ""
 

@@ -163,7 +163,7 @@ def test_a_part_is_read_on_from_where_somebody_says(house: Lake, to: str, follow
     reset = ("sources", "reset", "topic", "--part", "orders/0", "--to", to)
     house.ask(*reset, stdin="n\n", code=1)
     assert house.app.engine.parts("topic") == {"orders/0": 7}
-    assert f"orders/0 of topic goes on at {following}." in house.ask(*reset, stdin="y\n").stdout
+    assert f"orders/0 of topic continues at {following}." in house.ask(*reset, stdin="y\n").stdout
     told = json.loads(house.ask(*reset, "--yes", "-o", "json").stdout)
     assert told == {"source": "topic", "partition": "orders/0", "next": following, "topic_id": "topic_id"}
     claimed = house.app.engine.claim("topic", "orders/0", "topic_id")
@@ -178,7 +178,7 @@ REFUSED: list[Any] = [
     pytest.param("sources reset lake --part p --to latest --yes", 1, "a directory: it has no pos", id="no positions"),
     pytest.param("sources reset topic --part p/1 --to latest --yes", 1, "no part p/1", id="no such part"),
     pytest.param("sources reset topic --part orders/0 --to 101 --yes", 1, "it has 0 to 100", id="no such offset"),
-    pytest.param("sources reset topic --part orders/0 --to soon --yes", 2, "none of earliest", id="no place"),
+    pytest.param("sources reset topic --part orders/0 --to soon --yes", 2, "not earliest, latest or an offset", id="no place"),
     pytest.param("sources reset topic --part orders/0 --to -1 --yes", 2, "-1", id="a negative offset"),
     pytest.param("sources reset topic --to latest", 2, "--part", id="no part said"),
     pytest.param("replay nope --from 1d", 1, "there is no source 'nope'", id="replay: no such source"),

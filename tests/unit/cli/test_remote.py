@@ -36,13 +36,13 @@ TEXTS = [
     pytest.param(["trigger", "churn", "--key", "de"], [RUN.format(3), "churn-3"], id="trigger"),
     pytest.param(
         ["trigger", "churn", "--key", "resting"],
-        ["hold (cooldown): for another hour; it waits for its turn"],
+        ["hold (cooldown): for another hour; the request waits"],
         id="trigger-held",
     ),
     pytest.param(["trigger", "churn", "--key", "de", "--dry-run"], ['"kind": "Workflow"'], id="trigger-dry-run"),
-    pytest.param(["pause", "churn"], ["churn is paused. `retrainer resume churn`"], id="pause"),
+    pytest.param(["pause", "churn"], ["churn is paused. Resume it with `retrainer resume churn`."], id="pause"),
     pytest.param(["resume", "churn"], ["churn is resumed"], id="resume"),
-    pytest.param(["status"], ["retrainer", "ready", "Nothing is waited for."], id="status"),
+    pytest.param(["status"], ["retrainer", "ready", "No component waits."], id="status"),
     pytest.param(
         ["runs", "list"], [RUN.format(1), "new_data: batch_complete", "1m", "churn-1", "auc=0.91"], id="runs-list"
     ),
@@ -53,8 +53,8 @@ TEXTS = [
         id="runs-show",
     ),
     pytest.param(["runs", "show", RUN.format(1), "--inputs"], ['{"key":"churn/7.parquet","size":700}'], id="inputs"),
-    pytest.param(["runs", "show", RUN.format(2), "--inputs"], ["No events fed it."], id="inputs-none"),
-    pytest.param(["runs", "cancel", RUN.format(3)], ["is asked to end; it is RUNNING"], id="runs-cancel"),
+    pytest.param(["runs", "show", RUN.format(2), "--inputs"], ["It consumed no events."], id="inputs-none"),
+    pytest.param(["runs", "cancel", RUN.format(3)], ["is requested; it is RUNNING"], id="runs-cancel"),
     pytest.param(["runs", "retry", RUN.format(2)], [RUN.format(3)], id="runs-retry"),
     pytest.param(["events", "list", "--rule", "churn", "--key", "fr"], ["churn[fr]", "1m ago"], id="events-list"),
     pytest.param(["events", "show", "8"], ["object-8", "churn[fr]", '"size": 800'], id="events-show"),
@@ -162,7 +162,7 @@ def test_what_was_asked_for_can_be_withdrawn(ask: Ask, daemon: Daemon) -> None:
     printed = ask("trigger", "churn", "--key", "de", "--cancel").stdout
     assert "Dropped 1 request, cancelled 2 runs that waited." in printed
     assert daemon.asked == [("withdraw by hand", "de")]
-    assert "takes --key alone" in ask("trigger", "churn", "--param", "a=b", "--cancel", code=2).stderr
+    assert "no option with it except --key" in ask("trigger", "churn", "--param", "a=b", "--cancel", code=2).stderr
 
 
 def test_triggers_are_told_apart_unless_asked_otherwise(ask: Ask, daemon: Daemon) -> None:
