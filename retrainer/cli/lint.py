@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 @click.option("--templates", type=click.Path(exists=True, file_okay=False), help="Folder of workflow templates.")
 @local
 def lint(session: Session, path: str, templates: str | None) -> None:
-    """Find what is allowed in rules, and most likely not meant.
+    """Find what is valid in rules, but most likely not intended.
 
-    Rules that can never fire, rules that race for one template, parameters that a template pastes into a script,
-    sources that share a secret which signs the body alone.
-    PATH is as for `validate`; the templates are those of --templates, else of the local engine's folder.
+    Rules that can never fire, rules that race for one template, parameters that a template inserts into a script,
+    sources that share a secret that signs only the body.
+    PATH is as for `validate`. The templates are those of --templates, or of the local engine's folder.
     """
     configuration, problems = validate(path, ignore_environment=True)
     if configuration is None:
@@ -65,8 +65,8 @@ def _pasted(rule: Rule, folder: Path | None) -> Iterator[Advice]:
     changing = {n for n, value in rule.submit.parameters.items() if isinstance(value, str) and "${" in value}
     for parameter, where in pasted(_manifest(rule, folder) or {}):
         if parameter in changing:
-            said = f"its value is pasted into code, at {where}: who can choose it can run commands"
-            hint = "pass it as an environment variable, or as an argument of its own"
+            said = f"its value is inserted into code, at {where}: anyone who controls it can run commands"
+            hint = "pass it as an environment variable, or as a separate argument"
             yield Advice(rule.name, f"submit.parameters.{parameter}", said, hint)
 
 
@@ -74,8 +74,8 @@ def _named(rule: Rule) -> Iterator[Advice]:
     """Report names in inline manifests, which examples often have: they are not used."""
     for name in ("name", "generateName"):
         if name in ((rule.submit.workflow or {}).get("metadata") or {}):
-            said = "it is not used: the Workflow of a run is named after rule and run, so that there is one of each"
-            yield Advice(rule.name, f"submit.workflow.metadata.{name}", said, "take it out")
+            said = "it is not used: the Workflow is named after the rule and the run, so that each run has exactly one"
+            yield Advice(rule.name, f"submit.workflow.metadata.{name}", said, "remove it")
 
 
 def _manifest(rule: Rule, folder: Path | None) -> dict[str, Any] | None:
@@ -93,7 +93,7 @@ def _manifest(rule: Rule, folder: Path | None) -> dict[str, Any] | None:
 def _shared(configuration: Configuration) -> Iterator[Advice]:
     for name, other in shared_secrets(listeners(configuration.sources)):
         said = (
-            f"{other} has the same secret: what is signed by its body alone and sent to both is refused at the second"
+            f"{other} has the same secret: a request signed by its body alone and sent to both is refused by the second"
         )
         yield Advice(name, "hmac", said, WAY_OUT)
 
@@ -113,4 +113,4 @@ def _report(console: Console, path: str, told: list[dict[str, str]]) -> None:
         line = f"{one['where']}: {one['rule']}.{one['path']}: {one['message']} ({one['hint']})"
         console.print(show.clean(line), soft_wrap=True)
     if not told:
-        console.print(f"{path}: nothing to say", style="green")
+        console.print(f"{path}: nothing found", style="green")

@@ -17,26 +17,28 @@ if TYPE_CHECKING:
 POLL = 0.5
 """Seconds between two progress requests."""
 _MEANINGS = {
-    "matched": "taken in",
+    "matched": "counted",
     "duplicate": "counted before by all chosen rules",
-    "filtered": "looked at by the chosen rules, and let pass",
-    "ignored": "of no chosen rule, or still to be read by the source itself",
-    "unknown": "older than the ledger, so nobody can tell; not taken",
+    "filtered": "evaluated by the chosen rules, does not match",
+    "ignored": "of no chosen rule, or the source will still read it by itself",
+    "unknown": "older than the ledger, so it is unknown whether it was counted; not counted",
     "dead_lettered": "a rule failed on it",
 }
 
 
 @click.command()
 @click.argument("source")
-@click.option("--from", "since", metavar="TIME", required=True, help="RFC 3339, or a duration back from now: 7d.")
+@click.option("--from", "since", metavar="TIME", required=True, help="RFC 3339, or a duration before now: 7d.")
 @click.option("--to", "until", metavar="TIME", help="The same; now if not given.")
-@click.option("--rule", "rules", multiple=True, help="Only for this rule; may be repeated. Else for all of the source.")
-@click.option("--dry-run", is_flag=True, help="Only count what would come of it.")
+@click.option(
+    "--rule", "rules", multiple=True, help="Only for this rule; may be repeated. Default: all rules of the source."
+)
+@click.option("--dry-run", is_flag=True, help="Only count what would happen.")
 @remote
 def replay(session: Session, source: str, since: str, until: str | None, rules: tuple[str, ...], dry_run: bool) -> None:
-    """Read a source again, for rules that did not count it yet. What was counted is not counted again.
+    """Read a source again, for rules that did not count its events. What a rule counted is not counted again.
 
-    Ctrl-C cancels it; what was taken in until then stays.
+    Ctrl-C cancels the replay. Events that were counted until then stay.
     """
     order = {"from": since, "to": until, "rules": list(rules), "dry_run": dry_run}
     progress = session.client.post("sources", source, "replay", body=order)
@@ -56,7 +58,7 @@ def _follow(session: Session, source: str, progress: dict[str, Any]) -> dict[str
     while progress["state"] == "running":
         if live:
             reached = f", at {progress['reached']}" if progress["reached"] else ""
-            line = f"{progress['read']} read, {progress['outcomes']['matched']} taken{reached}"
+            line = f"{progress['read']} read, {progress['outcomes']['matched']} counted{reached}"
             click.echo(f"\r\x1b[K{show.clean(line)}", err=True, nl=False)
         time.sleep(POLL)
         progress = session.client.get("sources", source, "replay")

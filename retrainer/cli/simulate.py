@@ -17,6 +17,7 @@ from retrainer.config.models import parse_duration
 from retrainer.simulate.casefile import absolute
 from retrainer.simulate.chart_data import picture
 from retrainer.simulate.history import BadHistory, open_history
+from retrainer.simulate.outcome import SIDES
 from retrainer.simulate.simulation import Task, configuration_of
 from retrainer.simulate.simulation import simulate as play
 from retrainer.simulate.unknown_sources import strangers
@@ -32,26 +33,28 @@ _RULES = click.Path(exists=True)
 
 @click.command()
 @click.option("--store", type=_FILE, help="History: the store of a stopped daemon.")
-@click.option("--events", type=_FILE, help="History: events, one a line, or an export of a store.")
-@click.option("--rules", "new", type=_RULES, multiple=True, help="New rules: a file, or a folder of them.")
-@click.option("--current", type=_RULES, multiple=True, help="Rules in force, if the history does not have them.")
-@click.option("--since", metavar="WHEN", help="Count from here on: 30d ago, or a moment with its zone.")
-@click.option("--until", metavar="WHEN", help="Play up to here.")
+@click.option("--events", type=_FILE, help="History: a file with one event per line, or an export of a store.")
+@click.option("--rules", "new", type=_RULES, multiple=True, help="Proposed rules: a file or a folder.")
+@click.option("--current", type=_RULES, multiple=True, help="Current rules, if the history does not contain them.")
+@click.option("--since", metavar="WHEN", help="Report from this time on: 30d ago, or a time with a zone.")
+@click.option("--until", metavar="WHEN", help="Simulate up to this time.")
 @click.option(
     "--prometheus",
     metavar="[URL]",
     is_flag=False,
     flag_value="",
-    help="Ask for metrics that were never polled: each source its own Prometheus, or all of them the one at URL.",
+    help="Query metrics that were never polled: from the Prometheus of each source, or all from the one at URL.",
 )
-@click.option("--run-duration", default="1h", help="How long runs take of which history knows nothing.")
-@click.option("--html", type=click.Path(dir_okay=False, writable=True), help="Draw it: one page without a network.")
+@click.option("--run-duration", default="1h", help="Duration of runs that the history does not contain.")
+@click.option(
+    "--html", type=click.Path(dir_okay=False, writable=True), help="Also write a chart: one page that needs no network."
+)
 @click.option(
     "--processes",
     type=click.IntRange(1, 64),
     default=min(os.cpu_count() or 1, 8),
     show_default="processors of this machine, at most 8",
-    help="Use this many processes.",
+    help="Number of processes.",
 )
 @local
 def simulate(
@@ -67,18 +70,18 @@ def simulate(
     html: str | None,
     processes: int,
 ) -> None:
-    """Play history to rules: what would have run, and at what cost.
+    """Evaluate rules on history: which runs would have started, and their cost.
 
     An event in JSON is {"source": …, "type": …, "time": …, "data": {…}}; an export is what `retrainer store export`
     writes.
 
-    With --rules it is played to the rules in force and to the new ones, and both are compared.
+    With --rules, the history is evaluated with the current rules and with the proposed ones, and both are compared.
     """
     history = store or events
     if history is None or (store and events):
-        raise click.UsageError("name one history: --store, or --events")
+        raise click.UsageError("give one history: --store or --events")
     if html is not None and find_spec("plotly") is None:
-        raise session.failure("--html draws with plotly, which is not installed: pip install 'retrainer[chart]'")
+        raise session.failure("--html needs plotly, which is not installed: pip install 'retrainer[chart]'")
     clock = SystemClock()
     try:
         lasts = parse_duration(run_duration)
@@ -107,7 +110,7 @@ def _with_sources(session: Session, tasks: list[tuple[str, Task]]) -> list[tuple
     except BadHistory as error:
         raise session.failure(str(error)) from None
     if gone:
-        click.echo(f"left out: events of sources that no rule file has: {', '.join(gone)}", err=True)
+        click.echo(f"left out: events of sources that are in no rule file: {', '.join(gone)}", err=True)
     return [(name, replace(task, sources=known)) for name, task in tasks]
 
 
@@ -129,7 +132,7 @@ def _configuration(session: Session, task: Task, *, needed: bool = True) -> Conf
     if problems:
         raise session.failure("\n\n".join(problem.render() for problem in problems))
     if needed and not configuration.rules:
-        raise session.failure("no rules: the history has none, so name some with --current or --rules")
+        raise session.failure("no rules: the history has none; name rules with --current or --rules")
     return configuration
 
 
@@ -142,7 +145,7 @@ def _simulate(session: Session, name: str, task: Task, processes: int) -> Outcom
 
         from retrainer.cli.simulate_progress import shown  # noqa: PLC0415 - as above
 
-        with shown(Console(stderr=True), name) as progress:
+        with shown(Console(stderr=True), SIDES[name]) as progress:
             return play(task, configuration, processes, progress)
     except BadHistory as error:
         raise session.failure(str(error)) from None
@@ -154,4 +157,4 @@ def _draw(session: Session, html: str, tasks: dict[str, Task], outcomes: dict[st
     except (BadHistory, OSError) as error:
         raise session.failure(f"{html}: {error}") from None
     if not session.as_json:
-        click.echo(f"drawn in {html}", err=True)
+        click.echo(f"chart written to {html}", err=True)

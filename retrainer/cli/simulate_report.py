@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from retrainer.cli import show
-from retrainer.simulate.outcome import Difference, Outcome, Totals, differences, totals
+from retrainer.simulate.outcome import SIDES, Difference, Outcome, Totals, differences, totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,7 +65,7 @@ def _show(console: Console, answer: dict[str, Any], names: list[str]) -> None:
     rules = answer["rules"]
     costs = "gpu_hours" if any(rule.get(name, _NONE)["gpu_hours"] for rule in rules for name in names) else "run_hours"
     shown = {"runs": "RUNS", costs: costs.replace("_", " ").upper()}
-    headers = ["RULE", *(f"{what} {name.upper()}" for what in shown.values() for name in names), "HELD BY"]
+    headers = ["RULE", *(f"{what} {SIDES[name].upper()}" for what in shown.values() for name in names), "HELD BY"]
     rows = [[rule["rule"], *_cells(rule, names, shown), _held(rule.get(names[-1], _NONE))] for rule in rules]
     if len(rules) > 1:
         every = {name: {what: sum(r.get(name, _NONE)[what] for r in rules) for what in shown} for name in names}
@@ -93,6 +93,6 @@ def _show_differences(console: Console, differ: list[dict[str, Any]]) -> None:
         ("+" if d["run"] == "new" else "-", d["at"], d["rule"], d["key"], d["reason"], d["why"])
         for d in differ[:_SHOWN]
     ]
-    show.table(console, ("", "AT", "RULE", "KEY", "REASON", "THE OTHER RULES SAID"), rows, "")
+    show.table(console, ("", "AT", "RULE", "KEY", "REASON", "DECISION OF THE OTHER RULES"), rows, "")
     if len(differ) > _SHOWN:
-        console.print(f"… {len(differ) - _SHOWN} more; -o json has all")
+        console.print(f"… {len(differ) - _SHOWN} more; -o json shows all")

@@ -24,22 +24,22 @@ PAGE = 500
 LONGEST = 65536
 """Characters of a line; the csv module accepts twice as many."""
 MOST_RULE, MOST_KEY = 63, 200
-_SUCH_AS = "write such as 2026-11-01T02:30:00Z"
+_SUCH_AS = "write it as 2026-11-01T02:30:00Z"
 
 
 @click.group()
 def state() -> None:
-    """Tell what is known of models from before."""
+    """Import when models were last trained, before retrainer was used."""
 
 
 @state.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @remote
 def import_state(session: Session, file: Path) -> None:
-    """Tell when models were last trained, so that old ones are due when they are, and not all at once.
+    """Import when models were last trained, so that each becomes due by its age, and not all at once.
 
-    FILE is CSV with a header: rule, key (empty for rules without), succeeded_at, promoted_at (may be left out).
-    Moments are RFC 3339, such as 2026-11-01T02:30:00Z. What is known already and younger stays.
+    FILE is CSV with a header: rule, key (empty for rules without keys), succeeded_at, promoted_at (optional).
+    Times are RFC 3339, such as 2026-11-01T02:30:00Z. Later times that are known already are kept.
     """
     ages, failed = _read(file)
     imported, lines = 0, list(ages)
@@ -77,10 +77,12 @@ def _lines(file: Path) -> Generator[str]:
         try:
             while line := text.readline(LONGEST):
                 if len(line) == LONGEST:
-                    raise click.UsageError(f"{file}: a line of more than {LONGEST} characters: this is no such CSV")
+                    raise click.UsageError(
+                        f"{file}: a line of more than {LONGEST} characters: this is not a CSV file with ages"
+                    )
                 yield line
         except UnicodeDecodeError:
-            raise click.UsageError(f"{file}: it is not UTF-8") from None
+            raise click.UsageError(f"{file}: not UTF-8") from None
 
 
 def _age(row: dict[str, str | None]) -> dict[str, str | None]:
@@ -98,9 +100,9 @@ def _moment(text: str | None) -> str | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{text[:60]!r} is no moment: {_SUCH_AS}") from None
+        raise ValueError(f"{text[:60]!r} is not a time with a zone: {_SUCH_AS}") from None
     if moment.tzinfo is None:
-        raise ValueError(f"{text[:60]!r} is no moment: {_SUCH_AS}")
+        raise ValueError(f"{text[:60]!r} is not a time with a zone: {_SUCH_AS}")
     if not 1970 <= moment.year < 2199:
         raise ValueError(f"{text[:60]!r} is not within 1970 to 2199")
     return moment.isoformat()

@@ -36,15 +36,15 @@ class _Result:
 
 @click.command()
 @click.argument("paths", type=click.Path(exists=True), nargs=-1)
-@click.option("--filter", "wanted", metavar="TEXT", default="", help="Only tests whose names hold this.")
+@click.option("--filter", "wanted", metavar="TEXT", default="", help="Only tests whose names contain this.")
 @click.option("--junit", "report", type=click.Path(dir_okay=False), help="Also write JUnit XML to this file.")
 @local
 def test(session: Session, paths: tuple[str, ...], wanted: str, report: str | None) -> None:
-    """Test rules: inputs on a clock of their own, and what they should lead to.
+    """Test rules: inputs on a simulated clock, and the expected results.
 
-    PATHS are files of tests, or folders with files named *_test.yaml; the folder you are in if none is given.
+    PATHS are test files, or folders with files named *_test.yaml. Default: the current folder.
 
-    Exit code 1: a test failed. 2: a file is wrong, or there is no test.
+    Exit code 1: a test failed. 2: a file is invalid, or there is no test.
     """
     suites = load_cases(paths or (".",))
     results = [result for suite in suites for result in _play(suite, wanted)]
@@ -79,7 +79,7 @@ def _show(console: Console, suites: Sequence[Suite], results: Sequence[_Result],
     failed = sum(not result.played.passed for result in results)
     broken = sum(bool(suite.problems) for suite in suites)
     parts = [f"{len(results) - failed} passed", f"{failed} failed"]
-    parts += [f"{broken} {'file is' if broken == 1 else 'files are'} wrong"] if broken else []
+    parts += [f"{broken} {'file is' if broken == 1 else 'files are'} invalid"] if broken else []
     if not results and not broken:
         parts = [
             f"no test has {wanted!r} in its name" if wanted else "no tests: name a file, or a folder with *_test.yaml"

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("path", type=click.Path(exists=True), default=".")
 @click.option("--cluster", is_flag=True, help="Also check the rules against the templates of the cluster.")
+@click.option("--ignore-environment", is_flag=True, help="Do not report secrets that are missing on this machine.")
 @click.option(
-    "--ignore-environment", is_flag=True, help="For another machine: secrets that this one lacks are no mistake."
+    "--team",
+    metavar="NAMESPACE",
+    help="Check as the rules of the team in this namespace; implies --ignore-environment.",
 )
-@click.option(
-    "--team", metavar="NAMESPACE", help="As the rules of this namespace's team; implies --ignore-environment."
-)
-@click.option("--platform", type=click.Path(exists=True), help="With --team: what the platform defines, as PATH.")
+@click.option("--platform", type=click.Path(exists=True), help="With --team: rule files of the platform, as for PATH.")
 @local
 def validate(
     session: Session, path: str, cluster: bool, ignore_environment: bool, team: str | None, platform: str | None
 ) -> None:
-    """Check configuration files, all mistakes at once.
+    """Check configuration files, and report all mistakes.
 
     PATH is the daemon's settings (then with the rules they name), a rule file, or a folder of either. With --team it
     may also be a ConfigMap's manifest, or a folder of these.
@@ -52,7 +52,7 @@ def validate(
         found += [problem.as_json() for problem in wrong]
         shown += [str(problem) if problem.file else problem.message for problem in wrong]
     if team and not platform and any(problem.kind == "reference" for problem in problems):
-        shown.append("What the platform defines is known with `--platform PATH`, its rule files.")
+        shown.append("To check references to what the platform defines, give its rule files with `--platform PATH`.")
     session.print({"valid": not found, "problems": found}, lambda c: _report(c, path, shown, len(found), configuration))
     if found:
         raise click.exceptions.Exit(1)
@@ -62,9 +62,11 @@ def _fit(cluster: bool, settings: Settings | None, team: str | None, platform: s
     if cluster and team:
         raise click.UsageError("--cluster checks all rules of the daemon's settings: leave --team out")
     if cluster and settings is None:
-        raise click.UsageError("--cluster needs the daemon's settings, which say where it is: name retrainer.yaml")
+        raise click.UsageError(
+            "--cluster needs the daemon's settings, which say where the cluster is: name retrainer.yaml"
+        )
     if platform and not team:
-        raise click.UsageError("--platform is for the rules of a team: say whose they are with --team NAMESPACE")
+        raise click.UsageError("--platform needs --team NAMESPACE: it is only used for the rules of a team")
 
 
 def _report(console: Console, path: str, shown: list[str], wrong: int, configuration: Configuration | None) -> None:

@@ -11,6 +11,7 @@ from plotly import graph_objects
 from plotly.subplots import make_subplots
 
 from retrainer.rules.outcome import Reason
+from retrainer.simulate.outcome import SIDES
 from retrainer.simulate.traces import BARS
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _figure(of: Page, rule: str) -> Any:
     for place, (side, outcome) in enumerate(of.outcomes.items()):
         for drawn in _sides(rule, side, outcome, place):
             figure.add_trace(drawn, row=len(heights), col=1)
-    ticks = list(of.outcomes)
+    ticks = [SIDES[side] for side in of.outcomes]
     figure.update_yaxes(
         row=len(heights), col=1, tickvals=list(range(len(ticks))), ticktext=ticks, range=[-0.6, len(ticks) - 0.4]
     )
@@ -143,10 +144,10 @@ def _add_threshold(figure: Any, row: int, metric: Metric | None, of: Page, side:
     if metric is None:
         return
     asked = metric.threshold
-    enters = f"{side}: enters {'above' if asked.high else 'below'} {asked.bound:g}"
+    enters = f"{SIDES[side]}: enters {'above' if asked.high else 'below'} {asked.bound:g}"
     lines = [(asked.bound, enters, "solid")]
     if asked.clear != asked.bound:
-        lines.append((asked.clear, f"{side}: clears at {asked.clear:g}", "dot"))
+        lines.append((asked.clear, f"{SIDES[side]}: clears at {asked.clear:g}", "dot"))
     for value, name, dash in lines:
         figure.add_trace(
             graph_objects.Scatter(
@@ -168,9 +169,9 @@ def _sides(rule: str, side: str, outcome: Outcome, place: int) -> Iterator[Any]:
     colour = _COLOURS.get(side, _COLOURS["now"])
     if lasting := [run for run in runs if run.started_at is not None]:
         yield _lasting(lasting, colour, place)
-    yield _births(runs, f"{side}: started", colour, place)
+    yield _births(runs, f"{SIDES[side]}: started", colour, place)
     if held := [d for d in outcome.decisions if d.rule == rule and _tells(d)][:MOST_HELD]:
-        yield _marks(held, f"{side}: held or skipped", place)
+        yield _marks(held, f"{SIDES[side]}: held or skipped", place)
 
 
 def _lasting(runs: list[PlayedRun], colour: str, place: int) -> Any:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SAME = 60.0
 """Runs of one rule and key that are created at most so many seconds apart are considered the same run."""
+SIDES: Mapping[str, str] = {"then": "current", "now": "proposed"}
+"""Printed names of the two sides of a comparison."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,9 +128,9 @@ def test_ages_are_imported_line_by_line(house: Story, tmp_path: Path) -> None:
     )
     told = house.ask("state", "import", str(file), code=1).stdout
     assert told.splitlines() == [
-        f"{file}:2: 'yesterday' is no moment: write such as 2026-11-01T02:30:00Z",
+        f"{file}:2: 'yesterday' is not a time with a zone: write it as 2026-11-01T02:30:00Z",
         f"{file}:3: there is no rule 'watchd'",
-        f"{file}:4: '2016-11-20T02:30:00' is no moment: write such as 2026-11-01T02:30:00Z",
+        f"{file}:4: '2016-11-20T02:30:00' is not a time with a zone: write it as 2026-11-01T02:30:00Z",
         f"{file}:5: watched has no keys: leave `key` empty",
         f"{file}:6: a moment that has not come yet",
         f"{file}:8: '0001-01-01T00:00:00Z' is not within 1970 to 2199",

@@ -152,7 +152,8 @@ def test_a_source_that_is_down_and_up_again_is_shown_so(site: Site) -> None:
     assert line["last_error"].startswith(f"queue {missing}: does not exist (")
     site.cloud.sqs.create_queue(QueueName=f"{site.cloud.name}-later")
     eventually(lambda: daemon.metric(up) == 1, "up")
-    assert f"{site.bucket}/ is swept for objects that arrived after" in daemon.call("sources", "show", "lake").replace("\n", " ")
+    shown = daemon.call("sources", "show", "lake").replace("\n", " ")
+    assert f"{site.bucket}/ is swept for objects that arrived after" in shown
 
 
 @pytest.mark.parametrize("place", ["api", "volume", "s3"])

@@ -50,7 +50,7 @@ def test_its_tests_pass(project: Path, cli: Ask) -> None:
 
 
 def test_lint_has_nothing_to_say(project: Path, cli: Ask) -> None:
-    assert cli("lint", "--templates", "templates").output == ".: nothing to say\n"
+    assert cli("lint", "--templates", "templates").output == ".: nothing found\n"
 
 
 def test_each_file_is_the_one_of_the_package(project: Path, kind: str) -> None:

@@ -181,7 +181,7 @@ def test_what_only_the_daemons_machine_has_is_no_mistake_elsewhere(cli: Ask, fil
     (files / "templates" / "train.yaml").unlink()
     assert "NOT_SET_HERE is not set" in cli("validate", str(files), code=1).stdout
     assert cli("validate", "--ignore-environment", str(files)).stdout == f"{files} is valid: 1 rule\n"
-    assert "nothing to say" in cli("lint", str(files)).stdout
+    assert "nothing found" in cli("lint", str(files)).stdout
 
 
 def test_rules_of_a_team(cli: Ask, tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ def test_lint_points_to_what_is_pasted_into_code(tmp_path: Path, cli: Ask) -> No
     (tmp_path / "rules.yaml").write_text(RULES)
     (tmp_path / "retrainer.yaml").write_text(SETTINGS)
     told = cli("lint", str(tmp_path), code=1)
-    assert "rules.yaml:4:5: churn.submit.parameters.since: its value is pasted into code, at main.script.source" in (
+    assert "rules.yaml:4:5: churn.submit.parameters.since: its value is inserted into code, at main.script.source" in (
         told.output
     )
     (tmp_path / "templates" / "train.yaml").write_text(TEMPLATE)

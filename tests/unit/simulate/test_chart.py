@@ -58,10 +58,10 @@ def test_a_page_shows_what_came_and_what_followed(tmp_path: Path) -> None:
     page = (tmp_path / "out.html").read_text()
     drawn = traces(page)
     assert sum(drawn["events"]["y"]) == 12
-    assert {"now: enters above 0.4", "now: clears at 0.1", "then: enters above 0.2"} <= drawn.keys()
-    assert len(drawn["now: started"]["x"]) == 6
-    assert "new, batch_complete: new: 2 events" in drawn["now: started"]["text"][0]
-    assert any("hold" in text and "cooldown" in text for text in drawn["then: held or skipped"]["text"])
+    assert {"proposed: enters above 0.4", "proposed: clears at 0.1", "current: enters above 0.2"} <= drawn.keys()
+    assert len(drawn["proposed: started"]["x"]) == 6
+    assert "new, batch_complete: new: 2 events" in drawn["proposed: started"]["text"][0]
+    assert any("hold" in text and "cooldown" in text for text in drawn["current: held or skipped"]["text"])
 
 
 def test_a_page_needs_no_network_and_runs_nothing_that_came_in(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_events_through_two_sets_of_rules(tmp_path: Path) -> None:
     assert first["why"] == "hold batch_incomplete: new: 2 of 3 events so far"
     assert answer["runs"]["now"][0]["ended_at"] == "2026-03-02T10:30:00.000Z"
     printed = run("--events", events(tmp_path), "--current", old, "--rules", new).stdout
-    assert "RUNS THEN" in printed
+    assert "RUNS CURRENT" in printed
     assert "hold batch_incomplete: new: 2 of 3 events so far" in printed
 
 
@@ -156,7 +156,7 @@ def test_a_store_with_events_of_sources_that_are_gone_says_so(tmp_path: Path) ->
     live.live(20)
     live.close()
     said = run("--store", str(tmp_path / "live.db"), "--rules", rules(tmp_path, "r.yaml", 2)).stderr
-    assert "left out: events of sources that no rule file has: " in said
+    assert "left out: events of sources that are in no rule file: " in said
 
 
 @pytest.mark.parametrize(("text", "message"), WRONG)
@@ -167,8 +167,8 @@ def test_a_file_that_is_wrong_says_where(tmp_path: Path, text: str, message: str
 
 
 def test_a_history_without_rules_needs_some(tmp_path: Path) -> None:
-    assert "name some with --current or --rules" in run("--events", events(tmp_path), code=1).stderr
-    assert "name one history" in run("--rules", rules(tmp_path, "new.yaml", 2), code=2).stderr
+    assert "name rules with --current or --rules" in run("--events", events(tmp_path), code=1).stderr
+    assert "give one history" in run("--rules", rules(tmp_path, "new.yaml", 2), code=2).stderr
 
 
 def test_a_store_has_its_rules_and_an_export_says_the_same(tmp_path: Path) -> None:
