@@ -1,4 +1,4 @@
-"""Decides when a model must be retrained, and makes it happen exactly once.
+"""Decides when a model must be retrained, and starts each run exactly once.
 
 source ──► event ──► rule ──► decision ──► run ──► submit ──► watch ──► outcome
 reports    fact      state    Fire/Hold/   intent  Argo       phases    phase,

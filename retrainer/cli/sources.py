@@ -120,15 +120,15 @@ class _Place(click.ParamType[str | int]):
 
 @sources.command()
 @click.argument("source", metavar="NAME")
-@click.option("--part", required=True, help="Partition as shown by `sources show`: for Kafka, topic/partition.")
+@click.option("--partition", required=True, help="Partition as shown by `sources show`: for Kafka, topic/partition.")
 @click.option("--to", type=_Place(), required=True, help="Where to continue.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @remote
-def reset(session: Session, source: str, part: str, to: str | int, yes: bool) -> None:
+def reset(session: Session, source: str, partition: str, to: str | int, yes: bool) -> None:
     """Set where a partition continues: earlier records are not read, later ones that were read already count again."""
     if not yes:
-        click.confirm(f"Continue {part} of {source} at {to}?", abort=True, err=True)
-    answer = session.client.post("sources", source, "reset", body={"partition": part, "to": to})
+        click.confirm(f"Continue {partition} of {source} at {to}?", abort=True, err=True)
+    answer = session.client.post("sources", source, "reset", body={"partition": partition, "to": to})
     session.print(
-        answer, lambda console: console.print(show.clean(f"{part} of {source} continues at {answer['next']}."))
+        answer, lambda console: console.print(show.clean(f"{partition} of {source} continues at {answer['next']}."))
     )

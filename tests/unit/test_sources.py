@@ -160,7 +160,7 @@ def test_a_source_that_cannot_look_is_down_and_says_why(house: Lake) -> None:
 @pytest.mark.parametrize(("to", "following"), [("earliest", 0), ("latest", 100), ("42", 42)])
 def test_a_part_is_read_on_from_where_somebody_says(house: Lake, to: str, following: int) -> None:
     holder = house.app.engine.claim("topic", "orders/0", "before", 7)
-    reset = ("sources", "reset", "topic", "--part", "orders/0", "--to", to)
+    reset = ("sources", "reset", "topic", "--partition", "orders/0", "--to", to)
     house.ask(*reset, stdin="n\n", code=1)
     assert house.app.engine.parts("topic") == {"orders/0": 7}
     assert f"orders/0 of topic continues at {following}." in house.ask(*reset, stdin="y\n").stdout
@@ -173,14 +173,16 @@ def test_a_part_is_read_on_from_where_somebody_says(house: Lake, to: str, follow
 REFUSED: list[Any] = [
     pytest.param("sources show nope", 1, "there is no source 'nope'", id="show: no such source"),
     pytest.param(
-        "sources reset nope --part p --to latest --yes", 1, "there is no source 'nope'", id="no source to reset"
+        "sources reset nope --partition p --to latest --yes", 1, "there is no source 'nope'", id="no source to reset"
     ),
-    pytest.param("sources reset lake --part p --to latest --yes", 1, "a directory: it has no pos", id="no positions"),
-    pytest.param("sources reset topic --part p/1 --to latest --yes", 1, "no part p/1", id="no such part"),
-    pytest.param("sources reset topic --part orders/0 --to 101 --yes", 1, "it has 0 to 100", id="no such offset"),
-    pytest.param("sources reset topic --part orders/0 --to soon --yes", 2, "not earliest, latest", id="no place"),
-    pytest.param("sources reset topic --part orders/0 --to -1 --yes", 2, "-1", id="a negative offset"),
-    pytest.param("sources reset topic --to latest", 2, "--part", id="no part said"),
+    pytest.param(
+        "sources reset lake --partition p --to latest --yes", 1, "a directory: it has no pos", id="no positions"
+    ),
+    pytest.param("sources reset topic --partition p/1 --to latest --yes", 1, "no part p/1", id="no such part"),
+    pytest.param("sources reset topic --partition orders/0 --to 101 --yes", 1, "it has 0 to 100", id="no such offset"),
+    pytest.param("sources reset topic --partition orders/0 --to soon --yes", 2, "not earliest, latest", id="no place"),
+    pytest.param("sources reset topic --partition orders/0 --to -1 --yes", 2, "-1", id="a negative offset"),
+    pytest.param("sources reset topic --to latest", 2, "--partition", id="no part said"),
     pytest.param("replay nope --from 1d", 1, "there is no source 'nope'", id="replay: no such source"),
     pytest.param("replay topic", 2, "--from", id="replay: from when"),
     pytest.param("replay idle --from 1d", 1, "have it sent again", id="a webhook keeps nothing"),
@@ -213,7 +215,7 @@ def test_what_makes_no_sense_is_refused_with_the_way_out(shared: House, command:
 
 def test_a_source_that_does_not_answer_is_not_reset(house: Lake) -> None:
     house.topic.trouble = OSError("connection refused")
-    told = house.ask("sources", "reset", "topic", "--part", "orders/0", "--to", "latest", "--yes", code=1).stderr
+    told = house.ask("sources", "reset", "topic", "--partition", "orders/0", "--to", "latest", "--yes", code=1).stderr
     assert "source topic cannot be asked now: connection refused" in told
 
 

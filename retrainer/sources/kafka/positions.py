@@ -121,7 +121,9 @@ class Positions:
             said = f"the log ends at {log.end}, before {claimed.next}, which is the next to be read: it was cut off"
         else:
             return ""
-        return f"{said}; decide with `retrainer sources reset {self._name} --part {part} --to earliest|latest|OFFSET`"
+        return (
+            f"{said}; decide with `retrainer sources reset {self._name} --partition {part} --to earliest|latest|OFFSET`"
+        )
 
 
 def matching(topics: Topics, topic: str) -> bool:

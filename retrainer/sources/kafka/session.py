@@ -160,7 +160,7 @@ class Session:
         return {}
 
     def _cut_off(self, error: LogTruncationError) -> None:
-        way_out = f"decide with `retrainer sources reset {self._name} --part"
+        way_out = f"decide with `retrainer sources reset {self._name} --partition"
         for tp in error.divergent_offsets:
             if tp in self.parts:
                 part = self.parts[tp]

@@ -31,7 +31,7 @@ def halts(logged: list[MutableMapping[str, Any]]) -> list[str]:
 
 
 def way_out(part: str) -> str:
-    return f"decide with `retrainer sources reset {NAME} --part {part} --to earliest|latest|OFFSET`"
+    return f"decide with `retrainer sources reset {NAME} --partition {part} --to earliest|latest|OFFSET`"
 
 
 def test_records_that_expired_unread_halt_their_partition_alone(

@@ -63,7 +63,7 @@ def test_an_operator_sees_what_fed_a_run_and_ends_a_halt(broker: Broker, topic: 
     assert daemon.metric("retrainer_source_up", NAME) == 0
     assert "records 10 to 14 are gone" in daemon.cli("sources", "list")
     assert "source.halted" in (daemon.folder / "log").read_text()
-    daemon.cli("sources", "reset", NAME, "--part", f"{topic}/0", "--to", "earliest", "--yes")
+    daemon.cli("sources", "reset", NAME, "--partition", f"{topic}/0", "--to", "earliest", "--yes")
     eventually(lambda: daemon.metric("retrainer_events_matched_total", NAME) == 5, "the others are counted")
     eventually(lambda: daemon.metric("retrainer_source_halted_partitions", NAME) == 0, "the halt has ended")
     assert daemon.metric("retrainer_source_up", NAME) == 1
