@@ -87,7 +87,7 @@ def _moment(path: Path, text: str) -> Iterator[Violation]:
     try:
         datetime.fromisoformat(text.upper())
     except ValueError as error:
-        yield Violation(path, f"{text!r} is no moment: {error}", "write such as 2026-11-24T08:00:00Z")
+        yield Violation(path, f"{text!r} is not a time: {error}", "write such as 2026-11-24T08:00:00Z")
 
 
 def _sasl(path: Path, sasl: Sasl, *, encrypted: bool) -> Iterator[Violation]:

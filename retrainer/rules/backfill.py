@@ -79,7 +79,7 @@ def moment_in(text: str, zone: str, now: float) -> float:
     if at >= 0:
         return at
     raise ValueError(
-        f"{text!r} is no moment: write a date (2026-11-01) or a time (2026-11-01T02:30) of the schedule's zone, "
+        f"{text!r} is not a time: write a date (2026-11-01) or a time (2026-11-01T02:30) of the schedule's zone, "
         "RFC 3339 (2026-11-01T02:30:00Z), or a duration back from now, such as 7d"
     )
 
@@ -96,7 +96,7 @@ def schedules_of(rule: CompiledRule, trigger: str | None) -> list[CompiledSchedu
     if not rule.schedules:
         raise ValueError(
             f"{rule.name} has no schedule, so it has no slots: use `retrainer trigger {rule.name}` for a run, or "
-            "`retrainer replay SOURCE` to have its data counted that it did not count"
+            "`retrainer replay SOURCE` to count data that was not counted"
         )
     if trigger is None:
         return list(rule.schedules.values())
@@ -112,10 +112,10 @@ def slots_of(schedules: Sequence[CompiledSchedule], since: str, until: str | Non
         zone = one.schedule.timezone
         begin, end = moment_in(since, zone, now), min(moment_in(until, zone, now) if until is not None else now, now)
         if begin >= end:
-            raise ValueError(f"nothing lies from {since} to {until or 'now'}: give an earlier `from`")
+            raise ValueError(f"the period from {since} to {until or 'now'} is empty: give an earlier `from`")
         found += [(one.name, slot) for slot in one.slots.between(begin - 0.001, end - 0.001, MOST + 1)]
     if len(found) > MOST:
-        raise ValueError(f"there are more than {MOST} slots from {since} to {until or 'now'}: ask for a shorter period")
+        raise ValueError(f"there are more than {MOST} slots from {since} to {until or 'now'}: give a shorter period")
     return sorted(found, key=lambda slot: (slot[1], slot[0]))
 
 
@@ -128,33 +128,33 @@ def _plan(rule: CompiledRule, slot: Slot, known: Known, *, rerun: bool) -> Plann
     trigger, at = slot
     calendar = rule.schedules[trigger].slots.excepted(at)
     if calendar is not None:
-        return Planned(trigger, at, runs=False, why=f"calendar {calendar} excepts it")
+        return Planned(trigger, at, runs=False, why=f"excluded by calendar {calendar}")
     if at > known.told.get(trigger, at):
         return Planned(trigger, at, runs=False, why="not due yet")
     if slot in known.due:
-        return Planned(trigger, at, runs=False, why="due by itself, and waits for its run")
+        return Planned(trigger, at, runs=False, why="due on its schedule, waiting for its run")
     if slot in known.waiting:
-        return Planned(trigger, at, runs=False, why="asked for already, and waits")
+        return Planned(trigger, at, runs=False, why="requested already, waiting")
     record = known.records.get(slot)
     if record is not None and record.outcome == "fired":
         return _again(slot, record, rerun=rerun)
     if record is not None:
-        return Planned(trigger, at, runs=True, why=f"{record.outcome} then: {record.reason}")
+        return Planned(trigger, at, runs=True, why=f"{record.outcome}: {record.reason}")
     if any(first <= at <= last for first, last in known.missed.get(trigger, ())):
-        return Planned(trigger, at, runs=True, why="missed then")
+        return Planned(trigger, at, runs=True, why="missed")
     if known.forgotten is not None and known.forgotten[0] < at <= known.forgotten[1]:
-        why = "its record is removed, so nobody can tell whether it ran"
-        return Planned(trigger, at, runs=rerun, why=f"{why}; asked for all the same" if rerun else why)
+        why = "its record was pruned, so it is unknown whether it ran"
+        return Planned(trigger, at, runs=rerun, why=f"{why}; runs because of `rerun`" if rerun else why)
     return Planned(trigger, at, runs=True, why="no record")
 
 
 def _again(slot: Slot, record: Record, *, rerun: bool) -> Planned:
     if record.live:
-        return Planned(*slot, runs=False, why=f"its run is on its way: {record.phase}", run=record.run)
+        return Planned(*slot, runs=False, why=f"its run is active: {record.phase}", run=record.run)
     if not record.started:
         return Planned(*slot, runs=True, why=f"its run never started: {record.phase}", run=record.run)
-    why = f"ran: {record.phase or 'its run is not known any more'}"
-    return Planned(*slot, runs=rerun, why=f"{why}; once more" if rerun else why, run=record.run)
+    why = f"ran: {record.phase or 'its run is no longer in the store'}"
+    return Planned(*slot, runs=rerun, why=f"{why}; runs again" if rerun else why, run=record.run)
 
 
 @dataclass(frozen=True, slots=True)

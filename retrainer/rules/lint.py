@@ -34,7 +34,9 @@ def lint(rules: Sequence[CompiledRule], now: float, pools: Mapping[str, int]) ->
             yield from _never(rule, now)
         pool = rule.rule.limits.pool
         if pool is not None and not pools.get(pool):
-            yield Advice(rule.name, "limits.pool", f"{pool} has no slots, so that nothing ever starts", "give it some")
+            yield Advice(
+                rule.name, "limits.pool", f"{pool} has no slots, so no run ever starts", "give it at least one"
+            )
     yield from _races(rules, pools)
 
 
@@ -79,11 +81,9 @@ def _dead_schedule(rule: CompiledRule, trigger: CompiledSchedule, now: float) ->
 def _muted(rule: CompiledRule, now: float) -> Iterator[Advice]:
     for i, (name, period) in enumerate(rule.mutes):
         if period.contains(now) and period.next_change(now) is None:
-            yield Advice(
-                rule.name, f"limits.mute[{i}]", f"{name} never ends, so that nothing ever starts", "correct it"
-            )
+            yield Advice(rule.name, f"limits.mute[{i}]", f"{name} never ends, so no run ever starts", "correct it")
         elif not period.contains(now) and period.next_change(now) is None:
-            said = f"{name} is over since before {moment(now)}, so that it mutes nothing"
+            said = f"{name} ended before {moment(now)}, so it mutes nothing"
             yield Advice(rule.name, f"limits.mute[{i}]", said, "take it out, or renew its dates")
 
 

@@ -43,9 +43,9 @@ class OwnOutputs:
     def said(self, rule: str, event: Event, author: Author | None) -> str:
         """Why the event is an output of the rule's own runs, in words; empty if it is not."""
         if self.by_run and author is not None and author.rule == rule:
-            return f"written by run {author.run} of this very rule"
+            return f"written by run {author.run} of this rule"
         if self.places and all(place.holds(event) for place in self.places):
-            return "it lies where this rule's own runs write: " + ", ".join(
+            return "it is in the place where runs of this rule write: " + ", ".join(
                 f"{'.'.join(place.path)} is {values.shown(place.expected)}" for place in self.places
             )
         return ""

@@ -41,7 +41,9 @@ def meanings(rule: Rule) -> dict[str, str]:
 def dropped(rule: str, before: Mapping[str, str], after: Mapping[str, str]) -> list[Dropped]:
     """Triggers whose digest has changed or that are gone, in their order."""
     changed = [name for name, digest in before.items() if after.get(name) != digest]
-    return [Dropped(rule, n, "its meaning has changed" if n in after else "there is no such trigger") for n in changed]
+    return [
+        Dropped(rule, n, "its definition has changed" if n in after else "the trigger was removed") for n in changed
+    ]
 
 
 def _parts(rule: Rule, name: str, trigger: Trigger) -> list[Any] | None:

@@ -28,8 +28,8 @@ CASES: list[Any] = [
     ),
     pytest.param(
         "own_output",
-        {"rule": "churn", "trigger": "new", "event": "e1", "said": "written by run r1 of this very rule"},
-        {"event": "event.own_output", "id": "e1", "rule": "churn", "said": "written by run r1 of this very rule"},
+        {"rule": "churn", "trigger": "new", "event": "e1", "said": "written by run r1 of this rule"},
+        {"event": "event.own_output", "id": "e1", "rule": "churn", "said": "written by run r1 of this rule"},
         id="what a run wrote itself",
     ),
     pytest.param(

@@ -59,13 +59,13 @@ def test_a_pipeline_that_announces_its_output_to_its_own_rule_runs_once(daemon: 
     (effect,) = [e for e in found[0]["effects"] if e["rule"] == "circle"]
     assert (effect["outcome"], effect["detail"]) == (
         "missed",
-        f"new: its own output: written by run {run['id']} of this very rule",
+        f"new: its own output: written by run {run['id']} of this rule",
     )
     assert [r["id"] for r in runs(daemon)] == [run["id"]]
     another = {"source": "push", "data": {"id": "x"}, "attributes": {"retrainerrun": run["id"]}}
     (judged,) = daemon.http.post("/api/v1/rules/circle/explain", json={"event": another}).json()["event"]
     assert judged["matches"] is False
-    assert judged["conditions"][-1]["said"] == f"written by run {run['id']} of this very rule"
+    assert judged["conditions"][-1]["said"] == f"written by run {run['id']} of this rule"
     assert 'retrainer_own_outputs_total{rule="circle"} 1.0' in daemon.http.get("/metrics").text
 
 

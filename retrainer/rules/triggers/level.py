@@ -93,7 +93,7 @@ def sampled(
         elif known is None or sample.at >= known.at:
             series[sample.series] = _follow(threshold, known, sample, now)
     if left_out:
-        trouble = f"{left_out} series left out: at most {MAX_SERIES} are followed"
+        trouble = f"{left_out} series ignored: at most {MAX_SERIES} are tracked"
     return advance(threshold, replace(gauge, series=series, seen_at=seen_at, trouble=trouble), now)
 
 

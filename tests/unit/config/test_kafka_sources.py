@@ -50,7 +50,7 @@ def test_good_ones(tmp_path: Path, settings: str) -> None:
     [
         pytest.param(
             ", start: {timestamp: '2026-02-30T08:00:00Z'}",
-            "sources.orders.start.timestamp: '2026-02-30T08:00:00Z' is no moment: day is out of range for month "
+            "sources.orders.start.timestamp: '2026-02-30T08:00:00Z' is not a time: day is out of range for month "
             "(write such as 2026-11-24T08:00:00Z)",
             id="a day that does not exist",
         ),

@@ -96,9 +96,9 @@ def test_what_ran_runs_again_only_if_that_is_asked_for(make: Make) -> None:
     ask(bench)
     (live,) = start(bench)
     assert fates(preview(bench, DAYS)) == [
-        (False, "its run is on its way: SUBMITTED"),
-        (False, "asked for already, and waits"),
-        (False, "asked for already, and waits"),
+        (False, "its run is active: SUBMITTED"),
+        (False, "requested already, waiting"),
+        (False, "requested already, waiting"),
     ]
     rerun = Order("rule-0", "", "2027-01-10", "2027-01-13", rerun=True)
     assert preview(bench, rerun)["count"] == 0
@@ -106,7 +106,7 @@ def test_what_ran_runs_again_only_if_that_is_asked_for(make: Make) -> None:
     assert all_started(bench) == nights(11, 12)
     assert fates(ask(bench)) == [(False, "ran: FAILED"), (False, "ran: SUCCEEDED"), (False, "ran: SUCCEEDED")]
     assert start(bench) == []
-    assert fates(ask(bench, rerun))[0] == (True, "ran: FAILED; once more")
+    assert fates(ask(bench, rerun))[0] == (True, "ran: FAILED; runs again")
     assert all_started(bench) == nights(10, 11, 12)
     assert set(recorded(bench, DAY).values()) == {1}
 
@@ -116,11 +116,11 @@ def test_a_retry_is_the_same_run(make: Make) -> None:
     night = Order("rule-0", "", "2027-01-10", "2027-01-11", rerun=True)
     ask(bench, night)
     end(bench, "Failed")
-    assert fates(preview(bench, night)) == [(False, "its run is on its way: PENDING")]
+    assert fates(preview(bench, night)) == [(False, "its run is active: PENDING")]
     bench.tick(61)
     (retry,) = end(bench)
     emitted = preview(bench, night)
-    assert (fates(emitted), emitted["slots"][0]["run"]) == ([(True, "ran: SUCCEEDED; once more")], retry.id)
+    assert (fates(emitted), emitted["slots"][0]["run"]) == ([(True, "ran: SUCCEEDED; runs again")], retry.id)
 
 
 def test_slots_that_were_missed_or_skipped_run_and_have_one_record_each(make: Make) -> None:
@@ -135,19 +135,19 @@ def test_slots_that_were_missed_or_skipped_run_and_have_one_record_each(make: Ma
     emitted = preview(bench, period)
     assert fates(emitted) == [
         (False, "ran: SUCCEEDED"),
-        (True, "skipped then: overlap"),
-        *[(True, "missed then")] * 5,
+        (True, "skipped: overlap"),
+        *[(True, "missed")] * 5,
     ]
     middle = Order("rule-0", "", "2027-01-15T12:00", "2027-01-15T14:00")
     ask(bench, middle)
     assert len(all_started(bench)) == 2
     assert set(recorded(bench).values()) == {1}
     assert [fate[1] for fate in fates(preview(bench, period))][2:] == [
-        "missed then",
+        "missed",
         "ran: SUCCEEDED",
         "ran: SUCCEEDED",
-        "missed then",
-        "missed then",
+        "missed",
+        "missed",
     ]
     ask(bench, period)
     assert len(all_started(bench)) == 4
@@ -162,7 +162,7 @@ def test_what_the_schedule_itself_will_run_is_left_to_it(make: Make) -> None:
     bench.tick(HOUR + 1800)
     bench.clock.time = START + 2 * HOUR + 1
     emitted = preview(bench, Order("rule-0", "", "2027-01-15T09:00", "2027-01-15T11:00"))
-    assert fates(emitted) == [(False, "due by itself, and waits for its run"), (False, "not due yet")]
+    assert fates(emitted) == [(False, "due on its schedule, waiting for its run"), (False, "not due yet")]
 
 
 def test_a_calendar_keeps_its_slots_out(make: Make) -> None:
@@ -171,7 +171,7 @@ def test_a_calendar_keeps_its_slots_out(make: Make) -> None:
     excepting = {"nightly": {"schedule": {"cron": "0 2 * * *", "except": ["holiday"]}}}
     bench.configuration.rules = _rules({"triggers": excepting})
     bench.restart()
-    assert fates(ask(bench)) == [(True, "no record"), (False, "calendar holiday excepts it"), (True, "no record")]
+    assert fates(ask(bench)) == [(True, "no record"), (False, "excluded by calendar holiday"), (True, "no record")]
 
 
 def test_days_are_those_of_the_schedules_zone_also_when_clocks_change(make: Make) -> None:
@@ -186,8 +186,8 @@ BAD = {"p": "${window.no}"}
 REFUSED = [
     pytest.param({"triggers": ANY}, {}, "it has no slots: use `retrainer trigger rule-0` for a run", id="no schedule"),
     pytest.param({}, {"trigger": "weekly"}, "rule-0 has no schedule 'weekly'; it has nightly", id="no such schedule"),
-    pytest.param({}, {"since": "yesterday"}, "'yesterday' is no moment: write a date", id="no moment"),
-    pytest.param({}, {"until": "2027-01-10"}, "nothing lies from 2027-01-10 to 2027-01-10", id="no time between"),
+    pytest.param({}, {"since": "yesterday"}, "'yesterday' is not a time: write a date", id="no moment"),
+    pytest.param({}, {"until": "2027-01-10"}, "the period from 2027-01-10 to 2027-01-10 is empty", id="no time"),
     pytest.param({}, {"since": "2020-01-01"}, "more than 1000 slots", id="too many slots"),
     pytest.param({"mode": "shadow"}, {}, "set mode: active first", id="shadow"),
     pytest.param({}, {"parameters": {"deep": "3"}}, "rule-0 has no parameter 'deep'", id="no such parameter"),
@@ -333,11 +333,11 @@ def test_a_rule_with_keys_is_backfilled_for_one_of_them(make: Make) -> None:
     bench.clock.time += 3.5 * HOUR
     bench.restart()  # three slots are missed, for all keys
     answer = ask(bench, Order("rule-0", "de", "2027-01-15T07:00", "2027-01-15T10:00"))
-    assert fates(answer) == [(True, "no record"), (True, "no record"), (True, "missed then")]
+    assert fates(answer) == [(True, "no record"), (True, "no record"), (True, "missed")]
     assert len(all_started(bench)) == 3
     assert {row[0] for row in bench.query("SELECT key FROM runs")} == {"de"}
     emitted = preview(bench, Order("rule-0", "fr", "2027-01-15T09:00", "2027-01-15T10:00"))
-    assert fates(emitted) == [(True, "missed then")], "what ran for one key is not done for another"
+    assert fates(emitted) == [(True, "missed")], "what ran for one key is not done for another"
 
 
 def test_a_backfill_leaves_pending_data_and_what_it_counted_alone(make: Make) -> None:
@@ -365,7 +365,7 @@ def test_nobody_can_tell_of_slots_whose_records_are_removed(make: Make) -> None:
     assert fates(emitted) == [
         (True, "no record"),  # from before the rule
         (True, "no record"),  # like this one, in the morning of that day
-        (False, "its record is removed, so nobody can tell whether it ran"),
+        (False, "its record was pruned, so it is unknown whether it ran"),
     ]
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from tests.unit.engine.bench import Bench
 
 TEN = {"at_least": {"events": 10}}
-CHANGED = "its meaning has changed"
-GONE = "there is no such trigger"
+CHANGED = "its definition has changed"
+GONE = "the trigger was removed"
 
 
 def rule(**triggers: Any) -> dict[str, Any]:

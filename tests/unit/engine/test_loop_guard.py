@@ -109,5 +109,5 @@ def test_where_it_was_let_pass_and_why_can_be_asked_later(make: Any) -> None:
     rules = list(bench.engine.catalog.rules.values())
     (found,) = audit.find(bench.store.read, rules, Wanted("w2")).items
     assert [(e["rule"], e["outcome"], e["detail"]) for e in found["effects"]] == [
-        ("churn", "missed", f"d: its own output: written by run {run} of this very rule")
+        ("churn", "missed", f"d: its own output: written by run {run} of this rule")
     ]

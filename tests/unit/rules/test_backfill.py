@@ -39,7 +39,7 @@ def test_moments_are_read_in_the_schedules_zone(text: str, zone: str, expected: 
 
 @pytest.mark.parametrize("text", ["", "now", "1 week", "2026-13-01", "-7d", "9999999999999999999999d", "0001-01-01"])
 def test_what_is_no_moment_is_refused_with_the_way_out(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no moment: write a date \(2026-11-01\)"):
+    with pytest.raises(ValueError, match=r"is not a time: write a date \(2026-11-01\)"):
         moment_in(text, "Pacific/Kiritimati", START)
 
 
@@ -65,7 +65,7 @@ def test_slots_of_several_schedules_come_by_their_time() -> None:
 def test_a_period_has_no_more_slots_than_may_wait() -> None:
     schedules = schedules_of(rule(HOURLY), None)
     assert len(slots_of(schedules, f"{MOST}h", None, START)) == MOST
-    with pytest.raises(ValueError, match="ask for a shorter period"):
+    with pytest.raises(ValueError, match="give a shorter period"):
         slots_of(schedules, f"{MOST + 1}h", None, START)
 
 
@@ -74,32 +74,30 @@ FATES: list[Any] = [
     pytest.param({}, (True, "no record"), (True, "no record"), id="from before the rule"),
     pytest.param(
         {"records": {("hourly", SLOT): Record("skipped", "overlap")}},
-        (True, "skipped then: overlap"),
-        (True, "skipped then: overlap"),
+        (True, "skipped: overlap"),
+        (True, "skipped: overlap"),
         id="skipped",
     ),
-    pytest.param(
-        {"missed": {"hourly": [(SLOT - HOUR, SLOT)]}}, (True, "missed then"), (True, "missed then"), id="missed"
-    ),
+    pytest.param({"missed": {"hourly": [(SLOT - HOUR, SLOT)]}}, (True, "missed"), (True, "missed"), id="missed"),
     pytest.param(
         {"missed": {"other": [(SLOT, SLOT)]}}, (True, "no record"), (True, "no record"), id="missed by another"
     ),
     pytest.param(
         {"records": {("hourly", SLOT): Record(**RAN, phase="FAILED")}},
         (False, "ran: FAILED"),
-        (True, "ran: FAILED; once more"),
+        (True, "ran: FAILED; runs again"),
         id="ran, and failed",
     ),
     pytest.param(
         {"records": {("hourly", SLOT): Record(**RAN)}},
-        (False, "ran: its run is not known any more"),
-        (True, "ran: its run is not known any more; once more"),
+        (False, "ran: its run is no longer in the store"),
+        (True, "ran: its run is no longer in the store; runs again"),
         id="ran long ago",
     ),
     pytest.param(
         {"records": {("hourly", SLOT): Record(**RAN, phase="RUNNING", live=True)}},
-        (False, "its run is on its way: RUNNING"),
-        (False, "its run is on its way: RUNNING"),
+        (False, "its run is active: RUNNING"),
+        (False, "its run is active: RUNNING"),
         id="running",
     ),
     pytest.param(
@@ -110,22 +108,22 @@ FATES: list[Any] = [
     ),
     pytest.param(
         {"waiting": {("hourly", SLOT)}},
-        (False, "asked for already, and waits"),
-        (False, "asked for already, and waits"),
+        (False, "requested already, waiting"),
+        (False, "requested already, waiting"),
         id="waits already",
     ),
     pytest.param(
         {"due": {("hourly", SLOT)}},
-        (False, "due by itself, and waits for its run"),
-        (False, "due by itself, and waits for its run"),
+        (False, "due on its schedule, waiting for its run"),
+        (False, "due on its schedule, waiting for its run"),
         id="due by itself",
     ),
     pytest.param({"told": {"hourly": SLOT - 1}}, (False, "not due yet"), (False, "not due yet"), id="not due yet"),
     pytest.param({"told": {"hourly": SLOT}}, (True, "no record"), (True, "no record"), id="just told"),
     pytest.param(
         {"forgotten": (SLOT - 1, SLOT)},
-        (False, "its record is removed, so nobody can tell whether it ran"),
-        (True, "its record is removed, so nobody can tell whether it ran; asked for all the same"),
+        (False, "its record was pruned, so it is unknown whether it ran"),
+        (True, "its record was pruned, so it is unknown whether it ran; runs because of `rerun`"),
         id="of a time whose records are removed",
     ),
     pytest.param(

@@ -48,13 +48,13 @@ def body(name: str = "churn", **more: Any) -> dict[str, Any]:
         pytest.param(
             {"triggers": {"n": NIGHTLY}, "limits": {"mute": ["always"]}},
             "limits.mute[0]",
-            "always never ends, so that nothing ever starts",
+            "always never ends, so no run ever starts",
             id="muted for ever",
         ),
         pytest.param(
             {"triggers": {"n": NIGHTLY}, "limits": {"mute": ["past"]}},
             "limits.mute[0]",
-            "past is over since before 2027-01-15T08:00:00Z, so that it mutes nothing",
+            "past ended before 2027-01-15T08:00:00Z, so it mutes nothing",
             id="a calendar that is over",
         ),
         pytest.param(
@@ -66,7 +66,7 @@ def body(name: str = "churn", **more: Any) -> dict[str, Any]:
         pytest.param(
             {"triggers": {"n": NIGHTLY}, "limits": {"pool": "none"}},
             "limits.pool",
-            "none has no slots, so that nothing ever starts",
+            "none has no slots, so no run ever starts",
             id="a pool without slots",
         ),
     ],

@@ -374,7 +374,7 @@ def test_beyond_max_series_the_rest_is_left_out_and_it_says_so() -> None:
     many = {f"s{i}": 0.3 for i in range(MAX_SERIES + 5)}
     known = level.sampled(LINE, ThresholdState(), poll_of(many, 1), 1, whole=True)
     assert len(known.series) == MAX_SERIES
-    assert known.trouble == f"5 series left out: at most {MAX_SERIES} are followed"
+    assert known.trouble == f"5 series ignored: at most {MAX_SERIES} are tracked"
 
 
 def test_all_series_may_change_their_names_at_once() -> None:
