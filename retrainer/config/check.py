@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 _TARGETS = ("workflow_template", "cluster_workflow_template", "workflow")
 _LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _OBJECT = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-_OBJECT_HINT = "small letters, digits, - and ., as Kubernetes takes it"
+_OBJECT_HINT = "lower-case letters, digits, - and ., as in Kubernetes"
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_NAMESPACE_HINT = "small letters, digits and -, at most 63"
+_NAMESPACE_HINT = "lower-case letters, digits and -, at most 63"
 _ARGUMENT = re.compile(r"[A-Za-z0-9_-]+")
 """Name of a parameter that Argo accepts."""
 _ANNOTATIONS = 200 * 1024
@@ -77,7 +77,7 @@ def _trigger(path: Path, trigger: Trigger, names: Names) -> Iterator[Violation]:
         yield Violation(
             path,
             f"a trigger has exactly one kind, {found}",
-            "write one kind beneath it, others as triggers of their own",
+            "write one kind under it, and a separate trigger for each other kind",
         )
     if trigger.schedule:
         yield from _schedule((*path, "schedule"), trigger.schedule, names)
@@ -118,20 +118,18 @@ def _data(path: Path, data: Data, names: Names) -> Iterator[Violation]:
 def _batch(path: Path, data: Data) -> Iterator[Violation]:
     batch = data.batch
     if batch.at_least and not (batch.at_least.events or batch.at_least.bytes or batch.at_least.rows):
-        yield Violation(
-            (*path, "at_least"), "nothing is given to reach", "write `events:`, `bytes:` or `rows:` beneath it"
-        )
+        yield Violation((*path, "at_least"), "no size is given", "write `events:`, `bytes:` or `rows:` beneath it")
     if batch.at_least and batch.at_least.rows and not data.rows:
         yield Violation(
             (*path, "at_least", "rows"),
-            "nothing says where an event's rows stand",
+            "the field with the number of rows is not given",
             "add `rows: event.data.rows` to the trigger",
         )
     if batch.debounce and batch.max_wait and batch.debounce > batch.max_wait:
         yield Violation(
             (*path, "debounce"),
-            "longer than `max_wait`, which caps it, so that it would never count",
-            "make it the shorter of the two",
+            "longer than `max_wait`, so it would have no effect",
+            "make it shorter than `max_wait`",
         )
 
 
@@ -141,7 +139,7 @@ def _polled(path: Path, batch: Batch, source: DirectorySource) -> Iterator[Viola
         if window is not None and window < source.polling_interval:
             yield Violation(
                 (*path, name),
-                f"shorter than its source's polling_interval of {source.polling_interval:g}s, so it could not be kept",
+                f"shorter than its source's polling_interval of {source.polling_interval:g}s, so it cannot be met",
                 f"write at least {source.polling_interval:g}s, or poll more often",
             )
 
@@ -158,8 +156,8 @@ def _for_each(rule: Rule) -> Iterator[Violation]:
         elif name not in keyed:
             yield Violation(
                 path,
-                f"`{name}` is no data, metric or alert trigger: it speaks for every key",
-                "take the line out",
+                f"`{name}` is not a data, metric or alert trigger: it applies to every key",
+                "remove the line",
                 of_key=True,
             )
         yield from check_cel(path, text, EVENT, NAME)
@@ -173,7 +171,7 @@ def _submit(submit: Submit, names: Names, scope: Mapping[str, Type]) -> Iterator
     given = [name for name in _TARGETS if getattr(submit, name) is not None]
     if len(given) != 1:
         found = f"not {' and '.join(given)}" if given else "none is given"
-        yield Violation(("submit",), f"exactly one of {', '.join(_TARGETS)} says what to run, {found}", "keep one")
+        yield Violation(("submit",), f"exactly one of {', '.join(_TARGETS)} is required, {found}", "keep one")
     yield from _named(submit, names)
     if submit.workflow is not None:
         yield from check_inline(submit.workflow)
@@ -188,24 +186,26 @@ def _named(submit: Submit, names: Names) -> Iterator[Violation]:
     for field in _TARGETS[:2]:
         name = getattr(submit, field)
         if name is not None and not _OBJECT.fullmatch(name):
-            yield Violation(("submit", field), f"{shown(name)} is no template's name", _OBJECT_HINT)
+            yield Violation(("submit", field), f"{shown(name)} is not a valid template name", _OBJECT_HINT)
     if submit.namespace is not None and not _NAMESPACE.fullmatch(submit.namespace):
-        yield Violation(("submit", "namespace"), f"{shown(submit.namespace)} is no namespace", _NAMESPACE_HINT)
+        yield Violation(("submit", "namespace"), f"{shown(submit.namespace)} is not a valid namespace", _NAMESPACE_HINT)
     elif submit.namespace is not None and names.namespaces is not None and submit.namespace not in names.namespaces:
         hint = did_you_mean(submit.namespace, names.namespaces)
         yield Violation(("submit", "namespace"), f"`{submit.namespace}` is not among the engine's namespaces", hint)
     for name in submit.parameters:
         if not _ARGUMENT.fullmatch(name):
             path = ("submit", "parameters", name)
-            yield Violation(path, f"{shown(name)} is no parameter's name", "letters, digits, - and _", of_key=True)
+            yield Violation(
+                path, f"{shown(name)} is not a valid parameter name", "letters, digits, - and _", of_key=True
+            )
 
 
 def _annotations(path: Path, annotations: Mapping[str, str]) -> Iterator[Violation]:
     for key in annotations:
         yield from check_key((*path, key), key)
     if sum(len(text.encode()) for one in annotations.items() for text in one) > _ANNOTATIONS:
-        said = f"more than {_ANNOTATIONS >> 10} KiB together, and Kubernetes takes 256 with ours"
-        yield Violation(path, said, "pass what is that long by reference, as a parameter")
+        said = f"more than {_ANNOTATIONS >> 10} KiB together; Kubernetes allows 256 KiB, including those of retrainer"
+        yield Violation(path, said, "pass a reference to long values as a parameter")
 
 
 def _labels(path: Path, labels: Mapping[str, str]) -> Iterator[Violation]:
@@ -213,6 +213,13 @@ def _labels(path: Path, labels: Mapping[str, str]) -> Iterator[Violation]:
         if path != ("labels",) or key != MANAGED_BY:  # labels of the rule are for alerts, not for Workflows
             yield from check_key((*path, key), key)
         if not _LABEL_KEY.fullmatch(key):
-            yield Violation((*path, key), f"`{key}` is no label", "letters, digits, - _ and ., at most 63", of_key=True)
+            yield Violation(
+                (*path, key),
+                f"`{key}` is not a valid label name",
+                "letters, digits, - _ and ., at most 63",
+                of_key=True,
+            )
         if not _LABEL_VALUE.fullmatch(value):
-            yield Violation((*path, key), f"{value!r} is no label's value", "letters, digits, - _ and ., at most 63")
+            yield Violation(
+                (*path, key), f"{value!r} is not a valid label value", "letters, digits, - _ and ., at most 63"
+            )

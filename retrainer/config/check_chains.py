@@ -32,10 +32,10 @@ def check_chains(rules: Sequence[Rule], names: Collection[str]) -> Iterator[tupl
             chain = _to_the_first_repeated((rule.name, *_longest(trigger.after.rule, LONGEST, upstream, found)))
             if chain[-1] in chain[:-1]:
                 circle = " after ".join(chain)
-                yield rule.name, Violation(path, f"a circle: {circle}", "take one of them out")
+                yield rule.name, Violation(path, f"a cycle: {circle}", "remove one of them")
             elif len(chain) > LONGEST:
                 said = f"a chain of {len(chain)} rules: {' after '.join(chain)}"
-                yield rule.name, Violation(path, said, f"at most {LONGEST} may follow one another")
+                yield rule.name, Violation(path, said, f"at most {LONGEST} may be chained")
 
 
 def _longest(

@@ -34,4 +34,4 @@ def contained(findings: Iterable[Violation]) -> Iterator[Violation]:
 
 def internal(error: Exception) -> Violation:
     what = f"internal error: {type(error).__name__}: {error}"
-    return Violation((), what, "leave it out, and report it together with these lines")
+    return Violation((), what, "remove it, and report a bug with these lines")

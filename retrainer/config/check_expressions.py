@@ -27,9 +27,9 @@ NAME = frozenset({"text", "int", "uint"})
 TIME = NUMBER | {"text", "moment"}
 _ASKED = {
     BOOLEAN: ("true or false", "compare something, such as `event.data.size > 0`"),
-    NUMBER: ("a number", "take a field that is one, or convert: int(…), double(…)"),
-    NAME: ("a text or a whole number", "take a field that is one, or convert: string(…)"),
-    TIME: ("a moment", "take a field such as `data.created_at`"),
+    NUMBER: ("a number", "use a field that is a number, or convert: int(…), double(…)"),
+    NAME: ("a text or a whole number", "use a field that is one, or convert: string(…)"),
+    TIME: ("a moment", "use a field such as `data.created_at`"),
 }
 
 
@@ -65,7 +65,7 @@ def _constant(path: Path, program: Program, gives: frozenset[str]) -> Iterator[V
     if KINDS.get(type(value)) not in gives:
         yield Violation(path, f"it is always {shown(value)}, not {asked}", hint, 0)
     elif value == "" and gives == NAME:
-        yield Violation(path, "it is always an empty text, which names nothing", hint, 0)
+        yield Violation(path, "it is always an empty string, which is not allowed", hint, 0)
 
 
 def check_parameter(path: Path, value: str | float | bool, scope: Mapping[str, Type]) -> Iterator[Violation]:
@@ -73,7 +73,7 @@ def check_parameter(path: Path, value: str | float | bool, scope: Mapping[str, T
     if not isinstance(value, str):
         return
     if "{{" in value:
-        hint = "`${{ name }}` holes belong into `templates`; everywhere else write `${…}`"
+        hint = "`${{ name }}` is allowed in `templates` only; elsewhere write `${…}`"
         yield Violation(path, "a parameter must not contain `{{`: Argo would expand it", hint, value.find("{{"))
         return
     try:
@@ -92,9 +92,9 @@ def check_parameter(path: Path, value: str | float | bool, scope: Mapping[str, T
 
 def _literal(path: Path, text: str) -> Iterator[Violation]:
     if "\0" in text:
-        yield Violation(path, "a parameter must not contain a NUL", "take it out", None)
+        yield Violation(path, "a parameter must not contain a NUL", "remove it", None)
     elif len(text.encode()) > MAX_RENDERED:
-        said = f"{len(text.encode())} bytes, and at most {MAX_RENDERED} are allowed of all parameters together"
+        said = f"{len(text.encode())} bytes; all parameters together may have at most {MAX_RENDERED}"
         yield Violation(path, said, "pass a reference instead")
 
 

@@ -19,8 +19,8 @@ _METADATA = ("labels", "annotations", "name", "generateName")
 """`name` and `generateName` are accepted but not used: examples have them, and `lint` reports them."""
 _ELSEWHERE = {
     "namespace": "write `namespace:` beneath `submit:` instead",
-    "finalizers": "take it out: the Workflow has that of retrainer, until its outcome is stored",
-    "ownerReferences": "take it out: the Workflow would go with its owner, before its outcome is stored",
+    "finalizers": "remove it: retrainer sets its own, until the outcome is stored",
+    "ownerReferences": "remove it: the Workflow could be deleted with its owner before the outcome is stored",
 }
 
 
@@ -32,7 +32,7 @@ def check_inline(manifest: Mapping[str, Any]) -> Iterator[Violation]:
             )
     version, kind = manifest.get("apiVersion"), manifest.get("kind")
     if kind not in (None, "Workflow"):
-        yield Violation((*_AT, "kind"), f"{kind!r:.60} is no Workflow", "write `kind: Workflow`, or name a template")
+        yield Violation((*_AT, "kind"), f"{kind!r:.60} is not a Workflow", "write `kind: Workflow`, or name a template")
     if version is not None and not str(version).startswith("argoproj.io/"):
         yield Violation(
             (*_AT, "apiVersion"), f"{version!r:.60} is not Argo's", "write `apiVersion: argoproj.io/v1alpha1`"
@@ -51,12 +51,14 @@ def _arguments(spec: Mapping[str, Any]) -> Iterator[Violation]:
     if arguments is None:
         return
     if not isinstance(arguments, dict):
-        yield Violation(path, "the arguments are no map", "write `parameters: [{name: …, value: …}]` beneath it")
+        yield Violation(path, "the arguments are not a map", "write `parameters: [{name: …, value: …}]` beneath it")
         return
     given = arguments.get("parameters") or []
     named = isinstance(given, list) and all(isinstance(one, dict) and isinstance(one.get("name"), str) for one in given)
     if not named:
-        yield Violation((*path, "parameters"), "the parameters are no list of names", "write `[{name: …, value: …}]`")
+        yield Violation(
+            (*path, "parameters"), "the parameters are not a list of names", "write `[{name: …, value: …}]`"
+        )
 
 
 def _metadata(metadata: Any) -> Iterator[Violation]:
@@ -64,7 +66,7 @@ def _metadata(metadata: Any) -> Iterator[Violation]:
     if metadata is None:
         return
     if not isinstance(metadata, dict):
-        yield Violation(path, "the metadata is no map", "write `labels:` or `annotations:` beneath it, or take it out")
+        yield Violation(path, "the metadata is not a map", "write `labels:` or `annotations:` beneath it, or remove it")
         return
     for name in metadata:
         if name not in _METADATA:
@@ -78,12 +80,12 @@ def _texts(path: Path, given: Any) -> Iterator[Violation]:
     if given is None:
         return
     if not isinstance(given, dict):
-        yield Violation(path, f"the {path[-1]} are no map", "write names and texts beneath it, or take it out")
+        yield Violation(path, f"the {path[-1]} are not a map", "write names and texts beneath it, or remove it")
         return
     for key, value in given.items():
         yield from check_key((*path, key), key)
         if not isinstance(value, str):
-            yield Violation((*path, key), f"{value!r:.60} is no text", f'quote it: "{value!s:.60}"')
+            yield Violation((*path, key), f"{value!r:.60} is not a text", f'quote it: "{value!s:.60}"')
 
 
 def check_key(path: Path, key: str) -> Iterator[Violation]:
@@ -93,5 +95,5 @@ def check_key(path: Path, key: str) -> Iterator[Violation]:
         own = f"{domain}/" if domain != MANAGED_BY.partition("/")[0] else key
         free = ", ".join(sorted(name.partition("/")[2] for name in ALLOWED))
         more = f"; of these you may set {free}" if domain == ARGO else ""
-        what = f"`{own}` is not for configurations to set"
-        yield Violation(path, what, f"take it out, or use a domain of your own{more}", of_key=True)
+        what = f"`{own}` is reserved"
+        yield Violation(path, what, f"remove it, or use your own domain{more}", of_key=True)

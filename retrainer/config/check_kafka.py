@@ -25,11 +25,11 @@ def check_topics(path: Path, topics: Topics) -> Iterator[Violation]:
     for i, server in enumerate(topics.bootstrap_servers):
         if not _SERVER.fullmatch(server):
             yield Violation(
-                (*path, "bootstrap_servers", i), f"{server!r} is no host:port", "write such as `kafka:9092`"
+                (*path, "bootstrap_servers", i), f"{server!r} is not host:port", "write such as `kafka:9092`"
             )
     if bool(topics.topics) == (topics.topic_pattern is not None):
         found = "not both" if topics.topics else "none is given"
-        yield Violation(path, f"exactly one of topics, topic_pattern says what to read, {found}", "keep one")
+        yield Violation(path, f"exactly one of topics, topic_pattern is required, {found}", "keep one")
     if topics.topic_pattern is not None:
         yield from _pattern((*path, "topic_pattern"), topics.topic_pattern)
     if isinstance(topics.start, StartAt):
@@ -58,17 +58,15 @@ def check_registry(source: KafkaSource) -> Iterator[Violation]:
     if registry is None:
         return
     if source.format != "avro":
-        yield Violation(
-            ("schema_registry",), f"`{source.format}` records have no schema to ask for", "take it out", of_key=True
-        )
+        yield Violation(("schema_registry",), f"`{source.format}` records have no schema", "remove it", of_key=True)
     yield from _registry(("schema_registry",), registry)
 
 
 def _registry(path: Path, registry: SchemaRegistry) -> Iterator[Violation]:
     if (registry.username is None) != (registry.password is None):
-        yield Violation(path, "`username` and `password` go together", "add the other, or take both out")
+        yield Violation(path, "`username` and `password` go together", "add the other, or remove both")
     if registry.username is not None and registry.token is not None:
-        yield Violation((*path, "token"), "either a password or a token proves who we are", "keep one", of_key=True)
+        yield Violation((*path, "token"), "a password and a token exclude each other", "keep one", of_key=True)
     yield from check_secrets((*path, "password"), registry.password)
     yield from check_secrets((*path, "token"), registry.token)
     yield from check_url((*path, "url"), registry.url, "use `username` and `password`, or `token`")
@@ -96,13 +94,9 @@ def _sasl(path: Path, sasl: Sasl, *, encrypted: bool) -> Iterator[Violation]:
         if by_password and getattr(sasl, name) is None:
             yield Violation(path, f"{sasl.mechanism} needs a {name}", f"add `{name}`")
         elif not by_password and getattr(sasl, name) is not None:
-            yield Violation((*path, name), f"{sasl.mechanism} takes no {name}", "take the line out", of_key=True)
+            yield Violation((*path, name), f"{sasl.mechanism} takes no {name}", "remove the line", of_key=True)
     if (sasl.mechanism == "OAUTHBEARER") != (sasl.oauth is not None):
-        what, hint = (
-            ("needs to know where tokens come from", "add")
-            if sasl.oauth is None
-            else ("asks for no tokens", "take out")
-        )
+        what, hint = ("needs a token endpoint", "add") if sasl.oauth is None else ("uses no tokens", "remove")
         yield Violation(path, f"{sasl.mechanism} {what}", f"{hint} `oauth`")
     if sasl.mechanism == "AWS_MSK_IAM" and not encrypted:
         yield Violation((*path, "mechanism"), "AWS_MSK_IAM needs TLS", "add `tls: {}`")

@@ -26,9 +26,9 @@ def check_levels(path: Path, trigger: Trigger, names: Names) -> Iterator[Violati
         yield from check_match((*path, "alert", "match"), trigger.alert.match)
         yield from _alert((*path, "alert"), trigger.alert, names)
     if trigger.freshness and trigger.freshness.max_age <= 0:
-        yield Violation((*path, "freshness", "max_age"), "no model is younger than this", "write such as 14d")
+        yield Violation((*path, "freshness", "max_age"), "must be longer than 0s", "write such as 14d")
     if trigger.freshness and trigger.freshness.min_retry_interval <= 0:
-        yield Violation((*path, "freshness", "min_retry_interval"), "failures would hammer", "write such as 1h")
+        yield Violation((*path, "freshness", "min_retry_interval"), "must be longer than 0s", "write such as 1h")
     if trigger.after and trigger.after.where:
         yield from check_cel((*path, "after", "where"), trigger.after.where, UPSTREAM, BOOLEAN)
 
@@ -39,9 +39,9 @@ def _metric(path: Path, metric: Metric, names: Names) -> Iterator[Violation]:
     yield from check_match((*path, "match"), metric.match)
     count = metric.at_least
     if (count.series is None) == (count.percent is None):
-        yield Violation((*path, "at_least"), "exactly one of series, percent says how many", "keep one")
+        yield Violation((*path, "at_least"), "exactly one of series, percent is required", "keep one")
     if count.of is not None and count.percent is None:
-        yield Violation((*path, "at_least", "of"), "`of` goes with `percent`", "take it out", of_key=True)
+        yield Violation((*path, "at_least", "of"), "`of` goes with `percent`", "remove it", of_key=True)
     if metric.value is not None:
         yield from check_cel((*path, "value"), metric.value, EVENT, NUMBER)
     source = names.sources.get(metric.source)
@@ -54,9 +54,7 @@ def _metric(path: Path, metric: Metric, names: Names) -> Iterator[Violation]:
 def _threshold(path: Path, metric: Metric) -> Iterator[Violation]:
     if (metric.above is None) == (metric.below is None):
         found = "none is given" if metric.above is None else "not both"
-        yield Violation(
-            path, f"exactly one of above, below is the threshold, {found}", "distances fire high, p-values low"
-        )
+        yield Violation(path, f"exactly one of above, below is required, {found}", "distances fire high, p-values low")
         return
     if metric.clear is None:
         return
@@ -72,15 +70,15 @@ def _threshold(path: Path, metric: Metric) -> Iterator[Violation]:
 
 def _asked(path: Path, metric: Metric, source: PrometheusSource) -> Iterator[Violation]:
     if metric.expr is None:
-        yield Violation(path, "nothing says what to ask Prometheus for", "add `expr:`, in PromQL")
+        yield Violation(path, "the query is missing", "add `expr:`, in PromQL")
     if metric.value is not None:
         yield Violation(
-            (*path, "value"), "`value` is for pushed values; a query gives its own", "take it out", of_key=True
+            (*path, "value"), "`value` is for pushed values; a query returns its own", "remove it", of_key=True
         )
     every = source.polling_interval
     for name, window in (("for", metric.for_), ("max_sample_age", metric.max_sample_age)):
         if window and window < every:
-            said = f"shorter than its source's polling_interval of {every:g}s, so it could not be kept"
+            said = f"shorter than its source's polling_interval of {every:g}s, so it cannot be met"
             yield Violation((*path, name), said, f"write at least {every:g}s, or poll more often")
 
 
@@ -91,12 +89,12 @@ def _pushed(path: Path, metric: Metric, source: Source) -> Iterator[Violation]:
     for name in ("expr", "sample_time"):
         if getattr(metric, name) is not None:
             said = f"`{name}` is for a source of type prometheus; `{metric.source}` is a {source.type}"
-            yield Violation((*path, name), said, "take it out, or name another source", of_key=True)
+            yield Violation((*path, name), said, "remove it, or name another source", of_key=True)
 
 
 def _alert(path: Path, alert: Alert, names: Names) -> Iterator[Violation]:
     yield from known((*path, "source"), "source", alert.source, names.sources)
     source = names.sources.get(alert.source)
     if source is not None and not isinstance(source, AlertmanagerSource):
-        said = f"`{alert.source}` is a {source.type}, which brings no alerts"
+        said = f"`{alert.source}` is a {source.type}, which has no alerts"
         yield Violation((*path, "source"), said, "name a source of type alertmanager")

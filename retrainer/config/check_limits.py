@@ -40,13 +40,13 @@ def check_budget(budget: Budget) -> Iterator[Violation]:
 
 def _budget(path: Path, budget: Budget) -> Iterator[Violation]:
     if budget.runs is None and budget.gpu_hours is None:
-        yield Violation(path, "a budget of nothing", "write `runs:` or `gpu_hours:` beneath it")
+        yield Violation(path, "the budget has no limit", "write `runs:` or `gpu_hours:` beneath it")
     if budget.per <= 0:
-        yield Violation((*path, "per"), "a stretch of no length", "write such as 24h or 30d")
+        yield Violation((*path, "per"), "must be longer than 0s", "write such as 24h or 30d")
     if budget.reserve is not None and budget.gpu_hours is None:
-        yield Violation((*path, "reserve"), "there are no GPU hours to reserve", "add `gpu_hours:`, or take it out")
+        yield Violation((*path, "reserve"), "the budget has no GPU hours to reserve", "add `gpu_hours:`, or remove it")
     elif budget.reserve is not None and budget.gpu_hours is not None and budget.reserve > budget.gpu_hours:
-        said = f"more than the {budget.gpu_hours:g} GPU hours there are, so that no run could ever start"
+        said = f"more than the {budget.gpu_hours:g} GPU hours of the budget, so no run could ever start"
         yield Violation((*path, "reserve"), said, "reserve less, or allow more")
 
 
@@ -55,6 +55,4 @@ def _feedback(rule: Rule) -> Iterator[Violation]:
     if feedback is not None and feedback.promoted is not None:
         yield from check_cel(("feedback", "promoted"), feedback.promoted, OUTPUTS, BOOLEAN)
     if feedback is not None and feedback.backoff is not None and rule.limits.cooldown is None:
-        yield Violation(
-            ("feedback", "backoff"), "there is no cooldown to stretch", "add `limits: {cooldown: {period: …}}`"
-        )
+        yield Violation(("feedback", "backoff"), "the rule has no cooldown", "add `limits: {cooldown: {period: …}}`")

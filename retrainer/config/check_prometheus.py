@@ -28,7 +28,7 @@ def check_prometheus(source: PrometheusSource) -> Iterator[Violation]:
     if source.basic is not None:
         yield from check_secrets(("basic", "password"), source.basic.password)
         if source.token is not None:
-            yield Violation(("token",), "either a password or a token proves who we are", "keep one", of_key=True)
+            yield Violation(("token",), "a password and a token exclude each other", "keep one", of_key=True)
     if source.tls is not None:
         yield from check_tls(("tls",), source.tls)
     yield from _headers(source.headers)
@@ -42,12 +42,14 @@ def _url(url: str) -> Iterator[Violation]:
         whole = False
     if not whole:
         yield Violation(
-            ("url",), f"{'this' if '@' in url else repr(url)} is no address", "write such as http://prometheus:9090"
+            ("url",), f"{'this' if '@' in url else repr(url)} is not an address", "write such as http://prometheus:9090"
         )
     elif parts.username is not None or parts.password is not None:
-        yield Violation(("url",), "who asks does not stand in the address, which is shown", "use `basic:` or `token:`")
+        yield Violation(
+            ("url",), "credentials are not allowed in the URL, because it is shown", "use `basic:` or `token:`"
+        )
     elif parts.query or parts.fragment or parts.path.rstrip("/").endswith(ENDPOINT):
-        yield Violation(("url",), f"only what stands before {ENDPOINT} is expected", "cut the rest off")
+        yield Violation(("url",), f"the URL must end before {ENDPOINT}", "remove the rest")
 
 
 def _headers(headers: Mapping[str, str]) -> Iterator[Violation]:
@@ -58,8 +60,10 @@ def _headers(headers: Mapping[str, str]) -> Iterator[Violation]:
                 path, f"`{name}` is a secret, and headers are shown", "use `token:` or `basic:`", of_key=True
             )
         elif name.lower() in _OURS:
-            yield Violation(path, f"`{name}` is not for configurations to set", "take the line out", of_key=True)
+            yield Violation(path, f"`{name}` is reserved", "remove the line", of_key=True)
         elif not _NAME.fullmatch(name):
-            yield Violation(path, f"`{name}` is no header", "letters, digits and `-`", of_key=True)
+            yield Violation(path, f"`{name}` is not a valid header name", "letters, digits and `-`", of_key=True)
         elif not _VALUE.fullmatch(value):
-            yield Violation(path, f"{value!r} is no header's value", "printable ASCII without blanks around it")
+            yield Violation(
+                path, f"{value!r} is not a valid header value", "printable ASCII without spaces at either end"
+            )

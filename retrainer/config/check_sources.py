@@ -36,7 +36,7 @@ def check_source(source: Source) -> Iterator[Violation]:
     if isinstance(source, WebhookSource):
         yield from _own_identity(source, ("json",))
     if isinstance(source, DirectorySource) and source.polling_interval <= 0:
-        yield Violation(("polling_interval",), "the folder cannot be listed without a pause", "write 1s or more")
+        yield Violation(("polling_interval",), "must be longer than 0s", "write 1s or more")
     if isinstance(source, DirectorySource):
         for i, glob in enumerate(source.ignore):
             yield from check_glob(("ignore", i), glob)
@@ -64,7 +64,7 @@ def check_paths(sources: Mapping[str, Source]) -> Iterator[tuple[str, Violation]
                 Violation(
                     (*path, "path"),
                     f"the source `{other}` listens on {listener.path} already",
-                    "give each a path of its own",
+                    "give each its own path",
                 ),
             )
 
@@ -110,7 +110,7 @@ def _own_identity(source: WebhookSource | KafkaSource, formats: tuple[str, ...])
             yield Violation(
                 (name,),
                 f"`{name}` is for `format: {' or '.join(formats)}`; {source.format} events carry their own",
-                "take the line out",
+                "remove the line",
                 of_key=True,
             )
 
@@ -119,7 +119,7 @@ def _s3(source: S3Source) -> Iterator[Violation]:
     roads = [name for name in type(source.via).model_fields if getattr(source.via, name) is not None]
     if len(roads) != 1:
         found = f"not {' and '.join(roads)}" if roads else "none is given"
-        yield Violation(("via",), f"notifications come on exactly one of sqs, kafka, webhook, {found}", "keep one")
+        yield Violation(("via",), f"exactly one of sqs, kafka, webhook is required, {found}", "keep one")
     if source.via.kafka is not None:
         yield from check_topics(("via", "kafka"), source.via.kafka)
     if source.via.webhook is not None:
@@ -131,8 +131,6 @@ def _s3(source: S3Source) -> Iterator[Violation]:
     if source.sweep is None:
         return
     if source.sweep <= 0:
-        yield Violation(("sweep",), "the buckets cannot be listed without a pause", "write 1h, or at least 1s")
+        yield Violation(("sweep",), "must be longer than 0s", "write 1h, or at least 1s")
     if not source.buckets:
-        yield Violation(
-            ("sweep",), "no bucket is named that could be listed", "add `buckets: [{name: …}]` to the source"
-        )
+        yield Violation(("sweep",), "no bucket to list is named", "add `buckets: [{name: …}]` to the source")

@@ -24,7 +24,7 @@ def check_store(store: Store) -> Iterator[Violation]:
     if store.url is None:
         if store.password is not None:
             yield Violation(
-                ("store", "password"), "a SQLite file has no password", "take it out, or add `url`", of_key=True
+                ("store", "password"), "a SQLite file has no password", "remove it, or add `url`", of_key=True
             )
         return
     try:
@@ -45,5 +45,5 @@ def check_store(store: Store) -> Iterator[Violation]:
         yield Violation(
             _URL,
             "a URL is shown in errors and lists, and this one holds a password",
-            "take it out, and add `password: {from_env: NAME}` or `{from_file: PATH}` to `store`",
+            "remove it, and add `password: {from_env: NAME}` or `{from_file: PATH}` to `store`",
         )

@@ -22,7 +22,7 @@ def check_when(rule: Rule) -> Iterator[Violation]:
     yield from _unless(rule)
     if rule.when is None:
         if rule.unless and set(rule.triggers) <= set(rule.unless):
-            yield Violation(("unless",), "no trigger is left that could start a run", "take one out")
+            yield Violation(("unless",), "no trigger remains that could start a run", "remove one")
         return
     yield from _group(("when",), rule.when, rule, 1)
     used = set(_names(rule.when)) | set(rule.unless)
@@ -31,7 +31,7 @@ def check_when(rule: Rule) -> Iterator[Violation]:
             yield Violation(
                 ("triggers", name),
                 f"`when` does not name `{name}`, so it does nothing",
-                "add it, or take it out",
+                "add it, or remove it",
                 of_key=True,
             )
 
@@ -40,7 +40,7 @@ def _group(path: Path, group: Group, rule: Rule, depth: int) -> Iterator[Violati
     given = [name for name in ("any", "all", "at_least") if getattr(group, name) is not None]
     if len(given) != 1:
         found = f"not {' and '.join(given)}" if given else "none is given"
-        yield Violation(path, f"exactly one of any, all, at_least combines triggers, {found}", "nest one in the other")
+        yield Violation(path, f"exactly one of any, all, at_least is required, {found}", "nest one in the other")
     if depth > DEEPEST:
         yield Violation(path, f"nested deeper than {DEEPEST} groups", "make it flatter")
         return
@@ -49,8 +49,8 @@ def _group(path: Path, group: Group, rule: Rule, depth: int) -> Iterator[Violati
     if group.at_least is not None:
         yield from _members((*path, "at_least", "of"), group.at_least.of, rule, depth)
         if group.at_least.n > len(group.at_least.of):
-            said = f"{group.at_least.n} of {len(group.at_least.of)} can never be"
-            yield Violation((*path, "at_least", "n"), said, "ask for fewer")
+            said = f"{group.at_least.n} of {len(group.at_least.of)} is impossible"
+            yield Violation((*path, "at_least", "n"), said, "require fewer")
 
 
 def _members(path: Path, members: list[Condition], rule: Rule, depth: int) -> Iterator[Violation]:
@@ -58,7 +58,7 @@ def _members(path: Path, members: list[Condition], rule: Rule, depth: int) -> It
         if isinstance(member, Group):
             yield from _group((*path, i), member, rule, depth + 1)
         elif member in rule.unless:
-            yield Violation((*path, i), f"`{member}` stands in `unless` already", "keep one")
+            yield Violation((*path, i), f"`{member}` is in `unless` already", "keep one")
         elif member not in rule.triggers:
             yield _unknown((*path, i), member, rule)
 
@@ -71,8 +71,8 @@ def _unless(rule: Rule) -> Iterator[Violation]:
         elif trigger.schedule or trigger.data or trigger.after:
             yield Violation(
                 ("unless", i),
-                f"`{name}` is no state that lasts: a metric, an alert or an age holds back",
-                "for times write `limits: {mute: [calendar]}`",
+                f"`{name}` cannot be used in `unless`: only metric, alert and freshness triggers can",
+                "for times use `limits: {mute: [calendar]}`",
             )
 
 

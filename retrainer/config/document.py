@@ -46,13 +46,11 @@ def parse(file: str, text: str) -> Document:
         return Document(file, None, (*problems, wrong))
     if _foreign(root):
         wrong = beginning(file).problem(
-            "", "this is no rule file: it has none of its fields", "begin with `version: 1`, or take the file away"
+            "", "this is not a rule file: it has none of its fields", "begin with `version: 1`, or delete the file"
         )
         return Document(file, None, (wrong,))
     if root.get("apiVersion") and root.get("kind"):
-        wrong = root.mark.problem(
-            "", "this is a Kubernetes manifest, not a rule file", "keep it in a folder of its own"
-        )
+        wrong = root.mark.problem("", "this is a Kubernetes manifest, not a rule file", "move it to a separate folder")
         return Document(file, None, (*problems, wrong))
     return Document(file, root, (*problems, *_sections(root)))
 
@@ -91,7 +89,7 @@ def check_version(root: Node) -> Iterator[Problem]:
     if version is None:
         yield root.mark.problem("version", "`version` is missing", "begin with `version: 1`")
     elif version.value is not REFUSED and (version.value != 1 or isinstance(version.value, bool)):
-        yield version.mark.problem("version", "not a version that this release understands", "write `version: 1`")
+        yield version.mark.problem("version", "this release does not support that version", "write `version: 1`")
 
 
 def _rules(node: Node | None) -> Iterator[Problem]:

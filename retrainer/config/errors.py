@@ -101,13 +101,11 @@ def _told(of_file: list[Problem]) -> list[Problem]:
     if len(of_file) <= MOST_TOLD:
         return of_file
     next_one, more = of_file[MOST_TOLD], len(of_file) - MOST_TOLD
-    rest = replace(
-        next_one, path="", message=f"{more} more mistakes from here on", hint="correct those before it first"
-    )
+    rest = replace(next_one, path="", message=f"{more} more errors follow", hint="correct the ones above first")
     return [*of_file[:MOST_TOLD], rest]
 
 
-def did_you_mean(word: str, choices: Iterable[str], otherwise: str = "take it out") -> str:
+def did_you_mean(word: str, choices: Iterable[str], otherwise: str = "remove it") -> str:
     """Name the nearest choice; otherwise up to 12 of them, or ``otherwise`` if there are none."""
     known = sorted(choices)
     alike = _alike(word, known)

@@ -77,7 +77,7 @@ def expand(
     try:
         filled = _fill(template.body, given.items())
     except _TooLongError as error:
-        what = f"the template `{name}` makes a text of {error} characters of it"
+        what = f"the template `{name}` expands it to a text of {error} characters"
         return None, [rule.mark.problem(spell(path), what, f"at most {LONGEST_TEXT} are allowed")]
     return _over(_over(own, filled), defaults), []
 
@@ -160,7 +160,7 @@ def _wrong_template(node: Node, path: Path) -> Iterator[Problem]:
         )
     if body is None or not isinstance(body.value, dict):
         yield (body or node).mark.problem(
-            spell((*path, "rule")), "`rule` is missing or no map", "write the rule's body beneath it"
+            spell((*path, "rule")), "`rule` is missing or not a map", "write the rule's body beneath it"
         )
     else:
         yield from _unknown_holes(body, _parameters(node), (*path, "rule"))
@@ -193,7 +193,7 @@ def _wrong_with(given: Node, template: Template, path: Path) -> Iterator[Problem
         elif name in template.embedded and isinstance(given.value[name].value, (dict, list, type(None))):
             yield given.value[name].mark.problem(
                 spell((*path, name)),
-                "a text, a number or true or false is needed: the template puts it amid other text",
+                "a text, a number, or true or false is needed: the template inserts it into a text",
                 "write a scalar",
             )
     for name in sorted(template.parameters - given.value.keys()):

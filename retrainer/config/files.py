@@ -85,7 +85,7 @@ def read_text(file: str) -> str | Problem:
     try:
         return read_settled(file, LARGEST_FILE).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnreadableFileError as error:
-        way_out = "split it" if "larger" in str(error) else "put a file there that the daemon may read, or take it away"
+        way_out = "split it" if "larger" in str(error) else "put a file there that the daemon may read, or delete it"
         return Problem(file, 1, 1, "", f"cannot be read: {error}", way_out)
     except UnicodeDecodeError as error:
         return _not_utf8(file, error)

@@ -100,9 +100,11 @@ class _Choice:
     def unsaid(self, said: Iterable[Problem]) -> Iterator[Problem]:
         """Report files that fell back because of others: those removed what it needs, or need what it removed."""
         for file in sorted(self._stepped - {problem.file for problem in said}):
-            what = "its last good text is used" if file in self.texts else "it is left out"
+            what = "its last good text is used" if file in self.texts else "it is ignored"
             why = "it does not fit together with the other files as they are now"
-            yield beginning(file).problem("", f"{what}: {why}", "correct what is said of the others first", "reference")
+            yield beginning(file).problem(
+                "", f"{what}: {why}", "correct the errors of the other files first", "reference"
+            )
 
     def _without(self, file: str) -> dict[str, str]:
         others = {name: text for name, text in self.texts.items() if name != file}

@@ -104,19 +104,19 @@ def _check(settings: Settings) -> Iterator[Violation]:
     if settings.http.read_token is not None and settings.http.token is None:
         yield Violation(
             ("http", "read_token"),
-            "a token that may only read is of no use while everybody may do everything",
-            "add `token: {from_env: NAME}` to `http`, or take `read_token` out",
+            "a read-only token has no effect without `token`: the API is open to all",
+            "add `token: {from_env: NAME}` to `http`, or remove `read_token`",
             of_key=True,
         )
     if settings.http.token is None and not _loopback(settings.http.host):
         yield Violation(
             ("http", "host"),
-            f"anybody who can reach {settings.http.host} could use the API without a token",
+            f"the API would be open to everyone who can reach {settings.http.host}",
             "add `token: {from_env: NAME}` to `http`, or listen on 127.0.0.1",
         )
     yield from _check_config_maps(settings)
     if settings.reload_interval <= 0:
-        yield Violation(("reload_interval",), "the files cannot be looked at without a pause", "write 1s or more")
+        yield Violation(("reload_interval",), "must be longer than 0s", "write 1s or more")
 
 
 def _check_config_maps(settings: Settings) -> Iterator[Violation]:
@@ -126,7 +126,7 @@ def _check_config_maps(settings: Settings) -> Iterator[Violation]:
         yield Violation(
             ("config_maps",),
             "ConfigMaps are read from the cluster of an engine of type argo, and this one is local",
-            "take it out",
+            "remove it",
             of_key=True,
         )
         return

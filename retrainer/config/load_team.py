@@ -70,7 +70,7 @@ class _Team:
             else:
                 self._take(file, text)
         if not self.texts and not self.problems:
-            why = f"no rule file is here, nor a manifest of a ConfigMap with the label `{LABEL}`"
+            why = f"there is no rule file and no manifest of a ConfigMap with the label `{LABEL}`"
             self.problems.append(
                 beginning(str(Path(path).absolute())).problem("", why, "name the folder that has them")
             )
@@ -88,7 +88,7 @@ class _Team:
             self._add(file, file, text)
         for entry in inside or ():
             if entry.namespace not in (None, self._namespace):
-                why = f"this ConfigMap is one of namespace `{entry.namespace}`, and not of `{self._namespace}`"
+                why = f"this ConfigMap is of namespace `{entry.namespace}`, not of `{self._namespace}`"
                 wrong = Problem(file, entry.line, 1, "metadata.namespace", why, "check it with --team of its namespace")
                 self.problems.append(wrong)
             name = f"{file}[{entry.key}]"

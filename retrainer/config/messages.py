@@ -64,7 +64,7 @@ def _one(error: ErrorDetails, known: Sequence[str]) -> tuple[str, str]:
         case "union_tag_invalid":
             return f"unknown type {_value(context['tag'])}", _choices(context["tag"], context["expected_tags"])
         case "union_tag_not_found":
-            return "`type` is missing", "say which type it is, such as `type: webhook`"
+            return "`type` is missing", "add a type, such as `type: webhook`"
         case "value_error":
             return _split(str(context["error"]))
         case "too_short" | "string_too_short":
@@ -75,7 +75,7 @@ def _one(error: ErrorDetails, known: Sequence[str]) -> tuple[str, str]:
 def _by_type(error: ErrorDetails) -> tuple[str, str]:
     kind = _kind(error)
     if error["type"] == "less_than_equal":
-        return f"{_value(error['input'])} is too much", f"write at most {error['ctx']['le']:.15g}"
+        return f"{_value(error['input'])} is too large", f"write at most {error['ctx']['le']:.15g}"
     if error["type"] == "too_long":
         return f"{error['ctx']['actual_length']} of them", f"at most {error['ctx']['max_length']} are allowed"
     if not kind:

@@ -59,7 +59,7 @@ def _trap(text: str) -> str:
         digits = said.replace("_", "")
         return f"`{said}` is a number to some readers of YAML and text to others: write {digits}, or {_quoted(said)}"
     if re.fullmatch(r"[-+]?\.(inf|nan)", text, re.IGNORECASE):
-        return f"`{said}` is no number that can be used here: write a finite one, or {_quoted(said)}"
+        return f"`{said}` is not a finite number: write a finite number, or {_quoted(said)}"
     return ""
 
 

@@ -22,7 +22,7 @@ def rules_schema() -> dict[str, Any]:
     definitions["Rule"] = {**rule, "required": ["name"]}  # other fields can come from the defaults
     schema["properties"]["defaults"] = {
         "$ref": "#/$defs/PartialRule",
-        "description": "Merged beneath every rule of this file; what a rule or its template says wins.",
+        "description": "Merged beneath every rule of this file; fields of the rule or of its template take precedence.",
     }
     schema["properties"]["templates"] = {
         "type": "object",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from retrainer.config.models import Listener, Secret, Source
 
-WAY_OUT = "give each source a secret of its own, or set `signatures: [v2, v1]` on those whose senders sign so"
+WAY_OUT = "give each source its own secret, or set `signatures: [v2, v1]` on those whose senders sign so"
 
 
 def listeners(sources: Mapping[str, Source]) -> dict[str, Listener]:

@@ -47,8 +47,8 @@ def foreign_sources(root: Node, file: str) -> Iterator[Problem]:
     if team(file) is not None and root.get("sources"):
         yield root.key("sources").problem(
             "sources",
-            "a ConfigMap of a team defines no sources: they would be opened with the rights of all of retrainer",
-            "ask the platform's team to define it, and use its name",
+            "a ConfigMap of a team must not define sources: they would be opened with the permissions of retrainer",
+            "ask the platform team to define it, and use its name",
         )
 
 
@@ -61,6 +61,6 @@ def settled(rule: Rule, file: str) -> Rule | Violation:
         return Violation(
             (),  # not at `namespace`: that may be in a template of the platform
             f"a rule from a ConfigMap in {namespace} runs there, not in `{rule.submit.namespace}`",
-            "take `namespace` out, or ask the platform's team to take the rule among its own",
+            "remove `namespace`, or ask the platform team to add the rule to its files",
         )
     return rule.model_copy(update={"submit": rule.submit.model_copy(update={"namespace": namespace})})

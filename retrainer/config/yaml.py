@@ -42,10 +42,10 @@ _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _HINTS = (
     ("tab", "indent with spaces, not with tabs"),
     ("\\t", "indent with spaces, not with tabs"),
-    ("mapping values", "quote a text that holds `: `"),
+    ("mapping values", "quote a text that contains `: `"),
     ("cannot start any token", "quote a text that begins with @, `, % or a tab"),
     ("end of stream", "close the quote or the bracket"),
-    ("characters", "take the control character out"),
+    ("characters", "remove the control character"),
 )
 
 
@@ -72,7 +72,7 @@ def _endless(text: str, file: str) -> Problem | None:
     if text.count("\n") + text.count("\r") > MAX_LINES:
         return start.problem("", f"more than {MAX_LINES} lines", "split it")
     if text.startswith("%") and len(re.findall(r"^%", text, re.MULTILINE)) > MAX_DIRECTIVES:
-        return start.problem("", f"more than {MAX_DIRECTIVES} directives", "take the lines that begin with % out")
+        return start.problem("", f"more than {MAX_DIRECTIVES} directives", "remove the lines that begin with %")
     return None
 
 
@@ -107,7 +107,7 @@ class _Reader:
         root: Node | None = self._node(next(self._events), ())
         second = self._next_of("DocumentStart", "StreamEnd")
         if type(second).__name__ == "DocumentStartEvent":
-            self._report(self._mark(second), (), "a second document in one file", "put it into a file of its own")
+            self._report(self._mark(second), (), "a second document in one file", "move it to a separate file")
         return root if root is None or root.value is not REFUSED else None
 
     def _next_of(self, *names: str) -> Any:
@@ -119,12 +119,12 @@ class _Reader:
         mark = self._mark(event)
         self._count(event)
         if kind == "AliasEvent":
-            self._report(mark, path, "anchors and aliases are not taken", "use `defaults` or `templates`")
+            self._report(mark, path, "anchors and aliases are not supported", "use `defaults` or `templates`")
             return Node(REFUSED, mark)
         if event.anchor:
-            self._report(mark, path, "anchors and aliases are not taken", "use `defaults` or `templates`")
+            self._report(mark, path, "anchors and aliases are not supported", "use `defaults` or `templates`")
         if _tag(event):
-            self._report(mark, path, f"tags such as `{event.tag}` are not taken", "take it out, or quote the text")
+            self._report(mark, path, f"tags such as `{event.tag}` are not supported", "remove it, or quote the text")
         if kind == "ScalarEvent":
             return self._scalar(event, path, mark)
         if len(path) >= MAX_DEPTH:
@@ -137,7 +137,7 @@ class _Reader:
         if event.style:  # quoted or a block; plain scalars have no style or, with libyaml, an empty one
             return Node(event.value, mark)
         if not event.value:
-            self._report(mark, path, "nothing is written here", "give a value, or take the line out")
+            self._report(mark, path, "the value is empty", "give a value, or remove the line")
             return Node(REFUSED, mark)
         try:
             value = resolve(event.value)
@@ -166,7 +166,7 @@ class _Reader:
             key = self._key(event, path, place)
             if key in keys:
                 self._report(
-                    place, (*path, key), f"`{key}` stands here twice, first in line {keys[key].line}", "keep one"
+                    place, (*path, key), f"`{key}` is written twice here, first in line {keys[key].line}", "keep one"
                 )
             if key is None:
                 self._pass(next(self._events))
@@ -184,7 +184,7 @@ class _Reader:
             self._pass(event)
             return None
         if event.value == "<<" and not event.style:
-            self._report(mark, path, "merge keys are not taken", "use `defaults` or `templates`")
+            self._report(mark, path, "merge keys are not supported", "use `defaults` or `templates`")
             return None
         if event.style or _WORD.fullmatch(event.value):
             return intern(event.value)  # rules repeat the same few keys
@@ -220,7 +220,7 @@ class _Reader:
     def _report(self, mark: Mark, path: Path, message: str, hint: str) -> None:
         self.problems.append(mark.problem(spell(path), message, hint))
         if len(self.problems) >= MAX_PROBLEMS:
-            self._end(mark, "so many mistakes that the rest was not read", "correct those before it first")
+            self._end(mark, "too many errors: the rest was not read", "correct the ones above first")
 
     def _end(self, mark: Mark, message: str, hint: str) -> NoReturn:
         self.problems.append(mark.problem("", message, hint))

@@ -52,8 +52,8 @@ DELIVERY: Mapping[str, Type] = {"data": ANY, "headers": MAP}
 TIMED: Mapping[str, Type] = {"data": ANY}
 """`time` of a source."""
 ABSENT: Mapping[str, str] = {
-    "key": "give the rule a `for_each`, or take it out",
-    "upstream": "give the rule an `after` trigger, or take it out",
+    "key": "give the rule a `for_each`, or remove it",
+    "upstream": "give the rule an `after` trigger, or remove it",
 }
 """Variables of parameters that not every rule has, and what adds them."""
 

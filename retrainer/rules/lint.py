@@ -56,7 +56,7 @@ def _never(rule: CompiledRule, now: float) -> Iterator[Advice]:
         )
     for name, data in rule.data.items():
         if data.where is not None and not data.where.variables and data.where.evaluate({}) is False:
-            yield Advice(rule.name, f"triggers.{name}.data.where", "it is always false", "take the trigger out")
+            yield Advice(rule.name, f"triggers.{name}.data.where", "it is always false", "remove the trigger")
 
 
 def _dead_schedule(rule: CompiledRule, trigger: CompiledSchedule, now: float) -> tuple[str, str] | None:
@@ -84,7 +84,7 @@ def _muted(rule: CompiledRule, now: float) -> Iterator[Advice]:
             yield Advice(rule.name, f"limits.mute[{i}]", f"{name} never ends, so no run ever starts", "correct it")
         elif not period.contains(now) and period.next_change(now) is None:
             said = f"{name} ended before {moment(now)}, so it mutes nothing"
-            yield Advice(rule.name, f"limits.mute[{i}]", said, "take it out, or renew its dates")
+            yield Advice(rule.name, f"limits.mute[{i}]", said, "remove it, or renew its dates")
 
 
 def _races(rules: Iterable[CompiledRule], pools: Mapping[str, int]) -> Iterator[Advice]:

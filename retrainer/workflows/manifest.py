@@ -62,8 +62,8 @@ def refuse_unsafe(parameters: Mapping[str, str]) -> None:
     for name, value in parameters.items():
         if "{{" in value:
             raise ValueError(
-                f"parameter {name} contains '{{{{', which Argo would expand: take it out of the value, "
-                "or out of the event it comes from"
+                f"parameter {name} contains '{{{{', which Argo would expand: remove it from the value, "
+                "or from the event it comes from"
             )
     size = sum(len(value.encode()) for value in parameters.values())
     if size > MAX_PARAMETERS:
@@ -108,7 +108,7 @@ def _labels(run: Run, instance: str, instance_id: str | None) -> dict[str, str]:
     own = _metadata(run, "labels")
     for name in own:
         if reserved(name):
-            raise ValueError(f"label {name} belongs to Argo or retrainer: take it out of submit.metadata.labels")
+            raise ValueError(f"label {name} belongs to Argo or retrainer: remove it from submit.metadata.labels")
     labels = safe_labels({key: value for key, value in run.labels.items() if not reserved(key)}) | safe_labels(own)
     labels |= MANAGED_BY | {INSTANCE_LABEL: instance, RULE_LABEL: run.rule}
     if template := run.submit.get("workflow_template"):

@@ -89,7 +89,7 @@ def test_a_broken_config_map_changes_nothing_and_shows(release: Release, team: s
     [
         pytest.param(
             "version: 1\nsources: {own: {type: webhook, path: /hooks/own}}\nrules: []\n",
-            "a ConfigMap of a team defines no sources",
+            "a ConfigMap of a team must not define sources",
             id="sources",
         ),
         pytest.param(

@@ -52,7 +52,7 @@ def parse_duration(value: object) -> float:
     parts = re.findall(r"([0-9]+)(ms|s|m|h|d|w)", value)
     seconds = sum(float(number) * _UNITS_OF_TIME[unit] for number, unit in parts)
     if seconds > LONGEST:
-        raise ValueError(f"{_cut(value)} is longer than 36500d, a hundred years: write 36500d where you mean never")
+        raise ValueError(f"{_cut(value)} is longer than 36500d, a hundred years: write 36500d for never")
     return seconds
 
 
@@ -63,7 +63,7 @@ def parse_size(value: object) -> int:
         raise ValueError(f"not a size: write a number with its unit, such as 500MiB or 50GB, not {_cut(value)}")
     size = float(found[1]) * _UNITS_OF_SIZE[found[2]]
     if size > LARGEST:
-        raise ValueError(f"{_cut(value)} is larger than 8192TiB: write 8192TiB where you mean no limit")
+        raise ValueError(f"{_cut(value)} is larger than 8192TiB: write 8192TiB for no limit")
     return int(size)
 
 

@@ -125,7 +125,7 @@ class _Parser:
         while self._is("!", "-"):
             signs.append(self._take())
         if len(signs) > MAX_DEPTH:
-            raise SyntaxProblem(signs[0].at, f"nested deeper than {MAX_DEPTH} levels", "take the signs out")
+            raise SyntaxProblem(signs[0].at, f"nested deeper than {MAX_DEPTH} levels", "remove the signs")
         if signs and signs[-1].text == "-" and type(self._word.value) in (int, float):
             number = self._take()
             node = self._members(Literal(signs.pop().at, -number.value))

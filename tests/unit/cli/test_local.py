@@ -310,7 +310,7 @@ def test_lint_tells_of_sources_that_share_a_secret(tmp_path: Path, cli: Ask) -> 
     )
     told = cli("lint", str(tmp_path / "rules.yaml"), code=1).output
     assert "rules.yaml:4:12: release.hmac: push has the same secret" in told
-    assert "give each source a secret of its own" in told
+    assert "give each source its own secret" in told
 
 
 def test_lint_points_to_what_is_pasted_into_code(tmp_path: Path, cli: Ask) -> None:

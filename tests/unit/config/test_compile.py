@@ -57,7 +57,7 @@ def test_what_the_engines_compile_raises_is_a_problem_of_that_rule(
 def test_what_a_check_raises_is_a_problem_of_that_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("retrainer.config.check.check_when", raising(KeyError("x")))
     (problem,) = said(tmp_path, GOOD)
-    assert problem.startswith("rules.yaml:9:5: rules[0]: internal error: KeyError: 'x' (leave it out")
+    assert problem.startswith("rules.yaml:9:5: rules[0]: internal error: KeyError: 'x' (remove it")
 
 
 def test_what_reading_raises_is_a_problem_of_that_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +72,7 @@ def test_what_reading_raises_is_a_problem_of_that_file(monkeypatch: pytest.Monke
     configuration, problems = load_texts({"bad": GOOD, "good": OTHER})
     assert [rule.name for rule in configuration.rules] == ["other"]
     assert [str(one) for one in problems] == [
-        "bad:1:1: internal error: RecursionError: too deep (leave it out, and report it together with these lines)"
+        "bad:1:1: internal error: RecursionError: too deep (remove it, and report a bug with these lines)"
     ]
 
 

@@ -52,7 +52,7 @@ def test_good_ones(tmp_path: Path, prometheus: str, alerts: str) -> None:
     [
         pytest.param(
             ", token: {from_file: secret}, basic: {username: me, password: {from_file: secret}}",
-            "token: either a password or a token proves who we are (keep one)",
+            "token: a password and a token exclude each other (keep one)",
             id="two proofs",
         ),
         pytest.param(", token: {from_env: NO_SUCH_VARIABLE}", f"token: {MISSING}", id="a token that is not there"),
@@ -73,17 +73,17 @@ def test_good_ones(tmp_path: Path, prometheus: str, alerts: str) -> None:
         ),
         pytest.param(
             ", headers: {Content-Type: text/plain}",
-            "headers.Content-Type: `Content-Type` is not for configurations to set (take the line out)",
+            "headers.Content-Type: `Content-Type` is reserved (remove the line)",
             id="a header of ours",
         ),
         pytest.param(
             ', headers: {"X Scope": a}',
-            "headers.X Scope: `X Scope` is no header (letters, digits and `-`)",
+            "headers.X Scope: `X Scope` is not a valid header name (letters, digits and `-`)",
             id="a name that is none",
         ),
         pytest.param(
             ', headers: {X-Scope-OrgID: "a\\nb"}',
-            "headers.X-Scope-OrgID: 'a\\nb' is no header's value (printable ASCII without blanks around it)",
+            "headers.X-Scope-OrgID: 'a\\nb' is not a valid header value (printable ASCII without spaces at either end)",
             id="two lines",
         ),
     ],
@@ -96,11 +96,11 @@ def test_mistakes_about_prometheus(tmp_path: Path, settings: str, expected: str)
     ("url", "expected"),
     [
         pytest.param("prometheus:9090", "is not allowed here", id="no scheme"),
-        pytest.param("http://", "'http://' is no address (write such as http://prometheus:9090)", id="no host"),
-        pytest.param("http://prometheus:x", "is no address", id="no port"),
-        pytest.param("http://me:pw@prometheus", "who asks does not stand in the address", id="a password"),
-        pytest.param("http://prometheus/api/v1/query", "only what stands before /api/v1/query", id="the endpoint"),
-        pytest.param("http://prometheus/?tenant=a", "only what stands before /api/v1/query", id="a query"),
+        pytest.param("http://", "'http://' is not an address (write such as http://prometheus:9090)", id="no host"),
+        pytest.param("http://prometheus:x", "is not an address", id="no port"),
+        pytest.param("http://me:pw@prometheus", "credentials are not allowed in the URL", id="a password"),
+        pytest.param("http://prometheus/api/v1/query", "the URL must end before /api/v1/query", id="the endpoint"),
+        pytest.param("http://prometheus/?tenant=a", "the URL must end before /api/v1/query", id="a query"),
     ],
 )
 def test_mistakes_in_the_address(tmp_path: Path, url: str, expected: str) -> None:
@@ -116,13 +116,13 @@ def test_mistakes_in_the_address(tmp_path: Path, url: str, expected: str) -> Non
         pytest.param(", hmac: {from_env: NO_SUCH_VARIABLE}", f"sources.alerts.hmac: {MISSING}", id="no secret"),
         pytest.param(
             "}\n  push: {type: webhook, path: /hooks/alerts/",
-            "sources.push.path: the source `alerts` listens on /hooks/alerts/ already (give each a path of its own)",
+            "sources.push.path: the source `alerts` listens on /hooks/alerts/ already (give each its own path)",
             id="a webhook on the same path",
         ),
         pytest.param(
             "}\n  lake: {type: s3, via: {webhook: {path: /hooks/alerts}}",
             "sources.lake.via.webhook.path: the source `alerts` listens on /hooks/alerts already "
-            "(give each a path of its own)",
+            "(give each its own path)",
             id="notifications on the same path",
         ),
     ],

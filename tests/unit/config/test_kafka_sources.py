@@ -66,7 +66,7 @@ def test_good_ones(tmp_path: Path, settings: str) -> None:
         ),
         pytest.param(
             ", sasl: {mechanism: OAUTHBEARER}",
-            "sources.orders.sasl: OAUTHBEARER needs to know where tokens come from (add `oauth`)",
+            "sources.orders.sasl: OAUTHBEARER needs a token endpoint (add `oauth`)",
             id="no tokens",
         ),
         pytest.param(
@@ -76,7 +76,7 @@ def test_good_ones(tmp_path: Path, settings: str) -> None:
         ),
         pytest.param(
             ", tls: {}, sasl: {mechanism: AWS_MSK_IAM, username: me}",
-            "sources.orders.sasl.username: AWS_MSK_IAM takes no username (take the line out)",
+            "sources.orders.sasl.username: AWS_MSK_IAM takes no username (remove the line)",
             id="a name too many",
         ),
         pytest.param(
@@ -86,18 +86,18 @@ def test_good_ones(tmp_path: Path, settings: str) -> None:
         ),
         pytest.param(
             ", schema_registry: {url: 'http://registry'}",
-            "sources.orders.schema_registry: `json` records have no schema to ask for (take it out)",
+            "sources.orders.schema_registry: `json` records have no schema (remove it)",
             id="a registry for nothing",
         ),
         pytest.param(
             ", format: avro, schema_registry: {url: 'http://registry', username: me}",
-            "sources.orders.schema_registry: `username` and `password` go together (add the other, or take both out)",
+            "sources.orders.schema_registry: `username` and `password` go together (add the other, or remove both)",
             id="half a login",
         ),
         pytest.param(
             ", format: cloudevents, id: data.id",
             "sources.orders.id: `id` is for `format: json or avro`; cloudevents events carry their own "
-            "(take the line out)",
+            "(remove the line)",
             id="id of a format that has its own",
         ),
         pytest.param(
@@ -114,7 +114,7 @@ def test_mistakes(tmp_path: Path, settings: str, expected: str) -> None:
 def test_a_broker_without_a_port(tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text((RULES % "").replace("kafka:9092", "kafka"))
     (problem,) = validate(str(tmp_path / "rules.yaml"))[1]
-    assert (problem.path, problem.message) == ("sources.orders.bootstrap_servers[0]", "'kafka' is no host:port")
+    assert (problem.path, problem.message) == ("sources.orders.bootstrap_servers[0]", "'kafka' is not host:port")
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -60,42 +60,42 @@ T = "rules[1].triggers"
     [
         pytest.param("clear: 0.1, for", "clear: 0.3, for", f"{T}.drift.metric.clear: on the wrong side: above `above: 0.2` (clear at or below the threshold)", id="clear above a high threshold"),
         pytest.param("below: 0.05, clear: 0.1", "below: 0.05, clear: 0.01", f"{T}.p.metric.clear: on the wrong side: below `below: 0.05` (clear at or above the threshold)", id="clear below a low threshold"),
-        pytest.param("above: 0.2, clear: 0.1, ", "", f"{T}.drift.metric: exactly one of above, below is the threshold, none is given (distances fire high, p-values low)", id="no threshold"),
-        pytest.param("above: 0.2, clear", "above: 0.2, below: 0.1, clear", f"{T}.drift.metric: exactly one of above, below is the threshold, not both (distances fire high, p-values low)", id="two thresholds"),
-        pytest.param("for: 30m", "for: 10s", f"{T}.drift.metric.for: shorter than its source's polling_interval of 30s, so it could not be kept (write at least 30s, or poll more often)", id="for shorter than the polling interval"),
-        pytest.param("for: 30m", "max_sample_age: 10s", f"{T}.drift.metric.max_sample_age: shorter than its source's polling_interval of 30s, so it could not be kept (write at least 30s, or poll more often)", id="an age shorter than the polling interval"),
-        pytest.param("at_least: {series: 3}", "at_least: {series: 3, percent: 50}", f"{T}.drift.metric.at_least: exactly one of series, percent says how many (keep one)", id="series and percent"),
-        pytest.param("at_least: {series: 3}", "at_least: {series: 3, of: 40}", f"{T}.drift.metric.at_least.of: `of` goes with `percent` (take it out)", id="of without percent"),
-        pytest.param("expr: psi, ", "", f"{T}.drift.metric: nothing says what to ask Prometheus for (add `expr:`, in PromQL)", id="no query"),
-        pytest.param("match: {metric: ks}", "expr: ks", f"{T}.p.metric.expr: `expr` is for a source of type prometheus; `push` is a webhook (take it out, or name another source)", id="a query of a webhook"),
-        pytest.param("expr: psi", "expr: psi, value: event.data.x", f"{T}.drift.metric.value: `value` is for pushed values; a query gives its own (take it out)", id="a value of a query"),
+        pytest.param("above: 0.2, clear: 0.1, ", "", f"{T}.drift.metric: exactly one of above, below is required, none is given (distances fire high, p-values low)", id="no threshold"),
+        pytest.param("above: 0.2, clear", "above: 0.2, below: 0.1, clear", f"{T}.drift.metric: exactly one of above, below is required, not both (distances fire high, p-values low)", id="two thresholds"),
+        pytest.param("for: 30m", "for: 10s", f"{T}.drift.metric.for: shorter than its source's polling_interval of 30s, so it cannot be met (write at least 30s, or poll more often)", id="for shorter than the polling interval"),
+        pytest.param("for: 30m", "max_sample_age: 10s", f"{T}.drift.metric.max_sample_age: shorter than its source's polling_interval of 30s, so it cannot be met (write at least 30s, or poll more often)", id="an age shorter than the polling interval"),
+        pytest.param("at_least: {series: 3}", "at_least: {series: 3, percent: 50}", f"{T}.drift.metric.at_least: exactly one of series, percent is required (keep one)", id="series and percent"),
+        pytest.param("at_least: {series: 3}", "at_least: {series: 3, of: 40}", f"{T}.drift.metric.at_least.of: `of` goes with `percent` (remove it)", id="of without percent"),
+        pytest.param("expr: psi, ", "", f"{T}.drift.metric: the query is missing (add `expr:`, in PromQL)", id="no query"),
+        pytest.param("match: {metric: ks}", "expr: ks", f"{T}.p.metric.expr: `expr` is for a source of type prometheus; `push` is a webhook (remove it, or name another source)", id="a query of a webhook"),
+        pytest.param("expr: psi", "expr: psi, value: event.data.x", f"{T}.drift.metric.value: `value` is for pushed values; a query returns its own (remove it)", id="a value of a query"),
         pytest.param("match: {metric: ks}", "match: {event.nope: ks}", f"{T}.p.metric.match.event.nope: an event has no `nope` (known here: attributes, data, id, source, subject, time, type)", id="a match of a field that no event has"),
-        pytest.param("match: {metric: ks}", "match: {event: ks}", f"{T}.p.metric.match.event: `event` names no field (write `size`, `object.key` or `event.type`)", id="a match of no field"),
+        pytest.param("match: {metric: ks}", "match: {event: ks}", f"{T}.p.metric.match.event: `event` is not a field (write `size`, `object.key` or `event.type`)", id="a match of no field"),
         pytest.param("match: {metric: ks}", "value: evnt.data.x", f"{T}.p.metric.value: unknown name `evnt` in an expression (did you mean `event`?)", id="a value by a name that does not exist"),
         pytest.param("{source: push", "{source: alerts", f"{T}.p.metric.source: alerts have no values (write an `alert:` trigger for it)", id="a metric of alerts"),
         pytest.param("{source: prometheus, expr", "{source: prometeus, expr", f"{T}.drift.metric.source: unknown source `prometeus` (did you mean `prometheus`?)", id="an unknown source of a metric"),
-        pytest.param("page: {alert: {source: alerts", "page: {alert: {source: push", f"{T}.page.alert.source: `push` is a webhook, which brings no alerts (name a source of type alertmanager)", id="an alert of a webhook"),
-        pytest.param("max_age: 14d", "max_age: 0s", f"{T}.stale.freshness.max_age: no model is younger than this (write such as 14d)", id="no age"),
-        pytest.param("max_age: 14d", "max_age: 14d, min_retry_interval: 0s", f"{T}.stale.freshness.min_retry_interval: failures would hammer (write such as 1h)", id="again at once"),
+        pytest.param("page: {alert: {source: alerts", "page: {alert: {source: push", f"{T}.page.alert.source: `push` is a webhook, which has no alerts (name a source of type alertmanager)", id="an alert of a webhook"),
+        pytest.param("max_age: 14d", "max_age: 0s", f"{T}.stale.freshness.max_age: must be longer than 0s (write such as 14d)", id="no age"),
+        pytest.param("max_age: 14d", "max_age: 14d, min_retry_interval: 0s", f"{T}.stale.freshness.min_retry_interval: must be longer than 0s (write such as 1h)", id="again at once"),
         pytest.param("after: {rule: features, ", "after: {rule: feature, ", f"{T}.rebuilt.after.rule: unknown rule `feature` (did you mean `features`?)", id="after no rule"),
         pytest.param("upstream.outputs.rows > 10", "upstrem.outputs.rows > 10", f"{T}.rebuilt.after.where: unknown name `upstrem` in an expression (did you mean `upstream`?)", id="where over a name that does not exist"),
-        pytest.param("rule: features, where", "rule: churn, where", f"{T}.rebuilt.after.rule: a circle: churn after churn (take one of them out)", id="after itself"),
-        pytest.param('{daily: {schedule: {cron: "@daily"}}}', "{daily: {after: {rule: churn}}}", "rules[0].triggers.daily.after.rule: a circle: features after churn after features (take one of them out)\nrules[1].triggers.rebuilt.after.rule: a circle: churn after features after churn (take one of them out)", id="a circle of two"),
-        pytest.param("any: [page", "any: [pag", "rules[1].when.any[0]: there is no trigger `pag` (did you mean `page`?)\nrules[1].triggers.page: `when` does not name `page`, so it does nothing (add it, or take it out)", id="a trigger that does not exist"),
-        pytest.param("any: [page, ", "any: [", f"{T}.page: `when` does not name `page`, so it does nothing (add it, or take it out)", id="a trigger that nobody asks for"),
-        pytest.param("{all: [drift, p], ", "{all: [drift], any: [p], ", "rules[1].when.any[3]: exactly one of any, all, at_least combines triggers, not any and all (nest one in the other)", id="any and all in one group"),
-        pytest.param("{all: [drift, p], ", "{at_least: {n: 3, of: [drift, p]}, ", "rules[1].when.any[3].at_least.n: 3 of 2 can never be (ask for fewer)", id="more than there are"),
-        pytest.param("any: [page", "any: [incident, page", "rules[1].when.any[0]: `incident` stands in `unless` already (keep one)", id="in when and in unless"),
+        pytest.param("rule: features, where", "rule: churn, where", f"{T}.rebuilt.after.rule: a cycle: churn after churn (remove one of them)", id="after itself"),
+        pytest.param('{daily: {schedule: {cron: "@daily"}}}', "{daily: {after: {rule: churn}}}", "rules[0].triggers.daily.after.rule: a cycle: features after churn after features (remove one of them)\nrules[1].triggers.rebuilt.after.rule: a cycle: churn after features after churn (remove one of them)", id="a circle of two"),
+        pytest.param("any: [page", "any: [pag", "rules[1].when.any[0]: there is no trigger `pag` (did you mean `page`?)\nrules[1].triggers.page: `when` does not name `page`, so it does nothing (add it, or remove it)", id="a trigger that does not exist"),
+        pytest.param("any: [page, ", "any: [", f"{T}.page: `when` does not name `page`, so it does nothing (add it, or remove it)", id="a trigger that nobody asks for"),
+        pytest.param("{all: [drift, p], ", "{all: [drift], any: [p], ", "rules[1].when.any[3]: exactly one of any, all, at_least is required, not any and all (nest one in the other)", id="any and all in one group"),
+        pytest.param("{all: [drift, p], ", "{at_least: {n: 3, of: [drift, p]}, ", "rules[1].when.any[3].at_least.n: 3 of 2 is impossible (require fewer)", id="more than there are"),
+        pytest.param("any: [page", "any: [incident, page", "rules[1].when.any[0]: `incident` is in `unless` already (keep one)", id="in when and in unless"),
         pytest.param("unless: [incident]", "unless: [incident, inciden]", "rules[1].unless[1]: there is no trigger `inciden` (did you mean `incident`?)", id="unless a trigger that does not exist"),
         pytest.param("any: [page, stale, rebuilt, {all: [drift, p], within: 24h}]", f"any: [page, stale, rebuilt, drift, {'{any: [' * 8}p{']}' * 8}]", f"rules[1].when{'.any[4]' + '.any[0]' * 7}: nested deeper than 8 groups (make it flatter)", id="nested too deep"),
-        pytest.param("{runs: 3, gpu_hours: 40, per: 24h, reserve: 6}", "{per: 24h}", "rules[1].limits.budget: a budget of nothing (write `runs:` or `gpu_hours:` beneath it)", id="a budget of nothing"),
-        pytest.param("gpu_hours: 40, per: 24h, reserve: 6", "gpu_hours: 4, per: 24h, reserve: 6", "rules[1].limits.budget.reserve: more than the 4 GPU hours there are, so that no run could ever start (reserve less, or allow more)", id="a reserve beyond the budget"),
-        pytest.param("gpu_hours: 40, per: 24h, reserve: 6", "per: 24h, reserve: 6", "rules[1].limits.budget.reserve: there are no GPU hours to reserve (add `gpu_hours:`, or take it out)", id="a reserve of nothing"),
-        pytest.param("per: 24h, reserve", "per: 0s, reserve", "rules[1].limits.budget.per: a stretch of no length (write such as 24h or 30d)", id="a budget for no time"),
+        pytest.param("{runs: 3, gpu_hours: 40, per: 24h, reserve: 6}", "{per: 24h}", "rules[1].limits.budget: the budget has no limit (write `runs:` or `gpu_hours:` beneath it)", id="the budget has no limit"),
+        pytest.param("gpu_hours: 40, per: 24h, reserve: 6", "gpu_hours: 4, per: 24h, reserve: 6", "rules[1].limits.budget.reserve: more than the 4 GPU hours of the budget, so no run could ever start (reserve less, or allow more)", id="a reserve beyond the budget"),
+        pytest.param("gpu_hours: 40, per: 24h, reserve: 6", "per: 24h, reserve: 6", "rules[1].limits.budget.reserve: the budget has no GPU hours to reserve (add `gpu_hours:`, or remove it)", id="a reserve of nothing"),
+        pytest.param("per: 24h, reserve", "per: 0s, reserve", "rules[1].limits.budget.per: must be longer than 0s (write such as 24h or 30d)", id="a budget for no time"),
         pytest.param("{runs: 3, gpu_hours: 40, per: 24h, reserve: 6}", "growh", "rules[1].limits.budget: unknown budget `growh` (did you mean `growth`?)", id="an unknown budget"),
-        pytest.param("gpu_hours: 400, per: 30d", "per: 30d", "budgets.growth: a budget of nothing (write `runs:` or `gpu_hours:` beneath it)", id="a shared budget of nothing"),
+        pytest.param("gpu_hours: 400, per: 30d", "per: 30d", "budgets.growth: the budget has no limit (write `runs:` or `gpu_hours:` beneath it)", id="a shared budget of nothing"),
         pytest.param("mute: [office]", "mute: [ofice]", "rules[1].limits.mute[0]: unknown calendar `ofice` (did you mean `office`?)", id="an unknown calendar"),
-        pytest.param(", cooldown: {period: 6h}", "", "rules[1].feedback.backoff: there is no cooldown to stretch (add `limits: {cooldown: {period: …}}`)", id="nothing to stretch"),
+        pytest.param(", cooldown: {period: 6h}", "", "rules[1].feedback.backoff: the rule has no cooldown (add `limits: {cooldown: {period: …}}`)", id="nothing to stretch"),
         pytest.param("outputs.hours", "output.hours", "rules[1].cost.gpu_hours: unknown name `output` in an expression (did you mean `outputs`?)", id="a cost over a name that does not exist"),
         pytest.param("promoted: outputs.promoted", "promoted: \"'yes'\"", "rules[1].feedback.promoted: it is always 'yes', not true or false (compare something, such as `event.data.size > 0`)", id="promoted is never boolean"),
     ],
@@ -108,7 +108,7 @@ def test_a_mistake_is_said_at_its_place_with_the_way_out(tmp_path: Path, old: st
 def test_what_holds_back_must_last(tmp_path: Path) -> None:
     text = GOOD.replace("unless: [incident]", "unless: [incident, rebuilt]").replace("stale, rebuilt", "stale")
     assert said(tmp_path, text) == [
-        "rules[1].unless[1]: `rebuilt` is no state that lasts: a metric, an alert or an age holds back (for times write `limits: {mute: [calendar]}`)"
+        "rules[1].unless[1]: `rebuilt` cannot be used in `unless`: only metric, alert and freshness triggers can (for times use `limits: {mute: [calendar]}`)"
     ]
 
 
@@ -117,7 +117,7 @@ def test_a_rule_that_nothing_can_start(tmp_path: Path) -> None:
         "  - name: churn\n    triggers: {page: {alert: {source: alerts}}}\n    unless: [page]\n"
         "    submit: {workflow_template: x}\n"
     )
-    assert said(tmp_path, text) == ["rules[1].unless: no trigger is left that could start a run (take one out)"]
+    assert said(tmp_path, text) == ["rules[1].unless: no trigger remains that could start a run (remove one)"]
 
 
 def test_a_chain_has_at_most_eight_links(tmp_path: Path) -> None:

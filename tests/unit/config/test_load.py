@@ -131,7 +131,7 @@ def test_what_needs_a_broken_file_is_left_out_and_says_so(home: Home) -> None:
     loaded = home.load()
     assert (home.names(), home.at_fault()) == (["b"], {"a", "platform"})
     assert [p.message for p in loaded.problems if p.file.endswith("a.yaml")] == [
-        "it is left out: it does not fit together with the other files as they are now"
+        "it is ignored: it does not fit together with the other files as they are now"
     ]
 
 
@@ -238,7 +238,7 @@ def test_of_a_file_that_is_none_of_ours_nothing_is_told(tmp_path: Path, text: st
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules/a.yaml").symlink_to(elsewhere)
     _, (problem,) = validate(str(tmp_path / "rules"))
-    assert problem.message == "this is no rule file: it has none of its fields"
+    assert problem.message == "this is not a rule file: it has none of its fields"
     assert not {"root", "daemon", "s3cr3t", "99999", "017"} & set(
         re.split(r"[^a-z0-9]+", problem.render().replace(str(tmp_path), ""))
     )

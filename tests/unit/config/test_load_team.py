@@ -74,13 +74,16 @@ def test_good_rules_of_a_team(folder: Path, text: str) -> None:
         pytest.param(manifest(RULE.replace("lake", "lak")), (12, 53), "unknown source `lak`", id="in a manifest"),
         pytest.param(RULE.replace("x}", "x, namespace: ml}"), (3, 5), "runs there, not in `ml`", id="elsewhere"),
         pytest.param(
-            "version: 1\nsources: {mine: {type: directory, path: /etc}}\n", (2, 1), "defines no sources", id="a source"
+            "version: 1\nsources: {mine: {type: directory, path: /etc}}\n",
+            (2, 1),
+            "must not define sources",
+            id="a source",
         ),
         pytest.param(
             RULE.replace("churn", "own"), (3, 12), "platform.yaml:5:5", id="the name of a rule of the platform"
         ),
-        pytest.param(manifest(RULE, namespace="team-b"), (6, 1), "one of namespace `team-b`", id="another's manifest"),
-        pytest.param(manifest(RULE, label="app"), None, "no rule file is here", id="a manifest without the label"),
+        pytest.param(manifest(RULE, namespace="team-b"), (6, 1), "of namespace `team-b`", id="another's manifest"),
+        pytest.param(manifest(RULE, label="app"), None, "there is no rule file", id="a manifest without the label"),
     ],
 )
 def test_what_is_wrong_and_where(folder: Path, text: str, place: tuple[int, int] | None, words: str) -> None:

@@ -77,7 +77,7 @@ def test_what_could_not_be_read_is_not_told_to_be_missing(old: str, new: str) ->
         pytest.param(
             "  - name: basket",
             "rules:\n  - name: basket",
-            "`rules` stands here twice, first in line 17",
+            "`rules` is written twice here, first in line 17",
             id="lists",
         ),
     ],

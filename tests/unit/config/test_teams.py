@@ -82,7 +82,7 @@ def test_a_rule_of_a_team_runs_in_its_namespace(settings: Settings, text: str) -
         ),
         pytest.param(
             "version: 1\nsources: {mine: {type: directory, path: /etc}}\nrules: []\n",
-            "defines no sources",
+            "must not define sources",
             id="sources",
         ),
     ],

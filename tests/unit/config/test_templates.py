@@ -81,13 +81,13 @@ def test_templates_serve_all_files_and_defaults_their_own(tmp_path: Path) -> Non
         pytest.param("jitter: 10m", "jitter: 10", ["r.yaml:12:70: rules[0].triggers.nightly.schedule.jitter: not a duration", "r.yaml:13:70: rules[1].triggers.nightly.schedule.jitter: not a duration"], id="whole: the value in each with"),
         pytest.param("hour: 2, ", "", ["r.yaml:12:41: rules[0].with: the template's parameter `hour` is not given (add `hour: …` to `with`)", "r.yaml:13:41: rules[1].with: "], id="parameter not given"),
         pytest.param("hour: 2", "hours: 2, hour: 2", ["r.yaml:12:53: rules[0].with.hours: the template has no parameter `hours` (did you mean `hour`?)", "r.yaml:13:53"], id="parameter too many"),
-        pytest.param("hour: 2", "hour: [2]", ["r.yaml:12:59: rules[0].with.hour: a text, a number or true or false is needed", "r.yaml:13:59"], id="list amid text"),
+        pytest.param("hour: 2", "hour: [2]", ["r.yaml:12:59: rules[0].with.hour: a text, a number, or true or false is needed", "r.yaml:13:59"], id="list amid text"),
         pytest.param("[model, hour, jitter]", "[model, hour]", ["r.yaml:7:76: templates.nightly.rule.triggers.nightly.schedule.jitter: `jitter` is not among the template's parameters"], id="hole that is no parameter"),
         pytest.param("labels: {model:", "lables: {model:", ["r.yaml:8:7: rules[0].lables: unknown field `lables` (did you mean `labels`?)"], id="unknown field in a template"),
         pytest.param("timeout: 8h}}", "timeout: 8}}", ["r.yaml:2:107: rules[0].submit.timeout: not a duration"], id="in the defaults"),
         pytest.param("defaults: {labels", "defaults: {lables", ["r.yaml:2:12: defaults.lables: `lables` cannot be a default (did you mean `labels`?)"], id="unknown default"),
         pytest.param("template: nightly, with", "with", ["r.yaml:12:16: rules[0].with: `with` without a `template` (name the template)", "r.yaml:13:16"], id="with, but no template"),
-        pytest.param("    rule:", "    rul:", ["r.yaml:5:5: templates.nightly.rule: `rule` is missing or no map", "r.yaml:6:5: templates.nightly.rul: unknown field `rul` (did you mean `rule`?)"], id="template without a rule"),
+        pytest.param("    rule:", "    rul:", ["r.yaml:5:5: templates.nightly.rule: `rule` is missing or not a map", "r.yaml:6:5: templates.nightly.rul: unknown field `rul` (did you mean `rule`?)"], id="template without a rule"),
     ],
 )  # fmt: skip
 def test_errors_point_to_where_it_was_written(tmp_path: Path, old: str, new: str, expected: list[str]) -> None:
