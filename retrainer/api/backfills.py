@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from retrainer.api.parameters import Asked, RuleName, Text, refusals
+from retrainer.api.parameters import RuleName, ServiceArgument, Text, refusals
 from retrainer.api.views import Moment, View
-from retrainer.engine.schedules.backfills import Order
+from retrainer.engine.schedules.backfills import BackfillOrder
 
 router = APIRouter(prefix="/rules", tags=["rules"])
 Key = Annotated[str, Query(max_length=1024, description="Key of a rule with `for_each`")]
@@ -108,27 +108,27 @@ class Withdrawn(View):
 
 @router.post("/{rule}/backfills", response_model=Backfill)
 def backfill(
-    service: Asked,
+    service: ServiceArgument,
     rule: RuleName,
     wanted: Wanted,
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
 ) -> Any:
     """Request runs for past slots. The same Idempotency-Key returns the same answer, and starts nothing twice."""
     period = (wanted.from_, wanted.to, wanted.trigger)
-    order = Order(rule, wanted.key, *period, wanted.parameters, wanted.rerun, wanted.by)
+    order = BackfillOrder(rule, wanted.key, *period, wanted.parameters, wanted.rerun, wanted.by)
     with refusals(422):
         return service.backfill(order, dry_run=wanted.dry_run, idempotency_key=idempotency_key)
 
 
 @router.get("/{rule}/backfills", response_model=Progress)
-def show_backfill(service: Asked, rule: RuleName, key: Key = "", request: Text = None) -> Any:
+def show_backfill(service: ServiceArgument, rule: RuleName, key: Key = "", request: Text = None) -> Any:
     """Progress of a backfill; without `request`, of the last one of the rule and key."""
     with refusals():
         return service.backfill_progress(rule, key, request)
 
 
 @router.delete("/{rule}/backfills", response_model=Withdrawn)
-def withdraw_backfills(service: Asked, rule: RuleName, key: Key = "") -> Any:
+def withdraw_backfills(service: ServiceArgument, rule: RuleName, key: Key = "") -> Any:
     """Withdraw all backfills of the rule and key. Runs that have started continue."""
     with refusals():
         return service.withdraw_backfills(rule, key)

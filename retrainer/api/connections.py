@@ -44,17 +44,17 @@ class Connections:
     def __init__(self, most: int) -> None:
         self.most = min(most, _affordable())
         self.per_peer = max(1, self.most // 2)
-        self._of: dict[str, OrderedDict[Connection, bool]] = {}
+        self._of: dict[str, OrderedDict[HttpConnection, bool]] = {}
         """By address, from the longest idle to the last used; the value is whether it is busy."""
         self.total = self.busy = 0
 
-    def add(self, connection: Connection) -> None:
+    def add(self, connection: HttpConnection) -> None:
         self._of.setdefault(connection.peer, OrderedDict())[connection] = False
         self.total += 1
         if self.total > self.most and not self.shed(1, sparing=connection) and self.total > self.most + RESERVE:
             connection.transport.abort()
 
-    def mark(self, connection: Connection, *, busy: bool) -> None:
+    def mark(self, connection: HttpConnection, *, busy: bool) -> None:
         """Record whether a request is in progress on it. Idempotent."""
         mates = self._of.get(connection.peer, OrderedDict())
         if connection in mates and mates[connection] != busy:
@@ -62,7 +62,7 @@ class Connections:
             mates[connection] = busy
             mates.move_to_end(connection)
 
-    def remove(self, connection: Connection) -> None:
+    def remove(self, connection: HttpConnection) -> None:
         mates = self._of.get(connection.peer, OrderedDict())
         if connection in mates:
             self.total -= 1
@@ -75,7 +75,7 @@ class Connections:
         mine = self._of.get(peer, OrderedDict())
         return self.busy > self.most or (len(mine) > self.per_peer and sum(mine.values()) > self.per_peer)
 
-    def shed(self, count: int, sparing: Connection | None = None) -> int:
+    def shed(self, count: int, sparing: HttpConnection | None = None) -> int:
         """Close up to ``count`` idle connections. Return how many were closed."""
         cut = 0
         for peer in sorted(self._of, key=lambda peer: -len(self._of[peer])):
@@ -104,7 +104,7 @@ def _affordable() -> int:
     return 1 << 20 if descriptors == resource.RLIM_INFINITY else max(16, descriptors - DESCRIPTORS_LEFT)
 
 
-class Connection:
+class HttpConnection:
     """What our connections do in addition to uvicorn's."""
 
     crowd: Connections
@@ -176,7 +176,7 @@ class Connection:
 
 def protocol(connections: Connections) -> type[asyncio.Protocol]:
     """Return the protocol class for uvicorn: its own protocol, with our limits."""
-    return type("RetrainerProtocol", (Connection, AutoHTTPProtocol), {"crowd": connections})
+    return type("RetrainerProtocol", (HttpConnection, AutoHTTPProtocol), {"crowd": connections})
 
 
 def limited(app: ASGIApp, connections: Connections) -> ASGIApp:

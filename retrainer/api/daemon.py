@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header
 from fastapi.responses import JSONResponse, Response
 
 from retrainer.api import views
-from retrainer.api.parameters import PROBLEMS, Asked
+from retrainer.api.parameters import PROBLEMS, ServiceArgument
 
 GZIP_LEVEL = 1
 """Metrics shrink to a twentieth; higher levels take three times as long for a fifth less."""
@@ -19,7 +19,7 @@ status_router = APIRouter(tags=["daemon"])
 
 
 @router.get("/", include_in_schema=False)
-async def index(service: Asked) -> dict[str, Any]:
+async def index(service: ServiceArgument) -> dict[str, Any]:
     """Links to the other endpoints."""
     return {
         "name": "retrainer",
@@ -38,14 +38,14 @@ async def index(service: Asked) -> dict[str, Any]:
 
 
 @router.get("/healthz", response_model=views.Health, responses={503: {"model": views.Health}})
-async def health(service: Asked) -> Any:
+async def health(service: ServiceArgument) -> Any:
     """Whether the engine is alive. Does not depend on other servers."""
     reasons = service.health()
     return JSONResponse({"status": "stuck" if reasons else "ok", "reasons": reasons}, 503 if reasons else 200)
 
 
 @router.get("/readyz", response_model=views.Readiness, responses={503: {"model": views.Readiness}})
-def ready(service: Asked) -> Any:
+def ready(service: ServiceArgument) -> Any:
     """Whether it accepts events and decides, and what it waits for; `GET /api/v1/status` also shows why."""
     reasons = service.ready()
     told = {"ready": not reasons, "reasons": reasons, "waiting": [wait.in_words for wait in service.waiting()]}
@@ -53,7 +53,7 @@ def ready(service: Asked) -> Any:
 
 
 @status_router.get("/status", response_model=views.Status)
-def status(service: Asked) -> Any:
+def status(service: ServiceArgument) -> Any:
     """State of the daemon: whether it is ready, and each component that waits for something else, with the reason."""
     reasons = service.ready()
     return {
@@ -68,7 +68,7 @@ def status(service: Asked) -> Any:
 
 
 @router.get("/metrics", response_class=Response)
-def metrics(service: Asked, accept_encoding: Annotated[str, Header(max_length=1024)] = "") -> Response:
+def metrics(service: ServiceArgument, accept_encoding: Annotated[str, Header(max_length=1024)] = "") -> Response:
     """All metrics for Prometheus; compressed for clients that accept gzip."""
     body = service.metrics()
     headers = {"Content-Type": prometheus_client.CONTENT_TYPE_LATEST, "Vary": "Accept-Encoding"}
@@ -88,6 +88,6 @@ def takes_gzip(accepted: str) -> bool:
 
 
 @router.post("/-/reload", response_model=views.Reloaded, responses=PROBLEMS)
-def reload(service: Asked) -> Any:
+def reload(service: ServiceArgument) -> Any:
     """Read the rule files now. Broken files keep their last good text, and are listed under `problems`."""
     return service.reload()

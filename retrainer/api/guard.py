@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from retrainer.api.forward import PASSED_ON, pass_on
 from retrainer.sources.formats.payload import Delivery, Unreadable, load
 from retrainer.sources.http.browser_requests import Doors, is_loopback
-from retrainer.sources.http.parse_memory import Memory
+from retrainer.sources.http.parse_memory import ParseMemory
 from retrainer.sources.http.refusal import Refusal, not_now
 from retrainer.sources.http.rejections import Doorkeeper
 from retrainer.store.base import StoreError
@@ -63,7 +63,7 @@ class Guard:
         self._app, self._service = app, service
         self._doors = Doors.of(service.settings.http)
         self._keeper = Doorkeeper(service.refused)
-        self._memory = Memory()
+        self._memory = ParseMemory()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from retrainer.api import views
-from retrainer.api.parameters import Asked, BigNumber, Limit, Number, Text, page, refusals
+from retrainer.api.parameters import BigNumber, Limit, Number, ServiceArgument, Text, page, refusals
 from retrainer.api.problems import not_found
 from retrainer.sources.http.refusal import Refusal
 from retrainer.store import queries
-from retrainer.store.search import Wanted
+from retrainer.store.search import EventQuery
 
 router = APIRouter(tags=["ledger"])
 
@@ -26,7 +26,7 @@ class Ids(BaseModel):
 
 @router.get("/events", response_model=views.Page[views.Event])
 def list_events(
-    service: Asked,
+    service: ServiceArgument,
     source: Text = None,
     outcome: Literal["matched", "filtered", "ignored"] | None = None,
     rule: Text = None,
@@ -46,7 +46,7 @@ def list_events(
 
 @router.get("/events/find", response_model=views.Page[views.Found])
 def find_events(
-    service: Asked,
+    service: ServiceArgument,
     text: Annotated[str, Query(min_length=1, max_length=1024)],
     source: Text = None,
     since: Annotated[AwareDatetime | None, Query(description="Taken in at this moment or later")] = None,
@@ -59,11 +59,11 @@ def find_events(
     Each call searches 20,000 events for a subject, newest first: `next` continues with earlier ones.
     """
     began, ended = (moment.timestamp() if moment is not None else None for moment in (since, until))
-    return page(service.find_events(Wanted(text, source, cursor, began, ended, limit)))
+    return page(service.find_events(EventQuery(text, source, cursor, began, ended, limit)))
 
 
 @router.get("/events/{seq}", response_model=views.Event)
-def show_event(service: Asked, seq: BigNumber) -> Any:
+def show_event(service: ServiceArgument, seq: BigNumber) -> Any:
     """One event."""
     found = service.read(lambda conn: queries.event(conn, seq))
     if found is None:
@@ -73,7 +73,7 @@ def show_event(service: Asked, seq: BigNumber) -> Any:
 
 @router.get("/decisions", response_model=views.Page[views.Decision])
 def list_decisions(
-    service: Asked,
+    service: ServiceArgument,
     rule: Text = None,
     key: Text = None,
     decision: Literal["fire", "hold", "skip"] | None = None,
@@ -89,7 +89,7 @@ def list_decisions(
 
 
 @router.get("/slots", response_model=views.Page[views.Slot])
-def list_slots(service: Asked, rule: str, key: Text = None, cursor: Text = None, limit: Limit = 50) -> Any:
+def list_slots(service: ServiceArgument, rule: str, key: Text = None, cursor: Text = None, limit: Limit = 50) -> Any:
     """Schedule slots of a rule, each with its outcome."""
     before = _slot_cursor(cursor) if cursor is not None else None
     found = service.read(lambda conn: queries.slots(conn, rule, key=key, before=before, limit=limit))
@@ -107,7 +107,7 @@ def _slot_cursor(text: str) -> tuple[float, str, str]:
 
 @router.get("/dead-letters", response_model=views.Page[views.DeadLetter])
 def list_dead_letters(
-    service: Asked, source: Text = None, reason: Text = None, cursor: Number = None, limit: Limit = 50
+    service: ServiceArgument, source: Text = None, reason: Text = None, cursor: Number = None, limit: Limit = 50
 ) -> Any:
     """Input that could not be processed, newest first."""
     return page(
@@ -116,7 +116,7 @@ def list_dead_letters(
 
 
 @router.get("/dead-letters/{number}", response_model=views.DeadLetterDetail)
-def show_dead_letter(service: Asked, number: BigNumber) -> Any:
+def show_dead_letter(service: ServiceArgument, number: BigNumber) -> Any:
     """One dead letter with its payload."""
     found = service.read(lambda conn: queries.dead_letter(conn, number))
     if found is None:
@@ -130,14 +130,14 @@ def show_dead_letter(service: Asked, number: BigNumber) -> Any:
 
 
 @router.post("/dead-letters/replay", response_model=views.Replayed)
-def replay_dead_letters(service: Asked, ids: Ids) -> Any:
+def replay_dead_letters(service: ServiceArgument, ids: Ids) -> Any:
     """Process dead letters again; those that fail again are stored again."""
     with refusals():
         return service.replay_dead_letters(ids.ids)
 
 
 @router.post("/dead-letters/discard", response_model=views.Discarded)
-def discard_dead_letters(service: Asked, ids: Ids) -> Any:
+def discard_dead_letters(service: ServiceArgument, ids: Ids) -> Any:
     """Delete dead letters."""
     with refusals():
         return {"discarded": service.discard_dead_letters(ids.ids)}

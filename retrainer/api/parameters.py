@@ -23,7 +23,7 @@ async def _service(request: Request) -> Service:
     return service
 
 
-Asked = Annotated[Service, Depends(_service)]
+ServiceArgument = Annotated[Service, Depends(_service)]
 Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many")]
 Number = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="`next` of the page before")]
 Text = Annotated[str | None, Query(max_length=1024)]

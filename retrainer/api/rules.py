@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from retrainer.api import views
 from retrainer.api.backfills import Key, Withdrawn
-from retrainer.api.parameters import Asked, Instant, Limit, RuleName, Text, known_rule, page, refusals
+from retrainer.api.parameters import Instant, Limit, RuleName, ServiceArgument, Text, known_rule, page, refusals
 from retrainer.api.service import RuleQuery
 from retrainer.store import queries
 
@@ -47,7 +47,7 @@ class Note(BaseModel):
 
 @router.get("", response_model=views.Page[views.RuleLine])
 def list_rules(
-    service: Asked,
+    service: ServiceArgument,
     name: Annotated[str, Query(max_length=63, description="A part of the name")] = "",
     state: Annotated[str, Query(max_length=64, description="Mode, decision or reason, such as hold or cooldown")] = "",
     source: Annotated[str, Query(max_length=63, description="A source that the rule listens to, or asks")] = "",
@@ -60,21 +60,23 @@ def list_rules(
 
 
 @router.get("/{rule}", response_model=views.RuleDetail)
-def show_rule(service: Asked, rule: RuleName) -> Any:
+def show_rule(service: ServiceArgument, rule: RuleName) -> Any:
     """One rule, and its configuration."""
     with refusals():
         return service.rule(rule)
 
 
 @router.get("/{rule}/keys", response_model=views.Page[views.Key])
-def list_keys(service: Asked, rule: RuleName, cursor: Text = None, limit: Limit = 50) -> Any:
+def list_keys(service: ServiceArgument, rule: RuleName, cursor: Text = None, limit: Limit = 50) -> Any:
     """The live keys of a rule with `for_each`."""
     known_rule(service, rule)
     return page(service.read(lambda conn: queries.states(conn, rule, after=cursor, limit=limit)))
 
 
 @router.post("/{rule}/explain", response_model=views.Explanation)
-def explain(service: Asked, rule: RuleName, question: Annotated[Question, Body(default_factory=Question)]) -> Any:
+def explain(
+    service: ServiceArgument, rule: RuleName, question: Annotated[Question, Body(default_factory=Question)]
+) -> Any:
     """Why the rule would fire or not, as a line and as a tree of current values."""
     known_rule(service, rule)
     at = question.at.timestamp() if question.at is not None else None
@@ -84,7 +86,7 @@ def explain(service: Asked, rule: RuleName, question: Annotated[Question, Body(d
 
 @router.post("/{rule}/trigger", response_model=views.Triggered)
 def trigger(
-    service: Asked,
+    service: ServiceArgument,
     rule: RuleName,
     order: Annotated[Order, Body(default_factory=Order)],
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
@@ -97,14 +99,14 @@ def trigger(
 
 
 @router.delete("/{rule}/trigger", response_model=Withdrawn)
-def withdraw_triggers(service: Asked, rule: RuleName, key: Key = "") -> Any:
+def withdraw_triggers(service: ServiceArgument, rule: RuleName, key: Key = "") -> Any:
     """Withdraw manual runs that have not started. Runs that have started continue."""
     with refusals():
         return service.withdraw_triggers(rule, key)
 
 
 @router.post("/{rule}/pause", response_model=views.Paused)
-def pause(service: Asked, rule: RuleName, note: Annotated[Note, Body(default_factory=Note)]) -> Any:
+def pause(service: ServiceArgument, rule: RuleName, note: Annotated[Note, Body(default_factory=Note)]) -> Any:
     """Pause a rule until it is resumed. Its schedules and data are still recorded."""
     with refusals():
         service.pause(rule, note.note)
@@ -112,7 +114,7 @@ def pause(service: Asked, rule: RuleName, note: Annotated[Note, Body(default_fac
 
 
 @router.post("/{rule}/resume", response_model=views.Paused)
-def resume(service: Asked, rule: RuleName) -> Any:
+def resume(service: ServiceArgument, rule: RuleName) -> Any:
     """End a manual pause, and close the rule's circuit breakers."""
     with refusals():
         service.resume(rule)

@@ -7,7 +7,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
 from retrainer.api import views
-from retrainer.api.parameters import Asked, Limit, Number, RunId, Text, page, refusals
+from retrainer.api.parameters import Limit, Number, RunId, ServiceArgument, Text, page, refusals
 from retrainer.api.problems import not_found
 from retrainer.api.service import Service
 from retrainer.manifests.document import document, place
@@ -33,7 +33,7 @@ class Verdict(BaseModel):
 
 @router.get("", response_model=views.Page[views.Run])
 def list_runs(
-    service: Asked,
+    service: ServiceArgument,
     rule: Text = None,
     key: Text = None,
     phase: RunPhase | None = None,
@@ -46,13 +46,13 @@ def list_runs(
 
 
 @router.get("/{run}", response_model=views.RunDetail)
-def show_run(service: Asked, run: RunId) -> Any:
+def show_run(service: ServiceArgument, run: RunId) -> Any:
     """One run with all details."""
     return _run(service, run)
 
 
 @router.get("/{run}/inputs", response_model=views.Page[views.Input])
-def list_inputs(service: Asked, run: RunId, cursor: Number = None, limit: Limit = 100) -> Any:
+def list_inputs(service: ServiceArgument, run: RunId, cursor: Number = None, limit: Limit = 100) -> Any:
     """The events that a run consumed, in order of arrival; a manual retry has those of the first attempt."""
     with refusals():
         found = service.read(lambda conn: queries.run_inputs(conn, run, after=cursor or 0, limit=limit))
@@ -60,14 +60,14 @@ def list_inputs(service: Asked, run: RunId, cursor: Number = None, limit: Limit 
 
 
 @router.get("/{run}/manifest", response_class=StreamingResponse)
-def show_manifest(service: Asked, run: RunId) -> StreamingResponse:
+def show_manifest(service: ServiceArgument, run: RunId) -> StreamingResponse:
     """All events that a run consumed, as one JSON document with a line per input (docs/reference/manifest.md)."""
     _run(service, run)
     return StreamingResponse(document(service.read, run), media_type="application/json")
 
 
 @router.post("/{run}/cancel", response_model=views.RunDetail)
-def cancel(service: Asked, run: RunId, ending: Annotated[Ending, Body(default_factory=Ending)]) -> Any:
+def cancel(service: ServiceArgument, run: RunId, ending: Annotated[Ending, Body(default_factory=Ending)]) -> Any:
     """Request the end of a run. It has ended once its phase shows that."""
     with refusals():
         service.cancel(run, ending.strategy)
@@ -75,7 +75,7 @@ def cancel(service: Asked, run: RunId, ending: Annotated[Ending, Body(default_fa
 
 
 @router.post("/{run}/retry", response_model=views.RunDetail)
-def retry(service: Asked, run: RunId) -> Any:
+def retry(service: ServiceArgument, run: RunId) -> Any:
     """Start another attempt of an ended run, with the same parameters."""
     with refusals():
         again = service.retry(run)
@@ -83,7 +83,7 @@ def retry(service: Asked, run: RunId) -> Any:
 
 
 @router.post("/{run}/feedback", response_model=views.RunDetail)
-def feedback(service: Asked, run: RunId, verdict: Verdict) -> Any:
+def feedback(service: ServiceArgument, run: RunId, verdict: Verdict) -> Any:
     """Report whether a run's model was promoted. Repeating a report changes nothing."""
     with refusals():
         service.judge(run, promoted=verdict.promoted)

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from retrainer.config.load import Configuration
     from retrainer.config.settings import Settings
-    from retrainer.engine.schedules.backfills import Order
+    from retrainer.engine.schedules.backfills import BackfillOrder
     from retrainer.store.queries import Page
-    from retrainer.store.search import Wanted
+    from retrainer.store.search import EventQuery
 
 T = TypeVar("T")
 
@@ -95,7 +95,7 @@ class Service(Protocol):
     def withdraw_triggers(self, rule: str, key: str) -> dict[str, Any]:
         """Withdraw manual runs that have not started. Return how many were `dropped`, and runs `cancelled`."""
 
-    def backfill(self, order: Order, *, dry_run: bool, idempotency_key: str | None) -> dict[str, Any]:
+    def backfill(self, order: BackfillOrder, *, dry_run: bool, idempotency_key: str | None) -> dict[str, Any]:
         """Request runs for slots. Return which run and why, the request's id, their cost, and the latest start."""
 
     def backfill_progress(self, rule: str, key: str, request: str | None) -> dict[str, Any]:
@@ -116,7 +116,7 @@ class Service(Protocol):
     def retry(self, run: str) -> dict[str, Any]:
         """Create another attempt of an ended run. Raise ValueError if it has not ended, or succeeded."""
 
-    def find_events(self, wanted: Wanted) -> Page:
+    def find_events(self, wanted: EventQuery) -> Page:
         """Return matching events with their effects in each rule, near misses included, and where to continue."""
 
     def judge(self, run: str, *, promoted: bool) -> None:

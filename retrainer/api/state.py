@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from retrainer.api import views
-from retrainer.api.parameters import Asked, Instant
+from retrainer.api.parameters import Instant, ServiceArgument
 
 router = APIRouter(prefix="/state", tags=["rules"])
 
@@ -31,7 +31,7 @@ class Ages(BaseModel):
 
 
 @router.post("/import", response_model=views.Imported)
-def import_ages(service: Asked, given: Ages) -> Any:
+def import_ages(service: ServiceArgument, given: Ages) -> Any:
     """Import when models were last trained. Later times that are known already are kept."""
     return service.import_ages(
         [

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import httpx
 
-from retrainer.cli.connection import DEFAULT_URL, Connection, Failure, Unreachable
+from retrainer.cli.connection import DEFAULT_URL, CommandError, DaemonConnection, DaemonUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,17 +18,17 @@ PAGE = 200
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 
-class Client:
+class ApiClient:
     """Raises Unreachable or Failure with a message for the user."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: DaemonConnection) -> None:
         self._connection = connection
         try:
             url = httpx.URL(connection.url)
         except httpx.InvalidURL as error:
-            raise connection.failure(f"--url {connection.url}: {error}", Unreachable) from None
+            raise connection.failure(f"--url {connection.url}: {error}", DaemonUnreachable) from None
         if url.scheme not in ("http", "https") or not url.host:
-            raise connection.failure(f"--url {connection.url}: write it as {DEFAULT_URL}", Unreachable)
+            raise connection.failure(f"--url {connection.url}: write it as {DEFAULT_URL}", DaemonUnreachable)
         headers = {"Authorization": f"Bearer {connection.token}"} if connection.token else {}
         # Proxies in the environment are not used for this machine.
         self._http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=url.host not in _HERE)
@@ -77,20 +77,20 @@ class Client:
         if not isinstance(answer, dict) or "detail" not in answer:
             status = response.status_code
             raise self._connection.failure(
-                f"{self._connection.url} answers {status}, and not as retrainer does", Unreachable
+                f"{self._connection.url} answers {status}, and not as retrainer does", DaemonUnreachable
             )
         raise self._refused(answer)
 
-    def _refused(self, problem: dict[str, Any]) -> Failure:
+    def _refused(self, problem: dict[str, Any]) -> CommandError:
         hint = "; set RETRAINER_TOKEN, or give --token" if problem.get("status") == 401 else ""
         return self._connection.failure(
             f"{problem['detail']}{hint}", **{"status": None, **problem, "detail": problem["detail"]}
         )
 
-    def _unreachable(self, error: Exception) -> Failure:
+    def _unreachable(self, error: Exception) -> CommandError:
         why = str(error) or type(error).__name__
         return self._connection.failure(
             f"no answer from {self._connection.url} ({why}). Is the daemon running (`retrainer run`)? If it is "
             "somewhere else, set RETRAINER_URL, or give --url; its token comes from RETRAINER_TOKEN or --token.",
-            Unreachable,
+            DaemonUnreachable,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from retrainer.cli.connection import Failure
+from retrainer.cli.connection import CommandError
 
 
 @click.command()
@@ -17,6 +17,6 @@ def completion(shell: str) -> None:
     """
     found = get_completion_class(shell)
     if found is None:
-        raise Failure(f"no completion for {shell}")
+        raise CommandError(f"no completion for {shell}")
     root = click.get_current_context().find_root().command
     click.echo(found(root, {}, "retrainer", "_RETRAINER_COMPLETE").source())

@@ -11,7 +11,7 @@ import orjson
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 
-class Failure(click.ClickException):
+class CommandError(click.ClickException):
     """Refused, not found, invalid: exit code 1. ``problem`` is printed instead of the message with `-o json`."""
 
     def __init__(self, message: str, problem: dict[str, Any] | None = None) -> None:
@@ -25,14 +25,14 @@ class Failure(click.ClickException):
             click.echo(orjson.dumps(self.problem, option=orjson.OPT_INDENT_2), err=True)
 
 
-class Unreachable(Failure):
+class DaemonUnreachable(CommandError):
     """The daemon does not answer: exit code 2."""
 
     exit_code = 2
 
 
 @dataclass
-class Connection:
+class DaemonConnection:
     """Address and token of the daemon, and the format in which results and errors are printed."""
 
     url: str = DEFAULT_URL
@@ -43,5 +43,5 @@ class Connection:
     def as_json(self) -> bool:
         return self.output == "json"
 
-    def failure(self, message: str, kind: type[Failure] = Failure, **problem: Any) -> Failure:
+    def failure(self, message: str, kind: type[CommandError] = CommandError, **problem: Any) -> CommandError:
         return kind(message, {"detail": message, **problem} if self.as_json else None)

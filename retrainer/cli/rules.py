@@ -12,7 +12,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from retrainer.cli import show
-from retrainer.cli.connection import Failure
+from retrainer.cli.connection import CommandError
 from retrainer.cli.session import Session, remote
 from retrainer.util.clock import SystemClock
 
@@ -78,13 +78,13 @@ def _event(file: BinaryIO | None) -> dict[str, Any] | None:
         return None
     body = file.read(MOST_BYTES + 1)
     if len(body) > MOST_BYTES:
-        raise Failure(f"--event: more than {MOST_BYTES >> 20} MiB, the maximum size of an event")
+        raise CommandError(f"--event: more than {MOST_BYTES >> 20} MiB, the maximum size of an event")
     try:
         event = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise Failure(f"--event: not JSON: {error}") from None
+        raise CommandError(f"--event: not JSON: {error}") from None
     if not isinstance(event, dict):
-        raise Failure("--event: an event is a JSON object")
+        raise CommandError("--event: an event is a JSON object")
     return event
 
 

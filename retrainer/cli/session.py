@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import click
 import orjson
 
-from retrainer.cli.connection import DEFAULT_URL, Connection
+from retrainer.cli.connection import DEFAULT_URL, DaemonConnection
 from retrainer.util.regular_files import UnreadableFileError, read_settled
 
 if TYPE_CHECKING:
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from retrainer.cli.client import Client
+    from retrainer.cli.client import ApiClient
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 @dataclass
-class Session(Connection):
+class Session(DaemonConnection):
     """The options that every command has, and the printing of results."""
 
     @functools.cached_property
-    def client(self) -> Client:
-        from retrainer.cli.client import Client  # noqa: PLC0415 - `--help` needs no HTTP
+    def client(self) -> ApiClient:
+        from retrainer.cli.client import ApiClient  # noqa: PLC0415 - `--help` needs no HTTP
 
         if self.token is None and (file := os.environ.get("RETRAINER_TOKEN_FILE")):
             self.token = self._read(file)
-        client = Client(self)
+        client = ApiClient(self)
         click.get_current_context().call_on_close(client.close)
         return client
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from retrainer.simulate.compare import Failure
+    from retrainer.simulate.compare import Mismatch
     from retrainer.simulate.load_cases import Suite
 
 
@@ -91,7 +91,7 @@ def _style(good: bool) -> str:
     return "green" if good else "red"
 
 
-def _text(failure: Failure, indent: str) -> str:
+def _text(failure: Mismatch, indent: str) -> str:
     lines = [f"at {_moment(failure.at)}: {failure.message}", *(f"  {line}" for line in failure.diff)]
     if failure.decided:
         lines += ["  decided before:", *(f"    {line}" for line in failure.decided)]

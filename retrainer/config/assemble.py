@@ -191,8 +191,8 @@ class _Assembly:
             return None
         return None if shaped.problems or shaped.cut else rule
 
-    def _templates(self) -> dict[str, expand.Template | None]:
-        known: dict[str, expand.Template | None] = {}
+    def _templates(self) -> dict[str, expand.RuleTemplate | None]:
+        known: dict[str, expand.RuleTemplate | None] = {}
         for document in self._documents:
             section = document.section("templates")
             found, problems = expand.templates(section)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _Loader = libyaml.CSafeLoader if libyaml.__with_libyaml__ else libyaml.SafeLoader
 
 
-class Entry(NamedTuple):
+class ConfigMapEntry(NamedTuple):
     """One rule file of a ConfigMap. If ``placed``, the lines of ``text`` have the same numbers as in the manifest.
 
     ``namespace`` is that of the manifest, None if it has none; ``line`` is where the ConfigMap begins, from 1.
@@ -29,7 +29,7 @@ class Entry(NamedTuple):
     line: int
 
 
-def entries(text: str) -> list[Entry] | None:
+def entries(text: str) -> list[ConfigMapEntry] | None:
     """Return the rule files of the ConfigMaps with the label; None if the text is no Kubernetes manifest."""
     try:
         documents = [node for node in libyaml.compose_all(text, Loader=_Loader) if node is not None]
@@ -47,13 +47,13 @@ def _holds_rules(fields: dict[str, Any]) -> bool:
     return _value(fields.get("kind")) == "ConfigMap" and LABEL in labels
 
 
-def _entries(fields: dict[str, Any], lines: list[str]) -> Iterator[Entry]:
+def _entries(fields: dict[str, Any], lines: list[str]) -> Iterator[ConfigMapEntry]:
     namespace = _value(_fields(fields.get("metadata")).get("namespace"))
     begins = fields["kind"].start_mark.line + 1
     for key, node in _fields(fields.get("data")).items():
         if rule_file(key) and isinstance(node, libyaml.ScalarNode):
             placed = _in_place(node, lines)
-            yield Entry(key, placed or str(node.value), placed is not None, namespace, begins)
+            yield ConfigMapEntry(key, placed or str(node.value), placed is not None, namespace, begins)
 
 
 def _in_place(node: Any, lines: list[str]) -> str | None:

@@ -26,7 +26,7 @@ class _TooLongError(Exception):
     """The argument is the number of characters."""
 
 
-class Template(NamedTuple):
+class RuleTemplate(NamedTuple):
     """A rule's body with `${{ name }}` placeholders."""
 
     body: Node
@@ -35,21 +35,21 @@ class Template(NamedTuple):
     """Parameters that are used within other text, and so must be scalars."""
 
 
-def templates(section: Node | None) -> tuple[dict[str, Template | None], list[Problem]]:
+def templates(section: Node | None) -> tuple[dict[str, RuleTemplate | None], list[Problem]]:
     """Read the `templates` of a file. A template with problems is None, so that rules that use it report nothing."""
-    found: dict[str, Template | None] = {}
+    found: dict[str, RuleTemplate | None] = {}
     problems: list[Problem] = []
     for name, node in (section.items() if section else {}).items():
         wrong = list(_wrong_template(node, ("templates", name)))
         problems += wrong
         body = node.get("rule")
         whole = not wrong and not any(child.value is REFUSED for child in node.items().values())
-        found[name] = Template(body, _parameters(node), frozenset(_embedded(body))) if body and whole else None
+        found[name] = RuleTemplate(body, _parameters(node), frozenset(_embedded(body))) if body and whole else None
     return found, problems
 
 
 def expand(
-    rule: Node, path: Path, known: Mapping[str, Template | None], defaults: Node | None
+    rule: Node, path: Path, known: Mapping[str, RuleTemplate | None], defaults: Node | None
 ) -> tuple[Node | None, list[Problem]]:
     """Merge template and defaults into a rule. Values of the rule have precedence, then the template, then defaults.
 
@@ -181,7 +181,7 @@ def _unknown_holes(node: Node, parameters: frozenset[str], path: Path) -> Iterat
                 yield mark.problem(spell(path), f"`{name}` is not among the template's parameters", hint)
 
 
-def _wrong_with(given: Node, template: Template, path: Path) -> Iterator[Problem]:
+def _wrong_with(given: Node, template: RuleTemplate, path: Path) -> Iterator[Problem]:
     if not isinstance(given.value, dict):
         yield given.mark.problem(spell(path), "expected a map", "write `with: {name: value}`")
         return

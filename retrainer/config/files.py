@@ -22,7 +22,7 @@ DEEPEST = 32
 """Maximum depth of nested folders."""
 
 
-class Found(NamedTuple):
+class FoundFile(NamedTuple):
     """Paths of files, sorted within each given path; ``missing`` are the given paths that do not exist.
 
     A file is anything with a matching name that is no folder, even if it cannot be read: `read_text` reports that.
@@ -32,7 +32,7 @@ class Found(NamedTuple):
     missing: tuple[str, ...]
 
 
-def find(paths: Iterable[str], *, tests: bool = False) -> Found:
+def find(paths: Iterable[str], *, tests: bool = False) -> FoundFile:
     """Find `*.yaml` and `*.yml` in folders, recursively; with ``tests``, only files named `*_test.yaml`.
 
     Hidden names are skipped: a ConfigMap is mounted as links into `..data`, which must not be read a second time.
@@ -48,7 +48,7 @@ def find(paths: Iterable[str], *, tests: bool = False) -> Found:
             missing.append(path)
         else:
             files.update(dict.fromkeys(_walk(entries, tests=tests)))
-    return Found(tuple(files), tuple(missing))
+    return FoundFile(tuple(files), tuple(missing))
 
 
 def rule_file(name: str) -> bool:

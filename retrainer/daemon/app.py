@@ -120,16 +120,16 @@ class App:
             count=self.metrics.submit_attempt,
             preparation=self.manifests,
         )
-        self.follower = RunReconciler(gateway, self.workflows, self.clock)
+        self.run_reconciler = RunReconciler(gateway, self.workflows, self.clock)
         self.engine.dispatcher = self.submitter
         self.engine.dead_letters_limit = settings.store.ledger_max_size // LETTERS_SHARE
         self.engine.on_admitted = self.submitter.wake
-        self.engine.on_stop_requested = self.follower.wake
-        relay = StandbyIntake(self.store, self.clock, lambda: self.engine.catalog, settings.http.max_queue)
-        self.gate = IntakeRouter(self.engine, relay, self.store)
+        self.engine.on_stop_requested = self.run_reconciler.wake
+        standby_intake = StandbyIntake(self.store, self.clock, lambda: self.engine.catalog, settings.http.max_queue)
+        self.intake_router = IntakeRouter(self.engine, standby_intake, self.store)
         self.webhooks = Webhooks(
             {},
-            self.gate,
+            self.intake_router,
             self.clock,
             reveal,
             Doors.of(settings.http),
@@ -166,7 +166,7 @@ class App:
         self.readiness.add("engine", lambda: self.supervisor.held_up(self.engine.thread))
         self.dropped: list[Dropped] = []
         """The state of rules that the last reload dropped."""
-        self._sources = RunningSources(self.gate, self.clock, base_folder)
+        self._sources = RunningSources(self.intake_router, self.clock, base_folder)
         self._reloading = threading.Lock()
         self._anew = threading.Event()
         self._read: tuple[str, TeamFiles] = ("", NO_TEAMS)
@@ -208,13 +208,13 @@ class App:
         self.engine.start()
         self.reload()
         self.submitter.start()
-        self.follower.start()
+        self.run_reconciler.start()
 
     def _stand_by(self) -> None:
         holder = self.store.holder()
         log.info("leader.elsewhere", holder=holder)
         self.engine.standby = f"this replica stands by for {holder or 'another one'}, which alone decides and acts"
-        self.gate.begin()
+        self.intake_router.begin()
         self.reload()
 
     def _follow_the_clock(self) -> None:
@@ -260,10 +260,10 @@ class App:
         self._sources.stop(self._left(until, 2 * WAIT_FOR_ONE))
         self.web.stop(self._left(until, WAIT_FOR_ONE))
         self.manifests.stop()
-        self.gate.stop(self._left(until, WAIT_FOR_ONE))
+        self.intake_router.stop(self._left(until, WAIT_FOR_ONE))
         if led:
             self.submitter.stop(self._left(until, WAIT_WITHIN))
-            self.follower.stop(self._left(until, WAIT_FOR_ONE))
+            self.run_reconciler.stop(self._left(until, WAIT_FOR_ONE))
             self.engine.stop(self._left(until, WAIT_WITHIN))
         supervision.join_all(self.supervisor.workers, 0.0)  # sources end in parallel, and were waited for above
         if not self.engine.thread.is_alive():
@@ -333,7 +333,7 @@ class App:
             log.warning("config.state_dropped", rule=gone.rule, trigger=gone.trigger, why=gone.why)
         self.dropped = dropped
         self._keep(loaded)
-        self.gate.lead()
+        self.intake_router.lead()
         self._sources.switch(registry.threaded(loaded.configuration.sources, leads=True))
 
     def _seen(self) -> tuple[str, TeamFiles]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.self_trigger import Author
-    from retrainer.store.search import Wanted
+    from retrainer.store.search import EventQuery
 
 T = TypeVar("T")
 
@@ -93,7 +93,7 @@ def _node(name: str, row: Row[Any] | None) -> dict[str, Any] | None:
     return {"name": name, "state": row.reason, "detail": detail, "children": []}
 
 
-def find(read: Read, rules: Iterable[CompiledRule], wanted: Wanted) -> queries.Page:
+def find(read: Read, rules: Iterable[CompiledRule], wanted: EventQuery) -> queries.Page:
     """Return matching events, newest first, with the effects in each rule. ``read`` is called for many short reads.
 
     Subjects have no index: each call searches `SUBJECTS` events, and ``next`` of the page says where to continue.
@@ -108,7 +108,7 @@ def find(read: Read, rules: Iterable[CompiledRule], wanted: Wanted) -> queries.P
     return queries.Page(found, following)
 
 
-def _seqs(read: Read, wanted: Wanted) -> tuple[list[int], int | None]:
+def _seqs(read: Read, wanted: EventQuery) -> tuple[list[int], int | None]:
     """Return sequence numbers of events, newest first, and where the next page starts; None at the end."""
     below = MOST_SEQ if wanted.below is None else wanted.below
     if wanted.until is not None:
@@ -127,7 +127,7 @@ def _seqs(read: Read, wanted: Wanted) -> tuple[list[int], int | None]:
     return newest, end if end > first else None
 
 
-def _indexed(read: Read, wanted: Wanted, below: int) -> set[int]:
+def _indexed(read: Read, wanted: EventQuery, below: int) -> set[int]:
     """Return the events with that number, id or object."""
     text, limit = wanted.text, wanted.limit
     known: set[int] = set()

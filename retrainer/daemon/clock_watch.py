@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from retrainer.util.clock import Sample, stepped
+from retrainer.util.clock import ClockSample, stepped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,5 +33,5 @@ class ClockWatch:
             log.warning("clock.stepped", seconds=round(step, 1), ahead=round(ahead, 1), consequence=what)
         self._on_look(ahead, bool(step))
 
-    def _sample(self) -> Sample:
-        return Sample(self._clock.wall(), self._clock.monotonic())
+    def _sample(self) -> ClockSample:
+        return ClockSample(self._clock.wall(), self._clock.monotonic())

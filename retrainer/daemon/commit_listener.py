@@ -38,7 +38,7 @@ class CommitListener:
             "backfill.asked": lambda f, _: log.info("backfill.asked", **f),
             "backfill.withdrawn": lambda f, _: log.info("backfill.withdrawn", **f),
             "manual.withdrawn": lambda f, _: log.info("manual.withdrawn", **f),
-            "run.created": lambda f, now: self._born(f["run"], now),
+            "run.created": lambda f, now: self._created(f["run"], now),
             "run.moved": lambda f, now: self._moved(f["run"], f["phase"], now),
             "run.judged": _judged,
             "run.ended": self._ended,
@@ -67,7 +67,7 @@ class CommitListener:
         self._metrics.own_output(facts["rule"])
         log.debug("event.own_output", id=facts["event"], **{k: v for k, v in facts.items() if k != "event"})
 
-    def _born(self, run: Run, now: float) -> None:
+    def _created(self, run: Run, now: float) -> None:
         self._metrics.run_entered(run.rule, run.phase)
         late_on_purpose = run.retry_of is not None or run.reason == Reason.BACKFILL.value
         if run.scheduled_at is not None and not late_on_purpose:

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from retrainer.daemon.app import App
     from retrainer.daemon.dependencies import Wait
     from retrainer.engine.core.transaction import Transaction
-    from retrainer.engine.schedules.backfills import Order
+    from retrainer.engine.schedules.backfills import BackfillOrder
     from retrainer.sources.webhook import Webhooks
     from retrainer.store.queries import Page
-    from retrainer.store.search import Wanted
+    from retrainer.store.search import EventQuery
 
 T = TypeVar("T")
 AGES = 100
@@ -103,7 +103,7 @@ class AppService:
     def withdraw_triggers(self, rule: str, key: str) -> dict[str, Any]:
         return self._withdraw(rule, key, manual=True)
 
-    def backfill(self, order: Order, *, dry_run: bool, idempotency_key: str | None) -> dict[str, Any]:
+    def backfill(self, order: BackfillOrder, *, dry_run: bool, idempotency_key: str | None) -> dict[str, Any]:
         if dry_run:
             return self._act(lambda tx: backfills.preview(tx, order))
         return self._act(lambda tx: backfills.ask(tx, order, idempotency_key))
@@ -166,7 +166,7 @@ class AppService:
     def discard_dead_letters(self, ids: list[int]) -> int:
         return self._act(lambda tx: operator_commands.discard_dead_letters(tx, ids))
 
-    def find_events(self, wanted: Wanted) -> Page:
+    def find_events(self, wanted: EventQuery) -> Page:
         """Return events with that number, id, object or subject, each with its effects and near misses in rules."""
         return audit.find(self.read, self._app.engine.catalog.rules.values(), wanted)
 

@@ -9,7 +9,7 @@ import structlog
 
 from retrainer.config.settings import ApiManifests, S3Manifests
 from retrainer.manifests.document import document
-from retrainer.manifests.places import Bucket, PlaceError, Volume
+from retrainer.manifests.places import ManifestBucket, PlaceError, Volume
 from retrainer.workflows.base import Later
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _place(settings: Settings) -> Place | None:
     chosen = settings.manifests
     if isinstance(chosen, ApiManifests):
         return None
-    return Bucket(chosen) if isinstance(chosen, S3Manifests) else Volume(chosen)
+    return ManifestBucket(chosen) if isinstance(chosen, S3Manifests) else Volume(chosen)
 
 
 def _mentioned(run: Run) -> bool:

@@ -73,7 +73,7 @@ def _sync(folder: Path) -> None:
         os.close(handle)
 
 
-class Bucket:
+class ManifestBucket:
     """A bucket of S3 or a compatible service. Credentials come from the usual AWS chain."""
 
     def __init__(self, settings: S3Manifests) -> None:

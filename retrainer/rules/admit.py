@@ -14,7 +14,7 @@ ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class AdmissionRequest:
     """A run that waits for admission. ``budget`` names its budget; ``reserve`` is the GPU hours reserved for it."""
 
     run: str
@@ -54,7 +54,7 @@ class Capacity:
     balances: Mapping[str, BudgetBalance] = field(default_factory=dict)
 
 
-def admit(waiting: Iterable[Waiting], means: Capacity, now: float) -> list[str]:
+def admit(waiting: Iterable[AdmissionRequest], means: Capacity, now: float) -> list[str]:
     """Ids of the runs that may start now, by priority, then by age.
 
     A pool or budget that is no longer configured does not limit a run: its rule was edited after the run was created.

@@ -25,7 +25,7 @@ Slot = tuple[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class BackfillRecord:
     """The stored record of a slot. ``phase`` is that of its run, None if the run is not stored any more.
 
     ``started`` is false if the run ended before it had a Workflow.
@@ -40,7 +40,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownSlot:
     """What is stored about slots.
 
     ``records`` are by slot; ``missed`` has ranges of slots by trigger, ends included. ``told`` is the last slot that
@@ -48,7 +48,7 @@ class Known:
     are requested slots. ``forgotten`` is a period (after, up to) whose records may have been removed, if any.
     """
 
-    records: Mapping[Slot, Record] = field(default_factory=dict)
+    records: Mapping[Slot, BackfillRecord] = field(default_factory=dict)
     missed: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
     told: Mapping[str, float] = field(default_factory=dict)
     due: Collection[Slot] = ()
@@ -119,12 +119,12 @@ def slots_of(schedules: Sequence[CompiledSchedule], since: str, until: str | Non
     return sorted(found, key=lambda slot: (slot[1], slot[0]))
 
 
-def plan(rule: CompiledRule, slots: Sequence[Slot], known: Known, *, rerun: bool) -> list[Planned]:
+def plan(rule: CompiledRule, slots: Sequence[Slot], known: KnownSlot, *, rerun: bool) -> list[Planned]:
     """Decide for each slot whether it runs. A slot that ran does not run again, unless ``rerun`` is set."""
     return [_plan(rule, slot, known, rerun=rerun) for slot in slots]
 
 
-def _plan(rule: CompiledRule, slot: Slot, known: Known, *, rerun: bool) -> Planned:
+def _plan(rule: CompiledRule, slot: Slot, known: KnownSlot, *, rerun: bool) -> Planned:
     trigger, at = slot
     calendar = rule.schedules[trigger].slots.excepted(at)
     if calendar is not None:
@@ -148,7 +148,7 @@ def _plan(rule: CompiledRule, slot: Slot, known: Known, *, rerun: bool) -> Plann
     return Planned(trigger, at, runs=True, why="no record")
 
 
-def _again(slot: Slot, record: Record, *, rerun: bool) -> Planned:
+def _again(slot: Slot, record: BackfillRecord, *, rerun: bool) -> Planned:
     if record.live:
         return Planned(*slot, runs=False, why=f"its run is active: {record.phase}", run=record.run)
     if not record.started:

@@ -27,7 +27,7 @@ class Spent:
     reserved: bool = False
 
 
-def allowance(budget: Budget, spent: Sequence[Spent], reserve: float, now: float) -> RemainingBudget:
+def remaining_budget(budget: Budget, spent: Sequence[Spent], reserve: float, now: float) -> RemainingBudget:
     """How many runs of `reserve` GPU hours each may start now; if none, when the first may start.
 
     ``spent`` are the runs of the last `per` seconds, oldest first. A run may start only if used and reserved hours,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.condition import Several
+    from retrainer.rules.condition import ConditionGroup
     from retrainer.rules.evaluate import Evaluation
     from retrainer.rules.state import State
 
@@ -31,7 +31,7 @@ def because(rule: CompiledRule, state: State, evaluation: Evaluation, names: Col
     return {"any": list(each.values())} if rule.when.condition is None else _group(rule.when.condition, each)
 
 
-def _group(condition: Several, each: Mapping[str, Node]) -> Node:
+def _group(condition: ConditionGroup, each: Mapping[str, Node]) -> Node:
     members = [each.get(m) if isinstance(m, str) else _group(m, each) for m in condition.members]
     known = [member for member in members if member]
     if not known:

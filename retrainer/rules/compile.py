@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from retrainer.rules.calendars import Period, period_of
 from retrainer.rules.compile_triggers import CompiledAfter, CompiledThreshold, compile_afters, compile_thresholds
-from retrainer.rules.condition import Several, compile_condition, longest_within
+from retrainer.rules.condition import ConditionGroup, compile_condition, longest_within
 from retrainer.rules.cron import Slots
 from retrainer.rules.expression import LONGEST_KEY, Program, compile_cel, event_scope, name_by
 from retrainer.rules.match import Condition, conditions
-from retrainer.rules.parameters import Template, compile_template
+from retrainer.rules.parameters import ParameterTemplate, compile_template
 from retrainer.rules.self_trigger import OwnOutputs, own_outputs
 from retrainer.util import values
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from retrainer.config.models import Batch, Calendar, Data, Freshness, Rule, Schedule
     from retrainer.event import Event
-    from retrainer.rules.expression import BudgetBalance
+    from retrainer.rules.expression import StepBudget
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class CompiledData:
         """Whether `at_least` of the batch has a limit in bytes."""
         return self.batch.at_least is not None and self.batch.at_least.bytes is not None
 
-    def wants(self, event: Event, balance: BudgetBalance | None = None) -> bool:
+    def wants(self, event: Event, balance: StepBudget | None = None) -> bool:
         """Whether `where` is true for the event. Raise ValueError if it cannot be evaluated."""
         if self.where is None:
             return True
@@ -52,19 +52,19 @@ class CompiledData:
             raise ValueError(f"`{self.where.text}` is {type(answer).__name__}, not true or false")  # noqa: TRY004
         return answer
 
-    def key(self, event: Event, balance: BudgetBalance | None = None) -> str:
+    def key(self, event: Event, balance: StepBudget | None = None) -> str:
         """The key of `for_each`; empty for a rule without `for_each`. Raise ValueError if the event has no key."""
         if self.by is None:
             return ""
         return name_by(self.by, event, LONGEST_KEY, "a key", balance=balance)
 
-    def distinct_value(self, event: Event, balance: BudgetBalance | None = None) -> str:
+    def distinct_value(self, event: Event, balance: StepBudget | None = None) -> str:
         """The value that `distinct_by` counts once; empty without `distinct_by`. Raise ValueError if there is none."""
         if self.distinct is None:
             return ""
         return name_by(self.distinct, event, 2000, "a thing that counts once", printable=False, balance=balance)
 
-    def measure(self, event: Event, balance: BudgetBalance | None = None) -> tuple[int, int]:
+    def measure(self, event: Event, balance: StepBudget | None = None) -> tuple[int, int]:
         """Bytes and rows that the event adds. Raise ValueError if they cannot be read.
 
         An invalid size counts as 0 for a trigger that does not count bytes: the field may mean something else.
@@ -103,7 +103,7 @@ class When:
     of a schedule count nowhere; schedules without such a limit are left out.
     """
 
-    condition: Several | None = None
+    condition: ConditionGroup | None = None
     unless: tuple[str, ...] = ()
     fleeting: frozenset[str] = frozenset()
     expires: Mapping[str, float] = field(default_factory=dict)
@@ -120,7 +120,7 @@ class CompiledRule:
     revision: str
     data: Mapping[str, CompiledData]
     schedules: Mapping[str, CompiledSchedule]
-    parameters: Mapping[str, Template]
+    parameters: Mapping[str, ParameterTemplate]
     paused: bool = False
     gauges: Mapping[str, CompiledThreshold] = field(default_factory=dict)
     freshness: Mapping[str, Freshness] = field(default_factory=dict)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from retrainer.config.models import After, Alert, Metric, Rule
     from retrainer.event import Event
-    from retrainer.rules.expression import BudgetBalance
+    from retrainer.rules.expression import StepBudget
 
 LONGEST_SERIES = 2000
 """Maximum characters of a series name."""
@@ -53,7 +53,7 @@ class CompiledThreshold:
     expr: str | None = None
     sample_time: str | None = None
 
-    def sample(self, event: Event, balance: BudgetBalance | None = None) -> Sample:
+    def sample(self, event: Event, balance: StepBudget | None = None) -> Sample:
         """The sample of a pushed value or an alert. Raise ValueError if it cannot be read."""
         if self.reason is Reason.ALERT:
             firing = event.data.get("status") == "firing"

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Several:
+class ConditionGroup:
     """True if ``n`` members are. ``within``: seconds for which a fleeting trigger counts in here, None for no limit."""
 
     n: int
-    members: tuple[str | Several, ...]
+    members: tuple[str | ConditionGroup, ...]
     within: float | None
     word: str
 
@@ -28,20 +28,20 @@ class Several:
         return f"{self.word} of {inner}"
 
 
-def compile_condition(group: Group) -> Several:
+def compile_condition(group: Group) -> ConditionGroup:
     """Compile a group of the configuration, which has exactly one of `any`, `all` and `at_least`."""
     if group.at_least is not None:
         of, n = group.at_least.of, group.at_least.n
-        return Several(n, _members(of), group.within, f"at least {n}")
+        return ConditionGroup(n, _members(of), group.within, f"at least {n}")
     of = group.all or group.any or []
-    return Several(len(of) if group.all else 1, _members(of), group.within, "all" if group.all else "any")
+    return ConditionGroup(len(of) if group.all else 1, _members(of), group.within, "all" if group.all else "any")
 
 
-def _members(of: list[Condition]) -> tuple[str | Several, ...]:
+def _members(of: list[Condition]) -> tuple[str | ConditionGroup, ...]:
     return tuple(compile_condition(m) if isinstance(m, Group) else m for m in of)
 
 
-def names_in(condition: Several) -> Iterator[str]:
+def names_in(condition: ConditionGroup) -> Iterator[str]:
     """Every trigger, as often as it is named."""
     for member in condition.members:
         if isinstance(member, str):
@@ -51,7 +51,11 @@ def names_in(condition: Several) -> Iterator[str]:
 
 
 def holds(
-    condition: Several, since: Mapping[str, float], fleeting: frozenset[str], now: float, limit: float | None = None
+    condition: ConditionGroup,
+    since: Mapping[str, float],
+    fleeting: frozenset[str],
+    now: float,
+    limit: float | None = None,
 ) -> bool:
     """Whether enough members are true at ``now``.
 
@@ -61,7 +65,7 @@ def holds(
     within = _shorter(condition.within, limit)
     true = 0
     for member in condition.members:
-        if isinstance(member, Several):
+        if isinstance(member, ConditionGroup):
             true += holds(member, since, fleeting, now, within)
         elif member in since:
             true += within is None or member not in fleeting or now < since[member] + within
@@ -71,7 +75,7 @@ def holds(
 
 
 def first_moment(
-    condition: Several, moments: Mapping[str, float], fleeting: frozenset[str], limit: float | None = None
+    condition: ConditionGroup, moments: Mapping[str, float], fleeting: frozenset[str], limit: float | None = None
 ) -> float | None:
     """When enough members are true, if each trigger is true from its time in ``moments`` on; None if never.
 
@@ -82,13 +86,13 @@ def first_moment(
 
 
 def _span(
-    condition: Several, moments: Mapping[str, float], fleeting: frozenset[str], limit: float | None
+    condition: ConditionGroup, moments: Mapping[str, float], fleeting: frozenset[str], limit: float | None
 ) -> tuple[float, float] | None:
     """The first period (start, end) in which enough members are true at once."""
     within = _shorter(condition.within, limit)
     spans: list[tuple[float, float]] = []
     for member in condition.members:
-        if isinstance(member, Several):
+        if isinstance(member, ConditionGroup):
             span = _span(member, moments, fleeting, within)
             spans += [span] if span is not None else []
         elif member in moments:
@@ -101,12 +105,12 @@ def _span(
     return None
 
 
-def longest_within(condition: Several, name: str, limit: float | None = None) -> float | None:
+def longest_within(condition: ConditionGroup, name: str, limit: float | None = None) -> float | None:
     """The longest time for which a fleeting trigger counts in any group; None if one sets no limit."""
     within = _shorter(condition.within, limit)
     longest = 0.0
     for member in condition.members:
-        if isinstance(member, Several):
+        if isinstance(member, ConditionGroup):
             if name not in names_in(member):
                 continue
             found = longest_within(member, name, within)
@@ -120,7 +124,7 @@ def longest_within(condition: Several, name: str, limit: float | None = None) ->
     return longest
 
 
-def missing(condition: Several, satisfied: Collection[str]) -> list[str]:
+def missing(condition: ConditionGroup, satisfied: Collection[str]) -> list[str]:
     """Triggers that are not satisfied, in the order they are named."""
     return list(dict.fromkeys(name for name in names_in(condition) if name not in satisfied))
 

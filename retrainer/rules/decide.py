@@ -43,7 +43,7 @@ _SPEAK = (Arrived, Sampled)
 
 
 def step(
-    rule: CompiledRule, state: State, given: Input, now: float, allowance: RemainingBudget | None = None
+    rule: CompiledRule, state: State, given: Input, now: float, remaining_budget: RemainingBudget | None = None
 ) -> tuple[State, Step]:
     """Fold `given` in at `now` (epoch seconds; never earlier than the `now` of the last input).
 
@@ -57,11 +57,11 @@ def step(
     state, evaluation, expired = _evaluate(rule, state, now)
     slots += expired
     stop = None
-    if decisions and allowance is not None:
-        allowance = allowance.less()  # a retry counts as a run
+    if decisions and remaining_budget is not None:
+        remaining_budget = remaining_budget.less()  # a retry counts as a run
     if not isinstance(given, Unrendered):
         skipped = in_the_way = False
-        while decision := _next(rule, state, evaluation, now, allowance, skipped=skipped):
+        while decision := _next(rule, state, evaluation, now, remaining_budget, skipped=skipped):
             state, records = apply(rule, state, evaluation, decision, now)
             slots += [replace(record, decision=len(decisions)) for record in records]
             decisions.append(decision)
@@ -70,8 +70,8 @@ def step(
                 break
             state, evaluation, expired = _evaluate(rule, state, now)
             slots += expired
-            if decision.kind is Kind.FIRE and allowance is not None:
-                allowance = allowance.less()
+            if decision.kind is Kind.FIRE and remaining_budget is not None:
+                remaining_budget = remaining_budget.less()
             skipped = skipped or (decision.kind is Kind.SKIP and decision.asked is None)
         if in_the_way and (stop := stop_others(rule.rule.limits, state)):
             state = replace(state, stopping=True)
@@ -107,7 +107,7 @@ def _next(
     state: State,
     evaluation: Evaluation,
     now: float,
-    allowance: RemainingBudget | None,
+    remaining_budget: RemainingBudget | None,
     *,
     skipped: bool,
 ) -> Decision | None:
@@ -123,7 +123,7 @@ def _next(
     asked = next_request(state, due=due)
     if asked is not None and not asked.backfill and (lapsed := _lapsed(rule, now, asked.at)):
         return replace(lapsed, asked=asked)
-    held = blocking_limit(rule, state, now, evaluation.inhibiting, allowance, asked)
+    held = blocking_limit(rule, state, now, evaluation.inhibiting, remaining_budget, asked)
     if held is not None:
         return replace(held, asked=asked)
     if asked is not None and asked.backfill:

@@ -23,7 +23,7 @@ _WHATEVER_ELSE = (Reason.PAUSED, Reason.CIRCUIT_OPEN, Reason.INHIBITED)
 
 
 def explain(
-    rule: CompiledRule, key: str, state: State, now: float, allowance: RemainingBudget | None = None
+    rule: CompiledRule, key: str, state: State, now: float, remaining_budget: RemainingBudget | None = None
 ) -> dict[str, Any]:
     """The verdict at `now`: whether the rule would fire, and if not, what blocks it and when it could fire earliest."""
     if state.quarantine is not None:
@@ -32,7 +32,7 @@ def explain(
     evaluation = evaluate(rule, state, now)
     asked = next_request(state, due=evaluation.due or state.due is not None)
     due = bool(evaluation.due or state.due or asked)
-    held = blocking_limit(rule, state, now, evaluation.inhibiting, allowance, asked)
+    held = blocking_limit(rule, state, now, evaluation.inhibiting, remaining_budget, asked)
     decision, reason, until = _verdict(evaluation, held, due=due)
     earliest = _earliest(rule, state, evaluation, held, now, due=due)
     told = held.detail if held is not None and held.reason.value == reason else _why(rule, state, evaluation, now)
@@ -46,7 +46,7 @@ def explain(
         "reason": reason,
         "until": until,
         "earliest": earliest,
-        "tree": tree(rule, state, evaluation, allowance, now),
+        "tree": tree(rule, state, evaluation, remaining_budget, now),
     }
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.condition import Several
+    from retrainer.rules.condition import ConditionGroup
     from retrainer.rules.evaluate import Evaluation
     from retrainer.rules.limits import RemainingBudget
     from retrainer.rules.state import State
@@ -32,7 +32,7 @@ Node = dict[str, Any]
 
 
 def tree(
-    rule: CompiledRule, state: State, evaluation: Evaluation, allowance: RemainingBudget | None, now: float
+    rule: CompiledRule, state: State, evaluation: Evaluation, remaining_budget: RemainingBudget | None, now: float
 ) -> list[Node]:
     """Nodes of `name`, `state`, `detail` and `children`."""
     of_keys = {name: node(name, "", "evaluated for each key separately") for name in rule.rule.triggers}
@@ -54,7 +54,7 @@ def tree(
         )
     if state.asked:
         shown.append(node("requests", "waiting", _asked(state)))
-    return [*shown, node("limits", "", "", list(_limits(rule, state, allowance, now)))]
+    return [*shown, node("limits", "", "", list(_limits(rule, state, remaining_budget, now)))]
 
 
 def _asked(state: State) -> str:
@@ -66,7 +66,7 @@ def _asked(state: State) -> str:
     return ", ".join(parts)
 
 
-def _group(condition: Several, each: dict[str, Node], *, due: bool | None = None, name: str = "") -> Node:
+def _group(condition: ConditionGroup, each: dict[str, Node], *, due: bool | None = None, name: str = "") -> Node:
     within = f"within {freshness.span(condition.within)}" if condition.within is not None else ""
     members = [each[m] if isinstance(m, str) else _group(m, each) for m in condition.members]
     state = "" if due is None else "satisfied" if due else "waiting"
@@ -135,7 +135,7 @@ def _stand(series: Series) -> str:
     return "raised" if series.raised else "crossed" if series.since is not None else "clear"
 
 
-def _limits(rule: CompiledRule, state: State, allowance: RemainingBudget | None, now: float) -> Iterator[Node]:
+def _limits(rule: CompiledRule, state: State, remaining_budget: RemainingBudget | None, now: float) -> Iterator[Node]:
     limits = rule.rule.limits
     yield node("mode", "paused" if rule.paused else rule.rule.mode, "")
     yield node("overlap", limits.overlap, f"{state.active} active")
@@ -151,8 +151,8 @@ def _limits(rule: CompiledRule, state: State, allowance: RemainingBudget | None,
         names = ", ".join(name for name, _ in rule.mutes)
         end = "" if until is None else f" until {moment(until)}" if until > now else ", never ends"
         yield node("mute", "off" if until is None else "muted", names + end)
-    if allowance is not None:
-        yield node("budget", "within" if allowance.runs > 0 else "spent", allowance.detail)
+    if remaining_budget is not None:
+        yield node("budget", "within" if remaining_budget.runs > 0 else "spent", remaining_budget.detail)
     if limits.pause_after_failures is not None:
         text = f"{state.failures} of {limits.pause_after_failures} failures in a row"
         yield node("circuit breaker", "open" if state.broken else "closed", text)

@@ -35,7 +35,7 @@ _SPENT = (
 )
 
 
-class BudgetBalance:
+class StepBudget:
     """The steps ``left`` of those that all rules may take for one event. Rules consume them in their order."""
 
     __slots__ = ("left",)
@@ -63,7 +63,7 @@ class Program:
     data_read: frozenset[str] | None
     run: Evaluate
 
-    def evaluate(self, scope: Mapping[str, Any], balance: BudgetBalance | None = None) -> Any:
+    def evaluate(self, scope: Mapping[str, Any], balance: StepBudget | None = None) -> Any:
         """Return the value. Raise ExpressionError with the reason if it has none.
 
         Reasons: a missing field, a wrong type, or more steps than `BUDGET` or than ``balance`` grants.
@@ -140,7 +140,7 @@ def name_by(
     what: str,
     *,
     printable: bool = True,
-    balance: BudgetBalance | None = None,
+    balance: StepBudget | None = None,
 ) -> str:
     """The text that an expression returns for an event. Raise ValueError if `values.name` rejects it."""
     value = program.evaluate({"event": event_scope(event)}, balance)

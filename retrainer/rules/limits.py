@@ -38,7 +38,7 @@ def blocking_limit(
     state: State,
     now: float,
     inhibiting: Mapping[str, Verdict],
-    allowance: RemainingBudget | None = None,
+    remaining_budget: RemainingBudget | None = None,
     asked: ManualRequest | None = None,
 ) -> Decision | None:
     """The decision of the first limit that blocks a run; None if none does. ``asked`` is the manual request, if any.
@@ -55,7 +55,7 @@ def blocking_limit(
         or _overlap(rule.rule.limits, state, waits=backfill)
         or (None if by_hand else _resting(rule, state, now))
         or (None if by_hand else _muted(rule, now))
-        or _spent(allowance)
+        or _spent(remaining_budget)
     )
 
 
@@ -125,10 +125,10 @@ _MOST_CHANGES = 100
 """After this many changes between overlapping calendars, they count as never ending."""
 
 
-def _spent(allowance: RemainingBudget | None) -> Decision | None:
-    if allowance is None or allowance.runs > 0:
+def _spent(remaining_budget: RemainingBudget | None) -> Decision | None:
+    if remaining_budget is None or remaining_budget.runs > 0:
         return None
-    return Decision(Kind.HOLD, Reason.BUDGET, allowance.detail, allowance.until)
+    return Decision(Kind.HOLD, Reason.BUDGET, remaining_budget.detail, remaining_budget.until)
 
 
 def busy(limits: Limits, state: State) -> bool:

@@ -34,7 +34,7 @@ class HoleError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Template:
+class ParameterTemplate:
     """Literal texts and expressions, in order."""
 
     parts: tuple[str | Program, ...]
@@ -85,10 +85,10 @@ def joined(fields: Iterable[frozenset[str] | None]) -> frozenset[str] | None:
     return frozenset(together)
 
 
-def compile_template(value: str | float | bool) -> Template:
+def compile_template(value: str | float | bool) -> ParameterTemplate:
     """Compile. Raise ValueError for Argo's `{{`, HoleError for a `${` that is not closed or does not compile."""
     if not isinstance(value, str):
-        return Template((as_text(value),))
+        return ParameterTemplate((as_text(value),))
     refuse_braces(value)
     parts: list[str | Program] = []
     at = 0
@@ -104,7 +104,7 @@ def compile_template(value: str | float | bool) -> Template:
         except SyntaxProblem as problem:
             raise HoleError(hole + 2, problem) from None
         at = hole + 3 + end
-    return Template(tuple(parts))
+    return ParameterTemplate(tuple(parts))
 
 
 def _closing(text: str) -> int:
@@ -193,7 +193,7 @@ def _plain(value: Any, room: list[int]) -> Any:
     return _scalar(value)
 
 
-def render(templates: Mapping[str, Template], scope: Mapping[str, Any]) -> dict[str, str]:
+def render(templates: Mapping[str, ParameterTemplate], scope: Mapping[str, Any]) -> dict[str, str]:
     """All arguments. Raise ValueError with the name of the parameter and the reason if one cannot be rendered.
 
     All parameters together may take the steps of one evaluation.

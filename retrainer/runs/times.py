@@ -6,18 +6,18 @@ TOLERANCE = 5.0
 """Seconds that the clock of the cluster may differ from ours; Argo also drops fractions of a second."""
 
 
-def believed(told: float | None, born: float, now: float) -> float | None:
+def believed(told: float | None, created: float, now: float) -> float | None:
     """Return a time from a Workflow, limited to the period from the run's creation to now; None if implausible.
 
     All times are epoch seconds. A time that is off by more than `TOLERANCE` comes from a wrong clock and is ignored.
     """
-    if told is None or not born - TOLERANCE <= told <= now + TOLERANCE:
+    if told is None or not created - TOLERANCE <= told <= now + TOLERANCE:
         return None
-    return max(born, min(told, now))
+    return max(created, min(told, now))
 
 
-def span(started: float | None, finished: float | None, born: float, now: float) -> tuple[float | None, float]:
+def span(started: float | None, finished: float | None, created: float, now: float) -> tuple[float | None, float]:
     """Return when a run started, if known, and when it ended. Its end was observed at `now`."""
-    ended = believed(finished, born, now)
+    ended = believed(finished, created, now)
     ended = now if ended is None else ended
-    return believed(started, born, ended), ended
+    return believed(started, created, ended), ended

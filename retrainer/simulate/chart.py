@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from retrainer.simulate.outcome import Outcome, PlayedRun, RecordedDecision
-    from retrainer.simulate.traces import Metric, Trace
+    from retrainer.simulate.traces import Trace, TraceMetric
 
 MOST_HELD = 1500
 """Maximum marks of Hold and Skip decisions, for one rule and side."""
@@ -44,7 +44,7 @@ _STYLE = "body{font-family:system-ui,sans-serif;margin:2rem auto;max-width:1400p
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ChartPage:
     """Content of the page. ``outcomes`` and ``traces`` are by side (then, now); traces are by rule too.
 
     ``begin`` and ``end`` limit the time axis (epoch seconds).
@@ -58,7 +58,7 @@ class Page:
     end: float
 
 
-def page(of: Page) -> str:
+def page(of: ChartPage) -> str:
     """Return the page as HTML."""
     figures = [
         _figure(of, rule).to_html(
@@ -73,7 +73,7 @@ def page(of: Page) -> str:
     return f"<!doctype html><html><head>{head}</head><body><h1>{title}</h1>{sections}{left_out}</body></html>\n"
 
 
-def _figure(of: Page, rule: str) -> Any:
+def _figure(of: ChartPage, rule: str) -> Any:
     sides = [name for name in of.outcomes if rule in of.traces.get(name, {})]
     latest = of.traces[sides[-1]][rule]
     first = 1 + bool(latest.bars)
@@ -104,12 +104,12 @@ def _figure(of: Page, rule: str) -> Any:
     return figure
 
 
-def _subtitle(metric: Metric) -> str:
+def _subtitle(metric: TraceMetric) -> str:
     more = f" ({metric.left_out} more series are not drawn)" if metric.left_out else ""
     return f"{_escape(metric.name)}{more}"
 
 
-def _bars(of: Page, trace: Trace) -> Any:
+def _bars(of: ChartPage, trace: Trace) -> Any:
     width = (of.end - of.begin) / BARS
     moments = [_at(of.begin + (i + 0.5) * width) for i in range(BARS)]
     return graph_objects.Bar(
@@ -123,7 +123,7 @@ def _bars(of: Page, trace: Trace) -> Any:
     )
 
 
-def _add_lines(figure: Any, row: int, metric: Metric) -> None:
+def _add_lines(figure: Any, row: int, metric: TraceMetric) -> None:
     for number, (name, line) in enumerate(metric.lines.items()):
         figure.add_trace(
             graph_objects.Scatter(
@@ -139,7 +139,7 @@ def _add_lines(figure: Any, row: int, metric: Metric) -> None:
         )
 
 
-def _add_threshold(figure: Any, row: int, metric: Metric | None, of: Page, side: str, colour: str) -> None:
+def _add_threshold(figure: Any, row: int, metric: TraceMetric | None, of: ChartPage, side: str, colour: str) -> None:
     """Draw the bound of the threshold, and its clear value if it differs."""
     if metric is None:
         return
@@ -169,7 +169,7 @@ def _sides(rule: str, side: str, outcome: Outcome, place: int) -> Iterator[Any]:
     colour = _COLOURS.get(side, _COLOURS["now"])
     if lasting := [run for run in runs if run.started_at is not None]:
         yield _lasting(lasting, colour, place)
-    yield _births(runs, f"{SIDES[side]}: started", colour, place)
+    yield _run_marks(runs, f"{SIDES[side]}: started", colour, place)
     if held := [d for d in outcome.decisions if d.rule == rule and _tells(d)][:MOST_HELD]:
         yield _marks(held, f"{SIDES[side]}: held or skipped", place)
 
@@ -186,7 +186,7 @@ def _lasting(runs: list[PlayedRun], colour: str, place: int) -> Any:
     )
 
 
-def _births(runs: list[PlayedRun], name: str, colour: str, place: int) -> Any:
+def _run_marks(runs: list[PlayedRun], name: str, colour: str, place: int) -> Any:
     return graph_objects.Scatter(
         x=[_at(run.at) for run in runs],
         y=[place] * len(runs),

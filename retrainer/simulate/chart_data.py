@@ -26,7 +26,7 @@ def picture(tasks: Mapping[str, Task], outcomes: Mapping[str, Outcome]) -> str:
 
     Raise BadHistory.
     """
-    from retrainer.simulate.chart import Page, page  # noqa: PLC0415 - plotly is needed for charts only
+    from retrainer.simulate.chart import ChartPage, page  # noqa: PLC0415 - plotly is needed for charts only
 
     ranked = _ranked(outcomes)
     rules = ranked[:MOST_RULES]
@@ -40,7 +40,7 @@ def picture(tasks: Mapping[str, Task], outcomes: Mapping[str, Outcome]) -> str:
         mine = replace(configuration, rules=tuple(rule for rule in configuration.rules if rule.name in rules))
         ranges = list(looked_up(task, mine, history))
         traces[side] = trace(mine, history.records(), ranges, begin, end)
-    return page(Page(outcomes, traces, rules, len(ranked) - len(rules), begin, end))
+    return page(ChartPage(outcomes, traces, rules, len(ranked) - len(rules), begin, end))
 
 
 def _ranked(outcomes: Mapping[str, Outcome]) -> list[str]:

@@ -21,7 +21,7 @@ _DAY = 86400
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class Mismatch:
     """A failed expectation. ``diff``: lines with `-` (expected) or `+` (actual); ``decided``: decisions before it."""
 
     at: float
@@ -38,7 +38,7 @@ def told(at: float, start: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%SZ} (+{after})"
 
 
-def runs_differ(at: float, expected: Sequence[ExpectedRun], got: Sequence[Run], start: float) -> Failure | None:
+def runs_differ(at: float, expected: Sequence[ExpectedRun], got: Sequence[Run], start: float) -> Mismatch | None:
     """Compare runs one by one, each only by its expected fields. Unexpected runs are reported with all fields."""
     wanted = [_wanted_run(run, start) for run in expected]
     came = [_of_run(run, expected[i] if i < len(expected) else None, start) for i, run in enumerate(got)]
@@ -47,10 +47,10 @@ def runs_differ(at: float, expected: Sequence[ExpectedRun], got: Sequence[Run], 
     message = f"{_count(len(wanted), 'run')} expected by now, {_count(len(came), 'run')} started"
     if len(wanted) == len(came):
         message = "a run was started otherwise" if len(came) == 1 else "runs were started otherwise"
-    return Failure(at, message, _diff(map(_line, wanted), map(_line, came)))
+    return Mismatch(at, message, _diff(map(_line, wanted), map(_line, came)))
 
 
-def decisions_differ(at: float, expected: ExpectedDecision, all_: Sequence[Decided], start: float) -> Failure | None:
+def decisions_differ(at: float, expected: ExpectedDecision, all_: Sequence[Decided], start: float) -> Mismatch | None:
     """Compare the last decision of a rule and key."""
     wanted = _given(
         rule=expected.rule,
@@ -61,12 +61,14 @@ def decisions_differ(at: float, expected: ExpectedDecision, all_: Sequence[Decid
     )
     last = next((d for d in reversed(all_) if (d.rule, d.key) == (expected.rule, expected.key)), None)
     if last is None:
-        return Failure(at, f"nothing was decided for {_name(expected.rule, expected.key)} yet", (f"- {_line(wanted)}",))
+        return Mismatch(
+            at, f"nothing was decided for {_name(expected.rule, expected.key)} yet", (f"- {_line(wanted)}",)
+        )
     came = _of_decision(last, start)
     compared = {name: came.get(name, "none") for name in wanted}
     if compared == wanted:
         return None
-    return Failure(at, "the last decision is another", _diff([_line(wanted)], [_line({**compared, **came})]))
+    return Mismatch(at, "the last decision is another", _diff([_line(wanted)], [_line({**compared, **came})]))
 
 
 def in_short(decided: Sequence[Decided], start: float) -> list[str]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledData, CompiledRule
     from retrainer.rules.state import State
     from retrainer.rules.triggers.verdict import Verdict
-    from retrainer.simulate.poll_coalescing import Followed
+    from retrainer.simulate.poll_coalescing import FollowedMetric
 
 _NOT_YET = frozenset((Reason.BATCH_INCOMPLETE, Reason.BELOW_THRESHOLD, Reason.FOR_PENDING, Reason.NO_DATA))
 """Reasons of decisions without consequences."""
@@ -68,7 +68,7 @@ class _Sum:
 class Lane:
     """A rule without keys, and its metric if the polls of one are coalesced."""
 
-    def __init__(self, rule: CompiledRule, followed: Followed | None, pages: Pages) -> None:
+    def __init__(self, rule: CompiledRule, followed: FollowedMetric | None, pages: Pages) -> None:
         self.rule, self._followed, self._pages = rule, followed, pages
         self.reads_events = any("events" in text.variables for text in rule.parameters.values())
         self._sum: _Sum | None = None
@@ -133,10 +133,10 @@ class Lane:
         found.notes.close(tx, state)
 
 
-class Lanes:
+class EventCoalescer:
     """All lanes of a catalog, by rule. Rules with keys have no lane."""
 
-    def __init__(self, catalog: Catalog, followed: Iterable[Followed]) -> None:
+    def __init__(self, catalog: Catalog, followed: Iterable[FollowedMetric]) -> None:
         self.pages = Pages()
         mine = {one.rule.name: one for one in followed}
         self.of: Mapping[str, Lane] = {

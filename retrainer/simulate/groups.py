@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from retrainer.engine.commands import operator_commands
 from retrainer.engine.core import journal
-from retrainer.simulate.history import Record
+from retrainer.simulate.history import HistoryRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from retrainer.simulate.history import History
-    from retrainer.simulate.poll_coalescing import Followed, Split
+    from retrainer.simulate.poll_coalescing import FollowedMetric, Split
 
 ADMITTED = "Admitted"
 """Kind of a record that is not in the journal: a run was admitted."""
@@ -23,11 +23,11 @@ _BY_HAND = journal.ASKED | {"Imported", "Resumed", "PromotionReported", "Reopene
 _AT = itemgetter(0)
 
 
-class Group(NamedTuple):
+class RuleGroup(NamedTuple):
     """Records at one time that belong to one transaction."""
 
     at: float
-    records: list[Record]
+    records: list[HistoryRecord]
 
 
 class Groups:
@@ -37,7 +37,7 @@ class Groups:
         self._groups = _grouped(history, metrics)
         self._next = next(self._groups, None)
 
-    def peek(self) -> Group | None:
+    def peek(self) -> RuleGroup | None:
         """Return the next group without taking it; None if all were taken."""
         return self._next
 
@@ -45,25 +45,25 @@ class Groups:
         self._next = next(self._groups, None)
 
 
-def _polls(one: Followed) -> Iterator[Record]:
-    return (Record(one.range.at(i), None, poll=(one, i)) for i in one.unrest)
+def _polls(one: FollowedMetric) -> Iterator[HistoryRecord]:
+    return (HistoryRecord(one.range.at(i), None, poll=(one, i)) for i in one.unrest)
 
 
-def _grouped(history: History, metrics: Split) -> Iterator[Group]:
+def _grouped(history: History, metrics: Split) -> Iterator[RuleGroup]:
     admitted = sorted((run.admitted_at, run.rule) for run in history.runs if run.admitted_at is not None)
-    moments = iter([Record(at, None, ADMITTED, rule) for at, rule in admitted])
+    moments = iter([HistoryRecord(at, None, ADMITTED, rule) for at, rule in admitted])
     polls = [range_.records() for range_ in metrics.polled]
     followed = sorted(chain.from_iterable(map(_polls, metrics.followed)), key=_AT)
-    records: Iterator[Record] = heapq.merge(history.records(), *polls, followed, key=_AT)
+    records: Iterator[HistoryRecord] = heapq.merge(history.records(), *polls, followed, key=_AT)
     merged = _merged(records, moments) if admitted else records
     for at, records in groupby(merged, key=_AT):
         for turn in _turns(records):
-            yield Group(at, turn)
+            yield RuleGroup(at, turn)
 
 
-def _turns(records: Iterator[Record]) -> Iterator[list[Record]]:
+def _turns(records: Iterator[HistoryRecord]) -> Iterator[list[HistoryRecord]]:
     """Split the records of one time into transactions: one starts with wake-ups, and ends with slots."""
-    turn: list[Record] = []
+    turn: list[HistoryRecord] = []
     for record in records:
         last = turn[-1].kind if turn else "Wake"
         begins = record.kind == "Wake" and last not in ("Wake", operator_commands.PAUSED)
@@ -75,7 +75,7 @@ def _turns(records: Iterator[Record]) -> Iterator[list[Record]]:
     yield turn
 
 
-def _merged(records: Iterator[Record], moments: Iterator[Record]) -> Iterator[Record]:
+def _merged(records: Iterator[HistoryRecord], moments: Iterator[HistoryRecord]) -> Iterator[HistoryRecord]:
     """Merge by time. At the same time, ``records`` come first, in their order."""
     waiting = next(moments, None)
     for record in records:

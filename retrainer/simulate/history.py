@@ -42,7 +42,7 @@ class BadHistory(Exception):
     """The history cannot be read. The message names the file and line, and how to fix it."""
 
 
-class Record(NamedTuple):
+class HistoryRecord(NamedTuple):
     """One input at a time (epoch seconds): an event, or a journal entry with ``kind`` and ``payload``."""
 
     at: float
@@ -86,7 +86,7 @@ class History:
     ``plain``: the events were written manually, so that a source may be misspelled.
     """
 
-    records: Callable[[], Iterator[Record]]
+    records: Callable[[], Iterator[HistoryRecord]]
     runs: tuple[Recorded, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     span: tuple[float, float] | None = None
@@ -119,7 +119,7 @@ def _of_store(path: str) -> History:
 
     asked = "events", ", ".join(_EVENT), "seq"
 
-    def records() -> Iterator[Record]:
+    def records() -> Iterator[HistoryRecord]:
         events = (_numbered(path, row["seq"], {"table": "events", "row": row}) for row in rows(*asked))
         journal = ((row["seq"], _input(row)) for row in rows("journal", ", ".join(_JOURNAL), "seq"))
         return (record for _, record in heapq.merge(events, journal, key=lambda pair: pair[0]))
@@ -161,7 +161,7 @@ def _of_lines(path: str) -> History:
         if record.event is not None and record.event.type == QUERY:
             polled.add((record.event.source, record.event.subject))
 
-    def records() -> Iterator[Record]:
+    def records() -> Iterator[HistoryRecord]:
         events = _in_order(path)
         journal = ((row["seq"], _input(row)) for row in sorted(kept["journal"], key=lambda row: row["seq"]))
         return (record for _, record in heapq.merge(events, journal, key=lambda pair: pair[0]))
@@ -227,7 +227,7 @@ def _telling(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
         yield last
 
 
-def _in_order(path: str) -> Iterator[tuple[int, Record]]:
+def _in_order(path: str) -> Iterator[tuple[int, HistoryRecord]]:
     """Yield events with their `seq`; for a plain file, with the line number."""
     before = float("-inf")
     for number, line in _lines(path):
@@ -240,7 +240,7 @@ def _in_order(path: str) -> Iterator[tuple[int, Record]]:
         yield seq, record
 
 
-def _numbered(path: str, number: int, line: dict[str, Any]) -> tuple[int, Record]:
+def _numbered(path: str, number: int, line: dict[str, Any]) -> tuple[int, HistoryRecord]:
     try:
         return (line["row"]["seq"], _event(line["row"])) if "table" in line else (number, _plain(line, number))
     except (KeyError, TypeError, ValueError, AttributeError, zlib.error) as error:
@@ -251,7 +251,7 @@ def _words(error: Exception) -> str:
     return f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else f"{error!s:.200}"
 
 
-def _plain(line: Mapping[str, Any], number: int) -> Record:
+def _plain(line: Mapping[str, Any], number: int) -> HistoryRecord:
     """Return the record of a plain event. Its time of arrival is ``at``, by default its ``time``."""
     time = _moment(line["time"])
     at = _moment(line["at"]) if "at" in line else time
@@ -266,7 +266,7 @@ def _plain(line: Mapping[str, Any], number: int) -> Record:
     own_id = str(line.get("id", f"line-{number}"))
     kind, subject = str(line.get("type", "event")), str(line.get("subject", ""))
     attributes, record = split_attributes(shown)
-    return Record(at, Event(source, own_id, kind, time, data, subject, attributes, record=record))
+    return HistoryRecord(at, Event(source, own_id, kind, time, data, subject, attributes, record=record))
 
 
 def _moment(value: Any) -> float:
@@ -285,16 +285,16 @@ def _within_calendar(at: float) -> float:
     return at
 
 
-def _event(row: Mapping[str, Any]) -> Record:
+def _event(row: Mapping[str, Any]) -> HistoryRecord:
     attributes, record = split_attributes(orjson.loads(row["attributes"])) if row["attributes"] != "{}" else ({}, {})
     for at in (row["at"], row["time"]):
         _within_calendar(at)
     envelope = (row["source"], row["id"], row["type"], row["time"], unpack(row["data"]), row["subject"])
-    return Record(row["at"], Event(*envelope, attributes, record=record))
+    return HistoryRecord(row["at"], Event(*envelope, attributes, record=record))
 
 
-def _input(row: Mapping[str, Any]) -> Record:
-    return Record(row["at"], None, row["kind"], row["rule"], row["key"], orjson.loads(row["payload"]))
+def _input(row: Mapping[str, Any]) -> HistoryRecord:
+    return HistoryRecord(row["at"], None, row["kind"], row["rule"], row["key"], orjson.loads(row["payload"]))
 
 
 def _runs(rows: Iterable[Mapping[str, Any]], decisions: Iterable[Mapping[str, Any]]) -> tuple[Recorded, ...]:

@@ -14,8 +14,8 @@ import orjson
 from retrainer.rules.compile_triggers import series_name
 from retrainer.simulate.history import BadHistory
 from retrainer.simulate.ranges import ABSENT, Column, Range
-from retrainer.sources.prometheus.answer import NoAnswer, SampleTimes, Series
-from retrainer.sources.prometheus.client import Unreachable, connect
+from retrainer.sources.prometheus.answer import AnsweredSeries, NoAnswer, SampleTimes
+from retrainer.sources.prometheus.client import PrometheusUnreachable, connect
 from retrainer.util import gc_tuning
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ TIMEOUT = 60.0
 _RIGHTS = (401, 403)
 
 
-class Memory:
+class RecordedMemory:
     """A client for the Prometheus of a source. Call ``close`` when done."""
 
     def __init__(self, name: str, config: PrometheusSource, base_folder: Path, elsewhere: str = "") -> None:
@@ -46,7 +46,7 @@ class Memory:
         config = config.model_copy(update={"timeout": max(config.timeout, TIMEOUT)})
         try:
             self._client = connect(config, base_folder)
-        except Unreachable as error:
+        except PrometheusUnreachable as error:
             raise BadHistory(f"source {name}: {error}") from None
 
     def close(self) -> None:
@@ -134,14 +134,14 @@ def _timed(asked: Range, told: Sequence[Column]) -> Range:
         if known is None or known[0] != values:
             found = [(c.labels, v) for c, v in zip(told, values, strict=True) if v != ABSENT]
             try:
-                series = [Series(labels, None if math.isnan(v) else v) for labels, v in found]
+                series = [AnsweredSeries(labels, None if math.isnan(v) else v) for labels, v in found]
                 known = values, SampleTimes(series, asked.at(i))
             except NoAnswer as error:
                 known, troubles[i] = None, f"{asked.sample_time:.80}: {error}"
                 continue
         for column in asked.columns:
             if column.values[i] != ABSENT:
-                moment = known[1].of(Series(column.labels, None))
+                moment = known[1].of(AnsweredSeries(column.labels, None))
                 times[column.name][i] = asked.at(i) if moment is None else moment
     columns = tuple(replace(column, times=times[column.name]) for column in asked.columns)
     return replace(asked, columns=columns, troubles=troubles)

@@ -15,11 +15,11 @@ from retrainer.engine.core.catalog import build_catalog
 from retrainer.engine.core.containment import Care
 from retrainer.engine.core.engine import BATCH
 from retrainer.engine.core.transaction_budget import KEYS
-from retrainer.engine.intake.events import AGAIN, take_in
+from retrainer.engine.intake.events import REPLAYED, take_in
 from retrainer.engine.runs.endings import REPLACED, end_run
 from retrainer.rules.outcome import Imported, Reopened, Resumed
 from retrainer.runs.run import RunPhase
-from retrainer.simulate.event_coalescing import Lanes
+from retrainer.simulate.event_coalescing import EventCoalescer
 from retrainer.simulate.groups import ADMITTED, Groups
 from retrainer.simulate.poll_coalescing import split
 from retrainer.simulate.recorded_runs import RecordedRuns
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from retrainer.config.configuration import Configuration
-    from retrainer.engine.core.engine import Listener
+    from retrainer.engine.core.engine import EngineListener
     from retrainer.engine.core.transaction import Transaction
     from retrainer.event import Event
     from retrainer.runs.run import Run
-    from retrainer.simulate.groups import Group
-    from retrainer.simulate.history import History, Record
+    from retrainer.simulate.groups import RuleGroup
+    from retrainer.simulate.history import History, HistoryRecord
     from retrainer.simulate.ranges import Range
     from retrainer.simulate.run_script import RunScript
 
@@ -57,14 +57,14 @@ class Player:
         *,
         run_duration: float,
         ranges: Sequence[Range] = (),
-        listener: Listener | None = None,
+        listener: EngineListener | None = None,
         progress: Callable[[float, int], None] = lambda *_: None,
         care: Care = Care.NEVER,
     ) -> None:
         self._past = RecordedRuns(history.runs, run_duration)
         catalog = build_catalog(configuration, frozenset())
         metrics = split(catalog, ranges)
-        self._lanes = Lanes(catalog, metrics.followed)
+        self._coalescer = EventCoalescer(catalog, metrics.followed)
         self._followers = {rule: [a.rule for a in afters] for rule, afters in catalog.followers.items()}
         self._groups = Groups(history, metrics)
         first = self._groups.peek()
@@ -103,12 +103,12 @@ class Player:
             self._prepare(moment)
             self.world.happen(moment)
         self.world.clock.time = max(self.world.now, end)
-        self.world.act(lambda tx: self._lanes.catch_up(tx, self._lanes.of, end + 0.001))
-        self.world.act(self._lanes.pages.write)
+        self.world.act(lambda tx: self._coalescer.catch_up(tx, self._coalescer.of, end + 0.001))
+        self.world.act(self._coalescer.pages.write)
 
     # -- time ------------------------------------------------------------------------------------------------------
 
-    def _pass_time(self, group: Group) -> None:
+    def _pass_time(self, group: RuleGroup) -> None:
         """Do what is due before the group, unless the live engine was late and did it together with the group."""
         woken = {record.rule for record in group.records if record.kind in _BY_ITSELF} & self._unchanged
         while (moment := self.world.next_moment()) is not None and moment < group.at:
@@ -139,9 +139,9 @@ class Player:
         return {name for rule in rules for name in (rule, *self._followers.get(rule, ()))}
 
     def _bring_up(self, rules: Iterable[str], before: float) -> None:
-        behind = self._lanes.behind(rules, before)
+        behind = self._coalescer.behind(rules, before)
         if behind:
-            self.world.act(lambda tx: self._lanes.catch_up(tx, behind, before))
+            self.world.act(lambda tx: self._coalescer.catch_up(tx, behind, before))
 
     def _late(self, moment: float, woken: set[str], at: float) -> bool:
         """Whether the live engine did what is due at ``moment`` not before ``at``, the time of the next group."""
@@ -156,7 +156,7 @@ class Player:
 
         return self.world.store.read(find)
 
-    def _admit_now(self, group: Group) -> None:
+    def _admit_now(self, group: RuleGroup) -> None:
         """Admit due runs in the transaction after the one in which they became due."""
         if any(record.kind == ADMITTED for record in group.records):
             while (moment := self.world.next_moment()) is not None and moment <= self.world.now:
@@ -183,25 +183,25 @@ class Player:
             if any(record.event is None and record.poll is None for record in group.records):
                 return  # it may have changed wake-ups of states without a decision, which are not tracked here
 
-    def _take(self, tx: Transaction, group: Group) -> None:
+    def _take(self, tx: Transaction, group: RuleGroup) -> None:
         scope: ReplayScope | None = None
         waiting: list[Batch] = []
         for record in group.records:
             if record.poll is not None:
                 _take_in(tx, waiting)
-                self._lanes.catch_up(tx, (record.poll[0].rule.name,), record.at)
+                self._coalescer.catch_up(tx, (record.poll[0].rule.name,), record.at)
                 record.poll[0].fold(tx, record.poll[1])
                 continue
             if record.event is not None:
                 self._events += 1
-                if scope is None and not waiting and self._lanes.take(tx, record.event):
+                if scope is None and not waiting and self._coalescer.take(tx, record.event):
                     continue
                 if record.event.source in self._sources:
                     self._before_event(tx, record.event)
                     waiting.append(Batch(record.event.source, [record.event], identity_window=0, replay_scope=scope))
                 scope = None
                 continue
-            if record.kind == AGAIN:
+            if record.kind == REPLAYED:
                 scope = ReplayScope(frozenset(record.payload["rules"]), levels=bool(record.payload.get("levels")))
                 continue
             _take_in(tx, waiting)
@@ -211,13 +211,13 @@ class Player:
 
     def _before_event(self, tx: Transaction, event: Event) -> None:
         """Fold earlier inputs of the rules that the event may concern."""
-        self._lanes.catch_up(tx, self._lanes.wanting(tx.catalog, event), tx.now)
+        self._coalescer.catch_up(tx, self._coalescer.wanting(tx.catalog, event), tx.now)
 
-    def _input(self, tx: Transaction, record: Record) -> None:
+    def _input(self, tx: Transaction, record: HistoryRecord) -> None:
         rule, key, payload = record.rule, record.key, record.payload
         if rule not in tx.catalog.rules:
             return
-        self._lanes.catch_up(tx, self._concerned((rule,)), tx.now)
+        self._coalescer.catch_up(tx, self._concerned((rule,)), tx.now)
         if record.kind == "Ended":
             self._ended(tx, rule, payload)
         elif record.kind == "PromotionReported":
@@ -243,7 +243,7 @@ class Player:
 
     def _end_afterwards(self, tx: Transaction) -> None:
         for rule, payload in self._afterwards:
-            self._lanes.catch_up(tx, self._concerned((rule,)), tx.now)
+            self._coalescer.catch_up(tx, self._concerned((rule,)), tx.now)
             self._ended(tx, rule, payload, last=True)
         self._afterwards = []
 
@@ -289,7 +289,7 @@ def _take_in(tx: Transaction, waiting: list[Batch]) -> None:
         waiting.clear()
 
 
-def _by_hand(tx: Transaction, record: Record) -> None:
+def _by_hand(tx: Transaction, record: HistoryRecord) -> None:
     rule, key, payload = record.rule, record.key, record.payload
     if record.kind in journal.ASKED:
         tx.take(rule, key, journal.asked_again(record.kind, payload))

@@ -37,7 +37,7 @@ _BACK, _CROSSED, _NONE = 1, 2, 3
 """Positions of values that are not clear: returning, beyond the threshold, no value."""
 
 
-class Followed:
+class FollowedMetric:
     """One metric of a rule, with the number of the next poll to fold."""
 
     def __init__(self, rule: CompiledRule, metric: CompiledThreshold, range_: Range, columns: Sequence[Column]) -> None:
@@ -169,13 +169,13 @@ def _moments(asked: Threshold, known: ThresholdState) -> tuple[float | None, flo
 class Split:
     """Ranges whose polls are coalesced for each rule, and ranges that must be played poll by poll."""
 
-    followed: tuple[Followed, ...]
+    followed: tuple[FollowedMetric, ...]
     polled: tuple[Range, ...]
 
 
 def split(catalog: Catalog, ranges: Iterable[Range]) -> Split:
     """Split ranges. Played poll by poll: rules with keys or several queried metrics, and samples with own times."""
-    followed: list[Followed] = []
+    followed: list[FollowedMetric] = []
     polled: list[Range] = []
     for range_ in ranges:
         poll = catalog.polls.get((range_.source, range_.query))
@@ -184,7 +184,7 @@ def split(catalog: Catalog, ranges: Iterable[Range]) -> Split:
             polled.append(range_)
             continue
         followed += [
-            Followed(catalog.rules[metric.rule], metric, range_, [c for c in range_.columns if _wants(metric, c)])
+            FollowedMetric(catalog.rules[metric.rule], metric, range_, [c for c in range_.columns if _wants(metric, c)])
             for metric in metrics
         ]
     return Split(tuple(followed), tuple(polled))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from retrainer.config.models import PrometheusSource
 from retrainer.engine.intake.samples import QUERY
 from retrainer.event import Event
-from retrainer.simulate.history import Record
+from retrainer.simulate.history import HistoryRecord
 from retrainer.sources.base import Query
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Range:
     def at(self, i: int) -> float:
         return self.start + i * self.step
 
-    def record(self, i: int) -> Record:
+    def record(self, i: int) -> HistoryRecord:
         """Return the poll with number ``i``, as a source reports it."""
         at = self.at(i)
         trouble = self.troubles.get(i, "")
@@ -68,9 +68,9 @@ class Range:
             if c.values[i] != ABSENT and not trouble
         ]
         data = {"expr": self.expr, "sample_time": self.sample_time or "", "series": series, "error": trouble}
-        return Record(at, Event(self.source, f"{self.expr}:{at}", QUERY, at, data, self.expr))
+        return HistoryRecord(at, Event(self.source, f"{self.expr}:{at}", QUERY, at, data, self.expr))
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[HistoryRecord]:
         return (self.record(i) for i in range(self.count))
 
 

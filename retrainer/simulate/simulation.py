@@ -17,7 +17,7 @@ from retrainer.config.models import PrometheusSource
 from retrainer.engine.core.catalog import build_catalog
 from retrainer.engine.core.containment import Care
 from retrainer.simulate.history import BadHistory, open_history
-from retrainer.simulate.lookup import Memory
+from retrainer.simulate.lookup import RecordedMemory
 from retrainer.simulate.outcome import Outcome, PlayedRun, RecordedDecision, joined, read
 from retrainer.simulate.player import Player
 from retrainer.simulate.ranges import missing
@@ -93,7 +93,7 @@ def looked_up(task: Task, configuration: Configuration, history: History) -> Ite
     for asked, wanted in missing(build_catalog(configuration, frozenset()), configuration, history, begin, end):
         config = configuration.sources[asked.source]
         assert isinstance(config, PrometheusSource)  # noqa: S101 - for the type checker; only these are queried
-        with closing(Memory(asked.source, config, Path(), task.prometheus)) as memory:
+        with closing(RecordedMemory(asked.source, config, Path(), task.prometheus)) as memory:
             yield memory.fetch(asked, wanted)
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from retrainer.simulate.casefile import moment
-from retrainer.simulate.compare import Failure, decisions_differ, in_short, runs_differ, told
+from retrainer.simulate.compare import Mismatch, decisions_differ, in_short, runs_differ, told
 from retrainer.simulate.recorder import Recorder
 from retrainer.simulate.timeline import Happening, Impossible, course_of, happenings
 from retrainer.simulate.world import World
@@ -22,7 +22,7 @@ class Played:
     """Result of a test. It is passed if there are no ``failures``."""
 
     name: str
-    failures: tuple[Failure, ...]
+    failures: tuple[Mismatch, ...]
 
     @property
     def passed(self) -> bool:
@@ -54,8 +54,8 @@ class _Story:
         things += [(moment(expected.at, self._start), 1, expected) for expected in case.expect]
         self._things = sorted(things, key=lambda distinct_value: distinct_value[:2])
 
-    def failures(self) -> list[Failure]:
-        found: list[Failure] = []
+    def failures(self) -> list[Mismatch]:
+        found: list[Mismatch] = []
         for at, _, distinct_value in self._things:
             self._world.advance(at)
             if not isinstance(distinct_value, Happening):
@@ -64,10 +64,10 @@ class _Story:
             try:
                 distinct_value.do(self._world)
             except Impossible as error:
-                return [*found, self._between(Failure(at, str(error)))]
+                return [*found, self._between(Mismatch(at, str(error)))]
         return found
 
-    def _look(self, at: float, expected: Expectation) -> list[Failure]:
+    def _look(self, at: float, expected: Expectation) -> list[Mismatch]:
         failures = []
         if expected.runs is not None:
             rule = expected.rule or ""
@@ -81,7 +81,7 @@ class _Story:
         self._heard = len(self._recorder.decisions)
         return failures
 
-    def _between(self, failure: Failure, of: tuple[str, str] | None = None) -> Failure:
+    def _between(self, failure: Mismatch, of: tuple[str, str] | None = None) -> Mismatch:
         """Add the decisions since the last comparison, of one rule and key or of all."""
         fresh = self._recorder.decisions[self._heard :]
         decided = [d for d in fresh if of is None or (d.rule, d.key) == of]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from retrainer.engine.core.catalog import Catalog
     from retrainer.rules.compile_triggers import CompiledThreshold
     from retrainer.rules.triggers.level import Threshold
-    from retrainer.simulate.history import Record
+    from retrainer.simulate.history import HistoryRecord
     from retrainer.simulate.ranges import Range
 
 BARS = 480
@@ -32,7 +32,7 @@ MOST_SERIES = 12
 
 
 @dataclass(slots=True)
-class Metric:
+class TraceMetric:
     """A metric. ``lines``: (time, value) pairs by series; None for no data."""
 
     name: str
@@ -59,18 +59,18 @@ class Trace:
     """
 
     bars: list[int]
-    metrics: dict[str, Metric]
+    metrics: dict[str, TraceMetric]
 
 
 def trace(
-    configuration: Configuration, records: Iterable[Record], ranges: Sequence[Range], begin: float, end: float
+    configuration: Configuration, records: Iterable[HistoryRecord], ranges: Sequence[Range], begin: float, end: float
 ) -> dict[str, Trace]:
     """Return the traces of all rules of a configuration, from ``begin`` to ``end`` (epoch seconds)."""
     catalog = build_catalog(configuration, frozenset())
     traces = {
         name: Trace(
             [0] * (BARS if rule.data else 0),
-            {gauge.name: Metric(gauge.name, gauge.threshold) for gauge in rule.gauges.values()},
+            {gauge.name: TraceMetric(gauge.name, gauge.threshold) for gauge in rule.gauges.values()},
         )
         for name, rule in catalog.rules.items()
     }

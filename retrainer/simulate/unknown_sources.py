@@ -11,7 +11,7 @@ from retrainer.simulate.history import BadHistory
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from retrainer.simulate.history import History, Record
+    from retrainer.simulate.history import History, HistoryRecord
 
 
 def without_strangers(path: str, history: History, known: Collection[str]) -> History:
@@ -22,7 +22,7 @@ def without_strangers(path: str, history: History, known: Collection[str]) -> Hi
     if not history.plain:
         return history
 
-    def records() -> Iterator[Record]:
+    def records() -> Iterator[HistoryRecord]:
         for record in history.records():
             if record.event is not None and record.event.source not in known:
                 hint = did_you_mean(record.event.source, known)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from retrainer.config.configuration import Configuration
-    from retrainer.engine.core.engine import Listener
+    from retrainer.engine.core.engine import EngineListener
     from retrainer.engine.core.transaction import Transaction
     from retrainer.engine.runs.run_defaults import NewId
     from retrainer.event import Event
@@ -73,7 +73,7 @@ class World:
         going: Going = endless,
         starting: Callable[[Run], bool] = lambda _: True,
         stopping: Callable[[Run], bool] = lambda _: True,
-        listener: Listener | None = None,
+        listener: EngineListener | None = None,
         new_id: NewId = new_run_id,
         namespace: str = "default",
         care: Care = Care.WHEN_NEEDED,

@@ -13,7 +13,7 @@ import structlog
 from retrainer.event import Event
 from retrainer.sources.base import Batch, Overloaded, object_pages
 from retrainer.sources.files.lines import AT_ONCE, Count, StoppedError, count_on, has_rows, rows
-from retrainer.sources.files.listing import File, Listing, Scope, ignorer, list_folder, safe, shown
+from retrainer.sources.files.listing import DirectoryListing, File, Scope, ignorer, list_folder, safe, shown
 from retrainer.sources.formats.payload import FUTURE, event_id
 from retrainer.util.supervision import Worker, beat, rest
 
@@ -113,7 +113,7 @@ class DirectorySource:
             self._hand_over(known, list(events.values()), {key: listing.changed[key].fingerprint for key in events})
         return None if self._stop.is_set() else _in_words(listing.unreadable)
 
-    def _tell(self, listing: Listing) -> None:
+    def _tell(self, listing: DirectoryListing) -> None:
         """Log once for each file that it is passed over."""
         new = {key: why for key, why in listing.odd.items() if key not in self._told}
         if not new:
@@ -124,7 +124,7 @@ class DirectorySource:
         things = [f"{shown(key)}: {why}" for key, why in sorted(new.items())[:3]]
         log.warning("directory.passed_over", source=self.name, count=len(new), things="; ".join(things))
 
-    def _settled(self, listing: Listing) -> list[File]:
+    def _settled(self, listing: DirectoryListing) -> list[File]:
         """Files to report, oldest first: those that this process has seen unchanged for `settle` seconds."""
         now = self._clock.monotonic()
         changed = list(listing.changed.values())
@@ -133,7 +133,7 @@ class DirectorySource:
         settled = [file for file in changed if now - self._unsettled[file.key][1] >= self._config.settle]
         return sorted(settled, key=lambda file: (file.mtime_ns, file.key))
 
-    def _events(self, files: Sequence[File], listing: Listing) -> dict[str, Event]:
+    def _events(self, files: Sequence[File], listing: DirectoryListing) -> dict[str, Event]:
         """Return events by key. A file that cannot be read or still changes is left to a later poll."""
         events: dict[str, Event] = {}
         for file in files:

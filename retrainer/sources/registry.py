@@ -21,7 +21,7 @@ Threaded = models.DirectorySource | models.S3Source | models.KafkaSource | model
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SourceRequest:
     """A source to run. ``sweeps``: an S3 source also lists its buckets; one replica does so for all."""
 
     config: Threaded
@@ -47,10 +47,10 @@ def build(
     return s3_source(name, config, intake, clock, base_folder, sweeps=sweeps)
 
 
-def threaded(sources: Mapping[str, models.Source], *, leads: bool) -> dict[str, Wanted]:
+def threaded(sources: Mapping[str, models.Source], *, leads: bool) -> dict[str, SourceRequest]:
     """Select the sources that `build` creates. Without the lead: only those that replicas can share."""
     return {
-        name: Wanted(config, sweeps=leads and isinstance(config, models.S3Source) and config.sweep is not None)
+        name: SourceRequest(config, sweeps=leads and isinstance(config, models.S3Source) and config.sweep is not None)
         for name, config in sources.items()
         if isinstance(config, Threaded) and (leads or _shared(config))
     }

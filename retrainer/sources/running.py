@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from retrainer.sources.base import Intake, Source
-    from retrainer.sources.registry import Wanted
+    from retrainer.sources.registry import SourceRequest
     from retrainer.util.clock import Clock
 
 log = structlog.get_logger()
@@ -40,9 +40,9 @@ class RunningSources:
 
     def __init__(self, intake: Intake, clock: Clock, base_folder: Path) -> None:
         self._intake, self._clock, self._base_folder = intake, clock, base_folder
-        self._running: dict[str, tuple[Wanted, Source]] = {}
+        self._running: dict[str, tuple[SourceRequest, Source]] = {}
 
-    def switch(self, wanted: Mapping[str, Wanted]) -> None:
+    def switch(self, wanted: Mapping[str, SourceRequest]) -> None:
         """Stop sources that are no longer configured, start new ones, and retry those that could not be started."""
         for name, (known, source) in list(self._running.items()):
             if wanted.get(name) != known or isinstance(source, Unstarted):
@@ -82,7 +82,7 @@ class RunningSources:
     def by_name(self) -> dict[str, Source]:
         return {name: source for name, (_, source) in list(self._running.items())}
 
-    def _begin(self, name: str, one: Wanted, *, known: str = "") -> Source:
+    def _begin(self, name: str, one: SourceRequest, *, known: str = "") -> Source:
         try:
             source = registry.build(name, one.config, self._intake, self._clock, self._base_folder, sweeps=one.sweeps)
             source.start()

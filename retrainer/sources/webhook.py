@@ -25,7 +25,7 @@ from retrainer.sources.http.authentication import Proofs
 from retrainer.sources.http.body import Bodies
 from retrainer.sources.http.browser_requests import Doors
 from retrainer.sources.http.hook import Hook
-from retrainer.sources.http.parse_memory import Memory
+from retrainer.sources.http.parse_memory import ParseMemory
 from retrainer.sources.http.refusal import Challenge, Refusal, not_now
 from retrainer.sources.http.rejections import Doorkeeper
 from retrainer.sources.http.unreadable_bodies import Letterbox
@@ -71,7 +71,7 @@ class Webhooks:
         self._proofs = Proofs(clock, secrets)
         self._doors = doors or Doors()
         self._keeper = Doorkeeper(refused)
-        self._bodies, self._memory = Bodies(), Memory()
+        self._bodies, self._memory = Bodies(), ParseMemory()
         self._letters = Letterbox(left_out)
         self._stopping = False
         self._told_open: set[str] = set()

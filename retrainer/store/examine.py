@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from retrainer.store.base import StoreError
-from retrainer.store.faults import Fault, fault_of
+from retrainer.store.faults import StoreFault, fault_of
 from retrainer.store.tables import metadata
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def examine(conn: Connection, where: str) -> None:
     try:
         found = _problems(conn)
     except DBAPIError as error:
-        if fault_of(error) is not Fault.CORRUPT:
+        if fault_of(error) is not StoreFault.CORRUPT:
             raise
         found = [str(error.orig)]
     if found:

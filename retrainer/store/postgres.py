@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from retrainer.store import leader_lease
 from retrainer.store.base import CommitUnknownError, StoreBrokenError, StoreBusyError, StoreError, StoreLostError
-from retrainer.store.faults import Fault, fault_of
+from retrainer.store.faults import StoreFault, fault_of
 from retrainer.store.guarded_connection import ServerHealth
 from retrainer.store.migrate import assert_known, migrate
 from retrainer.store.postgres_engine import READS, WRITES, GuardedConnections, place
@@ -47,7 +47,7 @@ class PostgresStore:
         for lines in self._kinds:
             lines.limit()
         self._lock = threading.RLock()
-        self._seat: leader_lease.LeaderLease | None = None
+        self._leader_lease: leader_lease.LeaderLease | None = None
         self._broken = ""
         self._mark = self._known = 0
         """Marks of the last transaction that began, and of the last that is known to be committed."""
@@ -89,10 +89,10 @@ class PostgresStore:
             self._known, self._broken = self._mark, ""
 
     def _hold(self, conn: Connection) -> None:
-        if self._seat is None:
+        if self._leader_lease is None:
             raise StoreLostError(f"{self.where}: another daemon has the lead")
         self._mark += 1
-        if not leader_lease.hold(conn, self._seat.epoch, self._known, self._mark):
+        if not leader_lease.hold(conn, self._leader_lease.epoch, self._known, self._mark):
             raise self._lost()
 
     def _lost(self) -> StoreLostError:
@@ -101,7 +101,7 @@ class PostgresStore:
             epoch, _ = self._transact(leader_lease.last)
         except StoreError as error:
             return StoreLostError(str(error))
-        if self._seat is not None and epoch <= self._seat.epoch:
+        if self._leader_lease is not None and epoch <= self._leader_lease.epoch:
             return StoreLostError(
                 f"{self.where}: the store has gone back to an earlier state, and misses what was committed: it is a "
                 "backup, or a standby that had not got all of it"
@@ -119,7 +119,7 @@ class PostgresStore:
 
     def settle(self) -> bool:
         epoch, mark = self._transact(leader_lease.last)
-        if self._seat is None or epoch != self._seat.epoch:
+        if self._leader_lease is None or epoch != self._leader_lease.epoch:
             raise self._lost()
         if mark == self._mark:
             self._known = mark
@@ -165,11 +165,11 @@ class PostgresStore:
     def claim(self) -> bool:
         if not self._transact(self._free):
             return False
-        self._seat = self._transact(self._take)
-        if self._seat is None:
+        self._leader_lease = self._transact(self._take)
+        if self._leader_lease is None:
             return False
-        self._mark = self._known = self._seat.mark
-        self.undisputed = self._seat.undisputed
+        self._mark = self._known = self._leader_lease.mark
+        self.undisputed = self._leader_lease.undisputed
         return True
 
     def _free(self, conn: Connection) -> bool:
@@ -181,7 +181,7 @@ class PostgresStore:
         return leader_lease.take(conn, self._me)
 
     def renew(self, url: str) -> None:
-        found = self._seat
+        found = self._leader_lease
         if found is None or not self._transact(
             partial(leader_lease.renew, epoch=found.epoch, known=self._known, url=url)
         ):
@@ -189,7 +189,7 @@ class PostgresStore:
 
     def release(self) -> None:
         with self._lock:
-            found, self._seat = self._seat, None
+            found, self._leader_lease = self._leader_lease, None
         if found is not None:
             self._transact(partial(leader_lease.release, epoch=found.epoch))
 
@@ -222,7 +222,7 @@ class PostgresStore:
         """Translate an error of the server to a store error. Other errors are returned unchanged."""
         if stale(error):
             self.close()  # connections are reopened on demand
-        if fault_of(error) is Fault.CORRUPT:
+        if fault_of(error) is StoreFault.CORRUPT:
             self._broken = f"{self.where}: {words(error)}; look at the server's log, and restore the database"
             return StoreBrokenError(self._broken)
         return StoreBusyError(f"{self.where}: {words(error)}") if passes(error) else error

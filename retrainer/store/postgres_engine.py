@@ -35,7 +35,7 @@ _MARGIN = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class EngineKind:
     """A kind of connections: pool size, maximum overflow, and statement timeout in seconds."""
 
     kept: int
@@ -43,9 +43,9 @@ class Kind:
     statement: float
 
 
-WRITES = Kind(kept=2, more=2, statement=8)
+WRITES = EngineKind(kept=2, more=2, statement=8)
 """The timeout is shorter than the lease: a leader whose statement takes as long as that loses the leadership."""
-READS = Kind(kept=3, more=3, statement=30)
+READS = EngineKind(kept=3, more=3, statement=30)
 """Reads have separate connections, so that any number of them cannot prevent the leader from renewing its lease."""
 
 
@@ -71,7 +71,7 @@ class GuardedConnections:
     """
 
     def __init__(
-        self, url: str, password: Callable[[], str] | None, session: str, kind: Kind, health: ServerHealth
+        self, url: str, password: Callable[[], str] | None, session: str, kind: EngineKind, health: ServerHealth
     ) -> None:
         self._kind, self._read_timeout = kind, ReadTimeout(health)
         parsed = make_url(url).set(drivername=_DRIVER)

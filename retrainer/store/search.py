@@ -23,7 +23,7 @@ _C = t.events.c
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class EventQuery:
     """A search: ``text`` is a `seq`, id, subject or object (``bucket/key``).
 
     ``below``: only events with a smaller `seq`. ``since`` and ``until`` limit the time of arrival, in epoch seconds.

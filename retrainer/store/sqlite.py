@@ -14,7 +14,7 @@ from sqlalchemy.pool import StaticPool
 
 from retrainer.store.base import GarbledError, StoreBrokenError, StoreBusyError, StoreError
 from retrainer.store.examine import WAY_OUT
-from retrainer.store.faults import Fault, fault_of
+from retrainer.store.faults import StoreFault, fault_of
 from retrainer.store.migrate import migrate
 from retrainer.store.rescue import rescue
 from retrainer.store.sqlite_file import SqliteFile
@@ -113,7 +113,7 @@ class SqliteStore:
     def _heed(self, context: ExceptionContext) -> None:
         """Record damage reported by any statement, even if its caller handles the error."""
         error = context.sqlalchemy_exception
-        if error is not None and fault_of(error) is Fault.CORRUPT:
+        if error is not None and fault_of(error) is StoreFault.CORRUPT:
             self._broken = f"{self.path}: {_words(error)}"
 
     @contextmanager
@@ -128,7 +128,7 @@ class SqliteStore:
             fault = fault_of(error)
             if fault is not None and fault.passing:
                 raise StoreBusyError(f"{self.path}: {_words(error)}") from error
-            if fault is Fault.CORRUPT:
+            if fault is StoreFault.CORRUPT:
                 raise StoreBrokenError(self._broken) from error
             raise
 
@@ -242,4 +242,4 @@ def _engine(path: Path | str) -> Engine:
 
 def _words(error: SQLAlchemyError) -> str:
     told = str(getattr(error, "orig", error))
-    return f"{told}; {WAY_OUT}" if fault_of(error) is Fault.CORRUPT else told
+    return f"{told}; {WAY_OUT}" if fault_of(error) is StoreFault.CORRUPT else told

@@ -23,14 +23,14 @@ STEP = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class ClockSample:
     """The time of two clocks at the same moment."""
 
     wall: float
     monotonic: float
 
 
-def stepped(before: Sample, after: Sample) -> float:
+def stepped(before: ClockSample, after: ClockSample) -> float:
     """Seconds by which the wall clock was set between two samples; 0 if it was not.
 
     A suspended machine causes a step too: its monotonic clock stops meanwhile.

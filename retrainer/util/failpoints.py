@@ -40,8 +40,8 @@ Kind = Literal[
     "watch",
     "rules",
     "timer",
-    "relay",
-    "porter",
+    "standby-intake",
+    "inbox-drainer",
 ]
 """The start of each turn of a thread of that kind."""
 Point = Crash | Kind

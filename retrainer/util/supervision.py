@@ -97,8 +97,8 @@ DUTIES: Final[dict[Kind, Duty]] = {
     "watch": Duty("watches Workflows", 60, "restart", "end"),
     "rules": Duty("watches the ConfigMaps of a namespace", 60, "restart", "end"),
     "timer": Duty("does one thing at intervals: reload, prune, listen", 300, "restart", "end"),
-    "relay": Duty("stores what the sources of a standby bring", 30, "end", "end"),
-    "porter": Duty("folds in what standbys took in", 60, "restart", "end"),
+    "standby-intake": Duty("stores what the sources of a standby bring", 30, "end", "end"),
+    "inbox-drainer": Duty("folds in what standbys took in", 60, "restart", "end"),
 }
 
 

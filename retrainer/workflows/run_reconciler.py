@@ -127,7 +127,7 @@ class RunReconciler:
                 try:
                     step()
                 except Exception as error:  # noqa: BLE001 - logged, and retried at the next tick
-                    tell_failure("follower.failed", error, step=step.__name__)
+                    tell_failure("run_reconciler.failed", error, step=step.__name__)
 
     def _stop_runs(self) -> None:
         runs = [run for run in self._gateway.to_stop() if self._rested(f"stop {run.id} {run.stop_requested}")]

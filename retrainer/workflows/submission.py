@@ -32,7 +32,7 @@ TROUBLES = frozenset({"connect", "tls", "401", "429"})
 """Codes of Later that concern the server, not the run."""
 
 
-class Claimed(NamedTuple):
+class ClaimedRun(NamedTuple):
     run: Run
     until: float
     """End of the lease, on the monotonic clock."""
@@ -75,7 +75,7 @@ class Sender:
         self._stop = stop
         self._check = TemplateCheck(engine, clock)
 
-    def settle(self, claimed: Claimed) -> None:
+    def settle(self, claimed: ClaimedRun) -> None:
         """Submit, refuse or postpone one claimed run. If its lease expires, leave it as it is."""
         run = claimed.run
         if self._stop.is_set():
@@ -109,7 +109,7 @@ class Sender:
         log.warning("run.refused", error=message, **names(run))
         self._gateway.refused(run.id, message)
 
-    def _send(self, claimed: Claimed, manifest: dict[str, Any]) -> str | None:
+    def _send(self, claimed: ClaimedRun, manifest: dict[str, Any]) -> str | None:
         """Create the Workflow, retrying until the result is known. Return its uid; None if the lease is too short."""
         for attempt in range(TRIES):
             left = claimed.until - self._clock.monotonic() - MARGIN
@@ -127,7 +127,7 @@ class Sender:
                 self._stop.wait(0.2 * 2**attempt)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _create(self, claimed: Claimed, manifest: dict[str, Any], *, timeout: float) -> str:
+    def _create(self, claimed: ClaimedRun, manifest: dict[str, Any], *, timeout: float) -> str:
         run = claimed.run
         gate = None if claimed.gate is None else partial(self._pass_gate, claimed)
         if gate is None:
@@ -148,7 +148,7 @@ class Sender:
         self._throttle.succeeded()
         return created.uid
 
-    def _pass_gate(self, claimed: Claimed) -> None:
+    def _pass_gate(self, claimed: ClaimedRun) -> None:
         """Run between the commit and the creation. Raise NotCommitted, also if too little of the lease is left."""
         claimed.confirm()
         if claimed.until - self._clock.monotonic() <= MARGIN:

@@ -11,7 +11,7 @@ import structlog
 from retrainer.util.supervision import LONGEST_WAIT, Worker, beat, join_all, take
 from retrainer.util.supervision import within as bounded
 from retrainer.workflows.commit_gate import CommitGate, NotCommitted
-from retrainer.workflows.submission import Claimed, Sender, names, tell_failure
+from retrainer.workflows.submission import ClaimedRun, Sender, names, tell_failure
 from retrainer.workflows.submit_throttle import SubmitThrottle
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Submitter:
         self.lease = lease
         self._most = connections * AHEAD
         self._throttle = SubmitThrottle(self._most, clock)
-        self._claimed: queue.SimpleQueue[Claimed | None] = queue.SimpleQueue()
+        self._claimed: queue.SimpleQueue[ClaimedRun | None] = queue.SimpleQueue()
         self._busy = 0
         self._announced: dict[str, CommitGate] = {}
         """By run id; used by the engine's thread only."""
@@ -103,7 +103,7 @@ class Submitter:
             self._busy += len(runs)
         for run in runs:
             gate = self._announced[run.id] = CommitGate()
-            self._claimed.put(Claimed(run, began + self.lease, gate))
+            self._claimed.put(ClaimedRun(run, began + self.lease, gate))
 
     def forget(self) -> None:
         """Drop the announced runs: their transaction failed."""
@@ -116,7 +116,7 @@ class Submitter:
         with self._lock:
             self._busy += len(rest)
         for run in rest:
-            self._claimed.put(Claimed(run, began + self.lease))
+            self._claimed.put(ClaimedRun(run, began + self.lease))
 
     def _let_go(self, run: Run) -> bool:
         gate = self._announced.pop(run.id, None)
@@ -164,7 +164,7 @@ class Submitter:
             self._busy += len(runs)
             self._more = len(runs) == room
         for run in runs:
-            self._claimed.put(Claimed(run, until))
+            self._claimed.put(ClaimedRun(run, until))
         return len(runs) == room
 
     def _hear_out(self) -> None:

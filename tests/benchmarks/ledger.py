@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from retrainer.config.settings import Store as StoreSettings
 from retrainer.daemon import audit
 from retrainer.engine.retention.prune import Pruner
-from retrainer.store.search import Wanted
+from retrainer.store.search import EventQuery
 from tests.benchmarks.cluster import TEMPLATE
 from tests.benchmarks.engine import an_engine, events_like_records
 from tests.benchmarks.figures import Figure, percentile, spread
@@ -137,7 +137,7 @@ def _finding(running: Running, detail: dict[str, Any]) -> list[Figure]:
         pieces.append(time.perf_counter() - began)
         return found
 
-    whole = {what: _timed(partial(audit.find, read, rules, Wanted(text))) for what, text in ASKED.items()}
+    whole = {what: _timed(partial(audit.find, read, rules, EventQuery(text))) for what, text in ASKED.items()}
     slowest = {what: spread(times) for what, times in whole.items()}
     value = round(1000 * max(percentile(times, 0.5) for times in whole.values()), 2)
     method = METHOD + f"By {', '.join(ASKED)}; the slowest kind, the median of {ROUNDS}."

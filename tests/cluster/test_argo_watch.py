@@ -163,7 +163,7 @@ def test_what_vanishes_between_two_lists_is_reported_as_gone(engine: ArgoEngine,
     with watching(namespace) as reports:
         reports.until(workflow, "")
         # No Workflow of this instance really vanishes: the watch must detect it by listing.
-        reports.watch._known["uid-of-the-past"] = watch.Known("churn-past", "R", "Running", False)
+        reports.watch._known["uid-of-the-past"] = watch.KnownWorkflow("churn-past", "R", "Running", False)
         reports.watch._stream.interrupt()
         until(lambda: any(seen.gone for seen in reports.seen))
     (gone,) = [seen for seen in reports.seen if seen.gone]

@@ -11,7 +11,7 @@ from retrainer.daemon import audit
 from retrainer.event import Event
 from retrainer.store import search
 from retrainer.store import tables as t
-from retrainer.store.search import Wanted
+from retrainer.store.search import EventQuery
 from retrainer.store.sqlite import SqliteStore
 from tests.unit.engine.bench import Bench
 
@@ -77,7 +77,7 @@ def test_before_there_was_anything_nothing_is_known(bench: Bench) -> None:
 def test_an_event_says_what_it_did_in_each_rule(bench: Bench, text: str) -> None:
     send(bench, 1, model="churn")
     rules = bench.engine.catalog.rules.values()
-    (found,) = audit.find(bench.store.read, rules, Wanted(text)).items
+    (found,) = audit.find(bench.store.read, rules, EventQuery(text)).items
     run = bench.query("SELECT id FROM runs")[0][0]
     assert found["effects"] == [
         {"rule": "churn", "key": "", "outcome": "matched", "run": run, "detail": ""},
@@ -88,7 +88,7 @@ def test_an_event_says_what_it_did_in_each_rule(bench: Bench, text: str) -> None
 def test_what_where_kept_out_is_a_near_miss(bench: Bench) -> None:
     send(bench, 1, model="churn", size=5)
     rules = bench.engine.catalog.rules.values()
-    (found,) = audit.find(bench.store.read, rules, Wanted("e1", "push")).items
+    (found,) = audit.find(bench.store.read, rules, EventQuery("e1", "push")).items
     assert [(e["rule"], e["detail"]) for e in found["effects"]] == [
         ("churn", "new: where is not 'event.data.size > 10'"),
     ]
@@ -97,7 +97,7 @@ def test_what_where_kept_out_is_a_near_miss(bench: Bench) -> None:
 def test_what_a_rule_could_not_take_says_why(bench: Bench) -> None:
     bench.deliver([Event("push", "e1", "json", bench.clock.time, {"model": "churn"}, "file-1")])
     rules = bench.engine.catalog.rules.values()
-    (found,) = audit.find(bench.store.read, rules, Wanted("e1")).items
+    (found,) = audit.find(bench.store.read, rules, EventQuery("e1")).items
     assert [(e["rule"], e["outcome"], e["detail"]) for e in found["effects"]] == [
         ("churn", "dead_lettered", "raised: `event.data.size > 10`: no field 'size'; guard it with has(…)"),
     ]
@@ -105,7 +105,7 @@ def test_what_a_rule_could_not_take_says_why(bench: Bench) -> None:
 
 def test_nothing_is_found_of_another_source(bench: Bench) -> None:
     send(bench, 1, model="churn")
-    assert audit.find(bench.store.read, (), Wanted("e1", "lake")).items == []
+    assert audit.find(bench.store.read, (), EventQuery("e1", "lake")).items == []
 
 
 def fill(bench: Bench, events: int) -> None:
@@ -176,7 +176,7 @@ def steps(bench: Bench, ask: Callable[[], object]) -> int:
 )
 def test_an_event_is_found_by_what_it_bears(bench: Bench, text: str, more: dict[str, Any], found: list[int]) -> None:
     fill(bench, 20)
-    page = audit.find(bench.store.read, (), Wanted(text, **more))
+    page = audit.find(bench.store.read, (), EventQuery(text, **more))
     assert seqs(page) == found
     assert page.next is None, "all was looked at"
 
@@ -189,7 +189,7 @@ def test_a_subject_is_looked_for_in_stretches_and_the_answer_says_where_to_go_on
     fill(bench, 100)
     found, below, pages = [], None, 0
     while pages == 0 or below is not None:
-        page = audit.find(bench.store.read, (), Wanted("s5", below=below))
+        page = audit.find(bench.store.read, (), EventQuery("s5", below=below))
         found += seqs(page)
         below, pages = page.next, pages + 1
     assert found == [1005]
@@ -202,5 +202,5 @@ def test_finding_costs_the_same_however_long_the_ledger(
 ) -> None:
     monkeypatch.setattr(search, "PIECE", 100)
     fill(bench, 5000)
-    longest = steps(bench, lambda: audit.find(bench.store.read, (), Wanted(text)))
+    longest = steps(bench, lambda: audit.find(bench.store.read, (), EventQuery(text)))
     assert longest < 30, "no read looks at more than a piece"

@@ -6,9 +6,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from retrainer.daemon.clock_watch import ClockWatch
-from retrainer.util.clock import Sample, SystemClock, stepped
+from retrainer.util.clock import ClockSample, SystemClock, stepped
 
-START = Sample(wall=1_800_000_000.0, monotonic=50.0)
+START = ClockSample(wall=1_800_000_000.0, monotonic=50.0)
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ START = Sample(wall=1_800_000_000.0, monotonic=50.0)
     ],
 )
 def test_a_step_is_what_the_one_clock_made_and_the_other_did_not(wall: float, elapsed: float, step: float) -> None:
-    after = Sample(START.wall + wall, START.monotonic + elapsed)
+    after = ClockSample(START.wall + wall, START.monotonic + elapsed)
     assert stepped(START, after) == pytest.approx(step)
 
 

@@ -96,18 +96,18 @@ def test_a_thread_that_hangs_when_it_is_given_work_is_left_behind(house: House, 
 def test_a_standby_and_the_keeper_of_the_lead_are_left_behind(tmp_path: Path) -> None:
     store = SqliteStore.open(tmp_path / "store.db")
     before = len(supervision.left_behind())
-    relay = StandbyIntake(store, ManualClock(0.0), lambda: None, 10)  # type: ignore[arg-type,return-value]
+    standby_intake = StandbyIntake(store, ManualClock(0.0), lambda: None, 10)  # type: ignore[arg-type,return-value]
     lead = Lead(store, ManualClock(0.0), str, lambda: None, lambda _: None)
-    failpoints.arm("relay", "hang")
+    failpoints.arm("standby-intake", "hang")
     failpoints.arm("lead", "hang")
-    relay.start()
+    standby_intake.start()
     lead._keeper.start()
     until(lambda: lead._keeper.where().startswith("retrainer.util.failpoints"), "it hangs")
     lead.stop(0.1)
-    relay.stop(0.1)
-    assert [one.name for one in supervision.left_behind()[before:]] == ["lead", "relay"]
+    standby_intake.stop(0.1)
+    assert [one.name for one in supervision.left_behind()[before:]] == ["lead", "standby-intake"]
     failpoints.disarm()
-    until(lambda: not (relay._thread.is_alive() or lead._keeper.is_alive()), "both end")
+    until(lambda: not (standby_intake._thread.is_alive() or lead._keeper.is_alive()), "both end")
     store.close()
 
 

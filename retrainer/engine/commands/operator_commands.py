@@ -57,17 +57,17 @@ def trigger(
     request, told_before = str(ULID.from_timestamp(tx.now)), len(tx.emitted)
     done = tx.take(name, key, Manual(parameters, request, by))
     emitted = [facts["run"] for what, facts in tx.emitted[told_before:] if what == "run.created"]
-    born = [run for run in emitted if run.cause.get("request") == request and run.retry_of is None]
+    created = [run for run in emitted if run.cause.get("request") == request and run.retry_of is None]
     decided = done.decisions if done else ()
     mine = [d for d in decided if d.asked is not None and d.asked.request == request]
     last = next(reversed(mine or decided), None)
-    refused = last is not None and last.new_run is not None and not born
+    refused = last is not None and last.new_run is not None and not created
     answer = {
         "decision": "skip" if refused else last.kind.value if last else "hold",
         "reason": Reason.BAD_PARAMETERS.value if refused else last.reason.value if last else "waiting",
         "detail": last.detail if last else "",
-        "run": {"id": born[0].id, "workflow": born[0].workflow, "parameters": dict(born[0].parameters)}
-        if born
+        "run": {"id": created[0].id, "workflow": created[0].workflow, "parameters": dict(created[0].parameters)}
+        if created
         else None,
         "request": request,
     }

@@ -11,7 +11,7 @@ from sqlalchemy import and_, func, or_, select
 from retrainer.config.models import Budget
 from retrainer.engine.core.catalog import budget_of
 from retrainer.rules.admit import BudgetBalance
-from retrainer.rules.budget import Spent, allowance
+from retrainer.rules.budget import Spent, remaining_budget
 from retrainer.store import tables as t
 from retrainer.store.faults import of_whole
 
@@ -46,7 +46,9 @@ def of_rule(conn: Connection, rule: CompiledRule, now: float) -> RemainingBudget
     if not isinstance(budget, Budget):
         return None
     reserve = reserve_of(conn, rule, budget)
-    return allowance(budget, _spent(conn, (rule.name,), budget, {rule.name: reserve}, now, born=True), reserve, now)
+    return remaining_budget(
+        budget, _spent(conn, (rule.name,), budget, {rule.name: reserve}, now, created=True), reserve, now
+    )
 
 
 def balances(
@@ -62,13 +64,13 @@ def balances(
         budget, rules = _budget(catalog, name)
         if budget is None:
             continue
-        found_out = contain(conn, partial(_purse, conn, budget, rules, now, contain), name)
+        found_out = contain(conn, partial(_balance, conn, budget, rules, now, contain), name)
         found[name], renewed = (BudgetBalance(0, 0.0), now + AGAIN) if found_out is None else found_out
         moments += [renewed] if renewed is not None else []
     return found, min(moments, default=None)
 
 
-def _purse(
+def _balance(
     conn: Connection, budget: Budget, rules: Sequence[CompiledRule], now: float, contain: Contain
 ) -> tuple[BudgetBalance, float | None]:
     """What one budget leaves, and when it next holds more.
@@ -79,7 +81,7 @@ def _purse(
     costs = {rule.name: contain(conn, partial(reserve_of, conn, rule, budget), rule.name) for rule in rules}
     dearest = max((cost for cost in costs.values() if cost is not None), default=0.0)
     reserves = {name: dearest if cost is None else cost for name, cost in costs.items()}
-    spent = _spent(conn, reserves, budget, reserves, now, born=False)
+    spent = _spent(conn, reserves, budget, reserves, now, created=False)
     hours = None if budget.gpu_hours is None else budget.gpu_hours - sum(run.hours for run in spent)
     balance = BudgetBalance(None if budget.runs is None else budget.runs - len(spent), hours)
     return balance, spent[0].at + budget.per if spent else None
@@ -144,12 +146,12 @@ def reserve_of(conn: Connection, rule: CompiledRule, budget: Budget) -> float:
 
 
 def _spent(
-    conn: Connection, rules: Iterable[str], budget: Budget, reserves: Mapping[str, float], now: float, *, born: bool
+    conn: Connection, rules: Iterable[str], budget: Budget, reserves: Mapping[str, float], now: float, *, created: bool
 ) -> list[Spent]:
     """Attempts that started within the budget's stretch, oldest first; with ``born`` also those that wait to start."""
     c = t.runs.c
     started = and_(c.admitted_at > now - budget.per, or_(c.ended_at.is_(None), c.uid.is_not(None)))
-    waits = and_(c.admitted_at.is_(None), c.ended_at.is_(None)) if born else None
+    waits = and_(c.admitted_at.is_(None), c.ended_at.is_(None)) if created else None
     counts = started if waits is None else or_(started, waits)
     query = select(c.rule, c.created_at, c.admitted_at, c.ended_at, c.gpu_hours).where(c.rule.in_(list(rules)), counts)
     rows = conn.execute(query.order_by(func.coalesce(c.admitted_at, c.created_at))).all()

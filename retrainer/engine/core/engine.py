@@ -49,7 +49,7 @@ ROOM_AFTER = 0.1
 """Seconds in which a full queue has room again: about two transactions."""
 
 
-class Listener(Protocol):
+class EngineListener(Protocol):
     """Hears what was committed: metrics, the log."""
 
     def emitted(self, what: str, facts: dict[str, Any], now: float) -> None: ...
@@ -84,7 +84,7 @@ class Engine:
         self,
         store: Store,
         clock: Clock,
-        listener: Listener,
+        listener: EngineListener,
         *,
         namespace: str,
         max_queue: int,

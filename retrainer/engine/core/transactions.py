@@ -19,7 +19,7 @@ from retrainer.engine.core.transaction_budget import KEYS, TransactionBudget
 from retrainer.engine.intake.events import take_in
 from retrainer.engine.runs.dispatch import NoDispatcher, dispatch
 from retrainer.engine.schedules.fan_out import fan_out
-from retrainer.rules.admit import Capacity, Waiting, admit
+from retrainer.rules.admit import AdmissionRequest, Capacity, admit
 from retrainer.rules.outcome import Wake
 from retrainer.store import statements
 from retrainer.store.faults import of_whole
@@ -228,11 +228,11 @@ class TransactionRunner:
         return min((m for m in moments if m is not None), default=None)
 
 
-def _waiting(tx: Transaction, rows: Sequence[Row[Any]]) -> tuple[list[Waiting], bool]:
+def _waiting(tx: Transaction, rows: Sequence[Row[Any]]) -> tuple[list[AdmissionRequest], bool]:
     """Runs that wait, each with what pays for it, asked once for each rule; and whether that is known of all."""
     costs = {name: cost for name in {row.rule for row in rows} if (cost := _cost(tx, name)) is not None}
     known = [row for row in rows if row.rule in costs]
-    waiting = [Waiting(r.id, r.pool, r.priority, r.created_at, r.not_before, *costs[r.rule]) for r in known]
+    waiting = [AdmissionRequest(r.id, r.pool, r.priority, r.created_at, r.not_before, *costs[r.rule]) for r in known]
     return waiting, len(known) == len(rows)
 
 

@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 MAX_POISON = 1 << 20
 """Bytes kept of an unreadable item. A readable event is kept whole, because it may be replayed."""
-AGAIN = "Again"
+REPLAYED = "Replayed"
 """Journal entry: the event that follows was replayed, for the listed rules only."""
 PRECEDENCE = ("matched", "filtered", "duplicate", "dead_lettered", "ignored")
 
@@ -242,12 +242,12 @@ class _Intake:
 
     def _replay(self) -> None:
         assert self.batch.replay_scope is not None  # noqa: S101 - for the type checker; checked by the caller
-        replay = replay_filter.Replay(self.tx, self.batch.replay_scope)
+        replay = replay_filter.ReplayFilter(self.tx, self.batch.replay_scope)
         for item in _items_in_time(self.tx, self.batch):
             word, hits, readings = replay.judge(item)
             if (hits or readings) and isinstance(item, Event) and not self.batch.replay_scope.dry:
                 facts = {"rules": sorted(self.batch.replay_scope.rules), "levels": self.batch.replay_scope.levels}
-                self.tx.journal(AGAIN, "", "", facts)
+                self.tx.journal(REPLAYED, "", "", facts)
                 self._take(item, hits, word, readings)
             else:
                 self.outcomes.append(word)

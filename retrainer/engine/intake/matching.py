@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from retrainer.engine.core.containment import one_by_one
 from retrainer.engine.intake import distincts
 from retrainer.engine.intake.dead_letters import Refusals
-from retrainer.rules.expression import BudgetBalance
+from retrainer.rules.expression import StepBudget
 from retrainer.rules.self_trigger import Author, run_of
 from retrainer.store import statements
 
@@ -68,10 +68,10 @@ class _Look(Refusals):
         super().__init__(tx, event, emit=emit)
         self.hits: Hits = {}
         self._author = author
-        self._purse = BudgetBalance()
+        self._step_budget = StepBudget()
 
     def at(self, triggers: Iterable[CompiledData]) -> None:
-        tx, event, hits, balance = self._work, self._event, self.hits, self._purse
+        tx, event, hits, balance = self._work, self._event, self.hits, self._step_budget
         bare: tuple[int, int] | None = None  # the measure for triggers that count neither rows nor bytes
         for trigger in triggers:
             if (self._author or trigger.own.places) and _own_output(tx, event, trigger, self._author, emit=self._tell):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from retrainer.event import Event
     from retrainer.rules.compile import CompiledData, CompiledRule
     from retrainer.rules.outcome import NewRun
-    from retrainer.rules.parameters import Template
+    from retrainer.rules.parameters import ParameterTemplate
     from retrainer.runs.run import Run
 
 TRIALS = 100
@@ -41,7 +41,9 @@ class _Input:
 class _Search:
     """Finds the events that individually make rendering fail with the same error as all of them together."""
 
-    def __init__(self, templates: Mapping[str, Template], scope: Mapping[str, Any], inputs: Sequence[_Input]) -> None:
+    def __init__(
+        self, templates: Mapping[str, ParameterTemplate], scope: Mapping[str, Any], inputs: Sequence[_Input]
+    ) -> None:
         self._templates, self._scope = templates, scope
         self._trials = TRIALS
         self._inputs = inputs

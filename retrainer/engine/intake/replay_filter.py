@@ -40,7 +40,7 @@ _GRAVITY = ("dead_lettered", "unknown", "overtaken", "stale", "matched", "duplic
 """Precedence of outcomes for an event of which nothing is taken: the first that any trigger reports is used."""
 
 
-class Replay:
+class ReplayFilter:
     """Filters the items of one replayed batch."""
 
     def __init__(self, tx: Transaction, again: ReplayScope) -> None:

@@ -16,7 +16,7 @@ from retrainer.engine.intake.matching import too_many
 from retrainer.engine.schedules.every_key import addressed
 from retrainer.event import Event
 from retrainer.rules.compile_triggers import series_name
-from retrainer.rules.expression import LONGEST_KEY, BudgetBalance, name_by
+from retrainer.rules.expression import LONGEST_KEY, StepBudget, name_by
 from retrainer.rules.outcome import Sample, Sampled
 from retrainer.sources.base import Query
 
@@ -75,13 +75,13 @@ class _Read(Refusals):
         super().__init__(tx, event, emit=emit)
         self.readings: list[Reading] = []
         self._rooms: dict[str, _Room] = {}
-        self._purse = BudgetBalance()
+        self._step_budget = StepBudget()
 
     def at(self, gauges: Iterable[CompiledThreshold]) -> None:
         """Read one value or one alert."""
         for gauge in gauges:
             try:
-                key, sample = _key(gauge, self._event, self._purse), gauge.sample(self._event, self._purse)
+                key, sample = _key(gauge, self._event, self._step_budget), gauge.sample(self._event, self._step_budget)
             except ValueError as error:
                 self._fail(gauge, "raised", str(error))
                 continue
@@ -115,7 +115,7 @@ class _Read(Refusals):
         return self._rooms.setdefault(rule, _Room(self._work, rule))
 
 
-def _key(gauge: CompiledThreshold, event: Event, balance: BudgetBalance | None = None) -> str:
+def _key(gauge: CompiledThreshold, event: Event, balance: StepBudget | None = None) -> str:
     return name_by(gauge.by, event, LONGEST_KEY, "a key", balance=balance) if gauge.by is not None else ""
 
 

@@ -36,16 +36,16 @@ class IntakeRouter:
     owner are therefore in the inbox by then, and are folded with the claim.
     """
 
-    def __init__(self, engine: Engine, relay: StandbyIntake, store: Store) -> None:
-        self._engine, self._relay, self._store = engine, relay, store
+    def __init__(self, engine: Engine, standby_intake: StandbyIntake, store: Store) -> None:
+        self._engine, self._standby_intake, self._store = engine, standby_intake, store
         self._open: Intake | None = None
         self._stop = threading.Event()
-        self._porter = Worker("porter", self._main, self._stop.is_set)
+        self._inbox_drainer = Worker("inbox-drainer", self._main, self._stop.is_set)
 
     def begin(self) -> None:
         """Start as a standby."""
-        self._relay.start()
-        self._open = self._relay
+        self._standby_intake.start()
+        self._open = self._standby_intake
 
     def lead(self) -> None:
         """Start as the leader. The inbox is folded first. A repeated call does nothing."""
@@ -53,17 +53,17 @@ class IntakeRouter:
             return
         if self._open is not None:
             self._open = None  # no intake during the switch
-            self._relay.stop()
+            self._standby_intake.stop()
         if self._store.shared:
             self._fold_in()
-            self._porter.start()
+            self._inbox_drainer.start()
         self._open = self._engine
 
     def stop(self, within: float = LONGEST_WAIT) -> None:
         """Stop, after the sources have stopped. Wait at most ``within`` seconds for each of the two threads."""
         self._stop.set()
-        self._porter.join(within)
-        self._relay.stop(within)
+        self._inbox_drainer.join(within)
+        self._standby_intake.stop(within)
 
     def offer(self, batch: Batch) -> Future[Receipt]:
         return self._intake.offer(batch)
@@ -102,7 +102,7 @@ class IntakeRouter:
     @property
     def _sharing(self) -> Intake:
         """Readers are recorded in separate transactions, on leader and standby alike."""
-        return self._relay if self._store.shared else self._intake
+        return self._standby_intake if self._store.shared else self._intake
 
     @property
     def _intake(self) -> Intake:
@@ -121,6 +121,6 @@ class IntakeRouter:
                 if self._store.read(inbox.waiting):
                     self._fold_in()
             except StoreError as error:  # the engine reports it
-                log.debug("porter.waits", error=str(error))
+                log.debug("inbox_drainer.waits", error=str(error))
             except Exception:
-                log.exception("porter.failed")
+                log.exception("inbox_drainer.failed")

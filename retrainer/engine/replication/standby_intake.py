@@ -57,7 +57,7 @@ class StandbyIntake:
         self._wanted = threading.Condition()
         self._stopping = False
         self._given_up: StoreError | None = None
-        self._thread = Worker("relay", self._main, lambda: self._stopping)
+        self._thread = Worker("standby-intake", self._main, lambda: self._stopping)
 
     def start(self) -> None:
         self._thread.start()
@@ -143,7 +143,7 @@ class StandbyIntake:
             emitted, waiting = self._stored(drained)
         except Exception as error:
             if not isinstance(error, StoreError):
-                log.exception("relay.failed")
+                log.exception("standby_intake.failed")
             elif self._stopping:
                 self._given_up = error
             for offer in drained:

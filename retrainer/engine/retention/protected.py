@@ -23,7 +23,7 @@ _TOGETHER = 500
 
 
 @dataclass(slots=True)
-class Claims:
+class RetentionClaims:
     """Claims of (rule, key) pairs on events: ``states`` their state ids, ``ranges`` the ranges of `seq` they need."""
 
     seqs: dict[Where, list[int]]
@@ -40,7 +40,7 @@ class Claims:
         }
 
 
-def claims_on(tx: Transaction, rows: Iterable[tuple[int, str]]) -> Claims:
+def claims_on(tx: Transaction, rows: Iterable[tuple[int, str]]) -> RetentionClaims:
     """Return the claims on these events, given as (seq, the ledger's JSON list of [rule, key]).
 
     Changes of this transaction are included.
@@ -49,7 +49,7 @@ def claims_on(tx: Transaction, rows: Iterable[tuple[int, str]]) -> Claims:
     for seq, rules in rows:
         for rule, key in orjson.loads(rules):
             seqs[rule, key].append(seq)
-    claims = Claims(seqs)
+    claims = RetentionClaims(seqs)
     tx.flush_runs()
     first, last = min(map(min, seqs.values()), default=0), max(map(max, seqs.values()), default=0)
     for rule, keys in _pages(seqs):
@@ -69,7 +69,7 @@ def _pages(pairs: Collection[Where]) -> Iterator[tuple[str, list[str]]]:
             yield rule, keys[at : at + _TOGETHER]
 
 
-def _states(tx: Transaction, claims: Claims, rule: str, keys: Sequence[str]) -> None:
+def _states(tx: Transaction, claims: RetentionClaims, rule: str, keys: Sequence[str]) -> None:
     c = t.states.c
     for row in tx.conn.execute(select(c.id, c.key, c.state).where(c.rule == rule, c.key.in_(keys))):
         claims.states[rule, row.key] = row.id
@@ -82,14 +82,14 @@ def _states(tx: Transaction, claims: Claims, rule: str, keys: Sequence[str]) -> 
             claims.ranges[rule, key] += entry.state.window.ranges
 
 
-def _live_runs(tx: Transaction, claims: Claims, rule: str, keys: Sequence[str]) -> None:
+def _live_runs(tx: Transaction, claims: RetentionClaims, rule: str, keys: Sequence[str]) -> None:
     c = t.runs.c
     live = select(c.key, c.window).where(c.rule == rule, c.key.in_(keys), c.ended_at.is_(None))
     for row in tx.conn.execute(live):
         claims.ranges[rule, row.key] += orjson.loads(row.window).get("ranges", ())
 
 
-def drop_inputs(tx: Transaction, claims: Claims, gone: Collection[int]) -> None:
+def drop_inputs(tx: Transaction, claims: RetentionClaims, gone: Collection[int]) -> None:
     """Delete the input rows of these events, so that no manifest lists them any more."""
     wanted = set(gone)
     pairs = [

@@ -45,7 +45,7 @@ _ENDS = {RunPhase.SUCCEEDED: "succeeded", RunPhase.CANCELLED: "cancelled"}
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class BackfillOrder:
     """A requested backfill: the slots from ``since`` to before ``until``, as read by `rules.backfill.moment_in`.
 
     ``trigger``: None for all schedules of the rule. ``rerun``: also run slots that ran before. ``by``: the requester.
@@ -61,13 +61,13 @@ class Order:
     by: str = ""
 
 
-def preview(tx: Transaction, order: Order) -> dict[str, Any]:
+def preview(tx: Transaction, order: BackfillOrder) -> dict[str, Any]:
     """Return the planned slots and an estimate, and start nothing. Raise LookupError or ValueError like `ask`."""
     rule, state, planned = _plan(tx, order)
     return {**_told(order, planned), **estimate.of(tx, rule, order.key, state, sum(one.runs for one in planned))}
 
 
-def ask(tx: Transaction, order: Order, once: str | None = None) -> dict[str, Any]:
+def ask(tx: Transaction, order: BackfillOrder, once: str | None = None) -> dict[str, Any]:
     """Queue the slots for their runs. A repeated ``once`` returns the same answer and starts nothing.
 
     Raise LookupError for an unknown rule or key, ValueError for an invalid request (the message says how to fix it).
@@ -105,9 +105,9 @@ def withdraw(tx: Transaction, name: str, key: str, *, manual: bool = False) -> d
     tx.flush_runs()
     live = statements.live_runs(tx.conn, name, key)
     reason = (Reason.MANUAL if manual else Reason.BACKFILL).value
-    born = [run for run in live if run.phase is RunPhase.PENDING and run.reason == reason]
+    created = [run for run in live if run.phase is RunPhase.PENDING and run.reason == reason]
     cancelled = 0
-    for run in born:
+    for run in created:
         if cancelled and not tx.budget.spend():
             break
         stop_run(tx, run, "Stop", WITHDRAWN)
@@ -115,7 +115,7 @@ def withdraw(tx: Transaction, name: str, key: str, *, manual: bool = False) -> d
         cancelled += 1
     emitted = {"rule": name, "key": key, "dropped": len(waiting), "cancelled": cancelled}
     tx.emit("manual.withdrawn" if manual else "backfill.withdrawn", **emitted)
-    return {**emitted, "left": len(born) - cancelled}
+    return {**emitted, "left": len(created) - cancelled}
 
 
 def progress(conn: Connection, name: str, key: str, request: str | None = None) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def progress(conn: Connection, name: str, key: str, request: str | None = None) 
     }
 
 
-def _plan(tx: Transaction, order: Order) -> tuple[CompiledRule, State, list[Planned]]:
+def _plan(tx: Transaction, order: BackfillOrder) -> tuple[CompiledRule, State, list[Planned]]:
     rule = rule_of(tx, order.rule)
     check(rule, order.key, order.parameters)
     found = slots_of(schedules_of(rule, order.trigger), order.since, order.until, tx.now)
@@ -163,7 +163,7 @@ def _plan(tx: Transaction, order: Order) -> tuple[CompiledRule, State, list[Plan
     return rule, states[0], planned
 
 
-def _render_first(tx: Transaction, rule: CompiledRule, order: Order, planned: Sequence[Planned]) -> None:
+def _render_first(tx: Transaction, rule: CompiledRule, order: BackfillOrder, planned: Sequence[Planned]) -> None:
     """Raise ValueError if the parameters of the first run cannot be rendered, as those of the others would fail too."""
     first = next((one for one in planned if one.runs), None)
     entry = tx.known(rule.name, order.key)
@@ -175,7 +175,7 @@ def _render_first(tx: Transaction, rule: CompiledRule, order: Order, planned: Se
     build_run(tx, rule, order.key, entry.id, decision, str(ULID.from_timestamp(tx.now)))
 
 
-def _told(order: Order, planned: Sequence[Planned]) -> dict[str, Any]:
+def _told(order: BackfillOrder, planned: Sequence[Planned]) -> dict[str, Any]:
     items = [
         {"trigger": one.trigger, "slot": one.slot, "runs": one.runs, "why": one.why, "run": one.run} for one in planned
     ]
@@ -183,11 +183,11 @@ def _told(order: Order, planned: Sequence[Planned]) -> dict[str, Any]:
     return {"rule": order.rule, "key": order.key, "request": None, "count": count, "slots": items}
 
 
-def _name(order: Order, once: str) -> str:
+def _name(order: BackfillOrder, once: str) -> str:
     return sha256(f"{order.rule}\n{order.key}\n{once}".encode()).hexdigest()[:26]
 
 
-def _digest(order: Order) -> str:
+def _digest(order: BackfillOrder) -> str:
     asked = (order.since, order.until, order.trigger, dict(order.parameters), order.rerun)
     return sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
 

@@ -89,8 +89,8 @@ def _held(tx: Transaction, rule: CompiledRule, state: State) -> Decision | None:
     """Return the limit that would block the first slot now. Active runs are not considered."""
     inhibiting = evaluate(rule, state, tx.now).inhibiting
     asked = ManualRequest(scheduled_at=tx.now)
-    allowance = budget_balances.of_rule(tx.conn, rule, tx.now)
-    return blocking_limit(rule, state.but(active=0), tx.now, inhibiting, allowance, asked)
+    remaining_budget = budget_balances.of_rule(tx.conn, rule, tx.now)
+    return blocking_limit(rule, state.but(active=0), tx.now, inhibiting, remaining_budget, asked)
 
 
 def _hours(tx: Transaction, rule: CompiledRule) -> float | None:

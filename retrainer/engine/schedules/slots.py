@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, delete, insert, select
 
-from retrainer.rules.backfill import Known, Record
+from retrainer.rules.backfill import BackfillRecord, KnownSlot
 from retrainer.rules.outcome import Reason
 from retrainer.runs.run import RunPhase
 from retrainer.store import statements
@@ -34,7 +34,7 @@ def known(
     slots: Sequence[Slot],
     states: tuple[State, State],
     forgotten: tuple[float, float] | None,
-) -> Known:
+) -> KnownSlot:
     """Return what the store holds about ``slots``.
 
     ``states``: the state of the key, and that of the rule, which has the schedule cursors.
@@ -55,7 +55,7 @@ def known(
         for row in statements.fan_outs(conn)
         if row.rule == rule.name and row.of_slot and row.after < key
     ]
-    return Known(
+    return KnownSlot(
         _records(conn, own.values()),
         missed,
         {name: cursor.at for name, cursor in root.cursors.items()},
@@ -74,7 +74,7 @@ def _rows(conn: Connection, rule: str, keys: Iterable[str], slots: Sequence[Slot
     return list(conn.execute(select(t.slots).where(c.rule == rule, c.key.in_(set(keys)), within)).mappings())
 
 
-def _records(conn: Connection, rows: Iterable[RowMapping]) -> dict[Slot, Record]:
+def _records(conn: Connection, rows: Iterable[RowMapping]) -> dict[Slot, BackfillRecord]:
     """Return the record of each slot, with the last attempt of the chain of its run."""
     rows, c = list(rows), t.runs.c
     chains = {row["run"] for row in rows if row["run"] is not None}
@@ -83,12 +83,12 @@ def _records(conn: Connection, rows: Iterable[RowMapping]) -> dict[Slot, Record]
     return {(row["trigger"], row["slot"]): _record(row, last.get(row["run"])) for row in rows}
 
 
-def _record(row: RowMapping, run: RowMapping | None) -> Record:
+def _record(row: RowMapping, run: RowMapping | None) -> BackfillRecord:
     if run is None:
-        return Record(row["outcome"], row["reason"], row["run"])
+        return BackfillRecord(row["outcome"], row["reason"], row["run"])
     phase, first = RunPhase(run["phase"]), run["id"] == run["chain"]
     never = first and phase is RunPhase.CANCELLED and run["uid"] is None and run["submit_attempts"] == 0
-    return Record(row["outcome"], row["reason"], run["id"], phase.value, not phase.terminal, not never)
+    return BackfillRecord(row["outcome"], row["reason"], run["id"], phase.value, not phase.terminal, not never)
 
 
 def settle(tx: WriteBuffer, rule: CompiledRule, key: str, done: Step, run_of: Mapping[int, str]) -> None:

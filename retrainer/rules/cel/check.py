@@ -150,7 +150,7 @@ class _Checker:
             self.infer(value, scope)
         return MAP
 
-    def listing(self, node: syntax.Listing, scope: dict[str, Type]) -> Type:
+    def listing(self, node: syntax.ListLiteral, scope: dict[str, Type]) -> Type:
         return Type("list", items=_common([self.infer(part, scope) for part in node.items]))
 
     def logic(self, node: syntax.Logic, scope: dict[str, Type]) -> Type:
@@ -201,7 +201,7 @@ _INFER: Mapping[type, Callable[[_Checker, Any, dict[str, Type]], Type]] = {
     syntax.Item: _Checker.item,
     syntax.Call: _Checker.call,
     syntax.Macro: _Checker.macro,
-    syntax.Listing: _Checker.listing,
+    syntax.ListLiteral: _Checker.listing,
     syntax.Mapping: _Checker.mapping,
     syntax.Prefix: _Checker.prefix,
     syntax.Chain: _Checker.chain,

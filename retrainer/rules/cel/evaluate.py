@@ -121,7 +121,7 @@ class Compiler:
         each = 2 + cost(node.body) + (cost(node.where) if node.where is not None else 0)
         return macros.MACROS[node.kind](macros.Loop(of, place, each, body, where))
 
-    def listing(self, node: syntax.Listing) -> Evaluate:
+    def listing(self, node: syntax.ListLiteral) -> Evaluate:
         parts = [self.compile(part) for part in node.items]
         return lambda frame: [part(frame) for part in parts]
 
@@ -302,7 +302,7 @@ _MAKERS: Mapping[type, Callable[[Compiler, Any], Evaluate]] = {
     syntax.Item: Compiler.item,
     syntax.Call: Compiler.call,
     syntax.Macro: Compiler.macro,
-    syntax.Listing: Compiler.listing,
+    syntax.ListLiteral: Compiler.listing,
     syntax.Mapping: Compiler.mapping,
     syntax.Prefix: Compiler.prefix,
     syntax.Chain: Compiler.chain,

@@ -11,7 +11,7 @@ from retrainer.rules.cel.syntax import (
     Chain,
     Choice,
     Item,
-    Listing,
+    ListLiteral,
     Literal,
     Logic,
     Macro,
@@ -148,7 +148,7 @@ class _Parser:
             return node
         if self._is("["):
             self._take()
-            return Listing(word.at, tuple(self._several("]", self._expression)))
+            return ListLiteral(word.at, tuple(self._several("]", self._expression)))
         if self._is("{"):
             self._take()
             return Mapping(word.at, tuple(self._several("}", self._entry)))

@@ -65,7 +65,7 @@ class Macro:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ListLiteral:
     at: int
     items: tuple[Node, ...]
 
@@ -113,7 +113,9 @@ class Choice:
     otherwise: Node
 
 
-Node: TypeAlias = Literal | Name | Select | Item | Call | Macro | Listing | Mapping | Prefix | Chain | Logic | Choice
+Node: TypeAlias = (
+    Literal | Name | Select | Item | Call | Macro | ListLiteral | Mapping | Prefix | Chain | Logic | Choice
+)
 
 
 _CHILDREN: Mapping_[type, Callable[[Any], tuple[Node, ...]]] = {
@@ -122,7 +124,7 @@ _CHILDREN: Mapping_[type, Callable[[Any], tuple[Node, ...]]] = {
     Item: lambda node: (node.of, node.index),
     Call: lambda node: node.args if node.target is None else (node.target, *node.args),
     Macro: lambda node: (node.of, node.body) if node.where is None else (node.of, node.where, node.body),
-    Listing: lambda node: node.items,
+    ListLiteral: lambda node: node.items,
     Mapping: lambda node: tuple(part for entry in node.entries for part in entry),
     Chain: lambda node: (node.first, *(part for _, part in node.rest)),
     Logic: lambda node: node.terms,

@@ -67,7 +67,7 @@ class File:
 
 
 @dataclass(slots=True)
-class Listing:
+class DirectoryListing:
     """``changed``: files whose fingerprint is not the known one, by key; ``missing``: known keys without a file.
 
     ``unreadable``: keys, and folders ending in `/`, whose state is unknown this time, with the reason. ``odd``: entries
@@ -127,7 +127,7 @@ def ignorer(globs: list[str]) -> Callable[[str], bool]:
     )
 
 
-def list_folder(scope: Scope, known: Mapping[str, str]) -> Listing:
+def list_folder(scope: Scope, known: Mapping[str, str]) -> DirectoryListing:
     """List all regular files below a folder. Never raises for what it finds there, and never blocks on it.
 
     ``known``: fingerprints by key. Of unchanged files only the key is kept.
@@ -140,12 +140,12 @@ class _Walk:
         self._scope = scope
         self._known = known
         self._root = os.path.realpath(scope.folder)
-        self._listing = Listing(missing=set(known))
+        self._listing = DirectoryListing(missing=set(known))
         self._seen = 0
         self._folders: list[tuple[str, tuple[int, int] | None]] = [("", None)]
         """Folders still to scan, with device and inode. The source's own folder may be a link."""
 
-    def run(self) -> Listing:
+    def run(self) -> DirectoryListing:
         while self._folders:
             prefix, identity = self._folders.pop()
             try:

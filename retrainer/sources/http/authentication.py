@@ -10,7 +10,14 @@ import structlog
 
 from retrainer.event import Event
 from retrainer.sources.http.refusal import Challenge, Refusal, not_now
-from retrainer.sources.http.signature import Sent, Signed, Terms, Unproven, check_signature, check_token
+from retrainer.sources.http.signature import (
+    SignatureTerms,
+    Signed,
+    SignedRequest,
+    Unproven,
+    check_signature,
+    check_token,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,9 +63,9 @@ class Proofs:
         if hook.config.hmac is None:
             return None
         # The machine's current clock: senders use theirs, also after a clock was corrected.
-        terms = Terms(self._clock.wall(), hook.config.timestamp_tolerance, hook.config.signatures)
+        terms = SignatureTerms(self._clock.wall(), hook.config.timestamp_tolerance, hook.config.signatures)
         try:
-            sent = Sent(headers, body, hook.config.path.rstrip("/"))
+            sent = SignedRequest(headers, body, hook.config.path.rstrip("/"))
             signed = check_signature(sent, self._read(hook, hook.config.hmac), terms)
         except Unproven as error:
             raise Refusal(401, str(error), {"WWW-Authenticate": "Signature"}) from None

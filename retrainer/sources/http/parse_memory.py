@@ -29,16 +29,16 @@ def estimate(body: bytes) -> int:
     return 2 * len(body) + _MAP * count(b"{") + _LIST * count(b"[") + _VALUE * count(b",") + _KEY * count(b":")
 
 
-class Memory:
+class ParseMemory:
     """A memory budget shared by requests, for one event loop only."""
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._at_once, self._held = at_once, 0
 
     @contextmanager
-    def hold(self, body: bytes, max_body: int) -> Iterator[Held]:
+    def hold(self, body: bytes, max_body: int) -> Iterator[ReservedMemory]:
         """Reserve what the body will take. Raise Refusal 413 if that is too much for one request, 503 if for all."""
-        held = Held(self, max(OF_ONE, PER_BYTE * max_body))
+        held = ReservedMemory(self, max(OF_ONE, PER_BYTE * max_body))
         try:
             held.add(body)
             yield held
@@ -52,10 +52,10 @@ class Memory:
         self._held += weight
 
 
-class Held:
+class ReservedMemory:
     """The reservation of one request; ``most`` is its limit."""
 
-    def __init__(self, memory: Memory, most: int) -> None:
+    def __init__(self, memory: ParseMemory, most: int) -> None:
         self.weight = 0
         self._memory, self._most = memory, most
 

@@ -36,7 +36,7 @@ class Unproven(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SignedRequest:
     """``headers`` have lower-case names. ``path`` is the source's, without a trailing slash."""
 
     headers: Mapping[str, str]
@@ -45,7 +45,7 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class SignatureTerms:
     """``now`` and ``tolerance`` are in seconds; ``schemes`` are the accepted ones of `v2`, `v1` and `hub`."""
 
     now: float
@@ -87,7 +87,7 @@ def _password(credentials: str) -> str:
         return ""
 
 
-def check_signature(sent: Sent, secrets: Iterable[str], terms: Terms) -> Signed:
+def check_signature(sent: SignedRequest, secrets: Iterable[str], terms: SignatureTerms) -> Signed:
     """Check the HMAC-SHA256 by the best scheme that was sent. Raise Unproven."""
     if TIMESTAMPED in sent.headers:
         return _check_timestamped(sent, secrets, terms)
@@ -105,7 +105,7 @@ def _wanted(schemes: Collection[str]) -> str:
     return ", or ".join(forms + ([f"{PLAIN}: sha256=<hex>"] if "hub" in schemes else []))
 
 
-def _check_timestamped(sent: Sent, secrets: Iterable[str], terms: Terms) -> Signed:
+def _check_timestamped(sent: SignedRequest, secrets: Iterable[str], terms: SignatureTerms) -> Signed:
     pairs = [
         (name.strip(), value) for name, _, value in (p.partition("=") for p in sent.headers[TIMESTAMPED].split(","))
     ]
@@ -148,7 +148,7 @@ def _covered(headers: Mapping[str, str], named: str) -> frozenset[str]:
     return frozenset((*always, *extra))
 
 
-def _text(sent: Sent, timestamp: str, named: str, covered: Iterable[str]) -> bytes:
+def _text(sent: SignedRequest, timestamp: str, named: str, covered: Iterable[str]) -> bytes:
     """One line each for version, time, path, names (if any), and header; an empty line; the body.
 
     Header values contain no line break. Their bytes are as sent: servers decode them as Latin-1 by definition.

@@ -8,7 +8,7 @@ import structlog
 from kafka.errors import KafkaTimeoutError
 
 from retrainer.sources.kafka.partitions import park
-from retrainer.sources.kafka.positions import Later, Log, ask_logs, has_leader, topic_id_of
+from retrainer.sources.kafka.positions import PartitionLog, RetryLater, ask_logs, has_leader, topic_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +26,7 @@ HALTED_AGAIN = 2.0
 log = structlog.get_logger()
 
 
-class Claims:
+class PartitionClaims:
     def __init__(self, name: str, consumer: KafkaConsumer, positions: Positions, clock: Clock) -> None:
         self._name, self._consumer, self._positions, self._clock = name, consumer, positions, clock
 
@@ -40,7 +40,7 @@ class Claims:
         try:
             logs = ask_logs(self._consumer, [part.tp for part in ready])
             return [part for part in ready if self._claim(part, logs[part.tp])]
-        except (KafkaTimeoutError, Later) as error:
+        except (KafkaTimeoutError, RetryLater) as error:
             for part in ready:
                 if part.epoch is None:
                     self._postpone(part, str(error))
@@ -61,7 +61,7 @@ class Claims:
     def _ready(self, part: Part) -> bool:
         try:
             topic_id_of(self._consumer, part.tp.topic)
-        except Later as error:
+        except RetryLater as error:
             return self._postpone(part, str(error))
         if not has_leader(self._consumer, part.tp):
             return self._postpone(part, f"{part.name} has no leader")
@@ -71,7 +71,7 @@ class Claims:
         part.waits, part.due = why, self._clock.monotonic() + AGAIN
         return False
 
-    def _claim(self, part: Part, limits: Log) -> bool:
+    def _claim(self, part: Part, limits: PartitionLog) -> bool:
         topic_id = topic_id_of(self._consumer, part.tp.topic)
         claimed = self._positions.claim(part.tp, limits)
         if claimed.next is not None and claimed.next > limits.end:
@@ -115,5 +115,5 @@ def moved(part: Part, stored: dict[str, int]) -> bool:
 def recreated(consumer: KafkaConsumer, tp: TopicPartition, topic_id: str) -> bool:
     try:
         return topic_id_of(consumer, tp.topic) != topic_id
-    except Later:
+    except RetryLater:
         return False  # unknown while the topic does not exist, and nothing is read then

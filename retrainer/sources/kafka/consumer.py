@@ -69,7 +69,7 @@ LAST_WORDS = LastWords()
 _LIBRARY.addHandler(LAST_WORDS)
 
 
-class Unreachable(Exception):
+class BrokerUnreachable(Exception):
     """No broker answers, or none grants access. The message says why."""
 
 
@@ -92,7 +92,7 @@ def open_consumer(topics: Topics, base_folder: Path, client_id: str, *, group: b
         for each in clients:
             each.close()  # else each attempt would leak a thread
         where = ", ".join(topics.bootstrap_servers)
-        raise Unreachable(f"cannot connect to {where}: {LAST_WORDS.of(client_id) or error}") from error
+        raise BrokerUnreachable(f"cannot connect to {where}: {LAST_WORDS.of(client_id) or error}") from error
     LAST_WORDS.forget(client_id)
     return consumer
 

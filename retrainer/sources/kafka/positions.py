@@ -24,12 +24,12 @@ ASK_MS = 5000
 NO_ID = UUID(int=0)
 
 
-class Later(Exception):
+class RetryLater(Exception):
     """A partition cannot be claimed now. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class PartitionLog:
     """The offsets that the broker has of a partition: from ``begin`` up to, not including, ``end``."""
 
     begin: int
@@ -45,7 +45,7 @@ def topic_id_of(consumer: KafkaConsumer, topic: str) -> str:
     """Return the topic's id, "" from brokers without ids. Raise Later while the topic is not known."""
     cluster = consumer._client.cluster  # noqa: SLF001 - no public API returns a topic's id
     if not cluster.partitions_for_topic(topic):
-        raise Later(missing(topic))
+        raise RetryLater(missing(topic))
     known: UUID | None = cluster.topic_id(topic)
     return "" if known is None or known == NO_ID else str(known)
 
@@ -61,15 +61,15 @@ def has_leader(consumer: KafkaConsumer, tp: TopicPartition) -> bool:
     return leader is not None and leader >= 0
 
 
-def ask_logs(consumer: KafkaConsumer, parts: Sequence[TopicPartition]) -> dict[TopicPartition, Log]:
+def ask_logs(consumer: KafkaConsumer, parts: Sequence[TopicPartition]) -> dict[TopicPartition, PartitionLog]:
     """Request where logs begin and end. Raise KafkaTimeoutError."""
     begins = consumer.beginning_offsets(list(parts), timeout_ms=ASK_MS)
     ends = consumer.end_offsets(list(parts), timeout_ms=ASK_MS)
-    return {tp: Log(begins[tp], ends[tp]) for tp in parts}
+    return {tp: PartitionLog(begins[tp], ends[tp]) for tp in parts}
 
 
 def ask_start(
-    consumer: KafkaConsumer, logs: dict[TopicPartition, Log], start: Literal["earliest", "latest"] | StartAt
+    consumer: KafkaConsumer, logs: dict[TopicPartition, PartitionLog], start: Literal["earliest", "latest"] | StartAt
 ) -> dict[TopicPartition, int]:
     """Return the start offsets by a start policy. Raise KafkaTimeoutError."""
     if start == "earliest":
@@ -89,7 +89,7 @@ class Positions:
     ) -> None:
         self._name, self._consumer, self._intake, self._start = name, consumer, intake, start
 
-    def claim(self, tp: TopicPartition, log: Log) -> Claimed:
+    def claim(self, tp: TopicPartition, log: PartitionLog) -> Claimed:
         """Claim a partition; ``next`` of the result is set. Raise Later."""
         topic_id = topic_id_of(self._consumer, tp.topic)
         claimed = self._intake.claim(self._name, part_name(tp), topic_id)
@@ -111,7 +111,7 @@ class Positions:
         for tp in reversed(partitions):
             self._intake.claim(self._name, part_name(tp), topic_id, starts[tp])
 
-    def trouble(self, part: str, claimed: Claimed, topic_id: str, log: Log) -> str:
+    def trouble(self, part: str, claimed: Claimed, topic_id: str, log: PartitionLog) -> str:
         """Return why a partition must not be read on, with the remedy; "" if nothing is wrong."""
         if claimed.topic_id != topic_id:
             said = f"the topic was made anew: its id was {claimed.topic_id or 'unknown'}, now it is {topic_id}"

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from retrainer.sources.kafka.consumer import open_consumer
-from retrainer.sources.kafka.positions import Log, ask_logs, matching, partitions_of, topic_id_of
+from retrainer.sources.kafka.positions import PartitionLog, ask_logs, matching, partitions_of, topic_id_of
 
 if TYPE_CHECKING:
     import threading
@@ -84,26 +84,28 @@ class Rereading:
 
 def _limits(
     consumer: KafkaConsumer, partitions: list[TopicPartition], since: float, until: float
-) -> dict[TopicPartition, Log]:
+) -> dict[TopicPartition, PartitionLog]:
     """Return the offsets to read, of partitions that have any."""
     if not partitions:
         return {}
     logs = ask_logs(consumer, partitions)
     begins = _offsets(consumer, logs, since)
     ends = _offsets(consumer, logs, until)
-    return {tp: Log(begins[tp], ends[tp]) for tp in partitions if begins[tp] < ends[tp]}
+    return {tp: PartitionLog(begins[tp], ends[tp]) for tp in partitions if begins[tp] < ends[tp]}
 
 
-def _offsets(consumer: KafkaConsumer, logs: Mapping[TopicPartition, Log], time: float) -> dict[TopicPartition, int]:
+def _offsets(
+    consumer: KafkaConsumer, logs: Mapping[TopicPartition, PartitionLog], time: float
+) -> dict[TopicPartition, int]:
     found = consumer.offsets_for_times(dict.fromkeys(logs, max(0, int(time * 1000))), timeout_ms=ASK_MS)
     return {tp: log.end if found.get(tp) is None else found[tp].offset for tp, log in logs.items()}
 
 
-def _within(record: ConsumerRecord, log: Log, since: float, until: float) -> bool:
+def _within(record: ConsumerRecord, log: PartitionLog, since: float, until: float) -> bool:
     return bool(record.offset < log.end and since <= record.timestamp / 1000 < until)
 
 
-def _resolve(to: str | int, log: Log) -> int:
+def _resolve(to: str | int, log: PartitionLog) -> int:
     if to in ("earliest", "latest"):
         return log.begin if to == "earliest" else log.end
     if not isinstance(to, int):

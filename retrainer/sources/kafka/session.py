@@ -18,7 +18,7 @@ from kafka.errors import (
 from retrainer.sources.base import Batch, OffsetRange, Overloaded, PositionLost
 from retrainer.sources.formats.avro_schema import SchemaUnavailable
 from retrainer.sources.kafka.broker_probe import BrokerProbe
-from retrainer.sources.kafka.claims import Claims, moved, recreated
+from retrainer.sources.kafka.claims import PartitionClaims, moved, recreated
 from retrainer.sources.kafka.commits import Commits
 from retrainer.sources.kafka.inflight import Inflight, InflightBatch
 from retrainer.sources.kafka.partition_share import Share
@@ -54,14 +54,14 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class IntakeTerms:
     """Properties of a source's batches; see `Batch`."""
 
     identity_window: float
     tracked: bool = False
 
 
-class Session:
+class KafkaSession:
     """``trouble``: the current problem, None if there is none. ``errors``: how many problems occurred."""
 
     def __init__(
@@ -71,7 +71,7 @@ class Session:
         topics: Topics,
         consumer: KafkaConsumer,
         reader: Reader,
-        terms: Terms,
+        terms: IntakeTerms,
         intake: Intake,
         clock: Clock,
     ) -> None:
@@ -80,7 +80,7 @@ class Session:
         self.parts: dict[TopicPartition, Part] = {}
         self._name, self._topics, self._consumer, self._reader = name, topics, consumer, reader
         self._terms, self._intake, self._clock = terms, intake, clock
-        self._claims = Claims(name, consumer, Positions(name, consumer, intake, topics.start), clock)
+        self._claims = PartitionClaims(name, consumer, Positions(name, consumer, intake, topics.start), clock)
         self._commits = Commits(name, consumer, clock)
         self._outbox = Inflight(intake, clock)
         self._reach = BrokerProbe(consumer, client_id, topics, clock)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from retrainer.sources.formats.registry import parser
-from retrainer.sources.kafka.consumer import LAST_WORDS, Unreachable, open_consumer
+from retrainer.sources.kafka.consumer import LAST_WORDS, BrokerUnreachable, open_consumer
 from retrainer.sources.kafka.records import Reader
 from retrainer.sources.kafka.reread import Rereading
-from retrainer.sources.kafka.session import Session, Terms
+from retrainer.sources.kafka.session import IntakeTerms, KafkaSession
 from retrainer.sources.schemas import SchemaRegistryClient
 from retrainer.util.error_text import words
 from retrainer.util.supervision import Worker, beat, rest
@@ -41,7 +41,7 @@ def kafka_source(name: str, config: KafkaConfig, intake: Intake, clock: Clock, b
     schemas = SchemaRegistryClient(registry, base_folder) if registry is not None else None
     reader = Reader(name, config, parser(config, schemas))
     on_stop = schemas.close if schemas is not None else _nothing
-    return KafkaSource(name, config, reader, Terms(window), intake, clock, base_folder, on_stop)
+    return KafkaSource(name, config, reader, IntakeTerms(window), intake, clock, base_folder, on_stop)
 
 
 def _nothing() -> None:
@@ -56,7 +56,7 @@ class KafkaSource:
         name: str,
         topics: Topics,
         reader: Reader,
-        terms: Terms,
+        terms: IntakeTerms,
         intake: Intake,
         clock: Clock,
         base_folder: Path,
@@ -104,17 +104,17 @@ class KafkaSource:
                 failures = 0
                 self._follow(session)
             except Exception as error:  # noqa: BLE001 - whatever it is, a new session may succeed
-                self._troubled(str(error) if isinstance(error, (Unreachable, ValueError)) else words(error))
+                self._troubled(str(error) if isinstance(error, (BrokerUnreachable, ValueError)) else words(error))
                 rest(self._stop, BACK_OFF[min(failures, len(BACK_OFF) - 1)])
                 failures += 1
 
-    def _open(self) -> Session:
+    def _open(self) -> KafkaSession:
         consumer = open_consumer(self._topics, self._base_folder, self._client_id)
-        return Session(
+        return KafkaSession(
             self.name, self._client_id, self._topics, consumer, self._reader, self._terms, self._intake, self._clock
         )
 
-    def _follow(self, session: Session) -> None:
+    def _follow(self, session: KafkaSession) -> None:
         """Run the session until this source is stopped or the session fails, then close it."""
         errors = self.poll_errors
         try:
@@ -126,7 +126,7 @@ class KafkaSource:
         finally:
             session.close()
 
-    def _show(self, session: Session) -> None:
+    def _show(self, session: KafkaSession) -> None:
         now = self._clock.monotonic()
         if now >= self._measure_at:
             self._measure_at = now + MEASURE_EVERY

@@ -28,7 +28,7 @@ class NoAnswer(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class AnsweredSeries:
     """``value`` is None if it is not a finite number."""
 
     labels: Mapping[str, str]
@@ -39,7 +39,7 @@ class Series:
 class Answer:
     """``warnings``: Prometheus' messages about a response that may be incomplete."""
 
-    series: tuple[Series, ...]
+    series: tuple[AnsweredSeries, ...]
     warnings: tuple[str, ...] = ()
 
 
@@ -74,10 +74,10 @@ def _trouble(status: int, said: Mapping[str, Any] | None) -> str:
     return f"it answers {status}" + ("; is url right?" if 300 <= status < 500 and status != 429 else "")
 
 
-def _series(data: Mapping[str, Any], max_series: int) -> tuple[Series, ...]:
+def _series(data: Mapping[str, Any], max_series: int) -> tuple[AnsweredSeries, ...]:
     kind, result = data["resultType"], data["result"]
     if kind == "scalar":
-        return (Series({}, _number(result)),)
+        return (AnsweredSeries({}, _number(result)),)
     if kind != "vector":
         raise NoAnswer(f"it gives a {kind!s:.20}: an expression has to give a vector or a scalar")
     if not isinstance(result, list):
@@ -90,7 +90,7 @@ def _series(data: Mapping[str, Any], max_series: int) -> tuple[Series, ...]:
     return series
 
 
-def _one(item: Mapping[str, Any]) -> Series:
+def _one(item: Mapping[str, Any]) -> AnsweredSeries:
     if "value" not in item and "histogram" in item:
         raise NoAnswer("it gives histograms, not numbers: use histogram_quantile() or its like")
     labels = item["metric"]
@@ -98,7 +98,7 @@ def _one(item: Mapping[str, Any]) -> Series:
         raise TypeError
     if (size := sum(len(name) + len(text) for name, text in labels.items())) > LONGEST_LABELS:
         raise NoAnswer(f"it gives a series with labels of {size} characters, at most {LONGEST_LABELS} are taken")
-    return Series(labels, _number(item["value"]))
+    return AnsweredSeries(labels, _number(item["value"]))
 
 
 def _warnings(said: Any) -> tuple[str, ...]:
@@ -125,7 +125,7 @@ class SampleTimes:
     If several match a series, the one with the most labels is used, and among these the oldest.
     """
 
-    def __init__(self, series: Iterable[Series], at: float) -> None:
+    def __init__(self, series: Iterable[AnsweredSeries], at: float) -> None:
         """Raise NoAnswer for an invalid time: before 1970, or more than a day after ``at``."""
         told: dict[tuple[str, ...], dict[tuple[str, ...], float]] = defaultdict(dict)
         for one in series:
@@ -136,7 +136,7 @@ class SampleTimes:
             told[names][values] = min(moment, told[names].get(values, moment))
         self._told = sorted(told.items(), key=lambda item: -len(item[0]))
 
-    def of(self, series: Series) -> float | None:
+    def of(self, series: AnsweredSeries) -> float | None:
         """Return when the sample was taken, in seconds since the epoch; None if no series gives it."""
         for names, moments in self._told:
             values = tuple(series.labels.get(name, "") for name in names)

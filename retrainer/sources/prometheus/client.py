@@ -24,11 +24,11 @@ BYTES_A_SERIES = 4096
 """Bytes of a response: so many for each allowed series, and at least `LEAST`."""
 
 
-class Unreachable(NoAnswer):
+class PrometheusUnreachable(NoAnswer):
     """The server cannot be reached; the other expressions need not be tried."""
 
 
-class Client:
+class PrometheusClient:
     """A client for one poll: it reads certificates and secrets anew, so that they can be rotated."""
 
     def __init__(self, config: PrometheusSource, base_folder: Path, clock: Clock) -> None:
@@ -48,7 +48,7 @@ class Client:
         try:
             status, body = self._post(form, self._clock.monotonic() + allowed)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise Unreachable(f"it cannot be reached: {_words(error)}") from None
+            raise PrometheusUnreachable(f"it cannot be reached: {_words(error)}") from None
         except (httpx.TimeoutException, TimeoutError):
             raise NoAnswer(f"no answer within {allowed:g}s (timeout)") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
@@ -71,7 +71,7 @@ def connect(config: PrometheusSource, base_folder: Path) -> httpx.Client:
         basic = (config.basic.username, reveal(config.basic.password)) if config.basic is not None else None
         return httpx.Client(verify=verify, timeout=config.timeout, headers=_headers(config), auth=basic)
     except (OSError, ValueError) as error:
-        raise Unreachable(f"it cannot be asked: {error}") from None
+        raise PrometheusUnreachable(f"it cannot be asked: {error}") from None
 
 
 def _headers(config: PrometheusSource) -> dict[str, str]:

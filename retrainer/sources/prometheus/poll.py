@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from retrainer.event import Event
 from retrainer.sources.prometheus.answer import NoAnswer, SampleTimes
-from retrainer.sources.prometheus.client import Client, Unreachable
+from retrainer.sources.prometheus.client import PrometheusClient, PrometheusUnreachable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,11 +38,11 @@ class Poll:
         self._long = config.timeout / 2
         self._until = clock.monotonic() + allowed
         self._times: dict[str, SampleTimes | NoAnswer] = {}
-        self._client: Client | None = None
-        self._unreachable: Unreachable | None = None
+        self._client: PrometheusClient | None = None
+        self._unreachable: PrometheusUnreachable | None = None
         try:
-            self._client = Client(config, base_folder, clock)
-        except Unreachable as error:
+            self._client = PrometheusClient(config, base_folder, clock)
+        except PrometheusUnreachable as error:
             self._unreachable = error
 
     def __enter__(self) -> Self:
@@ -112,7 +112,7 @@ class Poll:
         self.asked.add(expr)
         try:
             answer = self._client.ask(expr, at)
-        except Unreachable as error:
+        except PrometheusUnreachable as error:
             self._unreachable = error
             raise
         self.warnings += [(expr, text) for text in answer.warnings]

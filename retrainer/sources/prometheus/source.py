@@ -81,7 +81,7 @@ class PrometheusSource:
         if self._pending:
             return [*errors, ("", "the engine has not stored the last answers yet: a poll was left out")]
         try:
-            queries = self._in_turn(self._intake.queries(self.name))
+            queries = self._due_queries(self._intake.queries(self.name))
         except Overloaded as error:
             return [*errors, ("", f"{error}: a poll was left out")]
         if not queries:
@@ -111,7 +111,7 @@ class PrometheusSource:
         failed = [error for future in done if (error := future.exception()) is not None]
         return [("", f"{len(failed)} answers could not be stored: {failed[0]}")] if failed else []
 
-    def _in_turn(self, queries: Collection[Query]) -> list[Query]:
+    def _due_queries(self, queries: Collection[Query]) -> list[Query]:
         """Order queries: those that were slow last time come last; among equals, the least recently queried first."""
         exprs = {query.expr for query in queries}
         self._asked = {expr: poll for expr, poll in self._asked.items() if expr in exprs}

@@ -35,7 +35,7 @@ class Listed:
         return f"{self.bucket}/{self.key}"
 
 
-class Listing:
+class BucketListing:
     """Buckets of one account. Every method raises Unavailable, with a message, if they cannot be listed."""
 
     def __init__(self, config: S3Source) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from retrainer.sources.formats.notification import NotificationFormat
-from retrainer.sources.s3.listing import Listing, distinct
+from retrainer.sources.s3.listing import BucketListing, distinct
 from retrainer.sources.s3.sqs import SqsChannel
 from retrainer.sources.s3.sweep import Sweep
 
@@ -62,11 +62,11 @@ def _kafka(
     name: str, config: models.S3Source, topics: models.Topics, intake: Intake, clock: Clock, base_folder: Path
 ) -> KafkaSource:
     from retrainer.sources.kafka.records import Reader  # noqa: PLC0415 - only what is used is loaded
-    from retrainer.sources.kafka.session import Terms  # noqa: PLC0415 - only what is used is loaded
+    from retrainer.sources.kafka.session import IntakeTerms  # noqa: PLC0415 - only what is used is loaded
     from retrainer.sources.kafka.source import KafkaSource  # noqa: PLC0415 - only what is used is loaded
 
     reader = Reader(name, topics, NotificationFormat(config.key_encoding).parse)
-    terms = Terms(config.identity_window, tracked=config.sweep is not None)
+    terms = IntakeTerms(config.identity_window, tracked=config.sweep is not None)
     return KafkaSource(name, topics, reader, terms, intake, clock, base_folder)
 
 
@@ -128,7 +128,7 @@ class S3Source:
         Both are in seconds since the epoch. The source need not be started. Raise Unavailable if a bucket cannot be
         listed.
         """
-        listing = Listing(self._config)
+        listing = BucketListing(self._config)
         try:
             for bucket in distinct(self._config.buckets):
                 for page in listing.pages(bucket):

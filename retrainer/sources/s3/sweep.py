@@ -23,7 +23,7 @@ import structlog
 
 from retrainer.sources.base import Batch, Overloaded, object_pages
 from retrainer.sources.s3.aws import Unavailable
-from retrainer.sources.s3.listing import Listing, distinct
+from retrainer.sources.s3.listing import BucketListing, distinct
 from retrainer.util.supervision import Worker, beat, rest
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Sweep:
         settled = self._clock.now() - self._config.sweep_settle
         listed = array("q")  # eight bytes per object; there may be millions
         lost: list[Listed] = []
-        listing = Listing(self._config)
+        listing = BucketListing(self._config)
         try:
             for page in listing.pages(bucket):
                 self._check()
@@ -130,7 +130,7 @@ class Sweep:
         for i in range(0, len(objects), PAGE):
             self._offer((), {found.place: found.etag for found in objects[i : i + PAGE]})
 
-    def _report(self, listing: Listing, lost: Sequence[Listed], began: float) -> None:
+    def _report(self, listing: BucketListing, lost: Sequence[Listed], began: float) -> None:
         for i in range(0, len(lost), PAGE):
             self._check()
             page = lost[i : i + PAGE]

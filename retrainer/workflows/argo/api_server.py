@@ -144,7 +144,7 @@ class ApiServer:
             response = self._pool.urlopen(
                 method,
                 self.host + path + query,
-                body=body if body is None or gate is None else _held_back(body, gate),
+                body=body if body is None or gate is None else _withheld(body, gate),
                 headers=headers,
                 timeout=wait,
                 retries=False,
@@ -171,7 +171,7 @@ class ApiServer:
         return classify(response.status, SECRETS.mask_bytes(data), response.headers)
 
 
-def _held_back(body: bytes, gate: Callable[[], None]) -> Iterator[bytes]:
+def _withheld(body: bytes, gate: Callable[[], None]) -> Iterator[bytes]:
     yield body[:-1]
     gate()
     yield body[-1:]

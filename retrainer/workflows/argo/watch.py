@@ -36,7 +36,7 @@ FETCH_TRIES = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownWorkflow:
     """What is remembered of a Workflow between two observations."""
 
     name: str
@@ -63,7 +63,7 @@ class NamespaceWatch:
         self._selector = quote(f"{INSTANCE_LABEL}={instance}")
         self._relist = relist
         self._read_timeout = read_timeout
-        self._known: dict[str, Known] = {}
+        self._known: dict[str, KnownWorkflow] = {}
         self._stream = Stream(api)
 
     def run(
@@ -145,7 +145,7 @@ class NamespaceWatch:
     def _see(self, item: dict[str, Any], *, listed: bool) -> None:
         seen = from_metadata(item)
         before = self._known.get(seen.uid)
-        known = self._known[seen.uid] = Known(seen.name, seen.run, seen.phase, seen.deleting)
+        known = self._known[seen.uid] = KnownWorkflow(seen.name, seen.run, seen.phase, seen.deleting)
         if seen.phase not in ENDED:
             if listed or before != known:
                 self._report(seen)

@@ -19,7 +19,7 @@ _LONGEST = 1000
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_APPEND | os.O_CLOEXEC
 
 
-class Log:
+class StepLog:
     """Raises nothing: a full disk, or a step that removes its log, must not end or block the step."""
 
     def __init__(self, folder: Path) -> None:

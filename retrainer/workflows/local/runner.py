@@ -23,7 +23,7 @@ from retrainer.workflows.local.isolation import adopt_orphans, confine
 from retrainer.workflows.local.outputs import BadOutputError
 from retrainer.workflows.local.processes import PATIENCE, end_all
 from retrainer.workflows.local.run_folder import finish, locked, read, word, write
-from retrainer.workflows.local.step import UNWATCHED, Step
+from retrainer.workflows.local.step import UNWATCHED, LocalStep
 from retrainer.workflows.local.tags import scalar, substitute
 from retrainer.workflows.local.template import dependencies, inputs, kind
 
@@ -52,11 +52,11 @@ class End:
 
 
 @dataclass(slots=True)
-class Progress:
+class RunProgress:
     """The state of the tasks. `outputs`: tag values that later tasks may use."""
 
     waiting: dict[str, Mapping[str, Any]]
-    running: dict[str, Step] = field(default_factory=dict)
+    running: dict[str, LocalStep] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
     outputs: dict[str, str] = field(default_factory=dict)
     failed: End | None = None
@@ -78,14 +78,14 @@ class Runner:
 
     def run(self) -> tuple[End, dict[str, str]]:
         """Execute the run. Return its end, and the outputs of the entry template."""
-        progress = Progress(waiting=self._tasks())
+        progress = RunProgress(waiting=self._tasks())
         try:
             end = self._loop(progress)
         finally:
             self._kill(progress)
         return end, self._outputs(progress) if end.phase == "Succeeded" else {}
 
-    def _loop(self, progress: Progress) -> End:
+    def _loop(self, progress: RunProgress) -> End:
         while (progress.waiting and progress.failed is None) or progress.running:
             if end := self._told_to_end():
                 self._stop(progress, end)
@@ -116,15 +116,15 @@ class Runner:
             return End("Failed", f"took longer than its activeDeadlineSeconds of {self._deadline} s")
         return self._interrupted
 
-    def _start_ready(self, progress: Progress) -> None:
+    def _start_ready(self, progress: RunProgress) -> None:
         for name, task in list(progress.waiting.items()):
             if progress.failed is None and progress.done.issuperset(dependencies(task)):
                 del progress.waiting[name]
                 self._start(name, task, progress)
 
-    def _start(self, name: str, task: Mapping[str, Any], progress: Progress) -> None:
+    def _start(self, name: str, task: Mapping[str, Any], progress: RunProgress) -> None:
         template = self._templates[task["template"]]
-        step = Step(name, template, self._values_for(task, template, progress), self._folder / "tasks" / name)
+        step = LocalStep(name, template, self._values_for(task, template, progress), self._folder / "tasks" / name)
         try:
             step.start(self._folder, self._workdir)
         except (OSError, ValueError) as error:
@@ -132,7 +132,9 @@ class Runner:
         else:
             progress.running[name] = step
 
-    def _values_for(self, task: Mapping[str, Any], template: Mapping[str, Any], progress: Progress) -> dict[str, str]:
+    def _values_for(
+        self, task: Mapping[str, Any], template: Mapping[str, Any], progress: RunProgress
+    ) -> dict[str, str]:
         outer = self._values | self._inputs(self._entry, self._parameters)
         if template is self._entry:
             return outer
@@ -148,7 +150,7 @@ class Runner:
         }
         return {f"inputs.parameters.{name}": given.get(name, value) for name, value in own.items()}
 
-    def _collect(self, progress: Progress) -> bool:
+    def _collect(self, progress: RunProgress) -> bool:
         """Process the steps that have ended. Return whether there were any."""
         before = len(progress.running)
         for name, step in list(progress.running.items()):
@@ -161,7 +163,7 @@ class Runner:
         return len(progress.running) < before
 
     @staticmethod
-    def _ended(step: Step, result: Result, progress: Progress) -> None:
+    def _ended(step: LocalStep, result: Result, progress: RunProgress) -> None:
         if result.left:
             sys.stderr.write(f"{step.name}: {result.left} of the processes that it started could not be ended\n")
         if failed := _failure(step, result):
@@ -176,7 +178,7 @@ class Runner:
         progress.done.add(step.name)
         progress.outputs |= {f"tasks.{step.name}.outputs.parameters.{key}": value for key, value in outputs.items()}
 
-    def _wait(self, progress: Progress) -> None:
+    def _wait(self, progress: RunProgress) -> None:
         while (
             progress.running
             and not self._told_to_end()
@@ -184,7 +186,7 @@ class Runner:
         ):
             time.sleep(POLL)
 
-    def _stop(self, progress: Progress, end: End) -> None:
+    def _stop(self, progress: RunProgress, end: End) -> None:
         """Signal the steps to end, wait for a grace period, then kill them."""
         for step in progress.running.values():
             step.signal(signal.SIGTERM)
@@ -195,7 +197,7 @@ class Runner:
             time.sleep(POLL)
         return None
 
-    def _kill(self, progress: Progress) -> None:
+    def _kill(self, progress: RunProgress) -> None:
         """Kill the steps with all their processes. Return once they have ended, or if they cannot be ended."""
         for step in progress.running.values():
             step.signal(signal.SIGKILL)
@@ -207,7 +209,7 @@ class Runner:
             time.sleep(POLL)
         end_all()
 
-    def _outputs(self, progress: Progress) -> dict[str, str]:
+    def _outputs(self, progress: RunProgress) -> dict[str, str]:
         declared = (self._entry.get("outputs") or {}).get("parameters") or ()
         if kind(self._entry) != "dag":
             return {item["name"]: progress.outputs[self._output_tag(item["name"])] for item in declared}
@@ -221,7 +223,7 @@ def _not_started(name: str, error: str) -> End:
     return End("Error", f"{name}: could not be started: {error}")
 
 
-def _failure(step: Step, result: Result) -> End | None:
+def _failure(step: LocalStep, result: Result) -> End | None:
     """Return why a step failed; None if it succeeded."""
     if result.code is None:
         return (

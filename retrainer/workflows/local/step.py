@@ -24,7 +24,7 @@ _REPORT = 65536
 UNWATCHED = "the process that watches it was killed"
 
 
-class Step:
+class LocalStep:
     """A running step. `folder` is its own: `log`, and `tmp` for files that the template puts under `/tmp`."""
 
     def __init__(self, name: str, template: Mapping[str, Any], values: Mapping[str, str], folder: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrainer.workflows.local.isolation import adopt_orphans
-from retrainer.workflows.local.log import Log
+from retrainer.workflows.local.log import StepLog
 from retrainer.workflows.local.processes import end_all
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class _Supervisor:
     def run(self) -> Result:
         adopt_orphans()
         woken = self._listen()
-        log = Log(self._command.folder)
+        log = StepLog(self._command.folder)
         output, theirs = os.pipe()
         os.set_blocking(output, False)
         try:
@@ -137,7 +137,7 @@ class _Supervisor:
             process_group=0,
         )
 
-    def _watch(self, output: int, woken: int, log: Log) -> None:
+    def _watch(self, output: int, woken: int, log: StepLog) -> None:
         """Return once the step's main process has ended, or is to be killed."""
         poll = select.poll()
         for descriptor in (output, woken, self._orders):
@@ -188,7 +188,7 @@ class _Supervisor:
                     return
 
 
-def _copy(output: int, log: Log) -> bytes | None:
+def _copy(output: int, log: StepLog) -> bytes | None:
     """Copy one chunk of the step's output. Return None if there is none yet, empty at the end of all writers."""
     try:
         data = os.read(output, _CHUNK)

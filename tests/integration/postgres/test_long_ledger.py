@@ -12,7 +12,7 @@ from retrainer.engine.retention.prune import Pruner
 from retrainer.event import Poison
 from retrainer.sources.base import Batch, object_pages
 from retrainer.store.postgres import PostgresStore
-from retrainer.store.search import Wanted
+from retrainer.store.search import EventQuery
 from tests.unit.engine.bench import Bench
 from tests.unit.engine.kit import DAY, START, SUBMIT, data, event
 
@@ -76,12 +76,12 @@ def test_an_event_is_found_by_what_it_bears(bench: Bench) -> None:
     fill(bench, 10_000, days_ago=0)
     newest = EVENTS - 1
     for text in (f"b/k{newest}", f"b/k{newest}  {newest}", f"s{newest}", str(10_000 + newest)):
-        (found,) = audit.find(bench.store.read, (), Wanted(text)).items
+        (found,) = audit.find(bench.store.read, (), EventQuery(text)).items
         assert found["seq"] == 10_000 + newest
-    page = audit.find(bench.store.read, (), Wanted("s7"))
+    page = audit.find(bench.store.read, (), EventQuery("s7"))
     assert page.items == []
     assert page.next == 10_000 + EVENTS - audit.SUBJECTS
-    (found,) = audit.find(bench.store.read, (), Wanted("s7", until=START + 1e-5)).items
+    (found,) = audit.find(bench.store.read, (), EventQuery("s7", until=START + 1e-5)).items
     assert found["seq"] == 10_007
 
 

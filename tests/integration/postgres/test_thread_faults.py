@@ -32,11 +32,14 @@ def ends() -> Iterator[list[str]]:
 def test_a_porter_that_dies_folds_in_what_comes_after(
     postgres: Postgres, database: str, ledger: Any, ends: list[str]
 ) -> None:
-    failpoints.arm("porter", "raise", 3)
+    failpoints.arm("inbox-drainer", "raise", 3)
     with replicas(postgres.url(database), 2) as (leader, standby):
         leader.lead()
         standby.stand_by()
-        until(lambda: any(w.kind == "porter" and w.restarts for w in supervision.Supervisor(bool).workers), "it died")
+        until(
+            lambda: any(w.kind == "inbox-drainer" and w.restarts for w in supervision.Supervisor(bool).workers),
+            "it died",
+        )
         epoch = standby.gate.claim("topic", "orders/0", "t", 0).epoch
         taken = standby.gate.offer(Batch("topic", events(0, 3), 0.0, offsets=offsets(epoch, 0, 3)))
         assert list(taken.result(10).outcomes) == ["accepted"] * 3
@@ -51,9 +54,9 @@ def test_a_relay_that_dies_ends_the_process_and_acknowledges_nothing(
         leader.lead()
         standby.stand_by()
         epoch = standby.gate.claim("topic", "orders/0", "t", 0).epoch
-        failpoints.arm("relay", "raise")
+        failpoints.arm("standby-intake", "raise")
         taken = standby.gate.offer(Batch("topic", events(0, 3), 0.0, offsets=offsets(epoch, 0, 3)))
         until(lambda: ends, "the process ends")
-        assert "`relay`" in ends[0]
+        assert "`standby-intake`" in ends[0]
         assert not taken.done()
         assert ledger() == []

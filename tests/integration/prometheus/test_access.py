@@ -9,7 +9,7 @@ import pytest
 
 from retrainer.config.models import PrometheusSource
 from retrainer.sources.prometheus.answer import NoAnswer
-from retrainer.sources.prometheus.client import Client
+from retrainer.sources.prometheus.client import PrometheusClient
 from retrainer.util.clock import SystemClock
 from tests.integration.conftest import free_ports
 from tests.integration.prometheus.conftest import FIRST_PORT
@@ -50,7 +50,7 @@ def ask(guarded: Monitoring, **settings: Any) -> float | None:
     url = guarded.url.replace("http://", "https://")
     config = PrometheusSource.model_validate({"type": "prometheus", "url": url, **settings})
     clock = SystemClock()
-    client = Client(config, guarded.folder, clock)
+    client = PrometheusClient(config, guarded.folder, clock)
     try:
         return client.ask("scalar(vector(2)) * 3", clock.now()).series[0].value
     finally:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from retrainer.api.service import RuleQuery
     from retrainer.daemon.dependencies import Wait
-    from retrainer.engine.schedules.backfills import Order
+    from retrainer.engine.schedules.backfills import BackfillOrder
 
 T = TypeVar("T")
 RULE: dict[str, Any] = {
@@ -125,7 +125,7 @@ class Daemon:
         self.asked.append(("withdraw by hand", key))
         return {"rule": rule, "key": key, "dropped": 1, "cancelled": 2}
 
-    def backfill(self, order: Order, *, dry_run: bool, idempotency_key: str | None) -> dict[str, Any]:
+    def backfill(self, order: BackfillOrder, *, dry_run: bool, idempotency_key: str | None) -> dict[str, Any]:
         self._known(order.rule)
         if order.trigger == "weekly":
             raise ValueError("churn has no schedule 'weekly'; it has nightly")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer.engine.schedules.backfills import Order
+from retrainer.engine.schedules.backfills import BackfillOrder
 
 if TYPE_CHECKING:
     import httpx
@@ -21,7 +21,7 @@ def test_what_is_wanted_reaches_the_daemon_whole(client: httpx.Client, daemon: D
     more = {"trigger": "nightly", "rerun": True, "by": "anna"}
     answer = client.post(PATH, json={**WANTED, **more}, headers={"Idempotency-Key": "k1"})
     assert answer.status_code == 200, answer.text
-    order = Order("churn", "de", "2025-11-21", "2025-11-24", "nightly", {"depth": "5"}, rerun=True, by="anna")
+    order = BackfillOrder("churn", "de", "2025-11-21", "2025-11-24", "nightly", {"depth": "5"}, rerun=True, by="anna")
     assert daemon.asked == [("backfill", order, "k1")]
     told = answer.json()
     assert (told["request"], told["count"], told["last_start"]) == ("B1", 2, "2025-11-24T18:00:00.000Z")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from retrainer.engine.schedules.backfills import Order
+from retrainer.engine.schedules.backfills import BackfillOrder
 
 if TYPE_CHECKING:
     from tests.unit.api.daemon import Daemon
@@ -48,7 +48,7 @@ def test_it_asks_first_and_shows_what_it_asks_about(ask: Ask, daemon: Daemon) ->
 def test_what_was_asked_for_is_handed_on_and_named(ask: Ask, daemon: Daemon) -> None:
     more = ("--trigger", "nightly", "--param", "depth=5", "--rerun", "--yes", "--idempotency-key", "k1")
     printed = ask(*PERIOD, *more).stdout
-    order = Order("churn", "de", "2025-11-21", "2025-11-24", "nightly", {"depth": "5"}, rerun=True, by="anna")
+    order = BackfillOrder("churn", "de", "2025-11-21", "2025-11-24", "nightly", {"depth": "5"}, rerun=True, by="anna")
     assert daemon.asked == [("backfill", order, "k1")]
     assert "Asked for 2 slots; `retrainer backfill churn --key de --follow`" in printed
 

@@ -36,8 +36,8 @@ from tests.unit.engine.deeds import (
     of_run,
     push,
     quarantined,
-    relay,
     resume,
+    standby_intake,
     submit,
     turn,
 )
@@ -142,7 +142,7 @@ class AnyFault(RuleBasedStateMachine):
 
     @rule(
         pushed=st.lists(PUSHED, min_size=1, max_size=6),
-        road=st.sampled_from(["push", "stream", "relay"]),
+        road=st.sampled_from(["push", "stream", "standby-intake"]),
         crash=crashes,
     )
     def events_come(self, pushed: list[tuple[str, Any]], road: str, crash: str) -> None:
@@ -152,11 +152,11 @@ class AnyFault(RuleBasedStateMachine):
         if road == "stream":
             claimed = self.all_do(claim)
             offsets = OffsetRange(PART, claimed.epoch, claimed.next, claimed.next + len(items))
-        elif road == "relay":
-            self.all_do(partial(relay, items))
-        do = inbox_in if road == "relay" else partial(push, items, offsets=offsets)
+        elif road == "standby-intake":
+            self.all_do(partial(standby_intake, items))
+        do = inbox_in if road == "standby-intake" else partial(push, items, offsets=offsets)
         came = self.all_do(do, crash)
-        if road == "relay" or (road == "stream" and crash == "after"):
+        if road == "standby-intake" or (road == "stream" and crash == "after"):
             return  # acknowledged by the replica before, or stored before the crash
         assert isinstance(came, list), came
         assert len(came) == len(items)

@@ -8,7 +8,7 @@ from retrainer.engine.commands import operator_commands
 from retrainer.engine.intake import partitions
 from retrainer.engine.replication import inbox
 from retrainer.engine.schedules import backfills
-from retrainer.engine.schedules.backfills import Order
+from retrainer.engine.schedules.backfills import BackfillOrder
 from retrainer.rules.state import decode
 from retrainer.sources.base import Batch, OffsetRange
 from retrainer.util.timefmt import rfc3339
@@ -45,7 +45,7 @@ def claim(side: Side) -> Any:
     return side.act(lambda tx: partitions.claim(tx.conn, "stream", PART, "i", 0))
 
 
-def relay(items: list[Any], side: Side) -> None:
+def standby_intake(items: list[Any], side: Side) -> None:
     """Store the items through a replica that is not the leader."""
     with side.shared() as conn:
         inbox.put(conn, Batch("push", items))
@@ -118,7 +118,7 @@ def trigger(name: str, side: Side) -> str:
 
 def backfill(name: str, side: Side) -> int:
     now = side.clock.time
-    order = Order(name, "", rfc3339(now - 7200), rfc3339(now), rerun=True)
+    order = BackfillOrder(name, "", rfc3339(now - 7200), rfc3339(now), rerun=True)
     count: int = side.act(lambda tx: backfills.ask(tx, order, None))["count"]
     return count
 

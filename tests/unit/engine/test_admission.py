@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select
 
-from retrainer.rules.admit import BudgetBalance, Capacity, Waiting, admit
+from retrainer.rules.admit import AdmissionRequest, BudgetBalance, Capacity, admit
 from retrainer.store import statements
 from retrainer.store import tables as t
 from tests.unit.engine.kit import START, Make, data, event, start
@@ -58,7 +58,7 @@ def test_it_admits_what_it_would_if_it_looked_at_all(make: Make, seed: int) -> N
     costs = {rule: (budget, 1.5) for rule, budget in BUDGETS.items()}
 
     def admitted(rows: list[Any]) -> list[str]:
-        waiting = [Waiting(r.id, r.pool, r.priority, r.created_at, r.not_before, *costs[r.rule]) for r in rows]
+        waiting = [AdmissionRequest(r.id, r.pool, r.priority, r.created_at, r.not_before, *costs[r.rule]) for r in rows]
         return admit(waiting, Capacity(POOLS, {}, balances), START)
 
     looked_at = bench.store.read(lambda conn: statements.waiting_runs(conn, START, POOLS, 500))

@@ -15,7 +15,7 @@ from retrainer.config.settings import Store
 from retrainer.engine.commands import operator_commands
 from retrainer.engine.retention.prune import Pruner
 from retrainer.engine.schedules import backfills
-from retrainer.engine.schedules.backfills import Order
+from retrainer.engine.schedules.backfills import BackfillOrder
 from tests.unit.engine.bench import Crash
 from tests.unit.engine.kit import ANY, DAY, START, SUBMIT, Make, data, end, event, observed, start, state
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 HOUR = 3600.0
 NIGHTLY: dict[str, Any] = {"nightly": {"schedule": {"cron": "0 2 * * *"}}}
 HOURLY: dict[str, Any] = {"hourly": {"schedule": {"cron": "0 * * * *", "recover_missed": "none"}}}
-DAYS = Order("rule-0", "", "2027-01-10", "2027-01-13")
+DAYS = BackfillOrder("rule-0", "", "2027-01-10", "2027-01-13")
 PARAMETERS = {"parameters": {"day": "${trigger.scheduled_at}", "why": "${trigger.reason}", "depth": 3}}
 
 
@@ -33,12 +33,12 @@ def nights(*days: int) -> list[float]:
     return [datetime(2027, 1, day, 2, tzinfo=UTC).timestamp() for day in days]
 
 
-def ask(bench: Bench, order: Order = DAYS, once: str | None = None) -> dict[str, Any]:
+def ask(bench: Bench, order: BackfillOrder = DAYS, once: str | None = None) -> dict[str, Any]:
     answer: dict[str, Any] = bench.act(lambda tx: backfills.ask(tx, order, once))
     return answer
 
 
-def preview(bench: Bench, order: Order) -> dict[str, Any]:
+def preview(bench: Bench, order: BackfillOrder) -> dict[str, Any]:
     answer: dict[str, Any] = bench.act(lambda tx: backfills.preview(tx, order))
     return answer
 
@@ -67,7 +67,7 @@ def recorded(bench: Bench, period: float = HOUR) -> Counter[float]:
 
 def test_each_slot_runs_once_in_turn_with_its_own_moment(make: Make) -> None:
     bench = make({"triggers": NIGHTLY, "submit": {**SUBMIT, **PARAMETERS}})
-    answer = ask(bench, Order("rule-0", "", "2027-01-10", "2027-01-13", parameters={"depth": "9"}, by="anna"))
+    answer = ask(bench, BackfillOrder("rule-0", "", "2027-01-10", "2027-01-13", parameters={"depth": "9"}, by="anna"))
     assert fates(answer) == [(True, "no record")] * 3
     runs = []
     while one := end(bench):
@@ -100,7 +100,7 @@ def test_what_ran_runs_again_only_if_that_is_asked_for(make: Make) -> None:
         (False, "requested already, waiting"),
         (False, "requested already, waiting"),
     ]
-    rerun = Order("rule-0", "", "2027-01-10", "2027-01-13", rerun=True)
+    rerun = BackfillOrder("rule-0", "", "2027-01-10", "2027-01-13", rerun=True)
     assert preview(bench, rerun)["count"] == 0
     bench.gateway.observed([observed(live, "Failed")])
     assert all_started(bench) == nights(11, 12)
@@ -113,7 +113,7 @@ def test_what_ran_runs_again_only_if_that_is_asked_for(make: Make) -> None:
 
 def test_a_retry_is_the_same_run(make: Make) -> None:
     bench = make({"triggers": NIGHTLY, "submit": {**SUBMIT, "retry": {"limit": 1, "backoff": {"duration": "1m"}}}})
-    night = Order("rule-0", "", "2027-01-10", "2027-01-11", rerun=True)
+    night = BackfillOrder("rule-0", "", "2027-01-10", "2027-01-11", rerun=True)
     ask(bench, night)
     end(bench, "Failed")
     assert fates(preview(bench, night)) == [(False, "its run is active: PENDING")]
@@ -131,14 +131,14 @@ def test_slots_that_were_missed_or_skipped_run_and_have_one_record_each(make: Ma
     bench.clock.time += 5.5 * HOUR  # the daemon is down, and five slots are missed
     bench.restart()
     bench.gateway.observed([observed(run, "Succeeded") for run in bench.gateway.live()])
-    period = Order("rule-0", "", "2027-01-15T09:00", "2027-01-15T16:00")
+    period = BackfillOrder("rule-0", "", "2027-01-15T09:00", "2027-01-15T16:00")
     emitted = preview(bench, period)
     assert fates(emitted) == [
         (False, "ran: SUCCEEDED"),
         (True, "skipped: overlap"),
         *[(True, "missed")] * 5,
     ]
-    middle = Order("rule-0", "", "2027-01-15T12:00", "2027-01-15T14:00")
+    middle = BackfillOrder("rule-0", "", "2027-01-15T12:00", "2027-01-15T14:00")
     ask(bench, middle)
     assert len(all_started(bench)) == 2
     assert set(recorded(bench).values()) == {1}
@@ -161,7 +161,7 @@ def test_what_the_schedule_itself_will_run_is_left_to_it(make: Make) -> None:
     end(bench)
     bench.tick(HOUR + 1800)
     bench.clock.time = START + 2 * HOUR + 1
-    emitted = preview(bench, Order("rule-0", "", "2027-01-15T09:00", "2027-01-15T11:00"))
+    emitted = preview(bench, BackfillOrder("rule-0", "", "2027-01-15T09:00", "2027-01-15T11:00"))
     assert fates(emitted) == [(False, "due on its schedule, waiting for its run"), (False, "not due yet")]
 
 
@@ -177,7 +177,7 @@ def test_a_calendar_keeps_its_slots_out(make: Make) -> None:
 def test_days_are_those_of_the_schedules_zone_also_when_clocks_change(make: Make) -> None:
     berlin = {"nightly": {"schedule": {"cron": "30 2 * * *", "timezone": "Europe/Berlin"}}}
     bench = make({"triggers": berlin})
-    emitted = preview(bench, Order("rule-0", "", "2026-03-28", "2026-03-31"))
+    emitted = preview(bench, BackfillOrder("rule-0", "", "2026-03-28", "2026-03-31"))
     moments = [datetime.fromtimestamp(slot["slot"], UTC).isoformat() for slot in emitted["slots"]]
     assert moments == ["2026-03-28T01:30:00+00:00", "2026-03-29T01:00:00+00:00", "2026-03-30T00:30:00+00:00"]
 
@@ -201,7 +201,7 @@ def test_what_cannot_be_asked_for_is_refused_with_the_way_out(
     make: Make, rule: dict[str, Any], order: dict[str, Any], words: str
 ) -> None:
     bench = make({"triggers": NIGHTLY, **rule})
-    asked = Order(**{"rule": "rule-0", "key": "", "since": "2027-01-10", "until": "2027-01-13", **order})
+    asked = BackfillOrder(**{"rule": "rule-0", "key": "", "since": "2027-01-10", "until": "2027-01-13", **order})
     for act in (ask, preview):
         with pytest.raises(ValueError, match=words.replace("(", r"\(")):
             act(bench, asked)
@@ -210,9 +210,9 @@ def test_what_cannot_be_asked_for_is_refused_with_the_way_out(
 
 def test_no_more_waits_than_there_is_room_for(make: Make) -> None:
     bench = make({"triggers": HOURLY, "mode": "paused"})
-    ask(bench, Order("rule-0", "", "2026-12-01", "2027-01-10"))
+    ask(bench, BackfillOrder("rule-0", "", "2026-12-01", "2027-01-10"))
     with pytest.raises(ValueError, match="960 requests wait already, and at most 1000 may"):
-        ask(bench, Order("rule-0", "", "2027-01-10", "2027-01-14"))
+        ask(bench, BackfillOrder("rule-0", "", "2027-01-10", "2027-01-14"))
     assert len(state(bench).asked) == 960
 
 
@@ -229,7 +229,7 @@ def test_asked_twice_with_the_same_key_is_asked_once(make: Make, crash: str) -> 
     assert all(answer == answers[0] for answer in answers)
     assert all_started(bench) == nights(10, 11, 12)
     with pytest.raises(ValueError, match="was used for another backfill"):
-        ask(bench, Order("rule-0", "", "2027-01-09", "2027-01-13"), once="k1")
+        ask(bench, BackfillOrder("rule-0", "", "2027-01-09", "2027-01-13"), once="k1")
 
 
 @pytest.mark.parametrize("crash", ["before", "after"])
@@ -302,7 +302,7 @@ def test_what_has_not_started_is_withdrawn_and_may_be_asked_for_anew(make: Make)
 
 def test_progress_says_how_each_slot_stands(make: Make) -> None:
     bench = make({"triggers": NIGHTLY, "submit": {**SUBMIT, "retry": {"limit": 1, "backoff": {"duration": "1s"}}}})
-    ask(bench, Order("rule-0", "", "2027-01-10", "2027-01-13", by="anna"))
+    ask(bench, BackfillOrder("rule-0", "", "2027-01-10", "2027-01-13", by="anna"))
     end(bench, "Failed")
     look: Any = lambda: bench.store.read(lambda conn: backfills.progress(conn, "rule-0", ""))  # noqa: E731
     assert (look()["running"], look()["waiting"], look()["ended"]) == (1, 2, False), "its retry waits"
@@ -327,16 +327,16 @@ def test_a_rule_with_keys_is_backfilled_for_one_of_them(make: Make) -> None:
     bench = make({"triggers": {**HOURLY, **later}, "for_each": {"by": {"d": "event.data.who"}}})
     bench.deliver([event(1, who="de"), event(2, who="fr")])
     with pytest.raises(ValueError, match="say which one"):
-        ask(bench, Order("rule-0", "", "2027-01-15T06:00", "2027-01-15T08:00"))
+        ask(bench, BackfillOrder("rule-0", "", "2027-01-15T06:00", "2027-01-15T08:00"))
     with pytest.raises(LookupError, match="no key 'it'"):
-        ask(bench, Order("rule-0", "it", "2027-01-15T06:00", "2027-01-15T08:00"))
+        ask(bench, BackfillOrder("rule-0", "it", "2027-01-15T06:00", "2027-01-15T08:00"))
     bench.clock.time += 3.5 * HOUR
     bench.restart()  # three slots are missed, for all keys
-    answer = ask(bench, Order("rule-0", "de", "2027-01-15T07:00", "2027-01-15T10:00"))
+    answer = ask(bench, BackfillOrder("rule-0", "de", "2027-01-15T07:00", "2027-01-15T10:00"))
     assert fates(answer) == [(True, "no record"), (True, "no record"), (True, "missed")]
     assert len(all_started(bench)) == 3
     assert {row[0] for row in bench.query("SELECT key FROM runs")} == {"de"}
-    emitted = preview(bench, Order("rule-0", "fr", "2027-01-15T09:00", "2027-01-15T10:00"))
+    emitted = preview(bench, BackfillOrder("rule-0", "fr", "2027-01-15T09:00", "2027-01-15T10:00"))
     assert fates(emitted) == [(True, "missed")], "what ran for one key is not done for another"
 
 
@@ -361,7 +361,7 @@ def test_nobody_can_tell_of_slots_whose_records_are_removed(make: Make) -> None:
     pruner = Pruner(Store.model_validate({"path": "x", "ledger_max_age": "90d"}), time.monotonic)
     while bench.act(lambda tx: pruner.prune(tx, 0)):
         pass
-    emitted = preview(bench, Order("rule-0", "", "2027-01-14", "2027-01-17"))
+    emitted = preview(bench, BackfillOrder("rule-0", "", "2027-01-14", "2027-01-17"))
     assert fates(emitted) == [
         (True, "no record"),  # from before the rule
         (True, "no record"),  # like this one, in the morning of that day
@@ -383,7 +383,7 @@ def test_what_was_asked_for_is_forgotten_in_time(make: Make) -> None:
 def test_the_outlook_goes_by_what_runs_took_and_what_limits_leave(make: Make) -> None:
     limits = {"budget": {"runs": 2, "per": "24h", "reserve": 1.5}}
     bench = make({"triggers": NIGHTLY, "limits": limits})
-    ask(bench, Order("rule-0", "", "2027-01-09", "2027-01-10"))
+    ask(bench, BackfillOrder("rule-0", "", "2027-01-09", "2027-01-10"))
     (run,) = start(bench)
     bench.clock.time += HOUR
     bench.gateway.observed([observed(run, "Succeeded", started_at=START)])
@@ -417,7 +417,7 @@ def test_runs_by_hand_that_have_not_started_are_withdrawn_and_others_go_on(make:
 
 def test_the_journal_has_all_that_it_takes_to_ask_again(make: Make) -> None:
     bench = make({"triggers": NIGHTLY, "submit": {**SUBMIT, **PARAMETERS}})
-    order = Order("rule-0", "", "2027-01-10", "2027-01-12", parameters={"depth": "9"}, by="anna")
+    order = BackfillOrder("rule-0", "", "2027-01-10", "2027-01-12", parameters={"depth": "9"}, by="anna")
     request = ask(bench, order)["request"]
     bench.act(lambda tx: backfills.withdraw(tx, "rule-0", ""))
     rows = bench.query("SELECT kind, payload FROM journal WHERE kind NOT IN ('Wake', 'Ended') ORDER BY seq")

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from retrainer.engine.commands import operator_commands
 from retrainer.engine.schedules import backfills
-from retrainer.engine.schedules.backfills import Order
+from retrainer.engine.schedules.backfills import BackfillOrder
 from retrainer.event import Event
 from retrainer.rules.state import decode
 from retrainer.runs.naming import workflow_name
@@ -166,7 +166,7 @@ class Promises(RuleBasedStateMachine):
         begin, end = rfc3339(now - since * 3600), rfc3339(now + 1 - until * 3600)
         if begin >= end:
             return
-        order, once = Order("nightly", "", begin, end, rerun=rerun), f"k{len(self.asked)}"
+        order, once = BackfillOrder("nightly", "", begin, end, rerun=rerun), f"k{len(self.asked)}"
         ask = lambda: self.bench.act(lambda tx: backfills.ask(tx, order, once))  # noqa: E731
         first = self.survive(crash, ask)
         answer = ask()

@@ -148,7 +148,7 @@ def test_a_withdrawal_cancels_runs_within_the_budget(make: Make) -> None:
     bench = make({"triggers": {"n": {"schedule": {"cron": "*/15 * * * *"}}}, "limits": limits}, pools={"gpu": 0})
     for day in range(6):
         since, until = (f"2027-01-{10 + day + n:02}T00:00:00Z" for n in (0, 1))
-        bench.act(lambda tx, s=since, u=until: backfills.ask(tx, backfills.Order("rule-0", "", s, u)))
+        bench.act(lambda tx, s=since, u=until: backfills.ask(tx, backfills.BackfillOrder("rule-0", "", s, u)))
     waiting = len(bench.query("SELECT id FROM runs WHERE phase = 'PENDING'"))
     assert waiting > KEYS
     emitted = bench.act(lambda tx: backfills.withdraw(tx, "rule-0", ""))

@@ -308,10 +308,10 @@ def test_an_event_that_a_rule_stumbles_over_is_taken_back_and_can_be_played_back
     """Also if it was the first event of its rule. A second failure gives no second dead letter."""
     step = fold.step
 
-    def stumbling(rule: Any, before: Any, given: Any, now: float, allowance: Any) -> Any:
+    def stumbling(rule: Any, before: Any, given: Any, now: float, remaining_budget: Any) -> Any:
         if isinstance(given, Arrived) and given.label == "bad":
             raise ZeroDivisionError("a mistake of ours")
-        return step(rule, before, given, now, allowance)
+        return step(rule, before, given, now, remaining_budget)
 
     bench = make(named("a"), named("b", {"key": "bad"}))
     monkeypatch.setattr(fold, "step", stumbling)

@@ -132,9 +132,9 @@ def test_an_open_circuit_breaker_holds_a_backfill_until_someone_resumes() -> Non
 
 def test_a_backfill_waits_for_the_budget_and_wakes_when_there_is_some() -> None:
     world = World(rule(HOURLY, {"overlap": "allow_all"}))
-    world.allowance = RemainingBudget(1, "1 of 2 runs", START + HOUR)
+    world.remaining_budget = RemainingBudget(1, "1 of 2 runs", START + HOUR)
     assert world.backfill(FIRST, SECOND) == ["fire backfill", "hold budget"]
-    world.allowance = RemainingBudget(0, "2 of 2 runs", START + 90)
+    world.remaining_budget = RemainingBudget(0, "2 of 2 runs", START + 90)
     assert world.after(1).event(triggers=()) == ["hold budget"]
     assert world.state.wake_at == START + 90
 

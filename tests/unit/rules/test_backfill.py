@@ -8,7 +8,17 @@ from typing import Any
 
 import pytest
 
-from retrainer.rules.backfill import MOST, Known, Pace, Record, last_start, moment_in, plan, schedules_of, slots_of
+from retrainer.rules.backfill import (
+    MOST,
+    BackfillRecord,
+    KnownSlot,
+    Pace,
+    last_start,
+    moment_in,
+    plan,
+    schedules_of,
+    slots_of,
+)
 from retrainer.rules.fold import first_state
 from tests.unit.rules.world import START, rule
 
@@ -73,7 +83,7 @@ RAN = {"outcome": "fired", "reason": "schedule", "run": "r1"}
 FATES: list[Any] = [
     pytest.param({}, (True, "no record"), (True, "no record"), id="from before the rule"),
     pytest.param(
-        {"records": {("hourly", SLOT): Record("skipped", "overlap")}},
+        {"records": {("hourly", SLOT): BackfillRecord("skipped", "overlap")}},
         (True, "skipped: overlap"),
         (True, "skipped: overlap"),
         id="skipped",
@@ -83,25 +93,25 @@ FATES: list[Any] = [
         {"missed": {"other": [(SLOT, SLOT)]}}, (True, "no record"), (True, "no record"), id="missed by another"
     ),
     pytest.param(
-        {"records": {("hourly", SLOT): Record(**RAN, phase="FAILED")}},
+        {"records": {("hourly", SLOT): BackfillRecord(**RAN, phase="FAILED")}},
         (False, "ran: FAILED"),
         (True, "ran: FAILED; runs again"),
         id="ran, and failed",
     ),
     pytest.param(
-        {"records": {("hourly", SLOT): Record(**RAN)}},
+        {"records": {("hourly", SLOT): BackfillRecord(**RAN)}},
         (False, "ran: its run is no longer in the store"),
         (True, "ran: its run is no longer in the store; runs again"),
         id="ran long ago",
     ),
     pytest.param(
-        {"records": {("hourly", SLOT): Record(**RAN, phase="RUNNING", live=True)}},
+        {"records": {("hourly", SLOT): BackfillRecord(**RAN, phase="RUNNING", live=True)}},
         (False, "its run is active: RUNNING"),
         (False, "its run is active: RUNNING"),
         id="running",
     ),
     pytest.param(
-        {"records": {("hourly", SLOT): Record(**RAN, phase="CANCELLED", started=False)}},
+        {"records": {("hourly", SLOT): BackfillRecord(**RAN, phase="CANCELLED", started=False)}},
         (True, "its run never started: CANCELLED"),
         (True, "its run never started: CANCELLED"),
         id="cancelled before it started",
@@ -135,7 +145,7 @@ FATES: list[Any] = [
 @pytest.mark.parametrize(("known", "once", "rerun"), FATES)
 def test_what_becomes_of_a_slot(known: dict[str, Any], once: tuple[bool, str], rerun: tuple[bool, str]) -> None:
     for wanted, expected in ((False, once), (True, rerun)):
-        (planned,) = plan(rule(HOURLY), [("hourly", SLOT)], Known(**known), rerun=wanted)
+        (planned,) = plan(rule(HOURLY), [("hourly", SLOT)], KnownSlot(**known), rerun=wanted)
         assert (planned.runs, planned.why) == expected
 
 

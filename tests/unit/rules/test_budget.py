@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrainer.config.models import Budget
-from retrainer.rules.admit import BudgetBalance, Capacity, Waiting, admit
-from retrainer.rules.budget import Spent, allowance
+from retrainer.rules.admit import AdmissionRequest, BudgetBalance, Capacity, admit
+from retrainer.rules.budget import Spent, remaining_budget
 
 NOW, HOUR = 1_800_000_000.0, 3600.0
 RUNS = Budget(runs=2, per="1h")
@@ -32,7 +32,7 @@ def ago(seconds: float, hours: float = 0.0, *, reserved: bool = False) -> Spent:
     ],
 )
 def test_runs_within_any_stretch(spent: list[Spent], runs: int, until: float | None) -> None:
-    left = allowance(RUNS, spent, 0.0, NOW)
+    left = remaining_budget(RUNS, spent, 0.0, NOW)
     assert (left.runs, left.until) == (runs, until)
 
 
@@ -52,7 +52,7 @@ def test_runs_within_any_stretch(spent: list[Spent], runs: int, until: float | N
     ],
 )  # fmt: skip
 def test_gpu_hours_with_what_is_reserved(spent: list[Spent], reserve: float, runs: int, until: float | None) -> None:
-    left = allowance(HOURS, spent, reserve, NOW)
+    left = remaining_budget(HOURS, spent, reserve, NOW)
     assert (left.runs, left.until) == (runs, until)
 
 
@@ -65,12 +65,12 @@ def test_gpu_hours_with_what_is_reserved(spent: list[Spent], reserve: float, run
     ],
 )
 def test_of_two_limits_the_scarcer_counts(spent: list[Spent], runs: int, until: float | None) -> None:
-    left = allowance(BOTH, spent, 3.0, NOW)
+    left = remaining_budget(BOTH, spent, 3.0, NOW)
     assert (left.runs, left.until) == (runs, until)
 
 
 def test_a_reserve_beyond_the_limit_is_said_to_be_so() -> None:
-    assert "the reserve of one run, 11 GPU hours, exceeds the budget" in allowance(HOURS, [], 11.0, NOW).detail
+    assert "the reserve of one run, 11 GPU hours, exceeds the budget" in remaining_budget(HOURS, [], 11.0, NOW).detail
 
 
 SPENT = st.lists(
@@ -95,7 +95,7 @@ def fits(budget: Budget, spent: list[Spent], now: float, starts: int, reserve: f
 
 @given(BUDGETS, SPENT, RESERVES)
 def test_all_that_may_start_fits_and_one_more_does_not(budget: Budget, spent: list[Spent], reserve: float) -> None:
-    left = allowance(budget, spent, reserve, NOW)
+    left = remaining_budget(budget, spent, reserve, NOW)
     if left.runs > 0:
         assert fits(budget, spent, NOW, min(left.runs, 1000), reserve)
     bounded = budget.runs is not None or (budget.gpu_hours is not None and reserve > 0)
@@ -107,7 +107,7 @@ def test_all_that_may_start_fits_and_one_more_does_not(budget: Budget, spent: li
 def test_the_moment_that_is_promised_is_the_first_at_which_a_run_fits(
     budget: Budget, spent: list[Spent], reserve: float
 ) -> None:
-    left = allowance(budget, spent, reserve, NOW)
+    left = remaining_budget(budget, spent, reserve, NOW)
     if left.runs > 0:
         return
     moments = [NOW + 60.0 * minute for minute in range(62)]
@@ -116,7 +116,7 @@ def test_the_moment_that_is_promised_is_the_first_at_which_a_run_fits(
 
 WAITING = st.lists(
     st.builds(
-        lambda n, pool, priority, budget, reserve, later: Waiting(
+        lambda n, pool, priority, budget, reserve, later: AdmissionRequest(
             f"run-{n:03}", pool, priority, NOW - n, NOW + later, budget, reserve
         ),
         st.integers(0, 999),
@@ -139,7 +139,7 @@ PURSES = st.fixed_dictionaries(
 
 @given(WAITING, PURSES, st.integers(0, 3), st.integers(0, 3))
 def test_no_purse_and_no_pool_is_overdrawn_and_nobody_waits_for_what_is_there(
-    waiting: list[Waiting], balances: dict[str, BudgetBalance], slots: int, used: int
+    waiting: list[AdmissionRequest], balances: dict[str, BudgetBalance], slots: int, used: int
 ) -> None:
     by_id = {w.run: w for w in waiting}
     before = {name: (balance.runs, balance.hours) for name, balance in balances.items()}
@@ -168,8 +168,8 @@ def test_no_purse_and_no_pool_is_overdrawn_and_nobody_waits_for_what_is_there(
 def test_what_the_allowance_lets_be_born_the_purse_pays_for() -> None:
     """A budget of 0.3 allows three runs of 0.1, although three times 0.1 is not exactly 0.3 in binary."""
     budget = Budget(gpu_hours=0.3, per="1h")
-    assert allowance(budget, [], 0.1, NOW).runs == 3
-    waiting = [Waiting(f"run-{n}", None, 0, NOW, NOW, "rule/churn", 0.1) for n in range(4)]
+    assert remaining_budget(budget, [], 0.1, NOW).runs == 3
+    waiting = [AdmissionRequest(f"run-{n}", None, 0, NOW, NOW, "rule/churn", 0.1) for n in range(4)]
     assert admit(waiting, Capacity({}, {}, {"rule/churn": BudgetBalance(None, 0.3)}), NOW) == [
         "run-0",
         "run-1",

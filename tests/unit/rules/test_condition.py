@@ -7,12 +7,20 @@ from typing import Any
 import pytest
 
 from retrainer.config.models.rule import Group
-from retrainer.rules.condition import Several, compile_condition, first_moment, holds, longest_within, missing, names_in
+from retrainer.rules.condition import (
+    ConditionGroup,
+    compile_condition,
+    first_moment,
+    holds,
+    longest_within,
+    missing,
+    names_in,
+)
 
 FLEETING = frozenset({"slot", "data"})
 
 
-def condition(**group: Any) -> Several:
+def condition(**group: Any) -> ConditionGroup:
     return compile_condition(Group.model_validate(group))
 
 

@@ -166,7 +166,7 @@ def test_the_verdict_is_one_line_with_its_reason(
 def test_a_spent_budget_says_what_is_spent_and_until_when() -> None:
     spent = RemainingBudget(0, "3 of 3 runs in 1d", START + HOUR)
     world = World(rule())
-    world.allowance = spent
+    world.remaining_budget = spent
     world.event()
     told = explain(world.rule, "", world.state, world.now, spent)
     assert told["verdict"] == "churn is held: budget (3 of 3 runs in 1d); at the earliest 2027-01-15T09:00:00Z"

@@ -80,10 +80,10 @@ def test_what_comes_while_it_is_muted_joins_one_run() -> None:
 
 def test_a_budget_holds_until_it_leaves_more() -> None:
     world = World(rule())
-    world.allowance = RemainingBudget(0, "3 of 3 runs in 24 h", START + HOUR)
+    world.remaining_budget = RemainingBudget(0, "3 of 3 runs in 24 h", START + HOUR)
     assert world.event() == ["hold budget"]
     assert world.state.wake_at == START + HOUR
-    world.allowance = RemainingBudget(1, "2 of 3 runs in 24 h")
+    world.remaining_budget = RemainingBudget(1, "2 of 3 runs in 24 h")
     assert world.wake() == [COMPLETE]
 
 
@@ -91,7 +91,7 @@ def test_a_step_that_starts_several_runs_spends_each() -> None:
     """With allow_all, missed slots run one after the other, up to the remaining budget."""
     every = {"nightly": {"schedule": {"cron": "0 * * * *", "recover_missed": "all"}}}
     world = World(rule(every, {"overlap": "allow_all"}))
-    world.allowance = RemainingBudget(2, "8 of 10 runs in 24 h", START + DAY)
+    world.remaining_budget = RemainingBudget(2, "8 of 10 runs in 24 h", START + DAY)
     world.now = START + 5 * HOUR
     assert world.give(Wake()) == ["fire schedule", "fire schedule", "hold budget"]
     assert len(world.births) == 2
@@ -100,9 +100,9 @@ def test_a_step_that_starts_several_runs_spends_each() -> None:
 def test_a_retry_is_a_run_that_the_budget_counts() -> None:
     world = World(rule(limits={"overlap": "allow_all"}, submit={"retry": {"limit": 1}}))
     world.event()
-    world.allowance = RemainingBudget(0, "3 of 3 runs")
+    world.remaining_budget = RemainingBudget(0, "3 of 3 runs")
     assert world.event() == ["hold budget"]
-    world.allowance = RemainingBudget(1, "2 of 3 runs")
+    world.remaining_budget = RemainingBudget(1, "2 of 3 runs")
     assert world.end("FAILED") == ["fire retry", "hold budget"]
 
 
@@ -112,9 +112,9 @@ def test_what_somebody_asks_for_by_hand_heeds_overlap_and_budget_alone() -> None
     assert world.manual() == ["hold overlap"]
     assert world.end("FAILED") == ["fire manual"]
     world.end()
-    world.allowance = RemainingBudget(0, "spent", START + HOUR)
+    world.remaining_budget = RemainingBudget(0, "spent", START + HOUR)
     assert world.manual() == ["hold budget"]
-    world.allowance = RemainingBudget(1, "left")
+    world.remaining_budget = RemainingBudget(1, "left")
     assert world.wake() == ["fire manual"]
 
 
@@ -191,5 +191,5 @@ def test_the_first_limit_that_says_no_is_named(how: dict[str, Any], expected: st
     paused = how.pop("paused", False)
     world = World(rule(limits=PATIENT, paused=paused))
     world.state = world.state.but(**how)
-    world.allowance = RemainingBudget(0, "spent")
+    world.remaining_budget = RemainingBudget(0, "spent")
     assert world.event() == [expected]

@@ -60,7 +60,7 @@ class World:
 
     def __init__(self, compiled: CompiledRule, now: float = START) -> None:
         self.rule, self.now, self.seq = compiled, now, 0
-        self.allowance: RemainingBudget | None = None
+        self.remaining_budget: RemainingBudget | None = None
         self.state = first_state(compiled, "", now)
         self.births: list[NewRun] = []
         self.slots: list[SlotRecord] = []
@@ -69,7 +69,7 @@ class World:
 
     def give(self, given: Input) -> list[str]:
         """Apply one input and return the decisions as `kind reason`."""
-        self.state, done = step(self.rule, self.state, given, self.now, self.allowance)
+        self.state, done = step(self.rule, self.state, given, self.now, self.remaining_budget)
         return self._keep(done)
 
     def _keep(self, done: Step) -> list[str]:

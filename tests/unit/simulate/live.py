@@ -12,7 +12,7 @@ from retrainer.engine.core.catalog import build_catalog
 from retrainer.engine.core.engine import Engine
 from retrainer.engine.runs.run_gateway import EngineRunGateway
 from retrainer.engine.schedules import backfills
-from retrainer.engine.schedules.backfills import Order
+from retrainer.engine.schedules.backfills import BackfillOrder
 from retrainer.event import Event
 from retrainer.rules.outcome import Imported
 from retrainer.simulate.world import ManualClock, NullListener
@@ -213,7 +213,7 @@ class Live:
 
     def _backfill(self) -> None:
         rule, key = self.random.choice([("keyed", "a"), ("follower", "")])
-        order = Order(rule, key, self.random.choice(["2h", "9h"]), rerun=self.random.random() < 0.3, by="anna")
+        order = BackfillOrder(rule, key, self.random.choice(["2h", "9h"]), rerun=self.random.random() < 0.3, by="anna")
         self.engine.act(lambda tx: backfills.ask(tx, order))
 
     def _withdraw(self) -> None:

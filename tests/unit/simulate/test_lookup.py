@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from retrainer.cli.main import main
 from retrainer.config.models import PrometheusSource
-from retrainer.simulate.lookup import Memory
+from retrainer.simulate.lookup import RecordedMemory
 from retrainer.simulate.ranges import Range
 from retrainer.simulate.world import ManualClock
 from retrainer.sources.base import Query
@@ -92,7 +92,7 @@ def source(url: str) -> PrometheusSource:
 
 @pytest.mark.parametrize("sample_time", [None, "pushed"])
 def test_it_is_what_polls_would_have_found(url: str, sample_time: str | None) -> None:
-    memory = Memory("prom", source(url), Path())
+    memory = RecordedMemory("prom", source(url), Path())
     found = memory.fetch(Range("prom", "psi", START, 60.0, 20, (), sample_time), lambda _: True)
     memory.close()
     for i in range(found.count):

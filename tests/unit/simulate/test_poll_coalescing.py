@@ -13,8 +13,8 @@ import pytest
 from retrainer.event import Event
 from retrainer.rules.state import decode, encode
 from retrainer.simulate import poll_coalescing
-from retrainer.simulate.event_coalescing import Lanes
-from retrainer.simulate.history import History, Record
+from retrainer.simulate.event_coalescing import EventCoalescer
+from retrainer.simulate.history import History, HistoryRecord
 from retrainer.simulate.player import Player
 from retrainer.simulate.ranges import ABSENT, Column, Range
 from tests.unit.simulate.live import START, decided, rows, rules_in
@@ -94,7 +94,7 @@ def history(pick: random.Random) -> History:
     moments = sorted(
         START + pick.choice([pick.random() * POLLS * 60, pick.randrange(POLLS) * 60.0]) for _ in range(300)
     )
-    events = [Record(at, Event("push", f"e{n}", "json", at, _data(pick, n))) for n, at in enumerate(moments)]
+    events = [HistoryRecord(at, Event("push", f"e{n}", "json", at, _data(pick, n))) for n, at in enumerate(moments)]
     return History(lambda: iter(events))
 
 
@@ -127,7 +127,7 @@ def _unnumbered(state: str) -> str:
 def test_what_is_passed_over_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     fast = played(tmp_path, seed)
     monkeypatch.setattr(poll_coalescing, "_alone", lambda _: False)
-    monkeypatch.setattr(Lanes, "take", lambda *_: False)
+    monkeypatch.setattr(EventCoalescer, "take", lambda *_: False)
     slow = played(tmp_path, seed)
     assert len(slow["runs"]) > 5
     for what, known in slow.items():

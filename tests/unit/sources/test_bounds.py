@@ -18,7 +18,7 @@ from retrainer.event import Event, Poison
 from retrainer.sources.formats import alertmanager, cloudevents, s3
 from retrainer.sources.formats.payload import MAX_ITEMS, Delivery, TooMany
 from retrainer.sources.http import parse_memory, unreadable_bodies
-from retrainer.sources.http.parse_memory import Memory, estimate
+from retrainer.sources.http.parse_memory import ParseMemory, estimate
 from retrainer.sources.http.refusal import Refusal
 from retrainer.sources.http.unreadable_bodies import Letterbox
 from retrainer.sources.webhook import Webhooks
@@ -56,7 +56,7 @@ def test_the_estimate_is_not_below_what_it_takes_nor_far_above(body: bytes) -> N
 
 
 def test_what_is_read_at_once_is_bounded() -> None:
-    budget = Memory(at_once=3 * estimate(MAPS) // 2)
+    budget = ParseMemory(at_once=3 * estimate(MAPS) // 2)
     with budget.hold(MAPS, 1 << 20):
         with pytest.raises(Refusal) as refused, budget.hold(MAPS, 1 << 20):
             pass
@@ -69,10 +69,10 @@ def test_what_is_read_at_once_is_bounded() -> None:
 
 def test_one_request_is_bounded_too_and_more_if_it_may_be_larger(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parse_memory, "OF_ONE", 1 << 20)
-    with pytest.raises(Refusal, match="send less at once") as refused, Memory(1).hold(MAPS, 1000):
+    with pytest.raises(Refusal, match="send less at once") as refused, ParseMemory(1).hold(MAPS, 1000):
         pass
     assert refused.value.status == 413
-    with Memory(1).hold(MAPS, 16 << 20):  # admitted while it is the only request, whatever the total limit
+    with ParseMemory(1).hold(MAPS, 16 << 20):  # admitted while it is the only request, whatever the total limit
         pass
 
 

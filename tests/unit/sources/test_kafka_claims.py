@@ -9,7 +9,7 @@ import pytest
 from kafka import TopicPartition
 
 from retrainer.sources.base import Claimed
-from retrainer.sources.kafka.claims import Claims
+from retrainer.sources.kafka.claims import PartitionClaims
 from retrainer.sources.kafka.partitions import Part
 from retrainer.sources.kafka.positions import Positions
 from retrainer.util.clock import SystemClock
@@ -40,7 +40,7 @@ class Broker:
     def pause(self, _: TopicPartition) -> None: ...
 
 
-def claims(broker: Broker, stored: int, written_meanwhile: int) -> Claims:
+def claims(broker: Broker, stored: int, written_meanwhile: int) -> PartitionClaims:
     """Claims whose store has ``stored``. Another reader reads that many new records before the store answers."""
 
     def claim(source: str, part: str, topic_id: str, start: int | None = None) -> Claimed:
@@ -49,7 +49,7 @@ def claims(broker: Broker, stored: int, written_meanwhile: int) -> Claims:
 
     intake: Any = SimpleNamespace(claim=claim)
     consumer: Any = broker
-    return Claims("s", consumer, Positions("s", consumer, intake, "earliest"), SystemClock())
+    return PartitionClaims("s", consumer, Positions("s", consumer, intake, "earliest"), SystemClock())
 
 
 @pytest.mark.parametrize(

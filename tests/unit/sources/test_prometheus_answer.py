@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from retrainer.sources.prometheus.answer import NoAnswer, SampleTimes, Series, read
+from retrainer.sources.prometheus.answer import AnsweredSeries, NoAnswer, SampleTimes, read
 
 NOW = 1_780_000_000.0
 
@@ -112,8 +112,8 @@ def test_long_words_are_cut() -> None:
     assert len(str(caught.value)) < 400
 
 
-def pushed(value: float | None, **labels: str) -> Series:
-    return Series({"__name__": "push_time_seconds", **labels}, value)
+def pushed(value: float | None, **labels: str) -> AnsweredSeries:
+    return AnsweredSeries({"__name__": "push_time_seconds", **labels}, value)
 
 
 @pytest.mark.parametrize(
@@ -125,15 +125,15 @@ def pushed(value: float | None, **labels: str) -> Series:
         pytest.param([pushed(100.0, job="drift", run="7")], None, id="has a label more"),
         pytest.param([pushed(100.0, job="drift"), pushed(200.0, job="drift", f="age")], 200.0, id="the closer counts"),
         pytest.param([pushed(200.0, job="drift", f="age"), pushed(100.0, job="drift")], 200.0, id="in any order"),
-        pytest.param([Series({"job": "drift", "__name__": n}, t) for n, t in (("a", 200.0), ("b", 100.0))], 100.0, id="the oldest of equals"),
+        pytest.param([AnsweredSeries({"job": "drift", "__name__": n}, t) for n, t in (("a", 200.0), ("b", 100.0))], 100.0, id="the oldest of equals"),
         pytest.param([pushed(100.0, job="drift", instance="")], 100.0, id="an empty label is none"),
-        pytest.param([Series({}, 100.0)], 100.0, id="a scalar tells of all"),
+        pytest.param([AnsweredSeries({}, 100.0)], 100.0, id="a scalar tells of all"),
         pytest.param([], None, id="nothing tells of it"),
     ],
 )  # fmt: skip
-def test_when_a_sample_was_taken(told: list[Series], expected: float | None) -> None:
+def test_when_a_sample_was_taken(told: list[AnsweredSeries], expected: float | None) -> None:
     times = SampleTimes(told, NOW)
-    assert times.of(Series({"__name__": "psi", "job": "drift", "f": "age"}, 0.3)) == expected
+    assert times.of(AnsweredSeries({"__name__": "psi", "job": "drift", "f": "age"}, 0.3)) == expected
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from retrainer.config import models
-from retrainer.sources.registry import Wanted, threaded
+from retrainer.sources.registry import SourceRequest, threaded
 
 TOPIC = {"bootstrap_servers": ["k:9092"], "topics": ["t"], "group_id": "g"}
 BUCKETS = [{"name": "lake"}]
@@ -38,5 +38,5 @@ def test_what_can_be_shared_runs_on_every_replica_and_buckets_are_listed_by_one(
     config: models.Source, shared: bool, sweeps: bool
 ) -> None:
     sources = {"one": config}
-    assert threaded(sources, leads=True) == {"one": Wanted(config, sweeps)}  # type: ignore[arg-type]
-    assert threaded(sources, leads=False) == ({"one": Wanted(config, False)} if shared else {})  # type: ignore[arg-type]
+    assert threaded(sources, leads=True) == {"one": SourceRequest(config, sweeps)}  # type: ignore[arg-type]
+    assert threaded(sources, leads=False) == ({"one": SourceRequest(config, False)} if shared else {})  # type: ignore[arg-type]

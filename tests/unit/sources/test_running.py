@@ -13,7 +13,7 @@ from sources_kit import ScriptedIntake
 from retrainer.config import models
 from retrainer.sources import registry
 from retrainer.sources.directory import DirectorySource
-from retrainer.sources.registry import Wanted
+from retrainer.sources.registry import SourceRequest
 from retrainer.sources.running import RunningSources
 from retrainer.util.clock import SystemClock
 
@@ -41,7 +41,7 @@ class Moody(DirectorySource):
 
 
 @pytest.fixture
-def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Wanted]:
+def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, SourceRequest]:
     """One source that does not start yet, and one that works."""
 
     def build(name: str, config: Any, intake: Any, clock: Clock, base_folder: Path, *, sweeps: bool) -> Source:
@@ -51,11 +51,11 @@ def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Wanted]
 
     monkeypatch.setattr(registry, "build", build)
     config = models.DirectorySource.model_validate({"type": "directory", "path": str(tmp_path)})
-    return {name: Wanted(config, sweeps=False) for name in ("bad", "good")}
+    return {name: SourceRequest(config, sweeps=False) for name in ("bad", "good")}
 
 
 def test_one_that_cannot_start_is_down_and_says_why_and_the_others_run(
-    running: RunningSources, wanted: dict[str, Wanted]
+    running: RunningSources, wanted: dict[str, SourceRequest]
 ) -> None:
     running.switch(wanted)
     assert running.by_name["good"].last_error is None
@@ -63,7 +63,7 @@ def test_one_that_cannot_start_is_down_and_says_why_and_the_others_run(
 
 
 def test_it_is_tried_again_until_it_can_and_said_once(
-    running: RunningSources, wanted: dict[str, Wanted], tmp_path: Path
+    running: RunningSources, wanted: dict[str, SourceRequest], tmp_path: Path
 ) -> None:
     with structlog.testing.capture_logs() as logged:
         running.switch(wanted)
@@ -78,7 +78,7 @@ def test_it_is_tried_again_until_it_can_and_said_once(
 
 
 def test_what_is_not_wanted_any_more_ends_also_if_it_never_began(
-    running: RunningSources, wanted: dict[str, Wanted]
+    running: RunningSources, wanted: dict[str, SourceRequest]
 ) -> None:
     running.switch(wanted)
     running.switch({"good": wanted["good"]})
@@ -100,7 +100,7 @@ class Slow:
 
 
 def test_all_are_asked_to_end_before_any_is_waited_for(
-    running: RunningSources, wanted: dict[str, Wanted], monkeypatch: pytest.MonkeyPatch
+    running: RunningSources, wanted: dict[str, SourceRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together = threading.Barrier(2)
     slow = [Slow(together), Slow(together)]
@@ -122,7 +122,7 @@ class Stuck:
         self.go_on.wait()
 
 
-def test_one_that_does_not_end_keeps_nobody(running: RunningSources, wanted: dict[str, Wanted]) -> None:
+def test_one_that_does_not_end_keeps_nobody(running: RunningSources, wanted: dict[str, SourceRequest]) -> None:
     stuck = Stuck()
     running._running = {"stuck": (wanted["good"], stuck)}  # type: ignore[dict-item]
     running.stop(0.01)

@@ -2,7 +2,15 @@ import base64
 
 import pytest
 
-from retrainer.sources.http.signature import Sent, Signed, Terms, Unproven, check_signature, check_token, sign
+from retrainer.sources.http.signature import (
+    SignatureTerms,
+    Signed,
+    SignedRequest,
+    Unproven,
+    check_signature,
+    check_token,
+    sign,
+)
 
 NOW = 1_780_000_000.0
 BODY = b'{"rows": 3}'
@@ -13,7 +21,7 @@ def stamped(secret: str = "new", at: float | str = int(NOW), body: bytes = BODY)
 
 
 def check(headers: dict[str, str], secrets: list[str], *, schemes: tuple[str, ...] = ("v2", "v1", "hub")) -> Signed:
-    return check_signature(Sent(headers, BODY, "/hooks/push"), secrets, Terms(NOW, 300, schemes))
+    return check_signature(SignedRequest(headers, BODY, "/hooks/push"), secrets, SignatureTerms(NOW, 300, schemes))
 
 
 def plain(secret: str = "new", body: bytes = BODY) -> dict[str, str]:

@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError, InvalidRequestError, OperationalError
 
 from retrainer.store.base import StoreBrokenError, StoreBusyError
-from retrainer.store.faults import Fault, fault_of, of_whole
+from retrainer.store.faults import StoreFault, fault_of, of_whole
 
 
 class Answer(Exception):
@@ -30,29 +30,29 @@ def of_sqlite(code: int) -> DBAPIError:
 @pytest.mark.parametrize(
     ("error", "fault"),
     [
-        pytest.param(of_sqlite(sqlite3.SQLITE_BUSY), Fault.BUSY, id="locked"),
-        pytest.param(of_sqlite(sqlite3.SQLITE_BUSY_SNAPSHOT), Fault.BUSY, id="an extended code"),
-        pytest.param(of_sqlite(sqlite3.SQLITE_FULL), Fault.FULL, id="disk full"),
-        pytest.param(of_sqlite(sqlite3.SQLITE_IOERR_FSYNC), Fault.FULL, id="the disk has trouble"),
-        pytest.param(of_sqlite(sqlite3.SQLITE_READONLY_DBMOVED), Fault.READ_ONLY, id="read-only"),
-        pytest.param(of_sqlite(sqlite3.SQLITE_CORRUPT_INDEX), Fault.CORRUPT, id="a damaged index"),
-        pytest.param(of_sqlite(sqlite3.SQLITE_NOTADB), Fault.CORRUPT, id="no database any more"),
-        pytest.param(of_sqlite(sqlite3.SQLITE_CONSTRAINT_UNIQUE), Fault.STATEMENT, id="a constraint"),
-        pytest.param(of_sqlite(sqlite3.SQLITE_TOOBIG), Fault.STATEMENT, id="a value that does not fit"),
-        pytest.param(OperationalError("", {}, Answer("40P01")), Fault.BUSY, id="deadlock"),
-        pytest.param(OperationalError("", {}, Answer("53100")), Fault.FULL, id="the server's disk is full"),
-        pytest.param(OperationalError("", {}, Answer("53300")), Fault.BUSY, id="too many connections"),
-        pytest.param(OperationalError("", {}, Answer("25006")), Fault.READ_ONLY, id="a standby"),
-        pytest.param(OperationalError("", {}, Answer("57P01")), Fault.LOST, id="shut down"),
-        pytest.param(OperationalError("", {}, Answer("57014")), Fault.BUSY, id="took too long"),
-        pytest.param(DBAPIError("", {}, Answer("XX001")), Fault.CORRUPT, id="the server's pages are damaged"),
-        pytest.param(DBAPIError("", {}, Answer("22003")), Fault.STATEMENT, id="a number out of range"),
-        pytest.param(DBAPIError("", {}, Answer("25P02")), Fault.STATEMENT, id="an aborted transaction"),
-        pytest.param(InvalidRequestError("no such column"), Fault.STATEMENT, id="SQL that cannot be made"),
+        pytest.param(of_sqlite(sqlite3.SQLITE_BUSY), StoreFault.BUSY, id="locked"),
+        pytest.param(of_sqlite(sqlite3.SQLITE_BUSY_SNAPSHOT), StoreFault.BUSY, id="an extended code"),
+        pytest.param(of_sqlite(sqlite3.SQLITE_FULL), StoreFault.FULL, id="disk full"),
+        pytest.param(of_sqlite(sqlite3.SQLITE_IOERR_FSYNC), StoreFault.FULL, id="the disk has trouble"),
+        pytest.param(of_sqlite(sqlite3.SQLITE_READONLY_DBMOVED), StoreFault.READ_ONLY, id="read-only"),
+        pytest.param(of_sqlite(sqlite3.SQLITE_CORRUPT_INDEX), StoreFault.CORRUPT, id="a damaged index"),
+        pytest.param(of_sqlite(sqlite3.SQLITE_NOTADB), StoreFault.CORRUPT, id="no database any more"),
+        pytest.param(of_sqlite(sqlite3.SQLITE_CONSTRAINT_UNIQUE), StoreFault.STATEMENT, id="a constraint"),
+        pytest.param(of_sqlite(sqlite3.SQLITE_TOOBIG), StoreFault.STATEMENT, id="a value that does not fit"),
+        pytest.param(OperationalError("", {}, Answer("40P01")), StoreFault.BUSY, id="deadlock"),
+        pytest.param(OperationalError("", {}, Answer("53100")), StoreFault.FULL, id="the server's disk is full"),
+        pytest.param(OperationalError("", {}, Answer("53300")), StoreFault.BUSY, id="too many connections"),
+        pytest.param(OperationalError("", {}, Answer("25006")), StoreFault.READ_ONLY, id="a standby"),
+        pytest.param(OperationalError("", {}, Answer("57P01")), StoreFault.LOST, id="shut down"),
+        pytest.param(OperationalError("", {}, Answer("57014")), StoreFault.BUSY, id="took too long"),
+        pytest.param(DBAPIError("", {}, Answer("XX001")), StoreFault.CORRUPT, id="the server's pages are damaged"),
+        pytest.param(DBAPIError("", {}, Answer("22003")), StoreFault.STATEMENT, id="a number out of range"),
+        pytest.param(DBAPIError("", {}, Answer("25P02")), StoreFault.STATEMENT, id="an aborted transaction"),
+        pytest.param(InvalidRequestError("no such column"), StoreFault.STATEMENT, id="SQL that cannot be made"),
         pytest.param(ValueError("no"), None, id="none of SQL"),
     ],
 )
-def test_each_error_has_one_meaning(error: Any, fault: Fault | None) -> None:
+def test_each_error_has_one_meaning(error: Any, fault: StoreFault | None) -> None:
     assert fault_of(error) is fault
 
 
@@ -61,7 +61,7 @@ def test_a_text_that_is_none_is_damage() -> None:
     with engine.connect() as conn, pytest.raises(DBAPIError) as raised:
         conn.execute(text("SELECT CAST(x'fffe' AS TEXT)")).all()
     engine.dispose()
-    assert fault_of(raised.value) is Fault.CORRUPT
+    assert fault_of(raised.value) is StoreFault.CORRUPT
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ RENAMED = (
 def upgrade() -> None:
     for table, old, new in RENAMED:
         op.execute(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
-    for old, new in (("Followed", "UpstreamEnded"), ("Judged", "PromotionReported")):
+    for old, new in (("Followed", "UpstreamEnded"), ("Judged", "PromotionReported"), ("Again", "Replayed")):
         op.execute(f"UPDATE journal SET kind = '{new}' WHERE kind = '{old}'")  # noqa: S608 - constants
         op.execute(f'UPDATE fan_outs SET input = replace(input, \'"kind":"{old}"\', \'"kind":"{new}"\')')  # noqa: S608 - constants
     op.execute("UPDATE journal SET payload = replace(payload, '\"again\":', '\"rerun\":')")

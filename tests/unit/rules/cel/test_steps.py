@@ -16,7 +16,7 @@ from retrainer.rules.cel import pattern
 from retrainer.rules.cel.errors import ExpressionError, OverBudget
 from retrainer.rules.cel.values import BUDGET
 from retrainer.rules.expression import Program, compile_cel
-from retrainer.rules.parameters import MAX_RENDERED, Template, as_text, render
+from retrainer.rules.parameters import MAX_RENDERED, ParameterTemplate, as_text, render
 from tests.unit.rules.cel.kit import EVENTS, EXPRESSIONS, SCOPE
 
 LONGEST = 2.0
@@ -178,7 +178,7 @@ def test_the_same_steps_are_counted_whatever_was_evaluated_before_and_in_whichev
 def test_parameters_share_one_budget() -> None:
     one = f"{D}xs.map(x, x).size()"
     assert compile_cel(one).steps(LARGE) < BUDGET
-    templates = {f"p{i}": Template((compile_cel(one),)) for i in range(10)}
+    templates = {f"p{i}": ParameterTemplate((compile_cel(one),)) for i in range(10)}
     with pytest.raises(ValueError, match=r"parameters\.p\d: .* steps") as error:
         render(templates, LARGE)
     assert not isinstance(error.value, OverBudget)
@@ -187,9 +187,9 @@ def test_parameters_share_one_budget() -> None:
 def test_parameters_are_bounded_however_many_expressions_they_have() -> None:
     """Each expression yields a few kilobytes. The total over expressions and parameters is limited."""
     scope = {"event": {"data": {"xs": list(range(20_000))}}}
-    one = Template((compile_cel(f"{D}xs"),) * 5000)
+    one = ParameterTemplate((compile_cel(f"{D}xs"),) * 5000)
     began = time.thread_time()
-    for templates in ({"p": one}, {f"p{i}": Template(one.parts[:1]) for i in range(5000)}):
+    for templates in ({"p": one}, {f"p{i}": ParameterTemplate(one.parts[:1]) for i in range(5000)}):
         with pytest.raises(ValueError, match="more than"):
             render(templates, scope)
     assert time.thread_time() - began < LONGEST
