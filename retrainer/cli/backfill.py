@@ -24,22 +24,24 @@ _STATES = ("waiting", "running", "succeeded", "failed", "cancelled", "dropped")
 
 @click.command()
 @click.argument("rule")
-@click.option("--from", "since", metavar="TIME", help="Slots from then on: 2026-11-01, 2026-11-01T02:30, or 7d back.")
-@click.option("--to", "until", metavar="TIME", help="Up to before then; now if not given.")
-@click.option("--trigger", help="Only of this schedule; else of all that the rule has.")
+@click.option(
+    "--from", "since", metavar="TIME", help="Slots from this time on: 2026-11-01, 2026-11-01T02:30, or 7d before now."
+)
+@click.option("--to", "until", metavar="TIME", help="Slots before this time. Default: now.")
+@click.option("--trigger", help="Only slots of this schedule. Default: all schedules of the rule.")
 @click.option("--key", default="", help="Key of a rule with for_each.")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a parameter; may be repeated.")
-@click.option("--rerun", is_flag=True, help="Also slots that ran already.")
-@click.option("--dry-run", is_flag=True, help="Only show what would come of it.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--follow", is_flag=True, help="Wait until all have ended. Ctrl-C stops the waiting, not the runs.")
-@click.option("--cancel", is_flag=True, help="Drop what has not started. What runs goes on.")
-@click.option("--idempotency-key", help="Asking again with the same one starts nothing twice.")
+@click.option("--rerun", is_flag=True, help="Include slots that ran already.")
+@click.option("--dry-run", is_flag=True, help="Only show what would run.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--follow", is_flag=True, help="Wait until all runs have ended. Ctrl-C ends the wait, not the runs.")
+@click.option("--cancel", is_flag=True, help="Withdraw slots that have not started. Started runs continue.")
+@click.option("--idempotency-key", help="A repeated request with the same key starts nothing twice.")
 @remote
 def backfill(session: Session, /, rule: str, key: str, since: str | None, **how: Any) -> None:
-    """Run slots of a rule's schedules that have passed, one for each; none runs twice.
+    """Start a run for each past slot of a rule's schedules; no slot runs twice.
 
-    Without --from, say how far the last backfill is.
+    Without --from, show the progress of the last backfill.
     """
     if how["cancel"]:
         _cancel(session, rule, key, alone=since is None)
@@ -66,12 +68,12 @@ def backfill(session: Session, /, rule: str, key: str, since: str | None, **how:
 
 def _alone(how: dict[str, Any]) -> None:
     if any(how[name] for name in ("until", "trigger", "params", "rerun", "dry_run")):
-        raise click.UsageError("say from when with --from; without it, this tells how far the last backfill is")
+        raise click.UsageError("give --from; without it, only the progress of the last backfill is shown")
 
 
 def _cancel(session: Session, rule: str, key: str, *, alone: bool) -> None:
     if not alone:
-        raise click.UsageError("--cancel drops all that waits: it takes no --from")
+        raise click.UsageError("--cancel withdraws all waiting slots: give no --from with it")
     keyed = {"key": key} if key else {}
     told = session.client.delete("rules", rule, "backfills", **keyed)
     session.print(told, lambda console: console.print(show.dropped(told, "slot")))
@@ -91,9 +93,9 @@ def _preview(console: Console, told: dict[str, Any]) -> None:
         console.print(f"about {told['gpu_hours']:g} GPU hours")
     last = show.at(told["last_start"], SystemClock().now())
     if last:
-        console.print(show.clean(f"the last one may start at {last}, {told['note']}"), soft_wrap=True)
+        console.print(show.clean(f"estimated start of the last run: {last}, {told['note']}"), soft_wrap=True)
     elif told["note"]:
-        console.print(show.clean(f"when the last one may start: {told['note']}"), soft_wrap=True)
+        console.print(show.clean(f"start of the last run: {told['note']}"), soft_wrap=True)
     if (held := told["held"]) is not None:
         until = f" until {held['until']}" if held["until"] else ""
         console.print(show.clean(f"held now: {held['reason']}{until}: {held['detail']}"), soft_wrap=True)
@@ -115,7 +117,7 @@ def _asked(console: Console, told: dict[str, Any], *, shown: bool) -> None:
         key = f" --key {told['key']}" if told["key"] else ""
         follow = f"`retrainer backfill {told['rule']}{key} --follow`"
         console.print(
-            show.clean(f"Asked for {show.many(told['count'], 'slot')}; {follow} says how far it is."), soft_wrap=True
+            show.clean(f"Requested {show.many(told['count'], 'slot')}; {follow} shows the progress."), soft_wrap=True
         )
 
 
@@ -143,7 +145,10 @@ def _follow(session: Session, rule: str, progress: dict[str, Any]) -> dict[str, 
             named = {"key": progress["key"] or None, "request": progress["request"]}
             progress = session.client.get("rules", rule, "backfills", **named)
     except KeyboardInterrupt:
-        click.echo(f"\nit goes on; `retrainer backfill {rule} --cancel` drops what has not started", err=True)
+        click.echo(
+            f"\nthe backfill continues; `retrainer backfill {rule} --cancel` withdraws slots that have not started",
+            err=True,
+        )
     if live:
         click.echo("\r\x1b[K", err=True, nl=False)
     return progress
@@ -157,10 +162,10 @@ def _counts(progress: dict[str, Any]) -> str:
 def _standing(console: Console, progress: dict[str, Any]) -> None:
     by = f" by {progress['by']}" if progress["by"] else ""
     asked = show.at(progress["asked_at"], SystemClock().now())
-    console.print(show.clean(f"{_named(progress)}: asked for{by} at {asked}"), soft_wrap=True)
+    console.print(show.clean(f"{_named(progress)}: requested{by} at {asked}"), soft_wrap=True)
     rows = [
         (one["slot"], one["trigger"], show.word(one["phase"] or one["state"]), one["run"] or "")
         for one in progress["slots"]
     ]
-    show.table(console, ("SLOT", "TRIGGER", "STATE", "RUN"), rows, "It had no slots to run.")
+    show.table(console, ("SLOT", "TRIGGER", "STATE", "RUN"), rows, "No slots to run.")
     console.print(_counts(progress))

@@ -77,7 +77,7 @@ class ApiClient:
         if not isinstance(answer, dict) or "detail" not in answer:
             status = response.status_code
             raise self._connection.failure(
-                f"{self._connection.url} answers {status}, and not as retrainer does", DaemonUnreachable
+                f"{self._connection.url} answers {status}, and is not a retrainer API", DaemonUnreachable
             )
         raise self._refused(answer)
 
@@ -90,7 +90,7 @@ class ApiClient:
     def _unreachable(self, error: Exception) -> CommandError:
         why = str(error) or type(error).__name__
         return self._connection.failure(
-            f"no answer from {self._connection.url} ({why}). Is the daemon running (`retrainer run`)? If it is "
-            "somewhere else, set RETRAINER_URL, or give --url; its token comes from RETRAINER_TOKEN or --token.",
+            f"no answer from {self._connection.url} ({why}). Is the daemon running (`retrainer run`)? If it runs "
+            "elsewhere, set RETRAINER_URL or give --url; its token comes from RETRAINER_TOKEN or --token.",
             DaemonUnreachable,
         )

@@ -20,14 +20,14 @@ _AT_ONCE = 500
 
 @click.group()
 def dead_letters() -> None:
-    """Look at, replay and discard what was not taken in."""
+    """List, show, replay and discard dead letters."""
 
 
 @dead_letters.command("list")
-@click.option("--source", help="Only of this source.")
-@click.option("--reason", help="Only for this reason.")
-@click.option("--limit", type=click.IntRange(1), default=50, help="At most so many.")
-@click.option("--cursor", help="`next` of the list before.")
+@click.option("--source", help="Only dead letters of this source.")
+@click.option("--reason", help="Only dead letters with this reason.")
+@click.option("--limit", type=click.IntRange(1), default=50, help="Maximum number of dead letters.")
+@click.option("--cursor", help="`next` of the previous page.")
 @remote
 def list_dead_letters(session: Session, /, limit: int, **wanted: str | None) -> None:
     """List dead letters, the newest first."""
@@ -39,7 +39,7 @@ def list_dead_letters(session: Session, /, limit: int, **wanted: str | None) -> 
             (one["id"], show.relative(one["at"], now), one["source"], one["reason"], one["rule"] or "-", one["error"])
             for one in answer["items"]
         ]
-        show.table(console, ("ID", "CAME", "SOURCE", "REASON", "RULE", "ERROR"), rows, "There are no dead letters.")
+        show.table(console, ("ID", "RECEIVED", "SOURCE", "REASON", "RULE", "ERROR"), rows, "There are no dead letters.")
 
     session.print(answer, render)
 
@@ -54,7 +54,7 @@ def show_dead_letter(session: Session, number: int) -> None:
 
     def render(console: Console) -> None:
         named = {name: letter[name] for name in ("id", "source", "event", "reason", "rule", "error")}
-        show.facts(console, {**named, "came": came, "size": f"{letter['size']} bytes ({letter['encoding']})"})
+        show.facts(console, {**named, "received": came, "size": f"{letter['size']} bytes ({letter['encoding']})"})
         console.print()
         console.print(show.clean(letter["payload"]), soft_wrap=True)
 
@@ -63,9 +63,9 @@ def show_dead_letter(session: Session, number: int) -> None:
 
 def _selection(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
-        click.option("--reason", help="With --all: only for this reason."),
-        click.option("--source", help="With --all: only of this source."),
-        click.option("--all", "every", is_flag=True, help="All there are now."),
+        click.option("--reason", help="With --all: only dead letters with this reason."),
+        click.option("--source", help="With --all: only dead letters of this source."),
+        click.option("--all", "every", is_flag=True, help="All current dead letters."),
         click.argument("ids", metavar="[ID]...", type=click.IntRange(0), nargs=-1),
     ):
         command = option(command)
@@ -89,7 +89,7 @@ def _in_parts(ids: list[int]) -> list[list[int]]:
 @_selection
 @remote
 def replay(session: Session, ids: tuple[int, ...], every: bool, source: str | None, reason: str | None) -> None:
-    """Take dead letters in anew; those that fail again come back."""
+    """Process dead letters again. Those that fail again become dead letters again."""
     chosen = _chosen(session, ids, every=every, source=source, reason=reason)
     answers = [session.client.post("dead-letters", "replay", body={"ids": part}) for part in _in_parts(chosen)]
     failed: list[dict[str, Any]] = [one for answer in answers for one in answer["failed"]]
@@ -107,15 +107,15 @@ def replay(session: Session, ids: tuple[int, ...], every: bool, source: str | No
 
 @dead_letters.command()
 @_selection
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @remote
 def discard(
     session: Session, ids: tuple[int, ...], every: bool, source: str | None, reason: str | None, yes: bool
 ) -> None:
-    """Remove dead letters for good."""
+    """Delete dead letters permanently."""
     chosen = _chosen(session, ids, every=every, source=source, reason=reason)
     if not yes and chosen:
-        click.confirm(f"Remove {len(chosen)} dead letters for good?", abort=True, err=True)
+        click.confirm(f"Delete {len(chosen)} dead letters permanently?", abort=True, err=True)
     answers = [session.client.post("dead-letters", "discard", body={"ids": part}) for part in _in_parts(chosen)]
     total = {"discarded": sum(answer["discarded"] for answer in answers)}
     session.print(total, lambda console: console.print(f"{total['discarded']} discarded"))

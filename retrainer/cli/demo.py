@@ -44,7 +44,7 @@ _RULE = "churn"
 @click.command()
 @click.option("--once", is_flag=True, help="End after the first run: exit 0 if it succeeded within 90 s, 1 otherwise.")
 def demo(once: bool) -> None:
-    """Show the whole product on this machine: data lands, a rule decides, a model is trained."""
+    """Run a demonstration on this machine: data arrives, a rule decides, a model is trained."""
     settings = _settings()
     base = f"http://{settings.http.host}:{settings.http.port}"
     state = (QUICKSTART / settings.store.path).resolve().parent
@@ -59,7 +59,9 @@ def demo(once: bool) -> None:
             code = _Show(console, api, base, process, once=once).play(state / "landing")
     except KeyboardInterrupt:
         code = 0
-    console.print(f"[dim]Stopped. What happened is kept in {state}; remove it to begin anew.[/]", soft_wrap=True)
+    console.print(
+        f"[dim]Stopped. The state is kept in {state}; remove it to start from the beginning.[/]", soft_wrap=True
+    )
     sys.exit(code)
 
 
@@ -86,7 +88,7 @@ def _interrupted(_number: int, _frame: FrameType | None) -> NoReturn:
 def _daemon(api: httpx.Client, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run the daemon until ready, in its own process group: Ctrl-C reaches only the demo, which then stops it."""
     if _answers(api) is not None:
-        raise click.ClickException(f"something listens on {api.base_url} already (another demo?): stop it first")
+        raise click.ClickException(f"another process listens on {api.base_url} (another demo?): stop it first")
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-P", "-m", "retrainer.cli.main", "run", "-c", str(QUICKSTART / "retrainer.yaml")]
     with log.open("wb") as out:
@@ -172,10 +174,10 @@ class _Show:
         rows = f"{self._story.needed:,} rows"
         for line in (
             f"[bold]retrainer[/] runs on [cyan]{self._base}[/] with the rules of {QUICKSTART / 'rules'}",
-            f"Each second a file of labelled customers lands in {landing}",
-            f"After {rows}, or every two minutes, the churn model is trained anew.",
-            f"Ask for a run by hand:  [bold]{curl}[/]",
-            "[dim]Ctrl-C ends it.[/]",
+            f"Each second a file of labelled customers is written to {landing}",
+            f"After {rows}, or every two minutes, the churn model is retrained.",
+            f"Request a manual run:  [bold]{curl}[/]",
+            "[dim]Ctrl-C stops the demonstration.[/]",
             "",
         ):
             self._console.print(line, soft_wrap=True)

@@ -116,7 +116,7 @@ def seconds(moment: str) -> float:
 def _score(outputs: Mapping[str, Any]) -> str:
     parts = [f"auc {outputs['auc']:.4f}"] if isinstance(outputs.get("auc"), float | int) else []
     if outputs.get("champion_auc"):
-        parts.append(f"champion before {outputs['champion_auc']:.4f}")
+        parts.append(f"previous champion {outputs['champion_auc']:.4f}")
     parts.append("promoted" if outputs.get("promoted") else "not promoted")
     if outputs.get("rows"):
         parts.append(f"{outputs['rows']:,.0f} rows")
@@ -125,4 +125,4 @@ def _score(outputs: Mapping[str, Any]) -> str:
 
 def soon_text(next_at: float | None, now: float) -> str:
     """Return when the rule fires at the latest, as text; empty if not known."""
-    return "" if next_at is None else f"in any case in {max(0, round(next_at - now))} s"
+    return "" if next_at is None else f"at the latest in {max(0, round(next_at - now))} s"

@@ -19,16 +19,16 @@ _LONG = 100
 
 @click.group()
 def events() -> None:
-    """List and show events, and find out what one did."""
+    """List and show events, and show the effect of one."""
 
 
 @events.command("list")
-@click.option("--source", help="Only of this source.")
-@click.option("--outcome", type=click.Choice(["matched", "filtered", "ignored"]), help="Only with this one.")
-@click.option("--rule", help="Only those that matched this rule.")
-@click.option("--key", help="With --rule: and this key.")
-@click.option("--limit", type=click.IntRange(1), default=50, help="At most so many.")
-@click.option("--cursor", help="`next` of the list before.")
+@click.option("--source", help="Only events of this source.")
+@click.option("--outcome", type=click.Choice(["matched", "filtered", "ignored"]), help="Only events with this outcome.")
+@click.option("--rule", help="Only events that matched this rule.")
+@click.option("--key", help="With --rule: only events that matched this key.")
+@click.option("--limit", type=click.IntRange(1), default=50, help="Maximum number of events.")
+@click.option("--cursor", help="`next` of the previous page.")
 @remote
 def list_events(session: Session, /, limit: int, **wanted: str | None) -> None:
     """List accepted events, the newest first."""
@@ -63,29 +63,31 @@ def _rules(event: dict[str, Any]) -> str:
 
 @events.command()
 @click.argument("text")
-@click.option("--source", help="Only of this source.")
-@click.option("--since", metavar="MOMENT", help="Taken in at this moment (RFC 3339) or later.")
-@click.option("--until", metavar="MOMENT", help="Taken in before this moment.")
-@click.option("--cursor", help="`next` of the answer before.")
-@click.option("--limit", type=click.IntRange(1, 50), default=5, help="At most so many.")
+@click.option("--source", help="Only events of this source.")
+@click.option("--since", metavar="MOMENT", help="Received at this time (RFC 3339) or later.")
+@click.option("--until", metavar="MOMENT", help="Received before this time.")
+@click.option("--cursor", help="`next` of the previous page.")
+@click.option("--limit", type=click.IntRange(1, 50), default=5, help="Maximum number of events.")
 @remote
 def find(session: Session, /, text: str, limit: int, **wanted: str | None) -> None:
-    """Say what an event did in each rule. TEXT is its number, its id, its object (bucket/key) or its subject.
+    """Show the effect of an event on each rule. TEXT is its number, its id, its object (bucket/key) or its subject.
 
-    Subjects are looked for in 20,000 events at a time, the newest first.
+    Subjects are searched in 20,000 events at a time, the newest first.
     """
     answer = session.client.get("events", "find", text=text, limit=limit, **wanted)
 
     def render(console: Console) -> None:
         if not answer["items"]:
-            console.print("There is no such event, or no longer: give its number, its id or its whole subject.")
+            console.print("There is no such event, or it was pruned. Give its number, its id or its whole subject.")
         if answer["next"] is not None:
             before = f"--cursor {answer['next']}"
-            console.print(f"Subjects of events before number {answer['next']} were not looked at: go on with {before}")
+            console.print(
+                f"Subjects of events before number {answer['next']} were not searched: continue with {before}"
+            )
         for event in answer["items"]:
             print_events(console, [event], "")
             rows = [_effect(effect) for effect in event["effects"]]
-            show.table(console, ("RULE", "OUTCOME", "RUN", "WHY"), rows, "No rule listens to its source.")
+            show.table(console, ("RULE", "OUTCOME", "RUN", "WHY"), rows, "No rule uses its source.")
             console.print()
 
     session.print(answer, render)
@@ -101,13 +103,13 @@ def _effect(effect: dict[str, Any]) -> list[object]:
 @click.argument("seq", type=click.IntRange(0))
 @remote
 def show_event(session: Session, seq: int) -> None:
-    """Show one event whole."""
+    """Show one event with all details."""
     event = session.client.get("events", str(seq))
     now = SystemClock().now()
 
     def render(console: Console) -> None:
         plain = {name: event[name] for name in ("seq", "source", "id", "type", "subject")}
-        moments = {"time": show.at(event["time"], now), "taken in": show.at(event["at"], now)}
+        moments = {"time": show.at(event["time"], now), "received": show.at(event["at"], now)}
         show.facts(console, {**plain, **moments, "outcome": show.word(event["outcome"]), "rules": _rules(event)})
         if event["attributes"]:
             console.print_json(orjson.dumps(event["attributes"]).decode())

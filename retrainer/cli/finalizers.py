@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 @click.group()
 def finalizers() -> None:
-    """Take the finalizer off Workflows that no daemon follows any more."""
+    """Remove the finalizer from Workflows that no daemon watches any more."""
 
 
 @finalizers.command()
-@click.option("-c", "--config", type=click.Path(exists=True, dir_okay=False), help="Settings of the daemon that was.")
-@click.option("--namespace", "namespaces", multiple=True, help="Namespace to look in; may be given again.")
-@click.option("--instance", help="Name of the daemon that was.")
-@click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="How to reach the cluster.")
-@click.option("--dry-run", is_flag=True, help="Only say which Workflows are held.")
+@click.option("-c", "--config", type=click.Path(exists=True, dir_okay=False), help="Settings of the removed daemon.")
+@click.option("--namespace", "namespaces", multiple=True, help="Namespace to search; may be repeated.")
+@click.option("--instance", help="Name of the removed daemon.")
+@click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="Kubeconfig of the cluster.")
+@click.option("--dry-run", is_flag=True, help="Only list the Workflows that have the finalizer.")
 @local
 def release(
     session: Session,
@@ -38,9 +38,9 @@ def release(
     kubeconfig: str | None,
     dry_run: bool,
 ) -> None:
-    """Take our finalizer off all Workflows of a daemon that is gone for good.
+    """Remove our finalizer from all Workflows of a daemon that was removed permanently.
 
-    Those that still run go on; how they end is not recorded. Stop the daemon first: one that runs does this by itself.
+    Active Workflows continue; their results are not recorded. Stop the daemon first: a running one does this itself.
     """
     settings, name = _who(session, config, namespaces, instance, kubeconfig)
     found, failed = _release(settings, name, dry_run)
@@ -56,7 +56,7 @@ def _who(
     """Return engine settings and instance name, from the settings file or from the options."""
     if config is None:
         if not namespaces or instance is None:
-            raise click.UsageError("say which: either --config, or --instance and --namespace")
+            raise click.UsageError("give either --config, or --instance and --namespace")
         return Settings(type="argo", namespaces=list(namespaces), kubeconfig=kubeconfig), instance
     try:
         settings = load_settings(config)
@@ -95,7 +95,12 @@ def _release_in(engine: ArgoEngine, namespace: str, dry_run: bool) -> list[str]:
 
 def _report(console: Console, answer: dict[str, Any]) -> None:
     what = "would be released" if answer["dry_run"] else "released"
-    show.table(console, ("WORKFLOW",), ((name,) for name in answer["held"]), f"{answer['instance']} holds no Workflow")
+    show.table(
+        console,
+        ("WORKFLOW",),
+        ((name,) for name in answer["held"]),
+        f"no Workflow has the finalizer of {answer['instance']}",
+    )
     if answer["held"] and not answer["failed"]:
         console.print(f"{len(answer['held'])} {what}")
     for words in answer["failed"]:

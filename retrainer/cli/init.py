@@ -19,12 +19,12 @@ STARTER = Path(__file__).with_name("starter")
 """One folder for each engine, with the files as they are written."""
 _HOLDS: Mapping[str, str] = {
     "README.md": "what is in this folder",
-    "data/week-1.csv": "200 labelled customers to train on",
+    "data/week-1.csv": "200 labelled customers as training data",
     "retrainer.yaml": "the settings of the daemon",
     "rules/churn.yaml": "one rule",
     "rules/churn_test.yaml": "its tests",
     "templates/churn-train.yaml": "the workflow that trains the model",
-    "templates/service-account.yaml": "the account that the workflow's steps run as",
+    "templates/service-account.yaml": "the service account of the workflow's steps",
 }
 _CHECKS = ("retrainer validate", "retrainer test", "retrainer lint")
 _NEXT: Mapping[str, Sequence[str]] = {
@@ -35,12 +35,12 @@ _NEXT: Mapping[str, Sequence[str]] = {
 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=".")
-@click.option("--argo", is_flag=True, help="For a cluster with Argo Workflows instead of this machine.")
+@click.option("--argo", is_flag=True, help="Write the files for a cluster with Argo Workflows, not for this machine.")
 @local
 def init(session: Session, folder: Path, argo: bool) -> None:
     """Write the files of a new project: settings, a rule with its tests, a workflow template.
 
-    FOLDER is created if it does not exist. Existing files are never overwritten: if one of the files is there already,
+    FOLDER is created if it does not exist. Existing files are never overwritten: if one of the files exists,
     nothing is written.
     """
     engine = "argo" if argo else "local"
@@ -48,13 +48,13 @@ def init(session: Session, folder: Path, argo: bool) -> None:
     existing = [name for name in files if (folder / name).exists() or (folder / name).is_symlink()]
     if existing:
         raise session.failure(
-            f"{folder} has {_listed(existing)} already, and init overwrites nothing: name an empty folder, such as "
+            f"{folder} already has {_listed(existing)}, and init overwrites nothing: name an empty folder, such as "
             "`retrainer init my-models`"
         )
     try:
         _write(folder, files)
     except OSError as error:
-        raise session.failure(f"{error.filename}: {error.strerror}; name a folder that can be written") from None
+        raise session.failure(f"{error.filename}: {error.strerror}; name a writable folder") from None
     following = [*([] if folder == Path() else [f"cd {shlex.quote(str(folder))}"]), *_NEXT[engine]]
     written = {"folder": str(folder), "files": list(files), "next": following}
     session.print(written, lambda console: _report(console, folder, list(files), following))

@@ -13,7 +13,7 @@ from retrainer.config.schema import rules_schema, settings_schema
 
 @click.command()
 @click.argument("what", type=click.Choice(["rules", "tests", "settings", "api", "reference"]), default="rules")
-@click.option("-o", "--output", type=click.Choice(["json"]), default="json", expose_value=False, help="How to print.")
+@click.option("-o", "--output", type=click.Choice(["json"]), default="json", expose_value=False, help="Output format.")
 def schema(what: str) -> None:
     """Print a JSON Schema for editors, the API's description, or the reference of the rule language.
 

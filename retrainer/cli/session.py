@@ -42,7 +42,7 @@ class Session(DaemonConnection):
         try:
             return read_settled(file, 64 * 1024).decode().strip()
         except (UnreadableFileError, UnicodeDecodeError) as error:
-            why = f"the token's file {file} cannot be read ({error}): name another in RETRAINER_TOKEN_FILE"
+            why = f"the token file {file} cannot be read ({error}): name another in RETRAINER_TOKEN_FILE"
             raise self.failure(why) from None
 
     def print(self, value: Any, render: Callable[[Console], None]) -> None:
@@ -64,7 +64,7 @@ def output_option(command: Callable[P, R]) -> Callable[P, R]:
     """Add `-o text|json`."""
     choice = click.Choice(["text", "json"])
     option = click.option(
-        "-o", "--output", type=choice, callback=_keep, expose_value=False, show_default="text", help="How to print."
+        "-o", "--output", type=choice, callback=_keep, expose_value=False, show_default="text", help="Output format."
     )
     return option(command)
 
@@ -73,7 +73,7 @@ def connection_options(*, env: bool = False) -> Callable[[Callable[P, R]], Calla
     """Add `--url`, `--token` and `-o`, which may precede or follow the command. `env`: also read the environment."""
 
     def decorate(command: Callable[P, R]) -> Callable[P, R]:
-        for name, words in (("token", "Its token."), ("url", "Address of the daemon.")):
+        for name, words in (("token", "Token of the API."), ("url", "Address of the daemon.")):
             option = click.option(
                 f"--{name}",
                 callback=_keep,

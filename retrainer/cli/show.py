@@ -110,7 +110,7 @@ def many(count: int, what: str) -> str:
 
 def dropped(told: Mapping[str, Any], what: str) -> str:
     """Return the result of a withdrawal as text."""
-    return f"Dropped {many(told['dropped'], what)}, cancelled {many(told['cancelled'], 'run')} that waited."
+    return f"Withdrew {many(told['dropped'], what)}, cancelled {many(told['cancelled'], 'waiting run')}."
 
 
 def pairs(values: Mapping[str, Any]) -> str:

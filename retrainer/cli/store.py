@@ -49,8 +49,8 @@ _PLACE = click.argument("place", metavar="STORE", callback=_there)
 def store() -> None:
     """Check, migrate, export or import the store of a stopped daemon.
 
-    STORE is the SQLite file that `store.path` names, the address that `store.url` names (the password comes from
-    PGPASSWORD or a password file, as psql has it), or the daemon's own settings file (.yaml).
+    STORE is the SQLite file in `store.path`, the address in `store.url` (the password comes from
+    PGPASSWORD or a password file, as with psql), or the settings file of the daemon (.yaml).
     """
 
 
@@ -81,7 +81,7 @@ def _opened(session: Session, place: str, prepare: Prepare) -> Iterator[Store]:
 @_PLACE
 @local
 def check(session: Session, place: str) -> None:
-    """Check that a store is whole, and say what is in it. It stays what it is, also if its schema is an older one."""
+    """Check that a store is intact, and show what it contains. It is not changed, even if its schema is older."""
     with _opened(session, place, look) as opened:
         problems = opened.read(exchange.problems)
         rows = {} if problems else opened.read(_counted)
@@ -100,8 +100,8 @@ def _checked(console: Console, answer: dict[str, Any]) -> None:
         for problem in answer["problems"]:
             console.print(f"  {problem}")
         return
-    schema = f"schema {answer['schema']}{', which is migrated at start' if older(answer['schema']) else ''}"
-    console.print(f"{answer['path']} is good: {answer['bytes']} bytes, {answer['live_runs']} live runs, {schema}")
+    schema = f"schema {answer['schema']}{', which the daemon migrates at start' if older(answer['schema']) else ''}"
+    console.print(f"{answer['path']} is intact: {answer['bytes']} bytes, {answer['live_runs']} live runs, {schema}")
     show.table(console, ("TABLE", "ROWS"), answer["rows"].items(), "")
 
 
@@ -123,7 +123,7 @@ def _live(conn: Connection) -> int:
 @_NEW
 @local
 def migrate_(session: Session, place: str) -> None:
-    """Bring a store to this release's schema, as its daemon does when it starts; make it, if there is none."""
+    """Migrate a store to the schema of this release, as the daemon does at start. Create the store if there is none."""
     with _opened(session, place, migrate) as opened:
         answer = {"path": place, "schema": opened.read(version)}
     session.print(answer, lambda console: console.print(f"{place} has schema {answer['schema']}"))
@@ -131,11 +131,17 @@ def migrate_(session: Session, place: str) -> None:
 
 @store.command()
 @_PLACE
-@click.option("--table", "names", multiple=True, type=click.Choice(sorted(exchange.TABLES)), help="Only this one.")
+@click.option(
+    "--table",
+    "names",
+    multiple=True,
+    type=click.Choice(sorted(exchange.TABLES)),
+    help="Only this table; may be repeated.",
+)
 @click.option("--to", "target", type=click.File("wb", lazy=False), default="-", help="File to write; - is stdout.")
 @local
 def export(session: Session, place: str, names: tuple[str, ...], target: Any) -> None:
-    """Write a store's rows as lines of JSON: {"table": …, "row": {…}}. Bytes are base64."""
+    """Write the rows of a store as lines of JSON: {"table": …, "row": {…}}. Bytes are base64."""
 
     def write(conn: Connection) -> None:  # one read: PostgreSQL returns a consistent snapshot
         for name in names or sorted(exchange.TABLES):
@@ -148,8 +154,8 @@ def export(session: Session, place: str, names: tuple[str, ...], target: Any) ->
     with _opened(session, place, look) as opened:
         schema = opened.read(version) or ""
         if older(schema):
-            way_out = "export it with the release that made it, or `retrainer store migrate` it first"
-            raise session.failure(f"{place}: has schema {schema}, an older one; {way_out}")
+            way_out = "export it with the release that created it, or run `retrainer store migrate` first"
+            raise session.failure(f"{place}: the schema {schema} is older; {way_out}")
         opened.read(write)
 
 
@@ -158,14 +164,14 @@ def export(session: Session, place: str, names: tuple[str, ...], target: Any) ->
 @click.option("--from", "source", type=click.File("rb"), default="-", help="File to read; - is stdin.")
 @local
 def import_(session: Session, place: str, source: Any) -> None:
-    """Fill an empty store with what `export` wrote, all of it or nothing; from SQLite to PostgreSQL, or back."""
+    """Fill an empty store with an export, completely or not at all; from SQLite to PostgreSQL, or back."""
     with _opened(session, place, migrate) as opened:
         if not opened.claim():
-            raise session.failure(f"{place}: {opened.holder()} has the lead; stop that daemon first")
+            raise session.failure(f"{place}: {opened.holder()} is the leader; stop that daemon first")
         try:
             with opened.write() as conn:
                 if there := exchange.filled(conn):
-                    raise session.failure(f"{place} is not empty ({', '.join(there)}): name a new one")
+                    raise session.failure(f"{place} is not empty ({', '.join(there)}): name a new store")
                 counts = exchange.load(conn, source)
         except ValueError as error:
             raise session.failure(f"nothing was imported: {error}") from None

@@ -27,7 +27,7 @@ def template_problems(settings: Settings, configuration: Configuration) -> list[
         engine = workflow_engine(settings)
         found = [] if settings.engine.type == "local" else [_problem("", what) for what in engine.check()]
     except Exception as error:  # noqa: BLE001 - credentials can fail with many errors, depending on the library
-        return [_problem("", f"the cluster cannot be asked: {error}")]
+        return [_problem("", f"the cluster cannot be queried: {error}")]
     if settings.engine.type == "local":
         found = [_problem("", what) for what in folder_problems(Path(settings.engine.templates))]
     for rule in configuration.rules:

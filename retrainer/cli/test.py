@@ -135,4 +135,4 @@ def _write(session: Session, report: str, suites: Sequence[Suite], results: Sequ
     try:
         Path(report).write_bytes(document)
     except OSError as error:
-        raise session.failure(f"{report}: {error.strerror}; name a file that can be written") from None
+        raise session.failure(f"{report}: {error.strerror}; name a writable file") from None

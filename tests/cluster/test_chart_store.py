@@ -58,7 +58,7 @@ def test_a_backup_is_made_and_restored_by_the_pod_that_the_docs_name(
     (before,) = release.runs("churn")
     backup = tmp_path / "backup.db"
     with stopped(namespace):
-        assert " is good" in kubectl("-n", namespace, "exec", POD, "--", "retrainer", "store", "check", STORE)
+        assert " is intact" in kubectl("-n", namespace, "exec", POD, "--", "retrainer", "store", "check", STORE)
         kubectl("-n", namespace, "cp", f"{POD}:{STORE}", str(backup))
         kubectl("-n", namespace, "exec", POD, "--", "sh", "-c", f"rm -f {STORE}*")
     release.connect()

@@ -109,7 +109,7 @@ def test_a_store_that_somebody_leads_is_not_imported_into(postgres: Postgres, da
     told = cli("import", postgres.url(database), "--from", str(tmp_path / "lines"), code=1)
     store.release()
     store.close()
-    assert "has the lead; stop that daemon first" in " ".join(told.split())
+    assert "is the leader; stop that daemon first" in " ".join(told.split())
 
 
 def test_a_database_is_made_and_checked(postgres: Postgres, database: str, tmp_path: Path) -> None:

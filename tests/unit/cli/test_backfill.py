@@ -27,7 +27,7 @@ def test_a_dry_run_shows_what_would_come_of_it(ask: Ask, daemon: Daemon) -> None
     assert "churn[de]: 2 of 3 slots to run" in printed
     assert "2025-11-22T16:00:00.000Z  nightly  skip      ran: SUCCEEDED" in printed
     assert "about 4.5 GPU hours" in printed
-    assert "may start at 2025-11-24T18:00:00.000Z (in 1h 58m), if no other run comes between" in printed
+    assert "start of the last run: 2025-11-24T18:00:00.000Z (in 1h 58m), if no other run comes between" in printed
     assert daemon.asked == []
 
 
@@ -50,7 +50,7 @@ def test_what_was_asked_for_is_handed_on_and_named(ask: Ask, daemon: Daemon) -> 
     printed = ask(*PERIOD, *more).stdout
     order = BackfillOrder("churn", "de", "2025-11-21", "2025-11-24", "nightly", {"depth": "5"}, rerun=True, by="anna")
     assert daemon.asked == [("backfill", order, "k1")]
-    assert "Asked for 2 slots; `retrainer backfill churn --key de --follow`" in printed
+    assert "Requested 2 slots; `retrainer backfill churn --key de --follow`" in printed
 
 
 def test_as_json_only_the_answer_is_on_stdout(ask: Ask) -> None:
@@ -66,18 +66,18 @@ def test_follow_waits_for_the_end_and_fails_with_the_runs(ask: Ask) -> None:
 
 def test_without_a_period_it_says_how_far_the_last_one_is(ask: Ask) -> None:
     printed = ask("backfill", "churn").stdout
-    assert "churn: asked for by anna at 2025-11-24T16:00:00.000Z (2m ago)" in printed
+    assert "churn: requested by anna at 2025-11-24T16:00:00.000Z (2m ago)" in printed
     assert "2 slots: 1 waiting, 1 running" in printed
 
 
 def test_cancel_drops_what_has_not_started(ask: Ask, daemon: Daemon) -> None:
-    assert "Dropped 5 slots, cancelled 1 run that waited" in ask("backfill", "churn", "--key", "de", "--cancel").stdout
+    assert "Withdrew 5 slots, cancelled 1 waiting run." in ask("backfill", "churn", "--key", "de", "--cancel").stdout
     assert daemon.asked == [("withdraw", "de")]
 
 
 REFUSED = [
-    pytest.param(["--cancel", "--from", "7d"], 2, "it takes no --from", id="cancel with a period"),
-    pytest.param(["--to", "1d"], 2, "say from when with --from", id="an end alone"),
+    pytest.param(["--cancel", "--from", "7d"], 2, "give no --from", id="cancel with a period"),
+    pytest.param(["--to", "1d"], 2, "give --from; without it", id="an end alone"),
     pytest.param(["--from", "7d", "--param", "depth", "--yes"], 2, "'depth' is not NAME=VALUE", id="no value"),
     pytest.param(["--from", "7d", "--trigger", "weekly", "--yes"], 1, "no schedule 'weekly'", id="refused"),
 ]

@@ -86,7 +86,7 @@ def test_a_run_is_told_by_its_changes() -> None:
         "run      CDEFGH PENDING  enough_rows",
         "run      CDEFGH RUNNING 0/3",
         "run      CDEFGH RUNNING 1/3",
-        "run      CDEFGH SUCCEEDED in 3.5 s: auc 0.8432, champion before 0.8000, promoted, 1,800 rows",
+        "run      CDEFGH SUCCEEDED in 3.5 s: auc 0.8432, previous champion 0.8000, promoted, 1,800 rows",
     ]
     assert story.ended is not None
     assert story.runs([a_run("SUCCEEDED", "3/3", outputs=outputs)]) == []
@@ -117,8 +117,8 @@ def test_what_was_before_is_not_told() -> None:
     ("at", "text"),
     [
         pytest.param(None, "", id="unknown"),
-        pytest.param(142.4, "in any case in 42 s", id="ahead"),
-        pytest.param(99.0, "in any case in 0 s", id="now"),
+        pytest.param(142.4, "at the latest in 42 s", id="ahead"),
+        pytest.param(99.0, "at the latest in 0 s", id="now"),
     ],
 )
 def test_soon_text(at: float | None, text: str) -> None:

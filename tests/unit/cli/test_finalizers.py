@@ -125,7 +125,7 @@ def test_a_namespace_that_refuses_does_not_keep_from_the_others(cluster: Cluster
 @pytest.mark.parametrize(
     ("settings", "code", "words"),
     [
-        pytest.param(None, 2, "say which: either --config, or --instance and --namespace", id="nobody is named"),
+        pytest.param(None, 2, "give either --config, or --instance and --namespace", id="nobody is named"),
         pytest.param("version: 1\nengine: {type: local, templates: t, runs: r}\n", 1, "has no finalizers", id="local"),
         pytest.param("version: 1\nengin: {}\n", 1, "is not valid", id="broken settings"),
     ],

@@ -93,7 +93,7 @@ def test_a_folder_that_has_one_of_the_files_is_left_as_it_is(name: str, kind: st
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("mine")
     refused = cli("init", str(tmp_path), *KINDS[kind], code=1).stderr
-    assert f"has {name} already" in refused
+    assert f"already has {name}" in refused
     assert [(str(p.relative_to(tmp_path)), p.read_text()) for p in tmp_path.rglob("*") if p.is_file()] == [
         (name, "mine")
     ]
@@ -109,7 +109,7 @@ def test_other_files_do_not_matter(cli: Ask, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["rules", "templates"], ids=["first of the folders", "last of the folders"])
 def test_where_one_file_cannot_be_written_none_stays(name: str, cli: Ask, tmp_path: Path) -> None:
     (tmp_path / name).write_text("a file where a folder is wanted")
-    assert "name a folder that can be written" in cli("init", str(tmp_path), code=1).stderr
+    assert "name a writable folder" in cli("init", str(tmp_path), code=1).stderr
     assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == [name]
 
 

@@ -168,7 +168,7 @@ def test_a_cluster_that_cannot_be_asked(cli: Ask, files: Path) -> None:
     argo = "{type: argo, kubeconfig: nope, namespaces: [ml]}"
     (files / "retrainer.yaml").write_text(f"version: 1\nrules: [rules.yaml]\nengine: {argo}\n")
     cli("validate", str(files))
-    assert "cannot be asked" in cli("validate", str(files), "--cluster", code=1).stdout
+    assert "cannot be queried" in cli("validate", str(files), "--cluster", code=1).stdout
 
 
 def test_what_only_the_daemons_machine_has_is_no_mistake_elsewhere(cli: Ask, files: Path) -> None:
@@ -226,7 +226,7 @@ def stored(tmp_path: Path) -> Path:
 
 
 def test_store_check(cli: Ask, stored: Path) -> None:
-    assert "is good" in cli("store", "check", str(stored)).stdout
+    assert "is intact" in cli("store", "check", str(stored)).stdout
     told = json.loads(cli("store", "check", str(stored), "-o", "json").stdout)
     assert (told["good"], told["rows"]["runs"], told["live_runs"]) == (True, 2, 1)
 
@@ -255,10 +255,10 @@ def test_a_store_of_an_older_release_stays_what_it_is(cli: Ask, stored: Path) ->
         older.execute("UPDATE alembic_version SET version_num = '0003_0002'")
         older.commit()
     told = " ".join(cli("store", "check", str(stored)).stdout.split())
-    assert "is good" in told
-    assert "schema 0003_0002, which is migrated at start" in told
+    assert "is intact" in told
+    assert "schema 0003_0002, which the daemon migrates at start" in told
     refused = " ".join(cli("store", "export", str(stored), code=1).stderr.split())
-    assert "has schema 0003_0002, an older one; export it with the release that made it" in refused
+    assert "the schema 0003_0002 is older; export it with the release that created it" in refused
     with closing(sqlite3.connect(stored)) as older:
         assert older.execute("SELECT version_num FROM alembic_version").fetchone() == ("0003_0002",)
     cli("store", "migrate", str(stored))

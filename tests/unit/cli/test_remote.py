@@ -160,7 +160,7 @@ def test_parameters_are_handed_on(ask: Ask, daemon: Daemon) -> None:
 
 def test_what_was_asked_for_can_be_withdrawn(ask: Ask, daemon: Daemon) -> None:
     printed = ask("trigger", "churn", "--key", "de", "--cancel").stdout
-    assert "Dropped 1 request, cancelled 2 runs that waited." in printed
+    assert "Withdrew 1 request, cancelled 2 waiting runs." in printed
     assert daemon.asked == [("withdraw by hand", "de")]
     assert "no option with it except --key" in ask("trigger", "churn", "--param", "a=b", "--cancel", code=2).stderr
 
@@ -275,7 +275,7 @@ def test_somebody_else_answers(cli: Ask) -> None:
     from tests.unit.api.conftest import serving
 
     with serving(PlainTextResponse("<html>")) as server:
-        assert "not as retrainer does" in cli("--url", server.url, "rules", code=2).stderr
+        assert "is not a retrainer API" in cli("--url", server.url, "rules", code=2).stderr
 
 
 def test_moments(ask: Ask) -> None:
