@@ -37,7 +37,7 @@ from retrainer.sources import registry
 from retrainer.sources.http.browser_requests import Doors
 from retrainer.sources.running import RunningSources
 from retrainer.sources.webhook import Webhooks
-from retrainer.store import statements
+from retrainer.store import event_statements, statements
 from retrainer.store.open import open_store
 from retrainer.store.watch import StoreWatch
 from retrainer.telemetry.metrics import Metrics
@@ -356,7 +356,7 @@ class App:
 
         def run(tx: Transaction) -> None:
             statements.store_good(tx.conn, files, hashes, tx.now)
-            statements.meet_sources(tx.conn, loaded.configuration.sources, tx.now)
+            event_statements.meet_sources(tx.conn, loaded.configuration.sources, tx.now)
 
         self.engine.act(run).result()
 

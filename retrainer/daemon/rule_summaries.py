@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from retrainer.engine.core import budget_balances, rule_changes
 from retrainer.engine.runs.waits import waits_for
 from retrainer.rules.explain import explain
-from retrainer.store import statements
+from retrainer.store import run_statements, statements
 from retrainer.store.queries import Page
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class RuleLines:
 
     def _waiting(self, conn: Connection, rule: str, key: str) -> list[dict[str, Any]]:
         """Return the runs of the key that have not started, and what they wait for."""
-        runs = statements.unstarted_runs(conn, rule, key, FEW_RUNS)
+        runs = run_statements.unstarted_runs(conn, rule, key, FEW_RUNS)
         waits = [(run, waits_for(conn, self._catalog(), run, self._clock.now())) for run in runs]
         return [
             {"name": f"run {run.id}", "state": f"waits: {w['reason']}", "detail": w["detail"], "children": []}
@@ -99,7 +99,7 @@ class RuleLines:
 
     def _line(self, conn: Connection, rule: CompiledRule) -> dict[str, Any]:
         told = self.explain(conn, rule, "")
-        last = statements.last_run(conn, rule.name)
+        last = run_statements.last_run(conn, rule.name)
         return {
             "name": rule.name,
             "mode": rule.rule.mode,

@@ -16,7 +16,7 @@ from retrainer.engine.runs.waits import waits_for
 from retrainer.engine.schedules import backfills
 from retrainer.event import Event, split_attributes
 from retrainer.rules.trigger_answers import would_match
-from retrainer.store import queries, statements
+from retrainer.store import queries, run_statements
 from retrainer.store.rows import run_to_row
 from retrainer.telemetry.secrets import SECRETS
 from retrainer.util.timefmt import rfc3339
@@ -87,7 +87,7 @@ class AppService:
 
     def waits_for(self, run_id: str) -> dict[str, Any] | None:
         def look(conn: Connection) -> dict[str, Any] | None:
-            run = statements.run(conn, run_id)
+            run = run_statements.run(conn, run_id)
             return waits_for(conn, self._app.engine.catalog, run, self._app.clock.now()) if run is not None else None
 
         return self.read(look)
@@ -139,7 +139,7 @@ class AppService:
         return self._run(self._act(lambda tx: operator_commands.retry(tx, run)))
 
     def _run(self, run_id: str) -> dict[str, Any]:
-        run = self.read(lambda conn: statements.run(conn, run_id))
+        run = self.read(lambda conn: run_statements.run(conn, run_id))
         return run_to_row(run) if run is not None else {"id": run_id}
 
     def judge(self, run: str, *, promoted: bool) -> None:

@@ -25,7 +25,7 @@ from retrainer.simulate.poll_coalescing import split
 from retrainer.simulate.recorded_runs import RecordedRuns
 from retrainer.simulate.world import World
 from retrainer.sources.base import Batch, ReplayScope
-from retrainer.store import statements
+from retrainer.store import run_statements, statements
 from retrainer.store.rows import dump
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Player:
             due |= {row.rule for row in statements.fan_outs(conn)}
             if due:
                 return bool(due & woken)
-            waiting = [self._past.by_id.get(run) for run in statements.waiting_ids(conn)]
+            waiting = [self._past.by_id.get(run) for run in run_statements.waiting_ids(conn)]
             return any(run is not None and (run.admitted_at is None or run.admitted_at >= at) for run in waiting)
 
         return self.world.store.read(find)
@@ -229,7 +229,7 @@ class Player:
 
     def _ended(self, tx: Transaction, rule: str, payload: Any, *, last: bool = False) -> None:
         tx.flush_runs()
-        run, recorded = statements.run(tx.conn, payload["run"]), self._past.by_id.get(payload["run"])
+        run, recorded = run_statements.run(tx.conn, payload["run"]), self._past.by_id.get(payload["run"])
         if run is None or run.phase.terminal or recorded is None:
             return
         if recorded.submitted_at is None and recorded.message == REPLACED and not last:
@@ -256,9 +256,9 @@ class Player:
     def _reopened(self, tx: Transaction, rule: str, key: str, payload: Any) -> None:
         tx.flush_runs()
         again = self._past.by_id.get(payload.get("run", ""))
-        run = statements.run(tx.conn, payload.get("run", ""))
+        run = run_statements.run(tx.conn, payload.get("run", ""))
         if run is not None and run.phase.terminal:
-            statements.update_run(tx.conn, run.id, phase="RUNNING", ended_at=None, taken="{}", window="{}")
+            run_statements.update_run(tx.conn, run.id, phase="RUNNING", ended_at=None, taken="{}", window="{}")
             tx.take(rule, key, Reopened(run.id))
         elif again is not None and again.retry_of is not None:
             try:

@@ -19,7 +19,7 @@ from retrainer.simulate import notation
 from retrainer.simulate.casefile import moment
 from retrainer.simulate.notation import Gap
 from retrainer.simulate.run_script import GPU, RunScript
-from retrainer.store import statements
+from retrainer.store import run_statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -187,7 +187,7 @@ def _end(ends: Ends, how: RunScript, world: World) -> None:
 
 
 def _judge(rule: str, key: str, promoted: bool, world: World) -> None:
-    ended = world.store.read(lambda conn: statements.last_ended(conn, rule, key))
+    ended = world.store.read(lambda conn: run_statements.last_ended(conn, rule, key))
     if ended is None:
         raise Impossible(f"no run of {rule} has ended, so none can be judged")
     _by_hand(lambda tx: feedback.judge(tx, ended.id, promoted=promoted))(world)

@@ -13,7 +13,7 @@ from retrainer.engine.runs.run_gateway import EngineRunGateway
 from retrainer.runs.run import RunPhase
 from retrainer.simulate.run_script import RunScript, end_of, endless, uid_of
 from retrainer.sources.base import Batch
-from retrainer.store import statements
+from retrainer.store import run_statements
 from retrainer.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class World:
     def ending(self, until: float) -> list[Run]:
         """Return the runs that are known to end by ``until``."""
         ids = [run for at, run, _ in self._ends if at <= until]
-        return self.store.read(lambda conn: list(statements.runs_by_id(conn, ids).values())) if ids else []
+        return self.store.read(lambda conn: list(run_statements.runs_by_id(conn, ids).values())) if ids else []
 
     def happen(self, moment: float) -> None:
         """Do what is due at ``moment``, which must not be in the past."""
@@ -166,7 +166,7 @@ class World:
 
     def end(self, run_id: str, course: RunScript) -> None:
         """End an active run now. A run that has ended already is not changed."""
-        run = self.store.read(lambda conn: statements.run(conn, run_id))
+        run = self.store.read(lambda conn: run_statements.run(conn, run_id))
         if run is None or run.phase.terminal:
             return
         self.gateway.observed([end_of(run, course)])
@@ -194,7 +194,7 @@ class World:
                     self.gateway.observed([end_of(run, RunScript(0.0, RunPhase.CANCELLED, message="stopped"))])
 
     def _start(self) -> None:
-        ready = self.store.read(lambda conn: statements.ready_runs(conn, self.now))
+        ready = self.store.read(lambda conn: run_statements.ready_runs(conn, self.now))
         for run in filter(self._starting, ready):
             self.gateway.submitted(run.id, uid_of(run.id))
             course = self._going(run)

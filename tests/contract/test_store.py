@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from retrainer.engine.commands import requests
-from retrainer.store import statements
+from retrainer.store import event_statements, statements
 from retrainer.store import tables as t
 from retrainer.store.base import StoreBusyError, StoreError
 from retrainer.store.sqlite import SqliteStore
@@ -94,9 +94,9 @@ def test_a_row_of_the_same_key_is_replaced_and_one_that_is_there_is_left(reopen:
     with store.write() as conn:
         statements.put_all(conn, t.meta, [{"name": "a", "value": "1"}, {"name": "b", "value": "1"}])
         statements.put_all(conn, t.meta, [{"name": "a", "value": "2"}])
-        statements.meet_sources(conn, ["lake"], 1.0)
-        statements.meet_sources(conn, ["lake"], 2.0)
-        statements.source_seen(conn, "lake", 3.0)
+        event_statements.meet_sources(conn, ["lake"], 1.0)
+        event_statements.meet_sources(conn, ["lake"], 2.0)
+        event_statements.source_seen(conn, "lake", 3.0)
     assert values(store) == {"a": "2", "b": "1"}
     assert store.read(lambda conn: conn.execute(select(t.sources)).one()) == ("lake", 1.0, 3.0)
 

@@ -9,7 +9,7 @@ import structlog
 
 from retrainer.config.models import WebhookSource
 from retrainer.daemon.source_health import SilenceWatch, describe, silent
-from retrainer.store import statements
+from retrainer.store import event_statements
 from retrainer.store.queries import Heard
 from retrainer.store.sqlite import SqliteStore
 from tests.unit.test_collectors import Clock, Looking
@@ -70,11 +70,11 @@ class Listening:
         self.sources: dict[str, Any] = {"push": source(max_silence="1h"), "free": source()}
         self.watch = SilenceWatch(store, self.clock, lambda: self.sources)
         with store.write() as conn:
-            statements.meet_sources(conn, self.sources, 0.0)
+            event_statements.meet_sources(conn, self.sources, 0.0)
 
     def hear(self) -> None:
         with self.store.write() as conn:
-            statements.source_seen(conn, "push", self.clock.at)
+            event_statements.source_seen(conn, "push", self.clock.at)
 
     def looks(self, *hours: float) -> list[tuple[str, str]]:
         with structlog.testing.capture_logs() as lines:

@@ -9,7 +9,7 @@ from retrainer.engine.intake.matching import too_many
 from retrainer.engine.runs.downstream import followers
 from retrainer.rules.outcome import Imported, PromotionReported
 from retrainer.runs.run import RunPhase
-from retrainer.store import statements
+from retrainer.store import run_statements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,14 +27,14 @@ def judge(tx: Transaction, run_id: str, *, promoted: bool) -> None:
     Raise LookupError if there is no such run, ValueError if it did not succeed.
     """
     tx.flush_runs()
-    run = statements.run(tx.conn, run_id)
+    run = run_statements.run(tx.conn, run_id)
     if run is None:
         raise LookupError(f"there is no run {run_id}")
     if run.phase is not RunPhase.SUCCEEDED:
         raise ValueError(f"run {run_id} is {run.phase}: only a run that succeeded has made a model")
     if run.promoted == promoted:
         return
-    statements.update_run(tx.conn, run_id, promoted=promoted)
+    run_statements.update_run(tx.conn, run_id, promoted=promoted)
     tx.take(run.rule, run.key, PromotionReported(run_id, promoted))
     tx.emit("run.judged", run=run, promoted=promoted)
     if promoted:

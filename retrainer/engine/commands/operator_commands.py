@@ -19,7 +19,7 @@ from retrainer.rules.outcome import Decision, Kind, Manual, NewRun, Reason, Resu
 from retrainer.runs.retry import another
 from retrainer.runs.run import Run, RunPhase
 from retrainer.sources.base import Batch, ReplayScope
-from retrainer.store import statements
+from retrainer.store import run_statements, statements
 from retrainer.store import tables as t
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def retry(tx: Transaction, run_id: str) -> str:
 
 def _run(tx: Transaction, run_id: str) -> Run:
     tx.flush_runs()
-    run = statements.run(tx.conn, run_id)
+    run = run_statements.run(tx.conn, run_id)
     if run is None:
         raise LookupError(f"there is no run {run_id}")
     return run

@@ -16,7 +16,7 @@ from retrainer.engine.intake import partitions
 from retrainer.engine.intake.events import Unfinished
 from retrainer.engine.runs.run_defaults import RunDefaults, new_run_id
 from retrainer.sources.base import OBJECTS, Batch, Overloaded, Receipt
-from retrainer.store import statements
+from retrainer.store import event_statements, run_statements, statements
 from retrainer.store.base import CommitUnknownError, StoreBusyError, StoreError
 from retrainer.store.faults import of_whole
 from retrainer.util.error_text import words
@@ -133,7 +133,7 @@ class Engine:
         self._transactions.counters = self.store.read(statements.counters)
         if self.store.undisputed:  # else whoever had the lead may still be about to send what it claimed
             with self.store.write() as conn:
-                statements.expire_leases(conn)
+                run_statements.expire_leases(conn)
 
     def turn(self) -> None:
         """One transaction, for whoever drives it: what is queued, and what is due now. Raise what made it fail."""
@@ -206,10 +206,10 @@ class Engine:
         return future
 
     def objects(self, source: str, *, after: str = "", prefix: str = "") -> dict[str, str]:
-        return self.store.read(lambda conn: statements.objects(conn, source, after, prefix, OBJECTS))
+        return self.store.read(lambda conn: event_statements.objects(conn, source, after, prefix, OBJECTS))
 
     def objects_told(self, source: str, keys: Sequence[str]) -> dict[str, tuple[str, float]]:
-        return self.store.read(lambda conn: statements.objects_told(conn, source, keys))
+        return self.store.read(lambda conn: event_statements.objects_told(conn, source, keys))
 
     def claim(self, source: str, part: str, topic_id: str, start: int | None = None) -> Claimed:
         return self.act(lambda tx: partitions.claim(tx.conn, source, part, topic_id, start)).result()

@@ -21,7 +21,7 @@ from retrainer.engine.runs.dispatch import NoDispatcher, dispatch
 from retrainer.engine.schedules.fan_out import fan_out
 from retrainer.rules.admit import AdmissionRequest, Capacity, admit
 from retrainer.rules.outcome import Wake
-from retrainer.store import statements
+from retrainer.store import run_statements, statements
 from retrainer.store.faults import of_whole
 
 if TYPE_CHECKING:
@@ -198,17 +198,17 @@ class TransactionRunner:
         tx.flush_runs()
         if self._next_start is not None and self._next_start <= tx.now:
             tx.admitted = True  # a run's moment has come: whoever submits must look
-        used = statements.pool_use(tx.conn)
+        used = run_statements.pool_use(tx.conn)
         free = {pool: slots - used.get(pool, 0) for pool, slots in tx.catalog.pools.items()}
-        rows = statements.waiting_runs(tx.conn, tx.now, free, KEYS)
+        rows = run_statements.waiting_runs(tx.conn, tx.now, free, KEYS)
         waiting, all_known = _waiting(tx, rows)
         names = {w.budget for w in waiting if w.budget}
         balances, renewed = budget_balances.balances(tx.conn, tx.catalog, names, tx.now, _contain(tx))
         admitted = admit(waiting, Capacity(tx.catalog.pools, used, balances), tx.now)
-        statements.admit(tx.conn, admitted, tx.now)
+        run_statements.admit(tx.conn, admitted, tx.now)
         tx.admitted = tx.admitted or bool(admitted)
         moments = (
-            statements.next_start(tx.conn, tx.now),
+            run_statements.next_start(tx.conn, tx.now),
             renewed if len(admitted) < len(waiting) else None,
             None if all_known else tx.now + budget_balances.AGAIN,
             tx.now if {row.id for row in rows if row.place == KEYS} & set(admitted) else None,  # there may be more

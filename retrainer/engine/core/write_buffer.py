@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from retrainer.rules.parameters import MAX_EVENT_BYTES, MAX_EVENTS
 from retrainer.runs.run import Run, RunPhase
-from retrainer.store import statements
+from retrainer.store import event_statements, statements
 from retrainer.store import tables as t
 from retrainer.store.rows import dump, run_to_row
 
@@ -139,7 +139,7 @@ class WriteBuffer:
     def numbered_inputs(self, state: int, window: Window, fields: frozenset[str] | None) -> list[tuple[int, Event]]:
         """Return the same as the ledger has it, each with its number."""
         self.flush_inputs()
-        return statements.newest_inputs(
+        return event_statements.newest_inputs(
             self.conn, state, window.ranges, MAX_EVENTS, fields=fields, room=MAX_EVENT_BYTES
         )
 
@@ -158,12 +158,12 @@ class WriteBuffer:
         """Write what was staged since the last time."""
         self.flush_inputs()
         for source, at in self.seen_at.maps[0].items():
-            statements.source_seen(self.conn, source, at)
+            event_statements.source_seen(self.conn, source, at)
         for name in ("journal", "slots", "fan_outs", "dead_letters"):
             rows = self.rows.pop(name, [])
             statements.insert_all(self.conn, t.metadata.tables[name], rows)
             if rows and name == "dead_letters":
-                dropped = statements.drop_oldest_dead_letters(self.conn, self.dead_letters_limit)
+                dropped = event_statements.drop_oldest_dead_letters(self.conn, self.dead_letters_limit)
                 if dropped:
                     self.emit("dead_letters.dropped", count=dropped)
         self.flush_runs()

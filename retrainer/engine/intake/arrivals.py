@@ -9,7 +9,7 @@ import structlog
 
 from retrainer.engine.core.containment import attempt
 from retrainer.rules.arrival_aggregator import ArrivalAggregator
-from retrainer.store import statements
+from retrainer.store import event_statements
 from retrainer.store.faults import of_whole
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Arrivals:
                 raise
             log.debug("event.raised", source=taken.item.source, id=taken.item.id, rule=where[0], exc_info=True)
             tx.flush_inputs()
-            statements.take_back_input(tx.conn, entry.id, where, seq)
+            event_statements.take_back_input(tx.conn, entry.id, where, seq)
             taken.raised(tx, where[0], error)
 
     def clear(self) -> None:

@@ -19,7 +19,7 @@ from retrainer.engine.schedules.every_key import by_trigger, within_budget
 from retrainer.event import Event
 from retrainer.rules.outcome import Arrived
 from retrainer.sources.base import PositionLost
-from retrainer.store import statements
+from retrainer.store import event_statements, statements
 from retrainer.store import tables as t
 from retrainer.store.faults import of_whole
 from retrainer.store.rows import event_to_row
@@ -199,13 +199,13 @@ class _Intake:
                 hits, word = match(tx, item)
                 readings, failed = read(tx, item)
                 self._take(item, hits, "dead_lettered" if failed else word, readings)
-        statements.forget_ids(tx.conn, batch.source, self._taken_back)
+        event_statements.forget_ids(tx.conn, batch.source, self._taken_back)
         statements.append_all(tx.conn, t.identities, self._fresh)
-        statements.seen_again(tx.conn, self._repeated)
+        event_statements.seen_again(tx.conn, self._repeated)
         if tracker is not None:
             tracker.store()
         if batch.objects and len(self.outcomes) == len(batch.items):
-            statements.store_objects(tx.conn, batch.source, batch.objects, tx.now)
+            event_statements.store_objects(tx.conn, batch.source, batch.objects, tx.now)
         if batch.items:
             tx.mark_seen(batch.source)
 
@@ -214,7 +214,7 @@ class _Intake:
         if self.batch.identity_window <= 0:
             return None
         ids = [item.id for item in self.batch.items if isinstance(item, Event)]
-        return statements.known_ids(self.tx.conn, self.batch.source, ids)
+        return event_statements.known_ids(self.tx.conn, self.batch.source, ids)
 
     def _seen(self, event: Event, known: set[str]) -> bool:
         now = self.tx.now
@@ -330,7 +330,7 @@ class _Intake:
             if not tx.careful or of_whole(error):
                 raise
             tx.flush_inputs()
-            statements.take_back_input(tx.conn, -1, where, seq)
+            event_statements.take_back_input(tx.conn, -1, where, seq)
             taken.raised(tx, where[0], error)
 
     def _raised(

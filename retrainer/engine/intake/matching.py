@@ -10,7 +10,7 @@ from retrainer.engine.intake import distincts
 from retrainer.engine.intake.dead_letters import Refusals
 from retrainer.rules.expression import StepBudget
 from retrainer.rules.self_trigger import Author, run_of
-from retrainer.store import statements
+from retrainer.store import run_statements
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -116,7 +116,7 @@ def author_of(conn: Connection, event: Event, created: Mapping[str, Run] | None 
     run_id = run_of(event)
     if not run_id:
         return None
-    run = (created or {}).get(run_id) or statements.run(conn, run_id)
+    run = (created or {}).get(run_id) or run_statements.run(conn, run_id)
     return Author(run.id, run.rule) if run is not None else None
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from retrainer.engine.intake.distincts import older
 from retrainer.event import Event
 from retrainer.sources.formats.s3 import about
-from retrainer.store import statements
+from retrainer.store import event_statements
 from retrainer.store.packing import unpack
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Tracker:
     def __init__(self, tx: Transaction, batch: Batch) -> None:
         self._work, self._batch = tx, batch
         keys = [_name(item) for item in batch.items if isinstance(item, Event)]
-        known = statements.objects_now(tx.conn, batch.source, keys)
+        known = event_statements.objects_now(tx.conn, batch.source, keys)
         self._known: dict[str, Now | None] = {key: Now(*now) for key, now in known.items()}
         self._changed: dict[str, tuple[str, str, bool] | None] = {}
 
@@ -78,12 +78,12 @@ class Tracker:
         """Return the ledger rows of this content at this bucket and key, with `type` and `time`."""
         self._work.flush_inputs()
         data = event.data
-        rows = statements.said_of_object(self._work.conn, event.source, about(data["bucket"], data["key"]))
+        rows = event_statements.said_of_object(self._work.conn, event.source, about(data["bucket"], data["key"]))
         created = (row for row in rows if row.type.startswith("s3:ObjectCreated"))
         return [row for row in created if unpack(row.data).get("etag") == data.get("etag")]
 
     def store(self) -> None:
-        statements.track(self._work.conn, self._batch.source, self._changed, self._work.now)
+        event_statements.track(self._work.conn, self._batch.source, self._changed, self._work.now)
 
     def _set(self, name: str, now: Now | None) -> None:
         self._known[name] = self._changed[name] = now

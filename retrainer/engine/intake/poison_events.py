@@ -13,7 +13,7 @@ from retrainer.engine.runs.parameter_scope import scope_of
 from retrainer.rules.expression import event_scope
 from retrainer.rules.outcome import Spoiled
 from retrainer.rules.parameters import MAX_EVENTS, render
-from retrainer.store import statements
+from retrainer.store import event_statements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,7 +91,7 @@ def take_out(
     if not new_run.window.events or not wanted & _OF_EVENTS:
         return None
     newest = tx.numbered_inputs(state_id, new_run.window, None)
-    oldest = statements.oldest_input(tx.conn, state_id, new_run.window.ranges)
+    oldest = event_statements.oldest_input(tx.conn, state_id, new_run.window.ranges)
     rows = oldest + [one for one in newest if one[0] != oldest[0][0]]
     inputs = [_Input(seq, event, event_scope(event)) for seq, event in rows]
     if not inputs:
@@ -102,7 +102,7 @@ def take_out(
     total = (0, 0, 0)
     for one in bad:
         dead(tx, one.event, "raised", error, rule.name)
-        statements.take_back_input(tx.conn, state_id, (rule.name, run.key), one.seq)
+        event_statements.take_back_input(tx.conn, state_id, (rule.name, run.key), one.seq)
         counted = _counts(tx, (rule.name, run.key), state_id, one.event, left)
         for name, share in counted.items():
             counts[name] = _sum(counts.get(name, (0, 0, 0)), share)

@@ -21,7 +21,7 @@ from retrainer.rules.outcome import Reason, Sampled
 from retrainer.rules.self_trigger import ATTRIBUTE, run_of
 from retrainer.rules.triggers.level import late
 from retrainer.sources.formats.s3 import about
-from retrainer.store import statements
+from retrainer.store import event_statements
 from retrainer.store.packing import unpack
 
 if TYPE_CHECKING:
@@ -127,13 +127,13 @@ class ReplayFilter:
         if tells_of_object(event):
             return [orjson.loads(row.rules) for row in self._of_object(event)]
         self._work.flush_inputs()
-        return [orjson.loads(row.rules) for row in statements.said_of(self._work.conn, event.source, event.id)]
+        return [orjson.loads(row.rules) for row in event_statements.said_of(self._work.conn, event.source, event.id)]
 
     def _of_object(self, event: Event) -> list[Row[Any]]:
         """Return the ledger rows of the same content of the same object."""
         self._work.flush_inputs()
         data = event.data
-        rows = statements.said_of_object(self._work.conn, event.source, about(data["bucket"], data["key"]))
+        rows = event_statements.said_of_object(self._work.conn, event.source, about(data["bucket"], data["key"]))
         return [row for row in rows if _same(unpack(row.data), data)]
 
     def _may_have_counted(self, rule: str) -> bool:

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from retrainer.engine.intake import partitions
 from retrainer.engine.replication import inbox, readers
 from retrainer.sources.base import OBJECTS, Batch, Overloaded, PositionLost, Receipt
-from retrainer.store import statements
+from retrainer.store import event_statements
 from retrainer.store.base import StoreError
 from retrainer.store.leader_lease import NOW
 from retrainer.util.supervision import LONGEST_WAIT, TURN, Worker, beat
@@ -83,10 +83,10 @@ class StandbyIntake:
         return future
 
     def objects(self, source: str, *, after: str = "", prefix: str = "") -> dict[str, str]:
-        return self._store.read(lambda conn: statements.objects(conn, source, after, prefix, OBJECTS))
+        return self._store.read(lambda conn: event_statements.objects(conn, source, after, prefix, OBJECTS))
 
     def objects_told(self, source: str, keys: Sequence[str]) -> dict[str, tuple[str, float]]:
-        return self._store.read(lambda conn: statements.objects_told(conn, source, keys))
+        return self._store.read(lambda conn: event_statements.objects_told(conn, source, keys))
 
     def claim(self, source: str, part: str, topic_id: str, start: int | None = None) -> Claimed:
         return self._transact(lambda conn: partitions.claim(conn, source, part, topic_id, start))

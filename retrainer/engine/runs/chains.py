@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from retrainer.engine.intake import distincts
 from retrainer.engine.runs.downstream import followers
 from retrainer.runs.run import RunPhase
-from retrainer.store import statements
+from retrainer.store import run_statements
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -30,7 +30,7 @@ def ended(tx: Transaction, rule: CompiledRule, given: Ended, done: Step) -> None
     """
     if any(d.new_run is not None and d.new_run.retry_of is not None for d in done.decisions):
         return
-    run = statements.run(tx.conn, given.run)
+    run = run_statements.run(tx.conn, given.run)
     if run is not None:
         tx.after += followers(tx, run)
     settle(tx.conn, given, spent=given.phase is RunPhase.SUCCEEDED or rule.rule.submit.inputs_on_failure == "keep")
@@ -42,5 +42,5 @@ def settle(conn: Connection, given: Ended, *, spent: bool) -> None:
 
 
 def _chain(conn: Connection, given: Ended) -> str:
-    run = statements.run(conn, given.run)
+    run = run_statements.run(conn, given.run)
     return run.chain if run is not None else given.run

@@ -10,7 +10,7 @@ from retrainer.engine.runs import results
 from retrainer.rules.outcome import Ended
 from retrainer.rules.state import Window, window_from
 from retrainer.runs.run import RunPhase
-from retrainer.store import statements
+from retrainer.store import run_statements
 
 if TYPE_CHECKING:
     from retrainer.engine.core.transaction import Transaction
@@ -23,13 +23,13 @@ REPLACED = "replaced by a newer run"
 def stop_live(tx: Transaction, rule: str, key: str, strategy: str) -> None:
     """Request that every live run of the key stops, to make room for a new one."""
     tx.flush_runs()
-    for run in statements.live_runs(tx.conn, rule, key):
+    for run in run_statements.live_runs(tx.conn, rule, key):
         stop_run(tx, run, strategy, REPLACED)
 
 
 def stop_run(tx: Transaction, run: Run, strategy: str, why: str) -> None:
     """Store a stop request for the run. A run that was not claimed yet ends at once."""
-    statements.update_run(tx.conn, run.id, stop_requested=strategy)
+    run_statements.update_run(tx.conn, run.id, stop_requested=strategy)
     if run.phase is RunPhase.PENDING:
         end_run(tx, run, RunPhase.CANCELLED, why, by_request=True)
     else:
@@ -63,7 +63,7 @@ def _close(
     tx: Transaction, run: Run, phase: RunPhase, message: str, *, by_request: bool, released: bool, **values: Any
 ) -> None:
     ended_at = values.setdefault("ended_at", tx.now)
-    statements.update_run(
+    run_statements.update_run(
         tx.conn,
         run.id,
         phase=phase.value,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from retrainer.engine.runs.downstream import upstream_scope
 from retrainer.rules.expression import event_scope, timestamp
 from retrainer.rules.parameters import joined
-from retrainer.store import statements
+from retrainer.store import run_statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -77,15 +77,15 @@ def _events(tx: Transaction, state_id: int, new_run: NewRun, fields: frozenset[s
 
 
 def _previous(tx: Transaction, run: Run, _state_id: int, _new_run: NewRun) -> dict[str, Any]:
-    return _ended(statements.last_ended(tx.conn, run.rule, run.key))
+    return _ended(run_statements.last_ended(tx.conn, run.rule, run.key))
 
 
 def _champion(tx: Transaction, run: Run, _state_id: int, _new_run: NewRun) -> dict[str, Any]:
-    return _ended(statements.last_promoted(tx.conn, run.rule, run.key))
+    return _ended(run_statements.last_promoted(tx.conn, run.rule, run.key))
 
 
 def _upstream(tx: Transaction, _run: Run, _state_id: int, new_run: NewRun) -> dict[str, Any]:
-    run = statements.run(tx.conn, new_run.upstream) if new_run.upstream else None
+    run = run_statements.run(tx.conn, new_run.upstream) if new_run.upstream else None
     return upstream_scope(run) if run is not None else {}
 
 

@@ -16,7 +16,7 @@ from retrainer.rules.parameters import refuse_braces, render
 from retrainer.rules.state import window_to
 from retrainer.runs.naming import workflow_name
 from retrainer.runs.run import Run, RunPhase
-from retrainer.store import statements
+from retrainer.store import run_statements
 from retrainer.util.error_text import words
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _refuse_braces(parameters: Mapping[str, str]) -> None:
 
 def _retry(conn: Connection, run: Run, retry_of: str) -> Run:
     """Return the next attempt of the chain, with the same parameters. Raise ValueError if the failed run is gone."""
-    failed = statements.run(conn, retry_of)
+    failed = run_statements.run(conn, retry_of)
     if failed is None:
         raise ValueError(f"run {retry_of} is not in the store any more")
     return replace(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from retrainer.engine.runs.endings import end_run
 from retrainer.engine.runs.transitions import observe
 from retrainer.runs.run import Run, RunPhase
-from retrainer.store import statements
+from retrainer.store import run_statements
 from retrainer.store.base import StoreError
 from retrainer.telemetry.secrets import SECRETS
 from retrainer.workflows.base import Unanswered
@@ -68,7 +68,7 @@ class EngineRunGateway:
     def claim(self, limit: int, lease: float) -> list[Run]:
         def run(tx: Transaction) -> list[Run]:
             tx.flush_runs()
-            claimed = statements.claim(tx.conn, limit, tx.now, lease)
+            claimed = run_statements.claim(tx.conn, limit, tx.now, lease)
             for found in claimed:
                 tx.emit("run.moved", run=found, phase=RunPhase.SUBMITTING)
             return claimed
@@ -77,10 +77,10 @@ class EngineRunGateway:
 
     def submitted(self, run: str, uid: str) -> None:
         def store(tx: Transaction) -> None:
-            found = statements.run(tx.conn, run)
+            found = run_statements.run(tx.conn, run)
             if found is None or found.phase not in (RunPhase.PENDING, RunPhase.SUBMITTING):
                 return
-            statements.update_run(
+            run_statements.update_run(
                 tx.conn, run, phase="SUBMITTED", uid=uid, submitted_at=tx.now, lease_until=None, message=""
             )
             tx.stops = tx.stops or found.stop_requested is not None
@@ -92,7 +92,7 @@ class EngineRunGateway:
         message = SECRETS.mask(message)
 
         def store(tx: Transaction) -> None:
-            found = statements.run(tx.conn, run)
+            found = run_statements.run(tx.conn, run)
             if found is not None and not found.phase.terminal:
                 end_run(tx, found, RunPhase.ERROR, message, by_request=False)
 
@@ -102,13 +102,13 @@ class EngineRunGateway:
         message = SECRETS.mask(message)
 
         def store(tx: Transaction) -> None:
-            found = statements.run(tx.conn, run)
+            found = run_statements.run(tx.conn, run)
             if found is None or found.phase is not RunPhase.SUBMITTING:
                 return
             if found.stop_requested is not None:
                 end_run(tx, found, RunPhase.CANCELLED, "stopped before it was submitted", by_request=True)
                 return
-            statements.update_run(
+            run_statements.update_run(
                 tx.conn,
                 run,
                 phase="PENDING",
@@ -125,20 +125,20 @@ class EngineRunGateway:
         self._act(lambda tx: observe(tx, masked))
 
     def released(self, run: str) -> None:
-        self._act(lambda tx: statements.update_run(tx.conn, run, released=True))
+        self._act(lambda tx: run_statements.update_run(tx.conn, run, released=True))
 
     def to_stop(self) -> list[Run]:
-        return self._read(statements.to_stop)
+        return self._read(run_statements.to_stop)
 
     def to_release(self) -> list[Run]:
-        return self._read(statements.to_release)
+        return self._read(run_statements.to_release)
 
     def live_ids(self) -> list[str]:
-        return self._read(statements.started_ids)
+        return self._read(run_statements.started_ids)
 
     def read_runs(self, ids: Iterable[str]) -> list[Run]:
-        return list(self._read(lambda conn: statements.runs_by_id(conn, ids)).values())
+        return list(self._read(lambda conn: run_statements.runs_by_id(conn, ids)).values())
 
     def live(self) -> list[Run]:
         """Return complete runs. For simulations, which have few runs."""
-        return self._read(statements.started_runs)
+        return self._read(run_statements.started_runs)

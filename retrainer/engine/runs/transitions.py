@@ -12,7 +12,7 @@ from retrainer.engine.runs.endings import end_run, end_unread
 from retrainer.rules.outcome import Reopened
 from retrainer.runs import times
 from retrainer.runs.run import Run, RunPhase
-from retrainer.store import statements
+from retrainer.store import run_statements
 from retrainer.store.faults import of_whole
 from retrainer.store.rows import dump
 
@@ -32,13 +32,13 @@ _ORDER = (RunPhase.PENDING, RunPhase.SUBMITTING, RunPhase.SUBMITTED, RunPhase.RU
 def observe(tx: Transaction, seen: Sequence[Observed]) -> None:
     """Fold observations in order. Those of unknown runs, or of another Workflow of the same name, are dropped."""
     tx.flush_runs()
-    runs = statements.runs_by_id(tx.conn, {o.run for o in seen if o.run})
+    runs = run_statements.runs_by_id(tx.conn, {o.run for o in seen if o.run})
     for o in seen:
         run = runs.get(o.run)
         if run is None or (run.uid is not None and run.uid != o.uid) or o.name != run.workflow:
             continue
         _contained(tx, run, o)
-        refreshed = statements.run(tx.conn, run.id)
+        refreshed = run_statements.run(tx.conn, run.id)
         if refreshed is not None:
             runs[run.id] = refreshed
 
@@ -96,7 +96,7 @@ def _move(tx: Transaction, run: Run, o: Observed) -> None:
         end_run(tx, run, phase, message, by_request=run.stop_requested is not None, **_facts(run, o, tx.now))
     elif _ORDER.index(phase) > _ORDER.index(run.phase):
         submitted_at = tx.now if run.submitted_at is None else run.submitted_at
-        statements.update_run(
+        run_statements.update_run(
             tx.conn,
             run.id,
             phase=phase.value,
@@ -157,16 +157,16 @@ def _typed(text: str, kind: str) -> Any:
 
 def _late(tx: Transaction, run: Run, o: Observed) -> None:
     """Stop a Workflow that was created after its run ended: the answer to the create request was lost."""
-    statements.update_run(tx.conn, run.id, uid=o.uid, released=False)
+    run_statements.update_run(tx.conn, run.id, uid=o.uid, released=False)
     if o.phase in _LIVE and not o.deleting:
         _reopen(tx, run, o)
-        statements.update_run(tx.conn, run.id, stop_requested="Terminate")
+        run_statements.update_run(tx.conn, run.id, stop_requested="Terminate")
         tx.stops = True
 
 
 def _reopen(tx: Transaction, run: Run, o: Observed) -> None:
     """Reopen an ended run that `argo retry` continues. Its inputs were returned already and stay in the window."""
-    statements.update_run(
+    run_statements.update_run(
         tx.conn, run.id, phase=_LIVE[o.phase].value, ended_at=None, taken="{}", window="{}", message="reopened"
     )
     tx.emit("run.moved", run=run, phase=_LIVE[o.phase])

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from retrainer.engine.core import budget_balances
 from retrainer.runs.run import RunPhase
-from retrainer.store import statements
+from retrainer.store import run_statements
 from retrainer.store import tables as t
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def waits_for(conn: Connection, catalog: Catalog, run: Run, now: float) -> dict[
 
 def _pool(conn: Connection, catalog: Catalog, run: Run) -> dict[str, Any] | None:
     size = catalog.pools.get(run.pool) if run.pool is not None else None
-    if size is None or run.pool is None or statements.pool_use(conn).get(run.pool, 0) < size:
+    if size is None or run.pool is None or run_statements.pool_use(conn).get(run.pool, 0) < size:
         return None
     c = t.runs.c
     query = select(c.id).where(c.pool == run.pool, c.ended_at.is_(None), c.admitted_at.is_not(None)).order_by(c.id)

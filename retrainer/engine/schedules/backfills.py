@@ -22,7 +22,7 @@ from retrainer.rules.fold import first_state
 from retrainer.rules.outcome import Backfill, Decision, Kind, NewRun, Reason, Withdrawn
 from retrainer.rules.state import ManualRequest
 from retrainer.runs.run import RunPhase
-from retrainer.store import statements
+from retrainer.store import run_statements, statements
 from retrainer.store import tables as t
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def withdraw(tx: Transaction, name: str, key: str, *, manual: bool = False) -> d
     if waiting:
         tx.take(name, key, Withdrawn(manual))
     tx.flush_runs()
-    live = statements.live_runs(tx.conn, name, key)
+    live = run_statements.live_runs(tx.conn, name, key)
     reason = (Reason.MANUAL if manual else Reason.BACKFILL).value
     created = [run for run in live if run.phase is RunPhase.PENDING and run.reason == reason]
     cancelled = 0

@@ -12,7 +12,7 @@ from retrainer.engine.core.engine import Engine, _Act, _Offer
 from retrainer.engine.runs.run_gateway import EngineRunGateway
 from retrainer.simulate.world import ManualClock, NullListener
 from retrainer.sources.base import Batch
-from retrainer.store import statements
+from retrainer.store import run_statements, statements
 from retrainer.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Bench:
         self.store = self._build(self.path)
         assert self.store.claim()
         with self.store.write() as conn:
-            statements.expire_leases(conn)
+            run_statements.expire_leases(conn)
         self.engine = Engine(self.store, self.clock, NullListener(), namespace="ml", max_queue=0)
         self.engine.act = self.act_later  # type: ignore[method-assign]
         self.hands = self.engine.dispatcher = Hands(self.room)

@@ -13,7 +13,7 @@ from ulid import ULID
 
 from retrainer.engine.core.catalog import build_catalog
 from retrainer.rules.state import decode, encode
-from retrainer.store import statements
+from retrainer.store import run_statements, statements
 from retrainer.store import tables as t
 from retrainer.store.base import StoreLostError
 from tests.unit.engine.bench import Bench, Crash
@@ -203,7 +203,7 @@ class Side(Bench):
         runs = [row["id"] for row in self.rows("runs") if (row["rule"], row["key"]) == (rule, key)]
         if number >= len(runs):
             return None
-        return self.store.read(lambda conn: statements.run(conn, runs[number]))
+        return self.store.read(lambda conn: run_statements.run(conn, runs[number]))
 
 
 def _rows(conn: Connection, table: str) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from retrainer.rules.admit import AdmissionRequest, BudgetBalance, Capacity, admit
-from retrainer.store import statements
+from retrainer.store import run_statements
 from retrainer.store import tables as t
 from tests.unit.engine.kit import START, Make, data, event, start
 
@@ -61,7 +61,7 @@ def test_it_admits_what_it_would_if_it_looked_at_all(make: Make, seed: int) -> N
         waiting = [AdmissionRequest(r.id, r.pool, r.priority, r.created_at, r.not_before, *costs[r.rule]) for r in rows]
         return admit(waiting, Capacity(POOLS, {}, balances), START)
 
-    looked_at = bench.store.read(lambda conn: statements.waiting_runs(conn, START, POOLS, 500))
+    looked_at = bench.store.read(lambda conn: run_statements.waiting_runs(conn, START, POOLS, 500))
     everything = bench.store.read(lambda conn: list(conn.execute(select(t.runs))))
     assert admitted(looked_at) == admitted(everything)
 
@@ -70,9 +70,9 @@ def test_of_many_that_wait_for_a_pool_as_many_are_looked_at_as_it_has_slots(make
     bench = make({"triggers": data(), "limits": {"pool": "gpu", "overlap": "allow_all"}}, pools={"gpu": 2})
     bench.deliver([event(n) for n in range(400)])
     assert len(start(bench)) == 2
-    looked_at = bench.store.read(lambda conn: statements.waiting_runs(conn, bench.clock.time, {"gpu": 0}, 500))
+    looked_at = bench.store.read(lambda conn: run_statements.waiting_runs(conn, bench.clock.time, {"gpu": 0}, 500))
     assert looked_at == []
-    looked_at = bench.store.read(lambda conn: statements.waiting_runs(conn, bench.clock.time, {"gpu": 2}, 500))
+    looked_at = bench.store.read(lambda conn: run_statements.waiting_runs(conn, bench.clock.time, {"gpu": 2}, 500))
     assert len(looked_at) == 2
 
 

@@ -17,7 +17,7 @@ from retrainer.engine.runs.endings import end_run
 from retrainer.event import Event
 from retrainer.runs.run import RunPhase
 from retrainer.sources.base import Batch
-from retrainer.store import statements
+from retrainer.store import run_statements
 from tests.unit.engine.bench import Bench
 from tests.unit.engine.kit import START, SUBMIT, data
 
@@ -105,7 +105,7 @@ def _end(rule: str, phase: str) -> Callable[[Any], None]:
         tx.flush_runs()
         query = f"SELECT id FROM runs WHERE rule = '{rule}' AND ended_at IS NULL ORDER BY rowid LIMIT 1"
         for (run_id,) in tx.conn.exec_driver_sql(query).all():
-            end_run(tx, statements.run(tx.conn, run_id), RunPhase(phase), "", by_request=False)
+            end_run(tx, run_statements.run(tx.conn, run_id), RunPhase(phase), "", by_request=False)
 
     return do
 

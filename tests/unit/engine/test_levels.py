@@ -10,7 +10,7 @@ from retrainer.engine.commands import feedback
 from retrainer.engine.runs.endings import end_run
 from retrainer.event import Event
 from retrainer.runs.run import RunPhase
-from retrainer.store import statements
+from retrainer.store import run_statements
 from tests.unit.engine.bench import Bench
 from tests.unit.engine.kit import observed, start
 
@@ -61,7 +61,7 @@ class Story:
         def end(tx: Any) -> None:
             from retrainer.store.rows import dump
 
-            found = statements.run(tx.conn, run)
+            found = run_statements.run(tx.conn, run)
             assert found is not None
             values = {"outputs": dump(outputs), "uid": f"uid-{run}", "resources": dump({"nvidia.com/gpu": 3600.0})}
             end_run(tx, found, phase, "", by_request=False, **values)

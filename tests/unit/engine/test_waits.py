@@ -8,7 +8,7 @@ import pytest
 
 from retrainer.engine.commands import operator_commands
 from retrainer.engine.runs.waits import waits_for
-from retrainer.store import statements
+from retrainer.store import run_statements
 from tests.unit.engine.kit import Make, end, event, start
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def waits(bench: Bench, rule: str) -> dict[str, Any] | None:
-    (run,) = bench.store.read(lambda conn: statements.unstarted_runs(conn, rule, "", 5))
+    (run,) = bench.store.read(lambda conn: run_statements.unstarted_runs(conn, rule, "", 5))
     return bench.store.read(lambda conn: waits_for(conn, bench.engine.catalog, run, bench.clock.time))
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrainer.simulate.history import open_history
-from retrainer.store import queries, statements
+from retrainer.store import event_statements, queries
 from retrainer.store.packing import LEAST, pack, unpack
 from tests.unit.engine.test_levels import ASKED, Story, rule
 
@@ -111,5 +111,5 @@ def test_a_packed_event_that_waits_in_a_window_is_there_for_parameters(tmp_path:
     (parameters,) = story.bench.query("SELECT parameters FROM runs")[0]
     assert orjson.loads(parameters) == {"first": "9"}
     state = story.bench.query("SELECT id FROM states")[0][0]
-    ((_, event),) = story.bench.store.read(lambda conn: statements.newest_inputs(conn, state, [(1, 9)], 10))
+    ((_, event),) = story.bench.store.read(lambda conn: event_statements.newest_inputs(conn, state, [(1, 9)], 10))
     assert event.data["rows"][9]["n"] == 9

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import insert
 
-from retrainer.store import queries, statements
+from retrainer.store import queries, run_statements
 from retrainer.store import tables as t
 from retrainer.store.sqlite import SqliteStore
 
@@ -69,8 +69,8 @@ def steps(store: SqliteStore, ask: Callable[[Connection], object]) -> int:
 
 
 QUESTIONS: list[Any] = [
-    pytest.param(lambda conn: statements.last_run(conn, "r"), id="the last run of a rule"),
-    pytest.param(lambda conn: statements.live_runs(conn, "r", "k1"), id="what runs of a key"),
+    pytest.param(lambda conn: run_statements.last_run(conn, "r"), id="the last run of a rule"),
+    pytest.param(lambda conn: run_statements.live_runs(conn, "r", "k1"), id="what runs of a key"),
     pytest.param(lambda conn: queries.runs(conn, rule="r", limit=10), id="runs of a rule"),
     pytest.param(lambda conn: queries.runs(conn, rule="r", phase="FAILED", limit=10), id="failed ones, if none failed"),
     pytest.param(lambda conn: queries.runs(conn, phase="FAILED", limit=10), id="failed ones of all rules"),

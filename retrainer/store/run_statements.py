@@ -1,0 +1,193 @@
+"""The engine's statements about runs: which wait, which may start, which have to be stopped."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, bindparam, case, func, or_, select, update
+
+from retrainer.runs.run import RunPhase
+from retrainer.store import tables as t
+from retrainer.store.rows import run_from_row
+from retrainer.store.statements import CHUNK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sqlalchemy import Connection, Row, Select, Update
+
+    from retrainer.runs.run import Run
+_STARTED = (RunPhase.SUBMITTED.value, RunPhase.RUNNING.value)
+
+
+# Frequent statements are built once: building one costs SQLAlchemy about as much as executing it.
+_RUN = select(t.runs).where(t.runs.c.id == bindparam("b_run"))
+
+
+def run(conn: Connection, run_id: str) -> Run | None:
+    row = conn.execute(_RUN, {"b_run": run_id}).first()
+    return run_from_row(row) if row else None
+
+
+def runs_by_id(conn: Connection, ids: Iterable[str]) -> dict[str, Run]:
+    wanted = list(ids)
+    if len(wanted) == 1:
+        found = run(conn, wanted[0])
+        return {} if found is None else {found.id: found}
+    rows = conn.execute(select(t.runs).where(t.runs.c.id.in_(wanted)))
+    return {row.id: run_from_row(row) for row in rows}
+
+
+def live_runs(conn: Connection, rule: str, key: str) -> list[Run]:
+    """Return the runs of a key that have not ended."""
+    query = select(t.runs).where(t.runs.c.rule == rule, t.runs.c.key == key, t.runs.c.ended_at.is_(None))
+    return [run_from_row(row) for row in conn.execute(query)]
+
+
+def unstarted_runs(conn: Connection, rule: str, key: str, limit: int) -> list[Run]:
+    """Return runs without a known Workflow, oldest first."""
+    c = t.runs.c
+    waits = (c.rule == rule, c.key == key, c.ended_at.is_(None), c.phase.in_(("PENDING", "SUBMITTING")))
+    rows = conn.execute(select(t.runs).where(*waits).order_by(c.id).limit(limit))
+    return [run_from_row(row) for row in rows]
+
+
+def last_ended(conn: Connection, rule: str, key: str) -> Run | None:
+    """Return the newest run of a key that has ended, or None."""
+    query = select(t.runs).where(t.runs.c.rule == rule, t.runs.c.key == key, t.runs.c.ended_at.is_not(None))
+    row = conn.execute(query.order_by(t.runs.c.id.desc()).limit(1)).first()
+    return run_from_row(row) if row else None
+
+
+def last_promoted(conn: Connection, rule: str, key: str) -> Run | None:
+    """Return the champion: the last run whose model was promoted."""
+    c = t.runs.c
+    query = select(t.runs).where(c.rule == rule, c.key == key, c.promoted.is_(True))
+    row = conn.execute(query.order_by(c.id.desc()).limit(1)).first()
+    return run_from_row(row) if row else None
+
+
+def last_run(conn: Connection, rule: str) -> Run | None:
+    row = conn.execute(select(t.runs).where(t.runs.c.rule == rule).order_by(t.runs.c.id.desc()).limit(1)).first()
+    return run_from_row(row) if row else None
+
+
+def update_run(conn: Connection, run_id: str, **values: Any) -> None:
+    conn.execute(_update_run(frozenset(values)), {"b_run": run_id, **values})
+
+
+@cache
+def _update_run(names: frozenset[str]) -> Update:
+    return update(t.runs).where(t.runs.c.id == bindparam("b_run")).values({name: bindparam(name) for name in names})
+
+
+def waiting_ids(conn: Connection) -> list[str]:
+    """All runs that wait for admission."""
+    c = t.runs.c
+    query = select(c.id).where(c.phase == "PENDING", c.ended_at.is_(None), c.admitted_at.is_(None))
+    return list(conn.execute(query).scalars())
+
+
+def waiting_runs(conn: Connection, now: float, free: Mapping[str, int], most: int) -> list[Row[Any]]:
+    """Return runs that may be admitted now: the first ``most`` of each rule and pool, at most ``free`` of the pool.
+
+    "First" is in the order of `admit`: runs of one rule and pool have the same budget and cost, so that a later one is
+    never admitted before these. ``place`` is the position within rule and pool, from 1.
+    """
+    c = t.runs.c
+    place = func.row_number().over(partition_by=(c.rule, c.pool), order_by=(c.priority.desc(), c.created_at, c.id))
+    full = [pool for pool, slots in free.items() if slots <= 0]
+    waits = (c.phase == "PENDING", c.ended_at.is_(None), c.admitted_at.is_(None), c.not_before <= now)
+    open_to = or_(c.pool.is_(None), c.pool.not_in(full))
+    columns = (c.id, c.rule, c.pool, c.priority, c.created_at, c.not_before, place.label("place"))
+    found = select(*columns).where(*waits, open_to).subquery()
+    room = (
+        case({pool: min(slots, most) for pool, slots in free.items()}, value=found.c.pool, else_=most) if free else most
+    )
+    return list(conn.execute(select(found).where(found.c.place <= room)))
+
+
+def pool_use(conn: Connection) -> dict[str, int]:
+    """Return the number of admitted runs that have not ended, by pool."""
+    c = t.runs.c
+    query = select(c.pool, func.count()).where(c.ended_at.is_(None), c.pool.is_not(None), c.admitted_at.is_not(None))
+    return dict(conn.execute(query.group_by(c.pool)).all())
+
+
+def admit(conn: Connection, ids: Sequence[str], now: float) -> None:
+    if ids:
+        conn.execute(
+            update(t.runs).where(t.runs.c.id == bindparam("b_id")).values(admitted_at=now), [{"b_id": i} for i in ids]
+        )
+
+
+def claim(conn: Connection, limit: int, now: float, lease: float) -> list[Run]:
+    """Claim admitted runs that are due, and runs whose lease expired; highest priority, then oldest first."""
+    c = t.runs.c
+    ready = and_(c.phase == "PENDING", c.admitted_at.is_not(None), c.not_before <= now)
+    expired = and_(c.phase == "SUBMITTING", c.lease_until < now)
+    query = select(t.runs).where(c.ended_at.is_(None), or_(ready, expired)).order_by(c.priority.desc(), c.id)
+    rows = conn.execute(query.limit(limit)).all()
+    if rows:
+        conn.execute(
+            update(t.runs)
+            .where(c.id == bindparam("b_id"))
+            .values(phase="SUBMITTING", lease_until=now + lease, submit_attempts=c.submit_attempts + 1),
+            [{"b_id": row.id} for row in rows],
+        )
+    return runs_in_order(conn, [row.id for row in rows])
+
+
+def ready_runs(conn: Connection, now: float) -> list[Run]:
+    """Return admitted, unclaimed runs that are due; highest priority, then oldest first."""
+    c = t.runs.c
+    ready = (c.phase == "PENDING", c.admitted_at.is_not(None), c.not_before <= now, c.ended_at.is_(None))
+    rows = conn.execute(select(t.runs).where(*ready).order_by(c.priority.desc(), c.id))
+    return [run_from_row(row) for row in rows]
+
+
+def runs_in_order(conn: Connection, ids: Sequence[str]) -> list[Run]:
+    """Return the runs in the order of ``ids``."""
+    found = runs_by_id(conn, ids) if ids else {}
+    return [found[i] for i in ids]
+
+
+def expire_leases(conn: Connection) -> None:
+    """Expire all leases at start. This process holds the store's lock, so their holders have ended."""
+    conn.execute(update(t.runs).where(t.runs.c.phase == "SUBMITTING").values(lease_until=0.0))
+
+
+def next_start(conn: Connection, now: float) -> float | None:
+    """Return the earliest `not_before` of waiting runs after ``now``, or None."""
+    c = t.runs.c
+    query = select(func.min(c.not_before)).where(c.phase == "PENDING", c.ended_at.is_(None), c.not_before > now)
+    return conn.execute(query).scalar()
+
+
+def to_stop(conn: Connection) -> list[Run]:
+    """Return a page of started runs with a stop request."""
+    c = t.runs.c
+    query = select(t.runs).where(c.ended_at.is_(None), c.stop_requested.is_not(None), c.phase.in_(_STARTED))
+    return [run_from_row(row) for row in conn.execute(query.limit(CHUNK))]
+
+
+def to_release(conn: Connection) -> list[Run]:
+    """Return a page of ended runs whose Workflow may still have its finalizer."""
+    c = t.runs.c
+    query = select(t.runs).where(c.released.is_(False), c.ended_at.is_not(None), c.uid.is_not(None))
+    return [run_from_row(row) for row in conn.execute(query.order_by(c.id).limit(CHUNK))]
+
+
+def started_runs(conn: Connection) -> list[Run]:
+    return [run_from_row(row) for row in conn.execute(_started(t.runs))]
+
+
+def started_ids(conn: Connection) -> list[str]:
+    """Return ids only, to limit memory with ten thousand runs."""
+    return list(conn.execute(_started(t.runs.c.id)).scalars())
+
+
+def _started(*what: Any) -> Select[Any]:
+    c = t.runs.c
+    return select(*what).where(c.ended_at.is_(None), c.phase.in_(_STARTED)).order_by(c.id)
