@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from retrainer.rules.outcome import Decision, Kind, Reason, SlotRecord
-from retrainer.rules.state import NOTHING, Due, State
+from retrainer.rules.state import Due, State
 from retrainer.rules.threshold_state import ThresholdState
 from retrainer.rules.triggers.level import answered
+from retrainer.rules.window import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

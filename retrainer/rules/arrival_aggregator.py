@@ -13,12 +13,13 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from retrainer.rules.outcome import Arrived, Kind, Step
-from retrainer.rules.state import State, Window, WindowDelta
 from retrainer.rules.triggers.data import reached
+from retrainer.rules.window import Window, WindowDelta
 
 if TYPE_CHECKING:
     from retrainer.config.models import Batch
     from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.state import State
 
 Single = tuple[int, float, str, int, int, str, int]
 """An arrival of one event: seq, time, label, size, rows, partition, offset."""

@@ -30,16 +30,17 @@ from retrainer.rules.outcome import (
     Withdrawn,
 )
 from retrainer.rules.run_end import Folded, ended, judged, unrendered
-from retrainer.rules.state import NOTHING, Cursor, ManualRequest, Quarantine, State, Upstream, Window, WindowDelta
+from retrainer.rules.state import Cursor, ManualRequest, Quarantine, State, Upstream
 from retrainer.rules.threshold_state import ThresholdState
 from retrainer.rules.triggers import level
 from retrainer.rules.triggers.schedule import first_cursor, going, queue, tick
+from retrainer.rules.window import NOTHING, Window, WindowDelta
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.state import Counted
+    from retrainer.rules.window import Counted
 
 T = TypeVar("T")
 _Fold = Callable[["CompiledRule", State, Any, float], Folded]

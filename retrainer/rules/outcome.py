@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
-from retrainer.rules.state import Window
+from retrainer.rules.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from retrainer.rules.state import Counted, ManualRequest
+    from retrainer.rules.state import ManualRequest
+    from retrainer.rules.window import Counted
     from retrainer.runs.run import RunPhase
 
 

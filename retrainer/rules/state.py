@@ -10,140 +10,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from retrainer.rules.threshold_state import ThresholdState, threshold_from, threshold_to
+from retrainer.rules.window import NO_ITEMS, NOTHING, Window, plain, window_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 VERSION = 2
 """Version of the encoding. Version 1 had one manual request, without its name."""
-_EMPTY: dict[str, Any] = {}
-
-
-FULL = 2**63 - 1
-"""Cap for sums of bytes or rows: the largest integer of the store."""
-Counted = tuple[int, int, int]
-"""Events, bytes and rows."""
-
-
-@dataclass(slots=True)
-class WindowDelta:
-    """What events that arrived together add to a window.
-
-    ``first`` and ``last`` are the lowest and the highest ``seq``; the other fields are as in `Window`.
-    """
-
-    events: int
-    bytes: int
-    rows: int
-    start: float
-    end: float
-    first_key: str
-    last_key: str
-    first: int
-    last: int
-    parts: dict[str, tuple[int, int]]
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Data that has arrived and that no run has taken.
-
-    ``first_at`` and ``last_at`` are arrival times, ``start`` and ``end`` event times, all in epoch seconds.
-    ``first_key`` and ``last_key`` are the labels of the first and last arrival. ``ranges`` are inclusive ranges of
-    ``seq``. ``fresh`` is false while the window holds only what a run returned. ``parts`` has the first and last offset
-    of each partition, both inclusive, for a source with offsets (Kafka).
-    """
-
-    events: int = 0
-    bytes: int = 0
-    rows: int = 0
-    first_at: float = 0.0
-    last_at: float = 0.0
-    start: float = 0.0
-    end: float = 0.0
-    first_key: str = ""
-    last_key: str = ""
-    ranges: tuple[tuple[int, int], ...] = ()
-    fresh: bool = True
-    parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-
-    def add(self, came: WindowDelta, now: float, taken_hi: int) -> Window:
-        """Add events. The last range is extended only if no run has taken events after it (``taken_hi``)."""
-        parts = join_parts(self.parts, came.parts) if came.parts else self.parts
-        if not self.events:
-            start, end = came.start, came.end
-            ranges: tuple[tuple[int, int], ...] = ((came.first, came.last),)
-            first_at, first_key = now, came.first_key
-        else:
-            start, end = min(self.start, came.start), max(self.end, came.end)
-            first_at, first_key = self.first_at, self.first_key
-            lo, hi = self.ranges[-1]
-            newest = (lo, came.last) if hi >= taken_hi else (came.first, came.last)
-            ranges = (*(self.ranges[:-1] if hi >= taken_hi else self.ranges), newest)
-        return Window(
-            self.events + came.events,
-            min(self.bytes + came.bytes, FULL),
-            min(self.rows + came.rows, FULL),
-            first_at,
-            now,
-            start,
-            end,
-            first_key,
-            came.last_key,
-            ranges,
-            True,
-            parts,
-        )
-
-    def give_back(self, returned: Window, now: float, taken_hi: int) -> Window:
-        """Add what a run returned. An empty window restarts `max_wait` at ``now``, as the run answered the last one."""
-        if not returned.events:
-            return self
-        if not self.events:
-            return replace(returned, first_at=now, last_at=now, fresh=False)
-        ranges = tuple(sorted((*returned.ranges, *self.ranges)))
-        return Window(
-            self.events + returned.events,
-            min(self.bytes + returned.bytes, FULL),
-            min(self.rows + returned.rows, FULL),
-            self.first_at,
-            self.last_at,
-            min(self.start, returned.start),
-            max(self.end, returned.end),
-            returned.first_key,
-            self.last_key,
-            _coalesce(ranges, taken_hi),
-            self.fresh,
-            join_parts(self.parts, returned.parts),
-        )
-
-    def less(self, overlap: Counted) -> Window:
-        """The window without ``overlap``, which is counted elsewhere by now."""
-        events, size, rows = overlap
-        return replace(self, events=self.events - events, bytes=self.bytes - size, rows=self.rows - rows)
-
-
-NOTHING = Window()
-"""The empty window."""
-
-
-def join_parts(one: Mapping[str, tuple[int, int]], other: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
-    joined = dict(one)
-    for part, (lo, hi) in other.items():
-        before = joined.get(part)
-        joined[part] = (lo, hi) if before is None else (min(lo, before[0]), max(hi, before[1]))
-    return joined
-
-
-def _coalesce(ranges: tuple[tuple[int, int], ...], taken_hi: int) -> tuple[tuple[int, int], ...]:
-    """Join each range to the one before if no run has taken events after that one (``taken_hi``)."""
-    out: list[tuple[int, int]] = []
-    for lo, hi in ranges:
-        if out and out[-1][1] >= taken_hi:
-            out[-1] = (out[-1][0], hi)
-        else:
-            out.append((lo, hi))
-    return tuple(out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,18 +137,17 @@ class State:
 
 _VALUES = attrgetter(*State.__slots__)
 _PLACES = {name: place for place, name in enumerate(State.__slots__)}
-_OF_WINDOWS = frozenset(Window.__slots__)
 
 
 def encode(state: State) -> str:
     """JSON without the fields that have their default. `decode` is the inverse."""
-    w = {name: _plain(value) for name, value in state.windows.items()}
+    w = {name: plain(value) for name, value in state.windows.items()}
     c = {name: [v.at, v.next_at, v.due] for name, v in state.cursors.items()}
     out: dict[str, Any] = {
         "seen_at": state.seen_at,
         "share": state.share or None,
         "heard_at": state.heard_at,
-        "window": _plain(state.window) if state.window.events else None,
+        "window": plain(state.window) if state.window.events else None,
         "windows": w or None,
         "cursors": c or None,
         "gauges": {name: threshold_to(g) for name, g in state.gauges.items()} or None,
@@ -311,10 +183,10 @@ def decode(text: str) -> State:
     if isinstance(asked, dict):  # version 1, in which a blocked request made the rule due
         asked, due = [{**asked, "at": due[0] if due else raw["seen_at"]}], None if due and due[1] == ["manual"] else due
     window = raw.pop("window", None)
-    windows = raw.pop("windows", _EMPTY)
-    cursors = raw.pop("cursors", _EMPTY)
-    gauges = raw.pop("gauges", _EMPTY)
-    followed = raw.pop("followed", _EMPTY)
+    windows = raw.pop("windows", NO_ITEMS)
+    cursors = raw.pop("cursors", NO_ITEMS)
+    gauges = raw.pop("gauges", NO_ITEMS)
+    followed = raw.pop("followed", NO_ITEMS)
     quarantine = raw.pop("quarantine", None)
     return State(
         **{name: value for name, value in raw.items() if name in _PLACES},
@@ -345,23 +217,3 @@ def _asked_from(raw: Sequence[Mapping[str, Any]]) -> Iterator[ManualRequest]:
             yield told
         for trigger, slot in one.get("slots", ()):
             yield replace(told, trigger=trigger, scheduled_at=slot)
-
-
-def _plain(w: Window) -> dict[str, Any]:
-    return {name: getattr(w, name) for name in Window.__slots__}
-
-
-def window_to(window: Window) -> dict[str, Any]:
-    """The window as JSON-shaped data."""
-    return _plain(window)
-
-
-def window_from(raw: Mapping[str, Any]) -> Window:
-    """Inverse of `window_to`."""
-    return Window(
-        **{
-            **{name: value for name, value in raw.items() if name in _OF_WINDOWS},
-            "ranges": tuple((lo, hi) for lo, hi in raw["ranges"]),
-            "parts": {part: (lo, hi) for part, (lo, hi) in raw.get("parts", _EMPTY).items()},
-        }
-    )

@@ -14,8 +14,8 @@ from retrainer.rules.arrival_aggregator import ArrivalAggregator
 from retrainer.rules.fold import fold
 from retrainer.rules.outcome import Kind, Reason
 from retrainer.rules.self_trigger import run_of
-from retrainer.rules.state import Window
 from retrainer.rules.triggers import data
+from retrainer.rules.window import Window
 from retrainer.simulate.notes import Notes, Pages
 from retrainer.simulate.poll_coalescing import plain
 from retrainer.store.rows import event_to_row

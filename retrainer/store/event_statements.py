@@ -10,7 +10,7 @@ from sqlalchemy import and_, bindparam, delete, func, literal, or_, select, upda
 
 from retrainer.store import tables as t
 from retrainer.store.rows import dump, event_from_row, event_in_part
-from retrainer.store.statements import CHUNK, LARGE_AT_ONCE, upsert_into, put_all, upsert
+from retrainer.store.statements import CHUNK, LARGE_AT_ONCE, put_all, upsert, upsert_into
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -14,8 +14,9 @@ from retrainer.config.configuration import configuration
 from retrainer.config.models import Budget, Rule
 from retrainer.daemon.collectors import PAGE, SHORTEST_REST, StoreCollector, free_bytes
 from retrainer.engine.core.catalog import EMPTY, Catalog, build_catalog
-from retrainer.rules.state import VERSION, Cursor, State, Window, encode
+from retrainer.rules.state import VERSION, Cursor, State, encode
 from retrainer.rules.threshold_state import Series, ThresholdState
+from retrainer.rules.window import Window
 from retrainer.runs.run import Run, RunPhase
 from retrainer.store import tables as t
 from retrainer.store.rows import run_to_row

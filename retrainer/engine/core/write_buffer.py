@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from retrainer.engine.core.state_cache import DecisionRecord
     from retrainer.event import Event
     from retrainer.rules.outcome import SlotRecord
-    from retrainer.rules.state import Window
+    from retrainer.rules.window import Window
 
 K = TypeVar("K")
 V = TypeVar("V")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
 
-    from retrainer.rules.state import Counted
+    from retrainer.rules.window import Counted
 
 _T = t.distincts
 _C = _T.c

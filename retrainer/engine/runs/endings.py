@@ -8,7 +8,7 @@ import orjson
 
 from retrainer.engine.runs import results
 from retrainer.rules.outcome import Ended
-from retrainer.rules.state import Window, window_from
+from retrainer.rules.window import Window, window_from
 from retrainer.runs.run import RunPhase
 from retrainer.store import run_statements
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from retrainer.engine.core.transaction import Transaction
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.outcome import NewRun
-    from retrainer.rules.state import Window
+    from retrainer.rules.window import Window
     from retrainer.runs.run import Run
 
 

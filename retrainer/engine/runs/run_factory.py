@@ -13,7 +13,7 @@ from retrainer.engine.intake.poison_events import take_out
 from retrainer.engine.runs.parameter_scope import scope_of
 from retrainer.rules.outcome import Reason, Unrendered
 from retrainer.rules.parameters import refuse_braces, render
-from retrainer.rules.state import window_to
+from retrainer.rules.window import window_to
 from retrainer.runs.naming import workflow_name
 from retrainer.runs.run import Run, RunPhase
 from retrainer.store import run_statements

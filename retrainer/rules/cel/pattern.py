@@ -11,7 +11,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from retrainer.rules.cel.errors import ExpressionError
-from retrainer.rules.cel.regex_syntax import END, MAX_LENGTH, Assertion, Fork, One, program
+from retrainer.rules.cel.regex_program import program
+from retrainer.rules.cel.regex_syntax import END, MAX_LENGTH, Assertion, Fork, One
 from retrainer.rules.cel.values import charge, shown
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ MAX_LENGTH = 1000
 MAX_PROGRAM = 2000
 """Maximum steps of a program; counted repetition is expanded in it."""
 _MAX_DEPTH = 30
-_Ranges: TypeAlias = tuple[tuple[str, str], ...]
-_DIGIT: _Ranges = (("0", "9"),)
-_WORD: _Ranges = (("0", "9"), ("A", "Z"), ("_", "_"), ("a", "z"))
-_SPACE: _Ranges = (("\t", "\n"), ("\f", "\r"), (" ", " "))
+Ranges: TypeAlias = tuple[tuple[str, str], ...]
+_DIGIT: Ranges = (("0", "9"),)
+_WORD: Ranges = (("0", "9"), ("A", "Z"), ("_", "_"), ("a", "z"))
+_SPACE: Ranges = (("\t", "\n"), ("\f", "\r"), (" ", " "))
 _LAST = chr(0x10FFFF)
-_POSIX: dict[str, _Ranges] = {
+_POSIX: dict[str, Ranges] = {
     "alnum": (("0", "9"), ("A", "Z"), ("a", "z")),
     "alpha": (("A", "Z"), ("a", "z")),
     "digit": _DIGIT,
@@ -37,7 +37,7 @@ _ASSERTIONS = {"A": "start", "z": "end", "b": "edge", "B": "inside"}
 class One:
     """One character in these ranges, then ``then``."""
 
-    ranges: _Ranges
+    ranges: Ranges
     negated: bool
     fold: bool
     then: int = -1
@@ -79,7 +79,7 @@ class _Flags:
     lines: bool = False
 
 
-class _Tree:
+class Tree:
     """A node of a pattern: ``kind`` and its parts. ``size`` is the number of steps it compiles to."""
 
     __slots__ = ("bounds", "kind", "parts", "size", "step")
@@ -87,7 +87,7 @@ class _Tree:
     def __init__(
         self,
         kind: Literal["step", "all", "any", "repeat"],
-        parts: list[_Tree] | None = None,
+        parts: list[Tree] | None = None,
         step: One | Assertion | None = None,
         bounds: tuple[int, int | None] = (1, 1),
     ) -> None:
@@ -99,62 +99,13 @@ class _Tree:
             raise ValueError(f"the pattern is too large: repetition makes more than {MAX_PROGRAM} steps of it")
 
 
-def program(pattern: str) -> tuple[list[Step], int]:
-    """The steps, and the index of the first one. Raise ValueError with the reason for an invalid pattern."""
-    if len(pattern) > MAX_LENGTH:
-        raise ValueError(f"a pattern of {len(pattern)} characters, at most {MAX_LENGTH} are allowed")
-    tree = _Reader(pattern).whole()
-    steps: list[Step] = []
-    return steps, _emit(tree, END, steps)
-
-
-def _emit(tree: _Tree, then: int, steps: list[Step]) -> int:
-    """Add the steps of a node that continues at ``then``; return the first. Steps are created from the end."""
-    if tree.step is not None:
-        one = tree.step
-        steps.append(Assertion(one.kind, then) if isinstance(one, Assertion) else One(*_of(one), then))
-        return len(steps) - 1
-    if tree.kind == "any":
-        fork = Fork([_emit(part, then, steps) for part in tree.parts])
-        steps.append(fork)
-        return len(steps) - 1
-    if tree.kind == "repeat":
-        return _repeat(tree, then, steps)
-    for part in reversed(tree.parts):
-        then = _emit(part, then, steps)
-    return then
-
-
-def _of(one: One) -> tuple[_Ranges, bool, bool]:
-    return one.ranges, one.negated, one.fold
-
-
-def _repeat(tree: _Tree, then: int, steps: list[Step]) -> int:
-    (part,), (least, most) = tree.parts, tree.bounds
-    if most is None:
-        loop = Fork([then])
-        steps.append(loop)
-        at = len(steps) - 1
-        loop.ways.append(_emit(part, at, steps))
-        then = at
-    else:
-        after = then
-        for _ in range(most - least):
-            begin = _emit(part, then, steps)
-            steps.append(Fork([begin, after]))
-            then = len(steps) - 1
-    for _ in range(least):
-        then = _emit(part, then, steps)
-    return then
-
-
-class _Reader:
+class Reader:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
         self._depth = 0
 
-    def whole(self) -> _Tree:
+    def whole(self) -> Tree:
         tree = self._alternatives(_Flags())
         if self._at < len(self._text):
             raise ValueError("`)` without `(`")
@@ -174,16 +125,16 @@ class _Reader:
         self._at += 1
         return self._text[self._at - 1]
 
-    def _alternatives(self, flags: _Flags) -> _Tree:
+    def _alternatives(self, flags: _Flags) -> Tree:
         self._depth += 1
         if self._depth > _MAX_DEPTH:
             raise ValueError(f"groups nested deeper than {_MAX_DEPTH} levels")
-        ways: list[_Tree] = [_Tree("all", [])]
-        parts: list[_Tree] = []
+        ways: list[Tree] = [Tree("all", [])]
+        parts: list[Tree] = []
         while self._at < len(self._text) and not self._peek(")"):
             if self._accept("|"):
-                ways[-1] = _Tree("all", parts)
-                ways.append(_Tree("all", []))
+                ways[-1] = Tree("all", parts)
+                ways.append(Tree("all", []))
                 parts = []
                 continue
             found = self._flags(flags)
@@ -191,9 +142,9 @@ class _Reader:
                 flags = found
                 continue
             parts.append(self._repeated(flags))
-        ways[-1] = _Tree("all", parts)
+        ways[-1] = Tree("all", parts)
         self._depth -= 1
-        return ways[0] if len(ways) == 1 else _Tree("any", ways)
+        return ways[0] if len(ways) == 1 else Tree("any", ways)
 
     def _flags(self, flags: _Flags) -> _Flags | None:
         """Flags such as `(?i)`, which apply until the group ends."""
@@ -204,7 +155,7 @@ class _Reader:
         self._at = end + 1
         return _changed(flags, inside)
 
-    def _repeated(self, flags: _Flags) -> _Tree:
+    def _repeated(self, flags: _Flags) -> Tree:
         tree = self._atom(flags)
         times = 0
         while (bounds := self._bounds()) is not None:
@@ -212,7 +163,7 @@ class _Reader:
             if times > 1:
                 raise ValueError("one repetition after the other; put brackets around the inner one")
             self._accept("?")  # lazy or greedy, the answer is the same
-            tree = _Tree("repeat", [tree], bounds=bounds)
+            tree = Tree("repeat", [tree], bounds=bounds)
         return tree
 
     def _bounds(self) -> tuple[int, int | None] | None:
@@ -233,7 +184,7 @@ class _Reader:
             raise ValueError(f"a repetition {{{low}{comma}{high}}}: at most 1,000 times, and the smaller number first")
         return least, most
 
-    def _atom(self, flags: _Flags) -> _Tree:
+    def _atom(self, flags: _Flags) -> Tree:
         character = self._next()
         if character == "(":
             return self._group(flags)
@@ -243,14 +194,14 @@ class _Reader:
             return _one(() if flags.dot_all else (("\n", "\n"),), True, flags)
         if character in "^$":
             kinds = ("line_start", "line_end") if flags.lines else ("start", "end")
-            return _Tree("step", step=Assertion(kinds[character == "$"]))
+            return Tree("step", step=Assertion(kinds[character == "$"]))
         if character == "\\":
             return self._escaped(flags)
         if character in "*+?":
             raise ValueError(f"`{character}` repeats nothing")
         return _one(((character, character),), False, flags)
 
-    def _group(self, flags: _Flags) -> _Tree:
+    def _group(self, flags: _Flags) -> Tree:
         if self._accept("?"):
             end = self._text.find(":", self._at)
             if self._accept("P<") or self._accept("<"):
@@ -267,17 +218,17 @@ class _Reader:
             raise ValueError("`(` without `)`")
         return tree
 
-    def _escaped(self, flags: _Flags) -> _Tree:
+    def _escaped(self, flags: _Flags) -> Tree:
         character = self._next()
         if character in _ASSERTIONS:
-            return _Tree("step", step=Assertion(_ASSERTIONS[character]))
+            return Tree("step", step=Assertion(_ASSERTIONS[character]))
         if (known := _perl(character)) is not None:
             return _one(*known, flags)
         if character == "Q":
             end = self._text.find("\\E", self._at)
             inside = self._text[self._at : end if end >= 0 else len(self._text)]
             self._at += len(inside) + (2 if end >= 0 else 0)
-            return _Tree("all", [_one(((c, c),), False, flags) for c in inside])
+            return Tree("all", [_one(((c, c),), False, flags) for c in inside])
         found = self._character(character)
         return _one(((found, found),), False, flags)
 
@@ -298,7 +249,7 @@ class _Reader:
             raise ValueError("`\\x` wants two hexadecimal digits, or some in braces")
         return chr(int(digits, 16))
 
-    def _set(self) -> tuple[_Ranges, bool]:
+    def _set(self) -> tuple[Ranges, bool]:
         negated = self._accept("^")
         ranges: list[tuple[str, str]] = []
         first = True
@@ -318,7 +269,7 @@ class _Reader:
         self._at += 1
         return tuple(ranges), negated
 
-    def _in_set(self) -> tuple[str, _Ranges]:
+    def _in_set(self) -> tuple[str, Ranges]:
         """One character, or the ranges of a class."""
         if self._peek("[:"):
             end = self._text.find(":]", self._at)
@@ -338,16 +289,16 @@ class _Reader:
         return "", _complement(ranges) if negated else ranges
 
 
-def _one(ranges: _Ranges, negated: bool, flags: _Flags) -> _Tree:
-    return _Tree("step", step=One(ranges, negated, flags.fold))
+def _one(ranges: Ranges, negated: bool, flags: _Flags) -> Tree:
+    return Tree("step", step=One(ranges, negated, flags.fold))
 
 
-def _perl(letter: str) -> tuple[_Ranges, bool] | None:
+def _perl(letter: str) -> tuple[Ranges, bool] | None:
     ranges = {"d": _DIGIT, "w": _WORD, "s": _SPACE}.get(letter.lower())
     return None if ranges is None else (ranges, letter.isupper())
 
 
-def _complement(ranges: _Ranges) -> _Ranges:
+def _complement(ranges: Ranges) -> Ranges:
     edges = [chr(0), *(edge for low, high in ranges for edge in (chr(max(ord(low) - 1, 0)), chr(ord(high) + 1))), _LAST]
     return tuple(zip(edges[::2], edges[1::2], strict=True))
 

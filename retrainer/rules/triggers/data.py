@@ -9,7 +9,7 @@ from retrainer.rules.triggers.verdict import Verdict
 
 if TYPE_CHECKING:
     from retrainer.config.models import AtLeast, Batch
-    from retrainer.rules.state import Window
+    from retrainer.rules.window import Window
 
 
 def judge(batch: Batch, window: Window, now: float, *, fresh: bool) -> Verdict:

@@ -8,7 +8,7 @@ import pytest
 
 from retrainer.engine.commands import operator_commands
 from retrainer.event import Event
-from retrainer.rules.state import FULL
+from retrainer.rules.window import FULL
 from retrainer.store import queries
 from tests.unit.engine.kit import DAY, START, SUBMIT, Make, data, end, event, observed, start, state, windows
 

@@ -22,7 +22,8 @@ from tests.unit.rules.world import START, World, batch, metric, rule
 if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.outcome import Decision, Step
-    from retrainer.rules.state import ManualRequest, Window
+    from retrainer.rules.state import ManualRequest
+    from retrainer.rules.window import Window
 
 HOUR, MINUTE = 3600.0, 60.0
 REPEAT = 5 * HOUR

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import orjson
 
-from retrainer.rules.state import Cursor, Due, State, Window, decode, encode
+from retrainer.rules.state import Cursor, Due, State, decode, encode
 from retrainer.rules.threshold_state import Series, ThresholdState
+from retrainer.rules.window import Window
 
 SOME = State(
     seen_at=1.0,
