@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retrainer.rules.cel.regex_syntax import END, MAX_LENGTH, Assertion, Fork, One, Step, Ranges, Reader, Tree
+from retrainer.rules.cel.regex_syntax import END, MAX_LENGTH, Assertion, Fork, One, Ranges, Reader, Step, Tree
 
 
 def program(pattern: str) -> tuple[list[Step], int]:
