@@ -185,7 +185,9 @@ def limited(app: ASGIApp, connections: Connections) -> ASGIApp:
     async def ask(scope: Scope, receive: Receive, send: Send) -> None:
         peer = str((scope.get("client") or ("",))[0])
         if scope["type"] == "http" and scope["path"] not in PROBES and connections.crowded(peer):
-            answer = Refusal(503, "too many requests at once", {"Retry-After": "1", "Connection": "close"}).response()
+            answer = Refusal(
+                503, "too many concurrent requests", {"Retry-After": "1", "Connection": "close"}
+            ).response()
             await answer(scope, receive, send)
         else:
             await app(scope, receive, send)

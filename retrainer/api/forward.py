@@ -31,6 +31,6 @@ async def pass_on(request: Request, leader: str) -> Response:
             )
     except httpx.HTTPError as error:
         said = str(error) or type(error).__name__
-        raise not_now(f"the replica that has the lead does not answer: {said}; it may still be done", 5) from None
+        raise not_now(f"the leader does not answer: {said}; the request may still be processed", 5) from None
     kept = {name: answer.headers[name] for name in _ANSWERED if name in answer.headers}
     return Response(answer.content, answer.status_code, kept)

@@ -48,7 +48,7 @@ def check_bind(settings: Settings) -> None:
     """Raise ValueError if the API would be open to the network, or unusable because a token cannot be read."""
     if settings.http.token is None and not is_loopback(settings.http.host):
         raise ValueError(
-            f"http.host {settings.http.host} is beyond loopback and http.token is not set: anyone could start and "
+            f"http.host {settings.http.host} is not loopback and http.token is not set: anyone could start and "
             "stop runs. Set http.token ({from_env: …} or {from_file: …}), or bind to 127.0.0.1"
         )
     for token in (settings.http.token, settings.http.read_token):
@@ -129,9 +129,9 @@ def _authorize(request: Request, settings: Settings) -> bool:
     if _is(bearer, settings.http.token, "http.token"):
         return True
     if settings.http.read_token is None or not _is(bearer, settings.http.read_token, "http.read_token"):
-        raise Refusal(401, "send the token of http.token as `Authorization: Bearer …`", {"WWW-Authenticate": "Bearer"})
+        raise Refusal(401, "send the token in http.token as `Authorization: Bearer …`", {"WWW-Authenticate": "Bearer"})
     if request.method not in ("GET", "HEAD"):
-        raise Refusal(403, "the token of http.read_token may only read; send that of http.token")
+        raise Refusal(403, "the token in http.read_token only permits reading; send the token in http.token")
     return True
 
 
@@ -151,7 +151,7 @@ async def _read(request: Request) -> bytes:
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > MAX_BODY:
-                    raise Refusal(413, f"at most {MAX_BODY} bytes are taken", {"Connection": "close"})
+                    raise Refusal(413, f"the body may have at most {MAX_BODY} bytes", {"Connection": "close"})
     except TimeoutError:
         raise Refusal(408, f"the body took longer than {BODY_TIMEOUT:g} s", {"Connection": "close"}) from None
     return bytes(body)

@@ -49,8 +49,8 @@ def find_events(
     service: ServiceArgument,
     text: Annotated[str, Query(min_length=1, max_length=1024)],
     source: Text = None,
-    since: Annotated[AwareDatetime | None, Query(description="Taken in at this moment or later")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Taken in before this moment")] = None,
+    since: Annotated[AwareDatetime | None, Query(description="Received at this time or later")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Received before this time")] = None,
     cursor: Number = None,
     limit: Annotated[int, Query(ge=1, le=50)] = 5,
 ) -> Any:
@@ -102,7 +102,7 @@ def _slot_cursor(text: str) -> tuple[float, str, str]:
         slot, key, trigger = orjson.loads(base64.urlsafe_b64decode(text))
         return float(slot), str(key), str(trigger)
     except (binascii.Error, ValueError, TypeError):
-        raise Refusal(422, "cursor: not one that this API gave out") from None
+        raise Refusal(422, "cursor: not a cursor of this API") from None
 
 
 @router.get("/dead-letters", response_model=views.Page[views.DeadLetter])

@@ -24,8 +24,8 @@ async def _service(request: Request) -> Service:
 
 
 ServiceArgument = Annotated[Service, Depends(_service)]
-Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many")]
-Number = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="Maximum number of items")]
+Number = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="`next` of the previous page")]
 Text = Annotated[str | None, Query(max_length=1024)]
 RuleName = Annotated[str, Path(description="Name of a rule", max_length=63)]
 RunId = Annotated[str, Path(description="Id of a run", max_length=64)]
@@ -37,15 +37,15 @@ _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzin
 def _within_reach(moment: datetime) -> datetime:
     """Limit the range, because schedules are computed forwards and back from this time."""
     if not _EARLIEST <= moment < _LATEST:
-        raise ValueError("a moment from 1970 to 2199 is expected")
+        raise ValueError("a time from 1970 to 2199 is expected")
     return moment
 
 
 Instant = Annotated[AwareDatetime, AfterValidator(_within_reach)]
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": Problem, "description": "Refused, with the way out in `detail`"},
-    "5XX": {"model": Problem, "description": "Not possible for the moment"},
+    "4XX": {"model": Problem, "description": "Rejected; `detail` has the reason and the remedy"},
+    "5XX": {"model": Problem, "description": "Temporarily not possible"},
 }
 
 

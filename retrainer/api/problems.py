@@ -43,7 +43,9 @@ def install(app: FastAPI) -> None:
         Overloaded: lambda error: not_now(str(error), error.retry_after).response(),
         StoreError: lambda error: not_now(str(error), 5).response(),
         SQLAlchemyError: _store,
-        TimeoutError: lambda _: not_now("no answer from the engine in time; it may still be done", 5).response(),
+        TimeoutError: lambda _: not_now(
+            "no answer from the engine in time; the request may still be processed", 5
+        ).response(),
         Exception: _unexpected,
     }
     for kind, respond in handlers.items():
@@ -75,9 +77,9 @@ def _invalid(error: RequestValidationError) -> Response:
 
 def _store(error: SQLAlchemyError) -> Response:
     log.error("web.store_unreadable", error=str(error))
-    return not_now("the store cannot be read for the moment", 5).response()
+    return not_now("the store cannot be read at the moment", 5).response()
 
 
 def _unexpected(error: Exception) -> Response:
     log.error("web.failed", exc_info=error)
-    return Refusal(500, "an error in retrainer itself; its log says more").response()
+    return Refusal(500, "an internal error in retrainer; see its log").response()

@@ -50,7 +50,7 @@ def list_rules(
     service: ServiceArgument,
     name: Annotated[str, Query(max_length=63, description="A part of the name")] = "",
     state: Annotated[str, Query(max_length=64, description="Mode, decision or reason, such as hold or cooldown")] = "",
-    source: Annotated[str, Query(max_length=63, description="A source that the rule listens to, or asks")] = "",
+    source: Annotated[str, Query(max_length=63, description="A source that the rule uses")] = "",
     label: Annotated[list[str] | None, Query(max_length=20, description="A label: `team`, or `team=fraud`")] = None,
     cursor: Text = None,
     limit: Limit = 50,

@@ -213,7 +213,7 @@ class App:
     def _stand_by(self) -> None:
         holder = self.store.holder()
         log.info("leader.elsewhere", holder=holder)
-        self.engine.standby = f"this replica stands by for {holder or 'another one'}, which alone decides and acts"
+        self.engine.standby = f"this replica is a standby; the leader is {holder or 'another replica'}"
         self.intake_router.begin()
         self.reload()
 

@@ -53,12 +53,14 @@ def explain(conn: Connection, rule: str, key: str, at: float) -> dict[str, Any]:
     runs = conn.execute(_on_the_way(rule, key, at)).all()
     name = f"{rule}[{key}]" if key else rule
     if then is None:
-        line = f"{name}: nothing is known of {moment(at)}: the rule had decided nothing, or it was pruned"
+        line = (
+            f"{name}: no decision is stored for {moment(at)}: the rule had decided nothing, or the decision was pruned"
+        )
     else:
         detail = f" ({then.detail})" if then.detail else ""
         line = f"{name} at {moment(at)}: {then.decision}: {then.reason}{detail}, {_how_often(then)}"
-    nodes = [_node("decision", then), _node("the next one", following)]
-    nodes += [{"name": "on the way", "state": r.phase, "detail": f"run {r.id}", "children": []} for r in runs]
+    nodes = [_node("decision", then), _node("next decision", following)]
+    nodes += [{"name": "active run", "state": r.phase, "detail": f"run {r.id}", "children": []} for r in runs]
     return {
         "rule": rule,
         "key": key,
@@ -200,7 +202,7 @@ def _miss(rule: CompiledRule, event: Event, author: Author | None) -> str:
         if len(failed) == 1:
             return f"{judged['trigger']}: {failed[0]['name']} is not {values.shown(failed[0]['expected'])}"
         if not failed:
-            return f"{judged['trigger']}: it would match now; the rule was another then, or had counted it already"
+            return f"{judged['trigger']}: it would match now; the rule was different then, or had counted it already"
     return ""
 
 

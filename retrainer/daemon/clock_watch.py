@@ -29,7 +29,7 @@ class ClockWatch:
         self._last = sample
         ahead = sample.wall - self._clock.now()
         if step:
-            what = "schedules, ages and waits go on by the clock as it was at start; restart to go by the new time"
+            what = "schedules, ages and waits continue with the clock as it was at start; restart to use the new time"
             log.warning("clock.stepped", seconds=round(step, 1), ahead=round(ahead, 1), consequence=what)
         self._on_look(ahead, bool(step))
 

@@ -170,10 +170,12 @@ def contents(namespace: str, items: Any) -> TeamFiles:
         texts.update(found)
         if not found:
             nothing = beginning(team_file(namespace, name))
-            problems.append(nothing.problem("", "holds no rule file", "name a key of its data `….yaml`"))
+            problems.append(nothing.problem("", "contains no rule file", "name a key of its data `….yaml`"))
     return TeamFiles(texts, tuple(problems))
 
 
 def _unread(namespace: str, error: WorkflowError) -> Problem:
     why = f"the ConfigMaps of namespace {namespace} cannot be read: {error}"
-    return beginning(team_file(namespace)).problem("", why, _ASK if error.code == "403" else "see that it is there")
+    return beginning(team_file(namespace)).problem(
+        "", why, _ASK if error.code == "403" else "check that the namespace exists"
+    )

@@ -30,7 +30,7 @@ IN_WORDS: Final[Mapping[Dependency, str]] = {
     "bucket": "a bucket",
     "folder": "its folder",
     "api_server": "the Kubernetes API server",
-    "decision": "somebody to decide how its halted partitions are read on",
+    "decision": "an operator to reset its halted partitions",
     "server": "a server",
     "thread": "another thread",
 }

@@ -31,10 +31,10 @@ CHUNK = 500
 """Items per transaction: live events wait for at most one such transaction."""
 OUTCOMES = ("matched", "duplicate", "filtered", "ignored", "unknown", "dead_lettered")
 NOT_AGAIN = {
-    "webhook": "nobody keeps what came by HTTP; have it sent again",
-    "alertmanager": "nobody keeps what came by HTTP; what still fires is told again",
-    "prometheus": "it is asked for what is so now",
-    "directory": "it tells of each file once; write those anew that shall count again",
+    "webhook": "HTTP requests are not kept; have the sender send them again",
+    "alertmanager": "HTTP requests are not kept; alerts that still fire are sent again",
+    "prometheus": "it is polled for current values only",
+    "directory": "it reports each file once; write the files again that are to be counted again",
 }
 """Why sources of a type cannot be read again, with the remedy."""
 log = structlog.get_logger()
@@ -62,8 +62,8 @@ def moment_of(text: str, now: float) -> float:
     except ValueError:
         pass
     raise ValueError(
-        f"{text!r} is no moment: write it as 2026-11-24T08:00:00Z (RFC 3339, with its zone), or as a duration back "
-        "from now, such as 7d or 90m"
+        f"{text!r} is not a time: write it as 2026-11-24T08:00:00Z (RFC 3339, with a zone), or as a duration before "
+        "now, such as 7d or 90m"
     )
 
 
@@ -183,7 +183,7 @@ class Replays:
         with self._lock:
             before = self._jobs.get(name)
             if before is not None and before.state == "running":
-                raise Busy(f"a replay of {name} is under way: wait for its end, or cancel it")
+                raise Busy(f"a replay of {name} is in progress: wait for its end, or cancel it")
             job = Job(name, rules, since, until, dry=dry, intake=self._intake, clock=self._clock)
             self._jobs[name] = job
             job.start(source)

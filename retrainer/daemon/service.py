@@ -203,7 +203,7 @@ class AppService:
         except (LookupError, ValueError):
             raise
         except Exception as error:  # each client library has its own errors
-            raise ValueError(f"source {name} cannot be asked now: {error}") from error
+            raise ValueError(f"source {name} cannot be queried now: {error}") from error
         self._app.engine.reset_part(name, part, topic_id, following)
         return {"source": name, "partition": part, "next": following, "topic_id": topic_id}
 
@@ -211,14 +211,14 @@ class AppService:
         config = self._source(name)
         source = self._app.sources().get(name)
         if not isinstance(source, Rereadable):
-            why = NOT_AGAIN.get(config.type, "it keeps nothing of what it brought")
+            why = NOT_AGAIN.get(config.type, "it does not keep its events")
             raise ValueError(f"source {name} is a {config.type} and cannot be read again: {why}")  # noqa: TRY004
         if isinstance(config, S3Source) and not config.buckets:
-            raise ValueError(f"source {name} names no buckets to list: add them under `buckets`")
+            raise ValueError(f"source {name} has no buckets to list: add them under `buckets`")
         now = self._app.clock.now()
         begin, end = moment_of(since, now), moment_of(until, now) if until is not None else now
         if begin >= end:
-            raise ValueError(f"nothing lies from {rfc3339(begin)} to {rfc3339(end)}: give an earlier `from`")
+            raise ValueError(f"the range from {rfc3339(begin)} to {rfc3339(end)} is empty: give an earlier `from`")
         chosen = self._listeners(name, rules)
         return self._app.replays.start(name, source, chosen, begin, end, dry=dry_run)
 
@@ -278,7 +278,7 @@ class AppService:
 def _event(raw: dict[str, Any], now: float) -> Event:
     data = raw.get("data", raw)
     if not isinstance(data, dict):
-        raise ValueError("an event's `data` is a JSON object")  # noqa: TRY004
+        raise ValueError("the `data` of an event must be a JSON object")  # noqa: TRY004
     shown = raw.get("attributes")
     attributes, record = split_attributes(shown if isinstance(shown, dict) else {})
     texts = {name: str(raw.get(name, "")) for name in ("source", "id", "type", "subject")}

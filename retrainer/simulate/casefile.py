@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from retrainer.config.models.base import Duration, Model, parse_duration
 from retrainer.simulate import notation
 
-_FORMS = "write how long after the start, such as 10m, or a moment with its zone, such as 2026-03-02T08:00:00Z"
+_FORMS = "write a duration after the start, such as 10m, or a time with a zone, such as 2026-03-02T08:00:00Z"
 
 
 def moment(text: str, start: float) -> float:
@@ -20,7 +20,7 @@ def moment(text: str, start: float) -> float:
     try:
         return start + parse_duration(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no moment: {_FORMS}") from None
+        raise ValueError(f"{text!r} is not a time: {_FORMS}") from None
 
 
 def absolute(text: str) -> float:
@@ -28,9 +28,9 @@ def absolute(text: str) -> float:
     try:
         read = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no moment: write one such as 2026-03-02T08:00:00Z") from None
+        raise ValueError(f"{text!r} is not a time: write it as 2026-03-02T08:00:00Z") from None
     if read.tzinfo is None:
-        raise ValueError(f"{text!r} has no zone: write Z or +01:00 behind it")
+        raise ValueError(f"{text!r} has no zone: append Z or +01:00")
     return read.timestamp()
 
 

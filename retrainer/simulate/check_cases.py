@@ -51,9 +51,9 @@ def _rule(path: Path, name: str, key: str | None, rules: dict[str, Rule]) -> Ite
         return
     per_key = rules[name].for_each is not None
     if key and not per_key:
-        yield Violation((*path, "key"), f"{name} has no key (for_each)", "take it out")
+        yield Violation((*path, "key"), f"{name} has no key (for_each)", "remove it")
     if not key and per_key:
-        yield Violation((*path, "rule"), f"{name} has a key (for_each)", "say which one: `key: …`")
+        yield Violation((*path, "rule"), f"{name} has a key (for_each)", "add `key: …`")
 
 
 def _ends(path: Path, ends: Ends, rules: dict[str, Rule]) -> Iterator[Violation]:
@@ -70,11 +70,11 @@ def _input(path: Path, given: Input, configuration: Configuration, rules: dict[s
     kinds = [kind for kind in KINDS if getattr(given, kind) is not None]
     if len(kinds) != 1:
         found = f"not {' and '.join(kinds)}" if kinds else "none is given"
-        yield Violation(path, f"an input is exactly one thing, {found}", f"write one of {', '.join(KINDS)}")
+        yield Violation(path, f"an input has exactly one kind, {found}", f"write one of {', '.join(KINDS)}")
     if given.times > 1 and given.event is None:
-        yield Violation((*path, "times"), "only an event comes several times", "write inputs of their own")
+        yield Violation((*path, "times"), "only an event can arrive several times", "write separate inputs")
     if given.times > 1 and given.every is None:
-        yield Violation((*path, "times"), "nothing says how far apart they come", "add `every: 1s`")
+        yield Violation((*path, "times"), "the interval is missing", "add `every: 1s`")
     yield from _sent(path, given, configuration)
     yield from _by_hand(path, given, rules)
 
@@ -86,7 +86,9 @@ def _sent(path: Path, given: Input, configuration: Configuration) -> Iterator[Vi
     if given.alert is not None:
         source = configuration.sources.get(given.alert.source)
         if source is not None and not isinstance(source, AlertmanagerSource):
-            yield Violation((*path, "alert", "source"), f"{given.alert.source} is no Alertmanager", "send an `event`")
+            yield Violation(
+                (*path, "alert", "source"), f"{given.alert.source} is not an Alertmanager source", "send an `event`"
+            )
     if given.metric is not None:
         yield from _metric((*path, "metric"), given, given.metric, configuration)
 
@@ -107,22 +109,22 @@ def _metric(path: Path, given: Input, metric: Values, configuration: Configurati
     if isinstance(source, PrometheusSource):
         asked = asked_of(configuration, metric.source)
         if metric.expr is None:
-            yield Violation(path, "nothing says which query finds it", f"add `expr:`; {did_you_mean('', asked, '')}")
+            yield Violation(path, "the query is missing", f"add `expr:`; {did_you_mean('', asked, '')}")
         elif metric.expr not in asked:
             hint = did_you_mean(metric.expr, asked, "write it as the rule does")
-            yield Violation((*path, "expr"), "no rule asks for this", hint)
+            yield Violation((*path, "expr"), "no rule has this query", hint)
     elif source is not None:
         if metric.expr is not None:
             yield Violation(
-                (*path, "expr"), f"{metric.source} is not asked, it pushes", "write `metric:` and `labels:`"
+                (*path, "expr"), f"{metric.source} is not polled, it pushes values", "write `metric:` and `labels:`"
             )
         if given.every is None and len(metric.values.split()) + metric.values.count("x") > 1:
-            yield Violation(path, "nothing says how far apart the values come", "add `every: 1m` beside `at`")
+            yield Violation(path, "the interval of the values is missing", "add `every: 1m` beside `at`")
 
 
 def _expectation(path: Path, expectation: Expectation, rules: dict[str, Rule]) -> Iterator[Violation]:
     if expectation.runs is None and expectation.decisions is None:
-        yield Violation(path, "nothing is expected", "write `runs:`, `decisions:` or both beneath `at:`")
+        yield Violation(path, "nothing is expected", "write `runs:`, `decisions:` or both below `at:`")
     if expectation.rule is not None:
         yield from _named((*path, "rule"), "rule", expectation.rule, rules)
     for i, run in enumerate(expectation.runs or ()):

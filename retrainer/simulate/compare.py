@@ -46,7 +46,7 @@ def runs_differ(at: float, expected: Sequence[ExpectedRun], got: Sequence[Run], 
         return None
     message = f"{_count(len(wanted), 'run')} expected by now, {_count(len(came), 'run')} started"
     if len(wanted) == len(came):
-        message = "a run was started otherwise" if len(came) == 1 else "runs were started otherwise"
+        message = "the run differs" if len(came) == 1 else "the runs differ"
     return Mismatch(at, message, _diff(map(_line, wanted), map(_line, came)))
 
 
@@ -68,7 +68,7 @@ def decisions_differ(at: float, expected: ExpectedDecision, all_: Sequence[Decid
     compared = {name: came.get(name, "none") for name in wanted}
     if compared == wanted:
         return None
-    return Mismatch(at, "the last decision is another", _diff([_line(wanted)], [_line({**compared, **came})]))
+    return Mismatch(at, "the last decision differs", _diff([_line(wanted)], [_line({**compared, **came})]))
 
 
 def in_short(decided: Sequence[Decided], start: float) -> list[str]:
@@ -83,7 +83,7 @@ def in_short(decided: Sequence[Decided], start: float) -> list[str]:
             text = f"{told(d.at, start)}  {_name(d.rule, d.key)}  {d.decision.kind} {d.decision.reason}{detail}"
             lines.append((what, text, 1))
     shown = [text if n == 1 else f"{text}  ({n} times)" for _, text, n in lines]
-    left_out = [f"… {len(shown) - MOST_LINES} more before"] if len(shown) > MOST_LINES else []
+    left_out = [f"… {len(shown) - MOST_LINES} earlier decisions"] if len(shown) > MOST_LINES else []
     return left_out + shown[-MOST_LINES:]
 
 

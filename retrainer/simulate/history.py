@@ -29,9 +29,7 @@ _JOURNAL = ("seq", "at", "rule", "key", "kind", "payload")
 _KEPT = frozenset(("journal", "runs", "decisions", "config_files"))
 SQLITE = b"SQLite format 3\x00"
 _SOURCE = re.compile(rb'"source"\s*:\s*"([^"\\]{1,100})"')
-_INSTEAD = (
-    "stop it first, or name a copy: a snapshot or a backup (docs/how-to/operations/backup.md), or an export of one"
-)
+_INSTEAD = "stop it first, or use a copy: a snapshot, a backup (docs/how-to/operations/backup.md), or an export of one"
 _LATEST = 4102444800.0
 """The year 2100 in epoch seconds. Milliseconds of any day since February 1970 are larger."""
 MOST_BYTES = 256 << 20
@@ -104,10 +102,10 @@ def open_history(path: str) -> History:
         raise BadHistory(f"{path}: {error.strerror}") from None
     try:
         if in_use(Path(path)):
-            raise BadHistory(f"{path}: a running daemon has it open; {_INSTEAD}")
+            raise BadHistory(f"{path}: it is open in a running daemon; {_INSTEAD}")
         return _of_store(path) if head == SQLITE else _of_lines(path)
     except (KeyError, TypeError, ValueError, AttributeError, zlib.error) as error:
-        raise BadHistory(f"{path}: {_words(error)}; restore it from a backup, or export it anew") from None
+        raise BadHistory(f"{path}: {_words(error)}; restore it from a backup, or export it again") from None
 
 
 def _of_store(path: str) -> History:
@@ -190,7 +188,7 @@ def _lines(
             except orjson.JSONDecodeError as error:
                 raise BadHistory(f"{path}:{number}: not JSON: {error}") from None
             if not isinstance(line, dict):
-                raise BadHistory(f"{path}:{number}: not a JSON object: write an event a line")
+                raise BadHistory(f"{path}:{number}: not a JSON object: write one event per line")
             yield number, line
 
 
@@ -200,7 +198,7 @@ def _bounded(path: str, file: BinaryIO) -> Iterator[bytes]:
     while line := file.readline(MOST_BYTES + 1):
         number += 1
         if len(line) > MOST_BYTES:
-            raise BadHistory(f"{path}:{number}: a line of more than {MOST_BYTES >> 20} MiB: write an event a line")
+            raise BadHistory(f"{path}:{number}: a line of more than {MOST_BYTES >> 20} MiB: write one event per line")
         yield line
 
 
@@ -272,7 +270,7 @@ def _plain(line: Mapping[str, Any], number: int) -> HistoryRecord:
 def _moment(value: Any) -> float:
     """Return epoch seconds from a number of seconds, or from a time with its zone. Raise ValueError."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError(f"a time is {values.kind(value)}; write seconds since 1970, or a moment")  # noqa: TRY004
+        raise ValueError(f"a time is {values.kind(value)}; write seconds since 1970, or RFC 3339")  # noqa: TRY004
     return _within_calendar(float(value) if isinstance(value, (int, float)) else absolute(value))
 
 
@@ -281,7 +279,7 @@ def _within_calendar(at: float) -> float:
     if not at >= 0:
         raise ValueError(f"time {at:.17g} is before 1970")
     if at > _LATEST:
-        raise ValueError(f"time {at:.17g} is beyond the year 2100; are these milliseconds? seconds are expected")
+        raise ValueError(f"time {at:.17g} is after the year 2100; are these milliseconds? seconds are expected")
     return at
 
 

@@ -79,14 +79,16 @@ def _about_rules(file: str, root: Node, cases: Cases) -> Suite:
 def _unnamed(folder: Path, cases: Cases) -> Iterator[Violation]:
     for i, path in enumerate(cases.rules):
         if not (folder / path).exists():
-            yield Violation(("rules", i), f"there is no {folder / path}", "it is seen from the folder of this file")
+            yield Violation(
+                ("rules", i), f"there is no {folder / path}", "the path is relative to the folder of this file"
+            )
 
 
 def _check(cases: Cases, configuration: Configuration) -> Iterator[Violation]:
     seen: dict[str, int] = {}
     for i, case in enumerate(cases.tests):
         if seen.setdefault(case.name, i) != i:
-            yield Violation(("tests", i, "name"), f"there is another test `{case.name}`", "give it a name of its own")
+            yield Violation(("tests", i, "name"), f"there is another test `{case.name}`", "give it another name")
         yield from check_case(("tests", i), case, configuration)
 
 

@@ -87,11 +87,11 @@ class RecordedMemory:
         except httpx.HTTPError as error:
             raise BadHistory(f"{self.url}: {error!s:.200}; is --prometheus right?") from None
         except (orjson.JSONDecodeError, KeyError, TypeError):
-            raise BadHistory(f"{self.url}: it does not answer as Prometheus does; is --prometheus right?") from None
+            raise BadHistory(f"{self.url}: the answer is not that of Prometheus; is --prometheus right?") from None
         return result
 
     def _rights(self) -> str:
-        return f"are token or basic of source {self._name} right? They are sent to its own url only"
+        return f"are token or basic of source {self._name} right? They are sent only to its own url"
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
@@ -106,7 +106,9 @@ def _fill(columns: dict[str, Column], series: Mapping[str, Any], asked: Range) -
         column = columns[name] = Column(series["metric"], name, array("d", [ABSENT]) * asked.count)
     found = series.get("values") or ()
     if not found:
-        raise BadHistory(f"{asked.expr:.80}: it gives histograms, not numbers: use histogram_quantile() or its like")
+        raise BadHistory(
+            f"{asked.expr:.80}: the result is histograms, not numbers: use a function such as histogram_quantile()"
+        )
     first, last = (round((found[i][0] - asked.start) / asked.step) for i in (0, -1))
     values = _numbers([float(text) for _, text in found])
     if last - first + 1 == len(values):

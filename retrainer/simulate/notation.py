@@ -31,7 +31,7 @@ def read(text: str) -> list[Value]:
         found = _PART.fullmatch(part)
         if found is None:
             raise ValueError(
-                f"`{part}` is no value: write 0.3, 0.3x10 (ten times), 0.1+0.05x10 (rising), _, NaN or error"
+                f"`{part}` is not a value: write 0.3, 0.3x10 (ten times), 0.1+0.05x10 (rising), _, NaN or error"
             )
         values += _values(found)
         if len(values) > MOST:
@@ -47,7 +47,7 @@ def _values(found: re.Match[str]) -> list[Value]:
         raise ValueError(f"more than {MOST} values: write fewer, or a longer `every`")
     if what in ("_", "error", "NaN"):
         if step is not None:
-            raise ValueError(f"`{found[0]}` is no value: only a number can rise or fall")
+            raise ValueError(f"`{found[0]}` is not a value: only a number can rise or fall")
         return [None if what == "NaN" else Gap(what)] * times
     start, rise = float(what), float(step or 0)
     return [_rounded(start + n * rise) for n in range(times)]

@@ -191,6 +191,6 @@ def _why(said: Mapping[tuple[str, str], list[RecordedDecision]], run: PlayedRun)
     """Return the last decision before the run was created, with its detail unless it was updated later."""
     before = [d for d in said.get((run.rule, run.key), ()) if d.first_at <= run.at + 1]
     if not before:
-        return "nothing was decided before"
+        return "no earlier decision"
     last = before[-1]
     return f"{last.decision} {last.reason}" + (f": {last.detail}" if last.detail and last.last_at <= run.at + 1 else "")

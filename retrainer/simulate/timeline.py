@@ -182,7 +182,7 @@ def _end(ends: Ends, how: RunScript, world: World) -> None:
     live = [run for run in world.live() if run.rule == ends.rule and ends.key in (None, run.key)]
     if not live:
         of_key = f" for {ends.key}" if ends.key else ""
-        raise Impossible(f"no run of {ends.rule}{of_key} is on its way, so none can end")
+        raise Impossible(f"no run of {ends.rule}{of_key} is active, so none can end")
     world.end(live[0].id, how)
 
 

@@ -39,4 +39,4 @@ def strangers(history: History, known: Collection[str]) -> list[str]:
 
 
 def _no_source(source: str) -> str:
-    return f"no rule file has a source `{source:.100}`"
+    return f"no rule file defines the source `{source:.100}`"

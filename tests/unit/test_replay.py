@@ -159,7 +159,7 @@ def test_one_at_a_time_for_each_source(intake: Intake) -> None:
     replays = Replays(intake, Clock())
     replays.start("topic", kept, RULES, NOW - 1, NOW, dry=False)
     assert kept.entered.wait(30)
-    with pytest.raises(Busy, match="a replay of topic is under way"):
+    with pytest.raises(Busy, match="a replay of topic is in progress"):
         replays.start("topic", kept, RULES, NOW - 1, NOW, dry=False)
     replays.start("bucket", Kept(), RULES, NOW - 1, NOW, dry=False)
     replays.stop()

@@ -185,10 +185,10 @@ REFUSED: list[Any] = [
     pytest.param("sources reset topic --to latest", 2, "--partition", id="no part said"),
     pytest.param("replay nope --from 1d", 1, "there is no source 'nope'", id="replay: no such source"),
     pytest.param("replay topic", 2, "--from", id="replay: from when"),
-    pytest.param("replay idle --from 1d", 1, "have it sent again", id="a webhook keeps nothing"),
-    pytest.param("replay lake --from 1d", 1, "write those anew", id="a directory tells of each file once"),
-    pytest.param("replay topic --from soon", 1, "'soon' is no moment", id="no moment"),
-    pytest.param("replay topic --from 2026-01-01T00:00:00", 1, "with its zone", id="a moment without its zone"),
+    pytest.param("replay idle --from 1d", 1, "have the sender send them again", id="a webhook keeps nothing"),
+    pytest.param("replay lake --from 1d", 1, "write the files again", id="a directory tells of each file once"),
+    pytest.param("replay topic --from soon", 1, "'soon' is not a time", id="no moment"),
+    pytest.param("replay topic --from 2026-01-01T00:00:00", 1, "with a zone", id="a moment without its zone"),
     pytest.param("replay topic --from 1h --to 2h", 1, "give an earlier `from`", id="nothing lies between"),
     pytest.param("replay topic --from 1h --rule x", 1, "there is no rule 'x'", id="no such rule"),
     pytest.param("replay topic --from 1h --rule other", 1, "other has no data trigger on", id="another source's rule"),
@@ -216,7 +216,7 @@ def test_what_makes_no_sense_is_refused_with_the_way_out(shared: House, command:
 def test_a_source_that_does_not_answer_is_not_reset(house: Lake) -> None:
     house.topic.trouble = OSError("connection refused")
     told = house.ask("sources", "reset", "topic", "--partition", "orders/0", "--to", "latest", "--yes", code=1).stderr
-    assert "source topic cannot be asked now: connection refused" in told
+    assert "source topic cannot be queried now: connection refused" in told
 
 
 # -- replay ----------------------------------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ def test_one_replay_of_a_source_at_a_time_and_it_can_be_cancelled(house: Lake) -
     assert house.http.post(REPLAY, json={"from": "7d"}).status_code == 202
     until(lambda: house.http.get(REPLAY).json()["read"] == 2, "two are read")
     refused = house.http.post(REPLAY, json={"from": "7d"})
-    assert (refused.status_code, "a replay of topic is under way" in refused.json()["detail"]) == (409, True)
+    assert (refused.status_code, "a replay of topic is in progress" in refused.json()["detail"]) == (409, True)
     assert house.http.delete(REPLAY).status_code == 200
     told = until(lambda: (now := house.http.get(REPLAY).json())["state"] != "running" and now, "it has ended")
     assert (told["state"], told["outcomes"]["matched"], told["ended_at"] is not None) == ("cancelled", 2, True)

@@ -270,8 +270,8 @@ REFUSED = [
     pytest.param("GET", "/events?cursor=x", None, 422, "query.cursor", id="cursor-no-number"),
     pytest.param("GET", "/events/99999999999999999999", None, 422, "path.seq", id="number-beyond-64-bits"),
     pytest.param("GET", "/events/77", None, 404, "no event 77", id="unknown-event"),
-    pytest.param("GET", "/slots?rule=churn&cursor=bm8=", None, 422, "not one that", id="cursor-made-up"),
-    pytest.param("GET", "/slots?rule=churn&cursor=%C3%BC", None, 422, "not one that", id="cursor-not-ascii"),
+    pytest.param("GET", "/slots?rule=churn&cursor=bm8=", None, 422, "not a cursor", id="cursor-made-up"),
+    pytest.param("GET", "/slots?rule=churn&cursor=%C3%BC", None, 422, "not a cursor", id="cursor-not-ascii"),
     pytest.param("GET", "/dead-letters/77", None, 404, "no dead letter 77", id="unknown-dead-letter"),
     pytest.param("POST", "/dead-letters/discard", {"ids": []}, 422, "body.ids", id="no-ids"),
     pytest.param("GET", "/nope", None, 404, "Not Found", id="unknown-path"),
@@ -292,8 +292,8 @@ def test_refusals_are_problem_documents(
 
 TROUBLE = [
     pytest.param(StoreBusyError("retrainer.db: disk is full"), 503, "disk is full", id="store-busy"),
-    pytest.param(TimeoutError(), 503, "it may still be done", id="engine-late"),
-    pytest.param(RuntimeError("secret detail"), 500, "its log says more", id="our-own-fault"),
+    pytest.param(TimeoutError(), 503, "the request may still be processed", id="engine-late"),
+    pytest.param(RuntimeError("secret detail"), 500, "see its log", id="our-own-fault"),
 ]
 
 

@@ -162,10 +162,10 @@ def test_no_answer_goes_without_its_security_headers(client: httpx.Client, path:
 
 
 BINDS = [
-    pytest.param({"host": "0.0.0.0"}, "beyond loopback", id="everywhere-without-token"),
-    pytest.param({"host": "10.1.2.3"}, "beyond loopback", id="network-without-token"),
-    pytest.param({"host": "example.org"}, "beyond loopback", id="name-without-token"),
-    pytest.param({"host": "::"}, "beyond loopback", id="everywhere-v6"),
+    pytest.param({"host": "0.0.0.0"}, "is not loopback", id="everywhere-without-token"),
+    pytest.param({"host": "10.1.2.3"}, "is not loopback", id="network-without-token"),
+    pytest.param({"host": "example.org"}, "is not loopback", id="name-without-token"),
+    pytest.param({"host": "::"}, "is not loopback", id="everywhere-v6"),
     pytest.param({"token": {"from_env": "NO_SUCH_TOKEN"}}, "NO_SUCH_TOKEN", id="token-missing"),
     pytest.param({"host": "127.0.0.1"}, None, id="loopback"),
     pytest.param({"host": "127.8.8.8"}, None, id="loopback-net"),

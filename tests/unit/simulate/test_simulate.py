@@ -102,14 +102,14 @@ WRONG = [
     pytest.param("not json", "events.jsonl:1: not JSON", id="no JSON"),
     pytest.param("[1]", "events.jsonl:1: not a JSON object", id="no object"),
     pytest.param('{"time": 1}', "events.jsonl:1: `source` is missing", id="no source"),
-    pytest.param('{"source": "push", "time": "noon"}', "'noon' is no moment", id="no moment"),
+    pytest.param('{"source": "push", "time": "noon"}', "'noon' is not a time", id="no moment"),
     pytest.param(
         '{"source": "push", "time": 2}\n{"source": "push", "time": 1}', "earlier than the line before", id="order"
     ),
-    pytest.param('{"source": "push", "time": 1790812800000}', "jsonl:1: time 1790812800000 is beyond", id="ms"),
+    pytest.param('{"source": "push", "time": 1790812800000}', "jsonl:1: time 1790812800000 is after", id="ms"),
     pytest.param(
         '{"source": "push", "time": 1}\n{"source": "push", "time": 1790812800000}\n{"source": "push", "time": 3}',
-        "events.jsonl:2: time 1790812800000 is beyond the year 2100; are these milliseconds?",
+        "events.jsonl:2: time 1790812800000 is after the year 2100; are these milliseconds?",
         id="milliseconds in the middle",
     ),
     pytest.param('{"source": "push", "time": 5, "at": 1790812800000}', "milliseconds?", id="arrival in milliseconds"),
@@ -120,10 +120,10 @@ WRONG = [
     pytest.param('{"source": 5, "time": 1}', "`source` is a whole number", id="a source without a name"),
     pytest.param('{"table": "events", "row": {"seq": 1}}', "events.jsonl:1: `attributes` is missing", id="half a row"),
     pytest.param('{"table": "runs", "row": {"id": "r"}}', "`rule` is missing", id="half a run"),
-    pytest.param('{"source": "pusch", "time": 1}', "a source `pusch` (did you mean `push`?)", id="misspelt source"),
+    pytest.param('{"source": "pusch", "time": 1}', "the source `pusch` (did you mean `push`?)", id="misspelt source"),
     pytest.param(
         '{"source": "push", "time": 1}\n{"source": "pusch", "time": 2}\n{"source": "push", "time": 3}',
-        "event line-2: no rule file has a source `pusch`",
+        "event line-2: no rule file defines the source `pusch`",
         id="misspelt source in the middle",
     ),
 ]
@@ -144,8 +144,8 @@ def test_a_store_that_a_daemon_has_open_is_left_alone(tmp_path: Path) -> None:
         assert daemon.stdout is not None
         daemon.stdout.readline()
         said = run("--store", str(tmp_path / "s.db"), "--rules", rules(tmp_path, "r.yaml", 2), code=1).stderr
-        assert "a running daemon has it open" in said
-        assert "or name a copy" in said
+        assert "it is open in a running daemon" in said
+        assert "or use a copy" in said
         daemon.communicate(b"\n", timeout=20)
     assert not in_use(tmp_path / "s.db")
     run("--store", str(tmp_path / "s.db"), "--rules", rules(tmp_path, "r.yaml", 2))
