@@ -56,7 +56,7 @@ def balances(
 ) -> tuple[dict[str, BudgetBalance], float | None]:
     """What is left in the purses of these names, and the next moment at which one of them holds more.
 
-    A purse that raises, where ``contain`` bears that, holds nothing for now; the others are found out all the same.
+    A balance that cannot be computed counts as empty for now, if ``contain`` contains that; the others are returned.
     """
     found: dict[str, BudgetBalance] = {}
     moments: list[float] = []
@@ -114,7 +114,7 @@ def logged(_conn: Connection, ask: Callable[[], T], whose: str) -> T | None:
 
 
 def cost_of(conn: Connection, catalog: Catalog, rule_name: str) -> tuple[str, float]:
-    """The purse that pays for a run of the rule, and the GPU hours that are kept for it, if any."""
+    """Return the name of the budget that pays for a run of the rule, and the GPU hours reserved for it, if any."""
     rule = catalog.rules.get(rule_name)
     budget = rule.rule.limits.budget if rule is not None else None
     if rule is None or budget is None:
