@@ -80,7 +80,7 @@ def _read(line: bytes, number: int) -> tuple[Table, dict[str, Any]]:
         told = orjson.loads(line)
         name, row = told["table"], dict(told["row"])
     except (ValueError, TypeError, KeyError):
-        raise ValueError(f"line {number}: no row of `retrainer store export`") from None
+        raise ValueError(f"line {number}: not a row of `retrainer store export`") from None
     if name not in TABLES:
         raise ValueError(f"line {number}: this release has no table {name!r}: import it with the one that exported it")
     table = TABLES[name]

@@ -64,7 +64,7 @@ class PostgresStore:
             writes.engine.dispose()
             what = words(error) if isinstance(error, SQLAlchemyError) else str(error)
             raise StoreError(
-                f"{where}: {what}; see that `store.url` and `store.password` fit and the server is up"
+                f"{where}: {what}; check `store.url`, `store.password`, and that the server is up"
             ) from None
         except StoreError:
             writes.engine.dispose()
@@ -90,7 +90,7 @@ class PostgresStore:
 
     def _hold(self, conn: Connection) -> None:
         if self._leader_lease is None:
-            raise StoreLostError(f"{self.where}: another daemon has the lead")
+            raise StoreLostError(f"{self.where}: another daemon is the leader")
         self._mark += 1
         if not leader_lease.hold(conn, self._leader_lease.epoch, self._known, self._mark):
             raise self._lost()
@@ -103,10 +103,10 @@ class PostgresStore:
             return StoreLostError(str(error))
         if self._leader_lease is not None and epoch <= self._leader_lease.epoch:
             return StoreLostError(
-                f"{self.where}: the store has gone back to an earlier state, and misses what was committed: it is a "
-                "backup, or a standby that had not got all of it"
+                f"{self.where}: the store is in an earlier state and lacks committed data: it is a "
+                "backup, or a standby that had not received everything"
             )
-        return StoreLostError(f"{self.where}: another daemon has taken over while this one did not answer")
+        return StoreLostError(f"{self.where}: another daemon took over while this one did not respond")
 
     def _assert_known(self, conn: Connection, *, lock: bool = False) -> None:
         assert_known(conn, self.where, lock=lock)

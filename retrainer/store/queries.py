@@ -332,4 +332,4 @@ def _unpacked(name: str, value: Any) -> tuple[Any, int]:
     try:
         return unpack_some(value, None)
     except (ValueError, TypeError, AttributeError, KeyError, zlib.error) as error:
-        raise GarbledError(f"a row's {name} is no JSON") from error
+        raise GarbledError(f"a row's {name} is not JSON") from error

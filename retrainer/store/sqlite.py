@@ -146,12 +146,12 @@ class SqliteStore:
             try:
                 target = rescue(self._driver, self._file)
             except (OSError, sqlite3.Error) as error:
-                raise StoreError(f"what was accepted could not be written down again: {error}") from error
+                raise StoreError(f"accepted data could not be written again: {error}") from error
             self._rescued = True
             self._broken = self._broken or self._gone()
         if target is None:
-            return "what was accepted stands in the copy that has taken its place, and in the log beside it"
-        return f"what was accepted was written down again, in {target}"
+            return "the accepted data is in the copy that replaced it, and in the log next to it"
+        return f"the accepted data was written again, to {target}"
 
     def settle(self) -> bool:
         raise AssertionError("a commit into a file always has an answer")

@@ -82,10 +82,10 @@ class SqliteFile:
         mine = os.fstat(self.descriptor)
         there = _identity(self.path)
         if there is None:
-            what = "was removed" if mine.st_nlink == 0 else "is not there any more: moved, or its volume is gone"
+            what = "was removed" if mine.st_nlink == 0 else "no longer exists: it was moved, or its volume is gone"
             return f"{self.path}: the file {what}; nothing is accepted until it is back, or the daemon is restarted"
         if there != (mine.st_dev, mine.st_ino):
-            return f"{self.path}: another file has taken its place; after a restart the daemon goes on with that one"
+            return f"{self.path}: another file replaced it; after a restart the daemon continues with that one"
         for side, known in self._sides.items():
             if _identity(f"{self.path}{side}") != known:
                 return f"{self.path}{side}: was removed or replaced under the running daemon; restart it"
@@ -99,8 +99,8 @@ class SqliteFile:
             self._size = size
             return ""
         return (
-            f"{self.path}: was overwritten or cut while this daemon had it open; stop the daemon, and see with "
-            "`retrainer store check` what is there now"
+            f"{self.path}: was overwritten or cut while this daemon had it open; stop the daemon, and check it with "
+            "`retrainer store check`"
         )
 
     @property
@@ -150,8 +150,8 @@ def _check_left_over(path: Path) -> None:
     log = Path(f"{path}-wal")
     if log.is_file() and log.stat().st_size:
         raise StoreError(
-            f"{path}: is not there, but {log.name} beside it holds what was accepted last; put the database back "
-            "where it was, or move that file away to start anew"
+            f"{path}: does not exist, but {log.name} next to it has the last accepted data; put the database back "
+            "where it was, or move that file away to start with an empty store"
         )
 
 

@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 AGAIN = 20
 """Calls of `look` until a failed rescue is retried: the disk may have room by then."""
-NOT_YET = "do not restart yet: what was accepted is being written down"
+NOT_YET = "do not restart yet: accepted data is being written"
 
 
 class StoreWatch:
@@ -63,6 +63,6 @@ class StoreWatch:
         try:
             self._saved = self._store.rescue()
         except StoreError as error:
-            self._saved = f"do not restart yet: {error}; it is tried again"
+            self._saved = f"do not restart yet: {error}; retrying"
         if self._saved != before:
             log.error("store.rescue", outcome=self._saved)

@@ -132,7 +132,7 @@ def test_ages_are_imported_line_by_line(house: Story, tmp_path: Path) -> None:
         f"{file}:3: there is no rule 'watchd'",
         f"{file}:4: '2016-11-20T02:30:00' is not a time with a zone: write it as 2026-11-01T02:30:00Z",
         f"{file}:5: watched has no keys: leave `key` empty",
-        f"{file}:6: a moment that has not come yet",
+        f"{file}:6: a time in the future",
         f"{file}:8: '0001-01-01T00:00:00Z' is not within 1970 to 2199",
         f"{file}:9: a rule has at most 63 characters, a key 200",
         "1 imported",

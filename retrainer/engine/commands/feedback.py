@@ -53,9 +53,9 @@ def import_ages(tx: Transaction, ages: Sequence[Mapping[str, Any]]) -> dict[str,
             way_out = "name one" if rule.per_key else "leave `key` empty"
             failed.append({"line": i, "error": f"{rule.name} has {'' if rule.per_key else 'no '}keys: {way_out}"})
         elif any(age[name] is not None and age[name] > tx.now + AHEAD for name in ("succeeded_at", "promoted_at")):
-            failed.append({"line": i, "error": "a moment that has not come yet"})
+            failed.append({"line": i, "error": "a time in the future"})
         elif key and too_many(tx, (rule.name, key)):
-            failed.append({"line": i, "error": f"key {key!r} is one more than max_keys"})
+            failed.append({"line": i, "error": f"key {key!r} would exceed max_keys"})
         else:
             tx.take(rule.name, key, Imported(age["succeeded_at"], age["promoted_at"]))
     return {"imported": len(ages) - len(failed), "failed": failed}

@@ -32,10 +32,10 @@ PAUSED = "Paused"
 """Journal entry of a pause, which is not an input of `step`."""
 _NOT_REPLAYED = {
     "dead_lettered": "{error} (still)",
-    "ignored": "{error} (and no rule listens to its source now, or the source is about to read it again)",
-    "overtaken": "a newer value of its series was taken since, so it says nothing any more: discard it",
-    "stale": "its value is older than max_sample_age, and would be no data: discard it, or have it measured anew",
-    "unknown": "the ledger was pruned since, so nobody can tell whether it was counted; discard it, or send it again",
+    "ignored": "{error} (no rule uses its source now, or the source will read it again)",
+    "overtaken": "a newer value of its series was counted since, so it has no effect: discard it",
+    "stale": "its value is older than max_sample_age, so it counts as no data: discard it, or send a new measurement",
+    "unknown": "the ledger was pruned since, so it is unknown whether it was counted: discard it, or send it again",
 }
 """Outcomes of a replay that keep the dead letter, with the message for each."""
 
@@ -112,7 +112,7 @@ def cancel(tx: Transaction, run_id: str, strategy: Literal["Stop", "Terminate"])
     run = _run(tx, run_id)
     if run.phase.terminal:
         raise ValueError(f"run {run_id} has ended: {run.phase}")
-    stop_run(tx, run, strategy, "cancelled by hand")
+    stop_run(tx, run, strategy, "cancelled manually")
 
 
 def retry(tx: Transaction, run_id: str) -> str:
@@ -151,7 +151,7 @@ def replay_dead_letters(tx: Transaction, ids: Collection[int]) -> dict[str, Any]
         row = tx.conn.execute(select(t.dead_letters).where(c.id == left.pop())).one()
         tx.budget.keys -= 1
         if row.reason == "unreadable":
-            failed.append({"id": row.id, "error": "nobody can read it as an event; discard it, or send it again"})
+            failed.append({"id": row.id, "error": "it cannot be read as an event: discard it, or send it again"})
             continue
         event = letter_event(row.source, row.event, row.payload)
         scope = ReplayScope(frozenset({row.rule} if row.rule else tx.catalog.rules), levels=True)

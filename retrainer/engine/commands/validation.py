@@ -27,7 +27,7 @@ def rule_of(tx: Transaction, name: str) -> CompiledRule:
 def check(rule: CompiledRule, key: str, parameters: Mapping[str, str]) -> None:
     """Raise ValueError if the rule has no such key or parameter, or if a value is not allowed for a run."""
     if rule.per_key and not key:
-        raise ValueError(f"{rule.name} has a key (for_each): say which one")
+        raise ValueError(f"{rule.name} has keys (for_each): name one")
     if key and not rule.per_key:
         raise ValueError(f"{rule.name} has no key (for_each)")
     unknown = sorted(set(parameters) - set(rule.parameters))
@@ -48,13 +48,13 @@ def check_room(rule: CompiledRule, state: State | None, more: int, parameters: M
     asked = state.asked if state is not None else ()
     if len(asked) + more > MOST:
         raise ValueError(
-            f"{len(asked)} requests wait already, and at most {MOST} may: wait for some to start, or drop what is left "
+            f"{len(asked)} requests wait already, and at most {MOST} may: wait for some to start, or cancel the rest "
             f"of a backfill with `retrainer backfill {rule.name} --cancel`"
         )
     waiting = {(a.request, a.at): a.parameters for a in asked}
     if sum(map(_size, waiting.values())) + _size(parameters) > MOST_BYTES:
         raise ValueError(
-            f"the parameters of what waits already take most of {MOST_BYTES} bytes: wait for some to start"
+            f"the parameters of the waiting requests take most of {MOST_BYTES} bytes: wait for some to start"
         )
 
 

@@ -97,7 +97,7 @@ class Engine:
         self.trouble = ""
         """Why the store cannot be written to for the moment; empty if it can."""
         self.standby = ""
-        """Why it takes nothing in, where another daemon has the lead; empty once it knows its rules and does."""
+        """Why it takes nothing in, where another daemon is the leader; empty once it knows its rules and does."""
         self.on_admitted: Callable[[], None] = lambda: None
         self.on_stop_requested: Callable[[], None] = lambda: None
         self._listener = listener

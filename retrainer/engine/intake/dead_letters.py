@@ -52,7 +52,7 @@ class Refusals:
             dead(self._work, self._event, reason, error, trigger.rule)
 
     def _too_many_keys(self, trigger: OfARule, key: str) -> None:
-        self._fail(trigger, "too_many_keys", f"key {key!r} is one more than max_keys")
+        self._fail(trigger, "too_many_keys", f"key {key!r} would exceed max_keys")
 
 
 def shown(event: Event) -> dict[str, Any]:

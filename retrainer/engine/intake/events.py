@@ -183,7 +183,7 @@ class _Intake:
     def _moved(self) -> bool:
         tx, batch = self.tx, self.batch
         if batch.offsets is not None and not partitions.move(tx.conn, batch.source, batch.offsets):
-            self.lost = PositionLost(f"{batch.source}: {batch.offsets.part} is somebody else's by now")
+            self.lost = PositionLost(f"{batch.source}: {batch.offsets.part} has another owner now")
         return self.lost is None
 
     def _take_all(self) -> None:

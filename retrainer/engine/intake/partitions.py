@@ -63,7 +63,7 @@ def reset(conn: Connection, source: str, part: str, topic_id: str, following: in
     where = (_C.source == source, _C.partition == part)
     values = {"next": following, "topic_id": topic_id, "owner_epoch": _C.owner_epoch + 1}
     if conn.execute(update(t.positions).where(*where).values(values)).rowcount != 1:
-        raise LookupError(f"source {source} has no part {part}")
+        raise LookupError(f"source {source} has no partition {part}")
 
 
 def known(conn: Connection, source: str) -> dict[str, int]:

@@ -43,7 +43,7 @@ def waiting(conn: Connection) -> int:
 def put(conn: Connection, batch: Batch) -> list[str] | PositionLost:
     """Store a batch. Return the outcomes of its items, or PositionLost if another owner has claimed the partition."""
     if batch.offsets is not None and not partitions.move(conn, batch.source, batch.offsets):
-        return PositionLost(f"{batch.source}: {batch.offsets.part} is somebody else's by now")
+        return PositionLost(f"{batch.source}: {batch.offsets.part} has another owner now")
     if batch.items:
         row = {"source": batch.source, "size": len(batch.items), "batch": pack(_told(batch))}
         conn.execute(insert(t.inbox).values(row))

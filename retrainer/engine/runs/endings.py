@@ -55,7 +55,7 @@ def end_run(
 
 def end_unread(tx: Transaction, run: Run, phase: RunPhase, **values: Any) -> None:
     """End a run whose result could not be processed, without its outputs. The cause is in the log."""
-    message = "its outputs could not be taken in: see the log of the daemon"
+    message = "its outputs could not be processed: see the log of the daemon"
     _close(tx, run, phase, message, by_request=False, released=run.uid is None and "uid" not in values, **values)
 
 

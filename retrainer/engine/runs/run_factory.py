@@ -129,7 +129,7 @@ def _retry(conn: Connection, run: Run, retry_of: str) -> Run:
     """Return the next attempt of the chain, with the same parameters. Raise ValueError if the failed run is gone."""
     failed = run_statements.run(conn, retry_of)
     if failed is None:
-        raise ValueError(f"run {retry_of} is not in the store any more")
+        raise ValueError(f"run {retry_of} is no longer in the store")
     return replace(
         run,
         parameters=failed.parameters,

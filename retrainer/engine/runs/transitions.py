@@ -72,7 +72,7 @@ def _observe_one(tx: Transaction, run: Run, o: Observed) -> None:
     if run.phase.terminal:
         _after_its_end(tx, run, o)
     elif o.gone:
-        message = "the Workflow is gone, and nobody saw how it ended"
+        message = "the Workflow is gone, and its result is unknown"
         end_run(tx, run, RunPhase.UNKNOWN, message, by_request=False, gone=True)
     else:
         _move(tx, run, o)

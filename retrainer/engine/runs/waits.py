@@ -49,7 +49,7 @@ def _pool(conn: Connection, catalog: Catalog, run: Run) -> dict[str, Any] | None
 def _budget(conn: Connection, catalog: Catalog, run: Run, now: float) -> dict[str, Any] | None:
     cost = budget_balances.logged(conn, partial(budget_balances.cost_of, conn, catalog, run.rule), run.rule)
     if cost is None:
-        return _wait("budget", "what it costs cannot be found out: see admission.raised in the log")
+        return _wait("budget", "its cost cannot be determined: see admission.raised in the log")
     name, reserve = cost
     balances, renewed = budget_balances.balances(conn, catalog, {name} if name else (), now, budget_balances.logged)
     balance = balances.get(name)

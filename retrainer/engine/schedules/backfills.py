@@ -76,7 +76,7 @@ def ask(tx: Transaction, order: BackfillOrder, once: str | None = None) -> dict[
     name = f"{_BEGINS}{order.rule}/{request}"
     if (known := requests.known(tx.conn, name)) is not None:
         if known.asked["digest"] != _digest(order):
-            raise ValueError("this Idempotency-Key was used for another backfill of the rule: take a new one")
+            raise ValueError("this Idempotency-Key was used for another backfill of the rule: use a new one")
         return known.answer
     rule, state, planned = _plan(tx, order)
     wanted = tuple((one.trigger, one.slot) for one in planned if one.runs)

@@ -54,7 +54,7 @@ def _last(
     tx: Transaction, rule: CompiledRule, state: State, count: int, lasts: float | None, held: Decision | None
 ) -> tuple[float | None, str]:
     if held is not None and held.reason in _ENDLESS:
-        return None, f"held for as long as nobody can tell: {held.reason.value}"
+        return None, f"held for an unknown time: {held.reason.value}"
     limits = rule.rule.limits
     at_once = limits.max_active if limits.overlap == "allow_all" else 1
     slots = tx.catalog.pools.get(limits.pool, at_once) if limits.pool is not None else at_once
@@ -62,9 +62,11 @@ def _last(
     if pace.at_once < 1:
         return None, f"pool {limits.pool} has no slots"
     if lasts is None and count > pace.at_once:
-        return None, "no run has succeeded yet, so nobody knows how long one takes"
+        return None, "no run has succeeded yet, so the duration is unknown"
     at = last_start(rule, state, count, pace, tx.now)
-    note = "if no other run comes between" + (f", and pool {limits.pool} is free" if limits.pool is not None else "")
+    note = "if no other run starts in between" + (
+        f", and pool {limits.pool} is free" if limits.pool is not None else ""
+    )
     return at, note if at is not None else "never: a limit leaves no room for it"
 
 

@@ -105,7 +105,7 @@ def test_one_that_was_taken_over_finds_out_at_its_next_turn(
     assert second.turn()
     assert not third.lead.take()
     eventually(lambda: not first.turn(), "once it has a new line, as its own was ended, it knows")
-    assert "another daemon has taken over" in first.lost[0]
+    assert "another daemon took over" in first.lost[0]
     assert not first.lead.sure
     assert second.turn()
     assert second.lead.sure

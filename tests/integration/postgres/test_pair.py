@@ -78,7 +78,7 @@ def test_one_that_is_frozen_and_thawed_is_fenced_out_and_ends(pair: Pair) -> Non
     poster.more(30, TAKEN_OVER)
     first._process.send_signal(signal.SIGCONT)
     assert first.died() == LOST
-    assert "another daemon has taken over" in first.said()
+    assert "another daemon took over" in first.said()
     poster.more(30)
     first.start()
     assert pair.leaders == [second]

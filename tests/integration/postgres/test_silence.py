@@ -47,7 +47,7 @@ def test_one_whose_route_is_dropped_is_followed_by_the_other_and_ends_once_it_kn
     assert first.metric("retrainer_store_writable") == 0.0
     proxy.hush(False)
     assert first.died() == LOST
-    assert "another daemon has taken over" in first.said()
+    assert "another daemon took over" in first.said()
     first.start()
     poster.more(30)
     assert pair.leaders == [second]

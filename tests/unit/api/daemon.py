@@ -96,7 +96,7 @@ class Daemon:
     ) -> dict[str, Any]:
         self._known(rule)
         if not key:
-            raise ValueError("churn has a key (for_each): say which one")
+            raise ValueError("churn has keys (for_each): name one")
         if key == "busy":
             return {"decision": "skip", "reason": "overlap", "detail": "a run is on its way", "run": None}
         if key == "resting":
@@ -131,7 +131,7 @@ class Daemon:
             raise ValueError("churn has no schedule 'weekly'; it has nightly")
         slots = [{"trigger": "nightly", "slot": NOW - n * 86400, "runs": n != 2, "why": _WHY[n]} for n in (3, 2, 1)]
         told = {"rule": order.rule, "key": order.key, "request": None, "count": 2, "slots": slots, "gpu_hours": 4.5}
-        told |= {"run_seconds": 3600.0, "last_start": NOW + 7200, "note": "if no other run comes between"}
+        told |= {"run_seconds": 3600.0, "last_start": NOW + 7200, "note": "if no other run starts in between"}
         if order.key == "paused":
             told |= {"held": {"reason": "paused", "detail": "resume it", "until": None}}
         if dry_run:
@@ -185,7 +185,7 @@ class Daemon:
         return {"id": RUN.format(3)}
 
     def replay_dead_letters(self, ids: list[int]) -> dict[str, Any]:
-        failed = [{"id": n, "error": "nobody can read it as an event"} for n in ids if n == 1]
+        failed = [{"id": n, "error": "it cannot be read as an event"} for n in ids if n == 1]
         return {"replayed": len(ids) - len(failed), "failed": failed}
 
     def discard_dead_letters(self, ids: list[int]) -> int:

@@ -254,7 +254,7 @@ REFUSED = [
     pytest.param("GET", "/rules/nope/keys", None, 404, "there is no rule 'nope'", id="keys-of-an-unknown-rule"),
     pytest.param("POST", "/rules/nope/explain", {}, 404, "there is no rule 'nope'", id="explain-an-unknown-rule"),
     pytest.param("POST", "/rules/nope/pause", {}, 404, "there is no rule 'nope'", id="pause-an-unknown-rule"),
-    pytest.param("POST", "/rules/churn/trigger", {}, 422, "say which one", id="trigger-without-its-key"),
+    pytest.param("POST", "/rules/churn/trigger", {}, 422, "name one", id="trigger-without-its-key"),
     pytest.param("POST", "/rules/churn/trigger", {"param": {}}, 422, "body.param: Extra", id="unknown-field"),
     pytest.param(
         "POST", "/rules/churn/explain", {"at": "2025-11-24T17:00:00"}, 422, "timezone", id="time-without-zone"

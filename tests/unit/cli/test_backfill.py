@@ -27,7 +27,7 @@ def test_a_dry_run_shows_what_would_come_of_it(ask: Ask, daemon: Daemon) -> None
     assert "churn[de]: 2 of 3 slots to run" in printed
     assert "2025-11-22T16:00:00.000Z  nightly  skip      ran: SUCCEEDED" in printed
     assert "about 4.5 GPU hours" in printed
-    assert "start of the last run: 2025-11-24T18:00:00.000Z (in 1h 58m), if no other run comes between" in printed
+    assert "start of the last run: 2025-11-24T18:00:00.000Z (in 1h 58m), if no other run starts in between" in printed
     assert daemon.asked == []
 
 

@@ -122,7 +122,7 @@ def test_as_json(ask: Ask, command: list[str], pick: Any, expected: Any, place: 
 
 REFUSED = [
     pytest.param(["explain", "nope"], 1, "there is no rule 'nope'", id="unknown-rule"),
-    pytest.param(["trigger", "churn"], 1, "say which one", id="trigger-without-key"),
+    pytest.param(["trigger", "churn"], 1, "name one", id="trigger-without-key"),
     pytest.param(["trigger", "churn", "--param", "since"], 2, "'since' is not NAME=VALUE", id="param-without-value"),
     pytest.param(["runs", "show", "nope"], 1, "there is no run nope", id="unknown-run"),
     pytest.param(["runs", "show", "a/../b"], 1, "Not Found", id="run-with-slashes"),
@@ -205,7 +205,7 @@ def test_a_list_follows_its_pages(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_replay_all_says_what_failed(ask: Ask) -> None:
     printed = ask("dead-letters", "replay", "--all", code=1).stdout
-    assert printed == "1 replayed, 1 failed\n1: nobody can read it as an event\n"
+    assert printed == "1 replayed, 1 failed\n1: it cannot be read as an event\n"
 
 
 def test_discard_asks_first(ask: Ask, daemon: Daemon) -> None:

@@ -87,7 +87,7 @@ def test_a_preview_changes_nothing(make: Make) -> None:
     before = bench.query("SELECT state FROM states")
     emitted = preview(bench, DAYS)
     assert (emitted["count"], emitted["request"], emitted["last_start"]) == (3, None, None)
-    assert emitted["note"] == "no run has succeeded yet, so nobody knows how long one takes"
+    assert emitted["note"] == "no run has succeeded yet, so the duration is unknown"
     assert (bench.query("SELECT state FROM states"), start(bench)) == (before, [])
 
 
@@ -326,7 +326,7 @@ def test_a_rule_with_keys_is_backfilled_for_one_of_them(make: Make) -> None:
     later = data(at_least={"events": 99})
     bench = make({"triggers": {**HOURLY, **later}, "for_each": {"by": {"d": "event.data.who"}}})
     bench.deliver([event(1, who="de"), event(2, who="fr")])
-    with pytest.raises(ValueError, match="say which one"):
+    with pytest.raises(ValueError, match="name one"):
         ask(bench, BackfillOrder("rule-0", "", "2027-01-15T06:00", "2027-01-15T08:00"))
     with pytest.raises(LookupError, match="no key 'it'"):
         ask(bench, BackfillOrder("rule-0", "it", "2027-01-15T06:00", "2027-01-15T08:00"))
@@ -390,7 +390,7 @@ def test_the_outlook_goes_by_what_runs_took_and_what_limits_leave(make: Make) ->
     emitted = preview(bench, DAYS)
     assert (emitted["run_seconds"], emitted["gpu_hours"]) == (HOUR, 4.5)
     assert emitted["last_start"] == START + HOUR + DAY, "one today, the next two once the budget is there again"
-    assert emitted["note"] == "if no other run comes between"
+    assert emitted["note"] == "if no other run starts in between"
 
 
 def test_a_pause_holds_a_backfill_and_the_outlook_says_so(make: Make) -> None:

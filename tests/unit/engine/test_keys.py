@@ -53,7 +53,7 @@ def test_the_event_of_one_key_too_many_is_a_dead_letter_with_that_reason(make: M
     outcomes = [word for i in range(0, 4, cut) for word in bench.deliver(events[i : i + cut])]
     assert outcomes == ["matched", "matched", "dead_lettered", "matched"]
     letters = bench.query("SELECT event, reason, rule, error FROM dead_letters")
-    assert letters == [("e2", "too_many_keys", "rule-0", "key 'c' is one more than max_keys")]
+    assert letters == [("e2", "too_many_keys", "rule-0", "key 'c' would exceed max_keys")]
     assert keys(bench) == ["a", "b"]
 
 

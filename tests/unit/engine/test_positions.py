@@ -139,7 +139,7 @@ def test_a_reset_takes_the_part_from_whoever_holds_it(bench: Bench) -> None:
 
 
 def test_a_part_that_is_not_known_cannot_be_reset(bench: Bench) -> None:
-    with pytest.raises(LookupError, match="source push has no part orders/7"):
+    with pytest.raises(LookupError, match="source push has no partition orders/7"):
         bench.engine.reset_part("push", "orders/7", "t", 0)
 
 

@@ -136,9 +136,9 @@ def another_written_over_it(path: Path) -> None:
     [
         (removed, "store.db: the file was removed"),
         (folder_removed, "store.db: the file was removed"),
-        (moved, "store.db: the file is not there any more: moved, or its volume is gone"),
-        (folder_moved, "store.db: the file is not there any more: moved, or its volume is gone"),
-        (replaced, "store.db: another file has taken its place"),
+        (moved, "store.db: the file no longer exists: it was moved, or its volume is gone"),
+        (folder_moved, "store.db: the file no longer exists: it was moved, or its volume is gone"),
+        (replaced, "store.db: another file replaced it"),
         (log_removed, "store.db-wal: was removed or replaced"),
         (emptied, "store.db: was overwritten or cut"),
         (cut_in_half, "store.db: was overwritten or cut"),
@@ -249,7 +249,7 @@ def test_one_that_comes_back_is_used_again(store: SqliteStore, path: Path) -> No
     watch = StoreWatch(store)
     moved(path)
     watch.look()
-    assert "is not there any more" in watch.trouble
+    assert "no longer exists" in watch.trouble
     path.with_name("elsewhere.db").rename(path)
     watch.look()
     assert watch.trouble == ""
@@ -263,7 +263,7 @@ def test_what_was_accepted_is_there_after_a_restart(path: Path, accident: Callab
     accident(path)
     watch = StoreWatch(store)
     watch.look()
-    assert "what was accepted" in watch.trouble
+    assert "accepted data" in watch.trouble
     store.close()
     assert names(path) == ["before"]
     assert sorted(p.name for p in path.parent.iterdir()) == ["store.db", "store.db.lock"]
@@ -297,7 +297,7 @@ def test_a_backup_that_is_put_there_meanwhile_costs_nothing(
     watch = StoreWatch(store)
     watch.look()
     (saved,) = path.parent.glob("store.db.lost-*")
-    assert f"was written down again, in {saved}" in watch.trouble
+    assert f"was written again, to {saved}" in watch.trouble
     store.close()
     assert names(path) == ["another"]
     assert names(saved) == ["before"]
@@ -323,13 +323,13 @@ def test_what_could_not_be_written_down_is_tried_again(
         for _ in range(2 * AGAIN + 2):
             watch.look()
     assert len(tries) == 2
-    assert all("do not restart yet: what was accepted is being written down" in told for told in tries)
-    assert re.search(rf"do not restart yet: .* {os.strerror(number)}; it is tried again", watch.trouble)
+    assert all("do not restart yet: accepted data is being written" in told for told in tries)
+    assert re.search(rf"do not restart yet: .* {os.strerror(number)}; retrying", watch.trouble)
     told = [one["outcome"].partition(":")[0] for one in logs if one["event"] == "store.rescue"]
     assert told == ["do not restart yet"] * 2
     assert not list(path.parent.glob("*draft*"))
     watch.stop()
-    assert "was written down again" in watch.trouble
+    assert "was written again" in watch.trouble
     store.close()
     assert names(path) == ["before"]
 
@@ -346,7 +346,7 @@ def test_a_copy_that_can_have_no_second_name_keeps_its_first(
     for _ in range(AGAIN + 2):
         watch.look()
     (saved,) = path.parent.glob("store.db.draft-*")
-    assert f"was written down again, in {saved}" in watch.trouble
+    assert f"was written again, to {saved}" in watch.trouble
     assert names(saved) == ["before"]
 
 
@@ -373,7 +373,7 @@ def test_a_log_without_its_database_is_not_thrown_away(path: Path) -> None:
     store.close()
     left = path.parent.with_name("killed") / "store.db"
     left.rename(left.with_name("elsewhere.db"))
-    with pytest.raises(StoreError, match="beside it holds what was accepted last"):
+    with pytest.raises(StoreError, match="next to it has the last accepted data"):
         SqliteStore.open(left)
     left.with_name("elsewhere.db").rename(left)
     assert names(left) == ["before"]
@@ -417,7 +417,7 @@ def test_a_row_that_nobody_wrote_is_damage(store: SqliteStore, garbled: str) -> 
         conn.exec_driver_sql(
             "INSERT INTO events VALUES (1, 1.0, 's', 'i', 't', 1.0, '', ?, '{}', 'ignored', '[]')".replace("?", garbled)
         )
-    with pytest.raises(StoreBrokenError, match="a row's data is no JSON; it is damaged"):
+    with pytest.raises(StoreBrokenError, match="a row's data is not JSON; it is damaged"):
         store.read(queries.events)
     assert "is damaged" in store.trouble()
 
