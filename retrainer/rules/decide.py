@@ -47,7 +47,7 @@ def step(
 ) -> tuple[State, Step]:
     """Fold `given` in at `now` (epoch seconds; never earlier than the `now` of the last input).
 
-    ``allowance`` is what remains of the rule's own budget; None if it has none.
+    ``remaining_budget`` is what remains of the rule's own budget; None if it has none.
     """
     if isinstance(given, Quarantined) or (state.quarantine is not None and not isinstance(given, Resumed)):
         return fold_in_quarantine(rule, state, given, now)

@@ -1,4 +1,4 @@
-"""What was spent, out of the store: for `step` as the allowance of one rule, for `admit` as the purses of all."""
+"""What runs have consumed, from the store: the remaining budget of one rule for `step`, all balances for `admit`."""
 
 from __future__ import annotations
 
