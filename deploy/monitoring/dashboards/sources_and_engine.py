@@ -58,7 +58,7 @@ def _sources() -> Iterator[Builder]:
         "none",
         Query(
             "sum by (source) (increase(retrainer_source_poll_errors_total[$__rate_interval]))",
-            "{{source}}: failed looks",
+            "{{source}}: failed polls",
         ),
         Query(
             "sum by (source) (increase(retrainer_events_dead_lettered_total[$__rate_interval]))",
