@@ -1,4 +1,4 @@
-"""How a command reaches the daemon, and how it fails."""
+"""The connection of commands to the daemon, and their errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 
 
 class CommandError(click.ClickException):
-    """Refused, not found, invalid: exit code 1. ``problem`` is printed instead of the message with `-o json`."""
+    """The request was refused, not found or invalid: exit code 1. With `-o json`, ``problem`` is printed instead."""
 
     def __init__(self, message: str, problem: dict[str, Any] | None = None) -> None:
         super().__init__(message)

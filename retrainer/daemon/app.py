@@ -82,7 +82,7 @@ WAIT_FOR_ONE = 5.0
 class App:
     """The daemon. `start` returns once it is ready, `stop` once everything that was accepted is settled.
 
-    Of several daemons that share a store, one is the leader: it decides, and does what only one may do. The others
+    If several replicas share a store, one is the leader: it decides, and does all work that only one may do. The others
     share the intake of sources where possible, serve reads, and take over. ``serve`` creates the service for the API.
     """
 
@@ -243,7 +243,7 @@ class App:
     def stop(self) -> list[LeftBehind]:
         """Become unready, stop intake, finish, commit, release. Return the threads that did not end in time.
 
-        If the engine does not end, the lead and the store are not released: it may be about to commit.
+        If the engine does not end, leadership and the store are not released: the engine may be about to commit.
         """
         before = len(supervision.left_behind())
         self.started = False
@@ -273,7 +273,7 @@ class App:
         return supervision.left_behind()[before:]
 
     def _left(self, until: float, most: float) -> float:
-        """Return the seconds until then, `most` at most, but at least one: a healthy part ends within a second."""
+        """Return the seconds until ``until``, at most ``most``, but at least 1: a healthy part ends within a second."""
         factor = supervision.PATIENCE
         return max(1.0 * factor, min(most * factor, until - self.clock.monotonic()))
 
@@ -368,7 +368,7 @@ class App:
         if not self._reloading.acquire(timeout=TICK):
             raise NotNow
         try:
-            if not worker.stopping:  # else it was removed or changed meanwhile, and the name is another source's
+            if not worker.stopping:  # else it was removed or replaced, and the name is another source's
                 worker.abandon()
                 self._sources.renew(worker.owner)
         finally:

@@ -1,4 +1,4 @@
-"""The daemon process: its settings, its signals, and its end."""
+"""The daemon process: settings, signals and shutdown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from retrainer.util.supervision import TICK
 
 log = structlog.get_logger()
 STOP_WITHIN = 25.0
-"""Seconds that stopping may take. Kubernetes kills after 30."""
+"""Seconds that stopping may take. Kubernetes kills the process after 30."""
 
 
 def main(settings_path: str) -> int:
@@ -35,7 +35,7 @@ def main(settings_path: str) -> int:
         check_bind(settings)
         app = App(settings, Path(settings_path).resolve().parent, AppService)
     except (StoreError, ConfigErrors, ValueError) as error:
-        log.error("daemon.cannot_start", error=str(error))  # noqa: TRY400 - the message is made for the reader
+        log.error("daemon.cannot_start", error=str(error))  # noqa: TRY400 - a traceback does not help the user
         return 1
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -45,7 +45,7 @@ def main(settings_path: str) -> int:
     try:
         app.start()
     except OSError as error:
-        log.error("daemon.cannot_start", error=str(error))  # noqa: TRY400 - the message is made for the reader
+        log.error("daemon.cannot_start", error=str(error))  # noqa: TRY400 - a traceback does not help the user
         app.stop()
         return 1
     except StoreError as error:
@@ -79,5 +79,5 @@ def stop_in_time(app: App) -> None:
         threads = ", ".join(f"{one.name} at {one.at}" for one in hung)
         supervision.end_process(f"stopped, but these threads did not end in time: {threads}")
     supervision.disarm()
-    if left:  # they wait for servers, and the interpreter would wait for their thread pools
+    if left:  # these threads wait for servers, and a normal exit would wait for their thread pools
         supervision.leave()

@@ -1,4 +1,4 @@
-"""What has arrived for a trigger and was not consumed yet, and its JSON."""
+"""The window of a trigger: data that has arrived and is not consumed yet; and its JSON."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Window:
         )
 
     def give_back(self, returned: Window, now: float, taken_hi: int) -> Window:
-        """Add what a run returned. An empty window restarts `max_wait` at ``now``, as the run answered the last one."""
+        """Add what a run returned. An empty window restarts `max_wait` at ``now``: the run answered the last one."""
         if not returned.events:
             return self
         if not self.events:
@@ -109,7 +109,7 @@ class Window:
         )
 
     def less(self, overlap: Counted) -> Window:
-        """The window without ``overlap``, which is counted elsewhere by now."""
+        """Return the window without ``overlap``, which is now counted elsewhere."""
         events, size, rows = overlap
         return replace(self, events=self.events - events, bytes=self.bytes - size, rows=self.rows - rows)
 
@@ -127,7 +127,7 @@ def join_parts(one: Mapping[str, tuple[int, int]], other: Mapping[str, tuple[int
 
 
 def _coalesce(ranges: tuple[tuple[int, int], ...], taken_hi: int) -> tuple[tuple[int, int], ...]:
-    """Join each range to the one before if no run has taken events after that one (``taken_hi``)."""
+    """Join each range to the previous one if no run has taken events after the previous one (``taken_hi``)."""
     out: list[tuple[int, int]] = []
     for lo, hi in ranges:
         if out and out[-1][1] >= taken_hi:
@@ -145,7 +145,7 @@ def plain(w: Window) -> dict[str, Any]:
 
 
 def window_to(window: Window) -> dict[str, Any]:
-    """The window as JSON-shaped data."""
+    """Return the window as JSON-shaped data."""
     return plain(window)
 
 

@@ -1,4 +1,4 @@
-"""The engine's statements about events, their identities and inputs, objects of buckets, and dead letters."""
+"""SQL statements of the engine for events, their identities and inputs, objects of buckets, and dead letters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine's statements about runs: which wait, which may start, which have to be stopped."""
+"""SQL statements of the engine for runs: waiting, startable and started runs, and those to stop."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _update_run(names: frozenset[str]) -> Update:
 
 
 def waiting_ids(conn: Connection) -> list[str]:
-    """All runs that wait for admission."""
+    """Return the ids of all runs that wait for admission."""
     c = t.runs.c
     query = select(c.id).where(c.phase == "PENDING", c.ended_at.is_(None), c.admitted_at.is_(None))
     return list(conn.execute(query).scalars())

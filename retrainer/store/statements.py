@@ -1,4 +1,4 @@
-"""The engine's statements about states, decisions, fan-outs and rules, and the writing of rows."""
+"""SQL statements of the engine for states, decisions, fan-outs and rules, and functions that write rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CHUNK = 500
 LARGE_AT_ONCE = 16
-"""Rows fetched together if each may have a megabyte."""
+"""Rows fetched together when each may take up a megabyte."""
 # Rows of one INSERT. SQLite's driver releases the GIL for each statement, and gets it back from a computing thread only
 # after 5 ms. With one statement per row, a busy source would stall the engine.
 _TOGETHER = (200, 10, 1)
@@ -145,14 +145,14 @@ def wake_revision(conn: Connection, rule: str, revision: str, now: float) -> Non
 
 
 def wake_quarantined(conn: Connection, rule: str, revision: str, now: float) -> None:
-    """Make the quarantined states of a rule at this revision due now. They have no wake-up of their own."""
+    """Make the quarantined states of a rule at this revision due now. They have no wake-up time."""
     c = t.states.c
     quarantined = and_(c.wake_at.is_(None), c.state.contains('"quarantine":'))
     conn.execute(update(t.states).where(c.rule == rule, c.revision == revision, quarantined).values(wake_at=now))
 
 
 def due_states(conn: Connection, now: float, limit: int) -> list[tuple[str, str]]:
-    """Return due (rule, key) pairs, longest due first. The order, and with it that of runs, is equal on every store."""
+    """Return due (rule, key) pairs, longest due first. The order, and that of runs, is the same on every store."""
     c = t.states.c
     query = select(c.rule, c.key).where(c.wake_at <= now).order_by(c.wake_at, c.id)
     return [(rule, key) for rule, key in conn.execute(query.limit(limit))]

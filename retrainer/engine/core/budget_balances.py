@@ -1,4 +1,4 @@
-"""What runs have consumed, from the store: the remaining budget of one rule for `step`, all balances for `admit`."""
+"""Budget use from the store: the remaining budget of one rule for `step`, the balances of all budgets for `admit`."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ T = TypeVar("T")
 
 
 class Contain(Protocol):
-    """What becomes of an error while something is found out of a rule or budget, ``whose`` name is given."""
+    """How to handle an error of ``ask``, a computation for the rule or budget named ``whose``."""
 
     def __call__(self, conn: Connection, ask: Callable[[], T], whose: str, /) -> T | None: ...
 
 
 log = structlog.get_logger()
 AGAIN = 30.0
-"""Seconds after which what could not be found out is tried again."""
+"""Seconds after which a failed computation is retried."""
 LAST = 10
-"""Runs whose mean is reserved for the next one, where the budget does not say."""
+"""Number of last runs whose mean GPU hours are reserved for the next run, if the budget sets no `reserve`."""
 
 
 def of_rule(conn: Connection, rule: CompiledRule, now: float) -> RemainingBudget | None:
-    """What the rule's own budget leaves; None if it has none of its own."""
+    """Return what remains of the rule's inline budget; None if it has no inline budget."""
     budget = rule.rule.limits.budget
     if not isinstance(budget, Budget):
         return None
@@ -54,9 +54,9 @@ def of_rule(conn: Connection, rule: CompiledRule, now: float) -> RemainingBudget
 def balances(
     conn: Connection, catalog: Catalog, names: Collection[str], now: float, contain: Contain
 ) -> tuple[dict[str, BudgetBalance], float | None]:
-    """What is left in the purses of these names, and the next moment at which one of them holds more.
+    """Return the balances of the named budgets, and when the first of them next increases (epoch seconds).
 
-    A balance that cannot be computed counts as empty for now, if ``contain`` contains that; the others are returned.
+    If a balance cannot be computed and ``contain`` contains the error, it counts as empty and is retried later.
     """
     found: dict[str, BudgetBalance] = {}
     moments: list[float] = []
@@ -73,10 +73,10 @@ def balances(
 def _balance(
     conn: Connection, budget: Budget, rules: Sequence[CompiledRule], now: float, contain: Contain
 ) -> tuple[BudgetBalance, float | None]:
-    """What one budget leaves, and when it next holds more.
+    """Return the balance of one budget, and when it next increases (epoch seconds).
 
-    A rule whose cost cannot be found out starts nothing itself (`cost_of` raises as well). So that those it shares with
-    do not wait for it, each of its runs that still go on counts as much as the dearest of the others.
+    A rule whose reserve cannot be computed starts no run (`cost_of` raises as well). So that this does not block the
+    rules that share the budget, each of its active runs counts as the largest reserve of the others.
     """
     costs = {rule.name: contain(conn, partial(reserve_of, conn, rule, budget), rule.name) for rule in rules}
     dearest = max((cost for cost in costs.values() if cost is not None), default=0.0)
@@ -88,12 +88,12 @@ def _balance(
 
 
 def plainly(_conn: Connection, ask: Callable[[], T], _whose: str) -> T | None:
-    """Contain nothing: what `ask` raises is raised."""
+    """Call ``ask`` without containing errors."""
     return ask()
 
 
 def carefully(conn: Connection, ask: Callable[[], T], whose: str) -> T | None:
-    """Return None if `ask` raises, as `told` does, and leave a transaction behind that goes on."""
+    """Return None if ``ask`` raises, like `logged`. A savepoint keeps the transaction usable."""
 
     def nested() -> T:
         with conn.begin_nested():
@@ -103,7 +103,7 @@ def carefully(conn: Connection, ask: Callable[[], T], whose: str) -> T | None:
 
 
 def logged(_conn: Connection, ask: Callable[[], T], whose: str) -> T | None:
-    """Return None if `ask` raises, which is logged. An error of the store as a whole is raised."""
+    """Log the error and return None if ``ask`` raises. Raise errors that end the whole transaction."""
     try:
         return ask()
     except Exception as error:
@@ -133,13 +133,13 @@ def _budget(catalog: Catalog, name: str) -> tuple[Budget | None, Sequence[Compil
 
 
 def reserve_of(conn: Connection, rule: CompiledRule, budget: Budget) -> float:
-    """GPU hours to keep for a run of the rule that has not ended."""
+    """Return the GPU hours reserved for a run of the rule that has not ended."""
     if budget.gpu_hours is None:
         return 0.0
     if budget.reserve is not None:
         return budget.reserve
     c = t.runs.c
-    ran = (c.rule == rule.name, c.gpu_hours.is_not(None), c.uid.is_not(None))  # what was refused says nothing of costs
+    ran = (c.rule == rule.name, c.gpu_hours.is_not(None), c.uid.is_not(None))  # refused runs say nothing about cost
     last = select(c.gpu_hours).where(*ran).order_by(c.id.desc()).limit(LAST)
     mean = conn.execute(select(func.avg(last.subquery().c.gpu_hours))).scalar()
     return float(mean or 0.0)
@@ -148,7 +148,7 @@ def reserve_of(conn: Connection, rule: CompiledRule, budget: Budget) -> float:
 def _spent(
     conn: Connection, rules: Iterable[str], budget: Budget, reserves: Mapping[str, float], now: float, *, created: bool
 ) -> list[Spent]:
-    """Attempts that started within the budget's stretch, oldest first; with ``born`` also those that wait to start."""
+    """Return attempts that started within the budget's period, oldest first; with ``created`` also waiting ones."""
     c = t.runs.c
     started = and_(c.admitted_at > now - budget.per, or_(c.ended_at.is_(None), c.uid.is_not(None)))
     waits = and_(c.admitted_at.is_(None), c.ended_at.is_(None)) if created else None

@@ -1,4 +1,4 @@
-"""The rules as they stand now, compiled and indexed."""
+"""The current rules, compiled and indexed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """Who asks a source for one and the same, and which of them want which series."""
+    """The triggers that share a query, and an index of the series that each of them matches."""
 
     gauges: tuple[CompiledThreshold, ...]
     index: Index[CompiledThreshold]
@@ -29,9 +29,10 @@ class Poll:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """``index`` has the data triggers, ``gauges`` metrics and alerts that are pushed, ``polls`` those asked for.
+    """The rules and their indexes.
 
-    ``followers`` are the `after` triggers, by the rule that they wait for.
+    ``index`` has the data triggers, ``gauges`` the triggers of pushed metrics and alerts. ``polls`` has the triggers of
+    polled queries by source and query, ``followers`` the `after` triggers by upstream rule.
     """
 
     rules: Mapping[str, CompiledRule]
@@ -43,18 +44,18 @@ class Catalog:
     followers: Mapping[str, tuple[CompiledAfter, ...]] = field(default_factory=dict)
     budgets: Mapping[str, Budget] = field(default_factory=dict)
     payers: Mapping[str, tuple[CompiledRule, ...]] = field(default_factory=dict)
-    """The rules that each budget pays for, by `budget_of`."""
+    """The rules whose runs each budget pays for, by `budget_of`."""
     polled: frozenset[str] = frozenset()
-    """Sources that rules ask: only what comes from these can be an answer to a query."""
+    """Sources that rules poll. Only values of these sources can be the result of a query."""
 
     def paused(self, rule: str, *, by_hand: bool) -> Catalog:
-        """The same with one rule paused or resumed by hand."""
+        """Return the catalog with one rule manually paused or resumed."""
         old = self.rules[rule]
         new = replace(old, paused=by_hand or old.rule.mode == "paused")
         return replace(self, rules={**self.rules, rule: new})
 
     def queries(self, source: str, busy: Collection[tuple[str, str]] = ()) -> frozenset[Query]:
-        """What a source is to be asked, each once, but for what concerns any ``busy`` rule and trigger."""
+        """Return the distinct queries to poll from a source, without those of a ``busy`` (rule, trigger)."""
         return frozenset(
             query
             for (name, query), poll in self.polls.items()
@@ -62,12 +63,12 @@ class Catalog:
         )
 
     def listens(self, source: str) -> bool:
-        """Whether any rule wants events of a source."""
+        """Whether any rule uses events of a source."""
         return source in self.index.sources or source in self.gauges.sources
 
 
 def budget_of(rule: CompiledRule) -> str:
-    """Return the name of the budget that pays for a rule's runs; empty if they cost nothing."""
+    """Return the name of the budget that pays for a rule's runs; empty if the rule has no budget."""
     budget = rule.rule.limits.budget
     if budget is None:
         return ""

@@ -1,8 +1,8 @@
-"""What one unit of work raises must not stop the others.
+"""Contain errors: a unit of work that raises does not affect the others.
 
-A transaction is first folded plainly, which costs nothing. If anything in it raises, all of it is rolled back and
-folded once more with care: each unit (an event, an act, a wake-up, an observation) then has a savepoint of its own,
-in the store and in memory. What it staged is written at once, so that a row that cannot be written is contained, too.
+A transaction is first folded without savepoints, which costs nothing. If anything in it raises, all of it is rolled
+back and folded again carefully: each unit (an event, an act, a wake-up, an observation) then has its own savepoint, in
+the store and in memory. What a unit staged is written at once, so that a row that cannot be written is contained, too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Care(Enum):
-    """When units of work have savepoints: where acts cannot be done twice it must be known before."""
+    """When units of work have savepoints. WHEN_NEEDED repeats a failed transaction, so acts must be repeatable."""
 
     WHEN_NEEDED = "when_needed"
     ALWAYS = "always"
@@ -56,11 +56,11 @@ _STAGED = (
     "_decisions",
     "_fresh_keys",
 )
-"""All that a unit changes in a `Work`; of collections a shallow copy is enough, as their values are never changed."""
+"""What a unit changes in a `Transaction`. A shallow copy of a collection is enough: its values are never changed."""
 
 
 def attempt(tx: Transaction, unit: Callable[[], T]) -> T:
-    """Do a unit of work and write what it staged. What it raises is raised, and nothing of it is left behind."""
+    """Execute a unit of work and write what it staged. If it raises, undo all of it and raise the error."""
     before = {name: _copied(getattr(tx, name)) for name in _STAGED}
     try:
         with tx.conn.begin_nested():
@@ -78,9 +78,9 @@ def attempt(tx: Transaction, unit: Callable[[], T]) -> T:
 def one_by_one(
     tx: Transaction, each: Iterable[R], unit: Callable[[Iterable[R]], None], raised: Callable[[R, Exception], None]
 ) -> None:
-    """What several rules make of the same thing: all at once, or with care, so that one of them can be left out.
+    """Call ``unit`` for all items at once. In a careful transaction, call it for each item with its own savepoint.
 
-    ``raised`` is told of whose ``unit`` raised what.
+    ``raised`` is then called with each item whose ``unit`` raised, and the error.
     """
     if not tx.careful:
         unit(each)
@@ -95,7 +95,7 @@ def one_by_one(
 
 
 def settled(tx: Transaction, unit: Callable[[Transaction], T]) -> T:
-    """Do a unit of work, and fold in what it left to be folded."""
+    """Execute a unit of work, and fold the inputs that it left in `Transaction.after`."""
     result = unit(tx)
     tx.settle()
     return result
@@ -103,7 +103,7 @@ def settled(tx: Transaction, unit: Callable[[Transaction], T]) -> T:
 
 @contextmanager
 def no_refusals() -> Iterator[None]:
-    """Around what nobody asked for: there is nobody to refuse, so that a ValueError is a mistake like any other."""
+    """Convert LookupError and ValueError to RuntimeError: without a request they are bugs, not refusals."""
     try:
         yield
     except (LookupError, ValueError) as error:

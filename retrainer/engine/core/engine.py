@@ -1,4 +1,4 @@
-"""The engine's thread: drains what is queued, commits once, then acknowledges. Nobody else writes."""
+"""The engine thread: drain the queue, commit one transaction, then acknowledge. It is the only writer."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 BATCH = 2000
-"""Events of one transaction, about."""
+"""Approximate maximum number of events in one transaction."""
 RETRY_AFTER = 1.0
 FAILING_AFTER = 30.0
-"""Seconds for which every transaction has to fail until the daemon counts as ill."""
+"""Seconds for which every transaction must fail before the daemon is reported as unhealthy."""
 LAST_TRIES = 5.0
-"""Seconds for which a store that does not take writes is tried again once the daemon is about to end."""
+"""Seconds for which writes to an unavailable store are retried during shutdown."""
 ROOM_AFTER = 0.1
-"""Seconds in which a full queue has room again: about two transactions."""
+"""Seconds until a full queue should have room again: about two transactions."""
 
 
 class EngineListener(Protocol):
-    """Hears what was committed: metrics, the log."""
+    """Receives what was committed, for metrics and the log."""
 
     def emitted(self, what: str, facts: dict[str, Any], now: float) -> None: ...
 
@@ -65,7 +65,7 @@ class _Act:
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
-    """``outcomes`` are those of the items that earlier transactions took of it."""
+    """``outcomes`` are those of the items that earlier transactions committed."""
 
     batch: Batch
     future: Future[Receipt]
@@ -74,10 +74,10 @@ class _Offer:
 
 
 class Engine:
-    """One writer. `offer` and `act` may be called from any thread; what they return ends after the commit.
+    """The only writer. `offer` and `act` may be called from any thread; their futures resolve after the commit.
 
-    Either `start` gives it a thread of its own, or whoever calls `drive` is its thread: then each `act` is a
-    transaction at once, with all that was offered before, and time passes only as the clock that was given says.
+    `start` starts a separate thread. After `drive`, the caller's thread is used instead: each `act` runs a transaction
+    immediately, with all batches offered before. Time then passes only as ``clock`` reports.
     """
 
     def __init__(
@@ -95,9 +95,9 @@ class Engine:
         self.store = store
         self.clock = clock
         self.trouble = ""
-        """Why the store cannot be written to for the moment; empty if it can."""
+        """Why the store cannot be written now; empty if it can."""
         self.standby = ""
-        """Why it takes nothing in, where another daemon is the leader; empty once it knows its rules and does."""
+        """Why the engine accepts no input, on a standby; empty once this replica leads and has loaded its rules."""
         self.on_admitted: Callable[[], None] = lambda: None
         self.on_stop_requested: Callable[[], None] = lambda: None
         self._listener = listener
@@ -112,9 +112,9 @@ class Engine:
         self._given_up: StoreBusyError | None = None
         self._driven = False
         self._unsure: tuple[Done, list[_Act | _Offer]] | None = None
-        """What the last transaction came to, and of what, while it is not known whether it was committed."""
+        """Result and input of the last transaction, while it is unknown whether it was committed."""
         self.failing_since: float | None = None
-        """Since when every transaction has failed, on the monotonic clock, for another reason than the store."""
+        """Monotonic time since which every transaction has failed, for another reason than the store; else None."""
         self.thread = Worker("engine", self._main, lambda: self._stopping)
 
     # -- from other threads ---------------------------------------------------------------------------------------
@@ -124,29 +124,29 @@ class Engine:
         self.thread.start()
 
     def drive(self) -> None:
-        """Instead of `start`: the caller's thread is the engine's."""
+        """Use the caller's thread as the engine thread, instead of `start`."""
         self._begin()
         self._driven = True
         self._transactions.timed = False
 
     def _begin(self) -> None:
         self._transactions.counters = self.store.read(statements.counters)
-        if self.store.undisputed:  # else whoever had the lead may still be about to send what it claimed
+        if self.store.undisputed:  # else the previous leader may still submit runs that it claimed
             with self.store.write() as conn:
                 run_statements.expire_leases(conn)
 
     def turn(self) -> None:
-        """One transaction, for whoever drives it: what is queued, and what is due now. Raise what made it fail."""
+        """Run one transaction with everything queued and due now. Raise its error. For use after `drive`."""
         self.act(lambda _: None).result()
 
     @property
     def next_wake(self) -> float | None:
-        """When it wants to be woken if nothing comes, in seconds since the epoch; None for never."""
+        """When the next transaction is due without input, in epoch seconds; None for never."""
         return self._transactions.next_wake
 
     @property
     def failing(self) -> str:
-        """That no transaction goes well any more, for another reason than the store; empty while they do."""
+        """A message if every transaction has failed for `FAILING_AFTER` for a reason other than the store, or empty."""
         since = self.failing_since
         seconds = 0.0 if since is None else self.clock.monotonic() - since
         if seconds < FAILING_AFTER:
@@ -160,12 +160,12 @@ class Engine:
 
     @catalog.setter
     def catalog(self, catalog: Catalog) -> None:
-        """For a replica that does not decide: the rules are only to be looked at."""
+        """Set the rules of a standby, which only reads them."""
         self._transactions.catalog = catalog
 
     @property
     def dead_letters_limit(self) -> int:
-        """Bytes that dead letters may take up."""
+        """Maximum total size of the dead letters, in bytes."""
         return self._transactions.dead_letters_limit
 
     @dead_letters_limit.setter
@@ -181,13 +181,13 @@ class Engine:
         self._transactions.dispatcher = dispatcher
 
     def hurry(self) -> None:
-        """The daemon is about to end: while the store takes no writes, do not keep those waiting who wait for us."""
+        """Prepare for shutdown: from now on retry writes for at most `LAST_TRIES`, so that callers do not block."""
         with self._wanted:
             self._try_until = self.clock.monotonic() + LAST_TRIES
             self._wanted.notify()
 
     def stop(self, within: float = LONGEST_WAIT) -> None:
-        """Finish what is queued, then end. After so many seconds it is left behind: `thread` is still alive then."""
+        """Process the queue, then end the thread. If that takes longer than ``within``, `thread` is still alive."""
         with self._wanted:
             self._stopping = True
             self._wanted.notify()
@@ -215,13 +215,13 @@ class Engine:
         return self.act(lambda tx: partitions.claim(tx.conn, source, part, topic_id, start)).result()
 
     def readers(self, _source: str, reader: str) -> Sequence[str]:
-        return (reader,)  # where others may read too, the gate asks the store
+        return (reader,)  # for several replicas, `IntakeRouter` reads the store
 
     def leave(self, source: str, reader: str) -> None:
-        """Nobody else is there to take its parts."""
+        """Nothing to do: there is no other reader to take its partitions."""
 
     def queries(self, source: str) -> Collection[Query]:
-        """See `Intake.queries`; without those whose last answer is still being folded into many keys."""
+        """See `Intake.queries`. Queries whose last answer is still being folded into many keys are left out."""
         try:
             busy = self.store.read(statements.fanning_triggers)
         except StoreError:
@@ -238,11 +238,11 @@ class Engine:
             raise Overloaded(RETRY_AFTER) from None
 
     def reset_part(self, source: str, part: str, topic_id: str, following: int) -> None:
-        """Go on with a part from `following`, whatever stood in the store; raise LookupError if it is not known."""
+        """Continue a partition at position `following`, whatever is stored. Raise LookupError if it is unknown."""
         self.act(lambda tx: partitions.reset(tx.conn, source, part, topic_id, following)).result()
 
     def act(self, run: Callable[[Transaction], T]) -> Future[T]:
-        """Queue a piece of work for the engine's transaction; it must raise before it stages anything, or never."""
+        """Queue a function for the next transaction. It must not raise after it has staged something."""
         future: Future[T] = Future()
         with self._wanted:
             if self.standby and not self.thread.is_alive():
@@ -269,11 +269,11 @@ class Engine:
             self._commit(drained)
 
     def _drain(self) -> list[_Act | _Offer] | None:
-        """What is queued, as soon as there is something or the next wake-up is due; None at the end."""
+        """Wait for input or the next wake-up, and return what is queued. Return None once stopped."""
         while True:
             wake = self.next_wake if self._given_up is None else None
             left = None if wake is None else max(wake - self.clock.now(), 0.0)
-            beat(step := clamp(left))  # without the lock, which those who offer wait for
+            beat(step := clamp(left))  # without the lock: `offer` waits for it
             with self._wanted:
                 if not self._queue and self._stopping:
                     return None
@@ -282,7 +282,7 @@ class Engine:
                 self._wanted.wait(step)
 
     def _next_batch(self) -> list[_Act | _Offer]:
-        """Take as much as one transaction should have off the queue, by whoever holds its lock."""
+        """Take the input of one transaction off the queue. The caller must hold the lock."""
         drained: list[_Act | _Offer] = []
         events = 0
         while self._queue and events < BATCH:
@@ -292,7 +292,7 @@ class Engine:
         return drained
 
     def _commit(self, drained: list[_Act | _Offer]) -> None:
-        """One transaction for all of it; while the store is busy nothing is acknowledged, and it is tried again."""
+        """Commit all of it in one transaction. While the store is busy, acknowledge nothing and retry."""
         while True:
             beat()
             if self._given_up is not None:
@@ -330,7 +330,7 @@ class Engine:
         self._report(tx, self.clock.monotonic() - began, offers)
 
     def _wait_or_give_up(self, error: StoreBusyError) -> None:
-        """What is refused at the end was never acknowledged: whoever brought it brings it again."""
+        """Wait before a retry. During shutdown give up: input that was not acknowledged is delivered again."""
         with self._wanted:
             last = self._try_until is not None and self.clock.monotonic() >= self._try_until
             if self._stopping or last:
@@ -339,7 +339,7 @@ class Engine:
                 self._wanted.wait(RETRY_AFTER)
 
     def _report(self, tx: Transaction, seconds: float, waited: Sequence[float]) -> None:
-        """It is committed and acknowledged; that a listener stumbles must not look as if it were not."""
+        """Notify the listener. Its errors are only logged, as the transaction is committed and acknowledged."""
         try:
             self._listener.committed(seconds, waited, self._queued_events)
             for what, facts in tx.emitted:
@@ -353,7 +353,7 @@ class Engine:
         self.trouble = message
 
     def _transact(self, drained: list[_Act | _Offer]) -> Done:
-        """Fold and commit. Where the answer to a commit was lost, the next call begins by finding out what it was."""
+        """Fold and commit. If the result of the last commit is unknown, determine it first."""
         if self._unsure is not None:
             (done, of), committed = self._unsure, self.store.settle()
             self._unsure = None
@@ -366,7 +366,7 @@ class Engine:
         return done
 
     def _write(self, drained: list[_Act | _Offer]) -> Done:
-        """Plainly first; if anything in it raises, once more with each unit of work by itself."""
+        """Write without savepoints. If anything raises, write again with a savepoint for each unit of work."""
         queued = [item.batch if isinstance(item, _Offer) else item.run for item in drained]
         careful = self._care is Care.ALWAYS
         while True:
@@ -394,12 +394,12 @@ class Engine:
         return folded[0]
 
     def _announce(self, done: Done) -> None:
-        """The requests are made while the disk syncs: nothing from here to the commit lets go of the lock they need."""
+        """Announce leased runs. Their requests are made while the disk syncs: until then nothing releases the GIL."""
         if done.leased:
             self.dispatcher.announce(done.leased, done.began)
 
     def _put_back(self, drained: Sequence[_Act | _Offer], results: list[Any]) -> list[Any]:
-        """What the transaction had no time for comes first in the next one; return the results that are whole."""
+        """Put unprocessed input back at the front of the queue. Return the results of the input that is complete."""
         left = drained[len(results) :]
         with self._wanted:
             self._queue.extendleft(reversed(left))
@@ -410,8 +410,8 @@ class Engine:
         return results
 
     def _queue_behind_others(self, item: _Act | _Offer, unfinished: Unfinished) -> None:
-        """What others wait for comes next, then the rest of it, then what its source brought after it."""
-        assert isinstance(item, _Offer)  # noqa: S101 - for the type checker: no act is left unfinished
+        """Queue the rest of a batch behind acts and other sources' batches, and before later batches of its source."""
+        assert isinstance(item, _Offer)  # noqa: S101 - for the type checker: only batches can be unfinished
         source = unfinished.rest.source
         rest = replace(item, batch=unfinished.rest, outcomes=[*item.outcomes, *unfinished.outcomes])
         behind = [each for each in self._queue if isinstance(each, _Offer) and each.batch.source == source]
@@ -438,7 +438,7 @@ class Engine:
             item.future.set_exception(error)
 
     def switch(self, catalog: Catalog) -> list[Dropped]:
-        """Take over another set of rules, see `Transactions.switch`; from then on events are taken in."""
+        """Switch to other rules, see `TransactionRunner.switch`, and accept input from then on."""
         dropped = self.act(lambda tx: self._transactions.switch(tx, catalog)).result()
         self.standby = ""
         return dropped

@@ -1,4 +1,4 @@
-"""Folds an input into the state of a (rule, key), and stages what follows: decisions, runs, slots, stops."""
+"""Fold an input into the state of a (rule, key), and stage the results: decisions, runs, slots, stops."""
 
 from __future__ import annotations
 
@@ -55,9 +55,10 @@ def fold_input(tx: Transaction, rule_name: str, key: str, given: Input | Spread)
 
 
 def _contain(tx: Transaction, rule: CompiledRule, key: str, given: Input, error: Exception) -> Step | None:
-    """An event that the key does not bear is raised to whoever brought it; else the key is quarantined.
+    """Handle an error of a fold. If only this event fails, raise its error; otherwise quarantine the key.
 
-    In quarantine the input is kept, if it can be; what cannot even be kept is told and left out.
+    The input is then folded into the quarantined state. If that fails too, it is logged, counted and left out, unless
+    it is an event, whose error is raised.
     """
     of_an_event = isinstance(given, (Arrived, Sampled))
     if of_an_event and _evaluates(tx, rule, key):
@@ -71,12 +72,12 @@ def _contain(tx: Transaction, rule: CompiledRule, key: str, given: Input, error:
             raise
         log.exception("input.left_out", rule=rule.name, key=key, input=type(given).__name__)
         tx.emit("left_out", unit=type(given).__name__)
-        statements.no_wake(tx.conn, rule.name, key)  # else it would be woken for it again at once
+        statements.no_wake(tx.conn, rule.name, key)  # else the same wake-up would be due again at once
         return None
 
 
 def _evaluates(tx: Transaction, rule: CompiledRule, key: str) -> bool:
-    """Whether the rule can be evaluated for this key as it stands."""
+    """Whether the rule can be evaluated for this key without the input."""
     try:
         attempt(tx, lambda: _step(tx, rule, key, Wake()))
     except Exception as error:
@@ -93,7 +94,7 @@ def _step(tx: Transaction, rule: CompiledRule, key: str, given: Input) -> Step:
     state, done = step(rule.of_key(key), entry.state, given, tx.now, _remaining_budget(tx, rule))
     if isinstance(given, Ended):
         chains.ended(tx, rule, given, done)
-    if not isinstance(given, (Arrived, Sampled)):  # which stand in the ledger
+    if not isinstance(given, (Arrived, Sampled)):  # these are in the ledger
         tx.journal(type(given).__name__, rule.name, key, payload_of(given))
     tx.changed[rule.name, key] = Entry(entry.id, entry.revision, state, entry.record)
     _follow(tx, rule, key, entry.id, done)
@@ -101,12 +102,12 @@ def _step(tx: Transaction, rule: CompiledRule, key: str, given: Input) -> Step:
 
 
 def _follow(tx: Transaction, rule: CompiledRule, key: str, state_id: int, done: Step) -> None:
-    """Runs are born, decisions are noted, slots have their records, and what is in the way is asked to end."""
+    """Create runs, record decisions and slots, stage fan-outs, and request the stop of active runs."""
     where = rule.name, key
     run_of: dict[int, str] = {}
     for place, decision in enumerate(done.decisions):
         run = create_run(tx, rule, key, state_id, decision) if decision.new_run is not None else None
-        if decision.kind is Kind.FIRE and decision.new_run is None:  # in shadow nobody gives anything back
+        if decision.kind is Kind.FIRE and decision.new_run is None:  # in shadow mode no run ever returns values
             distincts.drop(tx.conn, state_id)
         if run is not None:
             run_of[place] = run
@@ -121,7 +122,7 @@ def _follow(tx: Transaction, rule: CompiledRule, key: str, state_id: int, done: 
 
 
 def _orphaned(tx: Transaction, rule: str, key: str, given: Ended) -> None:
-    """The rule is gone. Its state waits for it to come back: a run that ends meanwhile is in nobody's way then."""
+    """A run of a removed rule ended. Update the kept state, so that the run blocks nothing if the rule comes back."""
     entry = tx.known(rule, key)
     if entry is not None:
         given = chains.recounted(tx.conn, given)
@@ -131,6 +132,6 @@ def _orphaned(tx: Transaction, rule: str, key: str, given: Ended) -> None:
 
 def _remaining_budget(tx: Transaction, rule: CompiledRule) -> RemainingBudget | None:
     if not isinstance(rule.rule.limits.budget, Budget):
-        return None  # a shared one is admission's
+        return None  # shared budgets are checked by `admit`
     tx.flush_runs()
     return budget_balances.of_rule(tx.conn, rule, tx.now)

@@ -1,4 +1,4 @@
-"""What people ask for, as the journal keeps it: all that it takes to ask for it once more."""
+"""The journal's JSON of requested inputs: everything needed to repeat the request."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ASKED = frozenset(kind.__name__ for kind in (Manual, Backfill, Withdrawn))
-"""Kinds of inputs that `asked_again` makes anew."""
+"""Kinds of inputs that `asked_again` can recreate."""
 
 
 def payload_of(given: Input) -> dict[str, Any]:
-    """What an input says, in JSON; of what came by itself only the plain values, as the rest is known elsewhere."""
+    """Return an input as JSON-shaped data. Of inputs that are not in `ASKED`, only the plain values are included."""
     plain: dict[str, Any] = {
         n: v for n in type(given).__slots__ if isinstance(v := getattr(given, n), (str, int, float, bool))
     }
@@ -26,7 +26,7 @@ def payload_of(given: Input) -> dict[str, Any]:
 
 
 def asked_again(kind: str, payload: Mapping[str, Any]) -> Input:
-    """Inverse of `payload_of` for the kinds in ASKED."""
+    """Inverse of `payload_of` for the kinds in `ASKED`."""
     if kind == Withdrawn.__name__:
         return Withdrawn(bool(payload.get("manual")))
     emitted = (payload.get("parameters") or {}, str(payload.get("request", "")), str(payload.get("by", "")))

@@ -1,6 +1,6 @@
-"""Which meaning each revision of a rule had: states follow an edit only when they are next asked.
+"""The state fingerprints of past revisions of each rule. A state is revised only when it is next evaluated.
 
-A row of the store for each rule, as it takes some bytes for an edit, and a state would take them for each key.
+They are stored once for each rule, which costs some bytes for each edit. In the states they would cost them per key.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from retrainer.rules.state_fingerprint import Dropped
 
 KEPT = 100
-"""Revisions of a rule whose meaning is known. A key that was not asked since as many edits keeps what it has."""
+"""Revisions of a rule whose fingerprints are kept. A state that is older than these drops nothing when revised."""
 _ROW = "meanings/"
 
 
 def remember(conn: Connection, catalog: Catalog) -> list[Dropped]:
-    """These are the rules from now on. Return what that drops of the ones before."""
+    """Store the fingerprints of the current rules. Return the trigger state that this drops."""
     c = t.meta.c
     rows = conn.execute(select(c.name, c.value).where(c.name.startswith(_ROW, autoescape=True)))
     known = {name.removeprefix(_ROW): orjson.loads(value) for name, value in rows}
@@ -54,14 +54,14 @@ def remember(conn: Connection, catalog: Catalog) -> list[Dropped]:
 
 
 def stale(conn: Connection, rule: CompiledRule, revision: str) -> frozenset[str]:
-    """Triggers, as they were in a revision before, whose state means nothing to the rule as it is now."""
+    """Return the triggers of an earlier revision whose state is invalid for the current rule."""
     value = conn.execute(select(t.meta.c.value).where(t.meta.c.name == f"{_ROW}{rule.name}")).scalar()
     before: Mapping[str, str] = orjson.loads(value).get(revision, {}) if value is not None else {}
     return frozenset(one.trigger for one in dropped(rule.name, before, meanings(rule.rule)))
 
 
 def state_as_it_will_be(conn: Connection, rule: CompiledRule, key: str, now: float) -> State:
-    """The state of a key as it is evaluated next, without what an edit of the rule has dropped since it was written."""
+    """Return the state of a key as at its next evaluation: without what edits have dropped since it was written."""
     row = statements.state_row(conn, rule.name, key)
     if row is None:
         return first_state(rule, key, now)
@@ -72,10 +72,10 @@ def state_as_it_will_be(conn: Connection, rule: CompiledRule, key: str, now: flo
 
 
 def wake(conn: Connection, catalog: Catalog, now: float) -> None:
-    """What an edit leaves as it was, and may set free, is due: a limit is another one, a pause is over.
+    """Make states due that keep everything and that an edit may unblock: a limit has changed, a pause is over.
 
-    States of which it drops something are left alone until they are asked: an edit that is taken back soon enough has
-    then cost them nothing. A quarantine ends all the same.
+    States that lose something are left until their next evaluation. If the edit is reverted before, they lose nothing.
+    Of these only quarantined states are made due, because an edit ends a quarantine.
     """
     for name, revision in statements.state_revisions(conn):
         rule = catalog.rules.get(name)

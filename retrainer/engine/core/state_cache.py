@@ -1,4 +1,4 @@
-"""States of (rule, key) in memory. The store is the truth; the cache changes only after a commit."""
+"""In-memory cache of the states of (rule, key). It changes only after a commit; the store is authoritative."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_STATES = 20_000
 
 @dataclass(frozen=True, slots=True)
 class DecisionRecord:
-    """The row that equal decisions are folded into."""
+    """The stored row of consecutive equal decisions."""
 
     id: int
     decision: Decision
@@ -32,7 +32,7 @@ class DecisionRecord:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """``id`` is the row's, ``revision`` that of the rule when it was last asked."""
+    """A state. ``id`` is the id of its row, ``revision`` the revision of the rule at its last evaluation."""
 
     id: int
     revision: str
@@ -46,7 +46,7 @@ class Cache:
         self._keys: dict[str, int] = {}
 
     def get(self, conn: Connection, rule: str, key: str) -> Entry | None:
-        """From memory or the store; None if it was never seen."""
+        """Return a state from memory or the store, or None."""
         entry = self._entries.get((rule, key))
         if entry is not None:
             self._entries.move_to_end((rule, key))
@@ -55,13 +55,13 @@ class Cache:
         return Entry(row.id, row.revision, decode(row.state)) if row else None
 
     def keys(self, conn: Connection, rule: str) -> int:
-        """How many keys of the rule are known."""
+        """Return the number of keys of a rule that have a state."""
         if rule not in self._keys:
             self._keys[rule] = statements.count_keys(conn, rule)
         return self._keys[rule]
 
     def commit(self, changed: Mapping[tuple[str, str], Entry], forgotten: Iterable[tuple[str, str]] = ()) -> None:
-        """Take over what a transaction changed, after it was committed."""
+        """Apply the changes of a committed transaction."""
         for where in forgotten:
             self._entries.pop(where, None)
             self._keys.pop(where[0], None)

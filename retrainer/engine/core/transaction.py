@@ -1,4 +1,4 @@
-"""One transaction: the states of (rule, key) as it sees them, and what it writes at its end."""
+"""One transaction: the states of each (rule, key) within it, and what it writes at its end."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 MOST_KEYS = 1_000_000
-"""No rule may have more: it is the bound of `max_keys`."""
+"""Maximum number of keys of a rule: the upper bound of `max_keys`."""
 
 
 class PendingArrivals(Protocol):
-    """Events that were added up for a (rule, key) and are not folded in yet."""
+    """Events that are aggregated for a (rule, key) and not folded yet."""
 
     def __contains__(self, where: tuple[str, str], /) -> bool: ...
 
     def close(self, where: tuple[str, str]) -> None:
-        """Fold in those of one (rule, key)."""
+        """Fold the events of one (rule, key)."""
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Drop all of them."""
 
 
 class _NoArrivals:
@@ -62,7 +62,7 @@ class _NoArrivals:
 
 @dataclass(frozen=True, slots=True)
 class TransactionContext:
-    """What all transactions have in common: ``fold`` folds an input into the state of a (rule, key)."""
+    """What all transactions share. ``fold`` folds an input into the state of a (rule, key)."""
 
     catalog: Catalog
     cache: Cache
@@ -71,15 +71,15 @@ class TransactionContext:
 
 
 class Transaction(WriteBuffer):
-    """The states of one transaction, and what it writes. It lives until the commit."""
+    """The states and staged rows of one transaction, used until its commit."""
 
     def __init__(self, conn: Connection, context: TransactionContext, counters: dict[str, int], now: float) -> None:
         super().__init__(conn, counters, now)
         self.careful = False
-        """Whether each unit of work has a savepoint of its own; see `retrainer.engine.core.containment`."""
+        """Whether each unit of work has its own savepoint; see `retrainer.engine.core.containment`."""
         self.budget = TransactionBudget()
         self.unseen: list[str] = []
-        """Rules that are to be evaluated since they were loaded; never changed in place."""
+        """Newly loaded rules that are not evaluated yet. The list is replaced, never changed in place."""
         self.catalog = context.catalog
         self.run_defaults = context.run_defaults
         self.arrivals: PendingArrivals = _NoArrivals()
@@ -88,16 +88,16 @@ class Transaction(WriteBuffer):
         self.pools_changed = False
         self.stops = False
         self.fans_out = False
-        """Whether slots are due that are to be spoken to keys."""
+        """Whether this transaction staged fan-outs."""
         self.polled: ChainMap[tuple[str, str], set[str]] = ChainMap()
-        """Keys that had series of a metric in the last poll, by rule and trigger; changes go into the first map."""
+        """Keys that had series in the last poll, by (rule, trigger). Changes go into the first map."""
         self._cache, self._fold = context.cache, context.fold
         self._fresh_keys: dict[str, int] = defaultdict(int)
         self.after: list[tuple[str, str, Input | Spread]] = []
-        """What is to be folded in next, before anything else."""
+        """Inputs to fold next, before any other."""
 
     def entry(self, rule: CompiledRule, key: str) -> Entry:
-        """The state as it is in this transaction, brought to the rule's present revision."""
+        """Return the state in this transaction, revised to the rule's current revision."""
         if (rule.name, key) in self.arrivals:
             return self.changed[rule.name, key]
         entry = self.known(rule.name, key)
@@ -120,8 +120,8 @@ class Transaction(WriteBuffer):
         return revised
 
     def forget(self, rule: str, key: str) -> None:
-        """The key's state is about to be removed from the store, and leaves its room to another key at once."""
-        self._cache.keys(self.conn, rule)  # counted before it goes
+        """Record that the caller removes the key's state from the store. The key no longer counts for `max_keys`."""
+        self._cache.keys(self.conn, rule)  # counted before it is removed
         self._fresh_keys[rule] -= 1
         self.forgotten.add((rule, key))
 
@@ -132,27 +132,27 @@ class Transaction(WriteBuffer):
         return self._cache.get(self.conn, rule, key)
 
     def live_keys(self, rule: str) -> list[str]:
-        """The keys of a rule that have a state in the store, in order, without the empty one."""
+        """Return the keys of a rule that have a state in the store, in order, without the empty key."""
         return statements.keys_of(self.conn, rule, "", MOST_KEYS)
 
     def keys(self, rule: str) -> int:
-        """How many it has, with those that are new in this transaction."""
+        """Return the number of keys of a rule, including those that are new in this transaction."""
         return self._cache.keys(self.conn, rule) + self._fresh_keys[rule]
 
     def take(self, rule_name: str, key: str, given: Input | Spread) -> Step | None:
-        """Fold an input in, with all that follows from it at once. None if there is no such rule (any more)."""
+        """Fold an input and the inputs that directly follow from it. Return None if the rule does not exist."""
         self.arrivals.close((rule_name, key))
         try:
             done = self._fold(self, rule_name, key, given)
         except Exception as error:
             if self.careful and not of_whole(error):
-                self.settle()  # what evaluating the key without the input has led to
+                self.settle()  # fold what the evaluation of the key without the input left
             raise
         self.settle()
         return done
 
     def record(self, rule: str, key: str, entry: Entry, decision: Decision, run: str | None) -> Entry:
-        """Store the decision; one that equals the last one is folded into its row."""
+        """Record a decision. One with the kind and reason of the last one updates its row, unless it fires."""
         self.emit("decided", rule=rule, key=key, decision=decision, run=run, count=1)
         record = entry.record
         same = (
@@ -168,22 +168,22 @@ class Transaction(WriteBuffer):
         return Entry(entry.id, entry.revision, entry.state, record)
 
     def absorb(self, where: tuple[str, str], state: State, decision: Decision, more: int, first_at: float) -> None:
-        """Several inputs in a row since ``first_at``, one and so many more, lead to this state, all answered alike."""
+        """Merge ``more + 1`` consecutive inputs since ``first_at`` that produced the same decision into one record."""
         entry = self.entry(self.catalog.rules[where[0]], where[1])
         self.changed[where] = self.record(*where, Entry(entry.id, entry.revision, state, entry.record), decision, None)
         self.repeated(where, more, first_at)
 
     def repeated(self, where: tuple[str, str], more: int, first_at: float) -> None:
-        """The last decision was reached so many times more, in a row since ``first_at``."""
+        """Count the last decision ``more`` times more, consecutively since ``first_at``."""
         entry = self.changed[where]
         record = entry.record
-        assert record is not None  # noqa: S101 - for the type checker; the caller has just decided something
+        assert record is not None  # noqa: S101 - for the type checker; the caller has just recorded a decision
         record = replace(record, first_at=first_at if record.count == 1 else record.first_at, count=record.count + more)
         self.changed[where] = replace(entry, record=record)
         self.recount_decision(record)
 
     def adopt(self, run: Run) -> None:
-        """Stage a run that somebody asked for by hand; it counts as on its way like any other."""
+        """Stage a manually requested run. It counts as active like any other run."""
         self.flush_runs()
         self.created[run.id] = run
         self.pools_changed = True
@@ -191,12 +191,12 @@ class Transaction(WriteBuffer):
         self.take(run.rule, run.key, Reopened(run.id))
 
     def settle(self) -> None:
-        """Fold in what acts left to be folded."""
+        """Fold the inputs in `after`."""
         while self.after:
             self._fold(self, *self.after.pop(0))
 
     def flush(self) -> None:
-        """Write what was staged, and the states."""
+        """Write the staged rows and the changed states."""
         super().flush()
         changed = self.unwritten(self.changed).items()
         statements.put_all(self.conn, t.states, [self._state_row(where, entry) for where, entry in changed])

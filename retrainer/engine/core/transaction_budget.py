@@ -1,4 +1,4 @@
-"""How much one transaction may do; what is left over goes on in the next one."""
+"""The work limit of one transaction. Remaining work continues in the next one."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 KEYS = 500
-"""Keys that one transaction evaluates for wake-ups, fan-outs and acts that concern many."""
+"""Maximum keys that one transaction evaluates for wake-ups, fan-outs and acts that concern many keys."""
 SECONDS = 0.4
-"""After which a transaction begins nothing more. Writing what it staged takes about as long again."""
+"""Seconds after which a transaction starts no further work. Writing the staged rows takes about as long again."""
 
 
 @dataclass(slots=True)
 class TransactionBudget:
-    """Spent by whatever comes in large numbers. ``elapsed`` gives the seconds since the transaction began."""
+    """Limits work on many keys. ``elapsed`` returns the seconds since the transaction began."""
 
     elapsed: Callable[[], float] = field(default=lambda: 0.0)
     keys: int = KEYS
     guaranteed: int = 0
-    """Keys that may be taken whatever was spent, so that nobody starves."""
+    """Keys that are allowed even if the budget is used up, to prevent starvation."""
 
     def spend(self) -> bool:
-        """Take one key; false if nothing is left and the caller should go on in the next transaction."""
+        """Use one key of the budget. Return False if none is left: the caller continues in the next transaction."""
         if self.guaranteed > 0:
             self.guaranteed -= 1
             self.keys -= 1

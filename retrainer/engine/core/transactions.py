@@ -1,4 +1,4 @@
-"""One transaction of the engine: what is due and what is queued, folded, admitted and written."""
+"""Run one transaction of the engine: fold what is due and what is queued, admit runs, and write."""
 
 from __future__ import annotations
 
@@ -39,14 +39,15 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 FEW = 5
-"""Rules that were loaded and are evaluated likewise."""
+"""Newly loaded rules that a transaction evaluates even if its budget is used up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a transaction that ``began`` then came to; it counts once it is known to be committed.
+    """The result of a transaction. It takes effect once the commit is confirmed.
 
-    ``results`` are the answers of what was queued, in order; fewer of them if the time was over.
+    ``began`` is on the monotonic clock. ``results`` are in the order of the queued input. There are fewer of them if
+    the time budget ended early.
     """
 
     tx: Transaction
@@ -58,27 +59,27 @@ class Done:
 
 
 class TransactionRunner:
-    """Folds one transaction after the other; `take_over` keeps what a committed one leaves for the next."""
+    """Folds transactions one after another; `take_over` keeps the results of a committed one for the next."""
 
     def __init__(self, clock: Clock, run_defaults: RunDefaults, counters: dict[str, int]) -> None:
         self.catalog: Catalog = EMPTY
         self.dispatcher: Dispatcher = NoDispatcher()
         self.counters = counters
         self.dead_letters_limit = 1 << 62
-        """Bytes that dead letters may take up."""
+        """Maximum total size of the dead letters, in bytes."""
         self.next_wake: float | None = None
-        """When the next one is due by itself, in seconds since the epoch; None for never."""
+        """When the next transaction is due without input, in epoch seconds; None for never."""
         self.cache = Cache()
         self.timed = True
-        """Whether time passes while a transaction is folded; where somebody else moves the clock it does not."""
+        """Whether transactions have a time budget. False if the caller drives the engine and its clock."""
         self._clock = clock
         self._run_defaults = run_defaults
         self._admission_due = True
         self._next_start: float | None = None
         self._fanning = True
-        """Whether slots may still have to be spoken to keys."""
+        """Whether fan-outs may remain in the store."""
         self._unseen: list[str] = []
-        """Rules that time alone moves, whose states do not know the present revision yet."""
+        """Rules with time-based triggers that were not evaluated at their current revision yet."""
         self._heard: dict[str, float] = {}
         self._polled: dict[tuple[str, str], set[str]] = {}
 
@@ -96,7 +97,7 @@ class TransactionRunner:
         return tx
 
     def fold(self, conn: Connection, queued: Sequence[Batch | Callable[[Transaction], Any]], *, careful: bool) -> Done:
-        """All of it, written but not committed. Raise what any of it raises, unless it is folded carefully."""
+        """Fold and write everything, without the commit. Errors of a unit of work are raised, unless ``careful``."""
         began = self._clock.monotonic()
         tx = self.tx(conn, careful=careful)
         due = self.next_wake is not None and self.next_wake <= tx.now and self.catalog is not EMPTY
@@ -117,11 +118,11 @@ class TransactionRunner:
         return Done(tx, results, leased, self._soonest(tx, fanning), fanning, began)
 
     def failed(self) -> None:
-        """What was found out about runs that wait was not written."""
+        """The transaction was rolled back, and admission with it: run admission again in the next one."""
         self._admission_due = True
 
     def take_over(self, done: Done) -> None:
-        """It is committed: from here on that is how things stand."""
+        """Make the result of a committed transaction the current state."""
         tx = done.tx
         self.catalog = tx.catalog
         self.counters = tx.counters
@@ -132,7 +133,7 @@ class TransactionRunner:
         self.next_wake, self._fanning = done.next_wake, done.fanning
 
     def run(self, tx: Transaction, queued: Sequence[Batch | Callable[[Transaction], Any]]) -> list[Any]:
-        """Answers in order; batches that follow each other are taken in together."""
+        """Process the queue and return the results in order. Consecutive batches are folded together."""
         results: list[Any] = []
         batches: list[Batch] = []
         for each in queued:
@@ -148,9 +149,10 @@ class TransactionRunner:
         return results + take_in(tx, batches)
 
     def switch(self, tx: Transaction, catalog: Catalog) -> list[Dropped]:
-        """Take over another set of rules. Return what that drops.
+        """Switch to other rules. Return the state that this drops.
 
-        States follow when they are next evaluated; soon those that time alone moves, or that waited for nothing else.
+        A state is revised when it is next evaluated. States with time-based triggers, and states that the edit may
+        unblock, are evaluated soon.
         """
         dropped = rule_changes.remember(tx.conn, catalog)
         tx.catalog = catalog
@@ -165,7 +167,7 @@ class TransactionRunner:
         return dropped
 
     def _look_first(self, tx: Transaction) -> None:
-        """Evaluate rules that have not been since they were loaded, as many as the budget allows."""
+        """Evaluate newly loaded rules, as many as the budget allows."""
         unseen = list(tx.unseen)
         tx.budget.guaranteed = FEW
         while unseen and tx.budget.spend():
@@ -182,7 +184,7 @@ class TransactionRunner:
                 statements.no_wake(tx.conn, rule, key)
 
     def _admit_contained(self, tx: Transaction) -> None:
-        """What admission raises leaves the runs that wait where they are, until the next transaction."""
+        """Admit runs. If that raises in a careful transaction, the runs wait for the next transaction."""
         if not tx.careful:
             self._admit(tx)
             return
@@ -197,7 +199,7 @@ class TransactionRunner:
     def _admit(self, tx: Transaction) -> None:
         tx.flush_runs()
         if self._next_start is not None and self._next_start <= tx.now:
-            tx.admitted = True  # a run's moment has come: whoever submits must look
+            tx.admitted = True  # a run has become due: wake the submitter
         used = run_statements.pool_use(tx.conn)
         free = {pool: slots - used.get(pool, 0) for pool, slots in tx.catalog.pools.items()}
         rows = run_statements.waiting_runs(tx.conn, tx.now, free, KEYS)
@@ -217,7 +219,7 @@ class TransactionRunner:
         self._admission_due = False
 
     def _soonest(self, tx: Transaction, fanning: bool) -> float | None:
-        """The next moment that something waits for; none before the rules are known, as nobody could answer."""
+        """The next time at which something is due (epoch seconds); None before the rules are loaded."""
         if tx.catalog is EMPTY:
             return None
         if self._next_start is not None and self._next_start <= tx.now:
@@ -229,7 +231,10 @@ class TransactionRunner:
 
 
 def _waiting(tx: Transaction, rows: Sequence[Row[Any]]) -> tuple[list[AdmissionRequest], bool]:
-    """Runs that wait, each with what pays for it, asked once for each rule; and whether that is known of all."""
+    """Return the waiting runs with their budget and reserve, and whether these are known for all runs.
+
+    The cost is computed once for each rule.
+    """
     costs = {name: cost for name in {row.rule for row in rows} if (cost := _cost(tx, name)) is not None}
     known = [row for row in rows if row.rule in costs]
     waiting = [AdmissionRequest(r.id, r.pool, r.priority, r.created_at, r.not_before, *costs[r.rule]) for r in known]
@@ -237,7 +242,7 @@ def _waiting(tx: Transaction, rows: Sequence[Row[Any]]) -> tuple[list[AdmissionR
 
 
 def _cost(tx: Transaction, rule: str) -> tuple[str, float] | None:
-    """What pays for a run, and how much of it; None if finding out raises, so that the rule's runs wait."""
+    """Return the budget of a run and its reserve in GPU hours; None if computing them raises: the rule's runs wait."""
     cost = _contain(tx)(tx.conn, partial(budget_balances.cost_of, tx.conn, tx.catalog, rule), rule)
     if cost is None:
         tx.emit("left_out", unit="Admission")
@@ -249,9 +254,9 @@ def _contain(tx: Transaction) -> budget_balances.Contain:
 
 
 def _answer(tx: Transaction, act: Callable[[Transaction], Any]) -> Any:
-    """What an act returns, or raises: that is the asker's, and nothing of it is left behind.
+    """Return the result of an act, or its exception for the caller. A failed act leaves nothing staged.
 
-    A refusal is raised before anything was staged, so that it needs no savepoint; anything else does.
+    A refusal (LookupError, ValueError) is raised before anything is staged and needs no savepoint. Other errors do.
     """
     if tx.careful:
         try:
@@ -265,5 +270,5 @@ def _answer(tx: Transaction, act: Callable[[Transaction], Any]) -> Any:
         return settled(tx, act)
     except (LookupError, ValueError) as error:
         if type(error) not in (LookupError, ValueError) or tx.staged != staged:
-            raise  # no refusal of ours: a mistake in the code raises a KeyError, say
+            raise  # not a refusal but a bug: a KeyError, for example
         return error

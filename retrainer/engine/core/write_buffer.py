@@ -1,4 +1,4 @@
-"""What a transaction will write: rows are staged, and go to the store in one piece a table."""
+"""The rows that a transaction will write. They are staged, and written together for each table."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 SEEN_EVERY = 1.0
-"""Seconds between two notes that a source was heard of: whoever waits for a silence waits for hours."""
+"""Minimum seconds between two updates of when a source was last seen. `max_silence` is typically hours."""
 
 
 class WriteBuffer:
-    """``told`` is what listeners (metrics, log) hear once it is committed."""
+    """``emitted`` is what listeners (metrics, log) receive after the commit."""
 
     def __init__(self, conn: Connection, counters: dict[str, int], now: float) -> None:
         self.conn = conn
@@ -39,21 +39,21 @@ class WriteBuffer:
         self.emitted: list[tuple[str, dict[str, Any]]] = []
         self.rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.events: list[tuple[Any, ...]] = []
-        """Rows of the ledger, columns in order; like ``inputs``, as there may be many."""
+        """Rows of the ledger as tuples in column order, like ``inputs``, because there may be many."""
         self.inputs: list[tuple[int, int]] = []
         self.arrived: dict[int, Event] = {}
         """The events of this transaction that concern a rule, by `seq`."""
         self.seen_at: ChainMap[str, float] = ChainMap()
-        """When something last came from a source, as it is stored; changes go into the first map."""
+        """Stored time of the last input of each source (epoch seconds). Changes go into the first map."""
         self.admitted = False
-        """Whether runs wait in the store to be claimed that did not before."""
+        """Whether this transaction leaves newly admitted runs in the store to be claimed."""
         self.dead_letters_limit = 1 << 62
-        """Bytes that all dead letters may take up together."""
+        """Maximum total size of the dead letters, in bytes."""
         self.written_out: tuple[Event, bytes] | None = None
-        """The last event of a dead letter, as these keep it: many rules may have failed on it."""
+        """The last dead-lettered event and its stored form, reused because many rules may fail on one event."""
         self._decisions: dict[int, dict[str, Any]] = {}
         self._written: dict[Any, Any] = {}
-        """What `flush` wrote last, by the id of a decision or the (rule, key) of a state."""
+        """What `flush` last wrote, by the id of a decision or the (rule, key) of a state."""
 
     def number(self, kind: str) -> int:
         self.counters[kind] += 1
@@ -64,17 +64,17 @@ class WriteBuffer:
 
     @property
     def staged(self) -> tuple[int, ...]:
-        """Changes with whatever is staged; counts, for whoever wants to know whether anything was."""
+        """Counts that change whenever something is staged."""
         rows = sum(map(len, self.rows.values()))
         return (*self.counters.values(), len(self.emitted), len(self.created), rows)
 
     def mark_seen(self, source: str) -> None:
-        """Something came from it."""
+        """Record that a source has delivered something."""
         if self.now >= self.seen_at.get(source, 0.0) + SEEN_EVERY:
             self.seen_at[source] = self.now
 
     def journal(self, kind: str, rule: str, key: str, payload: dict[str, Any]) -> None:
-        """With the events it is all that is needed to decide everything once more."""
+        """Stage an entry. The journal and the events together are enough to repeat all decisions."""
         row = {"seq": self.number("seq"), "at": self.now, "rule": rule, "key": key, "kind": kind}
         self.rows["journal"].append({**row, "payload": dump(payload)})
 
@@ -96,7 +96,7 @@ class WriteBuffer:
         )
 
     def record_decision(self, rule: str, key: str, record: DecisionRecord, run: str | None) -> None:
-        """A new row, or the one that stands brought up to date."""
+        """Stage a decision: a new row, or an update of the existing one."""
         decision = record.decision
         self._decisions[record.id] = {
             "id": record.id,
@@ -114,21 +114,22 @@ class WriteBuffer:
         }
 
     def recount_decision(self, record: DecisionRecord) -> None:
-        """It was reached more often, or for longer, than was recorded a moment ago."""
+        """Update ``first_at`` and ``count`` of a decision that this transaction has staged."""
         row = self._decisions[record.id]
         self._decisions[record.id] = {**row, "first_at": record.first_at, "count": record.count}
 
     def flush_inputs(self) -> None:
-        """What follows may read the events that this very transaction brought."""
+        """Write the staged events and inputs, so that later statements of this transaction can read them."""
         statements.append_all(self.conn, t.events, self.events)
         statements.append_all(self.conn, t.inputs, self.inputs)
         self.events.clear()
         self.inputs.clear()
 
     def newest_inputs(self, state: int, window: Window, fields: frozenset[str] | None) -> list[Event]:
-        """The newest events of a window, oldest of them first; where it is one that has just come, it is at hand.
+        """Return the newest events of a window in ascending order.
 
-        Their data needs only ``fields``, all if None.
+        ``fields``: the needed fields of their data, None for all. If the window is one event that arrived in this
+        transaction, the store is not read.
         """
         if len(window.ranges) == 1 and (only := self.arrived.get(window.ranges[0][0])) is not None:
             first, last = window.ranges[0]
@@ -137,25 +138,25 @@ class WriteBuffer:
         return [event for _, event in self.numbered_inputs(state, window, fields)]
 
     def numbered_inputs(self, state: int, window: Window, fields: frozenset[str] | None) -> list[tuple[int, Event]]:
-        """Return the same as the ledger has it, each with its number."""
+        """Return the same events from the ledger, each with its `seq`."""
         self.flush_inputs()
         return event_statements.newest_inputs(
             self.conn, state, window.ranges, MAX_EVENTS, fields=fields, room=MAX_EVENT_BYTES
         )
 
     def flush_runs(self) -> None:
-        """What follows may concern a run that was born in this very transaction."""
+        """Write the created runs, so that later statements of this transaction can read them."""
         waits = any(r.phase is RunPhase.PENDING and r.admitted_at is not None for r in self.created.values())
         self.admitted = self.admitted or waits
         statements.insert_all(self.conn, t.runs, [run_to_row(run) for run in self.created.values()])
         self.created.clear()
 
     def flush_slots(self) -> None:
-        """What follows may concern a slot that was settled in this very transaction."""
+        """Write the settled slots, so that later statements of this transaction can read them."""
         statements.insert_all(self.conn, t.slots, self.rows.pop("slots", []))
 
     def flush(self) -> None:
-        """Write what was staged since the last time."""
+        """Write what was staged since the last flush."""
         self.flush_inputs()
         for source, at in self.seen_at.maps[0].items():
             event_statements.source_seen(self.conn, source, at)
@@ -170,7 +171,7 @@ class WriteBuffer:
         statements.put_all(self.conn, t.decisions, list(self.unwritten(self._decisions).values()))
 
     def unwritten(self, staged: Mapping[K, V]) -> dict[K, V]:
-        """What of this changed since the last time; from now on it counts as written."""
+        """Return the items that changed since the last flush, and mark them as written."""
         changed = {key: value for key, value in staged.items() if self._written.get(key) is not value}
         self._written.update(changed)
         return changed

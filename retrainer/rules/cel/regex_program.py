@@ -1,4 +1,4 @@
-"""The program of a pattern: steps of a nondeterministic automaton."""
+"""Compile a pattern to a program: the steps of a nondeterministic automaton."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from retrainer.rules.cel.regex_syntax import END, MAX_LENGTH, Assertion, Fork, O
 
 
 def program(pattern: str) -> tuple[list[Step], int]:
-    """The steps, and the index of the first one. Raise ValueError with the reason for an invalid pattern."""
+    """Return the steps and the index of the first one. Raise ValueError with the reason if the pattern is invalid."""
     if len(pattern) > MAX_LENGTH:
         raise ValueError(f"a pattern of {len(pattern)} characters, at most {MAX_LENGTH} are allowed")
     tree = Reader(pattern).whole()
@@ -15,7 +15,7 @@ def program(pattern: str) -> tuple[list[Step], int]:
 
 
 def _emit(tree: Tree, then: int, steps: list[Step]) -> int:
-    """Add the steps of a node that continues at ``then``; return the first. Steps are created from the end."""
+    """Append the steps of a node that continues at step ``then``. Return the first. Steps are created from the end."""
     if tree.step is not None:
         one = tree.step
         steps.append(Assertion(one.kind, then) if isinstance(one, Assertion) else One(*_of(one), then))
