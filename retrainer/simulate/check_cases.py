@@ -153,4 +153,4 @@ def _before_start(path: Path, case: Case) -> Iterator[Violation]:
     for name, listed in moments.items():
         for i, at in enumerate(listed):
             if moment(at, start) < start:
-                yield Violation((*path, name, i, "at"), f"before the start, {case.start}", "let the test start earlier")
+                yield Violation((*path, name, i, "at"), f"before the start, {case.start}", "set an earlier `start`")

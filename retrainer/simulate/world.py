@@ -148,7 +148,9 @@ class World:
         """Do what is due at ``moment``, which must not be in the past."""
         self._still = self._still + 1 if moment <= self.now else 0
         if self._still > STALLED:
-            raise RuntimeError(f"time stands still at {moment:.3f}: the engine schedules wake-ups without end")
+            raise RuntimeError(
+                f"the simulated clock does not advance at {moment:.3f}: the engine schedules wake-ups without end"
+            )
         self.clock.time = max(self.now, moment)
         due = []
         while self._ends and self._ends[0][0] <= self.now:
