@@ -154,7 +154,7 @@ def runs_in_order(conn: Connection, ids: Sequence[str]) -> list[Run]:
 
 
 def expire_leases(conn: Connection) -> None:
-    """Expire all leases at start. This process holds the store's lock, so their holders have ended."""
+    """Expire all leases at start. Call it only if `Store.undisputed`: their holders have ended then."""
     conn.execute(update(t.runs).where(t.runs.c.phase == "SUBMITTING").values(lease_until=0.0))
 
 

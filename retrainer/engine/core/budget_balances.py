@@ -56,7 +56,8 @@ def balances(
 ) -> tuple[dict[str, BudgetBalance], float | None]:
     """Return the balances of the named budgets, and when the first of them next increases (epoch seconds).
 
-    If a balance cannot be computed and ``contain`` contains the error, it counts as empty and is retried later.
+    If a balance cannot be computed and ``contain`` contains the error, it counts as empty and is retried after
+    `AGAIN`.
     """
     found: dict[str, BudgetBalance] = {}
     moments: list[float] = []

@@ -187,7 +187,7 @@ class Engine:
             self._wanted.notify()
 
     def stop(self, within: float = LONGEST_WAIT) -> None:
-        """Process the queue, then end the thread. If that takes longer than ``within``, `thread` is still alive."""
+        """Process the queue, then end the thread. After ``within`` seconds it is left behind, still alive."""
         with self._wanted:
             self._stopping = True
             self._wanted.notify()
@@ -394,7 +394,7 @@ class Engine:
         return folded[0]
 
     def _announce(self, done: Done) -> None:
-        """Announce leased runs. Their requests are made while the disk syncs: until then nothing releases the GIL."""
+        """Announce leased runs. Nothing releases the GIL before the commit: requests are made while the disk syncs."""
         if done.leased:
             self.dispatcher.announce(done.leased, done.began)
 

@@ -14,7 +14,7 @@ ASKED = frozenset(kind.__name__ for kind in (Manual, Backfill, Withdrawn))
 
 
 def payload_of(given: Input) -> dict[str, Any]:
-    """Return an input as JSON-shaped data. Of inputs that are not in `ASKED`, only the plain values are included."""
+    """Return an input as JSON-shaped data; of kinds not in `ASKED` only plain values: the rest is stored elsewhere."""
     plain: dict[str, Any] = {
         n: v for n in type(given).__slots__ if isinstance(v := getattr(given, n), (str, int, float, bool))
     }

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from retrainer.rules.state_fingerprint import Dropped
 
 KEPT = 100
-"""Revisions of a rule whose fingerprints are kept. A state that is older than these drops nothing when revised."""
+"""Revisions of a rule whose fingerprints are kept. An older state keeps its data of all triggers that still exist."""
 _ROW = "meanings/"
 
 

@@ -219,7 +219,7 @@ class TransactionRunner:
         self._admission_due = False
 
     def _soonest(self, tx: Transaction, fanning: bool) -> float | None:
-        """The next time at which something is due (epoch seconds); None before the rules are loaded."""
+        """When something is due next (epoch seconds). None before the rules are loaded: nothing can be evaluated."""
         if tx.catalog is EMPTY:
             return None
         if self._next_start is not None and self._next_start <= tx.now:
