@@ -93,10 +93,10 @@ def _series(event: Event) -> str:
     """The series name: values of one metric with the same labels are one series."""
     labels = values.labels(event.data.get("labels"))
     if len(labels) > MOST_LABELS:
-        raise ValueError(f"of a series that has {len(labels)} labels; at most {MOST_LABELS} are taken")
+        raise ValueError(f"of a series that has {len(labels)} labels; at most {MOST_LABELS} are allowed")
     size = sum(len(name) + len(value) for name, value in labels.items())
     if size > LONGEST_LABELS:
-        raise ValueError(f"of a series whose labels have {size} characters; at most {LONGEST_LABELS} are taken")
+        raise ValueError(f"of a series whose labels have {size} characters; at most {LONGEST_LABELS} are allowed")
     return series_name(values.text(event.data.get("metric")) or "", labels)
 
 

@@ -118,7 +118,7 @@ class Overloaded(Exception):
     """The engine's queue is full. Nothing was stored. Retry after `retry_after` seconds."""
 
     def __init__(self, retry_after: float) -> None:
-        super().__init__(f"the engine is behind; ask again in {retry_after:g} s")
+        super().__init__(f"the engine is behind; retry in {retry_after:g} s")
         self.retry_after = retry_after
 
 

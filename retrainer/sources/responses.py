@@ -28,7 +28,7 @@ def read_body(answer: httpx.Response, largest: int, in_time: Callable[[], bool])
     """
     encoding = answer.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", ""):
-        raise ValueError(f"content encoding {encoding:.40}, which was not asked for")
+        raise ValueError(f"content encoding {encoding:.40}, which was not requested")
     stream = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
     body, sent = bytearray(), 0
     for part in answer.iter_raw():

@@ -86,7 +86,7 @@ class SchemaRegistryClient:
     def _ask(self, number: int) -> ParsedSchema:
         found = self._get(f"/schemas/ids/{number}")
         if found is None:
-            raise SchemaUnusable("the registry does not know it")
+            raise SchemaUnusable("the registry does not have it")
         return parse(_text(found), self._references(found))
 
     def _references(self, found: Mapping[str, Any]) -> list[str]:
@@ -107,7 +107,7 @@ class SchemaRegistryClient:
             # A referenced schema may be soft-deleted. Records were still written with it.
             inner = self._get(f"/subjects/{quote(subject, safe='')}/versions/{version}?deleted=true")
             if inner is None:
-                raise SchemaUnusable(f"it refers to {subject} version {version}, which the registry does not know")
+                raise SchemaUnusable(f"it refers to {subject} version {version}, which the registry does not have")
             self._collect(inner, texts, asked)
             texts[subject, version] = _text(inner)
 
@@ -115,7 +115,7 @@ class SchemaRegistryClient:
         try:
             return [(str(named["subject"]), int(named["version"])) for named in found.get("references") or ()]
         except (KeyError, TypeError, ValueError):
-            raise SchemaUnavailable(f"schema registry {self._url}: an answer with references of another kind") from None
+            raise SchemaUnavailable(f"schema registry {self._url}: an answer with invalid references") from None
 
     def _get(self, path: str) -> dict[str, Any] | None:
         """Return the response; None if the registry does not know the id. Raise SchemaUnavailable."""
@@ -175,11 +175,11 @@ def _json(body: bytes) -> dict[str, Any]:
 
 def _trouble(status: int) -> str:
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        return f"it answers {status}; are username and password, or token, right?"
+        return f"it answers {status}; are username and password, or token, correct?"
     if status == httpx.codes.NOT_FOUND:
-        return "it answers 404, but not as a registry does; is url right?"
+        return "it answers 404, but not as a registry does; is url correct?"
     if status == httpx.codes.OK:
-        return "its answer holds no schema; is url right?"
+        return "its answer holds no schema; is url correct?"
     return f"it answers {status}"
 
 

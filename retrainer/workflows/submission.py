@@ -168,7 +168,7 @@ def _ours(run: Run, found: Observed) -> str:
         return found.uid
     whose = f"belongs to run {found.run}" if found.run else "is not from retrainer"
     raise Refused(
-        f"NAME_CONFLICT: Workflow {run.namespace}/{run.workflow} is there already and {whose}: "
+        f"NAME_CONFLICT: Workflow {run.namespace}/{run.workflow} exists already and {whose}: "
         "remove it and retry the run",
         code="NAME_CONFLICT",
     )

@@ -163,7 +163,7 @@ class _Walk:
 
     def _is_over(self) -> bool:
         if self._seen >= MOST_FILES:
-            why = f"more than {MOST_FILES:,} files: those beyond are not seen, divide the folder"
+            why = f"more than {MOST_FILES:,} files: the others are ignored, split the folder"
             self._listing.unreadable[""] = why
         elif self._scope.stopped():
             self._listing.unreadable[""] = "stopped"
@@ -182,7 +182,7 @@ class _Walk:
         try:
             seen = os.fstat(descriptor)
             if identity is not None and (seen.st_dev, seen.st_ino) != identity:
-                raise OSError(0, "was replaced while it was looked at")
+                raise OSError(0, "was replaced while it was read")
             with os.scandir(descriptor) as entries:
                 yield from entries
         finally:
@@ -224,7 +224,7 @@ class _Walk:
             return "a link that leaves the folder"
         if os.path.islink(link):  # noqa: PTH114
             return "a link that leads to itself"
-        return "" if os.path.lexists(link) else "a link into nowhere"
+        return "" if os.path.lexists(link) else "a link to a missing file"
 
     def _found(self, file: File) -> None:
         self._listing.missing.discard(file.key)

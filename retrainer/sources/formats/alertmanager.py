@@ -48,8 +48,8 @@ def _group(body: Any) -> dict[str, Any]:
     if version == VERSION or (version == GRAFANA and "orgId" in body):
         return body
     raise Unreadable(
-        f"version {version!r:.40} of Alertmanager's webhook: only {VERSION!r} is known, and {GRAFANA!r} of Grafana's "
-        "own, which has an orgId; send from an Alertmanager, or as JSON to a source of type webhook"
+        f"version {version!r:.40} of Alertmanager's webhook: only {VERSION!r} is supported, and {GRAFANA!r} of "
+        "Grafana, with an orgId; send from an Alertmanager, or as JSON to a source of type webhook"
     )
 
 

@@ -69,7 +69,7 @@ class AvroFormat:
 def _schema_id(delivery: Delivery) -> int:
     body = delivery.body
     if len(body) > delivery.max_size:
-        raise Unreadable(f"{len(body)} bytes, at most {delivery.max_size} are taken")
+        raise Unreadable(f"{len(body)} bytes, at most {delivery.max_size} are allowed")
     if len(body) < _HEADER or body[0] != 0:
         raise Unreadable(
             "not in the Confluent wire format: it begins with a zero byte and the four bytes of a schema's id"

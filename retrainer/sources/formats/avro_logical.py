@@ -49,7 +49,7 @@ def _trouble(schema: Mapping[str, Any]) -> str:
     if not isinstance(kind, str) or kind not in _TYPES:
         return "it is unknown"
     if not isinstance(beneath, str) or beneath not in _TYPES[kind]:
-        return f"it stands over {' or '.join(_TYPES[kind])}"
+        return f"it requires {' or '.join(_TYPES[kind])}"
     if beneath == "fixed" and kind in _SIZES and schema.get("size") != _SIZES[kind]:
         return f"it takes {_SIZES[kind]} bytes"
     return _decimal(schema) if kind == "decimal" else ""

@@ -108,4 +108,4 @@ def _kind(detail_type: str, detail: dict[str, Any]) -> str:
         return f"s3:{family}:{_REMOVED.get(s3.text(detail, 'deletion-type'), 'Delete')}"
     if detail_type in _OTHERS:
         return _OTHERS[detail_type]
-    raise Unreadable(f"detail-type {detail_type:.40} is none that S3 sends about objects")
+    raise Unreadable(f"detail-type {detail_type:.40} is not an object event of S3")

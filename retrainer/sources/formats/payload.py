@@ -79,7 +79,7 @@ def each(
     ``around`` returns what that letter stores: the unreadable items within the payload's shared fields. Raise TooMany.
     """
     if len(items) > MAX_ITEMS:
-        raise TooMany(f"{len(items)} items in one payload, at most {MAX_ITEMS} are taken: send less at once")
+        raise TooMany(f"{len(items)} items in one payload, at most {MAX_ITEMS} are allowed: send less at once")
     found: list[Event | Unreadable] = []
     for item in items:
         try:
@@ -111,7 +111,7 @@ def _summary(errors: Sequence[object]) -> str:
 def load(delivery: Delivery) -> Any:
     """Parse the body as JSON. Raise Unreadable if it is invalid, or exceeds a bound of expressions and stores."""
     if len(delivery.body) > delivery.max_size:
-        raise Unreadable(f"{len(delivery.body)} bytes, at most {delivery.max_size} are taken (max_body)")
+        raise Unreadable(f"{len(delivery.body)} bytes, at most {delivery.max_size} are allowed (max_body)")
     try:
         value = orjson.loads(delivery.body)
     except orjson.JSONDecodeError as error:

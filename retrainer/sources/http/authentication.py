@@ -34,8 +34,8 @@ MOST_SEEN = 65536
 """Remembered signatures, over all sources; beyond that the oldest is forgotten. About 20 MB."""
 
 _USED = {
-    "v1": "this signature came before, for another source or with other headers, which it does not cover: sign with v2",
-    "hub": "this signature came before, for another source with the same secret: give each a secret of its own",
+    "v1": "this signature was used before, for another source or with other headers, which v1 does not cover: use v2",
+    "hub": "this signature was used before, for another source with the same secret: give each its own secret",
 }
 
 

@@ -71,5 +71,5 @@ def gunzip(raw: bytes, max_size: int) -> bytes:
     if not stream.eof:
         raise Unreadable("the gzip stream is cut short")
     if stream.unused_data:
-        raise Unreadable("something follows the gzip stream; send one member only")
+        raise Unreadable("data follows the gzip stream; send one member only")
     return body

@@ -45,7 +45,7 @@ class Doors:
         name = host_of(headers)
         if not self.any_host and not self._ours(name):
             raise Refusal(
-                421, f"this daemon does not answer to the name {name!r:.100}: add it to http.allowed_hosts if it should"
+                421, f"the host name {name!r:.100} is not allowed: add it to http.allowed_hosts if it should be"
             )
 
     def check_origin(self, headers: Mapping[str, str], *, proven: bool = False) -> None:

@@ -88,4 +88,4 @@ def _check_cloudevents(media: str, headers: Mapping[str, str]) -> None:
     binary = not media.startswith("application/cloudevents") and any(name.startswith("ce-") for name in headers)
     if not known and not binary:
         expected = f"{cloudevents.STRUCTURED}, {cloudevents.BATCH}, or any type with ce-* headers"
-        raise Refusal(415, f"content type {media:.80} is no CloudEvent: send {expected}")
+        raise Refusal(415, f"content type {media:.80} is not a CloudEvent: send {expected}")

@@ -48,7 +48,7 @@ class ParseMemory:
     def take(self, weight: int, mine: int) -> None:
         """Reserve. Raise Refusal 503 if others leave no room; ``mine`` is what the request has reserved already."""
         if self._held > mine and self._held + weight > self._at_once:
-            raise not_now("too much is being read at once", 1)
+            raise not_now("too much data is being parsed at once", 1)
         self._held += weight
 
 
@@ -66,7 +66,7 @@ class ReservedMemory:
             raise Refusal(
                 413,
                 f"{len(body)} bytes with so many lists, maps and values take {self.weight + weight >> 20} MiB once "
-                f"read; at most {self._most >> 20} MiB are taken (more with a larger max_body): send less at once",
+                f"read; at most {self._most >> 20} MiB are allowed (more with a larger max_body): send less at once",
                 {"Connection": "close"},
             )
         self._memory.take(weight, self.weight)

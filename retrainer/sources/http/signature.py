@@ -138,9 +138,9 @@ _SIGNED_BY = {
 def _covered(headers: Mapping[str, str], named: str) -> frozenset[str]:
     extra = [name.strip(_BLANKS).lower() for name in named.split(";")] if named else []
     if len(extra) > MOST_NAMED:
-        raise Unproven(f"the signature names {len(extra)} headers (h); at most {MOST_NAMED} are taken")
+        raise Unproven(f"the signature names {len(extra)} headers (h); at most {MOST_NAMED} are allowed")
     if not all(map(_TOKEN.fullmatch, extra)):
-        raise Unproven("the signature names something that is no header (h); write h=x-tenant;x-region")
+        raise Unproven("the signature names an invalid header (h); write h=x-tenant;x-region")
     # An absent header would be signed as if it were present and empty.
     if missing := [name for name in extra if name not in headers]:
         raise Unproven(f"the signature names {missing[0][:64]} (h), which the request does not have")

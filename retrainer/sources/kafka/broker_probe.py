@@ -54,7 +54,9 @@ class BrokerProbe:
             return f"cannot reach {self._servers}: {error}"
         for topic in self._topics:
             if topic in self._cluster.unauthorized_topics:
-                return f"topic {topic} is not for us: grant Describe and Read on it, or correct the source's topics"
+                return (
+                    f"topic {topic} cannot be accessed: grant Describe and Read on it, or correct the source's topics"
+                )
             if not self._cluster.partitions_for_topic(topic):
                 return missing(topic)
         return None

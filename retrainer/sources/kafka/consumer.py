@@ -54,7 +54,7 @@ class LastWords(logging.Handler):
                 if reason != HUNG_UP:
                     self._said[record.threadName] = reason
                 else:
-                    self._said.setdefault(record.threadName, f"{reason}; does it want TLS, or SASL?")
+                    self._said.setdefault(record.threadName, f"{reason}; does it require TLS or SASL?")
 
     def of(self, client_id: str) -> str:
         with self._guard:

@@ -52,7 +52,7 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
         except httpx.HTTPError as error:
             raise TokenRefused(f"no token from {settings.token_endpoint}: {SECRETS.mask(str(error))}") from None
         if answer.status_code != httpx.codes.OK:
-            raise TokenRefused(f"no token from {settings.token_endpoint}: it says {answer.status_code}")
+            raise TokenRefused(f"no token from {settings.token_endpoint}: it answers {answer.status_code}")
         return self._read(answer)
 
     def _read(self, answer: httpx.Response) -> tuple[str, float]:

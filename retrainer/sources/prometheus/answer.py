@@ -52,7 +52,7 @@ def read(status: int, body: bytes, max_series: int) -> Answer:
         series = _series(said["data"], max_series)
         warnings = _warnings(said.get("warnings"))
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise NoAnswer("an answer of a shape that Prometheus does not give; is url right?") from None
+        raise NoAnswer("not an answer of Prometheus; is url correct?") from None
     return Answer(series, warnings)
 
 
@@ -68,10 +68,10 @@ def _trouble(status: int, said: Mapping[str, Any] | None) -> str:
     if said is not None and said.get("status") == "error" and isinstance(said.get("error"), str):
         return f"{_line(said.get('errorType', 'error'), 40)}: {_line(said['error'])}"
     if status in _RIGHTS:
-        return f"it answers {status}; are token or basic right?"
+        return f"it answers {status}; are token or basic correct?"
     if said is None and status == 200:
-        return "its answer is not JSON; is url right?"
-    return f"it answers {status}" + ("; is url right?" if 300 <= status < 500 and status != 429 else "")
+        return "its answer is not JSON; is url correct?"
+    return f"it answers {status}" + ("; is url correct?" if 300 <= status < 500 and status != 429 else "")
 
 
 def _series(data: Mapping[str, Any], max_series: int) -> tuple[AnsweredSeries, ...]:
@@ -79,25 +79,25 @@ def _series(data: Mapping[str, Any], max_series: int) -> tuple[AnsweredSeries, .
     if kind == "scalar":
         return (AnsweredSeries({}, _number(result)),)
     if kind != "vector":
-        raise NoAnswer(f"it gives a {kind!s:.20}: an expression has to give a vector or a scalar")
+        raise NoAnswer(f"it returns a {kind!s:.20}: an expression must return a vector or a scalar")
     if not isinstance(result, list):
         raise TypeError
     if len(result) > max_series:
-        raise NoAnswer(f"{len(result)} series, at most {max_series} are taken (max_series)")
+        raise NoAnswer(f"{len(result)} series, at most {max_series} are allowed (max_series)")
     series = tuple(_one(item) for item in result)
     if len({frozenset(one.labels.items()) for one in series}) < len(series):
-        raise NoAnswer("it gives one series several times")
+        raise NoAnswer("it returns one series several times")
     return series
 
 
 def _one(item: Mapping[str, Any]) -> AnsweredSeries:
     if "value" not in item and "histogram" in item:
-        raise NoAnswer("it gives histograms, not numbers: use histogram_quantile() or its like")
+        raise NoAnswer("it returns histograms, not numbers: use histogram_quantile() or similar")
     labels = item["metric"]
     if not isinstance(labels, dict) or not all(isinstance(text, str) for text in labels.values()):
         raise TypeError
     if (size := sum(len(name) + len(text) for name, text in labels.items())) > LONGEST_LABELS:
-        raise NoAnswer(f"it gives a series with labels of {size} characters, at most {LONGEST_LABELS} are taken")
+        raise NoAnswer(f"it returns a series with labels of {size} characters, at most {LONGEST_LABELS} are allowed")
     return AnsweredSeries(labels, _number(item["value"]))
 
 
@@ -147,7 +147,7 @@ class SampleTimes:
 
 def _moment(value: float | None, at: float) -> float:
     if value is None:
-        raise NoAnswer("sample_time gives what is no number")
+        raise NoAnswer("sample_time does not return a number")
     try:
         return event_time(value, at)
     except Unreadable as error:

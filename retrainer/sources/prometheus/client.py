@@ -52,7 +52,7 @@ class PrometheusClient:
         except (httpx.TimeoutException, TimeoutError):
             raise NoAnswer(f"no answer within {allowed:g}s (timeout)") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            raise NoAnswer(f"no whole answer: {_words(error)}") from None
+            raise NoAnswer(f"incomplete answer: {_words(error)}") from None
         return read(status, body, self._config.max_series)
 
     def _post(self, form: dict[str, str], until: float) -> tuple[int, bytes]:
@@ -71,7 +71,7 @@ def connect(config: PrometheusSource, base_folder: Path) -> httpx.Client:
         basic = (config.basic.username, reveal(config.basic.password)) if config.basic is not None else None
         return httpx.Client(verify=verify, timeout=config.timeout, headers=_headers(config), auth=basic)
     except (OSError, ValueError) as error:
-        raise PrometheusUnreachable(f"it cannot be asked: {error}") from None
+        raise PrometheusUnreachable(f"it cannot be queried: {error}") from None
 
 
 def _headers(config: PrometheusSource) -> dict[str, str]:

@@ -108,7 +108,7 @@ class Poll:
         if self._unreachable is not None or self._client is None:
             raise NoAnswer(str(self._unreachable))
         if self._clock.monotonic() > self._until:
-            raise NoAnswer("not asked for: the other expressions took all the time that a poll has")
+            raise NoAnswer("not queried: the other expressions used all the time of the poll")
         self.asked.add(expr)
         try:
             answer = self._client.ask(expr, at)

@@ -79,11 +79,11 @@ class PrometheusSource:
         self.polls += 1
         errors = self._settle()
         if self._pending:
-            return [*errors, ("", "the engine has not stored the last answers yet: a poll was left out")]
+            return [*errors, ("", "the engine has not stored the last answers yet: a poll was skipped")]
         try:
             queries = self._due_queries(self._intake.queries(self.name))
         except Overloaded as error:
-            return [*errors, ("", f"{error}: a poll was left out")]
+            return [*errors, ("", f"{error}: a poll was skipped")]
         if not queries:
             return errors
         allowed = max(self._config.polling_interval, self._config.timeout)
@@ -91,7 +91,7 @@ class PrometheusSource:
             try:
                 self._ask(poll, queries)
             except Overloaded as error:
-                errors.append(("", f"{error}: the rest of a poll was left out"))
+                errors.append(("", f"{error}: the rest of a poll was skipped"))
         self._remember(poll)
         return errors + poll.errors
 

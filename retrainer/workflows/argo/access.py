@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 NEEDED = {"workflows": ("create", "get", "list", "watch", "patch"), "workflowtemplates": ("get",)}
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 GROUP = "/apis/argoproj.io/v1alpha1"
-HINT = "give it to the service account by a Role (verbs and resources as named here)"
+HINT = "grant it to the service account with a Role (verbs and resources as named here)"
 
 
 def missing_access(api: ApiServer, namespaces: Sequence[str]) -> list[str]:

@@ -79,7 +79,9 @@ class ArgoEngine:
         finalizers = item["metadata"].get("finalizers") or []
         if FINALIZER in finalizers and not self._remove(path, uid, place=finalizers.index(FINALIZER)):
             raise Later(
-                f"the finalizers of {namespace}/{name} change while ours is taken off", code="conflict", retry_after=1
+                f"the finalizers of {namespace}/{name} changed while retrainer removed its own",
+                code="conflict",
+                retry_after=1,
             )
 
     def held(self, namespace: str) -> Iterator[Observed]:

@@ -182,7 +182,7 @@ class LocalEngine:
         try:
             self._runs.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            return [f"{self._runs}: cannot be made, correct `engine.runs`: {error}", *self._template_problems()]
+            return [f"{self._runs}: cannot be created, correct `engine.runs`: {error}", *self._template_problems()]
         if not os.access(self._runs, os.W_OK):
             return [f"{self._runs}: cannot be written to, correct `engine.runs`", *self._template_problems()]
         return self._template_problems()
@@ -193,7 +193,9 @@ class LocalEngine:
     def _folder(self, namespace: str, name: str) -> Path:
         for word in (namespace, name):
             if not _NAME.fullmatch(word):
-                raise Refused(f"{word!r} is no name: lower-case letters, digits and `-`, at most 63", code="invalid")
+                raise Refused(
+                    f"{word!r} is not a valid name: lower-case letters, digits and `-`, at most 63", code="invalid"
+                )
         return self._runs / namespace / name
 
     def _resolved(self, spec: Mapping[str, Any], namespace: str) -> dict[str, Any]:
@@ -305,4 +307,4 @@ def _modified(path: Path) -> float:
 
 
 def _gone(last: Observed) -> Observed:
-    return replace(last, gone=True, message="its folder is no longer there")
+    return replace(last, gone=True, message="its folder no longer exists")

@@ -103,7 +103,7 @@ def _misfits(value: object, shape: _Fields, path: str) -> Iterator[Problem]:
         else:
             yield (
                 f"{path}.{str(name)[:LONGEST_NAME]}",
-                f"the local engine does not run this; it knows {', '.join(sorted(known))}",
+                f"the local engine does not support this; it supports {', '.join(sorted(known))}",
             )
     for name in shape.required:
         if name not in value:

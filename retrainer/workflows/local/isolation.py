@@ -72,7 +72,7 @@ def _own_user_namespace() -> str:
         os._exit(0 if done else 1)
     if os.waitpid(child, 0)[1] == 0 and _enter_user_namespace():
         return ""
-    return "this system gives no user namespaces to ordinary users"
+    return "this system does not allow user namespaces for ordinary users"
 
 
 def _enter_user_namespace() -> bool:

@@ -34,11 +34,11 @@ def read_output(path: Path, tmp: Path) -> str:
     except UnicodeDecodeError as error:
         raise BadOutputError(f"is not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}") from error
     if "\0" in text:
-        raise BadOutputError(f"is no text: character {text.index(chr(0))} is a NUL")
+        raise BadOutputError(f"is not text: character {text.index(chr(0))} is a NUL")
     return text.removesuffix("\n")
 
 
 def _way_out(problem: str) -> str:
     if "larger" in problem:
-        return f"{problem}: store large results elsewhere, and hand on where they are"
+        return f"{problem}: store large results elsewhere, and pass their location"
     return problem

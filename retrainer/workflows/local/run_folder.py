@@ -54,7 +54,7 @@ def read(path: Path) -> dict[str, Any] | None:
     except RecursionError as error:
         raise ValueError(f"{path.name} is nested too deep") from error
     if not isinstance(value, dict):
-        raise ValueError(f"{path.name} holds no mapping")  # noqa: TRY004 - about a file's content, not an argument
+        raise ValueError(f"{path.name} contains no mapping")  # noqa: TRY004 - about a file's content, not an argument
     return cast("dict[str, Any]", value)
 
 
@@ -159,7 +159,7 @@ def _marks(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _spoilt(folder: Path, why: str) -> dict[str, Any]:
-    return {"phase": "Error", "message": f"nobody knows how it ended: {why}", "finishedAt": folder.stat().st_mtime}
+    return {"phase": "Error", "message": f"its result is unknown: {why}", "finishedAt": folder.stat().st_mtime}
 
 
 def _misfit(end: Mapping[str, Any]) -> str:
@@ -170,9 +170,9 @@ def _misfit(end: Mapping[str, Any]) -> str:
         return "has no time"
     texts, numbers = end.get("outputs", {}), end.get("resourcesDuration", {})
     if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
-        return "has outputs that are no texts"
+        return "has outputs that are not texts"
     if not isinstance(numbers, dict) or not all(isinstance(number, int | float) for number in numbers.values()):
-        return "has resources that are no numbers"
+        return "has resources that are not numbers"
     return ""
 
 
@@ -200,7 +200,7 @@ def _settle(folder: Path, started: Mapping[str, Any], now: float) -> None:
         if not mine or (folder / "exit.json").exists():
             return
         left = len(_kill_leftovers(folder))
-        message = f"the runner (process {started['pid']}) died before it could say how the run ended"
+        message = f"the runner (process {started['pid']}) died before it recorded the result of the run"
         if left:
             message += f"; {left} of its processes were killed"
         end = {"phase": "Error", "message": message, "finishedAt": now}

@@ -102,7 +102,7 @@ class Runner:
 
     def interrupt(self, number: int, _frame: FrameType | None) -> None:
         """Handle a signal: its sender wants the processes of this machine to end."""
-        self._interrupted = End("Error", f"the runner was told to end by {signal.Signals(number).name}")
+        self._interrupted = End("Error", f"the runner was stopped by {signal.Signals(number).name}")
 
     def _tasks(self) -> dict[str, Mapping[str, Any]]:
         if kind(self._entry) == "dag":

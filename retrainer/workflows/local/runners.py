@@ -49,7 +49,7 @@ class Runners:
         attempts = self._attempts.get(folder, 0)
         if attempts >= _ATTEMPTS:
             said = last_words(folder / "runner.log")
-            message = f"its runner could not be started: {said or 'it said nothing'}"
+            message = f"its runner could not be started: {said or 'no output'}"
             end = {"phase": "Error", "message": message, "finishedAt": self._clock.now()}
             run_folder.finish_unstarted(folder, end)
             return

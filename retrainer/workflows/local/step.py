@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _REPORT = 65536
 """Maximum bytes of a supervisor's report; real ones are far smaller."""
-UNWATCHED = "the process that watches it was killed"
+UNWATCHED = "its supervisor process was killed"
 
 
 class LocalStep:

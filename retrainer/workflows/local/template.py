@@ -196,8 +196,8 @@ def _cut(text: str) -> str:
 
 
 def _unknown_tags(value: object, known: frozenset[str] | set[str], path: str) -> Iterator[Problem]:
-    could = f"it could fill {_some(sorted(known))}" if known else "write what it stands for"
+    could = f"it could fill {_some(sorted(known))}" if known else "write the value itself"
     for tag in sorted(set(tags(value)) - known):
         yield path, f"the local engine cannot fill {{{{{_cut(tag)}}}}} here; {could}"
     if unclosed(value):
-        yield path, "a tag begins with {{ and never ends: write }} behind it"
+        yield path, "a tag is not closed: write }} after it"

@@ -52,7 +52,7 @@ def describe(name: str, manifest: Mapping[str, Any]) -> Template:
 def problems(folder: Path) -> list[str]:
     """Return what is wrong with the folder, and what the local engine cannot run: file, field path, remedy."""
     if not folder.is_dir():
-        return [f"there is no folder {folder}: make it, or correct `engine.templates`"]
+        return [f"there is no folder {folder}: create it, or correct `engine.templates`"]
     found = []
     files, left_out = _files(folder)
     for path in files:
@@ -70,7 +70,7 @@ def problems(folder: Path) -> list[str]:
 def _nameless(manifest: Manifest) -> list[tuple[str, str]]:
     metadata = manifest.get("metadata")
     if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
-        return [("metadata", "is no map with a `name`, so nothing can refer to it")]
+        return [("metadata", "is not a map with a `name`, so nothing can refer to it")]
     return []
 
 

@@ -80,7 +80,7 @@ class _Reader:
         if isinstance(event, libyaml.ScalarEvent):
             return _scalar(event)
         if event.tag:
-            raise _at(event, f"the tag {event.tag} is not taken")
+            raise _at(event, f"the tag {event.tag} is not supported")
         if isinstance(event, libyaml.SequenceStartEvent):
             return self._list(depth)
         return self._map(event, depth)
@@ -102,7 +102,7 @@ class _Reader:
             if key == "<<" and isinstance(event, libyaml.ScalarEvent) and not event.style:
                 below = _merged(start, value)
             elif (name := _text(key)) in found:
-                raise _at(event, f"the key {name[:40]!r} stands here twice")
+                raise _at(event, f"the key {name[:40]!r} is written twice here")
             else:
                 found[name] = value
         return {**below, **found}
@@ -112,7 +112,7 @@ class _Reader:
         if known is None:
             raise _at(event, f"there is no anchor {event.anchor[:40]!r}")
         if known.values is None:
-            raise _at(event, f"the anchor {event.anchor[:40]!r} holds itself")
+            raise _at(event, f"the anchor {event.anchor[:40]!r} contains itself")
         self._count(event, known.values)
         return known.value
 
@@ -134,7 +134,7 @@ def _merged(start: Any, value: Any) -> dict[str, Any]:
 
 def _scalar(event: Any) -> Any:
     if event.tag and event.tag not in _TEXT_TAGS:
-        raise _at(event, f"the tag {event.tag[:80]} is not taken")
+        raise _at(event, f"the tag {event.tag[:80]} is not supported")
     text = str(event.value)
     if event.style or event.tag:
         return text

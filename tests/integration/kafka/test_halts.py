@@ -66,7 +66,7 @@ def test_a_log_that_was_cut_off_is_not_read_on_when_it_has_grown_again(broker: B
     topic_id, _ = source.resolve(part, "earliest")
     house.engine.reset_part(NAME, part, topic_id, 3)  # as if records 0 to 2 had been read, and the log had lost them
     eventually(lambda: source.halted, "it halted")
-    said = "the log ends at 0, before 3, which is the next to be read: it was cut off"
+    said = "the log ends at 0, before 3, the next offset to read: it was truncated"
     assert source.halted == {part: f"{said}; {way_out(part)}"}
     broker.produce(topic, numbered(range(5)))
     epoch = claims_of(house, part)
@@ -96,7 +96,7 @@ def test_a_topic_that_is_made_anew_is_not_taken_for_the_old_one(
     broker.create_topic(topic)
     broker.produce(topic, numbered(range(100, 160)))
     eventually(lambda: len(source.halted) == 3, "all of it is halted")
-    assert all("the topic was made anew: its id was" in said for said in source.halted.values())
+    assert all("the topic was recreated: its id was" in said for said in source.halted.values())
     assert sorted(counted(house)) == list(range(30))
     assert sorted(halts(logged)) == [f"{topic}/{p}" for p in range(3)]
     for partition in range(3):

@@ -72,7 +72,7 @@ def test_who_trusts_and_is_known_gets_an_answer(guarded: Monitoring) -> None:
     ("settings", "error"),
     [
         pytest.param({}, "CERTIFICATE_VERIFY_FAILED", id="an authority that nobody knows"),
-        pytest.param({"tls": TRUSTED}, "it answers 401; are token or basic right?", id="no password"),
+        pytest.param({"tls": TRUSTED}, "it answers 401; are token or basic correct?", id="no password"),
         pytest.param({"tls": TRUSTED, "basic": "wrong"}, "it answers 401", id="a wrong password"),
     ],
 )

@@ -157,5 +157,5 @@ def test_more_series_than_wanted_are_no_answer(house: House, target: Target, mod
     for n in range(3):
         target.psi.labels(model, str(n)).set(0.3)
     house.begin(drifts(model), max_series=2)
-    eventually(lambda: "at most 2 are taken" in str(house.prometheus.last_error), "the source says so")
+    eventually(lambda: "at most 2 are allowed" in str(house.prometheus.last_error), "the source says so")
     assert house.runs() == 0

@@ -32,7 +32,7 @@ RULE: dict[str, Any] = {
 }
 LEAF = {"name": "events", "state": "7", "detail": "pending", "children": []}
 TREE = [{"name": "new_data", "state": "debounce", "detail": "quiet for 3 min of 10", "children": [LEAF]}]
-_WHY = {3: "missed then", 2: "ran: SUCCEEDED", 1: "no record"}
+_WHY = {3: "missed", 2: "ran: SUCCEEDED", 1: "no record"}
 VERDICT = {"decision": "hold", "reason": "debounce", "until": NOW + 420}
 
 

@@ -382,7 +382,7 @@ def test_what_is_passed_over_is_told_once(
     said = capsys.readouterr().out
     assert keys(intake) == ["z"]
     assert said.count("directory.passed_over") == 1
-    assert "nowhere: a link into nowhere; pipe: a FIFO; self: a link that leads to itself" in said
+    assert "nowhere: a link to a missing file; pipe: a FIFO; self: a link that leads to itself" in said
     assert "count=4" in said
 
 
@@ -474,7 +474,7 @@ def test_of_too_many_files_the_source_says_so_and_forgets_none(
     source = start()
     poll(source)
     assert len(keys(intake)) == 5
-    assert source.last_error == "more than 5 files: those beyond are not seen, divide the folder"
+    assert source.last_error == "more than 5 files: the others are ignored, split the folder"
     assert "known" in intake.stored
 
 

@@ -179,7 +179,7 @@ def test_how_many_were_left_out_stands_in_the_attributes(count: int, expected: d
         pytest.param([FIRING], "it has no list of alerts", id="a list"),
         pytest.param({"version": "4"}, "it has no list of alerts", id="no alerts"),
         pytest.param({**GROUP, "alerts": {}}, "it has no list of alerts", id="alerts of another shape"),
-        pytest.param(group(FIRING, version="3"), "version '3' of Alertmanager's webhook: only '4' is known", id="older"),
+        pytest.param(group(FIRING, version="3"), "version '3' of Alertmanager's webhook: only '4' is supported", id="older"),
         pytest.param(group(FIRING, version=4), "version 4 of", id="version of another type"),
         pytest.param(group(FIRING, truncatedAlerts="3"), "truncatedAlerts '3' is not a number", id="bad count"),
         pytest.param(group(FIRING, truncatedAlerts=-1), "truncatedAlerts -1 is not a number", id="count below 0"),

@@ -23,7 +23,7 @@ def record(
 @pytest.mark.parametrize(
     ("one", "said"),
     [
-        pytest.param(record(b"x" * (MOST + 1)), "1001 bytes, at most 1000 are taken", id="a value"),
+        pytest.param(record(b"x" * (MOST + 1)), "1001 bytes, at most 1000 are allowed", id="a value"),
         pytest.param(record(key=b"k" * (MOST + 1)), "1001 bytes of key and headers, at most 1000", id="a key"),
         pytest.param(record(headers=(("h", b"x" * MOST),)), "1001 bytes of key and headers", id="a header"),
         pytest.param(record(headers=(("h" * 600, None), ("i" * 600, b""))), "1200 bytes of key", id="names of headers"),

@@ -213,7 +213,7 @@ def test_raw_keys() -> None:
         pytest.param(enveloped(""), "no Message", id="empty-message"),
         pytest.param(enveloped({}), "no list of Records", id="some-other-message"),
         pytest.param(enveloped(CLASSIC, Type="SubscriptionConfirmation"), "confirm the subscription", id="unconfirmed"),
-        pytest.param(bridged("EC2 Instance State-change"), "none that S3 sends", id="other-detail-type"),
+        pytest.param(bridged("EC2 Instance State-change"), "not an object event of S3", id="other-detail-type"),
         pytest.param({**bridged(), "source": "aws.ec2"}, "aws.s3 are expected", id="other-source"),
         pytest.param(bridged(object={}), "no key", id="no-key"),
         pytest.param({**bridged(), "detail": None}, "no object detail", id="no-detail"),

@@ -145,7 +145,7 @@ def test_without_sample_times_there_is_no_answer(
         pytest.param(vector(*[({"n": str(n)}, 1.0) for n in range(6)]), "6 series, at most 5", id="too many series"),
         pytest.param("hang", "no answer within 0.2s", id="no answer"),
         pytest.param("drip", "no answer within 0.2s", id="an answer drop by drop"),
-        pytest.param(cut, "no whole answer", id="cut off"),
+        pytest.param(cut, "incomplete answer", id="cut off"),
         pytest.param(huge, "more than 1048576 bytes", id="too large"),
     ],
 )
@@ -220,7 +220,7 @@ def test_a_poll_ends_in_time_and_nobody_is_forgotten(
     told = {event.data["error"] for expr in exprs for event in events(intake, expr)}
     assert told == {
         "no answer within 0.1s (timeout)",
-        "not asked for: the other expressions took all the time that a poll has",
+        "not queried: the other expressions used all the time of the poll",
     }
 
 
@@ -244,7 +244,7 @@ def test_answers_do_not_pile_up(prometheus: FakePrometheus, intake: ScriptedInta
         assert len(intake.held) == 2
         assert prometheus.exprs == ["a", "b"]
         assert source.last_error is not None
-        assert "a poll was left out" in source.last_error
+        assert "a poll was skipped" in source.last_error
         intake.release()
         until(lambda: len(events(intake, "a")) >= 2, "it goes on")
 
@@ -316,7 +316,8 @@ def test_a_certificate_that_cannot_be_read(intake: ScriptedIntake, tmp_path: Pat
     with polling("https://127.0.0.1:1", intake, tmp_path, tls={"ca_file": "nowhere.pem"}):
         error = latest(intake, "a")["error"]
     assert (
-        error == f"it cannot be asked: tls.ca_file {tmp_path / 'nowhere.pem'} cannot be read: No such file or directory"
+        error
+        == f"it cannot be queried: tls.ca_file {tmp_path / 'nowhere.pem'} cannot be read: No such file or directory"
     )
 
 

@@ -114,7 +114,7 @@ def test_what_it_refers_to_is_asked_for_first_and_once(registry: Registry) -> No
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        pytest.param(None, "does not know it", id="unknown"),
+        pytest.param(None, "does not have it", id="unknown"),
         pytest.param(answer(CUSTOMER, schemaType="PROTOBUF"), "of type PROTOBUF, not AVRO", id="protobuf"),
         pytest.param((200, {"schema": "{"}), "no Avro schema", id="broken"),
         pytest.param(answer(LINE, CUSTOMER_1), "refers to cust/omer version 1, which", id="reference-unknown"),
@@ -148,12 +148,12 @@ def test_a_schema_that_nobody_can_read_with(registry: Registry, given: tuple[int
         pytest.param((429, b""), "answers 429", id="429"),
         pytest.param((401, b""), "username and password, or token", id="401"),
         pytest.param((403, {"error_code": 40301}), "username and password, or token", id="403"),
-        pytest.param((404, b"<html>"), "is url right", id="another-server's-404"),
+        pytest.param((404, b"<html>"), "is url correct", id="another-server's-404"),
         pytest.param((302, b""), "answers 302", id="redirect"),
-        pytest.param((200, b"<html>"), "is url right", id="another-server's-page"),
-        pytest.param((200, [1]), "is url right", id="a-list"),
+        pytest.param((200, b"<html>"), "is url correct", id="another-server's-page"),
+        pytest.param((200, [1]), "is url correct", id="a-list"),
         pytest.param((200, b'"' + b"x" * schemas.LARGEST), "more than 4194304 bytes", id="too-large"),
-        pytest.param(answer(LINE, {"subject": "a"}), "references of another kind", id="odd-references"),
+        pytest.param(answer(LINE, {"subject": "a"}), "invalid references", id="odd-references"),
     ],
 )
 def test_a_registry_in_trouble_is_asked_again(registry: Registry, given: tuple[int, Any], reason: str) -> None:

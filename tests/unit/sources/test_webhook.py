@@ -199,8 +199,8 @@ def test_an_unreadable_body_is_stored_with_its_reason(client: httpx.Client, inta
         pytest.param("/push", {**JSON, "content-encoding": "br"}, "gzip", id="brotli"),
         pytest.param("/push", {**JSON, "content-encoding": "gzip, gzip"}, "gzip", id="gzip-twice"),
         pytest.param("/bucket", {"content-type": "application/xml"}, "application/json", id="s3-xml"),
-        pytest.param("/events", JSON, "no CloudEvent", id="no-cloudevent"),
-        pytest.param("/events", {**CE, "content-type": "application/cloudevents+xml"}, "no CloudEvent", id="ce-xml"),
+        pytest.param("/events", JSON, "not a CloudEvent", id="no-cloudevent"),
+        pytest.param("/events", {**CE, "content-type": "application/cloudevents+xml"}, "not a CloudEvent", id="ce-xml"),
     ],
 )
 def test_what_can_never_be_read_is_refused(

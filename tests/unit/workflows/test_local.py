@@ -265,7 +265,7 @@ def test_a_killed_runner_is_an_error_and_its_steps_go_with_it(home: Path) -> Non
     os.kill(json.loads((home / "runs/ml/w1/started.json").read_text())["pid"], signal.SIGKILL)
     end = ended(engine_at(home))
     assert end.phase == "Error"
-    assert "died before it could say how the run ended" in end.message
+    assert "died before it recorded the result of the run" in end.message
     until(lambda: not is_alive(step), "the step is gone")
 
 
@@ -446,8 +446,8 @@ def test_released_runs_are_pruned_but_for_the_newest(home: Path, monkeypatch: py
             "spec.arguments.parameters: color must be one of red, blue",
             id="enum",
         ),
-        pytest.param(workflow(name="../../etc"), "'../../etc' is no name", id="name"),
-        pytest.param(inline(volumes=[]), "spec.volumes: the local engine does not run this", id="unsupported"),
+        pytest.param(workflow(name="../../etc"), "'../../etc' is not a valid name", id="name"),
+        pytest.param(inline(volumes=[]), "spec.volumes: the local engine does not support this", id="unsupported"),
     ],
 )
 def test_refused_before_anything_is_created(home: Path, manifest: dict[str, Any], message: str) -> None:

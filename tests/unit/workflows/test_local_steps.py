@@ -93,7 +93,7 @@ def test_what_a_step_started_ends_when_the_runner_is_killed(home: Path, code: st
     engine.create(workflow(f"{code.format(pids=pids)}\nwhile :; do sleep 0.1; done"), timeout=5)
     until(lambda: pids.exists() and pids.read_text(), "it has started something")
     os.kill(json.loads((home / "runs/ml/w1/started.json").read_text())["pid"], signal.SIGKILL)
-    assert "died before it could say" in ended(engine).message
+    assert "died before it recorded the result" in ended(engine).message
     gone(pids)
 
 
@@ -102,7 +102,7 @@ def test_a_step_that_kills_its_supervisor_is_an_error_and_leaves_nothing(home: P
     engine, pids = engine_at(home), home / "pids"
     engine.create(workflow(f"setsid sleep 600 & echo $! $$ > {pids}; kill -9 $PPID; sleep 600"), timeout=5)
     end = ended(engine)
-    assert (end.phase, end.message) == ("Error", "main: the process that watches it was killed")
+    assert (end.phase, end.message) == ("Error", "main: its supervisor process was killed")
     gone(pids)
 
 
@@ -139,7 +139,7 @@ BAD_OUTPUTS = [
     pytest.param(f"head -c {OUTPUT_LIMIT + 1} /dev/zero | tr '\\0' x > $O", "is larger than 262,144", id="too-large"),
     pytest.param("truncate -s 1T $O", "is larger than 262,144 bytes: store large results elsewhere", id="endless"),
     pytest.param("printf 'ab\\377' > $O", "is not UTF-8 text: byte 2 is 0xff", id="not-utf-8"),
-    pytest.param("printf 'a\\0b' > $O", "is no text: character 1 is a NUL", id="nul"),
+    pytest.param("printf 'a\\0b' > $O", "is not text: character 1 is a NUL", id="nul"),
 ]
 
 

@@ -71,26 +71,28 @@ def test_what_it_runs() -> None:
     ("path", "value", "where", "message"),
     [
         pytest.param("spec", None, "spec", "must be a mapping", id="no-spec"),
-        pytest.param("spec.volumes", [], "spec.volumes", "does not run this", id="volumes"),
-        pytest.param("spec.onExit", "main", "spec.onExit", "does not run this", id="exit-handler"),
+        pytest.param("spec.volumes", [], "spec.volumes", "does not support this", id="volumes"),
+        pytest.param("spec.onExit", "main", "spec.onExit", "does not support this", id="exit-handler"),
         pytest.param("spec.entrypoint", "x", "spec.entrypoint", "no template 'x'; there are main, step", id="entry"),
         pytest.param("spec.activeDeadlineSeconds", "1m", "spec.activeDeadlineSeconds", "whole number", id="deadline"),
         pytest.param(f"{DAG}.name", "step", "spec.templates", "same name", id="twice"),
-        pytest.param(f"{STEP}.steps", [[]], f"{STEP}.steps", "does not run this", id="steps"),
+        pytest.param(f"{STEP}.steps", [[]], f"{STEP}.steps", "does not support this", id="steps"),
         pytest.param(f"{STEP}.script", {"command": ["sh"], "source": "x"}, STEP, "exactly one", id="two-kinds"),
-        pytest.param(f"{STEP}.retryStrategy", {}, f"{STEP}.retryStrategy", "does not run this", id="retry"),
-        pytest.param(f"{STEP}.inputs.artifacts", [], f"{STEP}.inputs.artifacts", "knows parameters", id="artifacts"),
+        pytest.param(f"{STEP}.retryStrategy", {}, f"{STEP}.retryStrategy", "does not support this", id="retry"),
+        pytest.param(f"{STEP}.inputs.artifacts", [], f"{STEP}.inputs.artifacts", "supports parameters", id="artifacts"),
         pytest.param(
             f"{STEP}.container", {}, f"{STEP}.container.command", "no image whose entrypoint", id="entrypoint"
         ),
         pytest.param(f"{STEP}.container.command", "sh", f"{STEP}.container.command", "must be a list", id="text"),
         pytest.param(f"{STEP}.container.command", [], f"{STEP}.container.command", "is empty", id="empty"),
-        pytest.param(f"{STEP}.container.envFrom", [], f"{STEP}.container.envFrom", "does not run this", id="env-from"),
+        pytest.param(
+            f"{STEP}.container.envFrom", [], f"{STEP}.container.envFrom", "does not support this", id="env-from"
+        ),
         pytest.param(
             f"{STEP}.container.env",
             [{"name": "A", "value": "", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
             f"{STEP}.container.env[0].valueFrom",
-            "knows name, value",
+            "supports name, value",
             id="secret",
         ),
         pytest.param(
@@ -100,7 +102,7 @@ def test_what_it_runs() -> None:
             f"{STEP}.container.args", ["{{=1+1}}"], f"{STEP}.container", "cannot fill {{=1+1}}", id="expression"
         ),
         pytest.param(
-            f"{STEP}.container.args", ["echo {{workflow.name"], f"{STEP}.container", "never ends", id="unclosed-tag"
+            f"{STEP}.container.args", ["echo {{workflow.name"], f"{STEP}.container", "not closed", id="unclosed-tag"
         ),
         pytest.param(
             f"{STEP}.inputs.parameters[1].default",
@@ -120,7 +122,7 @@ def test_what_it_runs() -> None:
             "spec.arguments.parameters[0].value",
             "{{workflow.name}}",
             "spec.arguments.parameters[0].value",
-            "write what it stands for",
+            "write the value itself",
             id="tag-in-an-argument",
         ),
         pytest.param(
@@ -158,8 +160,8 @@ def test_what_it_runs() -> None:
             "needs a `parameter`",
             id="output-of-nobody",
         ),
-        pytest.param(f"{DAG}.dag.failFast", False, f"{DAG}.dag.failFast", "knows tasks", id="fail-fast"),
-        pytest.param(f"{DAG}.dag.tasks[0].when", "x", f"{DAG}.dag.tasks[0].when", "does not run this", id="when"),
+        pytest.param(f"{DAG}.dag.failFast", False, f"{DAG}.dag.failFast", "supports tasks", id="fail-fast"),
+        pytest.param(f"{DAG}.dag.tasks[0].when", "x", f"{DAG}.dag.tasks[0].when", "does not support this", id="when"),
         pytest.param(f"{DAG}.dag.tasks[0].name", "../a", f"{DAG}.dag.tasks[0].name", "must be a name", id="path-name"),
         pytest.param(
             f"{DAG}.dag.tasks[0].template", "main", f"{DAG}.dag.tasks[0].template", "there are step", id="nest"
