@@ -29,7 +29,7 @@ _ASKED = {
     BOOLEAN: ("true or false", "compare something, such as `event.data.size > 0`"),
     NUMBER: ("a number", "use a field that is a number, or convert: int(…), double(…)"),
     NAME: ("a text or a whole number", "use a field that is one, or convert: string(…)"),
-    TIME: ("a moment", "use a field such as `data.created_at`"),
+    TIME: ("a timestamp", "use a field such as `data.created_at`"),
 }
 
 

@@ -68,7 +68,7 @@ WORDS = {
     type(None): "null",
     list: "a list",
     dict: "a map",
-    datetime: "a moment",
+    datetime: "a timestamp",
     timedelta: "a duration",
 }
 _NUMBERS = (int, UInt, float)
@@ -215,7 +215,7 @@ def _moment(work: Callable[[], Any]) -> Any:
     try:
         return work()
     except OverflowError:
-        raise ExpressionError("a moment or duration beyond the calendar") from None
+        raise ExpressionError("a timestamp or duration beyond the calendar") from None
 
 
 def negate(_frame: Frame, value: Any) -> Any:

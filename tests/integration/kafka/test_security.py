@@ -123,7 +123,7 @@ def test_whoever_is_not_let_in_says_why_without_secrets(
 @pytest.mark.parametrize(
     ("variable", "said"),
     [
-        pytest.param("WRONG", "it says 401", id="the client is refused"),
+        pytest.param("WRONG", "it answers 401", id="the client is refused"),
         pytest.param(None, "Connection refused", id="nobody answers"),
     ],
 )

@@ -135,7 +135,7 @@ def test_a_sample_is_as_old_as_its_push(house: House, target: Target, model: str
     [
         pytest.param({"expr": "feature_psi{"}, "bad_data: ", id="an expression that does not parse"),
         pytest.param({"expr": "feature_psi[5m]"}, "matrix", id="one that gives ranges"),
-        pytest.param({"expr": "'drift'"}, "it gives a string", id="one that gives a text"),
+        pytest.param({"expr": "'drift'"}, "it returns a string", id="one that gives a text"),
         pytest.param({"sample_time": "push_time_seconds{"}, "push_time_seconds{: bad_data", id="a sample_time"),
     ],
 )

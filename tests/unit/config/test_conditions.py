@@ -19,7 +19,7 @@ def said(text: str) -> list[str]:
         pytest.param("size(event.data.tags)", "a number", id="a size"),
         pytest.param("string(event.data.x)", "a text", id="a conversion"),
         pytest.param("event.type", "a text", id="a field that is a text in every event"),
-        pytest.param("event.time", "a moment", id="a moment"),
+        pytest.param("event.time", "a timestamp", id="a moment"),
         pytest.param("event.data", "a map", id="all of the data"),
         pytest.param("event.data.filter(x, true)", "a list", id="a list"),
         pytest.param("upstream.phase", "a text", id="the phase of another run"),

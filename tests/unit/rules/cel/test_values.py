@@ -91,7 +91,7 @@ def test_what_it_gives(text: str, expected: Any) -> None:
         ("timestamp('2026-01-01')", "'2026-01-01' is not RFC 3339 with a time zone, such as 2026-03-01T02:30:00Z"),
         ("timestamp('2026-02-30T00:00:00Z')", "the time '2026-02-30T00:00:00Z' does not exist"),
         ("duration('1d')", "'1d' is no duration, such as 90s, 1h30m or 250ms"),
-        ("timestamp('9999-12-31T23:59:59Z') + duration('1s')", "a moment or duration beyond the calendar"),
+        ("timestamp('9999-12-31T23:59:59Z') + duration('1s')", "a timestamp or duration beyond the calendar"),
         ("'a'.matches('(')", "'(' is no pattern: `(` without `)`"),
         ("nobody", "there is no `nobody` here"),
         ("nosuchfn(1)", "there is no `nosuchfn` of 1 values"),
