@@ -27,8 +27,8 @@ class EachKey:
     of: Mapping[str, Sampled]
 
     def behind(self, key: str) -> list[str]:
-        """Return the keys greater than ``key``, in order."""
-        return sorted(each for each in self.of if each > key)
+        """Return the keys greater than ``key``, in order; all of them, also the empty one, if ``key`` is empty."""
+        return sorted(each for each in self.of if each > key or not key)
 
 
 Spread = EveryKey | EachKey

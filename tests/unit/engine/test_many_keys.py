@@ -13,7 +13,7 @@ from retrainer.engine.intake.samples import QUERY
 from retrainer.engine.schedules import backfills
 from retrainer.event import Event
 from retrainer.rules.state import decode
-from retrainer.sources.base import Query
+from retrainer.sources.base import Batch, Query
 from tests.unit.engine.kit import START, SUBMIT, Make, event, state
 
 if TYPE_CHECKING:
@@ -28,13 +28,25 @@ POLLED = {
 }
 
 
-def poll(bench: Bench, value: float, keys: int = MANY) -> list[str]:
+PLAIN = {
+    "name": "plain",
+    "triggers": {"m": {"metric": {"source": "prom", "expr": "lag", "above": 0.5, "clear": 0.2, "jitter": "0s"}}},
+    "limits": {"overlap": "allow_all"},
+}
+
+
+def answer(bench: Bench, value: float, keys: int, expr: str = "psi") -> Batch:
     """An answer of Prometheus with one series for each key."""
     bench.clock.time += 1
     now = bench.clock.time
     series = [{"labels": {"who": f"k{n:05}"}, "value": value, "time": now} for n in range(keys)]
-    emitted = {"expr": "psi", "sample_time": "", "series": series, "error": ""}
-    return bench.deliver([Event("prom", f"poll-{now}", QUERY, now, emitted)], identity_window=0)
+    emitted = {"expr": expr, "sample_time": "", "series": series, "error": ""}
+    return Batch("prom", [Event("prom", f"poll-{now}", QUERY, now, emitted)], identity_window=0)
+
+
+def poll(bench: Bench, value: float, keys: int = MANY) -> list[str]:
+    (outcomes,) = bench.deliver_all([answer(bench, value, keys)])
+    return outcomes
 
 
 def folded(bench: Bench, value: float) -> int:
@@ -78,6 +90,15 @@ def test_a_later_poll_does_not_overtake_an_earlier_one(make: Make) -> None:
     go_on(bench)
     assert folded(bench, 0.1) == 10
     assert bench.query("SELECT count(DISTINCT key), count(*) FROM runs") == [(MANY, MANY)]
+
+
+def test_a_rule_without_keys_has_its_value_although_other_rules_took_the_budget(make: Make) -> None:
+    """Each rise above the threshold starts a run, so no fall may be missed either."""
+    bench = make(POLLED, PLAIN)
+    for value in (0.9, 0.1, 0.9):
+        bench.deliver_all([answer(bench, value, KEYS), answer(bench, value, 1, "lag")])
+        go_on(bench)
+    assert bench.query("SELECT count(*) FROM runs WHERE rule = 'plain'") == [(2,)]
 
 
 def test_what_is_still_being_folded_in_is_not_asked_for_again(make: Make) -> None:
