@@ -57,7 +57,7 @@ def hung(house: House, kind: Kind) -> Worker:
     def look() -> Worker | None:
         house.app.timers.wake("listen")
         house.app.submitter.wake()
-        house.app.follower.wake()
+        house.app.run_reconciler.wake()
         house.app.engine.act(lambda _: None)
         found = [one for one in house.app.supervisor.workers if one.where().startswith("retrainer.util.failpoints")]
         return found[0] if found else None
