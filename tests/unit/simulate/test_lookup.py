@@ -126,7 +126,7 @@ def test_the_source_s_own_url_and_token_are_used(tmp_path: Path, url: str) -> No
 
 WRONG = [
     pytest.param("wrong", "", "it answers 401; are token or basic of source prom right?", id="another token"),
-    pytest.param(None, "", "source prom: it cannot be asked: ", id="no token"),
+    pytest.param(None, "", "source prom: it cannot be queried: ", id="no token"),
     pytest.param(SECRET, "localhost", "They are sent only to its own url", id="another host"),
 ]
 
