@@ -94,7 +94,7 @@ class PartitionClaims:
 
     def _halt(self, part: Part, said: str) -> None:
         if not part.halt:
-            log.error("source.halted", source=self._name, part=part.name, reason=said)
+            log.error("source.halted", source=self._name, partition=part.name, reason=said)
         part.halt = said
 
     def _go(self, part: Part, epoch: int, following: int) -> None:
@@ -103,7 +103,7 @@ class PartitionClaims:
         except (ValueError, KeyError):
             return  # no longer assigned to us
         if part.halt:
-            log.info("source.resumed", source=self._name, part=part.name, next=following)
+            log.info("source.resumed", source=self._name, partition=part.name, next=following)
         part.epoch, part.read, part.halt, part.cut = epoch, following, "", None
 
 

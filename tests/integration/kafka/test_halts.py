@@ -27,7 +27,7 @@ def reset(house: House, source: Any, part: str, to: str | int) -> None:
 
 
 def halts(logged: list[MutableMapping[str, Any]]) -> list[str]:
-    return [line["part"] for line in logged if line["event"] == "source.halted"]
+    return [line["partition"] for line in logged if line["event"] == "source.halted"]
 
 
 def way_out(part: str) -> str:
@@ -80,7 +80,7 @@ def test_a_log_that_was_cut_off_is_not_read_on_when_it_has_grown_again(broker: B
 
 def claims_of(house: House, part: str) -> int:
     """How often a partition was claimed."""
-    ((claims,),) = house.query(f"SELECT owner_epoch FROM positions WHERE part = '{part}'")
+    ((claims,),) = house.query(f"SELECT owner_epoch FROM positions WHERE partition = '{part}'")
     return int(claims)
 
 

@@ -51,7 +51,7 @@ def start(house: House, host: Host, settings: dict[str, Any], tmp_path: Path) ->
 
 def claims(house: House) -> dict[str, int]:
     """How often each partition was claimed."""
-    return dict(house.query("SELECT part, owner_epoch FROM positions"))
+    return dict(house.query("SELECT partition, owner_epoch FROM positions"))
 
 
 def both_read(house: House) -> Callable[[], bool]:
