@@ -82,7 +82,7 @@ def test_a_move_back_loses_nothing(file: Path, postgres: Postgres, database: str
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        pytest.param("nonsense", "line 2: no row", id="no JSON"),
+        pytest.param("nonsense", "line 2: not a row", id="no JSON"),
         pytest.param('{"table": "stars", "row": {}}', "no table 'stars'", id="a table of another release"),
         pytest.param('{"table": "pauses", "row": {"colour": 1}}', "pauses has no colour", id="a column of another"),
     ],
