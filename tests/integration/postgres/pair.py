@@ -24,7 +24,8 @@ RULES: list[dict[str, Any]] = [
     {
         "name": "every",
         "triggers": {"new": {"data": {"source": "push", "batch": {"at_least": {"events": BATCH}}}}},
-        "limits": {"max_active": 5, "overlap": "allow_all"},
+        # More than a backlog starts at once: events that wait for a run to end would make a window larger than a batch.
+        "limits": {"max_active": 100, "overlap": "allow_all"},
         "submit": {"workflow_template": "train"},
     },
 ]
