@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 PACE = 0.1
 """Seconds between two numbers of a channel."""
 PAGE = 500
+CAUGHT_UP = 300.0
+"""Seconds for Argo's controller to finish what was created while it did not watch: it makes 20 requests a second, and
+waits for more than a minute until it lists again after the API server was away."""
 LOOK_EVERY = 1.0
 """Seconds between two polls of the judge, which lists all Workflows."""
 
@@ -157,7 +160,7 @@ class Judge:
         assert made == Counter(set(made))
         there = {one["metadata"]["name"] for one in self.workflows()}
         assert set(made) <= there
-        until(lambda: there <= self.over(), 120, LOOK_EVERY)
+        until(lambda: there <= self.over(), CAUGHT_UP, LOOK_EVERY)
 
 
 def parameter(workflow: dict[str, Any], name: str) -> str:
