@@ -36,6 +36,11 @@ log = structlog.get_logger()
 
 
 def fold_input(tx: Transaction, rule_name: str, key: str, given: Input | Spread) -> Step | None:
+    """Fold one input into the state of a (rule, key), and stage what follows from it.
+
+    Return None if there is no such rule, or if the input was staged for many keys. An error of the fold is raised,
+    unless the transaction is careful: see `_contain`.
+    """
     rule = tx.catalog.rules.get(rule_name)
     if isinstance(given, (EveryKey, EachKey)):
         stage(tx, rule_name, given)
