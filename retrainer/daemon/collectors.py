@@ -150,7 +150,7 @@ class StoreCollector:
         self._seen = Standing()
         self._expected, self._watch_restarts, self._catalog = expected, watch_restarts, catalog
         self._counted = ""
-        self._tally = StoreCounts()
+        self._counts = StoreCounts()
         self._next_tally = 0.0
         self._periods: Mapping[str, float] = {}
         self._periods_of: tuple[str, int] = "", 0
@@ -170,22 +170,22 @@ class StoreCollector:
         sources = self._sources()
         looking = {name: source for name, source in sources.items() if source is not None}
         judged = {name: silent(every, heard.get(name), now) for name, every in self._expected().items()}
-        tally = self._fresh_tally()
+        counts = self._fresh_counts()
         return Standing(
             active=active,
-            pending=tally.pending,
-            next_fire=tally.next_fire,
-            values=tally.values,
-            trained=tally.trained,
-            promoted=tally.promoted,
-            untrained=tally.untrained,
-            unpromoted=tally.unpromoted,
-            succeeded=tally.succeeded,
-            fired=tally.fired,
-            failures=tally.failures,
-            paused=tally.paused,
+            pending=counts.pending,
+            next_fire=counts.next_fire,
+            values=counts.values,
+            trained=counts.trained,
+            promoted=counts.promoted,
+            untrained=counts.untrained,
+            unpromoted=counts.unpromoted,
+            succeeded=counts.succeeded,
+            fired=counts.fired,
+            failures=counts.failures,
+            paused=counts.paused,
             periods=self._fresh_periods(now),
-            budget_left=tally.budget_left,
+            budget_left=counts.budget_left,
             sources={name: source is None or source.last_error is None for name, source in sources.items()},
             lag={name: source.lag for name, source in looking.items() if source.lag is not None},
             halted={name: len(source.halted) for name, source in looking.items()},
@@ -208,25 +208,25 @@ class StoreCollector:
             self._periods, self._periods_of = periods(catalog.rules, now), asked
         return self._periods
 
-    def _fresh_tally(self) -> StoreCounts:
+    def _fresh_counts(self) -> StoreCounts:
         """Return the counts, computed again after a pause and for each new revision of the rules."""
         began = self._clock.monotonic()
         catalog = self._catalog()
         if began < self._next_tally and catalog.revision == self._counted:
-            return self._tally
-        tally = StoreCounts(
+            return self._counts
+        counts = StoreCounts(
             catalog.rules, budget_left=self._store.read(partial(_left, catalog=catalog, now=self._clock.now()))
         )
         last = -1
         page = partial(_states, rules=catalog.rules, now=self._clock.now())
         while rows := self._store.read(partial(page, after=last)):
             for _, rule, key, text in rows:
-                tally.count(rule, key, text)
+                counts.count(rule, key, text)
             last = rows[-1][0]
         ended = self._clock.monotonic()
-        self._tally, self._counted = tally, catalog.revision
+        self._counts, self._counted = counts, catalog.revision
         self._next_tally = ended + max(SHORTEST_REST, REST * (ended - began))
-        return tally
+        return counts
 
 
 def _left(conn: Connection, catalog: Catalog, now: float) -> dict[str, dict[str, float]]:
