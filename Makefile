@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 ARGS ?=
 export UV_CACHE_DIR ?= $(HOME)/.cache/uv
 
-.PHONY: help setup demo test lint test-integration test-cluster image chart bench bench-peers soak study dashboards reference docs lock clean
+.PHONY: help setup demo test coverage lint test-integration test-cluster image chart bench bench-peers soak study dashboards reference docs lock clean
 
 help:
 	@echo "make setup             make .venv with everything locked in requirements.lock"
 	@echo "make demo              the whole product on this machine, with a real model (ARGS=--once ends after the first success)"
 	@echo "make test              the tests that need no server"
+	@echo "make coverage          the same tests, with the branches of retrainer/ that they take: a line for each folder, and dist/coverage/index.html"
 	@echo "make lint              ruff, mypy, import-linter"
 	@echo "make test-integration  the tests on real Kafka, MinIO, PostgreSQL, SQS, SNS, S3, Prometheus and Alertmanager (Debian, Java 17, Maven, openssl, Go)"
 	@echo "make test-cluster      the tests on a real Kubernetes with a real Argo controller, the chart and the image among them (root on Debian, Go, Java 17, Maven)"
@@ -42,6 +43,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+coverage: setup
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=html $(ARGS)
+	@$(BIN)/python -m tests.coverage_by_folder
 
 lint: setup
 	$(BIN)/ruff check .
