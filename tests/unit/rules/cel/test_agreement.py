@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import cel
@@ -31,6 +32,8 @@ _DIFFER = (
     "type(",  # a type instead of a string
     "-(",  # accepts booleans
 )
+_KEYS_OF_A_MAP = re.compile(r"event\.data(\.m)?(?![.\w]).*\)\.(map|filter)\(")
+"""The definition gives the keys of a map no order, and the Rust evaluator's differs at each evaluation."""
 
 
 def _ours(text: str) -> Any:
@@ -57,6 +60,10 @@ def _same(a: Any, b: Any) -> bool:
     return a == b and isinstance(a, bool) == isinstance(b, bool)
 
 
+def _comparable(text: str) -> bool:
+    return not _KEYS_OF_A_MAP.search(text) and not any(odd in text for odd in _DIFFER) and _within_caps(text)
+
+
 def _within_caps(text: str) -> bool:
     """Whether the expression is within our limits, such as the one on macros. The Rust evaluator has none."""
     try:
@@ -67,7 +74,7 @@ def _within_caps(text: str) -> bool:
 
 
 @settings(max_examples=1500, deadline=None)
-@given(EXPRESSIONS.filter(_within_caps).filter(lambda text: not any(odd in text for odd in _DIFFER)))
+@given(EXPRESSIONS.filter(_comparable))
 def test_any_expression(text: str) -> None:
     ours, theirs = _ours(text), _theirs(text)
     assert _same(ours, theirs), (text, ours, theirs)
