@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from concurrent.futures import Future
+    from pathlib import Path
 
     from retrainer.event import Event, Poison
+    from retrainer.util.clock import Clock
 
 
 OBJECTS = 5000
@@ -166,6 +168,20 @@ class Intake(Protocol):
 
         Raise Overloaded while the store cannot be read.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """What every source gets: its name, where it reports, and the folder that relative paths begin at.
+
+    ``sweeps``: an S3 source also lists its buckets; one replica does so for all.
+    """
+
+    name: str
+    intake: Intake
+    clock: Clock
+    base_folder: Path
+    sweeps: bool = True
 
 
 def object_pages(intake: Intake, source: str, prefix: str = "") -> Iterator[dict[str, str]]:

@@ -3,107 +3,79 @@
 from __future__ import annotations
 
 import os
-import threading
-from concurrent.futures import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
 from retrainer.event import Event
-from retrainer.sources.base import Batch, Overloaded, object_pages
+from retrainer.sources.base import Batch, object_pages
 from retrainer.sources.files.lines import AT_ONCE, Count, StoppedError, count_on, has_rows, rows
 from retrainer.sources.files.listing import DirectoryListing, File, Scope, ignorer, list_folder, safe, shown
 from retrainer.sources.formats.payload import FUTURE, event_id
-from retrainer.util.supervision import Worker, beat, rest
+from retrainer.sources.polling import PollingSource
+from retrainer.util.supervision import beat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from retrainer.config.models import DirectorySource as DirectoryConfig
-    from retrainer.sources.base import Intake
-    from retrainer.util.clock import Clock
+    from retrainer.sources.base import SourceContext
 
 EVENT_TYPE = "s3:ObjectCreated:Put"
 BATCH_SIZE = 500
 SHORTEST_INTERVAL = 0.05
 BREATH = 4.0  # minimum pause, as a multiple of the listing time, so that a huge folder does not keep a core busy
 GRACE = 2.0
-PATIENCE = 5.0
-"""Seconds that a stop waits for a file system that does not answer."""
-TOLD = 10_000
+"""Seconds for batches in flight to be stored when the source is stopped."""
+MOST_LOGGED = 10_000
 """Passed-over files that are remembered as logged; beyond that they may be logged again."""
 T = TypeVar("T")
 log = structlog.get_logger()
 
 
-class DirectorySource:
-    """Lists the folder periodically, and reports files that are not stored as reported and no longer being written.
+class DirectorySource(PollingSource):
+    """Lists the folder periodically, and reports files that are not stored as reported and no longer being written."""
 
-    ``polls`` counts listings, ``poll_errors`` failed ones; ``last_error`` is the current problem.
-    """
+    _LOG_EVENT = "directory.trouble"
+    _GRACE = 5.0  # for a file system that does not answer
 
-    def __init__(self, name: str, config: DirectoryConfig, intake: Intake, clock: Clock, base_folder: Path) -> None:
-        self.name = name
-        self.polls = 0
-        self.last_error: str | None = None
-        self.poll_errors = 0
-        self.lag: int | None = None
-        self.halted: Mapping[str, str] = {}
-        self._config, self._intake, self._clock = config, intake, clock
-        self._folder = os.path.abspath(base_folder / config.path)  # noqa: PTH100 - resolve() would follow symlinks
+    def __init__(self, context: SourceContext, config: DirectoryConfig) -> None:
+        super().__init__(context)
+        self._config = config
+        folder = context.base_folder / config.path
+        self._folder = os.path.abspath(folder)  # noqa: PTH100 - resolve() would follow symlinks
+        self._log_fields["folder"] = safe(self._folder)
         self._bucket = config.bucket or Path(self._folder).name
-        anywhere = config.links == "anywhere"
-        self._stop = threading.Event()
-        self._scope = Scope(self._folder, ignorer(config.ignore), anywhere, self._stopped)
-        self._told: set[str] = set()
+        self._scope = Scope(self._folder, ignorer(config.ignore), config.links == "anywhere", self._stopped)
+        self._logged: set[str] = set()
         self._counts: dict[str, Count] = {}
         """Files whose rows are partly counted."""
         self._listing_took = 0.0
         self._known: dict[str, str] | None = None
         self._unsettled: dict[str, tuple[str, float]] = {}
-        self._thread = Worker("source", self._run, self._stop.is_set, name=f"source-{name}", owner=name)
-
-    def start(self) -> None:
-        self._thread.start()
 
     def stop(self) -> None:
-        self._stop.set()
+        super().stop()
         if self._thread.is_alive():
-            self._thread.join(PATIENCE)
-            if self._thread.is_alive():
-                log.warning("directory.stuck", source=self.name, folder=safe(self._folder))
+            log.warning("directory.stuck", **self._log_fields)
 
     def _stopped(self) -> bool:
         """Called at each entry and each chunk of a file, so that a long listing does not count as a hang."""
         beat()
         return self._stop.is_set()
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            beat()
-            try:
-                trouble = self._poll()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next poll may succeed
-                self._known = None  # read again: it is not known what was stored
-                trouble = f"{type(error).__name__}: {error}"
-            if trouble is not None and trouble != self.last_error:
-                log.warning("directory.trouble", source=self.name, folder=safe(self._folder), error=trouble)
-            self.last_error = trouble
-            self.poll_errors += trouble is not None
-            self.polls += 1
-            rest(self._stop, max(self._config.polling_interval, SHORTEST_INTERVAL, BREATH * self._listing_took))
+    def _pause(self) -> float:
+        return max(self._config.polling_interval, SHORTEST_INTERVAL, BREATH * self._listing_took)
 
     def _poll(self) -> str | None:
         """Process one listing. Return what could not be read, as text."""
-        if self._known is None:
-            pages = object_pages(self._intake, self.name)
-            self._known = {key: fingerprint for page in pages for key, fingerprint in page.items()}
-        known = self._known
+        known = self._read_known() if self._known is None else self._known
+        self._known = None  # read again after an error: it is not known what was stored
         began = self._clock.monotonic()
         listing = list_folder(self._scope, known)
         self._listing_took = self._clock.monotonic() - began
-        self._tell(listing)
+        self._log_passed_over(listing)
         gone = [key for key in listing.missing if listing.knows(key)]
         for keys in _chunks(gone):
             self._hand_over(known, (), dict.fromkeys(keys))
@@ -111,16 +83,21 @@ class DirectorySource:
         for files in _batches(self._settled(listing), counted=self._config.rows is not None):
             events = self._events(files, listing)
             self._hand_over(known, list(events.values()), {key: listing.changed[key].fingerprint for key in events})
-        return None if self._stop.is_set() else _in_words(listing.unreadable)
+        self._known = known
+        return None if self._stop.is_set() else _summary(listing.unreadable)
 
-    def _tell(self, listing: DirectoryListing) -> None:
+    def _read_known(self) -> dict[str, str]:
+        pages = object_pages(self._intake, self.name)
+        return {key: fingerprint for page in pages for key, fingerprint in page.items()}
+
+    def _log_passed_over(self, listing: DirectoryListing) -> None:
         """Log once for each file that it is passed over."""
-        new = {key: why for key, why in listing.odd.items() if key not in self._told}
+        new = {key: why for key, why in listing.odd.items() if key not in self._logged}
         if not new:
             return
-        if len(self._told) + len(new) > TOLD:
-            self._told.clear()
-        self._told |= new.keys()
+        if len(self._logged) + len(new) > MOST_LOGGED:
+            self._logged.clear()
+        self._logged |= new.keys()
         things = [f"{shown(key)}: {why}" for key, why in sorted(new.items())[:3]]
         log.warning("directory.passed_over", source=self.name, count=len(new), things="; ".join(things))
 
@@ -189,30 +166,13 @@ class DirectorySource:
 
     def _hand_over(self, known: dict[str, str], events: Sequence[Event], objects: Mapping[str, str | None]) -> None:
         """Return once the batch is stored, and only then remember its objects. Raise why it was not stored."""
-        if not objects or not self._offer(Batch(self.name, events, objects=objects)):
+        if not objects or not self._store(Batch(self.name, events, objects=objects), GRACE):
             return
         for key, fingerprint in objects.items():
             if fingerprint is None:
                 known.pop(key, None)
             else:
                 known[key] = fingerprint
-
-    def _offer(self, batch: Batch) -> bool:
-        """Wait until the batch is stored. Return False if the source is stopped before that is known."""
-        while not self._stop.is_set():
-            try:
-                future = self._intake.offer(batch)
-            except Overloaded as error:
-                rest(self._stop, error.retry_after)
-                continue
-            while not future.done() and not self._stop.is_set():
-                beat()
-                wait((future,), timeout=0.2)
-            wait((future,), timeout=GRACE)  # on a stop: what is in flight may still be settled
-            if future.done():
-                future.result()
-                return True
-        return False
 
 
 class _UnfinishedError(Exception):
@@ -233,7 +193,7 @@ def _batches(files: Sequence[File], *, counted: bool) -> list[list[File]]:
     return batches
 
 
-def _in_words(unreadable: Mapping[str, str]) -> str | None:
+def _summary(unreadable: Mapping[str, str]) -> str | None:
     """Name the first three by key, so that the text is stable; None if there are none."""
     first = [unreadable[key] for key in sorted(unreadable)[:3]]
     more = [f"{len(unreadable) - 3} more"] if len(unreadable) > 3 else []

@@ -1,50 +1,58 @@
-"""The list of source types."""
+"""The list of source kinds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeGuard
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from retrainer.config import models
-from retrainer.sources.directory import DirectorySource
+from retrainer.config.models import sources as models
+from retrainer.sources.base import SourceContext
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from retrainer.sources.base import Intake, Source
     from retrainer.sources.http.hook import Served
     from retrainer.util.clock import Clock
 
-# Sources with threads of their own. All webhooks are served by the web server, through one `Webhooks`.
-Threaded = models.DirectorySource | models.S3Source | models.KafkaSource | models.PrometheusSource
+
+@dataclass(frozen=True, slots=True)
+class SourceKind:
+    """``create``: where the function or class is that gets a `SourceContext` and the model, and returns a `Source`.
+
+    It is imported when it is first used. ``shared`` returns whether several replicas may read the source at once, as
+    its input is distributed among readers: by partition, or by a queue.
+    """
+
+    create: str
+    shared: Callable[[Any], bool] = lambda _config: False
+
+
+KINDS: Mapping[type[models.SourceModel], SourceKind] = {
+    models.DirectorySource: SourceKind("retrainer.sources.directory:DirectorySource"),
+    models.KafkaSource: SourceKind("retrainer.sources.kafka.source:kafka_source", shared=lambda _config: True),
+    models.PrometheusSource: SourceKind("retrainer.sources.prometheus.source:PrometheusSource"),
+    models.S3Source: SourceKind("retrainer.sources.s3.source:s3_source", lambda config: config.via.webhook is None),
+}
+"""Sources with threads of their own. All webhooks are served by the web server, through one `Webhooks`."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceRequest:
-    """A source to run. ``sweeps``: an S3 source also lists its buckets; one replica does so for all."""
+    """A source to run, of a kind in `KINDS`. ``sweeps``: see `SourceContext`."""
 
-    config: Threaded
+    config: models.Source
     sweeps: bool
 
 
 def build(
-    name: str, config: Threaded, intake: Intake, clock: Clock, base_folder: Path, *, sweeps: bool = True
+    name: str, config: models.Source, intake: Intake, clock: Clock, base_folder: Path, *, sweeps: bool = True
 ) -> Source:
     """Create the configured source, not started. Relative paths are resolved against `base_folder`."""
-    if isinstance(config, models.DirectorySource):
-        return DirectorySource(name, config, intake, clock, base_folder)
-    if isinstance(config, models.KafkaSource):
-        from retrainer.sources.kafka import kafka_source  # noqa: PLC0415 - only what is used is loaded
-
-        return kafka_source(name, config, intake, clock, base_folder)
-    if isinstance(config, models.PrometheusSource):
-        from retrainer.sources.prometheus import prometheus_source  # noqa: PLC0415 - only what is used is loaded
-
-        return prometheus_source(name, config, intake, clock, base_folder)
-    from retrainer.sources.s3 import s3_source  # noqa: PLC0415 - only what is used is loaded
-
-    return s3_source(name, config, intake, clock, base_folder, sweeps=sweeps)
+    create: Callable[[SourceContext, models.Source], Source] = resolve_name(KINDS[type(config)].create)
+    return create(SourceContext(name, intake, clock, base_folder, sweeps), config)
 
 
 def threaded(sources: Mapping[str, models.Source], *, leads: bool) -> dict[str, SourceRequest]:
@@ -52,15 +60,8 @@ def threaded(sources: Mapping[str, models.Source], *, leads: bool) -> dict[str, 
     return {
         name: SourceRequest(config, sweeps=leads and isinstance(config, models.S3Source) and config.sweep is not None)
         for name, config in sources.items()
-        if isinstance(config, Threaded) and (leads or _shared(config))
+        if (kind := KINDS.get(type(config))) is not None and (leads or kind.shared(config))
     }
-
-
-def _shared(config: Threaded) -> bool:
-    """Whether its input is distributed among readers: by partition, or by a queue."""
-    if isinstance(config, models.S3Source):
-        return config.via.sqs is not None or config.via.kafka is not None
-    return isinstance(config, models.KafkaSource)
 
 
 def webhooks(sources: Mapping[str, models.Source]) -> dict[str, Served]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from retrainer.config.models import S3Source
 from retrainer.daemon.leadership import Lead
 from retrainer.daemon.replay import Replays
+from retrainer.sources.base import SourceContext
 from retrainer.sources.s3.sweep import Sweep
 from retrainer.sources.s3.visibility import VisibilityKeeper
 from retrainer.util import failpoints, supervision
@@ -112,7 +114,7 @@ def test_messages_are_deleted_after_the_thread_that_does_so_died() -> None:
 
 def test_a_sweep_goes_on_after_its_thread_died() -> None:
     config = S3Source.model_construct(buckets=[], sweep=0.01)
-    sweep = Sweep("lake", config, 0.01, Intake(), SystemClock())  # type: ignore[arg-type] # it lists no bucket
+    sweep = Sweep(SourceContext("lake", Intake(), SystemClock(), Path()), config, 0.01)  # type: ignore[arg-type] # it lists no bucket
     failpoints.arm("sweep", "raise", 5)
     sweep.start()
     until(lambda: restarts("sweep") == 1, "it is restarted")

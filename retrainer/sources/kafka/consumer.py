@@ -73,6 +73,10 @@ class BrokerUnreachable(Exception):
     """No broker answers, or none grants access. The message says why."""
 
 
+def client_id_of(source: str) -> str:
+    return f"retrainer-{source}"
+
+
 def open_consumer(topics: Topics, base_folder: Path, client_id: str, *, group: bool = True) -> KafkaConsumer:
     """Connect within a few seconds. Raise Unreachable, or ValueError for settings that cannot work."""
     clients: list[KafkaNetClient] = []

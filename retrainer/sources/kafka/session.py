@@ -20,6 +20,7 @@ from retrainer.sources.formats.avro_schema import SchemaUnavailable
 from retrainer.sources.kafka.broker_probe import BrokerProbe
 from retrainer.sources.kafka.claims import PartitionClaims, moved, recreated
 from retrainer.sources.kafka.commits import Commits
+from retrainer.sources.kafka.consumer import client_id_of
 from retrainer.sources.kafka.inflight import Inflight, InflightBatch
 from retrainer.sources.kafka.partition_share import Share
 from retrainer.sources.kafka.partitions import Part, park, part_name
@@ -33,9 +34,8 @@ if TYPE_CHECKING:
 
     from retrainer.config.models import Topics
     from retrainer.event import Event, Poison
-    from retrainer.sources.base import Intake
+    from retrainer.sources.base import SourceContext
     from retrainer.sources.kafka.records import Reader
-    from retrainer.util.clock import Clock
 
     Polled = dict[TopicPartition, list[ConsumerRecord]]
 
@@ -66,24 +66,22 @@ class KafkaSession:
 
     def __init__(
         self,
-        name: str,
-        client_id: str,
+        context: SourceContext,
         topics: Topics,
         consumer: KafkaConsumer,
         reader: Reader,
         terms: IntakeTerms,
-        intake: Intake,
-        clock: Clock,
     ) -> None:
         self.trouble: str | None = None
         self.errors = 0
         self.parts: dict[TopicPartition, Part] = {}
-        self._name, self._topics, self._consumer, self._reader = name, topics, consumer, reader
-        self._terms, self._intake, self._clock = terms, intake, clock
+        name, intake, clock = context.name, context.intake, context.clock
+        self._name, self._consumer, self._reader, self._terms = name, consumer, reader, terms
+        self._intake, self._clock = intake, clock
         self._claims = PartitionClaims(name, consumer, Positions(name, consumer, intake, topics.start), clock)
         self._commits = Commits(name, consumer, clock)
-        self._outbox = Inflight(intake, clock)
-        self._reach = BrokerProbe(consumer, client_id, topics, clock)
+        self._inflight = Inflight(intake, clock)
+        self._probe = BrokerProbe(consumer, client_id_of(name), topics, clock)
         self._share = Share(name, consumer, topics, intake, clock)
         self._paused = False
         self._look_at = 0.0
@@ -100,22 +98,22 @@ class KafkaSession:
         polled = self._poll()
         self._take(polled)
         if 0 < sum(map(len, polled.values())) <= FEW:
-            self._outbox.wait(BRIEFLY)
+            self._inflight.wait(BRIEFLY)
         self._commits.tell(self.parts.values())
 
     def close(self) -> None:
         """Let batches in flight be settled, within a grace period, and leave the partitions to other readers."""
         until = self._clock.monotonic() + GRACE
-        self._outbox.drop_waiting()
-        while not self._outbox.empty and (left := until - self._clock.monotonic()) > 0:
-            self._outbox.wait(left)
+        self._inflight.drop_waiting()
+        while not self._inflight.empty and (left := until - self._clock.monotonic()) > 0:
+            self._inflight.wait(left)
             self._settle()
         self._share.leave()
         self._commits.tell_last(self.parts.values())
         self._consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
 
     def _settle(self) -> None:
-        for inflight_batch, error in self._outbox.settled():
+        for inflight_batch, error in self._inflight.settled():
             part = inflight_batch.part
             if error is None and inflight_batch.batch.offsets is not None:
                 if inflight_batch.valid:
@@ -124,10 +122,10 @@ class KafkaSession:
                 self._claims.release(part)
                 if not isinstance(error, PositionLost):
                     self._fail(f"{part.name} could not be stored: {error}")
-        self._outbox.push()
+        self._inflight.push()
 
     def _follow_share(self) -> None:
-        if not self._share.look(reachable=not self._reach.silent):
+        if not self._share.look(reachable=not self._probe.silent):
             return
         mine = self._share.mine
         gone = [self.parts.pop(tp) for tp in list(self.parts) if tp not in mine]
@@ -139,10 +137,10 @@ class KafkaSession:
             self.parts[tp] = Part(tp, part_name(tp))
 
     def _poll(self) -> Polled:
-        if self._outbox.full:
-            self._outbox.wait(STALL)
+        if self._inflight.full:
+            self._inflight.wait(STALL)
             self._settle()
-        self._pause(self._outbox.full)
+        self._pause(self._inflight.full)
         try:
             polled: Polled = self._consumer.poll(timeout_ms=POLL_MS)
         except OffsetOutOfRangeError as error:
@@ -179,7 +177,7 @@ class KafkaSession:
             part = self.parts.get(tp)
             if part is not None and part.epoch is not None:
                 self._hand_over(part, records)
-        if not polled and not self._outbox.full:
+        if not polled and not self._inflight.full:
             self._close_gaps()
 
     def _close_gaps(self) -> None:
@@ -211,7 +209,7 @@ class KafkaSession:
         )
         part.read = following
         size = sum(max(0, record.serialized_value_size) for record in records)
-        self._outbox.put(InflightBatch(part, part.epoch, batch, size))
+        self._inflight.put(InflightBatch(part, part.epoch, batch, size))
 
     def _read(self, records: Iterable[ConsumerRecord], topic_id: str) -> tuple[list[Event | Poison], list[int]]:
         """Return the items of these records, and the offset of each; one record may have many items."""
@@ -241,10 +239,10 @@ class KafkaSession:
         for tp, part in self.parts.items():
             if recreated(self._consumer, tp, part.topic_id) and part.epoch is not None:
                 self._claims.release(part, wait=0.0)
-            elif moved(part, stored) and not self._outbox.carries(part):
+            elif moved(part, stored) and not self._inflight.carries(part):
                 self._claims.release(part)
         waits = (part.waits for part in self.parts.values() if part.waits)
-        trouble = self._reach.look() or self._failed or next(waits, None)
+        trouble = self._probe.look() or self._failed or next(waits, None)
         self.errors += trouble is not None and trouble == self._failed
         self.trouble, self._failed = trouble, None
 

@@ -3,78 +3,66 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from typing import TYPE_CHECKING
 
 import structlog
 
 from retrainer.sources.base import Batch, Overloaded
+from retrainer.sources.polling import PollingSource
 from retrainer.sources.prometheus.poll import Poll
-from retrainer.util.supervision import Worker, beat, rest
+from retrainer.util.supervision import beat, rest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
     from concurrent.futures import Future
-    from pathlib import Path
 
     from retrainer.config.models import PrometheusSource as PrometheusConfig
-    from retrainer.sources.base import Intake, Query, Receipt
-    from retrainer.util.clock import Clock
+    from retrainer.sources.base import Query, Receipt, SourceContext
 
 LATEST_START = 30.0
 """Maximum seconds until the first poll of a source."""
-GRACE = 2.0
-"""Seconds that `stop` waits for a response; a later one is dropped."""
 MOST_WARNINGS = 1000
 Trouble = tuple[str, str]
 """An expression, empty if it concerns all, and the reason."""
 log = structlog.get_logger()
 
 
-class PrometheusSource:
-    """``polls`` counts started polls; the other attributes: see `Source`. A failed expression counts as an error.
+class PrometheusSource(PollingSource):
+    """``polls`` counts started polls. A failed expression counts as an error. A response after `stop` is dropped.
 
     Events are not awaited one by one. But while one of them is not stored, the next poll is skipped: responses do not
     pile up, and there will be newer ones.
     """
 
-    def __init__(self, name: str, config: PrometheusConfig, intake: Intake, clock: Clock, base_folder: Path) -> None:
-        self.name = name
-        self.polls = 0
-        self.last_error: str | None = None
-        self.poll_errors = 0
-        self.lag: int | None = None
-        self.halted: Mapping[str, str] = {}
-        self._config, self._intake, self._clock, self._base_folder = config, intake, clock, base_folder
+    _LOG_EVENT = "prometheus.trouble"
+
+    def __init__(self, context: SourceContext, config: PrometheusConfig) -> None:
+        super().__init__(context)
+        self._config, self._base_folder = config, context.base_folder
+        self._due_at = 0.0
         self._pending: list[Future[Receipt]] = []
         self._slow: set[str] = set()
-        self._asked: dict[str, int] = {}
+        self._queried: dict[str, int] = {}
+        """The last poll that queried each expression."""
         self._warned: set[tuple[str, str]] = set()
         self._reasons: set[str] = set()
-        self._stop = threading.Event()
-        self._thread = Worker("source", self._run, self._stop.is_set, name=f"source-{name}", owner=name)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(GRACE)
 
     def _run(self) -> None:
-        interval = self._config.polling_interval
-        rest(self._stop, phase(self.name, min(interval, LATEST_START)))
-        while not self._stop.is_set():
-            due = self._clock.monotonic() + interval
-            try:
-                errors = self._poll()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next poll may succeed
-                errors = [("", f"{type(error).__name__}: {error}")]
-            self._tell(errors)
-            rest(self._stop, max(0.0, due - self._clock.monotonic()))
+        rest(self._stop, phase(self.name, min(self._config.polling_interval, LATEST_START)))
+        super()._run()
 
-    def _poll(self) -> list[Trouble]:
+    def _pause(self) -> float:
+        return max(0.0, self._due_at - self._clock.monotonic())
+
+    def _turn(self) -> None:
+        self._due_at = self._clock.monotonic() + self._config.polling_interval
+        try:
+            errors = self._query_all()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next poll may succeed
+            errors = [("", f"{type(error).__name__}: {error}")]
+        self._show_errors(errors)
+
+    def _query_all(self) -> list[Trouble]:
         """Query everything once. Return the errors."""
         self.polls += 1
         errors = self._settle()
@@ -114,38 +102,31 @@ class PrometheusSource:
     def _due_queries(self, queries: Collection[Query]) -> list[Query]:
         """Order queries: those that were slow last time come last; among equals, the least recently queried first."""
         exprs = {query.expr for query in queries}
-        self._asked = {expr: poll for expr, poll in self._asked.items() if expr in exprs}
+        self._queried = {expr: poll for expr, poll in self._queried.items() if expr in exprs}
         return sorted(
-            queries, key=lambda q: (q.expr in self._slow, self._asked.get(q.expr, 0), q.expr, q.sample_time or "")
+            queries, key=lambda q: (q.expr in self._slow, self._queried.get(q.expr, 0), q.expr, q.sample_time or "")
         )
 
     def _remember(self, poll: Poll) -> None:
         self._slow = (self._slow - poll.asked) | poll.slow
-        self._asked |= dict.fromkeys(poll.asked, self.polls)
+        self._queried |= dict.fromkeys(poll.asked, self.polls)
         for expr, text in poll.warnings:
             if (expr, text) not in self._warned and len(self._warned) < MOST_WARNINGS:
                 self._warned.add((expr, text))
                 log.warning("prometheus.warned", source=self.name, expr=expr, warning=text)
 
-    def _tell(self, errors: Sequence[Trouble]) -> None:
+    def _show_errors(self, errors: Sequence[Trouble]) -> None:
         """Log when there is a new reason, but not when expressions alternate."""
-        said = [f"{expr:.80}: {reason}" if expr else reason for expr, reason in sorted(errors)]
-        more = f" (and {len(said) - 3} more)" if len(said) > 3 else ""
-        self.last_error = "; ".join(said[:3]) + more or None
+        texts = [f"{expr:.80}: {reason}" if expr else reason for expr, reason in sorted(errors)]
+        more = f" (and {len(texts) - 3} more)" if len(texts) > 3 else ""
+        self._trouble = "; ".join(texts[:3]) + more or None
         self.poll_errors += len(errors)
         reasons = {reason for _, reason in errors}
         if reasons - self._reasons:
-            log.warning("prometheus.trouble", source=self.name, error=self.last_error)
+            log.warning(self._LOG_EVENT, source=self.name, error=self._trouble)
         self._reasons = reasons
 
 
 def phase(name: str, interval: float) -> float:
     """Return the seconds before the first poll of a source: its share of ``interval``, the same at each start."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) / 2**32 * interval
-
-
-def prometheus_source(
-    name: str, config: PrometheusConfig, intake: Intake, clock: Clock, base_folder: Path
-) -> PrometheusSource:
-    """Create the source, not started."""
-    return PrometheusSource(name, config, intake, clock, base_folder)

@@ -3,7 +3,3 @@
 ``source`` combines the two. ``sqs`` receives notifications from a queue, ``sweep`` compares listings with the store,
 ``listing`` reads buckets, and ``aws`` turns the errors of both into messages.
 """
-
-from retrainer.sources.s3.source import s3_source
-
-__all__ = ["s3_source"]

@@ -10,28 +10,25 @@ it still returns are released at once, or after the visibility timeout if the pr
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import structlog
 
-from retrainer.sources.base import Batch, Overloaded
+from retrainer.sources.base import Batch
 from retrainer.sources.formats.notification import NotificationFormat
 from retrainer.sources.formats.payload import Delivery
+from retrainer.sources.polling import PollingSource
 from retrainer.sources.s3.aws import Unavailable
 from retrainer.sources.s3.queue import Queue
 from retrainer.sources.s3.visibility import VisibilityKeeper
-from retrainer.util.supervision import Worker, beat, rest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from concurrent.futures import Future
 
     from retrainer.config.models import Queue as QueueConfig
     from retrainer.config.models import S3Source
-    from retrainer.sources.base import Intake, Receipt
+    from retrainer.sources.base import Receipt, SourceContext
     from retrainer.sources.s3.queue import Message
-    from retrainer.util.clock import Clock
 
 OPEN_FOR = 25.0
 """Seconds that a receive request may take."""
@@ -42,20 +39,18 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 log = structlog.get_logger()
 
 
-class SqsChannel:
+class SqsChannel(PollingSource):
     """One thread receives, another (`VisibilityKeeper`) deletes; at most about a hundred messages are in flight."""
 
-    def __init__(self, name: str, config: S3Source, queue: QueueConfig, intake: Intake, clock: Clock) -> None:
-        self.name = name
-        self.poll_errors = 0
-        self.halted: Mapping[str, str] = {}
-        self._config, self._intake, self._clock = config, intake, clock
+    _LOG_EVENT = "sqs.trouble"
+    _CALL_LASTS = OPEN_FOR
+
+    def __init__(self, context: SourceContext, config: S3Source, queue: QueueConfig) -> None:
+        super().__init__(context)
+        self._config = config
         self._format = NotificationFormat(config.key_encoding, frozenset(queue.topic_arns))
         self._queue = Queue(queue)
-        self._held = VisibilityKeeper(name, self._queue, clock, queue.visibility_timeout)
-        self._trouble: str | None = None
-        self._stop = threading.Event()
-        self._thread = Worker("source", self._run, self._stop.is_set, name=f"source-{name}", owner=name)
+        self._held = VisibilityKeeper(self.name, self._queue, self._clock, queue.visibility_timeout)
 
     @property
     def last_error(self) -> str | None:
@@ -67,34 +62,25 @@ class SqsChannel:
 
     def start(self) -> None:
         self._held.start()
-        self._thread.start()
+        super().start()
 
     def stop(self) -> None:
         self._stop.set()
         self._held.stop(GRACE)
 
     def _run(self) -> None:
-        pause = FIRST_PAUSE
-        while not self._stop.is_set():
-            beat(OPEN_FOR)
-            try:
-                self._step()
-                self._trouble, pause = None, FIRST_PAUSE
-            except Exception as error:  # noqa: BLE001 - whatever it is, the queue may recover
-                if self._stop.is_set():
-                    break
-                self._failed(str(error) if isinstance(error, Unavailable) else f"{type(error).__name__}: {error}")
-                rest(self._stop, pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+        super()._run()
         self._queue.close()
 
-    def _failed(self, words: str) -> None:
-        self.poll_errors += 1
-        if words != self._trouble:
-            log.warning("sqs.trouble", source=self.name, error=words)
-        self._trouble = words
+    def _pause(self) -> float:
+        return min(FIRST_PAUSE * 2 ** min(self._failures - 1, 10), LONGEST_PAUSE) if self._failures else 0.0
 
-    def _step(self) -> None:
+    def _in_words(self, error: Exception) -> str | None:
+        if self._stop.is_set():
+            return None
+        return str(error) if isinstance(error, Unavailable) else super()._in_words(error)
+
+    def _poll(self) -> None:
         if not self._held.wait_for_room(GRACE / 4):
             return
         messages = self._queue.receive()
@@ -108,7 +94,7 @@ class SqsChannel:
         self._held.take(handles)
         batch = self._batch(messages)
         if batch.items:
-            self._offer(batch, handles)
+            self._hand_over(batch, handles)
         else:
             self._held.stored(handles)
 
@@ -125,14 +111,10 @@ class SqsChannel:
             time=message.sent_at,
         )
 
-    def _offer(self, batch: Batch, handles: list[str]) -> None:
+    def _hand_over(self, batch: Batch, handles: list[str]) -> None:
         """Offer the batch. While the engine is behind, nothing more is received and these messages stay hidden."""
-        while not self._stop.is_set():
-            try:
-                future = self._intake.offer(batch)
-            except Overloaded as error:
-                rest(self._stop, error.retry_after)
-                continue
+        future = self._offer(batch)
+        if future is not None:
             future.add_done_callback(lambda done: self._settled(done, handles))
             return
         self._held.let_go(handles)

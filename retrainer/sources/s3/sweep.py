@@ -13,34 +13,30 @@ The first sweep starts with the daemon, so that notifications lost while it was 
 
 from __future__ import annotations
 
-import threading
 from array import array
 from bisect import bisect_left
-from concurrent.futures import wait
 from typing import TYPE_CHECKING
 
 import structlog
 
-from retrainer.sources.base import Batch, Overloaded, object_pages
+from retrainer.sources.base import Batch, object_pages
+from retrainer.sources.polling import PollingSource
 from retrainer.sources.s3.aws import Unavailable
 from retrainer.sources.s3.listing import BucketListing, distinct
-from retrainer.util.supervision import Worker, beat, rest
+from retrainer.util.supervision import beat
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
 
     from retrainer.config.models import Bucket, S3Source
     from retrainer.event import Event
-    from retrainer.sources.base import Intake
+    from retrainer.sources.base import SourceContext
     from retrainer.sources.s3.listing import Listed
-    from retrainer.util.clock import Clock
 
 PAGE = 500
 """Events per batch."""
 LOOK_AGAIN = 5000
 """Findings that are collected before they are compared with the store again and reported."""
-GRACE = 2.0
-"""Seconds that `stop` may take."""
 RETRY_AFTER = 60.0
 """Maximum seconds until the next sweep after a failed one."""
 log = structlog.get_logger()
@@ -50,38 +46,24 @@ class Stopped(Exception):
     """The source is being stopped, and the sweep ends."""
 
 
-class Sweep:
-    """Runs in its own thread. ``found``: number of reported objects. ``last_sweep``: when one ended (epoch seconds)."""
+class Sweep(PollingSource):
+    """Runs in its own thread. ``found``: number of reported objects. ``last_sweep``: when one ended (epoch seconds).
 
-    def __init__(self, name: str, config: S3Source, every: float, intake: Intake, clock: Clock) -> None:
-        self.name = name
+    When it is stopped, a request in progress is left behind if it takes too long; its objects are not reported.
+    """
+
+    _LOG_EVENT = "sweep.trouble"
+
+    def __init__(self, context: SourceContext, config: S3Source, every: float) -> None:
+        super().__init__(context, "sweep")
         self.found = 0
         self.last_sweep: float | None = None
-        self.last_error: str | None = None
-        self.poll_errors = 0
-        self._config, self._every, self._intake, self._clock = config, every, intake, clock
-        self._stop = threading.Event()
-        self._thread = Worker("sweep", self._run, self._stop.is_set, name=f"source-{name}-sweep", owner=name)
+        self._config, self._every = config, every
 
-    def start(self) -> None:
-        self._thread.start()
+    def _pause(self) -> float:
+        return self._every if self._trouble is None else min(self._every, RETRY_AFTER)
 
-    def stop(self) -> None:
-        """A request in progress is left behind if it takes too long; its objects are not reported."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(GRACE)
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            trouble = self._sweep_all()
-            if trouble is not None and trouble != self.last_error:
-                log.warning("sweep.trouble", source=self.name, error=trouble)
-            self.last_error = trouble
-            self.poll_errors += trouble is not None
-            rest(self._stop, self._every if trouble is None else min(self._every, RETRY_AFTER))
-
-    def _sweep_all(self) -> str | None:
+    def _poll(self) -> str | None:
         """Sweep each bucket. Return what went wrong, as text."""
         troubles = []
         for bucket in distinct(self._config.buckets):
@@ -113,9 +95,9 @@ class Sweep:
                 self._take_as_known([found for found in changed if found.modified < since and found.place not in known])
                 lost += [found for found in changed if found.modified <= settled and _is_ours(found, since, known)]
                 if len(lost) >= LOOK_AGAIN:
-                    self._report(listing, lost, began)
+                    self._report_lost(listing, lost, began)
                     lost = []
-            self._report(listing, lost, began)
+            self._report_lost(listing, lost, began)
         finally:
             listing.close()
         self._forget(f"{bucket.name}/{bucket.prefix}", array("q", sorted(listed)), began)
@@ -128,16 +110,16 @@ class Sweep:
 
     def _take_as_known(self, objects: Sequence[Listed]) -> None:
         for i in range(0, len(objects), PAGE):
-            self._offer((), {found.place: found.etag for found in objects[i : i + PAGE]})
+            self._store_all((), {found.place: found.etag for found in objects[i : i + PAGE]})
 
-    def _report(self, listing: BucketListing, lost: Sequence[Listed], began: float) -> None:
+    def _report_lost(self, listing: BucketListing, lost: Sequence[Listed], began: float) -> None:
         for i in range(0, len(lost), PAGE):
             self._check()
             page = lost[i : i + PAGE]
             current = self._intake.objects_told(self.name, [found.place for found in page])
             events = [listing.event(self.name, found) for found in page if _differs(found, current, began)]
             if events:
-                self._offer(events, {})
+                self._store_all(events, {})
                 self.found += len(events)
                 log.info("sweep.found", source=self.name, objects=len(events), first=events[0].subject)
 
@@ -149,22 +131,13 @@ class Sweep:
             told = self._intake.objects_told(self.name, gone) if gone else {}
             old = [key for key in gone if key in told and told[key][1] < began]
             for i in range(0, len(old), PAGE):
-                self._offer((), dict.fromkeys(old[i : i + PAGE]))
+                self._store_all((), dict.fromkeys(old[i : i + PAGE]))
 
-    def _offer(self, events: Sequence[Event], objects: Mapping[str, str | None]) -> None:
+    def _store_all(self, events: Sequence[Event], objects: Mapping[str, str | None]) -> None:
         """Return once the batch is stored. Raise why it was not stored, or Stopped."""
         batch = Batch(self.name, events, self._config.identity_window, objects=objects, tracked=True, swept=True)
-        while True:
-            self._check()
-            try:
-                future = self._intake.offer(batch)
-                break
-            except Overloaded as error:
-                rest(self._stop, error.retry_after)
-        while not future.done():
-            self._check()
-            wait((future,), timeout=0.2)
-        future.result()
+        if not self._store(batch):
+            raise Stopped
 
     def _check(self) -> None:
         beat()

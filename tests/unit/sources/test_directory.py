@@ -11,6 +11,7 @@ import pytest
 from sources_kit import FixedClock, ScriptedIntake
 
 from retrainer.config.models import DirectorySource as DirectoryConfig
+from retrainer.sources.base import SourceContext
 from retrainer.sources.directory import DirectorySource
 from retrainer.sources.files.lines import Count, StoppedError, count_on, rows
 from retrainer.sources.files.listing import Scope, ignorer, list_folder
@@ -43,7 +44,7 @@ def start(tmp_path: Path, intake: ScriptedIntake) -> Iterator[Start]:
         stop_all()
         given = {"path": "features", "settle": "0s", "polling_interval": "50ms", **settings}
         config = DirectoryConfig(type="directory", **given)
-        source = DirectorySource("lake", config, intake, FixedClock(NOW), tmp_path)
+        source = DirectorySource(SourceContext("lake", intake, FixedClock(NOW), tmp_path), config)
         sources.append(source)
         source.start()
         return source

@@ -8,6 +8,7 @@ import pytest
 
 from retrainer.config import models
 from retrainer.event import Event, Poison
+from retrainer.sources.base import SourceContext
 from retrainer.sources.formats.notification import NotificationFormat
 from retrainer.sources.formats.payload import Delivery
 from retrainer.sources.formats.registry import parser
@@ -174,7 +175,7 @@ def roads() -> dict[str, Any]:
         "webhook": Hook.of("lake", hook).read,
         "s3 by webhook": Hook.of("lake", lake).read,
         "kafka": parser(topic),
-        "s3 by kafka": _kafka("lake", by_kafka, by_kafka.via.kafka, None, None, Path())._reader._parse,  # type: ignore[arg-type]
+        "s3 by kafka": _kafka(SourceContext("lake", None, None, Path()), by_kafka, by_kafka.via.kafka)._reader._parse,  # type: ignore[arg-type]
     }
 
 

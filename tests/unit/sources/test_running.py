@@ -12,6 +12,7 @@ from sources_kit import ScriptedIntake
 
 from retrainer.config import models
 from retrainer.sources import registry
+from retrainer.sources.base import SourceContext
 from retrainer.sources.directory import DirectorySource
 from retrainer.sources.registry import SourceRequest
 from retrainer.sources.running import RunningSources
@@ -47,7 +48,7 @@ def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, SourceR
     def build(name: str, config: Any, intake: Any, clock: Clock, base_folder: Path, *, sweeps: bool) -> Source:
         assert not sweeps
         kind = Moody if name == "bad" else DirectorySource
-        return kind(name, config, intake, clock, base_folder)
+        return kind(SourceContext(name, intake, clock, base_folder), config)
 
     monkeypatch.setattr(registry, "build", build)
     config = models.DirectorySource.model_validate({"type": "directory", "path": str(tmp_path)})
