@@ -38,7 +38,7 @@ def list_events(
     return page(
         service.read(
             lambda conn: queries.events(
-                conn, source=source, outcome=outcome, rule=rule, key=key, before=cursor, limit=limit
+                conn, source=source, outcome=outcome, rule=rule, key=key, page=queries.PageRequest(cursor, limit)
             )
         )
     )
@@ -83,7 +83,9 @@ def list_decisions(
     """Decisions with their reasons, newest first."""
     return page(
         service.read(
-            lambda conn: queries.decisions(conn, rule=rule, key=key, decision=decision, before=cursor, limit=limit)
+            lambda conn: queries.decisions(
+                conn, rule=rule, key=key, decision=decision, page=queries.PageRequest(cursor, limit)
+            )
         )
     )
 
@@ -92,7 +94,7 @@ def list_decisions(
 def list_slots(service: ServiceArgument, rule: str, key: Text = None, cursor: Text = None, limit: Limit = 50) -> Any:
     """Schedule slots of a rule, each with its outcome."""
     before = _slot_cursor(cursor) if cursor is not None else None
-    found = service.read(lambda conn: queries.slots(conn, rule, key=key, before=before, limit=limit))
+    found = service.read(lambda conn: queries.slots(conn, rule, key=key, page=queries.PageRequest(before, limit)))
     following = base64.urlsafe_b64encode(orjson.dumps(found.next)).decode() if found.next is not None else None
     return {"items": found.items, "next": following}
 
@@ -111,7 +113,11 @@ def list_dead_letters(
 ) -> Any:
     """Input that could not be processed, newest first."""
     return page(
-        service.read(lambda conn: queries.dead_letters(conn, source=source, reason=reason, before=cursor, limit=limit))
+        service.read(
+            lambda conn: queries.dead_letters(
+                conn, source=source, reason=reason, page=queries.PageRequest(cursor, limit)
+            )
+        )
     )
 
 

@@ -42,7 +42,11 @@ def list_runs(
 ) -> Any:
     """Runs, newest first."""
     wanted = phase.value if phase is not None else None
-    return page(service.read(lambda c: queries.runs(c, rule=rule, key=key, phase=wanted, before=cursor, limit=limit)))
+    return page(
+        service.read(
+            lambda c: queries.runs(c, rule=rule, key=key, phase=wanted, page=queries.PageRequest(cursor, limit))
+        )
+    )
 
 
 @router.get("/{run}", response_model=views.RunDetail)

@@ -12,7 +12,6 @@ import click
 from retrainer.cli import show
 from retrainer.cli.rules import parameter, who_asks
 from retrainer.cli.session import Session, remote
-from retrainer.util.clock import SystemClock
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,7 +90,7 @@ def _preview(console: Console, told: dict[str, Any]) -> None:
     _table(console, told)
     if told["gpu_hours"] is not None:
         console.print(f"about {told['gpu_hours']:g} GPU hours")
-    last = show.at(told["last_start"], SystemClock().now())
+    last = show.at(told["last_start"])
     if last:
         console.print(show.clean(f"estimated start of the last run: {last}, {told['note']}"), soft_wrap=True)
     elif told["note"]:
@@ -161,7 +160,7 @@ def _counts(progress: dict[str, Any]) -> str:
 
 def _standing(console: Console, progress: dict[str, Any]) -> None:
     by = f" by {progress['by']}" if progress["by"] else ""
-    asked = show.at(progress["asked_at"], SystemClock().now())
+    asked = show.at(progress["asked_at"])
     console.print(show.clean(f"{_named(progress)}: requested{by} at {asked}"), soft_wrap=True)
     rows = [
         (one["slot"], one["trigger"], show.word(one["phase"] or one["state"]), one["run"] or "")

@@ -8,7 +8,6 @@ import click
 
 from retrainer.cli import show
 from retrainer.cli.session import Session, remote
-from retrainer.util.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,16 +31,12 @@ def dead_letters() -> None:
 def list_dead_letters(session: Session, /, limit: int, **wanted: str | None) -> None:
     """List dead letters, the newest first."""
     answer = session.client.list("dead-letters", limit=limit, **wanted)
-    now = SystemClock().now()
-
-    def render(console: Console) -> None:
-        rows = [
-            (one["id"], show.relative(one["at"], now), one["source"], one["reason"], one["rule"] or "-", one["error"])
-            for one in answer["items"]
-        ]
-        show.table(console, ("ID", "RECEIVED", "SOURCE", "REASON", "RULE", "ERROR"), rows, "There are no dead letters.")
-
-    session.print(answer, render)
+    rows = [
+        (one["id"], show.relative(one["at"]), one["source"], one["reason"], one["rule"] or "-", one["error"])
+        for one in answer["items"]
+    ]
+    headers = ("ID", "RECEIVED", "SOURCE", "REASON", "RULE", "ERROR")
+    session.print(answer, lambda console: show.table(console, headers, rows, "There are no dead letters."))
 
 
 @dead_letters.command("show")
@@ -50,11 +45,11 @@ def list_dead_letters(session: Session, /, limit: int, **wanted: str | None) -> 
 def show_dead_letter(session: Session, number: int) -> None:
     """Show one dead letter with its payload."""
     letter = session.client.get("dead-letters", str(number))
-    came = show.at(letter["at"], SystemClock().now())
 
     def render(console: Console) -> None:
         named = {name: letter[name] for name in ("id", "source", "event", "reason", "rule", "error")}
-        show.facts(console, {**named, "received": came, "size": f"{letter['size']} bytes ({letter['encoding']})"})
+        size = f"{letter['size']} bytes ({letter['encoding']})"
+        show.facts(console, {**named, "received": show.at(letter["at"]), "size": size})
         console.print()
         console.print(show.clean(letter["payload"]), soft_wrap=True)
 

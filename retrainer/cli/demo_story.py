@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
+
+from retrainer.util.timefmt import epoch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +41,7 @@ class Story:
         """Update the pending rows from the explanation's tree."""
         leaves = _leaves(explanation["tree"])
         self.rows = sum(int(leaf["state"]) for leaf in leaves if (leaf["name"], leaf["detail"]) == ("rows", "pending"))
-        self.earliest = seconds(explanation["earliest"]) if explanation["earliest"] else None
+        self.earliest = epoch(explanation["earliest"]) if explanation["earliest"] else None
 
     def events(self, items: list[Any]) -> list[str]:
         """Return lines for new events; several files are combined."""
@@ -91,7 +92,7 @@ class Story:
             because = f"  [dim]{escape(run['trigger'])}[/]" if not before else ""
             return f"{name} {phase} {escape(run['progress'])}".rstrip() + because
         self.ended = self.ended or run
-        took = f" in {seconds(run['ended_at']) - seconds(run['created_at']):.1f} s"
+        took = f" in {epoch(run['ended_at']) - epoch(run['created_at']):.1f} s"
         said = escape(_score(run["outputs"]) if phase == "SUCCEEDED" else run["message"])
         return f"{name} [bold {color}]{phase}[/]{took}: {said}"
 
@@ -106,11 +107,6 @@ def _posted(event: Mapping[str, Any]) -> str:
 
 def _leaves(tree: list[Any]) -> list[Any]:
     return [leaf for node in tree for leaf in (_leaves(node["children"]) if node["children"] else [node])]
-
-
-def seconds(moment: str) -> float:
-    """Return an RFC 3339 time of the API as seconds since the epoch."""
-    return datetime.fromisoformat(moment).timestamp()
 
 
 def _score(outputs: Mapping[str, Any]) -> str:

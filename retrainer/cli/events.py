@@ -9,7 +9,6 @@ import orjson
 
 from retrainer.cli import show
 from retrainer.cli.session import Session, remote
-from retrainer.util.clock import SystemClock
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,18 +38,17 @@ def list_events(session: Session, /, limit: int, **wanted: str | None) -> None:
 
 
 def print_events(console: Console, items: list[dict[str, Any]], nothing: str) -> None:
-    now = SystemClock().now()
     headers = ("SEQ", "SOURCE", "TYPE", "TIME", "OUTCOME", "RULES", "DATA")
-    show.table(console, headers, [_line(event, now) for event in items], nothing)
+    show.table(console, headers, [_line(event) for event in items], nothing)
 
 
-def _line(event: dict[str, Any], now: float) -> list[object]:
+def _line(event: dict[str, Any]) -> list[object]:
     data = orjson.dumps(event["data"]).decode()
     return [
         event["seq"],
         event["source"],
         event["type"],
-        show.relative(event["time"], now),
+        show.relative(event["time"]),
         show.word(event["outcome"]),
         _rules(event),
         data if len(data) <= _LONG else data[: _LONG - 1] + "…",
@@ -105,11 +103,10 @@ def _effect(effect: dict[str, Any]) -> list[object]:
 def show_event(session: Session, seq: int) -> None:
     """Show one event with all details."""
     event = session.client.get("events", str(seq))
-    now = SystemClock().now()
 
     def render(console: Console) -> None:
         plain = {name: event[name] for name in ("seq", "source", "id", "type", "subject")}
-        moments = {"time": show.at(event["time"], now), "received": show.at(event["at"], now)}
+        moments = {"time": show.at(event["time"]), "received": show.at(event["at"])}
         show.facts(console, {**plain, **moments, "outcome": show.word(event["outcome"]), "rules": _rules(event)})
         if event["attributes"]:
             console.print_json(orjson.dumps(event["attributes"]).decode())

@@ -42,7 +42,9 @@ def lint(session: Session, path: str, templates: str | None) -> None:
     """
     configuration, problems = validate(path, ignore_environment=True)
     if configuration is None:
-        session.print({"valid": False, "advice": []}, lambda c: _invalid(c, [p.render() for p in problems]))
+        session.print(
+            {"valid": False, "advice": []}, lambda console: show.problems(console, [p.render() for p in problems])
+        )
         raise click.exceptions.Exit(2)
     folder = Path(templates) if templates else _folder(path)
     rules = list(build_catalog(configuration, frozenset()).rules.values())
@@ -101,11 +103,6 @@ def _shared(configuration: Configuration) -> Iterator[Advice]:
 def _told(configuration: Configuration, part: str, advice: Advice) -> dict[str, str]:
     where = shown(configuration.positions.get(f"{part}.{advice.rule}", ""))
     return {"where": where, **advice._asdict()}
-
-
-def _invalid(console: Console, rendered: list[str]) -> None:
-    for problem in rendered:
-        console.print(problem, soft_wrap=True, end="\n\n")
 
 
 def _report(console: Console, path: str, told: list[dict[str, str]]) -> None:

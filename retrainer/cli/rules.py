@@ -14,7 +14,6 @@ from rich.tree import Tree
 from retrainer.cli import show
 from retrainer.cli.connection import CommandError
 from retrainer.cli.session import Session, remote
-from retrainer.util.clock import SystemClock
 
 MOST = 100_000
 """More rules than any configuration has."""
@@ -33,24 +32,19 @@ if TYPE_CHECKING:
 def rules(session: Session, /, limit: int, labels: tuple[str, ...], **filters: str | None) -> None:
     """List the rules with their verdicts."""
     answer = session.client.list("rules", limit=limit, label=list(labels) or None, **filters)
-    now = SystemClock().now()
-
-    def render(console: Console) -> None:
-        headers = ("NAME", "MODE", "KEYS", "NEXT", "LAST RUN", "VERDICT")
-        rows = [_line(rule, now) for rule in answer["items"]]
-        show.table(console, headers, rows, "There are no rules. See `retrainer validate`.")
-
-    session.print(answer, render)
+    headers = ("NAME", "MODE", "KEYS", "NEXT", "LAST RUN", "VERDICT")
+    rows, nothing = map(_line, answer["items"]), "There are no rules. See `retrainer validate`."
+    session.print(answer, lambda console: show.table(console, headers, rows, nothing))
 
 
-def _line(rule: dict[str, Any], now: float) -> list[object]:
+def _line(rule: dict[str, Any]) -> list[object]:
     last = rule["last_run"]
-    ended = f" {show.relative(last['ended_at'], now)}" if last and last["ended_at"] else ""
+    ended = f" {show.relative(last['ended_at'])}" if last and last["ended_at"] else ""
     return [
         rule["name"],
         show.word("paused" if rule["paused"] else rule["mode"]),
         rule["keys"] or "-",
-        show.relative(rule["next_fire"], now),
+        show.relative(rule["next_fire"]),
         show.word(last["phase"]).append(ended, style="default") if last else "-",
         rule["verdict"],
     ]
@@ -90,8 +84,7 @@ def _event(file: BinaryIO | None) -> dict[str, Any] | None:
 
 def _explained(console: Console, told: dict[str, Any]) -> None:
     console.print(Text(show.clean(told["verdict"]), style="bold"))
-    now = SystemClock().now()
-    until, earliest = show.at(told["until"], now), show.at(told["earliest"], now)
+    until, earliest = show.at(told["until"]), show.at(told["earliest"])
     show.facts(console, {"reason": told["reason"], "until": until, "earliest": earliest})
     for node in told["tree"]:
         console.print(_tree(node))

@@ -10,7 +10,6 @@ from retrainer.cli import show
 from retrainer.cli.events import print_events
 from retrainer.cli.session import Session, remote
 from retrainer.runs.run import RunPhase
-from retrainer.util.clock import SystemClock
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,16 +34,12 @@ def list_runs(
 ) -> None:
     """List runs, the newest first."""
     answer = session.client.list("runs", rule=rule, key=key, phase=phase, limit=limit, cursor=cursor)
-    now = SystemClock().now()
-
-    def render(console: Console) -> None:
-        headers = ("ID", "RULE", "KEY", "PHASE", "WHY", "CREATED", "TOOK", "WORKFLOW", "MESSAGE")
-        show.table(console, headers, [_line(run, now) for run in answer["items"]], "There are no such runs.")
-
-    session.print(answer, render)
+    headers = ("ID", "RULE", "KEY", "PHASE", "WHY", "CREATED", "TOOK", "WORKFLOW", "MESSAGE")
+    rows = map(_line, answer["items"])
+    session.print(answer, lambda console: show.table(console, headers, rows, "There are no such runs."))
 
 
-def _line(run: dict[str, Any], now: float) -> list[object]:
+def _line(run: dict[str, Any]) -> list[object]:
     why = f"{run['trigger']}: {run['reason']}" if run["trigger"] else run["reason"]
     return [
         run["id"],
@@ -52,8 +47,8 @@ def _line(run: dict[str, Any], now: float) -> list[object]:
         run["key"] or "-",
         show.word(run["phase"]),
         why,
-        show.relative(run["created_at"], now),
-        show.lasted(run, now),
+        show.relative(run["created_at"]),
+        show.lasted(run),
         run["workflow"],
         run["message"] or show.pairs(run["outputs"]),
     ]
@@ -78,18 +73,17 @@ def show_run(session: Session, run: str, inputs: bool, limit: int) -> None:
     session.print({**answer, "inputs": fed["items"]} if fed is not None else answer, render)
 
 
-def _waits(waits: dict[str, Any] | None, now: float) -> str:
+def _waits(waits: dict[str, Any] | None) -> str:
     if waits is None:
         return ""
-    until = f", until {show.at(waits['until'], now)}" if waits["until"] else ""
+    until = f", until {show.at(waits['until'])}" if waits["until"] else ""
     held = f", held by {', '.join(waits['held_by'])}" if waits["held_by"] else ""
     return f"{waits['reason']}: {waits['detail']}{until}{held}"
 
 
 def _print_run(console: Console, run: dict[str, Any]) -> None:
-    now = SystemClock().now()
     names = ("created_at", "scheduled_at", "admitted_at", "submitted_at", "started_at", "ended_at")
-    moments = {name.removesuffix("_at"): show.at(run[name], now) for name in names}
+    moments = {name.removesuffix("_at"): show.at(run[name]) for name in names}
     window = run["window"]
     fed = f"{window['events']} events, {window['rows']} rows, {window['bytes']} bytes" if window["events"] else ""
     show.facts(
@@ -100,7 +94,7 @@ def _print_run(console: Console, run: dict[str, Any]) -> None:
             "key": run["key"],
             "phase": show.word(run["phase"]),
             "message": run["message"],
-            "waits for": _waits(run["waits"], now),
+            "waits for": _waits(run["waits"]),
             "why": f"{run['trigger']}: {run['reason']}",
             "workflow": f"{run['namespace']}/{run['workflow']}",
             "uid": run["uid"],
@@ -109,7 +103,7 @@ def _print_run(console: Console, run: dict[str, Any]) -> None:
             "pool": run["pool"],
             "progress": run["progress"],
             **moments,
-            "took": show.lasted(run, now) if run["started_at"] else "",
+            "took": show.lasted(run) if run["started_at"] else "",
             "inputs": fed,
             "parameters": show.pairs(run["parameters"]),
             "outputs": show.pairs(run["outputs"]),

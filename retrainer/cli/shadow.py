@@ -9,7 +9,6 @@ import click
 from retrainer.cli import show
 from retrainer.cli.rules import MOST
 from retrainer.cli.session import Session, remote
-from retrainer.util.clock import SystemClock
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,13 +46,12 @@ def _line(name: str, rule: dict[str, Any] | None, runs: list[dict[str, Any]]) ->
 
 
 def _print(console: Console, told: dict[str, Any]) -> None:
-    now = SystemClock().now()
     rows = [
-        (r["rule"], r["runs"], show.relative(r["first_at"], now), show.relative(r["last_at"], now), r["verdict"] or "-")
+        (r["rule"], r["runs"], show.relative(r["first_at"]), show.relative(r["last_at"]), r["verdict"] or "-")
         for r in told["rules"]
     ]
     show.table(console, ("RULE", "WOULD HAVE RUN", "FIRST", "LAST", "NOW"), rows, "No rule is in `mode: shadow`.")
     if told["runs"]:
         console.print()
-        lines = [(show.at(run["last_at"], now), run["rule"], run["key"] or "-", run["detail"]) for run in told["runs"]]
+        lines = [(show.at(run["last_at"]), run["rule"], run["key"] or "-", run["detail"]) for run in told["runs"]]
         show.table(console, ("AT", "RULE", "KEY", "WHY"), lines, "")

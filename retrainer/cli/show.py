@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from retrainer.util.clock import SystemClock
+from retrainer.util.timefmt import epoch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -71,16 +73,17 @@ def facts(console: Console, named: Mapping[str, object]) -> None:
     console.print(grid)
 
 
-def seconds(moment: str) -> float:
-    """Return RFC 3339 as seconds since the epoch."""
-    return datetime.fromisoformat(moment).timestamp()
+def problems(console: Console, rendered: Iterable[str]) -> None:
+    """Print problems of configuration files, each followed by an empty line."""
+    for problem in rendered:
+        console.print(problem, soft_wrap=True, end="\n\n")
 
 
-def relative(moment: str | None, now: float) -> str:
+def relative(moment: str | None) -> str:
     """Return `3m ago`, `in 2h`, or `-` for None."""
     if moment is None:
         return "-"
-    away = seconds(moment) - now
+    away = epoch(moment) - SystemClock().now()
     return f"in {span(away)}" if away > 0 else f"{span(-away)} ago"
 
 
@@ -95,12 +98,12 @@ def span(length: float) -> str:
     return "0s"
 
 
-def lasted(item: Mapping[str, Any], now: float) -> str:
+def lasted(item: Mapping[str, Any]) -> str:
     """Return how long a run took, or has run so far."""
     if item.get("started_at") is None:
         return "-"
-    end = seconds(item["ended_at"]) if item.get("ended_at") else now
-    return span(max(0.0, end - seconds(item["started_at"])))
+    end = epoch(item["ended_at"]) if item.get("ended_at") else SystemClock().now()
+    return span(max(0.0, end - epoch(item["started_at"])))
 
 
 def many(count: int, what: str) -> str:
@@ -124,6 +127,6 @@ def _value(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def at(moment: str | None, now: float) -> str:
+def at(moment: str | None) -> str:
     """Return a time and how far away it is, for the page of a single item."""
-    return "" if moment is None else f"{moment} ({relative(moment, now)})"
+    return "" if moment is None else f"{moment} ({relative(moment)})"

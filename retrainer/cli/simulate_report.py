@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from retrainer.cli import show
 from retrainer.simulate.outcome import SIDES, Difference, Outcome, Totals, differences, totals
+from retrainer.util.timefmt import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,22 +43,18 @@ def _sums(of: Totals) -> dict[str, Any]:
 
 def _run(run: Any) -> dict[str, Any]:
     fields = {name: getattr(run, name) for name in type(run).__slots__}
-    return {name: _iso(v) if name.endswith("at") and v is not None else v for name, v in fields.items()}
+    return {name: rfc3339(v) if name.endswith("at") and v is not None else v for name, v in fields.items()}
 
 
 def _difference(d: Difference) -> dict[str, Any]:
     return {
-        "at": _iso(d.at),
+        "at": rfc3339(d.at),
         "rule": d.rule,
         "key": d.key,
         "run": "new" if d.sign == "+" else "gone",
         "reason": d.reason,
         "why": d.why,
     }
-
-
-def _iso(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _show(console: Console, answer: dict[str, Any], names: list[str]) -> None:

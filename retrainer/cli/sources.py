@@ -8,7 +8,6 @@ import click
 
 from retrainer.cli import show
 from retrainer.cli.session import Session, remote
-from retrainer.util.clock import SystemClock
 from retrainer.util.timefmt import rfc3339
 
 if TYPE_CHECKING:
@@ -28,23 +27,19 @@ def sources() -> None:
 def list_sources(session: Session) -> None:
     """List the sources with their state."""
     answer = session.client.get("sources")
-    now = SystemClock().now()
-
-    def render(console: Console) -> None:
-        headers = ("NAME", "TYPE", "STATE", "LAST EVENT", "LAG", "PROBLEM")
-        show.table(console, headers, [_line(one, now) for one in answer["items"]], "There are no sources.")
-
-    session.print(answer, render)
+    headers = ("NAME", "TYPE", "STATE", "LAST EVENT", "LAG", "PROBLEM")
+    rows = map(_line, answer["items"])
+    session.print(answer, lambda console: show.table(console, headers, rows, "There are no sources."))
 
 
-def _line(source: dict[str, Any], now: float) -> list[object]:
+def _line(source: dict[str, Any]) -> list[object]:
     halted = ", ".join(part["partition"] for part in source["halted"])
     trouble = "; ".join(words for words in (source["last_error"], f"halted: {halted}" if halted else "") if words)
     return [
         source["name"],
         source["type"],
         show.word(_state(source)),
-        show.relative(source["last_event_at"], now),
+        show.relative(source["last_event_at"]),
         "-" if source["lag"] is None else source["lag"],
         trouble or "-",
     ]
@@ -69,7 +64,6 @@ def show_source(session: Session, source: str) -> None:
 
 
 def _print(console: Console, source: dict[str, Any]) -> None:
-    now = SystemClock().now()
     every = source["max_silence"]
     show.facts(
         console,
@@ -80,9 +74,9 @@ def _print(console: Console, source: dict[str, Any]) -> None:
             "problem": source["last_error"],
             "failed polls": source["poll_errors"] or "",
             "lag": "" if source["lag"] is None else source["lag"],
-            "last event": show.at(source["last_event_at"], now) or "never",
+            "last event": show.at(source["last_event_at"]) or "never",
             "max silence": "" if every is None else show.span(every),
-            "configured since": show.at(source["first_seen_at"], now),
+            "configured since": show.at(source["first_seen_at"]),
         },
     )
     halted = {part["partition"]: part["reason"] for part in source["halted"]}
@@ -96,7 +90,7 @@ def _print(console: Console, source: dict[str, Any]) -> None:
         console.print()
         show.table(console, ("PARTITION", "NEXT", "STATE"), rows, "")
     for part in sorted(part for part in known if part.startswith(_SWEEP)):
-        begun = show.at(rfc3339(known[part]["next"]), now)
+        begun = show.at(rfc3339(known[part]["next"]))
         console.print(
             show.clean(f"{part.removeprefix(_SWEEP)} is swept for objects that arrived after {begun}."), soft_wrap=True
         )

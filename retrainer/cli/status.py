@@ -8,7 +8,6 @@ import click
 
 from retrainer.cli import show
 from retrainer.cli.session import Session, remote
-from retrainer.util.clock import SystemClock
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,14 +27,13 @@ def status(session: Session) -> None:
 
 
 def _print(console: Console, told: dict[str, Any]) -> None:
-    now = SystemClock().now()
     ready = "ready" if told["ready"] else "not ready"
     show.facts(console, {"instance": told["instance"], "state": show.word(ready)})
     for reason in told["reasons"]:
         console.print(show.clean(f"not ready: {reason}"), soft_wrap=True)
     headers = ("COMPONENT", "WAITS FOR", "SINCE", "WHY")
     rows = [
-        (one["component"], one["dependency"], show.relative(one["since"], now), one["error"] or "-")
+        (one["component"], one["dependency"], show.relative(one["since"]), one["error"] or "-")
         for one in told["waiting"]
     ]
     if rows:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from retrainer.cli import show
 from retrainer.cli.session import Session, local
 from retrainer.simulate.junit import junit
 from retrainer.simulate.load_cases import load_cases
 from retrainer.simulate.story import Played, play
 from retrainer.util.clock import SystemClock
+from retrainer.util.timefmt import rfc3339_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,9 +69,7 @@ def _play(suite: Suite, wanted: str) -> Iterator[_Result]:
 
 
 def _show(console: Console, suites: Sequence[Suite], results: Sequence[_Result], wanted: str) -> None:
-    for suite in suites:
-        for problem in suite.problems:
-            console.print(problem.render(), soft_wrap=True, end="\n\n")
+    show.problems(console, (problem.render() for suite in suites for problem in suite.problems))
     for result in results:
         console.print("ok    " if result.played.passed else "FAILED", style=_style(result.played.passed), end="  ")
         console.print(f"{result.file}:{result.line}  {result.played.name}", soft_wrap=True)
@@ -92,14 +91,10 @@ def _style(good: bool) -> str:
 
 
 def _text(failure: Mismatch, indent: str) -> str:
-    lines = [f"at {_moment(failure.at)}: {failure.message}", *(f"  {line}" for line in failure.diff)]
+    lines = [f"at {rfc3339_seconds(failure.at)}: {failure.message}", *(f"  {line}" for line in failure.diff)]
     if failure.decided:
         lines += ["  decided before:", *(f"    {line}" for line in failure.decided)]
     return "\n".join(indent + line for line in lines)
-
-
-def _moment(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _as_json(suites: Sequence[Suite], results: Sequence[_Result]) -> dict[str, Any]:
@@ -111,7 +106,7 @@ def _as_json(suites: Sequence[Suite], results: Sequence[_Result]) -> dict[str, A
             "passed": result.played.passed,
             "seconds": round(result.seconds, 3),
             "failures": [
-                {"at": _moment(f.at), "message": f.message, "diff": f.diff, "decided": f.decided}
+                {"at": rfc3339_seconds(f.at), "message": f.message, "diff": f.diff, "decided": f.decided}
                 for f in result.played.failures
             ],
         }

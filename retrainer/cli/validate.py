@@ -70,8 +70,7 @@ def _fit(cluster: bool, settings: Settings | None, team: str | None, platform: s
 
 
 def _report(console: Console, path: str, shown: list[str], wrong: int, configuration: Configuration | None) -> None:
-    for problem in shown:
-        console.print(problem, soft_wrap=True, end="\n\n")
+    show.problems(console, shown)
     if wrong:
         console.print(f"{show.many(wrong, 'problem')} in {path}", style="red")
     elif configuration is not None:

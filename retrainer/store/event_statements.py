@@ -13,38 +13,48 @@ from retrainer.store.rows import dump, event_from_row, event_in_part
 from retrainer.store.statements import CHUNK, LARGE_AT_ONCE, put_all, upsert, upsert_into
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from sqlalchemy import Connection, Row, Select
+    from sqlalchemy import ColumnElement, Connection, Row, Select
     from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
     from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 
     from retrainer.event import Event
 
+_EVENTS, _IDENTITIES, _OBJECTS, _LETTERS = t.events.c, t.identities.c, t.objects.c, t.dead_letters.c
+_IDENTITY = and_(_IDENTITIES.source == bindparam("b_source"), _IDENTITIES.id == bindparam("b_id"))
+_OBJECT = and_(_OBJECTS.source == bindparam("b_source"), _OBJECTS.key == bindparam("b_key"))
+_BEYOND = "\U0010ffff"
+"""Sorts after every text with the same prefix."""
+
+
+def _in_chunks(
+    conn: Connection, query: Select[Any], column: ColumnElement[str], values: Sequence[str]
+) -> Iterator[Row[Any]]:
+    """Yield the rows of a query with these values in a column. A statement has a limited number of parameters."""
+    for i in range(0, len(values), CHUNK):
+        yield from conn.execute(query.where(column.in_(values[i : i + CHUNK])))
+
 
 def known_ids(conn: Connection, source: str, ids: Sequence[str]) -> set[str]:
     """Return those of the ids that the source has delivered before."""
-    found: set[str] = set()
-    for i in range(0, len(ids), CHUNK):
-        chunk = ids[i : i + CHUNK]
-        query = select(t.identities.c.id).where(t.identities.c.source == source, t.identities.c.id.in_(chunk))
-        found.update(conn.execute(query).scalars())
-    return found
+    query = select(_IDENTITIES.id).where(_IDENTITIES.source == source)
+    return {known for (known,) in _in_chunks(conn, query, _IDENTITIES.id, ids)}
 
 
 def forget_ids(conn: Connection, source: str, ids: Sequence[str]) -> None:
     """Delete identities, so that these ids count as new again."""
     if ids:
-        where = and_(t.identities.c.source == bindparam("b_source"), t.identities.c.id == bindparam("b_id"))
-        conn.execute(delete(t.identities).where(where), [{"b_source": source, "b_id": each} for each in ids])
+        conn.execute(delete(t.identities).where(_IDENTITY), [{"b_source": source, "b_id": each} for each in ids])
 
 
 def seen_again(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Extend the retention of repeated identities. Rows: b_source, b_id, seen_at, forget_at."""
     if rows:
-        where = and_(t.identities.c.source == bindparam("b_source"), t.identities.c.id == bindparam("b_id"))
         conn.execute(
-            update(t.identities).where(where).values(seen_at=bindparam("seen_at"), forget_at=bindparam("forget_at")),
+            update(t.identities)
+            .where(_IDENTITY)
+            .values(seen_at=bindparam("seen_at"), forget_at=bindparam("forget_at")),
             rows,
         )
 
@@ -92,14 +102,14 @@ def _given(state: int, ranges: Sequence[Sequence[int]], limit: int) -> dict[str,
 
 @lru_cache(maxsize=64)
 def _inputs(ranges: int, *, data: bool, newest: bool) -> Select[Any]:
-    columns = [c if data or c.name != "data" else literal("{}").label("data") for c in t.events.c]
+    columns = [c if data or c.name != "data" else literal("{}").label("data") for c in _EVENTS]
     within = or_(*(t.inputs.c.seq.between(bindparam(f"b_lo{i}"), bindparam(f"b_hi{i}")) for i in range(ranges)))
     return (
         select(*columns)
         .select_from(t.events)
-        .join(t.inputs, t.inputs.c.seq == t.events.c.seq)
+        .join(t.inputs, t.inputs.c.seq == _EVENTS.seq)
         .where(t.inputs.c.state == bindparam("b_state"), within)
-        .order_by(t.events.c.seq.desc() if newest else t.events.c.seq)
+        .order_by(_EVENTS.seq.desc() if newest else _EVENTS.seq)
         .limit(bindparam("b_limit"))
     )
 
@@ -107,45 +117,33 @@ def _inputs(ranges: int, *, data: bool, newest: bool) -> Select[Any]:
 def take_back_input(conn: Connection, state: int, where: tuple[str, str], seq: int) -> None:
     """Undo the input of one (rule, key) for an event that became its dead letter."""
     conn.execute(delete(t.inputs).where(t.inputs.c.state == state, t.inputs.c.seq == seq))
-    row = conn.execute(select(t.events.c.rules).where(t.events.c.seq == seq)).one()
+    row = conn.execute(select(_EVENTS.rules).where(_EVENTS.seq == seq)).one()
     left = [counted for counted in orjson.loads(row.rules) if counted != list(where)]
     outcome = "matched" if left else "dead_lettered"
-    conn.execute(update(t.events).where(t.events.c.seq == seq).values(outcome=outcome, rules=dump(left)))
+    conn.execute(update(t.events).where(_EVENTS.seq == seq).values(outcome=outcome, rules=dump(left)))
 
 
 def objects(conn: Connection, source: str, after: str, prefix: str, limit: int) -> dict[str, str]:
     """Return the next objects of a source in the order of their keys: key to fingerprint."""
-    c = t.objects.c
-    query = select(c.key, c.fingerprint).where(c.source == source, c.key > after)
+    query = select(_OBJECTS.key, _OBJECTS.fingerprint).where(_OBJECTS.source == source, _OBJECTS.key > after)
     if prefix:
-        query = query.where(c.key >= prefix, c.key < prefix + "\U0010ffff")
-    return dict(conn.execute(query.order_by(c.key).limit(limit)).all())
+        query = query.where(_OBJECTS.key >= prefix, _OBJECTS.key < prefix + _BEYOND)
+    return dict(conn.execute(query.order_by(_OBJECTS.key).limit(limit)).all())
 
 
 def objects_told(conn: Connection, source: str, keys: Sequence[str]) -> dict[str, tuple[str, float]]:
     """Return fingerprint and time of the last report (0 if unknown), for those of the objects that are known."""
-    c = t.objects.c
-    found: dict[str, tuple[str, float]] = {}
-    for i in range(0, len(keys), CHUNK):
-        query = select(c.key, c.fingerprint, c.notified_at).where(c.source == source, c.key.in_(keys[i : i + CHUNK]))
-        found.update({row.key: (row.fingerprint, row.notified_at or 0.0) for row in conn.execute(query)})
-    return found
+    query = select(_OBJECTS.key, _OBJECTS.fingerprint, _OBJECTS.notified_at).where(_OBJECTS.source == source)
+    rows = _in_chunks(conn, query, _OBJECTS.key, keys)
+    return {key: (fingerprint, notified_at or 0.0) for key, fingerprint, notified_at in rows}
 
 
 def store_objects(conn: Connection, source: str, seen: Mapping[str, str | None], now: float) -> None:
     gone = [{"b_source": source, "b_key": key} for key, fingerprint in seen.items() if fingerprint is None]
     if gone:
-        where = and_(t.objects.c.source == bindparam("b_source"), t.objects.c.key == bindparam("b_key"))
-        conn.execute(delete(t.objects).where(where), gone)
-    put_all(
-        conn,
-        t.objects,
-        [
-            {"source": source, "key": key, "fingerprint": f, "notified_at": now}
-            for key, f in seen.items()
-            if f is not None
-        ],
-    )
+        conn.execute(delete(t.objects).where(_OBJECT), gone)
+    there = [(key, fingerprint) for key, fingerprint in seen.items() if fingerprint is not None]
+    put_all(conn, t.objects, [{"source": source, "key": key, "fingerprint": f, "notified_at": now} for key, f in there])
 
 
 def meet_sources(conn: Connection, names: Iterable[str], now: float) -> None:
@@ -157,11 +155,11 @@ def meet_sources(conn: Connection, names: Iterable[str], now: float) -> None:
 
 def source_seen(conn: Connection, source: str, now: float) -> None:
     """Record that a source delivered something."""
-    conn.execute(_heard(conn.dialect.name), {"name": source, "first_seen_at": now, "last_event_at": now})
+    conn.execute(_record_delivery(conn.dialect.name), {"name": source, "first_seen_at": now, "last_event_at": now})
 
 
 @cache
-def _heard(dialect: str) -> SqliteInsert | PostgresInsert:
+def _record_delivery(dialect: str) -> SqliteInsert | PostgresInsert:
     statement = upsert_into(dialect, t.sources)
     return statement.on_conflict_do_update(
         index_elements=["name"], set_={"last_event_at": statement.excluded.last_event_at}
@@ -170,28 +168,22 @@ def _heard(dialect: str) -> SqliteInsert | PostgresInsert:
 
 def said_of(conn: Connection, source: str, event: str) -> list[Row[Any]]:
     """Return the ledger rows of an event: `at`, `rules`."""
-    c = t.events.c
-    return list(conn.execute(select(c.at, c.rules).where(c.source == source, c.id == event)))
+    return list(conn.execute(select(_EVENTS.at, _EVENTS.rules).where(_EVENTS.source == source, _EVENTS.id == event)))
 
 
 def said_of_object(conn: Connection, source: str, prefix: str) -> list[Row[Any]]:
     """Return the ledger rows whose event ids have this prefix: `type time rules data attributes`."""
-    c = t.events.c
-    query = select(c.type, c.time, c.rules, c.data, c.attributes).where(
-        c.source == source, c.id >= prefix, c.id < prefix + "\U0010ffff"
+    query = select(_EVENTS.type, _EVENTS.time, _EVENTS.rules, _EVENTS.data, _EVENTS.attributes).where(
+        _EVENTS.source == source, _EVENTS.id >= prefix, _EVENTS.id < prefix + _BEYOND
     )
     return list(conn.execute(query))
 
 
 def objects_now(conn: Connection, source: str, keys: Sequence[str]) -> dict[str, tuple[str, str, bool]]:
     """Return fingerprint, sequencer and `swept` (only a listing reported it), for those objects that are known."""
-    c = t.objects.c
-    found: dict[str, tuple[str, str, bool]] = {}
-    for i in range(0, len(keys), CHUNK):
-        query = select(c.key, c.fingerprint, c.sequencer, c.swept)
-        rows = conn.execute(query.where(c.source == source, c.key.in_(keys[i : i + CHUNK])))
-        found.update({row.key: (row.fingerprint, row.sequencer, row.swept) for row in rows})
-    return found
+    columns = (_OBJECTS.key, _OBJECTS.fingerprint, _OBJECTS.sequencer, _OBJECTS.swept)
+    rows = _in_chunks(conn, select(*columns).where(_OBJECTS.source == source), _OBJECTS.key, keys)
+    return {key: (fingerprint, sequencer, swept) for key, fingerprint, sequencer, swept in rows}
 
 
 def track(conn: Connection, source: str, seen: Mapping[str, tuple[str, str, bool] | None], at: float) -> None:
@@ -204,8 +196,7 @@ def track(conn: Connection, source: str, seen: Mapping[str, tuple[str, str, bool
 
 def drop_oldest_dead_letters(conn: Connection, most: int) -> int:
     """Delete the oldest dead letters until the others take up at most ``most`` bytes; return how many were deleted."""
-    c = t.dead_letters.c
-    excess = int(conn.execute(select(func.sum(c.size))).scalar() or 0) - most
+    excess = int(conn.execute(select(func.sum(_LETTERS.size))).scalar() or 0) - most
     dropped = 0
     while excess > 0 and (oldest := conn.execute(_OLDEST_DEAD_LETTERS).all()):
         last = None
@@ -213,9 +204,9 @@ def drop_oldest_dead_letters(conn: Connection, most: int) -> int:
             last, excess, dropped = row.id, excess - (row.size or 0), dropped + 1
             if excess <= 0:
                 break
-        conn.execute(delete(t.dead_letters).where(c.id <= last))
+        conn.execute(delete(t.dead_letters).where(_LETTERS.id <= last))
     return dropped
 
 
-_OLDEST_DEAD_LETTERS = select(t.dead_letters.c.id, t.dead_letters.c.size).order_by(t.dead_letters.c.id).limit(500)
+_OLDEST_DEAD_LETTERS = select(_LETTERS.id, _LETTERS.size).order_by(_LETTERS.id).limit(500)
 """Served by the index of both columns: payloads are not read."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 from sqlalchemy import func, select, tuple_
@@ -20,10 +21,12 @@ from retrainer.store.base import GarbledError
 from retrainer.store.packing import unpack_some
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from sqlalchemy import ColumnElement, Connection, Row, Select
 
+_SOURCES, _POSITIONS, _EVENTS, _RUNS = t.sources.c, t.positions.c, t.events.c, t.runs.c
+_DECISIONS, _DEAD_LETTERS, _SLOTS, _STATES = t.decisions.c, t.dead_letters.c, t.slots.c, t.states.c
 SCAN = 5_000
 """Rows examined per page without an index: 10 ms."""
 MOST_BYTES = 4 << 20
@@ -59,6 +62,17 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class PageRequest:
+    """A page of at most ``limit`` rows. ``before`` is the cursor of the previous page, None for the first page."""
+
+    before: Any = None
+    limit: int = 50
+
+
+FIRST_PAGE = PageRequest()
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """When a source was first configured, and when it last delivered something (None if never), in epoch seconds."""
 
@@ -68,17 +82,21 @@ class Heard:
 
 def heard(conn: Connection) -> dict[str, Heard]:
     """Return every source that was ever configured, by name."""
-    c = t.sources.c
     return {
         row.name: Heard(row.first_seen_at, row.last_event_at)
-        for row in conn.execute(select(c.name, c.first_seen_at, c.last_event_at))
+        for row in conn.execute(select(_SOURCES.name, _SOURCES.first_seen_at, _SOURCES.last_event_at))
     }
 
 
 def positions(conn: Connection, source: str) -> list[dict[str, Any]]:
     """Return the position of each partition of a source: `partition`, `next`, `topic_id`, by partition."""
-    c = t.positions.c
-    return _rows(conn.execute(select(c.partition, c.next, c.topic_id).where(c.source == source).order_by(c.partition)))
+    return _rows(
+        conn.execute(
+            select(_POSITIONS.partition, _POSITIONS.next, _POSITIONS.topic_id)
+            .where(_POSITIONS.source == source)
+            .order_by(_POSITIONS.partition)
+        )
+    )
 
 
 def runs(
@@ -87,23 +105,21 @@ def runs(
     rule: str | None = None,
     key: str | None = None,
     phase: str | None = None,
-    before: str | None = None,
-    limit: int = 50,
+    page: PageRequest = FIRST_PAGE,
 ) -> Page:
     """List runs by time of creation, newest first, without the columns that only `run` returns. The cursor is an id."""
-    c = t.runs.c
     columns = select(*(column for column in t.runs.columns if column.name not in _LONG))
-    of_rule, in_phase = _equal({c.rule: rule, c.key: key}), _equal({c.phase: phase})
+    of_rule, in_phase = _equal({_RUNS.rule: rule, _RUNS.key: key}), _equal({_RUNS.phase: phase})
     if phase in LIVE:  # added to use the partial index of live runs, which is small
-        of_rule, in_phase = [*of_rule, *in_phase, c.ended_at.is_(None)], []
+        of_rule, in_phase = [*of_rule, *in_phase, _RUNS.ended_at.is_(None)], []
     elif rule is None:
         of_rule, in_phase = [], of_rule + in_phase
-    return _newest(conn, columns, c.id, by=of_rule, others=in_phase, before=before, limit=limit)
+    return _newest(conn, columns, _RUNS.id, _Filters(of_rule, in_phase), page)
 
 
 def run(conn: Connection, run_id: str) -> dict[str, Any] | None:
     """Return all columns of a run, or None if there is none with that id."""
-    return _one(conn, select(t.runs).where(t.runs.c.id == run_id))
+    return _one(conn, select(t.runs).where(_RUNS.id == run_id))
 
 
 def fed(conn: Connection, run: str) -> dict[str, Any]:
@@ -111,14 +127,24 @@ def fed(conn: Connection, run: str) -> dict[str, Any]:
 
     Raise LookupError if there is no such run.
     """
-    c = t.runs.c
-    columns = (c.id, c.rule, c.key, c.trigger, c.reason, c.workflow, c.namespace, c.chain, c.created_at, c.window)
-    found = _one(conn, select(*columns).where(c.id == run))
+    columns = (
+        _RUNS.id,
+        _RUNS.rule,
+        _RUNS.key,
+        _RUNS.trigger,
+        _RUNS.reason,
+        _RUNS.workflow,
+        _RUNS.namespace,
+        _RUNS.chain,
+        _RUNS.created_at,
+        _RUNS.window,
+    )
+    found = _one(conn, select(*columns).where(_RUNS.id == run))
     if found is None:
         raise LookupError(f"there is no run {run}")
     if found["window"] or found["chain"] in ("", run):
         return found
-    window = conn.execute(select(c.window).where(c.id == found["chain"])).scalar()
+    window = conn.execute(select(_RUNS.window).where(_RUNS.id == found["chain"])).scalar()
     return {**found, "window": orjson.loads(window) if window is not None else {}}
 
 
@@ -128,7 +154,7 @@ def run_inputs(conn: Connection, run: str, after: int = 0, limit: int = 100) -> 
     Pruned events are not listed. Raise LookupError if there is no such run.
     """
     told = fed(conn, run)
-    found = select(t.states.c.id).where(t.states.c.rule == told["rule"], t.states.c.key == told["key"])
+    found = select(_STATES.id).where(_STATES.rule == told["rule"], _STATES.key == told["key"])
     state = conn.execute(found).scalar()
     rows = _Rows(conn, limit)
     for lo, hi in sorted(told["window"].get("ranges", ())):
@@ -138,7 +164,7 @@ def run_inputs(conn: Connection, run: str, after: int = 0, limit: int = 100) -> 
 
 
 def _inputs(state: int | None, lo: int, hi: int) -> Select[Any]:
-    joined = select(t.events).join(t.inputs, t.inputs.c.seq == t.events.c.seq)
+    joined = select(t.events).join(t.inputs, t.inputs.c.seq == _EVENTS.seq)
     within = joined.where(t.inputs.c.state == state, t.inputs.c.seq.between(lo, hi))
     return within.order_by(t.inputs.c.seq)
 
@@ -150,22 +176,20 @@ def events(
     outcome: str | None = None,
     rule: str | None = None,
     key: str | None = None,
-    before: int | None = None,
-    limit: int = 50,
+    page: PageRequest = FIRST_PAGE,
 ) -> Page:
     """List accepted events, newest first; with ``rule`` (and ``key``) only those that matched it.
 
     The cursor is a `seq`.
     """
-    c = t.events.c
-    wanted = _equal({c.source: source, c.outcome: outcome})
+    wanted = _equal({_EVENTS.source: source, _EVENTS.outcome: outcome})
     if rule is not None:
-        wanted.append(c.rules.contains(_pair(rule, key), autoescape=True))
-    page = _newest(conn, select(t.events), c.seq, by=[], others=wanted, before=before, limit=limit)
+        wanted.append(_EVENTS.rules.contains(_pair(rule, key), autoescape=True))
+    found = _newest(conn, select(t.events), _EVENTS.seq, _Filters([], wanted), page)
     if key is not None:
         # LIKE ignores case, but keys are case-sensitive.
-        return Page([item for item in page.items if [rule, key] in item["rules"]], page.next)
-    return page
+        return Page([item for item in found.items if [rule, key] in item["rules"]], found.next)
+    return found
 
 
 def _pair(rule: str, key: str | None) -> str:
@@ -177,7 +201,7 @@ def _pair(rule: str, key: str | None) -> str:
 
 def event(conn: Connection, seq: int) -> dict[str, Any] | None:
     """Return an event, or None if there is none with this number (any more)."""
-    return _one(conn, select(t.events).where(t.events.c.seq == seq))
+    return _one(conn, select(t.events).where(_EVENTS.seq == seq))
 
 
 def decisions(
@@ -186,15 +210,13 @@ def decisions(
     rule: str | None = None,
     key: str | None = None,
     decision: str | None = None,
-    before: int | None = None,
-    limit: int = 50,
+    page: PageRequest = FIRST_PAGE,
 ) -> Page:
     """List decisions, newest first. Consecutive equal ones are one row with a `count`. The cursor is an id."""
-    c = t.decisions.c
-    by, others = _equal({c.rule: rule, c.key: key}), _equal({c.decision: decision})
+    by, others = _equal({_DECISIONS.rule: rule, _DECISIONS.key: key}), _equal({_DECISIONS.decision: decision})
     if rule is None or key is None:
         by, others = [], by + others
-    return _newest(conn, select(t.decisions), c.id, by=by, others=others, before=before, limit=limit)
+    return _newest(conn, select(t.decisions), _DECISIONS.id, _Filters(by, others), page)
 
 
 def dead_letters(
@@ -202,20 +224,18 @@ def dead_letters(
     *,
     source: str | None = None,
     reason: str | None = None,
-    before: int | None = None,
-    limit: int = 50,
+    page: PageRequest = FIRST_PAGE,
 ) -> Page:
     """List dead letters without their payload, newest first. The cursor is an id."""
-    c = t.dead_letters.c
     columns = select(*(column for column in t.dead_letters.columns if column.name not in ("payload", "size")))
-    columns = columns.add_columns(func.coalesce(c.size, func.length(c.payload)).label("size"))
-    wanted = _equal({c.source: source, c.reason: reason})
-    return _newest(conn, columns, c.id, by=[], others=wanted, before=before, limit=limit)
+    columns = columns.add_columns(func.coalesce(_DEAD_LETTERS.size, func.length(_DEAD_LETTERS.payload)).label("size"))
+    wanted = _equal({_DEAD_LETTERS.source: source, _DEAD_LETTERS.reason: reason})
+    return _newest(conn, columns, _DEAD_LETTERS.id, _Filters([], wanted), page)
 
 
 def dead_letter(conn: Connection, number: int) -> dict[str, Any] | None:
     """Return a dead letter with its payload (bytes), or None if there is none with this id."""
-    return _one(conn, select(t.dead_letters).where(t.dead_letters.c.id == number))
+    return _one(conn, select(t.dead_letters).where(_DEAD_LETTERS.id == number))
 
 
 def slots(
@@ -223,60 +243,55 @@ def slots(
     rule: str,
     *,
     key: str | None = None,
-    before: tuple[float, str, str] | None = None,
-    limit: int = 50,
+    page: PageRequest = FIRST_PAGE,
 ) -> Page:
     """List schedule slots of a rule, newest first. The cursor is (slot, key, trigger)."""
-    c = t.slots.c
-    query = select(t.slots).where(*_equal({c.rule: rule, c.key: key}))
-    if before is not None:
-        query = query.where(tuple_(c.slot, c.key, c.trigger) < before)
-    rows = _Rows(conn, limit)
-    rows.take(query.order_by(c.slot.desc(), c.key.desc(), c.trigger.desc()))
-    last = rows.items[-1] if rows.full else None
-    return Page(rows.items, (last["slot"], last["key"], last["trigger"]) if last else None)
+    query = select(t.slots).where(*_equal({_SLOTS.rule: rule, _SLOTS.key: key}))
+    if page.before is not None:
+        query = query.where(tuple_(_SLOTS.slot, _SLOTS.key, _SLOTS.trigger) < page.before)
+    ordered = query.order_by(_SLOTS.slot.desc(), _SLOTS.key.desc(), _SLOTS.trigger.desc())
+    return _page(conn, ordered, page.limit, itemgetter("slot", "key", "trigger"))
 
 
 def states(conn: Connection, rule: str, after: str | None = None, limit: int = 50) -> Page:
     """List the keys of a rule with their states, by key. The cursor is a key."""
-    c = t.states.c
-    query = select(t.states).where(c.rule == rule)
+    query = select(t.states).where(_STATES.rule == rule)
     if after is not None:
-        query = query.where(c.key > after)
-    rows = _Rows(conn, limit)
-    rows.take(query.order_by(c.key))
-    return Page(rows.items, rows.items[-1]["key"] if rows.full else None)
+        query = query.where(_STATES.key > after)
+    return _page(conn, query.order_by(_STATES.key), limit, itemgetter("key"))
+
+
+class _Filters(NamedTuple):
+    """An index serves the filters ``by`` in the order of the page. The filters ``others`` have no index."""
+
+    by: list[ColumnElement[bool]]
+    others: list[ColumnElement[bool]]
 
 
 def _newest(
-    conn: Connection,
-    columns: Select[Any],
-    number: ColumnElement[Any],
-    *,
-    by: list[ColumnElement[bool]],
-    others: list[ColumnElement[bool]],
-    before: Any,
-    limit: int,
+    conn: Connection, columns: Select[Any], number: ColumnElement[Any], filters: _Filters, page: PageRequest
 ) -> Page:
-    """Return rows by descending primary key ``number``.
-
-    An index serves the filters ``by`` in this order. The filters ``others`` have no index: at most `SCAN` rows are
-    examined for them.
-    """
-    earlier = [*by, number < before] if before is not None else by
-    floor = _floor(conn, number, earlier) if others else None
+    """Return rows by descending primary key ``number``. At most `SCAN` rows are examined for filters without index."""
+    earlier = [*filters.by, number < page.before] if page.before is not None else filters.by
+    floor = _floor(conn, number, earlier) if filters.others else None
     within = [number >= floor] if floor is not None else []
-    rows = _Rows(conn, limit)
-    rows.take(columns.where(*earlier, *others, *within).order_by(number.desc()))
-    if rows.full:
-        return Page(rows.items, rows.items[-1][number.key or ""])
-    return Page(rows.items, floor)
+    query = columns.where(*earlier, *filters.others, *within).order_by(number.desc())
+    return _page(conn, query, page.limit, itemgetter(number.key), floor)
 
 
 def _floor(conn: Connection, number: ColumnElement[Any], earlier: list[ColumnElement[bool]]) -> Any:
     """Return the key at which a range of `SCAN` rows ends; None if the table ends first."""
     query = select(number).where(*earlier).order_by(number.desc()).offset(SCAN - 1).limit(1)
     return conn.execute(query).scalar()
+
+
+def _page(
+    conn: Connection, query: Select[Any], limit: int, cursor: Callable[[dict[str, Any]], Any], end: Any = None
+) -> Page:
+    """Return the first rows of a query. The next page starts after the ``cursor`` of the last row, or at ``end``."""
+    rows = _Rows(conn, limit)
+    rows.take(query)
+    return Page(rows.items, cursor(rows.items[-1]) if rows.full else end)
 
 
 def _equal(wanted: Mapping[Any, Any]) -> list[ColumnElement[bool]]:
@@ -318,14 +333,11 @@ def _decoded(row: Mapping[Any, Any]) -> tuple[dict[str, Any], int]:
     item: dict[str, Any] = {}
     size = 0
     for name, value in row.items():
-        read, more = _unpacked(str(name), value) if name in _JSON else (value, _length(value))
+        length = len(value) if isinstance(value, (str, bytes)) else 0
+        read, more = _unpacked(str(name), value) if name in _JSON else (value, length)
         item[str(name)] = read
         size += more
     return item, size
-
-
-def _length(value: Any) -> int:
-    return len(value) if isinstance(value, (str, bytes)) else 0
 
 
 def _unpacked(name: str, value: Any) -> tuple[Any, int]:

@@ -15,14 +15,25 @@ from retrainer.store.statements import CHUNK
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sqlalchemy import Connection, Row, Select, Update
+    from sqlalchemy import ColumnElement, Connection, Row, Select, Update
 
     from retrainer.runs.run import Run
+
+_C = t.runs.c
 _STARTED = (RunPhase.SUBMITTED.value, RunPhase.RUNNING.value)
 
 
 # Frequent statements are built once: building one costs SQLAlchemy about as much as executing it.
-_RUN = select(t.runs).where(t.runs.c.id == bindparam("b_run"))
+_RUN = select(t.runs).where(_C.id == bindparam("b_run"))
+
+
+def _runs(conn: Connection, query: Select[Any]) -> list[Run]:
+    return [run_from_row(row) for row in conn.execute(query)]
+
+
+def _newest(conn: Connection, *where: ColumnElement[bool]) -> Run | None:
+    row = conn.execute(select(t.runs).where(*where).order_by(_C.id.desc()).limit(1)).first()
+    return run_from_row(row) if row else None
 
 
 def run(conn: Connection, run_id: str) -> Run | None:
@@ -35,42 +46,32 @@ def runs_by_id(conn: Connection, ids: Iterable[str]) -> dict[str, Run]:
     if len(wanted) == 1:
         found = run(conn, wanted[0])
         return {} if found is None else {found.id: found}
-    rows = conn.execute(select(t.runs).where(t.runs.c.id.in_(wanted)))
-    return {row.id: run_from_row(row) for row in rows}
+    return {found.id: found for found in _runs(conn, select(t.runs).where(_C.id.in_(wanted)))}
 
 
 def live_runs(conn: Connection, rule: str, key: str) -> list[Run]:
     """Return the runs of a key that have not ended."""
-    query = select(t.runs).where(t.runs.c.rule == rule, t.runs.c.key == key, t.runs.c.ended_at.is_(None))
-    return [run_from_row(row) for row in conn.execute(query)]
+    return _runs(conn, select(t.runs).where(_C.rule == rule, _C.key == key, _C.ended_at.is_(None)))
 
 
 def unstarted_runs(conn: Connection, rule: str, key: str, limit: int) -> list[Run]:
     """Return runs without a known Workflow, oldest first."""
-    c = t.runs.c
-    waits = (c.rule == rule, c.key == key, c.ended_at.is_(None), c.phase.in_(("PENDING", "SUBMITTING")))
-    rows = conn.execute(select(t.runs).where(*waits).order_by(c.id).limit(limit))
-    return [run_from_row(row) for row in rows]
+    waits = (_C.rule == rule, _C.key == key, _C.ended_at.is_(None), _C.phase.in_(("PENDING", "SUBMITTING")))
+    return _runs(conn, select(t.runs).where(*waits).order_by(_C.id).limit(limit))
 
 
 def last_ended(conn: Connection, rule: str, key: str) -> Run | None:
     """Return the newest run of a key that has ended, or None."""
-    query = select(t.runs).where(t.runs.c.rule == rule, t.runs.c.key == key, t.runs.c.ended_at.is_not(None))
-    row = conn.execute(query.order_by(t.runs.c.id.desc()).limit(1)).first()
-    return run_from_row(row) if row else None
+    return _newest(conn, _C.rule == rule, _C.key == key, _C.ended_at.is_not(None))
 
 
 def last_promoted(conn: Connection, rule: str, key: str) -> Run | None:
     """Return the champion: the last run whose model was promoted."""
-    c = t.runs.c
-    query = select(t.runs).where(c.rule == rule, c.key == key, c.promoted.is_(True))
-    row = conn.execute(query.order_by(c.id.desc()).limit(1)).first()
-    return run_from_row(row) if row else None
+    return _newest(conn, _C.rule == rule, _C.key == key, _C.promoted.is_(True))
 
 
 def last_run(conn: Connection, rule: str) -> Run | None:
-    row = conn.execute(select(t.runs).where(t.runs.c.rule == rule).order_by(t.runs.c.id.desc()).limit(1)).first()
-    return run_from_row(row) if row else None
+    return _newest(conn, _C.rule == rule)
 
 
 def update_run(conn: Connection, run_id: str, **values: Any) -> None:
@@ -79,13 +80,12 @@ def update_run(conn: Connection, run_id: str, **values: Any) -> None:
 
 @cache
 def _update_run(names: frozenset[str]) -> Update:
-    return update(t.runs).where(t.runs.c.id == bindparam("b_run")).values({name: bindparam(name) for name in names})
+    return update(t.runs).where(_C.id == bindparam("b_run")).values({name: bindparam(name) for name in names})
 
 
 def waiting_ids(conn: Connection) -> list[str]:
     """Return the ids of all runs that wait for admission."""
-    c = t.runs.c
-    query = select(c.id).where(c.phase == "PENDING", c.ended_at.is_(None), c.admitted_at.is_(None))
+    query = select(_C.id).where(_C.phase == "PENDING", _C.ended_at.is_(None), _C.admitted_at.is_(None))
     return list(conn.execute(query).scalars())
 
 
@@ -95,12 +95,11 @@ def waiting_runs(conn: Connection, now: float, free: Mapping[str, int], most: in
     "First" is in the order of `admit`: runs of one rule and pool have the same budget and cost, so that a later one is
     never admitted before these. ``place`` is the position within rule and pool, from 1.
     """
-    c = t.runs.c
-    place = func.row_number().over(partition_by=(c.rule, c.pool), order_by=(c.priority.desc(), c.created_at, c.id))
+    place = func.row_number().over(partition_by=(_C.rule, _C.pool), order_by=(_C.priority.desc(), _C.created_at, _C.id))
     full = [pool for pool, slots in free.items() if slots <= 0]
-    waits = (c.phase == "PENDING", c.ended_at.is_(None), c.admitted_at.is_(None), c.not_before <= now)
-    open_to = or_(c.pool.is_(None), c.pool.not_in(full))
-    columns = (c.id, c.rule, c.pool, c.priority, c.created_at, c.not_before, place.label("place"))
+    waits = (_C.phase == "PENDING", _C.ended_at.is_(None), _C.admitted_at.is_(None), _C.not_before <= now)
+    open_to = or_(_C.pool.is_(None), _C.pool.not_in(full))
+    columns = (_C.id, _C.rule, _C.pool, _C.priority, _C.created_at, _C.not_before, place.label("place"))
     found = select(*columns).where(*waits, open_to).subquery()
     room = (
         case({pool: min(slots, most) for pool, slots in free.items()}, value=found.c.pool, else_=most) if free else most
@@ -110,30 +109,30 @@ def waiting_runs(conn: Connection, now: float, free: Mapping[str, int], most: in
 
 def pool_use(conn: Connection) -> dict[str, int]:
     """Return the number of admitted runs that have not ended, by pool."""
-    c = t.runs.c
-    query = select(c.pool, func.count()).where(c.ended_at.is_(None), c.pool.is_not(None), c.admitted_at.is_not(None))
-    return dict(conn.execute(query.group_by(c.pool)).all())
+    query = select(_C.pool, func.count()).where(
+        _C.ended_at.is_(None), _C.pool.is_not(None), _C.admitted_at.is_not(None)
+    )
+    return dict(conn.execute(query.group_by(_C.pool)).all())
 
 
 def admit(conn: Connection, ids: Sequence[str], now: float) -> None:
     if ids:
         conn.execute(
-            update(t.runs).where(t.runs.c.id == bindparam("b_id")).values(admitted_at=now), [{"b_id": i} for i in ids]
+            update(t.runs).where(_C.id == bindparam("b_id")).values(admitted_at=now), [{"b_id": i} for i in ids]
         )
 
 
 def claim(conn: Connection, limit: int, now: float, lease: float) -> list[Run]:
     """Claim admitted runs that are due, and runs whose lease expired; highest priority, then oldest first."""
-    c = t.runs.c
-    ready = and_(c.phase == "PENDING", c.admitted_at.is_not(None), c.not_before <= now)
-    expired = and_(c.phase == "SUBMITTING", c.lease_until < now)
-    query = select(t.runs).where(c.ended_at.is_(None), or_(ready, expired)).order_by(c.priority.desc(), c.id)
+    ready = and_(_C.phase == "PENDING", _C.admitted_at.is_not(None), _C.not_before <= now)
+    expired = and_(_C.phase == "SUBMITTING", _C.lease_until < now)
+    query = select(t.runs).where(_C.ended_at.is_(None), or_(ready, expired)).order_by(_C.priority.desc(), _C.id)
     rows = conn.execute(query.limit(limit)).all()
     if rows:
         conn.execute(
             update(t.runs)
-            .where(c.id == bindparam("b_id"))
-            .values(phase="SUBMITTING", lease_until=now + lease, submit_attempts=c.submit_attempts + 1),
+            .where(_C.id == bindparam("b_id"))
+            .values(phase="SUBMITTING", lease_until=now + lease, submit_attempts=_C.submit_attempts + 1),
             [{"b_id": row.id} for row in rows],
         )
     return runs_in_order(conn, [row.id for row in rows])
@@ -141,10 +140,8 @@ def claim(conn: Connection, limit: int, now: float, lease: float) -> list[Run]:
 
 def ready_runs(conn: Connection, now: float) -> list[Run]:
     """Return admitted, unclaimed runs that are due; highest priority, then oldest first."""
-    c = t.runs.c
-    ready = (c.phase == "PENDING", c.admitted_at.is_not(None), c.not_before <= now, c.ended_at.is_(None))
-    rows = conn.execute(select(t.runs).where(*ready).order_by(c.priority.desc(), c.id))
-    return [run_from_row(row) for row in rows]
+    ready = (_C.phase == "PENDING", _C.admitted_at.is_not(None), _C.not_before <= now, _C.ended_at.is_(None))
+    return _runs(conn, select(t.runs).where(*ready).order_by(_C.priority.desc(), _C.id))
 
 
 def runs_in_order(conn: Connection, ids: Sequence[str]) -> list[Run]:
@@ -155,39 +152,35 @@ def runs_in_order(conn: Connection, ids: Sequence[str]) -> list[Run]:
 
 def expire_leases(conn: Connection) -> None:
     """Expire all leases at start. Call it only if `Store.undisputed`: their holders have ended then."""
-    conn.execute(update(t.runs).where(t.runs.c.phase == "SUBMITTING").values(lease_until=0.0))
+    conn.execute(update(t.runs).where(_C.phase == "SUBMITTING").values(lease_until=0.0))
 
 
 def next_start(conn: Connection, now: float) -> float | None:
     """Return the earliest `not_before` of waiting runs after ``now``, or None."""
-    c = t.runs.c
-    query = select(func.min(c.not_before)).where(c.phase == "PENDING", c.ended_at.is_(None), c.not_before > now)
+    query = select(func.min(_C.not_before)).where(_C.phase == "PENDING", _C.ended_at.is_(None), _C.not_before > now)
     return conn.execute(query).scalar()
 
 
 def to_stop(conn: Connection) -> list[Run]:
     """Return a page of started runs with a stop request."""
-    c = t.runs.c
-    query = select(t.runs).where(c.ended_at.is_(None), c.stop_requested.is_not(None), c.phase.in_(_STARTED))
-    return [run_from_row(row) for row in conn.execute(query.limit(CHUNK))]
+    query = select(t.runs).where(_C.ended_at.is_(None), _C.stop_requested.is_not(None), _C.phase.in_(_STARTED))
+    return _runs(conn, query.limit(CHUNK))
 
 
 def to_release(conn: Connection) -> list[Run]:
     """Return a page of ended runs whose Workflow may still have its finalizer."""
-    c = t.runs.c
-    query = select(t.runs).where(c.released.is_(False), c.ended_at.is_not(None), c.uid.is_not(None))
-    return [run_from_row(row) for row in conn.execute(query.order_by(c.id).limit(CHUNK))]
+    query = select(t.runs).where(_C.released.is_(False), _C.ended_at.is_not(None), _C.uid.is_not(None))
+    return _runs(conn, query.order_by(_C.id).limit(CHUNK))
 
 
 def started_runs(conn: Connection) -> list[Run]:
-    return [run_from_row(row) for row in conn.execute(_started(t.runs))]
+    return _runs(conn, _started(t.runs))
 
 
 def started_ids(conn: Connection) -> list[str]:
     """Return ids only, to limit memory with ten thousand runs."""
-    return list(conn.execute(_started(t.runs.c.id)).scalars())
+    return list(conn.execute(_started(_C.id)).scalars())
 
 
 def _started(*what: Any) -> Select[Any]:
-    c = t.runs.c
-    return select(*what).where(c.ended_at.is_(None), c.phase.in_(_STARTED)).order_by(c.id)
+    return select(*what).where(_C.ended_at.is_(None), _C.phase.in_(_STARTED)).order_by(_C.id)

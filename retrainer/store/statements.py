@@ -29,7 +29,8 @@ LARGE_AT_ONCE = 16
 _TOGETHER = (200, 10, 1)
 PRUNED_SEQ = "ledger/pruned_seq"
 """Key in `meta`: the highest `seq` of a pruned event. Windows may still refer to it, so it is never reused."""
-_NEXT_WAKE = select(func.min(t.states.c.wake_at))
+_STATES, _FAN_OUTS = t.states.c, t.fan_outs.c
+_NEXT_WAKE = select(func.min(_STATES.wake_at))
 
 
 @cache
@@ -94,15 +95,15 @@ def counters(conn: Connection) -> dict[str, int]:
             conn.execute(select(func.max(t.events.c.seq))).scalar() or 0,
             conn.execute(select(func.max(t.journal.c.seq))).scalar() or 0,
             int(conn.execute(select(t.meta.c.value).where(t.meta.c.name == PRUNED_SEQ)).scalar() or 0),
-            int(conn.execute(select(func.max(t.fan_outs.c.slot)).where(t.fan_outs.c.input.is_not(None))).scalar() or 0),
+            int(conn.execute(select(func.max(_FAN_OUTS.slot)).where(_FAN_OUTS.input.is_not(None))).scalar() or 0),
         ),
-        "state": conn.execute(select(func.max(t.states.c.id))).scalar() or 0,
+        "state": conn.execute(select(func.max(_STATES.id))).scalar() or 0,
         "decision": conn.execute(select(func.max(t.decisions.c.id))).scalar() or 0,
     }
 
 
 def state_row(conn: Connection, rule: str, key: str) -> Row[Any] | None:
-    return conn.execute(select(t.states).where(t.states.c.rule == rule, t.states.c.key == key)).first()
+    return conn.execute(select(t.states).where(_STATES.rule == rule, _STATES.key == key)).first()
 
 
 Touched = tuple[float, float | None]
@@ -111,56 +112,52 @@ Touched = tuple[float, float | None]
 
 def touched(conn: Connection, rules: Collection[str]) -> dict[str, Touched]:
     """Return `Touched` of the state with the empty key, for those of the rules that have one."""
-    c = t.states.c
-    query = select(c.rule, c.touched_at, c.wake_at).where(c.rule.in_(rules), c.key == "")
+    query = select(_STATES.rule, _STATES.touched_at, _STATES.wake_at).where(_STATES.rule.in_(rules), _STATES.key == "")
     return {row.rule: (row.touched_at, row.wake_at) for row in conn.execute(query)}
 
 
 def keys_of(conn: Connection, rule: str, after: str, limit: int) -> list[str]:
-    query = select(t.states.c.key).where(t.states.c.rule == rule, t.states.c.key > after).order_by(t.states.c.key)
+    query = select(_STATES.key).where(_STATES.rule == rule, _STATES.key > after).order_by(_STATES.key)
     return list(conn.execute(query.limit(limit)).scalars())
 
 
 def count_keys(conn: Connection, rule: str) -> int:
-    query = select(func.count()).where(t.states.c.rule == rule, t.states.c.key != "")
+    query = select(func.count()).where(_STATES.rule == rule, _STATES.key != "")
     return conn.execute(query).scalar_one()
 
 
 def root_revisions(conn: Connection) -> dict[str, str]:
-    query = select(t.states.c.rule, t.states.c.revision).where(t.states.c.key == "")
+    query = select(_STATES.rule, _STATES.revision).where(_STATES.key == "")
     return dict(conn.execute(query).all())
 
 
 def state_revisions(conn: Connection) -> set[tuple[str, str]]:
     """Return the (rule, revision) pairs of all states."""
-    return {
-        (rule, revision) for rule, revision in conn.execute(select(t.states.c.rule, t.states.c.revision).distinct())
-    }
+    return {(rule, revision) for rule, revision in conn.execute(select(_STATES.rule, _STATES.revision).distinct())}
 
 
 def wake_revision(conn: Connection, rule: str, revision: str, now: float) -> None:
     """Make every state of a rule at this revision due now."""
-    c = t.states.c
-    conn.execute(update(t.states).where(c.rule == rule, c.revision == revision).values(wake_at=now))
+    conn.execute(update(t.states).where(_STATES.rule == rule, _STATES.revision == revision).values(wake_at=now))
 
 
 def wake_quarantined(conn: Connection, rule: str, revision: str, now: float) -> None:
     """Make the quarantined states of a rule at this revision due now. They have no wake-up time."""
-    c = t.states.c
-    quarantined = and_(c.wake_at.is_(None), c.state.contains('"quarantine":'))
-    conn.execute(update(t.states).where(c.rule == rule, c.revision == revision, quarantined).values(wake_at=now))
+    quarantined = and_(_STATES.wake_at.is_(None), _STATES.state.contains('"quarantine":'))
+    conn.execute(
+        update(t.states).where(_STATES.rule == rule, _STATES.revision == revision, quarantined).values(wake_at=now)
+    )
 
 
 def due_states(conn: Connection, now: float, limit: int) -> list[tuple[str, str]]:
     """Return due (rule, key) pairs, longest due first. The order, and that of runs, is the same on every store."""
-    c = t.states.c
-    query = select(c.rule, c.key).where(c.wake_at <= now).order_by(c.wake_at, c.id)
+    query = select(_STATES.rule, _STATES.key).where(_STATES.wake_at <= now).order_by(_STATES.wake_at, _STATES.id)
     return [(rule, key) for rule, key in conn.execute(query.limit(limit))]
 
 
 def no_wake(conn: Connection, rule: str, key: str) -> None:
     """Clear the wake-up of a state."""
-    conn.execute(update(t.states).where(t.states.c.rule == rule, t.states.c.key == key).values(wake_at=None))
+    conn.execute(update(t.states).where(_STATES.rule == rule, _STATES.key == key).values(wake_at=None))
 
 
 def next_wake(conn: Connection) -> float | None:
@@ -175,35 +172,41 @@ def state_of(conn: Connection, rule: str, key: str) -> State | None:
 
 def fan_outs(conn: Connection, limit: int | None = None) -> list[Row[Any]]:
     """Return the pending fan-outs, oldest first, without their inputs, which `fan_out_input` reads."""
-    c = t.fan_outs.c
-    columns = (c.rule, c.trigger, c.slot, c.after, c.input.is_(None).label("of_slot"))
-    return list(conn.execute(select(*columns).order_by(c.slot, c.rule, c.trigger).limit(limit)))
+    columns = (
+        _FAN_OUTS.rule,
+        _FAN_OUTS.trigger,
+        _FAN_OUTS.slot,
+        _FAN_OUTS.after,
+        _FAN_OUTS.input.is_(None).label("of_slot"),
+    )
+    return list(conn.execute(select(*columns).order_by(_FAN_OUTS.slot, _FAN_OUTS.rule, _FAN_OUTS.trigger).limit(limit)))
 
 
 def fan_out_input(conn: Connection, rule: str, trigger: str, slot: float) -> str | None:
-    c = t.fan_outs.c
-    where = and_(c.rule == rule, c.trigger == trigger, c.slot == slot)
-    text: str | None = conn.execute(select(c.input).where(where)).scalar_one()
+    where = and_(_FAN_OUTS.rule == rule, _FAN_OUTS.trigger == trigger, _FAN_OUTS.slot == slot)
+    text: str | None = conn.execute(select(_FAN_OUTS.input).where(where)).scalar_one()
     return text
 
 
 def fanning_triggers(conn: Connection) -> set[tuple[str, str]]:
     """Return the (rule, trigger) pairs whose values are being fanned out."""
-    c = t.fan_outs.c
-    query = select(c.rule, c.trigger).where(c.input.is_not(None)).distinct()
+    query = select(_FAN_OUTS.rule, _FAN_OUTS.trigger).where(_FAN_OUTS.input.is_not(None)).distinct()
     return {(rule, trigger) for rule, trigger in conn.execute(query)}
 
 
 def fans_out_inputs(conn: Connection, rule: str) -> bool:
     """Whether an input other than a slot is being fanned out to the keys of a rule."""
-    c = t.fan_outs.c
-    return conn.execute(select(c.rule).where(c.rule == rule, c.input.is_not(None)).limit(1)).first() is not None
+    return (
+        conn.execute(
+            select(_FAN_OUTS.rule).where(_FAN_OUTS.rule == rule, _FAN_OUTS.input.is_not(None)).limit(1)
+        ).first()
+        is not None
+    )
 
 
 def move_fan_out(conn: Connection, rule: str, trigger: str, slot: float, after: str | None) -> None:
     """Store the cursor of a fan-out; delete it if ``after`` is None (completed)."""
-    c = t.fan_outs.c
-    where = and_(c.rule == rule, c.trigger == trigger, c.slot == slot)
+    where = and_(_FAN_OUTS.rule == rule, _FAN_OUTS.trigger == trigger, _FAN_OUTS.slot == slot)
     conn.execute(
         delete(t.fan_outs).where(where) if after is None else update(t.fan_outs).where(where).values(after=after)
     )

@@ -1,4 +1,4 @@
-"""Formatting of times."""
+"""Times as text, and back."""
 
 from __future__ import annotations
 
@@ -17,3 +17,13 @@ def rfc3339(at: float) -> str:
     """Epoch seconds as RFC 3339 in UTC, with milliseconds; limited to the years 1970 to 9999."""
     moment = datetime.fromtimestamp(min(max(at, 0.0), _LAST), UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def rfc3339_seconds(at: float) -> str:
+    """Epoch seconds as RFC 3339 in UTC, without the fraction of a second; limited to the calendar."""
+    return within(at).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def epoch(text: str) -> float:
+    """RFC 3339 as epoch seconds. Raise ValueError."""
+    return datetime.fromisoformat(text.upper()).timestamp()

@@ -48,7 +48,7 @@ RUNS = [
 @pytest.mark.parametrize(("wanted", "expected"), RUNS)
 @pytest.mark.parametrize("limit", [1, 2, 50])
 def test_runs(memory: Memory, wanted: dict[str, str], expected: list[int], limit: int) -> None:
-    found = pages(memory, lambda conn, cursor: queries.runs(conn, **wanted, before=cursor, limit=limit))
+    found = pages(memory, lambda conn, cursor: queries.runs(conn, **wanted, page=queries.PageRequest(cursor, limit)))
     assert [item["id"] for page in found for item in page] == [RUN.format(n) for n in expected]
 
 
@@ -106,7 +106,7 @@ def test_events(
     scan: int,
 ) -> None:
     monkeypatch.setattr(queries, "SCAN", scan)
-    found = pages(memory, lambda conn, cursor: queries.events(conn, **wanted, before=cursor, limit=limit))
+    found = pages(memory, lambda conn, cursor: queries.events(conn, **wanted, page=queries.PageRequest(cursor, limit)))
     assert [item["seq"] for page in found for item in page] == expected
     assert all(len(page) <= limit for page in found)
 
@@ -119,7 +119,7 @@ def test_a_search_without_an_index_goes_on_in_the_next_page(memory: Memory, monk
 
 
 def test_decisions_of_a_key(memory: Memory) -> None:
-    found = memory.read(lambda conn: queries.decisions(conn, rule="churn", key="de", limit=2))
+    found = memory.read(lambda conn: queries.decisions(conn, rule="churn", key="de", page=queries.PageRequest(limit=2)))
     assert [(item["id"], item["reason"]) for item in found.items] == [(4, "batch_complete"), (3, "cooldown")]
     assert found.next == 3
     fired = memory.read(lambda conn: queries.decisions(conn, decision="fire"))
@@ -128,7 +128,7 @@ def test_decisions_of_a_key(memory: Memory) -> None:
 
 @pytest.mark.parametrize("limit", [1, 3, 50])
 def test_slots_of_equal_time_are_told_apart(memory: Memory, limit: int) -> None:
-    found = pages(memory, lambda conn, cursor: queries.slots(conn, "churn", before=cursor, limit=limit))
+    found = pages(memory, lambda conn, cursor: queries.slots(conn, "churn", page=queries.PageRequest(cursor, limit)))
     hours = [((item["slot"] - NOW) / 3600, item["key"]) for page in found for item in page]
     assert hours == [(3, "fr"), (3, "de"), (2, "de"), (1, "de")]
 
@@ -148,24 +148,32 @@ def test_states_by_key(memory: Memory) -> None:
 
 
 def test_paging_is_not_moved_by_what_arrives_meanwhile(memory: Memory) -> None:
-    first = memory.read(lambda conn: queries.runs(conn, limit=2))
+    first = memory.read(lambda conn: queries.runs(conn, page=queries.PageRequest(limit=2)))
     memory.put(t.runs, run(4))
-    second = memory.read(lambda conn: queries.runs(conn, before=first.next, limit=2))
+    second = memory.read(lambda conn: queries.runs(conn, page=queries.PageRequest(first.next, 2)))
     assert [item["id"] for item in second.items] == [RUN.format(1)]
 
 
 @pytest.mark.parametrize(
     ("ask", "count"),
     [
-        pytest.param(lambda conn, cursor: queries.runs(conn, before=cursor), 3, id="runs"),
-        pytest.param(lambda conn, cursor: queries.events(conn, before=cursor), None, id="events"),
-        pytest.param(lambda conn, cursor: queries.events(conn, source="lake", before=cursor), None, id="some events"),
+        pytest.param(lambda conn, cursor: queries.runs(conn, page=queries.PageRequest(cursor)), 3, id="runs"),
+        pytest.param(lambda conn, cursor: queries.events(conn, page=queries.PageRequest(cursor)), None, id="events"),
+        pytest.param(
+            lambda conn, cursor: queries.events(conn, source="lake", page=queries.PageRequest(cursor)),
+            None,
+            id="some events",
+        ),
         pytest.param(
             lambda conn, cursor: queries.run_inputs(conn, RUN.format(1), after=cursor or 0), None, id="inputs"
         ),
-        pytest.param(lambda conn, cursor: queries.slots(conn, "churn", before=cursor), None, id="slots"),
+        pytest.param(
+            lambda conn, cursor: queries.slots(conn, "churn", page=queries.PageRequest(cursor)), None, id="slots"
+        ),
         pytest.param(lambda conn, cursor: queries.states(conn, "churn", after=cursor), 2, id="keys"),
-        pytest.param(lambda conn, cursor: queries.dead_letters(conn, before=cursor), None, id="dead letters"),
+        pytest.param(
+            lambda conn, cursor: queries.dead_letters(conn, page=queries.PageRequest(cursor)), None, id="dead letters"
+        ),
     ],
 )
 def test_a_page_ends_where_its_rows_are_large_and_the_next_goes_on(
@@ -183,6 +191,6 @@ def test_what_is_packed_weighs_what_it_is_once_it_is_unpacked(memory: Memory) ->
     memory.put(t.events, *(event(100 + i) for i in range(6)))
     large = update(t.events).where(t.events.c.seq >= 100).values(data=pack({"a": "x" * 1_500_000}))
     memory.read(lambda conn: conn.execute(large))
-    first = memory.read(lambda conn: queries.events(conn, limit=1000))
+    first = memory.read(lambda conn: queries.events(conn, page=queries.PageRequest(limit=1000)))
     assert [item["seq"] for item in first.items] == [105, 104, 103]
     assert first.next == 103

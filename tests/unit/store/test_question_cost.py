@@ -71,13 +71,28 @@ def steps(store: SqliteStore, ask: Callable[[Connection], object]) -> int:
 QUESTIONS: list[Any] = [
     pytest.param(lambda conn: run_statements.last_run(conn, "r"), id="the last run of a rule"),
     pytest.param(lambda conn: run_statements.live_runs(conn, "r", "k1"), id="what runs of a key"),
-    pytest.param(lambda conn: queries.runs(conn, rule="r", limit=10), id="runs of a rule"),
-    pytest.param(lambda conn: queries.runs(conn, rule="r", phase="FAILED", limit=10), id="failed ones, if none failed"),
-    pytest.param(lambda conn: queries.runs(conn, phase="FAILED", limit=10), id="failed ones of all rules"),
-    pytest.param(lambda conn: queries.runs(conn, rule="r", phase="RUNNING", limit=10), id="live ones of a rule"),
-    pytest.param(lambda conn: queries.slots(conn, "r", limit=10), id="slots of a rule"),
-    pytest.param(lambda conn: queries.slots(conn, "r", before=(3000.0, "k0", "t"), limit=10), id="slots further back"),
-    pytest.param(lambda conn: queries.dead_letters(conn, source="other", limit=10), id="dead letters of a source"),
+    pytest.param(lambda conn: queries.runs(conn, rule="r", page=queries.PageRequest(limit=10)), id="runs of a rule"),
+    pytest.param(
+        lambda conn: queries.runs(conn, rule="r", phase="FAILED", page=queries.PageRequest(limit=10)),
+        id="failed ones, if none failed",
+    ),
+    pytest.param(
+        lambda conn: queries.runs(conn, phase="FAILED", page=queries.PageRequest(limit=10)),
+        id="failed ones of all rules",
+    ),
+    pytest.param(
+        lambda conn: queries.runs(conn, rule="r", phase="RUNNING", page=queries.PageRequest(limit=10)),
+        id="live ones of a rule",
+    ),
+    pytest.param(lambda conn: queries.slots(conn, "r", page=queries.PageRequest(limit=10)), id="slots of a rule"),
+    pytest.param(
+        lambda conn: queries.slots(conn, "r", page=queries.PageRequest((3000.0, "k0", "t"), 10)),
+        id="slots further back",
+    ),
+    pytest.param(
+        lambda conn: queries.dead_letters(conn, source="other", page=queries.PageRequest(limit=10)),
+        id="dead letters of a source",
+    ),
 ]
 
 
@@ -93,7 +108,9 @@ def test_a_stretch_without_a_hit_says_where_to_go_on(store: SqliteStore, monkeyp
     monkeypatch.setattr(queries, "SCAN", MANY // 4)
     cursor, pages = None, 0
     while pages == 0 or cursor is not None:
-        page = store.read(lambda conn, cursor=cursor: queries.runs(conn, rule="r", phase="FAILED", before=cursor))
+        page = store.read(
+            lambda conn, cursor=cursor: queries.runs(conn, rule="r", phase="FAILED", page=queries.PageRequest(cursor))
+        )
         cursor, pages = page.next, pages + 1
         assert page.items == []
     assert pages == 5
