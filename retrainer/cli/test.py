@@ -14,7 +14,7 @@ from retrainer.simulate.junit import junit
 from retrainer.simulate.load_cases import load_cases
 from retrainer.simulate.story import Played, play
 from retrainer.util.clock import SystemClock
-from retrainer.util.timefmt import rfc3339_seconds
+from retrainer.util.timefmt import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -91,7 +91,7 @@ def _style(good: bool) -> str:
 
 
 def _text(failure: Mismatch, indent: str) -> str:
-    lines = [f"at {rfc3339_seconds(failure.at)}: {failure.message}", *(f"  {line}" for line in failure.diff)]
+    lines = [f"at {moment(failure.at)}: {failure.message}", *(f"  {line}" for line in failure.diff)]
     if failure.decided:
         lines += ["  decided before:", *(f"    {line}" for line in failure.decided)]
     return "\n".join(indent + line for line in lines)
@@ -106,7 +106,7 @@ def _as_json(suites: Sequence[Suite], results: Sequence[_Result]) -> dict[str, A
             "passed": result.played.passed,
             "seconds": round(result.seconds, 3),
             "failures": [
-                {"at": rfc3339_seconds(f.at), "message": f.message, "diff": f.diff, "decided": f.decided}
+                {"at": moment(f.at), "message": f.message, "diff": f.diff, "decided": f.decided}
                 for f in result.played.failures
             ],
         }

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from retrainer.config.check_secrets import check_file, check_secrets, check_url
 from retrainer.config.models import StartAt
 from retrainer.config.violation import Violation
 from retrainer.rules.cel.pattern import compiled
+from retrainer.util.timefmt import epoch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +83,7 @@ def _pattern(path: Path, pattern: str) -> Iterator[Violation]:
 
 def _moment(path: Path, text: str) -> Iterator[Violation]:
     try:
-        datetime.fromisoformat(text.upper())
+        epoch(text)
     except ValueError as error:
         yield Violation(path, f"{text!r} is not a time: {error}", "write such as 2026-11-24T08:00:00Z")
 

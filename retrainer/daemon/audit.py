@@ -10,12 +10,12 @@ from sqlalchemy import or_, select
 
 from retrainer.engine.intake.matching import author_of
 from retrainer.event import Event, split_attributes
-from retrainer.rules.explain_tree import moment
 from retrainer.rules.trigger_answers import would_match
 from retrainer.sources.formats.s3 import about
 from retrainer.store import queries, search
 from retrainer.store import tables as t
 from retrainer.util import values
+from retrainer.util.timefmt import moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from retrainer.rules.evaluate import threshold
-from retrainer.rules.explain_tree import moment
 from retrainer.rules.outcome import Reason
 from retrainer.rules.triggers.level import worst
+from retrainer.util.timefmt import moment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

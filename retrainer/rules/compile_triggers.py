@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from retrainer.rules.match import Condition, condition_at, conditions
 from retrainer.rules.outcome import Reason, Sample
 from retrainer.rules.triggers.level import Threshold
 from retrainer.util import values
+from retrainer.util.timefmt import epoch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -86,7 +86,7 @@ def _began(event: Event) -> float:
     Reports about the same alert apply as they arrive: an alert that was taken for resolved may fire again.
     """
     began = event.data.get("startsAt")
-    return datetime.fromisoformat(str(began).upper()).timestamp() if began else event.time
+    return epoch(str(began)) if began else event.time
 
 
 def _series(event: Event) -> str:

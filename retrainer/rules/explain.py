@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from retrainer.rules.condition import first_moment, longest_within, missing
 from retrainer.rules.evaluate import evaluate, renewed
-from retrainer.rules.explain_tree import moment, node, tree
+from retrainer.rules.explain_tree import node, tree
 from retrainer.rules.fold import advance
 from retrainer.rules.limits import blocking_limit, next_request
 from retrainer.rules.outcome import Reason
+from retrainer.util.timefmt import moment
 
 if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule

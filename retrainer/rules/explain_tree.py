@@ -8,7 +8,7 @@ from retrainer.rules.evaluate import spread, threshold
 from retrainer.rules.limits import cooldown_end, muted_until, rest_for
 from retrainer.rules.threshold_state import ThresholdState
 from retrainer.rules.triggers import data, freshness, level
-from retrainer.util.timefmt import within
+from retrainer.util.timefmt import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,10 +164,3 @@ def _limits(rule: CompiledRule, state: State, remaining_budget: RemainingBudget 
 
 def node(name: str, state: str, detail: str, children: list[Node] | None = None) -> Node:
     return {"name": name, "state": state, "detail": detail, "children": children or []}
-
-
-def moment(seconds: float | None) -> str:
-    """The time as RFC 3339 in UTC; empty for None."""
-    if seconds is None:
-        return ""
-    return within(seconds).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -6,8 +6,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from retrainer.rules.condition import holds
-from retrainer.rules.explain_tree import moment
 from retrainer.rules.limits import muted_until
+from retrainer.util.timefmt import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

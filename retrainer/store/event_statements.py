@@ -30,7 +30,7 @@ _BEYOND = "\U0010ffff"
 
 def _in_chunks(
     conn: Connection, query: Select[Any], column: ColumnElement[str], values: Sequence[str]
-) -> Iterator[Row[Any]]:
+) -> Iterator[Any]:
     """Yield the rows of a query with these values in a column. A statement has a limited number of parameters."""
     for i in range(0, len(values), CHUNK):
         yield from conn.execute(query.where(column.in_(values[i : i + CHUNK])))

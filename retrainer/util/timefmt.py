@@ -19,9 +19,9 @@ def rfc3339(at: float) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def rfc3339_seconds(at: float) -> str:
-    """Epoch seconds as RFC 3339 in UTC, without the fraction of a second; limited to the calendar."""
-    return within(at).isoformat(timespec="seconds").replace("+00:00", "Z")
+def moment(at: float | None) -> str:
+    """Epoch seconds as RFC 3339 in UTC, without the fraction of a second; limited to the calendar. Empty for None."""
+    return "" if at is None else within(at).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def epoch(text: str) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from retrainer.util.timefmt import within
+from retrainer.util.timefmt import moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ def _facts(run: Run) -> dict[str, Any]:
         "detail": run.cause.get("detail") if not run.cause.get("because") else None,
         "window": _window(run),
         "upstream": run.cause.get("upstream"),
-        "slot": _moment(run.scheduled_at),
+        "slot": moment(run.scheduled_at),
         "request": run.cause.get("request"),
         "by": run.cause.get("by"),
         "retry_of": run.retry_of,
@@ -67,13 +67,7 @@ def _window(run: Run) -> dict[str, Any]:
     if not window.get("events"):
         return {}
     figures = {name: window[name] for name in ("events", "bytes", "rows", "first_key", "last_key")}
-    return {**figures, "start": _moment(window["start"]), "end": _moment(window["end"])}
-
-
-def _moment(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    return within(seconds).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return {**figures, "start": moment(window["start"]), "end": moment(window["end"])}
 
 
 class _Cut:

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from retrainer.config.reserved import reserved
-from retrainer.util.timefmt import within
+from retrainer.util.timefmt import moment
 from retrainer.workflows.cause import cause, harmless
 from retrainer.workflows.labels import safe_labels
 
@@ -129,7 +129,7 @@ def _annotations(run: Run, mask: Callable[[str], str]) -> dict[str, str]:
         CAUSE_ANNOTATION: cause(run, mask),
     }
     if run.scheduled_at is not None:
-        annotations[SCHEDULED_ANNOTATION] = within(run.scheduled_at).strftime("%Y-%m-%dT%H:%M:%SZ")
+        annotations[SCHEDULED_ANNOTATION] = moment(run.scheduled_at)
     return annotations
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from retrainer.event import Event, Poison
+from retrainer.util.timefmt import epoch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -190,7 +191,7 @@ def _seconds(value: object) -> float:
     if not isinstance(value, str) or not _RFC3339.fullmatch(value):
         raise Unreadable(f"time {value!r:.60} is not RFC 3339 with a time zone, such as 2026-03-01T02:30:00Z")
     try:
-        return datetime.fromisoformat(value.upper()).timestamp()
+        return epoch(value)
     except (ValueError, OverflowError):
         raise Unreadable(f"time {value!r:.60} does not exist") from None
 

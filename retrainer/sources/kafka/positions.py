@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from kafka import TopicPartition
 
 from retrainer.rules.cel.pattern import matches_whole
 from retrainer.sources.kafka.partitions import part_name
+from retrainer.util.timefmt import epoch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +76,7 @@ def ask_start(
         return {tp: log.begin for tp, log in logs.items()}
     if start == "latest":
         return {tp: log.end for tp, log in logs.items()}
-    since = datetime.fromisoformat(start.timestamp.upper()).timestamp()
+    since = epoch(start.timestamp)
     found = consumer.offsets_for_times(dict.fromkeys(logs, max(0, int(since * 1000))), timeout_ms=ASK_MS)
     return {tp: log.end if found.get(tp) is None else found[tp].offset for tp, log in logs.items()}
 
