@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -40,6 +39,7 @@ from retrainer.sources.webhook import Webhooks
 from retrainer.store import event_statements, statements
 from retrainer.store.open import open_store
 from retrainer.store.watch import StoreWatch
+from retrainer.telemetry.engine_metrics import EngineStatus
 from retrainer.telemetry.metrics import Metrics
 from retrainer.telemetry.secrets import SECRETS, reveal
 from retrainer.util import gc_tuning, supervision
@@ -93,7 +93,7 @@ class App:
         self.metrics = Metrics(CollectorRegistry(), settings.metrics.per_rule)
         self.store = open_store(settings.store)
         self.store_watch = StoreWatch(self.store)
-        self.clock_watch = ClockWatch(self.clock, self.metrics.clock)
+        self.clock_watch = ClockWatch(self.clock, self.metrics.engine.clock)
         self._follow_the_clock()
         self.lead = Lead(self.store, self.clock, lambda: self.web.url_for_replicas, self._take_over, give_up)
         self.config_maps = ConfigMaps(settings)
@@ -117,7 +117,7 @@ class App:
             connections=settings.engine.connections,
             clock=self.clock,
             lease=LEASE,
-            count=self.metrics.submit_attempt,
+            count=self.metrics.engine.submit_attempt,
             preparation=self.manifests,
         )
         self.run_reconciler = RunReconciler(gateway, self.workflows, self.clock)
@@ -133,28 +133,24 @@ class App:
             self.clock,
             reveal,
             Doors.of(settings.http),
-            refused=self.metrics.refused,
-            left_out=self.metrics.dead_letters_left_out,
+            refused=self.metrics.process.refused,
+            left_out=self.metrics.process.dead_letters_left_out,
         )
         self.timers = Timers()
         self.rule_lines = RuleLines(self.store, self.clock, lambda: self.engine.catalog)
         self.service = serve(self)
         self.web = WebServer(build_web(self.service), settings.http.host, settings.http.port)
-        self.metrics.standing = StoreCollector(
+        self.metrics.collector = StoreCollector(
             self.store,
             self.clock,
-            queued=lambda: self.engine.queued,
-            trouble=lambda: self.trouble,
-            leads=lambda: self.lead.sure,
-            room=partial(free_bytes, settings.store.path) if settings.store.url is None else lambda: None,
+            self._engine_status,
+            catalog=lambda: self.engine.catalog,
             sources=self.sources,
             expected=lambda: {n: s.max_silence for n, s in self.loaded.configuration.sources.items()},
-            watch_restarts=lambda: self.workflows.watch_restarts,
-            catalog=lambda: self.engine.catalog,
         )
         self.dependencies = Dependencies(self._troubles, self.clock.now)
-        self.metrics.threads = lambda: self.supervisor.seen(self.clock.monotonic())
-        self.metrics.waits = self.dependencies.look
+        self.metrics.process.threads = lambda: self.supervisor.seen(self.clock.monotonic())
+        self.metrics.process.waits = self.dependencies.look
         self.replays = Replays(self.engine, self.clock)
         self.silence = SilenceWatch(self.store, self.clock, lambda: self.loaded.configuration.sources)
         self.pruner = Pruner(settings.store, self.clock.monotonic)
@@ -226,6 +222,16 @@ class App:
     def trouble(self) -> str:
         """Why the store cannot be written now; empty if it can."""
         return self.store_watch.trouble or self.engine.trouble or self.lead.trouble
+
+    def _engine_status(self) -> EngineStatus:
+        path = self.settings.store.path if self.settings.store.url is None else None
+        return EngineStatus(
+            leader=self.lead.sure,
+            queued=self.engine.queued,
+            watch_restarts=self.workflows.watch_restarts,
+            store_writable=not self.trouble,
+            store_free_bytes=free_bytes(path) if path is not None else None,
+        )
 
     def _troubles(self) -> Iterator[Trouble]:
         """Yield the external problems that affect parts of the daemon."""

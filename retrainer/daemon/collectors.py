@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 from sqlalchemy import func, select
@@ -24,7 +23,9 @@ from retrainer.runs.run import RunPhase
 from retrainer.store import queries
 from retrainer.store import tables as t
 from retrainer.store.base import StoreError
-from retrainer.telemetry.metrics import Standing
+from retrainer.telemetry.metrics import Collected
+from retrainer.telemetry.rule_metrics import RuleStatus
+from retrainer.telemetry.source_metrics import SourceStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,7 +36,11 @@ if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
     from retrainer.sources.base import Source
     from retrainer.store.base import Store
+    from retrainer.store.queries import Heard
+    from retrainer.telemetry.engine_metrics import EngineStatus
     from retrainer.util.clock import Clock
+
+N = TypeVar("N", int, float)
 
 PAGE = 500
 """States per read. The engine waits while a page is read."""
@@ -44,189 +49,139 @@ REST = 20
 SHORTEST_REST = 5.0
 
 
-@dataclass(slots=True)
-class StoreCounts:
-    """Totals over the states of all (rule, key), for `Standing`."""
+class StateTotals:
+    """Adds up the states of all (rule, key), for the metrics of the rules."""
 
-    rules: Mapping[str, CompiledRule] = field(default_factory=dict)
-    pending: dict[str, tuple[float, float, float]] = field(default_factory=dict)
-    next_fire: dict[str, float] = field(default_factory=dict)
-    values: dict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
-    trained: dict[str, float] = field(default_factory=dict)
-    promoted: dict[str, float] = field(default_factory=dict)
-    untrained: dict[str, float] = field(default_factory=dict)
-    unpromoted: dict[str, float] = field(default_factory=dict)
-    succeeded: dict[str, float] = field(default_factory=dict)
-    fired: dict[str, float] = field(default_factory=dict)
-    failures: dict[str, int] = field(default_factory=dict)
-    broken: set[str] = field(default_factory=set)
-    quarantined: set[str] = field(default_factory=set)
-    budget_left: dict[str, dict[str, float]] = field(default_factory=dict)
+    def __init__(self, rules: Mapping[str, CompiledRule]) -> None:
+        self.status = RuleStatus(
+            paused={name: {"manual": r.paused, "failures": False, "quarantine": False} for name, r in rules.items()}
+        )
+        self._rules = rules
 
-    def count(self, rule: str, key: str, text: str) -> None:
-        state = orjson.loads(text)
+    def add(self, name: str, key: str, text: str) -> None:
+        """Count the state of a rule and a key, as it is stored."""
+        state, status = orjson.loads(text), self.status
         if window := state.get("window"):
-            events, rows, size = self.pending.get(rule, (0, 0, 0))
-            self.pending[rule] = (events + window["events"], rows + window["rows"], size + window["bytes"])
+            events, rows, size = status.pending.get(name, (0, 0, 0))
+            status.pending[name] = (events + window["events"], rows + window["rows"], size + window["bytes"])
         for _, next_at, _ in (state.get("cursors") or {}).values():
-            if next_at is not None:
-                self.next_fire[rule] = min(next_at, self.next_fire.get(rule, next_at))
-        self._age(self.rules.get(rule), rule, key, state)
-        if failures := state.get("failures"):
-            self.failures[rule] = max(failures, self.failures.get(rule, 0))
-        if state.get("broken"):
-            self.broken.add(rule)
-        if state.get("quarantine"):
-            self.quarantined.add(rule)
-        if gauges := state.get("gauges"):
-            self._measure(rule, gauges)
+            _keep(min, status.next_fire, name, next_at)
+        _keep(min, status.trained, name, state.get("last_succeeded"))
+        _keep(min, status.promoted, name, state.get("last_promoted"))
+        _keep(max, status.failures, name, state.get("failures") or None)
+        if compiled := self._rules.get(name):
+            self._add_of_rule(compiled, key, state)
 
-    def _age(self, compiled: CompiledRule | None, rule: str, key: str, state: Mapping[str, Any]) -> None:
-        trained, promoted, fired = (state.get(f"last_{what}") for what in ("succeeded", "promoted", "fired"))
-        _lower(self.trained, rule, trained)
-        _lower(self.promoted, rule, promoted)
-        if compiled is None:
-            return
+    def _add_of_rule(self, compiled: CompiledRule, key: str, state: Mapping[str, Any]) -> None:
+        """Count what depends on the definition of the rule."""
+        name, status = compiled.rule.name, self.status
+        trained, promoted = state.get("last_succeeded"), state.get("last_promoted")
         if trained is None and (key or not compiled.per_key):  # the empty key of a rule with keys has no model
-            _lower(self.untrained, rule, state["seen_at"])
+            _keep(min, status.untrained, name, state["seen_at"])
         if promoted is None and any(age.of == "promoted" for age in compiled.of_key(key).freshness.values()):
-            _lower(self.unpromoted, rule, state["seen_at"])
+            _keep(min, status.unpromoted, name, state["seen_at"])
         if compiled.rule.mode != "shadow":
-            _raise(self.succeeded, rule, trained)
-            _raise(self.fired, rule, fired)
-
-    @property
-    def paused(self) -> dict[str, dict[str, bool]]:
-        return {
-            name: {"manual": r.paused, "failures": name in self.broken, "quarantine": name in self.quarantined}
-            for name, r in self.rules.items()
-        }
-
-    def _measure(self, rule: str, gauges: Mapping[str, Any]) -> None:
-        compiled = self.rules.get(rule)
-        values = self.values[rule]
-        for name, raw in gauges.items():
-            trigger = compiled.gauges.get(name) if compiled is not None else None
-            if trigger is None or trigger.reason is not Reason.THRESHOLD:
-                continue
-            furthest = worst(trigger.threshold, threshold_from(raw).series.values())
-            if furthest is not None:
-                further = max if trigger.threshold.high else min
-                values[name] = further(furthest, values.get(name, furthest))
+            _keep(max, status.succeeded, name, trained)
+            _keep(max, status.fired, name, state.get("last_fired"))
+        status.paused[name]["failures"] |= bool(state.get("broken"))
+        status.paused[name]["quarantine"] |= bool(state.get("quarantine"))
+        for trigger_name, raw in (state.get("gauges") or {}).items():
+            trigger = compiled.gauges.get(trigger_name)
+            if trigger is not None and trigger.reason is Reason.THRESHOLD:
+                farthest = worst(trigger.threshold, threshold_from(raw).series.values())
+                farther = max if trigger.threshold.high else min
+                _keep(farther, status.values.setdefault(name, {}), trigger_name, farthest)
 
 
-def _lower(moments: dict[str, float], rule: str, moment: float | None) -> None:
-    if moment is not None:
-        moments[rule] = min(moment, moments.get(rule, moment))
-
-
-def _raise(moments: dict[str, float], rule: str, moment: float | None) -> None:
-    if moment is not None:
-        moments[rule] = max(moment, moments.get(rule, moment))
+def _keep(choose: Callable[[N, N], N], kept: dict[str, N], name: str, value: N | None) -> None:
+    if value is not None:
+        kept[name] = choose(value, kept.get(name, value))
 
 
 class StoreCollector:
     """Called at each scrape. `sources` returns all configured sources, None for those that the web server serves.
 
-    `trouble`: why the store cannot be written. `leads`: whether this daemon is the leader. `room`: free bytes for the
-    store, if known. `expected`: the seconds within which each source should receive something, None if it need not.
+    `expected`: the seconds within which each source should receive something, None if it need not. `process` returns
+    what is known without the store.
     """
 
     def __init__(
         self,
         store: Store,
         clock: Clock,
-        queued: Callable[[], int],
-        trouble: Callable[[], str],
-        leads: Callable[[], bool],
-        room: Callable[[], int | None],
+        process: Callable[[], EngineStatus],
+        *,
+        catalog: Callable[[], Catalog],
         sources: Callable[[], Mapping[str, Source | None]],
         expected: Callable[[], Mapping[str, float | None]],
-        watch_restarts: Callable[[], int],
-        catalog: Callable[[], Catalog],
     ) -> None:
-        self._store, self._clock, self._queued, self._sources = store, clock, queued, sources
-        self._trouble, self._leads, self._room = trouble, leads, room
-        self._seen = Standing()
-        self._expected, self._watch_restarts, self._catalog = expected, watch_restarts, catalog
+        self._store, self._clock, self._process = store, clock, process
+        self._catalog, self._sources, self._expected = catalog, sources, expected
+        self._collected = Collected()
         self._counted = ""
-        self._counts = StoreCounts()
-        self._next_tally = 0.0
+        """Revision of the rules that the totals were computed for."""
+        self._totals = RuleStatus()
+        self._next_count = 0.0
         self._periods: Mapping[str, float] = {}
         self._periods_of: tuple[str, int] = "", 0
 
-    def __call__(self) -> Standing:
+    def __call__(self) -> Collected:
         """Return the current values. While the store does not answer, those counted there keep their last value."""
         try:
-            self._seen = self._count()
+            self._collected = self._collect()
         except StoreError:
-            self._seen = replace(self._seen, store_writable=False, queued=self._queued(), leader=self._leads())
-        return self._seen
+            last, process = self._collected, self._process()
+            engine = replace(last.engine, store_writable=False, queued=process.queued, leader=process.leader)
+            self._collected = replace(last, engine=engine)
+        return self._collected
 
-    def _count(self) -> Standing:
+    def _collect(self) -> Collected:
         active, dead_letters = self._store.read(_count)
         heard = self._store.read(queries.heard)
         now = self._clock.now()
+        sources = self._source_status(heard, now)
+        rules = replace(self._fresh_totals(), active=active, periods=self._fresh_periods(now))
+        engine = replace(self._process(), dead_letters=dead_letters, store_bytes=self._store.size())
+        return Collected(rules, sources, engine)
+
+    def _source_status(self, heard: Mapping[str, Heard], now: float) -> SourceStatus:
         sources = self._sources()
-        looking = {name: source for name, source in sources.items() if source is not None}
+        polled = {name: source for name, source in sources.items() if source is not None}
         judged = {name: silent(every, heard.get(name), now) for name, every in self._expected().items()}
-        counts = self._fresh_counts()
-        return Standing(
-            active=active,
-            pending=counts.pending,
-            next_fire=counts.next_fire,
-            values=counts.values,
-            trained=counts.trained,
-            promoted=counts.promoted,
-            untrained=counts.untrained,
-            unpromoted=counts.unpromoted,
-            succeeded=counts.succeeded,
-            fired=counts.fired,
-            failures=counts.failures,
-            paused=counts.paused,
-            periods=self._fresh_periods(now),
-            budget_left=counts.budget_left,
-            sources={name: source is None or source.last_error is None for name, source in sources.items()},
-            lag={name: source.lag for name, source in looking.items() if source.lag is not None},
-            halted={name: len(source.halted) for name, source in looking.items()},
+        return SourceStatus(
+            up={name: source is None or source.last_error is None for name, source in sources.items()},
+            lag={name: source.lag for name, source in polled.items() if source.lag is not None},
+            halted={name: len(source.halted) for name, source in polled.items()},
             last_event={name: h.last_event_at for name, h in heard.items() if h.last_event_at is not None},
-            silent={name: quiet for name, quiet in judged.items() if quiet is not None},
-            poll_errors={name: source.poll_errors for name, source in looking.items()},
-            dead_letters=dead_letters,
-            store_bytes=self._store.size(),
-            store_free_bytes=self._room(),
-            store_writable=not self._trouble(),
-            leader=self._leads(),
-            queued=self._queued(),
-            watch_restarts=self._watch_restarts(),
+            silent={name: is_silent for name, is_silent in judged.items() if is_silent is not None},
+            poll_errors={name: source.poll_errors for name, source in polled.items()},
         )
 
     def _fresh_periods(self, now: float) -> Mapping[str, float]:
         """Return the periods, computed once a day and for each new revision of the rules."""
         catalog = self._catalog()
-        if self._periods_of != (asked := (catalog.revision, int(now // DAY))):
-            self._periods, self._periods_of = periods(catalog.rules, now), asked
+        if self._periods_of != (wanted := (catalog.revision, int(now // DAY))):
+            self._periods, self._periods_of = periods(catalog.rules, now), wanted
         return self._periods
 
-    def _fresh_counts(self) -> StoreCounts:
-        """Return the counts, computed again after a pause and for each new revision of the rules."""
+    def _fresh_totals(self) -> RuleStatus:
+        """Return the totals, computed again after a pause and for each new revision of the rules."""
         began = self._clock.monotonic()
         catalog = self._catalog()
-        if began < self._next_tally and catalog.revision == self._counted:
-            return self._counts
-        counts = StoreCounts(
-            catalog.rules, budget_left=self._store.read(partial(_left, catalog=catalog, now=self._clock.now()))
-        )
+        if began < self._next_count and catalog.revision == self._counted:
+            return self._totals
+        totals = StateTotals(catalog.rules)
+        totals.status.budget_left = self._store.read(partial(_left, catalog=catalog, now=self._clock.now()))
         last = -1
         page = partial(_states, rules=catalog.rules, now=self._clock.now())
         while rows := self._store.read(partial(page, after=last)):
             for _, rule, key, text in rows:
-                counts.count(rule, key, text)
+                totals.add(rule, key, text)
             last = rows[-1][0]
         ended = self._clock.monotonic()
-        self._counts, self._counted = counts, catalog.revision
-        self._next_tally = ended + max(SHORTEST_REST, REST * (ended - began))
-        return counts
+        self._totals, self._counted = totals.status, catalog.revision
+        self._next_count = ended + max(SHORTEST_REST, REST * (ended - began))
+        return self._totals
 
 
 def _left(conn: Connection, catalog: Catalog, now: float) -> dict[str, dict[str, float]]:

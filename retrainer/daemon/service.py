@@ -269,7 +269,7 @@ class AppService:
         return self._app.metrics.exposition()
 
     def refused(self, door: str, status: int) -> None:
-        self._app.metrics.refused(door, status)
+        self._app.metrics.process.refused(door, status)
 
     def webhooks(self) -> Webhooks:
         return self._app.webhooks

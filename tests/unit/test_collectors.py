@@ -21,6 +21,7 @@ from retrainer.runs.run import Run, RunPhase
 from retrainer.store import tables as t
 from retrainer.store.rows import run_to_row
 from retrainer.store.sqlite import SqliteStore
+from retrainer.telemetry.engine_metrics import EngineStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -84,26 +85,21 @@ def put_run(store: SqliteStore, run: str, phase: RunPhase, **fields: Any) -> Non
         conn.execute(insert(t.runs).values(run_to_row(made)))
 
 
-def census(
+def collector(
     store: SqliteStore,
     clock: Clock | None = None,
     sources: dict[str, Any] | None = None,
     expected: dict[str, float | None] | None = None,
     catalog: Callable[[], Catalog] = lambda: EMPTY,
     trouble: str = "",
-    leads: bool = True,
 ) -> StoreCollector:
     return StoreCollector(
         store,
         clock or Clock(),
-        queued=lambda: 4,
-        trouble=lambda: trouble,
-        leads=lambda: leads,
-        room=lambda: 7,
+        lambda: EngineStatus(queued=4, watch_restarts=5, store_free_bytes=7, store_writable=not trouble),
+        catalog=catalog,
         sources=lambda: sources or {},
         expected=lambda: expected or {},
-        watch_restarts=lambda: 5,
-        catalog=catalog,
     )
 
 
@@ -125,10 +121,10 @@ def test_live_runs_are_counted_and_ended_ones_are_not(store: SqliteStore) -> Non
     put_run(store, "b", RunPhase.RUNNING)
     put_run(store, "c", RunPhase.PENDING)
     put_run(store, "d", RunPhase.SUCCEEDED, ended_at=1.0)
-    seen = census(store)()
-    assert seen.active == {("churn", RunPhase.RUNNING): 2, ("churn", RunPhase.PENDING): 1}
-    assert (seen.queued, seen.watch_restarts) == (4, 5)
-    assert seen.store_bytes > 0
+    seen = collector(store)()
+    assert seen.rules.active == {("churn", RunPhase.RUNNING): 2, ("churn", RunPhase.PENDING): 1}
+    assert (seen.engine.queued, seen.engine.watch_restarts) == (4, 5)
+    assert seen.engine.store_bytes > 0
 
 
 def test_pending_data_adds_up_over_the_keys_of_a_rule(store: SqliteStore) -> None:
@@ -136,13 +132,13 @@ def test_pending_data_adds_up_over_the_keys_of_a_rule(store: SqliteStore) -> Non
     keys = PAGE + 3  # more than one page
     put_states(store, "churn", [State(0.0, window=window)] * keys)
     put_states(store, "idle", [State(0.0)], first_id=keys + 1)
-    assert census(store)().pending == {"churn": (2 * keys, 4 * keys, 30 * keys)}
+    assert collector(store)().rules.pending == {"churn": (2 * keys, 4 * keys, 30 * keys)}
 
 
 def test_the_next_fire_is_the_soonest_slot(store: SqliteStore) -> None:
     cursors = {"nightly": Cursor(0.0, 500.0), "hourly": Cursor(0.0, 100.0), "never": Cursor(0.0, None)}
     put_states(store, "churn", [State(0.0, cursors=cursors)])
-    assert census(store)().next_fire == {"churn": 100.0}
+    assert collector(store)().rules.next_fire == {"churn": 100.0}
 
 
 def series(*values: float | None) -> ThresholdState:
@@ -164,14 +160,14 @@ def test_the_furthest_value_over_keys_and_series(store: SqliteStore, asked: dict
     put_states(
         store, "churn", [State(0.0, gauges={"drift": g, "page": series(1.0), "gone": series(7)}) for g in gauges]
     )
-    assert census(store, catalog=lambda: rules)().values == {"churn": {"drift": furthest}}
+    assert collector(store, catalog=lambda: rules)().rules.values == {"churn": {"drift": furthest}}
 
 
 def test_a_model_is_as_old_as_its_oldest_key(store: SqliteStore) -> None:
     ages = [(None, None), (500.0, None), (300.0, 200.0), (400.0, 350.0)]
     put_states(store, "churn", [State(0.0, last_succeeded=s, last_promoted=p) for s, p in ages])
-    seen = census(store)()
-    assert (seen.trained, seen.promoted) == ({"churn": 300.0}, {"churn": 200.0})
+    seen = collector(store)()
+    assert (seen.rules.trained, seen.rules.promoted) == ({"churn": 300.0}, {"churn": 200.0})
 
 
 NIGHTLY = {"nightly": {"schedule": {"cron": "@daily"}}}
@@ -204,8 +200,8 @@ def test_what_waits_for_its_first_success_and_what_had_one(
 ) -> None:
     rules = catalog(NEW_DATA, rule=rule)
     put_states(store, "churn", states)
-    seen = census(store, catalog=lambda: rules)()
-    assert (seen.untrained, seen.succeeded, seen.fired) == (waits, succeeded, fired)
+    seen = collector(store, catalog=lambda: rules)()
+    assert (seen.rules.untrained, seen.rules.succeeded, seen.rules.fired) == (waits, succeeded, fired)
 
 
 OF_PROMOTED = {"stale": {"freshness": {"max_age": "7d", "of": "promoted"}}}
@@ -227,15 +223,15 @@ def test_what_waits_to_be_promoted_at_all(
 ) -> None:
     rules = catalog(triggers, rule=rule)
     put_states(store, "churn", states)
-    assert census(store, catalog=lambda: rules)().unpromoted == waits
+    assert collector(store, catalog=lambda: rules)().rules.unpromoted == waits
 
 
 def test_failures_in_a_row_are_those_of_the_worst_key(store: SqliteStore) -> None:
     rules = catalog(NEW_DATA, rule=PER_KEY)
     put_states(store, "churn", [State(0.0), State(0.0, failures=2), State(0.0, failures=3, broken=True), State(0.0)])
-    seen = census(store, catalog=lambda: rules)()
-    assert seen.failures == {"churn": 3}
-    assert seen.paused == {"churn": {"manual": False, "failures": True, "quarantine": False}}
+    seen = collector(store, catalog=lambda: rules)()
+    assert seen.rules.failures == {"churn": 3}
+    assert seen.rules.paused == {"churn": {"manual": False, "failures": True, "quarantine": False}}
 
 
 @pytest.mark.parametrize(
@@ -248,21 +244,24 @@ def test_failures_in_a_row_are_those_of_the_worst_key(store: SqliteStore) -> Non
 )
 def test_who_paused_a_rule(store: SqliteStore, mode: str, by_hand: bool, paused: bool) -> None:
     rules = catalog(NIGHTLY, rule={"mode": mode}).paused("churn", by_hand=by_hand)
-    assert census(store, catalog=lambda: rules)().paused == {
+    assert collector(store, catalog=lambda: rules)().rules.paused == {
         "churn": {"manual": paused, "failures": False, "quarantine": False}
     }
 
 
 def test_how_often_a_rule_is_meant_to_run_follows_the_rules(store: SqliteStore) -> None:
     rules = catalog(NIGHTLY)
-    counted = census(store, Clock(1e9), catalog=lambda: rules)
-    assert counted().periods == {"churn": 86400}
+    counted = collector(store, Clock(1e9), catalog=lambda: rules)
+    assert counted().rules.periods == {"churn": 86400}
     rules = build_catalog(configuration([], {}, {}, {}, {}, {}), ())
-    assert counted().periods == {}
+    assert counted().rules.periods == {}
 
 
 def test_the_store_is_writable_until_the_engine_says_why_not(store: SqliteStore) -> None:
-    assert (census(store)().store_writable, census(store, trouble="disk full")().store_writable) == (True, False)
+    assert (
+        collector(store)().engine.store_writable,
+        collector(store, trouble="disk full")().engine.store_writable,
+    ) == (True, False)
 
 
 def test_room_is_that_of_the_volume_of_the_file(tmp_path: Path) -> None:
@@ -275,7 +274,7 @@ def test_a_budget_of_a_rule_leaves_what_its_runs_did_not_take(store: SqliteStore
     put_run(store, "a", RunPhase.SUCCEEDED, admitted_at=50.0, ended_at=60.0, uid="u", gpu_hours=2.5)
     put_run(store, "b", RunPhase.RUNNING, admitted_at=70.0, uid="v")
     put_run(store, "c", RunPhase.PENDING)
-    left = census(store, Clock(100.0), catalog=lambda: rules)().budget_left
+    left = collector(store, Clock(100.0), catalog=lambda: rules)().rules.budget_left
     assert left == {"rule/churn": {"runs": 1, "gpu_hours": 3.5}}, "what waits has spent nothing"
 
 
@@ -283,41 +282,41 @@ def test_a_shared_budget_that_nobody_uses_is_whole_and_an_overspent_one_is_empty
     shared = {"growth": {"gpu_hours": 2, "per": "1d"}, "idle": {"runs": 5, "per": "1d"}}
     rules = catalog(NIGHTLY, budgets=shared, budget="growth")
     put_run(store, "a", RunPhase.SUCCEEDED, admitted_at=50.0, ended_at=60.0, uid="u", gpu_hours=2.5)
-    left = census(store, Clock(100.0), catalog=lambda: rules)().budget_left
+    left = collector(store, Clock(100.0), catalog=lambda: rules)().rules.budget_left
     assert left == {"growth": {"gpu_hours": 0.0}, "idle": {"runs": 5}}
 
 
 def test_new_rules_are_counted_at_once(store: SqliteStore) -> None:
     rules = EMPTY
-    counted = census(store, catalog=lambda: rules)
-    assert counted().budget_left == {}
+    counted = collector(store, catalog=lambda: rules)
+    assert counted().rules.budget_left == {}
     rules = catalog(NIGHTLY, budget={"runs": 3, "per": "1d"})
-    assert counted().budget_left == {"rule/churn": {"runs": 3}}
+    assert counted().rules.budget_left == {"rule/churn": {"runs": 3}}
 
 
 def test_states_are_counted_anew_only_after_a_rest(store: SqliteStore) -> None:
     clock = Clock()
-    counted = census(store, clock)
-    assert counted().pending == {}
+    counted = collector(store, clock)
+    assert counted().rules.pending == {}
     put_states(store, "churn", [State(0.0, window=Window(events=1, ranges=((1, 1),)))])
-    assert counted().pending == {}
+    assert counted().rules.pending == {}
     clock.at += SHORTEST_REST
-    assert counted().pending == {"churn": (1, 0, 0)}
+    assert counted().rules.pending == {"churn": (1, 0, 0)}
 
 
 def test_a_source_is_up_unless_something_keeps_it_from_its_work(store: SqliteStore) -> None:
     sources = {"lake": Looking("lake"), "lost": Looking("lost", "no such folder", 3), "push": None}
-    seen = census(store, sources=sources)()
-    assert seen.sources == {"lake": True, "lost": False, "push": True}
-    assert seen.poll_errors == {"lake": 0, "lost": 3}
+    seen = collector(store, sources=sources)()
+    assert seen.sources.up == {"lake": True, "lost": False, "push": True}
+    assert seen.sources.poll_errors == {"lake": 0, "lost": 3}
 
 
 def test_what_a_source_knows_of_its_backlog_is_told(store: SqliteStore) -> None:
     halted = {"orders/0": "records are gone"}
     sources = {"orders": Looking("orders", lag=7, halted=halted), "lake": Looking("lake"), "push": None}
-    seen = census(store, sources=sources)()
-    assert seen.lag == {"orders": 7}
-    assert seen.halted == {"orders": 1, "lake": 0}
+    seen = collector(store, sources=sources)()
+    assert seen.sources.lag == {"orders": 7}
+    assert seen.sources.halted == {"orders": 1, "lake": 0}
 
 
 def test_silence_counts_from_the_last_event_or_else_from_when_the_source_came(store: SqliteStore) -> None:
@@ -326,10 +325,10 @@ def test_silence_counts_from_the_last_event_or_else_from_when_the_source_came(st
         names = ("name", "first_seen_at", "last_event_at")
         conn.execute(insert(t.sources), [dict(zip(names, row, strict=True)) for row in rows])
     clock = Clock(160.0)
-    counted = census(store, clock, expected={"lake": 60.0, "new": 60.0, "free": None, "unseen": 60.0})
-    assert counted().silent == {"lake": False, "new": False, "unseen": False}
-    assert counted().last_event == {"lake": 500.0}
+    counted = collector(store, clock, expected={"lake": 60.0, "new": 60.0, "free": None, "unseen": 60.0})
+    assert counted().sources.silent == {"lake": False, "new": False, "unseen": False}
+    assert counted().sources.last_event == {"lake": 500.0}
     clock.at = 161.0
-    assert counted().silent == {"lake": False, "new": True, "unseen": False}
+    assert counted().sources.silent == {"lake": False, "new": True, "unseen": False}
     clock.at = 561.0
-    assert counted().silent == {"lake": True, "new": True, "unseen": False}
+    assert counted().sources.silent == {"lake": True, "new": True, "unseen": False}

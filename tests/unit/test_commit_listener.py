@@ -76,7 +76,7 @@ def test_a_backfill_is_not_taken_for_a_schedule_that_is_late(reason: Reason, see
 def test_a_run_ends_in_the_log_and_in_the_histogram_as_it_did(phase: RunPhase, level: str) -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
-    metrics._rules.replace(["churn"])
+    metrics.rules._rules.keep_only(["churn"])
     run = Run("r1", "churn", "", RunPhase.RUNNING, "w", "ml", {}, {}, {}, "n", "schedule", 9.0, started_at=10.0)
     facts = {"message": "", "values": {"ended_at": 12.0}, "gpu_hours": 0.0, "promoted": None}
     with capture_logs() as said:
@@ -89,7 +89,7 @@ def test_a_run_ends_in_the_log_and_in_the_histogram_as_it_did(phase: RunPhase, l
 def test_an_input_that_is_left_out_is_counted_by_its_kind() -> None:
     metrics = Metrics(CollectorRegistry())
     CommitListener(metrics).emitted("left_out", {"unit": "Observed"}, 0.0)
-    metrics.dead_letters_left_out("push", 2)
+    metrics.process.dead_letters_left_out("push", 2)
     text = metrics.exposition().decode()
     assert 'retrainer_inputs_left_out_total{input="Observed"} 1.0' in text
     assert 'retrainer_dead_letters_left_out_total{source="push"} 2.0' in text

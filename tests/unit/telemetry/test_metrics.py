@@ -10,8 +10,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from retrainer.config.models import Rule
 from retrainer.runs.run import RunPhase
-from retrainer.telemetry.metrics import MOST_CODES, Metrics, Standing
+from retrainer.telemetry.engine_metrics import MOST_CODES, EngineStatus
+from retrainer.telemetry.metrics import Collected, Metrics
+from retrainer.telemetry.rule_metrics import RuleStatus
 from retrainer.telemetry.series import OUTCOMES
+from retrainer.telemetry.source_metrics import SourceStatus
 
 
 @dataclass
@@ -83,7 +86,7 @@ def test_why_a_rule_may_fire_stands_at_zero_by_its_triggers(trigger: dict[str, A
 
 def test_outcomes_add_up_to_what_was_received(metrics: Metrics) -> None:
     for number, word in enumerate(OUTCOMES, start=1):
-        metrics.event_outcome("lake", word, number, 100.0 + number)
+        metrics.sources.event_outcome("lake", word, number, 100.0 + number)
     scrape = Scrape(metrics)
     counts = [scrape.value(f"events_{word}_total", source="lake") for word in OUTCOMES]
     assert counts == [1, 2, 3, 4, 5]
@@ -93,7 +96,7 @@ def test_outcomes_add_up_to_what_was_received(metrics: Metrics) -> None:
 
 def test_an_outcome_that_is_none_is_a_bug_and_says_so(metrics: Metrics) -> None:
     with pytest.raises(KeyError):
-        metrics.event_outcome("lake", "lost", 1, 0.0)
+        metrics.sources.event_outcome("lake", "lost", 1, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +109,7 @@ def test_an_outcome_that_is_none_is_a_bug_and_says_so(metrics: Metrics) -> None:
     ],
 )
 def test_decisions_count_by_reason(metrics: Metrics, decision: str, reason: str, fired: float | None) -> None:
-    metrics.decided("churn", decision, reason, 1, 7.0)
+    metrics.rules.decided("churn", decision, reason, 1, 7.0)
     scrape = Scrape(metrics)
     assert scrape.value("decisions_total", rule="churn", decision=decision, reason=reason) == 1
     assert scrape.value("last_fired_timestamp_seconds", rule="churn") == fired
@@ -114,12 +117,12 @@ def test_decisions_count_by_reason(metrics: Metrics, decision: str, reason: str,
 
 def test_a_run_from_birth_to_success(metrics: Metrics) -> None:
     for phase in (RunPhase.PENDING, RunPhase.SUBMITTED, RunPhase.RUNNING, RunPhase.SUCCEEDED):
-        metrics.run_entered("churn", phase)
+        metrics.rules.run_entered("churn", phase)
     facts = {
         "outputs": '{"auc": 0.91, "promoted": true, "note": "fine"}',
         "resources": '{"cpu": 12, "nvidia.com/gpu": 3}',
     }
-    metrics.run_ended("churn", RunPhase.SUCCEEDED, 42.0, 1000.0, facts)
+    metrics.rules.run_ended("churn", RunPhase.SUCCEEDED, 42.0, 1000.0, facts)
     scrape = Scrape(metrics)
     assert scrape.value("runs_total", rule="churn", phase="SUCCEEDED") == 1
     assert scrape.value("last_success_timestamp_seconds", rule="churn") == 1000
@@ -131,7 +134,7 @@ def test_a_run_from_birth_to_success(metrics: Metrics) -> None:
 
 
 def test_a_failed_run_is_no_success(metrics: Metrics) -> None:
-    metrics.run_ended("churn", RunPhase.FAILED, 5.0, 1000.0, {})
+    metrics.rules.run_ended("churn", RunPhase.FAILED, 5.0, 1000.0, {})
     scrape = Scrape(metrics)
     assert scrape.value("last_success_timestamp_seconds", rule="churn") is None
     assert scrape.value("run_duration_seconds_count", rule="churn", phase="FAILED") == 1
@@ -139,19 +142,19 @@ def test_a_failed_run_is_no_success(metrics: Metrics) -> None:
 
 def test_a_success_reported_late_does_not_move_the_moment_back(metrics: Metrics) -> None:
     for now in (2000.0, 1000.0):
-        metrics.run_ended("churn", RunPhase.SUCCEEDED, 1.0, now, {})
+        metrics.rules.run_ended("churn", RunPhase.SUCCEEDED, 1.0, now, {})
     assert Scrape(metrics).value("last_success_timestamp_seconds", rule="churn") == 2000
 
 
 def use_everything(metrics: Metrics, rule_name: str, source: str) -> None:
-    metrics.event_outcome(source, "matched", 1, 5.0)
-    metrics.decided(rule_name, "hold", "cooldown", 1, 5.0)
-    metrics.run_entered(rule_name, RunPhase.FAILED)
-    metrics.run_ended(rule_name, RunPhase.SUCCEEDED, 1.0, 5.0, {"outputs": '{"a": 1}', "resources": '{"cpu": 1}'})
+    metrics.sources.event_outcome(source, "matched", 1, 5.0)
+    metrics.rules.decided(rule_name, "hold", "cooldown", 1, 5.0)
+    metrics.rules.run_entered(rule_name, RunPhase.FAILED)
+    metrics.rules.run_ended(rule_name, RunPhase.SUCCEEDED, 1.0, 5.0, {"outputs": '{"a": 1}', "resources": '{"cpu": 1}'})
     pending = {rule_name: (1.0, 2.0, 3.0)}
     active = {(rule_name, RunPhase.RUNNING): 1}
-    metrics.run_cost(rule_name, 1.5, promoted=True)
-    seen = Standing(
+    metrics.rules.run_cost(rule_name, 1.5, promoted=True)
+    status = RuleStatus(
         active,
         pending,
         next_fire={rule_name: 9.0},
@@ -166,10 +169,8 @@ def use_everything(metrics: Metrics, rule_name: str, source: str) -> None:
         paused={rule_name: {"manual": True}},
         periods={rule_name: 86400.0},
         budget_left={"growth": {"runs": 2.0}, f"rule/{rule_name}": {"gpu_hours": 1.0}},
-        sources={source: True},
-        lag={source: 1},
     )
-    metrics.standing = lambda: seen
+    metrics.collector = lambda: Collected(status, SourceStatus(up={source: True}, lag={source: 1}))
     metrics.exposition()
 
 
@@ -194,28 +195,26 @@ def test_what_ends_after_its_rule_went_brings_nothing_back(metrics: Metrics) -> 
 
 def test_what_happens_before_the_first_configuration_counts() -> None:
     metrics = Metrics(CollectorRegistry())
-    metrics.event_outcome("lake", "matched", 3, 5.0)
+    metrics.sources.event_outcome("lake", "matched", 3, 5.0)
     metrics.configured(Configuration([], {"lake": None}), problems=0, now=6.0)
     assert Scrape(metrics).value("events_received_total", source="lake") == 3
 
 
 def test_a_reload_keeps_the_counts_of_what_stays(metrics: Metrics) -> None:
-    metrics.run_entered("churn", RunPhase.FAILED)
+    metrics.rules.run_entered("churn", RunPhase.FAILED)
     metrics.configured(Configuration([rule(), rule("basket")], {"lake": None}), problems=0, now=1.0)
     assert Scrape(metrics).value("runs_total", rule="churn", phase="FAILED") == 1
 
 
 def test_how_things_stand_is_asked_at_each_scrape(metrics: Metrics) -> None:
-    running = Standing(
-        active={("churn", RunPhase.RUNNING): 2}, pending={"churn": (3, 40, 500)}, dead_letters=6, queued=7
-    )
-    metrics.standing = lambda: running
+    running = RuleStatus(active={("churn", RunPhase.RUNNING): 2}, pending={"churn": (3, 40, 500)})
+    metrics.collector = lambda: Collected(running, engine=EngineStatus(dead_letters=6, queued=7))
     scrape = Scrape(metrics)
     assert scrape.value("runs_active", rule="churn", phase="RUNNING") == 2
     assert scrape.value("runs_active", rule="churn", phase="PENDING") == 0
     assert [scrape.value(f"pending_{what}", rule="churn") for what in ("events", "rows", "bytes")] == [3, 40, 500]
     assert (scrape.value("dead_letters"), scrape.value("engine_queue_length")) == (6, 7)
-    metrics.standing = Standing
+    metrics.collector = Collected
     scrape = Scrape(metrics)
     assert scrape.value("runs_active", rule="churn", phase="RUNNING") == 0
     assert scrape.value("pending_rows", rule="churn") == 0
@@ -242,32 +241,38 @@ def test_ages_that_are_too_high_stand_before_the_first_run(metrics: Metrics) -> 
 
 
 def test_a_rule_stands_unpaused_and_without_failures_until_told_otherwise(metrics: Metrics) -> None:
-    metrics.standing = Standing
+    metrics.collector = Collected
     scrape = Scrape(metrics)
     assert scrape.value("rule_consecutive_failures", rule="churn") == 0
     assert [scrape.value("rule_paused", rule="churn", by=by) for by in ("manual", "failures")] == [0, 0]
-    metrics.standing = lambda: Standing(failures={"churn": 3}, paused={"churn": {"manual": False, "failures": True}})
+    metrics.collector = lambda: Collected(
+        RuleStatus(failures={"churn": 3}, paused={"churn": {"manual": False, "failures": True}})
+    )
     scrape = Scrape(metrics)
     assert scrape.value("rule_consecutive_failures", rule="churn") == 3
     assert [scrape.value("rule_paused", rule="churn", by=by) for by in ("manual", "failures")] == [0, 1]
 
 
 def test_a_restart_knows_the_last_success_and_never_moves_it_back(metrics: Metrics) -> None:
-    metrics.standing = lambda: Standing(succeeded={"churn": 500.0}, fired={"churn": 400.0}, periods={"churn": 60.0})
+    metrics.collector = lambda: Collected(
+        RuleStatus(succeeded={"churn": 500.0}, fired={"churn": 400.0}, periods={"churn": 60.0})
+    )
     scrape = Scrape(metrics)
     assert scrape.value("last_success_timestamp_seconds", rule="churn") == 500
     assert scrape.value("last_fired_timestamp_seconds", rule="churn") == 400
     assert scrape.value("rule_period_seconds", rule="churn") == 60
-    metrics.run_ended("churn", RunPhase.SUCCEEDED, 1.0, 600.0, {})
+    metrics.rules.run_ended("churn", RunPhase.SUCCEEDED, 1.0, 600.0, {})
     assert Scrape(metrics).value("last_success_timestamp_seconds", rule="churn") == 600
 
 
 def test_how_the_store_and_the_process_do(metrics: Metrics) -> None:
-    metrics.standing = lambda: Standing(store_bytes=5, store_free_bytes=95, store_writable=False, leader=False)
+    metrics.collector = lambda: Collected(
+        engine=EngineStatus(store_bytes=5, store_free_bytes=95, store_writable=False, leader=False)
+    )
     scrape = Scrape(metrics)
     assert [scrape.value(f"store_{what}") for what in ("size_bytes", "free_bytes", "writable")] == [5, 95, 0]
     assert scrape.value("leader") == 0
-    metrics.standing = Standing
+    metrics.collector = Collected
     scrape = Scrape(metrics)
     assert (scrape.value("store_writable"), scrape.value("leader")) == (1, 1)
     assert math.isnan(scrape.value("store_free_bytes") or 0), "a store elsewhere has no room that is known"
@@ -287,7 +292,7 @@ def test_what_rules_measure_and_what_budgets_leave_is_shown_as_it_stands(metrics
 
 def test_gpu_hours_add_up_by_what_became_of_the_model(metrics: Metrics) -> None:
     for hours, promoted in ((1.0, True), (2.0, True), (4.0, False), (8.0, None)):
-        metrics.run_cost("churn", hours, promoted=promoted)
+        metrics.rules.run_cost("churn", hours, promoted=promoted)
     scrape = Scrape(metrics)
     words = ("true", "false", "unknown")
     assert [scrape.value("run_gpu_seconds_total", rule="churn", promoted=word) for word in words] == [
@@ -299,7 +304,7 @@ def test_gpu_hours_add_up_by_what_became_of_the_model(metrics: Metrics) -> None:
 
 def test_restarts_of_watches_are_counted_once(metrics: Metrics) -> None:
     for restarts in (2, 2, 3):
-        metrics.standing = lambda restarts=restarts: Standing(watch_restarts=restarts)
+        metrics.collector = lambda restarts=restarts: Collected(engine=EngineStatus(watch_restarts=restarts))
         metrics.exposition()
     assert Scrape(metrics).value("watch_restarts_total") == 3
 
@@ -341,7 +346,7 @@ def test_a_reload_with_problems_keeps_the_moment_of_the_last_good_one(metrics: M
 )
 def test_submit_attempts(metrics: Metrics, codes: list[str], errors: dict[str, int]) -> None:
     for code in codes:
-        metrics.submit_attempt(code)
+        metrics.engine.submit_attempt(code)
     scrape = Scrape(metrics)
     assert scrape.value("submit_attempts_total") == len(codes)
     seen = {s.labels["code"]: s.value for s in scrape.families["retrainer_submit_errors"].samples if s.value}
@@ -350,16 +355,16 @@ def test_submit_attempts(metrics: Metrics, codes: list[str], errors: dict[str, i
 
 def test_codes_without_end_make_no_series_without_end(metrics: Metrics) -> None:
     for number in range(200):
-        metrics.submit_attempt(f"code-{number}")
+        metrics.engine.submit_attempt(f"code-{number}")
     samples = Scrape(metrics).families["retrainer_submit_errors"].samples
     assert len(samples) <= MOST_CODES + 1
     assert sum(s.value for s in samples) == 200
 
 
 def test_latencies_of_the_path_are_histograms(metrics: Metrics) -> None:
-    metrics.committed(0.002, [0.01, 0.02], 5)
-    metrics.submitted_after(0.03)
-    metrics.schedule_lag(-0.001)
+    metrics.engine.committed(0.002, [0.01, 0.02], 5)
+    metrics.engine.submitted_after(0.03)
+    metrics.engine.schedule_lag(-0.001)
     scrape = Scrape(metrics)
     assert scrape.value("engine_transaction_duration_seconds_count") == 1
     assert scrape.value("queue_wait_seconds_count") == 2

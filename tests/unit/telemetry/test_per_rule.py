@@ -14,12 +14,13 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from retrainer.runs.run import RunPhase
-from retrainer.telemetry.metrics import CORE, MANY, Metrics
+from retrainer.telemetry.metrics import MANY, Metrics
+from retrainer.telemetry.rule_metrics import CORE
 from retrainer.telemetry.series import MOST, Owned, Owners
 from tests.unit.telemetry.test_metrics import Configuration, Scrape, rule, use_everything
 
 if TYPE_CHECKING:
-    from retrainer.telemetry.metrics import PerRule
+    from retrainer.telemetry.exposition import PerRule
 
 ROOT = Path(__file__).parents[3]
 DRIFT = {"drift": {"metric": {"source": "lake", "above": 0.2}}, "old": {"freshness": {"max_age": "7d"}}}
@@ -77,26 +78,26 @@ def test_a_run_of_unknown_end_stands_at_zero_in_core_so_that_its_alert_sees_the_
     metrics.configured(Configuration([rule()]), problems=0, now=1.0)
     assert Scrape(metrics).value("runs_total", rule="churn", phase="UNKNOWN") == 0
     assert Scrape(metrics).value("runs_total", rule="churn", phase="SUCCEEDED") is None
-    metrics.run_entered("churn", RunPhase.SUCCEEDED)
+    metrics.rules.run_entered("churn", RunPhase.SUCCEEDED)
     assert Scrape(metrics).value("runs_total", rule="churn", phase="SUCCEEDED") == 1
 
 
 def test_what_was_left_out_comes_when_there_are_few_rules_again() -> None:
     metrics = made(None, MANY + 1)
     metrics.configured(Configuration([rule("rule-0")]), problems=0, now=1.0)
-    metrics.decided("rule-0", "fire", "schedule", 1, 2.0)
+    metrics.rules.decided("rule-0", "fire", "schedule", 1, 2.0)
     assert Scrape(metrics).value("decisions_total", rule="rule-0", decision="fire", reason="schedule") == 1
 
 
 def test_a_rule_has_so_many_series_of_one_name_and_what_is_left_out_is_counted() -> None:
     metrics = made("all")
     outputs = {f"output-{n}": n for n in range(MOST + 7)}
-    metrics.run_ended("rule-0", RunPhase.SUCCEEDED, 1.0, 2.0, {"outputs": orjson.dumps(outputs).decode()})
+    metrics.rules.run_ended("rule-0", RunPhase.SUCCEEDED, 1.0, 2.0, {"outputs": orjson.dumps(outputs).decode()})
     scrape = Scrape(metrics)
     shown = [s for s in scrape.families["retrainer_run_output"].samples if s.labels["rule"] == "rule-0"]
     assert len(shown) == MOST
     assert scrape.value("metrics_series_dropped_total") == 7 + 1  # use_everything drops one
-    metrics.run_ended("rule-0", RunPhase.SUCCEEDED, 1.0, 2.0, {"outputs": '{"output-0": 42}'})
+    metrics.rules.run_ended("rule-0", RunPhase.SUCCEEDED, 1.0, 2.0, {"outputs": '{"output-0": 42}'})
     assert Scrape(metrics).value("run_output", rule="rule-0", output="output-0") == 42
 
 
