@@ -12,7 +12,7 @@ from retrainer.api.guard import Guard, check_bind
 from retrainer.api.parameters import PROBLEMS
 
 if TYPE_CHECKING:
-    from retrainer.api.service import Service
+    from retrainer.api.context import ApiContext
 
 __all__ = ["build", "check_bind", "openapi"]
 
@@ -22,11 +22,11 @@ details (RFC 9457). With `http.token` set, send it as `Authorization: Bearer …
 the configuration says."""
 
 
-def build(service: Service) -> FastAPI:
+def build(context: ApiContext) -> FastAPI:
     """Create the application of a daemon."""
     app = _application()
-    app.state.service = service
-    app.add_middleware(Guard, service=service)
+    app.state.context = context
+    app.add_middleware(Guard, context=context)
     problems.install(app)
     return app
 

@@ -5,8 +5,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from retrainer.api.parameters import RuleName, ServiceArgument, Text, refusals
+from retrainer.api.parameters import Context, RuleName, Text, refusals
 from retrainer.api.views import Moment, View
+from retrainer.engine.commands import long_commands
+from retrainer.engine.schedules import backfills
 from retrainer.engine.schedules.backfills import BackfillOrder
 
 router = APIRouter(prefix="/rules", tags=["rules"])
@@ -108,7 +110,7 @@ class Withdrawn(View):
 
 @router.post("/{rule}/backfills", response_model=Backfill)
 def backfill(
-    service: ServiceArgument,
+    api: Context,
     rule: RuleName,
     wanted: Wanted,
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
@@ -117,18 +119,20 @@ def backfill(
     period = (wanted.from_, wanted.to, wanted.trigger)
     order = BackfillOrder(rule, wanted.key, *period, wanted.parameters, wanted.rerun, wanted.by)
     with refusals(422):
-        return service.backfill(order, dry_run=wanted.dry_run, idempotency_key=idempotency_key)
+        if wanted.dry_run:
+            return api.act(backfills.preview, order)
+        return api.act(backfills.ask, order, idempotency_key)
 
 
 @router.get("/{rule}/backfills", response_model=Progress)
-def show_backfill(service: ServiceArgument, rule: RuleName, key: Key = "", request: Text = None) -> Any:
+def show_backfill(api: Context, rule: RuleName, key: Key = "", request: Text = None) -> Any:
     """Progress of a backfill; without `request`, of the last one of the rule and key."""
     with refusals():
-        return service.backfill_progress(rule, key, request)
+        return api.read(backfills.progress, rule, key, request)
 
 
 @router.delete("/{rule}/backfills", response_model=Withdrawn)
-def withdraw_backfills(service: ServiceArgument, rule: RuleName, key: Key = "") -> Any:
+def withdraw_backfills(api: Context, rule: RuleName, key: Key = "") -> Any:
     """Withdraw all backfills of the rule and key. Runs that have started continue."""
     with refusals():
-        return service.withdraw_backfills(rule, key)
+        return long_commands.withdraw(api.act, rule, key)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header
 from fastapi.responses import JSONResponse, Response
 
 from retrainer.api import views
-from retrainer.api.parameters import PROBLEMS, ServiceArgument
+from retrainer.api.parameters import PROBLEMS, Context
 
 GZIP_LEVEL = 1
 """Metrics shrink to a twentieth; higher levels take three times as long for a fifth less."""
@@ -19,11 +19,11 @@ status_router = APIRouter(tags=["daemon"])
 
 
 @router.get("/", include_in_schema=False)
-async def index(service: ServiceArgument) -> dict[str, Any]:
+async def index(api: Context) -> dict[str, Any]:
     """Links to the other endpoints."""
     return {
         "name": "retrainer",
-        "instance": service.settings.name,
+        "instance": api.settings.name,
         "links": {
             "api": "/api/v1/openapi.json",
             "rules": "/api/v1/rules",
@@ -38,39 +38,39 @@ async def index(service: ServiceArgument) -> dict[str, Any]:
 
 
 @router.get("/healthz", response_model=views.Health, responses={503: {"model": views.Health}})
-async def health(service: ServiceArgument) -> Any:
+async def health(api: Context) -> Any:
     """Whether the engine is alive. Does not depend on other servers."""
-    reasons = service.health()
+    reasons = api.stuck()
     return JSONResponse({"status": "stuck" if reasons else "ok", "reasons": reasons}, 503 if reasons else 200)
 
 
 @router.get("/readyz", response_model=views.Readiness, responses={503: {"model": views.Readiness}})
-def ready(service: ServiceArgument) -> Any:
+def ready(api: Context) -> Any:
     """Whether it accepts events and decides, and what it waits for; `GET /api/v1/status` also shows why."""
-    reasons = service.ready()
-    told = {"ready": not reasons, "reasons": reasons, "waiting": [wait.in_words for wait in service.waiting()]}
-    return JSONResponse(told, 503 if reasons else 200)
+    reasons = api.unready()
+    content = {"ready": not reasons, "reasons": reasons, "waiting": [wait.in_words for wait in api.waiting()]}
+    return JSONResponse(content, 503 if reasons else 200)
 
 
 @status_router.get("/status", response_model=views.Status)
-def status(service: ServiceArgument) -> Any:
+def status(api: Context) -> Any:
     """State of the daemon: whether it is ready, and each component that waits for something else, with the reason."""
-    reasons = service.ready()
+    reasons = api.unready()
     return {
-        "instance": service.settings.name,
+        "instance": api.settings.name,
         "ready": not reasons,
         "reasons": reasons,
         "waiting": [
             {"component": wait.component, "dependency": wait.dependency, "since": wait.since, "error": wait.error}
-            for wait in service.waiting()
+            for wait in api.waiting()
         ],
     }
 
 
 @router.get("/metrics", response_class=Response)
-def metrics(service: ServiceArgument, accept_encoding: Annotated[str, Header(max_length=1024)] = "") -> Response:
+def metrics(api: Context, accept_encoding: Annotated[str, Header(max_length=1024)] = "") -> Response:
     """All metrics for Prometheus; compressed for clients that accept gzip."""
-    body = service.metrics()
+    body = api.metrics.exposition()
     headers = {"Content-Type": prometheus_client.CONTENT_TYPE_LATEST, "Vary": "Accept-Encoding"}
     if takes_gzip(accept_encoding):
         return Response(gzip.compress(body, GZIP_LEVEL, mtime=0), headers={**headers, "Content-Encoding": "gzip"})
@@ -88,6 +88,6 @@ def takes_gzip(accepted: str) -> bool:
 
 
 @router.post("/-/reload", response_model=views.Reloaded, responses=PROBLEMS)
-def reload(service: ServiceArgument) -> Any:
+def reload(api: Context) -> Any:
     """Read the rule files now. Broken files keep their last good text, and are listed under `problems`."""
-    return service.reload()
+    return api.reload()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from starlette.datastructures import Headers
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from retrainer.api.service import Service
+    from retrainer.api.context import ApiContext
     from retrainer.config.models import Secret
     from retrainer.config.settings import Settings
 
@@ -59,10 +59,10 @@ def check_bind(settings: Settings) -> None:
 class Guard:
     """Passes webhooks on to their sources, which have their own checks; API requests are checked here."""
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
-        self._app, self._service = app, service
-        self._doors = Doors.of(service.settings.http)
-        self._keeper = Doorkeeper(service.refused)
+    def __init__(self, app: ASGIApp, context: ApiContext) -> None:
+        self._app, self._context = app, context
+        self._doors = Doors.of(context.settings.http)
+        self._keeper = Doorkeeper(context.metrics.process.refused)
         self._memory = ParseMemory()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,10 +71,9 @@ class Guard:
             return
         send = _hardened(send)
         path: str = scope["path"]
-        webhooks = self._service.webhooks() if path.startswith("/hooks/") else None
         try:
-            if webhooks is not None:
-                await webhooks(scope, receive, send)
+            if path.startswith("/hooks/"):
+                await self._context.webhooks(scope, receive, send)
             elif path.startswith(("/api/", "/-/")):
                 await self._checked(scope, receive, send)
             else:
@@ -87,7 +86,7 @@ class Guard:
     async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
-            proven = _authorize(request, self._service.settings)
+            proven = _authorize(request, self._context.settings)
             if not proven:
                 self._doors.check_host(request.headers)
             body = b""
@@ -115,7 +114,7 @@ class Guard:
         if not request.url.path.startswith("/api/") or PASSED_ON in request.headers:
             return ""
         try:
-            return await asyncio.to_thread(self._service.leader)
+            return await asyncio.to_thread(self._context.leader)
         except StoreError as error:
             raise not_now(str(error), 5) from None
 

@@ -8,11 +8,13 @@ import orjson
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from retrainer.api import views
-from retrainer.api.parameters import BigNumber, Limit, Number, ServiceArgument, Text, page, refusals
+from retrainer.api import audit, views
+from retrainer.api.parameters import BigNumber, Context, Limit, Number, Text, page, refusals
 from retrainer.api.problems import not_found
+from retrainer.engine.commands import long_commands, operator_commands
 from retrainer.sources.http.refusal import Refusal
 from retrainer.store import queries
+from retrainer.store.queries import PageRequest
 from retrainer.store.search import EventQuery
 
 router = APIRouter(tags=["ledger"])
@@ -26,7 +28,7 @@ class Ids(BaseModel):
 
 @router.get("/events", response_model=views.Page[views.Event])
 def list_events(
-    service: ServiceArgument,
+    api: Context,
     source: Text = None,
     outcome: Literal["matched", "filtered", "ignored"] | None = None,
     rule: Text = None,
@@ -36,17 +38,13 @@ def list_events(
 ) -> Any:
     """Accepted events, newest first; with `rule` (and `key`) those it matched."""
     return page(
-        service.read(
-            lambda conn: queries.events(
-                conn, source=source, outcome=outcome, rule=rule, key=key, page=queries.PageRequest(cursor, limit)
-            )
-        )
+        api.read(queries.events, source=source, outcome=outcome, rule=rule, key=key, page=PageRequest(cursor, limit))
     )
 
 
 @router.get("/events/find", response_model=views.Page[views.Found])
 def find_events(
-    service: ServiceArgument,
+    api: Context,
     text: Annotated[str, Query(min_length=1, max_length=1024)],
     source: Text = None,
     since: Annotated[AwareDatetime | None, Query(description="Received at this time or later")] = None,
@@ -59,13 +57,14 @@ def find_events(
     Each call searches 20,000 events for a subject, newest first: `next` continues with earlier ones.
     """
     began, ended = (moment.timestamp() if moment is not None else None for moment in (since, until))
-    return page(service.find_events(EventQuery(text, source, cursor, began, ended, limit)))
+    query = EventQuery(text, source, cursor, began, ended, limit)
+    return page(audit.find(api.store.read, api.engine.catalog.rules.values(), query))
 
 
 @router.get("/events/{seq}", response_model=views.Event)
-def show_event(service: ServiceArgument, seq: BigNumber) -> Any:
+def show_event(api: Context, seq: BigNumber) -> Any:
     """One event."""
-    found = service.read(lambda conn: queries.event(conn, seq))
+    found = api.read(queries.event, seq)
     if found is None:
         raise not_found(f"there is no event {seq}, or it was pruned")
     return found
@@ -73,7 +72,7 @@ def show_event(service: ServiceArgument, seq: BigNumber) -> Any:
 
 @router.get("/decisions", response_model=views.Page[views.Decision])
 def list_decisions(
-    service: ServiceArgument,
+    api: Context,
     rule: Text = None,
     key: Text = None,
     decision: Literal["fire", "hold", "skip"] | None = None,
@@ -81,20 +80,14 @@ def list_decisions(
     limit: Limit = 50,
 ) -> Any:
     """Decisions with their reasons, newest first."""
-    return page(
-        service.read(
-            lambda conn: queries.decisions(
-                conn, rule=rule, key=key, decision=decision, page=queries.PageRequest(cursor, limit)
-            )
-        )
-    )
+    return page(api.read(queries.decisions, rule=rule, key=key, decision=decision, page=PageRequest(cursor, limit)))
 
 
 @router.get("/slots", response_model=views.Page[views.Slot])
-def list_slots(service: ServiceArgument, rule: str, key: Text = None, cursor: Text = None, limit: Limit = 50) -> Any:
+def list_slots(api: Context, rule: str, key: Text = None, cursor: Text = None, limit: Limit = 50) -> Any:
     """Schedule slots of a rule, each with its outcome."""
     before = _slot_cursor(cursor) if cursor is not None else None
-    found = service.read(lambda conn: queries.slots(conn, rule, key=key, page=queries.PageRequest(before, limit)))
+    found = api.read(queries.slots, rule, key=key, page=PageRequest(before, limit))
     following = base64.urlsafe_b64encode(orjson.dumps(found.next)).decode() if found.next is not None else None
     return {"items": found.items, "next": following}
 
@@ -109,22 +102,16 @@ def _slot_cursor(text: str) -> tuple[float, str, str]:
 
 @router.get("/dead-letters", response_model=views.Page[views.DeadLetter])
 def list_dead_letters(
-    service: ServiceArgument, source: Text = None, reason: Text = None, cursor: Number = None, limit: Limit = 50
+    api: Context, source: Text = None, reason: Text = None, cursor: Number = None, limit: Limit = 50
 ) -> Any:
     """Input that could not be processed, newest first."""
-    return page(
-        service.read(
-            lambda conn: queries.dead_letters(
-                conn, source=source, reason=reason, page=queries.PageRequest(cursor, limit)
-            )
-        )
-    )
+    return page(api.read(queries.dead_letters, source=source, reason=reason, page=PageRequest(cursor, limit)))
 
 
 @router.get("/dead-letters/{number}", response_model=views.DeadLetterDetail)
-def show_dead_letter(service: ServiceArgument, number: BigNumber) -> Any:
+def show_dead_letter(api: Context, number: BigNumber) -> Any:
     """One dead letter with its payload."""
-    found = service.read(lambda conn: queries.dead_letter(conn, number))
+    found = api.read(queries.dead_letter, number)
     if found is None:
         raise not_found(f"there is no dead letter {number}")
     raw: bytes = found["payload"]
@@ -136,14 +123,14 @@ def show_dead_letter(service: ServiceArgument, number: BigNumber) -> Any:
 
 
 @router.post("/dead-letters/replay", response_model=views.Replayed)
-def replay_dead_letters(service: ServiceArgument, ids: Ids) -> Any:
+def replay_dead_letters(api: Context, ids: Ids) -> Any:
     """Process dead letters again; those that fail again are stored again."""
     with refusals():
-        return service.replay_dead_letters(ids.ids)
+        return long_commands.replay_dead_letters(api.act, ids.ids)
 
 
 @router.post("/dead-letters/discard", response_model=views.Discarded)
-def discard_dead_letters(service: ServiceArgument, ids: Ids) -> Any:
+def discard_dead_letters(api: Context, ids: Ids) -> Any:
     """Delete dead letters."""
     with refusals():
-        return {"discarded": service.discard_dead_letters(ids.ids)}
+        return {"discarded": api.act(operator_commands.discard_dead_letters, ids.ids)}

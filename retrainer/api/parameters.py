@@ -1,29 +1,28 @@
-"""Shared by all endpoints: the service, parameters of lists, and the mapping of errors to responses."""
+"""Shared by all endpoints: the context, parameters of lists, and the mapping of errors to responses."""
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from operator import attrgetter
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query
 from pydantic import AfterValidator, AwareDatetime
 from starlette.requests import Request
 
+from retrainer.api.context import ApiContext
 from retrainer.api.problems import words
-from retrainer.api.service import Busy, Service
 from retrainer.api.views import Problem
 from retrainer.sources.http.refusal import Refusal
+from retrainer.sources.replay import Busy
 from retrainer.store.queries import Page
 
 
-async def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
+async def _context(request: Request) -> ApiContext:
+    context: ApiContext = request.app.state.context
+    return context
 
 
-ServiceArgument = Annotated[Service, Depends(_service)]
+Context = Annotated[ApiContext, Depends(_context)]
 Limit = Annotated[int, Query(ge=1, le=1000, description="Maximum number of items")]
 Number = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="`next` of the previous page")]
 Text = Annotated[str | None, Query(max_length=1024)]
@@ -62,11 +61,9 @@ def refusals(otherwise: int = 409) -> Iterator[None]:
         raise Refusal(otherwise, words(error)) from None
 
 
-def known_rule(service: Service, name: str) -> None:
-    """Raise Refusal 404 if the rule does not exist. The rules of a configuration are sorted by name."""
-    rules = service.configuration().rules
-    at = bisect_left(rules, name, key=attrgetter("name"))
-    if at == len(rules) or rules[at].name != name:
+def known_rule(api: ApiContext, name: str) -> None:
+    """Raise Refusal 404 if the rule does not exist."""
+    if name not in api.engine.catalog.rules:
         raise Refusal(404, f"there is no rule {name!r}")
 
 

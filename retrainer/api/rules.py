@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from retrainer.api import views
 from retrainer.api.backfills import Key, Withdrawn
-from retrainer.api.parameters import Instant, Limit, RuleName, ServiceArgument, Text, known_rule, page, refusals
-from retrainer.api.service import RuleQuery
+from retrainer.api.parameters import Context, Instant, Limit, RuleName, Text, known_rule, page, refusals
+from retrainer.api.rule_summaries import RuleQuery
+from retrainer.engine.commands import long_commands, operator_commands
 from retrainer.store import queries
 
 router = APIRouter(prefix="/rules", tags=["rules"])
@@ -47,7 +48,7 @@ class Note(BaseModel):
 
 @router.get("", response_model=views.Page[views.RuleLine])
 def list_rules(
-    service: ServiceArgument,
+    api: Context,
     name: Annotated[str, Query(max_length=63, description="A part of the name")] = "",
     state: Annotated[str, Query(max_length=64, description="Mode, decision or reason, such as hold or cooldown")] = "",
     source: Annotated[str, Query(max_length=63, description="A source that the rule uses")] = "",
@@ -56,66 +57,65 @@ def list_rules(
     limit: Limit = 50,
 ) -> Any:
     """Rules by name, each with a one-line verdict."""
-    return page(service.rules(RuleQuery(limit, cursor or "", name, state, source, tuple(label or ()))))
+    return page(api.rules.page(RuleQuery(limit, cursor or "", name, state, source, tuple(label or ()))))
 
 
 @router.get("/{rule}", response_model=views.RuleDetail)
-def show_rule(service: ServiceArgument, rule: RuleName) -> Any:
+def show_rule(api: Context, rule: RuleName) -> Any:
     """One rule, and its configuration."""
     with refusals():
-        return service.rule(rule)
+        return api.rules.detail(rule)
 
 
 @router.get("/{rule}/keys", response_model=views.Page[views.Key])
-def list_keys(service: ServiceArgument, rule: RuleName, cursor: Text = None, limit: Limit = 50) -> Any:
+def list_keys(api: Context, rule: RuleName, cursor: Text = None, limit: Limit = 50) -> Any:
     """The live keys of a rule with `for_each`."""
-    known_rule(service, rule)
-    return page(service.read(lambda conn: queries.states(conn, rule, after=cursor, limit=limit)))
+    known_rule(api, rule)
+    return page(api.read(queries.states, rule, after=cursor, limit=limit))
 
 
 @router.post("/{rule}/explain", response_model=views.Explanation)
-def explain(
-    service: ServiceArgument, rule: RuleName, question: Annotated[Question, Body(default_factory=Question)]
-) -> Any:
+def explain(api: Context, rule: RuleName, question: Annotated[Question, Body(default_factory=Question)]) -> Any:
     """Why the rule would fire or not, as a line and as a tree of current values."""
-    known_rule(service, rule)
+    known_rule(api, rule)
     at = question.at.timestamp() if question.at is not None else None
     with refusals(422):
-        return service.explain(rule, question.key, question.event, at)
+        return api.rules.explain(rule, question.key, question.event, at)
 
 
 @router.post("/{rule}/trigger", response_model=views.Triggered)
 def trigger(
-    service: ServiceArgument,
+    api: Context,
     rule: RuleName,
     order: Annotated[Order, Body(default_factory=Order)],
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
 ) -> Any:
     """Request a manual run. It waits if a limit blocks it. The same Idempotency-Key returns the same answer again."""
     with refusals(422):
-        return service.trigger(
-            rule, order.key, order.parameters, by=order.by, dry_run=order.dry_run, idempotency_key=idempotency_key
-        )
+        if order.dry_run:
+            run = api.act(operator_commands.preview, rule, order.key, order.parameters)
+            return {"decision": "fire", "reason": "manual", "run": None, "manifest": api.manifest_of(run)}
+        return api.act(operator_commands.trigger, rule, order.key, order.parameters, idempotency_key, order.by)
 
 
 @router.delete("/{rule}/trigger", response_model=Withdrawn)
-def withdraw_triggers(service: ServiceArgument, rule: RuleName, key: Key = "") -> Any:
+def withdraw_triggers(api: Context, rule: RuleName, key: Key = "") -> Any:
     """Withdraw manual runs that have not started. Runs that have started continue."""
     with refusals():
-        return service.withdraw_triggers(rule, key)
+        return long_commands.withdraw(api.act, rule, key, manual=True)
 
 
 @router.post("/{rule}/pause", response_model=views.Paused)
-def pause(service: ServiceArgument, rule: RuleName, note: Annotated[Note, Body(default_factory=Note)]) -> Any:
+def pause(api: Context, rule: RuleName, note: Annotated[Note, Body(default_factory=Note)]) -> Any:
     """Pause a rule until it is resumed. Its schedules and data are still recorded."""
     with refusals():
-        service.pause(rule, note.note)
+        api.act(operator_commands.pause, rule, note.note)
     return {"rule": rule, "paused": True}
 
 
 @router.post("/{rule}/resume", response_model=views.Paused)
-def resume(service: ServiceArgument, rule: RuleName) -> Any:
+def resume(api: Context, rule: RuleName) -> Any:
     """End a manual pause, and close the rule's circuit breakers."""
     with refusals():
-        service.resume(rule)
+        api.act(operator_commands.resume, rule)
     return {"rule": rule, "paused": False}

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from retrainer.api import views
-from retrainer.api.parameters import ServiceArgument, refusals
+from retrainer.api.parameters import Context, refusals
 
 router = APIRouter(prefix="/sources", tags=["sources"])
 Name = Annotated[str, Path(description="Name of a source", max_length=63)]
@@ -35,41 +35,41 @@ class Replaying(BaseModel):
 
 
 @router.get("", response_model=views.Page[views.Source])
-def list_sources(service: ServiceArgument) -> Any:
+def list_sources(api: Context) -> Any:
     """All sources with their state."""
-    return {"items": service.sources()}
+    return {"items": api.sources.summaries()}
 
 
 @router.get("/{source}", response_model=views.SourceDetail)
-def show_source(service: ServiceArgument, source: Name) -> Any:
+def show_source(api: Context, source: Name) -> Any:
     """One source, the position of each partition, and its configuration."""
     with refusals():
-        return service.source(source)
+        return api.sources.detail(source)
 
 
 @router.post("/{source}/reset", response_model=views.Reset)
-def reset_source(service: ServiceArgument, source: Name, resetting: Resetting) -> Any:
+def reset_source(api: Context, source: Name, resetting: Resetting) -> Any:
     """Set where a partition continues, whatever its stored position. Records in between are skipped, or read again."""
     with refusals():
-        return service.reset_source(source, resetting.partition, resetting.to)
+        return api.sources.reset(source, resetting.partition, resetting.to)
 
 
 @router.post("/{source}/replay", response_model=views.Replay, status_code=202)
-def replay_source(service: ServiceArgument, source: Name, replaying: Replaying) -> Any:
+def replay_source(api: Context, source: Name, replaying: Replaying) -> Any:
     """Start to read a source again. What a rule counted before is not counted again."""
     with refusals(422):
-        return service.replay(source, replaying.from_, replaying.to, replaying.rules, dry_run=replaying.dry_run)
+        return api.sources.replay(source, replaying.from_, replaying.to, replaying.rules, dry_run=replaying.dry_run)
 
 
 @router.get("/{source}/replay", response_model=views.Replay)
-def show_replay(service: ServiceArgument, source: Name) -> Any:
+def show_replay(api: Context, source: Name) -> Any:
     """Progress of the last replay of a source."""
     with refusals():
-        return service.replay_progress(source)
+        return api.sources.replay_progress(source)
 
 
 @router.delete("/{source}/replay", response_model=views.Replay)
-def cancel_replay(service: ServiceArgument, source: Name) -> Any:
+def cancel_replay(api: Context, source: Name) -> Any:
     """Request the end of a replay. It has ended once its state shows that. What was stored stays."""
     with refusals():
-        return service.cancel_replay(source)
+        return api.sources.cancel_replay(source)

@@ -4,12 +4,15 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from retrainer.api import views
-from retrainer.api.parameters import Instant, ServiceArgument
+from retrainer.api.parameters import Context, Instant
+from retrainer.engine.commands import long_commands
 
 router = APIRouter(prefix="/state", tags=["rules"])
+Seconds = Annotated[Instant, PlainSerializer(datetime.timestamp)]
+"""A time that `model_dump` returns in seconds since the epoch."""
 
 
 class Age(BaseModel):
@@ -18,9 +21,9 @@ class Age(BaseModel):
     rule: Annotated[str, Field(max_length=63)]
     key: Annotated[str, Field(max_length=200)] = ""
     """Empty for rules without `for_each`."""
-    succeeded_at: Instant | None = None
+    succeeded_at: Seconds | None = None
     """When the model was last trained, RFC 3339."""
-    promoted_at: Instant | None = None
+    promoted_at: Seconds | None = None
     """When a model was last promoted."""
 
 
@@ -31,20 +34,6 @@ class Ages(BaseModel):
 
 
 @router.post("/import", response_model=views.Imported)
-def import_ages(service: ServiceArgument, given: Ages) -> Any:
+def import_ages(api: Context, given: Ages) -> Any:
     """Import when models were last trained. Later times that are known already are kept."""
-    return service.import_ages(
-        [
-            {
-                "rule": age.rule,
-                "key": age.key,
-                "succeeded_at": _seconds(age.succeeded_at),
-                "promoted_at": _seconds(age.promoted_at),
-            }
-            for age in given.ages
-        ]
-    )
-
-
-def _seconds(moment: datetime | None) -> float | None:
-    return None if moment is None else moment.timestamp()
+    return long_commands.import_ages(api.act, [age.model_dump() for age in given.ages])

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import structlog
 from prometheus_client import CollectorRegistry
 
 from retrainer.api.app import build as build_web
+from retrainer.api.context import ApiContext
+from retrainer.api.rule_summaries import RuleLines
 from retrainer.api.server import WebServer
+from retrainer.api.source_operations import SourceOperations
 from retrainer.config.load import Loaded, load_rules
 from retrainer.config.teams import NO_TEAMS, TeamFiles
 from retrainer.config.watch import fingerprint
@@ -21,8 +25,6 @@ from retrainer.daemon.config_maps import ConfigMaps
 from retrainer.daemon.dependencies import Dependencies, Trouble, of_source, of_threads
 from retrainer.daemon.health import Readiness
 from retrainer.daemon.leadership import Lead, give_up
-from retrainer.daemon.replay import Replays
-from retrainer.daemon.rule_summaries import RuleLines
 from retrainer.daemon.source_health import SilenceWatch
 from retrainer.daemon.timers import Timers
 from retrainer.engine.core.catalog import build_catalog
@@ -34,6 +36,7 @@ from retrainer.engine.runs.run_gateway import EngineRunGateway
 from retrainer.manifests.manifests import Manifests, manifest_uri
 from retrainer.sources import registry
 from retrainer.sources.http.browser_requests import Doors
+from retrainer.sources.replay import Replays
 from retrainer.sources.running import RunningSources
 from retrainer.sources.webhook import Webhooks
 from retrainer.store import event_statements, statements
@@ -52,11 +55,10 @@ from retrainer.workflows.run_reconciler import RunReconciler
 from retrainer.workflows.submitter import Submitter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import Any
 
-    from retrainer.api.service import Service
     from retrainer.config.settings import Settings
     from retrainer.engine.core.catalog import Catalog
     from retrainer.engine.core.transaction import Transaction
@@ -83,10 +85,10 @@ class App:
     """The daemon. `start` returns once it is ready, `stop` once everything that was accepted is settled.
 
     If several replicas share a store, one is the leader: it decides, and does all work that only one may do. The others
-    share the intake of sources where possible, serve reads, and take over. ``serve`` creates the service for the API.
+    share the intake of sources where possible, serve reads, and take over.
     """
 
-    def __init__(self, settings: Settings, base_folder: Path, serve: Callable[[App], Service]) -> None:
+    def __init__(self, settings: Settings, base_folder: Path) -> None:
         self.settings = settings
         self.base_folder = base_folder
         self.clock = SystemClock()
@@ -137,9 +139,8 @@ class App:
             left_out=self.metrics.process.dead_letters_left_out,
         )
         self.timers = Timers()
+        self.replays = Replays(self.engine, self.clock)
         self.rule_lines = RuleLines(self.store, self.clock, lambda: self.engine.catalog)
-        self.service = serve(self)
-        self.web = WebServer(build_web(self.service), settings.http.host, settings.http.port)
         self.metrics.collector = StoreCollector(
             self.store,
             self.clock,
@@ -151,7 +152,6 @@ class App:
         self.dependencies = Dependencies(self._troubles, self.clock.now)
         self.metrics.process.threads = lambda: self.supervisor.seen(self.clock.monotonic())
         self.metrics.process.waits = self.dependencies.look
-        self.replays = Replays(self.engine, self.clock)
         self.silence = SilenceWatch(self.store, self.clock, lambda: self.loaded.configuration.sources)
         self.pruner = Pruner(settings.store, self.clock.monotonic)
         self.started = False
@@ -160,12 +160,45 @@ class App:
         self.readiness.add("store", lambda: self.trouble)
         self.supervisor = Supervisor(self.replace)
         self.readiness.add("engine", lambda: self.supervisor.held_up(self.engine.thread))
+        self.web = WebServer(build_web(self._api()), settings.http.host, settings.http.port)
         self.dropped: list[Dropped] = []
         """The state of rules that the last reload dropped."""
         self._sources = RunningSources(self.intake_router, self.clock, base_folder)
         self._reloading = threading.Lock()
         self._anew = threading.Event()
         self._read: tuple[str, TeamFiles] = ("", NO_TEAMS)
+
+    def _api(self) -> ApiContext:
+        return ApiContext(
+            settings=self.settings,
+            store=self.store,
+            engine=self.engine,
+            clock=self.clock,
+            metrics=self.metrics,
+            rules=self.rule_lines,
+            sources=SourceOperations(
+                self.engine, self.clock, self.replays, lambda: self.loaded.configuration.sources, self.sources
+            ),
+            webhooks=self.webhooks,
+            leader=lambda: "" if self.lead.held else self.store.leader(),
+            manifest_of=self.manifest_of,
+            reload=self.reload_on_request,
+            unready=self.readiness.reasons,
+            waiting=self.dependencies.look,
+            stuck=lambda: list(filter(None, [self.supervisor.stuck(self.engine.thread), self.engine.failing])),
+        )
+
+    def reload_on_request(self) -> dict[str, Any]:
+        """Reload as `look_again`. Return revision, changed, problems, dropped."""
+        before = self.loaded.configuration.revision
+        loaded = self.look_again()
+        revision = loaded.configuration.revision
+        return {
+            "revision": revision,
+            "changed": revision != before,
+            "problems": [SECRETS.mask(str(p)) for p in loaded.problems],
+            "dropped": [asdict(dropped) for dropped in self.dropped],
+        }
 
     def manifest_of(self, run: Run) -> dict[str, Any]:
         instance_id = self.settings.engine.instance_id if self.settings.engine.type == "argo" else None

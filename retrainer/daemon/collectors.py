@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 from sqlalchemy import func, select
 
-from retrainer.daemon.source_health import silent
 from retrainer.engine.core import budget_balances, rule_changes
 from retrainer.rules.fold import revise
 from retrainer.rules.outcome import Reason
@@ -147,7 +146,7 @@ class StoreCollector:
     def _source_status(self, heard: Mapping[str, Heard], now: float) -> SourceStatus:
         sources = self._sources()
         polled = {name: source for name, source in sources.items() if source is not None}
-        judged = {name: silent(every, heard.get(name), now) for name, every in self._expected().items()}
+        judged = {name: queries.silent(every, heard.get(name), now) for name, every in self._expected().items()}
         return SourceStatus(
             up={name: source is None or source.last_error is None for name, source in sources.items()},
             lag={name: source.lag for name, source in polled.items() if source.lag is not None},

@@ -13,7 +13,6 @@ from retrainer.config.errors import ConfigErrors
 from retrainer.config.load import load_settings
 from retrainer.daemon.app import App
 from retrainer.daemon.leadership import give_up
-from retrainer.daemon.service import AppService
 from retrainer.store.base import StoreError
 from retrainer.telemetry import logs
 from retrainer.util import gc_tuning, supervision
@@ -33,7 +32,7 @@ def main(settings_path: str) -> int:
     try:
         settings = load_settings(settings_path)
         check_bind(settings)
-        app = App(settings, Path(settings_path).resolve().parent, AppService)
+        app = App(settings, Path(settings_path).resolve().parent)
     except (StoreError, ConfigErrors, ValueError) as error:
         log.error("daemon.cannot_start", error=str(error))  # noqa: TRY400 - a traceback does not help the user
         return 1

@@ -88,6 +88,16 @@ def heard(conn: Connection) -> dict[str, Heard]:
     }
 
 
+def silent(max_silence: float | None, heard: Heard | None, now: float) -> bool | None:
+    """Whether a source received nothing for longer than `max_silence` seconds; None if it has no such limit.
+
+    Counted from the last event; before the first one, from when the source was first configured.
+    """
+    if max_silence is None:
+        return None
+    return heard is not None and now - (heard.last_event_at or heard.first_seen_at) > max_silence
+
+
 def positions(conn: Connection, source: str) -> list[dict[str, Any]]:
     """Return the position of each partition of a source: `partition`, `next`, `topic_id`, by partition."""
     return _rows(

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from retrainer.api import audit
 from retrainer.config.settings import Store as StoreSettings
-from retrainer.daemon import audit
 from retrainer.engine.retention.prune import Pruner
 from retrainer.store.search import EventQuery
 from tests.benchmarks.cluster import TEMPLATE

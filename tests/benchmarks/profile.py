@@ -9,7 +9,6 @@ from pathlib import Path
 
 from retrainer.config.load import load_settings
 from retrainer.daemon.app import App
-from retrainer.daemon.service import AppService
 from retrainer.telemetry import logs
 from tests.benchmarks.daemon import write_configuration
 from tests.benchmarks.engine import EVENTS_A_BATCH, an_engine, events_like_records
@@ -35,7 +34,7 @@ def kafka(records: int, rules: int) -> str:
         produce(name, records)
         settings = write_configuration(Path(folder), "", matching_rules(rules), kafka_sources(name), 0)
         logs.configure("info", json=None)
-        app = App(load_settings(str(settings)), Path(folder), AppService)
+        app = App(load_settings(str(settings)), Path(folder))
         app.start()
         with Sampler() as sampler:
             began, before = time.monotonic(), _stored(app)

@@ -10,7 +10,6 @@ from click.testing import CliRunner, Result
 from retrainer.cli.main import main
 from retrainer.config.load_settings import load_settings
 from retrainer.daemon.app import App
-from retrainer.daemon.service import AppService
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +29,7 @@ class House:
 
     def __init__(self, folder: Path, rules: str, template: str | None = None) -> None:
         furnish(folder, SETTINGS, rules, template)
-        self.app = App(load_settings(str(folder / "retrainer.yaml")), folder, AppService)
+        self.app = App(load_settings(str(folder / "retrainer.yaml")), folder)
         self.app.start()
         self.http = httpx.Client(base_url=self.app.web.url, trust_env=False, timeout=60)
 

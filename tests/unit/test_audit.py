@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import insert
 
-from retrainer.daemon import audit
+from retrainer.api import audit
 from retrainer.event import Event
 from retrainer.store import search
 from retrainer.store import tables as t

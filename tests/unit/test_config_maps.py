@@ -15,7 +15,6 @@ from retrainer.config.settings import ConfigMaps as Wanted
 from retrainer.config.teams import team_file
 from retrainer.daemon.app import App
 from retrainer.daemon.config_maps import ConfigMaps, contents
-from retrainer.daemon.service import AppService
 from retrainer.store.base import StoreBusyError
 from tests.unit.kubeconfig import kubeconfig
 from tests.waiting import until
@@ -124,7 +123,7 @@ def config_maps(server: Server, settings: Settings) -> Iterator[ConfigMaps]:
 
 @pytest.fixture
 def app(server: Server, settings: Settings, tmp_path: Path) -> Iterator[App]:
-    made = App(settings, tmp_path, AppService)
+    made = App(settings, tmp_path)
     made.start()
     yield made
     server.rung.set()
@@ -216,5 +215,5 @@ def test_what_was_read_stays(server: Server, config_maps: ConfigMaps, status: in
 def test_whoever_asks_for_a_reload_has_them_listed_anew(server: Server, app: App) -> None:
     """A reload lists again, because a proxy may have dropped the watch silently."""
     server.items = [item("churn", rules_yaml="version: 1\nrule: []\n")]
-    (problem,) = app.service.reload()["problems"]
+    (problem,) = app.reload_on_request()["problems"]
     assert problem.startswith("configmap:team/churn/rules.yaml:2:")

@@ -10,8 +10,8 @@ import pytest
 
 from retrainer.config.models import S3Source
 from retrainer.daemon.leadership import Lead
-from retrainer.daemon.replay import Replays
-from retrainer.sources.base import SourceContext
+from retrainer.sources.base import ReplayScope, SourceContext
+from retrainer.sources.replay import Replays
 from retrainer.sources.s3.sweep import Sweep
 from retrainer.sources.s3.visibility import VisibilityKeeper
 from retrainer.util import failpoints, supervision
@@ -45,7 +45,7 @@ def restarts(kind: str) -> int:
 
 
 def start(replays: Replays, kept: Kept) -> None:
-    replays.start("topic", kept, RULES, NOW - 3600, NOW, dry=False)
+    replays.start("topic", kept, ReplayScope(RULES), NOW - 3600, NOW)
 
 
 def test_a_replay_that_dies_has_failed_and_another_one_may_begin(ends: list[str]) -> None:

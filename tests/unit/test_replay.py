@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
-from retrainer.api.service import Busy
-from retrainer.daemon.replay import CHUNK, Job, Replays, Rereadable, moment_of
 from retrainer.event import Event, Poison
 from retrainer.sources.base import Batch, Overloaded, Receipt, ReplayScope
+from retrainer.sources.replay import CHUNK, Busy, Job, Replays, Rereadable, moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,7 +107,7 @@ def intake() -> Intake:
 
 
 def run(intake: Any, kept: Rereadable, *, dry: bool = False) -> dict[str, Any]:
-    job = Job("topic", RULES, NOW - 3600, NOW, dry=dry, intake=intake, clock=Clock())
+    job = Job("topic", ReplayScope(RULES, dry), NOW - 3600, NOW, intake, Clock())
     job.start(kept)
     job.join()
     return job.progress()
@@ -147,7 +146,7 @@ def test_a_store_that_fails_fails_it(intake: Intake, logged: list[Any]) -> None:
 def test_it_can_be_cancelled_while_the_queue_is_full(intake: Intake) -> None:
     intake.full = 1_000_000
     replays = Replays(intake, Clock())
-    replays.start("topic", Kept(events(5)), RULES, NOW - 1, NOW, dry=False)
+    replays.start("topic", Kept(events(5)), ReplayScope(RULES), NOW - 1, NOW)
     replays.cancel("topic")
     replays.stop()
     assert replays.progress("topic")["state"] == "cancelled"
@@ -157,17 +156,17 @@ def test_one_at_a_time_for_each_source(intake: Intake) -> None:
     kept = Kept(events(1), events(1))
     kept.hold = True
     replays = Replays(intake, Clock())
-    replays.start("topic", kept, RULES, NOW - 1, NOW, dry=False)
+    replays.start("topic", kept, ReplayScope(RULES), NOW - 1, NOW)
     assert kept.entered.wait(30)
     with pytest.raises(Busy, match="a replay of topic is in progress"):
-        replays.start("topic", kept, RULES, NOW - 1, NOW, dry=False)
-    replays.start("bucket", Kept(), RULES, NOW - 1, NOW, dry=False)
+        replays.start("topic", kept, ReplayScope(RULES), NOW - 1, NOW)
+    replays.start("bucket", Kept(), ReplayScope(RULES), NOW - 1, NOW)
     replays.stop()
     told = {name: replays.progress(name) for name in ("topic", "bucket")}
     assert (told["topic"]["state"], told["topic"]["read"]) == ("cancelled", 1)
     assert told["bucket"]["read"] == 0
     kept.hold = False
-    replays.start("topic", kept, RULES, NOW - 1, NOW, dry=False)
+    replays.start("topic", kept, ReplayScope(RULES), NOW - 1, NOW)
     replays.stop()
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import event
 
-from retrainer.daemon.rule_summaries import RuleLines
-from retrainer.daemon.service import AppService
+from retrainer.api.rule_summaries import RuleLines
 from tests.unit.engine.bench import Bench
 from tests.unit.engine.kit import ANY, START, SUBMIT
 
@@ -24,12 +22,9 @@ def asked(folder: Path, rules: int) -> tuple[dict[str, Any], int]:
         folder / "store.db", [{"name": f"r{n}", "triggers": ANY, "submit": SUBMIT} for n in range(rules)], START
     )
     lines = RuleLines(bench.store, bench.clock, lambda: bench.engine.catalog)
-    app: Any = SimpleNamespace(
-        settings=None, store=bench.store, engine=bench.engine, clock=bench.clock, rule_lines=lines
-    )
     statements: list[str] = []
     event.listen(bench.store._engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
-    line = AppService(app).rule("r0")
+    line = lines.detail("r0")
     bench.store.close()
     return line, len(statements)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer.api.service import RuleQuery
+from retrainer.api.rule_summaries import RuleQuery
 from tests.unit.house import House
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def test_a_verdict_that_is_remembered_is_found_anew_once_its_state_changes(tmp_p
 
 
 def test_a_page_looks_at_no_more_rules_than_it_may(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retrainer.daemon.rule_summaries.MOST_JUDGED", 1)
+    monkeypatch.setattr("retrainer.api.rule_summaries.MOST_JUDGED", 1)
     house.app.rule_lines.verdicts.clear()
     page = house.app.rule_lines.page(RuleQuery(limit=50, state="cooldown"))
     assert page.items == []

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
+from retrainer.api.source_operations import describe
 from retrainer.config.models import WebhookSource
-from retrainer.daemon.source_health import SilenceWatch, describe, silent
+from retrainer.daemon.source_health import SilenceWatch
 from retrainer.store import event_statements
-from retrainer.store.queries import Heard
+from retrainer.store.queries import Heard, silent
 from retrainer.store.sqlite import SqliteStore
 from tests.unit.test_collectors import Clock, Looking
 

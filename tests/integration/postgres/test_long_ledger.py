@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from retrainer.api import audit
 from retrainer.config.settings import Store as StoreSettings
-from retrainer.daemon import audit
 from retrainer.engine.retention.prune import Pruner
 from retrainer.event import Poison
 from retrainer.sources.base import Batch, object_pages

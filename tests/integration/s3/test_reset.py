@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from retrainer.daemon.source_health import Seekable
+from retrainer.api.source_operations import Seekable
 from tests.integration.s3.house import eventually
 
 if TYPE_CHECKING:

@@ -1,14 +1,16 @@
-"""A fake service on a store in memory, for tests of the web API and the CLI."""
+"""A fake context of the API on a store in memory, for tests of the web API and the CLI."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from starlette.responses import JSONResponse, Response
 
 from retrainer.config.models import Rule
 from retrainer.config.settings import Settings
+from retrainer.engine.commands import operator_commands
+from retrainer.engine.schedules import backfills
 from retrainer.store import queries
 from retrainer.store.queries import Page
 from tests.unit.api.ledger import NOW, RUN, history
@@ -16,14 +18,12 @@ from tests.unit.api.ledger import NOW, RUN, history
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy import Connection
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import Receive, Scope, Send
 
-    from retrainer.api.service import RuleQuery
+    from retrainer.api.rule_summaries import RuleQuery
     from retrainer.daemon.dependencies import Wait
     from retrainer.engine.schedules.backfills import BackfillOrder
 
-T = TypeVar("T")
 RULE: dict[str, Any] = {
     "name": "churn",
     "triggers": {"new_data": {"data": {"source": "lake", "batch": {"debounce": "10m"}}}},
@@ -37,7 +37,7 @@ VERDICT = {"decision": "hold", "reason": "debounce", "until": NOW + 420}
 
 
 class Daemon:
-    """Implements `retrainer.api.service.Service`. `asked` records the calls."""
+    """Has what `retrainer.api.context.ApiContext` has. `asked` records the commands, which are not executed."""
 
     def __init__(self, **http: Any) -> None:
         engine = {"type": "local", "templates": "templates", "runs": "runs"}
@@ -47,29 +47,54 @@ class Daemon:
         self.turned_away: list[tuple[str, int]] = []
         self.reasons: list[str] = []
         self.waits: list[Wait] = []
-        self.stuck: list[str] = []
+        self.hung: list[str] = []
         self.trouble: Exception | None = None
         self.idempotency: dict[str, dict[str, Any]] = {}
         self.changed = True
         self.by = ""
         self.looks = 0
+        self.clock = SimpleNamespace(now=lambda: NOW)
+        self.store = SimpleNamespace(read=self._read)
+        self.rules = SimpleNamespace(page=self._page, detail=self._rule, explain=self._explain)
+        self.sources = SimpleNamespace(summaries=list)
+        self.engine = SimpleNamespace(catalog=SimpleNamespace(rules={"churn": Rule.model_validate(RULE)}, pools={}))
+        exposition = b"# TYPE retrainer_leader gauge\nretrainer_leader 1.0\n"
+        self.metrics = SimpleNamespace(exposition=lambda: exposition, process=SimpleNamespace(refused=self._refused))
+        self._commands: dict[Any, Callable[..., Any]] = {
+            operator_commands.trigger: self._trigger,
+            operator_commands.preview: self._preview,
+            operator_commands.pause: self._pause,
+            operator_commands.resume: self._resume,
+            operator_commands.cancel: self._cancel,
+            operator_commands.retry: self._retry,
+            operator_commands.replay_dead_letters: self._replay_dead_letters,
+            operator_commands.discard_dead_letters: self._discard_dead_letters,
+            backfills.preview: self._plan_backfill,
+            backfills.ask: self._backfill,
+            backfills.withdraw: self._withdraw,
+        }
 
-    def read(self, fn: Callable[[Connection], T]) -> T:
+    def act(self, command: Any, /, *args: Any, **options: Any) -> Any:
+        return self._commands[command](*args, **options)
+
+    def read(self, query: Any, /, *args: Any, **filters: Any) -> Any:
+        if query is backfills.progress:
+            return self._backfill_progress(*args)
+        return self._read(lambda conn: query(conn, *args, **filters))
+
+    def _read(self, query: Callable[[Any], Any]) -> Any:
         if self.trouble is not None:
             raise self.trouble
-        return self.memory.read(fn)
+        return self.memory.read(query)
 
     def leader(self) -> str:
         return ""
 
-    def configuration(self) -> Any:
-        return SimpleNamespace(rules=(Rule.model_validate(RULE),), sources={}, pools={}, revision="abc")
-
-    def rules(self, query: RuleQuery) -> Page:
+    def _page(self, query: RuleQuery) -> Page:
         self.asked.append(("rules", query))
         return Page([self._line()])
 
-    def rule(self, name: str) -> dict[str, Any]:
+    def _rule(self, name: str) -> dict[str, Any]:
         self._known(name)
         rule = Rule.model_validate(RULE)
         return {**self._line(), "configuration": rule.model_dump(mode="json", by_alias=True, exclude_defaults=True)}
@@ -83,7 +108,7 @@ class Daemon:
         if rule != "churn":
             raise KeyError(f"there is no rule {rule!r}")
 
-    def explain(self, rule: str, key: str, event: dict[str, Any] | None, at: float | None = None) -> dict[str, Any]:
+    def _explain(self, rule: str, key: str, event: dict[str, Any] | None, at: float | None = None) -> dict[str, Any]:
         self._known(rule)
         self.asked.append(("explain", key, event, at))
         told = {"rule": rule, "key": key, "verdict": f"churn[{key}] is held: debounce", **VERDICT}
@@ -91,19 +116,26 @@ class Daemon:
         matched = [{"trigger": "new_data", "matches": True, "key": "de", "conditions": conditions}] if event else None
         return {**told, "earliest": NOW + 420, "tree": TREE, **({"event": matched} if matched else {})}
 
-    def trigger(
-        self, rule: str, key: str, parameters: dict[str, str], *, by: str, dry_run: bool, idempotency_key: str | None
-    ) -> dict[str, Any]:
+    def _key(self, rule: str, key: str) -> None:
         self._known(rule)
         if not key:
             raise ValueError("churn has keys (for_each): name one")
+
+    def _preview(self, rule: str, key: str, parameters: dict[str, str]) -> dict[str, str]:
+        self._key(rule, key)
+        return parameters
+
+    def manifest_of(self, parameters: dict[str, str]) -> dict[str, Any]:
+        return {"kind": "Workflow", "spec": {"arguments": {"parameters": parameters}}}
+
+    def _trigger(
+        self, rule: str, key: str, parameters: dict[str, str], idempotency_key: str | None, by: str
+    ) -> dict[str, Any]:
+        self._key(rule, key)
         if key == "busy":
             return {"decision": "skip", "reason": "overlap", "detail": "a run is on its way", "run": None}
         if key == "resting":
             return {"decision": "hold", "reason": "cooldown", "detail": "for another hour", "run": None}
-        if dry_run:
-            manifest = {"kind": "Workflow", "spec": {"arguments": {"parameters": parameters}}}
-            return {"decision": "fire", "reason": "manual", "run": None, "manifest": manifest}
         if idempotency_key in self.idempotency:
             return self.idempotency[idempotency_key]
         self.by = by
@@ -117,15 +149,7 @@ class Daemon:
             self.idempotency[idempotency_key] = answer
         return answer
 
-    def waits_for(self, run_id: str) -> dict[str, Any] | None:
-        return None
-
-    def withdraw_triggers(self, rule: str, key: str) -> dict[str, Any]:
-        self._known(rule)
-        self.asked.append(("withdraw by hand", key))
-        return {"rule": rule, "key": key, "dropped": 1, "cancelled": 2}
-
-    def backfill(self, order: BackfillOrder, *, dry_run: bool, idempotency_key: str | None) -> dict[str, Any]:
+    def _plan_backfill(self, order: BackfillOrder) -> dict[str, Any]:
         self._known(order.rule)
         if order.trigger == "weekly":
             raise ValueError("churn has no schedule 'weekly'; it has nightly")
@@ -134,12 +158,14 @@ class Daemon:
         told |= {"run_seconds": 3600.0, "last_start": NOW + 7200, "note": "if no other run starts in between"}
         if order.key == "paused":
             told |= {"held": {"reason": "paused", "detail": "resume it", "until": None}}
-        if dry_run:
-            return told
-        self.asked.append(("backfill", order, idempotency_key))
-        return told | {"request": "B1"}
+        return told
 
-    def backfill_progress(self, rule: str, key: str, request: str | None) -> dict[str, Any]:
+    def _backfill(self, order: BackfillOrder, idempotency_key: str | None) -> dict[str, Any]:
+        planned = self._plan_backfill(order)
+        self.asked.append(("backfill", order, idempotency_key))
+        return planned | {"request": "B1"}
+
+    def _backfill_progress(self, rule: str, key: str, request: str | None) -> dict[str, Any]:
         """Report more progress on each call."""
         self._known(rule)
         if request not in (None, "B1"):
@@ -153,16 +179,17 @@ class Daemon:
         told = {"rule": rule, "key": key, "request": "B1", "asked_at": NOW, "by": "anna", "total": 2, "slots": slots}
         return {**told, **counts, "ended": self.looks > 2}
 
-    def withdraw_backfills(self, rule: str, key: str) -> dict[str, Any]:
+    def _withdraw(self, rule: str, key: str, *, manual: bool) -> dict[str, Any]:
         self._known(rule)
-        self.asked.append(("withdraw", key))
-        return {"rule": rule, "key": key, "dropped": 5, "cancelled": 1}
+        self.asked.append(("withdraw by hand" if manual else "withdraw", key))
+        dropped, cancelled = (1, 2) if manual else (5, 1)
+        return {"rule": rule, "key": key, "dropped": dropped, "cancelled": cancelled, "left": False}
 
-    def pause(self, rule: str, note: str) -> None:
+    def _pause(self, rule: str, note: str) -> None:
         self._known(rule)
         self.asked.append(("pause", rule, note))
 
-    def resume(self, rule: str) -> None:
+    def _resume(self, rule: str) -> None:
         self._known(rule)
         self.asked.append(("resume", rule))
 
@@ -172,47 +199,40 @@ class Daemon:
             raise LookupError(f"there is no run {run}")
         return str(found["phase"])
 
-    def cancel(self, run: str, strategy: Literal["Stop", "Terminate"]) -> dict[str, Any]:
+    def _cancel(self, run: str, strategy: Literal["Stop", "Terminate"]) -> None:
         if (phase := self._phase(run)) != "RUNNING":
             raise ValueError(f"run {run} has ended: {phase}")
         self.asked.append(("cancel", run, strategy))
-        return {"id": run}
 
-    def retry(self, run: str) -> dict[str, Any]:
+    def _retry(self, run: str) -> str:
         if (phase := self._phase(run)) != "FAILED":
             raise ValueError(f"run {run} is {phase}; only an ended run can be retried")
         self.asked.append(("retry", run))
-        return {"id": RUN.format(3)}
+        return RUN.format(3)
 
-    def replay_dead_letters(self, ids: list[int]) -> dict[str, Any]:
+    def _replay_dead_letters(self, ids: list[int]) -> dict[str, Any]:
         failed = [{"id": n, "error": "it cannot be read as an event"} for n in ids if n == 1]
-        return {"replayed": len(ids) - len(failed), "failed": failed}
+        return {"replayed": len(ids) - len(failed), "failed": failed, "left": []}
 
-    def discard_dead_letters(self, ids: list[int]) -> int:
+    def _discard_dead_letters(self, ids: list[int]) -> int:
         self.asked.append(("discard", ids))
         return len([n for n in ids if n in (1, 2)])
 
     def reload(self) -> dict[str, Any]:
         return {"revision": "abc", "changed": self.changed, "problems": [], "dropped": []}
 
-    def ready(self) -> list[str]:
+    def unready(self) -> list[str]:
         return self.reasons
 
     def waiting(self) -> list[Wait]:
         return self.waits
 
-    def health(self) -> list[str]:
-        return self.stuck
+    def stuck(self) -> list[str]:
+        return self.hung
 
-    def metrics(self) -> bytes:
-        return b"# TYPE retrainer_leader gauge\nretrainer_leader 1.0\n"
-
-    def refused(self, door: str, status: int) -> None:
+    def _refused(self, door: str, status: int) -> None:
         self.turned_away.append((door, status))
 
-    def webhooks(self) -> ASGIApp | None:
-        async def hook(scope: Scope, receive: Receive, send: Send) -> None:
-            response: Response = JSONResponse({"path": scope["path"]}, 202)
-            await response(scope, receive, send)
-
-        return hook
+    async def webhooks(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response: Response = JSONResponse({"path": scope["path"]}, 202)
+        await response(scope, receive, send)

@@ -234,7 +234,7 @@ def test_probes_metrics_and_reload(client: httpx.Client, daemon: Daemon) -> None
     daemon.reasons.append("the store is read-only")
     unready = client.get("/readyz")
     assert (unready.status_code, unready.json()["reasons"]) == (503, ["the store is read-only"])
-    daemon.stuck.append("the thread engine hangs")
+    daemon.hung.append("the thread engine hangs")
     unwell = client.get("/healthz")
     assert (unwell.status_code, unwell.json()) == (503, {"status": "stuck", "reasons": ["the thread engine hangs"]})
     metrics = client.get("/metrics")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer.daemon import audit
+from retrainer.api import audit
 from retrainer.event import Event
 from retrainer.store.search import EventQuery
 from tests.unit.engine.kit import START, data, end, start, state

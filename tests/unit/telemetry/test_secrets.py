@@ -14,9 +14,9 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from retrainer.api.source_operations import describe
 from retrainer.config.check_secrets import check_secrets
 from retrainer.config.models import BasicAuth, FromEnv, PrometheusSource
-from retrainer.daemon.source_health import describe
 from retrainer.sources.http.refusal import Refusal
 from retrainer.sources.prometheus.client import _words
 from retrainer.telemetry import secrets as secrets_module

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from retrainer.api import audit
 from retrainer.engine.core import budget_balances, rule_changes
+from retrainer.engine.intake.matching import author_of
 from retrainer.engine.runs.waits import waits_for
+from retrainer.event import Event, split_attributes
 from retrainer.rules.explain import explain
+from retrainer.rules.trigger_answers import would_match
 from retrainer.store import run_statements, statements
 from retrainer.store.queries import Page
 
@@ -19,7 +23,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from retrainer.api.service import RuleQuery
     from retrainer.engine.core.catalog import Catalog
     from retrainer.rules.compile import CompiledRule
     from retrainer.store.base import Store
@@ -32,6 +35,21 @@ FEW_RUNS = 5
 """Runs of a key that have not started: so many are listed."""
 MOST_JUDGED = 1000
 """Verdicts that are computed for one page; a page that needs more is shorter, and has a `next`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleQuery:
+    """A filter for rules: those after ``after`` by name that meet all conditions.
+
+    ``name``: a part of the name. ``state``: a mode, a decision or its reason. ``labels``: `name` or `name=value`.
+    """
+
+    limit: int
+    after: str = ""
+    name: str = ""
+    state: str = ""
+    source: str = ""
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +70,13 @@ class RuleLines:
         self._names: tuple[Catalog | None, list[str]] = None, []
         self.verdicts: dict[str, _Verdict] = {}
 
-    def one(self, name: str) -> dict[str, Any]:
-        """Return the line of a rule. Raise LookupError if it does not exist."""
+    def detail(self, name: str) -> dict[str, Any]:
+        """Return the line of a rule with its `configuration`. Raise LookupError if it does not exist."""
         rule = self._catalog().rules.get(name)
         if rule is None:
             raise LookupError(f"there is no rule {name!r}")
-        return self._store.read(partial(self._line, rule=rule))
+        configuration = rule.rule.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        return {**self._store.read(partial(self._line, rule=rule)), "configuration": configuration}
 
     def page(self, query: RuleQuery) -> Page:
         """Return the lines after ``query.after`` by name; ``next`` is the name of the last rule that was checked."""
@@ -67,7 +86,7 @@ class RuleLines:
         looked_at, judged = query.after, 0
         found: list[dict[str, Any]] = []
         for at in range(0, len(left), CHUNK):
-            rules = [rule for name in left[at : at + CHUNK] if _asked_for(rule := catalog.rules[name], query)]
+            rules = [rule for name in left[at : at + CHUNK] if _matches(rule := catalog.rules[name], query)]
             states = self._store.read(partial(statements.touched, rules=[r.name for r in rules])) if query.state else {}
             for rule in rules:
                 if len(found) >= query.limit or judged >= MOST_JUDGED:
@@ -79,13 +98,31 @@ class RuleLines:
                     found.append(self._store.read(partial(self._line, rule=rule)))
         return Page(found)
 
-    def explain(self, conn: Connection, rule: CompiledRule, key: str, at: float | None = None) -> dict[str, Any]:
+    def explain(
+        self, name: str, key: str, event: dict[str, Any] | None = None, at: float | None = None
+    ) -> dict[str, Any]:
+        """Return why a rule fires or not at a time (epoch seconds), and what its triggers do with an event if given.
+
+        A time in the past is explained by the stored decisions, any other one, or none, by the current state. Raise
+        KeyError if the rule does not exist, ValueError for an unreadable event.
+        """
+        rule, now = self._catalog().rules[name], self._clock.now()
+        if at is not None and at < now and event is None:
+            return self._store.read(lambda conn: audit.explain(conn, name, key, at))
+        explanation = self._store.read(lambda conn: self._explain(conn, rule, key, at))
+        if event is not None:
+            given = _event(event, now)
+            author = self._store.read(lambda conn: author_of(conn, given))
+            explanation["event"] = would_match(rule, given, author)
+        return explanation
+
+    def _explain(self, conn: Connection, rule: CompiledRule, key: str, at: float | None = None) -> dict[str, Any]:
         """Explain a rule and key by their current state, at a given time or now."""
         now = self._clock.now()
         state = rule_changes.state_as_it_will_be(conn, rule, key, now)
         moment = at if at is not None else now
-        told = explain(rule.of_key(key), key, state, moment, budget_balances.of_rule(conn, rule, moment))
-        return {**told, "tree": [*told["tree"], *self._waiting(conn, rule.name, key)]}
+        explanation = explain(rule.of_key(key), key, state, moment, budget_balances.of_rule(conn, rule, moment))
+        return {**explanation, "tree": [*explanation["tree"], *self._waiting(conn, rule.name, key)]}
 
     def _waiting(self, conn: Connection, rule: str, key: str) -> list[dict[str, Any]]:
         """Return the runs of the key that have not started, and what they wait for."""
@@ -98,7 +135,7 @@ class RuleLines:
         ]
 
     def _line(self, conn: Connection, rule: CompiledRule) -> dict[str, Any]:
-        told = self.explain(conn, rule, "")
+        explanation = self._explain(conn, rule, "")
         last = run_statements.last_run(conn, rule.name)
         return {
             "name": rule.name,
@@ -107,8 +144,8 @@ class RuleLines:
             "description": rule.rule.description,
             "labels": dict(rule.rule.labels),
             "keys": statements.count_keys(conn, rule.name) if rule.per_key else 0,
-            **{name: told[name] for name in ("verdict", "decision", "reason", "until")},
-            "next_fire": told["earliest"],
+            **{name: explanation[name] for name in ("verdict", "decision", "reason", "until")},
+            "next_fire": explanation["earliest"],
             "last_run": {"id": last.id, "phase": last.phase.value, "ended_at": last.ended_at} if last else None,
         }
 
@@ -128,16 +165,16 @@ class RuleLines:
         known = self.verdicts.get(rule.name)
         if known is not None and known.version == version and self._clock.now() < known.until:
             return state in (known.decision, known.reason), False
-        told = self._store.read(partial(self.explain, rule=rule, key=""))
-        moments = (wake_at, told["until"], told["earliest"])
+        explanation = self._store.read(partial(self._explain, rule=rule, key=""))
+        moments = (wake_at, explanation["until"], explanation["earliest"])
         until = min((m for m in moments if m is not None), default=math.inf)
         if rule.rule.limits.budget is not None:  # other rules change the verdict too
             until = 0.0
-        self.verdicts[rule.name] = _Verdict(version, until, told["decision"], told["reason"])
-        return state in (told["decision"], told["reason"]), True
+        found = self.verdicts[rule.name] = _Verdict(version, until, explanation["decision"], explanation["reason"])
+        return state in (found.decision, found.reason), True
 
 
-def _asked_for(rule: CompiledRule, query: RuleQuery) -> bool:
+def _matches(rule: CompiledRule, query: RuleQuery) -> bool:
     return (
         query.name in rule.name
         and (not query.source or query.source in sources_of(rule))
@@ -154,3 +191,14 @@ def _has(labels: Mapping[str, object], label: str) -> bool:
 def sources_of(rule: CompiledRule) -> Sequence[str]:
     """Return the sources of a rule's triggers."""
     return [*(trigger.source for trigger in rule.data.values()), *(gauge.source for gauge in rule.gauges.values())]
+
+
+def _event(raw: dict[str, Any], now: float) -> Event:
+    """Return the event that a client describes, in full or only by its data."""
+    data = raw.get("data", raw)
+    if not isinstance(data, dict):
+        raise ValueError("the `data` of an event must be a JSON object")  # noqa: TRY004 - shown to the client
+    shown = raw.get("attributes")
+    attributes, record = split_attributes(shown if isinstance(shown, dict) else {})
+    texts = {name: str(raw.get(name, "")) for name in ("source", "id", "type", "subject")}
+    return Event(**texts, time=now, data=data, attributes=attributes, record=record)

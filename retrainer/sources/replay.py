@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import structlog
 
-from retrainer.api.service import Busy
 from retrainer.config.models import DURATION_PATTERN, parse_duration
-from retrainer.sources.base import Batch, Overloaded, ReplayScope
+from retrainer.sources.base import Batch, Overloaded
 from retrainer.util.supervision import LONGEST_WAIT, Worker, beat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from retrainer.event import Event, Poison
-    from retrainer.sources.base import Intake
+    from retrainer.sources.base import Intake, ReplayScope
     from retrainer.util.clock import Clock
 
 CHUNK = 500
@@ -38,6 +37,10 @@ NOT_AGAIN = {
 }
 """Why sources of a type cannot be read again, with the remedy."""
 log = structlog.get_logger()
+
+
+class Busy(ValueError):
+    """The same operation is in progress already."""
 
 
 @runtime_checkable
@@ -71,11 +74,11 @@ class Job:
     """One replay. ``progress`` may be called from any thread."""
 
     def __init__(
-        self, source: str, rules: frozenset[str], since: float, until: float, *, dry: bool, intake: Intake, clock: Clock
+        self, source: str, scope: ReplayScope, since: float, until: float, intake: Intake, clock: Clock
     ) -> None:
         self.source = source
         self.state = "running"
-        self._replay_scope = ReplayScope(rules, dry)
+        self._scope = scope
         self._since, self._until = since, until
         self._intake, self._clock = intake, clock
         self._stop = threading.Event()
@@ -111,8 +114,8 @@ class Job:
             "state": self.state,
             "from": self._since,
             "to": self._until,
-            "rules": sorted(self._replay_scope.rules),
-            "dry_run": self._replay_scope.dry,
+            "rules": sorted(self._scope.rules),
+            "dry_run": self._scope.dry,
             "started_at": self._started_at,
             "ended_at": self._ended_at,
             "reached": self._reached,
@@ -122,9 +125,7 @@ class Job:
         }
 
     def _run(self, source: Rereadable) -> None:
-        log.info(
-            "replay.started", source=self.source, rules=sorted(self._replay_scope.rules), dry_run=self._replay_scope.dry
-        )
+        log.info("replay.started", source=self.source, rules=sorted(self._scope.rules), dry_run=self._scope.dry)
         state = "failed"
         try:
             for items in source.reread(self._since, self._until, self._stop):
@@ -152,7 +153,7 @@ class Job:
         self._end("failed")
 
     def _take_in(self, items: Sequence[Event | Poison]) -> None:
-        batch = Batch(self.source, items, replay_scope=self._replay_scope)
+        batch = Batch(self.source, items, replay_scope=self._scope)
         while not self._stop.is_set():
             try:
                 future = self._intake.offer(batch)
@@ -161,9 +162,9 @@ class Job:
                 continue
             beat()
             wait((future,))
-            told = future.result().outcomes
+            outcomes = future.result().outcomes
             with self._lock:
-                self._counts.update(told)
+                self._counts.update(outcomes)
                 self._reached = max((item.time for item in items if hasattr(item, "time")), default=self._reached)
             return
 
@@ -176,16 +177,13 @@ class Replays:
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
 
-    def start(
-        self, name: str, source: Rereadable, rules: frozenset[str], since: float, until: float, *, dry: bool
-    ) -> dict[str, Any]:
+    def start(self, name: str, source: Rereadable, scope: ReplayScope, since: float, until: float) -> dict[str, Any]:
         """Start a replay. Raise Busy if one of this source is running."""
         with self._lock:
             before = self._jobs.get(name)
             if before is not None and before.state == "running":
                 raise Busy(f"a replay of {name} is in progress: wait for its end, or cancel it")
-            job = Job(name, rules, since, until, dry=dry, intake=self._intake, clock=self._clock)
-            self._jobs[name] = job
+            job = self._jobs[name] = Job(name, scope, since, until, self._intake, self._clock)
             job.start(source)
         return job.progress()
 

@@ -1,0 +1,78 @@
+"""What the API's handlers use of a daemon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from retrainer.telemetry.process_metrics import Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Connection
+    from starlette.types import ASGIApp
+
+    from retrainer.api.rule_summaries import RuleLines
+    from retrainer.api.source_operations import SourceOperations
+    from retrainer.config.settings import Settings
+    from retrainer.engine.core.engine import Engine
+    from retrainer.engine.core.transaction import Transaction
+    from retrainer.runs.run import Run
+    from retrainer.store.base import Store
+    from retrainer.telemetry.metrics import Metrics
+    from retrainer.util.clock import Clock
+
+P = ParamSpec("P")
+T = TypeVar("T")
+PATIENCE = 20.0
+"""Seconds that a request waits for the engine's commit."""
+
+
+class WaitingComponent(Waiting, Protocol):
+    """A component that cannot work, and why."""
+
+    @property
+    def error(self) -> str: ...
+    @property
+    def in_words(self) -> str:
+        """One clause without ``error``, which is public."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiContext:
+    """The parts of the daemon behind the API. Calls may block, and are thread-safe.
+
+    An unknown rule, run, source or key raises LookupError. What cannot be done now or with these values raises
+    ValueError; Busy if the same operation is in progress. All messages are meant for the user.
+    """
+
+    settings: Settings
+    store: Store
+    engine: Engine
+    clock: Clock
+    metrics: Metrics
+    rules: RuleLines
+    sources: SourceOperations
+    webhooks: ASGIApp
+    """Serves `/hooks/` in the web server's loop."""
+    leader: Callable[[], str]
+    """Returns the URL of the leader; empty if this replica is the leader, or there is none."""
+    manifest_of: Callable[[Run], dict[str, Any]]
+    """Returns the Workflow of a run."""
+    reload: Callable[[], dict[str, Any]]
+    """Reads the rule files now. Returns revision, changed, problems, dropped."""
+    unready: Callable[[], list[str]]
+    """Returns why it is not ready, as text; empty if it is."""
+    waiting: Callable[[], Sequence[WaitingComponent]]
+    """Returns components that wait for a server or an operator; of these only the store makes the daemon unready."""
+    stuck: Callable[[], list[str]]
+    """Returns why a restart would help; empty if nothing hangs. Depends on no server, and never blocks."""
+
+    def read(self, query: Callable[Concatenate[Connection, P], T], /, *args: P.args, **filters: P.kwargs) -> T:
+        """Run a short, paged read on the store."""
+        return self.store.read(lambda conn: query(conn, *args, **filters))
+
+    def act(self, command: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **options: P.kwargs) -> T:
+        """Run a command in the engine, and return its result after the commit."""
+        return self.engine.act(lambda tx: command(tx, *args, **options)).result(PATIENCE)

@@ -1,0 +1,143 @@
+"""The state of sources, and what an operator does with them: reset a partition, read a source again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from retrainer.config.models import S3Source
+from retrainer.sources.base import ReplayScope
+from retrainer.sources.replay import NOT_AGAIN, Replays, Rereadable, moment_of
+from retrainer.store import queries
+from retrainer.telemetry.secrets import SECRETS
+from retrainer.util.timefmt import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from retrainer.config.models import Source as SourceConfig
+    from retrainer.engine.core.engine import Engine
+    from retrainer.sources.base import Source
+    from retrainer.store.queries import Heard
+    from retrainer.util.clock import Clock
+
+
+@runtime_checkable
+class Seekable(Protocol):
+    """A source with positions that an operator can move."""
+
+    def resolve(self, part: str, to: str | int) -> tuple[str, int]:
+        """Return the topic_id, and the offset that `earliest`, `latest` or an offset means for a partition now.
+
+        Raise LookupError if the partition does not exist, ValueError for an offset that is not in it.
+        """
+
+
+class SourceOperations:
+    """An unknown source raises LookupError; what cannot be done with it, or not now, raises ValueError.
+
+    ``running`` returns the objects of all configured sources, None for those that the web server serves.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        replays: Replays,
+        configured: Callable[[], Mapping[str, SourceConfig]],
+        running: Callable[[], Mapping[str, Source | None]],
+    ) -> None:
+        self._engine, self._clock, self._replays = engine, clock, replays
+        self._configured, self._running = configured, running
+
+    def summaries(self) -> list[dict[str, Any]]:
+        """Return a line per source, by name."""
+        heard, now = self._engine.store.read(queries.heard), self._clock.now()
+        running, configured = self._running(), self._configured()
+        return [
+            describe(name, configured[name], running.get(name), heard.get(name), now) for name in sorted(configured)
+        ]
+
+    def detail(self, name: str) -> dict[str, Any]:
+        """Return the line of one source, its positions and its configuration."""
+        config = self._config(name)
+        (line,) = [line for line in self.summaries() if line["name"] == name]
+        positions = self._engine.store.read(lambda conn: queries.positions(conn, name))
+        return {**line, "positions": positions, "configuration": config.model_dump(mode="json", exclude_defaults=True)}
+
+    def reset(self, name: str, partition: str, to: str | int) -> dict[str, Any]:
+        """Continue a partition from `earliest`, `latest` or an offset."""
+        config, source = self._config(name), self._running().get(name)
+        if not isinstance(source, Seekable):
+            raise ValueError(f"source {name} is a {config.type}: it has no positions that could be reset")  # noqa: TRY004
+        try:
+            topic_id, following = source.resolve(partition, to)
+        except (LookupError, ValueError):
+            raise
+        except Exception as error:  # each client library has its own errors
+            raise ValueError(f"source {name} cannot be queried now: {error}") from error
+        self._engine.reset_part(name, partition, topic_id, following)
+        return {"source": name, "partition": partition, "next": following, "topic_id": topic_id}
+
+    def replay(self, name: str, since: str, until: str | None, rules: list[str], *, dry_run: bool) -> dict[str, Any]:
+        """Start to read a source again for rules (all of its rules if none is named). Return the progress.
+
+        Times are RFC 3339 or durations before now; ``until`` defaults to now.
+        """
+        config, source = self._config(name), self._running().get(name)
+        if not isinstance(source, Rereadable):
+            why = NOT_AGAIN.get(config.type, "it does not keep its events")
+            raise ValueError(f"source {name} is a {config.type} and cannot be read again: {why}")  # noqa: TRY004
+        if isinstance(config, S3Source) and not config.buckets:
+            raise ValueError(f"source {name} has no buckets to list: add them under `buckets`")
+        now = self._clock.now()
+        begin, end = moment_of(since, now), moment_of(until, now) if until is not None else now
+        if begin >= end:
+            raise ValueError(f"the range from {rfc3339(begin)} to {rfc3339(end)} is empty: give an earlier `from`")
+        return self._replays.start(name, source, ReplayScope(self._rules_of(name, rules), dry_run), begin, end)
+
+    def replay_progress(self, name: str) -> dict[str, Any]:
+        """Return the progress of the last replay of a source."""
+        self._config(name)
+        return self._replays.progress(name)
+
+    def cancel_replay(self, name: str) -> dict[str, Any]:
+        """Request the end of a source's replay. What was stored stays."""
+        self._config(name)
+        return self._replays.cancel(name)
+
+    def _config(self, name: str) -> SourceConfig:
+        try:
+            return self._configured()[name]
+        except KeyError:
+            raise LookupError(f"there is no source {name!r}") from None
+
+    def _rules_of(self, source: str, wanted: list[str]) -> frozenset[str]:
+        """Return rules with a data trigger on a source: the named ones, or all. Raise ValueError."""
+        compiled = self._engine.catalog.rules
+        listen = {name for name, rule in compiled.items() if any(d.source == source for d in rule.data.values())}
+        for name in wanted:
+            if name not in compiled:
+                raise ValueError(f"there is no rule {name!r}")
+            if name not in listen:
+                raise ValueError(f"rule {name} has no data trigger on source {source}")
+        if not listen:
+            raise ValueError(f"no rule has a data trigger on source {source}")
+        return frozenset(wanted or listen)
+
+
+def describe(name: str, config: SourceConfig, source: Source | None, heard: Heard | None, now: float) -> dict[str, Any]:
+    """Return the state of a source, None as ``source`` if the web server serves it. Times are in epoch seconds."""
+    halted = source.halted if source is not None else {}
+    return {
+        "name": name,
+        "type": config.type,
+        "up": source is None or source.last_error is None,
+        "last_error": SECRETS.mask(source.last_error or "") or None if source is not None else None,
+        "poll_errors": source.poll_errors if source is not None else None,
+        "lag": source.lag if source is not None else None,
+        "halted": [{"partition": part, "reason": SECRETS.mask(halted[part])} for part in sorted(halted)],
+        "max_silence": config.max_silence,
+        "silent": queries.silent(config.max_silence, heard, now),
+        "first_seen_at": heard.first_seen_at if heard is not None else None,
+        "last_event_at": heard.last_event_at if heard is not None else None,
+    }
