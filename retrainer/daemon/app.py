@@ -47,7 +47,8 @@ from retrainer.telemetry.metrics import Metrics
 from retrainer.telemetry.secrets import SECRETS, reveal
 from retrainer.util import gc_tuning, supervision
 from retrainer.util.clock import SystemClock
-from retrainer.util.supervision import TICK, NotNow, Supervisor, beat
+from retrainer.util.supervision import beat
+from retrainer.util.supervisor import TICK, NotNow, Supervisor
 from retrainer.workflows.base import WorkflowError
 from retrainer.workflows.engines import workflow_engine
 from retrainer.workflows.manifest import manifest

@@ -16,7 +16,7 @@ from retrainer.daemon.leadership import give_up
 from retrainer.store.base import StoreError
 from retrainer.telemetry import logs
 from retrainer.util import gc_tuning, supervision
-from retrainer.util.supervision import TICK
+from retrainer.util.supervisor import TICK
 
 log = structlog.get_logger()
 STOP_WITHIN = 25.0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from retrainer.telemetry.exposition import Exposition
-    from retrainer.util.supervision import Seen
+    from retrainer.util.supervisor import Seen
 
 
 class Waiting(Protocol):

@@ -1,4 +1,4 @@
-"""Supervision of the long-lived threads: what each does, how long it may be silent, and what happens if it fails.
+"""Long-lived threads that are restarted, or end the process, if they fail.
 
 A thread is a `Worker`, whose loop calls `beat` in each turn. A worker that dies is restarted where `DUTIES` says that
 this is safe. Otherwise the process ends with one line in the log and the exit code `FAILED`, so that its service
@@ -15,17 +15,20 @@ import threading
 import time
 from dataclasses import dataclass
 from queue import Empty
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 import structlog
 
+from retrainer.util import stacks
+from retrainer.util.duties import DUTIES
 from retrainer.util.error_text import words
-from retrainer.util.failpoints import Kind, hit
+from retrainer.util.failpoints import hit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from queue import Queue, SimpleQueue
-    from types import FrameType
+
+    from retrainer.util.failpoints import Kind
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -34,10 +37,6 @@ FAILED: Final = 70
 """Exit code of a process that ends because one of its threads failed (EX_SOFTWARE)."""
 LONGEST_WAIT: Final = 60.0
 """Default time in seconds to wait for a thread to stop."""
-TICK: Final = 1.0
-"""Seconds between two checks. A longer gap counts as this much, so that a frozen process does not look hung."""
-SLOW: Final = 5.0
-"""Seconds of silence after which a worker that waits for another system is named in /readyz."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
 """Seconds before a worker that died is restarted: doubled each time, from the first to the longest."""
 LIVED: Final = 60.0
@@ -48,69 +47,6 @@ PATIENCE: Final = float(os.environ.get("RETRAINER_PATIENCE", "1"))
 TURN: Final = 5.0 * min(1.0, PATIENCE)
 """Maximum seconds of one wait of a thread. An idle thread beats this often, so that a hang is soon detected."""
 
-PARTIES: Final = {
-    "sqlalchemy": "the store",
-    "psycopg": "the store",
-    "sqlite3": "the store",
-    "kafka": "the broker",
-    "urllib3": "a server",
-    "requests": "a server",
-    "httpx": "a server",
-    "httpcore": "a server",
-    "http": "a server",
-    "ssl": "a server",
-    "socket": "a server",
-    "concurrent": "another thread",
-    "queue": "another thread",
-}
-"""The system that a thread waits for while it runs code of this package."""
-
-
-@dataclass(frozen=True, slots=True)
-class Duty:
-    """What a kind of thread does, and how long it may be silent in its own work, in seconds.
-
-    ``died`` is the action if it raises or returns, ``hung`` if it is silent for twice as long as allowed: `restart`
-    calls it again on the same thread; `replace` starts a new thread and abandons the old one; `end` ends the process;
-    `fail` leaves the failure to the caller that started it.
-    """
-
-    does: str
-    silent_for: float
-    died: Literal["restart", "end", "fail"]
-    hung: Literal["replace", "end"]
-
-
-DUTIES: Final[dict[Kind, Duty]] = {
-    "engine": Duty("decides and writes, one transaction after the other", 30, "end", "end"),
-    "source": Duty("reads what its source reports", 60, "restart", "replace"),
-    "held": Duty("deletes stored messages of a queue and keeps the others hidden", 60, "restart", "replace"),
-    "sweep": Duty("lists the buckets of a source and compares", 300, "restart", "replace"),
-    "replay": Duty("reads a source again", 300, "fail", "replace"),
-    "lead": Duty("keeps the leader lease of a shared store, or waits for it", 30, "end", "end"),
-    "taking": Duty("starts what only the leader does", 300, "end", "end"),
-    "web": Duty("serves the API, webhooks, metrics and probes", 30, "end", "end"),
-    "claim": Duty("claims admitted runs", 60, "restart", "end"),
-    "submit": Duty("creates Workflows", 60, "restart", "end"),
-    "observe": Duty("stores what the watch saw", 60, "restart", "end"),
-    "follow": Duty("stops and releases Workflows and asks for lost ones", 60, "restart", "end"),
-    "watch": Duty("watches Workflows", 60, "restart", "end"),
-    "rules": Duty("watches the ConfigMaps of a namespace", 60, "restart", "end"),
-    "timer": Duty("does one thing at intervals: reload, prune, listen", 300, "restart", "end"),
-    "standby-intake": Duty("stores what the sources of a standby bring", 30, "end", "end"),
-    "inbox-drainer": Duty("folds in what standbys took in", 60, "restart", "end"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """State of a worker, for metrics. ``silence`` is in seconds, without announced waits."""
-
-    name: str
-    silence: float
-    restarts: int
-    stuck: bool
-
 
 @dataclass(frozen=True, slots=True)
 class LeftBehind:
@@ -119,10 +55,6 @@ class LeftBehind:
     name: str
     at: str
     hangs: bool
-
-
-class NotNow(Exception):
-    """A worker cannot be replaced at the moment."""
 
 
 class _Local(threading.local):
@@ -150,6 +82,16 @@ def arm(end: Callable[[str], None] | None = None) -> None:
     _end = end or end_process
 
 
+def fail(line: str) -> None:
+    """End the process for this reason, if it is armed."""
+    _end(line)
+
+
+def running() -> list[Worker]:
+    """All workers of the process that have not ended."""
+    return list(_running)
+
+
 def disarm() -> None:
     """Stop ending the process: the daemon is shutting down."""
     arm(_unarmed)
@@ -158,16 +100,18 @@ def disarm() -> None:
 def end_process(line: str) -> None:
     """End the process at once. Work of other threads is as safe as with kill -9."""
     log.error("daemon.ends", error=line, exit_code=FAILED)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(FAILED)
+    _exit(FAILED)
 
 
 def leave() -> None:
     """End the process at once with exit code 0: the remaining threads only wait for servers."""
+    _exit(0)
+
+
+def _exit(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(code)
 
 
 def beat(wait: float = 0.0) -> None:
@@ -261,11 +205,11 @@ class Worker:
 
     def where(self) -> str:
         """Where it is in the code of retrainer, as `module:line function`; empty if nowhere."""
-        return _where(self._thread)
+        return stacks.where(self._thread)
 
     def party(self) -> str:
         """The system that it waits for now; empty if it is in its own work."""
-        return _party(self._thread)
+        return stacks.party(self._thread)
 
     def _main(self) -> None:
         _local.worker = self
@@ -304,7 +248,7 @@ class Worker:
     def _give_up(self, error: str) -> None:
         self.failed = error
         if self.duty.died == "end":
-            _end(f"the thread `{self.name}`, which {self.duty.does}, died and is not safe to restart: {error}")
+            fail(f"the thread `{self.name}`, which {self.duty.does}, died and is not safe to restart: {error}")
 
     def _pause(self, seconds: float) -> bool:
         """Wait. Return false if it was asked to stop meanwhile."""
@@ -333,7 +277,7 @@ def within(seconds: float, name: str, call: Callable[[], object]) -> bool:
     thread.start()
     thread.join(max(0.0, seconds))
     if thread.is_alive():
-        _leave(thread, hangs=not _party(thread))
+        _leave(thread, hangs=not stacks.party(thread))
     return not thread.is_alive()
 
 
@@ -350,111 +294,9 @@ def left_behind() -> list[LeftBehind]:
 
 
 def _leave(thread: threading.Thread, *, hangs: bool) -> None:
-    left = LeftBehind(thread.name, _where(thread) or "an unknown place", hangs)
+    left = LeftBehind(thread.name, stacks.where(thread) or "an unknown place", hangs)
     log.warning("thread.left_behind", thread=left.name, at=left.at, waits_for_a_server=not hangs)
     _left.append(left)
-
-
-class Supervisor:
-    """Supervises all workers of the process.
-
-    `replace` starts a new worker for one that hangs, unless that was asked to stop; the old one is abandoned. It
-    returns false if it cannot replace the worker, and raises `NotNow` to be called again later.
-    """
-
-    def __init__(self, replace: Callable[[Worker], bool], *, patience: float = PATIENCE) -> None:
-        self.replaced: dict[str, int] = {}
-        """Number of replacements by name of the worker."""
-        self._replace = replace
-        self._patience = patience
-        """Factor for the times of `DUTIES`."""
-        self._looked_at: float | None = None
-
-    @property
-    def workers(self) -> list[Worker]:
-        return list(_running)
-
-    def look(self, now: float) -> None:
-        """Find workers that hang, and act. Called every `TICK` seconds with the monotonic time."""
-        gap = TICK if self._looked_at is None else min(now - self._looked_at, TICK)
-        self._looked_at = now
-        for worker in self.workers:
-            self._judge(worker, now, gap)
-            if worker.silent_for > 2 * self._patience * worker.duty.silent_for:
-                self._hung(worker)
-
-    def _judge(self, worker: Worker, now: float, gap: float) -> None:
-        silence = worker.silence(now)
-        if silence <= min(SLOW, self._patience * worker.duty.silent_for):
-            worker.silent_for, worker.waits_for = 0.0, ""
-        elif party := worker.party():
-            worker.silent_for, worker.waits_for = 0.0, party
-        else:
-            worker.silent_for, worker.waits_for = worker.silent_for + gap, ""
-
-    def _hung(self, worker: Worker) -> None:
-        line = (
-            f"the thread `{worker.name}`, which {worker.duty.does}, hangs in its own work for {worker.silent_for:.0f} s"
-            f" at {worker.where() or 'an unknown place'}"
-        )
-        if worker.duty.hung == "replace":
-            unwanted = worker.stopping
-            try:
-                replaced = self._replaced(worker)
-            except NotNow:
-                return  # the next check tries again
-            if replaced or unwanted:
-                worker.abandon()
-                self._tell_replaced(worker, line, unwanted=unwanted)
-                return
-        worker.silent_for = 0.0  # report once, where the process does not end
-        _end(line)
-
-    def _tell_replaced(self, worker: Worker, line: str, *, unwanted: bool) -> None:
-        if unwanted:
-            log.warning("thread.left_behind", thread=worker.name, error=line)
-            return
-        self.replaced[worker.name] = self.replaced.get(worker.name, 0) + 1
-        log.error("thread.replaced", thread=worker.name, error=line)
-
-    def _replaced(self, worker: Worker) -> bool:
-        try:
-            return self._replace(worker)
-        except NotNow:
-            raise
-        except Exception:
-            log.exception("thread.not_replaced", thread=worker.name)
-            return False
-
-    def stuck(self, worker: Worker) -> str:
-        """Why this worker does not count as alive, in words; empty if it does."""
-        if worker.failed:
-            return f"the thread {worker.name} died: {worker.failed}"
-        if worker.silent_for > self._patience * worker.duty.silent_for:
-            return f"the thread {worker.name} hangs in its own work at {worker.where()}"
-        return ""
-
-    def held_up(self, worker: Worker) -> str:
-        """Why this worker makes no progress, in words; empty if it does."""
-        if worker.waits_for:
-            return f"it waits for {worker.waits_for}"
-        return self.stuck(worker)
-
-    def late(self, seconds: float) -> str:
-        """A message with the workers that have not ended after `seconds`, and where they are."""
-        places = ", ".join(f"{worker.name} at {worker.where()}" for worker in self.workers)
-        return f"stopping takes longer than {seconds:.0f} s; these threads have not ended: {places or 'none'}"
-
-    def waiting(self) -> dict[str, str]:
-        """The system that each worker waits for, by name, if it has waited for longer than `SLOW`."""
-        return {worker.name: worker.waits_for for worker in self.workers if worker.waits_for}
-
-    def seen(self, now: float) -> list[Seen]:
-        """The state of each worker."""
-        return [
-            Seen(one.name, one.silence(now), one.restarts + self.replaced.get(one.name, 0), bool(self.stuck(one)))
-            for one in self.workers
-        ]
 
 
 def take(waiting: Queue[T] | SimpleQueue[T]) -> T:
@@ -470,40 +312,3 @@ def take(waiting: Queue[T] | SimpleQueue[T]) -> T:
 def clamp(seconds: float | None) -> float:
     """Return the seconds of one wait, at most `TURN`, if the next event is due in `seconds`; None for never."""
     return min(TURN, math.inf if seconds is None else seconds)
-
-
-def _where(thread: threading.Thread) -> str:
-    """Where a thread is in the code of retrainer; empty if nowhere."""
-    for frame in _frames(thread):
-        if _is_ours(frame):
-            return f"{frame.f_globals['__name__']}:{frame.f_lineno} {frame.f_code.co_name}"
-    return ""
-
-
-def _party(thread: threading.Thread) -> str:
-    """The system that a thread waits for now; empty if it is in its own work."""
-    for frame in _frames(thread):
-        if _is_ours(frame):
-            return "the store" if _module(frame).startswith("retrainer.store") else ""
-        root = _module(frame).partition(".")[0]
-        if root in PARTIES:
-            return PARTIES[root]
-    return ""
-
-
-def _frames(thread: threading.Thread) -> list[FrameType]:
-    """The stack of a thread, innermost first."""
-    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001 - there is no other way to see it
-    found = []
-    while frame is not None:
-        found.append(frame)
-        frame = frame.f_back
-    return found
-
-
-def _is_ours(frame: FrameType) -> bool:
-    return _module(frame).partition(".")[0] == "retrainer"
-
-
-def _module(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", ""))

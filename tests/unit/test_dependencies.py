@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from retrainer.cli.main import main
 from retrainer.daemon.dependencies import Dependencies, Trouble, of_source, of_threads
 from retrainer.simulate.world import ManualClock
-from retrainer.util.supervision import PARTIES
+from retrainer.util.stacks import PARTIES
 from tests.unit.house import House
 from tests.unit.kubeconfig import kubeconfig
 from tests.unit.test_app import Daemon

@@ -8,13 +8,15 @@ import pytest
 
 from retrainer.sources import directory
 from retrainer.util import failpoints, supervision
-from retrainer.util.supervision import Supervisor, Worker
+from retrainer.util.supervisor import Supervisor
 from tests.unit.house import House
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from retrainer.util.supervision import Worker
 
 RULES = """
 version: 1

@@ -16,7 +16,7 @@ from retrainer.sources.s3.sweep import Sweep
 from retrainer.sources.s3.visibility import VisibilityKeeper
 from retrainer.util import failpoints, supervision
 from retrainer.util.clock import SystemClock
-from retrainer.util.supervision import Supervisor
+from retrainer.util.supervisor import Supervisor
 from tests.unit.test_config_maps import config_maps, item, server, settings, texts
 from tests.unit.test_replay import NOW, RULES, Clock, Intake, Kept, events
 from tests.waiting import until

@@ -12,7 +12,9 @@ import pytest
 
 from retrainer.daemon.timers import Timers
 from retrainer.util import failpoints, supervision
-from retrainer.util.supervision import DUTIES, SLOW, TICK, TURN, NotNow, Supervisor, Worker, beat, clamp, rest, take
+from retrainer.util.duties import DUTIES
+from retrainer.util.supervision import TURN, Worker, beat, clamp, rest, take
+from retrainer.util.supervisor import SLOW, TICK, NotNow, Supervisor
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -46,6 +48,22 @@ class House:
         made.start()
         self.made.append(made)
         return made
+
+    def worker_that_fails(self, kind: Kind, error: BaseException) -> tuple[Worker, Loop]:
+        """A worker whose loop raises the error, after some turns."""
+        loop = Loop(self)
+        worker = self.worker(kind, loop)
+        until(lambda: loop.turns > 2, "it works")
+        loop.error = error
+        return worker, loop
+
+    def worker_that_hangs(self, kind: Kind, turn: int = 1) -> tuple[Worker, Loop]:
+        """A worker that hangs in its own work, from that turn of its loop on."""
+        failpoints.arm(kind, "hang", turn)
+        loop = Loop(self)
+        worker = self.worker(kind, loop)
+        until(lambda: worker.where().startswith("retrainer.util.failpoints"), "it hangs")
+        return worker, loop
 
     def pass_(self, seconds: float) -> None:
         """Advance the clock, with a check at each tick."""
@@ -98,10 +116,7 @@ ERRORS = [
 def test_a_thread_that_is_safe_to_restart_goes_on_after_any_error(
     house: House, kind: Kind, error: BaseException
 ) -> None:
-    loop = Loop(house)
-    worker = house.worker(kind, loop)
-    until(lambda: loop.turns > 2, "it works")
-    loop.error = error
+    worker, loop = house.worker_that_fails(kind, error)
     until(lambda: worker.restarts == 1, "it is restarted")
     before = loop.turns
     until(lambda: loop.turns > before + 2, "it works again")
@@ -114,10 +129,7 @@ def test_a_thread_that_is_safe_to_restart_goes_on_after_any_error(
 def test_the_process_ends_with_one_line_where_a_restart_is_not_safe(
     house: House, kind: Kind, error: BaseException
 ) -> None:
-    loop = Loop(house)
-    worker = house.worker(kind, loop)
-    until(lambda: loop.turns > 2, "it works")
-    loop.error = error
+    worker, _ = house.worker_that_fails(kind, error)
     until(lambda: house.ends, "the process ends")
     (line,) = house.ends
     assert f"`{worker.name}`" in line
@@ -143,9 +155,7 @@ def test_a_thread_that_was_asked_to_end_ends(house: House) -> None:
 
 @pytest.mark.parametrize("kind", DUTIES)
 def test_a_thread_that_hangs_is_replaced_or_ends_the_process(house: House, kind: Kind) -> None:
-    failpoints.arm(kind, "hang", 3)
-    worker = house.worker(kind, Loop(house))
-    until(lambda: worker.where().startswith("retrainer.util.failpoints"), "it hangs")
+    worker, _ = house.worker_that_hangs(kind, turn=3)
     duty = DUTIES[kind]
     house.pass_(duty.silent_for)
     assert not house.ends
@@ -172,9 +182,7 @@ def test_the_process_ends_if_a_source_that_hangs_cannot_be_replaced(house: House
 
 def test_a_source_that_hangs_while_rules_are_reloaded_is_replaced_later(house: House) -> None:
     house.cannot = NotNow()
-    failpoints.arm("source", "hang")
-    worker = house.worker("source", Loop(house))
-    until(lambda: worker.where().startswith("retrainer.util.failpoints"), "it hangs")
+    worker, _ = house.worker_that_hangs("source")
     house.pass_(3 * DUTIES["source"].silent_for)
     assert house.ends == []
     assert worker in house.supervisor.workers
@@ -188,9 +196,7 @@ def test_a_source_that_hangs_while_rules_are_reloaded_is_replaced_later(house: H
 @pytest.mark.parametrize("cannot", [None, KeyError("it is gone")])
 def test_one_that_hangs_and_was_asked_to_end_is_left_behind(house: House, cannot: Exception | None) -> None:
     house.can_replace, house.cannot = False, cannot
-    failpoints.arm("source", "hang")
-    worker = house.worker("source", Loop(house))
-    until(lambda: worker.where().startswith("retrainer.util.failpoints"), "it hangs")
+    worker, _ = house.worker_that_hangs("source")
     house.stopping.set()
     house.pass_(3 * DUTIES["source"].silent_for)
     assert house.ends == []
@@ -199,9 +205,7 @@ def test_one_that_hangs_and_was_asked_to_end_is_left_behind(house: House, cannot
 
 
 def test_one_that_does_not_end_in_time_when_asked_to_is_left_behind(house: House) -> None:
-    failpoints.arm("source", "hang")
-    worker = house.worker("source", Loop(house))
-    until(lambda: worker.where().startswith("retrainer.util.failpoints"), "it hangs")
+    worker, _ = house.worker_that_hangs("source")
     worker.join(0.01)
     assert worker in house.supervisor.workers
     house.stopping.set()
@@ -210,9 +214,7 @@ def test_one_that_does_not_end_in_time_when_asked_to_is_left_behind(house: House
 
 
 def test_one_that_ends_while_it_cannot_be_replaced_is_gone(house: House) -> None:
-    failpoints.arm("source", "hang")
-    worker = house.worker("source", Loop(house))
-    until(lambda: worker.where().startswith("retrainer.util.failpoints"), "it hangs")
+    worker, _ = house.worker_that_hangs("source")
 
     def end_meanwhile(_: Worker) -> bool:
         house.stopping.set()
@@ -227,10 +229,7 @@ def test_one_that_ends_while_it_cannot_be_replaced_is_gone(house: House) -> None
 
 
 def test_one_that_goes_on_while_it_cannot_be_replaced_is_not_lost(house: House) -> None:
-    loop = Loop(house)
-    failpoints.arm("source", "hang")
-    worker = house.worker("source", loop)
-    until(lambda: worker.where().startswith("retrainer.util.failpoints"), "it hangs")
+    worker, loop = house.worker_that_hangs("source")
 
     def go_on_meanwhile(_: Worker) -> bool:
         failpoints.disarm()

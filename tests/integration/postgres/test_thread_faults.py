@@ -37,7 +37,7 @@ def test_a_porter_that_dies_folds_in_what_comes_after(
         leader.lead()
         standby.stand_by()
         until(
-            lambda: any(w.kind == "inbox-drainer" and w.restarts for w in supervision.Supervisor(bool).workers),
+            lambda: any(w.kind == "inbox-drainer" and w.restarts for w in supervision.running()),
             "it died",
         )
         epoch = standby.gate.claim("topic", "orders/0", "t", 0).epoch
