@@ -15,9 +15,9 @@ from retrainer.api.context import ApiContext
 from retrainer.api.rule_summaries import RuleLines
 from retrainer.api.server import WebServer
 from retrainer.api.source_operations import SourceOperations
+from retrainer.config.files import fingerprint
 from retrainer.config.load import Loaded, load_rules
 from retrainer.config.teams import NO_TEAMS, TeamFiles
-from retrainer.config.watch import fingerprint
 from retrainer.daemon.clock_watch import ClockWatch
 from retrainer.daemon.collectors import StoreCollector, free_bytes
 from retrainer.daemon.commit_listener import CommitListener
