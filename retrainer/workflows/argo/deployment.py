@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from retrainer.workflows.argo.api_server import ApiRequest
 from retrainer.workflows.argo.errors import MISSING
 from retrainer.workflows.argo.watch import PARTIAL_LIST
 from retrainer.workflows.base import Later
@@ -24,8 +25,9 @@ def stop(api: ApiServer, namespace: str, name: str, *, pause: float = PAUSE) -> 
     Raise WorkflowError if the API server refuses, and Later if pods are still there after POLLS times ``pause``.
     """
     path = f"/apis/apps/v1/namespaces/{quote(namespace)}/deployments/{quote(name)}/scale"
+    patch = {"spec": {"replicas": 0}}
     try:
-        scale = api.request("PATCH", path, body={"spec": {"replicas": 0}}, content="application/merge-patch+json")
+        scale = api.send(ApiRequest("PATCH", path, patch, content="application/merge-patch+json"))
     except Later as error:
         if error.code == MISSING:
             return
@@ -34,12 +36,11 @@ def stop(api: ApiServer, namespace: str, name: str, *, pause: float = PAUSE) -> 
 
 
 def _await_end(api: ApiServer, namespace: str, selector: str, pause: float) -> None:
+    path = f"/api/v1/namespaces/{quote(namespace)}/pods"
     fields = {"labelSelector": quote(selector), "fieldSelector": RUNNING, "limit": "1"}
     waiting = threading.Event()
     for _ in range(POLLS):
-        if not api.request("GET", f"/api/v1/namespaces/{quote(namespace)}/pods", fields=fields, accept=PARTIAL_LIST)[
-            "items"
-        ]:
+        if not api.send(ApiRequest("GET", path, fields=fields, accept=PARTIAL_LIST))["items"]:
             return
         waiting.wait(pause)
     raise Later(f"pods of {selector} in {namespace} still run", code="running", retry_after=pause)
