@@ -55,4 +55,7 @@ def _longest(
 
 
 def _to_the_first_repeated(way: Sequence[str]) -> Sequence[str]:
-    return next((way[: i + 1] for i, name in enumerate(way) if name in way[:i]), way)
+    for i, name in enumerate(way):
+        if name in way[:i]:
+            return way[: i + 1]
+    return way

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from retrainer.config.check_expressions import BOOLEAN, NUMBER, check_cel
-from retrainer.config.violation import Violation, known
+from retrainer.config.check_names import known
+from retrainer.config.violation import Violation
 from retrainer.rules.environment import OUTPUTS
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from retrainer.api.context import ApiContext
 from retrainer.api.rule_summaries import RuleLines
 from retrainer.api.server import WebServer
 from retrainer.api.source_operations import SourceOperations
-from retrainer.config.files import fingerprint
 from retrainer.config.load import Loaded, load_rules
 from retrainer.config.teams import NO_TEAMS, TeamFiles
+from retrainer.config.watch import fingerprint
 from retrainer.daemon.clock_watch import ClockWatch
 from retrainer.daemon.collectors import StoreCollector, free_bytes
 from retrainer.daemon.commit_listener import CommitListener
@@ -53,8 +53,7 @@ from retrainer.workflows.base import WorkflowError
 from retrainer.workflows.engines import workflow_engine
 from retrainer.workflows.manifest import manifest
 from retrainer.workflows.run_reconciler import RunReconciler
-from retrainer.workflows.submission import WorkflowContent
-from retrainer.workflows.submitter import SubmitLimits, Submitter
+from retrainer.workflows.submitter import Submitter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +69,7 @@ if TYPE_CHECKING:
     from retrainer.util.supervision import LeftBehind, Worker
 
 log = structlog.get_logger()
+LEASE = 30.0
 PRUNE_EVERY = 60
 LISTEN_EVERY = 1
 LETTERS_SHARE = 4
@@ -93,7 +93,7 @@ class App:
         self.settings = settings
         self.base_folder = base_folder
         self.clock = SystemClock()
-        self.metrics = Metrics(CollectorRegistry(), settings.metrics.per_rule)
+        self.metrics = Metrics(CollectorRegistry(), settings.metrics.per_rule, settings.name)
         self.store = open_store(settings.store)
         self.store_watch = StoreWatch(self.store)
         self.clock_watch = ClockWatch(self.clock, self.metrics.engine.clock)
@@ -116,10 +116,12 @@ class App:
         self.submitter = Submitter(
             gateway,
             self.workflows,
-            WorkflowContent(self.manifest_of, self.manifests),
-            self.clock,
-            SubmitLimits(settings.engine.connections),
-            self.metrics.engine.submit_attempt,
+            self.manifest_of,
+            connections=settings.engine.connections,
+            clock=self.clock,
+            lease=LEASE,
+            count=self.metrics.engine.submit_attempt,
+            preparation=self.manifests,
         )
         self.run_reconciler = RunReconciler(gateway, self.workflows, self.clock)
         self.engine.dispatcher = self.submitter

@@ -84,6 +84,8 @@ class StateTotals:
             _keep(max, status.fired, name, state.get("last_fired"))
         status.paused[name]["failures"] |= bool(state.get("broken"))
         status.paused[name]["quarantine"] |= bool(state.get("quarantine"))
+        if state.get("refused"):
+            status.parameters_failed.add(name)
         for trigger_name, raw in (state.get("gauges") or {}).items():
             trigger = compiled.gauges.get(trigger_name)
             if trigger is not None and trigger.reason is Reason.THRESHOLD:
@@ -138,18 +140,22 @@ class StoreCollector:
         active, dead_letters = self._store.read(_count)
         heard = self._store.read(queries.heard)
         now = self._clock.now()
-        sources = self._source_status(heard, now)
-        rules = replace(self._fresh_totals(), active=active, periods=self._fresh_periods(now))
         engine = replace(self._process(), dead_letters=dead_letters, store_bytes=self._store.size())
+        sources = self._source_status(heard, now, leads=engine.leader)
+        rules = replace(self._fresh_totals(), active=active, periods=self._fresh_periods(now))
         return Collected(rules, sources, engine)
 
-    def _source_status(self, heard: Mapping[str, Heard], now: float) -> SourceStatus:
+    def _source_status(self, heard: Mapping[str, Heard], now: float, *, leads: bool) -> SourceStatus:
         sources = self._sources()
         polled = {name: source for name, source in sources.items() if source is not None}
         judged = {name: queries.silent(every, heard.get(name), now) for name, every in self._expected().items()}
         return SourceStatus(
             up={name: source is None or source.last_error is None for name, source in sources.items()},
-            lag={name: source.lag for name, source in polled.items() if source.lag is not None},
+            lag={  # the sum over all replicas is the lag of the source
+                name: source.lag
+                for name, source in polled.items()
+                if source.lag is not None and (leads or not source.lag_is_shared)
+            },
             halted={name: len(source.halted) for name, source in polled.items()},
             last_event={name: h.last_event_at for name, h in heard.items() if h.last_event_at is not None},
             silent={name: is_silent for name, is_silent in judged.items() if is_silent is not None},

@@ -210,6 +210,10 @@ class Source(Protocol):
         """Number of records that are not stored yet; None if not known."""
 
     @property
+    def lag_is_shared(self) -> bool:
+        """Whether every replica reports the same `lag`, that of a queue; else each that of its own partitions."""
+
+    @property
     def halted(self) -> Mapping[str, str]:
         """Partitions that are not read until an operator decides, each with the reason."""
 

@@ -54,6 +54,10 @@ class PollingSource:
         return None
 
     @property
+    def lag_is_shared(self) -> bool:
+        return False
+
+    @property
     def halted(self) -> Mapping[str, str]:
         return {}
 

@@ -25,6 +25,7 @@ class Unstarted:
     """Placeholder for a source that could not be started. It counts as down, with the reason as its last error."""
 
     lag = None
+    lag_is_shared = False
     poll_errors = 1
 
     def __init__(self, name: str, why: str) -> None:

@@ -53,8 +53,11 @@ class Metrics:
     No label contains a run id, a key, the name of an object or free text.
     """
 
-    def __init__(self, registry: CollectorRegistry, per_rule: PerRule | None = None) -> None:
-        """``per_rule``: what is exported for each rule. Default: `all`; with more than `MANY` rules, `core`."""
+    def __init__(self, registry: CollectorRegistry, per_rule: PerRule | None = None, name: str = "retrainer") -> None:
+        """``per_rule``: what is exported for each rule. Default: `all`; with more than `MANY` rules, `core`.
+
+        ``name``: of this instance.
+        """
         self.collector: Callable[[], Collected] | None = None
         """Called at each scrape, on the thread that serves it."""
         self._per_rule = per_rule
@@ -63,7 +66,7 @@ class Metrics:
         self.rules = RuleMetrics(self._exposition)
         self.sources = SourceMetrics(self._exposition)
         self.engine = EngineMetrics(self._exposition)
-        self.process = ProcessMetrics(self._exposition)
+        self.process = ProcessMetrics(self._exposition, name)
         self._rendering = Lock()
         self._rendered_at, self._rendered = 0.0, b""
 

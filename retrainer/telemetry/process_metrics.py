@@ -31,7 +31,7 @@ class Waiting(Protocol):
 
 
 class ProcessMetrics:
-    def __init__(self, exposition: Exposition) -> None:
+    def __init__(self, exposition: Exposition, name: str) -> None:
         self.threads: Callable[[], Sequence[Seen]] = tuple
         """Returns the state of the threads; called at each scrape, on the thread that serves it."""
         self.waits: Callable[[], Sequence[Waiting]] = tuple
@@ -60,10 +60,10 @@ class ProcessMetrics:
             "dead_letters_left_out", "Unreadable items covered by another dead letter.", "source"
         )
         self._refused = exposition.counter("http_refused", "Rejected HTTP requests.", "door", "status")
-        self._declare_configuration(exposition)
+        self._declare_configuration(exposition, name)
         exposition.add(ProcessCollector(registry=None))
 
-    def _declare_configuration(self, exposition: Exposition) -> None:
+    def _declare_configuration(self, exposition: Exposition, name: str) -> None:
         self._reload_ok = exposition.gauge(
             "config_last_reload_successful", "Whether all files were valid when last read."
         )
@@ -71,8 +71,10 @@ class ProcessMetrics:
             "config_last_reload_success_timestamp_seconds", "When all files were last valid."
         )
         self._problems = exposition.gauge("config_file_problems", "Mistakes in the current files.")
-        build = Info("retrainer_build_info", "1, with the versions of retrainer and Python.")
-        build.replace([{"version": version("retrainer"), "python": platform.python_version()}])
+        build = Info(
+            "retrainer_build_info", "1, with the name of the instance, and the versions of retrainer and Python."
+        )
+        build.replace([{"name": name, "version": version("retrainer"), "python": platform.python_version()}])
         exposition.add(build)
 
     def collect(self) -> None:

@@ -30,6 +30,7 @@ CORE = frozenset(
         "runs",
         "rule_consecutive_failures",
         "rule_paused",
+        "rule_parameters_failed",
         "rule_period_seconds",
         "model_trained_timestamp_seconds",
         "model_untrained_since_timestamp_seconds",
@@ -71,6 +72,8 @@ class RuleStatus:
     """Failed runs in a row, retries counted once; with several keys, the maximum."""
     paused: dict[str, dict[str, bool]] = field(default_factory=dict)
     """Whether it is paused by `manual`, `failures` or `quarantine` (with keys: any of them)."""
+    parameters_failed: set[str] = field(default_factory=set)
+    """Rules whose last run was not created, because its parameters could not be computed (with keys: that of any)."""
     periods: Mapping[str, float] = field(default_factory=dict)
     """Seconds within which the rule is meant to run once, for rules that a schedule starts."""
     budget_left: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -109,6 +112,7 @@ class RuleMetrics:
         self._durations_of: set[tuple[str, str]] = set()
         """Rule and phase of the histograms."""
         self._declare_work()
+        self._declare_problems()
         self._declare_models()
         self._budgets = Families[RuleStatus](exposition, "budget")
         self._budgets.labelled_gauge_of("budget_left", "Remaining budget.", "unit", lambda seen: seen.budget_left)
@@ -142,6 +146,10 @@ class RuleMetrics:
         rule.gauge_of(
             "rule_period_seconds", "Time within which its schedules start it once.", lambda seen: seen.periods
         )
+
+    def _declare_problems(self) -> None:
+        """What keeps a rule from its work, as of a scrape."""
+        rule, owners = self._rules, self._rules.owners
         rule.gauge_of(
             "rule_consecutive_failures",
             "Consecutive failures, maximum of all keys.",
@@ -152,6 +160,12 @@ class RuleMetrics:
             "Whether the rule is paused, by cause.",
             "by",
             lambda seen: {r: dict.fromkeys(PAUSED_BY, False) | seen.paused.get(r, {}) for r in owners.names},
+        )
+
+        rule.gauge_of(
+            "rule_parameters_failed",
+            "Whether the last run was not created because of its parameters.",
+            lambda seen: {r: r in seen.parameters_failed for r in owners.names},
         )
 
     def _declare_models(self) -> None:

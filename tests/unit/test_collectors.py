@@ -48,6 +48,7 @@ class Looking:
     last_error: str | None = None
     poll_errors: int = 0
     lag: int | None = None
+    lag_is_shared: bool = False
     halted: Mapping[str, str] = field(default_factory=dict)
 
     def start(self) -> None: ...
@@ -92,11 +93,12 @@ def collector(
     expected: dict[str, float | None] | None = None,
     catalog: Callable[[], Catalog] = lambda: EMPTY,
     trouble: str = "",
+    leads: bool = True,
 ) -> StoreCollector:
     return StoreCollector(
         store,
         clock or Clock(),
-        lambda: EngineStatus(queued=4, watch_restarts=5, store_free_bytes=7, store_writable=not trouble),
+        lambda: EngineStatus(queued=4, watch_restarts=5, store_free_bytes=7, store_writable=not trouble, leader=leads),
         catalog=catalog,
         sources=lambda: sources or {},
         expected=lambda: expected or {},
@@ -234,6 +236,15 @@ def test_failures_in_a_row_are_those_of_the_worst_key(store: SqliteStore) -> Non
     assert seen.rules.paused == {"churn": {"manual": False, "failures": True, "quarantine": False}}
 
 
+@pytest.mark.parametrize(("refused", "failed"), [("no such key: auc", {"churn"}), ("", set())])
+def test_parameters_failed_if_the_last_run_of_any_key_was_not_created(
+    store: SqliteStore, refused: str, failed: set[str]
+) -> None:
+    rules = catalog(NEW_DATA, rule=PER_KEY)
+    put_states(store, "churn", [State(0.0), State(0.0, lapsed=True, refused=refused), State(0.0)])
+    assert collector(store, catalog=lambda: rules)().rules.parameters_failed == failed
+
+
 @pytest.mark.parametrize(
     ("mode", "by_hand", "paused"),
     [
@@ -317,6 +328,12 @@ def test_what_a_source_knows_of_its_backlog_is_told(store: SqliteStore) -> None:
     seen = collector(store, sources=sources)()
     assert seen.sources.lag == {"orders": 7}
     assert seen.sources.halted == {"orders": 1, "lake": 0}
+
+
+@pytest.mark.parametrize(("leads", "told"), [(True, {"topic": 7, "queue": 9}), (False, {"topic": 7})])
+def test_the_lags_of_all_replicas_add_up(store: SqliteStore, leads: bool, told: dict[str, int]) -> None:
+    sources = {"topic": Looking("topic", lag=7), "queue": Looking("queue", lag=9, lag_is_shared=True)}
+    assert collector(store, sources=sources, leads=leads)().sources.lag == told
 
 
 def test_silence_counts_from_the_last_event_or_else_from_when_the_source_came(store: SqliteStore) -> None:

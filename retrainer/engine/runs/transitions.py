@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from retrainer.engine.core.containment import attempt, no_refusals, settled
-from retrainer.engine.core.notifications import InputLeftOut, RunMoved
 from retrainer.engine.runs.endings import end_run, end_unread
 from retrainer.rules.outcome import Reopened
 from retrainer.runs import times
@@ -32,7 +31,7 @@ _ORDER = (RunPhase.PENDING, RunPhase.SUBMITTING, RunPhase.SUBMITTED, RunPhase.RU
 
 def observe(tx: Transaction, seen: Sequence[Observed]) -> None:
     """Fold observations in order. Those of unknown runs, or of another Workflow of the same name, are dropped."""
-    tx.writes.flush_runs()
+    tx.flush_runs()
     runs = run_statements.runs_by_id(tx.conn, {o.run for o in seen if o.run})
     for o in seen:
         run = runs.get(o.run)
@@ -57,7 +56,7 @@ def _contained(tx: Transaction, run: Run, o: Observed) -> None:
             if of_whole(error):
                 raise
             log.exception("observation.raised", run=run.id, rule=run.rule, workflow=run.workflow, phase=o.phase)
-            tx.writes.emit(InputLeftOut("Observed"))
+            tx.emit("left_out", unit="Observed")
         else:
             return
 
@@ -107,7 +106,7 @@ def _move(tx: Transaction, run: Run, o: Observed) -> None:
             message=message,
             submitted_at=submitted_at,
         )
-        tx.writes.emit(RunMoved(run, phase))
+        tx.emit("run.moved", run=run, phase=phase)
 
 
 def _phase(run: Run, o: Observed) -> tuple[RunPhase, str]:
@@ -170,5 +169,5 @@ def _reopen(tx: Transaction, run: Run, o: Observed) -> None:
     run_statements.update_run(
         tx.conn, run.id, phase=_LIVE[o.phase].value, ended_at=None, taken="{}", window="{}", message="reopened"
     )
-    tx.writes.emit(RunMoved(run, _LIVE[o.phase]))
+    tx.emit("run.moved", run=run, phase=_LIVE[o.phase])
     tx.take(run.rule, run.key, Reopened(run.id))

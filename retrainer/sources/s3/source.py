@@ -84,6 +84,10 @@ class S3Source:
         return self._channel.lag if self._channel is not None else None
 
     @property
+    def lag_is_shared(self) -> bool:
+        return self._channel is not None and self._channel.lag_is_shared
+
+    @property
     def halted(self) -> Mapping[str, str]:
         return self._channel.halted if self._channel is not None else {}
 

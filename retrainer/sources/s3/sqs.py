@@ -60,6 +60,10 @@ class SqsChannel(PollingSource):
     def lag(self) -> int | None:
         return self._held.depth
 
+    @property
+    def lag_is_shared(self) -> bool:
+        return True
+
     def start(self) -> None:
         self._held.start()
         super().start()

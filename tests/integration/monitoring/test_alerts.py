@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+import yaml
 
 from tests.integration.house import eventually
-from tests.integration.monitoring.scene import ROOT
+from tests.integration.monitoring.scene import ALERTS, ROOT
 from tests.integration.prometheus.monitoring import CACHE
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from tests.integration.monitoring.scene import Scene
 
 TESTS = sorted((ROOT / "deploy/monitoring/tests").glob("*.yaml"))
+
+
+RULES = [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
 
 
 def promtool() -> str:
@@ -42,7 +46,7 @@ def test_each_is_evaluated_on_a_real_daemons_metrics(scene: Scene) -> None:
         return all(rule["health"] == "ok" for rule in scene.evaluated().values())
 
     eventually(settled, "each was looked at, and none of them is in error", 60)
-    assert len(scene.evaluated()) == 22
+    assert set(scene.evaluated()) == {rule.get("alert") or rule["record"] for rule in RULES}
 
 
 def test_what_is_wrong_fires_with_the_rules_own_labels(scene: Scene) -> None:
@@ -66,6 +70,12 @@ def test_the_cause_silences_what_follows_from_it_on_the_way_from_prometheus(scen
 DOWN = {"alertname": "RetrainerDown", "scope": "service", "severity": "critical"}
 ERRORS = {"alertname": "RetrainerSubmitErrors", "scope": "service", "severity": "critical"}
 FULL = {"alertname": "RetrainerStoreNearlyFull", "scope": "service", "severity": "warning"}
+REFUSED = {"alertname": "RetrainerSubmitRefused", "scope": "service", "severity": "warning", "code": "403"}
+FAILING = {"alertname": "RetrainerRunsFailing", "scope": "rule", "severity": "page", "rule": "churn"}
+PARAMETERS = {"alertname": "RetrainerParametersFailed", "scope": "rule", "severity": "page", "rule": "churn"}
+FAST = {"alertname": "RetrainerLatencyBurnsFast", "scope": "service", "severity": "critical", "stage": "engine"}
+SLOWLY = {"alertname": "RetrainerLatencyBurnsSlowly", "scope": "service", "severity": "warning", "stage": "engine"}
+RESTARTING = {"alertname": "RetrainerRestarting", "scope": "service", "severity": "critical"}
 LATE = {"alertname": "RetrainerRuleNotSucceeded", "scope": "rule", "severity": "page", "rule": "churn"}
 SILENT = {"alertname": "RetrainerSourceSilent", "scope": "source", "severity": "warning", "source": "orders"}
 LOST = {"alertname": "RetrainerSourceDown", "scope": "source", "severity": "warning", "source": "orders"}
@@ -81,6 +91,12 @@ THEIRS = {"alertname": "DiskFull", "scope": "rule", "severity": "page"}
         pytest.param(DOWN, SILENT, "suppressed", id="a service that is down, and a source"),
         pytest.param(ERRORS, LATE, "suppressed", id="Workflows that cannot be created, and a rule"),
         pytest.param(ERRORS, SILENT, "active", id="Workflows that cannot be created, and a source"),
+        pytest.param(ERRORS, FAILING, "active", id="Workflows that cannot be created, and a rule whose runs fail"),
+        pytest.param(REFUSED, LATE, "active", id="one rule that is refused does not silence another"),
+        pytest.param(RESTARTING, FAILING, "active", id="a restart silences no rule"),
+        pytest.param(PARAMETERS, LATE, "suppressed", id="a rule that cannot compute its parameters"),
+        pytest.param(FAST, SLOWLY, "suppressed", id="a fast burn is a slow one too"),
+        pytest.param(FAST, LATE, "active", id="late events silence no rule"),
         pytest.param(FULL, LATE, "active", id="a warning silences nothing"),
         pytest.param(LOST, SILENT, "suppressed", id="a source that cannot be reached is silent"),
         pytest.param(OTHER, SILENT, "active", id="that of another source does not matter"),
@@ -92,6 +108,15 @@ def test_what_silences_what(scene: Scene, cause: dict[str, str], other: dict[str
     scene.raise_alerts(*({**alert, "namespace": namespace} for alert in (cause, other)))
     wanted = {cause["alertname"]: "active", other["alertname"]: state}
     eventually(lambda: scene.states(namespace) == wanted, f"{wanted}, but {scene.states(namespace)}", 30)
+
+
+@pytest.mark.parametrize("label", ["cluster", "job"])
+def test_another_installation_does_not_matter(scene: Scene, label: str) -> None:
+    namespace = f"n-{uuid4().hex[:8]}"
+    one = {"cluster": "eu", "namespace": namespace, "job": "a"}
+    scene.raise_alerts({**DOWN, **one}, {**LATE, **one, label: "other"})
+    wanted = {DOWN["alertname"]: "active", LATE["alertname"]: "active"}
+    eventually(lambda: scene.states(namespace) == wanted, "both are active", 30)
 
 
 def test_another_namespace_does_not_matter(scene: Scene) -> None:

@@ -40,7 +40,7 @@ _MECHANISM = {
     "Engine": "the thread",
 }
 """Classes that contain exceptions or that all rules share. `tests.unit.engine.faults` excludes such modules."""
-_CONTAINING = ("Transaction.settle", "Transaction.take", "Transaction.flush", "States.flush")
+_CONTAINING = ("Transaction.settle", "Transaction.take", "Transaction.flush")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def places() -> Iterator[Place]:
                     continue
                 if Protocol in owner.__mro__:
                     continue
-                if path in contained or path in ("engine.core.transaction", "engine.core.states"):
+                if path in contained or path == "engine.core.transaction":
                     yield from _methods(path, owner)
 
 

@@ -381,3 +381,8 @@ def test_names_follow_prometheus_habits(metrics: Metrics) -> None:
     assert all(s.name.endswith("_total") for f in ours.values() if f.type == "counter" for s in f.samples)
     assert "process_resident_memory_bytes" in scrape.families
     assert "retrainer_build_info" in scrape.families
+
+
+def test_the_name_of_the_instance_is_told() -> None:
+    (info,) = Scrape(Metrics(CollectorRegistry(), name="blue")).families["retrainer_build_info"].samples
+    assert info.labels["name"] == "blue"
