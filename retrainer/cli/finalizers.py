@@ -28,6 +28,8 @@ def finalizers() -> None:
 @click.option("--namespace", "namespaces", multiple=True, help="Namespace to search; may be repeated.")
 @click.option("--instance", help="Name of the removed daemon.")
 @click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="Kubeconfig of the cluster.")
+@click.option("--stop", metavar="NAMESPACE/DEPLOYMENT", help="Deployment of the daemon, scaled to zero first.")
+@click.option("--skip-forbidden", is_flag=True, help="Skip namespaces that may not be read or do not exist any more.")
 @click.option("--dry-run", is_flag=True, help="Only list the Workflows that have the finalizer.")
 @local
 def release(
@@ -36,15 +38,22 @@ def release(
     namespaces: tuple[str, ...],
     instance: str | None,
     kubeconfig: str | None,
+    stop: str | None,
+    skip_forbidden: bool,
     dry_run: bool,
 ) -> None:
     """Remove our finalizer from all Workflows of a daemon that was removed permanently.
 
-    Active Workflows continue; their results are not recorded. Stop the daemon first: a running one does this itself.
+    Active Workflows continue; their results are not recorded. Stop the daemon first, or name its Deployment in --stop:
+    a running daemon removes the finalizer itself, once it has recorded the result, and puts it on new Workflows.
     """
     settings, name = _who(session, config, namespaces, instance, kubeconfig)
-    found, failed = _release(settings, name, dry_run)
-    answer = {"instance": name, "dry_run": dry_run, "held": found, "failed": failed}
+    if stop and not dry_run:
+        _stop(session, settings, stop)
+    found, failed, skipped = _release(settings, name, dry_run)
+    if not skip_forbidden:
+        failed, skipped = failed + skipped, []
+    answer = {"instance": name, "dry_run": dry_run, "held": found, "failed": failed, "skipped": skipped}
     session.print(answer, lambda console: _report(console, answer))
     if failed:
         raise click.exceptions.Exit(1)
@@ -69,20 +78,40 @@ def _who(
     return settings.engine.model_copy(update=given), instance or settings.name
 
 
-def _release(settings: Settings, instance: str, dry_run: bool) -> tuple[list[str], list[str]]:
-    """Return the Workflows that had our finalizer, and the failures, as text."""
+def _stop(session: Session, settings: Settings, deployment: str) -> None:
+    """Stop the daemon, so that it puts no finalizer on new Workflows."""
+    from retrainer.workflows.argo.api_server import ApiServer  # noqa: PLC0415 - imports the cluster clients
+    from retrainer.workflows.argo.deployment import stop  # noqa: PLC0415
+    from retrainer.workflows.base import WorkflowError  # noqa: PLC0415
+
+    namespace, _, name = deployment.partition("/")
+    if not namespace or not name:
+        raise click.UsageError(f"--stop {deployment}: write NAMESPACE/DEPLOYMENT")
+    try:
+        stop(ApiServer(settings.kubeconfig, connections=1, timeout=settings.request_timeout), namespace, name)
+    except WorkflowError as error:
+        raise session.failure(f"{deployment} was not stopped: {error}") from None
+
+
+def _release(settings: Settings, instance: str, dry_run: bool) -> tuple[list[str], list[str], list[str]]:
+    """Return the Workflows that had our finalizer; as text, the failures and the namespaces that may not be read.
+
+    A namespace that was deleted may not be read either: its Role was deleted with it.
+    """
     from retrainer.workflows.argo.engine import ArgoEngine  # noqa: PLC0415 - imports the cluster clients
+    from retrainer.workflows.argo.errors import FORBIDDEN  # noqa: PLC0415
     from retrainer.workflows.base import WorkflowError  # noqa: PLC0415
 
     engine = ArgoEngine(settings, instance)
     found: list[str] = []
     failed: list[str] = []
+    skipped: list[str] = []
     for namespace in settings.namespaces:
         try:
             found += _release_in(engine, namespace, dry_run)
         except WorkflowError as error:
-            failed.append(f"namespace {namespace}: {error}")
-    return found, failed
+            (skipped if error.code == FORBIDDEN else failed).append(f"namespace {namespace}: {error}")
+    return found, failed, skipped
 
 
 def _release_in(engine: ArgoEngine, namespace: str, dry_run: bool) -> list[str]:
@@ -105,3 +134,5 @@ def _report(console: Console, answer: dict[str, Any]) -> None:
         console.print(f"{len(answer['held'])} {what}")
     for words in answer["failed"]:
         console.print(words, style="red", soft_wrap=True)
+    for words in answer["skipped"]:
+        console.print(f"skipped {words}", style="yellow", soft_wrap=True)

@@ -10,14 +10,13 @@ from retrainer.config.check_globs import check_fields, check_match
 from retrainer.config.check_inline import check_inline, check_key
 from retrainer.config.check_levels import check_levels
 from retrainer.config.check_limits import check_limits
-from retrainer.config.check_names import known
 from retrainer.config.check_secrets import said
 from retrainer.config.check_sources import check_zone
 from retrainer.config.check_when import check_when
 from retrainer.config.errors import did_you_mean
 from retrainer.config.models import DirectorySource, Submit
 from retrainer.config.reserved import MANAGED_BY
-from retrainer.config.violation import Violation
+from retrainer.config.violation import Violation, exactly_one, known, not_one
 from retrainer.rules.crontab import parse
 from retrainer.rules.environment import EVENT, of_parameters
 from retrainer.util.values import shown
@@ -73,10 +72,9 @@ def _may_be_target(gone: Path) -> bool:
 def _trigger(path: Path, trigger: Trigger, names: Names) -> Iterator[Violation]:
     kinds = sorted(trigger.model_fields_set)
     if len(kinds) != 1:
-        found = f"not {' and '.join(kinds)}" if kinds else "none is given"
         yield Violation(
             path,
-            f"a trigger has exactly one kind, {found}",
+            f"a trigger has exactly one kind, {not_one(kinds)}",
             "write one kind under it, and a separate trigger for each other kind",
         )
     if trigger.schedule:
@@ -103,9 +101,7 @@ def _data(path: Path, data: Data, names: Names) -> Iterator[Violation]:
     if not isinstance(data.ignore_own_outputs, bool):
         yield from check_match((*path, "ignore_own_outputs"), data.ignore_own_outputs)
         yield from check_fields((*path, "ignore_own_outputs"), data.ignore_own_outputs)
-    if data.where:
-        yield from check_cel((*path, "where"), data.where, EVENT, BOOLEAN)
-    for name, gives in (("rows", NUMBER), ("distinct_by", NAME)):
+    for name, gives in (("where", BOOLEAN), ("rows", NUMBER), ("distinct_by", NAME)):
         text = getattr(data, name)
         if text:
             yield from check_cel((*path, name), text, EVENT, gives)
@@ -168,10 +164,7 @@ def _for_each(rule: Rule) -> Iterator[Violation]:
 
 
 def _submit(submit: Submit, names: Names, scope: Mapping[str, Type]) -> Iterator[Violation]:
-    given = [name for name in _TARGETS if getattr(submit, name) is not None]
-    if len(given) != 1:
-        found = f"not {' and '.join(given)}" if given else "none is given"
-        yield Violation(("submit",), f"exactly one of {', '.join(_TARGETS)} is required, {found}", "keep one")
+    yield from exactly_one(("submit",), submit, _TARGETS)
     yield from _named(submit, names)
     if submit.workflow is not None:
         yield from check_inline(submit.workflow)

@@ -55,7 +55,4 @@ def _longest(
 
 
 def _to_the_first_repeated(way: Sequence[str]) -> Sequence[str]:
-    for i, name in enumerate(way):
-        if name in way[:i]:
-            return way[: i + 1]
-    return way
+    return next((way[: i + 1] for i, name in enumerate(way) if name in way[:i]), way)

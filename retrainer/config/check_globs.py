@@ -34,8 +34,8 @@ def check_fields(path: Path, match: Mapping[str, object]) -> Iterator[Violation]
     for field in match:
         parts = field.split(".")
         if "" in parts or field == "event":
-            said, hint = f"`{field}` is not a field", "write `size`, `object.key` or `event.type`"
-            yield Violation((*path, field), said, hint, of_key=True)
+            hint = "write `size`, `object.key` or `event.type`"
+            yield Violation((*path, field), f"`{field}` is not a field", hint, of_key=True)
         elif parts[0] == "event" and parts[1] not in EVENT_FIELDS:
-            said, hint = f"an event has no `{parts[1]}`", did_you_mean(parts[1], EVENT_FIELDS)
-            yield Violation((*path, field), said, hint, of_key=True)
+            hint = did_you_mean(parts[1], EVENT_FIELDS)
+            yield Violation((*path, field), f"an event has no `{parts[1]}`", hint, of_key=True)

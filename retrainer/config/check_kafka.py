@@ -5,49 +5,35 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from retrainer.config.check_secrets import check_file, check_secrets, check_url
+from retrainer.config.check_secrets import check_url
 from retrainer.config.models import StartAt
-from retrainer.config.violation import Violation
+from retrainer.config.violation import Violation, exactly_one
 from retrainer.rules.cel.pattern import compiled
 from retrainer.util.timefmt import epoch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from retrainer.config.models import KafkaSource, OAuth, Sasl, SchemaRegistry, Tls, Topics
+    from retrainer.config.models import KafkaSource, Sasl, SchemaRegistry, Topics
     from retrainer.config.tree import Path
 
 _SERVER = re.compile(r"\[[0-9A-Fa-f:.]+\]:\d{1,5}|[^:\s]+:\d{1,5}")
 
 
 def check_topics(path: Path, topics: Topics) -> Iterator[Violation]:
-    """Check brokers, topics, start, TLS and SASL."""
+    """Check brokers, topics, start and SASL."""
     for i, server in enumerate(topics.bootstrap_servers):
         if not _SERVER.fullmatch(server):
             yield Violation(
                 (*path, "bootstrap_servers", i), f"{server!r} is not host:port", "write such as `kafka:9092`"
             )
-    if bool(topics.topics) == (topics.topic_pattern is not None):
-        found = "not both" if topics.topics else "none is given"
-        yield Violation(path, f"exactly one of topics, topic_pattern is required, {found}", "keep one")
+    yield from exactly_one(path, topics, ("topics", "topic_pattern"))
     if topics.topic_pattern is not None:
         yield from _pattern((*path, "topic_pattern"), topics.topic_pattern)
     if isinstance(topics.start, StartAt):
         yield from _moment((*path, "start", "timestamp"), topics.start.timestamp)
-    if topics.tls is not None:
-        yield from check_tls((*path, "tls"), topics.tls)
     if topics.sasl is not None:
         yield from _sasl((*path, "sasl"), topics.sasl, encrypted=topics.tls is not None)
-
-
-def check_tls(path: Path, tls: Tls) -> Iterator[Violation]:
-    for name in ("ca_file", "cert_file", "key_file"):
-        file = getattr(tls, name)
-        if file is not None:
-            yield from check_file((*path, name), file)
-    if tls.key_file is not None and tls.cert_file is None:
-        yield Violation((*path, "key_file"), "a key without its certificate", "add `cert_file`", of_key=True)
-    yield from check_secrets((*path, "key_password"), tls.key_password)
 
 
 def check_registry(source: KafkaSource) -> Iterator[Violation]:
@@ -67,11 +53,7 @@ def _registry(path: Path, registry: SchemaRegistry) -> Iterator[Violation]:
         yield Violation(path, "`username` and `password` go together", "add the other, or remove both")
     if registry.username is not None and registry.token is not None:
         yield Violation((*path, "token"), "a password and a token exclude each other", "keep one", of_key=True)
-    yield from check_secrets((*path, "password"), registry.password)
-    yield from check_secrets((*path, "token"), registry.token)
     yield from check_url((*path, "url"), registry.url, "use `username` and `password`, or `token`")
-    if registry.tls is not None:
-        yield from check_tls((*path, "tls"), registry.tls)
 
 
 def _pattern(path: Path, pattern: str) -> Iterator[Violation]:
@@ -100,11 +82,6 @@ def _sasl(path: Path, sasl: Sasl, *, encrypted: bool) -> Iterator[Violation]:
         yield Violation(path, f"{sasl.mechanism} {what}", f"{hint} `oauth`")
     if sasl.mechanism == "AWS_MSK_IAM" and not encrypted:
         yield Violation((*path, "mechanism"), "AWS_MSK_IAM needs TLS", "add `tls: {}`")
-    yield from check_secrets((*path, "password"), sasl.password)
     if sasl.oauth is not None:
-        yield from _oauth((*path, "oauth"), sasl.oauth)
-
-
-def _oauth(path: Path, oauth: OAuth) -> Iterator[Violation]:
-    yield from check_secrets((*path, "client_secret"), oauth.client_secret)
-    yield from check_url((*path, "token_endpoint"), oauth.token_endpoint, "use `client_id` and `client_secret`")
+        instead = "use `client_id` and `client_secret`"
+        yield from check_url((*path, "oauth", "token_endpoint"), sasl.oauth.token_endpoint, instead)

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from retrainer.config.check_expressions import BOOLEAN, NUMBER, check_cel
 from retrainer.config.check_globs import check_fields, check_match
-from retrainer.config.check_names import known
 from retrainer.config.models import AlertmanagerSource, PrometheusSource
-from retrainer.config.violation import Violation
+from retrainer.config.violation import Violation, exactly_one, known
 from retrainer.rules.environment import EVENT, UPSTREAM
 
 if TYPE_CHECKING:
@@ -25,10 +24,6 @@ def check_levels(path: Path, trigger: Trigger, names: Names) -> Iterator[Violati
     if trigger.alert:
         yield from check_match((*path, "alert", "match"), trigger.alert.match)
         yield from _alert((*path, "alert"), trigger.alert, names)
-    if trigger.freshness and trigger.freshness.max_age <= 0:
-        yield Violation((*path, "freshness", "max_age"), "must be longer than 0s", "write such as 14d")
-    if trigger.freshness and trigger.freshness.min_retry_interval <= 0:
-        yield Violation((*path, "freshness", "min_retry_interval"), "must be longer than 0s", "write such as 1h")
     if trigger.after and trigger.after.where:
         yield from check_cel((*path, "after", "where"), trigger.after.where, UPSTREAM, BOOLEAN)
 
@@ -52,11 +47,8 @@ def _metric(path: Path, metric: Metric, names: Names) -> Iterator[Violation]:
 
 
 def _threshold(path: Path, metric: Metric) -> Iterator[Violation]:
-    if (metric.above is None) == (metric.below is None):
-        found = "none is given" if metric.above is None else "not both"
-        yield Violation(path, f"exactly one of above, below is required, {found}", "distances fire high, p-values low")
-        return
-    if metric.clear is None:
+    yield from exactly_one(path, metric, ("above", "below"), "distances fire high, p-values low")
+    if metric.clear is None or (metric.above is not None and metric.below is not None):
         return
     if metric.above is not None and metric.clear > metric.above:
         yield Violation(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from retrainer.config.check_expressions import BOOLEAN, NUMBER, check_cel
-from retrainer.config.check_names import known
-from retrainer.config.violation import Violation
+from retrainer.config.violation import Violation, known
 from retrainer.rules.environment import OUTPUTS
 
 if TYPE_CHECKING:

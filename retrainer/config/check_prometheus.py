@@ -6,8 +6,6 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from retrainer.config.check_kafka import check_tls
-from retrainer.config.check_secrets import check_secrets
 from retrainer.config.violation import Violation
 
 if TYPE_CHECKING:
@@ -24,13 +22,8 @@ _OURS = frozenset({"content-type", "content-length", "host", "transfer-encoding"
 
 def check_prometheus(source: PrometheusSource) -> Iterator[Violation]:
     yield from _url(source.url)
-    yield from check_secrets(("token",), source.token)
-    if source.basic is not None:
-        yield from check_secrets(("basic", "password"), source.basic.password)
-        if source.token is not None:
-            yield Violation(("token",), "a password and a token exclude each other", "keep one", of_key=True)
-    if source.tls is not None:
-        yield from check_tls(("tls",), source.tls)
+    if source.basic is not None and source.token is not None:
+        yield Violation(("token",), "a password and a token exclude each other", "keep one", of_key=True)
     yield from _headers(source.headers)
 
 

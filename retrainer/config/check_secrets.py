@@ -1,4 +1,4 @@
-"""Check that the secrets and files that a configuration names exist and can be read."""
+"""Check that the secrets and certificates that a configuration names exist, and that no URL contains a secret."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
+from retrainer.config.models import FromEnv, FromFile, Model, Tls
 from retrainer.config.secrets import MissingSecretError, resolve
 from retrainer.config.violation import Violation
 from retrainer.util.regular_files import UnreadableFileError, check_regular
@@ -13,7 +14,6 @@ from retrainer.util.regular_files import UnreadableFileError, check_regular
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from retrainer.config.models import FromEnv, FromFile
     from retrainer.config.tree import Path
 
 LARGEST_CERTIFICATES = 4 * 2**20
@@ -24,14 +24,26 @@ AWS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod a role"
 _TELLING = re.compile(r"passw(or)?d|secret|token|api[-_]?key|signature|^sig$", re.IGNORECASE)
 
 
-def check_secrets(path: Path, given: FromEnv | FromFile | list[FromEnv | FromFile] | None) -> Iterator[Violation]:
-    """Check that a secret, or each of several, exists and can be read."""
-    many = isinstance(given, list)
-    for i, secret in enumerate(given if isinstance(given, list) else [given] if given else []):
+def check_secrets(path: Path, part: object) -> Iterator[Violation]:
+    """Check that each secret and each certificate in a part of a configuration exists and can be read."""
+    if isinstance(part, Tls):
+        yield from _certificates(path, part)
+    if isinstance(part, FromEnv | FromFile):
         try:
-            resolve(secret)
+            resolve(part)
         except MissingSecretError as error:
-            yield said((*path, i) if many else path, error)._replace(kind="environment")
+            yield said(path, error)._replace(kind="environment")
+    elif isinstance(part, Model | list):
+        for step, inner in part if isinstance(part, Model) else enumerate(part):
+            yield from check_secrets((*path, step), inner)
+
+
+def _certificates(path: Path, tls: Tls) -> Iterator[Violation]:
+    for name, file in (("ca_file", tls.ca_file), ("cert_file", tls.cert_file), ("key_file", tls.key_file)):
+        if file is not None:
+            yield from check_file((*path, name), file)
+    if tls.key_file is not None and tls.cert_file is None:
+        yield Violation((*path, "key_file"), "a key without its certificate", "add `cert_file`", of_key=True)
 
 
 def check_url(path: Path, url: str | None, instead: str) -> Iterator[Violation]:

@@ -18,7 +18,7 @@ from retrainer.config.models import (
     S3Source,
     WebhookSource,
 )
-from retrainer.config.violation import Violation
+from retrainer.config.violation import Violation, exactly_one
 from retrainer.rules.calendars import Period
 from retrainer.rules.environment import DELIVERY, TIMED
 from retrainer.rules.zones import zone_of
@@ -31,12 +31,9 @@ if TYPE_CHECKING:
 
 
 def check_source(source: Source) -> Iterator[Violation]:
-    if isinstance(source, WebhookSource | AlertmanagerSource):
-        yield from _listener((), source)
+    yield from check_secrets((), source)
     if isinstance(source, WebhookSource):
         yield from _own_identity(source, ("json",))
-    if isinstance(source, DirectorySource) and source.polling_interval <= 0:
-        yield Violation(("polling_interval",), "must be longer than 0s", "write 1s or more")
     if isinstance(source, DirectorySource):
         for i, glob in enumerate(source.ignore):
             yield from check_glob(("ignore", i), glob)
@@ -95,11 +92,6 @@ def _listening(source: Source) -> tuple[Path, Listener | None]:
     return (), source if isinstance(source, WebhookSource | AlertmanagerSource) else None
 
 
-def _listener(path: Path, listener: Listener) -> Iterator[Violation]:
-    yield from check_secrets((*path, "hmac"), listener.hmac)
-    yield from check_secrets((*path, "token"), listener.token)
-
-
 def _own_identity(source: WebhookSource | KafkaSource, formats: tuple[str, ...]) -> Iterator[Violation]:
     """`id` and `time` are for formats whose events do not have their own."""
     for name, text, scope in (("id", source.id, DELIVERY), ("time", source.time, TIMED)):
@@ -116,21 +108,12 @@ def _own_identity(source: WebhookSource | KafkaSource, formats: tuple[str, ...])
 
 
 def _s3(source: S3Source) -> Iterator[Violation]:
-    roads = [name for name in type(source.via).model_fields if getattr(source.via, name) is not None]
-    if len(roads) != 1:
-        found = f"not {' and '.join(roads)}" if roads else "none is given"
-        yield Violation(("via",), f"exactly one of sqs, kafka, webhook is required, {found}", "keep one")
+    yield from exactly_one(("via",), source.via, list(type(source.via).model_fields))
     if source.via.kafka is not None:
         yield from check_topics(("via", "kafka"), source.via.kafka)
-    if source.via.webhook is not None:
-        yield from _listener(("via", "webhook"), source.via.webhook)
     if source.via.sqs is not None:
         yield from check_url(("via", "sqs", "queue_url"), source.via.sqs.queue_url, AWS)
         yield from check_url(("via", "sqs", "endpoint_url"), source.via.sqs.endpoint_url, AWS)
     yield from check_url(("endpoint_url",), source.endpoint_url, AWS)
-    if source.sweep is None:
-        return
-    if source.sweep <= 0:
-        yield Violation(("sweep",), "must be longer than 0s", "write 1h, or at least 1s")
-    if not source.buckets:
+    if source.sweep is not None and not source.buckets:
         yield Violation(("sweep",), "no bucket to list is named", "add `buckets: [{name: …}]` to the source")

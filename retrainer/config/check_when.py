@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from retrainer.config.errors import did_you_mean
 from retrainer.config.models import Group
-from retrainer.config.violation import Violation
+from retrainer.config.violation import Violation, exactly_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,10 +37,7 @@ def check_when(rule: Rule) -> Iterator[Violation]:
 
 
 def _group(path: Path, group: Group, rule: Rule, depth: int) -> Iterator[Violation]:
-    given = [name for name in ("any", "all", "at_least") if getattr(group, name) is not None]
-    if len(given) != 1:
-        found = f"not {' and '.join(given)}" if given else "none is given"
-        yield Violation(path, f"exactly one of any, all, at_least is required, {found}", "nest one in the other")
+    yield from exactly_one(path, group, ("any", "all", "at_least"), "nest one in the other")
     if depth > DEEPEST:
         yield Violation(path, f"nested deeper than {DEEPEST} groups", "make it flatter")
         return

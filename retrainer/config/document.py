@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from retrainer.config.errors import MOST_TOLD, did_you_mean
+from retrainer.config.errors import MOST_TOLD, Problem, did_you_mean
+from retrainer.config.files import read_text
 from retrainer.config.teams import foreign_sources
 from retrainer.config.tree import REFUSED, Mark, Node, Text, spell
+from retrainer.config.validation import Shaped
 from retrainer.config.yaml import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from retrainer.config.errors import Problem
+    from retrainer.config.validation import Shape
 
+
+T = TypeVar("T")
 SECTIONS = ("version", "sources", "calendars", "pools", "budgets", "defaults", "templates", "rules")
 
 
@@ -81,6 +85,23 @@ def _sections(root: Node) -> Iterator[Problem]:
         if node is not None and node.value is not REFUSED and not isinstance(node.value, dict | None):
             yield node.mark.problem(name, "expected a map", f"write names and values beneath `{name}:`")
     yield from _rules(root.get("rules"))
+
+
+def read_model(file: str, shape: Shape[T], begin: str) -> tuple[Node | None, Shaped[T]]:
+    """Read a file that holds one model with a `version`. Return its root, its value if it can be used, and problems.
+
+    ``begin`` is the hint for a file that is not a map.
+    """
+    text = read_text(file)
+    if isinstance(text, Problem):
+        return None, Shaped(None, [text])
+    root, problems = read(text, file)
+    if root is None or not isinstance(root.value, dict):
+        wrong = [root.mark.problem("", "expected a map", begin)] if root is not None else []
+        return None, Shaped(None, problems + wrong)
+    shaped = shape.check(root, ())
+    problems += [p for p in shaped.problems if p.path != "version"] + list(check_version(root))
+    return root, shaped._replace(problems=problems)
 
 
 def check_version(root: Node) -> Iterator[Problem]:

@@ -167,10 +167,8 @@ def _wrong_template(node: Node, path: Path) -> Iterator[Problem]:
 
 
 def _unknown_holes(node: Node, parameters: frozenset[str], path: Path) -> Iterator[Problem]:
-    for key, child in node.items().items():
-        yield from _unknown_holes(child, parameters, (*path, key))
-    for i, child in enumerate(node.elements()):
-        yield from _unknown_holes(child, parameters, (*path, i))
+    for step, child in node.children():
+        yield from _unknown_holes(child, parameters, (*path, step))
     texts = [(key, node.key(key)) for key in node.items()] + [(str(node.value), node.mark)] * isinstance(
         node.value, str
     )

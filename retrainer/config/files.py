@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from retrainer.config.errors import Problem
@@ -91,6 +92,18 @@ def read_text(file: str) -> str | Problem:
         return _not_utf8(file, error)
 
 
+def read_all(files: Iterable[str]) -> tuple[dict[str, str], list[Problem]]:
+    """Return the texts of readable files, and the problems of the others."""
+    read = {file: read_text(file) for file in files}
+    texts = {file: text for file, text in read.items() if isinstance(text, str)}
+    return texts, [problem for problem in read.values() if isinstance(problem, Problem)]
+
+
+def missing(path: str) -> Problem:
+    """Return the problem of a path that does not exist."""
+    return Problem(path, 1, 1, "", "there is no such file or folder", "create it, or correct the path")
+
+
 def _not_utf8(file: str, error: UnicodeDecodeError) -> Problem:
     before = error.object[: error.start]
     line = before.count(b"\n") + 1
@@ -98,3 +111,19 @@ def _not_utf8(file: str, error: UnicodeDecodeError) -> Problem:
     return Problem(
         file, line, column, "", f"not UTF-8: byte {error.object[error.start]:#04x}", "save the file as UTF-8"
     )
+
+
+def fingerprint(paths: Iterable[str]) -> str:
+    """Return a hash over the names and contents of all configuration files under the paths (files or folders).
+
+    ConfigMaps swap symlinks, so modification times are unreliable. Missing and unreadable files are part of the hash.
+    Nothing is raised.
+    """
+    digest = sha256()
+    for file in find(paths).files:
+        digest.update(os.fsencode(file) + b"\0")
+        try:
+            digest.update(sha256(read_settled(file, LARGEST_FILE)).digest())
+        except UnreadableFileError as error:
+            digest.update(str(error).encode())
+    return digest.hexdigest()

@@ -35,15 +35,18 @@ class Candidates(NamedTuple):
     lost: frozenset[str]
 
 
-class Settled(NamedTuple):
-    """``problems`` are those of the current texts; ``files`` are the texts in use."""
+class Loaded(NamedTuple):
+    """``configuration`` is valid and complete for ``files``, the texts in use by path, to be stored as last good ones.
+
+    ``problems`` are those of the current files; if there are none, the current files are in use.
+    """
 
     configuration: Configuration
     problems: tuple[Problem, ...]
     files: Mapping[str, str]
 
 
-def settle(candidates: Candidates, namespaces: tuple[str, ...] | None) -> Settled:
+def settle(candidates: Candidates, namespaces: tuple[str, ...] | None) -> Loaded:
     """Select the texts to use, and report all problems of the current texts."""
     choice = _Choice(candidates, namespaces)
     first = choice.assembled
@@ -54,7 +57,7 @@ def settle(candidates: Candidates, namespaces: tuple[str, ...] | None) -> Settle
             break
         choice.step_back(at_fault if rounds < MOST_ROUNDS else choice.changed_or(at_fault))
     problems += choice.unsaid(problems)
-    return Settled(choice.assembled.configuration, tuple(problems), choice.texts)
+    return Loaded(choice.assembled.configuration, tuple(problems), choice.texts)
 
 
 class _Choice:

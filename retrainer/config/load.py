@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from retrainer.config.configuration import Configuration
-from retrainer.config.document import beginning, parse
+from retrainer.config.document import parse
 from retrainer.config.errors import Problem, ordered
-from retrainer.config.files import find, read_text
-from retrainer.config.last_known_good import Candidates, settle
+from retrainer.config.files import find, missing, read_all, read_text
+from retrainer.config.last_known_good import Candidates, Loaded, settle
 from retrainer.config.load_settings import load_settings, read_settings, settings_file
 from retrainer.config.settings import ArgoEngine, Settings
 from retrainer.config.teams import NO_TEAMS, TeamFiles
@@ -29,18 +28,6 @@ __all__ = [
     "namespaces_of",
     "validate",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """``configuration`` is valid and complete for ``files``, the texts in use by path, to be stored as last good ones.
-
-    ``problems`` are those of the current files; if there are none, the current files are in use.
-    """
-
-    configuration: Configuration
-    problems: tuple[Problem, ...]
-    files: Mapping[str, str]
 
 
 def load_rules(
@@ -89,7 +76,7 @@ def load_files(paths: Iterable[str]) -> tuple[Configuration, tuple[Problem, ...]
 
 def _texts(paths: Iterable[str]) -> dict[str, str]:
     """Texts by file. As last good texts they keep files in use whose only problem is something missing here."""
-    return {file: text for file in find(paths).files if isinstance(text := read_text(file), str)}
+    return read_all(find(paths).files)[0]
 
 
 def load_texts(texts: Mapping[str, str]) -> tuple[Configuration, tuple[Problem, ...]]:
@@ -114,13 +101,8 @@ def _load(
     teams: TeamFiles = NO_TEAMS,
 ) -> Loaded:
     found = find(paths)
-    read = {file: read_text(file) for file in found.files}
-    lost = [
-        beginning(path).problem("", "there is no such file or folder", "create it, or correct the path")
-        for path in found.missing
-    ]
-    lost += [problem for problem in (*read.values(), *teams.problems) if isinstance(problem, Problem)]
-    texts = {file: text for file, text in read.items() if isinstance(text, str)} | dict(teams.texts)
-    candidates = Candidates(texts, last_good, frozenset(problem.file for problem in lost))
-    settled = settle(candidates, namespaces)
-    return Loaded(settled.configuration, ordered((*lost, *settled.problems)), settled.files)
+    texts, unreadable = read_all(found.files)
+    lost = [*map(missing, found.missing), *unreadable, *teams.problems]
+    candidates = Candidates({**texts, **teams.texts}, last_good, frozenset(problem.file for problem in lost))
+    loaded = settle(candidates, namespaces)
+    return loaded._replace(problems=ordered((*lost, *loaded.problems)))

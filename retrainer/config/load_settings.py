@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 
 from retrainer.config.check_secrets import AWS, check_secrets, check_url
 from retrainer.config.check_store import check_store
-from retrainer.config.document import check_version
+from retrainer.config.document import read_model
 from retrainer.config.errors import ConfigErrors, Problem, did_you_mean
-from retrainer.config.files import read_text
 from retrainer.config.relative import seen_from
-from retrainer.config.settings import ApiManifests, ArgoEngine, LocalEngine, S3Manifests, Settings, VolumeManifests
+from retrainer.config.settings import ApiManifests, ArgoEngine, S3Manifests, Settings
 from retrainer.config.validation import Shape
 from retrainer.config.violation import Violation, locate
-from retrainer.config.yaml import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,20 +32,11 @@ def load_settings(path: str) -> Settings:
 def read_settings(path: str) -> tuple[Settings | None, list[Problem]]:
     """Like `load_settings`, but return the settings, if they can be read, together with the problems."""
     file = str(Path(path).absolute())
-    text = read_text(file)
-    if isinstance(text, Problem):
-        return None, [text]
-    root, problems = read(text, file)
-    if root is None:
-        return None, problems
-    if not isinstance(root.value, dict):
-        return None, [*problems, root.mark.problem("", "expected a map", "begin with `version: 1`, then `engine:`")]
-    shaped = _SETTINGS.check(root, ())
-    problems += [p for p in shaped.problems if p.path != "version"] + list(check_version(root))
-    if shaped.value is None:
-        return None, problems
-    settings = _resolved(shaped.value, Path(file).parent)
-    return settings, problems + [locate(finding, root, ()) for finding in _check(settings)]
+    root, shaped = read_model(file, _SETTINGS, "begin with `version: 1`, then `engine:`")
+    if root is None or shaped.value is None:
+        return None, shaped.problems
+    settings = seen_from(Path(file).parent, shaped.value)
+    return settings, shaped.problems + [locate(finding, root, ()) for finding in _check(settings)]
 
 
 def settings_file(path: str) -> Path:
@@ -63,44 +52,14 @@ def settings_at(path: str) -> Settings | None:
     return read_settings(str(file))[0] if file.is_file() else None
 
 
-def _resolved(settings: Settings, folder: Path) -> Settings:
-    def seen(path: str) -> str:
-        return str(folder / path)
-
-    engine = settings.engine
-    if isinstance(engine, LocalEngine):
-        engine = engine.model_copy(update={"templates": seen(engine.templates), "runs": seen(engine.runs)})
-    elif isinstance(engine, ArgoEngine) and engine.kubeconfig:
-        engine = engine.model_copy(update={"kubeconfig": seen(engine.kubeconfig)})
-    manifests = settings.manifests
-    if isinstance(manifests, VolumeManifests):
-        manifests = manifests.model_copy(update={"path": seen(manifests.path)})
-    tokens = {name: seen_from(folder, getattr(settings.http, name)) for name in ("token", "read_token")}
-    return settings.model_copy(
-        update={
-            "rules": [seen(path) for path in settings.rules],
-            "engine": engine,
-            "store": settings.store.model_copy(
-                update={
-                    "path": seen(settings.store.path),
-                    "password": seen_from(folder, settings.store.password),
-                }
-            ),
-            "http": settings.http.model_copy(update=tokens),
-            "manifests": manifests,
-        }
-    )
-
-
 def _check(settings: Settings) -> Iterator[Violation]:
+    yield from check_secrets((), settings)
     yield from check_store(settings.store)
     if isinstance(settings.manifests, S3Manifests):
         yield from check_url(("manifests", "endpoint_url"), settings.manifests.endpoint_url, AWS)
     if isinstance(settings.manifests, ApiManifests):
         instead = "leave it out: workflows send the token themselves (docs/reference/manifest.md)"
         yield from check_url(("manifests", "base_url"), settings.manifests.base_url, instead)
-    yield from check_secrets(("http", "token"), settings.http.token)
-    yield from check_secrets(("http", "read_token"), settings.http.read_token)
     if settings.http.read_token is not None and settings.http.token is None:
         yield Violation(
             ("http", "read_token"),
@@ -115,8 +74,6 @@ def _check(settings: Settings) -> Iterator[Violation]:
             "add `token: {from_env: NAME}` to `http`, or listen on 127.0.0.1",
         )
     yield from _check_config_maps(settings)
-    if settings.reload_interval <= 0:
-        yield Violation(("reload_interval",), "must be longer than 0s", "write 1s or more")
 
 
 def _check_config_maps(settings: Settings) -> Iterator[Violation]:

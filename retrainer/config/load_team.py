@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from retrainer.config.config_map import entries
 from retrainer.config.document import beginning
 from retrainer.config.errors import Problem, did_you_mean, ordered
-from retrainer.config.files import find, read_text
+from retrainer.config.files import find, read_all
 from retrainer.config.last_known_good import Candidates, settle
 from retrainer.config.load import is_settings, namespaces_of
 from retrainer.config.load_settings import read_settings, settings_file
@@ -58,22 +58,15 @@ class _Team:
 
     def __init__(self, path: str, namespace: str) -> None:
         self.texts: dict[str, str] = {}
-        self.problems: list[Problem] = []
         self._namespace = namespace
         self._places: dict[str, str] = {}
         where = str(Path(path).absolute())
-        found = find([where])
-        for file in found.files:
-            text = read_text(file)
-            if isinstance(text, Problem):
-                self.problems.append(text)
-            else:
-                self._take(file, text)
+        texts, self.problems = read_all(find([where]).files)
+        for file, text in texts.items():
+            self._take(file, text)
         if not self.texts and not self.problems:
             why = f"there is no rule file and no manifest of a ConfigMap with the label `{LABEL}`"
-            self.problems.append(
-                beginning(str(Path(path).absolute())).problem("", why, "name the folder that has them")
-            )
+            self.problems.append(Problem(where, 1, 1, "", why, "name the folder that has them"))
 
     def placed(self, problem: Problem) -> Problem:
         """The problem with the path of the real file."""
@@ -121,6 +114,5 @@ def _unwatched(file: str, namespace: str, teams: list[str]) -> Iterator[Problem]
 
 
 def _read(paths: Iterable[str]) -> _Platform:
-    read = {file: read_text(file) for file in find(paths).files}
-    problems = tuple(problem for problem in read.values() if isinstance(problem, Problem))
-    return _Platform({file: text for file, text in read.items() if isinstance(text, str)}, None, problems)
+    texts, problems = read_all(find(paths).files)
+    return _Platform(texts, None, tuple(problems))

@@ -163,28 +163,19 @@ def _of_type(field: dict[str, Any], link: Link) -> str:
 
 
 def _bounds(field: dict[str, Any], pattern: str) -> str:
-    units = {DURATION_PATTERN: _duration, SIZE_PATTERN: _size}
-    written = units.get(pattern, "{:.15g}".format)
-    low, above = field.get("minimum"), field.get("exclusiveMinimum")
-    high = field.get("maximum")
-    words = [
-        f"at least {written(low)}" if low is not None else "",
-        f"above {written(above)}" if above is not None else "",
-        f"at most {written(high)}" if high is not None else "",
-    ]
-    said = ", ".join(word for word in words if word)
-    return f" ({said})" if said else ""
+    written = _UNITS_OF.get(pattern, "{:.15g}".format)
+    words = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most"}
+    bounds = ", ".join(f"{word} {written(field[name])}" for name, word in words.items() if field.get(name) is not None)
+    return f" ({bounds})" if bounds else ""
 
 
 def _default(field: dict[str, Any]) -> str:
     value = field.get("default")
     if value is None or value in ("", [], {}) or isinstance(value, dict):
         return ""
-    if any(branch.get("pattern") == DURATION_PATTERN for branch in (field, *field.get("anyOf", ()))):
-        return f"`{_duration(float(value))}`"
-    if any(branch.get("pattern") == SIZE_PATTERN for branch in (field, *field.get("anyOf", ()))):
-        return f"`{_size(value)}`"
-    return f"`{_plain(value)}`"
+    patterns = [branch.get("pattern") for branch in (field, *field.get("anyOf", ()))]
+    written = next((_UNITS_OF[pattern] for pattern in patterns if pattern in _UNITS_OF), _plain)
+    return f"`{written(value)}`"
 
 
 def _duration(seconds: float) -> str:
@@ -194,6 +185,10 @@ def _duration(seconds: float) -> str:
 
 def _size(value: int) -> str:
     return f"{value / 2**30:g}GiB" if value >= 2**30 else f"{value / 2**20:g}MiB" if value >= 2**20 else f"{value}B"
+
+
+_UNITS_OF: dict[str, Callable[[Any], str]] = {DURATION_PATTERN: _duration, SIZE_PATTERN: _size}
+"""How the default and the bounds of a text with this pattern are written."""
 
 
 def _plain(value: Any) -> str:

@@ -18,6 +18,22 @@ _WORDS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _INT = re.compile(r"[-+]?[0-9]+")
 _HEX = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_TRAPS = {
+    re.compile(
+        r"[-+]?[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?"
+    ): "text to some readers of YAML and a number to base 60 to others: write {quoted}",
+    re.compile(
+        r"[-+]?0[0-9_]+|0o[0-7]+|0b[01_]+"
+    ): "octal or binary to some readers of YAML and not to others: write decimal, or {quoted}",
+    re.compile(
+        r"[-+]?[0-9]+([eE][-+]?[0-9]+)|[-+]?[0-9]*\.[0-9]*[eE][0-9]+"
+    ): "a number to some readers of YAML and text to others: write it out, or {quoted}",
+    re.compile(
+        r"[-+]?[0-9](?=.*_)[0-9_.]*"
+    ): "a number to some readers of YAML and text to others: write {digits}, or {quoted}",
+    re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE): "not a finite number: write a finite number, or {quoted}",
+}
+"""Texts that parsers read differently; the first pattern that matches the whole text is used."""
 _LARGEST = 2**63
 LONGEST_SHOWN = 40
 
@@ -44,23 +60,12 @@ def resolve(text: str) -> Scalar:
 def _trap(text: str) -> str:
     """The message for a scalar that parsers read differently; empty if all agree."""
     said = cut(text, LONGEST_SHOWN)
+    quoted = f'"{said}"'
     word = _WORDS.get(text.lower())
     if word:
-        return f"`{said}` is text to some readers of YAML and {word} to others: write {_quoted(said)}, or true or false"
-    if re.fullmatch(r"[-+]?[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?", text):
-        return f"`{said}` is text to some readers of YAML and a number to base 60 to others: write {_quoted(said)}"
-    if re.fullmatch(r"[-+]?0[0-9_]+|0o[0-7]+|0b[01_]+", text):
-        return (
-            f"`{said}` is octal or binary to some readers of YAML and not to others: write decimal, or {_quoted(said)}"
-        )
-    if re.fullmatch(r"[-+]?[0-9]+([eE][-+]?[0-9]+)|[-+]?[0-9]*\.[0-9]*[eE][0-9]+", text):
-        return f"`{said}` is a number to some readers of YAML and text to others: write it out, or {_quoted(said)}"
-    if re.fullmatch(r"[-+]?[0-9][0-9_.]*", text) and "_" in text:
-        digits = said.replace("_", "")
-        return f"`{said}` is a number to some readers of YAML and text to others: write {digits}, or {_quoted(said)}"
-    if re.fullmatch(r"[-+]?\.(inf|nan)", text, re.IGNORECASE):
-        return f"`{said}` is not a finite number: write a finite number, or {_quoted(said)}"
-    return ""
+        return f"`{said}` is text to some readers of YAML and {word} to others: write {quoted}, or true or false"
+    found = next((message for pattern, message in _TRAPS.items() if pattern.fullmatch(text)), None)
+    return f"`{said}` is {found.format(quoted=quoted, digits=said.replace('_', ''))}" if found else ""
 
 
 def _integer(text: str) -> int:
@@ -75,7 +80,3 @@ def _number(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"`{cut(text, LONGEST_SHOWN)}` is too large a number: write a smaller one, or quote it")
     return value
-
-
-def _quoted(text: str) -> str:
-    return f'"{text}"'

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from retrainer.config.models import Count, Duration, Interval, Model, Name, Secret, Size, Timeout
+from retrainer.config.models.base import longer_than_nothing
 
 
 class ArgoEngine(Model):
@@ -140,5 +141,5 @@ class Settings(Model):
     """Which series `/metrics` has."""
     manifests: Manifests = ApiManifests()
     """Where the list of the inputs of a run is, the target of `${run.manifest_uri}` (docs/reference/manifest.md)."""
-    reload_interval: Interval = 5.0
+    reload_interval: Annotated[Interval, longer_than_nothing("write 1s or more")] = 5.0
     """How often rule files are checked for changes (in addition to SIGHUP and POST /-/reload)."""

@@ -70,6 +70,11 @@ class Node(NamedTuple):
         """The elements of a list; empty for other values."""
         return self.value if isinstance(self.value, list) else ()
 
+    def children(self) -> Iterator[tuple[Step, Node]]:
+        """Yield what is in a map or list, each with its key or number."""
+        yield from self.items().items()
+        yield from enumerate(self.elements())
+
     def key(self, name: str) -> Mark:
         return self.keys.get(name, self.mark)
 
@@ -99,10 +104,8 @@ def refused(node: Node, path: Path = ()) -> Iterator[Path]:
     """Yield the paths of rejected values."""
     if node.value is REFUSED:
         yield path
-    for key, child in node.items().items():
-        yield from refused(child, (*path, key))
-    for i, child in enumerate(node.elements()):
-        yield from refused(child, (*path, i))
+    for step, child in node.children():
+        yield from refused(child, (*path, step))
 
 
 def descend(node: Node, path: Sequence[Step]) -> tuple[Node, list[Node], Path]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from retrainer.config.errors import did_you_mean
 from retrainer.config.tree import Node, Path, descend, spell, within
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from pydantic import BaseModel
 
     from retrainer.config.errors import Kind, Problem
     from retrainer.config.models import Budget, Calendar, Source
@@ -32,6 +35,26 @@ class Names(NamedTuple):
     pools: Mapping[str, int | None]
     budgets: Mapping[str, Budget | None]
     namespaces: tuple[str, ...] | None = None
+
+
+def known(path: Path, kind: str, name: str, names: Collection[str]) -> Iterator[Violation]:
+    """Check that ``name`` is one of ``names``, which are defined in the section of that kind."""
+    if name not in names:
+        hint = did_you_mean(name, names, f"no {kind} is defined: add it under `{kind}s:`")
+        yield Violation(path, f"unknown {kind} `{name}`", hint, kind="reference")
+
+
+def exactly_one(path: Path, part: BaseModel, names: Sequence[str], hint: str = "keep one") -> Iterator[Violation]:
+    """Check that one of the fields is given, and no more."""
+    given = [name for name in names if getattr(part, name) not in (None, [])]
+    if len(given) != 1:
+        found = "not both" if given and len(names) == 2 else not_one(given)
+        yield Violation(path, f"exactly one of {', '.join(names)} is required, {found}", hint)
+
+
+def not_one(given: Sequence[str]) -> str:
+    """Say which ones are given, if that is not exactly one."""
+    return f"not {' and '.join(given)}" if given else "none is given"
 
 
 def locate(finding: Violation, node: Node, path: Path) -> Problem:

@@ -15,9 +15,9 @@ from retrainer.api.context import ApiContext
 from retrainer.api.rule_summaries import RuleLines
 from retrainer.api.server import WebServer
 from retrainer.api.source_operations import SourceOperations
+from retrainer.config.files import fingerprint
 from retrainer.config.load import Loaded, load_rules
 from retrainer.config.teams import NO_TEAMS, TeamFiles
-from retrainer.config.watch import fingerprint
 from retrainer.daemon.clock_watch import ClockWatch
 from retrainer.daemon.collectors import StoreCollector, free_bytes
 from retrainer.daemon.commit_listener import CommitListener
@@ -53,7 +53,8 @@ from retrainer.workflows.base import WorkflowError
 from retrainer.workflows.engines import workflow_engine
 from retrainer.workflows.manifest import manifest
 from retrainer.workflows.run_reconciler import RunReconciler
-from retrainer.workflows.submitter import Submitter
+from retrainer.workflows.submission import WorkflowContent
+from retrainer.workflows.submitter import SubmitLimits, Submitter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +70,6 @@ if TYPE_CHECKING:
     from retrainer.util.supervision import LeftBehind, Worker
 
 log = structlog.get_logger()
-LEASE = 30.0
 PRUNE_EVERY = 60
 LISTEN_EVERY = 1
 LETTERS_SHARE = 4
@@ -116,12 +116,10 @@ class App:
         self.submitter = Submitter(
             gateway,
             self.workflows,
-            self.manifest_of,
-            connections=settings.engine.connections,
-            clock=self.clock,
-            lease=LEASE,
-            count=self.metrics.engine.submit_attempt,
-            preparation=self.manifests,
+            WorkflowContent(self.manifest_of, self.manifests),
+            self.clock,
+            SubmitLimits(settings.engine.connections),
+            self.metrics.engine.submit_attempt,
         )
         self.run_reconciler = RunReconciler(gateway, self.workflows, self.clock)
         self.engine.dispatcher = self.submitter

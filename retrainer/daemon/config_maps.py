@@ -17,7 +17,7 @@ from retrainer.config.document import beginning
 from retrainer.config.files import rule_file
 from retrainer.config.teams import LABEL, NO_TEAMS, TeamFiles, team_file
 from retrainer.util.supervision import LONGEST_WAIT, Worker, beat, join_all, rest
-from retrainer.workflows.argo.api_server import ApiServer
+from retrainer.workflows.argo.api_server import ApiRequest, ApiServer
 from retrainer.workflows.argo.errors import MISSING
 from retrainer.workflows.argo.stream import SILENCE, Stream
 from retrainer.workflows.base import WorkflowError
@@ -107,7 +107,7 @@ class _Namespace:
 
     def _list(self) -> bool:
         try:
-            page = self._api.request("GET", self._path, fields={"labelSelector": self._selector})
+            page = self._api.send(ApiRequest("GET", self._path, fields={"labelSelector": self._selector}))
         except WorkflowError as error:
             self.trouble = str(error)
             log.warning("config_maps.unread", namespace=self.name, error=str(error))
@@ -150,7 +150,7 @@ class _Namespace:
         fields["timeoutSeconds"] = str(PATIENCE)
         beat(PATIENCE + SILENCE)
         try:
-            for _ in self._stream.read(self._path, fields, read_timeout=PATIENCE + SILENCE):
+            for _ in self._stream.read(ApiRequest("GET", self._path, fields=fields), read_timeout=PATIENCE + SILENCE):
                 return True
         except Exception as error:  # noqa: BLE001 - whatever it was, listing again recovers
             if not stop.is_set():

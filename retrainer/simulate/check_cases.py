@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from retrainer.config.errors import did_you_mean
 from retrainer.config.models import AlertmanagerSource, PrometheusSource
-from retrainer.config.violation import Violation
+from retrainer.config.violation import Violation, not_one
 from retrainer.rules.outcome import Reason
 from retrainer.simulate.casefile import Ends, Input, moment
 
@@ -69,8 +69,8 @@ def _ends(path: Path, ends: Ends, rules: dict[str, Rule]) -> Iterator[Violation]
 def _input(path: Path, given: Input, configuration: Configuration, rules: dict[str, Rule]) -> Iterator[Violation]:
     kinds = [kind for kind in KINDS if getattr(given, kind) is not None]
     if len(kinds) != 1:
-        found = f"not {' and '.join(kinds)}" if kinds else "none is given"
-        yield Violation(path, f"an input has exactly one kind, {found}", f"write one of {', '.join(KINDS)}")
+        message = f"an input has exactly one kind, {not_one(kinds)}"
+        yield Violation(path, message, f"write one of {', '.join(KINDS)}")
     if given.times > 1 and given.event is None:
         yield Violation((*path, "times"), "only an event can arrive several times", "write separate inputs")
     if given.times > 1 and given.every is None:

@@ -103,7 +103,7 @@ class Lane:
         found.notes.add(tx, found.trigger.name, said, at, at)
         found.add(at, event, seq, size, rows)
         if self.reads_events:
-            tx.inputs.append((self._id, seq))
+            tx.writes.inputs.append((self._id, seq))
 
     def _open(self, tx: Transaction, trigger: CompiledData, at: float) -> _Sum | None:
         """Start a sum if possible: the rule must be waiting only for more events, or for a later time."""
@@ -111,7 +111,7 @@ class Lane:
             now = tx.now
             self._followed.catch_up(tx, at)
             tx.now = now
-        entry = tx.entry(self.rule, "")
+        entry = tx.states.entry(self.rule, "")
         state, record = entry.state, entry.record
         window = state.windows.get(trigger.name)
         if window is None or not (window.events and window.fresh) or state.lapsed or not plain(self.rule, state):
@@ -127,7 +127,7 @@ class Lane:
         found, self._sum = self._sum, None
         if found is None or not found.last_at:
             return
-        state = found.close(self.rule, tx.entry(self.rule, "").state)
+        state = found.close(self.rule, tx.states.entry(self.rule, "").state)
         if self._followed is not None:
             state = self._followed.settle(state)
         found.notes.close(tx, state)
@@ -173,9 +173,9 @@ class EventCoalescer:
             said.append(verdict)
         if not found:
             return True  # no rule matches
-        seq = tx.number("seq")
+        seq = tx.writes.number("seq")
         if any(lane.reads_events for lane, *_ in found):
-            tx.events.append(event_to_row(seq, tx.now, event, "matched", "[]"))
+            tx.writes.events.append(event_to_row(seq, tx.now, event, "matched", "[]"))
         for (lane, _, size, rows), verdict in zip(found, said, strict=True):
             lane.take(tx, event, seq, size, rows, verdict)
         return True

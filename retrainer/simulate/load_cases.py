@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retrainer.config.document import beginning, check_version
+from retrainer.config.document import read_model
 from retrainer.config.errors import Problem, ordered
-from retrainer.config.files import find, read_text
+from retrainer.config.files import find, missing
 from retrainer.config.load import load_files
 from retrainer.config.validation import Shape
 from retrainer.config.violation import Violation, locate
-from retrainer.config.yaml import read
 from retrainer.simulate.casefile import Case, Cases
 from retrainer.simulate.check_cases import check_case
 
@@ -39,28 +38,13 @@ class Suite:
 def load_cases(paths: Iterable[str]) -> list[Suite]:
     """Read test files, and files named `*_test.yaml` in folders; sorted within each path."""
     found = find(paths, tests=True)
-    lost = [
-        _broken(path, beginning(path).problem("", "there is no such file or folder", "create it, or correct the path"))
-        for path in found.missing
-    ]
-    return lost + [_suite(file) for file in found.files]
+    return [*(_broken(path, missing(path)) for path in found.missing), *map(_suite, found.files)]
 
 
 def _suite(file: str) -> Suite:
-    text = read_text(file)
-    if isinstance(text, Problem):
-        return _broken(file, text)
-    root, problems = read(text, file)
-    if root is None:
-        return _broken(file, *problems)
-    if not isinstance(root.value, dict):
-        return _broken(
-            file, *problems, root.mark.problem("", "expected a map", "begin with `version: 1`, then `rules:`")
-        )
-    shaped = _CASES.check(root, ())
-    problems += [p for p in shaped.problems if p.path != "version"] + list(check_version(root))
-    if shaped.value is None or problems:
-        return _broken(file, *problems)
+    root, shaped = read_model(file, _CASES, "begin with `version: 1`, then `rules:`")
+    if root is None or shaped.value is None or shaped.problems:
+        return _broken(file, *shaped.problems)
     return _about_rules(file, root, shaped.value)
 
 

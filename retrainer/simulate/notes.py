@@ -58,9 +58,9 @@ class Notes:
     def close(self, tx: Transaction, state: State) -> None:
         """Pass the last row to the transaction, with the resulting state."""
         where = (self._rule, "")
-        tx.changed[where] = replace(self._entry, record=self._noted)
+        tx.states.changed[where] = replace(self._entry, record=self._noted)
         tx.now = self._last
-        tx.absorb(where, state, self._decision, self._count - 1, self._first)
+        tx.states.absorb(tx.catalog.rules[self._rule], state, self._decision, self._count - 1, self._first)
         self._pages.write(tx, TOGETHER)
 
     def _turn(self, tx: Transaction) -> None:
@@ -70,14 +70,16 @@ class Notes:
         elif self._count:
             now, tx.now = tx.now, self._last
             where = (self._rule, "")
-            tx.changed[where] = self._entry
-            tx.absorb(where, self._entry.state, self._decision, self._count - 1, self._first)
-            self._entry, tx.now = tx.changed[where], now
+            tx.states.changed[where] = self._entry
+            tx.states.absorb(
+                tx.catalog.rules[self._rule], self._entry.state, self._decision, self._count - 1, self._first
+            )
+            self._entry, tx.now = tx.states.changed[where], now
         self._stored = False
 
     def _write(self, tx: Transaction) -> None:
-        d, number = self._decision, tx.number("decision")
+        d, number = self._decision, tx.writes.number("decision")
         said = (d.kind.value, d.reason.value, d.detail, d.until)
         times = (self._first, self._last, self._count)
-        self._pages.add((number, self._rule, "", *said, None, *times, tx.counters["seq"]))
+        self._pages.add((number, self._rule, "", *said, None, *times, tx.writes.counters["seq"]))
         self._noted = DecisionRecord(number, d, self._first, self._count)

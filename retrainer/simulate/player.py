@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from retrainer.config.configuration import Configuration
-    from retrainer.engine.core.engine import EngineListener
+    from retrainer.engine.core.notifications import EngineListener
     from retrainer.engine.core.transaction import Transaction
     from retrainer.event import Event
     from retrainer.runs.run import Run
@@ -176,9 +176,9 @@ class Player:
                 return
             self._groups.take()
             tx.now = self.world.clock.time = max(tx.now, group.at)
-            touched = len(tx.emitted)
+            decided = len(tx.states.decided)
             self._take(tx, group)
-            horizon = min(horizon, *_wakes(tx, touched), float("inf"))
+            horizon = min(horizon, *_wakes(tx, decided), float("inf"))
             taken += len(group.records)
             if any(record.event is None and record.poll is None for record in group.records):
                 return  # it may have changed wake-ups of states without a decision, which are not tracked here
@@ -228,7 +228,7 @@ class Player:
             _by_hand(tx, record)
 
     def _ended(self, tx: Transaction, rule: str, payload: Any, *, last: bool = False) -> None:
-        tx.flush_runs()
+        tx.writes.flush_runs()
         run, recorded = run_statements.run(tx.conn, payload["run"]), self._past.by_id.get(payload["run"])
         if run is None or run.phase.terminal or recorded is None:
             return
@@ -254,7 +254,7 @@ class Player:
             return  # these rules did not start the run, or it ended differently
 
     def _reopened(self, tx: Transaction, rule: str, key: str, payload: Any) -> None:
-        tx.flush_runs()
+        tx.writes.flush_runs()
         again = self._past.by_id.get(payload.get("run", ""))
         run = run_statements.run(tx.conn, payload.get("run", ""))
         if run is not None and run.phase.terminal:
@@ -304,16 +304,21 @@ def _by_hand(tx: Transaction, record: HistoryRecord) -> None:
 
 
 def _noteworthy(tx: Transaction) -> bool:
-    return tx.admitted or tx.pools_changed or tx.stops or bool(tx.rows.get("fan_outs")) or bool(tx.created)
+    return (
+        tx.writes.admitted
+        or tx.pools_changed
+        or tx.stops
+        or bool(tx.writes.rows.get("fan_outs"))
+        or bool(tx.writes.created)
+    )
 
 
-def _wakes(tx: Transaction, emitted: int) -> Iterator[float]:
-    """Yield the wake-ups of the states that were just evaluated."""
-    for what, facts in tx.emitted[emitted:]:
-        if what == "decided":
-            entry = tx.changed.get((facts["rule"], facts["key"]))
-            if entry is not None and entry.state.wake_at is not None:
-                yield entry.state.wake_at
+def _wakes(tx: Transaction, before: int) -> Iterator[float]:
+    """Yield the wake-ups of the states that were just evaluated: those decided on after the first ``before``."""
+    for where in tx.states.decided[before:]:
+        entry = tx.states.changed.get(where)
+        if entry is not None and entry.state.wake_at is not None:
+            yield entry.state.wake_at
 
 
 def _unchanged(configuration: Configuration, history: History) -> frozenset[str]:

@@ -57,10 +57,10 @@ class FollowedMetric:
         last = self._last(before)
         if last < self.next:
             return
-        if self._lasting and plain(self.rule, tx.entry(self.rule, "").state):
+        if self._lasting and plain(self.rule, tx.states.entry(self.rule, "").state):
             first, self.next = self.next, last
             self._fold(tx, last)
-            tx.repeated((self.rule.name, ""), last - first, self.range.at(first))
+            tx.states.repeated((self.rule.name, ""), last - first, self.range.at(first))
         while self.next <= last:
             if not self._absorb(tx, last):
                 self._fold(tx, self.next)
@@ -121,7 +121,7 @@ class FollowedMetric:
         Covers the polls up to ``last`` at most, of which all but the first are calm. Return False, and change nothing,
         if the result of `step` may differ.
         """
-        entry, name = tx.entry(self.rule, ""), self._gauge.name
+        entry, name = tx.states.entry(self.rule, ""), self._gauge.name
         state, known = entry.state, entry.state.gauges.get(name)
         if known is None or self._lasting or not (plain(self.rule, state) and waits(entry)):
             return False
@@ -136,7 +136,7 @@ class FollowedMetric:
         tx.now = self.range.at(last)
         state = state.but(gauges={**state.gauges, name: moved}, heard_at=tx.now)
         said = Decision(Kind.HOLD, verdict.reason, f"{name}: {verdict.detail}", verdict.until)
-        tx.absorb((self.rule.name, ""), state, said, count - 1, self.range.at(self.next))
+        tx.states.absorb(tx.catalog.rules[self.rule.name], state, said, count - 1, self.range.at(self.next))
         self.next = last + 1
         return True
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from retrainer.engine.core.notifications import DecisionMade, EventDeadLettered, RunCreated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from retrainer.engine.core.notifications import Notification
     from retrainer.rules.outcome import Decision
     from retrainer.runs.run import Run
 
@@ -31,13 +34,14 @@ class Recorder:
     dead_letters: list[tuple[float, str]] = field(default_factory=list)
     """Times and descriptions."""
 
-    def emitted(self, what: str, facts: dict[str, Any], now: float) -> None:
-        if what == "decided":
-            self.decisions.append(Decided(now, facts["rule"], facts["key"], facts["decision"]))
-        elif what == "run.created":
-            self.runs.append(facts["run"])
-        elif what == "dead_letter":
-            self.dead_letters.append((now, f"{facts['source']} {facts['event']}: {facts['reason']}: {facts['error']}"))
+    def emitted(self, notification: Notification, now: float) -> None:
+        match notification:
+            case DecisionMade(rule, key, decision):
+                self.decisions.append(Decided(now, rule, key, decision))
+            case RunCreated(run):
+                self.runs.append(run)
+            case EventDeadLettered(source, event, reason, error):
+                self.dead_letters.append((now, f"{source} {event}: {reason}: {error}"))
 
     def committed(self, seconds: float, waited: Sequence[float], queued: int) -> None:
         pass

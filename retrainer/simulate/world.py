@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from retrainer.config.configuration import Configuration
-    from retrainer.engine.core.engine import EngineListener
+    from retrainer.engine.core.notifications import EngineListener, Notification
     from retrainer.engine.core.transaction import Transaction
     from retrainer.engine.runs.run_defaults import NewId
     from retrainer.event import Event
@@ -51,7 +51,7 @@ class ManualClock:
 class NullListener:
     """A listener that ignores everything."""
 
-    def emitted(self, what: str, facts: dict[str, Any], now: float) -> None:
+    def emitted(self, notification: Notification, now: float) -> None:
         pass
 
     def committed(self, seconds: float, waited: Sequence[float], queued: int) -> None:

@@ -13,7 +13,7 @@ import structlog
 from retrainer.util.failpoints import hit
 from retrainer.util.supervision import LONGEST_WAIT, Worker, beat, join_all, take
 from retrainer.workflows.base import Observed, WorkflowError
-from retrainer.workflows.submission import names, tell_failure
+from retrainer.workflows.submission import log_failure, names
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
@@ -106,7 +106,7 @@ class RunReconciler:
             try:
                 self._gateway.observed(batch)
             except Exception as error:  # noqa: BLE001 - logged and retried
-                tell_failure("follower.store_failed", error, observations=len(batch))
+                log_failure("follower.store_failed", error, observations=len(batch))
                 if self._stop.wait(1.0):
                     return
             else:
@@ -127,7 +127,7 @@ class RunReconciler:
                 try:
                     step()
                 except Exception as error:  # noqa: BLE001 - logged, and retried at the next tick
-                    tell_failure("run_reconciler.failed", error, step=step.__name__)
+                    log_failure("run_reconciler.failed", error, step=step.__name__)
 
     def _stop_runs(self) -> None:
         runs = [run for run in self._gateway.to_stop() if self._rested(f"stop {run.id} {run.stop_requested}")]
@@ -205,4 +205,4 @@ class RunReconciler:
         except Exception as error:  # noqa: BLE001 - concerns this run only; the same round handles others
             if failed:
                 self._rest(failed)
-            tell_failure(event, error, **names(run))
+            log_failure(event, error, **names(run))

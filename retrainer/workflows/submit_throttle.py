@@ -5,13 +5,18 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from retrainer.workflows.base import Ambiguous, Later
+
 if TYPE_CHECKING:
     from retrainer.util.clock import Clock
+    from retrainer.workflows.base import WorkflowError
 
 PATIENCE = 3
 """Consecutive failures before all submissions pause. A single failure may concern a single request only."""
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 15.0
+TROUBLES = frozenset({"connect", "tls", "401", "429"})
+"""Codes of Later that concern the server, not the run."""
 
 
 class SubmitThrottle:
@@ -34,6 +39,13 @@ class SubmitThrottle:
         with self._lock:
             self._failures = 0
             self._limit = min(self._most, self._limit * 2)
+
+    def record(self, error: WorkflowError) -> None:
+        """Record an error of a request, if it concerns the server."""
+        if isinstance(error, Ambiguous):
+            self.failed()
+        elif isinstance(error, Later) and error.code in TROUBLES:
+            self.failed(error.retry_after)
 
     def failed(self, retry_after: float | None = None) -> None:
         """Record a failure of the server. `retry_after`: seconds that the server requested."""

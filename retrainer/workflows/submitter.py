@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import queue
 import threading
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 
 from retrainer.util.supervision import LONGEST_WAIT, Worker, beat, join_all, take
 from retrainer.util.supervision import within as bounded
 from retrainer.workflows.commit_gate import CommitGate, NotCommitted
-from retrainer.workflows.submission import ClaimedRun, Sender, names, tell_failure
+from retrainer.workflows.creation import ClaimedRun, WorkflowCreator
+from retrainer.workflows.submission import Submission, log_failure, names
 from retrainer.workflows.submit_throttle import SubmitThrottle
+from retrainer.workflows.template_check import TemplateCheck
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from retrainer.runs.run import Run
     from retrainer.util.clock import Clock
-    from retrainer.workflows.base import Preparation, RunGateway, WorkflowEngine
+    from retrainer.workflows.base import RunGateway, WorkflowEngine
+    from retrainer.workflows.submission import WorkflowContent
 
 log = structlog.get_logger()
 
@@ -29,6 +33,15 @@ POLL = 1.0
 """Seconds between two checks for runs whose lease or postponement ended; new runs are signalled by `wake`."""
 
 
+@dataclass(frozen=True, slots=True)
+class SubmitLimits:
+    """How many requests are made at once, and how many seconds a run is leased and a request may take."""
+
+    connections: int
+    lease: float = 30.0
+    request_timeout: float = 10.0
+
+
 class Submitter:
     """Threads that claim, check, create and verify. `count` is called with each response's code, ``ok`` for success."""
 
@@ -36,20 +49,16 @@ class Submitter:
         self,
         gateway: RunGateway,
         engine: WorkflowEngine,
-        manifest_of: Callable[[Run], dict[str, Any]],
-        *,
-        connections: int,
+        content: WorkflowContent,
         clock: Clock,
-        lease: float = 30.0,
-        request_timeout: float = 10.0,
+        limits: SubmitLimits,
         count: Callable[[str], None] = lambda _: None,
-        preparation: Preparation | None = None,
     ) -> None:
         self._gateway = gateway
         self._clock = clock
-        self._preparation = preparation
-        self.lease = lease
-        self._most = connections * AHEAD
+        self._preparation = content.preparation
+        self.lease = limits.lease
+        self._most = limits.connections * AHEAD
         self._throttle = SubmitThrottle(self._most, clock)
         self._claimed: queue.SimpleQueue[ClaimedRun | None] = queue.SimpleQueue()
         self._busy = 0
@@ -59,20 +68,15 @@ class Submitter:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stop = threading.Event()
-        self._sender = Sender(
-            gateway,
-            engine,
-            manifest_of,
-            clock=clock,
-            throttle=self._throttle,
-            request_timeout=request_timeout,
-            count=count,
-            preparation=preparation,
-            stop=self._stop,
+        creator = WorkflowCreator(
+            engine, clock, self._throttle, request_timeout=limits.request_timeout, count=count, stop=self._stop
         )
+        check = TemplateCheck(engine, clock)
+        self._submission = Submission(gateway, check, content, creator, self._throttle, self._stop)
         self._claimer = Worker("claim", self._claim_forever, self._stop.is_set)
         self._workers = [
-            Worker("submit", self._work, self._stop.is_set, name=f"submit-{number}") for number in range(connections)
+            Worker("submit", self._work, self._stop.is_set, name=f"submit-{number}")
+            for number in range(limits.connections)
         ]
 
     def start(self) -> None:
@@ -148,7 +152,7 @@ class Submitter:
                 while not self._stop.is_set() and self._claim():
                     beat()
             except Exception as error:  # noqa: BLE001 - logged and retried
-                tell_failure("submitter.claim_failed", error)
+                log_failure("submitter.claim_failed", error)
                 self._stop.wait(POLL)
 
     def _claim(self) -> bool:
@@ -172,13 +176,13 @@ class Submitter:
         try:
             self._gateway.claim(0, self.lease)
         except Exception as error:  # noqa: BLE001 - runs that it may have assigned are claimed again after their lease
-            tell_failure("submitter.claim_failed", error)
+            log_failure("submitter.claim_failed", error)
 
     def _work(self) -> None:
         while (claimed := take(self._claimed)) is not None:
             beat()
             try:
-                self._sender.settle(claimed)
+                self._submission.settle(claimed)
             except NotCommitted:
                 log.debug("submitter.not_committed", **names(claimed.run))
             except Exception:  # its lease expires, and it is claimed again

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaProducer
 
-from retrainer.workflows.argo.api_server import ApiServer
+from retrainer.workflows.argo.api_server import ApiRequest, ApiServer
 
 from .conftest import KUBECONFIG, audited, until
 from .replicas import BATCH, PARTITIONS, TOPIC
@@ -112,7 +112,7 @@ class Judge:
         found: list[dict[str, Any]] = []
         token = ""
         while True:
-            page = self._api.request("GET", self._path, fields={"limit": str(PAGE), "continue": token})
+            page = self._api.send(ApiRequest("GET", self._path, fields={"limit": str(PAGE), "continue": token}))
             found += page["items"]
             if not (token := page["metadata"].get("continue", "")):
                 return found

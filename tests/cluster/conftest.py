@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from retrainer.config.settings import ArgoEngine as Settings
-from retrainer.workflows.argo.api_server import ApiServer
+from retrainer.workflows.argo.api_server import ApiRequest, ApiServer
 from retrainer.workflows.argo.engine import ArgoEngine
 from retrainer.workflows.argo.watch import PARTIAL_LIST
 from retrainer.workflows.base import WorkflowError
@@ -97,12 +97,12 @@ def release_all(namespace: str) -> None:
     """Remove all finalizers, which would keep the namespace from being deleted."""
     api = ApiServer(str(KUBECONFIG), connections=8, timeout=30)
     path = f"/apis/argoproj.io/v1alpha1/namespaces/{namespace}/workflows"
-    names = [item["metadata"]["name"] for item in api.request("GET", path, accept=PARTIAL_LIST)["items"] or ()]
+    names = [item["metadata"]["name"] for item in api.send(ApiRequest("GET", path, accept=PARTIAL_LIST))["items"] or ()]
 
     def release(name: str) -> None:
         with contextlib.suppress(WorkflowError):
             patch = {"metadata": {"finalizers": None}}
-            api.request("PATCH", f"{path}/{name}", body=patch, content="application/merge-patch+json")
+            api.send(ApiRequest("PATCH", f"{path}/{name}", patch, content="application/merge-patch+json"))
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(release, names))

@@ -13,7 +13,8 @@ from retrainer.runs.run import Run, RunPhase
 from retrainer.util.clock import SystemClock
 from retrainer.workflows.manifest import manifest
 from retrainer.workflows.run_reconciler import RunReconciler
-from retrainer.workflows.submitter import Submitter
+from retrainer.workflows.submission import WorkflowContent
+from retrainer.workflows.submitter import SubmitLimits, Submitter
 from tests.unit.workflows.memory import MemoryDesk
 
 from .conftest import an_engine, audited, until
@@ -64,12 +65,10 @@ def test_a_bad_line_loses_nothing_and_doubles_nothing(namespace: str, tmp_path: 
         submitter = Submitter(
             gateway,
             engine,
-            lambda run: manifest(run, instance="test", instance_id="nobody"),
-            connections=4,
-            clock=clock,
-            request_timeout=1.0,
-            lease=5.0,
-            count=codes.append,
+            WorkflowContent(lambda run: manifest(run, instance="test", instance_id="nobody")),
+            clock,
+            SubmitLimits(connections=4, lease=5.0, request_timeout=1.0),
+            codes.append,
         )
         trouble = threading.Thread(target=disturb, args=(proxy, over))
         trouble.start()
@@ -91,9 +90,8 @@ def test_runs_are_followed_to_their_end_and_nothing_holds_them_afterwards(namesp
     clock = SystemClock()
     runs = [a_run(namespace) for _ in range(5)]
     gateway, engine = MemoryDesk(clock, *runs), an_engine(namespace)
-    submitter = Submitter(
-        gateway, engine, lambda run: manifest(run, instance="test", instance_id=None), connections=4, clock=clock
-    )
+    content = WorkflowContent(lambda run: manifest(run, instance="test", instance_id=None))
+    submitter = Submitter(gateway, engine, content, clock, SubmitLimits(connections=4))
     follower = RunReconciler(gateway, engine, clock, tick=0.2)
     with ExitStack() as end:
         for thread in (follower, submitter):

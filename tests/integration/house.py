@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from retrainer.config import models
 from retrainer.engine.core.catalog import build_catalog
 from retrainer.engine.core.engine import Engine
+from retrainer.engine.core.notifications import EventsTaken
 from retrainer.sources import registry
 from retrainer.store import statements
 from retrainer.store.sqlite import SqliteStore
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from retrainer.engine.core.notifications import Notification
     from retrainer.sources.base import Source
     from retrainer.store.base import Store
 
@@ -31,9 +33,9 @@ class Listener:
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter()
 
-    def emitted(self, what: str, facts: dict[str, Any], now: float) -> None:
-        if what == "events":
-            self.outcomes[facts["outcome"]] += facts["count"]
+    def emitted(self, notification: Notification, now: float) -> None:
+        if isinstance(notification, EventsTaken):
+            self.outcomes[notification.outcome] += notification.count
 
     def committed(self, seconds: float, waited: Any, queued: int) -> None:
         pass

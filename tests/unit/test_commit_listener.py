@@ -9,42 +9,48 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from retrainer.daemon.commit_listener import CommitListener
+from retrainer.engine.core.notifications import (
+    BackfillRequested,
+    EventDeadLettered,
+    InputLeftOut,
+    Notification,
+    OwnOutputSkipped,
+    RunCreated,
+    RunEnded,
+    SlotSettled,
+)
 from retrainer.rules.outcome import Reason, SlotRecord
 from retrainer.runs.run import Run, RunPhase
 from retrainer.telemetry.metrics import Metrics
 
 CASES: list[Any] = [
     pytest.param(
-        "dead_letter",
-        {"source": "push", "event": "e1", "reason": "raised", "error": "no field", "rule": "churn"},
+        EventDeadLettered("push", "e1", "raised", "no field", "churn"),
         {"event": "event.dead_lettered", "id": "e1", "rule": "churn", "error": "no field"},
         id="a dead letter, with the event's id",
     ),
     pytest.param(
-        "slot",
-        {"rule": "churn", "record": SlotRecord("n", 1.0, "missed", Reason.MISSED, 2.0, 3)},
+        SlotSettled("churn", SlotRecord("n", 1.0, "missed", Reason.MISSED, 2.0, 3)),
         {"event": "slot.not_run", "rule": "churn", "outcome": "missed", "count": 3},
         id="slots that did not run",
     ),
     pytest.param(
-        "own_output",
-        {"rule": "churn", "trigger": "new", "event": "e1", "said": "written by run r1 of this rule"},
+        OwnOutputSkipped("churn", "new", "e1", "written by run r1 of this rule"),
         {"event": "event.own_output", "id": "e1", "rule": "churn", "said": "written by run r1 of this rule"},
         id="what a run wrote itself",
     ),
     pytest.param(
-        "backfill.asked",
-        {"rule": "churn", "key": "", "request": "r1", "by": "anna", "count": 7},
+        BackfillRequested("churn", "", "r1", "anna", 7),
         {"event": "backfill.asked", "rule": "churn", "by": "anna", "count": 7},
         id="who asked for a backfill",
     ),
 ]
 
 
-@pytest.mark.parametrize(("what", "facts", "line"), CASES)
-def test_a_line_says_what_happened(what: str, facts: dict[str, Any], line: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("notification", "line"), CASES)
+def test_a_line_says_what_happened(notification: Notification, line: dict[str, Any]) -> None:
     with capture_logs() as said:
-        CommitListener(Metrics(CollectorRegistry())).emitted(what, facts, 0.0)
+        CommitListener(Metrics(CollectorRegistry())).emitted(notification, 0.0)
     (only,) = said
     assert line.items() <= only.items()
 
@@ -59,7 +65,7 @@ def test_a_line_says_what_happened(what: str, facts: dict[str, Any], line: dict[
 def test_a_backfill_is_not_taken_for_a_schedule_that_is_late(reason: Reason, seen: float) -> None:
     registry = CollectorRegistry()
     run = Run("r1", "churn", "", RunPhase.PENDING, "w", "ml", {}, {}, {}, "n", reason.value, 9.0, scheduled_at=1.0)
-    CommitListener(Metrics(registry)).emitted("run.created", {"run": run}, 9.0)
+    CommitListener(Metrics(registry)).emitted(RunCreated(run), 9.0)
     assert registry.get_sample_value("retrainer_schedule_lag_seconds_count") == seen
 
 
@@ -78,9 +84,8 @@ def test_a_run_ends_in_the_log_and_in_the_histogram_as_it_did(phase: RunPhase, l
     metrics = Metrics(registry)
     metrics.rules._rules.keep_only(["churn"])
     run = Run("r1", "churn", "", RunPhase.RUNNING, "w", "ml", {}, {}, {}, "n", "schedule", 9.0, started_at=10.0)
-    facts = {"message": "", "values": {"ended_at": 12.0}, "gpu_hours": 0.0, "promoted": None}
     with capture_logs() as said:
-        CommitListener(metrics).emitted("run.ended", {"run": run, "phase": phase, **facts}, 22.0)
+        CommitListener(metrics).emitted(RunEnded(run, phase, "", {"ended_at": 12.0}), 22.0)
     assert [(line["log_level"], line["event"]) for line in said] == [(level, f"run.{phase.value.lower()}")]
     duration = registry.get_sample_value("retrainer_run_duration_seconds_sum", {"rule": "churn", "phase": phase.value})
     assert duration == 2.0
@@ -88,7 +93,7 @@ def test_a_run_ends_in_the_log_and_in_the_histogram_as_it_did(phase: RunPhase, l
 
 def test_an_input_that_is_left_out_is_counted_by_its_kind() -> None:
     metrics = Metrics(CollectorRegistry())
-    CommitListener(metrics).emitted("left_out", {"unit": "Observed"}, 0.0)
+    CommitListener(metrics).emitted(InputLeftOut("Observed"), 0.0)
     metrics.process.dead_letters_left_out("push", 2)
     text = metrics.exposition().decode()
     assert 'retrainer_inputs_left_out_total{input="Observed"} 1.0' in text

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import core_schema
 
 if TYPE_CHECKING:
@@ -105,6 +105,19 @@ Duration = Annotated[
     BeforeValidator(parse_duration),
     WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "examples": ["90s", "6h", "7d"]}),
 ]
+
+
+def longer_than_nothing(hint: str) -> AfterValidator:
+    """Reject 0s; ``hint`` says what to write instead."""
+
+    def check(value: float) -> float:
+        if value <= 0:
+            raise ValueError(f"must be longer than 0s: {hint}")
+        return value
+
+    return AfterValidator(check)
+
+
 Timeout = Annotated[Duration, Between("1ms", "1d")]
 """Time limit for another system, in the range that sockets and client libraries accept."""
 Interval = Annotated[Duration, Between("", "366d")]

@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from retrainer.config.models.base import Between, Cel, Duration, Interval, Message, Model, Secret, Timeout
+from retrainer.config.models.base import (
+    Between,
+    Cel,
+    Duration,
+    Interval,
+    Message,
+    Model,
+    Secret,
+    Timeout,
+    longer_than_nothing,
+)
 
 
 class SourceModel(Model):
@@ -58,7 +68,7 @@ class DirectorySource(SourceModel):
     """Name of the bucket in the events. Default: the name of the folder."""
     settle: Duration = 2.0
     """A file is reported once its size and modification time have not changed for this long."""
-    polling_interval: Interval = 1.0
+    polling_interval: Annotated[Interval, longer_than_nothing("write 1s or more")] = 1.0
     """How often the folder is listed."""
     rows: Literal["lines"] | None = None
     """`lines` counts the lines of `.csv` files (without the header) and `.jsonl` files as `event.data.rows`."""
@@ -199,7 +209,7 @@ class S3Source(SourceModel):
     key_encoding: Literal["auto", "form", "raw"] = "auto"
     """How keys are encoded in notifications: `form` (a blank is `+`, as with AWS and MinIO) or `raw` (as with Ceph).
     `auto` recognises the sender."""
-    sweep: Interval | None = None
+    sweep: Annotated[Interval, longer_than_nothing("write 1h, or at least 1s")] | None = None
     """How often to list the buckets, to find objects without a notification."""
     sweep_settle: Duration = 900.0
     """Objects younger than this are not reported by a listing: their notification may still arrive."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from retrainer.config.models.base import Cel, Count, Duration, Model, Size, Spread, Total
+from retrainer.config.models.base import Cel, Count, Duration, Model, Size, Spread, Total, longer_than_nothing
 
 Times = Annotated[str, Field(pattern=r"^([01]\d|2[0-4]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d$")]
 Match = Annotated[
@@ -154,14 +154,14 @@ class Alert(Model):
 
 
 class Freshness(Model):
-    max_age: Duration
+    max_age: Annotated[Duration, longer_than_nothing("write such as 14d")]
     """Satisfied when the last run that counts is older than this; before the first such run, when the rule is."""
     of: Literal["succeeded", "promoted"] = "succeeded"
     """Which runs count: those that succeeded, or only those whose model was promoted (`feedback`)."""
     jitter: Duration | None = None
     """Delays the first run by up to this time (a hash of rule, key and trigger), so that many new rules do not start at
     once. Default: a tenth of `max_age`."""
-    min_retry_interval: Duration = 3600.0
+    min_retry_interval: Annotated[Duration, longer_than_nothing("write such as 1h")] = 3600.0
     """After a run that did not count, satisfied again only this long after its end."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from retrainer.engine.core.notifications import PromotionRecorded
 from retrainer.engine.intake.matching import too_many
 from retrainer.engine.runs.downstream import followers
 from retrainer.rules.outcome import Imported, PromotionReported
@@ -26,7 +27,7 @@ def judge(tx: Transaction, run_id: str, *, promoted: bool) -> None:
 
     Raise LookupError if there is no such run, ValueError if it did not succeed.
     """
-    tx.flush_runs()
+    tx.writes.flush_runs()
     run = run_statements.run(tx.conn, run_id)
     if run is None:
         raise LookupError(f"there is no run {run_id}")
@@ -36,7 +37,7 @@ def judge(tx: Transaction, run_id: str, *, promoted: bool) -> None:
         return
     run_statements.update_run(tx.conn, run_id, promoted=promoted)
     tx.take(run.rule, run.key, PromotionReported(run_id, promoted))
-    tx.emit("run.judged", run=run, promoted=promoted)
+    tx.writes.emit(PromotionRecorded(run, promoted))
     if promoted:
         for where in followers(tx, replace(run, promoted=True), promoted_later=True):
             tx.take(*where)

@@ -52,15 +52,14 @@ def trigger(
         known = requests.known(tx.conn, f"trigger/{idempotency_key}")
         if known is not None:
             return known.answer
-    entry = tx.known(name, key)
+    entry = tx.states.known(name, key)
     check_room(rule, entry.state if entry is not None else None, 1, parameters)
-    request, told_before = str(ULID.from_timestamp(tx.now)), len(tx.emitted)
-    done = tx.take(name, key, Manual(parameters, request, by))
-    emitted = [facts["run"] for what, facts in tx.emitted[told_before:] if what == "run.created"]
-    created = [run for run in emitted if run.cause.get("request") == request and run.retry_of is None]
-    decided = done.decisions if done else ()
-    mine = [d for d in decided if d.asked is not None and d.asked.request == request]
-    last = next(reversed(mine or decided), None)
+    request = str(ULID.from_timestamp(tx.now))
+    folded = tx.take(name, key, Manual(parameters, request, by))
+    decisions, runs = (folded.step.decisions, folded.runs) if folded is not None else ((), ())
+    created = [run for run in runs if run.cause.get("request") == request and run.retry_of is None]
+    of_request = [d for d in decisions if d.asked is not None and d.asked.request == request]
+    last = next(reversed(of_request or decisions), None)
     refused = last is not None and last.new_run is not None and not created
     answer = {
         "decision": "skip" if refused else last.kind.value if last else "hold",
@@ -79,7 +78,7 @@ def trigger(
 def preview(tx: Transaction, name: str, key: str, parameters: dict[str, str]) -> Run:
     """Return the run that `trigger` would start, not stored. Raise ValueError if its parameters do not render."""
     rule = rule_of(tx, name)
-    entry = tx.known(name, key)
+    entry = tx.states.known(name, key)
     new_run = NewRun("manual", parameters=parameters)
     if entry is not None:
         new_run = replace(new_run, window=entry.state.window, taken=entry.state.windows)
@@ -92,7 +91,7 @@ def pause(tx: Transaction, name: str, note: str) -> None:
     """Pause a rule manually. Raise LookupError if there is no such rule."""
     rule_of(tx, name)
     statements.put_all(tx.conn, t.pauses, [{"rule": name, "at": tx.now, "note": note}])
-    tx.journal(PAUSED, name, "", {"note": note})
+    tx.writes.journal(PAUSED, name, "", {"note": note})
     tx.catalog = tx.catalog.paused(name, by_hand=True)
     tx.take(name, "", Wake())
 
@@ -131,7 +130,7 @@ def retry(tx: Transaction, run_id: str) -> str:
 
 
 def _run(tx: Transaction, run_id: str) -> Run:
-    tx.flush_runs()
+    tx.writes.flush_runs()
     run = run_statements.run(tx.conn, run_id)
     if run is None:
         raise LookupError(f"there is no run {run_id}")

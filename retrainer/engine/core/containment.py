@@ -33,35 +33,13 @@ class Care(Enum):
     NEVER = "never"
 
 
-_STAGED = (
-    "counters",
-    "created",
-    "emitted",
-    "rows",
-    "events",
-    "inputs",
-    "arrived",
-    "seen_at",
-    "admitted",
-    "changed",
-    "forgotten",
-    "pools_changed",
-    "stops",
-    "polled",
-    "after",
-    "catalog",
-    "fans_out",
-    "unseen",
-    "_written",
-    "_decisions",
-    "_fresh_keys",
-)
-"""What a unit changes in a `Transaction`. A shallow copy of a collection is enough: its values are never changed."""
-
-
 def attempt(tx: Transaction, unit: Callable[[], T]) -> T:
-    """Execute a unit of work and write what it staged. If it raises, undo all of it and raise the error."""
-    before = {name: _copied(getattr(tx, name)) for name in _STAGED}
+    """Execute a unit of work and write what it staged. If it raises, undo all of it and raise the error.
+
+    ``STAGED`` of each object names what a unit changes in it. A shallow copy of a collection is enough: its values are
+    never changed.
+    """
+    staged = [(each, name, _copied(getattr(each, name))) for each in (tx, tx.writes, tx.states) for name in each.STAGED]
     try:
         with tx.conn.begin_nested():
             result = unit()
@@ -70,9 +48,24 @@ def attempt(tx: Transaction, unit: Callable[[], T]) -> T:
     except Exception as error:
         if not of_whole(error):
             tx.arrivals.clear()
-            for name, value in before.items():
-                setattr(tx, name, value)
+            for each, name, value in staged:
+                setattr(each, name, value)
         raise
+
+
+def contained(tx: Transaction, unit: Callable[[], T], raised: Callable[[Exception], T]) -> T:
+    """Return the result of a unit of work. In a careful transaction, undo one that raises and return ``raised(error)``.
+
+    ``raised`` gets the error while it is being handled. Errors that end the whole transaction are always raised.
+    """
+    if not tx.careful:
+        return unit()
+    try:
+        return attempt(tx, unit)
+    except Exception as error:
+        if of_whole(error):
+            raise
+        return raised(error)
 
 
 def one_by_one(
@@ -86,12 +79,7 @@ def one_by_one(
         unit(each)
         return
     for one in each:
-        try:
-            attempt(tx, partial(unit, (one,)))
-        except Exception as error:
-            if of_whole(error):
-                raise
-            raised(one, error)
+        contained(tx, partial(unit, (one,)), partial(raised, one))
 
 
 def settled(tx: Transaction, unit: Callable[[Transaction], T]) -> T:

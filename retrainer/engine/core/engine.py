@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from retrainer.engine.core.catalog import Catalog
+    from retrainer.engine.core.notifications import EngineListener
     from retrainer.engine.core.transaction import Transaction
     from retrainer.engine.runs.dispatch import Dispatcher
     from retrainer.engine.runs.run_defaults import NewId
@@ -47,14 +48,6 @@ LAST_TRIES = 5.0
 """Seconds for which writes to an unavailable store are retried during shutdown."""
 ROOM_AFTER = 0.1
 """Seconds until a full queue should have room again: about two transactions."""
-
-
-class EngineListener(Protocol):
-    """Receives what was committed, for metrics and the log."""
-
-    def emitted(self, what: str, facts: dict[str, Any], now: float) -> None: ...
-
-    def committed(self, seconds: float, waited: Sequence[float], queued: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +316,7 @@ class Engine:
         self._acknowledge(drained, results)
         hit("after-acknowledge")
         offers = [began - item.at for item in drained if isinstance(item, _Offer)]
-        if tx.admitted:
+        if tx.writes.admitted:
             self.on_admitted()
         if tx.stops:
             self.on_stop_requested()
@@ -342,8 +335,8 @@ class Engine:
         """Notify the listener. Its errors are only logged, as the transaction is committed and acknowledged."""
         try:
             self._listener.committed(seconds, waited, self._queued_events)
-            for what, facts in tx.emitted:
-                self._listener.emitted(what, facts, tx.now)
+            for notification in tx.writes.notifications:
+                self._listener.emitted(notification, tx.now)
         except Exception:
             log.exception("listener.failed")
 

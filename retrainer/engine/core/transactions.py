@@ -13,6 +13,7 @@ from retrainer.engine.core import budget_balances, rule_changes
 from retrainer.engine.core.catalog import EMPTY, Catalog
 from retrainer.engine.core.containment import attempt, settled
 from retrainer.engine.core.fold import fold_input
+from retrainer.engine.core.notifications import InputLeftOut
 from retrainer.engine.core.state_cache import Cache
 from retrainer.engine.core.transaction import Transaction, TransactionContext
 from retrainer.engine.core.transaction_budget import KEYS, TransactionBudget
@@ -87,12 +88,12 @@ class TransactionRunner:
         context = TransactionContext(self.catalog, self.cache, self._run_defaults, fold_input)
         tx = Transaction(conn, context, self.counters, self._clock.now())
         tx.careful = careful
-        tx.dead_letters_limit = self.dead_letters_limit
+        tx.writes.dead_letters_limit = self.dead_letters_limit
         if self.timed:
             began = self._clock.monotonic()
             tx.budget = TransactionBudget(lambda: self._clock.monotonic() - began)
         tx.polled = ChainMap({}, self._polled)
-        tx.seen_at = ChainMap({}, self._heard)
+        tx.writes.seen_at = ChainMap({}, self._heard)
         tx.unseen = self._unseen
         return tx
 
@@ -106,15 +107,15 @@ class TransactionRunner:
         results = self.run(tx, queued)
         self._look_first(tx)
         fanning = self._fanning
-        if (due and fanning) or tx.fans_out:
-            tx.fans_out = False
+        if (due and fanning) or tx.writes.fans_out:
+            tx.writes.fans_out = False
             fanning = fan_out(tx)
         tx.settle()
         if tx.pools_changed or self._admission_due:
             self._admit_contained(tx)
         leased = dispatch(tx, self.dispatcher)
         tx.flush()
-        fanning = fanning or tx.fans_out
+        fanning = fanning or tx.writes.fans_out
         return Done(tx, results, leased, self._soonest(tx, fanning), fanning, began)
 
     def failed(self) -> None:
@@ -125,11 +126,11 @@ class TransactionRunner:
         """Make the result of a committed transaction the current state."""
         tx = done.tx
         self.catalog = tx.catalog
-        self.counters = tx.counters
+        self.counters = tx.writes.counters
         self._polled.update(tx.polled.maps[0])
-        self._heard.update(tx.seen_at.maps[0])
+        self._heard.update(tx.writes.seen_at.maps[0])
         self._unseen = tx.unseen
-        self.cache.commit(tx.changed, tx.forgotten)
+        self.cache.commit(tx.states.changed, tx.states.forgotten)
         self.next_wake, self._fanning = done.next_wake, done.fanning
 
     def run(self, tx: Transaction, queued: Sequence[Batch | Callable[[Transaction], Any]]) -> list[Any]:
@@ -194,12 +195,12 @@ class TransactionRunner:
             if of_whole(error):
                 raise
             log.exception("admission.raised")
-            tx.emit("left_out", unit="Admission")
+            tx.writes.emit(InputLeftOut("Admission"))
 
     def _admit(self, tx: Transaction) -> None:
-        tx.flush_runs()
+        tx.writes.flush_runs()
         if self._next_start is not None and self._next_start <= tx.now:
-            tx.admitted = True  # a run has become due: wake the submitter
+            tx.writes.admitted = True  # a run has become due: wake the submitter
         used = run_statements.pool_use(tx.conn)
         free = {pool: slots - used.get(pool, 0) for pool, slots in tx.catalog.pools.items()}
         rows = run_statements.waiting_runs(tx.conn, tx.now, free, KEYS)
@@ -208,7 +209,7 @@ class TransactionRunner:
         balances, renewed = budget_balances.balances(tx.conn, tx.catalog, names, tx.now, _contain(tx))
         admitted = admit(waiting, Capacity(tx.catalog.pools, used, balances), tx.now)
         run_statements.admit(tx.conn, admitted, tx.now)
-        tx.admitted = tx.admitted or bool(admitted)
+        tx.writes.admitted = tx.writes.admitted or bool(admitted)
         moments = (
             run_statements.next_start(tx.conn, tx.now),
             renewed if len(admitted) < len(waiting) else None,
@@ -245,7 +246,7 @@ def _cost(tx: Transaction, rule: str) -> tuple[str, float] | None:
     """Return the budget of a run and its reserve in GPU hours; None if computing them raises: the rule's runs wait."""
     cost = _contain(tx)(tx.conn, partial(budget_balances.cost_of, tx.conn, tx.catalog, rule), rule)
     if cost is None:
-        tx.emit("left_out", unit="Admission")
+        tx.writes.emit(InputLeftOut("Admission"))
     return cost
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import ChainMap, defaultdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from retrainer.engine.core.notifications import DeadLettersDropped, SlotSettled
 from retrainer.rules.parameters import MAX_EVENT_BYTES, MAX_EVENTS
 from retrainer.runs.run import Run, RunPhase
 from retrainer.store import event_statements, statements
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from retrainer.engine.core.notifications import Notification
     from retrainer.engine.core.state_cache import DecisionRecord
     from retrainer.event import Event
     from retrainer.rules.outcome import SlotRecord
@@ -29,14 +31,29 @@ SEEN_EVERY = 1.0
 
 
 class WriteBuffer:
-    """``emitted`` is what listeners (metrics, log) receive after the commit."""
+    """``notifications`` are what listeners (metrics, log) receive after the commit."""
+
+    STAGED = (
+        "counters",
+        "created",
+        "notifications",
+        "rows",
+        "events",
+        "inputs",
+        "arrived",
+        "seen_at",
+        "admitted",
+        "fans_out",
+        "_written",
+        "_decisions",
+    )
 
     def __init__(self, conn: Connection, counters: dict[str, int], now: float) -> None:
         self.conn = conn
         self.now = now
         self.counters = dict(counters)
         self.created: dict[str, Run] = {}
-        self.emitted: list[tuple[str, dict[str, Any]]] = []
+        self.notifications: list[Notification] = []
         self.rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.events: list[tuple[Any, ...]] = []
         """Rows of the ledger as tuples in column order, like ``inputs``, because there may be many."""
@@ -47,6 +64,8 @@ class WriteBuffer:
         """Stored time of the last input of each source (epoch seconds). Changes go into the first map."""
         self.admitted = False
         """Whether this transaction leaves newly admitted runs in the store to be claimed."""
+        self.fans_out = False
+        """Whether fan-outs were staged that the transaction has not continued yet."""
         self.dead_letters_limit = 1 << 62
         """Maximum total size of the dead letters, in bytes."""
         self.written_out: tuple[Event, bytes] | None = None
@@ -59,14 +78,14 @@ class WriteBuffer:
         self.counters[kind] += 1
         return self.counters[kind]
 
-    def emit(self, what: str, **facts: Any) -> None:
-        self.emitted.append((what, facts))
+    def emit(self, notification: Notification) -> None:
+        self.notifications.append(notification)
 
     @property
     def staged(self) -> tuple[int, ...]:
-        """Counts that change whenever something is staged."""
+        """Counts that change whenever something is staged. Every event and every input of one has a number."""
         rows = sum(map(len, self.rows.values()))
-        return (*self.counters.values(), len(self.emitted), len(self.created), rows)
+        return (*self.counters.values(), len(self.notifications), len(self.created), len(self.inputs), rows)
 
     def mark_seen(self, source: str) -> None:
         """Record that a source has delivered something."""
@@ -79,7 +98,7 @@ class WriteBuffer:
         self.rows["journal"].append({**row, "payload": dump(payload)})
 
     def record_slot(self, rule: str, key: str, record: SlotRecord, run: str | None) -> None:
-        self.emit("slot", rule=rule, record=record)
+        self.emit(SlotSettled(rule, record))
         self.rows["slots"].append(
             {
                 "rule": rule,
@@ -94,6 +113,12 @@ class WriteBuffer:
                 "at": self.now,
             }
         )
+
+    def add_fan_out(self, rule: str, trigger: str, slot: float, given: str | None = None) -> None:
+        """Stage a fan-out, see `retrainer.engine.schedules.fan_out`: of a slot, or of an input in stored form."""
+        row = {"rule": rule, "trigger": trigger, "slot": slot, "after": "", "input": given}
+        self.rows["fan_outs"].append(row)
+        self.fans_out = True
 
     def record_decision(self, rule: str, key: str, record: DecisionRecord, run: str | None) -> None:
         """Stage a decision: a new row, or an update of the existing one."""
@@ -166,7 +191,7 @@ class WriteBuffer:
             if rows and name == "dead_letters":
                 dropped = event_statements.drop_oldest_dead_letters(self.conn, self.dead_letters_limit)
                 if dropped:
-                    self.emit("dead_letters.dropped", count=dropped)
+                    self.emit(DeadLettersDropped(dropped))
         self.flush_runs()
         statements.put_all(self.conn, t.decisions, list(self.unwritten(self._decisions).values()))
 

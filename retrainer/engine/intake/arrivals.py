@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from retrainer.engine.core.containment import attempt
+from retrainer.engine.core.notifications import DecisionMade
 from retrainer.rules.arrival_aggregator import ArrivalAggregator
 from retrainer.store import event_statements
 from retrainer.store.faults import of_whole
@@ -32,14 +33,11 @@ class Taken:
 
 
 class Arrivals:
-    """The aggregators of one transaction, by (rule, key). Each (rule, key) must be in ``tx.changed``."""
+    """The aggregators of one transaction, by (rule, key). Each (rule, key) must be in ``tx.states.changed``."""
 
     def __init__(self, tx: Transaction) -> None:
-        self._work = tx
+        self._tx = tx
         self._gathering: dict[tuple[str, str], tuple[ArrivalAggregator, list[Taken]]] = {}
-
-    def __contains__(self, where: tuple[str, str]) -> bool:
-        return where in self._gathering
 
     def add(self, where: tuple[str, str], trigger: str, single: Single, taken: Taken) -> bool:
         """Add an event to the aggregator of the trigger. Return False if the event must be folded individually."""
@@ -55,27 +53,29 @@ class Arrivals:
         ``counted`` returns the counts that the event adds and records the values of `distinct_by`. It is called inside
         the unit, so that both are rolled back together.
         """
-        tx = self._work
+        tx = self._tx
         if tx.careful:
             self._take_with_care(where, seq, counted, taken)
             return
         given = counted()
-        done = tx.take(*where, given)
+        folded = tx.take(*where, given)
         rule = tx.catalog.rules[where[0]]
-        gathering = ArrivalAggregator.after(rule, tx.changed[where].state, given, done) if done else None
+        gathering = (
+            ArrivalAggregator.after(rule, tx.states.changed[where].state, given, folded.step) if folded else None
+        )
         if gathering is not None:
             self._gathering[where] = (gathering, [taken])
 
     def _take_with_care(self, where: tuple[str, str], seq: int, counted: Callable[[], Arrived], taken: Taken) -> None:
-        tx = self._work
-        entry = tx.changed[where]
+        tx = self._tx
+        entry = tx.states.changed[where]
         try:
             attempt(tx, lambda: tx.take(*where, counted()))
         except Exception as error:
             if of_whole(error):
                 raise
             log.debug("event.raised", source=taken.item.source, id=taken.item.id, rule=where[0], exc_info=True)
-            tx.flush_inputs()
+            tx.writes.flush_inputs()
             event_statements.take_back_input(tx.conn, entry.id, where, seq)
             taken.raised(tx, where[0], error)
 
@@ -93,17 +93,17 @@ class Arrivals:
         found = self._gathering.pop(where, None)
         if found is None:
             return
-        tx = self._work
+        tx = self._tx
         gathering, (taken,) = found
-        entry = tx.changed[where]
+        entry = tx.states.changed[where]
         state, last = gathering.close(entry.state, tx.now)
         if last is None:
             return
         record = entry.record
         if record is not None and gathering.absorbed:
             record = replace(record, count=record.count + gathering.absorbed)
-            facts = {"decision": record.decision, "run": None, "count": gathering.absorbed}
-            tx.emit("decided", rule=where[0], key=where[1], **facts)
-        tx.changed[where] = replace(entry, state=state, record=record)
+            tx.writes.emit(DecisionMade(*where, record.decision, count=gathering.absorbed))
+            tx.states.decided.append(where)
+        tx.states.changed[where] = replace(entry, state=state, record=record)
         self.take(where, last.seq, lambda: last, taken)
         self._gathering.pop(where, None)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
+from retrainer.engine.core.notifications import EventDeadLettered
 from retrainer.event import Event, Poison, split_attributes
 from retrainer.store.rows import dump
 from retrainer.telemetry.secrets import SECRETS
@@ -20,9 +21,9 @@ MOST_BYTES = 1 << 20
 
 def dead(tx: Transaction, event: Event, reason: str, error: str, rule: str = "") -> None:
     """Store a readable event that a rule could not process. The payload is serialized once for all rules."""
-    if tx.written_out is None or tx.written_out[0] is not event:
-        tx.written_out = event, dump(shown(event)).encode()
-    dead_letter(tx, event.source, event.id, reason, error, tx.written_out[1], rule)
+    if tx.writes.written_out is None or tx.writes.written_out[0] is not event:
+        tx.writes.written_out = event, dump(shown(event)).encode()
+    dead_letter(tx, event.source, event.id, reason, error, tx.writes.written_out[1], rule)
 
 
 class OfARule(Protocol):
@@ -40,7 +41,7 @@ class Refusals:
 
     def __init__(self, tx: Transaction, event: Event, *, emit: bool) -> None:
         self.failed = False
-        self._work, self._event, self._tell = tx, event, emit
+        self._tx, self._event, self._tell = tx, event, emit
 
     def raised(self, trigger: OfARule, error: Exception) -> None:
         """Handle an unexpected exception: a defect in retrainer, not an error that the trigger reports."""
@@ -49,7 +50,7 @@ class Refusals:
     def _fail(self, trigger: OfARule, reason: str, error: str) -> None:
         self.failed = True
         if self._tell:
-            dead(self._work, self._event, reason, error, trigger.rule)
+            dead(self._tx, self._event, reason, error, trigger.rule)
 
     def _too_many_keys(self, trigger: OfARule, key: str) -> None:
         self._fail(trigger, "too_many_keys", f"key {key!r} would exceed max_keys")
@@ -84,7 +85,7 @@ def dead_letter(
     tx: Transaction, source: str, event: str, reason: str, error: str, payload: bytes, rule: str = ""
 ) -> None:
     error = SECRETS.mask(error).replace("\0", "\\0")
-    tx.rows["dead_letters"].append(
+    tx.writes.rows["dead_letters"].append(
         {
             "at": tx.now,
             "source": source,
@@ -96,4 +97,4 @@ def dead_letter(
             "size": len(payload),
         }
     )
-    tx.emit("dead_letter", source=source, event=event, reason=reason, error=error, rule=rule)
+    tx.writes.emit(EventDeadLettered(source, event, reason, error, rule))

@@ -10,6 +10,7 @@ import orjson
 import structlog
 
 from retrainer.engine.core.containment import attempt, one_by_one
+from retrainer.engine.core.notifications import EventsTaken
 from retrainer.engine.intake import objects, partitions, replay_filter
 from retrainer.engine.intake.arrivals import Arrivals, Taken
 from retrainer.engine.intake.dead_letters import dead, dead_letter, unbearable
@@ -101,7 +102,7 @@ def _move_back(tx: Transaction, batch: Batch, taken: int) -> None:
 def _answer(tx: Transaction, batch: Batch, outcomes: list[str]) -> list[str] | Unfinished:
     for outcome in PRECEDENCE:
         if n := outcomes.count(outcome):
-            tx.emit("events", source=batch.source, outcome=outcome, count=n)
+            tx.writes.emit(EventsTaken(batch.source, outcome, n))
     taken = len(outcomes)
     return outcomes if taken == len(batch.items) else Unfinished(outcomes, batch.rest(taken))
 
@@ -207,7 +208,7 @@ class _Intake:
         if batch.objects and len(self.outcomes) == len(batch.items):
             event_statements.store_objects(tx.conn, batch.source, batch.objects, tx.now)
         if batch.items:
-            tx.mark_seen(batch.source)
+            tx.writes.mark_seen(batch.source)
 
     def _known(self) -> set[str] | None:
         """Return the ids in this batch that are stored already; None if the source de-duplicates by other means."""
@@ -226,7 +227,7 @@ class _Intake:
         if event.takes_back:
             self._take_back(event.takes_back, known)
         known.add(event.id)
-        self._fresh.append((event.source, event.id, self.tx.counters["seq"] + 1, now, forget_at))
+        self._fresh.append((event.source, event.id, self.tx.writes.counters["seq"] + 1, now, forget_at))
         return False
 
     def _take_back(self, identity: str, known: set[str]) -> None:
@@ -247,7 +248,7 @@ class _Intake:
             word, hits, readings = replay.judge(item)
             if (hits or readings) and isinstance(item, Event) and not self.batch.replay_scope.dry:
                 facts = {"rules": sorted(self.batch.replay_scope.rules), "levels": self.batch.replay_scope.levels}
-                self.tx.journal(REPLAYED, "", "", facts)
+                self.tx.writes.journal(REPLAYED, "", "", facts)
                 self._take(item, hits, word, readings)
             else:
                 self.outcomes.append(word)
@@ -258,18 +259,18 @@ class _Intake:
         if hits:
             left_out = self._enter(item, hits)
             word = "dead_lettered" if left_out and not hits else word
-        seq = tx.number("seq")
+        seq = tx.writes.number("seq")
         readings = self._within_budget(item, readings) if readings else readings
         label = item.label
         place, offset = item.place
         matched = bool(hits or readings)
         if matched:
-            tx.arrived[seq] = item
+            tx.writes.arrived[seq] = item
         concerned = list(dict.fromkeys((*hits, *(where for where, _ in readings)))) if readings else list(hits)
         rules = orjson.dumps(concerned).decode() if matched else "[]"
-        tx.events.append(event_to_row(seq, tx.now, item, "matched" if matched else word, rules))
+        tx.writes.events.append(event_to_row(seq, tx.now, item, "matched" if matched else word, rules))
         # Before the fold, because the parameters of a run may read the event that caused it.
-        tx.inputs += [(tx.changed[where].id, seq) for where in hits]
+        tx.writes.inputs += [(tx.states.changed[where].id, seq) for where in hits]
         self.outcomes.append("matched" if matched else word)
         taken = Taken(item, partial(self._raised, item, len(self.outcomes) - 1, concerned))
         for where, given in readings:
@@ -280,7 +281,7 @@ class _Intake:
                     where, hit.plain, (seq, item.time, label, hit.size, hit.rows, place, offset), taken
                 ):
                     continue
-                state = tx.changed[where].id
+                state = tx.states.changed[where].id
 
                 def counted(hit: Hit = hit, state: int = state) -> Arrived:
                     return Arrived(seq, item.time, label, *hit.counts(tx, item, state), place, offset)
@@ -293,8 +294,8 @@ class _Intake:
 
         def entered(these: Iterable[tuple[str, str]]) -> None:
             for where in these:
-                if where not in self.tx.changed:
-                    self.tx.changed[where] = self.tx.entry(self.tx.catalog.rules[where[0]], where[1])
+                if where not in self.tx.states.changed:
+                    self.tx.states.changed[where] = self.tx.states.entry(self.tx.catalog.rules[where[0]], where[1])
 
         def raised(where: tuple[str, str], error: Exception) -> None:
             del hits[where]
@@ -329,13 +330,11 @@ class _Intake:
         except Exception as error:
             if not tx.careful or of_whole(error):
                 raise
-            tx.flush_inputs()
+            tx.writes.flush_inputs()
             event_statements.take_back_input(tx.conn, -1, where, seq)
             taken.raised(tx, where[0], error)
 
-    def _raised(
-        self, item: Event, index: int, left: list[Any], _work: Transaction, rule: str, error: Exception
-    ) -> None:
+    def _raised(self, item: Event, index: int, left: list[Any], _tx: Transaction, rule: str, error: Exception) -> None:
         """Record that one matching rule raised. When ``left`` is empty, the event is dead-lettered."""
         if self.batch.replay_scope is None:  # a replayed event was processed before
             dead(self.tx, item, "raised", f"{type(error).__name__}: {error}", rule)

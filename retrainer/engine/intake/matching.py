@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from retrainer.engine.core.containment import one_by_one
+from retrainer.engine.core.notifications import OwnOutputSkipped
 from retrainer.engine.intake import distincts
 from retrainer.engine.intake.dead_letters import Refusals
 from retrainer.rules.expression import StepBudget
@@ -51,7 +52,7 @@ def match(tx: Transaction, event: Event, only: Collection[str] | None = None) ->
 
     With ``only``, only these rules are matched and no dead letters are written: the event was processed before.
     """
-    look = _Look(tx, event, author_of(tx.conn, event, tx.created), emit=only is None)
+    look = _Look(tx, event, author_of(tx.conn, event, tx.writes.created), emit=only is None)
     found = tx.catalog.index.candidates(event)
     one_by_one(
         tx, found if only is None else (trigger for trigger in found if trigger.rule in only), look.at, look.raised
@@ -71,7 +72,7 @@ class _Look(Refusals):
         self._step_budget = StepBudget()
 
     def at(self, triggers: Iterable[CompiledData]) -> None:
-        tx, event, hits, balance = self._work, self._event, self.hits, self._step_budget
+        tx, event, hits, balance = self._tx, self._event, self.hits, self._step_budget
         bare: tuple[int, int] | None = None  # the measure for triggers that count neither rows nor bytes
         for trigger in triggers:
             if (self._author or trigger.own.places) and _own_output(tx, event, trigger, self._author, emit=self._tell):
@@ -107,7 +108,7 @@ class _Look(Refusals):
 def _own_output(tx: Transaction, event: Event, trigger: CompiledData, author: Author | None, *, emit: bool) -> bool:
     said = trigger.own.said(trigger.rule, event, author)
     if said and emit:
-        tx.emit("own_output", rule=trigger.rule, trigger=trigger.name, event=event.id, said=said)
+        tx.writes.emit(OwnOutputSkipped(trigger.rule, trigger.name, event.id, said))
     return bool(said)
 
 
@@ -124,10 +125,10 @@ def too_many(tx: Transaction, where: tuple[str, str], hits: Collection[tuple[str
     """Whether a new key exceeds `max_keys`. ``hits`` are the keys that the same event adds already."""
     rule, key = where
     for_each = tx.catalog.rules[rule].rule.for_each
-    if for_each is None or where in hits or tx.known(rule, key) is not None:
+    if for_each is None or where in hits or tx.states.known(rule, key) is not None:
         return False
-    brought = sum(other[0] == rule and tx.known(*other) is None for other in hits)
-    return tx.keys(rule) + brought >= for_each.max_keys
+    brought = sum(other[0] == rule and tx.states.known(*other) is None for other in hits)
+    return tx.states.keys(rule) + brought >= for_each.max_keys
 
 
 def _count(

@@ -38,7 +38,7 @@ class Tracker:
     """Tracks the objects of one batch in one transaction."""
 
     def __init__(self, tx: Transaction, batch: Batch) -> None:
-        self._work, self._batch = tx, batch
+        self._tx, self._batch = tx, batch
         keys = [_name(item) for item in batch.items if isinstance(item, Event)]
         known = event_statements.objects_now(tx.conn, batch.source, keys)
         self._known: dict[str, Now | None] = {key: Now(*now) for key, now in known.items()}
@@ -76,14 +76,14 @@ class Tracker:
 
     def _said_of_content(self, event: Event) -> list[Row[Any]]:
         """Return the ledger rows of this content at this bucket and key, with `type` and `time`."""
-        self._work.flush_inputs()
+        self._tx.writes.flush_inputs()
         data = event.data
-        rows = event_statements.said_of_object(self._work.conn, event.source, about(data["bucket"], data["key"]))
+        rows = event_statements.said_of_object(self._tx.conn, event.source, about(data["bucket"], data["key"]))
         created = (row for row in rows if row.type.startswith("s3:ObjectCreated"))
         return [row for row in created if unpack(row.data).get("etag") == data.get("etag")]
 
     def store(self) -> None:
-        event_statements.track(self._work.conn, self._batch.source, self._changed, self._work.now)
+        event_statements.track(self._tx.conn, self._batch.source, self._changed, self._tx.now)
 
     def _set(self, name: str, now: Now | None) -> None:
         self._known[name] = self._changed[name] = now

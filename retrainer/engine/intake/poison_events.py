@@ -90,7 +90,7 @@ def take_out(
     wanted = frozenset().union(*(template.variables for template in templates.values()))
     if not new_run.window.events or not wanted & _OF_EVENTS:
         return None
-    newest = tx.numbered_inputs(state_id, new_run.window, None)
+    newest = tx.writes.numbered_inputs(state_id, new_run.window, None)
     oldest = event_statements.oldest_input(tx.conn, state_id, new_run.window.ranges)
     rows = oldest + [one for one in newest if one[0] != oldest[0][0]]
     inputs = [_Input(seq, event, event_scope(event)) for seq, event in rows]

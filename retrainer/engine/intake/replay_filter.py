@@ -44,7 +44,7 @@ class ReplayFilter:
     """Filters the items of one replayed batch."""
 
     def __init__(self, tx: Transaction, again: ReplayScope) -> None:
-        self._work, self._again = tx, again
+        self._tx, self._again = tx, again
         self._pruned_to = retention_marks.pruned_to(tx.conn)
         self._stored: dict[str, dict[str, int]] = {}
 
@@ -65,7 +65,7 @@ class ReplayFilter:
 
     def _levels(self, event: Event) -> tuple[str, list[Reading]]:
         """Return the outcome and readings of an event for metric and alert triggers, without readings that are late."""
-        readings, failed = pushed(self._work, event, self._again.rules)
+        readings, failed = pushed(self._tx, event, self._again.rules)
         words = ["dead_lettered"] if failed else ["filtered"]
         taken: list[Reading] = []
         for reading in readings:
@@ -82,18 +82,18 @@ class ReplayFilter:
 
     def _late(self, reading: Reading) -> str:
         (rule_name, key), given = reading
-        rule = self._work.catalog.rules[rule_name]
+        rule = self._tx.catalog.rules[rule_name]
         assert isinstance(given, Sampled)  # noqa: S101 - for the type checker; a replay has no spread
         asked, (sample,) = rule.gauges[given.trigger], given.samples
         known = None
-        if self._work.known(rule_name, key) is not None:
-            gauge = self._work.entry(rule, key).state.gauges.get(given.trigger)
+        if self._tx.states.known(rule_name, key) is not None:
+            gauge = self._tx.states.entry(rule, key).state.gauges.get(given.trigger)
             known = gauge.series.get(sample.series) if gauge is not None else None
-        return late(asked.threshold, known, sample, self._work.now, alert=asked.reason is Reason.ALERT)
+        return late(asked.threshold, known, sample, self._tx.now, alert=asked.reason is Reason.ALERT)
 
     def _counted(self, item: Event) -> tuple[str, Hits]:
         """Return the outcome and hits of an event for data triggers."""
-        hits, word = match(self._work, self._with_author(item), self._again.rules)
+        hits, word = match(self._tx, self._with_author(item), self._again.rules)
         if not hits:
             return word, {}
         emitted = self._told(item)
@@ -118,7 +118,7 @@ class ReplayFilter:
             return False
         part, offset = event.place
         if event.source not in self._stored:
-            self._stored[event.source] = partitions.known(self._work.conn, event.source)
+            self._stored[event.source] = partitions.known(self._tx.conn, event.source)
         following = self._stored[event.source].get(part)
         return following is None or offset >= following
 
@@ -126,21 +126,21 @@ class ReplayFilter:
         """Return, for each time the event was taken in, the (rule, key) pairs that counted it."""
         if tells_of_object(event):
             return [orjson.loads(row.rules) for row in self._of_object(event)]
-        self._work.flush_inputs()
-        return [orjson.loads(row.rules) for row in event_statements.said_of(self._work.conn, event.source, event.id)]
+        self._tx.writes.flush_inputs()
+        return [orjson.loads(row.rules) for row in event_statements.said_of(self._tx.conn, event.source, event.id)]
 
     def _of_object(self, event: Event) -> list[Row[Any]]:
         """Return the ledger rows of the same content of the same object."""
-        self._work.flush_inputs()
+        self._tx.writes.flush_inputs()
         data = event.data
-        rows = event_statements.said_of_object(self._work.conn, event.source, about(data["bucket"], data["key"]))
+        rows = event_statements.said_of_object(self._tx.conn, event.source, about(data["bucket"], data["key"]))
         return [row for row in rows if _same(unpack(row.data), data)]
 
     def _may_have_counted(self, rule: str) -> bool:
         """Whether the rule existed when the newest event arrived that the ledger has pruned since."""
         if self._pruned_to is None:
             return False
-        seen_at = retention_marks.first_seen(self._work.conn, rule)
+        seen_at = retention_marks.first_seen(self._tx.conn, rule)
         return seen_at is not None and seen_at <= self._pruned_to
 
 

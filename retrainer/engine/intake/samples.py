@@ -85,34 +85,34 @@ class _Read(Refusals):
             except ValueError as error:
                 self._fail(gauge, "raised", str(error))
                 continue
-            if key and too_many(self._work, (gauge.rule, key)):
+            if key and too_many(self._tx, (gauge.rule, key)):
                 self._too_many_keys(gauge, key)
                 continue
             sampled = Sampled(gauge.name, (sample,))
-            self.readings += _addressed(self._work, gauge, key, sampled, at_once=not self._tell)
+            self.readings += _addressed(self._tx, gauge, key, sampled, at_once=not self._tell)
 
     def series(self, found: _Series, gauges: Iterable[CompiledThreshold]) -> None:
         """Read all series of a query, grouped by key for each trigger."""
         trouble = str(self._event.data.get("error") or "")
         for gauge in gauges:
             where = gauge.rule, gauge.name
-            before, room = _followed(self._work, gauge), self._room(gauge.rule)
+            before, room = _followed(self._tx, gauge), self._room(gauge.rule)
             by_key: dict[str, list[Sample]] = defaultdict(list)
             for one, sample in found.get(where, ()):
                 key = _key_of_series(gauge, one)
                 if key is not None and (not key or key in before or room.has(key)):
                     by_key[key].append(sample)
             if gauge.by is not None:
-                self._work.polled[where] = set(by_key)
+                self._tx.polled[where] = set(by_key)
             readings: list[Reading] = []
             for key in sorted(by_key.keys() | before):
                 sampled = Sampled(gauge.name, tuple(by_key.get(key, ())), whole=True, trouble=trouble)
-                readings += _addressed(self._work, gauge, key, sampled)
+                readings += _addressed(self._tx, gauge, key, sampled)
             self.readings += readings
 
     def _room(self, rule: str) -> _Room:
         """Return the `_Room` of a rule, shared by its triggers."""
-        return self._rooms.setdefault(rule, _Room(self._work, rule))
+        return self._rooms.setdefault(rule, _Room(self._tx, rule))
 
 
 def _key(gauge: CompiledThreshold, event: Event, balance: StepBudget | None = None) -> str:
@@ -123,17 +123,17 @@ class _Room:
     """Enforces `max_keys` of a rule, counting new keys of this poll. A rejected key may pass in the next poll."""
 
     def __init__(self, tx: Transaction, rule: str) -> None:
-        self._work, self._rule = tx, rule
+        self._tx, self._rule = tx, rule
         self._known: Collection[str] | None = None
         self._new: set[str] = set()
 
     def has(self, key: str) -> bool:
         if self._known is None:  # one read: a first poll may look up thousands of keys
-            self._known = frozenset(self._work.live_keys(self._rule))
-        if key in self._known or key in self._new or (self._rule, key) in self._work.changed:
+            self._known = frozenset(self._tx.states.live_keys(self._rule))
+        if key in self._known or key in self._new or (self._rule, key) in self._tx.states.changed:
             return True
-        for_each = self._work.catalog.rules[self._rule].rule.for_each
-        if for_each is not None and self._work.keys(self._rule) + len(self._new) >= for_each.max_keys:
+        for_each = self._tx.catalog.rules[self._rule].rule.for_each
+        if for_each is not None and self._tx.states.keys(self._rule) + len(self._new) >= for_each.max_keys:
             return False
         self._new.add(key)
         return True
@@ -152,7 +152,7 @@ def _followed(tx: Transaction, gauge: CompiledThreshold) -> Collection[str]:
     if gauge.by is None:
         return {""}
     known = tx.polled.get((gauge.rule, gauge.name))
-    return set(tx.live_keys(gauge.rule)) if known is None else known
+    return set(tx.states.live_keys(gauge.rule)) if known is None else known
 
 
 def _addressed(
@@ -165,5 +165,5 @@ def _addressed(
     if gauge.by is not None or not tx.catalog.rules[gauge.rule].per_key:
         return [((gauge.rule, key), sampled)]
     if at_once:
-        return [((gauge.rule, each), sampled) for each in tx.live_keys(gauge.rule)]
+        return [((gauge.rule, each), sampled) for each in tx.states.live_keys(gauge.rule)]
     return [((gauge.rule, each), given) for each, given in addressed(tx, gauge.rule, sampled)]

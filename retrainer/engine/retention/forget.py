@@ -39,7 +39,7 @@ class Forgetter:
         old = [row for row in rows if row.rule in allowed and row.touched_at < tx.now - allowed[row.rule]]
         states = dict(tx.conn.execute(select(c.id, c.state).where(c.id.in_([row.id for row in old]))).all())
         for row in old:
-            if (row.rule, row.key) in tx.changed:
+            if (row.rule, row.key) in tx.states.changed:
                 continue  # changed in this transaction; the stored state is out of date
             if _idle(decode(states[row.id]), tx.now - allowed[row.rule]):
                 _forget(tx, row)
@@ -64,7 +64,7 @@ def _idle(state: State, since: float) -> bool:
 
 
 def _forget(tx: Transaction, row: Row[*tuple[Any, ...]]) -> None:
-    tx.forget(row.rule, row.key)
+    tx.states.forget(row.rule, row.key)
     retention_marks.note_first_seen(tx.conn, row.rule)
     tx.conn.execute(delete(t.inputs).where(t.inputs.c.state == row.id))
     tx.conn.execute(delete(t.distincts).where(t.distincts.c.state == row.id))

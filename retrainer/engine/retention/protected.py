@@ -50,7 +50,7 @@ def claims_on(tx: Transaction, rows: Iterable[tuple[int, str]]) -> RetentionClai
         for rule, key in orjson.loads(rules):
             seqs[rule, key].append(seq)
     claims = RetentionClaims(seqs)
-    tx.flush_runs()
+    tx.writes.flush_runs()
     first, last = min(map(min, seqs.values()), default=0), max(map(max, seqs.values()), default=0)
     for rule, keys in _pages(seqs):
         _states(tx, claims, rule, keys)
@@ -73,10 +73,10 @@ def _states(tx: Transaction, claims: RetentionClaims, rule: str, keys: Sequence[
     c = t.states.c
     for row in tx.conn.execute(select(c.id, c.key, c.state).where(c.rule == rule, c.key.in_(keys))):
         claims.states[rule, row.key] = row.id
-        if (rule, row.key) not in tx.changed:
+        if (rule, row.key) not in tx.states.changed:
             claims.ranges[rule, row.key] += decode(row.state).window.ranges
     for key in keys:
-        entry = tx.changed.get((rule, key))
+        entry = tx.states.changed.get((rule, key))
         if entry is not None:
             claims.states[rule, key] = entry.id
             claims.ranges[rule, key] += entry.state.window.ranges

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, delete, func, select
 
+from retrainer.engine.core.notifications import DeadLettersDropped
 from retrainer.engine.retention import retention_marks
 from retrainer.engine.retention.forget import Forgetter
 from retrainer.engine.retention.protected import claims_on, drop_inputs
@@ -163,7 +164,7 @@ class Pruner:
             return False
         newest = select(c.id).order_by(c.id).offset(min(excess, self._chunk) - 1).limit(1)
         gone = tx.conn.execute(delete(t.dead_letters).where(c.id <= newest.scalar_subquery())).rowcount
-        tx.emit("dead_letters.dropped", count=gone)
+        tx.writes.emit(DeadLettersDropped(gone))
         return excess > gone
 
 

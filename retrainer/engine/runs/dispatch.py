@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from retrainer.engine.core.notifications import RunMoved
 from retrainer.runs.run import RunPhase
 
 if TYPE_CHECKING:
@@ -52,14 +53,14 @@ class NoDispatcher:
 
 def dispatch(tx: Transaction, dispatcher: Dispatcher) -> list[Run]:
     """Lease the admitted runs of this transaction, highest priority first, as far as the dispatcher has room."""
-    ready = [run for run in tx.created.values() if run.admitted_at is not None]
+    ready = [run for run in tx.writes.created.values() if run.admitted_at is not None]
     if not ready:
         return []
     ready.sort(key=lambda run: (-run.priority, run.id))
     leased = []
     for run in ready[: dispatcher.room()]:
-        tx.emit("run.moved", run=run, phase=RunPhase.SUBMITTING)
+        tx.writes.emit(RunMoved(run, RunPhase.SUBMITTING))
         taken = replace(run, phase=RunPhase.SUBMITTING, lease_until=tx.now + dispatcher.lease, submit_attempts=1)
-        tx.created[run.id] = taken
+        tx.writes.created[run.id] = taken
         leased.append(taken)
     return leased

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from retrainer.engine.core.containment import one_by_one
+from retrainer.engine.core.notifications import InputLeftOut
 from retrainer.engine.schedules.every_key import addressed
 from retrainer.rules.outcome import UpstreamEnded
 from retrainer.runs.run import RunPhase
@@ -42,7 +43,7 @@ def followers(tx: Transaction, run: Run, *, promoted_later: bool = False) -> lis
 
     def raised(after: CompiledAfter, error: Exception) -> None:
         log.error("input.left_out", rule=after.rule, key=run.key, input=UpstreamEnded.__name__, exc_info=error)
-        tx.emit("left_out", unit=UpstreamEnded.__name__)
+        tx.writes.emit(InputLeftOut(UpstreamEnded.__name__))
 
     one_by_one(tx, tx.catalog.followers.get(run.rule, ()), emitted, raised)
     return found

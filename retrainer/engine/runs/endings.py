@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from retrainer.engine.core.notifications import RunEnded
 from retrainer.engine.runs import results
 from retrainer.rules.outcome import Ended
 from retrainer.rules.window import Window, window_from
@@ -22,7 +23,7 @@ REPLACED = "replaced by a newer run"
 
 def stop_live(tx: Transaction, rule: str, key: str, strategy: str) -> None:
     """Request that every live run of the key stops, to make room for a new one."""
-    tx.flush_runs()
+    tx.writes.flush_runs()
     for run in run_statements.live_runs(tx.conn, rule, key):
         stop_run(tx, run, strategy, REPLACED)
 
@@ -73,11 +74,11 @@ def _close(
         **values,
     )
     tx.pools_changed = True
-    promoted = values.get("promoted")
-    facts = {"message": message, "values": values, "promoted": promoted, "gpu_hours": values.get("gpu_hours") or 0.0}
-    tx.emit("run.ended", run=run, phase=phase, **facts)
+    tx.writes.emit(RunEnded(run, phase, message, values))
     taken = {name: window_from(w) for name, w in run.taken.items()}
     window = window_from(run.window) if run.window else Window()
     by = tuple(run.cause.get("triggers") or ())
-    ended = Ended(run.id, phase, run.attempt, by_request, window, taken, promoted=promoted, triggers=by, at=ended_at)
+    ended = Ended(
+        run.id, phase, run.attempt, by_request, window, taken, promoted=values.get("promoted"), triggers=by, at=ended_at
+    )
     tx.after.append((run.rule, run.key, ended))

@@ -73,7 +73,7 @@ def _run(tx: Transaction, run: Run) -> dict[str, Any]:
 
 
 def _events(tx: Transaction, state_id: int, new_run: NewRun, fields: frozenset[str] | None) -> list[dict[str, Any]]:
-    return [event_scope(event) for event in tx.newest_inputs(state_id, new_run.window, fields)]
+    return [event_scope(event) for event in tx.writes.newest_inputs(state_id, new_run.window, fields)]
 
 
 def _previous(tx: Transaction, run: Run, _state_id: int, _new_run: NewRun) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from retrainer.engine.core.catalog import budget_of
+from retrainer.engine.core.notifications import RunCreated
 from retrainer.engine.intake import distincts
 from retrainer.engine.intake.poison_events import take_out
 from retrainer.engine.runs.parameter_scope import scope_of
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from retrainer.rules.outcome import Decision, NewRun
 
 
-def create_run(tx: Transaction, rule: CompiledRule, key: str, state_id: int, decision: Decision) -> str | None:
-    """Stage the run and return its id. Return None if its parameters fail to render: its inputs are then returned."""
+def create_run(tx: Transaction, rule: CompiledRule, key: str, state_id: int, decision: Decision) -> Run | None:
+    """Stage the run and return it. Return None if its parameters fail to render: its inputs are then returned."""
     run_id = tx.run_defaults.new_id(rule.name, key, tx.now)
     try:
         run = build_run(tx, rule, key, state_id, decision, run_id)
@@ -47,11 +48,11 @@ def create_run(tx: Transaction, rule: CompiledRule, key: str, state_id: int, dec
         run = replace(run, admitted_at=tx.now)
     else:
         tx.pools_changed = True
-    tx.created[run.id] = run
+    tx.writes.created[run.id] = run
     if run.retry_of is None and rule.distinct and decision.reason is not Reason.BACKFILL:  # a backfill takes no window
         distincts.give_to(tx.conn, state_id, run.chain)
-    tx.emit("run.created", run=run)
-    return run.id
+    tx.writes.emit(RunCreated(run))
+    return run
 
 
 def _take_out_spoilers(

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from retrainer.engine.core.notifications import RunMoved
 from retrainer.engine.runs.endings import end_run
 from retrainer.engine.runs.transitions import observe
 from retrainer.runs.run import Run, RunPhase
@@ -67,10 +68,10 @@ class EngineRunGateway:
 
     def claim(self, limit: int, lease: float) -> list[Run]:
         def run(tx: Transaction) -> list[Run]:
-            tx.flush_runs()
+            tx.writes.flush_runs()
             claimed = run_statements.claim(tx.conn, limit, tx.now, lease)
             for found in claimed:
-                tx.emit("run.moved", run=found, phase=RunPhase.SUBMITTING)
+                tx.writes.emit(RunMoved(found, RunPhase.SUBMITTING))
             return claimed
 
         return self._act(run)
@@ -84,7 +85,7 @@ class EngineRunGateway:
                 tx.conn, run, phase="SUBMITTED", uid=uid, submitted_at=tx.now, lease_until=None, message=""
             )
             tx.stops = tx.stops or found.stop_requested is not None
-            tx.emit("run.moved", run=found, phase=RunPhase.SUBMITTED)
+            tx.writes.emit(RunMoved(found, RunPhase.SUBMITTED))
 
         self._act(store)
 

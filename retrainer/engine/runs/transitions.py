@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from retrainer.engine.core.containment import attempt, no_refusals, settled
+from retrainer.engine.core.notifications import InputLeftOut, RunMoved
 from retrainer.engine.runs.endings import end_run, end_unread
 from retrainer.rules.outcome import Reopened
 from retrainer.runs import times
@@ -31,7 +32,7 @@ _ORDER = (RunPhase.PENDING, RunPhase.SUBMITTING, RunPhase.SUBMITTED, RunPhase.RU
 
 def observe(tx: Transaction, seen: Sequence[Observed]) -> None:
     """Fold observations in order. Those of unknown runs, or of another Workflow of the same name, are dropped."""
-    tx.flush_runs()
+    tx.writes.flush_runs()
     runs = run_statements.runs_by_id(tx.conn, {o.run for o in seen if o.run})
     for o in seen:
         run = runs.get(o.run)
@@ -56,7 +57,7 @@ def _contained(tx: Transaction, run: Run, o: Observed) -> None:
             if of_whole(error):
                 raise
             log.exception("observation.raised", run=run.id, rule=run.rule, workflow=run.workflow, phase=o.phase)
-            tx.emit("left_out", unit="Observed")
+            tx.writes.emit(InputLeftOut("Observed"))
         else:
             return
 
@@ -106,7 +107,7 @@ def _move(tx: Transaction, run: Run, o: Observed) -> None:
             message=message,
             submitted_at=submitted_at,
         )
-        tx.emit("run.moved", run=run, phase=phase)
+        tx.writes.emit(RunMoved(run, phase))
 
 
 def _phase(run: Run, o: Observed) -> tuple[RunPhase, str]:
@@ -169,5 +170,5 @@ def _reopen(tx: Transaction, run: Run, o: Observed) -> None:
     run_statements.update_run(
         tx.conn, run.id, phase=_LIVE[o.phase].value, ended_at=None, taken="{}", window="{}", message="reopened"
     )
-    tx.emit("run.moved", run=run, phase=_LIVE[o.phase])
+    tx.writes.emit(RunMoved(run, _LIVE[o.phase]))
     tx.take(run.rule, run.key, Reopened(run.id))

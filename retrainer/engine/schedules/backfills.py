@@ -13,6 +13,7 @@ from ulid import ULID
 
 from retrainer.engine.commands import requests
 from retrainer.engine.commands.validation import check, check_room, rule_of
+from retrainer.engine.core.notifications import BackfillRequested, RequestsWithdrawn
 from retrainer.engine.retention import retention_marks
 from retrainer.engine.runs.endings import stop_run
 from retrainer.engine.runs.run_factory import build_run
@@ -85,8 +86,7 @@ def ask(tx: Transaction, order: BackfillOrder, once: str | None = None) -> dict[
     asked = {"by": order.by, "digest": _digest(order), "slots": wanted}
     requests.remember(tx, (order.rule, order.key), name, asked, answer)
     if wanted:
-        facts = {"key": order.key, "request": request, "by": order.by, "count": len(wanted)}
-        tx.emit("backfill.asked", rule=order.rule, **facts)
+        tx.writes.emit(BackfillRequested(order.rule, order.key, request, order.by, len(wanted)))
         tx.take(order.rule, order.key, Backfill(wanted, dict(order.parameters), request, order.by))
     return answer
 
@@ -98,11 +98,11 @@ def withdraw(tx: Transaction, name: str, key: str, *, manual: bool = False) -> d
     this transaction did not cover: call again.
     """
     rule_of(tx, name)
-    entry = tx.known(name, key)
+    entry = tx.states.known(name, key)
     waiting = [a for a in entry.state.asked if a.backfill != manual] if entry is not None else []
     if waiting:
         tx.take(name, key, Withdrawn(manual))
-    tx.flush_runs()
+    tx.writes.flush_runs()
     live = run_statements.live_runs(tx.conn, name, key)
     reason = (Reason.MANUAL if manual else Reason.BACKFILL).value
     created = [run for run in live if run.phase is RunPhase.PENDING and run.reason == reason]
@@ -113,9 +113,9 @@ def withdraw(tx: Transaction, name: str, key: str, *, manual: bool = False) -> d
         stop_run(tx, run, "Stop", WITHDRAWN)
         tx.settle()  # fold the effects of this end before the next check of the budget
         cancelled += 1
-    emitted = {"rule": name, "key": key, "dropped": len(waiting), "cancelled": cancelled}
-    tx.emit("manual.withdrawn" if manual else "backfill.withdrawn", **emitted)
-    return {**emitted, "left": len(created) - cancelled}
+    tx.writes.emit(RequestsWithdrawn(name, key, manual, len(waiting), cancelled))
+    left = len(created) - cancelled
+    return {"rule": name, "key": key, "dropped": len(waiting), "cancelled": cancelled, "left": left}
 
 
 def progress(conn: Connection, name: str, key: str, request: str | None = None) -> dict[str, Any]:
@@ -150,13 +150,13 @@ def _plan(tx: Transaction, order: BackfillOrder) -> tuple[CompiledRule, State, l
     found = slots_of(schedules_of(rule, order.trigger), order.since, order.until, tx.now)
     if rule.rule.mode == "shadow":
         raise ValueError(f"{rule.name} is in mode shadow and submits nothing: set mode: active first")
-    root, own = (tx.known(rule.name, k) for k in ("", order.key))
+    root, own = (tx.states.known(rule.name, k) for k in ("", order.key))
     if own is None and order.key:
         raise LookupError(f"{rule.name} has no key {order.key!r} (any more)")
     fresh = first_state(rule, order.key, tx.now)
     states = (own.state if own is not None else fresh, root.state if root is not None else fresh)
-    tx.flush_slots()
-    tx.flush_runs()
+    tx.writes.flush_slots()
+    tx.writes.flush_runs()
     known = slots.known(tx.conn, rule, order.key, found, states, retention_marks.slots_forgotten(tx.conn, rule.name))
     planned = plan(rule, found, known, rerun=order.rerun)
     _render_first(tx, rule, order, planned)
@@ -166,7 +166,7 @@ def _plan(tx: Transaction, order: BackfillOrder) -> tuple[CompiledRule, State, l
 def _render_first(tx: Transaction, rule: CompiledRule, order: BackfillOrder, planned: Sequence[Planned]) -> None:
     """Raise ValueError if the parameters of the first run cannot be rendered, as those of the others would fail too."""
     first = next((one for one in planned if one.runs), None)
-    entry = tx.known(rule.name, order.key)
+    entry = tx.states.known(rule.name, order.key)
     if first is None or entry is None:
         return
     asked = ManualRequest(order.parameters, tx.now, by=order.by, trigger=first.trigger, scheduled_at=first.slot)

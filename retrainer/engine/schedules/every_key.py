@@ -63,15 +63,15 @@ def addressed(tx: Transaction, rule: str, given: S) -> list[tuple[str, S | Every
 
     The same applies while an earlier input of the rule is still being fanned out: a later one must not overtake it.
     """
-    if tx.keys(rule) > tx.budget.keys or _on_its_way(tx, rule):
+    if tx.states.keys(rule) > tx.budget.keys or _on_its_way(tx, rule):
         return [("", EveryKey(given))]
-    keys = tx.live_keys(rule)
+    keys = tx.states.live_keys(rule)
     tx.budget.keys -= len(keys)
     return [(key, given) for key in keys]
 
 
 def _on_its_way(tx: Transaction, rule: str) -> bool:
-    staged = any(row["rule"] == rule and row["input"] is not None for row in tx.rows.get("fan_outs", ()))
+    staged = any(row["rule"] == rule and row["input"] is not None for row in tx.writes.rows.get("fan_outs", ()))
     return staged or statements.fans_out_inputs(tx.conn, rule)
 
 
@@ -83,9 +83,7 @@ def stage(tx: Transaction, rule: str, spread: Spread) -> None:
     else:
         trigger = getattr(spread.given, "trigger", "")
         stored = {"kind": type(spread.given).__name__, **asdict(spread.given)}
-    row = {"rule": rule, "trigger": trigger, "slot": float(tx.number("seq")), "after": "", "input": dump(stored)}
-    tx.rows["fan_outs"].append(row)
-    tx.fans_out = True
+    tx.writes.add_fan_out(rule, trigger, float(tx.writes.number("seq")), dump(stored))
 
 
 def input_of(trigger: str, slot: float, text: str | None) -> Input | EachKey | None:

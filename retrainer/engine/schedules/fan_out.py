@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from retrainer.engine.core.containment import attempt
+from retrainer.engine.core.containment import contained
+from retrainer.engine.core.notifications import InputLeftOut
 from retrainer.engine.core.transaction_budget import KEYS
 from retrainer.engine.intake.matching import too_many
 from retrainer.engine.schedules.every_key import input_of
@@ -33,7 +34,7 @@ FAIR_SHARE = 50
 
 def fan_out(tx: Transaction) -> bool:
     """Continue the stored fan-outs, oldest first. Return whether more remain."""
-    statements.insert_all(tx.conn, t.fan_outs, tx.rows.pop("fan_outs", []))
+    statements.insert_all(tx.conn, t.fan_outs, tx.writes.rows.pop("fan_outs", []))
     tx.budget.guaranteed = FAIR_SHARE
     for row in statements.fan_outs(tx.conn, FAN_OUTS):
         if not _contained(tx, row):
@@ -43,17 +44,14 @@ def fan_out(tx: Transaction) -> bool:
 
 def _contained(tx: Transaction, row: Row[tuple[str, str, float, str, bool]]) -> bool:
     """Continue one fan-out. If it raises, drop it, so that it does not block those behind it."""
-    if not tx.careful:
-        return _go_on(tx, row)
-    try:
-        return attempt(tx, partial(_go_on, tx, row))
-    except Exception as error:
-        if of_whole(error):
-            raise
-        log.exception("input.left_out", rule=row.rule, trigger=row.trigger, slot=row.slot)
-        tx.emit("left_out", unit="FanOut")
+
+    def raised(error: Exception) -> bool:
+        log.error("input.left_out", rule=row.rule, trigger=row.trigger, slot=row.slot, exc_info=error)
+        tx.writes.emit(InputLeftOut("FanOut"))
         statements.move_fan_out(tx.conn, row.rule, row.trigger, row.slot, None)
         return True
+
+    return contained(tx, partial(_go_on, tx, row), raised)
 
 
 def _go_on(tx: Transaction, row: Row[tuple[str, str, float, str, bool]]) -> bool:
@@ -83,7 +81,7 @@ def _keys(tx: Transaction, row: Row[tuple[str, str, float, str, bool]]) -> list[
     keys = statements.keys_of(tx.conn, row.rule, row.after, KEYS)
     if not keys and row.after == "" and row.of_slot:
         record = SlotRecord(row.trigger, row.slot, "skipped", Reason.NO_KEYS, row.slot)
-        tx.record_slot(row.rule, "", record, None)
+        tx.writes.record_slot(row.rule, "", record, None)
     return keys
 
 
@@ -100,4 +98,4 @@ def _fold_alone(tx: Transaction, rule: str, key: str, given: Input) -> None:
         if not tx.careful or of_whole(error):
             raise
         log.exception("input.left_out", rule=rule, key=key, input=type(given).__name__)
-        tx.emit("left_out", unit=type(given).__name__)
+        tx.writes.emit(InputLeftOut(type(given).__name__))

@@ -9,7 +9,7 @@ from sqlalchemy import and_, delete, insert, select
 
 from retrainer.rules.backfill import BackfillRecord, KnownSlot
 from retrainer.rules.outcome import Reason
-from retrainer.runs.run import RunPhase
+from retrainer.runs.run import Run, RunPhase
 from retrainer.store import statements
 from retrainer.store import tables as t
 
@@ -91,24 +91,25 @@ def _record(row: RowMapping, run: RowMapping | None) -> BackfillRecord:
     return BackfillRecord(row["outcome"], row["reason"], run["id"], phase.value, not phase.terminal, not never)
 
 
-def settle(tx: WriteBuffer, rule: CompiledRule, key: str, done: Step, run_of: Mapping[int, str]) -> None:
+def settle(writes: WriteBuffer, rule: CompiledRule, key: str, done: Step, run_of: Mapping[int, Run]) -> None:
     """Record the slots that a step settled. ``run_of``: the created runs, by index of their decision in the step."""
     for record in done.slots:
-        run = run_of.get(record.decision) if record.outcome == "fired" and record.decision is not None else None
-        if record.reason is Reason.BACKFILL and not _gives_way(tx, rule, key, record, run):
+        created = run_of.get(record.decision) if record.outcome == "fired" and record.decision is not None else None
+        run = created.id if created is not None else None
+        if record.reason is Reason.BACKFILL and not _gives_way(writes, rule, key, record, run):
             continue
         if record.outcome == "fired" and run is None:
             record = replace(record, outcome="skipped", reason=Reason.BAD_PARAMETERS)  # noqa: PLW2901
-        tx.record_slot(rule.name, key, record, run)
+        writes.record_slot(rule.name, key, record, run)
 
 
-def _gives_way(tx: WriteBuffer, rule: CompiledRule, key: str, record: SlotRecord, run: str | None) -> bool:
+def _gives_way(writes: WriteBuffer, rule: CompiledRule, key: str, record: SlotRecord, run: str | None) -> bool:
     """Whether to record a slot of a backfill. If no run was created, an existing record of the slot is kept."""
-    tx.flush_slots()
+    writes.flush_slots()
     slot = (record.trigger, record.slot)
-    if run is None and any(row["trigger"] == record.trigger for row in _rows(tx.conn, rule.name, (key,), [slot])):
+    if run is None and any(row["trigger"] == record.trigger for row in _rows(writes.conn, rule.name, (key,), [slot])):
         return False
-    _make_room(tx.conn, rule, key, slot)
+    _make_room(writes.conn, rule, key, slot)
     return True
 
 

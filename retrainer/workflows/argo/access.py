@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from retrainer.workflows.argo.api_server import ApiRequest
 from retrainer.workflows.argo.errors import MISSING
 from retrainer.workflows.base import Later, WorkflowError
 
@@ -28,7 +29,7 @@ def missing_access(api: ApiServer, namespaces: Sequence[str]) -> list[str]:
 
 def _missing(api: ApiServer, namespaces: Sequence[str]) -> Iterator[str]:
     try:
-        api.request("GET", GROUP)
+        api.send(ApiRequest("GET", GROUP))
     except Later as error:
         if error.code not in (MISSING, "no-such-api"):
             raise
@@ -50,7 +51,7 @@ def _allowed(api: ApiServer, namespace: str, resource: str, verb: str) -> bool:
         "kind": "SelfSubjectAccessReview",
         "spec": {"resourceAttributes": asked},
     }
-    return bool(api.request("POST", REVIEWS, body=review)["status"]["allowed"])
+    return bool(api.send(ApiRequest("POST", REVIEWS, review))["status"]["allowed"])
 
 
 def _rehearsal(api: ApiServer, namespace: str) -> Iterator[str]:
@@ -62,7 +63,7 @@ def _rehearsal(api: ApiServer, namespace: str) -> Iterator[str]:
         "spec": {"workflowTemplateRef": {"name": "retrainer-check"}},
     }
     try:
-        api.request("POST", f"{GROUP}/namespaces/{namespace}/workflows", body=workflow, fields={"dryRun": "All"})
+        api.send(ApiRequest("POST", f"{GROUP}/namespaces/{namespace}/workflows", workflow, {"dryRun": "All"}))
     except Later as error:
         if error.code in (MISSING, "403"):
             yield f"namespace {namespace}: {error}"

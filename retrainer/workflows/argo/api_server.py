@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from dataclasses import dataclass, field
 from functools import cache
 from ssl import SSLEOFError
 from types import SimpleNamespace
@@ -72,6 +73,31 @@ def _client() -> SimpleNamespace:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ApiRequest:
+    """One HTTP request, with JSON as its body."""
+
+    method: str
+    path: str
+    body: Any = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """The query; values are percent-encoded."""
+    accept: str = JSON
+    content: str = JSON
+    """Media types of the response and of the body."""
+    gate: Callable[[], None] | None = None
+    """The last byte of the body is sent once this has returned.
+
+    Until then the server has read and checked what precedes the body, and cannot act. If it raises, the connection is
+    closed.
+    """
+
+    @property
+    def target(self) -> str:
+        """The path with the query."""
+        return f"{self.path}?{'&'.join(map('='.join, self.fields.items()))}" if self.fields else self.path
+
+
 class ApiServer:
     """One API server and our credentials for it. Thread-safe."""
 
@@ -89,64 +115,32 @@ class ApiServer:
         )
         self.host: str = self._configuration.host
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Any = None,
-        fields: Mapping[str, str] | None = None,
-        accept: str = JSON,
-        content: str = JSON,
-        timeout: float | None = None,
-        gate: Callable[[], None] | None = None,
-    ) -> Any:
-        """Send a request. Return the response's JSON. Raise Refused, Later, Ambiguous or AlreadyExists.
-
-        The last byte of the body is sent once ``gate`` has returned. Until then the server has read and checked what
-        precedes the body, and cannot act. If ``gate`` raises, the connection is closed.
-        """
-        data = None if body is None else orjson.dumps(body)
-        limit = self.timeout if timeout is None else timeout
-        response = self.open(
-            method,
-            path,
-            body=data,
-            fields=fields,
-            accept=accept,
-            content=content,
-            read_timeout=limit,
-            preload=True,
-            gate=gate,
-        )
+    def send(self, request: ApiRequest, *, timeout: float | None = None) -> Any:
+        """Send a request. Return the response's JSON. Raise Refused, Later, Ambiguous or AlreadyExists."""
+        response = self.open(request, read_timeout=self.timeout if timeout is None else timeout, preload=True)
         return orjson.loads(response.data)
 
-    def open(
-        self,
-        method: str,
-        path: str,
-        *,
-        read_timeout: float,
-        body: bytes | None = None,
-        fields: Mapping[str, str] | None = None,
-        accept: str = JSON,
-        content: str = JSON,
-        preload: bool = False,
-        gate: Callable[[], None] | None = None,
-    ) -> BaseHTTPResponse:
-        """Send a request. Return the open response. Raise as `request` does."""
-        query = "" if not fields else "?" + "&".join(f"{name}={value}" for name, value in fields.items())
-        headers = {"Accept": accept, "Content-Type": content, "User-Agent": "retrainer", **self._identity()}
-        if body is not None and gate is not None:
-            headers["Content-Length"] = str(len(body))
-        wait = Timeout(connect=min(CONNECT_TIMEOUT, read_timeout), read=read_timeout)
+    def open(self, request: ApiRequest, *, read_timeout: float, preload: bool = False) -> BaseHTTPResponse:
+        """Send a request. Return the open response. Raise as `send` does."""
+        headers = {
+            "Accept": request.accept,
+            "Content-Type": request.content,
+            "User-Agent": "retrainer",
+            **self._identity(),
+        }
+        body: bytes | Iterator[bytes] | None = None
+        if request.body is not None:
+            body = data = orjson.dumps(request.body)
+            if request.gate is not None:
+                headers["Content-Length"] = str(len(data))
+                body = _withheld(data, request.gate)
         try:
             response = self._pool.urlopen(
-                method,
-                self.host + path + query,
-                body=body if body is None or gate is None else _withheld(body, gate),
+                request.method,
+                self.host + request.target,
+                body=body,
                 headers=headers,
-                timeout=wait,
+                timeout=Timeout(connect=min(CONNECT_TIMEOUT, read_timeout), read=read_timeout),
                 retries=False,
                 preload_content=preload,
             )

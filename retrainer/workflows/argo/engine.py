@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from retrainer.util.supervision import Worker, join_all, rest
 from retrainer.workflows.argo.access import missing_access
-from retrainer.workflows.argo.api_server import ApiServer
+from retrainer.workflows.argo.api_server import JSON, ApiRequest, ApiServer
 from retrainer.workflows.argo.errors import MISSING
 from retrainer.workflows.argo.objects import ENDED, from_metadata, from_template, from_workflow, held
 from retrainer.workflows.argo.watch import PAGE, PARTIAL, PARTIAL_LIST, NamespaceWatch
@@ -53,7 +53,7 @@ class ArgoEngine:
         fields = {"fieldValidation": "Strict", "timeout": f"{max(1, int(timeout))}s"}
         path = f"{API}/namespaces/{quote(manifest['metadata']['namespace'])}/workflows"
         return from_metadata(
-            self._api.request("POST", path, body=manifest, fields=fields, accept=PARTIAL, timeout=timeout, gate=gate)
+            self._api.send(ApiRequest("POST", path, manifest, fields, accept=PARTIAL, gate=gate), timeout=timeout)
         )
 
     def get(self, namespace: str, name: str) -> Observed | None:
@@ -88,9 +88,8 @@ class ArgoEngine:
         """Yield the Workflows of this instance that still have our finalizer."""
         fields = {"labelSelector": quote(f"{INSTANCE_LABEL}={self._instance}"), "limit": str(PAGE)}
         while True:
-            page = self._api.request(
-                "GET", f"{API}/namespaces/{quote(namespace)}/workflows", fields=fields, accept=PARTIAL_LIST
-            )
+            path = f"{API}/namespaces/{quote(namespace)}/workflows"
+            page = self._api.send(ApiRequest("GET", path, fields=fields, accept=PARTIAL_LIST))
             yield from (from_metadata(item) for item in page["items"] or () if held(item))
             if not (token := page["metadata"].get("continue")):
                 return
@@ -134,9 +133,9 @@ class ArgoEngine:
     def check(self) -> list[str]:
         return missing_access(self._api, self._namespaces)
 
-    def _find(self, path: str, **options: Any) -> Any:
+    def _find(self, path: str, accept: str = JSON) -> Any:
         try:
-            return self._api.request("GET", path, **options)
+            return self._api.send(ApiRequest("GET", path, accept=accept))
         except Later as error:
             if error.code == MISSING:
                 return None
@@ -144,7 +143,7 @@ class ArgoEngine:
 
     def _patch(self, path: str, patch: Any, content: str) -> None:
         try:
-            self._api.request("PATCH", path, body=patch, content=content, accept=PARTIAL)
+            self._api.send(ApiRequest("PATCH", path, patch, content=content, accept=PARTIAL))
         except Later as error:
             if error.code != MISSING:
                 raise

@@ -22,6 +22,8 @@ SURROUNDINGS_WAIT = 60.0
 BUSY_WAIT = 1.0
 MISSING = "404"
 """Code of the Later for a name that does not exist."""
+FORBIDDEN = "403"
+"""Code of an error for a right that is missing."""
 CREDENTIALS_WAIT = 5.0
 
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from urllib3.exceptions import HTTPError
 
-from retrainer.workflows.argo.api_server import JSON, unreachable
+from retrainer.workflows.argo.api_server import unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from urllib3 import BaseHTTPResponse
 
-    from retrainer.workflows.argo.api_server import ApiServer
+    from retrainer.workflows.argo.api_server import ApiRequest, ApiServer
 
 SILENCE = 5.0
 """Seconds after the server should have ended a watch until the connection counts as dead."""
@@ -29,14 +29,12 @@ class Stream:
         self._response: BaseHTTPResponse | None = None
         self._closed = False
 
-    def read(
-        self, path: str, fields: Mapping[str, str], *, read_timeout: float, accept: str = JSON
-    ) -> Iterator[dict[str, Any]]:
-        """Yield the events of a watch until the server ends it. Raise as `ApiServer.request` does.
+    def read(self, request: ApiRequest, *, read_timeout: float) -> Iterator[dict[str, Any]]:
+        """Yield the events of a watch until the server ends it. Raise as `ApiServer.send` does.
 
         An incomplete last line is dropped: its event is sent again, because its version was not processed.
         """
-        response = self._api.open("GET", path, fields=fields, accept=accept, read_timeout=read_timeout)
+        response = self._api.open(request, read_timeout=read_timeout)
         self._response = response
         try:
             if self._closed:  # closed while it was being opened

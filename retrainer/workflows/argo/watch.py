@@ -14,6 +14,7 @@ from urllib.parse import quote
 import structlog
 
 from retrainer.util.supervision import beat
+from retrainer.workflows.argo.api_server import ApiRequest
 from retrainer.workflows.argo.objects import ENDED, from_metadata, held
 from retrainer.workflows.argo.stream import SILENCE, Stream
 from retrainer.workflows.base import Later, Observed, WorkflowError
@@ -106,7 +107,7 @@ class NamespaceWatch:
             if token:
                 fields["continue"] = quote(token)
             beat()
-            page = self._api.request("GET", self._path(), fields=fields, accept=PARTIAL_LIST)
+            page = self._api.send(ApiRequest("GET", self._path(), fields=fields, accept=PARTIAL_LIST))
             for item in page["items"] or ():
                 there.add(item["metadata"]["uid"])
                 self._see(item, listed=True)
@@ -129,7 +130,8 @@ class NamespaceWatch:
     def _watch(self, version: str, seconds: int) -> Iterator[dict[str, Any]]:
         fields = {"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "true"}
         fields |= {"labelSelector": self._selector, "timeoutSeconds": str(seconds)}
-        return self._stream.read(self._path(), fields, accept=PARTIAL, read_timeout=seconds + SILENCE)
+        request = ApiRequest("GET", self._path(), fields=fields, accept=PARTIAL)
+        return self._stream.read(request, read_timeout=seconds + SILENCE)
 
     def _take(self, event: dict[str, Any]) -> str:
         """Report one event of the stream. Return its version."""

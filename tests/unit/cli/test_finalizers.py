@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from retrainer.cli.main import main
+from retrainer.workflows.argo import deployment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,13 +26,17 @@ def workflow(name: str, *finalizers: str) -> dict[str, Any]:
 
 
 class Cluster(http.server.ThreadingHTTPServer):
-    """Lists Workflows in pages of one and accepts patches. Requests to the namespace `closed` are refused."""
+    """Lists Workflows in pages of one and accepts patches. Requests to the namespace `closed` are refused.
+
+    Its Deployment `daemon` has one pod, which ends once the pods have been listed `lives` times.
+    """
 
     daemon_threads = True
 
     def __init__(self) -> None:
         self.workflows = [workflow("held", FINALIZER), workflow("free"), workflow("also", "other", FINALIZER)]
         self.patched: list[tuple[str, Any]] = []
+        self.replicas, self.lives = 1, 2
         super().__init__(("127.0.0.1", 0), Handler)
 
 
@@ -41,7 +46,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path, _, query = self.path.partition("?")
         if "/closed/" in path:
-            self._answer(403, {"message": "you may not list workflows in closed", "reason": "Forbidden"})
+            message = "cannot list resource workflows in closed"
+            self._answer(403, {"kind": "Status", "message": message, "reason": "Forbidden"})
+        elif path.endswith("/pods"):
+            assert "labelSelector=app%3Dx" in query
+            self.server.lives -= self.server.replicas == 0
+            self._answer(200, {"items": [{"metadata": {"name": "pod"}}] if self.server.lives >= 0 else []})
         elif path.endswith("/workflows"):
             at = int(query.partition("continue=")[2] or 0)
             more = str(at + 1) if at + 1 < len(self.server.workflows) else ""
@@ -52,6 +62,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_PATCH(self) -> None:
         patch = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path.endswith("/scale"):
+            self._scale(patch)
+            return
         name = self.path.rpartition("/")[2]
         finalizers = next(one for one in self.server.workflows if one["metadata"]["name"] == name)["metadata"][
             "finalizers"
@@ -62,6 +75,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._answer(200, {})
         else:
             self._answer(422, {"message": "the test failed", "reason": "Invalid"})
+
+    def _scale(self, patch: dict[str, Any]) -> None:
+        if "/deployments/daemon/" not in self.path:
+            self._answer(404, {"kind": "Status", "message": "not found", "details": {"name": "gone"}})
+            return
+        assert self.server.patched == []
+        self.server.replicas = patch["spec"]["replicas"]
+        self._answer(200, {"status": {"selector": "app=x"}})
 
     def _answer(self, status: int, body: Any) -> None:
         data = json.dumps(body).encode()
@@ -120,6 +141,46 @@ def test_a_namespace_that_refuses_does_not_keep_from_the_others(cluster: Cluster
     (failed,) = json.loads(done.stdout)["failed"]
     assert "closed" in failed
     assert (done.exit_code, len(cluster.patched)) == (1, 2)
+
+
+def test_a_namespace_that_was_deleted_is_skipped_if_asked_for(cluster: Cluster, tmp_path: Path) -> None:
+    done = call(tmp_path, *named("closed", "ml"), "--skip-forbidden", "-o", "json")
+    answer = json.loads(done.stdout)
+    assert (answer["failed"], len(answer["skipped"]), len(cluster.patched)) == ([], 1, 2)
+    assert done.exit_code == 0
+    assert "skipped namespace closed" in call(tmp_path, *named("closed"), "--skip-forbidden").stdout
+
+
+@pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deployment.stop, "__kwdefaults__", {"pause": 0.001})
+
+
+@pytest.mark.usefixtures("fast")
+def test_the_daemon_is_stopped_before_anything_is_released(cluster: Cluster, tmp_path: Path) -> None:
+    assert call(tmp_path, *named("ml"), "--stop", "ml/daemon").exit_code == 0
+    assert (cluster.replicas, cluster.lives, len(cluster.patched)) == (0, -1, 2)
+
+
+@pytest.mark.usefixtures("fast")
+def test_nothing_is_released_while_a_pod_of_the_daemon_runs(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.lives = 10**6
+    done = call(tmp_path, *named("ml"), "--stop", "ml/daemon")
+    assert (done.exit_code, cluster.patched) == (1, [])
+    assert "ml/daemon was not stopped: pods of app=x in ml still run" in done.output
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        pytest.param(["--stop", "ml/gone"], 0, id="a Deployment that is gone is stopped"),
+        pytest.param(["--stop", "ml/daemon", "--dry-run"], 0, id="a dry run stops nothing"),
+        pytest.param(["--stop", "daemon"], 2, id="no namespace is named"),
+    ],
+)
+def test_the_daemon_keeps_running(cluster: Cluster, tmp_path: Path, more: list[str], code: int) -> None:
+    assert call(tmp_path, *named("ml"), *more).exit_code == code
+    assert cluster.replicas == 1
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer.config.files import DEEPEST, find, read_text
+from retrainer.config.files import DEEPEST, find, fingerprint, read_text
 from retrainer.config.load import validate
 from retrainer.config.models import FromFile
 from retrainer.config.secrets import MissingSecretError, resolve
-from retrainer.config.watch import fingerprint
 from retrainer.util import regular_files as regular
 from retrainer.util.regular_files import UnreadableFileError, check_regular, read_settled
 

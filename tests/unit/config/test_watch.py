@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from retrainer.config.watch import fingerprint
+from retrainer.config.files import fingerprint
 
 
 def test_it_changes_with_content_and_names_and_with_nothing_else(tmp_path: Path) -> None:

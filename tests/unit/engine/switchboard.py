@@ -40,7 +40,7 @@ _MECHANISM = {
     "Engine": "the thread",
 }
 """Classes that contain exceptions or that all rules share. `tests.unit.engine.faults` excludes such modules."""
-_CONTAINING = ("Transaction.settle", "Transaction.take", "Transaction.flush")
+_CONTAINING = ("Transaction.settle", "Transaction.take", "Transaction.flush", "States.flush")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def places() -> Iterator[Place]:
                     continue
                 if Protocol in owner.__mro__:
                     continue
-                if path in contained or path == "engine.core.transaction":
+                if path in contained or path in ("engine.core.transaction", "engine.core.states"):
                     yield from _methods(path, owner)
 
 

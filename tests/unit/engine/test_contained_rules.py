@@ -8,7 +8,7 @@ import pytest
 import structlog.testing
 
 from retrainer.engine.commands import operator_commands
-from retrainer.engine.core.transaction import Transaction
+from retrainer.engine.core.states import States
 from retrainer.engine.intake import matching, samples
 from retrainer.engine.runs import downstream
 from retrainer.engine.schedules import every_key, fan_out
@@ -55,7 +55,7 @@ def breaks(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
         pytest.param(CompiledData, "measure", id="its rows"),
         pytest.param(CompiledData, "distinct_value", id="what it counts once"),
         pytest.param(matching, "too_many", id="whether it has room for a key"),
-        pytest.param(Transaction, "entry", id="its state"),
+        pytest.param(States, "entry", id="its state"),
     ],
 )
 def test_an_event_of_which_one_rule_cannot_tell_what_it_is_counts_for_the_others(

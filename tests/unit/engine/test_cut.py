@@ -102,7 +102,7 @@ def _end(rule: str, phase: str) -> Callable[[Any], None]:
     """End the oldest active run of a rule with this phase."""
 
     def do(tx: Any) -> None:
-        tx.flush_runs()
+        tx.writes.flush_runs()
         query = f"SELECT id FROM runs WHERE rule = '{rule}' AND ended_at IS NULL ORDER BY rowid LIMIT 1"
         for (run_id,) in tx.conn.exec_driver_sql(query).all():
             end_run(tx, run_statements.run(tx.conn, run_id), RunPhase(phase), "", by_request=False)

@@ -38,7 +38,7 @@ def metric(**more: Any) -> dict[str, Any]:
 
 def pending(bench: Bench) -> int:
     """The number of events that the next run would take."""
-    entry = bench.act(lambda tx: tx.entry(tx.catalog.rules["rule-0"], ""))
+    entry = bench.act(lambda tx: tx.states.entry(tx.catalog.rules["rule-0"], ""))
     return int(entry.state.window.events)
 
 
@@ -148,7 +148,7 @@ def test_a_key_that_slept_through_several_edits_is_judged_by_what_it_last_knew(m
     bench.deliver([event(1, kind="a", who="acme")])
     bench.edit([{**rule(d=data(match={"kind": "b"})), **keyed}])
     bench.edit([{**rule(d=data()), **keyed}])
-    entry = bench.act(lambda tx: tx.entry(tx.catalog.rules["rule-0"], "acme"))
+    entry = bench.act(lambda tx: tx.states.entry(tx.catalog.rules["rule-0"], "acme"))
     assert entry.state.window.events == 1, "it was never asked while the rule meant something else"
 
 
@@ -214,7 +214,7 @@ def test_a_renamed_rule_begins_anew(make: Make) -> None:
     assert bench.edit([{**rule(d=data(), n=HOURLY), "name": "renamed"}]) == [], "what the old name knew is kept"
     of_renamed = bench.query("SELECT count(*) FROM slots WHERE rule = 'renamed'")
     assert of_renamed == [(0,)], "nothing before it first existed is caught up"
-    entry = bench.act(lambda tx: tx.entry(tx.catalog.rules["renamed"], ""))
+    entry = bench.act(lambda tx: tx.states.entry(tx.catalog.rules["renamed"], ""))
     assert entry.state.window.events == 0
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retrainer.config.load import load_files
+from retrainer.engine.core.notifications import RunCreated
 from retrainer.engine.intake.samples import QUERY
 from retrainer.event import Event
 from retrainer.simulate.run_script import RunScript
@@ -16,6 +17,8 @@ from retrainer.simulate.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from retrainer.engine.core.notifications import Notification
 
 EXAMPLE = (Path(__file__).parents[3] / "config/examples/many-models.yaml").read_text()
 START = 1_800_000_000.0  # a Friday: no schedule is due for days
@@ -39,9 +42,9 @@ class Fleet:
         self.most = 0
         self.world = World(configuration, START, going=lambda _: RunScript(600.0), listener=self)
 
-    def emitted(self, what: str, facts: dict[str, Any], now: float) -> None:
-        if what == "run.created":
-            self.born.append((now, facts["run"].rule))
+    def emitted(self, notification: Notification, now: float) -> None:
+        if isinstance(notification, RunCreated):
+            self.born.append((now, notification.run.rule))
 
     def committed(self, seconds: float, waited: Any, queued: int) -> None:
         pass

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from retrainer.workflows.argo.api_server import ApiServer
+from retrainer.workflows.argo.api_server import ApiRequest, ApiServer
 from retrainer.workflows.base import Ambiguous, Later, Refused, WorkflowError
 from retrainer.workflows.commit_gate import NotCommitted
 from tests.unit.kubeconfig import kubeconfig
@@ -85,7 +85,7 @@ def test_each_failure_has_its_class_and_is_sent_once(
     server: ThreadingHTTPServer, api: ApiServer, path: str, kind: type[WorkflowError], code: str, words: str
 ) -> None:
     with pytest.raises(kind, match=words) as caught:
-        api.request("POST", path, body={"a": 1})
+        api.send(ApiRequest("POST", path, body={"a": 1}))
     assert type(caught.value) is kind
     assert caught.value.code == code
     assert len(server.RequestHandlerClass.requests) == 1  # type: ignore[attr-defined]
@@ -96,7 +96,7 @@ def test_a_server_that_is_not_there_created_nothing(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         api = ApiServer(kubeconfig(tmp_path, taken.getsockname()[1]), connections=1, timeout=1)
         with pytest.raises(Later) as caught:
-            api.request("POST", "/200", body={})
+            api.send(ApiRequest("POST", "/200", body={}))
     assert caught.value.code == "connect"
 
 
@@ -111,13 +111,13 @@ def test_a_line_that_is_cut_while_tls_is_set_up_says_nothing_about_certificates(
         thread.start()
         api = ApiServer(kubeconfig(tmp_path, listening.getsockname()[1], scheme="https"), connections=1, timeout=1)
         with pytest.raises(Ambiguous) as caught:
-            api.request("POST", "/200", body={})
+            api.send(ApiRequest("POST", "/200", body={}))
         thread.join()
     assert caught.value.code == "cut"
 
 
 def test_a_request_carries_the_token_the_body_and_the_fields(server: ThreadingHTTPServer, api: ApiServer) -> None:
-    api.request("POST", "/200", body={"a": "ü"}, fields={"fieldValidation": "Strict"})
+    api.send(ApiRequest("POST", "/200", body={"a": "ü"}, fields={"fieldValidation": "Strict"}))
     ((method, path, headers, body),) = server.RequestHandlerClass.requests  # type: ignore[attr-defined]
     assert (method, path) == ("POST", "/200?fieldValidation=Strict")
     assert headers["Authorization"] == "Bearer t1"
@@ -127,8 +127,8 @@ def test_a_request_carries_the_token_the_body_and_the_fields(server: ThreadingHT
 def test_a_rotated_token_is_read_again_after_a_401(server: ThreadingHTTPServer, api: ApiServer, tmp_path: Path) -> None:
     kubeconfig(tmp_path, server.server_port, token="t2")
     with pytest.raises(Later):
-        api.request("GET", "/401")
-    api.request("GET", "/200")
+        api.send(ApiRequest("GET", "/401"))
+    api.send(ApiRequest("GET", "/200"))
     last = server.RequestHandlerClass.requests[-1]  # type: ignore[attr-defined]
     assert last[2]["Authorization"] == "Bearer t2"
 
@@ -136,7 +136,7 @@ def test_a_rotated_token_is_read_again_after_a_401(server: ThreadingHTTPServer, 
 def test_the_last_byte_is_sent_behind_the_gate(api: ApiServer, server: ThreadingHTTPServer) -> None:
     handler: Any = server.RequestHandlerClass
     seen_before: list[int] = []
-    api.request("POST", "/200", body={"a": 1}, gate=lambda: seen_before.append(len(handler.requests)))
+    api.send(ApiRequest("POST", "/200", body={"a": 1}, gate=lambda: seen_before.append(len(handler.requests))))
     assert seen_before == [0]
     ((_, _, headers, body),) = handler.requests
     assert (body, headers["Content-Length"]) == (b'{"a":1}', "7")
@@ -149,8 +149,8 @@ def test_behind_a_gate_that_stays_closed_the_server_gets_no_whole_body(
         raise NotCommitted
 
     with pytest.raises(NotCommitted):
-        api.request("POST", "/200", body={"a": 1}, gate=closed)
-    api.request("POST", "/200", body={"b": 2})
+        api.send(ApiRequest("POST", "/200", body={"a": 1}, gate=closed))
+    api.send(ApiRequest("POST", "/200", body={"b": 2}))
     handler: Any = server.RequestHandlerClass
     until(lambda: len(handler.requests) == 2, "the first connection was closed")
     assert sorted(body for _, _, _, body in handler.requests) == [b'{"a":1', b'{"b":2}']

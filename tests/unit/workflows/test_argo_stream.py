@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from retrainer.workflows.argo.api_server import ApiServer
+from retrainer.workflows.argo.api_server import ApiRequest, ApiServer
 from retrainer.workflows.argo.stream import Stream
 from tests.unit.kubeconfig import kubeconfig
 
@@ -55,7 +55,9 @@ def server() -> Iterator[Server]:
 def test_a_watch_that_is_ended_while_it_is_being_opened_ends(server: Server, tmp_path: Path) -> None:
     """Otherwise a stop would wait a minute, until the watch is over."""
     stream = Stream(ApiServer(kubeconfig(tmp_path, server.server_port), connections=1, timeout=30))
-    thread = threading.Thread(target=lambda: list(stream.read("/x", {"watch": "1"}, read_timeout=300)))
+    thread = threading.Thread(
+        target=lambda: list(stream.read(ApiRequest("GET", "/x", fields={"watch": "1"}), read_timeout=300))
+    )
     thread.start()
     assert server.asked.wait(30)
     stream.close()

@@ -11,7 +11,8 @@ from retrainer.util.clock import SystemClock
 from retrainer.workflows import commit_gate
 from retrainer.workflows.base import AlreadyExists, Ambiguous, Later, Observed, Refused, Template, WorkflowError
 from retrainer.workflows.manifest import manifest
-from retrainer.workflows.submitter import Submitter
+from retrainer.workflows.submission import WorkflowContent
+from retrainer.workflows.submitter import SubmitLimits, Submitter
 from tests.waiting import until
 
 from .memory import MemoryCluster, MemoryDesk
@@ -20,11 +21,25 @@ from .samples import ULID, a_run
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from retrainer.workflows.base import Preparation
+
 TEMPLATE = Template("churn-train", {"since": "today"})
 
 
 def manifest_of(run: Run) -> dict[str, Any]:
     return manifest(run, instance="test", instance_id=None)
+
+
+def submitter_of(
+    gateway: MemoryDesk,
+    cluster: MemoryCluster,
+    preparation: Preparation | None = None,
+    count: Callable[[str], None] = lambda _: None,
+    **limits: Any,
+) -> Submitter:
+    """A submitter with one connection, or as `limits` say."""
+    content = WorkflowContent(manifest_of, preparation)
+    return Submitter(gateway, cluster, content, gateway.clock, SubmitLimits(**{"connections": 1} | limits), count)
 
 
 def runs(count: int) -> list[Run]:
@@ -34,8 +49,7 @@ def runs(count: int) -> list[Run]:
 @contextmanager
 def submitting(gateway: MemoryDesk, cluster: MemoryCluster, **options: Any) -> Iterator[list[str]]:
     codes: list[str] = []
-    values = {"connections": 4, "clock": gateway.clock, "count": codes.append} | options
-    submitter = Submitter(gateway, cluster, manifest_of, **values)
+    submitter = submitter_of(gateway, cluster, connections=4, count=codes.append, **options)
     submitter.start()
     submitter.wake()
     try:
@@ -208,7 +222,7 @@ def test_stopping_finishes_what_was_sent_and_hands_back_the_rest() -> None:
         return create(manifest, timeout=timeout)
 
     cluster.create = slow  # type: ignore[method-assign]
-    submitter = Submitter(gateway, cluster, manifest_of, connections=1, clock=gateway.clock)
+    submitter = submitter_of(gateway, cluster)
     submitter.start()
     submitter.wake()
     sent.wait()
@@ -225,7 +239,7 @@ def test_stopping_finishes_what_was_sent_and_hands_back_the_rest() -> None:
 
 def test_runs_that_are_handed_over_are_sent_without_a_claim_of_their_own() -> None:
     gateway, cluster = Looked(SystemClock()), MemoryCluster(TEMPLATE)
-    submitter = Submitter(gateway, cluster, manifest_of, connections=1, clock=gateway.clock)
+    submitter = submitter_of(gateway, cluster)
     assert submitter.room() == 0  # the store may have older runs
     submitter.start()
     submitter.wake()
@@ -241,7 +255,7 @@ def test_runs_that_are_handed_over_are_sent_without_a_claim_of_their_own() -> No
 def announced(cluster: MemoryCluster, **options: Any) -> Iterator[tuple[Submitter, Looked, Run]]:
     """A run announced to a submitter with one connection. Its request is held back."""
     gateway = Looked(SystemClock())
-    submitter = Submitter(gateway, cluster, manifest_of, connections=1, clock=gateway.clock, **options)
+    submitter = submitter_of(gateway, cluster, **options)
     submitter.start()
     submitter.wake()
     gateway.until(lambda: submitter.room() > 0)
@@ -353,7 +367,7 @@ class Looked(MemoryDesk):
 def test_what_is_handed_over_while_it_stops_is_handed_back() -> None:
     (run,) = runs(1)
     gateway, cluster = Ending(SystemClock()), MemoryCluster(TEMPLATE)
-    submitter = Submitter(gateway, cluster, manifest_of, connections=1, clock=gateway.clock)
+    submitter = submitter_of(gateway, cluster)
     gateway.before_last = lambda: submitter.take([run], gateway.clock.monotonic())
     gateway.runs = {run.id: run}
     submitter.start()

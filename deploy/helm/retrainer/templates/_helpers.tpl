@@ -1,10 +1,35 @@
+{{- /* Every template includes this first. An entry that a later values file sets to null is as if it had never been there. */}}
+{{- define "retrainer.prepare" -}}
+{{- range $key := list "ingressFrom" "dnsTo" "apiServerTo" "postgresqlTo" }}
+{{- $peers := get $.Values.networkPolicy $key }}
+{{- /* An empty list of peers means everyone: taking out the last peer must not open the policy. */}}
+{{- if and $peers (not (without (values $peers) nil)) }}
+{{- fail (printf "networkPolicy.%s: every entry is null, and a list without peers lets everyone through; write `%s: null` if you want that" $key $key) }}
+{{- end }}
+{{- end }}
+{{- include "retrainer.withoutNulls" (omit .Values "extraObjects") }}
+{{- range $key, $value := .Values }}
+{{- if kindIs "invalid" $value }}{{ $_ := unset $.Values $key }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- /* Removes from a map, and from the maps in it, the keys that are null. Lists stay as they are. */}}
+{{- define "retrainer.withoutNulls" -}}
+{{- $map := . }}
+{{- range $key, $value := $map }}
+{{- if kindIs "invalid" $value }}{{ $_ := unset $map $key }}
+{{- else if kindIs "map" $value }}{{ include "retrainer.withoutNulls" $value }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "retrainer.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- default .Chart.Name .Values.nameOverride }}
 {{- end }}
 
 {{- define "retrainer.fullname" -}}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{- .Values.fullnameOverride }}
 {{- else if contains (include "retrainer.name" .) .Release.Name }}
 {{- .Release.Name | trunc 50 | trimSuffix "-" }}
 {{- else }}
@@ -21,20 +46,22 @@ app.kubernetes.io/name: {{ include "retrainer.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{- /* "retrainer.labels" (list $ MAP...): the chart's labels, those of every object, and these. The chart's own cannot be replaced. */}}
 {{- define "retrainer.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{ include "retrainer.selector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $root := first . }}
+{{- $all := deepCopy ($root.Values.commonLabels | default dict) }}
+{{- range rest . }}{{ $all = merge (deepCopy (. | default dict)) $all }}{{ end }}
+{{- $own := include "retrainer.selector" $root | fromYaml }}
+{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63) }}
+{{- $_ := set $own "app.kubernetes.io/version" $root.Chart.AppVersion }}
+{{- $_ := set $own "app.kubernetes.io/managed-by" $root.Release.Service }}
+{{- merge $own $all | toYaml }}
 {{- end }}
 
 {{- /* "retrainer.annotations" (list $ MAP...): those of every object and these, with their heading; nothing if there are none. */}}
 {{- define "retrainer.annotations" -}}
-{{- $all := deepCopy (first .).Values.commonAnnotations }}
-{{- range rest . }}{{ $all = merge (deepCopy .) $all }}{{ end }}
+{{- $all := deepCopy ((first .).Values.commonAnnotations | default dict) }}
+{{- range rest . }}{{ $all = merge (deepCopy (. | default dict)) $all }}{{ end }}
 {{- with $all -}}
 annotations:
   {{- toYaml . | nindent 2 }}
@@ -58,13 +85,11 @@ annotations:
 {{- end }}
 
 {{- define "retrainer.pullSecrets" -}}
-{{- with .Values.imagePullSecrets -}}
+{{- $names := list }}
+{{- range $name, $wanted := .Values.imagePullSecrets }}{{ if $wanted }}{{ $names = append $names (dict "name" $name) }}{{ end }}{{ end }}
+{{- with $names -}}
 imagePullSecrets:
-  {{- range $name, $wanted := . }}
-  {{- if $wanted }}
-  - name: {{ $name }}
-  {{- end }}
-  {{- end }}
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
@@ -74,7 +99,7 @@ imagePullSecrets:
 
 {{- /* Names of the watched namespaces as JSON, the default one first. */}}
 {{- define "retrainer.namespaces" -}}
-{{- $names := keys .Values.watchedNamespaces | sortAlpha | default (list .Release.Namespace) }}
+{{- $names := keys (.Values.watchedNamespaces | default dict) | sortAlpha | default (list .Release.Namespace) }}
 {{- $own := ternary .Release.Namespace (first $names) (has .Release.Namespace $names) }}
 {{- $first := default $own .Values.defaultNamespace }}
 {{- prepend (without $names $first) $first | toJson }}
@@ -89,6 +114,58 @@ imagePullSecrets:
 {{- $found | toJson }}
 {{- end }}
 
+{{- /* The platform's ConfigMaps of rules as JSON: name of the volume by name of the ConfigMap. A volume's name has no dots and at most 63 characters. */}}
+{{- define "retrainer.ruleVolumes" -}}
+{{- $found := dict }}
+{{- range $name, $wanted := .Values.rulesConfigMaps }}
+{{- if $wanted }}
+{{- $plain := and (not (contains "." $name)) (le (len $name) 50) }}
+{{- $_ := set $found $name (ternary (printf "rules-%s" $name) (printf "rules-%s-%s" ($name | replace "." "-" | trunc 40 | trimSuffix "-") ($name | sha256sum | trunc 8)) $plain) }}
+{{- end }}
+{{- end }}
+{{- $found | toJson }}
+{{- end }}
+
+{{- /* Whether the store is a SQLite file on a volume that the chart creates, or that lives as long as the pod: "yes" or nothing. */}}
+{{- define "retrainer.sizedStore" -}}
+{{- if not (or .Values.postgresql.url (and .Values.persistence.enabled .Values.persistence.existingClaim)) }}yes{{ end }}
+{{- end }}
+
+{{- /* A quantity of Kubernetes (10Gi) or a size of retrainer (10GiB), in bytes. */}}
+{{- define "retrainer.bytes" -}}
+{{- $unit := regexFind "[A-Za-z]*$" (toString .) | trimSuffix "B" | upper | replace "I" "i" }}
+{{- $factors := dict "" 1 "K" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 }}
+{{- mulf (regexFind "^[0-9.]+" (toString .) | float64) (get $factors $unit | default 1 | float64) | int64 }}
+{{- end }}
+
+{{- /* `to` of an egress rule with the peers of a map; nothing without peers, which is every address. */}}
+{{- define "retrainer.to" -}}
+{{- with . -}}
+to:
+  {{- include "retrainer.list" . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* The values of a map as a list of YAML, in the order of their names. */}}
+{{- define "retrainer.list" -}}
+{{- $list := list }}
+{{- range $name, $value := . }}{{ $list = append $list $value }}{{ end }}
+{{- toYaml $list }}
+{{- end }}
+
+{{- /* Egress rules for DNS and the API server. A rule without ports would allow all of them, so there is none without ports. */}}
+{{- define "retrainer.clusterEgress" -}}
+- ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
+  {{- with include "retrainer.to" .Values.networkPolicy.dnsTo }}{{ nindent 2 . }}{{ end }}
+{{- with values (.Values.networkPolicy.apiServerPorts | default dict) }}
+- ports:
+    {{- range sortAlpha . | uniq }}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
+  {{- with include "retrainer.to" $.Values.networkPolicy.apiServerTo }}{{ nindent 2 . }}{{ end }}
+{{- end }}
+{{- end }}
+
 {{- /* The daemon's settings, as JSON. */}}
 {{- define "retrainer.settings" -}}
 {{- $engine := dict "type" "argo" "namespaces" (include "retrainer.namespaces" . | fromJsonArray) }}
@@ -97,33 +174,12 @@ imagePullSecrets:
 {{- if .Values.postgresql.url }}
 {{- $store = dict "url" .Values.postgresql.url }}
 {{- if .Values.postgresql.existingSecret }}{{ $_ := set $store "password" (dict "from_file" "/secrets/postgresql/password") }}{{ end }}
+{{- else if include "retrainer.sizedStore" . }}
+{{- /* A fifth of the volume stays free: for the write-ahead log, for migrations, and so that RetrainerStoreNearlyFull does not fire for ever. */}}
+{{- $_ := set $store "ledger_max_size" (printf "%dMiB" (div (mulf (include "retrainer.bytes" .Values.persistence.size | float64) 0.8 | int64) 1048576 | max 1)) }}
 {{- end }}
 {{- $http := dict "host" "0.0.0.0" "port" 8080 "token" (dict "from_file" "/secrets/api/token") }}
 {{- $base := dict "version" 1 "name" (include "retrainer.instance" .) "rules" (list "/etc/retrainer/rules") "engine" $engine "store" $store "http" $http }}
 {{- with include "retrainer.ruleNamespaces" . | fromJsonArray }}{{ $_ := set $base "config_maps" (dict "namespaces" .) }}{{ end }}
-{{- mergeOverwrite $base (deepCopy .Values.settings) | toJson }}
-{{- end }}
-
-{{- /* What the schema cannot see. */}}
-{{- define "retrainer.check" -}}
-{{- $names := keys .Values.watchedNamespaces | sortAlpha | default (list .Release.Namespace) }}
-{{- with .Values.defaultNamespace }}
-{{- if not (has . $names) }}
-{{- fail (printf "defaultNamespace: %q is not among watchedNamespaces (%s); add it there" . (join ", " $names)) }}
-{{- end }}
-{{- end }}
-{{- range list "version" "name" "engine" "rules" "http" "config_maps" }}
-{{- if hasKey $.Values.settings . }}
-{{- fail (printf "settings.%s is made from the chart's own values; use those" .) }}
-{{- end }}
-{{- end }}
-{{- if and (gt (int .Values.replicaCount) 1) (not .Values.postgresql.url) }}
-{{- fail "replicaCount: SQLite is for one replica; set postgresql.url for more" }}
-{{- end }}
-{{- if not (or .Values.apiToken.create .Values.apiToken.existingSecret) }}
-{{- fail "apiToken: the API needs a token beyond loopback; name its Secret in apiToken.existingSecret, or let one be made with apiToken.create" }}
-{{- end }}
-{{- if hasKey .Values.rulesConfigMaps "chart" }}
-{{- fail "rulesConfigMaps.chart: the folder of that name holds the chart's own rules; give the ConfigMap another name" }}
-{{- end }}
+{{- mergeOverwrite $base (deepCopy (.Values.settings | default dict)) | toJson }}
 {{- end }}

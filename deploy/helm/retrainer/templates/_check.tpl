@@ -1,0 +1,80 @@
+{{- /* "retrainer.checkName" (list WHERE NAME): fail unless NAME is a DNS label that starts with a letter, of at most 50 characters: what a Service and its derived names take. */}}
+{{- define "retrainer.checkName" -}}
+{{- $name := index . 1 }}
+{{- if or (gt (len $name) 50) (not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name)) }}
+{{- $better := regexReplaceAll "[^a-z0-9]+" (lower $name) "-" | trimAll "-" }}
+{{- $better = ternary $better (printf "r-%s" $better) (regexMatch "^[a-z]" $better) | trunc 50 | trimSuffix "-" }}
+{{- fail (printf "%s: %q: Kubernetes accepts small letters, digits and `-`, a letter first, here at most 50 characters; write %q" (first .) $name $better) }}
+{{- end }}
+{{- end }}
+
+{{- /* "retrainer.checkObject" (list WHERE NAME LENGTH): fail unless NAME is one that an existing object can have; without dots if LENGTH is 63. */}}
+{{- define "retrainer.checkObject" -}}
+{{- $name := index . 1 }}{{ $length := index . 2 }}
+{{- $label := "[a-z0-9]([-a-z0-9]*[a-z0-9])?" }}
+{{- $pattern := ternary (printf "^%s$" $label) (printf "^%s(\\.%s)*$" $label $label) (eq (int $length) 63) }}
+{{- if or (gt (len $name) (int $length)) (not (regexMatch $pattern $name)) }}
+{{- $may := ternary "small letters, digits and `-`" "small letters, digits, `-` and single dots" (eq (int $length) 63) }}
+{{- $better := regexReplaceAll (ternary "[^a-z0-9]+" "[^a-z0-9.]+" (eq (int $length) 63)) (lower $name) "-" }}
+{{- $better = regexReplaceAll "[-.]*\\.[-.]*" $better "." | trimAll "-." | trunc (int $length) | trimAll "-." }}
+{{- fail (printf "%s: %q: Kubernetes accepts %s, a letter or digit at both ends, at most %d characters; write the name as `kubectl get` shows it, such as %q" (first .) $name $may (int $length) $better) }}
+{{- end }}
+{{- end }}
+
+{{- /* Names that the API server would refuse, with what to write instead. */}}
+{{- define "retrainer.checkNames" -}}
+{{- with .Values.nameOverride }}{{ include "retrainer.checkName" (list "nameOverride" .) }}{{ end }}
+{{- if .Values.fullnameOverride }}
+{{- include "retrainer.checkName" (list "fullnameOverride" .Values.fullnameOverride) }}
+{{- else }}
+{{- include "retrainer.checkName" (list "fullnameOverride: the name of the release gives" (include "retrainer.fullname" .)) }}
+{{- end }}
+{{- range $key := list "imagePullSecrets" "rulesConfigMaps" }}
+{{- range $name, $wanted := get $.Values $key | default dict }}{{ include "retrainer.checkObject" (list (printf "%s.%s" $key $name) $name 253) }}{{ end }}
+{{- end }}
+{{- range $path := list "apiToken.existingSecret" "postgresql.existingSecret" "persistence.existingClaim" "persistence.storageClass" "serviceAccount.name" }}
+{{- $parts := splitList "." $path }}
+{{- with get (get $.Values (first $parts)) (last $parts) }}{{ include "retrainer.checkObject" (list $path . 253) }}{{ end }}
+{{- end }}
+{{- with .Values.priorityClassName }}{{ include "retrainer.checkObject" (list "priorityClassName" . 253) }}{{ end }}
+{{- range $name, $options := .Values.watchedNamespaces }}{{ include "retrainer.checkObject" (list (printf "watchedNamespaces.%s" $name) $name 63) }}{{ end }}
+{{- $taken := concat (list "settings" "rules" "token" "postgresql" "data" "tmp") (include "retrainer.ruleVolumes" . | fromJson | values) }}
+{{- range $name, $volume := .Values.extraVolumes }}
+{{- include "retrainer.checkObject" (list (printf "extraVolumes.%s" $name) $name 63) }}
+{{- if has $name $taken }}
+{{- fail (printf "extraVolumes.%s: the chart has a volume of this name; write extra-%s" $name $name) }}
+{{- end }}
+{{- end }}
+{{- if hasKey (.Values.rulesConfigMaps | default dict) "chart" }}
+{{- fail "rulesConfigMaps.chart: the folder of that name holds the chart's own rules; give the ConfigMap another name" }}
+{{- end }}
+{{- end }}
+
+{{- /* What the schema cannot see. */}}
+{{- define "retrainer.check" -}}
+{{- include "retrainer.checkNames" . }}
+{{- $names := keys (.Values.watchedNamespaces | default dict) | sortAlpha | default (list .Release.Namespace) }}
+{{- with .Values.defaultNamespace }}
+{{- if not (has . $names) }}
+{{- fail (printf "defaultNamespace: %q is not among watchedNamespaces (%s); add it there" . (join ", " $names)) }}
+{{- end }}
+{{- end }}
+{{- $settings := .Values.settings | default dict }}
+{{- range list "version" "name" "engine" "rules" "http" "config_maps" }}
+{{- if hasKey $settings . }}
+{{- fail (printf "settings.%s is made from the chart's own values; use those" .) }}
+{{- end }}
+{{- end }}
+{{- if and (gt (int .Values.replicaCount) 1) (not .Values.postgresql.url) }}
+{{- fail "replicaCount: SQLite is for one replica; set postgresql.url for more" }}
+{{- end }}
+{{- if not (or .Values.apiToken.create .Values.apiToken.existingSecret) }}
+{{- fail "apiToken: the API needs a token beyond loopback; name its Secret in apiToken.existingSecret, or let one be made with apiToken.create" }}
+{{- end }}
+{{- with dig "store" "ledger_max_size" "" $settings }}
+{{- $limit := include "retrainer.bytes" . | int64 }}
+{{- if and (include "retrainer.sizedStore" $) (gt (mul $limit 6) (mul (include "retrainer.bytes" $.Values.persistence.size | int64) 5)) }}
+{{- fail (printf "settings.store.ledger_max_size: %v leaves less than a sixth of the volume free; write persistence.size: %dGi, or leave ledger_max_size out: it is four fifths of the volume" . (add1 (div (mul $limit 5) 4294967296))) }}
+{{- end }}
+{{- end }}
+{{- end }}
