@@ -58,7 +58,7 @@ class ApiContext:
     """Serves `/hooks/` in the web server's loop."""
     leader: Callable[[], str]
     """Returns the URL of the leader; empty if this replica is the leader, or there is none."""
-    manifest_of: Callable[[Run], dict[str, Any]]
+    workflow_of: Callable[[Run], dict[str, Any]]
     """Returns the Workflow of a run."""
     reload: Callable[[], dict[str, Any]]
     """Reads the rule files now. Returns revision, changed, problems, dropped."""

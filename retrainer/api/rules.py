@@ -94,7 +94,7 @@ def trigger(
     with refusals(422):
         if order.dry_run:
             run = api.act(operator_commands.preview, rule, order.key, order.parameters)
-            return {"decision": "fire", "reason": "manual", "run": None, "manifest": api.manifest_of(run)}
+            return {"decision": "fire", "reason": "manual", "run": None, "manifest": api.workflow_of(run)}
         return api.act(operator_commands.trigger, rule, order.key, order.parameters, idempotency_key, order.by)
 
 

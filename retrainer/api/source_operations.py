@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from retrainer.engine.core.engine import Engine
     from retrainer.sources.base import Source
     from retrainer.store.queries import Heard
-    from retrainer.util.clock import Clock
 
 
 @runtime_checkable
@@ -41,17 +40,16 @@ class SourceOperations:
     def __init__(
         self,
         engine: Engine,
-        clock: Clock,
         replays: Replays,
         configured: Callable[[], Mapping[str, SourceConfig]],
         running: Callable[[], Mapping[str, Source | None]],
     ) -> None:
-        self._engine, self._clock, self._replays = engine, clock, replays
+        self._engine, self._replays = engine, replays
         self._configured, self._running = configured, running
 
     def summaries(self) -> list[dict[str, Any]]:
         """Return a line per source, by name."""
-        heard, now = self._engine.store.read(queries.heard), self._clock.now()
+        heard, now = self._engine.store.read(queries.heard), self._engine.clock.now()
         running, configured = self._running(), self._configured()
         return [
             describe(name, configured[name], running.get(name), heard.get(name), now) for name in sorted(configured)
@@ -89,7 +87,7 @@ class SourceOperations:
             raise ValueError(f"source {name} is a {config.type} and cannot be read again: {why}")  # noqa: TRY004
         if isinstance(config, S3Source) and not config.buckets:
             raise ValueError(f"source {name} has no buckets to list: add them under `buckets`")
-        now = self._clock.now()
+        now = self._engine.clock.now()
         begin, end = moment_of(since, now), moment_of(until, now) if until is not None else now
         if begin >= end:
             raise ValueError(f"the range from {rfc3339(begin)} to {rfc3339(end)} is empty: give an earlier `from`")

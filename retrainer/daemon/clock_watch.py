@@ -1,4 +1,7 @@
-"""Detects steps of the machine's clock. Waits are not affected by a step; it is logged for the operator."""
+"""Follows the clock of the store, and detects steps of the machine's clock.
+
+Waits are not affected by a step; it is logged for the operator.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ from retrainer.util.clock import ClockSample, stepped
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from retrainer.util.clock import Clock
+    from retrainer.store.base import Store
+    from retrainer.util.clock import Clock, SystemClock
 
 log = structlog.get_logger()
 
@@ -35,3 +39,10 @@ class ClockWatch:
 
     def _sample(self) -> ClockSample:
         return ClockSample(self._clock.wall(), self._clock.monotonic())
+
+
+def follow_store(clock: SystemClock, store: Store) -> None:
+    """Continue from the clock of the store's server, if it has one: all replicas then agree on the time."""
+    now = store.clock()
+    if now is not None:
+        clock.follow(now)

@@ -5,18 +5,22 @@ from __future__ import annotations
 import signal
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from retrainer.api.app import check_bind
 from retrainer.config.errors import ConfigErrors
 from retrainer.config.load import load_settings
-from retrainer.daemon.app import App
+from retrainer.daemon.app import build
 from retrainer.daemon.leadership import give_up
 from retrainer.store.base import StoreError
 from retrainer.telemetry import logs
 from retrainer.util import gc_tuning, supervision
 from retrainer.util.supervisor import TICK
+
+if TYPE_CHECKING:
+    from retrainer.daemon.lifecycle import Daemon
 
 log = structlog.get_logger()
 STOP_WITHIN = 25.0
@@ -32,7 +36,7 @@ def main(settings_path: str) -> int:
     try:
         settings = load_settings(settings_path)
         check_bind(settings)
-        app = App(settings, Path(settings_path).resolve().parent)
+        daemon = build(settings, Path(settings_path).resolve().parent)
     except (StoreError, ConfigErrors, ValueError) as error:
         log.error("daemon.cannot_start", error=str(error))  # noqa: TRY400 - a traceback does not help the user
         return 1
@@ -42,37 +46,37 @@ def main(settings_path: str) -> int:
     hangup = threading.Event()
     signal.signal(signal.SIGHUP, lambda *_: hangup.set())
     try:
-        app.start()
+        daemon.start()
     except OSError as error:
         log.error("daemon.cannot_start", error=str(error))  # noqa: TRY400 - a traceback does not help the user
-        app.stop()
+        daemon.stop()
         return 1
     except StoreError as error:
         give_up(str(error))
     while not stop.wait(TICK / 2):
-        supervise(app)
+        supervise(daemon)
         if hangup.is_set():
             hangup.clear()
-            app.hangup()
-    stop_in_time(app)
+            daemon.hangup()
+    stop_in_time(daemon)
     return 0
 
 
-def supervise(app: App) -> None:
+def supervise(daemon: Daemon) -> None:
     """Check the threads. An error here must not end the main thread."""
     try:
-        app.supervisor.look(app.clock.monotonic())
+        daemon.supervisor.look(daemon.clock.monotonic())
     except Exception:
         log.exception("supervisor.failed")
 
 
-def stop_in_time(app: App) -> None:
+def stop_in_time(daemon: Daemon) -> None:
     """Stop. If a thread prevents that, exit the process. Acknowledged input is stored in either case."""
     seconds = STOP_WITHIN * supervision.PATIENCE
-    late = threading.Timer(seconds, lambda: supervision.end_process(app.supervisor.late(seconds)))
+    late = threading.Timer(seconds, lambda: supervision.end_process(daemon.supervisor.late(seconds)))
     late.daemon = True
     late.start()
-    left = app.stop()
+    left = daemon.stop()
     late.cancel()
     if hung := [one for one in left if one.hangs]:
         threads = ", ".join(f"{one.name} at {one.at}" for one in hung)

@@ -6,15 +6,19 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from retrainer.config.load import load_settings
-from retrainer.daemon.app import App
+from retrainer.daemon.app import build
 from retrainer.telemetry import logs
 from tests.benchmarks.daemon import write_configuration
 from tests.benchmarks.engine import EVENTS_A_BATCH, an_engine, events_like_records
 from tests.benchmarks.load import NAME, kafka_sources, matching_rules
 from tests.benchmarks.records import produce, topic
 from tests.benchmarks.sampler import Sampler
+
+if TYPE_CHECKING:
+    from retrainer.daemon.lifecycle import Daemon
 
 
 def engine(records: int, rules: int) -> str:
@@ -34,7 +38,7 @@ def kafka(records: int, rules: int) -> str:
         produce(name, records)
         settings = write_configuration(Path(folder), "", matching_rules(rules), kafka_sources(name), 0)
         logs.configure("info", json=None)
-        app = App(load_settings(str(settings)), Path(folder))
+        app = build(load_settings(str(settings)), Path(folder))
         app.start()
         with Sampler() as sampler:
             began, before = time.monotonic(), _stored(app)
@@ -45,7 +49,7 @@ def kafka(records: int, rules: int) -> str:
         return f"{(records - before) / took:.0f} records a second\n{sampler.report(records - before)}"
 
 
-def _stored(app: App) -> int:
+def _stored(app: Daemon) -> int:
     return sum(app.engine.parts(NAME).values())
 
 

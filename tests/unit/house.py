@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from retrainer.cli.main import main
 from retrainer.config.load_settings import load_settings
-from retrainer.daemon.app import App
+from retrainer.daemon.app import build
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,8 +28,9 @@ class House:
     """A running daemon with its rules and templates. Files that they refer to must exist. Call `close` at the end."""
 
     def __init__(self, folder: Path, rules: str, template: str | None = None) -> None:
+        self.folder = folder
         furnish(folder, SETTINGS, rules, template)
-        self.app = App(load_settings(str(folder / "retrainer.yaml")), folder)
+        self.app = build(load_settings(str(folder / "retrainer.yaml")), folder)
         self.app.start()
         self.http = httpx.Client(base_url=self.app.web.url, trust_env=False, timeout=60)
 

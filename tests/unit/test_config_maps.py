@@ -13,7 +13,7 @@ import pytest
 from retrainer.config.settings import ArgoEngine, Http, Settings, Store
 from retrainer.config.settings import ConfigMaps as Wanted
 from retrainer.config.teams import team_file
-from retrainer.daemon.app import App
+from retrainer.daemon.app import build
 from retrainer.daemon.config_maps import ConfigMaps, contents
 from retrainer.store.base import StoreBusyError
 from tests.unit.kubeconfig import kubeconfig
@@ -22,6 +22,8 @@ from tests.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from retrainer.daemon.lifecycle import Daemon
 
 
 def item(name: str, **data: str) -> dict[str, Any]:
@@ -122,8 +124,8 @@ def config_maps(server: Server, settings: Settings) -> Iterator[ConfigMaps]:
 
 
 @pytest.fixture
-def app(server: Server, settings: Settings, tmp_path: Path) -> Iterator[App]:
-    made = App(settings, tmp_path)
+def app(server: Server, settings: Settings, tmp_path: Path) -> Iterator[Daemon]:
+    made = build(settings, tmp_path)
     made.start()
     yield made
     server.rung.set()
@@ -212,8 +214,8 @@ def test_what_was_read_stays(server: Server, config_maps: ConfigMaps, status: in
     assert len(config_maps.files.problems) == problems
 
 
-def test_whoever_asks_for_a_reload_has_them_listed_anew(server: Server, app: App) -> None:
+def test_whoever_asks_for_a_reload_has_them_listed_anew(server: Server, app: Daemon) -> None:
     """A reload lists again, because a proxy may have dropped the watch silently."""
     server.items = [item("churn", rules_yaml="version: 1\nrule: []\n")]
-    (problem,) = app.reload_on_request()["problems"]
+    (problem,) = app.reload.everything()["problems"]
     assert problem.startswith("configmap:team/churn/rules.yaml:2:")

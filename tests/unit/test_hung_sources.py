@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from retrainer.sources import directory
+from retrainer.sources.directory import DirectorySource
 from retrainer.util import failpoints, supervision
 from retrainer.util.supervisor import Supervisor
 from tests.unit.house import House
@@ -39,7 +39,7 @@ def rules(landing: str) -> str:
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     """A daemon in which the thread of the source `landing` hangs."""
-    monkeypatch.setattr(directory, "PATIENCE", 0.05)
+    monkeypatch.setattr(DirectorySource, "_GRACE", 0.05)
     (tmp_path / "landing").mkdir()
     failpoints.arm("source", "hang", 3)
     made = House(tmp_path, rules(LANDING))
@@ -56,8 +56,8 @@ def worker(house: House) -> Worker:
 
 
 def reload(house: House, text: str) -> None:
-    (house.app.base_folder / "rules/rules.yaml").write_text(text)
-    house.app.reload()
+    (house.folder / "rules/rules.yaml").write_text(text)
+    house.app.reload.now()
 
 
 @pytest.mark.parametrize("landing", [pytest.param("", id="taken out"), pytest.param(CHANGED, id="changed")])
@@ -77,13 +77,13 @@ def test_what_hangs_is_left_behind_and_the_process_goes_on(house: House, landing
 def test_what_has_its_name_now_stays(house: House, landing: str) -> None:
     hung = worker(house)
     reload(house, rules(landing))
-    before = house.app.sources()
+    before = house.app.ingestion.sources()
     assert house.app.replace(hung)
-    assert house.app.sources() == before
+    assert house.app.ingestion.sources() == before
 
 
 def test_one_that_is_still_wanted_is_replaced(house: House) -> None:
-    hung, before = worker(house), house.app.sources()["landing"]
+    hung, before = worker(house), house.app.ingestion.sources()["landing"]
     assert house.app.replace(hung)
-    assert house.app.sources()["landing"] is not before
+    assert house.app.ingestion.sources()["landing"] is not before
     until(lambda: worker(house).is_alive() and worker(house) is not hung, "another one works")

@@ -99,24 +99,24 @@ def test_a_verdict_that_is_remembered_is_found_anew_once_its_state_changes(tmp_p
     house = House(tmp_path, RULES, TEMPLATE)
     try:
         assert names(house, state="waiting", source="push") == ["churn-de"]
-        remembered = house.app.rule_lines.verdicts["churn-de"]
+        remembered = house.app.api.rules.verdicts["churn-de"]
         assert names(house, state="waiting", source="push") == ["churn-de"]
-        assert house.app.rule_lines.verdicts["churn-de"] is remembered
+        assert house.app.api.rules.verdicts["churn-de"] is remembered
         for n in range(2):
             house.http.post("/hooks/push", json={"n": n})
         assert names(house, state="cooldown") == []
         house.http.post("/hooks/push", json={"n": 3})
         house.http.post("/hooks/push", json={"n": 4})
         assert names(house, state="waiting", source="push") == []
-        assert house.app.rule_lines.verdicts["churn-de"] is not remembered
+        assert house.app.api.rules.verdicts["churn-de"] is not remembered
     finally:
         house.close()
 
 
 def test_a_page_looks_at_no_more_rules_than_it_may(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("retrainer.api.rule_summaries.MOST_JUDGED", 1)
-    house.app.rule_lines.verdicts.clear()
-    page = house.app.rule_lines.page(RuleQuery(limit=50, state="cooldown"))
+    house.app.api.rules.verdicts.clear()
+    page = house.app.api.rules.page(RuleQuery(limit=50, state="cooldown"))
     assert page.items == []
     assert page.next == "churn-de"
     assert names(house, state="hold") == ["churn-de", "churn-fr", "night", "still"]

@@ -97,7 +97,7 @@ class Lake(House):
         (folder / "lake").mkdir()
         super().__init__(folder, RULES)
         self.topic = Topic()
-        self.app._sources._running["topic"] = (self.app.loaded.configuration.sources["topic"], self.topic)
+        self.app.ingestion.running._running["topic"] = (self.app.ingestion.configured["topic"], self.topic)
 
     def counted(self) -> dict[str, int]:
         """Pending events of each rule of the topic."""
@@ -270,8 +270,8 @@ def test_the_daemon_ends_with_a_replay_under_way(house: Lake) -> None:
     house.topic.gate.clear()
     house.http.post(REPLAY, json={"from": "7d"})
     until(lambda: house.http.get(REPLAY).json()["read"] == 1, "one is read")
-    house.app.replays.stop()
-    assert house.app.replays.progress("topic")["state"] == "cancelled"
+    house.app.ingestion.replays.stop()
+    assert house.app.ingestion.replays.progress("topic")["state"] == "cancelled"
 
 
 @pytest.mark.parametrize("output", ["text", "json"])

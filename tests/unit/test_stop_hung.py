@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from retrainer.daemon import app as application
+from retrainer.daemon import lifecycle
 from retrainer.daemon.leadership import Lead
 from retrainer.engine.replication.standby_intake import StandbyIntake
 from retrainer.simulate.world import ManualClock
@@ -41,8 +41,8 @@ rules:
 
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    monkeypatch.setattr(application, "WAIT_WITHIN", 3.0)
-    monkeypatch.setattr(application, "WAIT_FOR_ONE", 0.3)
+    monkeypatch.setattr(lifecycle, "WAIT_WITHIN", 3.0)
+    monkeypatch.setattr(lifecycle, "WAIT_FOR_ONE", 0.3)
     monkeypatch.setattr(supervision, "_running", {})
     (tmp_path / "landing").mkdir()
     made = House(tmp_path, RULES)
@@ -56,8 +56,8 @@ def hung(house: House, kind: Kind) -> Worker:
 
     def look() -> Worker | None:
         house.app.timers.wake("listen")
-        house.app.submitter.wake()
-        house.app.run_reconciler.wake()
+        house.app.run_workers.submitter.wake()
+        house.app.run_workers.reconciler.wake()
         house.app.engine.act(lambda _: None)
         found = [one for one in house.app.supervisor.workers if one.where().startswith("retrainer.util.failpoints")]
         return found[0] if found else None
@@ -82,7 +82,7 @@ def test_a_thread_that_hangs_is_left_behind_and_named(house: House, kind: Kind) 
 
 @pytest.mark.parametrize("kind", ["submit", "observe"])
 def test_a_thread_that_hangs_when_it_is_given_work_is_left_behind(house: House, kind: Kind) -> None:
-    (house.app.base_folder / "templates/t.yaml").write_text(TEMPLATE)
+    (house.folder / "templates/t.yaml").write_text(TEMPLATE)
     failpoints.arm(kind, "hang", 1 if kind == "submit" else 2)
     house.http.post("/hooks/push", json={"id": "a"})
     hanging = until(

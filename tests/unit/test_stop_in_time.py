@@ -55,8 +55,8 @@ def test_a_submitter_whose_threads_hang_ends_in_time(tmp_path: Path) -> None:
     go_on = threading.Event()
     hung = Worker("submit", go_on.wait, lambda: True, name="submit-hung")
     hung.start()
-    house.app.submitter._workers.append(hung)
-    house.app.submitter.stop(0.5)
+    house.app.run_workers.submitter._workers.append(hung)
+    house.app.run_workers.submitter.stop(0.5)
     assert hung.abandoned
     go_on.set()
     house.close()

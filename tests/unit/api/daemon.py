@@ -125,7 +125,7 @@ class Daemon:
         self._key(rule, key)
         return parameters
 
-    def manifest_of(self, parameters: dict[str, str]) -> dict[str, Any]:
+    def workflow_of(self, parameters: dict[str, str]) -> dict[str, Any]:
         return {"kind": "Workflow", "spec": {"arguments": {"parameters": parameters}}}
 
     def _trigger(
