@@ -77,6 +77,10 @@ def _trigger(path: Path, trigger: Trigger, names: Names) -> Iterator[Violation]:
             f"a trigger has exactly one kind, {not_one(kinds)}",
             "write one kind under it, and a separate trigger for each other kind",
         )
+    for kind in kinds:
+        source = getattr(getattr(trigger, kind), "source", None)
+        if source is not None:
+            yield from known((*path, kind, "source"), "source", source, names.sources)
     if trigger.schedule:
         yield from _schedule((*path, "schedule"), trigger.schedule, names)
     if trigger.data:
@@ -95,7 +99,6 @@ def _schedule(path: Path, schedule: Schedule, names: Names) -> Iterator[Violatio
 
 
 def _data(path: Path, data: Data, names: Names) -> Iterator[Violation]:
-    yield from known((*path, "source"), "source", data.source, names.sources)
     yield from check_fields((*path, "match"), data.match)
     yield from check_match((*path, "match"), data.match)
     if not isinstance(data.ignore_own_outputs, bool):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from retrainer.config.check_expressions import BOOLEAN, NUMBER, check_cel
 from retrainer.config.check_globs import check_fields, check_match
 from retrainer.config.models import AlertmanagerSource, PrometheusSource
-from retrainer.config.violation import Violation, exactly_one, known
+from retrainer.config.violation import Violation, exactly_one
 from retrainer.rules.environment import EVENT, UPSTREAM
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ def check_levels(path: Path, trigger: Trigger, names: Names) -> Iterator[Violati
 
 
 def _metric(path: Path, metric: Metric, names: Names) -> Iterator[Violation]:
-    yield from known((*path, "source"), "source", metric.source, names.sources)
     yield from _threshold(path, metric)
     yield from check_match((*path, "match"), metric.match)
     count = metric.at_least
@@ -85,7 +84,6 @@ def _pushed(path: Path, metric: Metric, source: Source) -> Iterator[Violation]:
 
 
 def _alert(path: Path, alert: Alert, names: Names) -> Iterator[Violation]:
-    yield from known((*path, "source"), "source", alert.source, names.sources)
     source = names.sources.get(alert.source)
     if source is not None and not isinstance(source, AlertmanagerSource):
         said = f"`{alert.source}` is a {source.type}, which has no alerts"

@@ -17,6 +17,7 @@ from retrainer.rules.outcome import Reason
 from retrainer.rules.period import DAY, periods
 from retrainer.rules.state import decode, encode
 from retrainer.rules.threshold_state import threshold_from
+from retrainer.rules.triggers.freshness import needs_promotion
 from retrainer.rules.triggers.level import worst
 from retrainer.runs.run import RunPhase
 from retrainer.store import queries
@@ -77,7 +78,7 @@ class StateTotals:
         trained, promoted = state.get("last_succeeded"), state.get("last_promoted")
         if trained is None and (key or not compiled.per_key):  # the empty key of a rule with keys has no model
             _keep(min, status.untrained, name, state["seen_at"])
-        if promoted is None and any(age.of == "promoted" for age in compiled.of_key(key).freshness.values()):
+        if promoted is None and any(map(needs_promotion, compiled.of_key(key).others.values())):
             _keep(min, status.unpromoted, name, state["seen_at"])
         if compiled.rule.mode != "shadow":
             _keep(max, status.succeeded, name, trained)

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 from retrainer.rules.outcome import Arrived, Kind, Step
 from retrainer.rules.triggers.data import reached
-from retrainer.rules.window import Window, WindowDelta
+from retrainer.rules.window import NOTHING, Window
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from retrainer.config.models import Batch
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.state import State
@@ -25,20 +27,24 @@ Single = tuple[int, float, str, int, int, str, int]
 """An arrival of one event: seq, time, label, size, rows, partition, offset."""
 
 
+MOST_KEPT = 1000
+"""Arrivals that are kept individually."""
+
+
 class ArrivalAggregator:
     """Arrivals for one trigger of one (rule, key) since the last `step`.
 
-    ``absorbed`` counts the arrivals that need no `step`.
+    ``absorbed`` counts the arrivals that need no `step`, once the aggregator is closed.
     """
 
     __slots__ = (
+        "_arrivals",
         "_bytes",
         "_bytes_left",
-        "_came",
         "_events_left",
-        "_last",
         "_rows",
         "_rows_left",
+        "_window",
         "absorbed",
         "trigger",
     )
@@ -46,8 +52,8 @@ class ArrivalAggregator:
     def __init__(self, trigger: str, batch: Batch, window: Window) -> None:
         self.trigger = trigger
         self.absorbed = 0
-        self._came: WindowDelta | None = None
-        self._last: Single | None = None
+        self._window = NOTHING
+        self._arrivals: list[Single] = []
         self._bytes = self._rows = 0
         self._events_left = self._bytes_left = self._rows_left = inf
         if batch.at_least is not None and not reached(batch, window):
@@ -68,49 +74,52 @@ class ArrivalAggregator:
 
     def take(self, single: Single) -> bool:
         """Add one event. Return false, and add nothing, if it may complete the batch."""
+        events = self.absorbed + len(self._arrivals) + 1
         size, rows = self._bytes + single[3], self._rows + single[4]
-        last = self._last
-        waiting = self.absorbed + (2 if last is not None else 1)
-        if waiting >= self._events_left or size >= self._bytes_left or rows >= self._rows_left:
+        if events >= self._events_left or size >= self._bytes_left or rows >= self._rows_left:
             return False
-        if last is not None:
-            self._absorb(last)
-        self._bytes, self._rows, self._last = size, rows, single
+        if len(self._arrivals) == MOST_KEPT:
+            self._absorb()
+        self._bytes, self._rows = size, rows
+        self._arrivals.append(single)
         return True
 
     def close(self, state: State, now: float) -> tuple[State, Arrived | None]:
         """Return the state before the last arrival, and that arrival; None if there was none."""
-        came = self._came
-        if came is not None:
-            windows = {**state.windows, self.trigger: state.windows[self.trigger].add(came, now, state.taken_hi)}
-            state = replace(state, window=state.window.add(came, now, state.taken_hi), windows=windows)
-        if self._last is None:
+        if not self._arrivals:
             return state, None
-        seq, time, label, size, rows, part, offset = self._last
+        seq, time, label, size, rows, part, offset = self._arrivals.pop()
+        self._absorb()
+        if self.absorbed:
+            came = replace(self._window, first_at=now, last_at=now)
+            windows = {**state.windows, self.trigger: state.windows[self.trigger].add(came, state.taken_hi)}
+            state = replace(state, window=state.window.add(came, state.taken_hi), windows=windows)
         counted = (1, size, rows)
         return state, Arrived(seq, time, label, {self.trigger: counted}, counted, part, offset)
 
-    def _absorb(self, single: Single) -> None:
-        seq, time, label, size, rows, part, offset = single
-        self.absorbed += 1
-        came = self._came
-        if came is None:
-            self._came = WindowDelta(
-                1, size, rows, time, time, label, label, seq, seq, {part: (offset, offset)} if part else {}
-            )
-            return
-        came.events += 1
-        came.bytes += size
-        came.rows += rows
-        if time < came.start:
-            came.start = time
-        elif time > came.end:
-            came.end = time
-        came.last_key = label
-        came.last = seq
+    def _absorb(self) -> None:
+        if self._arrivals:
+            self._window = self._window.add(_window(self._arrivals), 0)
+            self.absorbed += len(self._arrivals)
+            self._arrivals = []
+
+
+def _window(arrivals: Sequence[Single]) -> Window:
+    """The window that has these events, in their order, without the time of their arrival."""
+    seqs, times, labels, sizes, rows, parts, offsets = zip(*arrivals, strict=True)
+    ends: dict[str, tuple[int, int]] = {}
+    for part, offset in zip(parts, offsets, strict=True):
         if part:
-            known = came.parts.get(part)
-            if known is None:
-                came.parts[part] = (offset, offset)
-            else:
-                came.parts[part] = (min(known[0], offset), max(known[1], offset))
+            low, high = ends.get(part, (offset, offset))
+            ends[part] = (min(low, offset), max(high, offset))
+    return Window(
+        events=len(arrivals),
+        bytes=sum(sizes),
+        rows=sum(rows),
+        start=min(times),
+        end=max(times),
+        first_key=labels[0],
+        last_key=labels[-1],
+        ranges=((seqs[0], seqs[-1]),),
+        parts=ends,
+    )

@@ -15,8 +15,9 @@ from retrainer.rules.zones import zone_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from retrainer.rules.compile import CompiledRule, CompiledSchedule
+    from retrainer.rules.compile import CompiledRule
     from retrainer.rules.state import State
+    from retrainer.rules.triggers.schedule import CompiledSchedule
 
 MOST = 1000
 """Maximum number of slots of a period, and of requests that wait for one (rule, key)."""

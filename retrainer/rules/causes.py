@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from retrainer.rules.evaluate import threshold
-from retrainer.rules.outcome import Reason
-from retrainer.rules.triggers.level import worst
-from retrainer.util.timefmt import moment
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -15,9 +10,8 @@ if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.condition import ConditionGroup
     from retrainer.rules.evaluate import Evaluation
+    from retrainer.rules.nodes import Node
     from retrainer.rules.state import State
-
-Node = dict[str, Any]
 
 
 def because(rule: CompiledRule, state: State, evaluation: Evaluation, names: Collection[str]) -> Node:
@@ -43,31 +37,5 @@ def _trigger(rule: CompiledRule, state: State, evaluation: Evaluation, name: str
     verdict = evaluation.satisfied.get(name)
     if verdict is None:
         return {"trigger": name, "detail": "made the rule due, and is no longer satisfied"}
-    node = {"trigger": name, "reason": verdict.reason.value, "detail": verdict.detail}
-    if verdict.reason is Reason.SCHEDULE:
-        return node | {"slot": moment(state.cursors[name].due[0])}
-    if verdict.reason is Reason.THRESHOLD:
-        return node | _values(rule, state, name)
-    if verdict.reason is Reason.UPSTREAM:
-        return node | {"run": state.followed[name].run}
-    if verdict.reason is Reason.BATCH_COMPLETE:
-        return node | _batch(rule, state, name)
-    if verdict.reason is Reason.STALE:
-        return node | {"max_age_seconds": rule.freshness[name].max_age}
-    return node
-
-
-def _batch(rule: CompiledRule, state: State, name: str) -> Node:
-    window, batch = state.windows[name], rule.data[name].batch
-    if batch.at_least is None:
-        return {"events": window.events}
-    asked = batch.at_least.model_dump(exclude_none=True)
-    return {**{unit: getattr(window, unit) for unit in asked}, "at_least": asked}
-
-
-def _values(rule: CompiledRule, state: State, name: str) -> Node:
-    asked = threshold(rule, name, state)
-    known = state.gauges.get(name)
-    value = worst(asked, known.series.values()) if known is not None else None
-    held = {"for_seconds": asked.hold} if asked.hold else {}
-    return {"value": value, "above" if asked.high else "below": asked.bound, "clear": asked.clear, **held}
+    values = rule.triggers[name].cause(state)
+    return {"trigger": name, "reason": verdict.reason.value, "detail": verdict.detail, **values}

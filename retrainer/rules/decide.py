@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from retrainer.rules.apply import apply
 from retrainer.rules.causes import because
 from retrainer.rules.condition import missing
-from retrainer.rules.evaluate import evaluate, threshold
+from retrainer.rules.evaluate import evaluate
 from retrainer.rules.fold import advance, fold
 from retrainer.rules.limits import blocking_limit, cooldown_end, next_request, stop_others
 from retrainer.rules.outcome import (
@@ -170,7 +170,7 @@ def _new_run(rule: CompiledRule, state: State, evaluation: Evaluation, asked: Ma
     slot = min((c.due[0] for c in state.cursors.values() if c.due), default=None)
     names = tuple(dict.fromkeys((*evaluation.satisfied, *(state.due.triggers if state.due else ()))))
     furthest = {
-        name: worst(threshold(rule, name, state), gauge.series.values())
+        name: worst(rule.gauges[name].threshold, gauge.series.values())
         for name, gauge in state.gauges.items()
         if name in rule.gauges
     }
@@ -215,7 +215,8 @@ def _wake_at(
     if state.asked and not state.asked[0].backfill and rule.rule.limits.deadline is not None:
         moments.append(state.asked[0].at + rule.rule.limits.deadline)
     if state.gauges:
-        moments += [next_change(threshold(rule, n, state), g, now) for n, g in state.gauges.items() if n in rule.gauges]
+        gauges = ((rule.gauges[name], known) for name, known in state.gauges.items() if name in rule.gauges)
+        moments += [next_change(gauge.threshold_of(state), known, now) for gauge, known in gauges]
     if rule.when.expires:
         moments += [evaluation.since[n] + seconds for n, seconds in rule.when.expires.items() if n in evaluation.since]
     return min((m for m in moments if m is not None and m > now), default=None)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from retrainer.rules.condition import holds
 from retrainer.rules.outcome import Reason
-from retrainer.rules.threshold_state import ThresholdState
-from retrainer.rules.triggers import data, freshness, level
-from retrainer.rules.triggers.verdict import Verdict
+from retrainer.rules.triggers import data
+from retrainer.rules.triggers.kind import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -47,7 +46,7 @@ _NOTHING_SATISFIED = Evaluation({}, (), {}, {}, due=False)
 
 def evaluate(rule: CompiledRule, state: State, now: float) -> Evaluation:
     """Evaluate each trigger, then `when`."""
-    others = rule.gauges or rule.freshness or state.followed
+    others = rule.others or state.followed
     if not (state.windows or state.cursors or others or rule.when.condition):
         return _NOTHING_SATISFIED
     satisfied: dict[str, Verdict] = {}
@@ -57,7 +56,7 @@ def evaluate(rule: CompiledRule, state: State, now: float) -> Evaluation:
             satisfied[name] = _SLOT
     for name, window in state.windows.items():
         if window.events and not state.lapsed and name in rule.data:
-            verdict = data.judge(rule.data[name].batch, window, now, fresh=window.fresh)
+            verdict = data.judge(rule.data[name].batch, window, now)
             if verdict.satisfied:
                 satisfied[name] = verdict
             else:
@@ -76,7 +75,7 @@ def evaluate(rule: CompiledRule, state: State, now: float) -> Evaluation:
 def _evaluate_others(
     rule: CompiledRule, state: State, now: float, satisfied: dict[str, Verdict], pending: list[tuple[str, Verdict]]
 ) -> Mapping[str, Verdict]:
-    """Evaluate metric, alert, freshness and `after` triggers; return the satisfied ones that `unless` names."""
+    """Evaluate triggers that are neither schedules nor data; return the satisfied ones that `unless` names."""
     inhibiting = {}
     for name, verdict in _others(rule, state, now):
         if name in rule.when.unless:
@@ -99,21 +98,8 @@ def renewed(since: Mapping[str, float], state: State) -> dict[str, float]:
 
 
 def _others(rule: CompiledRule, state: State, now: float) -> Iterator[tuple[str, Verdict]]:
-    for name, compiled in rule.gauges.items():
-        verdict = level.judge(threshold(rule, name, state), state.gauges.get(name) or ThresholdState())
-        yield name, Verdict(True, compiled.reason, verdict.detail) if verdict.satisfied else verdict
-    for name, asked in rule.freshness.items():
-        yield name, freshness.judge(asked, state, now, spread(asked.jitter, asked.max_age / 10, state))
-    for name, upstream in state.followed.items():
+    for name, trigger in rule.others.items():
+        yield name, trigger.judge(state, now)
+    for name in state.followed:
         if name in rule.afters:
-            yield name, Verdict(True, Reason.UPSTREAM, f"{rule.afters[name].after.rule} ended with run {upstream.run}")
-
-
-def threshold(rule: CompiledRule, name: str, state: State) -> level.Threshold:
-    """The threshold of a metric or alert trigger, with this key's share of the jitter."""
-    compiled = rule.gauges[name]
-    return compiled.threshold.spread(compiled.jitter * state.share)
-
-
-def spread(jitter: float | None, otherwise: float, state: State) -> float:
-    return (otherwise if jitter is None else jitter) * state.share
+            yield name, rule.afters[name].judge(state, now)

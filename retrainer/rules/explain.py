@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from retrainer.rules.condition import first_moment, longest_within, missing
 from retrainer.rules.evaluate import evaluate, renewed
-from retrainer.rules.explain_tree import node, tree
+from retrainer.rules.explain_tree import tree
 from retrainer.rules.fold import advance
 from retrainer.rules.limits import blocking_limit, next_request
+from retrainer.rules.nodes import node
 from retrainer.rules.outcome import Reason
 from retrainer.util.timefmt import moment
 

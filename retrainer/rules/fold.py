@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from retrainer.rules.cron import jitter
-from retrainer.rules.evaluate import threshold
 from retrainer.rules.outcome import (
     Arrived,
     Backfill,
@@ -34,7 +33,7 @@ from retrainer.rules.state import Cursor, ManualRequest, Quarantine, State, Upst
 from retrainer.rules.threshold_state import ThresholdState
 from retrainer.rules.triggers import level
 from retrainer.rules.triggers.schedule import first_cursor, going, queue, tick
-from retrainer.rules.window import NOTHING, Window, WindowDelta
+from retrainer.rules.window import NOTHING, Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -136,7 +135,7 @@ def _advance_gauges(rule: CompiledRule, state: State, now: float) -> State:
     changed = {}
     for name, known in state.gauges.items():
         if name in rule.gauges:
-            moved = level.advance(threshold(rule, name, state), known, now)
+            moved = level.advance(rule.gauges[name].threshold_of(state), known, now)
             if moved is not known:
                 changed[name] = moved
     return state.but(gauges={**state.gauges, **changed}) if changed else state
@@ -154,20 +153,20 @@ def _only(change: Callable[[State, Any, float], State]) -> _Fold:
 
 def _arrived(state: State, given: Arrived, now: float) -> State:
     before, windows = state.window, dict(state.windows)
-    window = before.add(_came(given, given.total), now, state.taken_hi)
+    window = before.add(_window(given, given.total, now), state.taken_hi)
     for name, counted in given.counts.items():
         known = windows.get(name, NOTHING)
         if counted == given.total and (known is before or not (known.events or before.events)):
             windows[name] = window  # the trigger counts every event: share the rule's window
         else:
-            windows[name] = known.add(_came(given, counted), now, state.taken_hi)
+            windows[name] = known.add(_window(given, counted, now), state.taken_hi)
     return state.but(window=window, windows=windows, lapsed=False, heard_at=now)
 
 
 def _sampled(rule: CompiledRule, state: State, given: Sampled, now: float) -> Folded:
     if given.trigger not in rule.gauges:
         return state, [], []
-    asked = threshold(rule, given.trigger, state)
+    asked = rule.gauges[given.trigger].threshold_of(state)
     known = state.gauges.get(given.trigger) or ThresholdState()
     moved = level.sampled(asked, known, given.samples, now, whole=given.whole, trouble=given.trouble)
     return state.but(gauges={**state.gauges, given.trigger: moved}, heard_at=now), [], []
@@ -228,9 +227,11 @@ def _later(one: float | None, other: float | None) -> float | None:
     return max((moment for moment in (one, other) if moment is not None), default=None)
 
 
-def _came(given: Arrived, counted: Counted) -> WindowDelta:
+def _window(given: Arrived, counted: Counted, now: float) -> Window:
+    """The window that has this event only."""
     parts = {given.part: (given.offset, given.offset)} if given.part else {}
-    return WindowDelta(*counted, given.time, given.time, given.label, given.label, given.seq, given.seq, parts)
+    time, label, ranges = given.time, given.label, ((given.seq, given.seq),)
+    return Window(*counted, now, now, time, time, label, label, ranges, True, parts)
 
 
 def _slot_due(rule: CompiledRule, state: State, given: SlotDue, now: float) -> Folded:

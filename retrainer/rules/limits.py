@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from retrainer.config.models import Limits
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.state import ManualRequest, State
-    from retrainer.rules.triggers.verdict import Verdict
+    from retrainer.rules.triggers.kind import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from retrainer.util.timefmt import moment
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from retrainer.rules.compile import CompiledRule, CompiledSchedule
+    from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.triggers.schedule import CompiledSchedule
 
 SLOTS = 1000
 """Slots of a schedule that are checked."""

@@ -10,7 +10,8 @@ from retrainer.rules.condition import first_moment
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from retrainer.rules.compile import CompiledRule, CompiledSchedule
+    from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.triggers.schedule import CompiledSchedule
 
 DAY = 86400.0
 WEEK = 7 * DAY

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from retrainer.rules.threshold_state import ThresholdState, threshold_from, threshold_to
-from retrainer.rules.window import NO_ITEMS, NOTHING, Window, plain, window_from
+from retrainer.rules.window import NO_ITEMS, NOTHING, Window, window_from, window_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -141,13 +141,13 @@ _PLACES = {name: place for place, name in enumerate(State.__slots__)}
 
 def encode(state: State) -> str:
     """JSON without the fields that have their default. `decode` is the inverse."""
-    w = {name: plain(value) for name, value in state.windows.items()}
+    w = {name: window_to(value) for name, value in state.windows.items()}
     c = {name: [v.at, v.next_at, v.due] for name, v in state.cursors.items()}
     out: dict[str, Any] = {
         "seen_at": state.seen_at,
         "share": state.share or None,
         "heard_at": state.heard_at,
-        "window": plain(state.window) if state.window.events else None,
+        "window": window_to(state.window) if state.window.events else None,
         "windows": w or None,
         "cursors": c or None,
         "gauges": {name: threshold_to(g) for name, g in state.gauges.items()} or None,

@@ -8,19 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from retrainer.rules.triggers.registry import kinds_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from retrainer.config.models import Rule, Trigger
-
-_HANGS_ON = {
-    "schedule": ("cron", "timezone"),
-    "data": ("source", "match", "where", "rows", "distinct_by"),
-    "metric": ("source", "expr", "match", "value", "sample_time", "above", "below", "clear"),
-    "alert": ("source", "match"),
-    "after": ("rule", "outcome", "where"),
-}
-"""By kind, the fields that state depends on. Other fields are read at each evaluation; freshness stores no state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +40,11 @@ def dropped(rule: str, before: Mapping[str, str], after: Mapping[str, str]) -> l
 
 
 def _parts(rule: Rule, name: str, trigger: Trigger) -> list[Any] | None:
-    for kind, fields in _HANGS_ON.items():
-        one = getattr(trigger, kind)
-        if one is not None:
-            values = one.model_dump(mode="json")
+    for name_of_kind, kind, model in kinds_of(trigger):
+        if kind.state_fields:
+            values = model.model_dump(mode="json")
             key = rule.for_each.by.get(name) if rule.for_each is not None else None
-            return [kind, *(values[field] for field in fields), rule.for_each is not None, key]
+            return [name_of_kind, *(values[field] for field in kind.state_fields), rule.for_each is not None, key]
     return None
 
 

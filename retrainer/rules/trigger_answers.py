@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from retrainer.event import Event
-    from retrainer.rules.compile import CompiledData, CompiledRule
-    from retrainer.rules.compile_triggers import CompiledThreshold
+    from retrainer.rules.compile import CompiledRule
     from retrainer.rules.self_trigger import Author
+    from retrainer.rules.triggers.data import CompiledData
+    from retrainer.rules.triggers.threshold import CompiledThreshold
 
 
 def would_match(rule: CompiledRule, event: Event, author: Author | None = None) -> list[dict[str, Any]]:

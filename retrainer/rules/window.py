@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
 NO_ITEMS: dict[str, Any] = {}
 
 
@@ -14,25 +15,6 @@ FULL = 2**63 - 1
 """Cap for sums of bytes or rows: the largest integer of the store."""
 Counted = tuple[int, int, int]
 """Events, bytes and rows."""
-
-
-@dataclass(slots=True)
-class WindowDelta:
-    """What events that arrived together add to a window.
-
-    ``first`` and ``last`` are the lowest and the highest ``seq``; the other fields are as in `Window`.
-    """
-
-    events: int
-    bytes: int
-    rows: int
-    start: float
-    end: float
-    first_key: str
-    last_key: str
-    first: int
-    last: int
-    parts: dict[str, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,33 +40,17 @@ class Window:
     fresh: bool = True
     parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
-    def add(self, came: WindowDelta, now: float, taken_hi: int) -> Window:
-        """Add events. The last range is extended only if no run has taken events after it (``taken_hi``)."""
-        parts = join_parts(self.parts, came.parts) if came.parts else self.parts
+    def add(self, came: Window, taken_hi: int) -> Window:
+        """Add events that have just arrived, which have one range.
+
+        The last range is extended only if no run has taken events after it (``taken_hi``).
+        """
         if not self.events:
-            start, end = came.start, came.end
-            ranges: tuple[tuple[int, int], ...] = ((came.first, came.last),)
-            first_at, first_key = now, came.first_key
-        else:
-            start, end = min(self.start, came.start), max(self.end, came.end)
-            first_at, first_key = self.first_at, self.first_key
-            lo, hi = self.ranges[-1]
-            newest = (lo, came.last) if hi >= taken_hi else (came.first, came.last)
-            ranges = (*(self.ranges[:-1] if hi >= taken_hi else self.ranges), newest)
-        return Window(
-            self.events + came.events,
-            min(self.bytes + came.bytes, FULL),
-            min(self.rows + came.rows, FULL),
-            first_at,
-            now,
-            start,
-            end,
-            first_key,
-            came.last_key,
-            ranges,
-            True,
-            parts,
-        )
+            return replace(came, parts=join_parts(self.parts, came.parts)) if self.parts else came
+        ((first, last),) = came.ranges
+        lo, hi = self.ranges[-1]
+        ranges = (*self.ranges[:-1], (lo, last)) if hi >= taken_hi else (*self.ranges, (first, last))
+        return self.joined(came, ranges)
 
     def give_back(self, returned: Window, now: float, taken_hi: int) -> Window:
         """Add what a run returned. An empty window restarts `max_wait` at ``now``: the run answered the last one."""
@@ -92,20 +58,24 @@ class Window:
             return self
         if not self.events:
             return replace(returned, first_at=now, last_at=now, fresh=False)
-        ranges = tuple(sorted((*returned.ranges, *self.ranges)))
+        ranges = _coalesce(sorted((*returned.ranges, *self.ranges)), taken_hi)
+        return replace(returned, first_at=self.first_at).joined(self, ranges)
+
+    def joined(self, later: Window, ranges: tuple[tuple[int, int], ...]) -> Window:
+        """Return this window together with another one, which arrived later."""
         return Window(
-            self.events + returned.events,
-            min(self.bytes + returned.bytes, FULL),
-            min(self.rows + returned.rows, FULL),
+            self.events + later.events,
+            min(self.bytes + later.bytes, FULL),
+            min(self.rows + later.rows, FULL),
             self.first_at,
-            self.last_at,
-            min(self.start, returned.start),
-            max(self.end, returned.end),
-            returned.first_key,
-            self.last_key,
-            _coalesce(ranges, taken_hi),
-            self.fresh,
-            join_parts(self.parts, returned.parts),
+            later.last_at,
+            min(self.start, later.start),
+            max(self.end, later.end),
+            self.first_key,
+            later.last_key,
+            ranges,
+            later.fresh,
+            join_parts(self.parts, later.parts) if later.parts else self.parts,
         )
 
     def less(self, overlap: Counted) -> Window:
@@ -126,7 +96,7 @@ def join_parts(one: Mapping[str, tuple[int, int]], other: Mapping[str, tuple[int
     return joined
 
 
-def _coalesce(ranges: tuple[tuple[int, int], ...], taken_hi: int) -> tuple[tuple[int, int], ...]:
+def _coalesce(ranges: Sequence[tuple[int, int]], taken_hi: int) -> tuple[tuple[int, int], ...]:
     """Join each range to the previous one if no run has taken events after the previous one (``taken_hi``)."""
     out: list[tuple[int, int]] = []
     for lo, hi in ranges:
@@ -140,13 +110,9 @@ def _coalesce(ranges: tuple[tuple[int, int], ...], taken_hi: int) -> tuple[tuple
 _OF_WINDOWS = frozenset(Window.__slots__)
 
 
-def plain(w: Window) -> dict[str, Any]:
-    return {name: getattr(w, name) for name in Window.__slots__}
-
-
 def window_to(window: Window) -> dict[str, Any]:
     """Return the window as JSON-shaped data."""
-    return plain(window)
+    return {name: getattr(window, name) for name in Window.__slots__}
 
 
 def window_from(raw: Mapping[str, Any]) -> Window:

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from retrainer.engine.core.catalog import Catalog
     from retrainer.engine.core.transaction import Transaction
     from retrainer.event import Event
-    from retrainer.rules.compile import CompiledData, CompiledRule
+    from retrainer.rules.compile import CompiledRule
     from retrainer.rules.state import State
-    from retrainer.rules.triggers.verdict import Verdict
+    from retrainer.rules.triggers.data import CompiledData
+    from retrainer.rules.triggers.kind import Verdict
     from retrainer.simulate.poll_coalescing import FollowedMetric
 
 _NOT_YET = frozenset((Reason.BATCH_INCOMPLETE, Reason.BELOW_THRESHOLD, Reason.FOR_PENDING, Reason.NO_DATA))
@@ -53,7 +54,7 @@ class _Sum:
         """Return the verdict of the trigger with one more event."""
         events = self._events + 1
         window = Window(events, self._bytes + size, self._rows + rows, first_at=self._first_at, last_at=at)
-        return data.judge(self.trigger.batch, window, at, fresh=True)
+        return data.judge(self.trigger.batch, window, at)
 
     def add(self, at: float, event: Event, seq: int, size: int, rows: int) -> None:
         self._events, self._bytes, self._rows = self._events + 1, self._bytes + size, self._rows + rows

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 
-from retrainer.rules.compile_triggers import series_name
+from retrainer.rules.triggers.threshold import series_name
 from retrainer.simulate.history import BadHistory
 from retrainer.simulate.ranges import ABSENT, Column, Range
 from retrainer.sources.prometheus.answer import AnsweredSeries, NoAnswer, SampleTimes

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from retrainer.engine.core.state_cache import Entry
     from retrainer.engine.core.transaction import Transaction
     from retrainer.rules.state import State
-    from retrainer.rules.triggers.verdict import Verdict
+    from retrainer.rules.triggers.kind import Verdict
 
 TOGETHER = 2000
 """Rows written at once."""

@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from retrainer.event import Event
-from retrainer.rules.evaluate import threshold
 from retrainer.rules.outcome import Decision, Kind, Reason, Sample, Sampled
 from retrainer.rules.triggers import level
-from retrainer.rules.triggers.verdict import Verdict
+from retrainer.rules.triggers.kind import Verdict
 from retrainer.simulate.ranges import ABSENT
 
 if TYPE_CHECKING:
@@ -26,10 +25,10 @@ if TYPE_CHECKING:
     from retrainer.engine.core.state_cache import Entry
     from retrainer.engine.core.transaction import Transaction
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.compile_triggers import CompiledThreshold
     from retrainer.rules.state import State
     from retrainer.rules.threshold_state import ThresholdState
     from retrainer.rules.triggers.level import Threshold
+    from retrainer.rules.triggers.threshold import CompiledThreshold
     from retrainer.simulate.notes import Notes
     from retrainer.simulate.ranges import Column, Range
 
@@ -70,7 +69,7 @@ class FollowedMetric:
         known = state.gauges.get(self._gauge.name)
         if known is None or known.trouble or self._lasting or known.series.keys() != self._names:
             return False
-        asked = threshold(self.rule, self._gauge.name, state)
+        asked = self._gauge.threshold_of(state)
         self._high = level.raised(known)
         steady = _counted(asked, known) and all(one.live for one in known.series.values())
         return steady and level.judge(asked, known).reason is Reason.BELOW_THRESHOLD
@@ -93,7 +92,7 @@ class FollowedMetric:
         if not self._passed:
             return state
         name, count, self._passed = self._gauge.name, self._passed, 0
-        moved = self._moved(threshold(self.rule, name, state), state.gauges[name], self.next - 1, count)
+        moved = self._moved(self._gauge.threshold_of(state), state.gauges[name], self.next - 1, count)
         return state.but(gauges={**state.gauges, name: moved})
 
     def _last(self, before: float) -> int:
@@ -126,7 +125,7 @@ class FollowedMetric:
         if known is None or self._lasting or not (plain(self.rule, state) and waits(entry)):
             return False
         last = last if state.wake_at is None else min(last, self._last(state.wake_at))
-        asked, count = threshold(self.rule, name, state), last - self.next + 1
+        asked, count = self._gauge.threshold_of(state), last - self.next + 1
         if count < 1 or (count > 1 and not _counted(asked, known)):
             return False
         moved = self._moved(asked, known, last, count)

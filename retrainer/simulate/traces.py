@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from retrainer.engine.core.catalog import build_catalog
 from retrainer.engine.intake.samples import QUERY
 from retrainer.event import Event
-from retrainer.rules.compile_triggers import series_name
+from retrainer.rules.triggers.threshold import series_name
 from retrainer.simulate.ranges import ABSENT
 from retrainer.sources.base import Query
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from retrainer.config.configuration import Configuration
     from retrainer.engine.core.catalog import Catalog
-    from retrainer.rules.compile_triggers import CompiledThreshold
     from retrainer.rules.triggers.level import Threshold
+    from retrainer.rules.triggers.threshold import CompiledThreshold
     from retrainer.simulate.history import HistoryRecord
     from retrainer.simulate.ranges import Range
 

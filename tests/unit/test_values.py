@@ -12,16 +12,16 @@ import pytest
 from retrainer.config.load import load_texts
 from retrainer.engine.core.catalog import build_catalog
 from retrainer.event import Event
-from retrainer.rules.compile_triggers import series_name
 from retrainer.rules.expression import LONGEST_KEY
 from retrainer.rules.index import Index
 from retrainer.rules.parameters import as_text
+from retrainer.rules.triggers.threshold import series_name
 from retrainer.util import values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from retrainer.rules.compile import CompiledData
+    from retrainer.rules.triggers.data import CompiledData
 
 PAGE = Path(__file__).parents[2] / "docs/reference/values.md"
 DEAD = "dead letter"

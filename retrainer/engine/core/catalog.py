@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from retrainer.config.load import Configuration
-    from retrainer.rules.compile import CompiledData
-    from retrainer.rules.compile_triggers import CompiledAfter, CompiledThreshold
+    from retrainer.rules.triggers.after import CompiledAfter
+    from retrainer.rules.triggers.data import CompiledData
+    from retrainer.rules.triggers.threshold import CompiledThreshold
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,7 @@ class TransactionRunner:
         tx.unseen = [
             rule.name
             for rule in catalog.rules.values()
-            if (rule.schedules or (rule.freshness and not rule.per_key)) and known.get(rule.name) != rule.revision
+            if (rule.schedules or (rule.starts_alone and not rule.per_key)) and known.get(rule.name) != rule.revision
         ]
         rule_changes.wake(tx.conn, catalog, tx.now)
         tx.pools_changed = True

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from retrainer.engine.core.transaction import Transaction
     from retrainer.event import Event
-    from retrainer.rules.compile import CompiledData
+    from retrainer.rules.triggers.data import CompiledData
     from retrainer.rules.window import Counted
     from retrainer.runs.run import Run
 

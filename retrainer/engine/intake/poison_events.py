@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from retrainer.engine.core.transaction import Transaction
     from retrainer.event import Event
-    from retrainer.rules.compile import CompiledData, CompiledRule
+    from retrainer.rules.compile import CompiledRule
     from retrainer.rules.outcome import NewRun
     from retrainer.rules.parameters import ParameterTemplate
+    from retrainer.rules.triggers.data import CompiledData
     from retrainer.runs.run import Run
 
 TRIALS = 100

@@ -15,9 +15,9 @@ from retrainer.engine.intake.dead_letters import Refusals
 from retrainer.engine.intake.matching import too_many
 from retrainer.engine.schedules.every_key import addressed
 from retrainer.event import Event
-from retrainer.rules.compile_triggers import series_name
 from retrainer.rules.expression import LONGEST_KEY, StepBudget, name_by
 from retrainer.rules.outcome import Sample, Sampled
+from retrainer.rules.triggers.threshold import series_name
 from retrainer.sources.base import Query
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from retrainer.engine.core.transaction import Transaction
     from retrainer.engine.schedules.spread import Reading
-    from retrainer.rules.compile_triggers import CompiledThreshold
+    from retrainer.rules.triggers.threshold import CompiledThreshold
 
     _Series = Mapping[tuple[str, str], Sequence[tuple[Event, Sample]]]
     """The series of each (rule, trigger), each as an event and as a sample."""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from retrainer.engine.core.transaction import Transaction
     from retrainer.engine.schedules.spread import EveryKey
-    from retrainer.rules.compile_triggers import CompiledAfter
     from retrainer.rules.outcome import Input
+    from retrainer.rules.triggers.after import CompiledAfter
     from retrainer.runs.run import Run
 
 log = structlog.get_logger()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from retrainer.rules.outcome import Reason
 from retrainer.rules.threshold_state import Series, ThresholdState
-from retrainer.rules.triggers.verdict import Verdict
+from retrainer.rules.triggers.kind import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -3,19 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from retrainer.rules.cron import jitter
+from retrainer.rules.cron import Slots, jitter
+from retrainer.rules.nodes import node
 from retrainer.rules.outcome import Reason, SlotRecord
 from retrainer.rules.state import Cursor
+from retrainer.rules.triggers.kind import CompiledTrigger, TriggerKind
+from retrainer.util.timefmt import moment
 
 if TYPE_CHECKING:
-    from retrainer.rules.compile import CompiledSchedule
+    from retrainer.config.models import Schedule
+    from retrainer.rules.nodes import Node
+    from retrainer.rules.state import State
+    from retrainer.rules.triggers.kind import TriggerContext
 
 GRACE = 60.0
 """Seconds by which a slot may be late and still count as on time."""
 MAX_RECOVERED = 1000
 """Maximum number of slots that `recover_missed: all` recovers."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledSchedule(CompiledTrigger):
+    """A schedule trigger of a rule."""
+
+    name: str
+    slots: Slots
+    schedule: Schedule
+
+    def explain(self, state: State, now: float) -> Node:
+        cursor = state.cursors.get(self.name)
+        if cursor is None:
+            return node(self.name, "waiting", "the schedule applies to every live key")
+        if cursor.due:
+            return node(self.name, "satisfied", f"slot {moment(cursor.due[0])} is due")
+        following = f"next slot at {moment(cursor.next_at)}" if cursor.next_at else "no further slot"
+        return node(self.name, "waiting", following)
+
+    def cause(self, state: State) -> dict[str, Any]:
+        return {"slot": moment(state.cursors[self.name].due[0])}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +125,10 @@ def _missed(trigger: CompiledSchedule, after: float, newest: float, kept: list[f
         return []
     count = trigger.slots.count(after, last, 1_000_000)
     return [SlotRecord(trigger.name, first, "missed", Reason.MISSED, last, count)]
+
+
+def _compile(schedule: Schedule, context: TriggerContext) -> CompiledSchedule:
+    return CompiledSchedule(context.name, Slots(schedule, context.calendars), schedule)
+
+
+KIND = TriggerKind(_compile, ("cron", "timezone"), fleeting=True)

@@ -13,8 +13,8 @@ from retrainer.engine.intake import matching, samples
 from retrainer.engine.runs import downstream
 from retrainer.engine.schedules import every_key, fan_out
 from retrainer.event import Event
-from retrainer.rules.compile import CompiledData
-from retrainer.rules.compile_triggers import CompiledThreshold
+from retrainer.rules.triggers.data import CompiledData
+from retrainer.rules.triggers.metric import CompiledMetric
 from retrainer.sources.base import Batch
 from tests.unit.engine.faults import InjectedError, concerns
 from tests.unit.engine.kit import START, Make, data, end, event, state
@@ -74,7 +74,7 @@ def test_an_event_of_which_one_rule_cannot_tell_what_it_is_counts_for_the_others
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        pytest.param(CompiledThreshold, "sample", id="its value"),
+        pytest.param(CompiledMetric, "sample", id="its value"),
         pytest.param(samples, "_key", id="its key"),
         pytest.param(samples, "too_many", id="whether it has room for a key"),
         pytest.param(samples, "_addressed", id="whom it concerns"),

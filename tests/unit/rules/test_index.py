@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from retrainer.config.models import Batch
 from retrainer.event import Event
 from retrainer.rules import index
-from retrainer.rules.compile import CompiledData
 from retrainer.rules.index import Index
 from retrainer.rules.match import Condition, conditions
 from retrainer.rules.self_trigger import OwnOutputs
+from retrainer.rules.triggers.data import CompiledData
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,12 +10,14 @@ import pytest
 
 from retrainer.config import models
 from retrainer.event import Event, Poison
-from retrainer.rules.compile_triggers import CompiledThreshold, compile_thresholds
+from retrainer.rules.compile import compile_rule
 from retrainer.sources.formats.payload import Delivery
 from retrainer.sources.formats.registry import parser
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from retrainer.rules.triggers.threshold import CompiledThreshold
 
 NOW = 1_780_000_000.0  # 2026-05-28T20:26:40Z
 TIME, AT = "2026-05-28T02:00:00Z", 1_779_933_600.0
@@ -82,7 +84,7 @@ def test_whichever_way_a_value_comes(kind: str, format_: str, body: bytes, heade
 def trigger(match: Mapping[str, str], **more: Any) -> CompiledThreshold:
     metric = {"source": "push", "match": dict(match), "above": 0.2, **more}
     rule = {"name": "churn", "triggers": {"drift": {"metric": metric}}, "submit": {"workflow_template": "t"}}
-    return compile_thresholds(models.Rule.model_validate(rule), {})["drift"]
+    return compile_rule(models.Rule.model_validate(rule), "1", {}).gauges["drift"]
 
 
 @pytest.mark.parametrize(
@@ -173,6 +175,6 @@ def test_labels_within_the_bounds_are_taken_and_their_name_is_short() -> None:
 def test_a_fingerprint_is_remembered_in_short() -> None:
     alert = {"source": "push"}
     rule = {"name": "churn", "triggers": {"a": {"alert": alert}}, "submit": {"workflow_template": "t"}}
-    gauge = compile_thresholds(models.Rule.model_validate(rule), {})["a"]
+    gauge = compile_rule(models.Rule.model_validate(rule), "1", {}).gauges["a"]
     event = Event("push", "1", "t", 1.0, {"status": "firing", "fingerprint": "f" * 1_000_000})
     assert len(gauge.sample(event).series) <= 2000
