@@ -16,6 +16,7 @@ from retrainer.config.errors import MOST_TOLD, Problem, did_you_mean, shown
 from retrainer.config.interning import Shared
 from retrainer.config.models import Budget, Calendar, Identifier, Name, Rule, Slots, Source
 from retrainer.config.relative import seen_from
+from retrainer.config.short_forms import lengthen
 from retrainer.config.teams import settled
 from retrainer.config.tree import Node, Path, spell
 from retrainer.config.validation import Shape
@@ -96,9 +97,11 @@ class _Assembly:
         for document in self._documents:
             node = document.section(section)
             for name, child in (node.items() if node else {}).items():
-                place = _Place(child, (section, name))
+                place = _Place(lengthen(child, section), (section, name))
                 if node and self._once(section, name, place, node.key(name).problem):
-                    shaped = _SHAPES[section].check(Node({name: child}, node.mark, {name: node.key(name)}), (section,))
+                    shaped = _SHAPES[section].check(
+                        Node({name: place.node}, node.mark, {name: node.key(name)}), (section,)
+                    )
                     self._problems += shaped.problems
                     part = seen_from(FilePath(document.file).parent, (shaped.value or {}).get(name))
                     findings = list(contained(check(part))) if part is not None else []
@@ -215,9 +218,8 @@ class _Assembly:
                 for name in defaults.items()
                 if name not in fields
             ]
-            defaults = Node(
-                {key: child for key, child in defaults.items().items() if key in fields}, defaults.mark, defaults.keys
-            )
+            own = {key: child for key, child in defaults.items().items() if key in fields}
+            defaults = lengthen(Node(own, defaults.mark, defaults.keys), "rules")
         return defaults
 
 

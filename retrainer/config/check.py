@@ -182,7 +182,9 @@ def _named(submit: Submit, names: Names) -> Iterator[Violation]:
     for field in _TARGETS[:2]:
         name = getattr(submit, field)
         if name is not None and not _OBJECT.fullmatch(name):
-            yield Violation(("submit", field), f"{shown(name)} is not a valid template name", _OBJECT_HINT)
+            meant = re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")
+            hint = f"{_OBJECT_HINT}: did you mean `{meant}`?" if _OBJECT.fullmatch(meant) else _OBJECT_HINT
+            yield Violation(("submit", field), f"{shown(name)} is not a valid template name", hint)
     if submit.namespace is not None and not _NAMESPACE.fullmatch(submit.namespace):
         yield Violation(("submit", "namespace"), f"{shown(submit.namespace)} is not a valid namespace", _NAMESPACE_HINT)
     elif submit.namespace is not None and names.namespaces is not None and submit.namespace not in names.namespaces:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from retrainer.config.tree import Path
 
+_BRACES = re.compile(r"\$?\{\{\s*([A-Za-z_]+)[^{}]*\}\}")
 BOOLEAN = frozenset({"bool"})
 NUMBER = frozenset({"int", "uint", "double"})
 NAME = frozenset({"text", "int", "uint"})
@@ -73,8 +74,9 @@ def check_parameter(path: Path, value: str | float | bool, scope: Mapping[str, T
     if not isinstance(value, str):
         return
     if "{{" in value:
-        hint = "`${{ name }}` is allowed in `templates` only; elsewhere write `${…}`"
-        yield Violation(path, "a parameter must not contain `{{`: Argo would expand it", hint, value.find("{{"))
+        yield Violation(
+            path, "a parameter must not contain `{{`: Argo would expand it", _of_braces(value, scope), value.find("{{")
+        )
         return
     try:
         template = compile_template(value)
@@ -88,6 +90,14 @@ def check_parameter(path: Path, value: str | float | bool, scope: Mapping[str, T
         if not mistakes and not part.variables:
             yield from _rendered(path, part, start)
     yield from _literal(path, "".join(part for part in template.parts if isinstance(part, str)))
+
+
+def _of_braces(value: str, scope: Mapping[str, Type]) -> str:
+    """What to write instead of `{{ … }}`, as Jinja, Airflow and GitHub Actions have it."""
+    found = _BRACES.search(value)
+    if found and found[1] in scope:
+        return f"write `${{{found[0].strip('${} ')}}}`"
+    return "`${{ name }}` is allowed in `templates` only; elsewhere write `${…}`"
 
 
 def _literal(path: Path, text: str) -> Iterator[Violation]:

@@ -19,7 +19,7 @@ LONGEST_LINE = 400
 LONGEST_WORD = 200
 MOST_COMPARED = 500
 Kind = Literal["content", "reference", "environment"]
-_PASSWORD = re.compile(r"(://[^/\s:@]*:|[?&][a-z]*password=)[^/\s@&'\"]+(?=[@&\s'\"]|$)")
+_PASSWORD = re.compile(r"(://[^/\s:@]*:(?!\d{1,5}(?:[/\s'\",\]}]|$))|[?&][a-z]*password=)[^/\s@&'\"]+(?=[@&\s'\"]|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +108,19 @@ def _told(of_file: list[Problem]) -> list[Problem]:
 def did_you_mean(word: str, choices: Iterable[str], otherwise: str = "remove it") -> str:
     """Name the nearest choice; otherwise up to 12 of them, or ``otherwise`` if there are none."""
     known = sorted(choices)
-    alike = _alike(word, known)
-    near = get_close_matches(word, alike, n=1, cutoff=0.6) or get_close_matches(word.lower(), alike, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean `{near[0]}`?"
+    if near := nearest(word, known):
+        return f"did you mean `{near}`?"
     if not known:
         return otherwise
     more = ", …" if len(known) > 12 else ""
     return "known here: " + ", ".join(known[:12]) + more
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """Return the choice that is spelt most like ``word``, empty if none is."""
+    alike = _alike(word, sorted(choices))
+    near = get_close_matches(word, alike, n=1, cutoff=0.6) or get_close_matches(word.lower(), alike, n=1, cutoff=0.6)
+    return near[0] if near else ""
 
 
 def _alike(word: str, known: list[str]) -> list[str]:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from retrainer.config.errors import did_you_mean
+from retrainer.config.short_forms import lengthen
 from retrainer.config.tree import REFUSED, Node, spell
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def expand(
     Return no rule if its template does not exist, or if `with` does not match the template's parameters.
     """
     named = rule.get("template")
-    own = Node({k: v for k, v in rule.items().items() if k not in _OWN}, rule.mark, rule.keys)
+    own = lengthen(Node({k: v for k, v in rule.items().items() if k not in _OWN}, rule.mark, rule.keys), "rules")
     if named is None and rule.get("with"):
         where = spell((*path, "with"))
         return None, [rule.key("with").problem(where, "`with` without a `template`", "name the template")]
@@ -75,7 +76,7 @@ def expand(
     if problems:
         return None, problems
     try:
-        filled = _fill(template.body, given.items())
+        filled = lengthen(_fill(template.body, given.items()), "rules")
     except _TooLongError as error:
         what = f"the template `{name}` expands it to a text of {error} characters"
         return None, [rule.mark.problem(spell(path), what, f"at most {LONGEST_TEXT} are allowed")]

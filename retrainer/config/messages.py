@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from retrainer.config.errors import did_you_mean
+from retrainer.config.errors import did_you_mean, nearest
+from retrainer.config.examples import list_example, map_example, scalar_example
+from retrainer.config.other_tools import field_hint, field_of, value_hint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pydantic_core import ErrorDetails
+
+    from retrainer.config.schema_places import SchemaPlaces
 
 _SECRET = ("a secret is a reference, never the secret itself", "write {from_env: NAME} or {from_file: /path/of/it}")
 _KINDS = {
@@ -23,6 +27,8 @@ _KINDS = {
     "model": "a map",
     "model_attributes": "a map",
 }
+_FEW = 2
+"""Maximum number of places that a message names for a field that is written at the wrong one."""
 _PATTERNS = {
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "use lower-case letters, digits and `-`, with a letter or digit at both ends",
     r"^[A-Za-z_][A-Za-z0-9_-]*$": "begin with a letter, then letters, digits, `_` and `-`",
@@ -31,14 +37,14 @@ _PATTERNS = {
 }
 
 
-def describe(errors: Sequence[ErrorDetails], known: Sequence[str]) -> tuple[str, str]:
-    """Return message and hint for all errors at one position; ``known`` are the fields that it may have."""
+def describe(errors: Sequence[ErrorDetails], places: SchemaPlaces) -> tuple[str, str]:
+    """Return message and hint for all errors at one position."""
     if of_secret(errors):
         return _SECRET
     kinds = [kind for kind in map(_kind, errors) if kind != "a whole number" or len(errors) == 1]
     if len(errors) > 1 and all(kinds):
         return f"expected {_either(kinds)}, not {_name(errors[0]['input'])}", "write one of these"
-    return _one(errors[0], known)
+    return _one(errors[0], places)
 
 
 def of_secret(errors: Sequence[ErrorDetails]) -> bool:
@@ -46,13 +52,19 @@ def of_secret(errors: Sequence[ErrorDetails]) -> bool:
     return any(step in ("FromEnv", "FromFile") for error in errors for step in error["loc"])
 
 
-def _one(error: ErrorDetails, known: Sequence[str]) -> tuple[str, str]:
+def meant_field(loc: Sequence[str | int], places: SchemaPlaces) -> str:
+    """Return the field that an unknown one at ``loc`` most likely is, empty if there is none."""
+    name, known = str(loc[-1]), places.fields(loc[:-1])
+    return field_of(name, known) or nearest(name, known)
+
+
+def _one(error: ErrorDetails, places: SchemaPlaces) -> tuple[str, str]:
     context: dict[str, Any] = error.get("ctx", {})
     match error["type"]:
         case "missing":
             return f"`{error['loc'][-1]}` is missing", "add it"
         case "extra_forbidden":
-            return f"unknown field `{error['loc'][-1]}`", did_you_mean(str(error["loc"][-1]), known)
+            return f"unknown field `{error['loc'][-1]}`", _known_as(error, places)
         case "string_pattern_mismatch":
             return f"{error['input']!r} is not allowed here", _PATTERNS.get(
                 context["pattern"], f"it must match {context['pattern']}"
@@ -69,10 +81,10 @@ def _one(error: ErrorDetails, known: Sequence[str]) -> tuple[str, str]:
             return _split(str(context["error"]))
         case "too_short" | "string_too_short":
             return "it is empty", "at least one is needed"
-    return _by_type(error)
+    return _by_type(error, places)
 
 
-def _by_type(error: ErrorDetails) -> tuple[str, str]:
+def _by_type(error: ErrorDetails, places: SchemaPlaces) -> tuple[str, str]:
     kind = _kind(error)
     if error["type"] == "less_than_equal":
         return f"{_value(error['input'])} is too large", f"write at most {error['ctx']['le']:.15g}"
@@ -80,9 +92,31 @@ def _by_type(error: ErrorDetails) -> tuple[str, str]:
         return f"{error['ctx']['actual_length']} of them", f"at most {error['ctx']['max_length']} are allowed"
     if not kind:
         return error["msg"][:1].lower() + error["msg"][1:], f"it is {_value(error['input'])}"
-    scalar = isinstance(error["input"], (int, float))
-    hint = f'quote it: "{_plain(error["input"])}"' if scalar and kind == "text" else f"write {kind}"
-    return f"expected {kind}, not {_name(error['input'])}", hint
+    return f"expected {kind}, not {_name(error['input'])}", _way_out(kind, error, places)
+
+
+def _way_out(kind: str, error: ErrorDetails, places: SchemaPlaces) -> str:
+    """What to write instead of a value of the wrong type."""
+    given = error["input"]
+    if kind == "a map":
+        return f"write {map_example(given, places.parts(error['loc']), places.resolved)}"
+    if kind == "a list":
+        return f"write {list_example(given)}"
+    if kind == "text" and isinstance(given, (int, float)):
+        return f'quote it: "{_plain(given)}"'
+    if isinstance(given, dict) and "type" in given:
+        return f"define it under `{error['loc'][-1]}s:`, and write its name here"
+    return f"write {scalar_example(given, kind)}"
+
+
+def _known_as(error: ErrorDetails, places: SchemaPlaces) -> str:
+    """What an unknown field is called here, or where it belongs."""
+    name, known = str(error["loc"][-1]), places.fields(error["loc"][:-1])
+    near = field_hint(name, error["input"], known) or did_you_mean(name, known)
+    elsewhere = [] if near[:5] in ("write", "did y") else places.elsewhere(name)
+    if 0 < len(elsewhere) <= _FEW:
+        return "write it " + " or ".join(f"under `{path}`" if path else "beside `name`" for path in elsewhere)
+    return near
 
 
 def _kind(error: ErrorDetails) -> str:
@@ -93,8 +127,8 @@ def _kind(error: ErrorDetails) -> str:
 
 def _choices(given: Any, expected: str) -> str:
     words = re.findall(r"'([^']*)'", expected) or [expected]
-    hint = did_you_mean(str(given), words)
-    return hint if hint.startswith("did") else "write " + _either(words)
+    hint = value_hint(given, words) or did_you_mean(str(given), words)
+    return hint if hint.startswith(("did", "write")) else "write " + _either(words)
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from retrainer.config.models import Rules
+from retrainer.config.schema_places import SchemaPlaces
 from retrainer.config.settings import Settings
+from retrainer.config.short_forms import ANY_NAME, SHORT_FORMS
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_SHAPE = ("$ref", "type", "items", "additionalProperties", "minItems", "maxItems")
 _ANY = {"description": "A value, or a text with `${{ name }}` holes."}
 
 
 def rules_schema() -> dict[str, Any]:
     """Return the schema of a rule file, including `defaults`, `templates` and rules that use a template."""
     schema = Rules.model_json_schema()
+    _allow_short_forms(schema)
     definitions = schema["$defs"]
     rule = definitions["Rule"]
     definitions["PartialRule"] = _partial(rule)
@@ -51,8 +55,27 @@ def _partial(rule: dict[str, Any]) -> dict[str, Any]:
 
 
 def _loose(field: dict[str, Any]) -> dict[str, Any]:
-    references = "$ref" in field or any("$ref" in branch for branch in field.get("anyOf", ()))
-    return {"type": "object", "description": field.get("description", "")} if references else field
+    branches = (field, *field.get("anyOf", ()))
+    if not any("$ref" in branch for branch in branches):
+        return field
+    kinds = {kind for branch in branches for kind in [branch.get("type")] if isinstance(kind, str)} - {"null"}
+    return {"type": ["object", *sorted(kinds)] if kinds else "object", "description": field.get("description", "")}
+
+
+def _allow_short_forms(schema: dict[str, Any]) -> None:
+    """Add the short form of each field that has one, as a variant of its long form."""
+    places = SchemaPlaces(schema)
+    for path, form in SHORT_FORMS.items():
+        loc = (path[0], *[0] * (path[0] == "rules"), *path[1:])
+        short = {"type": "string"} if form.wraps or not form.field else places.parts((*loc, form.field))[0]
+        for parent in places.parts(loc[:-1]):
+            named = loc[-1] != ANY_NAME
+            fields = parent.get("properties" if named else "patternProperties", {})
+            for name in [loc[-1]] if named and loc[-1] in fields else [] if named else [*fields]:
+                long = fields[name]
+                variants = long["anyOf"] if "anyOf" in long else [{k: v for k, v in long.items() if k in _SHAPE}]
+                rest = {k: v for k, v in long.items() if k not in ("anyOf", *_SHAPE)}
+                fields[name] = {**rest, "anyOf": [*variants, {k: v for k, v in short.items() if k != "description"}]}
 
 
 def _templated(rule: dict[str, Any]) -> dict[str, Any]:

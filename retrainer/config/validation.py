@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from retrainer.config.messages import describe, of_secret
+from retrainer.config.messages import describe, meant_field, of_secret
+from retrainer.config.schema_places import SchemaPlaces
 from retrainer.config.tree import REFUSED, Node, Path, descend, plain, refused, spell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
@@ -52,17 +53,24 @@ class Shape(Generic[T]):
             found = error.errors(include_url=False)
         if len(found) > MOST_ERRORS:
             return Shaped(None, [self._problem(node, path, [error]) for error in found[:MOST_ERRORS]])
-        unsaid = [error for error in found if not _said(node, error)]
+        misnamed = self._misnamed(found)
+        unsaid = [error for error in found if not _said(node, error) and (error["type"], error["loc"]) not in misnamed]
         problems = [self._problem(node, path, same) for same in _by_place(node, unsaid)]
         rest = self._without(data, node, found, problems)
         return rest._replace(cut=(*rest.cut, *gone))
+
+    def _misnamed(self, errors: Sequence[ErrorDetails]) -> set[tuple[str, tuple[str | int, ...]]]:
+        """Errors of missing fields that are there under another name, which is reported as unknown."""
+        places = _places(self._adapter)
+        unknown = [error["loc"] for error in errors if error["type"] == "extra_forbidden"]
+        return {("missing", (*loc[:-1], meant)) for loc in unknown if (meant := meant_field(loc, places))}
 
     def _problem(self, node: Node, path: Path, errors: Sequence[ErrorDetails]) -> Problem:
         error = errors[0]
         at, passed, steps = descend(node, error["loc"])
         of_key = error["type"] == "extra_forbidden" or error["loc"][-1:] == ("[key]",)
         mark = passed[-1].key(str(steps[-1])) if of_key and passed else at.mark
-        message, hint = describe(errors, self._known(error["loc"][:-1]))
+        message, hint = describe(errors, _places(self._adapter))
         named = (*steps, error["loc"][-1]) if error["type"] == "missing" else steps
         problem = mark.problem(spell((*path, *named)), message, hint)
         return replace(problem, source="") if of_secret(errors) else problem
@@ -80,14 +88,6 @@ class Shape(Generic[T]):
             except ValidationError as error:
                 found = error.errors(include_url=False)
         return Shaped(None, problems)
-
-    def _known(self, loc: Sequence[str | int]) -> list[str]:
-        """Fields that are allowed at a position, from the JSON Schema."""
-        schema = _schema(self._adapter)
-        here = [schema]
-        for step in loc:
-            here = list(_under(here, step, schema)) or here
-        return sorted({name for part in _resolved(here, schema) for name in part.get("properties", {})})
 
 
 def _place(node: Node, error: ErrorDetails) -> Path:
@@ -138,31 +138,5 @@ def _remove(data: Any, path: Path) -> None:
 
 
 @lru_cache(maxsize=32)
-def _schema(adapter: TypeAdapter[Any]) -> dict[str, Any]:
-    return adapter.json_schema()
-
-
-def _resolved(parts: Sequence[dict[str, Any]], schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for part in parts:
-        if "$ref" in part:
-            yield from _resolved([schema["$defs"][part["$ref"].rsplit("/", 1)[1]]], schema)
-        elif "anyOf" in part or "oneOf" in part:
-            yield from _resolved(part.get("anyOf") or part["oneOf"], schema)
-        else:
-            yield part
-
-
-def _under(parts: Sequence[dict[str, Any]], step: str | int, schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for part in parts:
-        tags = part.get("discriminator", {}).get("mapping", {})
-        if step in tags:
-            yield {"$ref": tags[step]}
-    for part in _resolved(parts, schema):
-        if step in part.get("properties", {}):
-            yield part["properties"][step]
-        elif isinstance(step, int) and "items" in part:
-            yield part["items"]
-        elif isinstance(step, str):
-            yield from part.get("patternProperties", {}).values()
-            if isinstance(part.get("additionalProperties"), dict):
-                yield part["additionalProperties"]
+def _places(adapter: TypeAdapter[Any]) -> SchemaPlaces:
+    return SchemaPlaces(adapter.json_schema())

@@ -256,6 +256,12 @@ def _syntax(text: Text, error: Any) -> Problem:
             "", "a `${…}` between braces or brackets must be quoted", f'write "{hole[0] if hole else "${…}"}"'
         )
     context = getattr(error, "context", None)
+    if "alias" in str(context):
+        at = error.context_mark.column
+        text_of_it = re.split(r"[,}\]]|\s#", mark.source[at:], maxsplit=1)[0].strip()
+        return mark._replace(column=at + 1).problem(
+            "", "a text that begins with `*` or `&` must be quoted", f'write "{text_of_it}"'
+        )
     opened = getattr(error, "context_mark", None)
     since = f" ({context} from line {opened.line + 1})" if context and opened else ""
     seen = what + mark.source[mark.column - 1 : mark.column].replace("\t", " tab")

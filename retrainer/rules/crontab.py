@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from cronsim import CronSim, CronSimError
 
+from retrainer.rules.cron_dialects import crontab_hint
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -107,17 +109,16 @@ def _fields(text: str) -> list[str]:
     stripped = text.strip()
     if stripped.startswith("@"):
         if stripped not in _MACROS:
-            raise ValueError(f"unknown cron name {stripped!r}: write five fields, or one of {' '.join(_MACROS)}")
+            hint = crontab_hint(stripped) or f"write five fields, or one of {' '.join(_MACROS)}"
+            raise ValueError(f"unknown cron name {stripped!r}: {hint}")
         stripped = _MACROS[stripped]
     fields = stripped.split()
     if fields and "TZ=" in fields[0]:
         raise ValueError(f"bad cron {text!r}: name the zone in `timezone:` beside it, not in the expression")
     if len(fields) != len(_FIELDS):
-        seconds = "; there is no field for seconds" if len(fields) == len(_FIELDS) + 1 else ""
-        raise ValueError(
-            f"bad cron {text!r}: it has {len(fields)} fields and needs five, "
-            f"minute, hour, day of month, month and day of week{seconds}"
-        )
+        seconds = ", and none for seconds" if len(fields) == len(_FIELDS) + 1 else ""
+        needed = f"it has {len(fields)} fields and needs minute, hour, day of month, month and day of week{seconds}"
+        raise ValueError(f"bad cron {text!r}, {needed}: {crontab_hint(text) or 'write five fields'}")
     for name, field in zip(_FIELDS, fields, strict=True):
         for term in field.split(","):
             _check(text, name, term)
@@ -127,10 +128,9 @@ def _fields(text: str) -> list[str]:
 def _check(text: str, name: str, term: str) -> None:
     """Reject terms beyond crontab(5), and the one term that cronsim reads differently (``3-3/2`` as ``3/2``)."""
     if not _TERM.fullmatch(term):
-        raise ValueError(
-            f"bad {name} {term!r} in cron {text!r}: write *, a value, a range such as 1-5, "
-            "a step such as */2 or 1-9/2, or several of them with commas and no spaces between"
-        )
+        forms = "a step such as */2 or 1-9/2, or several of them with commas and no spaces between"
+        hint = crontab_hint(text) or f"write *, a value, a range such as 1-5, {forms}"
+        raise ValueError(f"bad {name} {term!r} in cron {text!r}: {hint}")
     if _RANGE_OF_ONE.fullmatch(term):
         value = term.partition("-")[0]
         raise ValueError(f"bad {name} {term!r} in cron {text!r}: a step needs more than one value; write {value}")
@@ -145,7 +145,7 @@ def _complaint(text: str, fields: list[str]) -> str:
             CronSim(" ".join(alone), datetime.fromtimestamp(0, UTC))
         except CronSimError:
             given = f"bad {name} {fields[position]!r} in cron {text!r}"
-            return f"{given}: it takes {allowed}; a range goes upwards, a step is 1 or more"
+            return f"{given}, which takes {allowed}: {crontab_hint(text) or 'a range goes upwards, a step is 1 or more'}"
     return f"cron {text!r} never fires: no month it names has the day {fields[2]}; change one of the two"
 
 

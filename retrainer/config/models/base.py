@@ -32,6 +32,15 @@ DURATION_PATTERN = r"^(\d+(ms|s|m|h|d|w))+$"
 SIZE_PATTERN = r"^\d+(\.\d+)?(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
 _DURATION = re.compile(r"([0-9]+(ms|s|m|h|d|w))+")
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]i?B|B)")
+_ODD_DURATION = re.compile(
+    r"([0-9]+(?:\.[0-9]+)?)\s*(ms|millis|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)"
+    r"(?![a-z])",
+    re.IGNORECASE,
+)
+_ISO_DURATION = re.compile(
+    r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?", re.ASCII | re.IGNORECASE
+)
+_ODD_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(i?)(b|bytes)?\s*", re.IGNORECASE)
 _LONGEST_TEXT = 400
 """Maximum characters of a text that is parsed."""
 
@@ -48,7 +57,7 @@ STEEPEST = 1000.0
 def parse_duration(value: object) -> float:
     """Parse ``1h30m`` to seconds. Raise ValueError with a correction for anything else, or beyond a hundred years."""
     if not isinstance(value, str) or len(value) > _LONGEST_TEXT or not _DURATION.fullmatch(value):
-        raise ValueError(f"not a duration: write a number with its unit, such as 90s, 15m, 6h or 7d, not {_cut(value)}")
+        raise ValueError(f"not a duration: {_duration_meant(value)}")
     parts = re.findall(r"([0-9]+)(ms|s|m|h|d|w)", value)
     seconds = sum(float(number) * _UNITS_OF_TIME[unit] for number, unit in parts)
     if seconds > LONGEST:
@@ -60,11 +69,51 @@ def parse_size(value: object) -> int:
     """Parse ``500MiB`` to bytes. Raise ValueError with a correction for anything else, or beyond `LARGEST`."""
     found = _SIZE.fullmatch(value) if isinstance(value, str) and len(value) <= _LONGEST_TEXT else None
     if found is None:
-        raise ValueError(f"not a size: write a number with its unit, such as 500MiB or 50GB, not {_cut(value)}")
+        raise ValueError(f"not a size: {_size_meant(value)}")
     size = float(found[1]) * _UNITS_OF_SIZE[found[2]]
     if size > LARGEST:
         raise ValueError(f"{_cut(value)} is larger than 8192TiB: write 8192TiB for no limit")
     return int(size)
+
+
+def _duration_meant(value: object) -> str:
+    """What to write instead: the same duration if it is a fraction, has spaces or words, or is as in ISO 8601."""
+    text = str(value)[:_LONGEST_TEXT]
+    iso = _ISO_DURATION.fullmatch(text)
+    parts = (
+        _ODD_DURATION.findall(text) if isinstance(value, str) and not _ODD_DURATION.sub("", text).strip(" ,") else ()
+    )
+    if iso and any(iso.groups()):
+        parts = [(number or "0", unit) for number, unit in zip(iso.groups(), "wdhms", strict=True)]
+    seconds = round(sum(float(number) * _UNITS_OF_TIME[_unit_of(unit)] for number, unit in parts), 3)
+    if parts and 0 < seconds <= LONGEST:
+        return f"write {_as_written(seconds)}"
+    hint = f"write a number with its unit, such as 90s, 15m, 6h or 7d, not {_cut(value)}"
+    return f"write {value}s, {value}m, {value}h or {value}d" if type(value) is int and 0 < value < LONGEST else hint
+
+
+def _unit_of(word: str) -> str:
+    word = word.lower()
+    return "ms" if word.startswith(("ms", "mil")) else word[0]
+
+
+def _as_written(seconds: float) -> str:
+    """A duration in whole units, as this format has them: 1h30m."""
+    rest, text = round(seconds * 1000), ""
+    for unit in ("d", "h", "m", "s", "ms"):
+        count, rest = divmod(rest, round(_UNITS_OF_TIME[unit] * 1000))
+        text += f"{count}{unit}" if count else ""
+    return text
+
+
+def _size_meant(value: object) -> str:
+    found = _ODD_SIZE.fullmatch(value) if isinstance(value, str) and len(value) <= _LONGEST_TEXT else None
+    if found is None:
+        return f"write a number with its unit, such as 500MiB or 50GB, not {_cut(value)}"
+    number, prefix, binary = found[1], found[2].upper(), found[3]
+    if binary or not prefix or found[4]:
+        return f"write {number}{prefix}{'i' * bool(binary)}B"
+    return f"write {number}{prefix}B, or {number}{prefix}iB for powers of 1024"
 
 
 def _cut(value: object) -> str:

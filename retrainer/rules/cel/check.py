@@ -12,6 +12,7 @@ from retrainer.config.errors import did_you_mean
 from retrainer.rules.cel import syntax
 from retrainer.rules.cel.evaluate import in_words
 from retrainer.rules.cel.functions import FUNCTIONS, KINDS, WORDS, usage
+from retrainer.rules.cel.other_languages import function_hint, name_hint
 from retrainer.rules.cel.pattern import compiled
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ class _Checker:
         if node.name in self._absent:
             said, hint = f"there is no `{node.name}` here", self._absent[node.name]
         else:
-            said, hint = f"unknown name `{node.name}` in an expression", did_you_mean(node.name, scope)
+            fields = {field: name for name, of in scope.items() for field in of.fields or ()}
+            said = f"unknown name `{node.name}` in an expression"
+            hint = name_hint(node.name, fields) or did_you_mean(node.name, scope)
         self.mistakes.append(Mistake(node.at, said, hint))
         return ANY
 
@@ -103,8 +106,8 @@ class _Checker:
         types = [self.infer(arg, scope) for arg in given]
         function = FUNCTIONS.get(node.name)
         if function is None:
-            hint = did_you_mean(node.name, FUNCTIONS)
-            if not hint.startswith("did"):
+            hint = function_hint(node.name) or did_you_mean(node.name, FUNCTIONS)
+            if not hint.startswith(("did", "write", "an")):
                 hint = "docs/reference/expressions.md lists them: " + ", ".join(sorted(FUNCTIONS)[:6]) + ", …"
             self.mistakes.append(Mistake(node.at, f"there is no function `{node.name}`", hint))
             return ANY

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from retrainer.rules.cel.errors import SyntaxProblem
+from retrainer.rules.cel.other_languages import operator_hint
 from retrainer.rules.cel.syntax import (
     Call,
     Chain,
@@ -87,7 +88,10 @@ class _Parser:
     def _unexpected(self, wanted: str = "") -> SyntaxProblem:
         word = self._word
         found = "it ends too early" if word.kind == "end" else f"unexpected `{word.text:.40}`"
-        return SyntaxProblem(word.at, found + (f", {wanted} is expected" if wanted else ""))
+        before = self._words[self._next - 1] if self._next else None
+        return SyntaxProblem(
+            word.at, found + (f", {wanted} is expected" if wanted else ""), operator_hint(before, word)
+        )
 
     def _deeper(self, at: int) -> None:
         self._level += 1

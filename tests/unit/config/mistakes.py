@@ -10,23 +10,13 @@ import os
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 from retrainer.config.load import validate
+from tests.unit.config.mistake import Mistake
+from tests.unit.config.other_tools import OF_OTHER_TOOLS
 
 ROOT = Path(__file__).parents[3]
 GOOD = (ROOT / "tests/unit/config/good.yaml").read_text()
-
-
-class Mistake(NamedTuple):
-    """``old`` occurs once in the valid file and is replaced by ``new``. Without ``old``, ``new`` is the whole file."""
-
-    name: str
-    old: str
-    new: str
-    shown: str = ""
-    """The text that the page shows as written, if it is not ``new``."""
-    file: str = "rules.yaml"
 
 
 def _settings(more: str) -> str:
@@ -211,6 +201,7 @@ TABLES: dict[str, list[Mistake]] = {
         Mistake("the API open to all without a token", "", _settings("http: {host: 0.0.0.0}"), "http: {host: 0.0.0.0}", "retrainer.yaml"),
         Mistake("a read-only token alone", "", _settings("http: {read_token: {from_env: HOME}}"), "http: {read_token: {from_env: HOME}}", "retrainer.yaml"),
     ],
+    **OF_OTHER_TOOLS,
 }  # fmt: skip
 
 
