@@ -10,14 +10,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 LONGEST = 120
-_TYPES = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list}
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+    "array": list,
+}
 _MOST = 2
 _KEYS = {"by": "TRIGGER"}
 """Names for the keys of a map, by its field, where `name` would say too little."""
 _NUMBER = re.compile(r"\s*([+-]?[0-9]+(?:\.[0-9]+)?)\s*(%?)\s*")
 _BARE = re.compile(r"[A-Za-z_][\w./-]*|[0-9]+[a-z]+")
 _WORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
-_KINDS = {"text": str, "a whole number": int, "a number": (int, float), "true or false": bool}
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "text": str,
+    "a whole number": int,
+    "a number": (int, float),
+    "true or false": bool,
+}
 Schema = dict[str, Any]
 
 

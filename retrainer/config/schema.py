@@ -66,7 +66,7 @@ def _allow_short_forms(schema: dict[str, Any]) -> None:
     """Add the short form of each field that has one, as a variant of its long form."""
     places = SchemaPlaces(schema)
     for path, form in SHORT_FORMS.items():
-        loc = (path[0], *[0] * (path[0] == "rules"), *path[1:])
+        loc: tuple[str | int, ...] = (path[0], *([0] if path[0] == "rules" else []), *path[1:])
         short = {"type": "string"} if form.wraps or not form.field else places.parts((*loc, form.field))[0]
         for parent in places.parts(loc[:-1]):
             named = loc[-1] != ANY_NAME

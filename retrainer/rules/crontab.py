@@ -145,7 +145,9 @@ def _complaint(text: str, fields: list[str]) -> str:
             CronSim(" ".join(alone), datetime.fromtimestamp(0, UTC))
         except CronSimError:
             given = f"bad {name} {fields[position]!r} in cron {text!r}"
-            return f"{given}, which takes {allowed}: {crontab_hint(text) or 'a range goes upwards, a step is 1 or more'}"
+            return (
+                f"{given}, which takes {allowed}: {crontab_hint(text) or 'a range goes upwards, a step is 1 or more'}"
+            )
     return f"cron {text!r} never fires: no month it names has the day {fields[2]}; change one of the two"
 
 
