@@ -69,13 +69,16 @@ def _allow_short_forms(schema: dict[str, Any]) -> None:
         loc: tuple[str | int, ...] = (path[0], *([0] if path[0] == "rules" else []), *path[1:])
         short = {"type": "string"} if form.wraps or not form.field else places.parts((*loc, form.field))[0]
         for parent in places.parts(loc[:-1]):
-            named = loc[-1] != ANY_NAME
-            fields = parent.get("properties" if named else "patternProperties", {})
-            for name in [loc[-1]] if named and loc[-1] in fields else [] if named else [*fields]:
-                long = fields[name]
-                variants = long["anyOf"] if "anyOf" in long else [{k: v for k, v in long.items() if k in _SHAPE}]
-                rest = {k: v for k, v in long.items() if k not in ("anyOf", *_SHAPE)}
-                fields[name] = {**rest, "anyOf": [*variants, {k: v for k, v in short.items() if k != "description"}]}
+            fields = parent.get("patternProperties" if loc[-1] == ANY_NAME else "properties", {})
+            for name in fields if loc[-1] == ANY_NAME else {str(loc[-1])} & fields.keys():
+                fields[name] = _either(fields[name], short)
+
+
+def _either(long: dict[str, Any], short: dict[str, Any]) -> dict[str, Any]:
+    """A field that allows both, with the description and default of the first."""
+    variants = long.get("anyOf") or [{name: part for name, part in long.items() if name in _SHAPE}]
+    rest = {name: part for name, part in long.items() if name not in ("anyOf", *_SHAPE)}
+    return {**rest, "anyOf": [*variants, {name: part for name, part in short.items() if name != "description"}]}
 
 
 def _templated(rule: dict[str, Any]) -> dict[str, Any]:
