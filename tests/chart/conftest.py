@@ -38,8 +38,8 @@ def attempt(values: Values) -> tuple[list[dict[str, Any]], str]:
 
 def load(name: str) -> Values:
     """Return a YAML file of the chart."""
-    found: Values = yaml.load((CHART / name).read_text(), yaml.CSafeLoader)
-    return found
+    found: Values | None = yaml.load((CHART / name).read_text(), yaml.CSafeLoader)
+    return found or {}
 
 
 def the(kind: str, name: str, objects: list[dict[str, Any]]) -> dict[str, Any]:

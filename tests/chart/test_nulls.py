@@ -16,9 +16,12 @@ from .conftest import CHART, Refused, Values, attempt, load, render
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DEFAULTS, FULL = load("values.yaml"), load("ci/platform-values.yaml")
+DEFAULTS = load("values.yaml")
+BASES = {name: load(f"ci/{name}-values.yaml") for name in ("default", "platform", "edge")}
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 PEERS = {"ingressFrom", "dnsTo", "apiServerTo", "postgresqlTo"}
+NAMES = {"extraEnv": "TAKEN_OUT", "paths": "/taken-out"}
+"""Names of an entry, where `taken-out` is none that the schema accepts."""
 Path = tuple[str, ...]
 
 
@@ -75,15 +78,25 @@ LISTS = [path for path in ALL if schema_of(path).get("type") == "array"]
 MAPS = [path for path in ALL if schema_of(path).get("type") == "object" and "properties" not in schema_of(path)]
 
 
+def given(base: str, among: list[Path]) -> Iterator[Path]:
+    """The values that a file of ci/ sets to something that is not empty."""
+    return (path for path in among if at(BASES[base], path))
+
+
+def cases(base: str, among: list[Path]) -> Iterator[Any]:
+    return (pytest.param(base, path, id=f"{base}-{'.'.join(path)}") for path in among)
+
+
 @pytest.mark.parametrize(
     ("base", "path"),
     [
-        *(pytest.param({}, path, id=f"defaults-{'.'.join(path)}") for path in ALL),
-        *(pytest.param(FULL, path, id=f"full-{'.'.join(path)}") for path in ALL if at(FULL, path) is not None),
+        *cases("default", ALL),
+        *cases("platform", list(given("platform", ALL))),
+        *cases("edge", list(given("edge", ALL))),
     ],
 )
-def test_a_value_that_is_null_is_as_if_empty_or_is_refused_by_name(base: Values, path: Path) -> None:
-    objects, refused = attempt(changed(base, path, None))
+def test_a_value_that_is_null_is_as_if_empty_or_is_refused_by_name(base: str, path: Path) -> None:
+    objects, refused = attempt(changed(BASES[base], path, None))
     assert "nil pointer" not in refused
     assert "error calling" not in refused
     assert path[-1] in refused or objects
@@ -96,26 +109,31 @@ def test_there_are_maps_to_take_entries_out_of() -> None:
     assert len(MAPS) > 20
 
 
-@pytest.mark.parametrize("base", [pytest.param({}, id="defaults"), pytest.param(FULL, id="full")])
-def test_an_entry_that_is_null_is_as_if_it_had_never_been_there(base: Values) -> None:
-    base = changed(base, ("apiToken",), {"create": False, "existingSecret": "token"})
-    values = base
+@pytest.mark.parametrize("base", BASES)
+def test_an_entry_that_is_null_is_as_if_it_had_never_been_there(base: str) -> None:
+    before = changed(BASES[base], ("apiToken",), {"create": False, "existingSecret": "token"})
+    values = before
     for path in MAPS:
-        if path[-1] not in PEERS or at(base, path):
-            values = changed(values, (*path, "taken-out" if path != ("extraEnv",) else "TAKEN_OUT"), None)
-    assert render(values) == render(base)
+        if path[-1] not in PEERS or at(before, path):
+            values = changed(values, (*path, NAMES.get(path[-1], "taken-out")), None)
+    assert render(values) == render(before)
 
 
-@pytest.mark.parametrize("path", [path for path in MAPS if at(FULL, path) and path[-1] not in PEERS], ids=".".join)
-def test_entries_that_are_all_null_are_as_if_the_map_were_empty(path: Path) -> None:
-    emptied = changed(FULL, path, dict.fromkeys(at(FULL, path)))
-    assert render(emptied) == render(changed(FULL, path, {}))
+EMPTY_IS_REFUSED = PEERS | {"hosts", "hostnames", "paths", "parentRefs"}
+
+
+@pytest.mark.parametrize(("base", "path"), [case for base in BASES for case in cases(base, list(given(base, MAPS)))])
+def test_entries_that_are_all_null_are_as_if_the_map_were_empty(base: str, path: Path) -> None:
+    values = changed(BASES[base], ("apiToken",), {"create": False, "existingSecret": "token"})
+    emptied, refused = attempt(changed(values, path, dict.fromkeys(at(values, path))))
+    assert not refused or path[-1] in EMPTY_IS_REFUSED
+    assert ".".join(path) in refused or emptied == render(changed(values, path, {}))
 
 
 @pytest.mark.parametrize("path", LISTS, ids=".".join)
 def test_a_list_with_a_null_is_refused(path: Path) -> None:
     with pytest.raises(Refused, match=path[-1]):
-        render(changed(FULL, path, [None]))
+        render(changed({}, path, [None]))
 
 
 @pytest.mark.parametrize("key", sorted(PEERS))

@@ -32,11 +32,14 @@
 {{- range $key := list "imagePullSecrets" "rulesConfigMaps" }}
 {{- range $name, $wanted := get $.Values $key | default dict }}{{ include "retrainer.checkObject" (list (printf "%s.%s" $key $name) $name 253) }}{{ end }}
 {{- end }}
-{{- range $path := list "apiToken.existingSecret" "postgresql.existingSecret" "persistence.existingClaim" "persistence.storageClass" "serviceAccount.name" }}
+{{- range $path := list "apiToken.existingSecret" "postgresql.existingSecret" "persistence.existingClaim" "persistence.storageClass" "serviceAccount.name" "ingress.ingressClassName" }}
 {{- $parts := splitList "." $path }}
 {{- with get (get $.Values (first $parts)) (last $parts) }}{{ include "retrainer.checkObject" (list $path . 253) }}{{ end }}
 {{- end }}
-{{- with .Values.priorityClassName }}{{ include "retrainer.checkObject" (list "priorityClassName" . 253) }}{{ end }}
+{{- range $key := list "priorityClassName" "runtimeClassName" }}
+{{- with get $.Values $key }}{{ include "retrainer.checkObject" (list $key . 253) }}{{ end }}
+{{- end }}
+{{- range $secret, $hosts := .Values.ingress.tls }}{{ include "retrainer.checkObject" (list (printf "ingress.tls.%s" $secret) $secret 253) }}{{ end }}
 {{- range $name, $options := .Values.watchedNamespaces }}{{ include "retrainer.checkObject" (list (printf "watchedNamespaces.%s" $name) $name 63) }}{{ end }}
 {{- $taken := concat (list "settings" "rules" "token" "postgresql" "data" "tmp") (include "retrainer.ruleVolumes" . | fromJson | values) }}
 {{- range $name, $volume := .Values.extraVolumes }}
@@ -60,9 +63,23 @@
 {{- end }}
 {{- end }}
 {{- $settings := .Values.settings | default dict }}
-{{- range list "version" "name" "engine" "rules" "http" "config_maps" }}
+{{- range list "version" "name" "engine" "rules" "config_maps" }}
 {{- if hasKey $settings . }}
 {{- fail (printf "settings.%s is made from the chart's own values; use those" .) }}
+{{- end }}
+{{- end }}
+{{- range list "host" "port" "token" }}
+{{- if hasKey ($settings.http | default dict) . }}
+{{- fail (printf "settings.http.%s is made from the chart's own values; use those" .) }}
+{{- end }}
+{{- end }}
+{{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled }}
+{{- fail "podMonitor.enabled: with serviceMonitor.enabled too, everything would be scraped twice; turn one off" }}
+{{- end }}
+{{- range $name, $container := .Values.extraContainers }}
+{{- include "retrainer.checkObject" (list (printf "extraContainers.%s" $name) $name 63) }}
+{{- if eq $name "retrainer" }}
+{{- fail "extraContainers.retrainer: the container of the daemon has this name; give it another name" }}
 {{- end }}
 {{- end }}
 {{- if and (gt (int .Values.replicaCount) 1) (not .Values.postgresql.url) }}

@@ -153,6 +153,75 @@ to:
 {{- toYaml $list }}
 {{- end }}
 
+{{- /* "retrainer.wanted" (list WHERE MAP EXAMPLE): the names of a map whose value is true, as JSON. Fails if there are none. */}}
+{{- define "retrainer.wanted" -}}
+{{- $names := list }}
+{{- range $name, $wanted := index . 1 }}{{ if $wanted }}{{ $names = append $names $name }}{{ end }}{{ end }}
+{{- if not $names }}
+{{- fail (printf "%s: name at least one, such as %s" (first .) (last .)) }}
+{{- end }}
+{{- $names | toJson }}
+{{- end }}
+
+{{- /* How an endpoint is scraped, by the values of a ServiceMonitor or PodMonitor. */}}
+{{- define "retrainer.scrape" -}}
+interval: {{ .interval }}
+{{- with .scrapeTimeout }}
+scrapeTimeout: {{ . }}
+{{- end }}
+{{- if .honorLabels }}
+honorLabels: true
+{{- end }}
+{{- with .relabelings }}
+relabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .metricRelabelings }}
+metricRelabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* "retrainer.container" (list $ CONTAINER): an extra container, with the chart's security context where it says nothing else: the pod stays "restricted". */}}
+{{- define "retrainer.container" -}}
+{{- $container := deepCopy (last .) }}
+{{- $context := deepCopy ((first .).Values.securityContext | default dict) }}
+{{- /* Not by `merge`, which takes false for nothing. */}}
+{{- range $key, $value := get $container "securityContext" | default dict }}{{ $_ := set $context $key $value }}{{ end }}
+{{- set $container "securityContext" $context | list | toYaml }}
+{{- end }}
+
+{{- /* Constraints that spread the pods: those of the values, on the pods of this release if they select none; else over nodes and zones, if possible. */}}
+{{- define "retrainer.spread" -}}
+{{- $selector := dict "labelSelector" (dict "matchLabels" (include "retrainer.selector" . | fromYaml)) }}
+{{- $constraints := .Values.topologySpreadConstraints }}
+{{- if and (not $constraints) (gt (int .Values.replicaCount) 1) }}
+{{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+{{- $constraints = append ($constraints | default list) (dict "maxSkew" 1 "topologyKey" . "whenUnsatisfiable" "ScheduleAnyway" "matchLabelKeys" (list "pod-template-hash")) }}
+{{- end }}
+{{- end }}
+{{- $filled := list }}
+{{- range $constraints }}{{ $filled = append $filled (merge (deepCopy .) (ternary dict $selector (hasKey . "labelSelector"))) }}{{ end }}
+{{- with $filled -}}
+topologySpreadConstraints:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* Resources of the container. A store that lives as long as the pod counts as ephemeral storage: the limit is larger by its size. */}}
+{{- define "retrainer.resources" -}}
+{{- $resources := deepCopy (.Values.resources | default dict) }}
+{{- $limits := get $resources "limits" | default dict }}
+{{- if and (hasKey $limits "ephemeral-storage") (not .Values.persistence.enabled) (not .Values.postgresql.url) }}
+{{- $bytes := add (include "retrainer.bytes" (get $limits "ephemeral-storage")) (include "retrainer.bytes" .Values.persistence.size) }}
+{{- $_ := set $limits "ephemeral-storage" (printf "%dMi" (div $bytes 1048576)) }}
+{{- end }}
+{{- with $resources -}}
+resources:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{- /* Egress rules for DNS and the API server. A rule without ports would allow all of them, so there is none without ports. */}}
 {{- define "retrainer.clusterEgress" -}}
 - ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
