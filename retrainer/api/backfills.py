@@ -2,22 +2,19 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Query
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Header
+from pydantic import Field
 
-from retrainer.api.parameters import Context, RuleName, Text, refusals
-from retrainer.api.views import Moment, View
+from retrainer.api.parameters import Context, KeyOfRule, RuleName, Text, refusals
+from retrainer.api.views import Moment, RequestBody, View
 from retrainer.engine.commands import long_commands
 from retrainer.engine.schedules import backfills
 from retrainer.engine.schedules.backfills import BackfillOrder
 
 router = APIRouter(prefix="/rules", tags=["rules"])
-Key = Annotated[str, Query(max_length=1024, description="Key of a rule with `for_each`")]
 
 
-class Wanted(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
+class Wanted(RequestBody):
     from_: Annotated[str, Field(alias="from", max_length=64)]
     """Slots from here on: a date or a time in the schedule's zone, RFC 3339, or a duration before now."""
     to: Annotated[str | None, Field(max_length=64)] = None
@@ -125,14 +122,14 @@ def backfill(
 
 
 @router.get("/{rule}/backfills", response_model=Progress)
-def show_backfill(api: Context, rule: RuleName, key: Key = "", request: Text = None) -> Any:
+def show_backfill(api: Context, rule: RuleName, key: KeyOfRule = "", request: Text = None) -> Any:
     """Progress of a backfill; without `request`, of the last one of the rule and key."""
     with refusals():
         return api.read(backfills.progress, rule, key, request)
 
 
 @router.delete("/{rule}/backfills", response_model=Withdrawn)
-def withdraw_backfills(api: Context, rule: RuleName, key: Key = "") -> Any:
+def withdraw_backfills(api: Context, rule: RuleName, key: KeyOfRule = "") -> Any:
     """Withdraw all backfills of the rule and key. Runs that have started continue."""
     with refusals():
         return long_commands.withdraw(api.act, rule, key)

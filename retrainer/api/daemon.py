@@ -8,14 +8,63 @@ import prometheus_client
 from fastapi import APIRouter, Header
 from fastapi.responses import JSONResponse, Response
 
-from retrainer.api import views
 from retrainer.api.parameters import PROBLEMS, Context
+from retrainer.api.views import Moment, Open, View
 
 GZIP_LEVEL = 1
 """Metrics shrink to a twentieth; higher levels take three times as long for a fifth less."""
+
 router = APIRouter(tags=["daemon"])
 status_router = APIRouter(tags=["daemon"])
 """Under /api/v1, protected by the token, because reasons may name servers."""
+
+
+class DroppedState(View):
+    rule: str
+    trigger: str
+    why: str
+
+
+class Reloaded(Open):
+    revision: str
+    changed: bool
+    problems: list[str]
+    dropped: list[DroppedState]
+    """State of triggers that is invalid for the current rules."""
+
+
+class Health(View):
+    status: str
+    """ok or stuck."""
+    reasons: list[str] = []
+    """Why it is stuck. A restart helps."""
+
+
+class Readiness(View):
+    ready: bool
+    reasons: list[str]
+    """Why it is not."""
+    waiting: list[str] = []
+    """Components that wait for a server or an operator, for what and since when. They continue by themselves."""
+
+
+class Waiting(View):
+    component: str
+    """A source, a thread, `engine`, `workflows`, or the rules of a namespace."""
+    dependency: str
+    """What it waits for: `store`, `kafka`, `prometheus`, `queue`, `bucket`, `folder`, `api_server`, `decision`, …"""
+    since: Moment
+    error: str
+    """The reason, as reported by the server or its client; empty if only the wait is known."""
+
+
+class Status(View):
+    instance: str
+    ready: bool
+    reasons: list[str]
+    """Why it is not."""
+    waiting: list[Waiting]
+    """Longest first."""
 
 
 @router.get("/", include_in_schema=False)
@@ -37,14 +86,14 @@ async def index(api: Context) -> dict[str, Any]:
     }
 
 
-@router.get("/healthz", response_model=views.Health, responses={503: {"model": views.Health}})
+@router.get("/healthz", response_model=Health, responses={503: {"model": Health}})
 async def health(api: Context) -> Any:
     """Whether the engine is alive. Does not depend on other servers."""
     reasons = api.stuck()
     return JSONResponse({"status": "stuck" if reasons else "ok", "reasons": reasons}, 503 if reasons else 200)
 
 
-@router.get("/readyz", response_model=views.Readiness, responses={503: {"model": views.Readiness}})
+@router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
 def ready(api: Context) -> Any:
     """Whether it accepts events and decides, and what it waits for; `GET /api/v1/status` also shows why."""
     reasons = api.unready()
@@ -52,7 +101,7 @@ def ready(api: Context) -> Any:
     return JSONResponse(content, 503 if reasons else 200)
 
 
-@status_router.get("/status", response_model=views.Status)
+@status_router.get("/status", response_model=Status)
 def status(api: Context) -> Any:
     """State of the daemon: whether it is ready, and each component that waits for something else, with the reason."""
     reasons = api.unready()
@@ -87,7 +136,7 @@ def takes_gzip(accepted: str) -> bool:
     return not re.fullmatch(r"q=0(\.0{0,3})?", weight)
 
 
-@router.post("/-/reload", response_model=views.Reloaded, responses=PROBLEMS)
+@router.post("/-/reload", response_model=Reloaded, responses=PROBLEMS)
 def reload(api: Context) -> Any:
     """Read the rule files now. Broken files keep their last good text, and are listed under `problems`."""
     return api.reload()

@@ -27,6 +27,7 @@ Limit = Annotated[int, Query(ge=1, le=1000, description="Maximum number of items
 Number = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="`next` of the previous page")]
 Text = Annotated[str | None, Query(max_length=1024)]
 RuleName = Annotated[str, Path(description="Name of a rule", max_length=63)]
+KeyOfRule = Annotated[str, Query(max_length=1024, description="Key of a rule with `for_each`")]
 RunId = Annotated[str, Path(description="Id of a run", max_length=64)]
 BigNumber = Annotated[int, Path(ge=0, le=2**63 - 1)]
 

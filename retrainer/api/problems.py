@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-def not_found(detail: str) -> Refusal:
-    return Refusal(404, detail)
-
-
 def words(error: Exception) -> str:
     """Return the message of an error: str() of a KeyError is quoted."""
     return str(error.args[0]) if error.args else str(error)

@@ -4,38 +4,136 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict
 
-from retrainer.api import views
 from retrainer.api.context import ApiContext
+from retrainer.api.ledger import Event
 from retrainer.api.parameters import Context, Limit, Number, RunId, Text, page, refusals
-from retrainer.api.problems import not_found
+from retrainer.api.views import Moment, Open, Page, RequestBody, View
 from retrainer.engine.commands import operator_commands
 from retrainer.engine.commands.feedback import judge
 from retrainer.engine.runs.waits import waits_for
 from retrainer.manifests.document import document, place
 from retrainer.runs.run import RunPhase
+from retrainer.sources.http.refusal import Refusal
 from retrainer.store import queries, run_statements
-from retrainer.store.queries import PageRequest
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
 
-class Ending(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+class Cause(Open):
+    triggers: list[str] = []
+    """All triggers that were satisfied when the run was created."""
+    because: dict[str, Any] = {}
+    """The same as a tree, as combined by `when`, each with its reason."""
+    values: dict[str, float] = {}
+    """The furthest value of each metric at that time."""
+    upstream: str | None = None
+    """The run of another rule that it follows."""
+    detail: str = ""
 
+
+class Run(View):
+    id: str
+    rule: str
+    key: str
+    phase: str
+    workflow: str
+    """Name of the Workflow, set before it is created."""
+    namespace: str
+    uid: str | None = None
+    trigger: str
+    reason: str
+    revision: str
+    chain: str
+    """Id of the first attempt."""
+    attempt: int
+    retry_of: str | None = None
+    parameters: dict[str, str]
+    pool: str | None = None
+    priority: int
+    scheduled_at: Moment | None = None
+    created_at: Moment
+    admitted_at: Moment | None = None
+    submitted_at: Moment | None = None
+    started_at: Moment | None = None
+    ended_at: Moment | None = None
+    message: str
+    progress: str
+    outputs: dict[str, Any]
+    resources: dict[str, float]
+    """Seconds of use by resource."""
+    cause: Cause
+    promoted: bool | None = None
+    """Whether its model was promoted; null if not reported."""
+    gpu_hours: float | None = None
+    """Its cost, once it has ended."""
+    stop_requested: str | None = None
+    """Stop or Terminate."""
+
+
+class Window(Open):
+    events: int = 0
+    bytes: int = 0
+    rows: int = 0
+    start: Moment | None = None
+    """Time of the earliest event."""
+    end: Moment | None = None
+    """Time of the latest event."""
+    first_at: Moment | None = None
+    last_at: Moment | None = None
+    ranges: list[tuple[int, int]] = []
+    """Inclusive ranges of `seq`; events of this rule and key within them are the run's inputs."""
+
+
+class Waits(View):
+    reason: str
+    """pool, budget, retry, submission or admission."""
+    detail: str
+    until: Moment | None = None
+    """When it may change without further input, if known."""
+    held_by: list[str]
+    """Ids of the runs that use what it waits for."""
+
+
+class RunDetail(Run):
+    waits: Waits | None = None
+    """What an unstarted run waits for."""
+    submit: dict[str, Any]
+    """The rule's `submit` section when the run was created."""
+    labels: dict[str, str]
+    window: Window
+    not_before: Moment
+    submit_attempts: int
+    released: bool
+    """Whether our finalizer was removed from the Workflow."""
+
+
+class Input(Event):
+    """An event that a run consumed, and the location of its object or record."""
+
+    bucket: str | None = None
+    """For an object, as are the next four."""
+    key: str | None = None
+    version: str | None = None
+    etag: str | None = None
+    size: int | None = None
+    topic: str | None = None
+    """For a Kafka record, as are the next two."""
+    partition: int | None = None
+    offset: int | None = None
+
+
+class Ending(RequestBody):
     strategy: Literal["Stop", "Terminate"] = "Stop"
     """`Stop` runs the workflow's exit handlers, `Terminate` does not."""
 
 
-class Verdict(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
+class Verdict(RequestBody):
     promoted: bool
     """Whether the model of the run was promoted."""
 
 
-@router.get("", response_model=views.Page[views.Run])
+@router.get("", response_model=Page[Run])
 def list_runs(
     api: Context,
     rule: Text = None,
@@ -46,16 +144,16 @@ def list_runs(
 ) -> Any:
     """Runs, newest first."""
     wanted = phase.value if phase is not None else None
-    return page(api.read(queries.runs, rule=rule, key=key, phase=wanted, page=PageRequest(cursor, limit)))
+    return page(api.read(queries.runs, rule=rule, key=key, phase=wanted, page=queries.PageRequest(cursor, limit)))
 
 
-@router.get("/{run}", response_model=views.RunDetail)
+@router.get("/{run}", response_model=RunDetail)
 def show_run(api: Context, run: RunId) -> Any:
     """One run with all details."""
     return _run(api, run)
 
 
-@router.get("/{run}/inputs", response_model=views.Page[views.Input])
+@router.get("/{run}/inputs", response_model=Page[Input])
 def list_inputs(api: Context, run: RunId, cursor: Number = None, limit: Limit = 100) -> Any:
     """The events that a run consumed, in order of arrival; a manual retry has those of the first attempt."""
     with refusals():
@@ -70,7 +168,7 @@ def show_manifest(api: Context, run: RunId) -> StreamingResponse:
     return StreamingResponse(document(api.store.read, run), media_type="application/json")
 
 
-@router.post("/{run}/cancel", response_model=views.RunDetail)
+@router.post("/{run}/cancel", response_model=RunDetail)
 def cancel(api: Context, run: RunId, ending: Annotated[Ending, Body(default_factory=Ending)]) -> Any:
     """Request the end of a run. It has ended once its phase shows that."""
     with refusals():
@@ -78,7 +176,7 @@ def cancel(api: Context, run: RunId, ending: Annotated[Ending, Body(default_fact
     return _run(api, run)
 
 
-@router.post("/{run}/retry", response_model=views.RunDetail)
+@router.post("/{run}/retry", response_model=RunDetail)
 def retry(api: Context, run: RunId) -> Any:
     """Start another attempt of an ended run, with the same parameters."""
     with refusals():
@@ -86,7 +184,7 @@ def retry(api: Context, run: RunId) -> Any:
     return _run(api, attempt)
 
 
-@router.post("/{run}/feedback", response_model=views.RunDetail)
+@router.post("/{run}/feedback", response_model=RunDetail)
 def feedback(api: Context, run: RunId, verdict: Verdict) -> Any:
     """Report whether a run's model was promoted. Repeating a report changes nothing."""
     with refusals():
@@ -97,5 +195,5 @@ def feedback(api: Context, run: RunId, verdict: Verdict) -> Any:
 def _run(api: ApiContext, run_id: str) -> dict[str, Any]:
     found, run = api.read(queries.run, run_id), api.read(run_statements.run, run_id)
     if found is None or run is None:
-        raise not_found(f"there is no run {run_id}")
+        raise Refusal(404, f"there is no run {run_id}")
     return {**found, "waits": api.read(waits_for, api.engine.catalog, run, api.clock.now())}

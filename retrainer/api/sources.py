@@ -3,27 +3,94 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from retrainer.api import views
 from retrainer.api.parameters import Context, refusals
+from retrainer.api.views import Moment, Page, RequestBody, View
 
 router = APIRouter(prefix="/sources", tags=["sources"])
 Name = Annotated[str, Path(description="Name of a source", max_length=63)]
 
 
-class Resetting(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+class Halted(View):
+    partition: str
+    reason: str
+    """Why it is not read, with the remedy."""
 
+
+class Source(View):
+    name: str
+    type: str
+    up: bool
+    """Whether it works."""
+    last_error: str | None = None
+    """The current problem."""
+    poll_errors: int | None = None
+    """Failed polls since it was started; null if it does not poll."""
+    lag: int | None = None
+    """Number of records that are not stored yet, if known."""
+    halted: list[Halted]
+    """Partitions that are not read until an operator decides."""
+    max_silence: float | None = None
+    """Seconds within which it should receive something."""
+    silent: bool | None = None
+    """Whether nothing was received for longer than that; null without `max_silence`."""
+    first_seen_at: Moment | None = None
+    """When it was first configured."""
+    last_event_at: Moment | None = None
+
+
+class Position(View):
+    partition: str
+    next: int
+    """The first position that is not stored."""
+    topic_id: str
+    """Distinguishes partitions of the same name: for Kafka, the topic's id."""
+
+
+class SourceDetail(Source):
+    positions: list[Position]
+    configuration: dict[str, Any]
+    """The source in force; durations in seconds, sizes in bytes."""
+
+
+class Reset(View):
+    source: str
+    partition: str
+    next: int
+    """Where it continues."""
+    topic_id: str
+
+
+class Replay(View):
+    source: str
+    state: str
+    """running, done, cancelled or failed."""
+    from_: Annotated[Moment, Field(alias="from")]
+    to: Moment
+    rules: list[str]
+    dry_run: bool
+    """Nothing is stored: the outcomes show what would happen."""
+    started_at: Moment
+    ended_at: Moment | None = None
+    reached: Moment | None = None
+    """Time of the latest event of the last step."""
+    read: int
+    """Events so far: the sum of the outcomes."""
+    outcomes: dict[str, int]
+    """matched, duplicate, filtered, ignored, unknown, dead_lettered (docs/how-to/replay.md)."""
+    error: str
+    """Why it failed."""
+
+
+class Resetting(RequestBody):
     partition: Annotated[str, Field(min_length=1, max_length=1024)]
     """A partition as named by `GET /sources/{source}`: for Kafka, `topic/partition`."""
     to: Literal["earliest", "latest"] | Annotated[int, Field(ge=0, le=2**63 - 1)]
     """Where to continue: at the first existing record, after the last one, or at an offset."""
 
 
-class Replaying(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
+class Replaying(RequestBody):
     from_: Annotated[str, Field(alias="from", max_length=64)]
     """RFC 3339 with a zone, or a duration before now, such as `7d`."""
     to: Annotated[str, Field(max_length=64)] | None = None
@@ -34,41 +101,41 @@ class Replaying(BaseModel):
     """Only count what would happen."""
 
 
-@router.get("", response_model=views.Page[views.Source])
+@router.get("", response_model=Page[Source])
 def list_sources(api: Context) -> Any:
     """All sources with their state."""
     return {"items": api.sources.summaries()}
 
 
-@router.get("/{source}", response_model=views.SourceDetail)
+@router.get("/{source}", response_model=SourceDetail)
 def show_source(api: Context, source: Name) -> Any:
     """One source, the position of each partition, and its configuration."""
     with refusals():
         return api.sources.detail(source)
 
 
-@router.post("/{source}/reset", response_model=views.Reset)
+@router.post("/{source}/reset", response_model=Reset)
 def reset_source(api: Context, source: Name, resetting: Resetting) -> Any:
     """Set where a partition continues, whatever its stored position. Records in between are skipped, or read again."""
     with refusals():
         return api.sources.reset(source, resetting.partition, resetting.to)
 
 
-@router.post("/{source}/replay", response_model=views.Replay, status_code=202)
+@router.post("/{source}/replay", response_model=Replay, status_code=202)
 def replay_source(api: Context, source: Name, replaying: Replaying) -> Any:
     """Start to read a source again. What a rule counted before is not counted again."""
     with refusals(422):
         return api.sources.replay(source, replaying.from_, replaying.to, replaying.rules, dry_run=replaying.dry_run)
 
 
-@router.get("/{source}/replay", response_model=views.Replay)
+@router.get("/{source}/replay", response_model=Replay)
 def show_replay(api: Context, source: Name) -> Any:
     """Progress of the last replay of a source."""
     with refusals():
         return api.sources.replay_progress(source)
 
 
-@router.delete("/{source}/replay", response_model=views.Replay)
+@router.delete("/{source}/replay", response_model=Replay)
 def cancel_replay(api: Context, source: Name) -> Any:
     """Request the end of a replay. It has ended once its state shows that. What was stored stays."""
     with refusals():

@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import Field, PlainSerializer
 
-from retrainer.api import views
 from retrainer.api.parameters import Context, Instant
+from retrainer.api.views import RequestBody, View
 from retrainer.engine.commands import long_commands
 
 router = APIRouter(prefix="/state", tags=["rules"])
@@ -15,9 +15,18 @@ Seconds = Annotated[Instant, PlainSerializer(datetime.timestamp)]
 """A time that `model_dump` returns in seconds since the epoch."""
 
 
-class Age(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+class NotImported(View):
+    line: int
+    """Counted from 1."""
+    error: str
 
+
+class Imported(View):
+    imported: int
+    failed: list[NotImported]
+
+
+class Age(RequestBody):
     rule: Annotated[str, Field(max_length=63)]
     key: Annotated[str, Field(max_length=200)] = ""
     """Empty for rules without `for_each`."""
@@ -27,13 +36,11 @@ class Age(BaseModel):
     """When a model was last promoted."""
 
 
-class Ages(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
+class Ages(RequestBody):
     ages: Annotated[list[Age], Field(max_length=1000)]
 
 
-@router.post("/import", response_model=views.Imported)
+@router.post("/import", response_model=Imported)
 def import_ages(api: Context, given: Ages) -> Any:
     """Import when models were last trained. Later times that are known already are kept."""
     return long_commands.import_ages(api.act, [age.model_dump() for age in given.ages])
