@@ -42,7 +42,7 @@ OF_PARTY: Final[Mapping[str, Dependency]] = {
     "a server": "server",
     "another thread": "thread",
 }
-"""By the words of `supervisor.PARTIES`."""
+"""By the words of `stacks.PARTIES`."""
 
 
 @runtime_checkable

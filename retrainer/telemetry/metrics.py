@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from retrainer.telemetry.engine_metrics import EngineMetrics, EngineStatus
 from retrainer.telemetry.exposition import Exposition
@@ -14,28 +14,15 @@ from retrainer.telemetry.rule_metrics import RuleMetrics, RuleStatus
 from retrainer.telemetry.source_metrics import SourceMetrics, SourceStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     from prometheus_client import CollectorRegistry
 
-    from retrainer.config.models import Rule
+    from retrainer.config.configuration import Configuration
     from retrainer.telemetry.exposition import PerRule
 
 MANY = 1000
 """With more rules than this, `core` is exported for each rule by default."""
-
-
-class Configured(Protocol):
-    """The part of the active configuration that determines series."""
-
-    @property
-    def rules(self) -> Sequence[Rule]: ...
-
-    @property
-    def sources(self) -> Mapping[str, Any]: ...
-
-    @property
-    def budgets(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +57,7 @@ class Metrics:
         self._rendering = Lock()
         self._rendered_at, self._rendered = 0.0, b""
 
-    def configured(self, configuration: Configured, *, problems: int, now: float) -> None:
+    def configured(self, configuration: Configuration, *, problems: int, now: float) -> None:
         """Export the series of these rules, sources and budgets, and remove all others."""
         self._exposition.level = self._per_rule or ("core" if len(configuration.rules) > MANY else "all")
         self.rules.configured(configuration.rules, configuration.budgets)

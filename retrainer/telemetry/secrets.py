@@ -59,25 +59,21 @@ class Secrets:
 
         A value of less than `SHORTEST` characters is not masked.
         """
-        if len(value) < SHORTEST or value in self._values:
-            return
-        with self._lock:
-            self._values[value] = _all_forms(value)
-            self._arrange()
+        self._keep(value, self._values)
 
     def hide_passing(self, value: str) -> None:
         """Do the same for a value that is replaced regularly, such as an access token; only the last ones are kept."""
-        if len(value) < SHORTEST or value in self._passing:
+        self._keep(value, self._passing)
+
+    def _keep(self, value: str, kept: dict[str, set[str]]) -> None:
+        if len(value) < SHORTEST or value in kept:
             return
         with self._lock:
-            self._passing[value] = _all_forms(value)
+            kept[value] = _all_forms(value)
             while len(self._passing) > MOST_PASSING:
                 self._passing.popitem(last=False)
-            self._arrange()
-
-    def _arrange(self) -> None:
-        forms = set().union(*self._values.values(), *self._passing.values())
-        self._forms = tuple(sorted(forms, key=len, reverse=True))
+            forms = set().union(*self._values.values(), *self._passing.values())
+            self._forms = tuple(sorted(forms, key=len, reverse=True))
 
     def mask(self, text: str) -> str:
         """Mask secrets in text. Call it where external text comes in, before the text is shortened."""

@@ -58,7 +58,9 @@ class Owned(Collector):
 
     def __init__(self, kind: Literal["counter", "gauge"], name: str, text: str, labels: Labels, owners: Owners) -> None:
         self._family = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
-        self._name, self._text, self._labels = name, text, labels
+        self.name = name
+        """Name of the family, without `_total`."""
+        self._text, self._labels = text, labels
         self._owners = owners
         self._values: dict[Labels, float] = {}
         self._lock = Lock()
@@ -67,11 +69,6 @@ class Owned(Collector):
         """Whether its series are kept and exported."""
         self.dropped = 0
         """Number of changes that were dropped because their owner already has `MOST` series."""
-
-    @property
-    def name(self) -> str:
-        """Name of the family, without `_total`."""
-        return self._name
 
     def export(self, wanted: bool) -> None:
         """Keep and export its series from now on, or remove them."""
@@ -126,7 +123,7 @@ class Owned(Collector):
 
     def text(self) -> str:
         """Return the family in Prometheus' text format, ten times as fast as `generate_latest`."""
-        name = f"{self._name}_total" if self._family is CounterMetricFamily else self._name
+        name = f"{self.name}_total" if self._family is CounterMetricFamily else self.name
         kind = "counter" if self._family is CounterMetricFamily else "gauge"
         order = sorted(range(len(self._labels)), key=self._labels.__getitem__)
         named = [(i, f'{self._labels[i]}="') for i in order]
@@ -139,10 +136,10 @@ class Owned(Collector):
         return "".join(lines)
 
     def describe(self) -> list[Metric]:
-        return [self._family(self._name, self._text, labels=self._labels)]
+        return [self._family(self.name, self._text, labels=self._labels)]
 
     def collect(self) -> Iterator[Metric]:
-        family = self._family(self._name, self._text, labels=self._labels)
+        family = self._family(self.name, self._text, labels=self._labels)
         with self._lock:
             snapshot = list(self._values.items())
         for labels, value in snapshot:

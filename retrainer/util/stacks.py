@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Iterator
     from types import FrameType
 
 PARTIES: Final = {
@@ -46,14 +47,12 @@ def party(thread: threading.Thread) -> str:
     return ""
 
 
-def _frames(thread: threading.Thread) -> list[FrameType]:
+def _frames(thread: threading.Thread) -> Iterator[FrameType]:
     """The stack of a thread, innermost first."""
     frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001 - there is no other way to see it
-    found = []
     while frame is not None:
-        found.append(frame)
+        yield frame
         frame = frame.f_back
-    return found
 
 
 def _is_ours(frame: FrameType) -> bool:

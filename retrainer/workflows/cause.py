@@ -28,20 +28,16 @@ def cause(run: Run, mask: Callable[[str], str] = str) -> str:
     facts = _facts(run)
     for characters, members in _TIGHTER:
         cut = _Cut(characters, members, mask)
-        told = cut.of(facts)
-        text = _dump(told | {"truncated": True} if cut.happened else told)
+        short = cut.of(facts)
+        text = orjson.dumps(short | {"truncated": True} if cut.happened else short)
         if len(text) <= MOST:
             return text.decode()
-    return _dump({"trigger": run.trigger, "reason": run.reason, "truncated": True}).decode()
+    return orjson.dumps({"trigger": run.trigger, "reason": run.reason, "truncated": True}).decode()
 
 
 def harmless(text: str) -> str:
     """Break up `{{`: keys come from events, and templates can insert annotations, where Argo would expand it."""
     return re.sub(r"\{(?=\{)", "{ ", text)
-
-
-def _dump(told: dict[str, Any]) -> bytes:
-    return orjson.dumps(told)
 
 
 def _facts(run: Run) -> dict[str, Any]:

@@ -111,10 +111,8 @@ def _labels(run: Run, instance: str, instance_id: str | None) -> dict[str, str]:
             raise ValueError(f"label {name} belongs to Argo or retrainer: remove it from submit.metadata.labels")
     labels = safe_labels({key: value for key, value in run.labels.items() if not reserved(key)}) | safe_labels(own)
     labels |= MANAGED_BY | {INSTANCE_LABEL: instance, RULE_LABEL: run.rule}
-    if template := run.submit.get("workflow_template"):
-        labels |= safe_labels({TEMPLATE_LABEL: template})
-    if template := run.submit.get("cluster_workflow_template"):
-        labels |= safe_labels({CLUSTER_TEMPLATE_LABEL: template})
+    templates = {TEMPLATE_LABEL: "workflow_template", CLUSTER_TEMPLATE_LABEL: "cluster_workflow_template"}
+    labels |= safe_labels({label: name for label, kind in templates.items() if (name := run.submit.get(kind))})
     if instance_id is not None:
         labels[CONTROLLER_LABEL] = instance_id
     return labels

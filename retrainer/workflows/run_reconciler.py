@@ -16,7 +16,7 @@ from retrainer.workflows.base import Observed, WorkflowError
 from retrainer.workflows.submission import log_failure, names
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Container, Iterator
 
     from retrainer.runs.run import Run
     from retrainer.util.clock import Clock
@@ -91,13 +91,9 @@ class RunReconciler:
                     self._seen.put(None)
                     break
                 batch.append(item)
-            self._note(batch)
+            shown = self._clock.monotonic(), NOT_SHOWN
+            self._shown.update((seen.run, shown) for seen in batch)
             self._store(batch)
-
-    def _note(self, batch: Iterable[Observed]) -> None:
-        shown = self._clock.monotonic(), NOT_SHOWN
-        for seen in batch:
-            self._shown[seen.run] = shown
 
     def _store(self, batch: list[Observed]) -> None:
         """Store the batch, however long it takes: the watch does not report it again soon."""
@@ -137,7 +133,7 @@ class RunReconciler:
         strategy: Strategy = "Terminate" if run.stop_requested == "Terminate" else "Stop"
         # Rest first: also after a success, the controller needs time before the request is repeated.
         self._rest(f"stop {run.id} {run.stop_requested}")
-        with self._told("run.stop_failed", run):
+        with self._logged("run.stop_failed", run):
             self._engine.stop(run.namespace, run.workflow, strategy)
             log.info("run.stop_sent", strategy=strategy, **names(run))
 
@@ -147,7 +143,7 @@ class RunReconciler:
 
     def _release_run(self, run: Run) -> None:
         hit("before-release")
-        with self._told("run.release_failed", run, failed=f"release {run.id}"):
+        with self._logged("run.release_failed", run, failed=f"release {run.id}"):
             if run.uid is not None:
                 self._engine.release(run.namespace, run.workflow, run.uid)
             self._gateway.released(run.id)
@@ -176,7 +172,7 @@ class RunReconciler:
             self._resting.pop(what, None)
 
     def _ask(self, run: Run) -> None:
-        with self._told("run.unread", run):
+        with self._logged("run.unread", run):
             found = self._engine.get(run.namespace, run.workflow)
             if found is None or (run.uid is not None and found.uid != run.uid):
                 found = Observed(run.namespace, run.workflow, run.uid or "", run.id, "", gone=True)
@@ -194,15 +190,14 @@ class RunReconciler:
         self._resting[what] = self._clock.monotonic() + ASK_AGAIN
 
     @contextlib.contextmanager
-    def _told(self, event: str, run: Run, *, failed: str = "") -> Iterator[None]:
-        """Log an error of the workflow engine. With ``failed``, delay the next attempt."""
+    def _logged(self, event: str, run: Run, *, failed: str = "") -> Iterator[None]:
+        """Log an error. With ``failed``, delay the next attempt."""
         try:
             yield
-        except WorkflowError as error:
-            if failed:
-                self._rest(failed)
-            log.warning(event, error=str(error), code=error.code, **names(run))
         except Exception as error:  # noqa: BLE001 - concerns this run only; the same round handles others
             if failed:
                 self._rest(failed)
-            log_failure(event, error, **names(run))
+            if isinstance(error, WorkflowError):
+                log.warning(event, error=str(error), code=error.code, **names(run))
+            else:
+                log_failure(event, error, **names(run))

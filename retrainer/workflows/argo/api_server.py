@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sys
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from ssl import SSLEOFError
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import orjson
 from urllib3 import Timeout
@@ -119,6 +120,15 @@ class ApiServer:
         """Send a request. Return the response's JSON. Raise Refused, Later, Ambiguous or AlreadyExists."""
         response = self.open(request, read_timeout=self.timeout if timeout is None else timeout, preload=True)
         return orjson.loads(response.data)
+
+    def pages(self, request: ApiRequest) -> Iterator[Any]:
+        """Send the request of a list for each of its pages. Yield them. Raise as `send` does."""
+        while True:
+            page = self.send(request)
+            yield page
+            if not (token := page["metadata"].get("continue")):
+                return
+            request = replace(request, fields={**request.fields, "continue": quote(token)})
 
     def open(self, request: ApiRequest, *, read_timeout: float, preload: bool = False) -> BaseHTTPResponse:
         """Send a request. Return the open response. Raise as `send` does."""

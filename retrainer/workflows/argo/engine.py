@@ -87,13 +87,9 @@ class ArgoEngine:
     def held(self, namespace: str) -> Iterator[Observed]:
         """Yield the Workflows of this instance that still have our finalizer."""
         fields = {"labelSelector": quote(f"{INSTANCE_LABEL}={self._instance}"), "limit": str(PAGE)}
-        while True:
-            path = f"{API}/namespaces/{quote(namespace)}/workflows"
-            page = self._api.send(ApiRequest("GET", path, fields=fields, accept=PARTIAL_LIST))
+        path = f"{API}/namespaces/{quote(namespace)}/workflows"
+        for page in self._api.pages(ApiRequest("GET", path, fields=fields, accept=PARTIAL_LIST)):
             yield from (from_metadata(item) for item in page["items"] or () if held(item))
-            if not (token := page["metadata"].get("continue")):
-                return
-            fields["continue"] = quote(token)
 
     def _remove(self, path: str, uid: str, *, place: int) -> bool:
         """Remove the finalizer at this position; False if it is not there. The tests protect other finalizers."""

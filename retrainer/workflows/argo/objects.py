@@ -7,6 +7,7 @@ import binascii
 import gzip
 import io
 import zlib
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -44,22 +45,17 @@ def held(item: Mapping[str, Any]) -> bool:
 
 def from_workflow(item: Mapping[str, Any]) -> Observed:
     """Parse a whole Workflow. Its status may have been edited: values of unexpected types are ignored."""
-    meta = item["metadata"]
     status = _map(item.get("status"))
     phase, message = _text(status.get("phase")), _text(status.get("message"))
-    return Observed(
-        namespace=meta.get("namespace", ""),
-        name=meta["name"],
-        uid=meta["uid"],
-        run=(meta.get("annotations") or {}).get(RUN_ANNOTATION, ""),
+    return replace(
+        from_metadata(item),
         phase=phase,
         message=message,
         started_at=_seconds(status.get("startedAt")),
         finished_at=_seconds(status.get("finishedAt")),
         progress=_text(status.get("progress")),
-        outputs=_outputs(meta["name"], status),
+        outputs=_outputs(item["metadata"]["name"], status),
         resources=_resources(status.get("resourcesDuration")),
-        deleting="deletionTimestamp" in meta,
         # `spec.shutdown` is not enough: it may have been set after the Workflow failed by itself.
         stopped=phase in ("Failed", "Error") and message.startswith("Stopped with strategy"),
     )
@@ -129,9 +125,9 @@ def _nodes(status: Mapping[str, Any]) -> dict[str, Any]:
         return {}
 
 
-def _resources(told: Any) -> dict[str, float]:
+def _resources(value: Any) -> dict[str, float]:
     """Return the resource usage. Non-numbers are ignored: one odd Workflow must not end the watch for all."""
-    return {name: float(seconds) for name, seconds in _map(told).items() if isinstance(seconds, int | float)}
+    return {name: float(seconds) for name, seconds in _map(value).items() if isinstance(seconds, int | float)}
 
 
 def _seconds(moment: Any) -> float | None:

@@ -101,19 +101,13 @@ class NamespaceWatch:
     def _list(self) -> str:
         """Report what exists and what vanished since. Return the version to watch from."""
         there: set[str] = set()
-        token = ""
-        while True:
-            fields = {"labelSelector": self._selector, "limit": str(PAGE)}
-            if token:
-                fields["continue"] = quote(token)
-            beat()
-            page = self._api.send(ApiRequest("GET", self._path(), fields=fields, accept=PARTIAL_LIST))
+        fields = {"labelSelector": self._selector, "limit": str(PAGE)}
+        beat()
+        for page in self._api.pages(ApiRequest("GET", self._path(), fields=fields, accept=PARTIAL_LIST)):
             for item in page["items"] or ():
                 there.add(item["metadata"]["uid"])
                 self._see(item, listed=True)
-            token = page["metadata"].get("continue", "")
-            if not token:
-                break
+            beat()
         for uid in self._known.keys() - there:
             self._vanish(uid)
         return str(page["metadata"]["resourceVersion"])

@@ -26,7 +26,6 @@ from retrainer.util.clock import Clock, SystemClock
 from retrainer.util.supervision import beat
 from retrainer.workflows.base import AlreadyExists, Later, Observed, Refused, Strategy, Template
 from retrainer.workflows.local import isolation, run_folder, templates
-from retrainer.workflows.local.environment import for_runner
 from retrainer.workflows.local.removal import remove
 from retrainer.workflows.local.runners import Runners
 from retrainer.workflows.local.tags import scalar
@@ -160,35 +159,31 @@ class LocalEngine:
     def _announce(self) -> None:
         """Log once what a step can read of other processes, if the system cannot isolate it."""
         if reason := self._open_to_steps():
-            mine = self._hidden and not isolation.all_powerful()
-            seen = (
-                "of other processes of this user, though not of this one"
-                if mine
-                else "of this process, secrets included"
-            )
-            log.warning("local.steps_not_isolated", reason=reason, can_read=f"the environment {seen}")
+            hidden = self._hidden and not isolation.all_powerful()
+            others = "of other processes of this user, though not of this one"
+            whose = others if hidden else "of this process, secrets included"
+            log.warning("local.steps_not_isolated", reason=reason, can_read=f"the environment {whose}")
 
     def _open_to_steps(self) -> str:
         if not self._isolate:
             return "engine.isolate_steps is off"
         probe = [sys.executable, "-P", "-m", "retrainer.workflows.local.isolation"]
+        environment = isolation.environment_of_runner()
         try:
-            done = subprocess.run(probe, env=for_runner(), capture_output=True, text=True, timeout=PROBE, check=True)  # noqa: S603 - runs this interpreter
+            done = subprocess.run(probe, env=environment, capture_output=True, text=True, timeout=PROBE, check=True)  # noqa: S603 - runs this interpreter
         except (OSError, subprocess.SubprocessError) as error:
             return f"it could not be tried: {error}"
         return done.stdout
 
     def check(self) -> list[str]:
+        problems = templates.problems(self._templates)
         try:
             self._runs.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            return [f"{self._runs}: cannot be created, correct `engine.runs`: {error}", *self._template_problems()]
+            return [f"{self._runs}: cannot be created, correct `engine.runs`: {error}", *problems]
         if not os.access(self._runs, os.W_OK):
-            return [f"{self._runs}: cannot be written to, correct `engine.runs`", *self._template_problems()]
-        return self._template_problems()
-
-    def _template_problems(self) -> list[str]:
-        return templates.problems(self._templates)
+            return [f"{self._runs}: cannot be written to, correct `engine.runs`", *problems]
+        return problems
 
     def _folder(self, namespace: str, name: str) -> Path:
         for word in (namespace, name):
@@ -230,13 +225,9 @@ class LocalEngine:
             raise
         run_folder.sync(folder.parent)
 
-    def _listing(self) -> Iterator[Path]:
-        for namespace in sorted(self._runs.glob("[!.]*")):
-            yield from sorted(namespace.glob("[!.]*"))
-
     def _changes(self, seen: dict[Path, Observed]) -> Iterator[Observed]:
         there = set()
-        for folder in self._listing():
+        for folder in sorted(self._runs.glob("[!.]*/[!.]*")):
             there.add(folder)
             before = seen.get(folder)
             if before is None or before.phase not in run_folder.ENDED:
@@ -248,7 +239,7 @@ class LocalEngine:
         for folder in seen.keys() - there:
             last = seen.pop(folder)
             if last.phase not in run_folder.ENDED:
-                yield _gone(last)
+                yield replace(last, gone=True, message="its folder no longer exists")
 
     def _ours(self, folder: Path) -> Observed | None:
         try:
@@ -304,7 +295,3 @@ def _modified(path: Path) -> float:
         return path.lstat().st_mtime
     except OSError:
         return math.inf
-
-
-def _gone(last: Observed) -> Observed:
-    return replace(last, gone=True, message="its folder no longer exists")

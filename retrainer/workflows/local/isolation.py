@@ -1,4 +1,6 @@
-"""Kernel calls that prevent a step from reading the daemon's secrets and from leaving processes behind.
+"""What prevents a step from reading the daemon's secrets and from leaving processes behind.
+
+Runners and steps receive a small part of the daemon's environment. The rest is kernel calls.
 
 Linux shows the environment and the memory of a process in `/proc/PID` to each process that may trace it: all processes
 of the same user with the same capabilities. Two measures, each of which protects the daemon by itself:
@@ -21,6 +23,14 @@ _SETPCAP = 8  # linux/capability.h
 _LOOK_INTO_OTHERS = (19, 21, 38)  # SYS_PTRACE, SYS_ADMIN, PERFMON: each gives full access to /proc of any process
 _NEWUSER = 0x10000000  # linux/sched.h
 _LINUX = sys.platform == "linux"
+KEPT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LOGNAME", "SHELL", "TZ", "USER")
+"""Variables of the daemon that a step receives, in addition to those of its template: locations, and no secrets."""
+_RUNNER = (*KEPT, "PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE", "TMPDIR")
+
+
+def environment_of_runner() -> dict[str, str]:
+    """Return the environment of a runner: that of a step, and what is needed to start this interpreter."""
+    return {name: os.environ[name] for name in _RUNNER if name in os.environ}
 
 
 def hide() -> bool:

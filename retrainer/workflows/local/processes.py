@@ -8,6 +8,10 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 PATIENCE = 10.0
 """Seconds after which processes that survive SIGKILL (another user's, or stuck in the kernel) are abandoned."""
@@ -52,13 +56,18 @@ def end_all(spare: frozenset[int] = frozenset()) -> set[int]:
     """
     until = time.monotonic() + PATIENCE
     while _has_children() and (left := below(os.getpid(), spare)):
-        for process in left:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(process, signal.SIGKILL)
+        kill(left)
         if time.monotonic() >= until:
             return below(os.getpid(), spare)
         time.sleep(PAUSE)
     return set()
+
+
+def kill(processes: Iterable[int]) -> None:
+    """Send SIGKILL to processes, as far as they exist and may be killed."""
+    for process in processes:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(process, signal.SIGKILL)
 
 
 def _has_children() -> bool:

@@ -17,14 +17,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import signal
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from retrainer.util.regular_files import NotRegularError, TooLargeError, read_regular
 from retrainer.workflows.base import Observed
-from retrainer.workflows.local.processes import below
+from retrainer.workflows.local.processes import below, kill
 from retrainer.workflows.local.removal import remove
 from retrainer.workflows.manifest import RUN_ANNOTATION
 
@@ -94,27 +93,26 @@ def sync(folder: Path) -> None:
 def locked(folder: Path, *, wait: bool) -> Iterator[bool]:
     """Hold the runner's lock. Yield False if another process holds it and `wait` is not set."""
     with _lock_file(folder) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield _lock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def alive(folder: Path) -> bool:
     """Return whether a runner holds the lock. Does not prevent a starting runner from taking it."""
     with _lock_file(folder) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        return False
+        return not _lock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def _lock_file(folder: Path) -> BinaryIO:
     flags = os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.fdopen(os.open(folder / "lock", flags, 0o644), "rb", buffering=0)
+
+
+def _lock(file: BinaryIO, operation: int) -> bool:
+    try:
+        fcntl.flock(file, operation)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def observe(folder: Path, now: float) -> Observed | None:
@@ -183,8 +181,8 @@ def finish(folder: Path, end: Mapping[str, Any]) -> None:
 
 def finish_unstarted(folder: Path, end: Mapping[str, Any]) -> None:
     """Write the outcome of a run that no runner has started. Do nothing if one has."""
-    with locked(folder, wait=False) as mine:
-        if mine and not (folder / "started.json").exists() and not (folder / "exit.json").exists():
+    with locked(folder, wait=False) as is_locked:
+        if is_locked and not (folder / "started.json").exists() and not (folder / "exit.json").exists():
             finish(folder, end)
 
 
@@ -196,8 +194,8 @@ def put_down(folder: Path, now: float) -> None:
 
 
 def _settle(folder: Path, started: Mapping[str, Any], now: float) -> None:
-    with locked(folder, wait=False) as mine:
-        if not mine or (folder / "exit.json").exists():
+    with locked(folder, wait=False) as is_locked:
+        if not is_locked or (folder / "exit.json").exists():
             return
         left = len(_kill_leftovers(folder))
         message = f"the runner (process {started['pid']}) died before it recorded the result of the run"
@@ -214,9 +212,7 @@ def _kill_leftovers(folder: Path) -> set[int]:
     mark = f"{FOLDER_VARIABLE}={folder}".encode()
     killed: set[int] = set()
     while found := _marked(mark) - killed:
-        for process in found:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(process, signal.SIGKILL)
+        kill(found)
         killed |= found
     return killed
 

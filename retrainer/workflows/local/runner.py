@@ -87,7 +87,7 @@ class Runner:
 
     def _loop(self, progress: RunProgress) -> End:
         while (progress.waiting and progress.failed is None) or progress.running:
-            if end := self._told_to_end():
+            if end := self._requested_end():
                 self._stop(progress, end)
                 return end
             self._start_ready(progress)
@@ -109,7 +109,7 @@ class Runner:
             return {task["name"]: task for task in self._entry["dag"]["tasks"]}
         return {self._entry["name"]: {"name": self._entry["name"], "template": self._entry["name"]}}
 
-    def _told_to_end(self) -> End | None:
+    def _requested_end(self) -> End | None:
         if strategy := word(self._folder / "stop"):
             return End("Failed", f"Stopped with strategy '{strategy}'", stopped=True)
         if self._deadline is not None and self._clock.monotonic() - self._started >= self._deadline:
@@ -145,10 +145,9 @@ class Runner:
 
     def _inputs(self, template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
         """Return the inputs. Tags of the workflow are filled in the template's values, but not in passed ones."""
-        own = {
-            name: substitute(value or "", self._values) for name, value in inputs(template.get("inputs") or {}).items()
-        }
-        return {f"inputs.parameters.{name}": given.get(name, value) for name, value in own.items()}
+        declared = inputs(template.get("inputs") or {})
+        defaults = {name: substitute(value or "", self._values) for name, value in declared.items()}
+        return {f"inputs.parameters.{name}": given.get(name, value) for name, value in defaults.items()}
 
     def _collect(self, progress: RunProgress) -> bool:
         """Process the steps that have ended. Return whether there were any."""
@@ -181,7 +180,7 @@ class Runner:
     def _wait(self, progress: RunProgress) -> None:
         while (
             progress.running
-            and not self._told_to_end()
+            and not self._requested_end()
             and all(step.ended() is None for step in progress.running.values())
         ):
             time.sleep(POLL)
@@ -212,11 +211,9 @@ class Runner:
     def _outputs(self, progress: RunProgress) -> dict[str, str]:
         declared = (self._entry.get("outputs") or {}).get("parameters") or ()
         if kind(self._entry) != "dag":
-            return {item["name"]: progress.outputs[self._output_tag(item["name"])] for item in declared}
+            tag = f"tasks.{self._entry['name']}.outputs.parameters"
+            return {item["name"]: progress.outputs[f"{tag}.{item['name']}"] for item in declared}
         return {item["name"]: substitute(item["valueFrom"]["parameter"], progress.outputs) for item in declared}
-
-    def _output_tag(self, name: str) -> str:
-        return f"tasks.{self._entry['name']}.outputs.parameters.{name}"
 
 
 def _not_started(name: str, error: str) -> End:
@@ -269,8 +266,8 @@ def execute(folder: Path, clock: Clock) -> None:
             traceback.print_exc()
             end, outputs = End("Error", f"the runner failed: {type(error).__name__}: {error}"), {}
         used = resources(clock.monotonic() - began)
-        said = {"phase": end.phase, "message": end.message, "stopped": end.stopped, "outputs": outputs}
-        finish(folder, {**said, "finishedAt": clock.now(), "resourcesDuration": used})
+        outcome = {"phase": end.phase, "message": end.message, "stopped": end.stopped, "outputs": outputs}
+        finish(folder, {**outcome, "finishedAt": clock.now(), "resourcesDuration": used})
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from retrainer.workflows.local import run_folder
-from retrainer.workflows.local.environment import for_runner
+from retrainer.workflows.local.isolation import environment_of_runner
 from retrainer.workflows.local.log import last_words
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ class Runners:
     def _start(self, folder: Path) -> None:
         attempts = self._attempts.get(folder, 0)
         if attempts >= _ATTEMPTS:
-            said = last_words(folder / "runner.log")
-            message = f"its runner could not be started: {said or 'no output'}"
+            message = f"its runner could not be started: {last_words(folder / 'runner.log') or 'no output'}"
             end = {"phase": "Error", "message": message, "finishedAt": self._clock.now()}
             run_folder.finish_unstarted(folder, end)
             return
@@ -76,6 +75,6 @@ def _spawn(folder: Path) -> int:
     return os.posix_spawn(
         sys.executable,
         [sys.executable, "-P", "-m", "retrainer.workflows.local.runner", str(folder)],
-        {**for_runner(), run_folder.FOLDER_VARIABLE: str(folder)},
+        {**environment_of_runner(), run_folder.FOLDER_VARIABLE: str(folder)},
         file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), log_file, (os.POSIX_SPAWN_DUP2, 1, 2)],
     )

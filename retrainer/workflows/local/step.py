@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retrainer.workflows.local.environment import KEPT
+from retrainer.workflows.local.isolation import KEPT
 from retrainer.workflows.local.log import last_words
 from retrainer.workflows.local.outputs import OUTPUTS_LIMIT, BadOutputError, read_output
 from retrainer.workflows.local.run_folder import FOLDER_VARIABLE

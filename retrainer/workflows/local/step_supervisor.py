@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 TERMINATE, KILL = b"T", b"K"
 _CHUNK = 65536
 _DRAIN = 64  # chunks; a pipe holds fewer, unless a process is left that still writes
-_HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+_WAKING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +51,20 @@ class Result:
 
 def supervise(command: Command) -> tuple[int, int, int]:
     """Fork the supervisor of a step. Return its process id, the pipe for orders and the pipe for its report."""
-    heard, orders = os.pipe()
-    results, told = os.pipe()
+    orders, orders_out = os.pipe()
+    report_in, report = os.pipe()
     child = os.fork()
     if child:
-        os.close(heard)
-        os.close(told)
-        return child, orders, results
+        os.close(orders)
+        os.close(report)
+        return child, orders_out, report_in
     try:
-        _close_all_but(heard, told)
-        _tell(told, _Supervisor(command, heard).run())
+        _close_all_but(orders, report)
+        _send(report, _Supervisor(command, orders).run())
     except BaseException as error:  # noqa: BLE001 - a fork must never return into the runner's code
         traceback.print_exc()
         end_all()
-        _tell(told, Result(error=f"{type(error).__name__}: {error}"))
+        _send(report, Result(error=f"{type(error).__name__}: {error}"))
     finally:
         os._exit(0)
 
@@ -77,7 +77,7 @@ def result(report: bytes) -> Result | None:
         return None
 
 
-def _tell(pipe: int, outcome: Result) -> None:
+def _send(pipe: int, outcome: Result) -> None:
     with suppress(OSError):  # the runner is gone
         os.write(pipe, json.dumps({"code": outcome.code, "error": outcome.error[:1000], "left": outcome.left}).encode())
 
@@ -122,7 +122,7 @@ class _Supervisor:
         os.set_blocking(woken, False)
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-        for number in _HEARD:
+        for number in _WAKING:
             signal.signal(number, lambda *_: None)
         return woken
 

@@ -29,24 +29,23 @@ def _each(text: str) -> Iterator[_Tag]:
         yield _Tag(text[start + 2 : close].strip(), start, at)
 
 
+def _texts(value: object) -> Iterator[str]:
+    """Yield the texts of a JSON-shaped value, without the keys."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+
+
 def tags(value: object) -> list[str]:
     """Return all tags in the texts of a JSON-shaped value, `{{inputs.parameters.x}}` as `inputs.parameters.x`."""
-    if isinstance(value, str):
-        return [tag.name for tag in _each(value)]
-    if isinstance(value, dict):
-        return [tag for item in value.values() for tag in tags(item)]
-    if isinstance(value, list):
-        return [tag for item in value for tag in tags(item)]
-    return []
+    return [tag.name for text in _texts(value) for tag in _each(text)]
 
 
 def unclosed(value: object) -> bool:
     """Return whether a text in a JSON-shaped value opens a tag that does not end."""
-    if isinstance(value, str):
-        return value.find(_OPEN, max((tag.end for tag in _each(value)), default=0)) >= 0
-    if isinstance(value, dict):
-        return any(unclosed(item) for item in value.values())
-    return isinstance(value, list) and any(unclosed(item) for item in value)
+    return any(text.find(_OPEN, max((tag.end for tag in _each(text)), default=0)) >= 0 for text in _texts(value))
 
 
 def substitute(text: str, values: Mapping[str, str]) -> str:
