@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 
-from retrainer.telemetry.secrets import SECRETS, hide
+from retrainer.telemetry.secrets import SECRETS
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor
-
-__all__ = ["configure", "hide"]
 
 # On INFO these log what only their own developers need; on DEBUG the kubernetes client would log whole responses.
 LIBRARIES = (

@@ -33,9 +33,9 @@ def first_decisions(rule: Rule) -> set[tuple[str, str]]:
 def thresholds(rule: Rule) -> dict[tuple[str, ...], float]:
     """Thresholds of a rule's metric triggers, by the labels of their series."""
     bounds: dict[tuple[str, ...], float | None] = {
-        (name,): asked.above if asked.above is not None else asked.below
+        (name,): metric.above if metric.above is not None else metric.below
         for name, trigger in rule.triggers.items()
-        if (asked := trigger.metric) is not None
+        if (metric := trigger.metric) is not None
     }
     return {labels: bound for labels, bound in bounds.items() if bound is not None}
 
@@ -44,8 +44,8 @@ def max_ages(rule: Rule) -> dict[tuple[str, ...], float]:
     """Maximum model age of a rule's freshness triggers in seconds, by what counts; the strictest of each."""
     found: dict[tuple[str, ...], float] = {}
     for trigger in rule.triggers.values():
-        if (asked := trigger.freshness) is not None:
-            found[asked.of,] = min(asked.max_age, found.get((asked.of,), asked.max_age))
+        if (freshness := trigger.freshness) is not None:
+            found[freshness.of,] = min(freshness.max_age, found.get((freshness.of,), freshness.max_age))
     return found
 
 

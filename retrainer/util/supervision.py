@@ -194,11 +194,6 @@ class Worker:
         self._at = time.monotonic()
         hit(self.kind)
 
-    @property
-    def last_beat(self) -> float:
-        """Time of the last beat, on the monotonic clock."""
-        return self._at
-
     def silence(self, now: float) -> float:
         """Seconds since the last beat, without the announced wait."""
         return max(0.0, now - self._at - self._wait)

@@ -188,4 +188,4 @@ def labels(value: object) -> Mapping[str, str]:
     """Return the labels of a sender, each as text; labels that are null, lists or maps are left out."""
     if not isinstance(value, dict):
         return {}
-    return {str(label): said for label, one in value.items() if (said := text(one)) is not None}
+    return {str(label): as_text for label, each in value.items() if (as_text := text(each)) is not None}

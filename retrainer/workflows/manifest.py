@@ -105,14 +105,14 @@ def _metadata(run: Run, field: str) -> dict[str, str]:
 
 
 def _labels(run: Run, instance: str, instance_id: str | None) -> dict[str, str]:
-    own = _metadata(run, "labels")
-    for name in own:
+    of_rule = _metadata(run, "labels")
+    for name in of_rule:
         if reserved(name):
             raise ValueError(f"label {name} belongs to Argo or retrainer: remove it from submit.metadata.labels")
-    labels = safe_labels({key: value for key, value in run.labels.items() if not reserved(key)}) | safe_labels(own)
+    labels = safe_labels({key: value for key, value in run.labels.items() if not reserved(key)}) | safe_labels(of_rule)
     labels |= MANAGED_BY | {INSTANCE_LABEL: instance, RULE_LABEL: run.rule}
     templates = {TEMPLATE_LABEL: "workflow_template", CLUSTER_TEMPLATE_LABEL: "cluster_workflow_template"}
-    labels |= safe_labels({label: name for label, kind in templates.items() if (name := run.submit.get(kind))})
+    labels |= safe_labels({label: run.submit[kind] for label, kind in templates.items() if run.submit.get(kind)})
     if instance_id is not None:
         labels[CONTROLLER_LABEL] = instance_id
     return labels

@@ -45,11 +45,11 @@ def _missing(api: ApiServer, namespaces: Sequence[str]) -> Iterator[str]:
 
 
 def _allowed(api: ApiServer, namespace: str, resource: str, verb: str) -> bool:
-    asked = {"namespace": namespace, "group": "argoproj.io", "resource": resource, "verb": verb}
+    attributes = {"namespace": namespace, "group": "argoproj.io", "resource": resource, "verb": verb}
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": asked},
+        "spec": {"resourceAttributes": attributes},
     }
     return bool(api.send(ApiRequest("POST", REVIEWS, review))["status"]["allowed"])
 
