@@ -208,9 +208,10 @@ class RuleMetrics:
             (rule.name for rule in rules), lambda name: level == "all" or (level == "core" and name in CORE)
         )
         self._budgets.keep_only({*budgets, *filter(None, map(balance_of, rules))})
-        for labels in {labels for labels in self._durations_of if labels[0] not in names}:
-            self._durations_of.remove(labels)
-            self._duration.remove(*labels)
+        for labels in self._durations_of.copy():  # another thread may add to it
+            if labels[0] not in names:
+                self._durations_of.remove(labels)
+                self._duration.remove(*labels)
         self._threshold.replace({rule.name: thresholds(rule) for rule in rules})
         self._max_age.replace({rule.name: max_ages(rule) for rule in rules})
         self._info.replace([] if level == "none" else [info_labels(rule) for rule in rules])
@@ -240,8 +241,8 @@ class RuleMetrics:
         if phase is RunPhase.SUCCEEDED:
             self._success.raise_to(rule, now)
         if self._exposition.level == "all":
-            self._durations_of.add((rule, phase.value))
             self._duration.labels(rule, phase.value).observe(max(duration, 0.0))
+            self._durations_of.add((rule, phase.value))
         for name, value in orjson.loads(facts.get("outputs") or "{}").items():
             if isinstance(value, bool | int | float):
                 self._output.set(rule, float(value), name)

@@ -83,6 +83,27 @@ class Submitter:
         for thread in (self._claimer, *self._workers):
             thread.start()
 
+    def stop(self, within: float = LONGEST_WAIT) -> None:
+        """Finish what was sent, postpone what was not, and return once all threads have ended.
+
+        Threads that have not ended within ``within`` seconds are left behind; the next start settles their runs.
+        """
+        until = self._clock.monotonic() + within
+        self._stop.set()
+        self._wake.set()
+        self._claimer.join(within / 4)  # so that the other threads have time left
+        bounded(within / 4, "submitter-hears-out", self._await_dispatches)
+        for _ in self._workers:
+            self._claimed.put(None)
+        join_all(self._workers, max(0.0, until - self._clock.monotonic()))
+
+    def _await_dispatches(self) -> None:
+        """Run an empty transaction: an earlier one that called `room` before the stop has ended by then."""
+        try:
+            self._gateway.claim(0, self.lease)
+        except Exception as error:  # noqa: BLE001 - runs that it may have assigned are claimed again after their lease
+            log_failure("submitter.claim_failed", error)
+
     def wake(self) -> None:
         """Signal that runs were admitted. Never blocks."""
         self._wake.set()
@@ -116,32 +137,18 @@ class Submitter:
 
     def take(self, runs: Sequence[Run], began: float) -> None:
         """Submit runs that were claimed in a transaction that started at `began`, on the monotonic clock."""
-        rest = [run for run in runs if not self._let_go(run)]
+        rest = [run for run in runs if not self._open_gate(run)]
         with self._lock:
             self._busy += len(rest)
         for run in rest:
             self._claimed.put(ClaimedRun(run, began + self.lease))
 
-    def _let_go(self, run: Run) -> bool:
+    def _open_gate(self, run: Run) -> bool:
         gate = self._announced.pop(run.id, None)
         if gate is None or not gate.decide(committed=True):
             return False
         gate.yield_to_waiter()
         return True
-
-    def stop(self, within: float = LONGEST_WAIT) -> None:
-        """Finish what was sent, postpone what was not, and return once all threads have ended.
-
-        Threads that have not ended within ``within`` seconds are left behind; the next start settles their runs.
-        """
-        until = self._clock.monotonic() + within
-        self._stop.set()
-        self._wake.set()
-        self._claimer.join(within / 4)  # so that the other threads have time left
-        bounded(within / 4, "submitter-hears-out", self._hear_out)
-        for _ in self._workers:
-            self._claimed.put(None)
-        join_all(self._workers, max(0.0, until - self._clock.monotonic()))
 
     def _claim_forever(self) -> None:
         while not self._stop.is_set():
@@ -171,13 +178,6 @@ class Submitter:
             self._claimed.put(ClaimedRun(run, until))
         return len(runs) == room
 
-    def _hear_out(self) -> None:
-        """Run an empty transaction: an earlier one that called `room` before the stop has ended by then."""
-        try:
-            self._gateway.claim(0, self.lease)
-        except Exception as error:  # noqa: BLE001 - runs that it may have assigned are claimed again after their lease
-            log_failure("submitter.claim_failed", error)
-
     def _work(self) -> None:
         while (claimed := take(self._claimed)) is not None:
             beat()
@@ -193,6 +193,6 @@ class Submitter:
     def _done(self) -> None:
         with self._lock:
             self._busy -= 1
-            hungry = self._more and self._busy <= self._most // 2
-        if hungry:
+            needs_runs = self._more and self._busy <= self._most // 2
+        if needs_runs:
             self._wake.set()
