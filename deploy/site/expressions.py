@@ -172,8 +172,55 @@ FUNCTION_WORDS: Mapping[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         "Milliseconds within the second, also of a duration.",
         (('duration("123.321s").getMilliseconds()', "321"),),
     ),
+    "lowerAscii": ("The string with A to Z in lower case.", (('"Churn".lowerAscii()', '"churn"'),)),
+    "upperAscii": ("The string with a to z in upper case.", (('"churn".upperAscii()', '"CHURN"'),)),
+    "trim": ("The string without white space at its ends.", (('" a ".trim()', '"a"'),)),
+    "charAt": ("The character at a position, counted from 0.", (('"abc".charAt(1)', '"b"'),)),
+    "substring": (
+        "The part from a position up to the end, or up to another position.",
+        (('"churn-train".substring(6)', '"train"'), ('"churn-train".substring(0, 5)', '"churn"')),
+    ),
+    "indexOf": (
+        "Position of the first occurrence, from a position if one is given; -1 if there is none.",
+        (('"a/b/c".indexOf("/")', "1"), ('"a/b/c".indexOf("/", 2)', "3")),
+    ),
+    "lastIndexOf": ("Position of the last occurrence; -1 if there is none.", (('"a/b/c".lastIndexOf("/")', "3"),)),
+    "replace": (
+        "The string with each occurrence replaced, or the first ones.",
+        (('"a-b-c".replace("-", "/")', '"a/b/c"'), ('"a-b-c".replace("-", "/", 1)', '"a/b-c"')),
+    ),
+    "split": (
+        "The parts between the separators, at most as many as given.",
+        (('"eu/churn/1".split("/")', '["eu", "churn", "1"]'), ('"eu/churn/1".split("/", 2)', '["eu", "churn/1"]')),
+    ),
+    "join": ("The strings of a list in one, with a separator if it is given.", (('["a", "b"].join("-")', '"a-b"'),)),
+    "format": (
+        "The string with `%s`, `%d`, `%f`, `%e`, `%x`, `%o` and `%b` replaced by the values; `%.2f` has two decimals.",
+        (('"%s-%d".format(["churn", 7])', '"churn-7"'), ('"%.2f".format([0.5])', '"0.50"')),
+    ),
+    "sum": ("Sum of numbers of one type, or of durations; 0 of an empty list.", (("[1, 2, 3].sum()", "6"),)),
+    "min": ("The smallest item; an empty list is an error.", (("[3, 1, 2].min()", "1"),)),
+    "max": ("The largest item; an empty list is an error.", (("[3, 1, 2].max()", "3"),)),
+    "sort": ("The items in ascending order.", (("[3, 1, 2].sort()", "[1, 2, 3]"),)),
+    "distinct": ("Each value once, in the order of the list.", (("[1, 2, 1].distinct()", "[1, 2]"),)),
+    "strftime": (
+        """The time by a pattern of `%Y`, `%m`, `%d`, `%H`, `%M`, `%S`, `%j` (day of the year), `%G`, `%V` (ISO year and
+        week), `%u` (ISO day of the week) and `%%`, in UTC or in a time zone.""",
+        (
+            ('timestamp("2026-03-05T23:30:00Z").strftime("%Y-%m-%d")', '"2026-03-05"'),
+            ('timestamp("2026-03-05T23:30:00Z").strftime("%Y-%m-%d", "Europe/Berlin")', '"2026-03-06"'),
+        ),
+    ),
+    "truncate": (
+        "The start of the `minute`, `hour`, `day`, `week` (Monday), `month` or `year`, in UTC or in a time zone.",
+        (('timestamp("2026-03-05T06:07:08Z").truncate("day")', 'timestamp("2026-03-05T00:00:00Z")'),),
+    ),
 }
 MACRO_WORDS: Mapping[str, tuple[str, tuple[tuple[str, str], ...]]] = {
+    "default": (
+        "The value, or another one if it is null or a field of it does not exist.",
+        (("default({'a': 1}.b, 0)", "0"), ("default({'a': 1}.a, 0)", "1")),
+    ),
     "has": ("The field is there.", (("has({'a': 1}.a)", "true"), ("has({'a': 1}.b)", "false"))),
     "all": ("The condition holds for every item.", (("[1, 2, 3].all(x, x > 0)", "true"),)),
     "exists": ("It holds for at least one item.", (("[1, 2, 3].exists(x, x > 2)", "true"),)),
@@ -234,6 +281,7 @@ def _kind(of: Type) -> str:
 
 
 def _functions() -> Iterator[str]:
+    yield from ("Square brackets mark values that may be left out.", "")
     yield from ("| function | takes | gives | meaning | examples |", "| --- | --- | --- | --- | --- |")
     for name, function in FUNCTIONS.items():
         words, examples = FUNCTION_WORDS[name]
@@ -242,7 +290,9 @@ def _functions() -> Iterator[str]:
 
 
 def _usage(name: str, function: Function) -> str:
-    rest = ", ".join("yz"[: len(function.takes) - 1])
+    needed = len(function.takes) - function.optional
+    names = [("" if place == 1 else ", ") + "xyzu"[place] for place in range(1, len(function.takes))]
+    rest = "".join(names[: needed - 1]) + "".join(f"[{one}]" for one in names[needed - 1 :])
     free = f"{name}({', '.join('xyz'[: len(function.takes)])})"
     return f"{free}`, `x.{name}({rest})" if function.also_free else f"x.{name}({rest})" if function.member else free
 

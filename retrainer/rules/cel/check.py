@@ -14,9 +14,10 @@ from retrainer.rules.cel.evaluate import in_words
 from retrainer.rules.cel.functions import FUNCTIONS, KINDS, WORDS, usage
 from retrainer.rules.cel.other_languages import function_hint, name_hint
 from retrainer.rules.cel.pattern import compiled
+from retrainer.rules.cel.time_functions import TIME_FUNCTIONS, moment_pattern, time_unit, time_zone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from retrainer.rules.cel.syntax import Node
 
@@ -114,26 +115,28 @@ class _Checker:
         if not function.also_free and function.member != (node.target is not None):
             said = f"`{node.name}` stands " + ("behind its first value" if function.member else "before its value")
             self.mistakes.append(Mistake(node.at, said, f"write {usage(node.name)}"))
-        elif len(given) != len(function.takes):
-            inside = len(function.takes) - (node.target is not None)
-            said = (
-                f"`{node.name}` takes {inside or 'no'} value{'s' * (inside != 1)} in its brackets, not {len(node.args)}"
-            )
+        elif not function.accepts(len(given)):
+            most = len(function.takes) - (node.target is not None)
+            counts = f"{most - function.optional} or {most}" if function.optional else str(most or "no")
+            said = f"`{node.name}` takes {counts} value{'s' * (most != 1)} in its brackets, not {len(node.args)}"
             self.mistakes.append(Mistake(node.at, said, f"write {usage(node.name)}"))
         else:
-            for found, kinds, arg in zip(types, function.takes, given, strict=True):
+            for found, kinds, arg in zip(types, function.takes, given, strict=False):
                 self._wants(kinds, found, arg.at, f"`{node.name}` takes")
-            self._pattern(node)
+            self._texts(node, given)
         return Type(function.gives)
 
-    def _pattern(self, node: syntax.Call) -> None:
-        """Check a literal pattern once, instead of failing at each event."""
-        last = node.args[-1] if node.args else None
-        if node.name == "matches" and isinstance(last, syntax.Literal) and isinstance(last.value, str):
-            try:
-                compiled(last.value)
-            except ValueError as error:
-                self.mistakes.append(Mistake(last.at, f"no pattern: {error}", "correct the pattern here"))
+    def _texts(self, node: syntax.Call, given: Sequence[Node]) -> None:
+        """Check literal patterns and time zones once, instead of failing at each event."""
+        for place, read in _READ.get(node.name, {}).items():
+            arg = given[place] if place < len(given) else None
+            if isinstance(arg, syntax.Literal) and isinstance(arg.value, str):
+                try:
+                    read(arg.value)
+                except ValueError as error:
+                    what, _, way_out = str(error).partition(": ")
+                    what = f"no pattern: {what}" if node.name == "matches" else what
+                    self.mistakes.append(Mistake(arg.at, what, way_out or "correct it here"))
 
     def macro(self, node: syntax.Macro, scope: dict[str, Type]) -> Type:
         of = self.infer(node.of, scope)
@@ -164,6 +167,9 @@ class _Checker:
     def choice(self, node: syntax.Choice, scope: dict[str, Type]) -> Type:
         self._wants(frozenset({"bool"}), self.infer(node.condition, scope), node.at, "`?` asks for")
         return _common([self.infer(node.then, scope), self.infer(node.otherwise, scope)])
+
+    def default(self, node: syntax.Default, scope: dict[str, Type]) -> Type:
+        return _common([self.infer(node.of, scope), self.infer(node.otherwise, scope)])
 
     def prefix(self, node: syntax.Prefix, scope: dict[str, Type]) -> Type:
         kinds = frozenset({"bool"}) if node.op == "!" else frozenset({"int", "double"})
@@ -210,7 +216,15 @@ _INFER: Mapping[type, Callable[[_Checker, Any, dict[str, Type]], Type]] = {
     syntax.Chain: _Checker.chain,
     syntax.Logic: _Checker.logic,
     syntax.Choice: _Checker.choice,
+    syntax.Default: _Checker.default,
 }
+_READ: Mapping[str, Mapping[int, Callable[[str], object]]] = {
+    "matches": {1: compiled},
+    "strftime": {1: moment_pattern, 2: time_zone},
+    "truncate": {1: time_unit, 2: time_zone},
+    **{name: {1: time_zone} for name in TIME_FUNCTIONS if name.startswith("get")},
+}
+"""What reads an argument that is a literal text, by function and place."""
 _SAME: Mapping[str, frozenset[str]] = {
     "+": _NUMBERS | {"text", "bytes", "list", "duration"},
     "-": _NUMBERS | {"duration"},

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from retrainer.rules.cel.frame import Evaluate, Frame
-    from retrainer.rules.cel.functions import Function
+    from retrainer.rules.cel.function import Function
     from retrainer.rules.cel.syntax import Node
 
 _OPERATORS: Mapping[str, Callable[[Frame, Any, Any], Any]] = {
@@ -102,7 +102,7 @@ class Compiler:
     def call(self, node: syntax.Call) -> Evaluate:
         function = FUNCTIONS.get(node.name)
         given = (node.args) if node.target is None else (node.target, *node.args)
-        if function is None or len(given) != len(function.takes) or not _written_so(function, node):
+        if function is None or not function.accepts(len(given)) or not _written_so(function, node):
             return _raising(f"there is no `{node.name}` of {len(given)} values")
         args = [self.compile(arg) for arg in given]
         return _apply(node.name, function, args)
@@ -138,6 +138,19 @@ class Compiler:
     def choice(self, node: syntax.Choice) -> Evaluate:
         condition, then, otherwise = (self.compile(part) for part in syntax.children(node))
         return lambda frame: then(frame) if truth(condition(frame), "`?`") else otherwise(frame)
+
+    def default(self, node: syntax.Default) -> Evaluate:
+        of, otherwise = self.compile(node.of), self.compile(node.otherwise)
+
+        def run(frame: Frame) -> Any:
+            try:
+                value = of(frame)
+            except NoField:
+                charge(frame, ABSORBED)
+                value = None
+            return otherwise(frame) if value is None else value
+
+        return run
 
     def chain(self, node: syntax.Chain) -> Evaluate:
         first = self.compile(node.first)
@@ -219,7 +232,7 @@ def _has(of: Evaluate, field: str) -> Evaluate:
 
 
 def _missing(field: object) -> NoField:
-    return NoField(f"no field {shown(field)}; guard it with has(…)")
+    return NoField(f"no field {shown(field)}; guard it with has(…) or default(…, …)")
 
 
 def _no_fields(value: object, field: str) -> ExpressionError:
@@ -242,7 +255,7 @@ def _apply(name: str, function: Function, args: Sequence[Evaluate]) -> Evaluate:
 
     def run(frame: Frame) -> Any:
         given = [arg(frame) for arg in args]
-        for value, kinds in zip(given, takes, strict=True):
+        for value, kinds in zip(given, takes, strict=False):
             if KINDS.get(type(value)) not in kinds and "any" not in kinds:
                 raise ExpressionError(f"`{name}` takes {in_words(kinds)}, not {kind(value)}")
         return work(frame, *given)
@@ -308,4 +321,5 @@ _MAKERS: Mapping[type, Callable[[Compiler, Any], Evaluate]] = {
     syntax.Chain: Compiler.chain,
     syntax.Logic: Compiler.logic,
     syntax.Choice: Compiler.choice,
+    syntax.Default: Compiler.default,
 }

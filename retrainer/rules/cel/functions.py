@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from retrainer.rules.cel import values
 from retrainer.rules.cel.errors import ExpressionError
+from retrainer.rules.cel.function import ANY, NUMBER, TEXT, Function
+from retrainer.rules.cel.list_functions import LIST_FUNCTIONS
 from retrainer.rules.cel.pattern import matches
+from retrainer.rules.cel.text_functions import TEXT_FUNCTIONS, text_of
+from retrainer.rules.cel.time_functions import TIME_FUNCTIONS
 from retrainer.rules.cel.values import TEXT_A_STEP, UInt, charge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from retrainer.rules.cel.frame import Frame
 
@@ -23,21 +26,6 @@ _FLOAT = re.compile(r"[+-]?((\d++(\.\d*+)?+|\.\d++)(e[+-]?\d++)?+|inf|infinity|n
 _SHORT = 2500
 """Text length below which Python's search compares at each position: its cost is the product of both lengths."""
 _SECOND = timedelta(seconds=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """``takes`` has the types of each argument, in order. A ``member`` function is written `first.name(rest)`.
-
-    An ``also_free`` function may be written either way. ``cost`` is in steps, without what ``work`` charges.
-    """
-
-    takes: tuple[frozenset[str], ...]
-    gives: str
-    work: Callable[..., Any]
-    member: bool = True
-    also_free: bool = False
-    cost: int = 2
 
 
 def _size(_frame: Frame, of: Any) -> int:
@@ -65,13 +53,7 @@ def _string(frame: Frame, value: Any) -> str:
     if isinstance(value, bytes):
         charge(frame, len(value) // TEXT_A_STEP)
         return value.decode(errors="replace")
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return values.text_of_number(value)
-    if isinstance(value, datetime):
-        return values.text_of_moment(value)
-    return values.text_of_duration(value) if isinstance(value, timedelta) else str(value)
+    return text_of(value)
 
 
 def _int(_frame: Frame, value: Any) -> int:
@@ -117,53 +99,26 @@ def _type(_frame: Frame, value: Any) -> str:
     return values.NAMES.get(type(value), "dyn")
 
 
-def _of_moment(read: Callable[[datetime], int]) -> Function:
-    return Function((frozenset({"moment"}),), "int", lambda _frame, at: read(at), cost=4)
-
-
-def _of_both(read: Callable[[datetime], int], unit: timedelta, within: timedelta | None = None) -> Function:
-    """A field of a moment, or a whole duration in ``unit``, truncated towards zero, modulo ``within`` if given."""
-
-    def work(_frame: Frame, of: Any) -> int:
-        if isinstance(of, datetime):
-            return read(of)
-        size = abs(of) if within is None else abs(of) % within
-        return int(size // unit) * (1 if of >= timedelta(0) else -1)
-
-    return Function((frozenset({"moment", "duration"}),), "int", work, cost=4)
-
-
-_TEXT = frozenset({"text"})
-_NUMBER = frozenset({"int", "uint", "double"})
-_ANY = frozenset({"any"})
-
 FUNCTIONS: Mapping[str, Function] = {
     "size": Function((frozenset({"text", "bytes", "list", "map"}),), "int", _size, also_free=True),
-    "contains": Function((_TEXT, _TEXT), "bool", _contains),
-    "startsWith": Function((_TEXT, _TEXT), "bool", _starts),
-    "endsWith": Function((_TEXT, _TEXT), "bool", _ends),
-    "matches": Function((_TEXT, _TEXT), "bool", matches, cost=15),
+    "contains": Function((TEXT, TEXT), "bool", _contains),
+    "startsWith": Function((TEXT, TEXT), "bool", _starts),
+    "endsWith": Function((TEXT, TEXT), "bool", _ends),
+    "matches": Function((TEXT, TEXT), "bool", matches, cost=15),
     "string": Function(
-        (_NUMBER | {"text", "bytes", "bool", "moment", "duration"},), "text", _string, member=False, cost=20
+        (NUMBER | {"text", "bytes", "bool", "moment", "duration"},), "text", _string, member=False, cost=20
     ),
-    "int": Function((_NUMBER | {"text", "moment"},), "int", _int, member=False, cost=10),
-    "uint": Function((_NUMBER | {"text"},), "uint", _uint, member=False, cost=10),
-    "double": Function((_NUMBER | {"text"},), "double", _double, member=False, cost=10),
-    "bytes": Function((_TEXT | {"bytes"},), "bytes", _bytes, member=False),
-    "timestamp": Function((_TEXT | {"moment"},), "moment", _timestamp, member=False, cost=20),
-    "duration": Function((_TEXT | {"duration"},), "duration", _duration, member=False, cost=40),
-    "type": Function((_ANY,), "text", _type, member=False),
-    "dyn": Function((_ANY,), "any", lambda _frame, value: value, member=False),
-    "getFullYear": _of_moment(lambda at: at.year),
-    "getMonth": _of_moment(lambda at: at.month - 1),
-    "getDate": _of_moment(lambda at: at.day),
-    "getDayOfMonth": _of_moment(lambda at: at.day - 1),
-    "getDayOfWeek": _of_moment(lambda at: at.isoweekday() % 7),
-    "getDayOfYear": _of_moment(lambda at: at.timetuple().tm_yday - 1),
-    "getHours": _of_both(lambda at: at.hour, timedelta(hours=1)),
-    "getMinutes": _of_both(lambda at: at.minute, timedelta(minutes=1)),
-    "getSeconds": _of_both(lambda at: at.second, timedelta(seconds=1)),
-    "getMilliseconds": _of_both(lambda at: at.microsecond // 1000, timedelta(milliseconds=1), within=_SECOND),
+    "int": Function((NUMBER | {"text", "moment"},), "int", _int, member=False, cost=10),
+    "uint": Function((NUMBER | {"text"},), "uint", _uint, member=False, cost=10),
+    "double": Function((NUMBER | {"text"},), "double", _double, member=False, cost=10),
+    "bytes": Function((TEXT | {"bytes"},), "bytes", _bytes, member=False),
+    "timestamp": Function((TEXT | {"moment"},), "moment", _timestamp, member=False, cost=20),
+    "duration": Function((TEXT | {"duration"},), "duration", _duration, member=False, cost=40),
+    "type": Function((ANY,), "text", _type, member=False),
+    "dyn": Function((ANY,), "any", lambda _frame, value: value, member=False),
+    **TEXT_FUNCTIONS,
+    **LIST_FUNCTIONS,
+    **TIME_FUNCTIONS,
 }
 KINDS = {
     bool: "bool",
@@ -186,5 +141,5 @@ WORDS = {KINDS[of]: words for of, words in values.WORDS.items()} | {"any": "a va
 def usage(name: str) -> str:
     """How to write a call of the function."""
     function = FUNCTIONS[name]
-    rest = ", ".join("…" for _ in function.takes[1:])
+    rest = ", ".join("…" for _ in function.takes[1 : len(function.takes) - function.optional])
     return f"`x.{name}({rest})`" if function.member else f"`{name}(…)`"

@@ -11,6 +11,7 @@ from retrainer.rules.cel.syntax import (
     Call,
     Chain,
     Choice,
+    Default,
     Item,
     ListLiteral,
     Literal,
@@ -174,7 +175,13 @@ class _Parser:
             return Name(word.at, word.text)
         self._take()
         args = tuple(self._several(")", self._expression))
-        return self._has(word, args) if word.text == "has" else Call(word.at, word.text, None, args)
+        special = {"has": self._has, "default": self._default}.get(word.text)
+        return special(word, args) if special is not None else Call(word.at, word.text, None, args)
+
+    def _default(self, word: Token, args: tuple[Node, ...]) -> Node:
+        if len(args) != len(("value", "otherwise")):
+            raise SyntaxProblem(word.at, "`default` takes a value and another one", "write `default(event.data.n, 0)`")
+        return Default(word.at, *args)
 
     def _has(self, word: Token, args: tuple[Node, ...]) -> Node:
         field = args[0] if len(args) == 1 else None

@@ -113,8 +113,17 @@ class Choice:
     otherwise: Node
 
 
+@dataclass(frozen=True, slots=True)
+class Default:
+    """``default(of, otherwise)``: the second value if the first is null or reads a field that does not exist."""
+
+    at: int
+    of: Node
+    otherwise: Node
+
+
 Node: TypeAlias = (
-    Literal | Name | Select | Item | Call | Macro | ListLiteral | Mapping | Prefix | Chain | Logic | Choice
+    Literal | Name | Select | Item | Call | Macro | ListLiteral | Mapping | Prefix | Chain | Logic | Choice | Default
 )
 
 
@@ -129,6 +138,7 @@ _CHILDREN: Mapping_[type, Callable[[Any], tuple[Node, ...]]] = {
     Chain: lambda node: (node.first, *(part for _, part in node.rest)),
     Logic: lambda node: node.terms,
     Choice: lambda node: (node.condition, node.then, node.otherwise),
+    Default: lambda node: (node.of, node.otherwise),
 }
 
 

@@ -68,8 +68,8 @@ def test_what_it_gives(text: str, expected: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("event.data.missing", "no field 'missing'; guard it with has(…)"),
-        ("event.data['missing']", "no field 'missing'; guard it with has(…)"),
+        ("event.data.missing", "no field 'missing'; guard it with has(…) or default(…, …)"),
+        ("event.data['missing']", "no field 'missing'; guard it with has(…) or default(…, …)"),
         ("event.data.s.x", "a text has no field 'x'"),
         ("event.data.none.x", "null has no field 'x'"),
         ("has(event.data.s.x)", "a text has no field 'x'"),
