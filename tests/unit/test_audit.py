@@ -99,7 +99,11 @@ def test_what_a_rule_could_not_take_says_why(bench: Bench) -> None:
     rules = bench.engine.catalog.rules.values()
     (found,) = audit.find(bench.store.read, rules, EventQuery("e1")).items
     assert [(e["rule"], e["outcome"], e["detail"]) for e in found["effects"]] == [
-        ("churn", "dead_lettered", "raised: `event.data.size > 10`: no field 'size'; guard it with has(…) or default(…, …)"),
+        (
+            "churn",
+            "dead_lettered",
+            "raised: `event.data.size > 10`: no field 'size'; guard it with has(…) or default(…, …)",
+        ),
     ]
 
 
