@@ -16,7 +16,7 @@ help:
 	@echo "make test-integration  the tests on real Kafka, MinIO, PostgreSQL, SQS, SNS, S3, Prometheus and Alertmanager (Debian, Java 17, Maven, openssl, Go)"
 	@echo "make test-cluster      the tests on a real Kubernetes with a real Argo controller, the chart and the image among them (root on Debian, Go, Java 17, Maven)"
 	@echo "make image             build the image into dist/ (Docker, or buildah as root on Debian; BASE=debian needs no registry)"
-	@echo "make chart             check the Helm chart: lint, its tests, and what it renders against the schemas of Kubernetes and Argo (Go)"
+	@echo "make chart             check the Helm chart: lint, its tests, kube-score, and what it renders against the schemas of Kubernetes and Argo (Go)"
 	@echo "make bench             measure, and write bench.json and the figures in the docs"
 	@echo "make bench-peers       measure beside Argo Events, built from its Go module, on the cluster of tests/cluster/cluster.sh (root, Go)"
 	@echo "make soak              everything at once with faults for MINUTES=60 on the cluster and servers, and the account of it; SEED=n repeats a run"
