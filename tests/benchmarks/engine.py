@@ -4,38 +4,37 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from prometheus_client import CollectorRegistry
 
-from retrainer.config.models import Rules
 from retrainer.daemon.commit_listener import CommitListener
-from retrainer.engine.core.catalog import build_catalog
-from retrainer.engine.core.engine import Engine
 from retrainer.event import Event
 from retrainer.sources.base import Batch, Overloaded, Receipt
-from retrainer.store.sqlite import SqliteStore
 from retrainer.telemetry import logs
 from retrainer.telemetry.metrics import Metrics
-from retrainer.util.clock import SystemClock
 from tests.benchmarks.load import NAME
 from tests.benchmarks.records import MODELS, PARTITIONS, record
+from tests.houses.engine import RunningEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
+    from retrainer.engine.core.engine import Engine
+
 EVENTS_A_BATCH = 500
 QUEUE = 5000
 SOURCE = {"type": "kafka", "bootstrap_servers": ["127.0.0.1:1"], "topics": ["t"], "group_id": "g"}
 
 
-class Running:
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+class FullQueue:
+    """``engine`` with the listener of a daemon."""
+
+    def __init__(self, engine: Engine, listener: CommitListener) -> None:
+        self.engine, self.listener = engine, listener
 
     def offer_all(self, batches: Sequence[Batch]) -> None:
         """Offer the batches in order as fast as they are accepted; return once all are durable."""
@@ -52,22 +51,15 @@ class Running:
 
 
 @contextmanager
-def an_engine(folder: Path, rules: list[dict[str, Any]]) -> Iterator[Running]:
+def an_engine(folder: Path, rules: list[dict[str, Any]]) -> Iterator[FullQueue]:
     logs.configure("info", json=None)
-    parsed = Rules.model_validate({"version": 1, "sources": {NAME: SOURCE}, "rules": rules})
-    configuration: Any = SimpleNamespace(
-        rules=parsed.rules, calendars={}, pools={}, budgets={}, revision="r", rule_revision=lambda _: "r"
-    )
     metrics = Metrics(CollectorRegistry())
-    store = SqliteStore.open(folder / "retrainer.db")
-    engine = Engine(store, SystemClock(), CommitListener(metrics), namespace="default", max_queue=QUEUE)
-    engine.start()
-    engine.switch(build_catalog(configuration, frozenset()))
+    house = RunningEngine(folder / "retrainer.db", QUEUE, listener=lambda: CommitListener(metrics))
+    house.load({NAME: SOURCE}, rules)
     try:
-        yield Running(engine)
+        yield FullQueue(house.engine, house.listener)
     finally:
-        engine.stop()
-        store.close()
+        house.close()
 
 
 def events_like_records(count: int, models: int = MODELS) -> list[Batch]:

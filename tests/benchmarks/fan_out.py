@@ -21,7 +21,7 @@ from tests.benchmarks.load import NAME
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.benchmarks.engine import Running
+    from tests.benchmarks.engine import FullQueue
 
 RULES, KEYS = 100, 300
 EVENTS_A_SECOND = 20
@@ -76,7 +76,7 @@ def _rule(number: int, slot: datetime) -> dict[str, Any]:
     }
 
 
-def _make_keys(run: Running) -> None:
+def _make_keys(run: FullQueue) -> None:
     for rule in range(RULES):
         events = [_event(f"{rule}/{n}", {"model": f"m-{rule}", "key": f"k{n:03d}"}) for n in range(KEYS)]
         run.offer_all([Batch(NAME, events, identity_window=0)])
@@ -86,10 +86,10 @@ def _event(name: str, data: dict[str, Any]) -> Event:
     return Event(NAME, name, "t", time.time(), data)
 
 
-def _watch(run: Running) -> list[float]:
+def _watch(run: FullQueue) -> list[float]:
     """Collect the seconds of each transaction that the engine reports to its listener."""
     seconds: list[float] = []
-    listener = run.engine._listener
+    listener = run.listener
     told = listener.committed
 
     def committed(took: float, waited: Sequence[float], queued: int) -> None:
@@ -100,7 +100,7 @@ def _watch(run: Running) -> list[float]:
     return seconds
 
 
-def _send_until(run: Running, runs: int) -> list[float]:
+def _send_until(run: FullQueue, runs: int) -> list[float]:
     """Send events at a steady rate until all runs are created; return the seconds until each event was durable."""
     waits: list[float] = []
     pace = threading.Event()
@@ -117,5 +117,5 @@ def _send_until(run: Running, runs: int) -> list[float]:
     return waits
 
 
-def _created(run: Running) -> int:
+def _created(run: FullQueue) -> int:
     return run.engine.store.read(lambda conn: conn.execute(select(func.count()).select_from(t.runs)).scalar_one())

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from tests.benchmarks.engine import Running
+    from tests.benchmarks.engine import FullQueue
 
 T = TypeVar("T")
 EVENTS = 10_000_000
@@ -99,7 +99,7 @@ def _fill(store: Path) -> None:
     conn.close()
 
 
-def _nothing_to_prune(running: Running, detail: dict[str, Any]) -> Figure:
+def _nothing_to_prune(running: FullQueue, detail: dict[str, Any]) -> Figure:
     pruner = Pruner(StoreSettings(), time.monotonic)
     times = []
     for _ in range(ROUNDS):
@@ -112,7 +112,7 @@ def _nothing_to_prune(running: Running, detail: dict[str, Any]) -> Figure:
     return Figure("prune_nothing_to_do", value, "ms", method, 20, detail=detail | spread(times))
 
 
-def _all_to_prune(running: Running, detail: dict[str, Any]) -> Figure:
+def _all_to_prune(running: FullQueue, detail: dict[str, Any]) -> Figure:
     """All events are past their retention: measure each transaction that removes them."""
     pruner = Pruner(StoreSettings.model_validate({"ledger_max_age": "1s"}), time.monotonic)
     times: list[float] = []
@@ -127,7 +127,7 @@ def _all_to_prune(running: Running, detail: dict[str, Any]) -> Figure:
     return Figure("prune_longest_transaction", round(max(times), 3), "s", method, 1, detail=detail | more)
 
 
-def _finding(running: Running, detail: dict[str, Any]) -> list[Figure]:
+def _finding(running: FullQueue, detail: dict[str, Any]) -> list[Figure]:
     rules = list(running.engine.catalog.rules.values())
     pieces: list[float] = []
 

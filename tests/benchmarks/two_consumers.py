@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.benchmarks.figures import Figure
+from tests.houses.engine import RunningEngine
 from tests.integration.broker import Broker
 from tests.integration.conftest import FIRST_PORT, PORTS, free_ports
-from tests.integration.house import House, eventually
 from tests.integration.kafka.consumers import Consumer, Host
 from tests.integration.kafka.judge import Verdict, judge
 from tests.integration.kafka.kit import NAME, kafka, numbered, rule
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +53,7 @@ def kill_one_of_two() -> list[Figure]:
 
 
 def _measure(broker: Broker, folder: Path) -> tuple[Verdict, dict[str, Any]]:
-    house = House(folder / "retrainer.db", max_queue=10_000)
+    house = RunningEngine(folder / "retrainer.db", max_queue=10_000)
     settings = kafka(broker, broker.create_topic())
     house.load({NAME: settings}, [rule(FIRES_EVERY)])
     host = Host(house.engine)
@@ -65,7 +66,7 @@ def _measure(broker: Broker, folder: Path) -> tuple[Verdict, dict[str, Any]]:
 
 
 def _play(
-    broker: Broker, settings: dict[str, Any], start: Callable[[], Consumer], house: House
+    broker: Broker, settings: dict[str, Any], start: Callable[[], Consumer], house: RunningEngine
 ) -> tuple[int, dict[str, Any]]:
     """Produce, and kill readers meanwhile. Wait until all records are stored; return the number produced."""
     load = _Load(broker, settings["topics"][0])
@@ -80,7 +81,7 @@ def _play(
             readers.append(start())
         produced = load.end()
         ended = time.monotonic()
-        eventually(lambda: sum(house.engine.parts(NAME).values()) >= produced, "all is stored", 120.0)
+        until(lambda: sum(house.engine.parts(NAME).values()) >= produced, "all is stored", 120.0)
         caught_up = time.monotonic() - ended
     finally:
         load.end()

@@ -13,7 +13,7 @@ from retrainer.store import search
 from retrainer.store import tables as t
 from retrainer.store.search import EventQuery
 from retrainer.store.sqlite import SqliteStore
-from tests.unit.engine.bench import Bench
+from tests.houses.engine import DrivenEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,20 +36,20 @@ RULES = [
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path / "retrainer.db", RULES, START)
+def bench(tmp_path: Path) -> DrivenEngine:
+    return DrivenEngine(tmp_path / "retrainer.db", RULES, START)
 
 
-def send(bench: Bench, number: int, **data: Any) -> None:
+def send(bench: DrivenEngine, number: int, **data: Any) -> None:
     event = Event("push", f"e{number}", "json", bench.clock.time, {"size": 100, **data}, f"file-{number}")
     bench.deliver([event])
 
 
-def told(bench: Bench, at: float) -> dict[str, Any]:
+def told(bench: DrivenEngine, at: float) -> dict[str, Any]:
     return bench.store.read(lambda conn: audit.explain(conn, "churn", "", at))
 
 
-def test_last_night_is_answered_out_of_what_was_decided(bench: Bench) -> None:
+def test_last_night_is_answered_out_of_what_was_decided(bench: DrivenEngine) -> None:
     send(bench, 1, model="churn")
     bench.tick(600)
     send(bench, 2, model="churn")
@@ -66,7 +66,7 @@ def test_last_night_is_answered_out_of_what_was_decided(bench: Bench) -> None:
     assert "fire" in then["tree"][1]["detail"] or "2 events" in then["tree"][1]["detail"]
 
 
-def test_before_there_was_anything_nothing_is_known(bench: Bench) -> None:
+def test_before_there_was_anything_nothing_is_known(bench: DrivenEngine) -> None:
     send(bench, 1, model="churn")
     then = told(bench, START - 1)
     assert then["decision"] == "unknown"
@@ -74,7 +74,7 @@ def test_before_there_was_anything_nothing_is_known(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("text", [pytest.param("e1", id="its id"), pytest.param("file-1", id="its subject")])
-def test_an_event_says_what_it_did_in_each_rule(bench: Bench, text: str) -> None:
+def test_an_event_says_what_it_did_in_each_rule(bench: DrivenEngine, text: str) -> None:
     send(bench, 1, model="churn")
     rules = bench.engine.catalog.rules.values()
     (found,) = audit.find(bench.store.read, rules, EventQuery(text)).items
@@ -85,7 +85,7 @@ def test_an_event_says_what_it_did_in_each_rule(bench: Bench, text: str) -> None
     ]
 
 
-def test_what_where_kept_out_is_a_near_miss(bench: Bench) -> None:
+def test_what_where_kept_out_is_a_near_miss(bench: DrivenEngine) -> None:
     send(bench, 1, model="churn", size=5)
     rules = bench.engine.catalog.rules.values()
     (found,) = audit.find(bench.store.read, rules, EventQuery("e1", "push")).items
@@ -94,7 +94,7 @@ def test_what_where_kept_out_is_a_near_miss(bench: Bench) -> None:
     ]
 
 
-def test_what_a_rule_could_not_take_says_why(bench: Bench) -> None:
+def test_what_a_rule_could_not_take_says_why(bench: DrivenEngine) -> None:
     bench.deliver([Event("push", "e1", "json", bench.clock.time, {"model": "churn"}, "file-1")])
     rules = bench.engine.catalog.rules.values()
     (found,) = audit.find(bench.store.read, rules, EventQuery("e1")).items
@@ -107,12 +107,12 @@ def test_what_a_rule_could_not_take_says_why(bench: Bench) -> None:
     ]
 
 
-def test_nothing_is_found_of_another_source(bench: Bench) -> None:
+def test_nothing_is_found_of_another_source(bench: DrivenEngine) -> None:
     send(bench, 1, model="churn")
     assert audit.find(bench.store.read, (), EventQuery("e1", "lake")).items == []
 
 
-def fill(bench: Bench, events: int) -> None:
+def fill(bench: DrivenEngine, events: int) -> None:
     """Add events without a matching rule from number 1000 on, a second apart."""
     rows = [
         {
@@ -138,7 +138,7 @@ def seqs(page: Page) -> list[int]:
     return [item["seq"] for item in page.items]
 
 
-def steps(bench: Bench, ask: Callable[[], object]) -> int:
+def steps(bench: DrivenEngine, ask: Callable[[], object]) -> int:
     """Steps of SQLite's virtual machine in the longest read, in hundreds."""
     longest = current = 0
 
@@ -178,7 +178,9 @@ def steps(bench: Bench, ask: Callable[[], object]) -> int:
         pytest.param("9" * 40, {}, [], id="digits that are no number of ours"),
     ],
 )
-def test_an_event_is_found_by_what_it_bears(bench: Bench, text: str, more: dict[str, Any], found: list[int]) -> None:
+def test_an_event_is_found_by_what_it_bears(
+    bench: DrivenEngine, text: str, more: dict[str, Any], found: list[int]
+) -> None:
     fill(bench, 20)
     page = audit.find(bench.store.read, (), EventQuery(text, **more))
     assert seqs(page) == found
@@ -186,7 +188,7 @@ def test_an_event_is_found_by_what_it_bears(bench: Bench, text: str, more: dict[
 
 
 def test_a_subject_is_looked_for_in_stretches_and_the_answer_says_where_to_go_on(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: DrivenEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search, "PIECE", 10)
     monkeypatch.setattr(audit, "SUBJECTS", 30)
@@ -202,7 +204,7 @@ def test_a_subject_is_looked_for_in_stretches_and_the_answer_says_where_to_go_on
 
 @pytest.mark.parametrize("text", ["b/k3", "nothing", "1003"])
 def test_finding_costs_the_same_however_long_the_ledger(
-    bench: Bench, text: str, monkeypatch: pytest.MonkeyPatch
+    bench: DrivenEngine, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search, "PIECE", 100)
     fill(bench, 5000)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event
 
 from retrainer.api.rule_summaries import RuleLines
-from tests.unit.engine.bench import Bench
+from tests.houses.engine import DrivenEngine
 from tests.unit.engine.kit import ANY, START, SUBMIT
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def asked(folder: Path, rules: int) -> tuple[dict[str, Any], int]:
     """The response about the first of ``rules`` rules, and its number of SQL statements."""
     folder.mkdir()
-    bench = Bench(
+    bench = DrivenEngine(
         folder / "store.db", [{"name": f"r{n}", "triggers": ANY, "submit": SUBMIT} for n in range(rules)], START
     )
     lines = RuleLines(bench.store, bench.clock, lambda: bench.engine.catalog)

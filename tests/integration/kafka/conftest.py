@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.house import House
+from tests.houses.engine import RunningEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    house = House(tmp_path / "retrainer.db")
+def house(tmp_path: Path) -> Iterator[RunningEngine]:
+    house = RunningEngine(tmp_path / "retrainer.db")
     yield house
     house.close()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from tests.integration.conftest import free_ports
-from tests.integration.house import eventually
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +67,7 @@ class Daemon:
         return self.process is not None and self.process.poll() is None
 
     def ready(self) -> None:
-        eventually(self._is_ready, "the daemon is ready", 60)
+        until(self._is_ready, "the daemon is ready", 60)
 
     def _is_ready(self) -> bool:
         assert self.running, f"the daemon ended by itself:\n{(self.folder / 'log').read_text()[-3000:]}"

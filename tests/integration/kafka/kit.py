@@ -9,13 +9,13 @@ from uuid import uuid4
 
 from kafka.errors import CoordinatorNotAvailableError
 
-from tests.integration.house import eventually
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tests.houses.engine import RunningEngine
     from tests.integration.broker import Broker
-    from tests.integration.house import House
 
 NAME = "orders"
 
@@ -45,19 +45,19 @@ def numbered(numbers: Iterable[int]) -> list[bytes]:
     return [json.dumps({"n": n}).encode() for n in numbers]
 
 
-def counted(house: House) -> list[int]:
+def counted(house: RunningEngine) -> list[int]:
     """The numbers of all events of the ledger, in order of arrival."""
     return [n for (n,) in house.query("SELECT json_extract(data, '$.n') FROM events ORDER BY seq")]
 
 
-def await_numbers(house: House, numbers: Iterable[int], timeout: float = 40.0) -> None:
+def await_numbers(house: RunningEngine, numbers: Iterable[int], timeout: float = 40.0) -> None:
     """Wait until all ``numbers`` are in the ledger. Fail if one is there twice, or if there is any other."""
     wanted = sorted(numbers)
-    eventually(lambda: len(counted(house)) >= len(wanted), f"{len(wanted)} events", timeout)
+    until(lambda: len(counted(house)) >= len(wanted), f"{len(wanted)} events", timeout)
     assert sorted(counted(house)) == wanted
 
 
-def parts(house: House) -> dict[str, int]:
+def parts(house: RunningEngine) -> dict[str, int]:
     """The position of each partition."""
     return house.engine.parts(NAME)
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.house import eventually
 from tests.integration.kafka.daemon import Daemon
 from tests.integration.kafka.judge import judge
 from tests.integration.kafka.kit import NAME, kafka, numbered, rule
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,8 +90,8 @@ def letters(daemon: Daemon) -> int:
 
 def finish(daemon: Daemon, produced: int, junk: int) -> None:
     """Wait for the remaining records, stop the daemon cleanly, and compare records with the ledger and the runs."""
-    eventually(lambda: events(daemon) >= produced, "all is taken in", 60)
-    eventually(lambda: daemon.metric("retrainer_source_lag", NAME) == 0, "nothing waits")
+    until(lambda: events(daemon) >= produced, "all is taken in", 60)
+    until(lambda: daemon.metric("retrainer_source_lag", NAME) == 0, "nothing waits")
     assert daemon.stop() == 0
     verdict = judge(daemon.query, set(range(produced)))
     assert verdict.wrong == 0

@@ -9,22 +9,23 @@ from typing import TYPE_CHECKING
 from kafka import KafkaConsumer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
-from tests.integration.house import House, eventually
 from tests.integration.kafka.kit import NAME, await_numbers, committed, kafka, members, numbered, parts, rule
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.houses.engine import RunningEngine
     from tests.integration.broker import Broker
 
 
-def test_what_is_stored_is_told_to_the_group(broker: Broker, house: House) -> None:
+def test_what_is_stored_is_told_to_the_group(broker: Broker, house: RunningEngine) -> None:
     topic = broker.create_topic()
     settings = kafka(broker, topic)
     broker.produce(topic, numbered(range(30)))
     house.source(NAME, settings, [rule()])
     await_numbers(house, range(30))
-    eventually(lambda: committed(broker, settings["group_id"]) == parts(house), "committed while it runs")
+    until(lambda: committed(broker, settings["group_id"]) == parts(house), "committed while it runs")
     broker.produce(topic, numbered(range(30, 60)))
     await_numbers(house, range(60))
     house.stop_sources()
@@ -32,7 +33,7 @@ def test_what_is_stored_is_told_to_the_group(broker: Broker, house: House) -> No
     assert not members(broker, settings["group_id"])
 
 
-def test_resetting_the_offsets_of_the_group_changes_nothing(broker: Broker, house: House) -> None:
+def test_resetting_the_offsets_of_the_group_changes_nothing(broker: Broker, house: RunningEngine) -> None:
     topic = broker.create_topic()
     settings = kafka(broker, topic)
     broker.produce(topic, numbered(range(30)))
@@ -50,7 +51,7 @@ def test_resetting_the_offsets_of_the_group_changes_nothing(broker: Broker, hous
     assert all(parts(house)[part] >= next_ for part, next_ in stored.items())
 
 
-def test_another_group_goes_on_from_the_store(broker: Broker, house: House) -> None:
+def test_another_group_goes_on_from_the_store(broker: Broker, house: RunningEngine) -> None:
     topic = broker.create_topic()
     broker.produce(topic, numbered(range(30)))
     house.source(NAME, kafka(broker, topic), [rule()])
@@ -61,7 +62,7 @@ def test_another_group_goes_on_from_the_store(broker: Broker, house: House) -> N
     await_numbers(house, range(60))
 
 
-def test_a_group_that_has_members_refuses_our_commits_and_does_no_harm(broker: Broker, house: House) -> None:
+def test_a_group_that_has_members_refuses_our_commits_and_does_no_harm(broker: Broker, house: RunningEngine) -> None:
     """Another member of the group, such as an older release or another program, does no harm."""
     topic = broker.create_topic()
     settings = kafka(broker, topic)
@@ -70,7 +71,7 @@ def test_a_group_that_has_members_refuses_our_commits_and_does_no_harm(broker: B
         broker.produce(topic, numbered(range(30)))
         await_numbers(house, range(30))
         assert len(parts(house)) == 3
-    eventually(lambda: committed(broker, settings["group_id"]) == parts(house), "it commits once the group is empty")
+    until(lambda: committed(broker, settings["group_id"]) == parts(house), "it commits once the group is empty")
 
 
 @contextmanager
@@ -80,7 +81,7 @@ def member(broker: Broker, topic: str, group: str) -> Iterator[None]:
     until = threading.Event()
     polls = threading.Thread(target=lambda: [consumer.poll(100) for _ in iter(until.is_set, True)])
     polls.start()
-    eventually(lambda: members(broker, group), "it is a member")
+    until(lambda: members(broker, group), "it is a member")
     yield
     until.set()
     polls.join()

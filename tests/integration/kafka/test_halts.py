@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
-from tests.integration.house import House, eventually
 from tests.integration.kafka.kit import NAME, await_numbers, counted, kafka, numbered, parts, rule
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
 
+    from tests.houses.engine import RunningEngine
     from tests.integration.broker import Broker
 
 
@@ -22,7 +23,7 @@ def logged() -> Iterator[list[MutableMapping[str, Any]]]:
         yield lines
 
 
-def reset(house: House, source: Any, part: str, to: str | int) -> None:
+def reset(house: RunningEngine, source: Any, part: str, to: str | int) -> None:
     house.engine.reset_part(NAME, part, *source.resolve(part, to))
 
 
@@ -35,18 +36,18 @@ def way_out(part: str) -> str:
 
 
 def test_records_that_expired_unread_halt_their_partition_alone(
-    broker: Broker, house: House, logged: list[MutableMapping[str, Any]]
+    broker: Broker, house: RunningEngine, logged: list[MutableMapping[str, Any]]
 ) -> None:
     topic = broker.create_topic()
     settings = kafka(broker, topic)
     source = house.source(NAME, settings, [rule()])
-    eventually(lambda: len(parts(house)) == 3, "all partitions are known")
+    until(lambda: len(parts(house)) == 3, "all partitions are known")
     house.stop_sources()
     broker.produce(topic, numbered(range(10)), partition=1)
     broker.delete_records(topic, 1, before=6)
     source = house.source(NAME, settings, [rule()])
     part = f"{topic}/1"
-    eventually(lambda: source.halted, "it halted")
+    until(lambda: source.halted, "it halted")
     said = "records 0 to 5 are gone (expired or deleted) and were never read"
     assert source.halted == {part: f"{said}; {way_out(part)}"}
     assert source.last_error == f"1 of its partitions are halted; {part}: {source.halted[part]}"
@@ -55,70 +56,70 @@ def test_records_that_expired_unread_halt_their_partition_alone(
     assert halts(logged) == [part]
     reset(house, source, part, "earliest")
     await_numbers(house, [10, *range(6, 10)])
-    eventually(lambda: not source.halted and source.last_error is None and source.lag == 0, "nothing is wrong any more")
+    until(lambda: not source.halted and source.last_error is None and source.lag == 0, "nothing is wrong any more")
 
 
-def test_a_log_that_was_cut_off_is_not_read_on_when_it_has_grown_again(broker: Broker, house: House) -> None:
+def test_a_log_that_was_cut_off_is_not_read_on_when_it_has_grown_again(broker: Broker, house: RunningEngine) -> None:
     topic = broker.create_topic(partitions=1)
     source: Any = house.source(NAME, kafka(broker, topic), [rule()])
     part = f"{topic}/0"
-    eventually(lambda: parts(house) == {part: 0}, "it reads")
+    until(lambda: parts(house) == {part: 0}, "it reads")
     topic_id, _ = source.resolve(part, "earliest")
     house.engine.reset_part(NAME, part, topic_id, 3)  # as if records 0 to 2 had been read, and the log had lost them
-    eventually(lambda: source.halted, "it halted")
+    until(lambda: source.halted, "it halted")
     said = "the log ends at 0, before 3, the next offset to read: it was truncated"
     assert source.halted == {part: f"{said}; {way_out(part)}"}
     broker.produce(topic, numbered(range(5)))
     epoch = claims_of(house, part)
-    eventually(lambda: claims_of(house, part) >= epoch + 2, "the log was looked at again")
+    until(lambda: claims_of(house, part) >= epoch + 2, "the log was looked at again")
     assert source.halted
     assert not counted(house)
     reset(house, source, part, "earliest")
     await_numbers(house, range(5))
-    eventually(lambda: not source.halted, "nothing is halted any more")
+    until(lambda: not source.halted, "nothing is halted any more")
 
 
-def claims_of(house: House, part: str) -> int:
+def claims_of(house: RunningEngine, part: str) -> int:
     """How often a partition was claimed."""
     ((claims,),) = house.query(f"SELECT owner_epoch FROM positions WHERE partition = '{part}'")
     return int(claims)
 
 
 def test_a_topic_that_is_made_anew_is_not_taken_for_the_old_one(
-    broker: Broker, house: House, logged: list[MutableMapping[str, Any]]
+    broker: Broker, house: RunningEngine, logged: list[MutableMapping[str, Any]]
 ) -> None:
     topic = broker.create_topic()
     broker.produce(topic, numbered(range(30)))
     source = house.source(NAME, kafka(broker, topic), [rule()])
     await_numbers(house, range(30))
     broker.delete_topic(topic)
-    eventually(lambda: source.last_error and "does not exist" in source.last_error, "it is missed")
+    until(lambda: source.last_error and "does not exist" in source.last_error, "it is missed")
     broker.create_topic(topic)
     broker.produce(topic, numbered(range(100, 160)))
-    eventually(lambda: len(source.halted) == 3, "all of it is halted")
+    until(lambda: len(source.halted) == 3, "all of it is halted")
     assert all("the topic was recreated: its id was" in said for said in source.halted.values())
     assert sorted(counted(house)) == list(range(30))
     assert sorted(halts(logged)) == [f"{topic}/{p}" for p in range(3)]
     for partition in range(3):
         reset(house, source, f"{topic}/{partition}", "earliest")
     await_numbers(house, [*range(30), *range(100, 160)])
-    eventually(lambda: not source.halted, "nothing is halted any more")
+    until(lambda: not source.halted, "nothing is halted any more")
 
 
-def test_a_halted_partition_stays_halted_over_a_restart(broker: Broker, house: House) -> None:
+def test_a_halted_partition_stays_halted_over_a_restart(broker: Broker, house: RunningEngine) -> None:
     topic = broker.create_topic(partitions=1)
     settings = kafka(broker, topic)
     house.source(NAME, settings, [rule()])
-    eventually(lambda: len(parts(house)) == 1, "the partition is known")
+    until(lambda: len(parts(house)) == 1, "the partition is known")
     house.restart()
     broker.produce(topic, numbered(range(10)))
     broker.delete_records(topic, 0, before=4)
     for _ in range(2):
         source = house.source(NAME, settings, [rule()])
-        eventually(lambda source=source: source.halted, "it halted")
+        until(lambda source=source: source.halted, "it halted")
         house.restart()
     source = house.source(NAME, settings, [rule()])
-    eventually(lambda: source.halted, "it halted")
+    until(lambda: source.halted, "it halted")
     assert not counted(house)
     reset(house, source, f"{topic}/0", 7)
     await_numbers(house, [7, 8, 9])
@@ -134,7 +135,7 @@ def test_a_halted_partition_stays_halted_over_a_restart(broker: Broker, house: H
     ],
 )
 def test_a_decision_that_makes_no_sense_is_refused(
-    broker: Broker, house: House, part: str, to: str | int, error: type[Exception], said: str
+    broker: Broker, house: RunningEngine, part: str, to: str | int, error: type[Exception], said: str
 ) -> None:
     topic = broker.create_topic(partitions=1)
     broker.produce(topic, numbered(range(10)))

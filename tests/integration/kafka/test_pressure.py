@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from retrainer.simulate.world import NullListener
 from retrainer.sources.base import Overloaded
 from retrainer.sources.kafka import consumer
-from tests.integration.house import House, eventually
+from tests.houses.engine import RunningEngine
 from tests.integration.kafka.kit import NAME, await_numbers, kafka, numbered, rule
-from tests.unit.engine.bench import NullListener
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +26,8 @@ REFUSALS = 5
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Iterator[House]:
-    house = House(tmp_path / "retrainer.db", max_queue=500)
+def small(tmp_path: Path) -> Iterator[RunningEngine]:
+    house = RunningEngine(tmp_path / "retrainer.db", max_queue=500)
     yield house
     house.close()
 
@@ -41,7 +42,7 @@ class Waiting(NullListener):
         self._free.wait(60)
 
 
-def refusals(house: House, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def refusals(house: RunningEngine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list that grows with each batch that the engine's queue refuses."""
     queued: list[int] = []
     offer = house.engine.offer
@@ -58,22 +59,22 @@ def refusals(house: House, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_a_busy_engine_is_waited_for_with_all_partitions_and_nothing_is_lost(
-    broker: Broker, small: House, monkeypatch: pytest.MonkeyPatch
+    broker: Broker, small: RunningEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic, refused = broker.create_topic(), refusals(small, monkeypatch)
     settings = kafka(broker, topic)
     source = small.source(NAME, settings, [rule()])
     once_each = "SELECT count(*), min(owner_epoch), max(owner_epoch) FROM positions"  # 1 is the epoch of the insert
-    eventually(lambda: small.query(once_each) == [(3, 2, 2)], "all partitions are claimed")
+    until(lambda: small.query(once_each) == [(3, 2, 2)], "all partitions are claimed")
     free = threading.Event()
     monkeypatch.setattr(small.engine, "_listener", Waiting(free))
     small.engine.act(lambda _: None)
     broker.produce(topic, numbered(range(RECORDS)))
     try:
-        eventually(lambda: len(refused) >= REFUSALS, "the engine refused so often")
+        until(lambda: len(refused) >= REFUSALS, "the engine refused so often")
     finally:
         free.set()
     await_numbers(small, range(RECORDS))
     assert small.query(once_each) == [(3, 2, 2)]
     assert max(refused) <= consumer.MOST_RECORDS
-    eventually(lambda: source.lag == 0, "nothing waits any more")
+    until(lambda: source.lag == 0, "nothing waits any more")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.house import eventually
 from tests.integration.kafka.daemon import Daemon
 from tests.integration.kafka.kit import NAME, kafka, numbered, rule
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ def runs(daemon: Daemon) -> int:
 def seconds_to_the_next_run(daemon: Daemon, broker: Broker, topic: str) -> float:
     before, began = runs(daemon), time.monotonic()
     broker.produce(topic, numbered([before]))
-    eventually(lambda: runs(daemon) > before, "the record's run exists")
+    until(lambda: runs(daemon) > before, "the record's run exists")
     return time.monotonic() - began
 
 

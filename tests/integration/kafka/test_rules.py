@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.house import House, eventually
 from tests.integration.kafka.kit import NAME, await_numbers, kafka, numbered, parts, rule
+from tests.waiting import until
 
 if TYPE_CHECKING:
+    from tests.houses.engine import RunningEngine
     from tests.integration.broker import Broker
 
 PLACE = "event.attributes.kafka"
@@ -30,20 +31,20 @@ PLACE = "event.attributes.kafka"
     ],
 )
 def test_rules_choose_by_where_a_record_stands_and_what_it_carries(
-    broker: Broker, house: House, wanted: dict[str, Any], expected: list[int]
+    broker: Broker, house: RunningEngine, wanted: dict[str, Any], expected: list[int]
 ) -> None:
     topic = broker.create_topic(retention_ms="-1")
     broker.produce(topic, numbered([0]), partition=0, headers=[("Kind", b"")], timestamp_ms=1_600_000_000_000)
     broker.produce(topic, numbered([1]), partition=1, headers=[("kind", b"sale")], key=b"eu-1")
     broker.produce(topic, numbered([2]), partition=2, headers=[("KIND", b"return")], key=b"\xff")
     house.source(NAME, kafka(broker, topic), [rule(**wanted)])
-    eventually(lambda: sum(parts(house).values()) == 3, "all three are stored")
+    until(lambda: sum(parts(house).values()) == 3, "all three are stored")
     rows = house.query("SELECT json_extract(data, '$.n') FROM events WHERE outcome = 'matched' ORDER BY seq")
     assert [n for (n,) in rows] == expected
     assert house.query("SELECT count(*) FROM events WHERE outcome = 'filtered'") == [(3 - len(expected),)]
 
 
-def test_parameters_of_the_run_name_key_headers_and_offsets(broker: Broker, house: House) -> None:
+def test_parameters_of_the_run_name_key_headers_and_offsets(broker: Broker, house: RunningEngine) -> None:
     topic, stamp = broker.create_topic(partitions=1), int(time.time()) * 1000
     broker.produce(topic, numbered([0, 1]), key=b"eu-1", headers=[("x-kind", b"sale")], timestamp_ms=stamp)
     parameters = {
@@ -55,7 +56,7 @@ def test_parameters_of_the_run_name_key_headers_and_offsets(broker: Broker, hous
         "count": "${string(window.events)}",
     }
     house.source(NAME, kafka(broker, topic), [rule(2, parameters=parameters)])
-    eventually(lambda: house.query("SELECT 1 FROM runs"), "a run")
+    until(lambda: house.query("SELECT 1 FROM runs"), "a run")
     ((told,),) = house.query("SELECT parameters FROM runs")
     given = json.loads(told)
     assert json.loads(given.pop("parts")) == {f"{topic}/0": {"first": 0, "last": 1}}
@@ -63,7 +64,7 @@ def test_parameters_of_the_run_name_key_headers_and_offsets(broker: Broker, hous
     assert given == wanted
 
 
-def test_a_record_that_comes_twice_counts_once_by_its_own_id(broker: Broker, house: House) -> None:
+def test_a_record_that_comes_twice_counts_once_by_its_own_id(broker: Broker, house: RunningEngine) -> None:
     topic = broker.create_topic()
     settings = kafka(broker, topic, id="data.n", time="data.at")
     records = [json.dumps({"n": n, "at": 1_700_000_000 + n}).encode() for n in range(10)]
@@ -71,13 +72,13 @@ def test_a_record_that_comes_twice_counts_once_by_its_own_id(broker: Broker, hou
         broker.produce(topic, records, partition=partition)
     source = house.source(NAME, settings, [rule()])
     await_numbers(house, range(10))
-    eventually(lambda: sum(parts(house).values()) == 30 and source.lag == 0, "all of them are stored")
+    until(lambda: sum(parts(house).values()) == 30 and source.lag == 0, "all of them are stored")
     await_numbers(house, range(10))
     times = house.query("SELECT id, time FROM events ORDER BY cast(id AS integer)")
     assert times == [(str(n), 1_700_000_000.0 + n) for n in range(10)]
 
 
-def test_without_an_id_two_records_are_two_events_however_alike(broker: Broker, house: House) -> None:
+def test_without_an_id_two_records_are_two_events_however_alike(broker: Broker, house: RunningEngine) -> None:
     topic = broker.create_topic()
     broker.produce(topic, numbered([7, 7, 7]))
     house.source(NAME, kafka(broker, topic), [rule()])

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
-from tests.integration.house import House, eventually
 from tests.integration.kafka.issuer import CLIENT, SECRET, Issuer
 from tests.integration.kafka.kit import NAME, await_numbers, kafka, numbered, rule
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.houses.engine import RunningEngine
     from tests.integration.broker import Broker
 
 SASL, SASL_TLS, MUTUAL = 2, 3, 4
@@ -64,7 +65,7 @@ def reached(broker: Broker, topic: str, listener: int, **settings: Any) -> dict[
     ],
 )
 def test_records_are_read_by_whoever_is_let_in(
-    broker: Broker, house: House, listener: int, sasl: str | None, tls: dict[str, str] | None
+    broker: Broker, house: RunningEngine, listener: int, sasl: str | None, tls: dict[str, str] | None
 ) -> None:
     topic = broker.create_topic()
     broker.produce(topic, numbered(range(30)))
@@ -75,7 +76,7 @@ def test_records_are_read_by_whoever_is_let_in(
     assert source.last_error is None
 
 
-def test_a_token_is_asked_for_and_lets_us_in(broker: Broker, house: House, issuer: Issuer) -> None:
+def test_a_token_is_asked_for_and_lets_us_in(broker: Broker, house: RunningEngine, issuer: Issuer) -> None:
     topic = broker.create_topic()
     broker.produce(topic, numbered(range(30)))
     source = house.source(NAME, reached(broker, topic, SASL, sasl=oauth(issuer.url)), [rule()])
@@ -107,14 +108,19 @@ UNTRUSTED = "certificate verify failed"
     ],
 )
 def test_whoever_is_not_let_in_says_why_without_secrets(
-    broker: Broker, house: House, listener: int, sasl: dict[str, Any] | None, tls: dict[str, str] | None, said: str
+    broker: Broker,
+    house: RunningEngine,
+    listener: int,
+    sasl: dict[str, Any] | None,
+    tls: dict[str, str] | None,
+    said: str,
 ) -> None:
     topic = broker.create_topic()
     settings: dict[str, Any] = {"sasl": sasl} if sasl else {}
     settings |= {"tls": files(broker, **tls)} if tls else {}
     with structlog.testing.capture_logs() as logged:
         source = house.source(NAME, reached(broker, topic, listener, **settings), [rule()])
-        eventually(lambda: said.lower() in (source.last_error or "").lower(), f"{said}, not {source.last_error}")
+        until(lambda: said.lower() in (source.last_error or "").lower(), f"{said}, not {source.last_error}")
     assert source.poll_errors
     assert PASSWORD not in (source.last_error or "") + str(logged)
     assert WRONG not in (source.last_error or "") + str(logged)
@@ -128,22 +134,24 @@ def test_whoever_is_not_let_in_says_why_without_secrets(
     ],
 )
 def test_a_token_that_is_not_given_is_told(
-    broker: Broker, house: House, issuer: Issuer, variable: str | None, said: str
+    broker: Broker, house: RunningEngine, issuer: Issuer, variable: str | None, said: str
 ) -> None:
     topic = broker.create_topic()
     url = issuer.url if variable else "http://127.0.0.1:9/token"
     settings = reached(broker, topic, SASL, sasl=oauth(url, variable or "OAUTH_SECRET"))
     source = house.source(NAME, settings, [rule()])
-    eventually(lambda: said in (source.last_error or ""), f"{said}, not {source.last_error}")
+    until(lambda: said in (source.last_error or ""), f"{said}, not {source.last_error}")
     assert f"no token from {url}" in (source.last_error or "")
     assert SECRET not in (source.last_error or "")
 
 
-def test_a_password_that_is_corrected_lets_us_in(broker: Broker, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_that_is_corrected_lets_us_in(
+    broker: Broker, house: RunningEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     topic = broker.create_topic()
     broker.produce(topic, numbered(range(30)))
     source = house.source(NAME, reached(broker, topic, SASL, sasl=password("PLAIN", "WRONG")), [rule()])
-    eventually(lambda: source.last_error, "it is told")
+    until(lambda: source.last_error, "it is told")
     monkeypatch.setenv("WRONG", PASSWORD)
     await_numbers(house, range(30))
-    eventually(lambda: source.last_error is None, "nothing is wrong any more")
+    until(lambda: source.last_error is None, "nothing is wrong any more")

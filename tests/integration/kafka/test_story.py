@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.house import eventually
 from tests.integration.kafka.daemon import Daemon
 from tests.integration.kafka.kit import NAME, kafka, numbered, rule
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def listed(daemon: Daemon, *arguments: str) -> list[Any]:
 
 def test_an_operator_sees_what_fed_a_run_and_ends_a_halt(broker: Broker, topic: str, daemon: Daemon) -> None:
     broker.produce(topic, numbered(range(10)))
-    eventually(lambda: daemon.metric("retrainer_events_matched_total", NAME) == 10, "all are counted")
+    until(lambda: daemon.metric("retrainer_events_matched_total", NAME) == 10, "all are counted")
     (run,) = listed(daemon, "runs", "list")
     fed = told(daemon, "runs", "show", run["id"], "--inputs")
     assert sorted(event["data"]["n"] for event in fed["inputs"]) == list(range(10))
@@ -59,13 +59,13 @@ def test_an_operator_sees_what_fed_a_run_and_ends_a_halt(broker: Broker, topic: 
     broker.delete_records(topic, 0, before=15)
     daemon.start()
     daemon.ready()
-    eventually(lambda: daemon.metric("retrainer_source_halted_partitions", NAME) == 1, "the metric has it")
+    until(lambda: daemon.metric("retrainer_source_halted_partitions", NAME) == 1, "the metric has it")
     assert daemon.metric("retrainer_source_up", NAME) == 0
     assert "records 10 to 14 are gone" in daemon.cli("sources", "list")
     assert "source.halted" in (daemon.folder / "log").read_text()
     daemon.cli("sources", "reset", NAME, "--partition", f"{topic}/0", "--to", "earliest", "--yes")
-    eventually(lambda: daemon.metric("retrainer_events_matched_total", NAME) == 5, "the others are counted")
-    eventually(lambda: daemon.metric("retrainer_source_halted_partitions", NAME) == 0, "the halt has ended")
+    until(lambda: daemon.metric("retrainer_events_matched_total", NAME) == 5, "the others are counted")
+    until(lambda: daemon.metric("retrainer_source_halted_partitions", NAME) == 0, "the halt has ended")
     assert daemon.metric("retrainer_source_up", NAME) == 1
 
 
@@ -73,13 +73,13 @@ def test_a_replay_counts_for_a_new_rule_what_the_old_one_has_counted(
     broker: Broker, topic: str, daemon: Daemon, sources: dict[str, Any]
 ) -> None:
     broker.produce(topic, numbered(range(25)))
-    eventually(lambda: daemon.metric("retrainer_events_matched_total", NAME) == 25, "all are counted")
+    until(lambda: daemon.metric("retrainer_events_matched_total", NAME) == 25, "all are counted")
     daemon.write(sources, [rule(10), rule(25, name="late")])
     daemon.http.post("/-/reload").raise_for_status()
     assert replayed(daemon, "--dry-run") == {"matched": 25}
     assert replayed(daemon) == {"matched": 25}
     assert replayed(daemon) == {"duplicate": 25}
-    eventually(lambda: [run["rule"] for run in listed(daemon, "runs", "list")].count("late") == 1, "one run of it")
+    until(lambda: [run["rule"] for run in listed(daemon, "runs", "list")].count("late") == 1, "one run of it")
     of_old = [run for run in listed(daemon, "runs", "list") if run["rule"] == "train"]
     assert len(of_old) <= 2
 

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retrainer.engine.replication import readers
-from tests.integration.house import House, eventually
 from tests.integration.kafka.consumers import Consumer, Host
 from tests.integration.kafka.judge import judge
 from tests.integration.kafka.kit import NAME, await_numbers, counted, kafka, numbered, parts, rule
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.houses.engine import RunningEngine
     from tests.integration.broker import Broker
 
 EVERY = 50
@@ -28,14 +29,16 @@ def settings(broker: Broker) -> dict[str, Any]:
 
 
 @pytest.fixture
-def host(house: House) -> Iterator[Host]:
+def host(house: RunningEngine) -> Iterator[Host]:
     host = Host(house.engine)
     yield host
     host.close()
 
 
 @pytest.fixture
-def start(house: House, host: Host, settings: dict[str, Any], tmp_path: Path) -> Iterator[Callable[[], Consumer]]:
+def start(
+    house: RunningEngine, host: Host, settings: dict[str, Any], tmp_path: Path
+) -> Iterator[Callable[[], Consumer]]:
     """A function that starts a reader. All started readers are killed at the end."""
     house.load({NAME: settings}, [rule(EVERY)])
     started: list[Consumer] = []
@@ -49,12 +52,12 @@ def start(house: House, host: Host, settings: dict[str, Any], tmp_path: Path) ->
         reader.kill()
 
 
-def claims(house: House) -> dict[str, int]:
+def claims(house: RunningEngine) -> dict[str, int]:
     """How often each partition was claimed."""
     return dict(house.query("SELECT partition, owner_epoch FROM positions"))
 
 
-def both_read(house: House) -> Callable[[], bool]:
+def both_read(house: RunningEngine) -> Callable[[], bool]:
     def live() -> int:
         since = house.clock.now() - readers.LEASE
         return int(house.query(f"SELECT count(*) FROM readers WHERE renewed_at > {since}")[0][0])
@@ -91,7 +94,7 @@ def flow(broker: Broker, settings: dict[str, Any]) -> Iterator[Flow]:
     flow.end()
 
 
-def assert_exact(house: House, total: int) -> None:
+def assert_exact(house: RunningEngine, total: int) -> None:
     """Assert that each record is one event, and is in exactly one run or in the open window."""
     await_numbers(house, range(total), timeout=60)
     verdict = judge(house.query, set(range(total)))
@@ -100,56 +103,61 @@ def assert_exact(house: House, total: int) -> None:
     assert sum(size * runs for size, runs in verdict.sizes.items()) == total - verdict.open_window
 
 
-def further(house: House, by: int = 1000) -> Callable[[], bool]:
+def further(house: RunningEngine, by: int = 1000) -> Callable[[], bool]:
     wanted = len(counted(house)) + by
     return lambda: len(counted(house)) >= wanted
 
 
 def test_a_rebalance_in_mid_flow_loses_and_doubles_nothing(
-    broker: Broker, house: House, settings: dict[str, Any], start: Callable[[], Consumer], flow: Flow
+    broker: Broker, house: RunningEngine, settings: dict[str, Any], start: Callable[[], Consumer], flow: Flow
 ) -> None:
     first = start()
-    eventually(further(house), "the first reads")
+    until(further(house), "the first reads")
     second = start()
-    eventually(both_read(house), "both read")
-    eventually(further(house), "both read")
+    until(both_read(house), "both read")
+    until(further(house), "both read")
     first.stop()
-    eventually(further(house), "the second reads alone")
+    until(further(house), "the second reads alone")
     start()
-    eventually(both_read(house), "both read again")
+    until(both_read(house), "both read again")
     second.stop()
-    eventually(further(house), "the third reads alone")
+    until(further(house), "the third reads alone")
     assert_exact(house, flow.end())
     assert sum(claims(house).values()) >= 6  # the second and the third reader took over partitions
 
 
 def test_a_reader_that_is_killed_is_succeeded(
-    broker: Broker, house: House, settings: dict[str, Any], start: Callable[[], Consumer], flow: Flow
+    broker: Broker, house: RunningEngine, settings: dict[str, Any], start: Callable[[], Consumer], flow: Flow
 ) -> None:
     both = [start(), start()]
-    eventually(both_read(house), "both read")
+    until(both_read(house), "both read")
     for _ in range(2):
-        eventually(further(house), "they read")
+        until(further(house), "they read")
         both.pop(0).kill()
         both.append(start())
-    eventually(further(house, 2000), "they read on")
+    until(further(house, 2000), "they read on")
     assert_exact(house, flow.end())
 
 
 def test_a_frozen_reader_that_thaws_after_others_went_on_moves_nothing(
-    broker: Broker, house: House, host: Host, settings: dict[str, Any], start: Callable[[], Consumer], flow: Flow
+    broker: Broker,
+    house: RunningEngine,
+    host: Host,
+    settings: dict[str, Any],
+    start: Callable[[], Consumer],
+    flow: Flow,
 ) -> None:
     zombie = start()
-    eventually(further(house), "it reads alone, and all")
+    until(further(house), "it reads alone, and all")
     host.gateway.busy = True
-    eventually(lambda: host.gateway.refused >= 3, "it has records in its hands that nobody took")
+    until(lambda: host.gateway.refused >= 3, "it has records in its hands that nobody took")
     zombie.freeze()
     before = claims(house)
     host.gateway.busy = False
     start()
-    eventually(lambda: all(claims(house)[part] > epoch for part, epoch in before.items()), "all parts were taken over")
-    eventually(further(house), "they are read on")
+    until(lambda: all(claims(house)[part] > epoch for part, epoch in before.items()), "all parts were taken over")
+    until(further(house), "they are read on")
     zombie.thaw()
-    eventually(both_read(house), "the zombie is a reader again")
-    eventually(further(house, 2000), "both read")
+    until(both_read(house), "the zombie is a reader again")
+    until(further(house, 2000), "both read")
     assert_exact(house, flow.end())

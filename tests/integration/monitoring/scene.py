@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import yaml
 
-from tests.integration.house import eventually
 from tests.integration.prometheus.monitoring import Monitoring
 from tests.integration.s3.daemon import Daemon
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,7 +106,7 @@ class Scene:
         self.monitoring.write("prometheus.yml", self._prometheus())
         self.monitoring.write("alertmanager.yml", alertmanager())
         self.monitoring.call("up")
-        eventually(lambda: self.labels("source", "retrainer_events_received_total"), "counters are scraped at zero")
+        until(lambda: self.labels("source", "retrainer_events_received_total"), "counters are scraped at zero")
         (self.folder / "landing").mkdir()
         (self.folder / "landing/a.csv").write_text("id\n1\n")
         for _ in range(3):
@@ -115,7 +115,7 @@ class Scene:
         self.daemon.http.post("/hooks/push", content=b"no JSON", headers={"content-type": "application/json"})
         for failures in (1, 2, 3):
             self.post({"kind": "break"})
-            eventually(lambda n=failures: self.failed() == n, "the run failed", 60)  # type: ignore[misc]
+            until(lambda n=failures: self.failed() == n, "the run failed", 60)  # type: ignore[misc]
 
     def post(self, data: Mapping[str, Any]) -> None:
         assert self.daemon.http.post("/hooks/push", json=data).is_success

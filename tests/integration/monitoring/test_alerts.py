@@ -10,9 +10,9 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from tests.integration.house import eventually
 from tests.integration.monitoring.scene import ALERTS, ROOT
 from tests.integration.prometheus.monitoring import CACHE
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,17 +45,17 @@ def test_each_is_evaluated_on_a_real_daemons_metrics(scene: Scene) -> None:
     def settled() -> bool:
         return all(rule["health"] == "ok" for rule in scene.evaluated().values())
 
-    eventually(settled, "each was looked at, and none of them is in error", 60)
+    until(settled, "each was looked at, and none of them is in error", 60)
     assert set(scene.evaluated()) == {rule.get("alert") or rule["record"] for rule in RULES}
 
 
 def test_what_is_wrong_fires_with_the_rules_own_labels(scene: Scene) -> None:
-    eventually(lambda: "RetrainerRuleStopped" in scene.firing(), "the rule's circuit breaker is noticed", 60)
+    until(lambda: "RetrainerRuleStopped" in scene.firing(), "the rule's circuit breaker is noticed", 60)
     (stopped,) = scene.firing()["RetrainerRuleStopped"]
     wanted = {"rule": "basket", "team": "shop", "severity": "critical", "namespace": "ml", "scope": "rule"}
     assert wanted.items() <= stopped["labels"].items()
     assert stopped["annotations"]["summary"] == "Rule basket starts no more runs"
-    eventually(lambda: "RetrainerDeadLetters" in scene.firing(), "the dead letter is noticed", 60)
+    until(lambda: "RetrainerDeadLetters" in scene.firing(), "the dead letter is noticed", 60)
     (letters,) = scene.firing()["RetrainerDeadLetters"]
     assert letters["labels"]["source"] == "push"
     assert "RetrainerRuleNotSucceeded" not in scene.firing()
@@ -64,7 +64,7 @@ def test_what_is_wrong_fires_with_the_rules_own_labels(scene: Scene) -> None:
 
 def test_the_cause_silences_what_follows_from_it_on_the_way_from_prometheus(scene: Scene) -> None:
     wanted = {"RetrainerRuleStopped": "active", "RetrainerRunsFailing": "suppressed", "RetrainerDeadLetters": "active"}
-    eventually(lambda: wanted.items() <= scene.states("ml").items(), "the stopped rule says why it fails", 60)
+    until(lambda: wanted.items() <= scene.states("ml").items(), "the stopped rule says why it fails", 60)
 
 
 DOWN = {"alertname": "RetrainerDown", "scope": "service", "severity": "critical"}
@@ -107,7 +107,7 @@ def test_what_silences_what(scene: Scene, cause: dict[str, str], other: dict[str
     namespace = f"n-{uuid4().hex[:8]}"
     scene.raise_alerts(*({**alert, "namespace": namespace} for alert in (cause, other)))
     wanted = {cause["alertname"]: "active", other["alertname"]: state}
-    eventually(lambda: scene.states(namespace) == wanted, f"{wanted}, but {scene.states(namespace)}", 30)
+    until(lambda: scene.states(namespace) == wanted, f"{wanted}, but {scene.states(namespace)}", 30)
 
 
 @pytest.mark.parametrize("label", ["cluster", "job"])
@@ -116,10 +116,10 @@ def test_another_installation_does_not_matter(scene: Scene, label: str) -> None:
     one = {"cluster": "eu", "namespace": namespace, "job": "a"}
     scene.raise_alerts({**DOWN, **one}, {**LATE, **one, label: "other"})
     wanted = {DOWN["alertname"]: "active", LATE["alertname"]: "active"}
-    eventually(lambda: scene.states(namespace) == wanted, "both are active", 30)
+    until(lambda: scene.states(namespace) == wanted, "both are active", 30)
 
 
 def test_another_namespace_does_not_matter(scene: Scene) -> None:
     here, there = f"n-{uuid4().hex[:8]}", f"n-{uuid4().hex[:8]}"
     scene.raise_alerts({**DOWN, "namespace": here}, {**LATE, "namespace": there})
-    eventually(lambda: scene.states(there) == {LATE["alertname"]: "active"}, "it is told", 30)
+    until(lambda: scene.states(there) == {LATE["alertname"]: "active"}, "it is told", 30)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.house import eventually
 from tests.integration.monitoring.scene import ROOT, VARIABLES
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.integration.monitoring.scene import Scene
@@ -27,21 +27,19 @@ A_SLOT = 90
 @pytest.mark.parametrize("target", QUERIES)
 def test_a_panel_has_something_to_show(scene: Scene, target: dict[str, Any]) -> None:
     instant = target.get("instant", False)
-    eventually(lambda: scene.ask(target["expr"], instant=instant), target["expr"], A_SLOT)
+    until(lambda: scene.ask(target["expr"], instant=instant), target["expr"], A_SLOT)
 
 
 def test_variables_offer_what_there_is(scene: Scene) -> None:
     (board,) = [json.loads(path.read_text()) for path in BOARDS if path.stem == "rule"]
     asked = {v["name"]: v["query"] for v in board["templating"]["list"]}
-    eventually(lambda: scene.offered(asked["namespace"]) == [VARIABLES["namespace"]], "the namespace")
+    until(lambda: scene.offered(asked["namespace"]) == [VARIABLES["namespace"]], "the namespace")
     assert scene.offered(asked["rule"]) == ["basket", "churn"]
 
 
 def test_outcomes_of_events_add_up_to_what_was_received(scene: Scene) -> None:
     words = ("matched", "filtered", "duplicate", "dead_lettered", "ignored")
     outcomes = [f"retrainer_events_{word}_total" for word in words]
-    eventually(
-        lambda: scene.ask("retrainer_events_dead_lettered_total > 0", instant=True), "the dead letter is counted"
-    )
+    until(lambda: scene.ask("retrainer_events_dead_lettered_total > 0", instant=True), "the dead letter is counted")
     difference = f"sum(retrainer_events_received_total) - sum({' + '.join(outcomes)})"
     assert scene.ask(difference, instant=True) == [0]

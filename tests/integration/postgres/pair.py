@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from tests.integration.house import eventually
 from tests.integration.s3.daemon import Daemon
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,7 +144,7 @@ class Poster:
     def more(self, count: int, timeout: float = 30.0) -> None:
         """Wait until ``count`` more events are accepted."""
         wanted = len(self.accepted) + count
-        eventually(lambda: len(self.accepted) >= wanted, f"{count} more events are accepted", timeout)
+        until(lambda: len(self.accepted) >= wanted, f"{count} more events are accepted", timeout)
 
     def stop(self) -> list[str]:
         """Stop posting; return the ids of all accepted events, in order."""
@@ -155,12 +155,12 @@ class Poster:
 
 def settled(pair: Pair, accepted: list[str]) -> None:
     """Assert that each accepted event counts once, and that each run of them ends once."""
-    eventually(lambda: len(pair.counted()) == len(accepted), "all are counted")
+    until(lambda: len(pair.counted()) == len(accepted), "all are counted")
     assert sorted(pair.counted()) == sorted(accepted)
     assert len(set(accepted)) == len(accepted)
     wanted = len(accepted) // BATCH
     done = "SELECT count(*) FROM runs WHERE phase = 'SUCCEEDED'"
-    eventually(lambda: pair.query(done)[0][0] == wanted, "all runs have succeeded", 120)
+    until(lambda: pair.query(done)[0][0] == wanted, "all runs have succeeded", 120)
     assert pair.query("SELECT count(*) FROM runs")[0][0] == wanted
     windows = pair.query("SELECT (\"window\"::json->>'events')::int FROM runs")
     assert {row[0] for row in windows} <= {BATCH}

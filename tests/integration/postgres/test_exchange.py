@@ -12,7 +12,7 @@ import pytest
 from retrainer.event import Event, Poison
 from retrainer.sources.base import Batch
 from retrainer.store.postgres import PostgresStore
-from tests.integration.house import House
+from tests.houses.engine import RunningEngine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ def cli(*arguments: str, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
-def deliver(house: House, numbers: range) -> list[str]:
+def deliver(house: RunningEngine, numbers: range) -> list[str]:
     items = [Event("push", f"e{n}", "t", house.clock.now(), {"n": n}, f"s{n}") for n in numbers]
     return list(house.engine.offer(Batch("push", items, identity_window=3600)).result(30).outcomes)
 
@@ -44,7 +44,7 @@ def deliver(house: House, numbers: range) -> list[str]:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """A store with a run, a pending window of two events, and a dead letter."""
-    house = House(tmp_path / "retrainer.db")
+    house = RunningEngine(tmp_path / "retrainer.db")
     house.load(SOURCES, [RULE])
     assert deliver(house, range(6)) == ["matched"] * 6
     house.engine.offer(Batch("push", [Poison("push", "bad", b"\x00\xff", "not JSON")])).result(30)
@@ -59,7 +59,7 @@ def test_a_move_to_postgresql_loses_nothing(file: Path, postgres: Postgres, data
     assert "events" in cli("import", url, "--from", str(before))
     cli("export", url, "--to", str(after))
     assert after.read_text() == before.read_text()
-    house = House(tmp_path, build=lambda _: PostgresStore.open(url))
+    house = RunningEngine(tmp_path, build=lambda _: PostgresStore.open(url))
     house.load(SOURCES, [RULE])
     assert deliver(house, range(4, 8)) == ["duplicate", "duplicate", "matched", "matched"]
     windows = [json.loads(row[0])["events"] for row in house.query('SELECT "window" FROM runs ORDER BY id')]

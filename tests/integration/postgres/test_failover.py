@@ -11,11 +11,12 @@ from retrainer.event import Event
 from retrainer.sources.base import Batch
 from retrainer.store.base import StoreLostError
 from retrainer.store.postgres import PostgresStore
+from tests.houses.engine import RunningEngine
 from tests.integration.conftest import free_ports
-from tests.integration.house import House, eventually
 from tests.integration.postgres.conftest import alone
 from tests.integration.postgres.pair import RULES, SOURCES, Pair, Poster, settled
 from tests.integration.postgres.server import USER, Postgres
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,7 @@ class Cluster(Postgres):
             with self.connect() as admin:
                 admin.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
                 admin.execute("SELECT pg_reload_conf()")
-            eventually(self._in_step, "the standby is synchronous")
+            until(self._in_step, "the standby is synchronous")
 
     def _in_step(self) -> bool:
         with self.connect() as admin:
@@ -82,7 +83,7 @@ def test_with_a_synchronous_standby_nothing_is_lost_and_nothing_doubled(cluster:
         poster.more(60)
         cluster.fail_over()
         poster.more(60, 60)
-        eventually(lambda: len(pair.leaders) == 1, "one has the lead", 60)
+        until(lambda: len(pair.leaders) == 1, "one has the lead", 60)
         settled(pair, poster.stop())
         assert [daemon.exit_code for daemon in pair.daemons].count(LOST) <= 1
     finally:
@@ -93,11 +94,11 @@ def test_one_whose_store_went_back_writes_nothing_that_it_remembers(cluster: Clu
     """The standby lagged: acknowledged writes are lost, and so is the engine's state that was based on them."""
     cluster.up(synchronous=False)
     url = cluster.url(cluster.database())
-    house = House(tmp_path, build=lambda _: PostgresStore.open(url))
+    house = RunningEngine(tmp_path, build=lambda _: PostgresStore.open(url))
     try:
         house.load(SOURCES, RULES)
         assert offer(house, 1) == ["matched"]
-        eventually(cluster.standby_has_all, "the standby has the first")
+        until(cluster.standby_has_all, "the standby has the first")
         cluster.standby.call("stop")
         assert offer(house, 2) == ["matched"]
         cluster.call("kill")
@@ -116,6 +117,6 @@ def test_one_whose_store_went_back_writes_nothing_that_it_remembers(cluster: Clu
         house.close()
 
 
-def offer(house: House, number: int) -> Any:
+def offer(house: RunningEngine, number: int) -> Any:
     event = Event("push", f"e{number}", "t", house.clock.now(), {"n": number}, f"s{number}")
     return list(house.engine.offer(Batch("push", [event], identity_window=3600)).result(60).outcomes)

@@ -11,9 +11,10 @@ import pytest
 from retrainer.event import Event
 from retrainer.sources.base import Batch
 from retrainer.store.postgres import PostgresStore
-from tests.integration.house import House, eventually
+from tests.houses.engine import RunningEngine
 from tests.integration.postgres.proxy import Proxy
 from tests.integration.postgres.server import Postgres
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,20 +32,20 @@ RULE = {
 
 
 @pytest.fixture
-def house(postgres: Postgres, database: str, proxy: Proxy, tmp_path: Path) -> Iterator[House]:
+def house(postgres: Postgres, database: str, proxy: Proxy, tmp_path: Path) -> Iterator[RunningEngine]:
     url = postgres.url(database, proxy.port)
-    house = House(tmp_path, max_queue=100_000, build=lambda _: PostgresStore.open(url))
+    house = RunningEngine(tmp_path, max_queue=100_000, build=lambda _: PostgresStore.open(url))
     house.load(SOURCES, [RULE])
     yield house
     house.close()
 
 
-def offer(house: House, number: int) -> Future[Receipt]:
+def offer(house: RunningEngine, number: int) -> Future[Receipt]:
     event = Event("push", f"e{number}", "t", house.clock.now(), {"n": number}, f"s{number}")
     return house.engine.offer(Batch("push", [event], identity_window=3600))
 
 
-def counted(house: House) -> list[str]:
+def counted(house: RunningEngine) -> list[str]:
     return [subject for _, subject in house.counted()]
 
 
@@ -56,7 +57,7 @@ def counted(house: House) -> list[str]:
     ],
 )
 def test_a_line_cut_at_a_commit_settles_it_exactly_once(
-    house: House, proxy: Proxy, when: Literal["before", "after"]
+    house: RunningEngine, proxy: Proxy, when: Literal["before", "after"]
 ) -> None:
     assert offer(house, 1).result(30).outcomes == ["matched"]
     proxy.cut(when)
@@ -90,7 +91,7 @@ def set_read_only(postgres: Postgres, database: str, to: str) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_comes_meanwhile_waits_and_is_acknowledged_once_it_is_stored(
-    house: House, postgres: Postgres, database: str, proxy: Proxy, fault: str
+    house: RunningEngine, postgres: Postgres, database: str, proxy: Proxy, fault: str
 ) -> None:
     """The server becomes unavailable under load. Events that were acknowledged before are there afterwards."""
     begin, end = FAULTS[fault]
@@ -103,11 +104,11 @@ def test_what_comes_meanwhile_waits_and_is_acknowledged_once_it_is_stored(
 
     loader = threading.Thread(target=load)
     loader.start()
-    eventually(lambda: sum(future.done() for future in sent) > 20, "events are stored")
+    until(lambda: sum(future.done() for future in sent) > 20, "events are stored")
     begin(postgres, database, proxy)
-    eventually(lambda: house.engine.trouble, "the engine says that it cannot write")
+    until(lambda: house.engine.trouble, "the engine says that it cannot write")
     acknowledged = sum(future.done() for future in sent)
-    eventually(lambda: len(sent) > acknowledged + 20, "more comes")
+    until(lambda: len(sent) > acknowledged + 20, "more comes")
     stop.set()
     loader.join()
     assert sum(future.done() for future in sent) == acknowledged
@@ -124,7 +125,7 @@ SQLSTATES = ("40001", "40P01", "57P01", "53100", "55P03", "57014", "25P03")
 
 @pytest.mark.parametrize("state", SQLSTATES)
 def test_an_error_that_passes_lets_the_transaction_be_tried_again(
-    house: House, postgres: Postgres, database: str, state: str
+    house: RunningEngine, postgres: Postgres, database: str, state: str
 ) -> None:
     """The server raises the error once, in the middle of a transaction: a rollback does not reset a sequence."""
     with postgres.connect(database) as admin:
@@ -141,7 +142,7 @@ def test_an_error_that_passes_lets_the_transaction_be_tried_again(
 
 
 def test_an_event_that_the_server_refuses_is_a_dead_letter_and_the_others_of_its_transaction_go_on(
-    house: House, postgres: Postgres, database: str
+    house: RunningEngine, postgres: Postgres, database: str
 ) -> None:
     with postgres.connect(database) as admin:
         admin.execute("ALTER TABLE events ADD CONSTRAINT no_seven CHECK (id <> 'e7')")
@@ -154,7 +155,7 @@ def test_an_event_that_the_server_refuses_is_a_dead_letter_and_the_others_of_its
     assert (name, "no_seven" in error) == ("e7", True)
 
 
-def test_what_the_server_has_no_room_for_stops_nothing(house: House) -> None:
+def test_what_the_server_has_no_room_for_stops_nothing(house: RunningEngine) -> None:
     """PostgreSQL text cannot hold NUL, and its indexes cannot hold long values."""
     by_name = {
         "name": "named",

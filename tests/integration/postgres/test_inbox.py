@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer.engine.core.engine import Engine
 from retrainer.engine.replication.intake_router import IntakeRouter
 from retrainer.engine.replication.standby_intake import StandbyIntake
 from retrainer.event import Event, Poison
 from retrainer.sources.base import Batch, OffsetRange, PositionLost
 from retrainer.store.postgres import PostgresStore
 from retrainer.util.clock import SystemClock
-from tests.integration.house import eventually
-from tests.unit.engine.bench import NullListener, configured
+from tests.houses.engine import RunningEngine, configured
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,29 +33,23 @@ class Replica:
     """A store, an engine and an intake router, as in a daemon."""
 
     def __init__(self, url: str) -> None:
-        self.store = PostgresStore.open(url)
-        self.engine = Engine(self.store, SystemClock(), NullListener(), namespace="ml", max_queue=0)
+        self.running = RunningEngine(Path(), max_queue=0, build=lambda _: PostgresStore.open(url), leads=False)
+        self.store, self.engine = self.running.store, self.running.engine
         self.gate = IntakeRouter(
             self.engine, StandbyIntake(self.store, SystemClock(), lambda: self.engine.catalog, 0), self.store
         )
-        self.leads = False
 
     def stand_by(self) -> None:
         self.gate.begin()
 
     def lead(self) -> None:
-        assert self.store.claim()
-        self.leads = True
-        self.engine.start()
+        self.running.lead()
         self.engine.switch(configured([RULE]))
         self.gate.lead()
 
     def stop(self) -> None:
         self.gate.stop()
-        if self.leads:
-            self.engine.stop()
-            self.store.release()
-        self.store.close()
+        self.running.close()
 
 
 @contextmanager
@@ -91,7 +85,7 @@ def test_what_a_standby_took_in_is_decided_by_the_leader(postgres: Postgres, dat
         second = standby.gate.offer(Batch("topic", events(4, 2), 0.0, offsets=offsets(epoch, 4, 6)))
         assert list(first.result(10).outcomes) == ["accepted"] * 4
         assert list(second.result(10).outcomes) == ["accepted"] * 2
-        eventually(lambda: len(ledger()) == 5, "both batches in the ledger")
+        until(lambda: len(ledger()) == 5, "both batches in the ledger")
         assert ledger() == ["e0", "e1", "e2", "e4", "e5"]
         assert postgres.query(database, "SELECT phase FROM runs") == [("PENDING",)]
         assert postgres.query(database, "SELECT error FROM dead_letters") == [("not JSON",)]
@@ -147,5 +141,5 @@ def test_a_repeat_is_known_whoever_takes_it_in(postgres: Postgres, database: str
         standby.stand_by()
         leader.gate.offer(Batch("topic", events(0, 1))).result(10)
         standby.gate.offer(Batch("topic", events(0, 2))).result(10)
-        eventually(lambda: postgres.query(database, "SELECT count(*) FROM inbox") == [(0,)], "an empty inbox")
+        until(lambda: postgres.query(database, "SELECT count(*) FROM inbox") == [(0,)], "an empty inbox")
         assert ledger() == ["e0", "e1"]

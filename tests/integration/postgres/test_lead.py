@@ -10,7 +10,7 @@ from retrainer.daemon.leadership import Lead
 from retrainer.simulate.world import ManualClock
 from retrainer.store.leader_lease import LEASE
 from retrainer.store.postgres import PostgresStore
-from tests.integration.house import eventually
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,7 +92,7 @@ def test_a_lease_is_taken_over_once_it_has_run_out(
     move_lease(ends_in)
     assert second.turn()
     assert second.lead.held == taken
-    eventually(lambda: second.begun == taken, "it begins")
+    until(lambda: second.begun == taken, "it begins")
     assert second.store.undisputed is False
 
 
@@ -104,7 +104,7 @@ def test_one_that_was_taken_over_finds_out_at_its_next_turn(
     move_lease(-1)
     assert second.turn()
     assert not third.lead.take()
-    eventually(lambda: not first.turn(), "once it has a new line, as its own was ended, it knows")
+    until(lambda: not first.turn(), "once it has a new line, as its own was ended, it knows")
     assert "another daemon took over" in first.lost[0]
     assert not first.lead.sure
     assert second.turn()

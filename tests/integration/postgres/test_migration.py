@@ -12,7 +12,7 @@ from retrainer.store import migrate
 from retrainer.store import tables as t
 from retrainer.store.base import StoreError
 from retrainer.store.postgres import PostgresStore
-from tests.integration.house import eventually
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.integration.postgres.server import Postgres
@@ -87,7 +87,7 @@ def test_a_migration_waits_for_writers_and_they_for_it(postgres: Postgres, datab
         with writer.transaction():
             writer.execute("UPDATE leader SET mark = mark")
             migrating.start()
-            eventually(lambda: postgres.query(database, WAITING) == [(1,)], "it waits")
+            until(lambda: postgres.query(database, WAITING) == [(1,)], "it waits")
             assert postgres.query(database, "SELECT version_num FROM alembic_version") == [("0003_0002",)]
         migrating.join()
     assert postgres.query(database, "SELECT version_num FROM alembic_version") == [(migrate.HEAD,)]

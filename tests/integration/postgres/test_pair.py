@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from retrainer.daemon.leadership import LOST
-from tests.integration.house import eventually
 from tests.integration.postgres.pair import Pair, Poster, settled
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.integration.postgres.server import Postgres
@@ -31,7 +31,7 @@ def test_one_acts_and_the_other_is_ready_and_can_be_read(pair: Pair) -> None:
     assert len(second.items("events")) == 1
     answer = second.http.post("/hooks/push", json={"n": 2})
     assert (answer.status_code, answer.json()) == (202, {"outcomes": ["accepted"]})
-    eventually(lambda: len(first.items("events")) == 2, "whoever has the lead judges it")
+    until(lambda: len(first.items("events")) == 2, "whoever has the lead judges it")
 
 
 def test_what_changes_something_is_passed_on_to_whoever_has_the_lead(pair: Pair) -> None:
@@ -47,7 +47,7 @@ def test_what_changes_something_is_passed_on_to_whoever_has_the_lead(pair: Pair)
     first.stop(signal.SIGKILL)
     answer = second.http.post("/api/v1/rules/every/pause", json={"note": "no"})
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
-    eventually(lambda: second.http.post("/api/v1/rules/every/resume", json={}).is_success, "it acts itself", TAKEN_OVER)
+    until(lambda: second.http.post("/api/v1/rules/every/resume", json={}).is_success, "it acts itself", TAKEN_OVER)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_the_other_takes_over(pair: Pair, number: signal.Signals) -> None:
     poster = Poster(pair)
     poster.more(30)
     first.stop(number)
-    eventually(lambda: pair.leaders == [second], "the other has the lead", TAKEN_OVER)
+    until(lambda: pair.leaders == [second], "the other has the lead", TAKEN_OVER)
     poster.more(30)
     first.start()
     assert pair.leaders == [second]
@@ -74,7 +74,7 @@ def test_one_that_is_frozen_and_thawed_is_fenced_out_and_ends(pair: Pair) -> Non
     poster.more(30)
     assert first._process is not None
     first._process.send_signal(signal.SIGSTOP)
-    eventually(lambda: pair.epoch == 2, "the other has the lead", TAKEN_OVER)
+    until(lambda: pair.epoch == 2, "the other has the lead", TAKEN_OVER)
     poster.more(30, TAKEN_OVER)
     first._process.send_signal(signal.SIGCONT)
     assert first.died() == LOST
@@ -90,11 +90,11 @@ def test_a_server_that_restarts_leaves_one_that_acts(pair: Pair, postgres: Postg
     poster = Poster(pair)
     poster.more(30)
     postgres.call(fault)
-    eventually(lambda: pair.daemons[0].http.get("/readyz").status_code == 503, "it is not ready any more")
+    until(lambda: pair.daemons[0].http.get("/readyz").status_code == 503, "it is not ready any more")
     assert pair.daemons[0].metric("retrainer_store_writable") == 0.0
     postgres.call("start")
     poster.more(30, TAKEN_OVER)
-    eventually(lambda: len(pair.leaders) == 1, "one has the lead", TAKEN_OVER)
+    until(lambda: len(pair.leaders) == 1, "one has the lead", TAKEN_OVER)
     accepted = poster.stop()
     settled(pair, accepted)
     for daemon in pair.daemons:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.house import eventually
 from tests.integration.kafka.judge import judge
 from tests.integration.kafka.kit import NAME, kafka, numbered, rule
 from tests.integration.postgres.pair import Pair, started
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,22 +70,22 @@ def claims(pair: Pair) -> int:
 
 def test_each_record_is_counted_once_whoever_dies(pair: Pair, broker: Broker, topic: str) -> None:
     first, second = pair.daemons
-    eventually(lambda: claims(pair) > PARTITIONS, "the second has taken some partitions over", 60)
+    until(lambda: claims(pair) > PARTITIONS, "the second has taken some partitions over", 60)
     load = Load(broker, topic)
     try:
         for leader, other, number in ((first, second, signal.SIGKILL), (second, first, signal.SIGTERM)):
             before = stored(pair)
-            eventually(lambda: stored(pair) > before, "records are counted", 60)  # noqa: B023
+            until(lambda: stored(pair) > before, "records are counted", 60)  # noqa: B023
             leader.stop(number)
-            eventually(lambda: pair.leaders == [other], "the other has the lead", 60)  # noqa: B023
+            until(lambda: pair.leaders == [other], "the other has the lead", 60)  # noqa: B023
             before = stored(pair)
-            eventually(lambda: stored(pair) > before, "it counts", 60)  # noqa: B023
+            until(lambda: stored(pair) > before, "it counts", 60)  # noqa: B023
             had = claims(pair)
             leader.start()
-            eventually(lambda: claims(pair) > had, "the one that came back has partitions", 60)  # noqa: B023
+            until(lambda: claims(pair) > had, "the one that came back has partitions", 60)  # noqa: B023
     finally:
         produced = load.end()
-    eventually(lambda: stored(pair) >= produced, "all is stored", 60)
+    until(lambda: stored(pair) >= produced, "all is stored", 60)
     verdict = judge(pair.query, set(range(produced)))
     assert verdict.wrong == 0, verdict
     assert set(verdict.sizes) == {FIRES_EVERY}

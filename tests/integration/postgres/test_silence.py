@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from retrainer.daemon.leadership import LOST
-from tests.integration.house import eventually
 from tests.integration.postgres.pair import Pair, Poster, settled, started
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,11 +39,11 @@ def test_one_whose_route_is_dropped_is_followed_by_the_other_and_ends_once_it_kn
     poster = Poster(pair)
     poster.more(30)
     proxy.hush(True)
-    eventually(lambda: pair.epoch == 2, "the other has the lead", TAKEN_OVER)
+    until(lambda: pair.epoch == 2, "the other has the lead", TAKEN_OVER)
     poster.more(30, TAKEN_OVER)
-    eventually(lambda: says_why(first), "it is not ready and says why")
+    until(lambda: says_why(first), "it is not ready and says why")
     assert first.http.get("/healthz").status_code == 200
-    eventually(lambda: first.metric("retrainer_leader") == 0.0, "it does not claim to have the lead")
+    until(lambda: first.metric("retrainer_leader") == 0.0, "it does not claim to have the lead")
     assert first.metric("retrainer_store_writable") == 0.0
     proxy.hush(False)
     assert first.died() == LOST
@@ -63,7 +63,7 @@ def test_one_that_is_asked_to_end_during_a_silence_ends(pair: Pair, proxy: Proxy
     assert first.exit_code == 0
     assert "daemon.stopped" in first.said()
     proxy.hush(False)
-    eventually(lambda: pair.leaders == [second], "the other has the lead", TAKEN_OVER)
+    until(lambda: pair.leaders == [second], "the other has the lead", TAKEN_OVER)
     first.start()
     poster.more(30)
     settled(pair, poster.stop())
@@ -73,7 +73,7 @@ def test_both_end_when_they_are_asked_to_while_the_server_is_frozen(pair: Pair, 
     poster = Poster(pair)
     poster.more(30)
     postgres.call("freeze")
-    eventually(lambda: all(says_why(daemon) for daemon in pair.daemons), "neither is ready", TAKEN_OVER)
+    until(lambda: all(says_why(daemon) for daemon in pair.daemons), "neither is ready", TAKEN_OVER)
     for daemon in pair.daemons:
         daemon.stop(signal.SIGTERM)
         assert daemon.exit_code == 0
@@ -88,12 +88,12 @@ def test_a_frozen_server_that_thaws_finds_one_that_acts(pair: Pair, postgres: Po
     poster = Poster(pair)
     poster.more(30)
     postgres.call("freeze")
-    eventually(lambda: all(says_why(daemon) for daemon in pair.daemons), "neither is ready", TAKEN_OVER)
+    until(lambda: all(says_why(daemon) for daemon in pair.daemons), "neither is ready", TAKEN_OVER)
     assert all(daemon.http.get("/healthz").status_code == 200 for daemon in pair.daemons)
     postgres.call("thaw")
     poster.more(30, TAKEN_OVER)
     for daemon in pair.daemons:
         if daemon.exit_code == LOST:
             daemon.start()
-    eventually(lambda: len(pair.leaders) == 1, "one has the lead", TAKEN_OVER)
+    until(lambda: len(pair.leaders) == 1, "one has the lead", TAKEN_OVER)
     settled(pair, poster.stop())

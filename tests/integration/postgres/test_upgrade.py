@@ -11,8 +11,8 @@ import pytest
 
 from retrainer.daemon.leadership import LOST
 from tests import next_release
-from tests.integration.house import eventually
 from tests.integration.postgres.pair import Pair, Poster, settled
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,13 +57,13 @@ def test_one_replica_after_the_other_goes_to_the_next_release_and_back(
     poster.more(60)
     assert pair.leaders == [first]  # the older release continues to lead
     first.stop()
-    eventually(leads(pair, 1), "the next release has the lead")
+    until(leads(pair, 1), "the next release has the lead")
     poster.more(60)
-    eventually(lambda: pair.query(REMEMBERED) == [(next_release.VERSION,)], "its states hold what it alone knows")
+    until(lambda: pair.query(REMEMBERED) == [(next_release.VERSION,)], "its states hold what it alone knows")
     first.start()
     assert first.exit_code is None, first.said()
     second.stop()
-    eventually(leads(pair, 0), "the older release has the lead again")
+    until(leads(pair, 0), "the older release has the lead again")
     poster.more(60)
     second.start()
     assert second.exit_code is None, second.said()

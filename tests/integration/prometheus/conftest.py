@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from tests.integration.conftest import free_ports
-from tests.integration.prometheus.house import House
+from tests.integration.prometheus.monitored_engine import MonitoredEngine
 from tests.integration.prometheus.monitoring import Monitoring, Target
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def monitoring(servers: Monitoring) -> Iterator[Monitoring]:
 
 
 @pytest.fixture
-def house(monitoring: Monitoring, web_port: int, tmp_path: Path) -> Iterator[House]:
-    house = House(tmp_path / "retrainer.db", monitoring.url, web_port)
+def house(monitoring: Monitoring, web_port: int, tmp_path: Path) -> Iterator[MonitoredEngine]:
+    house = MonitoredEngine(tmp_path / "retrainer.db", monitoring.url, web_port)
     yield house
     house.close()
 

@@ -4,46 +4,49 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.integration.prometheus.house import eventually, fires
+from tests.integration.prometheus.monitored_engine import fires
+from tests.waiting import until
 
 if TYPE_CHECKING:
-    from tests.integration.prometheus.house import House
+    from tests.integration.prometheus.monitored_engine import MonitoredEngine
     from tests.integration.prometheus.monitoring import Monitoring, Target
 
 FIRING, RESOLVED = "alertmanager.firing", "alertmanager.resolved"
 
 
-def test_an_alert_fires_is_repeated_and_resolved(house: House, target: Target, model: str) -> None:
+def test_an_alert_fires_is_repeated_and_resolved(house: MonitoredEngine, target: Target, model: str) -> None:
     gauge = target.psi.labels(model, "age")
     house.begin(fires(model))
     gauge.set(0.3)
-    eventually(lambda: house.runs() == 1, "a run")
+    until(lambda: house.runs() == 1, "a run")
     house.hears_again(model)
     assert [kind for kind, _ in house.alerts(model)] == [FIRING]
     gauge.set(0.05)
-    eventually(lambda: len(house.alerts(model)) == 2, "it is resolved")
+    until(lambda: len(house.alerts(model)) == 2, "it is resolved")
     assert [kind for kind, _ in house.alerts(model)] == [FIRING, RESOLVED]
     assert house.runs() == 1
     gauge.set(0.3)
-    eventually(lambda: house.runs() == 2, "another run")
+    until(lambda: house.runs() == 2, "another run")
     (_, first), _, (_, second) = house.alerts(model)
     assert first < second
     assert house.errors() == []
 
 
-def test_an_alert_waits_for_who_is_not_there(house: House, target: Target, model: str, monitoring: Monitoring) -> None:
+def test_an_alert_waits_for_who_is_not_there(
+    house: MonitoredEngine, target: Target, model: str, monitoring: Monitoring
+) -> None:
     target.psi.labels(model, "age").set(0.3)
-    eventually(lambda: monitoring.alerts(model), "Alertmanager has it, and nobody to tell")
+    until(lambda: monitoring.alerts(model), "Alertmanager has it, and nobody to tell")
     house.begin(fires(model))
-    eventually(lambda: house.runs() == 1, "a run")
+    until(lambda: house.runs() == 1, "a run")
 
 
 def test_a_prometheus_that_is_killed_and_started(
-    house: House, target: Target, model: str, monitoring: Monitoring
+    house: MonitoredEngine, target: Target, model: str, monitoring: Monitoring
 ) -> None:
     target.psi.labels(model, "age").set(0.3)
     house.begin(fires(model))
-    eventually(lambda: house.runs() == 1, "a run")
+    until(lambda: house.runs() == 1, "a run")
     monitoring.call("kill", "prometheus")
     monitoring.call("start", "prometheus")
     house.hears_again(model)
@@ -51,29 +54,29 @@ def test_a_prometheus_that_is_killed_and_started(
 
 
 def test_an_alertmanager_that_is_killed_and_started(
-    house: House, target: Target, model: str, monitoring: Monitoring
+    house: MonitoredEngine, target: Target, model: str, monitoring: Monitoring
 ) -> None:
     gauge = target.psi.labels(model, "age")
     gauge.set(0.3)
     house.begin(fires(model))
-    eventually(lambda: house.runs() == 1, "a run")
+    until(lambda: house.runs() == 1, "a run")
     monitoring.call("kill", "alertmanager")
     monitoring.call("start", "alertmanager")
     house.hears_again(model)
     assert house.runs() == 1
     gauge.set(0.05)
-    eventually(lambda: house.alerts(model)[-1][0] == RESOLVED, "it is resolved")
+    until(lambda: house.alerts(model)[-1][0] == RESOLVED, "it is resolved")
 
 
 def test_a_prometheus_that_is_silent_for_too_long(
-    house: House, target: Target, model: str, monitoring: Monitoring
+    house: MonitoredEngine, target: Target, model: str, monitoring: Monitoring
 ) -> None:
     """Alertmanager treats the alert as resolved. When Prometheus reports it again, it is still the same alert."""
     target.psi.labels(model, "age").set(0.3)
     house.begin(fires(model))
-    eventually(lambda: house.runs() == 1, "a run")
+    until(lambda: house.runs() == 1, "a run")
     monitoring.call("freeze", "prometheus")
-    eventually(lambda: house.alerts(model)[-1][0] == RESOLVED, "it is taken for resolved", timeout=60)
+    until(lambda: house.alerts(model)[-1][0] == RESOLVED, "it is taken for resolved", timeout=60)
     monitoring.call("thaw", "prometheus")
-    eventually(lambda: house.alerts(model)[-1][0] == FIRING, "it fires again", timeout=60)
-    eventually(lambda: house.runs() == 2, "which is a crossing like any other")
+    until(lambda: house.alerts(model)[-1][0] == FIRING, "it fires again", timeout=60)
+    until(lambda: house.runs() == 2, "which is a crossing like any other")

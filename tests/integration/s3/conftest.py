@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.integration.s3.cloud import Cloud
-from tests.integration.s3.house import House
+from tests.integration.s3.lake_engine import LakeEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,15 +81,15 @@ def cloud(moto: Moto, credentials: None, request: pytest.FixtureRequest) -> Iter
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    house = House(tmp_path / "retrainer.db")
+def house(tmp_path: Path) -> Iterator[LakeEngine]:
+    house = LakeEngine(tmp_path / "retrainer.db")
     yield house
     house.close()
 
 
 @pytest.fixture
-def small_house(tmp_path: Path) -> Iterator[House]:
+def small_house(tmp_path: Path) -> Iterator[LakeEngine]:
     """An engine whose queue holds at most 20 events that are not stored yet."""
-    house = House(tmp_path / "retrainer.db", max_queue=20)
+    house = LakeEngine(tmp_path / "retrainer.db", max_queue=20)
     yield house
     house.close()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from tests.integration.s3.house import eventually
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +67,7 @@ class Daemon:
         command = [sys.executable, "-c", MAIN, str(self.folder / "retrainer.yaml")]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=log, stderr=log)
-        eventually(lambda: self.url or self.exit_code is not None, "ready", 60)
+        until(lambda: self.url or self.exit_code is not None, "ready", 60)
         self.http = httpx.Client(base_url=self.url or "http://none", timeout=30, trust_env=False)
 
     @property

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.integration.s3.daemon import Daemon
-from tests.integration.s3.house import CREATED, eventually
+from tests.integration.s3.lake_engine import CREATED
 from tests.integration.s3.test_sqs import KEYS, via
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,10 +71,10 @@ def test_killed_on_the_way_every_object_counts_once(site: Site, point: str) -> N
     assert daemon.died() == -signal.SIGKILL
     assert site.cloud.left(site.queue), "it died on the way"
     daemon.start()
-    eventually(lambda: daemon.items("runs", phase="SUCCEEDED"), "one run of all")
+    until(lambda: daemon.items("runs", phase="SUCCEEDED"), "one run of all")
     (run,) = daemon.items("runs")
     assert json.loads(run["outputs"]["keys"]) == site.there()
-    eventually(lambda: site.cloud.left(site.queue) == 0, "all deleted")
+    until(lambda: site.cloud.left(site.queue) == 0, "all deleted")
 
 
 def test_frozen_beyond_the_visibility_timeout_every_object_counts_once(site: Site) -> None:
@@ -82,7 +83,7 @@ def test_frozen_beyond_the_visibility_timeout_every_object_counts_once(site: Sit
     daemon.start()
     site.cloud.notify(site.bucket, queue=site.queue)
     site.cloud.put(site.bucket, *(f"k{n:02}" for n in range(10)))
-    eventually(lambda: daemon.metric('retrainer_events_matched_total{source="lake"}') == 10, "the first ten")
+    until(lambda: daemon.metric('retrainer_events_matched_total{source="lake"}') == 10, "the first ten")
     daemon._process.send_signal(signal.SIGSTOP)
     site.cloud.put(site.bucket, *(f"k{n:02}" for n in range(10, 30)))
     taken = site.cloud.sqs.receive_message(QueueUrl=site.queue, MaxNumberOfMessages=10, WaitTimeSeconds=5)["Messages"]
@@ -91,18 +92,18 @@ def test_frozen_beyond_the_visibility_timeout_every_object_counts_once(site: Sit
             QueueUrl=site.queue, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
         )
     daemon._process.send_signal(signal.SIGCONT)
-    eventually(lambda: daemon.items("runs", phase="SUCCEEDED"), "one run of all")
+    until(lambda: daemon.items("runs", phase="SUCCEEDED"), "one run of all")
     (run,) = daemon.items("runs")
     assert json.loads(run["outputs"]["keys"]) == site.there()
-    eventually(lambda: site.cloud.left(site.queue) == 0, "all deleted")
+    until(lambda: site.cloud.left(site.queue) == 0, "all deleted")
 
 
 def test_a_silent_source_is_told_of_and_so_is_that_it_speaks_again(site: Site) -> None:
     daemon = site.made([rule("train", 100)], {"max_silence": "1s"}, reload_interval="200ms")
     daemon.start()
     silent = 'retrainer_source_silent{source="lake"}'
-    eventually(lambda: daemon.metric(silent) == 1, "silent")
-    eventually(lambda: '"event": "source.silent"' in daemon.said(), "said in the log")
+    until(lambda: daemon.metric(silent) == 1, "silent")
+    until(lambda: '"event": "source.silent"' in daemon.said(), "said in the log")
     site.cloud.notify(site.bucket, queue=site.queue)
 
     def speaks() -> bool:
@@ -111,7 +112,7 @@ def test_a_silent_source_is_told_of_and_so_is_that_it_speaks_again(site: Site) -
         return '"event": "source.speaks_again"' in daemon.said()
 
     site.cloud.put(site.bucket, *(f"k{n}" for n in range(5)))
-    eventually(speaks, "it speaks again")
+    until(speaks, "it speaks again")
     assert daemon.said().count('"event": "source.silent"') >= 1
 
 
@@ -121,11 +122,11 @@ def test_a_bucket_is_read_again_for_rules_that_did_not_count_it(site: Site) -> N
     site.cloud.notify(site.bucket, queue=site.queue)
     site.cloud.put(site.bucket, *KEYS)
     daemon.start()
-    eventually(lambda: daemon.metric('retrainer_events_matched_total{source="lake"}') == len(KEYS), "counted")
+    until(lambda: daemon.metric('retrainer_events_matched_total{source="lake"}') == len(KEYS), "counted")
     rules = json.loads((daemon.folder / "rules.yaml").read_text())
     rules["rules"].append(rule("young", len(KEYS) + 2))
     (daemon.folder / "rules.yaml").write_text(json.dumps(rules))
-    eventually(lambda: len(daemon.items("rules")) == 2, "a rule more")
+    until(lambda: len(daemon.items("rules")) == 2, "a rule more")
 
     def replay(*arguments: str) -> dict[str, int]:
         return json.loads(daemon.call("replay", "lake", "--from", "1h", "-o", "json", *arguments))["outcomes"]
@@ -136,7 +137,7 @@ def test_a_bucket_is_read_again_for_rules_that_did_not_count_it(site: Site) -> N
     assert wanted.items() <= replay("--rule", "young").items()
     assert {"matched": 0, "duplicate": len(KEYS) + 2}.items() <= replay("--rule", "young").items()
     assert {"matched": 2, "duplicate": len(KEYS)}.items() <= replay("--rule", "old").items()
-    eventually(lambda: daemon.items("runs", phase="SUCCEEDED"), "a run of the young rule")
+    until(lambda: daemon.items("runs", phase="SUCCEEDED"), "a run of the young rule")
     (run,) = daemon.items("runs")
     assert json.loads(run["outputs"]["keys"]) == site.there()
 
@@ -146,12 +147,12 @@ def test_a_source_that_is_down_and_up_again_is_shown_so(site: Site) -> None:
     daemon = site.made([rule("train", 1)], {"via": via(site.cloud, missing), "sweep": "1h"})
     daemon.start()
     up = 'retrainer_source_up{source="lake"}'
-    eventually(lambda: daemon.metric(up) == 0, "down")
+    until(lambda: daemon.metric(up) == 0, "down")
     (line,) = json.loads(daemon.call("sources", "list", "-o", "json"))["items"]
     assert line["up"] is False
     assert line["last_error"].startswith(f"queue {missing}: does not exist (")
     site.cloud.sqs.create_queue(QueueName=f"{site.cloud.name}-later")
-    eventually(lambda: daemon.metric(up) == 1, "up")
+    until(lambda: daemon.metric(up) == 1, "up")
     shown = daemon.call("sources", "show", "lake").replace("\n", " ")
     assert f"{site.bucket}/ is swept for objects that arrived after" in shown
 
@@ -171,7 +172,7 @@ def test_the_workflow_reads_what_fed_it(site: Site, tmp_path: Path, place: str) 
     site.cloud.notify(site.bucket, queue=site.queue)
     daemon.start()
     site.cloud.put(site.bucket, *KEYS)
-    eventually(lambda: daemon.items("runs", phase="SUCCEEDED"), "the workflow has read it")
+    until(lambda: daemon.items("runs", phase="SUCCEEDED"), "the workflow has read it")
     (run,) = daemon.items("runs")
     assert json.loads(run["outputs"]["keys"]) == site.there() == sorted(KEYS)
     inputs = daemon.items(f"runs/{run['id']}/inputs")

@@ -12,14 +12,15 @@ from starlette.applications import Starlette
 from retrainer.sources.webhook import Webhooks
 from tests.integration.minio import PASSWORD, USER, Minio
 from tests.integration.s3.conftest import free_port
-from tests.integration.s3.house import CREATED, REMOVED, eventually
+from tests.integration.s3.lake_engine import CREATED, REMOVED
 from tests.integration.s3.test_sqs import KEYS
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.integration.broker import Broker
-    from tests.integration.s3.house import House
+    from tests.integration.s3.lake_engine import LakeEngine
 
 TOPIC, TOKEN = "minio-events", "a-token"
 ROADS = pytest.mark.parametrize("road", ["kafka", "webhook"])
@@ -43,7 +44,7 @@ def minio(broker: Broker, hook_port: int) -> Iterator[Minio]:
 class Lake:
     """A source for this MinIO through one channel, Kafka or webhook."""
 
-    def __init__(self, minio: Minio, house: House, broker: Broker, port: int, name: str) -> None:
+    def __init__(self, minio: Minio, house: LakeEngine, broker: Broker, port: int, name: str) -> None:
         self.minio, self.house, self.name = minio, house, name
         self._broker, self._port = broker, port
         self._stops: list[Any] = []
@@ -62,7 +63,7 @@ class Lake:
         if road == "webhook":
             self._serve(source)
         else:
-            eventually(lambda: len(self.house.engine.parts("lake")) >= 3, "its partitions are claimed")
+            until(lambda: len(self.house.engine.parts("lake")) >= 3, "its partitions are claimed")
 
     def _serve(self, source: dict[str, Any]) -> None:
         config: Any = self.house.load({"lake": source}, [CREATED, REMOVED]).sources["lake"]
@@ -76,13 +77,13 @@ class Lake:
         thread = threading.Thread(target=server.run)
         thread.start()
         self._stops += [lambda: setattr(server, "should_exit", True), thread.join]
-        eventually(lambda: server.started, "the webhook listens")
+        until(lambda: server.started, "the webhook listens")
 
     def close(self) -> None:
         """Wait for MinIO's queue first: its remaining notifications would be delivered to the next test."""
         try:
             if self._stops:
-                eventually(lambda: self.minio.undelivered() == 0, "MinIO has delivered everything")
+                until(lambda: self.minio.undelivered() == 0, "MinIO has delivered everything")
         finally:
             for stop in self._stops:
                 stop()
@@ -90,7 +91,7 @@ class Lake:
 
 @pytest.fixture
 def lake(
-    minio: Minio, house: House, broker: Broker, hook_port: int, request: pytest.FixtureRequest,
+    minio: Minio, house: LakeEngine, broker: Broker, hook_port: int, request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Lake]:  # fmt: skip
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", USER)
@@ -100,7 +101,7 @@ def lake(
     lake.close()
 
 
-def facts(house: House) -> list[tuple[str, str, int]]:
+def facts(house: LakeEngine) -> list[tuple[str, str, int]]:
     """Type, key and size of each event."""
     return house.query("SELECT type, subject, json_extract(data, '$.size') FROM events ORDER BY type, subject")
 
@@ -111,7 +112,7 @@ def test_keys_sizes_and_removals(lake: Lake, road: str) -> None:
     bucket = lake.minio.bucket(lake.name, target=road)
     lake.minio.put(bucket, *KEYS, body=b"12345")
     lake.minio.s3.delete_object(Bucket=bucket, Key=KEYS[0])
-    eventually(lambda: len(lake.house.told()) == len(KEYS) + 1, "all counted")
+    until(lambda: len(lake.house.events()) == len(KEYS) + 1, "all counted")
     created = [("s3:ObjectCreated:Put", key, 5) for key in sorted(KEYS)]
     assert facts(lake.house) == [*created, ("s3:ObjectRemoved:Delete", KEYS[0], 0)]
     assert sorted(lake.house.counted()) == sorted([("forget", KEYS[0]), *(("train", key) for key in KEYS)])
@@ -124,7 +125,7 @@ def test_each_version_counts_and_bears_its_id(lake: Lake, road: str) -> None:
     bucket = lake.minio.bucket(lake.name, target=road, versions=True)
     put = [lake.minio.s3.put_object(Bucket=bucket, Key="a", Body=b"the same")["VersionId"] for _ in range(3)]
     marker = lake.minio.s3.delete_object(Bucket=bucket, Key="a")["VersionId"]
-    eventually(lambda: len(lake.house.told()) == 4, "three versions and their removal")
+    until(lambda: len(lake.house.events()) == 4, "three versions and their removal")
     told = lake.house.query("SELECT type, json_extract(data, '$.version') FROM events")
     wanted = [("s3:ObjectCreated:Put", version) for version in put] + [("s3:ObjectRemoved:DeleteMarkerCreated", marker)]
     assert sorted(told) == sorted(wanted)
@@ -135,14 +136,14 @@ def test_what_road_and_sweep_both_tell_counts_once(lake: Lake, road: str) -> Non
     """Half of the objects have notifications; the other half is put while there are none."""
     bucket = lake.minio.bucket(lake.name, target=road)
     lake.listen(road, sweep="300ms", sweep_settle="0s", buckets=[{"name": bucket}])
-    eventually(lambda: f"sweep:{bucket}/" in lake.house.engine.parts("lake"), "the first sweep has begun")
+    until(lambda: f"sweep:{bucket}/" in lake.house.engine.parts("lake"), "the first sweep has begun")
     lake.minio.put(bucket, *(f"told-{n}" for n in range(10)))
-    eventually(lambda: len(lake.house.told()) >= 10, "the first half")
+    until(lambda: len(lake.house.events()) >= 10, "the first half")
     lake.minio.s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
     lake.minio.put(bucket, *(f"lost-{n}" for n in range(10)))
-    eventually(lambda: len(lake.house.told()) >= 20, "the second half")
+    until(lambda: len(lake.house.events()) >= 20, "the second half")
     lake.minio.put(bucket, "lost-0", body=b"other")
-    eventually(lambda: lake.house.subjects().count("lost-0") == 2, "overwritten, it counts again")
+    until(lambda: lake.house.subjects().count("lost-0") == 2, "overwritten, it counts again")
     there = [one["Key"] for one in lake.minio.s3.list_objects_v2(Bucket=bucket)["Contents"]]
     assert sorted(lake.house.subjects()) == sorted([*there, "lost-0"])
     assert lake.house.outcomes["matched"] == 21
@@ -155,12 +156,12 @@ def test_what_a_run_wrote_itself_does_not_count(lake: Lake, road: str) -> None:
     house, bucket = lake.house, lake.minio.bucket(lake.name, target=road)
     house.load({"lake": lake.settings}, [{**CREATED, "triggers": {"new": {"data": {"source": "lake"}}}}])
     lake.minio.put(bucket, "day-1")
-    eventually(lambda: house.query("SELECT id FROM runs"), "a run is born")
+    until(lambda: house.query("SELECT id FROM runs"), "a run is born")
     ((run,),) = house.query("SELECT id FROM runs")
     lake.minio.s3.put_object(Bucket=bucket, Key="model", Body=b"1", Metadata={"retrainer-run": run})
     lake.minio.s3.put_object(Bucket=bucket, Key="day-2", Body=b"1", Metadata={"retrainer-run": "of-somebody-else"})
-    eventually(lambda: len(house.told()) == 3, "all are told of")
-    assert {subject: outcome for _, subject, outcome in house.told()} == {
+    until(lambda: len(house.events()) == 3, "all are told of")
+    assert {subject: outcome for _, subject, outcome in house.events()} == {
         "day-1": "matched",
         "model": "filtered",
         "day-2": "matched",
@@ -171,11 +172,11 @@ def test_a_sweep_with_credentials_that_are_wrong(lake: Lake, monkeypatch: pytest
     bucket = lake.minio.bucket(lake.name)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret")
     lake.listen("webhook", sweep="300ms", buckets=[{"name": bucket}])
-    eventually(lambda: lake.source.last_error, "it says so")
+    until(lambda: lake.source.last_error, "it says so")
     assert f"bucket {bucket}: access denied (SignatureDoesNotMatch: " in str(lake.source.last_error)
     assert "wrong-secret" not in str(lake.source.last_error)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", PASSWORD)
-    eventually(lambda: lake.source.last_error is None, "it goes on without a restart")
+    until(lambda: lake.source.last_error is None, "it goes on without a restart")
 
 
 def test_what_a_webhook_did_not_take_comes_again(lake: Lake) -> None:
@@ -183,4 +184,4 @@ def test_what_a_webhook_did_not_take_comes_again(lake: Lake) -> None:
     bucket = lake.minio.bucket(lake.name, target="webhook")
     lake.minio.put(bucket, "a", "b")
     lake.listen("webhook")
-    eventually(lambda: sorted(lake.house.counted()) == [("train", "a"), ("train", "b")], "delivered", 60)
+    until(lambda: sorted(lake.house.counted()) == [("train", "a"), ("train", "b")], "delivered", 60)

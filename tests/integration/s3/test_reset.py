@@ -8,12 +8,12 @@ import orjson
 import pytest
 
 from retrainer.api.source_operations import Seekable
-from tests.integration.s3.house import eventually
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.integration.broker import Broker
     from tests.integration.s3.cloud import Cloud
-    from tests.integration.s3.house import House
+    from tests.integration.s3.lake_engine import LakeEngine
 
 
 def _notification(key: str) -> bytes:
@@ -23,22 +23,22 @@ def _notification(key: str) -> bytes:
     return orjson.dumps({"Records": [{**record, "eventName": "s3:ObjectCreated:Put", "s3": s3}]})
 
 
-def test_a_topic_of_notifications_that_was_made_anew(broker: Broker, house: House) -> None:
+def test_a_topic_of_notifications_that_was_made_anew(broker: Broker, house: LakeEngine) -> None:
     topic = broker.create_topic(partitions=1)
     broker.produce(topic, [_notification("before.csv")])
     source = house.lake(via={"kafka": {"bootstrap_servers": [broker.servers], "topics": [topic], "group_id": topic}})
-    eventually(lambda: house.subjects() == ["before.csv"], "it is read")
+    until(lambda: house.subjects() == ["before.csv"], "it is read")
     broker.delete_topic(topic)
-    eventually(lambda: source.last_error, "the topic is gone")
+    until(lambda: source.last_error, "the topic is gone")
     broker.create_topic(topic, partitions=1)
     broker.produce(topic, [_notification("after.csv")])
-    eventually(lambda: f"{topic}/0" in source.halted, "nobody reads it")
+    until(lambda: f"{topic}/0" in source.halted, "nobody reads it")
     assert isinstance(source, Seekable)
     house.engine.reset_part("lake", f"{topic}/0", *source.resolve(f"{topic}/0", "earliest"))
-    eventually(lambda: house.subjects() == ["before.csv", "after.csv"], "it goes on with the new one")
+    until(lambda: house.subjects() == ["before.csv", "after.csv"], "it goes on with the new one")
 
 
-def test_a_queue_has_no_positions(cloud: Cloud, house: House) -> None:
+def test_a_queue_has_no_positions(cloud: Cloud, house: LakeEngine) -> None:
     source = house.lake(via={"sqs": {"queue_url": cloud.queue(), "endpoint_url": cloud.url}})
     assert isinstance(source, Seekable)
     with pytest.raises(ValueError, match="no positions that could be reset"):

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.s3.house import eventually
 from tests.integration.s3.test_sqs import notification, via
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.integration.s3.cloud import Cloud
-    from tests.integration.s3.house import House
+    from tests.integration.s3.lake_engine import LakeEngine
 
 
 class Lake:
     """A bucket that notifies a queue and is swept continuously."""
 
-    def __init__(self, cloud: Cloud, house: House) -> None:
+    def __init__(self, cloud: Cloud, house: LakeEngine) -> None:
         self.cloud, self.house = cloud, house
         self.bucket, self.queue = cloud.bucket(), cloud.queue()
         self.settings: dict[str, Any] = {
@@ -37,7 +37,7 @@ class Lake:
         sweep = self.source._sweep  # type: ignore[attr-defined]
         for _ in range(times):
             before = sweep.last_sweep
-            eventually(lambda before=before: sweep.last_sweep != before, "a sweep")
+            until(lambda before=before: sweep.last_sweep != before, "a sweep")
 
     def notification(self, key: str, **fields: Any) -> str:
         """The notification that the bucket would have sent."""
@@ -50,16 +50,16 @@ class Lake:
 
 
 @pytest.fixture
-def lake(cloud: Cloud, house: House) -> Lake:
+def lake(cloud: Cloud, house: LakeEngine) -> Lake:
     return Lake(cloud, house)
 
 
 def test_what_nobody_told_of_is_found_and_counted_once(lake: Lake) -> None:
     lake.start()
     lake.cloud.put(lake.bucket, "a b+c", "100%", "ü")
-    eventually(lambda: len(lake.house.told()) == 3, "found")
+    until(lambda: len(lake.house.events()) == 3, "found")
     lake.swept()
-    assert sorted(lake.house.told()) == sorted(
+    assert sorted(lake.house.events()) == sorted(
         ("s3:ObjectCreated:Sweep", key, "matched") for key in ("a b+c", "100%", "ü")
     )
     assert lake.house.outcomes == {"matched": 3}
@@ -69,33 +69,33 @@ def test_a_full_bucket_is_not_news(lake: Lake) -> None:
     """Times in listings are whole seconds: the first sweep may be in the same second as earlier objects."""
     lake.cloud.put(lake.bucket, *(f"old-{n}" for n in range(5)))
     (head,) = lake.cloud.s3.list_objects_v2(Bucket=lake.bucket, MaxKeys=1)["Contents"]
-    eventually(lambda: lake.house.clock.now() > head["LastModified"].timestamp() + 2, "the clock went on")
+    until(lambda: lake.house.clock.now() > head["LastModified"].timestamp() + 2, "the clock went on")
     lake.start()
     lake.swept()
-    assert lake.house.told() == []
+    assert lake.house.events() == []
     lake.cloud.put(lake.bucket, "new")
-    eventually(lambda: lake.house.subjects() == ["new"], "found")
+    until(lambda: lake.house.subjects() == ["new"], "found")
 
 
 def test_a_notification_that_comes_late_is_a_repeat(lake: Lake) -> None:
     lake.start()
     lake.cloud.put(lake.bucket, "a")
-    eventually(lambda: lake.house.subjects() == ["a"], "found by the sweep")
+    until(lambda: lake.house.subjects() == ["a"], "found by the sweep")
     lake.cloud.send(lake.queue, lake.notification("a", sequencer="01"))
-    eventually(lambda: lake.house.outcomes == {"matched": 1, "duplicate": 1}, "late")
-    eventually(lambda: lake.cloud.left(lake.queue) == 0, "deleted")
+    until(lambda: lake.house.outcomes == {"matched": 1, "duplicate": 1}, "late")
+    until(lambda: lake.cloud.left(lake.queue) == 0, "deleted")
 
 
 def test_what_was_notified_is_not_found_again(lake: Lake) -> None:
     lake.cloud.notify(lake.bucket, queue=lake.queue)
     lake.start(sweep_settle="2s")
     lake.cloud.put(lake.bucket, *(f"k{n}" for n in range(20)))
-    eventually(lambda: len(lake.house.told()) == 20, "notified")
+    until(lambda: len(lake.house.events()) == 20, "notified")
     last = lake.house.query("SELECT max(time) FROM events")[0][0]
-    eventually(lambda: lake.house.clock.now() > last + 3, "settled")
+    until(lambda: lake.house.clock.now() > last + 3, "settled")
     lake.swept()
     assert lake.house.outcomes == {"matched": 20}
-    assert {kind for kind, _, _ in lake.house.told()} == {"s3:ObjectCreated:Put"}
+    assert {kind for kind, _, _ in lake.house.events()} == {"s3:ObjectCreated:Put"}
 
 
 def test_purged_messages_are_made_good(lake: Lake) -> None:
@@ -105,16 +105,16 @@ def test_purged_messages_are_made_good(lake: Lake) -> None:
     lake.cloud.put(lake.bucket, *(f"k{n}" for n in range(20)))
     lake.cloud.sqs.purge_queue(QueueUrl=lake.queue)
     lake.start()
-    eventually(lambda: lake.house.outcomes == {"matched": 20}, "all found")
+    until(lambda: lake.house.outcomes == {"matched": 20}, "all found")
     assert sorted(lake.house.counted()) == sorted(("train", f"k{n}") for n in range(20))
 
 
 def test_an_overwritten_object_counts_again(lake: Lake) -> None:
     lake.start()
     lake.cloud.put(lake.bucket, "a", body=b"1")
-    eventually(lambda: lake.house.outcomes == {"matched": 1}, "found")
+    until(lambda: lake.house.outcomes == {"matched": 1}, "found")
     lake.cloud.put(lake.bucket, "a", body=b"2")
-    eventually(lambda: lake.house.outcomes == {"matched": 2}, "found anew")
+    until(lambda: lake.house.outcomes == {"matched": 2}, "found anew")
     lake.swept()
     assert lake.house.counted() == [("train", "a"), ("train", "a")]
 
@@ -123,13 +123,13 @@ def test_an_object_that_went_and_came_back_counts_again(lake: Lake) -> None:
     """The content is the same: only the time of writing, in whole seconds, differs."""
     lake.start()
     lake.cloud.put(lake.bucket, "a")
-    eventually(lambda: lake.house.outcomes == {"matched": 1}, "found")
+    until(lambda: lake.house.outcomes == {"matched": 1}, "found")
     lake.cloud.s3.delete_object(Bucket=lake.bucket, Key="a")
-    eventually(lambda: lake.house.engine.objects("lake") == {}, "forgotten, without an event")
+    until(lambda: lake.house.engine.objects("lake") == {}, "forgotten, without an event")
     first = lake.house.query("SELECT time FROM events")[0][0]
-    eventually(lambda: lake.house.clock.now() > first + 3, "the clock went on")
+    until(lambda: lake.house.clock.now() > first + 3, "the clock went on")
     lake.cloud.put(lake.bucket, "a")
-    eventually(lambda: lake.house.outcomes == {"matched": 2}, "found anew")
+    until(lambda: lake.house.outcomes == {"matched": 2}, "found anew")
 
 
 @pytest.mark.parametrize(
@@ -147,9 +147,9 @@ def test_notifications_out_of_order_count_once_each(lake: Lake, older: str, newe
     lake.cloud.put(lake.bucket, "a", body=b"newer")
     second = lake.notification("a", sequencer=newer)
     lake.cloud.send(lake.queue, second)
-    eventually(lambda: lake.house.outcomes == {"matched": 1}, "the newer first")
+    until(lambda: lake.house.outcomes == {"matched": 1}, "the newer first")
     lake.cloud.send(lake.queue, first)
-    eventually(lambda: lake.house.outcomes == {"matched": 2}, "then the older")
+    until(lambda: lake.house.outcomes == {"matched": 2}, "then the older")
     lake.source.stop()
     lake.start()
     lake.swept()
@@ -163,24 +163,24 @@ def test_a_notification_that_comes_after_the_object_was_overwritten(lake: Lake) 
     lake.start()
     lake.cloud.put(lake.bucket, "a", body=b"older")
     first = lake.notification("a", sequencer="0001")
-    eventually(lambda: lake.house.outcomes == {"matched": 1}, "found by the sweep")
+    until(lambda: lake.house.outcomes == {"matched": 1}, "found by the sweep")
     lake.source.stop()
     lake.cloud.put(lake.bucket, "a", body=b"newer")
     lake.cloud.send(lake.queue, lake.notification("a", sequencer="0002"))
     lake.house.lake(**{**lake.settings, "sweep_settle": "1h"})
-    eventually(lambda: lake.house.outcomes == {"matched": 2}, "told of")
+    until(lambda: lake.house.outcomes == {"matched": 2}, "told of")
     lake.cloud.send(lake.queue, first)
-    eventually(lambda: lake.house.outcomes == {"matched": 2, "duplicate": 1}, "the late one is a repeat")
+    until(lambda: lake.house.outcomes == {"matched": 2, "duplicate": 1}, "the late one is a repeat")
 
 
 def test_prefixes_and_a_bucket_that_is_not_there(lake: Lake) -> None:
     buckets = [{"name": lake.bucket, "prefix": "churn/"}, {"name": f"{lake.bucket}-gone"}]
     source = lake.house.lake(**{**lake.settings, "buckets": buckets})
-    eventually(lambda: source.last_error, "it says so")
+    until(lambda: source.last_error, "it says so")
     assert f"bucket {lake.bucket}-gone: does not exist (NoSuchBucket" in str(source.last_error)
     lake.cloud.put(lake.bucket, "churn/a", "other/b")
-    eventually(lake.house.subjects, "the other bucket is swept all the same")
+    until(lake.house.subjects, "the other bucket is swept all the same")
     lake.cloud.bucket("features-gone")
-    eventually(lambda: source.last_error is None, "it goes on")
+    until(lambda: source.last_error is None, "it goes on")
     assert lake.house.subjects() == ["churn/a"]
     assert lake.house.errors() == []

@@ -22,7 +22,7 @@ from retrainer.event import Event, Poison
 from retrainer.sources.base import OffsetRange
 from retrainer.store.sqlite import SqliteStore
 from retrainer.util.timefmt import rfc3339
-from tests.unit.engine.bench import Crash
+from tests.houses.engine import Crash
 from tests.unit.engine.deeds import (
     ASKED,
     PART,

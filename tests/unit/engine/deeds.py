@@ -57,7 +57,7 @@ def inbox_in(side: Side) -> bool:
 
 
 def submit(lost: int, created: Counter[tuple[str, str]], side: Side) -> None:
-    taken, side.hands.taken = side.hands.taken, []
+    taken, side.submitter.taken = side.submitter.taken, []
     runs = {run.id: run for run in [*taken, *side.gateway.claim(1000, 30)]}
     for run in runs.values():
         check(run.id not in side.emitted, "it was submitted, and that was told")

@@ -11,7 +11,7 @@ from retrainer.workflows.base import Observed
 
 if TYPE_CHECKING:
     from retrainer.runs.run import Run
-    from tests.unit.engine.bench import Bench
+    from tests.houses.engine import DrivenEngine
 
 START = 1_800_000_000.0
 DAY = 86400.0
@@ -29,7 +29,7 @@ def observed(run: Run, phase: str, **more: Any) -> Observed:
     return Observed(run.namespace, run.workflow, f"uid-{run.id}", run.id, phase, **more)
 
 
-def start(bench: Bench) -> list[Run]:
+def start(bench: DrivenEngine) -> list[Run]:
     """Submit the admitted runs."""
     runs = bench.gateway.claim(100, 30)
     for run in runs:
@@ -37,19 +37,19 @@ def start(bench: Bench) -> list[Run]:
     return runs
 
 
-def end(bench: Bench, phase: str = "Succeeded", **more: Any) -> list[Run]:
+def end(bench: DrivenEngine, phase: str = "Succeeded", **more: Any) -> list[Run]:
     """Submit the admitted runs, and report their end; ``more`` are further fields of the report."""
     runs = start(bench)
     bench.gateway.observed([observed(run, phase, **more) for run in runs])
     return runs
 
 
-def state(bench: Bench, rule: str = "rule-0", key: str = "") -> State:
+def state(bench: DrivenEngine, rule: str = "rule-0", key: str = "") -> State:
     (row,) = bench.query(f"SELECT state FROM states WHERE rule = '{rule}' AND key = '{key}'")
     return decode(row[0])
 
 
-def windows(bench: Bench) -> list[dict[str, Any]]:
+def windows(bench: DrivenEngine) -> list[dict[str, Any]]:
     """The windows of the runs, oldest first."""
     return [json.loads(row[0]) for row in bench.query("SELECT window FROM runs ORDER BY id")]
 

@@ -16,7 +16,7 @@ from retrainer.rules.state import decode, encode
 from retrainer.store import run_statements, statements
 from retrainer.store import tables as t
 from retrainer.store.base import StoreLostError
-from tests.unit.engine.bench import Bench, Crash
+from tests.houses.engine import DrivenEngine
 from tests.unit.engine.switchboard import forget_what_is_remembered
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from retrainer.runs.run import Run
     from retrainer.store.base import Store
+    from tests.houses.engine import SteppedEngine
 
 MOST_TURNS = 120
 """Maximum number of transactions for one input."""
@@ -48,7 +49,7 @@ def check(holds: bool, what: object) -> None:
         raise WrongError(what)
 
 
-class Side(Bench):
+class Side(DrivenEngine):
     """``called`` is entered for each transaction, except while loading rules. Ids of runs and requests are counted."""
 
     def __init__(
@@ -69,7 +70,7 @@ class Side(Bench):
         """Ids of the runs that were reported as submitted."""
         self._called, self._loading = called, False
         self._looked: dict[str, list[dict[str, Any]]] = {}
-        super().__init__(path, [], now, room=100, build=build, configuration=configuration)
+        super().__init__(path, [], now, room=100, build=build, loaded=configuration)
 
     def next_id(self, now: float) -> ULID:
         self.ids += 1
@@ -104,23 +105,16 @@ class Side(Bench):
         check(isinstance(lost, StoreLostError), lost)
         store.close()
 
-    def _transact(self, drained: list[Any]) -> None:
+    def step(self) -> None:
         self.turns += 1
         self._looked = {}
         forget_what_is_remembered(rules=False)
         check(self.turns <= MOST_TURNS, "it goes on and on")
         with structlog.testing.capture_logs() as said, self._called("" if self._loading else self.name), _ids_of(self):
             try:
-                super()._transact(drained)
+                super().step()
             finally:
                 self.said += said
-
-    def _die_before_commit(self, drained: list[Any]) -> None:
-        """Crash before the commit, or earlier where something raises."""
-        try:
-            super()._die_before_commit(drained)
-        except Exception as error:
-            raise Crash from error
 
     def shared(self) -> AbstractContextManager[Connection]:
         """A connection for operations that do not need the leader."""
@@ -130,7 +124,7 @@ class Side(Bench):
     def settle(self) -> None:
         """Run all transactions that are due."""
         while (wake := self.engine.next_wake) is not None and wake <= self.clock.time:
-            self._transact([])
+            self.step()
 
     # -- what can be seen ------------------------------------------------------------------------------------------
 
@@ -223,12 +217,10 @@ def _ids_of(side: Side) -> Iterator[None]:
         ULID.from_timestamp = drawn  # type: ignore[method-assign]
 
 
-def _turn_of(engine: Any) -> BaseException | None:
+def _turn_of(engine: SteppedEngine) -> BaseException | None:
     """The exception of a turn of an engine that is no longer the leader."""
-    type(engine).act(engine, lambda _: None)
-    engine._commit(drained := engine._drain())
-    error: BaseException | None = drained[0].future.exception()
-    return error
+    engine.step = engine.commit
+    return engine.act(lambda _: None).exception()
 
 
 def _plain(row: dict[str, Any], without: str) -> dict[str, Any]:

@@ -14,13 +14,13 @@ from retrainer.store import tables as t
 from tests.unit.engine.kit import START, Make, data, event, start
 
 if TYPE_CHECKING:
-    from tests.unit.engine.bench import Bench
+    from tests.houses.engine import DrivenEngine
 
 POOLS = {"gpu": 4, "cpu": 1, "full": 0}
 BUDGETS = {"r0": "team", "r1": "team", "r2": "", "r3": "own"}
 
 
-def fill(bench: Bench, runs: list[dict[str, Any]]) -> None:
+def fill(bench: DrivenEngine, runs: list[dict[str, Any]]) -> None:
     """Store these runs as waiting, as copies of one that the engine created."""
     bench.deliver([event(1)])
     with bench.store.write() as conn:
@@ -88,5 +88,5 @@ def test_more_than_one_look_takes_are_admitted_one_after_the_other(make: Make) -
     assert counted == [500, 1000, 1100]
 
 
-def admitted(bench: Bench) -> int:
+def admitted(bench: DrivenEngine) -> int:
     return int(bench.query("SELECT count(*) FROM runs WHERE admitted_at IS NOT NULL")[0][0])

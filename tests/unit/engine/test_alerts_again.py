@@ -11,7 +11,7 @@ from retrainer.sources.base import Batch
 from retrainer.sources.formats import alertmanager
 from retrainer.sources.formats.payload import Delivery
 from retrainer.util.timefmt import rfc3339
-from tests.unit.engine.bench import Bench
+from tests.houses.engine import DrivenEngine
 from tests.unit.engine.kit import DAY, START
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ GOES_ON = [FIRES, ENDS, FIRES]
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path / "retrainer.db", [RULE], START)
+def bench(tmp_path: Path) -> DrivenEngine:
+    return DrivenEngine(tmp_path / "retrainer.db", [RULE], START)
 
 
-def runs(bench: Bench) -> int:
+def runs(bench: DrivenEngine) -> int:
     return len(bench.query("SELECT id FROM runs"))
 
 
@@ -63,19 +63,19 @@ def runs(bench: Bench) -> int:
         pytest.param([ANEW, emitted("resolved"), ANEW], "yes yes no", 1, id="nor does late news of the one before"),
     ],
 )
-def test_what_an_alert_says_again(bench: Bench, events: list[Event], new: str, started: int) -> None:
+def test_what_an_alert_says_again(bench: DrivenEngine, events: list[Event], new: str, started: int) -> None:
     apart = [bench.deliver([event], identity_window=DAY)[0] for event in events]
     assert ["no" if word == "duplicate" else "yes" for word in apart] == new.split()
     assert runs(bench) == started
-    at_once = Bench(bench.path.parent / "other.db", [RULE], START)
+    at_once = DrivenEngine(bench.path.parent / "other.db", [RULE], START)
     assert at_once.deliver(events, identity_window=DAY) == apart, "the same in one batch"
     assert runs(at_once) == started
-    several = Bench(bench.path.parent / "third.db", [RULE], START)
+    several = DrivenEngine(bench.path.parent / "third.db", [RULE], START)
     batches = [Batch("push", [event], identity_window=DAY) for event in events]
     assert [words[0] for words in several.deliver_all(batches)] == apart, "and in one transaction"
 
 
-def test_it_is_so_after_a_restart(bench: Bench) -> None:
+def test_it_is_so_after_a_restart(bench: DrivenEngine) -> None:
     outcomes: list[Any] = []
     for event in [FIRES, ENDS, FIRES, FIRES]:
         outcomes += bench.deliver([event], identity_window=DAY)

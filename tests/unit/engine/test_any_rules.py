@@ -11,17 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from retrainer.config.load import load_texts
-from retrainer.engine.core.catalog import build_catalog
-from retrainer.engine.core.engine import Engine
 from retrainer.event import Event
 from retrainer.rules.explain import explain
 from retrainer.rules.fold import first_state
 from retrainer.rules.lint import lint
 from retrainer.rules.period import periods
-from retrainer.simulate.world import ManualClock, NullListener
-from retrainer.sources.base import Batch
 from retrainer.store import statements
-from retrainer.store.sqlite import SqliteStore
+from tests.houses.engine import DrivenEngine
 from tests.unit.engine.grammar import BASE, EVENT, RULE, STEPS
 from tests.unit.engine.kit import START
 
@@ -36,16 +32,10 @@ def test_what_is_valid_runs_whatever_comes(
     configuration, problems = load_texts({"base": json.dumps(BASE), **texts})
     assert not [str(problem) for problem in problems if "internal error" in problem.message]
     with tempfile.TemporaryDirectory() as folder:
-        store = SqliteStore.open(Path(folder) / "store.db")
-        clock = ManualClock(START)
-        assert store.claim()
-        engine = Engine(store, clock, NullListener(), namespace="ml", max_queue=0)
-        engine.drive()
-        engine.switch(build_catalog(configuration, store.read(statements.paused_rules)))
+        bench = DrivenEngine(Path(folder) / "store.db", [], START, loaded=configuration)
+        clock, store, engine = bench.clock, bench.store, bench.engine
         for i, (data, seconds) in enumerate(emitted):
-            receipt = engine.offer(Batch("push", [Event("push", f"e{i}", "t", clock.time, data)]))
-            engine.turn()
-            assert len(receipt.result().outcomes) == 1
+            assert len(bench.deliver([Event("push", f"e{i}", "t", clock.time, data)])) == 1
             clock.time += seconds
             engine.turn()
         compiled = engine.catalog.rules
@@ -54,4 +44,4 @@ def test_what_is_valid_runs_whatever_comes(
         for rule in compiled.values():
             state = store.read(lambda conn, name=rule.name: statements.state_of(conn, name, ""))
             assert explain(rule.of_key(""), "", state or first_state(rule, "", clock.time), clock.time, None)
-        store.close()
+        bench.close()

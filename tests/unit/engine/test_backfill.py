@@ -16,11 +16,11 @@ from retrainer.engine.commands import operator_commands
 from retrainer.engine.retention.prune import Pruner
 from retrainer.engine.schedules import backfills
 from retrainer.engine.schedules.backfills import BackfillOrder
-from tests.unit.engine.bench import Crash
+from tests.houses.engine import Crash
 from tests.unit.engine.kit import ANY, DAY, START, SUBMIT, Make, data, end, event, observed, start, state
 
 if TYPE_CHECKING:
-    from tests.unit.engine.bench import Bench
+    from tests.houses.engine import DrivenEngine
 
 HOUR = 3600.0
 NIGHTLY: dict[str, Any] = {"nightly": {"schedule": {"cron": "0 2 * * *"}}}
@@ -33,12 +33,12 @@ def nights(*days: int) -> list[float]:
     return [datetime(2027, 1, day, 2, tzinfo=UTC).timestamp() for day in days]
 
 
-def ask(bench: Bench, order: BackfillOrder = DAYS, once: str | None = None) -> dict[str, Any]:
+def ask(bench: DrivenEngine, order: BackfillOrder = DAYS, once: str | None = None) -> dict[str, Any]:
     answer: dict[str, Any] = bench.act(lambda tx: backfills.ask(tx, order, once))
     return answer
 
 
-def preview(bench: Bench, order: BackfillOrder) -> dict[str, Any]:
+def preview(bench: DrivenEngine, order: BackfillOrder) -> dict[str, Any]:
     answer: dict[str, Any] = bench.act(lambda tx: backfills.preview(tx, order))
     return answer
 
@@ -47,7 +47,7 @@ def fates(answer: dict[str, Any]) -> list[tuple[bool, str]]:
     return [(slot["runs"], slot["why"]) for slot in answer["slots"]]
 
 
-def all_started(bench: Bench) -> list[float]:
+def all_started(bench: DrivenEngine) -> list[float]:
     """Submit and end runs until there are no more; return their slots in order."""
     slots = []
     while runs := end(bench):
@@ -55,7 +55,7 @@ def all_started(bench: Bench) -> list[float]:
     return slots
 
 
-def recorded(bench: Bench, period: float = HOUR) -> Counter[float]:
+def recorded(bench: DrivenEngine, period: float = HOUR) -> Counter[float]:
     """The number of records that cover each slot."""
     found: Counter[float] = Counter()
     for slot, until, count in bench.query("SELECT slot, until, count FROM slots"):

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from retrainer.engine.commands import operator_commands
 from retrainer.event import Event
-from tests.unit.engine.bench import Bench
+from tests.houses.engine import DrivenEngine
 from tests.unit.engine.kit import START, SUBMIT, data, observed, start
 
 HOUR = 3600.0
@@ -78,7 +78,7 @@ class Budgets(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.folder = Path(tempfile.mkdtemp())
-        self.bench = Bench(self.folder / "store.db", RULES, START, pools={"gpu": 2})
+        self.bench = DrivenEngine(self.folder / "store.db", RULES, START, pools={"gpu": 2})
         self.share()
         self.numbers = count()
         self.seen: set[str] = set()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from tests.unit.engine.bench import Bench
+    from tests.houses.engine import DrivenEngine
 
 DRIFT = {"drift": {"metric": {"source": "push", "match": {"metric": "psi"}, "above": 0.5, "jitter": "0s"}}}
 LARGE = data({"a": 1}, at_least={"events": 100_000})
@@ -43,7 +43,7 @@ def psi(number: int, value: float = 0.1, at: float = START) -> Event:
     return Event("push", f"m{number}", "t", at, {"metric": "psi", "value": value, "labels": {}})
 
 
-def keys(bench: Bench, many: int) -> None:
+def keys(bench: DrivenEngine, many: int) -> None:
     bench.deliver([event(n, a=1, k=f"k{n:04}") for n in range(many)])
 
 
@@ -193,7 +193,7 @@ def test_runs_whose_cost_cannot_be_found_out_wait_and_hold_up_nobody(
     assert [run.rule for run in end(bench)] == ["bad"]
 
 
-def sharing(make: Make) -> Bench:
+def sharing(make: Make) -> DrivenEngine:
     """Rules `bad` and `good` that share a budget. Each has an active run and a waiting one."""
     limits = {"limits": {"budget": "team", "overlap": "allow_all"}}
     bench = make(*({"name": name, "triggers": data(), **limits} for name in ("bad", "good")))

@@ -8,6 +8,7 @@ import pytest
 import structlog.testing
 
 from retrainer.engine.commands import operator_commands
+from retrainer.engine.core.transactions import TransactionRunner
 from retrainer.event import Event
 from tests.unit.engine.faults import MARK, InjectedError, functions, inject
 from tests.unit.engine.kit import START, Make, data, end, event, state
@@ -15,13 +16,13 @@ from tests.unit.engine.kit import START, Make, data, end, event, state
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.unit.engine.bench import Bench
+    from tests.houses.engine import DrivenEngine
 
 OUTCOMES = {"matched", "filtered", "duplicate", "dead_lettered", "ignored"}
 HOURLY = {"n": {"schedule": {"cron": "0 * * * *"}}}
 
 
-def neighbours(make: Make) -> Bench:
+def neighbours(make: Make) -> DrivenEngine:
     """Two rules that match the same events, run hourly and follow a third one."""
     triggers = {
         **data(at_least={"events": 2}),
@@ -38,7 +39,7 @@ def neighbours(make: Make) -> Bench:
     return bench
 
 
-def story(bench: Bench) -> list[str]:
+def story(bench: DrivenEngine) -> list[str]:
     """A sequence with inputs of each kind; return the outcomes of the events."""
     outcomes = bench.deliver([event(1, kind="a"), event(2, kind="a"), event(3, kind="first")])
     bench.tick(3600)
@@ -51,7 +52,7 @@ def story(bench: Bench) -> list[str]:
     return outcomes
 
 
-def told_of(bench: Bench, rule: str) -> list[tuple[Any, ...]]:
+def told_of(bench: DrivenEngine, rule: str) -> list[tuple[Any, ...]]:
     query = "SELECT decision, reason, count FROM decisions WHERE rule = '{}' ORDER BY id"
     return [tuple(row) for row in bench.query(query.format(rule))]
 
@@ -81,10 +82,10 @@ def test_a_function_that_raises_for_one_rule_or_event_leaves_the_neighbour_alone
 def test_an_engine_whose_every_transaction_fails_says_so(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = make({"name": "good"})
 
-    def fails(*_: Any) -> None:
+    def fails(*_: Any, **__: Any) -> None:
         raise InjectedError("not a unit of work")
 
-    monkeypatch.setattr(bench.engine._transactions, "_look_first", fails)
+    monkeypatch.setattr(TransactionRunner, "fold", fails)
     with structlog.testing.capture_logs():
         for _ in range(2):
             with pytest.raises(InjectedError):

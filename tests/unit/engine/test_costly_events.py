@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retrainer.rules.expression import OF_AN_EVENT
+from tests.houses.engine import DrivenEngine
 
-from .bench import Bench
 from .kit import START, SUBMIT, event
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ RULES = {
 @pytest.mark.parametrize("costly", RULES.values(), ids=RULES)
 def test_rules_that_ask_too_much_of_one_event_share_a_second(tmp_path: Path, costly: list[dict[str, Any]]) -> None:
     cheap = asking("z", where="event.data.good == true")
-    bench = Bench(tmp_path / "s.db", [*costly, cheap], START)
+    bench = DrivenEngine(tmp_path / "s.db", [*costly, cheap], START)
     began = time.thread_time()
     bench.deliver([event(0, xs=XS, good=True)])
     assert time.thread_time() - began < 6  # on any machine; without the shared limit it takes ten times as long

@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retrainer.engine.core.engine import _Act, _Offer
 from retrainer.engine.runs.endings import end_run
 from retrainer.event import Event
 from retrainer.runs.run import RunPhase
 from retrainer.sources.base import Batch
 from retrainer.store import run_statements
-from tests.unit.engine.bench import Bench
+from tests.houses.engine import DrivenEngine
 from tests.unit.engine.kit import START, SUBMIT, data
 
 if TYPE_CHECKING:
@@ -71,31 +69,33 @@ def test_where_a_batch_is_cut_changes_nothing(journal: list[Any], cut: set[int])
 def emitted(journal: list[Any], cut: set[int]) -> dict[str, Any]:
     """All stored rows, without random names."""
     folder = Path(tempfile.mkdtemp())
-    bench = Bench(folder / "store.db", [{"submit": SUBMIT, **rule} for rule in RULES], START)
+    bench = DrivenEngine(folder / "store.db", [{"submit": SUBMIT, **rule} for rule in RULES], START)
     try:
-        drained: list[Any] = []
-        for number, what in enumerate(journal):
-            _add(drained, number, what)
-            if number in cut:
-                bench._transact(drained)
-                drained = []
-        bench._transact(drained)
+        begin = 0
+        for end in (*(number + 1 for number in range(len(journal)) if number in cut), len(journal)):
+            with bench.together():
+                for what in _merged(journal, begin, end):
+                    bench.engine.offer(what) if isinstance(what, Batch) else bench.engine.act(what)
+            begin = end
         return _stored(bench)
     finally:
         bench.store.close()
         shutil.rmtree(folder)
 
 
-def _add(drained: list[Any], number: int, what: Any) -> None:
-    """Merge adjacent events into one batch."""
-    if isinstance(what, tuple):
-        drained.append(_Act(_end(*what), Future()))
-        return
-    came = Event("push", f"e{number}", "t", START - number, what)
-    if drained and isinstance(drained[-1], _Offer):
-        drained[-1].batch.items.append(came)
-    else:
-        drained.append(_Offer(Batch("push", [came]), Future(), START))
+def _merged(journal: list[Any], begin: int, end: int) -> list[Any]:
+    """The batches and acts of this part of the journal. Adjacent events are one batch."""
+    merged: list[Any] = []
+    for number, what in enumerate(journal[begin:end], begin):
+        if isinstance(what, tuple):
+            merged.append(_end(*what))
+            continue
+        came = Event("push", f"e{number}", "t", START - number, what)
+        if merged and isinstance(merged[-1], Batch):
+            merged[-1].items.append(came)
+        else:
+            merged.append(Batch("push", [came]))
+    return merged
 
 
 def _end(rule: str, phase: str) -> Callable[[Any], None]:
@@ -110,7 +110,7 @@ def _end(rule: str, phase: str) -> Callable[[Any], None]:
     return do
 
 
-def _stored(bench: Bench) -> dict[str, Any]:
+def _stored(bench: DrivenEngine) -> dict[str, Any]:
     runs = bench.query(
         "SELECT id, rule, key, phase, trigger, reason, attempt, chain, window, taken FROM runs ORDER BY rowid"
     )

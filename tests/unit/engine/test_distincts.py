@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from retrainer.sources.base import Batch
 from tests.unit.engine.kit import SUBMIT, Make, data, end, event, observed, start, state, windows
 
 if TYPE_CHECKING:
     from retrainer.event import Event
-    from tests.unit.engine.bench import Bench
+    from tests.houses.engine import DrivenEngine
 
 THINGS: dict[str, Any] = {"distinct_by": "event.data.key", "rows": "event.data.rows"}
 
@@ -36,7 +37,7 @@ class Feed:
         return event(self.number, key=key, size=int(size or 10), rows=int(size or 10) // 10, **said)
 
 
-def pending(bench: Bench) -> tuple[int, int, int]:
+def pending(bench: DrivenEngine) -> tuple[int, int, int]:
     window = state(bench).window
     trigger = state(bench).windows.get("d")
     counted = (window.events, window.bytes, window.rows)
@@ -105,7 +106,9 @@ def test_what_a_run_counted_comes_back_with_its_data(
     bench.deliver(feed("a", "b"))
     (run,) = start(bench)
     if at_once:
-        bench.both(lambda: bench.gateway.observed([observed(run, phase)]), feed(*since))
+        with bench.together():
+            bench.gateway.observed([observed(run, phase)])
+            bench.engine.offer(Batch("push", feed(*since)))
     else:
         bench.deliver(feed(*since))
         bench.gateway.observed([observed(run, phase)])

@@ -17,7 +17,7 @@ from tests.unit.engine.kit import SUBMIT, Make, event, observed, start, state
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from tests.unit.engine.bench import Bench
+    from tests.houses.engine import DrivenEngine
 
 TEN = {"at_least": {"events": 10}}
 CHANGED = "its definition has changed"
@@ -36,7 +36,7 @@ def metric(**more: Any) -> dict[str, Any]:
     return {"metric": {"source": "push", "match": {"metric": "psi"}, "above": 0.2, "jitter": "0s", "for": "1h", **more}}
 
 
-def pending(bench: Bench) -> int:
+def pending(bench: DrivenEngine) -> int:
     """The number of events that the next run would take."""
     entry = bench.act(lambda tx: tx.states.entry(tx.catalog.rules["rule-0"], ""))
     return int(entry.state.window.events)
@@ -72,7 +72,7 @@ def test_of_two_triggers_the_one_that_did_not_change_keeps_its_data(make: Make) 
     assert pending(bench) == 3
 
 
-def psi(bench: Bench, value: float, number: int) -> None:
+def psi(bench: DrivenEngine, value: float, number: int) -> None:
     bench.deliver_all([Batch("push", [event(number, metric="psi", value=value)])])
 
 
@@ -97,7 +97,7 @@ def test_a_metric_that_waits_out_its_time_goes_on_if_it_means_the_same(
     assert bench.query("SELECT count(*) FROM runs") == [(starts,)]
 
 
-def slots(bench: Bench) -> list[tuple[str, str]]:
+def slots(bench: DrivenEngine) -> list[tuple[str, str]]:
     return [tuple(row) for row in bench.query("SELECT outcome, reason FROM slots ORDER BY slot")]
 
 

@@ -23,7 +23,7 @@ from tests.unit.engine.kit import ANY, START, SUBMIT, Make, data, event, observe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.unit.engine.bench import Bench
+    from tests.houses.engine import DrivenEngine
 
 
 def test_each_event_ends_in_exactly_one_outcome(make: Make) -> None:
@@ -250,7 +250,7 @@ STOPS: list[Any] = [
 
 
 @pytest.mark.parametrize(("before", "phase"), STOPS)
-def test_cancel_is_a_durable_request(make: Make, before: Callable[[Bench], Any], phase: str) -> None:
+def test_cancel_is_a_durable_request(make: Make, before: Callable[[DrivenEngine], Any], phase: str) -> None:
     bench = make({})
     bench.deliver([event(1)])
     before(bench)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from retrainer.event import Event
-    from tests.unit.engine.bench import Bench
+    from tests.houses.engine import DrivenEngine
 
 
 def keyed(at_least: int = 99, max_keys: int = 2, **more: Any) -> dict[str, Any]:
@@ -24,16 +24,16 @@ def keyed(at_least: int = 99, max_keys: int = 2, **more: Any) -> dict[str, Any]:
     return {"triggers": data(at_least={"events": at_least}), "for_each": for_each, **more}
 
 
-def forget(bench: Bench) -> None:
+def forget(bench: DrivenEngine) -> None:
     """Run the daemon's task of every minute."""
     pruner = Pruner(Store(), time.monotonic)
     while bench.act(lambda tx: pruner.prune(tx, 0)):
         pass
 
 
-def keys(bench: Bench) -> list[str]:
+def keys(bench: DrivenEngine) -> list[str]:
     known = [row[0] for row in bench.query("SELECT key FROM states WHERE key != '' ORDER BY key")]
-    assert bench.store.read(lambda conn: bench.engine._transactions.cache.keys(conn, "rule-0")) == len(known)
+    assert bench.store.read(lambda conn: bench.engine.keys(conn, "rule-0")) == len(known)
     return known
 
 
@@ -85,7 +85,7 @@ STAYING: list[Any] = [
 
 
 @pytest.mark.parametrize(("then", "at_least", "idle"), STAYING)
-def test_a_key_stays(make: Make, then: Callable[[Bench], Any], at_least: int, idle: float) -> None:
+def test_a_key_stays(make: Make, then: Callable[[DrivenEngine], Any], at_least: int, idle: float) -> None:
     bench, came = make(keyed(at_least)), Events()
     bench.deliver(came("a"))
     then(bench)
@@ -176,5 +176,5 @@ def test_rules_without_keys_are_never_forgotten(make: Make) -> None:
     assert keys_of(bench, "rule-1") == []
 
 
-def keys_of(bench: Bench, rule: str) -> list[str]:
+def keys_of(bench: DrivenEngine, rule: str) -> list[str]:
     return bench.store.read(lambda conn: statements.keys_of(conn, rule, "", 10))

@@ -11,7 +11,7 @@ from retrainer.engine.runs.endings import end_run
 from retrainer.event import Event
 from retrainer.runs.run import RunPhase
 from retrainer.store import run_statements
-from tests.unit.engine.bench import Bench
+from tests.houses.engine import DrivenEngine
 from tests.unit.engine.kit import observed, start
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Story:
     """An engine that receives events, each with a new id."""
 
     def __init__(self, path: Path, *rules: dict[str, Any]) -> None:
-        self.bench = Bench(path / "retrainer.db", list(rules), START)
+        self.bench = DrivenEngine(path / "retrainer.db", list(rules), START)
         self._events = 0
 
     def emit(self, type_: str, data: dict[str, Any]) -> list[str]:

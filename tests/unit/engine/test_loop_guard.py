@@ -12,7 +12,7 @@ from retrainer.store.search import EventQuery
 from tests.unit.engine.kit import START, data, end, start, state
 
 if TYPE_CHECKING:
-    from tests.unit.engine.bench import Bench
+    from tests.houses.engine import DrivenEngine
 
 EACH = data()
 
@@ -29,7 +29,7 @@ def plain(number: int, **facts: Any) -> Event:
     return Event("push", f"e{number}", "t", START, facts)
 
 
-def runs(bench: Bench) -> list[str]:
+def runs(bench: DrivenEngine) -> list[str]:
     return [row[0] for row in bench.query("SELECT id FROM runs ORDER BY id")]
 
 

@@ -23,7 +23,7 @@ from retrainer.runs.naming import workflow_name
 from retrainer.store.sqlite import SqliteStore
 from retrainer.util.timefmt import rfc3339
 from retrainer.workflows.base import Observed
-from tests.unit.engine.bench import Bench, Crash
+from tests.houses.engine import Crash, DrivenEngine
 
 START = 1_800_000_000.0
 SUBMIT = {"workflow_template": "train"}
@@ -68,7 +68,7 @@ class Promises(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.folder = Path(tempfile.mkdtemp())
-        self.bench = Bench(self.folder / "store.db", RULES, START, pools={"gpu": 2}, room=1, build=self.build)
+        self.bench = DrivenEngine(self.folder / "store.db", RULES, START, pools={"gpu": 2}, room=1, build=self.build)
         self.kinds: dict[int, tuple[str, str]] = {}
         self.acknowledged: set[str] = set()
         self.delivered: set[str] = set()
@@ -114,7 +114,7 @@ class Promises(RuleBasedStateMachine):
     @rule(lost=st.sampled_from(["", "", "answer", "request"]), crash=crashes)
     def submit(self, lost: str, crash: str) -> None:
         """Create Workflows for dispatched and claimed runs, and report them. The request or its answer may be lost."""
-        given, self.bench.hands.taken = self.bench.hands.taken, []
+        given, self.bench.submitter.taken = self.bench.submitter.taken, []
         claimed = self.survive(crash, lambda: self.bench.gateway.claim(2, 30))
         for run in [] if claimed is None else [*given, *claimed]:
             assert run.workflow == workflow_name(run.rule, run.id)

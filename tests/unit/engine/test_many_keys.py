@@ -17,7 +17,7 @@ from retrainer.sources.base import Batch, Query
 from tests.unit.engine.kit import START, SUBMIT, Make, event, state
 
 if TYPE_CHECKING:
-    from tests.unit.engine.bench import Bench
+    from tests.houses.engine import DrivenEngine
 
 MANY = 2 * KEYS + 100
 PSI = Query("psi")
@@ -35,7 +35,7 @@ PLAIN = {
 }
 
 
-def answer(bench: Bench, value: float, keys: int, expr: str = "psi") -> Batch:
+def answer(bench: DrivenEngine, value: float, keys: int, expr: str = "psi") -> Batch:
     """An answer of Prometheus with one series for each key."""
     bench.clock.time += 1
     now = bench.clock.time
@@ -44,18 +44,18 @@ def answer(bench: Bench, value: float, keys: int, expr: str = "psi") -> Batch:
     return Batch("prom", [Event("prom", f"poll-{now}", QUERY, now, emitted)], identity_window=0)
 
 
-def poll(bench: Bench, value: float, keys: int = MANY) -> list[str]:
+def poll(bench: DrivenEngine, value: float, keys: int = MANY) -> list[str]:
     (outcomes,) = bench.deliver_all([answer(bench, value, keys)])
     return outcomes
 
 
-def folded(bench: Bench, value: float) -> int:
+def folded(bench: DrivenEngine, value: float) -> int:
     """The number of keys whose state has this value."""
     states = [decode(row[0]) for row in bench.query("SELECT state FROM states WHERE rule = 'drift' AND key != ''")]
     return sum(one.value == value for state in states for one in state.gauges["m"].series.values())
 
 
-def go_on(bench: Bench) -> None:
+def go_on(bench: DrivenEngine) -> None:
     while bench.engine.next_wake is not None and bench.engine.next_wake <= bench.clock.time:
         bench.act(lambda _: None)
 

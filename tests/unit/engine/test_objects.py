@@ -10,16 +10,16 @@ from retrainer.sources.base import Batch, object_pages
 from tests.unit.engine.kit import START
 
 if TYPE_CHECKING:
-    from tests.unit.engine.bench import Bench
+    from tests.houses.engine import DrivenEngine
     from tests.unit.engine.kit import Make
 
 KEYS = ["a/1", "a/2", "a/é", "a0", "b/1", "b/2", "b/\U0001f600"]
 
 
 @pytest.fixture
-def bench(make: Make, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def bench(make: Make, monkeypatch: pytest.MonkeyPatch) -> DrivenEngine:
     monkeypatch.setattr("retrainer.engine.core.engine.OBJECTS", 2)
-    made: Bench = make({})
+    made: DrivenEngine = make({})
     made.deliver([], objects={key: f"etag of {key}" for key in reversed(KEYS)})
     made.clock.time += 10
     made.deliver([], objects={"a/2": "another"})
@@ -37,13 +37,13 @@ def bench(make: Make, monkeypatch: pytest.MonkeyPatch) -> Bench:
         pytest.param("c", [], id="none"),
     ],
 )
-def test_pages_are_short_in_order_and_complete(bench: Bench, prefix: str, found: list[str]) -> None:
+def test_pages_are_short_in_order_and_complete(bench: DrivenEngine, prefix: str, found: list[str]) -> None:
     pages = list(object_pages(bench.engine, "push", prefix))
     assert all(len(page) <= 2 for page in pages)
     assert [key for page in pages for key in page] == found
 
 
-def test_of_each_it_is_known_when_somebody_told_of_it(bench: Bench) -> None:
+def test_of_each_it_is_known_when_somebody_told_of_it(bench: DrivenEngine) -> None:
     assert bench.engine.objects_told("push", ["a/1", "a/2", "gone"]) == {
         "a/1": ("etag of a/1", START),
         "a/2": ("another", START + 10),

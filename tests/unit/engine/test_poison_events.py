@@ -12,7 +12,7 @@ from retrainer.rules.parameters import MAX_RENDERED
 from tests.unit.engine.kit import Make, data, event, state
 
 if TYPE_CHECKING:
-    from tests.unit.engine.bench import Bench
+    from tests.houses.engine import DrivenEngine
 
 FIRST = "${events[0].data.file}"
 ALL = "${events.map(e, e.data.file + '/')}"
@@ -26,11 +26,11 @@ def rule(parameter: str, events: int) -> dict[str, Any]:
     }
 
 
-def dead(bench: Bench) -> list[str]:
+def dead(bench: DrivenEngine) -> list[str]:
     return [row[0] for row in bench.query("SELECT event FROM dead_letters ORDER BY id")]
 
 
-def rendered(bench: Bench) -> list[str]:
+def rendered(bench: DrivenEngine) -> list[str]:
     return [row[0] for row in bench.query("SELECT json_extract(parameters, '$.p') FROM runs ORDER BY id")]
 
 

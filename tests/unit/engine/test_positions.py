@@ -8,11 +8,11 @@ import pytest
 
 from retrainer.event import Event
 from retrainer.sources.base import Batch, Claimed, OffsetRange, PositionLost
-from tests.unit.engine.bench import Crash
+from tests.houses.engine import Crash
 from tests.unit.engine.kit import START, Make, data, observed, start, state, windows
 
 if TYPE_CHECKING:
-    from tests.unit.engine.bench import Bench
+    from tests.houses.engine import DrivenEngine
 
 PART = "orders/0"
 
@@ -27,11 +27,11 @@ def batch(epoch: int, begin: int, end: int, part: str = PART) -> Batch:
     return Batch("push", records(begin, end, part), 0.0, offsets=OffsetRange(part, epoch, begin, end))
 
 
-def position(bench: Bench, part: str = PART) -> int:
+def position(bench: DrivenEngine, part: str = PART) -> int:
     return bench.engine.parts("push")[part]
 
 
-def counted(bench: Bench) -> list[str]:
+def counted(bench: DrivenEngine) -> list[str]:
     return [row[0] for row in bench.query("SELECT id FROM events ORDER BY seq")]
 
 
@@ -55,7 +55,7 @@ CLAIMS: list[Any] = [
 
 
 @pytest.mark.parametrize(("claims", "expected"), CLAIMS)
-def test_claims(bench: Bench, claims: list[tuple[str, int | None]], expected: list[Claimed]) -> None:
+def test_claims(bench: DrivenEngine, claims: list[tuple[str, int | None]], expected: list[Claimed]) -> None:
     emitted = []
     for topic_id, begin in claims:
         emitted.append(bench.engine.claim("push", PART, topic_id, begin))
@@ -73,7 +73,7 @@ LOSERS: list[Any] = [
 
 
 @pytest.mark.parametrize("loser", LOSERS)
-def test_a_loser_loses_its_batch_as_a_whole_and_nobody_elses(bench: Bench, loser: Any) -> None:
+def test_a_loser_loses_its_batch_as_a_whole_and_nobody_elses(bench: DrivenEngine, loser: Any) -> None:
     first = bench.engine.claim("push", PART, "t", 0).epoch
     bench.deliver_all([batch(first, 0, 10)])
     second = bench.engine.claim("push", PART, "t").epoch
@@ -87,7 +87,7 @@ def test_a_loser_loses_its_batch_as_a_whole_and_nobody_elses(bench: Bench, loser
     assert state(bench).window.events == 15
 
 
-def test_two_owners_read_the_same_records_and_each_counts_once(bench: Bench) -> None:
+def test_two_owners_read_the_same_records_and_each_counts_once(bench: DrivenEngine) -> None:
     """The paused reader continues as before. All of its batches are rejected."""
     old = bench.engine.claim("push", PART, "t", 0)
     bench.deliver_all([batch(old.epoch, 0, 3)])
@@ -103,7 +103,7 @@ def test_two_owners_read_the_same_records_and_each_counts_once(bench: Bench) -> 
 @pytest.mark.parametrize(
     ("crash", "stored"), [pytest.param("before", 0, id="before"), pytest.param("after", 4, id="after the commit")]
 )
-def test_a_crash_leaves_the_position_where_the_records_are(bench: Bench, crash: str, stored: int) -> None:
+def test_a_crash_leaves_the_position_where_the_records_are(bench: DrivenEngine, crash: str, stored: int) -> None:
     epoch = bench.engine.claim("push", PART, "t", 0).epoch
     bench.crash_at = crash
     with pytest.raises(Crash):
@@ -115,7 +115,7 @@ def test_a_crash_leaves_the_position_where_the_records_are(bench: Bench, crash: 
     assert counted(bench) == [f"orders/0/{n}" for n in range(6)]
 
 
-def test_gaps_in_the_offsets_are_no_gaps_in_the_positions(bench: Bench) -> None:
+def test_gaps_in_the_offsets_are_no_gaps_in_the_positions(bench: DrivenEngine) -> None:
     """Compacted topics and aborted transactions leave out offsets. The offset range says how far was read."""
     epoch = bench.engine.claim("push", PART, "t", 0).epoch
     holey = Batch("push", [records(3, 4)[0], records(7, 8)[0]], 0.0, offsets=OffsetRange(PART, epoch, 0, 20))
@@ -125,7 +125,7 @@ def test_gaps_in_the_offsets_are_no_gaps_in_the_positions(bench: Bench) -> None:
     assert state(bench).window.parts == {PART: (3, 7)}
 
 
-def test_a_reset_takes_the_part_from_whoever_holds_it(bench: Bench) -> None:
+def test_a_reset_takes_the_part_from_whoever_holds_it(bench: DrivenEngine) -> None:
     holder = bench.engine.claim("push", PART, "t1", 0)
     bench.deliver_all([batch(holder.epoch, 0, 3)])
     bench.engine.reset_part("push", PART, "t2", 100)
@@ -138,7 +138,7 @@ def test_a_reset_takes_the_part_from_whoever_holds_it(bench: Bench) -> None:
     assert (position(bench), len(counted(bench))) == (102, 5)
 
 
-def test_a_part_that_is_not_known_cannot_be_reset(bench: Bench) -> None:
+def test_a_part_that_is_not_known_cannot_be_reset(bench: DrivenEngine) -> None:
     with pytest.raises(LookupError, match="source push has no partition orders/7"):
         bench.engine.reset_part("push", "orders/7", "t", 0)
 

@@ -18,11 +18,11 @@ from retrainer.sources.base import Batch, OffsetRange, ReplayScope
 from retrainer.sources.formats.s3 import about
 from retrainer.store import tables as t
 from retrainer.store.packing import unpack
-from tests.unit.engine.bench import Crash
+from tests.houses.engine import Crash
 from tests.unit.engine.kit import DAY, START, SUBMIT, Make, data, end, event, start, state
 
 if TYPE_CHECKING:
-    from tests.unit.engine.bench import Bench
+    from tests.houses.engine import DrivenEngine
 
 ALL = frozenset({"a", "b"})
 
@@ -31,21 +31,21 @@ def named(name: str, match: dict[str, Any] | None = None, **more: Any) -> dict[s
     return {"name": name, "triggers": data(match, at_least={"events": 999}, **more), "submit": SUBMIT}
 
 
-def again(bench: Bench, events: list[Any], rules: frozenset[str] = ALL, *, dry: bool = False) -> list[str]:
+def again(bench: DrivenEngine, events: list[Any], rules: frozenset[str] = ALL, *, dry: bool = False) -> list[str]:
     return bench.deliver(events, replay_scope=ReplayScope(rules, dry))
 
 
-def pending(bench: Bench, *rules: str) -> list[int]:
+def pending(bench: DrivenEngine, *rules: str) -> list[int]:
     return [state(bench, rule).window.events for rule in rules]
 
 
-def prune(bench: Bench, size: int = 0) -> None:
+def prune(bench: DrivenEngine, size: int = 0) -> None:
     pruner = Pruner(Store(), time.monotonic)
     while bench.act(lambda tx: pruner.prune(tx, size)):
         pass
 
 
-def everything(bench: Bench) -> dict[str, list[Any]]:
+def everything(bench: DrivenEngine) -> dict[str, list[Any]]:
     return {table: bench.query(f"SELECT * FROM {table}") for table in t.metadata.tables if table != "meta"}
 
 
@@ -75,7 +75,7 @@ JUDGED: list[Any] = [
 
 @pytest.mark.parametrize(("items", "rules", "outcomes", "counted"), JUDGED)
 def test_each_rule_counts_what_it_did_not_count_before(
-    bench: Bench, items: list[Any], rules: frozenset[str], outcomes: list[str], counted: list[int]
+    bench: DrivenEngine, items: list[Any], rules: frozenset[str], outcomes: list[str], counted: list[int]
 ) -> None:
     assert again(bench, items, rules) == outcomes
     assert pending(bench, "a", "b") == counted
@@ -87,7 +87,7 @@ def test_each_rule_counts_what_it_did_not_count_before(
 
 @pytest.mark.parametrize(("items", "rules", "outcomes", "counted"), [c for c in JUDGED if "twice" not in str(c.id)])
 def test_a_dry_run_says_the_same_and_stores_nothing(
-    bench: Bench, items: list[Any], rules: frozenset[str], outcomes: list[str], counted: list[int]
+    bench: DrivenEngine, items: list[Any], rules: frozenset[str], outcomes: list[str], counted: list[int]
 ) -> None:
     before = everything(bench)
     assert again(bench, items, rules, dry=True) == outcomes
@@ -95,7 +95,7 @@ def test_a_dry_run_says_the_same_and_stores_nothing(
 
 
 @pytest.mark.parametrize("crash", ["before", "after"])
-def test_a_replay_that_dies_is_asked_for_again(bench: Bench, crash: str) -> None:
+def test_a_replay_that_dies_is_asked_for_again(bench: DrivenEngine, crash: str) -> None:
     bench.crash_at = crash
     with pytest.raises(Crash):
         again(bench, OLD)
@@ -168,7 +168,7 @@ def test_what_a_run_wrote_is_its_own_also_when_a_listing_tells_of_it(make: Make)
     assert bench.query("SELECT count(*) FROM runs") == [(1,)]
 
 
-def test_beyond_the_ledger_nobody_can_tell_but_for_a_rule_that_is_younger(bench: Bench) -> None:
+def test_beyond_the_ledger_nobody_can_tell_but_for_a_rule_that_is_younger(bench: DrivenEngine) -> None:
     bench.act(lambda tx: operator_commands.trigger(tx, "a", "", {}, None))
     bench.act(lambda tx: operator_commands.trigger(tx, "b", "", {}, None))
     end(bench)
@@ -240,11 +240,11 @@ def test_numbers_of_events_that_were_pruned_are_not_given_out_again(make: Make) 
 # -- dead letters ------------------------------------------------------------------------------------------------------
 
 
-def letters(bench: Bench) -> list[int]:
+def letters(bench: DrivenEngine) -> list[int]:
     return [row[0] for row in bench.query("SELECT id FROM dead_letters ORDER BY id")]
 
 
-def replay(bench: Bench, ids: list[int]) -> dict[str, Any]:
+def replay(bench: DrivenEngine, ids: list[int]) -> dict[str, Any]:
     return bench.act(lambda tx: operator_commands.replay_dead_letters(tx, ids))
 
 
@@ -349,7 +349,7 @@ def psi(number: int, value: float, at: float = START, **labels: str) -> Event:
     return Event("push", f"v{number}", "json", at, {"metric": "psi", "value": value, "labels": labels})
 
 
-def known(bench: Bench, rule: str = "churn") -> dict[str, Any]:
+def known(bench: DrivenEngine, rule: str = "churn") -> dict[str, Any]:
     (gauge,) = state(bench, rule).gauges.values()
     return {name: one.value for name, one in gauge.series.items()}
 

@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from retrainer.telemetry.secrets import hide
 from retrainer.workflows.base import Unanswered
 from retrainer.workflows.submission import tell_failure
+from tests.houses.engine import DrivenEngine
 
-from .bench import Bench
 from .kit import ANY, START, SUBMIT, event, observed, start
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ RULE = {"name": "rule-0", "triggers": ANY, "limits": {"overlap": "allow_all", "m
 
 
 def test_what_must_be_found_is_told_by_id_and_read_when_it_is_asked_for(tmp_path: Path) -> None:
-    bench = Bench(tmp_path / "s.db", [RULE], START)
+    bench = DrivenEngine(tmp_path / "s.db", [RULE], START)
     for number in range(3):
         bench.deliver([event(number)])
     assert bench.gateway.live_ids() == []
@@ -33,7 +33,7 @@ def test_what_must_be_found_is_told_by_id_and_read_when_it_is_asked_for(tmp_path
 
 
 def test_a_store_that_went_away_is_no_failure_of_those_who_wait_for_it(tmp_path: Path) -> None:
-    bench = Bench(tmp_path / "s.db", [RULE], START)
+    bench = DrivenEngine(tmp_path / "s.db", [RULE], START)
     bench.path.rename(tmp_path / "elsewhere.db")
     for ask in (bench.gateway.live_ids, lambda: bench.gateway.claim(1, 30.0)):
         with pytest.raises(Unanswered, match="no longer exists"):
@@ -54,7 +54,7 @@ def test_an_output_that_repeats_a_secret_is_stored_without_it(tmp_path: Path) ->
     hide("CANARY-read-token")
     hide("0.85")
     outputs = {name: {"parameter": name, "type": kind} for name, kind in (("said", "string"), ("auc", "number"))}
-    bench = Bench(tmp_path / "s.db", [{**RULE, "submit": {**SUBMIT, "outputs": outputs}}], START)
+    bench = DrivenEngine(tmp_path / "s.db", [{**RULE, "submit": {**SUBMIT, "outputs": outputs}}], START)
     bench.deliver([event(0)])
     (run,) = start(bench)
     emitted = {"said": "401 for Bearer CANARY-read-token", "auc": "0.85"}

@@ -9,7 +9,7 @@ from retrainer.engine.commands import feedback
 from tests.unit.engine.kit import SUBMIT, Make, end, event
 
 if TYPE_CHECKING:
-    from tests.unit.engine.bench import Bench
+    from tests.houses.engine import DrivenEngine
 
 PARAMETERS = {
     "champion": "${has(champion.id) ? champion.outputs.auc : 0.0}",
@@ -63,6 +63,6 @@ def batch(events: int, parameters: dict[str, str]) -> dict[str, Any]:
     return {"triggers": trigger, "submit": {**SUBMIT, "parameters": parameters}}
 
 
-def parameters(bench: Bench) -> dict[str, str]:
+def parameters(bench: DrivenEngine) -> dict[str, str]:
     found: dict[str, str] = json.loads(bench.query("SELECT parameters FROM runs")[0][0])
     return found

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.unit.engine.bench import Bench
+    from tests.houses.engine import DrivenEngine
 
 PLACE = {"topic": "orders", "partition": 3, "offset": 41, "timestamp": None, "headers": {"a": "b"}, "key": "k"}
 STRUCTURED = {"content-type": cloudevents.STRUCTURED}
@@ -56,7 +56,7 @@ BINARY = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/x", "ce-type": "
     ],
 )
 def test_an_attribute_of_the_sender_takes_the_place_of_nothing(make: Any, item: Event) -> None:
-    bench: Bench = make({"triggers": data(at_least={"events": 9})})
+    bench: DrivenEngine = make({"triggers": data(at_least={"events": 9})})
     assert bench.deliver([item]) == ["matched"]
     assert item.record == {}
     (row,) = bench.query("SELECT attributes FROM events")
@@ -80,7 +80,7 @@ def test_a_record_wins_over_an_attribute_of_its_name() -> None:
 
 def test_a_place_is_the_same_after_store_inbox_and_dead_letter(make: Any) -> None:
     asked = {"event.attributes.kafka.topic": "ord*", "event.attributes.kafka.headers.a": "b"}
-    bench: Bench = make({"triggers": data(asked, where="event.attributes.kafka.partition == 3")})
+    bench: DrivenEngine = make({"triggers": data(asked, where="event.attributes.kafka.partition == 3")})
     event = Event("push", "e1", "t", START, {}, attributes={"region": "eu"}, record=PLACE)
     emitted = orjson.loads(orjson.dumps(inbox._told(Batch("push", [event]))))
     (seen_at,) = inbox._heard("push", emitted).items
@@ -92,7 +92,7 @@ def test_a_place_is_the_same_after_store_inbox_and_dead_letter(make: Any) -> Non
 
 
 def test_what_a_sender_calls_an_answer_of_prometheus_is_a_pushed_value(make: Any) -> None:
-    bench: Bench = make(
+    bench: DrivenEngine = make(
         {"triggers": {"m": {"metric": {"source": "push", "above": 1, "jitter": "0s"}}}},
     )
     body = structured(type=QUERY, data={"expr": "up", "sample_time": {}, "series": [1], "value": 5})
@@ -206,11 +206,11 @@ RULES: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from tests.unit.engine.bench import Bench
+    from tests.houses.engine import DrivenEngine
 
     rules = [{"submit": {"workflow_template": "t"}, **rule, "name": f"r{n}"} for n, rule in enumerate(RULES)]
     folder: Path = tmp_path_factory.mktemp("crowd")
-    bench = Bench(folder / "store.db", rules, START)
+    bench = DrivenEngine(folder / "store.db", rules, START)
     yield bench
     bench.store.close()
 
@@ -222,7 +222,7 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Any:
     in_kafka=st.booleans(),
 )
 def test_no_payload_raises_in_a_fold_or_in_a_replay(
-    crowd: Bench, sent: tuple[Callable[[Delivery], Any], Any], tracked: bool, in_kafka: bool
+    crowd: DrivenEngine, sent: tuple[Callable[[Delivery], Any], Any], tracked: bool, in_kafka: bool
 ) -> None:
     parse, body = sent
     record = PLACE if in_kafka else {}

@@ -13,7 +13,7 @@ from retrainer.engine.replication import inbox
 from retrainer.event import Event, Poison
 from retrainer.simulate.world import ManualClock
 from retrainer.sources.base import Batch, OffsetRange, PositionLost
-from tests.unit.engine.bench import Bench
+from tests.houses.engine import DrivenEngine
 from tests.unit.engine.kit import START, SUBMIT, event
 
 if TYPE_CHECKING:
@@ -40,26 +40,20 @@ class SlowClock(ManualClock):
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    bench = Bench(tmp_path / "s.db", [RULE, OTHER], START)
-    bench.clock = bench.engine.clock = bench.engine._transactions._clock = SlowClock(START)
-    return bench
+def bench(tmp_path: Path) -> DrivenEngine:
+    return DrivenEngine(tmp_path / "s.db", [RULE, OTHER], START, clock=SlowClock)
 
 
-def queue(bench: Bench, *batches: Batch) -> list[Future[Any]]:
+def queue(bench: DrivenEngine, *batches: Batch) -> list[Future[Any]]:
     """Queue the batches, as sources offer them."""
     return [bench.engine.offer(batch) for batch in batches]
 
 
-def transact(bench: Bench) -> None:
-    bench.engine._commit(bench.engine._next_batch())
-
-
-def finish(bench: Bench) -> int:
+def finish(bench: DrivenEngine) -> int:
     """The number of transactions until the queue is empty."""
     count = 0
-    while bench.engine._queue:
-        transact(bench)
+    while bench.engine.queued:
+        bench.step()
         count += 1
     return count
 
@@ -76,7 +70,7 @@ def records(first: int, last: int, in_each: int = 1) -> Batch:
     return Batch("push", items, 0.0, offsets=OffsetRange(PART, 1, offsets[0], offsets[-1] + 1, offsets))
 
 
-def ledger(bench: Bench) -> list[str]:
+def ledger(bench: DrivenEngine) -> list[str]:
     return [row[0] for row in bench.query("SELECT id FROM events ORDER BY seq")]
 
 
@@ -93,10 +87,11 @@ BATCHES: list[Any] = [
 @pytest.mark.parametrize("make_batch", BATCHES)
 @pytest.mark.parametrize("care", ["plain", "careful", "item by item"])
 def test_a_batch_in_parts_has_one_answer(
-    bench: Bench, make_batch: Callable[[], Batch], care: str, monkeypatch: pytest.MonkeyPatch
+    bench: DrivenEngine, make_batch: Callable[[], Batch], care: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if care != "plain":
-        bench.engine._care = Care.ALWAYS
+        bench.care = Care.ALWAYS
+        bench.restart()
     if care == "item by item":
         monkeypatch.setattr(events, "_plainly", lambda *_: 1 / 0)
     bench.engine.claim("push", PART, "t", 0)
@@ -112,11 +107,11 @@ def test_a_batch_in_parts_has_one_answer(
         assert bench.engine.parts("push") == {PART: 20}
 
 
-def test_a_position_is_where_the_committed_part_ends(bench: Bench) -> None:
+def test_a_position_is_where_the_committed_part_ends(bench: DrivenEngine) -> None:
     """After a kill between two parts, the reader continues after the last record that counted."""
     bench.engine.claim("push", PART, "t", 0)
     queue(bench, records(0, 20))
-    transact(bench)
+    bench.step()
     done = len(ledger(bench))
     assert 0 < done < 20
     bench.restart()
@@ -127,28 +122,28 @@ def test_a_position_is_where_the_committed_part_ends(bench: Bench) -> None:
     assert ledger(bench) == [f"e{n}" for n in range(20)]
 
 
-def test_the_events_of_one_record_stay_together(bench: Bench) -> None:
+def test_the_events_of_one_record_stay_together(bench: DrivenEngine) -> None:
     bench.engine.claim("push", PART, "t", 0)
     queue(bench, records(0, 40, in_each=8))
-    while bench.engine._queue:
-        transact(bench)
+    while bench.engine.queued:
+        bench.step()
         assert len(ledger(bench)) == bench.engine.parts("push")[PART] * 8
     assert len(ledger(bench)) == 40
 
 
-def test_events_that_nobody_can_tell_from_repeats_stay_together(bench: Bench) -> None:
+def test_events_that_nobody_can_tell_from_repeats_stay_together(bench: DrivenEngine) -> None:
     queue(bench, replace(pushed(0, 20), identity_window=0.0))
-    transact(bench)
+    bench.step()
     assert len(ledger(bench)) == 20
 
 
-def test_other_sources_come_in_between_and_batches_of_one_source_stay_in_order(bench: Bench) -> None:
+def test_other_sources_come_in_between_and_batches_of_one_source_stay_in_order(bench: DrivenEngine) -> None:
     bench.engine.claim("push", PART, "t", 0)
     other = Batch("topic", [Event("topic", "other", "t", START, {})])
     first, second, between = queue(bench, records(0, 20), records(20, 25), other)
-    transact(bench)
+    bench.step()
     assert not between.done()
-    transact(bench)
+    bench.step()
     assert between.result(timeout=0).outcomes == ["matched"]
     assert not first.done()
     finish(bench)
@@ -157,12 +152,12 @@ def test_other_sources_come_in_between_and_batches_of_one_source_stay_in_order(b
     assert [name for name in ledger(bench) if name != "other"] == [f"e{n}" for n in range(25)]
 
 
-def test_a_part_that_somebody_else_has_claimed_loses_only_the_rest(bench: Bench) -> None:
+def test_a_part_that_somebody_else_has_claimed_loses_only_the_rest(bench: DrivenEngine) -> None:
     bench.engine.claim("push", PART, "t", 0)
     (answer,) = queue(bench, records(0, 20))
-    transact(bench)
-    done = ledger(bench)
+    bench.step()
     bench.engine.claim("push", PART, "t")
+    done = ledger(bench)
     finish(bench)
     assert isinstance(answer.exception(timeout=0), PositionLost)
     assert ledger(bench) == done
@@ -170,7 +165,7 @@ def test_a_part_that_somebody_else_has_claimed_loses_only_the_rest(bench: Bench)
     assert bench.engine.queued == 0
 
 
-def test_what_another_replica_took_in_is_folded_in_parts(bench: Bench) -> None:
+def test_what_another_replica_took_in_is_folded_in_parts(bench: DrivenEngine) -> None:
     batch = replace(pushed(0, 20), identity_window=0.0)
     assert bench.act(lambda tx: inbox.put(tx.conn, batch)) == [inbox.ACCEPTED] * 20
     count = 1

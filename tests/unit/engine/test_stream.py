@@ -23,7 +23,7 @@ from retrainer.event import Event, Poison
 from retrainer.rules.state import decode
 from retrainer.sources.base import Batch, OffsetRange, PositionLost, ReplayScope
 from retrainer.store.sqlite import SqliteStore
-from tests.unit.engine.bench import Bench, Crash
+from tests.houses.engine import Crash, DrivenEngine
 from tests.unit.engine.kit import START, SUBMIT, observed
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Stream(RuleBasedStateMachine):
     @initialize(said=st.tuples(records, records))
     def begin(self, said: tuple[Any, Any]) -> None:
         self.folder = Path(tempfile.mkdtemp())
-        self.bench = Bench(self.folder / "store.db", RULES, START, build=self.build)
+        self.bench = DrivenEngine(self.folder / "store.db", RULES, START, build=self.build)
         self.log: dict[str, list[Event | Poison]] = {part: [] for part in PARTS}
         self.held: dict[tuple[str, str], tuple[int, int]] = {}
         self.highest = dict.fromkeys(PARTS, 0)
@@ -291,7 +291,7 @@ class Stream(RuleBasedStateMachine):
             return
         known = self.bench.query("SELECT count(*) FROM states WHERE rule = 'keyed' AND key != ''")[0][0]
         assert known <= MAX_KEYS
-        assert self.bench.store.read(lambda conn: self.bench.engine._transactions.cache.keys(conn, "keyed")) == known
+        assert self.bench.store.read(lambda conn: self.bench.engine.keys(conn, "keyed")) == known
 
     @invariant()
     def a_key_with_data_or_runs_is_not_forgotten(self) -> None:

@@ -13,7 +13,7 @@ from retrainer.event import Event
 from tests.unit.engine.kit import START, SUBMIT, Make, data, end, event, state
 
 if TYPE_CHECKING:
-    from tests.unit.engine.bench import Bench
+    from tests.houses.engine import DrivenEngine
 
 MANY = KEYS * 2 + 100
 PER_KEY = {"by": {"d": "event.data.who"}, "max_keys": 10_000}
@@ -25,16 +25,16 @@ def keyed(**more: Any) -> dict[str, Any]:
     return {**rule, "for_each": PER_KEY, **more}
 
 
-def arrive(bench: Bench) -> None:
+def arrive(bench: DrivenEngine) -> None:
     for first in range(0, MANY, KEYS):
         bench.deliver([event(n, who=f"k{n:05}") for n in range(first, min(first + KEYS, MANY))])
 
 
-def fired(bench: Bench) -> int:
+def fired(bench: DrivenEngine) -> int:
     return bench.query("SELECT count(DISTINCT key) FROM runs WHERE rule = 'keyed'")[0][0]
 
 
-def restart_between(bench: Bench) -> None:
+def restart_between(bench: DrivenEngine) -> None:
     """Run transaction by transaction. The daemon is killed before the second one."""
     bench.restart()
     while bench.engine.next_wake is not None and bench.engine.next_wake <= bench.clock.time:

@@ -12,10 +12,10 @@ from retrainer.store import run_statements
 from tests.unit.engine.kit import Make, end, event, start
 
 if TYPE_CHECKING:
-    from tests.unit.engine.bench import Bench
+    from tests.houses.engine import DrivenEngine
 
 
-def waits(bench: Bench, rule: str) -> dict[str, Any] | None:
+def waits(bench: DrivenEngine, rule: str) -> dict[str, Any] | None:
     (run,) = bench.store.read(lambda conn: run_statements.unstarted_runs(conn, rule, "", 5))
     return bench.store.read(lambda conn: waits_for(conn, bench.engine.catalog, run, bench.clock.time))
 

@@ -13,22 +13,22 @@ from retrainer.store import queries
 from tests.unit.engine.kit import DAY, START, SUBMIT, Make, data, end, event, observed, start, state, windows
 
 if TYPE_CHECKING:
-    from tests.unit.engine.bench import Bench
+    from tests.houses.engine import DrivenEngine
 
 HOUR = 3600.0
 Deliver = Any
 
 
-def in_one(bench: Bench, events: list[Event]) -> None:
+def in_one(bench: DrivenEngine, events: list[Event]) -> None:
     bench.deliver(events)
 
 
-def one_by_one(bench: Bench, events: list[Event]) -> None:
+def one_by_one(bench: DrivenEngine, events: list[Event]) -> None:
     for one in events:
         bench.deliver([one])
 
 
-def with_restarts(bench: Bench, events: list[Event]) -> None:
+def with_restarts(bench: DrivenEngine, events: list[Event]) -> None:
     for one in events:
         bench.deliver([one])
         bench.restart()
@@ -121,7 +121,7 @@ def _fields(one: Event) -> dict[str, Any]:
     return {name: getattr(one, name) for name in Event.__slots__}
 
 
-def listed(bench: Bench, run: str, page: int = 100) -> list[str]:
+def listed(bench: DrivenEngine, run: str, page: int = 100) -> list[str]:
     ids: list[str] = []
     after: int | None = 0
     while after is not None:

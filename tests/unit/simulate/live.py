@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from retrainer.config.load import load_files
 from retrainer.engine.commands import feedback, operator_commands
-from retrainer.engine.core.catalog import build_catalog
-from retrainer.engine.core.engine import Engine
-from retrainer.engine.runs.run_gateway import EngineRunGateway
 from retrainer.engine.schedules import backfills
 from retrainer.engine.schedules.backfills import BackfillOrder
 from retrainer.event import Event
 from retrainer.rules.outcome import Imported
-from retrainer.simulate.world import ManualClock, NullListener
 from retrainer.sources.base import Batch
-from retrainer.store.sqlite import SqliteStore
 from retrainer.workflows.base import Observed
+from tests.houses.engine import DrivenEngine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,12 +87,9 @@ class Live:
 
     def __init__(self, path: Path, configuration: Configuration, seed: int) -> None:
         self.random = random.Random(seed)
-        self.clock = ManualClock(START)
-        self.store = SqliteStore.open(path)
-        self.engine = Engine(self.store, self.clock, NullListener(), namespace="default", max_queue=0)
-        self.engine.drive()
-        self.engine.switch(build_catalog(configuration, frozenset()))
-        self.gateway = EngineRunGateway(self.engine)
+        self.driven = DrivenEngine(path, [], START, loaded=configuration, namespace="default")
+        self.clock, self.store = self.driven.clock, self.driven.store
+        self.engine, self.gateway = self.driven.engine, self.driven.gateway
         self._events = 0
 
     def live(self, acts: int) -> None:
@@ -106,7 +99,7 @@ class Live:
         self._pass(7200.0)
 
     def close(self) -> None:
-        self.store.close()
+        self.driven.close()
 
     def _ways(self) -> list[Any]:
         often = [self._data, self._data, self._data, self._polled, self._polled, self._polled, self._pushed]

@@ -10,15 +10,13 @@ import orjson
 from retrainer.sources import registry
 from retrainer.sources.webhook import Webhooks
 from retrainer.store.packing import unpack
-from tests.integration import house
-from tests.integration.house import eventually
+from tests.houses.engine import RunningEngine
 from tests.integration.prometheus.monitoring import TOKEN
 from tests.unit.sources.sources_kit import served
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-__all__ = ["House", "drifts", "eventually", "fires"]
 
 EXPR = "feature_psi"
 
@@ -41,7 +39,7 @@ def fires(model: str, **more: Any) -> dict[str, Any]:
     return rule("churn", alert={"source": "alerts", "match": match, **more})
 
 
-class House(house.House):
+class MonitoredEngine(RunningEngine):
     def __init__(self, path: Path, url: str, web_port: int) -> None:
         self._url, self._web_port = url, web_port
         self._serving = contextlib.ExitStack()
@@ -80,7 +78,7 @@ class House(house.House):
     def looks(self, count: int = 3) -> None:
         """Wait until ``count`` more answers are decided on."""
         before = len(self.answers())
-        eventually(lambda: len(self.answers()) >= before + count, "further answers")
+        until(lambda: len(self.answers()) >= before + count, "further answers")
 
     def alerts(self, model: str) -> list[tuple[str, str]]:
         """The received alerts of a model: type and start time."""
@@ -95,7 +93,7 @@ class House(house.House):
         """Wait until alerts of a model have been received ``times`` more times."""
         for _ in range(times):
             before = self._heard(model)
-            eventually(lambda b=before: self._heard(model) > b, "it is told again")  # type: ignore[misc]
+            until(lambda b=before: self._heard(model) > b, "it is told again")  # type: ignore[misc]
 
     def _heard(self, model: str) -> float:
         sql = (

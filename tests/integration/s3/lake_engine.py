@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.integration import house
-from tests.integration.house import eventually
+from tests.houses.engine import RunningEngine
 
 if TYPE_CHECKING:
     from retrainer.sources.base import Source
-
-__all__ = ["House", "eventually"]
 
 
 def rule(name: str, kind: str) -> dict[str, Any]:
@@ -22,7 +19,7 @@ def rule(name: str, kind: str) -> dict[str, Any]:
 CREATED, REMOVED = rule("train", "s3:ObjectCreated:*"), rule("forget", "s3:ObjectRemoved:*")
 
 
-class House(house.House):
+class LakeEngine(RunningEngine):
     """``lake`` is the source under test."""
 
     def lake(self, **settings: Any) -> Source:
@@ -30,4 +27,4 @@ class House(house.House):
         return self.source("lake", {"type": "s3", **settings}, [CREATED, REMOVED])
 
     def subjects(self) -> list[str]:
-        return [subject for _, subject, _ in self.told()]
+        return [subject for _, subject, _ in self.events()]
