@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from sqlalchemy import or_, select
@@ -18,20 +18,14 @@ from retrainer.util import values
 from retrainer.util.timefmt import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from sqlalchemy import Connection, Row
 
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.self_trigger import Author
+    from retrainer.store.base import Store
     from retrainer.store.search import EventQuery
-
-T = TypeVar("T")
-
-
-class Read(Protocol):
-    def __call__(self, fn: Callable[[Connection], T], /) -> T: ...
-
 
 SUBJECTS = 20_000
 """Events per call whose subject is searched, newest first."""
@@ -95,33 +89,29 @@ def _node(name: str, row: Row[Any] | None) -> dict[str, Any] | None:
     return {"name": name, "state": row.reason, "detail": detail, "children": []}
 
 
-def find(read: Read, rules: Iterable[CompiledRule], wanted: EventQuery) -> queries.Page:
-    """Return matching events, newest first, with the effects in each rule. ``read`` is called for many short reads.
+def find(store: Store, rules: Iterable[CompiledRule], wanted: EventQuery) -> queries.Page:
+    """Return matching events, newest first, with the effects in each rule. Makes many short reads.
 
     Subjects have no index: each call searches `SUBJECTS` events, and ``next`` of the page says where to continue.
     """
-    seqs, following = _seqs(read, wanted)
-    found = []
+    seqs, following = _seqs(store, wanted)
     compiled = list(rules)
-    for seq in seqs:
-        event = read(partial(queries.event, seq=seq))
-        if event is not None:
-            found.append({**event, "effects": _effects(read, compiled, event)})
-    return queries.Page(found, following)
+    events = filter(None, (store.read(partial(queries.event, seq=seq)) for seq in seqs))
+    return queries.Page([{**event, "effects": _effects(store, compiled, event)} for event in events], following)
 
 
-def _seqs(read: Read, wanted: EventQuery) -> tuple[list[int], int | None]:
+def _seqs(store: Store, wanted: EventQuery) -> tuple[list[int], int | None]:
     """Return sequence numbers of events, newest first, and where the next page starts; None at the end."""
     below = MOST_SEQ if wanted.below is None else wanted.below
     if wanted.until is not None:
-        below = min(below, read(partial(search.number_at, moment=wanted.until)))
-    first = read(partial(search.number_at, moment=wanted.since)) if wanted.since is not None else 1
-    known = _indexed(read, wanted, below) if wanted.below is None else set()
+        below = min(below, store.read(partial(search.number_at, moment=wanted.until)))
+    first = store.read(partial(search.number_at, moment=wanted.since)) if wanted.since is not None else 1
+    known = _indexed(store, wanted, below) if wanted.below is None else set()
     end = below
     for _ in range(SUBJECTS // search.PIECE):
         if len(known) >= wanted.limit or end <= first:
             break
-        seqs, end = read(
+        seqs, end = store.read(
             partial(search.by_subject, subject=wanted.text, source=wanted.source, below=end, limit=wanted.limit)
         )
         known.update(seqs)
@@ -129,53 +119,53 @@ def _seqs(read: Read, wanted: EventQuery) -> tuple[list[int], int | None]:
     return newest, end if end > first else None
 
 
-def _indexed(read: Read, wanted: EventQuery, below: int) -> set[int]:
+def _indexed(store: Store, wanted: EventQuery, below: int) -> set[int]:
     """Return the events with that number, id or object."""
     text, limit = wanted.text, wanted.limit
     known: set[int] = set()
     if text.isascii() and text.isdigit() and len(text) < _DIGITS:
-        known.update(read(partial(search.by_number, seq=int(text), source=wanted.source)))
+        known.update(store.read(partial(search.by_number, seq=int(text), source=wanted.source)))
     bucket, _, key = text.partition("/")
-    for source in [wanted.source] if wanted.source is not None else read(search.sources):
-        known.update(read(partial(search.by_id, source=source, identity=text, below=below, limit=limit)))
+    for source in [wanted.source] if wanted.source is not None else store.read(search.sources):
+        known.update(store.read(partial(search.by_id, source=source, identity=text, below=below, limit=limit)))
         if key:
             beginning = about(bucket, key)
             known.update(
-                read(partial(search.by_beginning, source=source, beginning=beginning, below=below, limit=limit))
+                store.read(partial(search.by_beginning, source=source, beginning=beginning, below=below, limit=limit))
             )
     return known
 
 
-def _effects(read: Read, rules: list[CompiledRule], event: dict[str, Any]) -> list[dict[str, Any]]:
+def _effects(store: Store, rules: list[CompiledRule], event: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the rules that it matched, each with the run that consumed it; then rules that rejected it, and why.
 
     Then the rules that it just missed, by their current configuration.
     """
-    told = [
+    effects = [
         {
             "rule": rule,
             "key": key,
             "outcome": "matched",
-            "run": read(partial(_fed, rule=rule, key=key, seq=event["seq"])),
+            "run": store.read(partial(_fed, rule=rule, key=key, seq=event["seq"])),
             "detail": "",
         }
         for rule, key in event["rules"]
     ]
-    told += read(partial(_letters, event=event))
-    spoken = {one["rule"] for one in told}
+    effects += store.read(partial(_letters, event=event))
+    affected = {effect["rule"] for effect in effects}
     attributes, record = split_attributes(event["attributes"])
     envelope = {name: event[name] for name in ("source", "id", "type", "time", "data", "subject")}
-    one = Event(**envelope, attributes=attributes, record=record)
-    author = read(partial(author_of, event=one))
+    given = Event(**envelope, attributes=attributes, record=record)
+    author = store.read(partial(author_of, event=given))
     for rule in rules:
-        if rule.name in spoken:
+        if rule.name in affected:
             continue
-        miss = _miss(rule, one, author)
+        miss = _miss(rule, given, author)
         if miss:
-            told.append({"rule": rule.name, "key": "", "outcome": "missed", "run": None, "detail": miss})
-        if len(told) >= len(spoken) + MOST_MISSES:
+            effects.append({"rule": rule.name, "key": "", "outcome": "missed", "run": None, "detail": miss})
+        if len(effects) >= len(affected) + MOST_MISSES:
             break
-    return told
+    return effects
 
 
 def _letters(conn: Connection, event: dict[str, Any]) -> list[dict[str, Any]]:

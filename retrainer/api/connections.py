@@ -18,6 +18,8 @@ from retrainer.api.lingering import Lingering
 from retrainer.sources.http.refusal import Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 log = structlog.get_logger()
@@ -56,44 +58,45 @@ class Connections:
 
     def mark(self, connection: HttpConnection, *, busy: bool) -> None:
         """Record whether a request is in progress on it. Idempotent."""
-        mates = self._of.get(connection.peer, OrderedDict())
-        if connection in mates and mates[connection] != busy:
+        of_peer = self._of.get(connection.peer, OrderedDict())
+        if connection in of_peer and of_peer[connection] != busy:
             self.busy += 1 if busy else -1
-            mates[connection] = busy
-            mates.move_to_end(connection)
+            of_peer[connection] = busy
+            of_peer.move_to_end(connection)
 
     def remove(self, connection: HttpConnection) -> None:
-        mates = self._of.get(connection.peer, OrderedDict())
-        if connection in mates:
+        of_peer = self._of.get(connection.peer, OrderedDict())
+        if connection in of_peer:
             self.total -= 1
-            self.busy -= mates.pop(connection)
-        if not mates:
+            self.busy -= of_peer.pop(connection)
+        if not of_peer:
             self._of.pop(connection.peer, None)
 
     def crowded(self, peer: str) -> bool:
         """Whether more requests are in progress than allowed."""
-        mine = self._of.get(peer, OrderedDict())
-        return self.busy > self.most or (len(mine) > self.per_peer and sum(mine.values()) > self.per_peer)
+        of_peer = self._of.get(peer, OrderedDict())
+        return self.busy > self.most or (len(of_peer) > self.per_peer and sum(of_peer.values()) > self.per_peer)
 
     def shed(self, count: int, sparing: HttpConnection | None = None) -> int:
         """Close up to ``count`` idle connections. Return how many were closed."""
         cut = 0
         for peer in sorted(self._of, key=lambda peer: -len(self._of[peer])):
-            idle = [one for one, busy in self._of[peer].items() if not busy and one is not sparing]
-            for one in idle[: count - cut]:
-                self.remove(one)
-                one.transport.abort()
-                cut += 1
+            idle = [each for each, busy in self._of[peer].items() if not busy and each is not sparing][: count - cut]
+            self._abort(idle)
+            cut += len(idle)
             if cut >= count:
                 break
         return cut
 
+    def _abort(self, connections: Iterable[HttpConnection]) -> None:
+        for connection in connections:
+            self.remove(connection)
+            connection.transport.abort()
+
     def look(self, now: float) -> None:
         """Close connections whose client does not read; ``now`` is the loop's time."""
-        stuck = [one for mates in self._of.values() for one in mates if one.reads_nothing(now)]
-        for one in stuck:
-            self.remove(one)
-            one.transport.abort()
+        stuck = [each for of_peer in self._of.values() for each in of_peer if each.reads_nothing(now)]
+        self._abort(stuck)
         if stuck:
             log.warning("web.clients_do_not_read", connections=len(stuck), peers=sorted({c.peer for c in stuck})[:10])
 
@@ -200,7 +203,7 @@ class Watch:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._told: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -214,8 +217,11 @@ class Watch:
     def _trouble(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Without file descriptors asyncio reports an error for each waiting connection, and retries a second later."""
         message, error = str(context.get("message")), context.get("exception")
-        if loop.time() - self._told.get(message, -60.0) < 10.0:
+        if loop.time() - self._logged_at.get(message, -60.0) < 10.0:
             return
-        self._told = {**{text: at for text, at in self._told.items() if loop.time() - at < 60.0}, message: loop.time()}
+        self._logged_at = {
+            **{text: at for text, at in self._logged_at.items() if loop.time() - at < 60.0},
+            message: loop.time(),
+        }
         shed = self._connections.shed(16) if "accept" in message else 0
         log.error("web.trouble", what=message, error=repr(error), idle_connections_cut=shed, again_in=10)

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from retrainer.engine.core.engine import Engine
     from retrainer.engine.core.transaction import Transaction
     from retrainer.runs.run import Run
-    from retrainer.store.base import Store
     from retrainer.telemetry.metrics import Metrics
-    from retrainer.util.clock import Clock
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,9 +46,7 @@ class ApiContext:
     """
 
     settings: Settings
-    store: Store
     engine: Engine
-    clock: Clock
     metrics: Metrics
     rules: RuleLines
     sources: SourceOperations
@@ -71,7 +67,7 @@ class ApiContext:
 
     def read(self, query: Callable[Concatenate[Connection, P], T], /, *args: P.args, **filters: P.kwargs) -> T:
         """Run a short, paged read on the store."""
-        return self.store.read(lambda conn: query(conn, *args, **filters))
+        return self.engine.store.read(lambda conn: query(conn, *args, **filters))
 
     def act(self, command: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run a command in the engine, and return its result after the commit."""

@@ -109,10 +109,7 @@ def status(api: Context) -> Any:
         "instance": api.settings.name,
         "ready": not reasons,
         "reasons": reasons,
-        "waiting": [
-            {"component": wait.component, "dependency": wait.dependency, "since": wait.since, "error": wait.error}
-            for wait in api.waiting()
-        ],
+        "waiting": api.waiting(),
     }
 
 
@@ -129,8 +126,8 @@ def metrics(api: Context, accept_encoding: Annotated[str, Header(max_length=1024
 def takes_gzip(accepted: str) -> bool:
     """Return whether an Accept-Encoding accepts gzip (RFC 9110, 12.5.3)."""
     weights = {}
-    for one in accepted.lower().split(","):
-        coding, _, parameter = one.partition(";")
+    for choice in accepted.lower().split(","):
+        coding, _, parameter = choice.partition(";")
         weights[coding.strip()] = parameter.replace(" ", "")
     weight = weights.get("gzip", weights.get("x-gzip", weights.get("*", "q=0")))
     return not re.fullmatch(r"q=0(\.0{0,3})?", weight)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 TIMEOUT = 30.0
 PASSED_ON = "retrainer-passed-on"
 """Header of a request that another replica forwarded. It is not forwarded again, even if the leader has changed."""
-_ASKED = ("authorization", "content-type", "accept", "idempotency-key", "user-agent")
-_ANSWERED = ("content-type", "retry-after", "location", "www-authenticate")
+_REQUEST_HEADERS = ("authorization", "content-type", "accept", "idempotency-key", "user-agent")
+_RESPONSE_HEADERS = ("content-type", "retry-after", "location", "www-authenticate")
 
 
 async def pass_on(request: Request, leader: str) -> Response:
@@ -23,14 +23,14 @@ async def pass_on(request: Request, leader: str) -> Response:
     import httpx  # noqa: PLC0415 - six megabytes, which only replicas need
 
     target = httpx.URL(leader).copy_with(path=request.url.path, query=request.url.query.encode())
-    headers = {name: request.headers[name] for name in _ASKED if name in request.headers}
+    headers = {name: request.headers[name] for name in _REQUEST_HEADERS if name in request.headers}
     try:
         async with httpx.AsyncClient(trust_env=False, timeout=TIMEOUT) as client:
             answer = await client.request(
                 request.method, target, content=await request.body(), headers={**headers, PASSED_ON: "1"}
             )
     except httpx.HTTPError as error:
-        said = str(error) or type(error).__name__
-        raise not_now(f"the leader does not answer: {said}; the request may still be processed", 5) from None
-    kept = {name: answer.headers[name] for name in _ANSWERED if name in answer.headers}
+        reason = str(error) or type(error).__name__
+        raise not_now(f"the leader does not answer: {reason}; the request may still be processed", 5) from None
+    kept = {name: answer.headers[name] for name in _RESPONSE_HEADERS if name in answer.headers}
     return Response(answer.content, answer.status_code, kept)

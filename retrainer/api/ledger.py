@@ -149,7 +149,7 @@ def find_events(
     """
     began, ended = (moment.timestamp() if moment is not None else None for moment in (since, until))
     query = EventQuery(text, source, cursor, began, ended, limit)
-    return page(audit.find(api.store.read, api.engine.catalog.rules.values(), query))
+    return page(audit.find(api.engine.store, api.engine.catalog.rules.values(), query))
 
 
 @router.get("/events/{seq}", response_model=Event)

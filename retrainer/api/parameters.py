@@ -62,11 +62,5 @@ def refusals(otherwise: int = 409) -> Iterator[None]:
         raise Refusal(otherwise, words(error)) from None
 
 
-def known_rule(api: ApiContext, name: str) -> None:
-    """Raise Refusal 404 if the rule does not exist."""
-    if name not in api.engine.catalog.rules:
-        raise Refusal(404, f"there is no rule {name!r}")
-
-
 def page(found: Page) -> dict[str, Any]:
     return {"items": found.items, "next": None if found.next is None else str(found.next)}

@@ -72,9 +72,7 @@ class RuleLines:
 
     def detail(self, name: str) -> dict[str, Any]:
         """Return the line of a rule with its `configuration`. Raise LookupError if it does not exist."""
-        rule = self._catalog().rules.get(name)
-        if rule is None:
-            raise LookupError(f"there is no rule {name!r}")
+        rule = self._rule(name)
         configuration = rule.rule.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         return {**self._store.read(partial(self._line, rule=rule)), "configuration": configuration}
 
@@ -98,15 +96,21 @@ class RuleLines:
                     found.append(self._store.read(partial(self._line, rule=rule)))
         return Page(found)
 
+    def _rule(self, name: str) -> CompiledRule:
+        try:
+            return self._catalog().rules[name]
+        except KeyError:
+            raise LookupError(f"there is no rule {name!r}") from None
+
     def explain(
         self, name: str, key: str, event: dict[str, Any] | None = None, at: float | None = None
     ) -> dict[str, Any]:
         """Return why a rule fires or not at a time (epoch seconds), and what its triggers do with an event if given.
 
         A time in the past is explained by the stored decisions, any other one, or none, by the current state. Raise
-        KeyError if the rule does not exist, ValueError for an unreadable event.
+        LookupError if the rule does not exist, ValueError for an unreadable event.
         """
-        rule, now = self._catalog().rules[name], self._clock.now()
+        rule, now = self._rule(name), self._clock.now()
         if at is not None and at < now and event is None:
             return self._store.read(lambda conn: audit.explain(conn, name, key, at))
         explanation = self._store.read(lambda conn: self._explain(conn, rule, key, at))

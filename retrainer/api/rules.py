@@ -6,10 +6,11 @@ from fastapi import APIRouter, Body, Header, Query
 from pydantic import Field
 
 from retrainer.api.backfills import Withdrawn
-from retrainer.api.parameters import Context, Instant, KeyOfRule, Limit, RuleName, Text, known_rule, page, refusals
+from retrainer.api.parameters import Context, Instant, KeyOfRule, Limit, RuleName, Text, page, refusals
 from retrainer.api.rule_summaries import RuleQuery
 from retrainer.api.views import Moment, Open, Page, RequestBody, View
 from retrainer.engine.commands import long_commands, operator_commands
+from retrainer.sources.http.refusal import Refusal
 from retrainer.store import queries
 
 router = APIRouter(prefix="/rules", tags=["rules"])
@@ -137,14 +138,14 @@ def show_rule(api: Context, rule: RuleName) -> Any:
 @router.get("/{rule}/keys", response_model=Page[Key])
 def list_keys(api: Context, rule: RuleName, cursor: Text = None, limit: Limit = 50) -> Any:
     """The live keys of a rule with `for_each`."""
-    known_rule(api, rule)
+    if rule not in api.engine.catalog.rules:
+        raise Refusal(404, f"there is no rule {rule!r}")
     return page(api.read(queries.states, rule, after=cursor, limit=limit))
 
 
 @router.post("/{rule}/explain", response_model=Explanation)
 def explain(api: Context, rule: RuleName, question: Annotated[Question, Body(default_factory=Question)]) -> Any:
     """Why the rule would fire or not, as a line and as a tree of current values."""
-    known_rule(api, rule)
     at = question.at.timestamp() if question.at is not None else None
     with refusals(422):
         return api.rules.explain(rule, question.key, question.event, at)

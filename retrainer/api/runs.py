@@ -165,7 +165,7 @@ def list_inputs(api: Context, run: RunId, cursor: Number = None, limit: Limit = 
 def show_manifest(api: Context, run: RunId) -> StreamingResponse:
     """All events that a run consumed, as one JSON document with a line per input (docs/reference/manifest.md)."""
     _run(api, run)
-    return StreamingResponse(document(api.store.read, run), media_type="application/json")
+    return StreamingResponse(document(api.engine.store.read, run), media_type="application/json")
 
 
 @router.post("/{run}/cancel", response_model=RunDetail)
@@ -196,4 +196,4 @@ def _run(api: ApiContext, run_id: str) -> dict[str, Any]:
     found, run = api.read(queries.run, run_id), api.read(run_statements.run, run_id)
     if found is None or run is None:
         raise Refusal(404, f"there is no run {run_id}")
-    return {**found, "waits": api.read(waits_for, api.engine.catalog, run, api.clock.now())}
+    return {**found, "waits": api.read(waits_for, api.engine.catalog, run, api.engine.clock.now())}

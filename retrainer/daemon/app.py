@@ -88,9 +88,7 @@ def _api(daemon: Daemon) -> ApiContext:
     engine, ingestion, health = daemon.engine, daemon.ingestion, daemon.health
     return ApiContext(
         settings=daemon.settings,
-        store=daemon.store,
         engine=engine,
-        clock=daemon.clock,
         metrics=daemon.metrics,
         rules=RuleLines(daemon.store, daemon.clock, lambda: engine.catalog),
         sources=SourceOperations(engine, ingestion.replays, lambda: ingestion.configured, ingestion.sources),

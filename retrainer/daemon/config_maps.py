@@ -40,7 +40,7 @@ class ConfigMaps:
     """The ConfigMaps of all team namespaces."""
 
     def __init__(self, settings: Settings) -> None:
-        self._follow: list[_Namespace] = []
+        self._namespaces: list[_Namespace] = []
         self._stop = threading.Event()
         self._threads: list[Worker] = []
         if settings.config_maps is not None and settings.engine.type == "argo":
@@ -49,29 +49,29 @@ class ConfigMaps:
             api = ApiServer(
                 settings.engine.kubeconfig, connections=2 * len(names), timeout=settings.engine.request_timeout
             )
-            self._follow = [_Namespace(api, name, selector) for name in names]
+            self._namespaces = [_Namespace(api, name, selector) for name in names]
 
     @property
     def files(self) -> TeamFiles:
         """The files of the last read."""
-        known = [one.known for one in self._follow]
-        texts = {file: text for one in known for file, text in one.texts.items()}
-        return TeamFiles(texts, tuple(problem for one in known for problem in one.problems))
+        known = [namespace.known for namespace in self._namespaces]
+        texts = {file: text for files in known for file, text in files.texts.items()}
+        return TeamFiles(texts, tuple(problem for files in known for problem in files.problems))
 
     @property
     def troubles(self) -> dict[str, str]:
         """By namespace: why its ConfigMaps cannot be read or watched now."""
-        return {one.name: one.trouble for one in self._follow if one.trouble}
+        return {each.name: each.trouble for each in self._namespaces if each.trouble}
 
     def read(self) -> None:
         """Read all namespaces once. An unreadable namespace becomes a problem in `files`."""
-        for namespace in self._follow:
+        for namespace in self._namespaces:
             namespace.read()
 
     def start(self, changed: Callable[[], object]) -> None:
         """Watch the namespaces, and call `changed` from our own threads whenever `files` has changed."""
-        for namespace in self._follow:
-            namespace.told = namespace.known
+        for namespace in self._namespaces:
+            namespace.applied = namespace.known
             run = partial(namespace.run, changed, self._stop)
             thread = Worker("rules", run, self._stop.is_set, name=f"rules-{namespace.name}", owner=namespace.name)
             thread.start()
@@ -80,7 +80,7 @@ class ConfigMaps:
     def stop(self, within: float = LONGEST_WAIT) -> None:
         """Return once all threads have ended; those that have not ended within ``within`` seconds are left behind."""
         self._stop.set()
-        for namespace in self._follow:
+        for namespace in self._namespaces:
             namespace.close()
         join_all(self._threads, within)
 
@@ -89,7 +89,7 @@ class _Namespace:
     def __init__(self, api: ApiServer, name: str, selector: str) -> None:
         self.name = name
         self.known = NO_TEAMS
-        self.told = NO_TEAMS
+        self.applied = NO_TEAMS
         self.trouble = ""
         """Why it cannot be read or watched now; empty if it can."""
         self._read = False
@@ -133,9 +133,9 @@ class _Namespace:
         """List again, and call ``changed`` for changes that were not applied yet. Return whether both succeeded."""
         try:
             listed, known = self.read(), self.known
-            if known != self.told:
+            if known != self.applied:
                 changed()
-                self.told = known
+                self.applied = known
         except Exception as error:  # noqa: BLE001 - if this thread ended, no later change would be applied
             log.warning("config_maps.not_taken", namespace=self.name, error=f"{type(error).__name__}: {error}")
             return False

@@ -64,12 +64,9 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Trouble):
     """A trouble, and when it was first seen, in seconds since the epoch."""
 
-    component: str
-    dependency: Dependency
-    error: str
     since: float
 
     @property
@@ -79,10 +76,10 @@ class Wait:
 
 
 class Dependencies:
-    """`look` calls ``ask`` for all current troubles. Call it every second, so that `since` is accurate."""
+    """`look` calls ``collect`` for all current troubles. Call it every second, so that `since` is accurate."""
 
-    def __init__(self, ask: Callable[[], Iterable[Trouble]], now: Callable[[], float]) -> None:
-        self._ask, self._now = ask, now
+    def __init__(self, collect: Callable[[], Iterable[Trouble]], now: Callable[[], float]) -> None:
+        self._collect, self._now = collect, now
         self._since: dict[tuple[str, Dependency], float] = {}
         self._looking = threading.Lock()
 
@@ -90,11 +87,11 @@ class Dependencies:
         """Return the current waits, longest first."""
         with self._looking:
             now, known = self._now(), self._since
-            troubles = {(one.component, one.dependency): one for one in attributed(self._ask(), known)}
+            troubles = {(each.component, each.dependency): each for each in attributed(self._collect(), known)}
             self._since = {place: known.get(place, now) for place in troubles}
             waits = [
-                Wait(component, dependency, SECRETS.mask(one.error), self._since[component, dependency])
-                for (component, dependency), one in troubles.items()
+                Wait(component, dependency, SECRETS.mask(trouble.error), self._since[component, dependency])
+                for (component, dependency), trouble in troubles.items()
             ]
         return sorted(waits, key=lambda wait: (wait.since, wait.component, wait.dependency))
 
@@ -105,10 +102,11 @@ def attributed(troubles: Iterable[Trouble], known: Mapping[tuple[str, Dependency
     Troubles in ``known`` existed before, and keep their own dependency.
     """
     found = list(troubles)
-    no_store = any(one.dependency == "store" for one in found)
-    for one in found:
-        own = not no_store or one.dependency == "decision" or (one.component, one.dependency) in known
-        yield one if own else Trouble(one.component, "store", one.error)
+    no_store = any(trouble.dependency == "store" for trouble in found)
+    for trouble in found:
+        place = trouble.component, trouble.dependency
+        separate = not no_store or trouble.dependency == "decision" or place in known
+        yield trouble if separate else Trouble(trouble.component, "store", trouble.error)
 
 
 def of_source(name: str, config: SourceConfig, source: Source) -> Iterator[Trouble]:

@@ -48,8 +48,8 @@ class Lead:
         self.trouble = ""
         """Why the store does not answer; empty if it does."""
         self._store, self._clock, self._url, self._on_taken, self._on_lost = store, clock, url, on_taken, on_lost
-        self._word_at = 0.0
-        self._content = threading.Event()
+        self._confirmed_at = 0.0
+        self._settled = threading.Event()
         self._stop = threading.Event()
         self._keeper = Worker("lead", self._main, lambda: self._stop.is_set() or self._gone)
         self._taking: Worker | None = None
@@ -60,13 +60,13 @@ class Lead:
     @property
     def sure(self) -> bool:
         """Whether no other replica can be the leader. Without an answer of the store for a lease, one may be."""
-        return self.held and (not self._store.shared or self._clock.monotonic() - self._word_at < LEASE)
+        return self.held and (not self._store.shared or self._clock.monotonic() - self._confirmed_at < LEASE)
 
     def take(self) -> bool:
         """Try to get the lead. Return whether it is held. Raise StoreBusyError, or StoreError if it must not go on."""
-        asked = self._clock.monotonic()
+        began = self._clock.monotonic()
         if not self.held and self._store.claim():
-            self.held, self._word_at = True, asked
+            self.held, self._confirmed_at = True, began
         return self.held
 
     def start(self) -> None:
@@ -78,7 +78,7 @@ class Lead:
 
         A takeover that takes longer than ``within`` seconds is left behind.
         """
-        self._content.set()
+        self._settled.set()
         if self._taking is not None:
             self._taking.join(within)
         return self.held
@@ -114,14 +114,14 @@ class Lead:
         return True
 
     def _look(self) -> None:
-        if not self.held and not self._content.is_set() and self.take():
+        if not self.held and not self._settled.is_set() and self.take():
             log.info("leader.taken")
-            self._taking = Worker("taking", self._begin, lambda: self._begun or self._content.is_set())
+            self._taking = Worker("taking", self._begin, lambda: self._begun or self._settled.is_set())
             self._taking.start()
         if self.held:
-            asked = self._clock.monotonic()
+            began = self._clock.monotonic()
             self._store.renew(self._url())
-            self._word_at = asked
+            self._confirmed_at = began
 
     def _begin(self) -> None:
         try:

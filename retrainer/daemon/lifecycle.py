@@ -15,6 +15,8 @@ from retrainer.util import supervision
 from retrainer.util.supervision import beat
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from retrainer.api.context import ApiContext
     from retrainer.api.server import WebServer
     from retrainer.config.settings import Settings
@@ -105,12 +107,16 @@ class Daemon:
         self.reload.now()
 
     def _start_timers(self) -> None:
-        self.timers.every("reload", self.settings.reload_interval, self.reload.look)
-        self.timers.every("prune", PRUNE_EVERY, self.prune)
-        self.timers.every("listen", LISTEN_EVERY, self.listen)
-        self.timers.every("store", WATCH_EVERY, self.health.store_watch.look)
-        self.timers.every("checkpoint", CHECKPOINT_EVERY, self.store.checkpoint)
-        self.timers.every("clock", WATCH_EVERY, self.clock_watch.look)
+        jobs: dict[str, tuple[float, Callable[[], object]]] = {
+            "reload": (self.settings.reload_interval, self.reload.look),
+            "prune": (PRUNE_EVERY, self.prune),
+            "listen": (LISTEN_EVERY, self.listen),
+            "store": (WATCH_EVERY, self.health.store_watch.look),
+            "checkpoint": (CHECKPOINT_EVERY, self.store.checkpoint),
+            "clock": (WATCH_EVERY, self.clock_watch.look),
+        }
+        for name, (seconds, job) in jobs.items():
+            self.timers.every(name, seconds, job)
         self.timers.once("check", self.run_workers.check)
         self.timers.start()
 
@@ -153,7 +159,7 @@ class Daemon:
 
     def hangup(self) -> None:
         """Read everything again, on the timer's thread. Never blocks."""
-        self.reload.request()
+        self.reload.requested.set()
         self.timers.wake("reload")
 
     def replace(self, worker: Worker) -> bool:

@@ -78,8 +78,8 @@ def stop_in_time(daemon: Daemon) -> None:
     late.start()
     left = daemon.stop()
     late.cancel()
-    if hung := [one for one in left if one.hangs]:
-        threads = ", ".join(f"{one.name} at {one.at}" for one in hung)
+    if hung := [thread for thread in left if thread.hangs]:
+        threads = ", ".join(f"{thread.name} at {thread.at}" for thread in hung)
         supervision.end_process(f"stopped, but these threads did not end in time: {threads}")
     supervision.disarm()
     if left:  # these threads wait for servers, and a normal exit would wait for their thread pools

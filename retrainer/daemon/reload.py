@@ -53,17 +53,14 @@ class Reload:
         self._dropped: list[Dropped] = []
         """The state of rules that the last reload dropped."""
         self._reloading = threading.Lock()
-        self._requested = threading.Event()
+        self.requested = threading.Event()
+        """Lets the next `look` read everything again, even if nothing has changed."""
         self._read: tuple[str, TeamFiles] = ("", NO_TEAMS)
-
-    def request(self) -> None:
-        """Let the next `look` read everything again. Never blocks."""
-        self._requested.set()
 
     def look(self) -> None:
         """Reload if there are changes, or if a reload was requested."""
-        if self._requested.is_set():
-            self._requested.clear()
+        if self.requested.is_set():
+            self.requested.clear()
             self.everything()
         else:
             self.if_changed()

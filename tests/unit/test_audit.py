@@ -77,7 +77,7 @@ def test_before_there_was_anything_nothing_is_known(bench: DrivenEngine) -> None
 def test_an_event_says_what_it_did_in_each_rule(bench: DrivenEngine, text: str) -> None:
     send(bench, 1, model="churn")
     rules = bench.engine.catalog.rules.values()
-    (found,) = audit.find(bench.store.read, rules, EventQuery(text)).items
+    (found,) = audit.find(bench.store, rules, EventQuery(text)).items
     run = bench.query("SELECT id FROM runs")[0][0]
     assert found["effects"] == [
         {"rule": "churn", "key": "", "outcome": "matched", "run": run, "detail": ""},
@@ -88,7 +88,7 @@ def test_an_event_says_what_it_did_in_each_rule(bench: DrivenEngine, text: str) 
 def test_what_where_kept_out_is_a_near_miss(bench: DrivenEngine) -> None:
     send(bench, 1, model="churn", size=5)
     rules = bench.engine.catalog.rules.values()
-    (found,) = audit.find(bench.store.read, rules, EventQuery("e1", "push")).items
+    (found,) = audit.find(bench.store, rules, EventQuery("e1", "push")).items
     assert [(e["rule"], e["detail"]) for e in found["effects"]] == [
         ("churn", "new: where is not 'event.data.size > 10'"),
     ]
@@ -97,7 +97,7 @@ def test_what_where_kept_out_is_a_near_miss(bench: DrivenEngine) -> None:
 def test_what_a_rule_could_not_take_says_why(bench: DrivenEngine) -> None:
     bench.deliver([Event("push", "e1", "json", bench.clock.time, {"model": "churn"}, "file-1")])
     rules = bench.engine.catalog.rules.values()
-    (found,) = audit.find(bench.store.read, rules, EventQuery("e1")).items
+    (found,) = audit.find(bench.store, rules, EventQuery("e1")).items
     assert [(e["rule"], e["outcome"], e["detail"]) for e in found["effects"]] == [
         (
             "churn",
@@ -109,7 +109,7 @@ def test_what_a_rule_could_not_take_says_why(bench: DrivenEngine) -> None:
 
 def test_nothing_is_found_of_another_source(bench: DrivenEngine) -> None:
     send(bench, 1, model="churn")
-    assert audit.find(bench.store.read, (), EventQuery("e1", "lake")).items == []
+    assert audit.find(bench.store, (), EventQuery("e1", "lake")).items == []
 
 
 def fill(bench: DrivenEngine, events: int) -> None:
@@ -182,7 +182,7 @@ def test_an_event_is_found_by_what_it_bears(
     bench: DrivenEngine, text: str, more: dict[str, Any], found: list[int]
 ) -> None:
     fill(bench, 20)
-    page = audit.find(bench.store.read, (), EventQuery(text, **more))
+    page = audit.find(bench.store, (), EventQuery(text, **more))
     assert seqs(page) == found
     assert page.next is None, "all was looked at"
 
@@ -195,7 +195,7 @@ def test_a_subject_is_looked_for_in_stretches_and_the_answer_says_where_to_go_on
     fill(bench, 100)
     found, below, pages = [], None, 0
     while pages == 0 or below is not None:
-        page = audit.find(bench.store.read, (), EventQuery("s5", below=below))
+        page = audit.find(bench.store, (), EventQuery("s5", below=below))
         found += seqs(page)
         below, pages = page.next, pages + 1
     assert found == [1005]
@@ -208,5 +208,5 @@ def test_finding_costs_the_same_however_long_the_ledger(
 ) -> None:
     monkeypatch.setattr(search, "PIECE", 100)
     fill(bench, 5000)
-    longest = steps(bench, lambda: audit.find(bench.store.read, (), EventQuery(text)))
+    longest = steps(bench, lambda: audit.find(bench.store, (), EventQuery(text)))
     assert longest < 30, "no read looks at more than a piece"

@@ -76,12 +76,12 @@ def test_an_event_is_found_by_what_it_bears(bench: DrivenEngine) -> None:
     fill(bench, 10_000, days_ago=0)
     newest = EVENTS - 1
     for text in (f"b/k{newest}", f"b/k{newest}  {newest}", f"s{newest}", str(10_000 + newest)):
-        (found,) = audit.find(bench.store.read, (), EventQuery(text)).items
+        (found,) = audit.find(bench.store, (), EventQuery(text)).items
         assert found["seq"] == 10_000 + newest
-    page = audit.find(bench.store.read, (), EventQuery("s7"))
+    page = audit.find(bench.store, (), EventQuery("s7"))
     assert page.items == []
     assert page.next == 10_000 + EVENTS - audit.SUBJECTS
-    (found,) = audit.find(bench.store.read, (), EventQuery("s7", until=START + 1e-5)).items
+    (found,) = audit.find(bench.store, (), EventQuery("s7", until=START + 1e-5)).items
     assert found["seq"] == 10_007
 
 

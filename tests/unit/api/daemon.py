@@ -53,11 +53,13 @@ class Daemon:
         self.changed = True
         self.by = ""
         self.looks = 0
-        self.clock = SimpleNamespace(now=lambda: NOW)
-        self.store = SimpleNamespace(read=self._read)
         self.rules = SimpleNamespace(page=self._page, detail=self._rule, explain=self._explain)
         self.sources = SimpleNamespace(summaries=list)
-        self.engine = SimpleNamespace(catalog=SimpleNamespace(rules={"churn": Rule.model_validate(RULE)}, pools={}))
+        self.engine = SimpleNamespace(
+            catalog=SimpleNamespace(rules={"churn": Rule.model_validate(RULE)}, pools={}),
+            clock=SimpleNamespace(now=lambda: NOW),
+            store=SimpleNamespace(read=self._read),
+        )
         exposition = b"# TYPE retrainer_leader gauge\nretrainer_leader 1.0\n"
         self.metrics = SimpleNamespace(exposition=lambda: exposition, process=SimpleNamespace(refused=self._refused))
         self._commands: dict[Any, Callable[..., Any]] = {

@@ -107,7 +107,7 @@ def test_where_it_was_let_pass_and_why_can_be_asked_later(make: Any) -> None:
     (run,) = runs(bench)
     bench.deliver([wrote(run, 2, model="churn")])
     rules = list(bench.engine.catalog.rules.values())
-    (found,) = audit.find(bench.store.read, rules, EventQuery("w2")).items
+    (found,) = audit.find(bench.store, rules, EventQuery("w2")).items
     assert [(e["rule"], e["outcome"], e["detail"]) for e in found["effects"]] == [
         ("churn", "missed", f"d: its own output: written by run {run} of this rule")
     ]
