@@ -32,15 +32,7 @@ class Ingestion:
         self.router = IntakeRouter(engine, standby_intake, engine.store)
         self.running = RunningSources(self.router, engine.clock, base_folder)
         self.replays = Replays(engine, engine.clock)
-        self.webhooks = Webhooks(
-            {},
-            self.router,
-            engine.clock,
-            reveal,
-            Doors.of(settings.http),
-            refused=metrics.refused,
-            left_out=metrics.dead_letters_left_out,
-        )
+        self.webhooks = Webhooks({}, self.router, engine.clock, reveal, Doors.of(settings.http), metrics)
         self.configured: Mapping[str, SourceConfig] = {}
 
     def switch(self, configured: Mapping[str, SourceConfig], *, leads: bool) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
@@ -49,12 +49,18 @@ MAX_RUN = 64
 log = structlog.get_logger()
 
 
+class RequestMetrics(Protocol):
+    def refused(self, door: str, status: int) -> None:
+        """Count a rejected request of an endpoint."""
+
+    def dead_letters_left_out(self, source: str, count: int) -> None:
+        """Count unreadable items of a source that an earlier dead letter represents."""
+
+
 class Webhooks:
     """All webhooks of a configuration, behind one route.
 
-    ``secrets`` returns the current text of a secret; it raises OSError or ValueError if it cannot. ``refused`` is
-    called with the endpoint and the status of each rejected request, ``left_out`` with the source and the number of
-    unreadable items that an earlier dead letter represents.
+    ``secrets`` returns the current text of a secret; it raises OSError or ValueError if it cannot.
     """
 
     def __init__(
@@ -64,15 +70,14 @@ class Webhooks:
         clock: Clock,
         secrets: SecretReader,
         doors: Doors | None = None,
-        refused: Callable[[str, int], None] = lambda _door, _status: None,
-        left_out: Callable[[str, int], None] = lambda _source, _count: None,
+        metrics: RequestMetrics | None = None,
     ) -> None:
         self._intake, self._clock = intake, clock
         self._proofs = Proofs(clock, secrets)
         self._doors = doors or Doors()
-        self._keeper = Doorkeeper(refused)
+        self._keeper = Doorkeeper(metrics.refused if metrics is not None else _uncounted)
         self._bodies, self._memory = Bodies(), ParseMemory()
-        self._letters = Letterbox(left_out)
+        self._letters = Letterbox(metrics.dead_letters_left_out if metrics is not None else _uncounted)
         self._stopping = False
         self._told_open: set[str] = set()
         self._told_shared: set[tuple[str, str]] = set()
@@ -204,6 +209,10 @@ class Webhooks:
             raise not_now("the events could not be stored; send them again", 5)
         self._letters.stored(hook.name, items, self._clock.monotonic())
         return tuple(future.result().outcomes)
+
+
+def _uncounted(_where: str, _what: int) -> None:
+    """Without metrics."""
 
 
 def _joined(headers: Headers) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -128,7 +129,8 @@ def client(intake: ScriptedIntake, turned_away: list[tuple[str, int]]) -> Iterat
         ),
     }
     refused = lambda door, status: turned_away.append((door, status))  # noqa: E731
-    webhooks = Webhooks(sources, intake, FixedClock(1e9), lambda _: "t1", refused=refused)
+    metrics = SimpleNamespace(refused=refused, dead_letters_left_out=None)
+    webhooks = Webhooks(sources, intake, FixedClock(1e9), lambda _: "t1", metrics=metrics)  # type: ignore[arg-type]
     with served(webhooks) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}/hooks", trust_env=False) as client:
         yield client
 
