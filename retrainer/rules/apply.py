@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from retrainer.rules.outcome import Decision, Kind, Reason, SlotRecord
-from retrainer.rules.state import Due, State
+from retrainer.rules.state import Cursor, Due, State
 from retrainer.rules.threshold_state import ThresholdState
 from retrainer.rules.triggers.level import answered
 from retrainer.rules.window import NOTHING
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.evaluate import Evaluation
-    from retrainer.rules.state import Cursor
 
 
 def apply(

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
-from retrainer.config.models import Group
+from retrainer.config.models import Condition, Group
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
-
-    from retrainer.config.models import Condition
 
 
 @dataclass(frozen=True, slots=True)

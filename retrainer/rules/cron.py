@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING
 
 from retrainer.rules.calendars import Period, period_of
 from retrainer.rules.crontab import MINUTES, lowest, parse
-from retrainer.rules.zones import backward, onward, zone_of
+from retrainer.rules.zones import OffsetPeriod, backward, onward, zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from retrainer.config.models import Calendar, Schedule
-    from retrainer.rules.zones import OffsetPeriod
 
 _HORIZON = 42 * 366 * 86400.0  # 29 February on a given weekday can be 40 years away; no slot is farther.
 

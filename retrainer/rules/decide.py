@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from retrainer.rules.apply import apply
 from retrainer.rules.causes import because
 from retrainer.rules.condition import missing
-from retrainer.rules.evaluate import evaluate
+from retrainer.rules.evaluate import Evaluation, evaluate
 from retrainer.rules.fold import advance, fold
-from retrainer.rules.limits import blocking_limit, cooldown_end, next_request, stop_others
+from retrainer.rules.limits import RemainingBudget, blocking_limit, cooldown_end, next_request, stop_others
 from retrainer.rules.outcome import (
     Arrived,
     Decision,
@@ -34,8 +34,6 @@ from retrainer.rules.triggers.level import next_change, worst
 
 if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.evaluate import Evaluation
-    from retrainer.rules.limits import RemainingBudget
     from retrainer.rules.state import ManualRequest, State
 
 _SPEAK = (Arrived, Sampled)

@@ -5,19 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from retrainer.rules.condition import first_moment, longest_within, missing
-from retrainer.rules.evaluate import evaluate, renewed
+from retrainer.rules.evaluate import Evaluation, evaluate, renewed
 from retrainer.rules.explain_tree import tree
 from retrainer.rules.fold import advance
-from retrainer.rules.limits import blocking_limit, next_request
+from retrainer.rules.limits import RemainingBudget, blocking_limit, next_request
 from retrainer.rules.nodes import node
-from retrainer.rules.outcome import Reason
+from retrainer.rules.outcome import Decision, Reason
 from retrainer.util.timefmt import moment
 
 if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.evaluate import Evaluation
-    from retrainer.rules.limits import RemainingBudget
-    from retrainer.rules.outcome import Decision
     from retrainer.rules.state import Quarantine, State
 
 _WHATEVER_ELSE = (Reason.PAUSED, Reason.CIRCUIT_OPEN, Reason.INHIBITED)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrainer.rules.limits import cooldown_end, muted_until, rest_for
-from retrainer.rules.nodes import node
+from retrainer.rules.limits import RemainingBudget, cooldown_end, muted_until, rest_for
+from retrainer.rules.nodes import Node, node
 from retrainer.rules.triggers.freshness import span
 from retrainer.util.timefmt import moment
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.condition import ConditionGroup
     from retrainer.rules.evaluate import Evaluation
-    from retrainer.rules.limits import RemainingBudget
-    from retrainer.rules.nodes import Node
     from retrainer.rules.state import State
 
 

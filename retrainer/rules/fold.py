@@ -33,13 +33,12 @@ from retrainer.rules.state import Cursor, ManualRequest, Quarantine, State, Upst
 from retrainer.rules.threshold_state import ThresholdState
 from retrainer.rules.triggers import level
 from retrainer.rules.triggers.schedule import first_cursor, going, queue, tick
-from retrainer.rules.window import NOTHING, Window
+from retrainer.rules.window import NOTHING, Counted, Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.window import Counted
 
 T = TypeVar("T")
 _Fold = Callable[["CompiledRule", State, Any, float], Folded]

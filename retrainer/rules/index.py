@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from retrainer.rules.glob import literal_prefix
-from retrainer.rules.match import look_up
+from retrainer.rules.match import Condition, look_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from retrainer.event import Event
-    from retrainer.rules.match import Condition
 
 
 class Asking(Protocol):

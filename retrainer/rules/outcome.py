@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
-from retrainer.rules.window import Window
+from retrainer.rules.window import Counted, Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from retrainer.rules.state import ManualRequest
-    from retrainer.rules.window import Counted
     from retrainer.runs.run import RunPhase
 
 

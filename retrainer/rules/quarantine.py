@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from retrainer.rules.fold import fold
-from retrainer.rules.outcome import Arrived, Decision, Ended, Kind, Manual, Quarantined, Reason, Sampled, Step
+from retrainer.rules.outcome import Arrived, Decision, Ended, Input, Kind, Manual, Quarantined, Reason, Sampled, Step
 from retrainer.rules.run_end import over
 
 if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.outcome import Input
     from retrainer.rules.state import State
 
 _ANSWERED = (Arrived, Sampled, Manual, Quarantined)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from retrainer.rules.outcome import Decision, Ended, Kind, NewRun, Reason, SlotRecord, Unrendered
 from retrainer.rules.state import State
 from retrainer.rules.triggers import level
-from retrainer.rules.window import NOTHING
+from retrainer.rules.window import NOTHING, Window
 from retrainer.runs.retry import again, wait
 from retrainer.runs.run import RunPhase
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.window import Window
 
 LOOK_AGAIN = 60.0
 """Seconds until a (rule, key) is evaluated again after the parameters of a run could not be rendered."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from retrainer.event import Event
-from retrainer.sources.base import Batch, object_pages
+from retrainer.sources.base import Batch, SourceContext, object_pages
 from retrainer.sources.files.lines import AT_ONCE, Count, StoppedError, count_on, has_rows, rows
 from retrainer.sources.files.listing import DirectoryListing, File, Scope, ignorer, list_folder, safe, shown
 from retrainer.sources.formats.payload import FUTURE, event_id
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from retrainer.config.models import DirectorySource as DirectoryConfig
-    from retrainer.sources.base import SourceContext
 
 EVENT_TYPE = "s3:ObjectCreated:Put"
 BATCH_SIZE = 500

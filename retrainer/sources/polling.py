@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, ClassVar
 
 import structlog
 
-from retrainer.sources.base import Overloaded
+from retrainer.sources.base import Batch, Overloaded, Receipt, SourceContext
 from retrainer.util.supervision import Worker, beat, rest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from concurrent.futures import Future
 
-    from retrainer.sources.base import Batch, Receipt, SourceContext
     from retrainer.util.failpoints import Kind
 
 log = structlog.get_logger()

@@ -7,13 +7,12 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from retrainer.config.models import sources as models
-from retrainer.sources.base import SourceContext
+from retrainer.sources.base import Intake, Source, SourceContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from retrainer.sources.base import Intake, Source
     from retrainer.sources.http.hook import Served
     from retrainer.util.clock import Clock
 

@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import structlog
 
 from retrainer.config.models import DURATION_PATTERN, parse_duration
-from retrainer.sources.base import Batch, Overloaded
+from retrainer.sources.base import Batch, Intake, Overloaded, ReplayScope
 from retrainer.util.supervision import LONGEST_WAIT, Worker, beat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from retrainer.event import Event, Poison
-    from retrainer.sources.base import Intake, ReplayScope
     from retrainer.util.clock import Clock
 
 CHUNK = 500

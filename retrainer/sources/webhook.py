@@ -17,14 +17,14 @@ from retrainer.config.models import Secret
 from retrainer.config.shared_secrets import WAY_OUT, shared_secrets
 from retrainer.event import Event, Poison
 from retrainer.rules.self_trigger import ATTRIBUTE, HEADER
-from retrainer.sources.base import Batch, Overloaded
+from retrainer.sources.base import Batch, Intake, Overloaded
 from retrainer.sources.formats.alertmanager import TRUNCATED
 from retrainer.sources.formats.payload import Delivery, Unreadable, poison
 from retrainer.sources.http import handshake
 from retrainer.sources.http.authentication import Proofs
 from retrainer.sources.http.body import Bodies
 from retrainer.sources.http.browser_requests import Doors
-from retrainer.sources.http.hook import Hook
+from retrainer.sources.http.hook import Hook, Served
 from retrainer.sources.http.parse_memory import ParseMemory
 from retrainer.sources.http.refusal import Challenge, Refusal, not_now
 from retrainer.sources.http.rejections import Doorkeeper
@@ -34,9 +34,7 @@ if TYPE_CHECKING:
     from starlette.datastructures import Headers
     from starlette.types import Receive, Scope, Send
 
-    from retrainer.sources.base import Intake
     from retrainer.sources.formats.registry import Items
-    from retrainer.sources.http.hook import Served
     from retrainer.sources.http.signature import Signed
     from retrainer.util.clock import Clock
 

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from retrainer.rules.cel import macros, syntax, values
 from retrainer.rules.cel.errors import ExpressionError, NoField, OverBudget
-from retrainer.rules.cel.frame import FIRST_PLACE
+from retrainer.rules.cel.frame import FIRST_PLACE, Evaluate, Frame
 from retrainer.rules.cel.functions import FUNCTIONS, KINDS, WORDS
 from retrainer.rules.cel.values import ABSORBED, charge, kind, shown, truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from retrainer.rules.cel.frame import Evaluate, Frame
     from retrainer.rules.cel.function import Function
     from retrainer.rules.cel.syntax import Node
 

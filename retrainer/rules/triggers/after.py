@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from retrainer.rules.expression import Program, compile_cel
-from retrainer.rules.nodes import node
+from retrainer.rules.nodes import Node, node
 from retrainer.rules.outcome import Reason
-from retrainer.rules.triggers.kind import CompiledTrigger, TriggerKind, Verdict
+from retrainer.rules.triggers.kind import CompiledTrigger, TriggerContext, TriggerKind, Verdict
 
 if TYPE_CHECKING:
     from retrainer.config.models import After
-    from retrainer.rules.nodes import Node
     from retrainer.rules.state import State
-    from retrainer.rules.triggers.kind import TriggerContext
 
 _ENDED = {
     "succeeded": "succeeded",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from retrainer.rules.outcome import Reason, Sample
-from retrainer.rules.triggers.kind import TriggerKind
+from retrainer.rules.triggers.kind import TriggerContext, TriggerKind
 from retrainer.rules.triggers.level import Threshold
 from retrainer.rules.triggers.threshold import CompiledThreshold, label_conditions, series_label
 from retrainer.util.timefmt import epoch
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from retrainer.config.models import Alert
     from retrainer.event import Event
     from retrainer.rules.expression import StepBudget
-    from retrainer.rules.triggers.kind import TriggerContext
 
 ALERT_BOUND = 0.5
 """The threshold."""

@@ -5,21 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from retrainer.rules.expression import LONGEST_KEY, Program, compile_cel, event_scope, name_by
+from retrainer.rules.expression import LONGEST_KEY, Program, StepBudget, compile_cel, event_scope, name_by
 from retrainer.rules.match import Condition, conditions
-from retrainer.rules.nodes import node
+from retrainer.rules.nodes import Node, node
 from retrainer.rules.outcome import Reason
 from retrainer.rules.self_trigger import OwnOutputs, own_outputs
-from retrainer.rules.triggers.kind import CompiledTrigger, TriggerKind, Verdict
+from retrainer.rules.triggers.kind import CompiledTrigger, TriggerContext, TriggerKind, Verdict
 from retrainer.util import values
 
 if TYPE_CHECKING:
     from retrainer.config.models import AtLeast, Batch, Data
     from retrainer.event import Event
-    from retrainer.rules.expression import StepBudget
-    from retrainer.rules.nodes import Node
     from retrainer.rules.state import State
-    from retrainer.rules.triggers.kind import TriggerContext
     from retrainer.rules.window import Window
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from retrainer.rules.nodes import node
+from retrainer.rules.nodes import Node, node
 from retrainer.util.timefmt import moment
 
 if TYPE_CHECKING:
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from retrainer.config.models import Calendar
     from retrainer.rules.expression import Program
-    from retrainer.rules.nodes import Node
     from retrainer.rules.outcome import Reason
     from retrainer.rules.state import State
 

@@ -11,14 +11,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
-from retrainer.rules.outcome import Reason
+from retrainer.rules.outcome import Reason, Sample
 from retrainer.rules.threshold_state import Series, ThresholdState
 from retrainer.rules.triggers.kind import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from retrainer.rules.outcome import Sample
 
 MAX_SERIES = 1000
 """Maximum number of series per trigger and key; further ones are ignored, and `trouble` says so."""

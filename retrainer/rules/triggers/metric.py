@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from retrainer.rules.expression import Program, compile_cel, event_scope
+from retrainer.rules.expression import Program, StepBudget, compile_cel, event_scope
 from retrainer.rules.match import conditions
 from retrainer.rules.outcome import Reason, Sample
-from retrainer.rules.triggers.kind import TriggerKind
+from retrainer.rules.triggers.kind import TriggerContext, TriggerKind
 from retrainer.rules.triggers.level import Threshold, worst
 from retrainer.rules.triggers.threshold import CompiledThreshold, label_conditions, series_name
 from retrainer.util import values
@@ -16,9 +16,7 @@ from retrainer.util import values
 if TYPE_CHECKING:
     from retrainer.config.models import Metric
     from retrainer.event import Event
-    from retrainer.rules.expression import StepBudget
     from retrainer.rules.state import State
-    from retrainer.rules.triggers.kind import TriggerContext
 
 MOST_LABELS = 64
 """Maximum number of labels of a pushed value."""

@@ -6,17 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from retrainer.rules.cron import Slots, jitter
-from retrainer.rules.nodes import node
+from retrainer.rules.nodes import Node, node
 from retrainer.rules.outcome import Reason, SlotRecord
-from retrainer.rules.state import Cursor
-from retrainer.rules.triggers.kind import CompiledTrigger, TriggerKind
+from retrainer.rules.state import Cursor, State
+from retrainer.rules.triggers.kind import CompiledTrigger, TriggerContext, TriggerKind
 from retrainer.util.timefmt import moment
 
 if TYPE_CHECKING:
     from retrainer.config.models import Schedule
-    from retrainer.rules.nodes import Node
-    from retrainer.rules.state import State
-    from retrainer.rules.triggers.kind import TriggerContext
 
 GRACE = 60.0
 """Seconds by which a slot may be late and still count as on time."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from retrainer.rules.match import Condition, condition_at
-from retrainer.rules.nodes import node
-from retrainer.rules.threshold_state import ThresholdState
+from retrainer.rules.nodes import Node, node
+from retrainer.rules.threshold_state import Series, ThresholdState
 from retrainer.rules.triggers import level
 from retrainer.rules.triggers.kind import CompiledTrigger, Verdict
 from retrainer.util.timefmt import moment
@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 
     from retrainer.event import Event
     from retrainer.rules.expression import Program, StepBudget
-    from retrainer.rules.nodes import Node
     from retrainer.rules.outcome import Reason, Sample
     from retrainer.rules.state import State
-    from retrainer.rules.threshold_state import Series
 
 LONGEST_SERIES = 2000
 """Maximum characters of a series name."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from retrainer.event import Event
+from retrainer.event import Event, Poison
 from retrainer.sources.formats.payload import Delivery, Unreadable, each, event_id, event_time, load, poison, time_of
 from retrainer.sources.formats.plain import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from retrainer.event import Poison
 
 VERSION = "4"
 GRAFANA = "1"

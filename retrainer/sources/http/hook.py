@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from retrainer.config.models import AlertmanagerSource, S3Source, WebhookSource
+from retrainer.config.models import AlertmanagerSource, Listener, S3Source, WebhookSource
 from retrainer.sources.formats import alertmanager, cloudevents
 from retrainer.sources.formats.notification import NotificationFormat
 from retrainer.sources.formats.payload import Delivery, TooMany
@@ -16,7 +16,6 @@ from retrainer.sources.http.refusal import Refusal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from retrainer.config.models import Listener
 
 Served = WebhookSource | AlertmanagerSource | S3Source
 """Sources with a webhook; an S3 source only if its notifications come by webhook."""

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 import structlog
 from kafka.errors import KafkaTimeoutError
 
-from retrainer.sources.kafka.partitions import park
-from retrainer.sources.kafka.positions import PartitionLog, RetryLater, ask_logs, has_leader, topic_id_of
+from retrainer.sources.kafka.partitions import Part, park
+from retrainer.sources.kafka.positions import PartitionLog, Positions, RetryLater, ask_logs, has_leader, topic_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kafka import KafkaConsumer, TopicPartition
 
-    from retrainer.sources.kafka.partitions import Part
-    from retrainer.sources.kafka.positions import Positions
     from retrainer.util.clock import Clock
 
 AGAIN = 1.0

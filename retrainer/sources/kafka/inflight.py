@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from retrainer.sources.base import Overloaded
+from retrainer.sources.base import Batch, Intake, Overloaded, Receipt
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-    from retrainer.sources.base import Batch, Intake, Receipt
     from retrainer.sources.kafka.partitions import Part
     from retrainer.util.clock import Clock
 

@@ -10,7 +10,7 @@ import contextlib
 import secrets
 from typing import TYPE_CHECKING
 
-from retrainer.sources.base import Overloaded
+from retrainer.sources.base import Intake, Overloaded
 from retrainer.sources.kafka.positions import matching, partitions_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from kafka import KafkaConsumer, TopicPartition
 
     from retrainer.config.models import Topics
-    from retrainer.sources.base import Intake
     from retrainer.util.clock import Clock
 
 LOOK_EVERY = 1.0

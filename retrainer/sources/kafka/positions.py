@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
-from kafka import TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 
 from retrainer.rules.cel.pattern import matches_whole
 from retrainer.sources.kafka.partitions import part_name
@@ -14,8 +14,6 @@ from retrainer.util.timefmt import epoch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from kafka import KafkaConsumer
 
     from retrainer.config.models import StartAt, Topics
     from retrainer.sources.base import Claimed, Intake

@@ -15,7 +15,7 @@ from kafka.errors import (
     OffsetOutOfRangeError,
 )
 
-from retrainer.sources.base import Batch, OffsetRange, Overloaded, PositionLost
+from retrainer.sources.base import Batch, OffsetRange, Overloaded, PositionLost, SourceContext
 from retrainer.sources.formats.avro_schema import SchemaUnavailable
 from retrainer.sources.kafka.broker_probe import BrokerProbe
 from retrainer.sources.kafka.claims import PartitionClaims, moved, recreated
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from retrainer.config.models import Topics
     from retrainer.event import Event, Poison
-    from retrainer.sources.base import SourceContext
     from retrainer.sources.kafka.records import Reader
 
     Polled = dict[TopicPartition, list[ConsumerRecord]]

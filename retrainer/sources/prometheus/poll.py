@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Self
 
 from retrainer.event import Event
-from retrainer.sources.prometheus.answer import NoAnswer, SampleTimes
+from retrainer.sources.prometheus.answer import Answer, NoAnswer, SampleTimes
 from retrainer.sources.prometheus.client import PrometheusClient, PrometheusUnreachable
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from retrainer.config.models import PrometheusSource
     from retrainer.sources.base import Query
-    from retrainer.sources.prometheus.answer import Answer
     from retrainer.util.clock import Clock
 
 EVENT_TYPE = "prometheus.query"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from retrainer.sources.base import Batch, Overloaded
+from retrainer.sources.base import Batch, Overloaded, Query, Receipt, SourceContext
 from retrainer.sources.polling import PollingSource
 from retrainer.sources.prometheus.poll import Poll
 from retrainer.util.supervision import beat, rest
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from retrainer.config.models import PrometheusSource as PrometheusConfig
-    from retrainer.sources.base import Query, Receipt, SourceContext
 
 LATEST_START = 30.0
 """Maximum seconds until the first poll of a source."""

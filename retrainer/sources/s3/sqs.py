@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from retrainer.sources.base import Batch
+from retrainer.sources.base import Batch, Receipt, SourceContext
 from retrainer.sources.formats.notification import NotificationFormat
 from retrainer.sources.formats.payload import Delivery
 from retrainer.sources.polling import PollingSource
 from retrainer.sources.s3.aws import Unavailable
-from retrainer.sources.s3.queue import Queue
+from retrainer.sources.s3.queue import Message, Queue
 from retrainer.sources.s3.visibility import VisibilityKeeper
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from retrainer.config.models import Queue as QueueConfig
     from retrainer.config.models import S3Source
-    from retrainer.sources.base import Receipt, SourceContext
-    from retrainer.sources.s3.queue import Message
 
 OPEN_FOR = 25.0
 """Seconds that a receive request may take."""

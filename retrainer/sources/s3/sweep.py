@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from retrainer.sources.base import Batch, object_pages
+from retrainer.sources.base import Batch, SourceContext, object_pages
 from retrainer.sources.polling import PollingSource
 from retrainer.sources.s3.aws import Unavailable
-from retrainer.sources.s3.listing import BucketListing, distinct
+from retrainer.sources.s3.listing import BucketListing, Listed, distinct
 from retrainer.util.supervision import beat
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from retrainer.config.models import Bucket, S3Source
     from retrainer.event import Event
-    from retrainer.sources.base import SourceContext
-    from retrainer.sources.s3.listing import Listed
 
 PAGE = 500
 """Events per batch."""

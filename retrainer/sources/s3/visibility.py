@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from retrainer.sources.s3.aws import Unavailable
-from retrainer.sources.s3.queue import MOST
+from retrainer.sources.s3.queue import MOST, Queue
 from retrainer.util.supervision import Worker, beat, clamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from retrainer.sources.s3.queue import Queue
     from retrainer.util.clock import Clock
 
 BOUND = 100
