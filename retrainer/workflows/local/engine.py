@@ -29,7 +29,7 @@ from retrainer.workflows.local import isolation, run_folder, templates
 from retrainer.workflows.local.removal import remove
 from retrainer.workflows.local.runners import Runners
 from retrainer.workflows.local.tags import scalar
-from retrainer.workflows.local.template import inputs, unsupported
+from retrainer.workflows.local.template import inputs, parameters, unsupported
 from retrainer.workflows.manifest import RUN_ANNOTATION
 
 if TYPE_CHECKING:
@@ -148,12 +148,12 @@ class LocalEngine:
                 repeat_at = self._clock.monotonic() + REPEAT
             try:
                 changed = list(self._changes(seen))
-                self._runners.start([path for path, one in seen.items() if one.phase == "Pending"])
+                self._runners.start([folder for folder, run in seen.items() if run.phase == "Pending"])
             except OSError as error:
                 log.warning("local.watch_failed", error=str(error))
                 changed = []
-            for one in changed:
-                report(one)
+            for run in changed:
+                report(run)
             stop.wait(POLL)
 
     def _announce(self) -> None:
@@ -273,8 +273,8 @@ def _arguments(spec: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, s
     values = inputs(spec.get("arguments") or {}) | inputs(given)
     if missing := sorted(name for name, value in values.items() if value is None):
         raise Refused(f"spec.arguments.parameters: no value for {', '.join(missing)}", code="invalid")
-    for item in (spec.get("arguments") or {}).get("parameters") or ():
-        allowed = [scalar(one) for one in item.get("enum") or ()]
+    for item in parameters(spec, "arguments"):
+        allowed = [scalar(value) for value in item.get("enum") or ()]
         if allowed and values[item["name"]] not in allowed:
             raise Refused(
                 f"spec.arguments.parameters: {item['name']} must be one of {', '.join(allowed)}", code="invalid"

@@ -43,7 +43,7 @@ def hide() -> bool:
 
 def all_powerful() -> bool:
     """Return whether child programs can trace any other process, hidden or not."""
-    return _LINUX and os.geteuid() == 0 and any(_prctl(_CAPBSET_READ, one) for one in _LOOK_INTO_OTHERS)
+    return _LINUX and os.geteuid() == 0 and any(_prctl(_CAPBSET_READ, capability) for capability in _LOOK_INTO_OTHERS)
 
 
 def adopt_orphans() -> bool:

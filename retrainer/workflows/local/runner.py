@@ -25,7 +25,7 @@ from retrainer.workflows.local.processes import PATIENCE, end_all
 from retrainer.workflows.local.run_folder import finish, locked, read, word, write
 from retrainer.workflows.local.step import UNWATCHED, LocalStep
 from retrainer.workflows.local.tags import scalar, substitute
-from retrainer.workflows.local.template import dependencies, inputs, kind
+from retrainer.workflows.local.template import dependencies, inputs, kind, parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,8 +139,7 @@ class Runner:
         if template is self._entry:
             return outer
         known = outer | progress.outputs
-        given = (task.get("arguments") or {}).get("parameters") or ()
-        passed = {item["name"]: substitute(scalar(item["value"]), known) for item in given}
+        passed = {item["name"]: substitute(scalar(item["value"]), known) for item in parameters(task, "arguments")}
         return self._values | self._inputs(template, passed)
 
     def _inputs(self, template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
@@ -209,7 +208,7 @@ class Runner:
         end_all()
 
     def _outputs(self, progress: RunProgress) -> dict[str, str]:
-        declared = (self._entry.get("outputs") or {}).get("parameters") or ()
+        declared = parameters(self._entry, "outputs")
         if kind(self._entry) != "dag":
             tag = f"tasks.{self._entry['name']}.outputs.parameters"
             return {item["name"]: progress.outputs[f"{tag}.{item['name']}"] for item in declared}

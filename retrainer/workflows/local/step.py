@@ -15,6 +15,7 @@ from retrainer.workflows.local.outputs import OUTPUTS_LIMIT, BadOutputError, rea
 from retrainer.workflows.local.run_folder import FOLDER_VARIABLE
 from retrainer.workflows.local.step_supervisor import KILL, TERMINATE, Command, Result, result, supervise
 from retrainer.workflows.local.tags import private, scalar, substitute
+from retrainer.workflows.local.template import parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,7 +72,7 @@ class LocalStep:
 
     def outputs(self) -> dict[str, str]:
         """Return the output parameters. Raise BadOutputError that names the invalid one."""
-        declared = (self._template.get("outputs") or {}).get("parameters") or ()
+        declared = parameters(self._template, "outputs")
         found = {item["name"]: self._output(item["name"], item["valueFrom"]) for item in declared}
         size = sum(len(text.encode()) for text in found.values())
         if size > OUTPUTS_LIMIT:

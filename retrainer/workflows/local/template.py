@@ -13,7 +13,7 @@ from retrainer.workflows.local.fields import LONGEST_NAME, MOST, SPEC, Problem, 
 from retrainer.workflows.local.tags import scalar, tags, unclosed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 MOST_TOLD = 50
 """Problems that are reported per manifest."""
@@ -39,6 +39,11 @@ def inputs(section: Mapping[str, Any]) -> dict[str, str | None]:
         item["name"]: next((scalar(item[key]) for key in ("value", "default") if item.get(key) is not None), None)
         for item in section.get("parameters") or ()
     }
+
+
+def parameters(holder: Mapping[str, Any], section: str) -> Sequence[Mapping[str, Any]]:
+    """Return the parameters of a section (arguments, inputs or outputs) of a spec, a template or a task."""
+    return (holder.get(section) or {}).get("parameters") or ()
 
 
 def kind(template: Mapping[str, Any]) -> str:
@@ -81,7 +86,7 @@ def _step(
     yield from _unknown_tags(template[what], known, f"{path}.{what}")
     if not template[what]["command"]:
         yield f"{path}.{what}.command", "is empty"
-    for index, output in enumerate((template.get("outputs") or {}).get("parameters") or ()):
+    for index, output in enumerate(parameters(template, "outputs")):
         yield from _unknown_tags(output["valueFrom"], known, f"{path}.outputs.parameters[{index}].valueFrom")
         if not str(output["valueFrom"].get("path", "")).startswith("/tmp/"):  # noqa: S108 - each step has its own
             yield (
@@ -106,7 +111,7 @@ def _dag(template: Mapping[str, Any], named: Mapping[str, Any], known: frozenset
         earlier = {name: given[tasks[name]["template"]] for name in before(task["name"])}
         yield from _task(task, earlier, named, known, f"{where}[{index}]")
     ended = {name: given[task["template"]] for name, task in tasks.items()}
-    for index, output in enumerate((template.get("outputs") or {}).get("parameters") or ()):
+    for index, output in enumerate(parameters(template, "outputs")):
         default = {key: value for key, value in output["valueFrom"].items() if key != "parameter"}
         yield from _unknown_tags(default, frozenset(), f"{path}.outputs.parameters[{index}].valueFrom")
         if not _comes_from(output["valueFrom"].get("parameter", ""), ended):
@@ -152,7 +157,7 @@ def _task(
         steps = sorted(name for name, item in named.items() if kind(item) != "dag")
         yield f"{path}.template", f"must be a container or script template; there are {_some(steps)}"
         return
-    given = {item["name"]: item["value"] for item in (task.get("arguments") or {}).get("parameters") or ()}
+    given = {item["name"]: item["value"] for item in parameters(task, "arguments")}
     values = list(given.values())
     outputs = (f"tasks.{other}.outputs.parameters.{name}" for other, names in earlier.items() for name in sorted(names))
     filled = {tag for tag in set(tags(values)) if _is_output(tag, earlier)}
@@ -163,7 +168,7 @@ def _task(
 
 
 def _outputs(template: Mapping[str, Any]) -> frozenset[str]:
-    return frozenset(item["name"] for item in (template.get("outputs") or {}).get("parameters") or ())
+    return frozenset(item["name"] for item in parameters(template, "outputs"))
 
 
 def _is_output(tag: str, earlier: Mapping[str, frozenset[str]]) -> bool:

@@ -46,7 +46,7 @@ def describe(name: str, manifest: Mapping[str, Any]) -> Template:
     for where, what in misshapen(arguments, ARGUMENTS, "spec.arguments"):
         raise Refused(f"template {name}: {where} {what}", code="invalid")
     allowed = {item["name"]: item["enum"] for item in arguments.get("parameters") or () if item.get("enum")}
-    return Template(name, inputs(arguments), {key: tuple(scalar(one) for one in enum) for key, enum in allowed.items()})
+    return Template(name, inputs(arguments), {key: tuple(map(scalar, enum)) for key, enum in allowed.items()})
 
 
 def problems(folder: Path) -> list[str]:
@@ -80,7 +80,7 @@ def _manifests(folder: Path) -> Iterator[Manifest]:
             documents = _read(path)
         except _UnreadableError:
             continue  # one broken file does not hide the others; `problems` reports it
-        yield from (one for one in documents if not _nameless(one))
+        yield from (manifest for manifest in documents if not _nameless(manifest))
 
 
 def _files(folder: Path) -> tuple[list[str], list[str]]:
