@@ -10,7 +10,7 @@ from retrainer.config.load import load_files
 from retrainer.event import Event
 from retrainer.simulate.casefile import absolute
 from retrainer.simulate.outcome import read
-from retrainer.simulate.run_script import GPU, RunScript
+from retrainer.simulate.run_script import GPU, RunBehaviour, RunScript
 from retrainer.simulate.world import World
 from study.learner import held_out, train
 from study.stream import BEFORE, HOUR, joined
@@ -58,7 +58,7 @@ def play(rule: str, stream: Sequence[Batch]) -> Played:
     configuration, problems = load_files([str(RULES / f"{rule}.yaml")])
     if problems:
         raise ValueError("\n".join(map(str, problems)))
-    world = World(configuration, after[0].at, going=shop.run, listener=shop)
+    world = World(configuration, after[0].at, RunBehaviour(shop.run), listener=shop)
     try:
         accuracy = tuple(_hour(batch, shop, world, configuration.sources) for batch in after)
         world.advance(after[-1].at + HOUR)

@@ -7,28 +7,36 @@ import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from retrainer.cli import show
 from retrainer.cli.session import Session, local
-from retrainer.cli.simulate_report import report
 from retrainer.config.models import parse_duration
 from retrainer.simulate.casefile import absolute
 from retrainer.simulate.chart_data import picture
 from retrainer.simulate.history import BadHistory, open_history
-from retrainer.simulate.outcome import SIDES
+from retrainer.simulate.outcome import differences, totals
 from retrainer.simulate.simulation import Task, configuration_of
 from retrainer.simulate.simulation import simulate as play
 from retrainer.simulate.unknown_sources import strangers
 from retrainer.util.clock import SystemClock
+from retrainer.util.timefmt import rfc3339
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import Console
+
     from retrainer.config.configuration import Configuration
-    from retrainer.simulate.outcome import Outcome
+    from retrainer.simulate.outcome import Difference, Outcome, Totals
 
 _FILE = click.Path(exists=True, dir_okay=False)
 _RULES = click.Path(exists=True)
+_SHOWN = 50
+_NONE: dict[str, Any] = {"runs": 0, "run_hours": 0.0, "gpu_hours": 0.0, "held": {}}
+"""For a rule that one side does not have, or that decided nothing there."""
 
 
 @click.command()
@@ -89,29 +97,28 @@ def simulate(
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     stop = float("inf") if end is None else end
-    tasks = [("then", Task(history, current, lasts, stop, prometheus, begin))] if current or not new else []
-    tasks += [("now", Task(history, new, lasts, stop, prometheus, begin))] if new else []
-    if new and not current and _has_rules(session, history):
-        tasks.insert(0, ("then", Task(history, (), lasts, stop, prometheus, begin)))
+    compared = bool(current) or not new or _has_rules(session, history)
+    sides = {**({"current": current} if compared else {}), **({"proposed": new} if new else {})}
+    tasks = {side: Task(history, rules, lasts, stop, prometheus, begin) for side, rules in sides.items()}
     outcomes: dict[str, Outcome] = {}
-    for name, task in _with_sources(session, tasks):
+    for name, task in _with_sources(session, tasks).items():
         played = _simulate(session, name, task, processes)
         outcomes[name] = played.within(begin or float("-inf"), stop)
-    report(session, outcomes)
+    _report(session, outcomes)
     if html is not None:
-        _draw(session, html, dict(tasks), outcomes)
+        _draw(session, html, tasks, outcomes)
 
 
-def _with_sources(session: Session, tasks: list[tuple[str, Task]]) -> list[tuple[str, Task]]:
+def _with_sources(session: Session, tasks: dict[str, Task]) -> dict[str, Task]:
     """Return the tasks, each with the sources of both sides. Report sources of the history that none of them has."""
-    known = frozenset(name for _, task in tasks for name in _configuration(session, task).sources)
+    known = frozenset(name for task in tasks.values() for name in _configuration(session, task).sources)
     try:
-        gone = strangers(open_history(tasks[0][1].history), known)
+        gone = strangers(open_history(next(iter(tasks.values())).history), known)
     except BadHistory as error:
         raise session.failure(str(error)) from None
     if gone:
         click.echo(f"left out: events of sources that are in no rule file: {', '.join(gone)}", err=True)
-    return [(name, replace(task, sources=known)) for name, task in tasks]
+    return {name: replace(task, sources=known) for name, task in tasks.items()}
 
 
 def _has_rules(session: Session, history: str) -> bool:
@@ -145,7 +152,7 @@ def _simulate(session: Session, name: str, task: Task, processes: int) -> Outcom
 
         from retrainer.cli.simulate_progress import shown  # noqa: PLC0415 - as above
 
-        with shown(Console(stderr=True), SIDES[name]) as progress:
+        with shown(Console(stderr=True), name) as progress:
             return play(task, configuration, processes, progress)
     except BadHistory as error:
         raise session.failure(str(error)) from None
@@ -158,3 +165,77 @@ def _draw(session: Session, html: str, tasks: dict[str, Task], outcomes: dict[st
         raise session.failure(f"{html}: {error}") from None
     if not session.as_json:
         click.echo(f"chart written to {html}", err=True)
+
+
+def _report(session: Session, outcomes: dict[str, Outcome]) -> None:
+    """Print totals by rule, and the runs that only one side has."""
+    sums = {name: totals(outcome) for name, outcome in outcomes.items()}
+    rules = sorted({rule for found in sums.values() for rule in found})
+    differ = differences(outcomes["current"], outcomes["proposed"]) if len(outcomes) == 2 else []
+    answer = {
+        "rules": [
+            {"rule": rule, **{name: _sums(found[rule]) for name, found in sums.items() if rule in found}}
+            for rule in rules
+        ],
+        "runs": {name: [_run(run) for run in outcome.runs] for name, outcome in outcomes.items()},
+        "differences": [_difference(d) for d in differ],
+    }
+    session.print(answer, lambda console: _show(console, answer, list(outcomes)))
+
+
+def _sums(of: Totals) -> dict[str, Any]:
+    hours = {"run_hours": round(of.run_hours, 3), "gpu_hours": round(of.gpu_hours, 3)}
+    return {"runs": of.runs, **hours, "phases": of.phases, "reasons": of.reasons, "held": of.held}
+
+
+def _run(run: Any) -> dict[str, Any]:
+    fields = {name: getattr(run, name) for name in type(run).__slots__}
+    return {name: rfc3339(v) if name.endswith("at") and v is not None else v for name, v in fields.items()}
+
+
+def _difference(d: Difference) -> dict[str, Any]:
+    return {
+        "at": rfc3339(d.at),
+        "rule": d.rule,
+        "key": d.key,
+        "run": "new" if d.sign == "+" else "gone",
+        "reason": d.reason,
+        "why": d.why,
+    }
+
+
+def _show(console: Console, answer: dict[str, Any], names: list[str]) -> None:
+    rules = answer["rules"]
+    costs = "gpu_hours" if any(rule.get(name, _NONE)["gpu_hours"] for rule in rules for name in names) else "run_hours"
+    shown = {"runs": "RUNS", costs: costs.replace("_", " ").upper()}
+    headers = ["RULE", *(f"{what} {name.upper()}" for what in shown.values() for name in names), "HELD BY"]
+    rows = [[rule["rule"], *_cells(rule, names, shown), _held(rule.get(names[-1], _NONE))] for rule in rules]
+    if len(rules) > 1:
+        every = {name: {what: sum(r.get(name, _NONE)[what] for r in rules) for what in shown} for name in names}
+        rows.append(["all", *_cells(every, names, shown), ""])
+    show.table(console, headers, rows, "no rule decided anything")
+    if len(names) == 2:
+        console.print()
+        _show_differences(console, answer["differences"])
+
+
+def _cells(rule: dict[str, Any], names: list[str], shown: Iterable[str]) -> list[str]:
+    return [f"{round(rule.get(name, _NONE)[what], 3):g}" for what in shown for name in names]
+
+
+def _held(side: dict[str, Any]) -> str:
+    most = sorted(side["held"].items(), key=lambda item: -item[1])[:3]
+    return ", ".join(f"{reason} ({count})" for reason, count in most)
+
+
+def _show_differences(console: Console, differ: list[dict[str, Any]]) -> None:
+    if not differ:
+        console.print("no run differs")
+        return
+    rows = [
+        ("+" if d["run"] == "new" else "-", d["at"], d["rule"], d["key"], d["reason"], d["why"])
+        for d in differ[:_SHOWN]
+    ]
+    show.table(console, ("", "AT", "RULE", "KEY", "REASON", "DECISION OF THE OTHER RULES"), rows, "")
+    if len(differ) > _SHOWN:
+        console.print(f"… {len(differ) - _SHOWN} more; -o json shows all")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+from retrainer.util.timefmt import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +45,7 @@ def shown(console: Console, name: str) -> Iterator[Callable[[Reached], None]]:
             if not progress.tasks[playing].started:
                 progress.update(reading, visible=False)
                 progress.start_task(playing)
-            said = f"{name}: {datetime.fromtimestamp(reached.at, UTC):%Y-%m-%d %H:%M}"
+            said = f"{name}: {within(reached.at):%Y-%m-%d %H:%M}"
             progress.update(playing, completed=reached.share, description=said, events=reached.events, visible=True)
 
         yield tell

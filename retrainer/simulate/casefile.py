@@ -34,22 +34,17 @@ def absolute(text: str) -> float:
     return read.timestamp()
 
 
-def _is_moment(text: str) -> str:
-    moment(text, 0.0)
-    return text
+def _readable_by(read: Any) -> AfterValidator:
+    """Require a text that ``read`` accepts. The text stays as it is written."""
+
+    def check(text: str) -> str:
+        read(text)
+        return text
+
+    return AfterValidator(check)
 
 
-def _is_absolute(text: str) -> str:
-    absolute(text)
-    return text
-
-
-def _are_values(text: str) -> str:
-    notation.read(text)
-    return text
-
-
-Moment = Annotated[str, AfterValidator(_is_moment), Field(examples=["10m", "2026-03-02T08:00:00Z"])]
+Moment = Annotated[str, _readable_by(lambda text: moment(text, 0.0)), Field(examples=["10m", "2026-03-02T08:00:00Z"])]
 Phase = Literal["SUCCEEDED", "FAILED", "ERROR", "CANCELLED", "UNKNOWN"]
 Scalar = str | int | float | bool
 
@@ -78,7 +73,7 @@ class Values(Model):
     """`event.data.metric`. Only for other sources."""
     labels: dict[str, str] = {}
     """The labels of the series."""
-    values: Annotated[str, AfterValidator(_are_values)]
+    values: Annotated[str, _readable_by(notation.read)]
     """Values in sequence, `every` apart: `0.3` once, `0.3x10` ten times, `0.1+0.05x10` rising, `_` for no sample,
     `NaN`, and `error` for a failed query."""
     age: Duration = 0.0
@@ -220,7 +215,7 @@ class Expectation(Model):
 class Case(Model):
     name: Annotated[str, Field(min_length=1)]
     """Name of the test, unique within the file."""
-    start: Annotated[str, AfterValidator(_is_absolute)] = "2026-03-02T00:00:00Z"
+    start: Annotated[str, _readable_by(absolute)] = "2026-03-02T00:00:00Z"
     """When the rules are loaded. 2026-03-02 is a Monday."""
     runs: list[Goes] = []
     """How runs end. The first line that matches is used; a run without a match lasts until an input ends it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +10,8 @@ from plotly import graph_objects
 from plotly.subplots import make_subplots
 
 from retrainer.rules.outcome import Reason
-from retrainer.simulate.outcome import SIDES
 from retrainer.simulate.traces import BARS
+from retrainer.util.timefmt import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +35,7 @@ _NOT_YET = frozenset(
     )
 )
 """Reasons of rules that are not due. They are not marked, because data and metrics show them better."""
-_COLOURS = {"then": "#8a8f98", "now": "#1f6feb"}
+_COLOURS = {"current": "#8a8f98", "proposed": "#1f6feb"}
 _SERIES = ("#0969da", "#1a7f37", "#8250df", "#bf3989", "#9a6700", "#0e7490")
 _ENTERS = "#cf222e"
 _ENDED_WELL = "SUCCEEDED"
@@ -45,7 +44,7 @@ _STYLE = "body{font-family:system-ui,sans-serif;margin:2rem auto;max-width:1400p
 
 @dataclass(frozen=True, slots=True)
 class ChartPage:
-    """Content of the page. ``outcomes`` and ``traces`` are by side (then, now); traces are by rule too.
+    """Content of the page. ``outcomes`` and ``traces`` are by side (current, proposed); traces are by rule too.
 
     ``begin`` and ``end`` limit the time axis (epoch seconds).
     """
@@ -89,11 +88,11 @@ def _figure(of: ChartPage, rule: str) -> Any:
         _add_lines(figure, row, metric)
         _add_threshold(figure, row, metric, of, sides[-1], _ENTERS)
         for side in sides[:-1]:
-            _add_threshold(figure, row, of.traces[side][rule].metrics.get(metric.name), of, side, _COLOURS["then"])
+            _add_threshold(figure, row, of.traces[side][rule].metrics.get(metric.name), of, side, _COLOURS["current"])
     for place, (side, outcome) in enumerate(of.outcomes.items()):
         for drawn in _sides(rule, side, outcome, place):
             figure.add_trace(drawn, row=len(heights), col=1)
-    ticks = [SIDES[side] for side in of.outcomes]
+    ticks = list(of.outcomes)
     figure.update_yaxes(
         row=len(heights), col=1, tickvals=list(range(len(ticks))), ticktext=ticks, range=[-0.6, len(ticks) - 0.4]
     )
@@ -144,10 +143,10 @@ def _add_threshold(figure: Any, row: int, metric: TraceMetric | None, of: ChartP
     if metric is None:
         return
     asked = metric.threshold
-    enters = f"{SIDES[side]}: enters {'above' if asked.high else 'below'} {asked.bound:g}"
+    enters = f"{side}: enters {'above' if asked.high else 'below'} {asked.bound:g}"
     lines = [(asked.bound, enters, "solid")]
     if asked.clear != asked.bound:
-        lines.append((asked.clear, f"{SIDES[side]}: clears at {asked.clear:g}", "dot"))
+        lines.append((asked.clear, f"{side}: clears at {asked.clear:g}", "dot"))
     for value, name, dash in lines:
         figure.add_trace(
             graph_objects.Scatter(
@@ -166,12 +165,12 @@ def _add_threshold(figure: Any, row: int, metric: TraceMetric | None, of: ChartP
 def _sides(rule: str, side: str, outcome: Outcome, place: int) -> Iterator[Any]:
     """Yield runs as bars with a mark at their creation, and marks of Hold and Skip decisions."""
     runs = [run for run in outcome.runs if run.rule == rule]
-    colour = _COLOURS.get(side, _COLOURS["now"])
+    colour = _COLOURS[side]
     if lasting := [run for run in runs if run.started_at is not None]:
         yield _lasting(lasting, colour, place)
-    yield _run_marks(runs, f"{SIDES[side]}: started", colour, place)
+    yield _run_marks(runs, f"{side}: started", colour, place)
     if held := [d for d in outcome.decisions if d.rule == rule and _tells(d)][:MOST_HELD]:
-        yield _marks(held, f"{SIDES[side]}: held or skipped", place)
+        yield _marks(held, f"{side}: held or skipped", place)
 
 
 def _lasting(runs: list[PlayedRun], colour: str, place: int) -> Any:
@@ -240,12 +239,12 @@ def _escape(text: str) -> str:
 
 
 def _at(at: float | None) -> str | None:
-    return None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return None if at is None else f"{within(at):%Y-%m-%d %H:%M:%S}"
 
 
 def _second(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%SZ}"
+    return f"{within(at):%Y-%m-%d %H:%M:%SZ}"
 
 
 def _day(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}"
+    return f"{within(at):%Y-%m-%d}"

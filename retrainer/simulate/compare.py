@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from retrainer.simulate.casefile import moment
+from retrainer.util.timefmt import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -35,7 +35,7 @@ def told(at: float, start: float) -> str:
     whole = round(at - start)
     parts = ((whole // _DAY, "d"), (whole % _DAY // 3600, "h"), (whole % 3600 // 60, "m"), (whole % 60, "s"))
     after = "".join(f"{n}{unit}" for n, unit in parts if n) or "0s"
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%SZ} (+{after})"
+    return f"{within(at):%Y-%m-%d %H:%M:%SZ} (+{after})"
 
 
 def runs_differ(at: float, expected: Sequence[ExpectedRun], got: Sequence[Run], start: float) -> Mismatch | None:

@@ -9,6 +9,7 @@ import zlib
 from collections import defaultdict
 from contextlib import closing
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -115,12 +116,12 @@ def _of_store(path: str) -> History:
             for row in connection.execute(f"SELECT {columns} FROM {table} ORDER BY {order}"):  # noqa: S608 - constants
                 yield dict(row)
 
-    asked = "events", ", ".join(_EVENT), "seq"
-
     def records() -> Iterator[HistoryRecord]:
-        events = (_numbered(path, row["seq"], {"table": "events", "row": row}) for row in rows(*asked))
-        journal = ((row["seq"], _input(row)) for row in rows("journal", ", ".join(_JOURNAL), "seq"))
-        return (record for _, record in heapq.merge(events, journal, key=lambda pair: pair[0]))
+        events = (
+            _numbered(path, row["seq"], {"table": "events", "row": row})
+            for row in rows("events", ", ".join(_EVENT), "seq")
+        )
+        return _merged(events, rows("journal", ", ".join(_JOURNAL), "seq"))
 
     try:
         runs = _runs(rows("runs", "*", "id"), rows("decisions", "id, run", "id"))
@@ -160,9 +161,7 @@ def _of_lines(path: str) -> History:
             polled.add((record.event.source, record.event.subject))
 
     def records() -> Iterator[HistoryRecord]:
-        events = _in_order(path)
-        journal = ((row["seq"], _input(row)) for row in sorted(kept["journal"], key=lambda row: row["seq"]))
-        return (record for _, record in heapq.merge(events, journal, key=lambda pair: pair[0]))
+        return _merged(_in_order(path), sorted(kept["journal"], key=itemgetter("seq")))
 
     files = {row["path"]: row["content"] for row in kept["config_files"]}
     span = _joined([first, last, *(row["at"] for row in kept["journal"])])
@@ -291,8 +290,15 @@ def _event(row: Mapping[str, Any]) -> HistoryRecord:
     return HistoryRecord(row["at"], Event(*envelope, attributes, record=record))
 
 
-def _input(row: Mapping[str, Any]) -> HistoryRecord:
-    return HistoryRecord(row["at"], None, row["kind"], row["rule"], row["key"], orjson.loads(row["payload"]))
+def _merged(
+    events: Iterable[tuple[int, HistoryRecord]], journal: Iterable[Mapping[str, Any]]
+) -> Iterator[HistoryRecord]:
+    """Return events and entries of the journal in the order of their `seq`."""
+    inputs = (
+        (row["seq"], HistoryRecord(row["at"], None, row["kind"], row["rule"], row["key"], orjson.loads(row["payload"])))
+        for row in journal
+    )
+    return (record for _, record in heapq.merge(events, inputs, key=itemgetter(0)))
 
 
 def _runs(rows: Iterable[Mapping[str, Any]], decisions: Iterable[Mapping[str, Any]]) -> tuple[Recorded, ...]:

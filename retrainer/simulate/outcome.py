@@ -7,21 +7,19 @@ from dataclasses import dataclass, field
 from itertools import chain
 from operator import attrgetter
 from sys import intern
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import orjson
 
 from retrainer.util import gc_tuning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from retrainer.store.base import Store
 
 SAME = 60.0
 """Runs of one rule and key that are created at most so many seconds apart are considered the same run."""
-SIDES: Mapping[str, str] = {"then": "current", "now": "proposed"}
-"""Printed names of the two sides of a comparison."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,44 +150,37 @@ def totals(outcome: Outcome) -> dict[str, Totals]:
     return found
 
 
-def differences(then: Outcome, now: Outcome) -> list[Difference]:
+def differences(current: Outcome, proposed: Outcome) -> list[Difference]:
     """Return the runs that only one outcome has, by time, each with the decision of the other."""
-    left = _by_place(then.runs)
-    only_now: list[PlayedRun] = []
-    for run in now.runs:
+    left = _by_key(current.runs)
+    added: list[PlayedRun] = []
+    for run in proposed.runs:
         near = next((other for other in left[run.rule, run.key] if abs(other.at - run.at) <= SAME), None)
         if near is None:
-            only_now.append(run)
+            added.append(run)
         else:
             left[run.rule, run.key].remove(near)
     gone = [run for runs in left.values() for run in runs]
-    said_then, said_now = _last_said(then.decisions), _last_said(now.decisions)
-    found = [Difference(r.at, r.rule, r.key, "+", r.reason, _why(said_then, r)) for r in only_now]
-    found += [Difference(r.at, r.rule, r.key, "-", r.reason, _why(said_now, r)) for r in gone]
+    of_current, of_proposed = _by_key(current.decisions), _by_key(proposed.decisions)
+    found = [Difference(r.at, r.rule, r.key, "+", r.reason, _why(of_current, r)) for r in added]
+    found += [Difference(r.at, r.rule, r.key, "-", r.reason, _why(of_proposed, r)) for r in gone]
     return sorted(found, key=lambda d: (d.at, d.rule, d.key, d.sign))
 
 
 _ORDER = attrgetter("first_at", "rule", "key")
-_Said = dict[tuple[str, str], list[RecordedDecision]]
+_R = TypeVar("_R", PlayedRun, RecordedDecision)
 
 
-def _by_place(runs: Sequence[PlayedRun]) -> dict[tuple[str, str], list[PlayedRun]]:
-    found: dict[tuple[str, str], list[PlayedRun]] = defaultdict(list)
-    for run in runs:
-        found[run.rule, run.key].append(run)
+def _by_key(records: Iterable[_R]) -> dict[tuple[str, str], list[_R]]:
+    found: dict[tuple[str, str], list[_R]] = defaultdict(list)
+    for record in records:
+        found[record.rule, record.key].append(record)
     return found
 
 
-def _last_said(decisions: Sequence[RecordedDecision]) -> _Said:
-    found: _Said = defaultdict(list)
-    for decision in decisions:
-        found[decision.rule, decision.key].append(decision)
-    return found
-
-
-def _why(said: Mapping[tuple[str, str], list[RecordedDecision]], run: PlayedRun) -> str:
+def _why(decisions: Mapping[tuple[str, str], list[RecordedDecision]], run: PlayedRun) -> str:
     """Return the last decision before the run was created, with its detail unless it was updated later."""
-    before = [d for d in said.get((run.rule, run.key), ()) if d.first_at <= run.at + 1]
+    before = [d for d in decisions.get((run.rule, run.key), ()) if d.first_at <= run.at + 1]
     if not before:
         return "no earlier decision"
     last = before[-1]

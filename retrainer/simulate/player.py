@@ -7,6 +7,7 @@ to the next recorded time if the journal shows that it was done then. Between re
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from retrainer.engine.commands import feedback, operator_commands
@@ -23,6 +24,7 @@ from retrainer.simulate.event_coalescing import EventCoalescer
 from retrainer.simulate.groups import ADMITTED, Groups
 from retrainer.simulate.poll_coalescing import split
 from retrainer.simulate.recorded_runs import RecordedRuns
+from retrainer.simulate.run_script import RunBehaviour
 from retrainer.simulate.world import World
 from retrainer.sources.base import Batch, ReplayScope
 from retrainer.store import run_statements, statements
@@ -32,14 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from retrainer.config.configuration import Configuration
-    from retrainer.engine.core.notifications import EngineListener
     from retrainer.engine.core.transaction import Transaction
-    from retrainer.event import Event
     from retrainer.runs.run import Run
     from retrainer.simulate.groups import RuleGroup
     from retrainer.simulate.history import History, HistoryRecord
     from retrainer.simulate.ranges import Range
-    from retrainer.simulate.run_script import RunScript
 
 _BY_ITSELF = frozenset(("Wake", "SlotDue"))
 """Kinds of journal entries for timed actions of the engine."""
@@ -57,7 +56,6 @@ class Player:
         *,
         run_duration: float,
         ranges: Sequence[Range] = (),
-        listener: EngineListener | None = None,
         progress: Callable[[float, int], None] = lambda *_: None,
         care: Care = Care.NEVER,
     ) -> None:
@@ -75,10 +73,7 @@ class Player:
         self.world = World(
             configuration,
             first.at if first is not None else 0.0,
-            going=self._going,
-            stopping=self._stopping,
-            starting=self._starting,
-            listener=listener,
+            RunBehaviour(self._past.going, self._starting, self._stopping),
             new_id=self._past.new_id,
             care=care,
         )
@@ -197,7 +192,7 @@ class Player:
                 if scope is None and not waiting and self._coalescer.take(tx, record.event):
                     continue
                 if record.event.source in self._sources:
-                    self._before_event(tx, record.event)
+                    self._coalescer.catch_up(tx, self._coalescer.wanting(tx.catalog, record.event), tx.now)
                     waiting.append(Batch(record.event.source, [record.event], identity_window=0, replay_scope=scope))
                 scope = None
                 continue
@@ -209,10 +204,6 @@ class Player:
             tx.settle()
         _take_in(tx, waiting)
 
-    def _before_event(self, tx: Transaction, event: Event) -> None:
-        """Fold earlier inputs of the rules that the event may concern."""
-        self._coalescer.catch_up(tx, self._coalescer.wanting(tx.catalog, event), tx.now)
-
     def _input(self, tx: Transaction, record: HistoryRecord) -> None:
         rule, key, payload = record.rule, record.key, record.payload
         if rule not in tx.catalog.rules:
@@ -221,7 +212,8 @@ class Player:
         if record.kind == "Ended":
             self._ended(tx, rule, payload)
         elif record.kind == "PromotionReported":
-            self._judged(tx, payload)
+            with suppress(LookupError, ValueError):  # these rules did not start the run, or it ended differently
+                feedback.judge(tx, payload["run"], promoted=bool(payload["promoted"]))
         elif record.kind == "Reopened":
             self._reopened(tx, rule, key, payload)
         else:
@@ -247,12 +239,6 @@ class Player:
             self._ended(tx, rule, payload, last=True)
         self._afterwards = []
 
-    def _judged(self, tx: Transaction, payload: Any) -> None:
-        try:
-            feedback.judge(tx, payload["run"], promoted=bool(payload["promoted"]))
-        except (LookupError, ValueError):
-            return  # these rules did not start the run, or it ended differently
-
     def _reopened(self, tx: Transaction, rule: str, key: str, payload: Any) -> None:
         tx.writes.flush_runs()
         again = self._past.by_id.get(payload.get("run", ""))
@@ -261,15 +247,10 @@ class Player:
             run_statements.update_run(tx.conn, run.id, phase="RUNNING", ended_at=None, taken="{}", window="{}")
             tx.take(rule, key, Reopened(run.id))
         elif again is not None and again.retry_of is not None:
-            try:
+            with suppress(LookupError, ValueError):  # these rules did not start the run that was retried
                 operator_commands.retry(tx, again.retry_of)
-            except (LookupError, ValueError):
-                return  # these rules did not start the run that was retried
 
     # -- course of runs --------------------------------------------------------------------------------------------
-
-    def _going(self, run: Run) -> RunScript | None:
-        return self._past.going(run)
 
     def _starting(self, run: Run) -> bool:
         """Return False for a run that never reached the cluster. Its end is in the history."""

@@ -28,20 +28,20 @@ class RecordedRuns:
 
     def __init__(self, runs: Iterable[Recorded], otherwise: float) -> None:
         self.by_id: dict[str, Recorded] = {}
-        self._born: dict[tuple[str, str, float], deque[str]] = defaultdict(deque)
-        self._gone: dict[tuple[str, str | None], list[Recorded]] = defaultdict(list)
+        self._by_creation: dict[tuple[str, str, float], deque[str]] = defaultdict(deque)
+        self._ended: dict[tuple[str, str | None], list[Recorded]] = defaultdict(list)
         self._otherwise = otherwise
         self._made: dict[tuple[str, str], int] = defaultdict(int)
         for run in runs:
             self.by_id[run.id] = run
-            self._born[run.rule, run.key, run.created_at].append(run.id)
+            self._by_creation[run.rule, run.key, run.created_at].append(run.id)
             if run.ended_at is not None and run.submitted_at is not None:
-                self._gone[run.rule, run.key].append(run)
-                self._gone[run.rule, None].append(run)
+                self._ended[run.rule, run.key].append(run)
+                self._ended[run.rule, None].append(run)
 
     def new_id(self, rule: str, key: str, now: float) -> str:
         """Return the id of the run recorded at this time, else a new id that is the same in each simulation."""
-        known = self._born.get((rule, key, now))
+        known = self._by_creation.get((rule, key, now))
         if known:
             return known.popleft()
         self._made[rule, key] += 1
@@ -60,7 +60,7 @@ class RecordedRuns:
         return RunScript(near.ended_at - started, RunPhase(near.phase), outputs, near.resources)
 
     def _nearest(self, run: Run) -> Recorded | None:
-        known = self._gone.get((run.rule, run.key)) or self._gone.get((run.rule, None))
+        known = self._ended.get((run.rule, run.key)) or self._ended.get((run.rule, None))
         if not known:
             return None
         at = bisect_left(known, run.created_at, key=lambda r: r.created_at)

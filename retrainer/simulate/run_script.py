@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from retrainer.runs.run import Run, RunPhase
+from retrainer.runs.run import RunPhase
 from retrainer.workflows.base import Observed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from retrainer.runs.run import Run
 
 _SAID = {
     RunPhase.SUCCEEDED: "Succeeded",
@@ -32,12 +33,22 @@ class RunScript:
     message: str = ""
 
 
-Going = Callable[[Run], RunScript | None]
-"""Returns the script of a run that has just started; None if the run lasts until it is ended explicitly."""
+@dataclass(frozen=True, slots=True)
+class RunBehaviour:
+    """How simulated runs behave.
+
+    ``script_of`` returns the script of a run that has just started; None if the run lasts until it is ended explicitly.
+    A run for which ``starts`` returns False waits until it is ended. A run for which ``stops`` returns False does not
+    end at once on a stop request.
+    """
+
+    script_of: Callable[[Run], RunScript | None] = lambda _: None
+    starts: Callable[[Run], bool] = lambda _: True
+    stops: Callable[[Run], bool] = lambda _: True
 
 
-def endless(_run: Run) -> RunScript | None:
-    return None
+SUBMITTED_AT_ONCE = RunBehaviour()
+"""Runs start when they are admitted, and last until they are ended explicitly."""
 
 
 def end_of(run: Run, course: RunScript) -> Observed:

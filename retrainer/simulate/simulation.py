@@ -21,7 +21,6 @@ from retrainer.simulate.lookup import RecordedMemory
 from retrainer.simulate.outcome import Outcome, PlayedRun, RecordedDecision, joined, read
 from retrainer.simulate.player import Player
 from retrainer.simulate.ranges import missing
-from retrainer.simulate.split import shares
 from retrainer.simulate.unknown_sources import without_strangers
 from retrainer.util import gc_tuning
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     from retrainer.config.configuration import Configuration
     from retrainer.config.errors import Problem
+    from retrainer.config.models import Rule
     from retrainer.simulate.history import History
     from retrainer.simulate.ranges import Range
 
@@ -118,14 +118,9 @@ def simulate(task: Task, configuration: Configuration, processes: int, progress:
                 continue
             reached[number] = told
             if len(reached) == len(parts):
-                progress(_together(list(reached.values())))
+                progress(min(reached.values(), key=lambda one: one.share))
         results = [future.result() for future in running]
         return joined(Outcome(runs, tuple(map(RecordedDecision._make, said))) for runs, said in results)
-
-
-def _together(reached: list[Reached]) -> Reached:
-    """Return the progress of the slowest process. Each process reads every event."""
-    return min(reached, key=lambda one: one.share)
 
 
 def _play_share(task: Task, share: frozenset[str], number: int, seen_at: Any) -> _Told:
@@ -182,3 +177,39 @@ def _in_steps(progress: Progress, begin: float, end: float) -> Callable[[float, 
             progress(Reached(at, share, events))
 
     return emit
+
+
+def shares(configuration: Configuration, count: int) -> list[frozenset[str]]:
+    """Return rule names in at most ``count`` shares of about equal size. Rules that depend on each other share one."""
+    found: list[set[str]] = [set() for _ in range(count)]
+    for group in sorted(_groups(configuration), key=len, reverse=True):
+        min(found, key=len).update(group)
+    return [frozenset(share) for share in found if share]
+
+
+def _groups(configuration: Configuration) -> list[set[str]]:
+    """Group rules that share a pool or a budget, or that follow each other's runs (union-find)."""
+    leader: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while leader.setdefault(name, name) != name:
+            name = leader[name]
+        return name
+
+    for rule in configuration.rules:
+        for other in _meets(rule):
+            leader[find(f"rule/{rule.name}")] = find(other)
+    groups: dict[str, set[str]] = {}
+    for rule in configuration.rules:
+        groups.setdefault(find(f"rule/{rule.name}"), set()).add(rule.name)
+    return list(groups.values())
+
+
+def _meets(rule: Rule) -> Iterator[str]:
+    if rule.limits.pool is not None:
+        yield f"pool/{rule.limits.pool}"
+    if isinstance(rule.limits.budget, str):
+        yield f"budget/{rule.limits.budget}"
+    for trigger in rule.triggers.values():
+        if trigger.after is not None:
+            yield f"rule/{trigger.after.rule}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from retrainer.simulate.casefile import moment
 from retrainer.simulate.compare import Mismatch, decisions_differ, in_short, runs_differ, told
 from retrainer.simulate.recorder import Recorder
+from retrainer.simulate.run_script import RunBehaviour
 from retrainer.simulate.timeline import Happening, Impossible, course_of, happenings
 from retrainer.simulate.world import World
 
@@ -33,7 +34,7 @@ def play(case: Case, configuration: Configuration) -> Played:
     """Run a test that was checked before."""
     recorder = Recorder()
     start = moment(case.start, 0.0)
-    world = World(configuration, start, going=partial(course_of, case, configuration), listener=recorder)
+    world = World(configuration, start, RunBehaviour(partial(course_of, case, configuration)), listener=recorder)
     try:
         return Played(case.name, tuple(_Story(case, configuration, world, recorder).failures()))
     finally:
@@ -41,28 +42,28 @@ def play(case: Case, configuration: Configuration) -> Played:
 
 
 class _Story:
-    """``_looked``: number of runs compared, by rule (empty: all rules); ``_heard``: number of decisions reported."""
+    """``_looked``: number of runs compared, by rule (empty: all rules); ``_reported``: number of decisions reported."""
 
     def __init__(self, case: Case, configuration: Configuration, world: World, recorder: Recorder) -> None:
         self._start = moment(case.start, 0.0)
         self._world, self._recorder = world, recorder
         self._looked: dict[str, int] = {}
-        self._heard = 0
+        self._reported = 0
         things: list[tuple[float, int, Happening | Expectation]] = [
             (happening.at, 0, happening) for happening in happenings(case, configuration)
         ]
         things += [(moment(expected.at, self._start), 1, expected) for expected in case.expect]
-        self._things = sorted(things, key=lambda distinct_value: distinct_value[:2])
+        self._things = sorted(things, key=lambda thing: thing[:2])
 
     def failures(self) -> list[Mismatch]:
         found: list[Mismatch] = []
-        for at, _, distinct_value in self._things:
+        for at, _, thing in self._things:
             self._world.advance(at)
-            if not isinstance(distinct_value, Happening):
-                found += self._look(at, distinct_value)
+            if not isinstance(thing, Happening):
+                found += self._look(at, thing)
                 continue
             try:
-                distinct_value.do(self._world)
+                thing.do(self._world)
             except Impossible as error:
                 return [*found, self._between(Mismatch(at, str(error)))]
         return found
@@ -78,12 +79,12 @@ class _Story:
         for decision in expected.decisions or ():
             failure = decisions_differ(at, decision, self._recorder.decisions, self._start)
             failures += [self._between(failure, (decision.rule, decision.key))] if failure is not None else []
-        self._heard = len(self._recorder.decisions)
+        self._reported = len(self._recorder.decisions)
         return failures
 
     def _between(self, failure: Mismatch, of: tuple[str, str] | None = None) -> Mismatch:
         """Add the decisions since the last comparison, of one rule and key or of all."""
-        fresh = self._recorder.decisions[self._heard :]
+        fresh = self._recorder.decisions[self._reported :]
         decided = [d for d in fresh if of is None or (d.rule, d.key) == of]
         lost = [f"{told(at, self._start)}  dead letter: {text}" for at, text in self._recorder.dead_letters]
         return replace(failure, decided=(*in_short(decided, self._start), *lost))

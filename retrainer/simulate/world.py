@@ -11,7 +11,7 @@ from retrainer.engine.core.engine import BATCH, Engine
 from retrainer.engine.runs.run_defaults import new_run_id
 from retrainer.engine.runs.run_gateway import EngineRunGateway
 from retrainer.runs.run import RunPhase
-from retrainer.simulate.run_script import RunScript, end_of, endless, uid_of
+from retrainer.simulate.run_script import SUBMITTED_AT_ONCE, RunScript, end_of, uid_of
 from retrainer.sources.base import Batch
 from retrainer.store import run_statements
 from retrainer.store.sqlite import SqliteStore
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from retrainer.engine.runs.run_defaults import NewId
     from retrainer.event import Event
     from retrainer.runs.run import Run
-    from retrainer.simulate.run_script import Going
+    from retrainer.simulate.run_script import RunBehaviour
 
 T = TypeVar("T")
 STALLED = 10_000
@@ -41,11 +41,7 @@ class ManualClock:
     def now(self) -> float:
         return self.time
 
-    def monotonic(self) -> float:
-        return self.time
-
-    def wall(self) -> float:
-        return self.time
+    monotonic = wall = now
 
 
 class NullListener:
@@ -59,23 +55,16 @@ class NullListener:
 
 
 class World:
-    """A simulation of rules from ``start`` on (epoch seconds). An admitted run starts at once, and follows ``going``.
-
-    A run for which ``starting`` returns False waits until it is ended. A run for which ``stopping`` returns False does
-    not end at once on a stop request. Call `close` when done.
-    """
+    """A simulation of rules from ``start`` on (epoch seconds). Call `close` when done."""
 
     def __init__(
         self,
         configuration: Configuration,
         start: float,
+        runs: RunBehaviour = SUBMITTED_AT_ONCE,
         *,
-        going: Going = endless,
-        starting: Callable[[Run], bool] = lambda _: True,
-        stopping: Callable[[Run], bool] = lambda _: True,
         listener: EngineListener | None = None,
         new_id: NewId = new_run_id,
-        namespace: str = "default",
         care: Care = Care.WHEN_NEEDED,
     ) -> None:
         self.clock = ManualClock(start)
@@ -84,7 +73,7 @@ class World:
             self.store,
             self.clock,
             listener or NullListener(),
-            namespace=namespace,
+            namespace="default",
             max_queue=0,
             new_id=new_id,
             care=care,
@@ -93,7 +82,7 @@ class World:
         self.engine.on_stop_requested = self._stop_requested
         self.engine.drive()
         self.gateway = EngineRunGateway(self.engine)
-        self._going, self._starting, self._stopping = going, starting, stopping
+        self._runs = runs
         self._ends: list[tuple[float, str, RunScript]] = []
         self._to_start = False
         self._to_stop = False
@@ -192,13 +181,13 @@ class World:
                 self._start()
             if self._to_stop:
                 self._to_stop = False
-                for run in filter(self._stopping, self.gateway.to_stop()):
+                for run in filter(self._runs.stops, self.gateway.to_stop()):
                     self.gateway.observed([end_of(run, RunScript(0.0, RunPhase.CANCELLED, message="stopped"))])
 
     def _start(self) -> None:
         ready = self.store.read(lambda conn: run_statements.ready_runs(conn, self.now))
-        for run in filter(self._starting, ready):
+        for run in filter(self._runs.starts, ready):
             self.gateway.submitted(run.id, uid_of(run.id))
-            course = self._going(run)
+            course = self._runs.script_of(run)
             if course is not None:
                 heapq.heappush(self._ends, (self.now + course.lasts, run.id, course))

@@ -120,7 +120,7 @@ def files(folder: Path, url: str) -> list[str]:
 def test_the_source_s_own_url_and_token_are_used(tmp_path: Path, url: str) -> None:
     told = CliRunner().invoke(main, [*files(tmp_path, url), "--prometheus"])
     assert told.exit_code == 0, told.output
-    (run,) = json.loads(told.stdout)["runs"]["now"]
+    (run,) = json.loads(told.stdout)["runs"]["proposed"]
     assert (run["at"], run["reason"]) == ("2026-03-02T08:10:00.000Z", "threshold")
 
 

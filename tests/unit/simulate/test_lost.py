@@ -32,7 +32,7 @@ def test_a_rule_whose_rows_cannot_be_read_says_how_many_events_it_lost(tmp_path:
     asked = ["-o", "json", "--events", str(tmp_path / "events.jsonl"), "--rules", str(tmp_path / "rules.yaml")]
     result = CliRunner().invoke(main, ["simulate", *asked])
     assert result.exit_code == 0, result.output
-    rules = {one["rule"]: one["now"] for one in json.loads(result.stdout)["rules"]}
+    rules = {one["rule"]: one["proposed"] for one in json.loads(result.stdout)["rules"]}
     assert rules["bad"]["runs"] == 0
     assert rules["bad"]["held"] == {"dead_letter": 3}
     assert rules["good"]["runs"] == 1

@@ -12,7 +12,7 @@ from retrainer.config.load import load_files
 from retrainer.engine.core.notifications import RunCreated
 from retrainer.engine.intake.samples import QUERY
 from retrainer.event import Event
-from retrainer.simulate.run_script import RunScript
+from retrainer.simulate.run_script import RunBehaviour, RunScript
 from retrainer.simulate.world import World
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Fleet:
         assert not problems
         self.born: list[tuple[float, str]] = []
         self.most = 0
-        self.world = World(configuration, START, going=lambda _: RunScript(600.0), listener=self)
+        self.world = World(configuration, START, RunBehaviour(lambda _: RunScript(600.0)), listener=self)
 
     def emitted(self, notification: Notification, now: float) -> None:
         if isinstance(notification, RunCreated):

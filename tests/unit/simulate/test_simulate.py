@@ -17,8 +17,7 @@ from retrainer.cli.main import main
 from retrainer.simulate.history import open_history
 from retrainer.simulate.outcome import joined, read
 from retrainer.simulate.player import Player
-from retrainer.simulate.simulation import Reached, Task, configuration_of, simulate
-from retrainer.simulate.split import shares
+from retrainer.simulate.simulation import Reached, Task, configuration_of, shares, simulate
 from retrainer.store.sqlite_file import in_use
 from retrainer.store.statements import store_good
 from tests.unit.simulate.live import RULES, Live, rules_in
@@ -65,12 +64,12 @@ def test_events_through_two_sets_of_rules(tmp_path: Path) -> None:
     old, new = rules(tmp_path, "old.yaml", 2), rules(tmp_path, "new.yaml", 3)
     answer = told("--events", events(tmp_path), "--current", old, "--rules", new, "--run-duration", "30m")
     (sums,) = answer["rules"]
-    assert (sums["then"]["runs"], sums["now"]["runs"]) == (3, 2)
-    assert (sums["now"]["run_hours"], sums["now"]["phases"]) == (0.5, {"SUCCEEDED": 1, "SUBMITTED": 1})
+    assert (sums["current"]["runs"], sums["proposed"]["runs"]) == (3, 2)
+    assert (sums["proposed"]["run_hours"], sums["proposed"]["phases"]) == (0.5, {"SUCCEEDED": 1, "SUBMITTED": 1})
     first = answer["differences"][0]
     assert (first["at"], first["run"], first["reason"]) == ("2026-03-02T09:00:00.000Z", "gone", "batch_complete")
     assert first["why"] == "hold batch_incomplete: new: 2 of 3 events so far"
-    assert answer["runs"]["now"][0]["ended_at"] == "2026-03-02T10:30:00.000Z"
+    assert answer["runs"]["proposed"][0]["ended_at"] == "2026-03-02T10:30:00.000Z"
     printed = run("--events", events(tmp_path), "--current", old, "--rules", new).stdout
     assert "RUNS CURRENT" in printed
     assert "hold batch_incomplete: new: 2 of 3 events so far" in printed
@@ -93,9 +92,9 @@ def test_rules_that_mean_the_same_differ_in_no_run(tmp_path: Path) -> None:
 def test_only_a_stretch_is_counted_and_what_was_before_it_still_weighs(tmp_path: Path) -> None:
     new = rules(tmp_path, "new.yaml", 4)
     answer = told("--events", events(tmp_path), "--rules", new, "--since", "2026-03-02T10:30:00Z")
-    assert [r["at"] for r in answer["runs"]["now"]] == ["2026-03-02T11:00:00.000Z"]
+    assert [r["at"] for r in answer["runs"]["proposed"]] == ["2026-03-02T11:00:00.000Z"]
     until = ["--until", "2026-03-02T10:30:00Z"]
-    assert told("--events", events(tmp_path), "--rules", new, *until)["runs"] == {"now": []}
+    assert told("--events", events(tmp_path), "--rules", new, *until)["runs"] == {"proposed": []}
 
 
 WRONG = [
@@ -134,7 +133,7 @@ def test_a_source_that_only_one_side_has_is_no_stranger(tmp_path: Path) -> None:
     text = (tmp_path / "old.yaml").read_text().replace("push", "pull")
     (tmp_path / "old.yaml").write_text(text)
     answer = told("--events", events(tmp_path), "--rules", new, "--current", old)
-    assert (len(answer["runs"]["then"]), len(answer["runs"]["now"])) == (0, 3)
+    assert (len(answer["runs"]["current"]), len(answer["runs"]["proposed"])) == (0, 3)
 
 
 def test_a_store_that_a_daemon_has_open_is_left_alone(tmp_path: Path) -> None:
@@ -243,9 +242,9 @@ def drift(folder: Path, expr: str = "psi") -> str:
 def test_metrics_that_were_never_polled_are_looked_up(tmp_path: Path, prometheus: str) -> None:
     more = ["--prometheus", prometheus, "--until", "2026-03-02T13:00:00Z"]
     answer = told("--events", events(tmp_path), "--rules", drift(tmp_path), *more)
-    (one,) = answer["runs"]["now"]
+    (one,) = answer["runs"]["proposed"]
     assert (one["at"], one["reason"]) == ("2026-03-02T08:40:00.000Z", "threshold")
-    assert told("--events", events(tmp_path), "--rules", drift(tmp_path))["runs"]["now"] == []
+    assert told("--events", events(tmp_path), "--rules", drift(tmp_path))["runs"]["proposed"] == []
 
 
 def test_a_prometheus_that_does_not_answer_is_no_quiet_metric(tmp_path: Path, prometheus: str) -> None:
