@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -135,11 +134,9 @@ def _report(session: Session, rule: str, key: str, request: str | None, *, follo
 
 def _follow(session: Session, rule: str, progress: dict[str, Any]) -> dict[str, Any]:
     """Wait for the end; on a terminal, a line shows the progress."""
-    live = sys.stderr.isatty()
     try:
         while not progress["ended"]:
-            if live:
-                click.echo(f"\r\x1b[K{_counts(progress)}", err=True, nl=False)
+            show.progress(_counts(progress))
             time.sleep(POLL)
             named = {"key": progress["key"] or None, "request": progress["request"]}
             progress = session.client.get("rules", rule, "backfills", **named)
@@ -148,8 +145,7 @@ def _follow(session: Session, rule: str, progress: dict[str, Any]) -> dict[str, 
             f"\nthe backfill continues; `retrainer backfill {rule} --cancel` withdraws slots that have not started",
             err=True,
         )
-    if live:
-        click.echo("\r\x1b[K", err=True, nl=False)
+    show.progress()
     return progress
 
 

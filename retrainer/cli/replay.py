@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -54,16 +53,13 @@ def replay(session: Session, source: str, since: str, until: str | None, rules: 
 
 def _follow(session: Session, source: str, progress: dict[str, Any]) -> dict[str, Any]:
     """Wait for the end; on a terminal, a line shows the progress."""
-    live = sys.stderr.isatty()
     while progress["state"] == "running":
-        if live:
-            reached = f", at {progress['reached']}" if progress["reached"] else ""
-            line = f"{progress['read']} read, {progress['outcomes']['matched']} counted{reached}"
-            click.echo(f"\r\x1b[K{show.clean(line)}", err=True, nl=False)
+        reached = f", at {progress['reached']}" if progress["reached"] else ""
+        counted = f"{progress['read']} read, {progress['outcomes']['matched']} counted"
+        show.progress(show.clean(f"{counted}{reached}"))
         time.sleep(POLL)
         progress = session.client.get("sources", source, "replay")
-    if live:
-        click.echo("\r\x1b[K", err=True, nl=False)
+    show.progress()
     return progress
 
 

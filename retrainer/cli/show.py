@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -109,6 +110,12 @@ def lasted(item: Mapping[str, Any]) -> str:
 def many(count: int, what: str) -> str:
     """Return `1 run`, `2 runs`."""
     return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def progress(line: str = "") -> None:
+    """Show a line in place of the previous one, on a terminal only; an empty line at the end."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{line}", err=True, nl=False)
 
 
 def dropped(told: Mapping[str, Any], what: str) -> str:

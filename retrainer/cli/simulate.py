@@ -18,9 +18,8 @@ from retrainer.simulate.casefile import absolute
 from retrainer.simulate.chart_data import picture
 from retrainer.simulate.history import BadHistory, open_history
 from retrainer.simulate.outcome import differences, totals
-from retrainer.simulate.simulation import Task, configuration_of
+from retrainer.simulate.simulation import Task, configuration_of, strangers
 from retrainer.simulate.simulation import simulate as play
-from retrainer.simulate.unknown_sources import strangers
 from retrainer.util.clock import SystemClock
 from retrainer.util.timefmt import rfc3339
 

@@ -73,7 +73,7 @@ class _Assembly:
     def run(self) -> Assembled:
         sources: dict[str, Source] = self._named("sources", check_source)
         for name, finding in check_paths(sources):
-            self._problems.append(_locate(finding, self._places[f"sources.{name}"]))
+            self._problems.append(locate(finding, *self._places[f"sources.{name}"]))
         calendars: dict[str, Calendar] = self._named("calendars", check_calendar)
         pools: dict[str, int] = self._named("pools", lambda _: ())
         budgets: dict[str, Budget] = self._named("budgets", check_budget)
@@ -84,10 +84,10 @@ class _Assembly:
             budgets=self._all("budgets", budgets),
             namespaces=self._namespaces,
         )
-        rules = [rule for rule in self._rules(names) if _has_calendars(rule, calendars)]
+        rules = [rule for rule in self._rules(names) if calendars_of(rule) <= calendars.keys()]
         rules = [rule for rule in rules if self._compiles(rule, calendars)]
         for name, finding in check_chains(rules, self._rule_names()):
-            self._problems.append(_locate(finding, self._places[f"rules.{name}"]))
+            self._problems.append(locate(finding, *self._places[f"rules.{name}"]))
         positions = {name: _position(place.node) for name, place in self._places.items()}
         return Assembled(configuration(rules, sources, calendars, pools, budgets, positions), self._problems)
 
@@ -108,7 +108,7 @@ class _Assembly:
                     if findings:
                         self._wrong.add(f"{section}.{name}")
                     gone = [path[1:] for path in shaped.cut]
-                    self._problems += [_locate(finding, place) for finding in findings if not follows(finding, gone)]
+                    self._problems += [locate(finding, *place) for finding in findings if not follows(finding, gone)]
                     if not shaped.problems and not gone:
                         found[name] = part
         return found
@@ -162,7 +162,7 @@ class _Assembly:
         rule = self._rule(place, names)
         runs = settled(rule, file) if rule else None
         if isinstance(runs, Violation):
-            self._problems.append(_locate(runs, place))
+            self._problems.append(locate(runs, *place))
         elif runs:
             yield runs
 
@@ -170,7 +170,7 @@ class _Assembly:
         if {f"rules.{rule.name}", *(f"calendars.{name}" for name in calendars_of(rule))} & self._wrong:
             return True  # it is not used
         findings = list(contained(check_compile(rule, calendars)))
-        self._problems += [_locate(finding, self._places[f"rules.{rule.name}"]) for finding in findings]
+        self._problems += [locate(finding, *self._places[f"rules.{rule.name}"]) for finding in findings]
         return not findings
 
     def _rule_names(self) -> set[str]:
@@ -186,7 +186,7 @@ class _Assembly:
             return None
         rule = self._shared.share(shaped.value)
         findings = [found for found in contained(check_rule(rule, names)) if not follows(found, shaped.cut)]
-        self._problems += [_locate(finding, place) for finding in findings]
+        self._problems += [locate(finding, *place) for finding in findings]
         if findings:
             self._wrong.add(f"rules.{rule.name}")
         named = place.node.get("name")
@@ -221,14 +221,6 @@ class _Assembly:
             own = {key: child for key, child in defaults.items().items() if key in fields}
             defaults = lengthen(Node(own, defaults.mark, defaults.keys), "rules")
         return defaults
-
-
-def _has_calendars(rule: Rule, calendars: dict[str, Calendar]) -> bool:
-    return calendars_of(rule) <= calendars.keys()
-
-
-def _locate(finding: Violation, place: _Place) -> Problem:
-    return locate(finding, place.node, place.path)
 
 
 def _position(node: Node) -> str:

@@ -5,8 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from retrainer.config.check_expressions import BOOLEAN, NAME, NUMBER, check_cel, check_parameter
-from retrainer.config.check_globs import check_fields, check_match
+from retrainer.config.check_expressions import (
+    BOOLEAN,
+    NAME,
+    NUMBER,
+    check_cel,
+    check_fields,
+    check_match,
+    check_parameter,
+)
 from retrainer.config.check_inline import check_inline, check_key
 from retrainer.config.check_levels import check_levels
 from retrainer.config.check_limits import check_limits

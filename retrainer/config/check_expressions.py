@@ -1,10 +1,11 @@
-"""Check CEL in a configuration: it compiles, it fits its field, and parameters do not contain `{{` of Argo."""
+"""Check CEL and globs in a configuration: they compile and fit their field; parameters do not contain `{{` of Argo."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
+from retrainer.config.errors import did_you_mean
 from retrainer.config.violation import Violation
 from retrainer.rules.cel.check import Type, check
 from retrainer.rules.cel.errors import ExpressionError, SyntaxProblem
@@ -12,8 +13,9 @@ from retrainer.rules.cel.functions import KINDS, WORDS
 from retrainer.rules.cel.parse import parse
 from retrainer.rules.cel.syntax import free_names
 from retrainer.rules.cel.values import shown
-from retrainer.rules.environment import ABSENT
+from retrainer.rules.environment import ABSENT, EVENT_FIELDS
 from retrainer.rules.expression import Program, compile_cel
+from retrainer.rules.glob import SPECIAL, GlobError, glob_to_regex
 from retrainer.rules.parameters import MAX_RENDERED, HoleError, as_text, compile_template, refuse_braces
 
 if TYPE_CHECKING:
@@ -120,3 +122,29 @@ def _syntax(path: Path, problem: SyntaxProblem, start: int) -> Violation:
     bounds = re.search(r"at most|nested|`{`|is not closed", str(problem))
     said = str(problem) if bounds else f"not a CEL expression: {problem}"
     return Violation(path, said, problem.hint or "correct the expression here", start + problem.at)
+
+
+def check_match(path: Path, match: Mapping[str, str | int | float | bool]) -> Iterator[Violation]:
+    """Check the globs among the expected values."""
+    for field, expected in match.items():
+        if isinstance(expected, str) and SPECIAL.search(expected):
+            yield from check_glob((*path, field), expected)
+
+
+def check_glob(path: Path, glob: str) -> Iterator[Violation]:
+    try:
+        glob_to_regex(glob)
+    except GlobError as error:
+        yield Violation(path, f"not a glob: {error}", error.hint, error.at)
+
+
+def check_fields(path: Path, match: Mapping[str, object]) -> Iterator[Violation]:
+    """Report fields that an event does not have."""
+    for field in match:
+        parts = field.split(".")
+        if "" in parts or field == "event":
+            hint = "write `size`, `object.key` or `event.type`"
+            yield Violation((*path, field), f"`{field}` is not a field", hint, of_key=True)
+        elif parts[0] == "event" and parts[1] not in EVENT_FIELDS:
+            hint = did_you_mean(parts[1], EVENT_FIELDS)
+            yield Violation((*path, field), f"an event has no `{parts[1]}`", hint, of_key=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrainer.config.check_expressions import BOOLEAN, NUMBER, check_cel
-from retrainer.config.check_globs import check_fields, check_match
+from retrainer.config.check_expressions import BOOLEAN, NUMBER, check_cel, check_fields, check_match
 from retrainer.config.models import AlertmanagerSource, PrometheusSource
 from retrainer.config.violation import Violation, exactly_one
 from retrainer.rules.environment import EVENT, UPSTREAM

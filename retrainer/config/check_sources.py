@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from retrainer.config.check_expressions import NAME, TIME, check_cel
-from retrainer.config.check_globs import check_glob
+from retrainer.config.check_expressions import NAME, TIME, check_cel, check_glob
 from retrainer.config.check_kafka import check_registry, check_topics
-from retrainer.config.check_prometheus import check_prometheus
 from retrainer.config.check_secrets import AWS, check_secrets, check_url, said
 from retrainer.config.models import (
     AlertmanagerSource,
@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     from retrainer.config.tree import Path
 
 
+ENDPOINT = "/api/v1/query"
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+_SECRET = frozenset({"authorization", "proxy-authorization", "cookie"})
+_OURS = frozenset({"content-type", "content-length", "host", "transfer-encoding", "accept-encoding"})
+
+
 def check_source(source: Source) -> Iterator[Violation]:
     yield from check_secrets((), source)
     if isinstance(source, WebhookSource):
@@ -44,7 +51,7 @@ def check_source(source: Source) -> Iterator[Violation]:
     if isinstance(source, S3Source):
         yield from _s3(source)
     if isinstance(source, PrometheusSource):
-        yield from check_prometheus(source)
+        yield from _prometheus(source)
 
 
 def check_paths(sources: Mapping[str, Source]) -> Iterator[tuple[str, Violation]]:
@@ -117,3 +124,45 @@ def _s3(source: S3Source) -> Iterator[Violation]:
     yield from check_url(("endpoint_url",), source.endpoint_url, AWS)
     if source.sweep is not None and not source.buckets:
         yield Violation(("sweep",), "no bucket to list is named", "add `buckets: [{name: …}]` to the source")
+
+
+def _prometheus(source: PrometheusSource) -> Iterator[Violation]:
+    yield from _url(source.url)
+    if source.basic is not None and source.token is not None:
+        yield Violation(("token",), "a password and a token exclude each other", "keep one", of_key=True)
+    yield from _headers(source.headers)
+
+
+def _url(url: str) -> Iterator[Violation]:
+    try:
+        parts = urlsplit(url)
+        whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole:
+        yield Violation(
+            ("url",), f"{'this' if '@' in url else repr(url)} is not an address", "write such as http://prometheus:9090"
+        )
+    elif parts.username is not None or parts.password is not None:
+        yield Violation(
+            ("url",), "credentials are not allowed in the URL, because it is shown", "use `basic:` or `token:`"
+        )
+    elif parts.query or parts.fragment or parts.path.rstrip("/").endswith(ENDPOINT):
+        yield Violation(("url",), f"the URL must end before {ENDPOINT}", "remove the rest")
+
+
+def _headers(headers: Mapping[str, str]) -> Iterator[Violation]:
+    for name, value in headers.items():
+        path = ("headers", name)
+        if name.lower() in _SECRET:
+            yield Violation(
+                path, f"`{name}` is a secret, and headers are shown", "use `token:` or `basic:`", of_key=True
+            )
+        elif name.lower() in _OURS:
+            yield Violation(path, f"`{name}` is reserved", "remove the line", of_key=True)
+        elif not _NAME.fullmatch(name):
+            yield Violation(path, f"`{name}` is not a valid header name", "letters, digits and `-`", of_key=True)
+        elif not _VALUE.fullmatch(value):
+            yield Violation(
+                path, f"{value!r} is not a valid header value", "printable ASCII without spaces at either end"
+            )

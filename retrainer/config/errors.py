@@ -51,7 +51,8 @@ class Problem:
         if self.source.strip():
             number = f"{self.line:>5}"
             shown_line, indent = self._around()
-            parts += [f"{number} | {_masked(shown_line)}", f"{' ' * len(number)} | {indent}^"]
+            masked = _PASSWORD.sub(r"\1***", shown_line)  # it may be written to a log
+            parts += [f"{number} | {masked}", f"{' ' * len(number)} | {indent}^"]
         if self.hint:
             parts.append(f"      = {self.hint}")
         return "\n".join(parts)
@@ -73,11 +74,6 @@ class Problem:
         begin = max(self.column - 1 - LONGEST_LINE // 2, 0) if len(self.source) > LONGEST_LINE else 0
         before = self.source[begin : self.column - 1].ljust(self.column - 1 - begin)
         return self.source[begin : begin + LONGEST_LINE], "".join(c if c == "\t" else " " for c in before)
-
-
-def _masked(line: str) -> str:
-    """The line with passwords in URLs masked, as it may be written to a log."""
-    return _PASSWORD.sub(r"\1***", line)
 
 
 class ConfigErrors(Exception):

@@ -79,7 +79,7 @@ class Shape(Generic[T]):
         """Remove invalid parts until the rest is valid; give up if no usable rest remains."""
         cut: list[Path] = []
         for _ in range(10 if isinstance(data, dict) else 0):  # removing a part can make its parent invalid
-            cut += [_place(node, error) or _top(error) for error in found]
+            cut += [_place(node, error) or error["loc"][:1] for error in found]
             for path in cut:
                 _remove(data, path)
             data.update({k: v for k, v in self._stand_ins.items() if k not in data})
@@ -119,10 +119,6 @@ def _by_place(node: Node, errors: Sequence[ErrorDetails]) -> list[list[ErrorDeta
         field = loc[-1] if error["type"] == "missing" and secret is None else loc[-1:] == ("[key]",)
         places.setdefault((steps, field), []).append(error)
     return list(places.values())
-
-
-def _top(error: ErrorDetails) -> Path:
-    return error["loc"][:1]
 
 
 def _remove(data: Any, path: Path) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from retrainer.simulate.history import History
-    from retrainer.simulate.poll_coalescing import FollowedMetric, Split
+    from retrainer.simulate.poll_coalescing import Split
 
 ADMITTED = "Admitted"
 """Kind of a record that is not in the journal: a run was admitted."""
@@ -45,15 +45,13 @@ class Groups:
         self._next = next(self._groups, None)
 
 
-def _polls(one: FollowedMetric) -> Iterator[HistoryRecord]:
-    return (HistoryRecord(one.range.at(i), None, poll=(one, i)) for i in one.unrest)
-
-
 def _grouped(history: History, metrics: Split) -> Iterator[RuleGroup]:
     admitted = sorted((run.admitted_at, run.rule) for run in history.runs if run.admitted_at is not None)
     moments = iter([HistoryRecord(at, None, ADMITTED, rule) for at, rule in admitted])
     polls = [range_.records() for range_ in metrics.polled]
-    followed = sorted(chain.from_iterable(map(_polls, metrics.followed)), key=_AT)
+    followed = sorted(
+        (HistoryRecord(one.range.at(i), None, poll=(one, i)) for one in metrics.followed for i in one.unrest), key=_AT
+    )
     records: Iterator[HistoryRecord] = heapq.merge(history.records(), *polls, followed, key=_AT)
     merged = _merged(records, moments) if admitted else records
     for at, records in groupby(merged, key=_AT):

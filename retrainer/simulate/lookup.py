@@ -79,7 +79,8 @@ class RecordedMemory:
         try:
             answer = self._client.post(f"{self.url}/api/v1/query_range", data=form)
             if answer.status_code in _RIGHTS:
-                raise BadHistory(f"{self.url}: it answers {answer.status_code}; {self._rights()}")
+                rights = f"are token or basic of source {self._name} right? They are sent only to its own url"
+                raise BadHistory(f"{self.url}: it answers {answer.status_code}; {rights}")
             said = orjson.loads(answer.content)
             if said["status"] != "success":
                 raise BadHistory(f"{self.url}: {form['query']:.80}: {said.get('error', 'no answer')}")
@@ -89,9 +90,6 @@ class RecordedMemory:
         except (orjson.JSONDecodeError, KeyError, TypeError):
             raise BadHistory(f"{self.url}: the answer is not that of Prometheus; is --prometheus right?") from None
         return result
-
-    def _rights(self) -> str:
-        return f"are token or basic of source {self._name} right? They are sent only to its own url"
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from retrainer.config.errors import did_you_mean
 from retrainer.config.load import load_files, load_texts
 from retrainer.config.models import PrometheusSource
 from retrainer.engine.core.catalog import build_catalog
@@ -21,16 +22,15 @@ from retrainer.simulate.lookup import RecordedMemory
 from retrainer.simulate.outcome import Outcome, PlayedRun, RecordedDecision, joined, read
 from retrainer.simulate.player import Player
 from retrainer.simulate.ranges import missing
-from retrainer.simulate.unknown_sources import without_strangers
 from retrainer.util import gc_tuning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from retrainer.config.configuration import Configuration
     from retrainer.config.errors import Problem
     from retrainer.config.models import Rule
-    from retrainer.simulate.history import History
+    from retrainer.simulate.history import History, HistoryRecord
     from retrainer.simulate.ranges import Range
 
 _Told = tuple[tuple[PlayedRun, ...], list[tuple[Any, ...]]]
@@ -149,7 +149,7 @@ def _played(
     task: Task, configuration: Configuration, ranges: Sequence[Range], progress: Progress, care: Care
 ) -> Outcome:
     known = frozenset(configuration.sources) | task.sources
-    history = without_strangers(task.history, open_history(task.history), known)
+    history = _without_strangers(task.history, open_history(task.history), known)
     player = Player(
         configuration,
         history,
@@ -213,3 +213,28 @@ def _meets(rule: Rule) -> Iterator[str]:
     for trigger in rule.triggers.values():
         if trigger.after is not None:
             yield f"rule/{trigger.after.rule}"
+
+
+def _without_strangers(path: str, history: History, known: Collection[str]) -> History:
+    """Return the history; its records raise BadHistory for a source that is similar to a ``known`` one (misspelled).
+
+    The history of a store is returned unchanged: its sources were known once.
+    """
+    if not history.plain:
+        return history
+
+    def records() -> Iterator[HistoryRecord]:
+        for record in history.records():
+            if record.event is not None and record.event.source not in known:
+                hint = did_you_mean(record.event.source, known)
+                if hint.startswith("did"):
+                    what = f"no rule file defines the source `{record.event.source:.100}`"
+                    raise BadHistory(f"{path}: event {record.event.id}: {what} ({hint})")
+            yield record
+
+    return replace(history, records=records)
+
+
+def strangers(history: History, known: Collection[str]) -> list[str]:
+    """Return the sources of events that no rule file has (any more). These events are ignored."""
+    return sorted(history.sources - frozenset(known))

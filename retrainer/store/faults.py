@@ -79,6 +79,12 @@ def fault_of(error: BaseException) -> StoreFault | None:
     return StoreFault.STATEMENT if isinstance(error, SQLAlchemyError) else None
 
 
+def passes(error: BaseException) -> bool:
+    """Whether this is an SQL error after which a retry may succeed later."""
+    fault = fault_of(error)
+    return fault is not None and fault.passing
+
+
 def of_whole(error: BaseException) -> bool:
     """Whether an error in a unit of a transaction ends the whole transaction.
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from retrainer.store import leader_lease
 from retrainer.store.base import StoreError
 from retrainer.store.examine import examine
-from retrainer.store.faults import fault_of
+from retrainer.store.faults import passes
 from retrainer.store.tables import leader, metadata
 from retrainer.util.failpoints import hit
 
@@ -69,8 +69,7 @@ def _mark(engine: Engine) -> None:
             if connection.exec_driver_sql("PRAGMA application_id").scalar_one() == 0:
                 connection.exec_driver_sql(f"PRAGMA application_id = {secrets.randbits(30) + 1}")
     except DBAPIError as error:
-        fault = fault_of(error)
-        if fault is None or not fault.passing:
+        if not passes(error):
             raise
 
 

@@ -12,11 +12,10 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from retrainer.store import leader_lease
 from retrainer.store.base import CommitUnknownError, StoreBrokenError, StoreBusyError, StoreError, StoreLostError
-from retrainer.store.faults import StoreFault, fault_of
-from retrainer.store.guarded_connection import ServerHealth
+from retrainer.store.faults import StoreFault, fault_of, passes, sqlstate
+from retrainer.store.guarded_connection import ServerHealth, SilenceError
 from retrainer.store.migrate import assert_known, migrate
 from retrainer.store.postgres_engine import READS, WRITES, GuardedConnections, place
-from retrainer.store.postgres_errors import passes, silent, stale, unknown, words
 from retrainer.store.tables import metadata
 
 if TYPE_CHECKING:
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from retrainer.store.migrate import Prepare
 
 T = TypeVar("T")
+_ROLLED_BACK = ("23", "40")
+"""SQLSTATE classes after which a COMMIT was certainly not done. After any other error, it may have been."""
 
 
 class PostgresStore:
@@ -62,7 +63,7 @@ class PostgresStore:
             prepare(writes.engine, where)
         except (SQLAlchemyError, ValueError) as error:
             writes.engine.dispose()
-            what = words(error) if isinstance(error, SQLAlchemyError) else str(error)
+            what = _words(error) if isinstance(error, SQLAlchemyError) else str(error)
             raise StoreError(
                 f"{where}: {what}; check `store.url`, `store.password`, and that the server is up"
             ) from None
@@ -80,10 +81,10 @@ class PostgresStore:
             try:
                 conn.commit()
             except DBAPIError as error:
-                if unknown(error):
+                if _unknown(error):
                     conn.invalidate()
                     raise CommitUnknownError(
-                        f"{self.where}: {words(error)}; whether it was committed is looked up"
+                        f"{self.where}: {_words(error)}; whether it was committed is looked up"
                     ) from error
                 raise
             self._known, self._broken = self._mark, ""
@@ -132,7 +133,7 @@ class PostgresStore:
                 with self._reads.connect() as conn:
                     return fn(conn)
             except DBAPIError as error:
-                if not error.connection_invalidated or silent(error):
+                if not error.connection_invalidated or _silent(error):
                     raise self._told(error) from error
                 cut = error
             except SQLAlchemyError as error:
@@ -220,9 +221,30 @@ class PostgresStore:
 
     def _told(self, error: SQLAlchemyError) -> Exception:
         """Translate an error of the server to a store error. Other errors are returned unchanged."""
-        if stale(error):
+        if _stale(error):
             self.close()  # connections are reopened on demand
         if fault_of(error) is StoreFault.CORRUPT:
-            self._broken = f"{self.where}: {words(error)}; look at the server's log, and restore the database"
+            self._broken = f"{self.where}: {_words(error)}; look at the server's log, and restore the database"
             return StoreBrokenError(self._broken)
-        return StoreBusyError(f"{self.where}: {words(error)}") if passes(error) else error
+        return StoreBusyError(f"{self.where}: {_words(error)}") if passes(error) else error
+
+
+def _unknown(error: DBAPIError) -> bool:
+    """Whether a COMMIT that failed with this error may have been carried out."""
+    return not sqlstate(error).startswith(_ROLLED_BACK)
+
+
+def _stale(error: SQLAlchemyError) -> bool:
+    """Whether other connections of the pool may lead to the wrong server too."""
+    return isinstance(error, DBAPIError) and (error.connection_invalidated or sqlstate(error).startswith("25006"))
+
+
+def _silent(error: DBAPIError) -> bool:
+    """Whether the read timeout expired, so that an immediate retry is useless."""
+    return isinstance(error.orig, SilenceError)
+
+
+def _words(error: SQLAlchemyError) -> str:
+    """Return the error in one line, without the statement's parameters."""
+    text = str(error.orig if isinstance(error, DBAPIError) else error).strip()
+    return " ".join(text.split())

@@ -14,7 +14,7 @@ from sqlalchemy.pool import StaticPool
 
 from retrainer.store.base import GarbledError, StoreBrokenError, StoreBusyError, StoreError
 from retrainer.store.examine import WAY_OUT
-from retrainer.store.faults import StoreFault, fault_of
+from retrainer.store.faults import StoreFault, fault_of, passes
 from retrainer.store.migrate import migrate
 from retrainer.store.rescue import rescue
 from retrainer.store.sqlite_file import SqliteFile
@@ -125,10 +125,9 @@ class SqliteStore:
             self._broken = f"{self.path}: {error}; {WAY_OUT}"
             raise StoreBrokenError(self._broken) from error
         except SQLAlchemyError as error:
-            fault = fault_of(error)
-            if fault is not None and fault.passing:
+            if passes(error):
                 raise StoreBusyError(f"{self.path}: {_words(error)}") from error
-            if fault is StoreFault.CORRUPT:
+            if fault_of(error) is StoreFault.CORRUPT:
                 raise StoreBrokenError(self._broken) from error
             raise
 
