@@ -127,9 +127,8 @@ def _report(session: Session, rule: str, key: str, request: str | None, *, follo
     progress = session.client.get("rules", rule, "backfills", key=key or None, request=request)
     if follow:
         progress = _follow(session, rule, progress)
-    session.print(progress, lambda console: _standing(console, progress))
-    if follow and progress["succeeded"] < progress["total"]:
-        raise click.exceptions.Exit(1)
+    failed = follow and progress["succeeded"] < progress["total"]
+    session.print(progress, lambda console: _standing(console, progress), code=int(failed))
 
 
 def _follow(session: Session, rule: str, progress: dict[str, Any]) -> dict[str, Any]:

@@ -95,9 +95,7 @@ def replay(session: Session, ids: tuple[int, ...], every: bool, source: str | No
         for one in failed:
             console.print(show.clean(f"{one['id']}: {one['error']}"))
 
-    session.print(total, render)
-    if failed:
-        raise click.exceptions.Exit(1)
+    session.print(total, render, code=1 if failed else 0)
 
 
 @dead_letters.command()

@@ -54,9 +54,7 @@ def release(
     if not skip_forbidden:
         failed, skipped = failed + skipped, []
     answer = {"instance": name, "dry_run": dry_run, "held": found, "failed": failed, "skipped": skipped}
-    session.print(answer, lambda console: _report(console, answer))
-    if failed:
-        raise click.exceptions.Exit(1)
+    session.print(answer, lambda console: _report(console, answer), code=1 if failed else 0)
 
 
 def _who(

@@ -43,18 +43,16 @@ def lint(session: Session, path: str, templates: str | None) -> None:
     configuration, problems = validate(path, ignore_environment=True)
     if configuration is None:
         session.print(
-            {"valid": False, "advice": []}, lambda console: show.problems(console, [p.render() for p in problems])
+            {"valid": False, "advice": []}, lambda c: show.problems(c, [p.render() for p in problems]), code=2
         )
-        raise click.exceptions.Exit(2)
+        return
     folder = Path(templates) if templates else _folder(path)
     rules = list(build_catalog(configuration, frozenset()).rules.values())
     advice = list(advise(rules, SystemClock().now(), configuration.pools))
     advice += [one for rule in configuration.rules for one in (*_pasted(rule, folder), *_named(rule))]
     told = [_told(configuration, "rules", one) for one in advice]
     told += [_told(configuration, "sources", one) for one in _shared(configuration)]
-    session.print({"valid": True, "advice": told}, lambda console: _report(console, path, told))
-    if told:
-        raise click.exceptions.Exit(1)
+    session.print({"valid": True, "advice": told}, lambda console: _report(console, path, told), code=1 if told else 0)
 
 
 def _folder(path: str) -> Path | None:

@@ -46,9 +46,7 @@ def replay(session: Session, source: str, since: str, until: str | None, rules: 
     except KeyboardInterrupt:
         session.client.delete("sources", source, "replay")
         progress = _follow(session, source, progress)
-    session.print(progress, lambda console: _summary(console, progress))
-    if progress["state"] != "done":
-        raise click.exceptions.Exit(1)
+    session.print(progress, lambda console: _summary(console, progress), code=int(progress["state"] != "done"))
 
 
 def _follow(session: Session, source: str, progress: dict[str, Any]) -> dict[str, Any]:

@@ -132,9 +132,7 @@ def trigger(session: Session, /, rule: str, key: str, params: tuple[str, ...], *
     order = {"key": key, "parameters": parameters, "by": who_asks(), "dry_run": how["dry_run"]}
     headers = {"Idempotency-Key": how["idempotency_key"] or str(uuid.uuid4())}
     answer = session.client.post("rules", rule, "trigger", body=order, headers=headers)
-    session.print(answer, lambda console: _triggered(console, answer))
-    if answer["decision"] == "skip":
-        raise click.exceptions.Exit(1)
+    session.print(answer, lambda console: _triggered(console, answer), code=int(answer["decision"] == "skip"))
 
 
 def _withdraw(session: Session, rule: str, key: str, *, alone: bool) -> None:

@@ -45,14 +45,16 @@ class Session(DaemonConnection):
             why = f"the token file {file} cannot be read ({error}): name another in RETRAINER_TOKEN_FILE"
             raise self.failure(why) from None
 
-    def print(self, value: Any, render: Callable[[Console], None]) -> None:
-        """Print `value` as JSON, or call `render` to print it as text."""
+    def print(self, value: Any, render: Callable[[Console], None], *, code: int = 0) -> None:
+        """Print `value` as JSON, or call `render` to print it as text. End with the exit code if it is not 0."""
         if self.as_json:
             click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
-            return
-        from retrainer.cli.show import console  # noqa: PLC0415 - JSON needs no tables
+        else:
+            from retrainer.cli.show import console  # noqa: PLC0415 - JSON needs no tables
 
-        render(console())
+            render(console())
+        if code:
+            raise click.exceptions.Exit(code)
 
 
 def _keep(ctx: click.Context, option: click.Parameter, value: str | None) -> None:

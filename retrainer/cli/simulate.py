@@ -89,20 +89,22 @@ def simulate(
         raise click.UsageError("give one history: --store or --events")
     if html is not None and find_spec("plotly") is None:
         raise session.failure("--html needs plotly, which is not installed: pip install 'retrainer[chart]'")
-    clock = SystemClock()
     try:
         lasts = parse_duration(run_duration)
-        begin, end = (_moment(text, clock.now()) for text in (since, until))
+        begin, end = (_moment(text, SystemClock().now()) for text in (since, until))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     stop = float("inf") if end is None else end
-    compared = bool(current) or not new or _has_rules(session, history)
-    sides = {**({"current": current} if compared else {}), **({"proposed": new} if new else {})}
-    tasks = {side: Task(history, rules, lasts, stop, prometheus, begin) for side, rules in sides.items()}
-    outcomes: dict[str, Outcome] = {}
-    for name, task in _with_sources(session, tasks).items():
-        played = _simulate(session, name, task, processes)
-        outcomes[name] = played.within(begin or float("-inf"), stop)
+    try:
+        compared = bool(current) or not new or _has_rules(session, history)
+        sides = {**({"current": current} if compared else {}), **({"proposed": new} if new else {})}
+        tasks = {side: Task(history, rules, lasts, stop, prometheus, begin) for side, rules in sides.items()}
+        outcomes = {
+            side: _simulate(session, side, task, processes).within(begin or float("-inf"), stop)
+            for side, task in _with_sources(session, tasks).items()
+        }
+    except BadHistory as error:
+        raise session.failure(str(error)) from None
     _report(session, outcomes)
     if html is not None:
         _draw(session, html, tasks, outcomes)
@@ -111,10 +113,7 @@ def simulate(
 def _with_sources(session: Session, tasks: dict[str, Task]) -> dict[str, Task]:
     """Return the tasks, each with the sources of both sides. Report sources of the history that none of them has."""
     known = frozenset(name for task in tasks.values() for name in _configuration(session, task).sources)
-    try:
-        gone = strangers(open_history(next(iter(tasks.values())).history), known)
-    except BadHistory as error:
-        raise session.failure(str(error)) from None
+    gone = strangers(open_history(next(iter(tasks.values())).history), known)
     if gone:
         click.echo(f"left out: events of sources that are in no rule file: {', '.join(gone)}", err=True)
     return {name: replace(task, sources=known) for name, task in tasks.items()}
@@ -131,10 +130,7 @@ def _moment(text: str | None, now: float) -> float | None:
 
 
 def _configuration(session: Session, task: Task, *, needed: bool = True) -> Configuration:
-    try:
-        configuration, problems = configuration_of(task)
-    except BadHistory as error:
-        raise session.failure(str(error)) from None
+    configuration, problems = configuration_of(task)
     if problems:
         raise session.failure("\n\n".join(problem.render() for problem in problems))
     if needed and not configuration.rules:
@@ -144,17 +140,14 @@ def _configuration(session: Session, task: Task, *, needed: bool = True) -> Conf
 
 def _simulate(session: Session, name: str, task: Task, processes: int) -> Outcome:
     configuration = _configuration(session, task)
-    try:
-        if session.as_json or not sys.stderr.isatty():
-            return play(task, configuration, processes)
-        from rich.console import Console  # noqa: PLC0415 - needed only on a terminal
+    if session.as_json or not sys.stderr.isatty():
+        return play(task, configuration, processes)
+    from rich.console import Console  # noqa: PLC0415 - needed only on a terminal
 
-        from retrainer.cli.simulate_progress import shown  # noqa: PLC0415 - as above
+    from retrainer.cli.simulate_progress import shown  # noqa: PLC0415 - as above
 
-        with shown(Console(stderr=True), name) as progress:
-            return play(task, configuration, processes, progress)
-    except BadHistory as error:
-        raise session.failure(str(error)) from None
+    with shown(Console(stderr=True), name) as progress:
+        return play(task, configuration, processes, progress)
 
 
 def _draw(session: Session, html: str, tasks: dict[str, Task], outcomes: dict[str, Outcome]) -> None:

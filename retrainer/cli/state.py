@@ -49,9 +49,8 @@ def import_state(session: Session, file: Path) -> None:
         imported += answer["imported"]
         failed += [{**one, "line": page[one["line"] - 1]} for one in answer["failed"]]
     failed.sort(key=lambda one: one["line"])
-    session.print({"imported": imported, "failed": failed}, lambda console: _print(console, file, imported, failed))
-    if failed:
-        raise click.exceptions.Exit(1)
+    answer = {"imported": imported, "failed": failed}
+    session.print(answer, lambda console: _print(console, file, imported, failed), code=1 if failed else 0)
 
 
 def _read(file: Path) -> tuple[dict[int, dict[str, str | None]], list[dict[str, Any]]]:

@@ -21,9 +21,7 @@ def status(session: Session) -> None:
     The exit code is 1 if it is not ready. Waits for a broker, a queue or the API server end by themselves.
     """
     answer = session.client.get("status")
-    session.print(answer, lambda console: _print(console, answer))
-    if not answer["ready"]:
-        raise click.exceptions.Exit(1)
+    session.print(answer, lambda console: _print(console, answer), code=int(not answer["ready"]))
 
 
 def _print(console: Console, told: dict[str, Any]) -> None:

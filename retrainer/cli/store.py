@@ -89,9 +89,7 @@ def check(session: Session, place: str) -> None:
         schema = None if problems else opened.read(version)
         answer = {"path": place, "good": not problems, "problems": problems, "bytes": opened.size()}
     answer |= {"schema": schema, "rows": rows, "live_runs": live}
-    session.print(answer, lambda console: _checked(console, answer))
-    if problems:
-        raise click.exceptions.Exit(1)
+    session.print(answer, lambda console: _checked(console, answer), code=1 if problems else 0)
 
 
 def _checked(console: Console, answer: dict[str, Any]) -> None:
@@ -173,9 +171,7 @@ def import_(session: Session, place: str, source: Any) -> None:
                 if there := exchange.filled(conn):
                     raise session.failure(f"{place} is not empty ({', '.join(there)}): name a new store")
                 counts = exchange.load(conn, source)
-        except ValueError as error:
-            raise session.failure(f"nothing was imported: {error}") from None
-        except SQLAlchemyError as error:
+        except (ValueError, SQLAlchemyError) as error:
             raise session.failure(f"nothing was imported: {getattr(error, 'orig', error)}") from None
         finally:
             opened.release()

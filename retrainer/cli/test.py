@@ -51,12 +51,9 @@ def test(session: Session, paths: tuple[str, ...], wanted: str, report: str | No
     results = [result for suite in suites for result in _play(suite, wanted)]
     if report is not None:
         _write(session, report, suites, results)
-    broken = any(suite.problems for suite in suites)
-    session.print(_as_json(suites, results), lambda console: _show(console, suites, results, wanted))
-    if broken or not results:
-        raise click.exceptions.Exit(2)
-    if not all(result.played.passed for result in results):
-        raise click.exceptions.Exit(1)
+    broken = not results or any(suite.problems for suite in suites)
+    code = 2 if broken else int(not all(result.played.passed for result in results))
+    session.print(_as_json(suites, results), lambda console: _show(console, suites, results, wanted), code=code)
 
 
 def _play(suite: Suite, wanted: str) -> Iterator[_Result]:

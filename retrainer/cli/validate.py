@@ -53,9 +53,8 @@ def validate(
         shown += [str(problem) if problem.file else problem.message for problem in wrong]
     if team and not platform and any(problem.kind == "reference" for problem in problems):
         shown.append("To check references to what the platform defines, give its rule files with `--platform PATH`.")
-    session.print({"valid": not found, "problems": found}, lambda c: _report(c, path, shown, len(found), configuration))
-    if found:
-        raise click.exceptions.Exit(1)
+    answer = {"valid": not found, "problems": found}
+    session.print(answer, lambda c: _report(c, path, shown, len(found), configuration), code=1 if found else 0)
 
 
 def _fit(cluster: bool, settings: Settings | None, team: str | None, platform: str | None) -> None:

@@ -112,9 +112,7 @@ def _data(path: Path, data: Data, names: Names) -> Iterator[Violation]:
         yield from check_match((*path, "ignore_own_outputs"), data.ignore_own_outputs)
         yield from check_fields((*path, "ignore_own_outputs"), data.ignore_own_outputs)
     for name, gives in (("where", BOOLEAN), ("rows", NUMBER), ("distinct_by", NAME)):
-        text = getattr(data, name)
-        if text:
-            yield from check_cel((*path, name), text, EVENT, gives)
+        yield from check_cel((*path, name), getattr(data, name), EVENT, gives)
     yield from _batch((*path, "batch"), data)
     source = names.sources.get(data.source)
     if isinstance(source, DirectorySource):
@@ -199,9 +197,11 @@ def _named(submit: Submit, names: Names) -> Iterator[Violation]:
         yield Violation(("submit", "namespace"), f"`{submit.namespace}` is not among the engine's namespaces", hint)
     for name in submit.parameters:
         if not _ARGUMENT.fullmatch(name):
-            path = ("submit", "parameters", name)
             yield Violation(
-                path, f"{shown(name)} is not a valid parameter name", "letters, digits, - and _", of_key=True
+                ("submit", "parameters", name),
+                f"{shown(name)} is not a valid parameter name",
+                "letters, digits, - and _",
+                of_key=True,
             )
 
 
@@ -209,8 +209,11 @@ def _annotations(path: Path, annotations: Mapping[str, str]) -> Iterator[Violati
     for key in annotations:
         yield from check_key((*path, key), key)
     if sum(len(text.encode()) for one in annotations.items() for text in one) > _ANNOTATIONS:
-        said = f"more than {_ANNOTATIONS >> 10} KiB together; Kubernetes allows 256 KiB, including those of retrainer"
-        yield Violation(path, said, "pass a reference to long values as a parameter")
+        yield Violation(
+            path,
+            f"more than {_ANNOTATIONS >> 10} KiB together; Kubernetes allows 256 KiB, including those of retrainer",
+            "pass a reference to long values as a parameter",
+        )
 
 
 def _labels(path: Path, labels: Mapping[str, str]) -> Iterator[Violation]:

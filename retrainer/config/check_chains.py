@@ -31,11 +31,10 @@ def check_chains(rules: Sequence[Rule], names: Collection[str]) -> Iterator[tupl
                 continue
             chain = _to_the_first_repeated((rule.name, *_longest(trigger.after.rule, LONGEST, upstream, found)))
             if chain[-1] in chain[:-1]:
-                circle = " after ".join(chain)
-                yield rule.name, Violation(path, f"a cycle: {circle}", "remove one of them")
+                yield rule.name, Violation(path, f"a cycle: {' after '.join(chain)}", "remove one of them")
             elif len(chain) > LONGEST:
-                said = f"a chain of {len(chain)} rules: {' after '.join(chain)}"
-                yield rule.name, Violation(path, said, f"at most {LONGEST} may be chained")
+                message = f"a chain of {len(chain)} rules: {' after '.join(chain)}"
+                yield rule.name, Violation(path, message, f"at most {LONGEST} may be chained")
 
 
 def _longest(

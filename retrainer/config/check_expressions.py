@@ -36,8 +36,10 @@ _ASKED = {
 }
 
 
-def check_cel(path: Path, text: str, scope: Mapping[str, Type], gives: frozenset[str]) -> Iterator[Violation]:
-    """Check that an expression can be evaluated with this scope, and that its type is one of ``gives``."""
+def check_cel(path: Path, text: str | None, scope: Mapping[str, Type], gives: frozenset[str]) -> Iterator[Violation]:
+    """Check that an expression, if there is one, can be evaluated with this scope to a type in ``gives``."""
+    if text is None:
+        return
     try:
         node = parse(text)
     except SyntaxProblem as problem:
@@ -106,8 +108,11 @@ def _literal(path: Path, text: str) -> Iterator[Violation]:
     if "\0" in text:
         yield Violation(path, "a parameter must not contain a NUL", "remove it", None)
     elif len(text.encode()) > MAX_RENDERED:
-        said = f"{len(text.encode())} bytes; all parameters together may have at most {MAX_RENDERED}"
-        yield Violation(path, said, "pass a reference instead")
+        yield Violation(
+            path,
+            f"{len(text.encode())} bytes; all parameters together may have at most {MAX_RENDERED}",
+            "pass a reference instead",
+        )
 
 
 def _rendered(path: Path, part: Program, start: int) -> Iterator[Violation]:

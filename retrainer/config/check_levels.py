@@ -23,7 +23,7 @@ def check_levels(path: Path, trigger: Trigger, names: Names) -> Iterator[Violati
     if trigger.alert:
         yield from check_match((*path, "alert", "match"), trigger.alert.match)
         yield from _alert((*path, "alert"), trigger.alert, names)
-    if trigger.after and trigger.after.where:
+    if trigger.after:
         yield from check_cel((*path, "after", "where"), trigger.after.where, UPSTREAM, BOOLEAN)
 
 
@@ -35,8 +35,7 @@ def _metric(path: Path, metric: Metric, names: Names) -> Iterator[Violation]:
         yield Violation((*path, "at_least"), "exactly one of series, percent is required", "keep one")
     if count.of is not None and count.percent is None:
         yield Violation((*path, "at_least", "of"), "`of` goes with `percent`", "remove it", of_key=True)
-    if metric.value is not None:
-        yield from check_cel((*path, "value"), metric.value, EVENT, NUMBER)
+    yield from check_cel((*path, "value"), metric.value, EVENT, NUMBER)
     source = names.sources.get(metric.source)
     if isinstance(source, PrometheusSource):
         yield from _asked(path, metric, source)
@@ -68,8 +67,11 @@ def _asked(path: Path, metric: Metric, source: PrometheusSource) -> Iterator[Vio
     every = source.polling_interval
     for name, window in (("for", metric.for_), ("max_sample_age", metric.max_sample_age)):
         if window and window < every:
-            said = f"shorter than its source's polling_interval of {every:g}s, so it cannot be met"
-            yield Violation((*path, name), said, f"write at least {every:g}s, or poll more often")
+            yield Violation(
+                (*path, name),
+                f"shorter than its source's polling_interval of {every:g}s, so it cannot be met",
+                f"write at least {every:g}s, or poll more often",
+            )
 
 
 def _pushed(path: Path, metric: Metric, source: Source) -> Iterator[Violation]:
@@ -78,12 +80,19 @@ def _pushed(path: Path, metric: Metric, source: Source) -> Iterator[Violation]:
     yield from check_fields((*path, "match"), metric.match)
     for name in ("expr", "sample_time"):
         if getattr(metric, name) is not None:
-            said = f"`{name}` is for a source of type prometheus; `{metric.source}` is a {source.type}"
-            yield Violation((*path, name), said, "remove it, or name another source", of_key=True)
+            yield Violation(
+                (*path, name),
+                f"`{name}` is for a source of type prometheus; `{metric.source}` is a {source.type}",
+                "remove it, or name another source",
+                of_key=True,
+            )
 
 
 def _alert(path: Path, alert: Alert, names: Names) -> Iterator[Violation]:
     source = names.sources.get(alert.source)
     if source is not None and not isinstance(source, AlertmanagerSource):
-        said = f"`{alert.source}` is a {source.type}, which has no alerts"
-        yield Violation((*path, "source"), said, "name a source of type alertmanager")
+        yield Violation(
+            (*path, "source"),
+            f"`{alert.source}` is a {source.type}, which has no alerts",
+            "name a source of type alertmanager",
+        )

@@ -11,7 +11,7 @@ from retrainer.rules.environment import OUTPUTS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from retrainer.config.models import Budget, Rule
+    from retrainer.config.models import Budget, Feedback, Rule
     from retrainer.config.tree import Path
     from retrainer.config.violation import Names
 
@@ -30,7 +30,7 @@ def check_limits(rule: Rule, names: Names) -> Iterator[Violation]:
     if rule.cost is not None:
         yield from check_cel(("cost", "gpu_hours"), rule.cost.gpu_hours, OUTPUTS, NUMBER)
     if rule.feedback is not None:
-        yield from _feedback(rule)
+        yield from _feedback(rule.feedback, rule)
 
 
 def check_budget(budget: Budget) -> Iterator[Violation]:
@@ -45,13 +45,14 @@ def _budget(path: Path, budget: Budget) -> Iterator[Violation]:
     if budget.reserve is not None and budget.gpu_hours is None:
         yield Violation((*path, "reserve"), "the budget has no GPU hours to reserve", "add `gpu_hours:`, or remove it")
     elif budget.reserve is not None and budget.gpu_hours is not None and budget.reserve > budget.gpu_hours:
-        said = f"more than the {budget.gpu_hours:g} GPU hours of the budget, so no run could ever start"
-        yield Violation((*path, "reserve"), said, "reserve less, or allow more")
+        yield Violation(
+            (*path, "reserve"),
+            f"more than the {budget.gpu_hours:g} GPU hours of the budget, so no run could ever start",
+            "reserve less, or allow more",
+        )
 
 
-def _feedback(rule: Rule) -> Iterator[Violation]:
-    feedback = rule.feedback
-    if feedback is not None and feedback.promoted is not None:
-        yield from check_cel(("feedback", "promoted"), feedback.promoted, OUTPUTS, BOOLEAN)
-    if feedback is not None and feedback.backoff is not None and rule.limits.cooldown is None:
+def _feedback(feedback: Feedback, rule: Rule) -> Iterator[Violation]:
+    yield from check_cel(("feedback", "promoted"), feedback.promoted, OUTPUTS, BOOLEAN)
+    if feedback.backoff is not None and rule.limits.cooldown is None:
         yield Violation(("feedback", "backoff"), "the rule has no cooldown", "add `limits: {cooldown: {period: …}}`")

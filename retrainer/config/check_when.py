@@ -46,8 +46,11 @@ def _group(path: Path, group: Group, rule: Rule, depth: int) -> Iterator[Violati
     if group.at_least is not None:
         yield from _members((*path, "at_least", "of"), group.at_least.of, rule, depth)
         if group.at_least.n > len(group.at_least.of):
-            said = f"{group.at_least.n} of {len(group.at_least.of)} is impossible"
-            yield Violation((*path, "at_least", "n"), said, "require fewer")
+            yield Violation(
+                (*path, "at_least", "n"),
+                f"{group.at_least.n} of {len(group.at_least.of)} is impossible",
+                "require fewer",
+            )
 
 
 def _members(path: Path, members: list[Condition], rule: Rule, depth: int) -> Iterator[Violation]:

@@ -70,9 +70,7 @@ class Manifests:
             if not self._place.has(_name(first)):
                 self._place.put(_name(first), self._pieces(first))
                 log.info("manifest.written", rule=run.rule, key=run.key, run=first)
-        except PlaceError as error:
-            raise Later(f"the manifest cannot be written: {error}", code="manifest") from error
-        except LookupError as error:
+        except (PlaceError, LookupError) as error:
             raise Later(f"the manifest cannot be written: {error.args[0]}", code="manifest") from error
         finally:
             with self._lock:

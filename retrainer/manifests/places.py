@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from retrainer.util.regular_files import sync
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -53,7 +55,7 @@ class Volume:
                 file.flush()
                 os.fsync(file.fileno())
             unfinished.replace(self._folder / name)
-            _sync(self._folder)
+            sync(self._folder)
         except OSError as error:
             raise PlaceError(
                 f"{self._folder / name}: {error.strerror or error}; the volume of `manifests.path` must be mounted, "
@@ -62,15 +64,6 @@ class Volume:
         finally:
             with suppress(OSError):
                 unfinished.unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    """Sync the folder, so that the new name is as durable as the content."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 class ManifestBucket:

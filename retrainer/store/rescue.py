@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrainer.store.sqlite_file import SIDES
+from retrainer.util.regular_files import sync
 from retrainer.util.supervision import beat
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _write_down(connection: sqlite3.Connection, draft: Path) -> Path:
     try:
         with closing(sqlite3.connect(draft)) as copy:
             connection.backup(copy, pages=_PAGES, progress=lambda *_: beat())
-        _sync(draft)
+        sync(draft)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
@@ -76,7 +77,7 @@ def _settle(held: SqliteFile, draft: Path) -> Path:
         for side in SIDES:  # they belong to the removed file; the copy has their content
             if held.owns(side):
                 Path(f"{held.path}{side}").unlink()
-        _sync(target.parent)
+        sync(target.parent)
     return target
 
 
@@ -93,14 +94,6 @@ def _named(draft: Path, wanted: Path) -> Path:
             draft.unlink()
         return target
     raise AssertionError("there is always one more name")
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _same_content(held: SqliteFile) -> bool:

@@ -119,3 +119,12 @@ def _why(error: OSError | ValueError, limit: int) -> str:
     if isinstance(error, NotRegularError):
         return f"it {error.strerror}".removesuffix(", not a regular file")
     return "it is a link that leads to itself" if error.errno == errno.ELOOP else error.strerror or str(error)
+
+
+def sync(path: Path) -> None:
+    """Make a file durable, or the names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from retrainer.util.clock import Clock, SystemClock
+from retrainer.util.regular_files import sync
 from retrainer.util.supervision import beat
 from retrainer.workflows.base import AlreadyExists, Later, Observed, Refused, Strategy, Template
 from retrainer.workflows.local import isolation, run_folder, templates
@@ -223,7 +224,7 @@ class LocalEngine:
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                 raise AlreadyExists(f"there is a folder {folder} already", code="exists") from error
             raise
-        run_folder.sync(folder.parent)
+        sync(folder.parent)
 
     def _changes(self, seen: dict[Path, Observed]) -> Iterator[Observed]:
         there = set()

@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from retrainer.util.regular_files import NotRegularError, TooLargeError, read_regular
+from retrainer.util.regular_files import NotRegularError, TooLargeError, read_regular, sync
 from retrainer.workflows.base import Observed
 from retrainer.workflows.local.processes import below, kill
 from retrainer.workflows.local.removal import remove
@@ -79,14 +79,6 @@ def write(path: Path, text: str) -> None:
         remove(path)
         beside.rename(path)
     sync(path.parent)
-
-
-def sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
