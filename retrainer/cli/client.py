@@ -75,9 +75,8 @@ class ApiClient:
         if response.is_success and answer is not None:
             return answer
         if not isinstance(answer, dict) or "detail" not in answer:
-            status = response.status_code
             raise self._connection.failure(
-                f"{self._connection.url} answers {status}, and is not a retrainer API", DaemonUnreachable
+                f"{self._connection.url} answers {response.status_code}, and is not a retrainer API", DaemonUnreachable
             )
         raise self._refused(answer)
 

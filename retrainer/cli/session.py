@@ -65,10 +65,9 @@ def _keep(ctx: click.Context, option: click.Parameter, value: str | None) -> Non
 def output_option(command: Callable[P, R]) -> Callable[P, R]:
     """Add `-o text|json`."""
     choice = click.Choice(["text", "json"])
-    option = click.option(
+    return click.option(
         "-o", "--output", type=choice, callback=_keep, expose_value=False, show_default="text", help="Output format."
-    )
-    return option(command)
+    )(command)
 
 
 def connection_options(*, env: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -76,7 +75,7 @@ def connection_options(*, env: bool = False) -> Callable[[Callable[P, R]], Calla
 
     def decorate(command: Callable[P, R]) -> Callable[P, R]:
         for name, words in (("token", "Token of the API."), ("url", "Address of the daemon.")):
-            option = click.option(
+            command = click.option(
                 f"--{name}",
                 callback=_keep,
                 expose_value=False,
@@ -84,8 +83,7 @@ def connection_options(*, env: bool = False) -> Callable[[Callable[P, R]], Calla
                 show_envvar=env,
                 show_default=DEFAULT_URL if name == "url" else False,
                 help=words,
-            )
-            command = option(command)
+            )(command)
         return output_option(command)
 
     return decorate

@@ -84,11 +84,8 @@ def check(session: Session, place: str) -> None:
     """Check that a store is intact, and show what it contains. It is not changed, even if its schema is older."""
     with _opened(session, place, look) as opened:
         problems = opened.read(exchange.problems)
-        rows = {} if problems else opened.read(_counted)
-        live = 0 if problems else opened.read(_live)
-        schema = None if problems else opened.read(version)
         answer = {"path": place, "good": not problems, "problems": problems, "bytes": opened.size()}
-    answer |= {"schema": schema, "rows": rows, "live_runs": live}
+        answer |= {"schema": None, "rows": {}, "live_runs": 0} if problems else opened.read(_content)
     session.print(answer, lambda console: _checked(console, answer), code=1 if problems else 0)
 
 
@@ -103,18 +100,15 @@ def _checked(console: Console, answer: dict[str, Any]) -> None:
     show.table(console, ("TABLE", "ROWS"), answer["rows"].items(), "")
 
 
-def _counted(conn: Connection) -> dict[str, int]:
+def _content(conn: Connection) -> dict[str, Any]:
     there = set(inspect(conn).get_table_names())
-    return {
+    rows = {
         name: conn.execute(select(func.count()).select_from(table)).scalar_one()
         for name, table in sorted(t.metadata.tables.items())
         if name in there
     }
-
-
-def _live(conn: Connection) -> int:
     live = select(func.count()).select_from(t.runs).where(t.runs.c.phase.in_([phase.value for phase in LIVE]))
-    return conn.execute(live).scalar_one()
+    return {"schema": version(conn), "rows": rows, "live_runs": conn.execute(live).scalar_one()}
 
 
 @store.command("migrate")

@@ -17,15 +17,14 @@ from retrainer.config.check_expressions import (
 from retrainer.config.check_inline import check_inline, check_key
 from retrainer.config.check_levels import check_levels
 from retrainer.config.check_limits import check_limits
-from retrainer.config.check_secrets import said
-from retrainer.config.check_sources import check_zone
 from retrainer.config.check_when import check_when
 from retrainer.config.errors import did_you_mean
 from retrainer.config.models import DirectorySource, Submit
 from retrainer.config.reserved import MANAGED_BY
-from retrainer.config.violation import Violation, exactly_one, known, not_one
+from retrainer.config.violation import Violation, check_read, exactly_one, known, not_one
 from retrainer.rules.crontab import parse
 from retrainer.rules.environment import EVENT, of_parameters
+from retrainer.rules.zones import zone_of
 from retrainer.util.values import shown
 
 if TYPE_CHECKING:
@@ -96,11 +95,8 @@ def _trigger(path: Path, trigger: Trigger, names: Names) -> Iterator[Violation]:
 
 
 def _schedule(path: Path, schedule: Schedule, names: Names) -> Iterator[Violation]:
-    try:
-        parse(schedule.cron)
-    except ValueError as error:
-        yield said((*path, "cron"), error)
-    yield from check_zone((*path, "timezone"), schedule.timezone)
+    yield from check_read((*path, "cron"), parse, schedule.cron)
+    yield from check_read((*path, "timezone"), zone_of, schedule.timezone)
     for i, name in enumerate(schedule.except_):
         yield from known((*path, "except", i), "calendar", name, names.calendars)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from retrainer.config.check_secrets import said
-from retrainer.config.violation import Violation
+from retrainer.config.violation import Violation, check_read
 from retrainer.rules.compile import compile_rule
 
 if TYPE_CHECKING:
@@ -17,11 +16,8 @@ T = TypeVar("T")
 
 
 def check_compile(rule: Rule, calendars: Mapping[str, Calendar]) -> Iterator[Violation]:
-    """Compile the rule; yield what raises ValueError. ``calendars`` has all calendars that the rule names."""
-    try:
-        compile_rule(rule, "", calendars)
-    except ValueError as error:
-        yield said((), error)
+    """Compile the rule; what raises ValueError is a violation. ``calendars`` has all calendars that the rule names."""
+    return check_read((), lambda checked: compile_rule(checked, "", calendars), rule)
 
 
 def contained(findings: Iterable[Violation]) -> Iterator[Violation]:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from retrainer.config.models import FromEnv, FromFile, Model, Tls
 from retrainer.config.secrets import MissingSecretError, resolve
-from retrainer.config.violation import Violation
+from retrainer.config.violation import Violation, violation_of
 from retrainer.util.regular_files import UnreadableFileError, check_regular
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def check_secrets(path: Path, part: object) -> Iterator[Violation]:
         try:
             resolve(part)
         except MissingSecretError as error:
-            yield said(path, error)._replace(kind="environment")
+            yield violation_of(path, error)._replace(kind="environment")
     elif isinstance(part, Model | list):
         for step, inner in part if isinstance(part, Model) else enumerate(part):
             yield from check_secrets((*path, step), inner)
@@ -64,9 +64,3 @@ def check_file(path: Path, file: str) -> Iterator[Violation]:
         check_regular(file, LARGEST_CERTIFICATES)
     except UnreadableFileError as error:
         yield Violation(path, f"{file} cannot be read ({error})", "mount it, or name another", None, "environment")
-
-
-def said(path: Path, error: ValueError) -> Violation:
-    """Split `what is wrong: correction` into message and hint."""
-    what, _, way_out = str(error).rpartition(": ")
-    return Violation(path, what or way_out, way_out if what else "")

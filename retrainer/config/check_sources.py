@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from retrainer.config.check_expressions import NAME, TIME, check_cel, check_glob
 from retrainer.config.check_kafka import check_registry, check_topics
-from retrainer.config.check_secrets import AWS, check_secrets, check_url, said
+from retrainer.config.check_secrets import AWS, check_secrets, check_url
 from retrainer.config.models import (
     AlertmanagerSource,
     Calendar,
@@ -18,7 +18,7 @@ from retrainer.config.models import (
     S3Source,
     WebhookSource,
 )
-from retrainer.config.violation import Violation, exactly_one
+from retrainer.config.violation import Violation, check_read, exactly_one
 from retrainer.rules.calendars import Period
 from retrainer.rules.environment import DELIVERY, TIMED
 from retrainer.rules.zones import zone_of
@@ -75,22 +75,12 @@ def check_paths(sources: Mapping[str, Source]) -> Iterator[tuple[str, Violation]
 
 def check_calendar(calendar: Calendar) -> Iterator[Violation]:
     """Check each date and time separately, so that a violation has its position."""
-    yield from check_zone(("timezone",), calendar.timezone)
+    yield from check_read(("timezone",), zone_of, calendar.timezone)
     parts = [(("dates", i), Calendar(dates=[text])) for i, text in enumerate(calendar.dates)]
     parts += [(("times", i), Calendar(times=[text])) for i, text in enumerate(calendar.times)]
     whole = [((), calendar.model_copy(update={"timezone": "UTC"}))] if not parts else []
     for path, part in parts + whole:
-        try:
-            Period(part)
-        except ValueError as error:
-            yield said(path, error)
-
-
-def check_zone(path: Path, name: str) -> Iterator[Violation]:
-    try:
-        zone_of(name)
-    except ValueError as error:
-        yield said(path, error)
+        yield from check_read(path, Period, part)
 
 
 def _listening(source: Source) -> tuple[Path, Listener | None]:

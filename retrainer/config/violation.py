@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from retrainer.config.errors import did_you_mean
 from retrainer.config.tree import Node, Path, descend, spell, within
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from pydantic import BaseModel
 
     from retrainer.config.errors import Kind, Problem
     from retrainer.config.models import Budget, Calendar, Source
+
+
+T = TypeVar("T")
 
 
 class Violation(NamedTuple):
@@ -35,6 +38,20 @@ class Names(NamedTuple):
     pools: Mapping[str, int | None]
     budgets: Mapping[str, Budget | None]
     namespaces: tuple[str, ...] | None = None
+
+
+def violation_of(path: Path, error: ValueError) -> Violation:
+    """Split `what is wrong: correction` into message and hint."""
+    what, _, way_out = str(error).rpartition(": ")
+    return Violation(path, what or way_out, way_out if what else "")
+
+
+def check_read(path: Path, read: Callable[[T], object], value: T) -> Iterator[Violation]:
+    """Check that ``read`` accepts the value: the ValueError that it raises is a violation."""
+    try:
+        read(value)
+    except ValueError as error:
+        yield violation_of(path, error)
 
 
 def known(path: Path, kind: str, name: str, names: Collection[str]) -> Iterator[Violation]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from retrainer.simulate.casefile import moment
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 MOST_LINES = 40
 _DAY = 86400
+_WHAT = attrgetter("rule", "key", "decision.kind", "decision.reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +76,12 @@ def decisions_differ(at: float, expected: ExpectedDecision, all_: Sequence[Decid
 
 def in_short(decided: Sequence[Decided], start: float) -> list[str]:
     """Return a line for each decision. Consecutive equal decisions are one line, with the detail of the first."""
-    lines: list[tuple[tuple[Any, ...], str, int]] = []
-    for d in decided:
-        what = (d.rule, d.key, d.decision.kind, d.decision.reason)
-        if lines and lines[-1][0] == what:
-            lines[-1] = (what, lines[-1][1], lines[-1][2] + 1)
-        else:
-            detail = f": {d.decision.detail}" if d.decision.detail else ""
-            text = f"{told(d.at, start)}  {_name(d.rule, d.key)}  {d.decision.kind} {d.decision.reason}{detail}"
-            lines.append((what, text, 1))
-    shown = [text if n == 1 else f"{text}  ({n} times)" for _, text, n in lines]
+    shown = []
+    for (rule, key, kind, reason), same in groupby(decided, key=_WHAT):
+        first, *others = same
+        detail = f": {first.decision.detail}" if first.decision.detail else ""
+        times = f"  ({len(others) + 1} times)" if others else ""
+        shown.append(f"{told(first.at, start)}  {_name(rule, key)}  {kind} {reason}{detail}{times}")
     left_out = [f"… {len(shown) - MOST_LINES} earlier decisions"] if len(shown) > MOST_LINES else []
     return left_out + shown[-MOST_LINES:]
 

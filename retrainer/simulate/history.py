@@ -164,14 +164,10 @@ def _of_lines(path: str) -> History:
         return _merged(_in_order(path), sorted(kept["journal"], key=itemgetter("seq")))
 
     files = {row["path"]: row["content"] for row in kept["config_files"]}
-    span = _joined([first, last, *(row["at"] for row in kept["journal"])])
+    moments = [at for at in (first, last, *(row["at"] for row in kept["journal"])) if at is not None]
+    span = (min(moments), max(moments)) if moments else None
     sources = frozenset(name.decode(errors="replace") for name in named)
     return History(records, _runs(kept["runs"], kept["decisions"]), files, span, frozenset(polled), sources, plain)
-
-
-def _joined(moments: Iterable[float | None]) -> tuple[float, float] | None:
-    known = [moment for moment in moments if moment is not None]
-    return (min(known), max(known)) if known else None
 
 
 def _lines(

@@ -42,13 +42,10 @@ class TraceMetric:
     """Number of series that are not drawn."""
 
     def add(self, series: str, at: float, value: float | None) -> None:
-        line = self.lines.get(series)
-        if line is None and len(self.lines) >= MOST_SERIES:
+        if series not in self.lines and len(self.lines) >= MOST_SERIES:
             self.left_out += 1
             return
-        if line is None:
-            line = self.lines[series] = []
-        line.append((at, value))
+        self.lines.setdefault(series, []).append((at, value))
 
 
 @dataclass(slots=True)
