@@ -44,8 +44,7 @@ def init(session: Session, folder: Path, argo: bool) -> None:
     nothing is written.
     """
     engine = "argo" if argo else "local"
-    names = sorted(str(path.relative_to(STARTER / engine)) for path in (STARTER / engine).rglob("*") if path.is_file())
-    files = {name: (STARTER / engine / name).read_bytes() for name in names}
+    files = {name: (STARTER / engine / name).read_bytes() for name in _names(STARTER / engine)}
     existing = [name for name in files if (folder / name).exists() or (folder / name).is_symlink()]
     if existing:
         raise session.failure(
@@ -59,6 +58,10 @@ def init(session: Session, folder: Path, argo: bool) -> None:
     following = [*([] if folder == Path() else [f"cd {shlex.quote(str(folder))}"]), *_NEXT[engine]]
     written = {"folder": str(folder), "files": list(files), "next": following}
     session.print(written, lambda console: _report(console, folder, list(files), following))
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 def _listed(names: Sequence[str]) -> str:
