@@ -73,8 +73,8 @@ def _cancel(session: Session, rule: str, key: str, *, alone: bool) -> None:
     if not alone:
         raise click.UsageError("--cancel withdraws all waiting slots: give no --from with it")
     keyed = {"key": key} if key else {}
-    told = session.client.delete("rules", rule, "backfills", **keyed)
-    session.print(told, lambda console: console.print(show.dropped(told, "slot")))
+    answer = session.client.delete("rules", rule, "backfills", **keyed)
+    session.print(answer, lambda console: console.print(show.dropped(answer, "slot")))
 
 
 def _confirm(preview: dict[str, Any]) -> None:
@@ -85,42 +85,44 @@ def _confirm(preview: dict[str, Any]) -> None:
     click.confirm(f"Run {show.many(preview['count'], 'slot')}?", abort=True, err=True)
 
 
-def _preview(console: Console, told: dict[str, Any]) -> None:
-    _table(console, told)
-    if told["gpu_hours"] is not None:
-        console.print(f"about {told['gpu_hours']:g} GPU hours")
-    last = show.at(told["last_start"])
+def _preview(console: Console, answer: dict[str, Any]) -> None:
+    _table(console, answer)
+    if answer["gpu_hours"] is not None:
+        console.print(f"about {answer['gpu_hours']:g} GPU hours")
+    last = show.at(answer["last_start"])
     if last:
-        console.print(show.clean(f"estimated start of the last run: {last}, {told['note']}"), soft_wrap=True)
-    elif told["note"]:
-        console.print(show.clean(f"start of the last run: {told['note']}"), soft_wrap=True)
-    if (held := told["held"]) is not None:
+        console.print(show.clean(f"estimated start of the last run: {last}, {answer['note']}"), soft_wrap=True)
+    elif answer["note"]:
+        console.print(show.clean(f"start of the last run: {answer['note']}"), soft_wrap=True)
+    if (held := answer["held"]) is not None:
         until = f" until {held['until']}" if held["until"] else ""
         console.print(show.clean(f"held now: {held['reason']}{until}: {held['detail']}"), soft_wrap=True)
 
 
-def _table(console: Console, told: dict[str, Any]) -> None:
-    console.print(show.clean(f"{_named(told)}: {told['count']} of {show.many(len(told['slots']), 'slot')} to run"))
+def _table(console: Console, answer: dict[str, Any]) -> None:
+    console.print(
+        show.clean(f"{_named(answer)}: {answer['count']} of {show.many(len(answer['slots']), 'slot')} to run")
+    )
     rows = [
         (one["slot"], one["trigger"], show.word("fire" if one["runs"] else "skip"), one["why"], one["run"] or "")
-        for one in told["slots"]
+        for one in answer["slots"]
     ]
     show.table(console, ("SLOT", "TRIGGER", "DECISION", "WHY", "RUN"), rows, "There are no slots in this time.")
 
 
-def _asked(console: Console, told: dict[str, Any], *, shown: bool) -> None:
-    if not shown or not told["count"]:
-        _table(console, told)
-    if told["count"]:
-        key = f" --key {told['key']}" if told["key"] else ""
-        follow = f"`retrainer backfill {told['rule']}{key} --follow`"
+def _asked(console: Console, answer: dict[str, Any], *, shown: bool) -> None:
+    if not shown or not answer["count"]:
+        _table(console, answer)
+    if answer["count"]:
+        key = f" --key {answer['key']}" if answer["key"] else ""
+        follow = f"`retrainer backfill {answer['rule']}{key} --follow`"
         console.print(
-            show.clean(f"Requested {show.many(told['count'], 'slot')}; {follow} shows the progress."), soft_wrap=True
+            show.clean(f"Requested {show.many(answer['count'], 'slot')}; {follow} shows the progress."), soft_wrap=True
         )
 
 
-def _named(told: dict[str, Any]) -> str:
-    return f"{told['rule']}[{told['key']}]" if told["key"] else str(told["rule"])
+def _named(answer: dict[str, Any]) -> str:
+    return f"{answer['rule']}[{answer['key']}]" if answer["key"] else str(answer["rule"])
 
 
 def _report(session: Session, rule: str, key: str, request: str | None, *, follow: bool) -> None:
@@ -155,8 +157,8 @@ def _counts(progress: dict[str, Any]) -> str:
 
 def _standing(console: Console, progress: dict[str, Any]) -> None:
     by = f" by {progress['by']}" if progress["by"] else ""
-    asked = show.at(progress["asked_at"])
-    console.print(show.clean(f"{_named(progress)}: requested{by} at {asked}"), soft_wrap=True)
+    requested_at = show.at(progress["asked_at"])
+    console.print(show.clean(f"{_named(progress)}: requested{by} at {requested_at}"), soft_wrap=True)
     rows = [
         (one["slot"], one["trigger"], show.word(one["phase"] or one["state"]), one["run"] or "")
         for one in progress["slots"]

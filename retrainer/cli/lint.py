@@ -50,9 +50,11 @@ def lint(session: Session, path: str, templates: str | None) -> None:
     rules = list(build_catalog(configuration, frozenset()).rules.values())
     advice = list(advise(rules, SystemClock().now(), configuration.pools))
     advice += [one for rule in configuration.rules for one in (*_pasted(rule, folder), *_named(rule))]
-    told = [_told(configuration, "rules", one) for one in advice]
-    told += [_told(configuration, "sources", one) for one in _shared(configuration)]
-    session.print({"valid": True, "advice": told}, lambda console: _report(console, path, told), code=1 if told else 0)
+    found = [_told(configuration, "rules", one) for one in advice]
+    found += [_told(configuration, "sources", one) for one in _shared(configuration)]
+    session.print(
+        {"valid": True, "advice": found}, lambda console: _report(console, path, found), code=1 if found else 0
+    )
 
 
 def _folder(path: str) -> Path | None:
@@ -103,9 +105,9 @@ def _told(configuration: Configuration, part: str, advice: Advice) -> dict[str, 
     return {"where": where, **advice._asdict()}
 
 
-def _report(console: Console, path: str, told: list[dict[str, str]]) -> None:
-    for one in told:
+def _report(console: Console, path: str, found: list[dict[str, str]]) -> None:
+    for one in found:
         line = f"{one['where']}: {one['rule']}.{one['path']}: {one['message']} ({one['hint']})"
         console.print(show.clean(line), soft_wrap=True)
-    if not told:
+    if not found:
         console.print(f"{path}: nothing found", style="green")

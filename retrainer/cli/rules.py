@@ -59,8 +59,8 @@ def _line(rule: dict[str, Any]) -> list[object]:
 def explain(session: Session, rule: str, key: str, event: BinaryIO | None, moment: str | None) -> None:
     """Explain why a rule fires, holds or skips, and what it would do with an event."""
     question = {"key": key, "event": _event(event), "at": moment}
-    told = session.client.post("rules", rule, "explain", body=question)
-    session.print(told, lambda console: _explained(console, told))
+    answer = session.client.post("rules", rule, "explain", body=question)
+    session.print(answer, lambda console: _explained(console, answer))
 
 
 MOST_BYTES = 1 << 20
@@ -82,13 +82,13 @@ def _event(file: BinaryIO | None) -> dict[str, Any] | None:
     return event
 
 
-def _explained(console: Console, told: dict[str, Any]) -> None:
-    console.print(Text(show.clean(told["verdict"]), style="bold"))
-    until, earliest = show.at(told["until"]), show.at(told["earliest"])
-    show.facts(console, {"reason": told["reason"], "until": until, "earliest": earliest})
-    for node in told["tree"]:
+def _explained(console: Console, answer: dict[str, Any]) -> None:
+    console.print(Text(show.clean(answer["verdict"]), style="bold"))
+    until, earliest = show.at(answer["until"]), show.at(answer["earliest"])
+    show.facts(console, {"reason": answer["reason"], "until": until, "earliest": earliest})
+    for node in answer["tree"]:
         console.print(_tree(node))
-    for judged in told.get("event") or ():
+    for judged in answer.get("event") or ():
         console.print(_judged(judged))
 
 
@@ -138,8 +138,8 @@ def trigger(session: Session, /, rule: str, key: str, params: tuple[str, ...], *
 def _withdraw(session: Session, rule: str, key: str, *, alone: bool) -> None:
     if not alone:
         raise click.UsageError("--cancel withdraws all waiting manual runs: give no option with it except --key")
-    told = session.client.delete("rules", rule, "trigger", **({"key": key} if key else {}))
-    session.print(told, lambda console: console.print(show.dropped(told, "request")))
+    answer = session.client.delete("rules", rule, "trigger", **({"key": key} if key else {}))
+    session.print(answer, lambda console: console.print(show.dropped(answer, "request")))
 
 
 def who_asks() -> str:

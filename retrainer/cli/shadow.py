@@ -24,8 +24,8 @@ def shadow(session: Session, rule: str | None, limit: int) -> None:
     names = [rule] if rule is not None else sorted(lines)
     runs = [run for name in names for run in _would_have_run(session, name, limit)]
     runs = sorted(runs, key=lambda run: str(run["last_at"]), reverse=True)[:limit]
-    told = {"rules": [_line(name, lines.get(name), runs) for name in names], "runs": runs}
-    session.print(told, lambda console: _print(console, told))
+    report = {"rules": [_line(name, lines.get(name), runs) for name in names], "runs": runs}
+    session.print(report, lambda console: _print(console, report))
 
 
 def _would_have_run(session: Session, name: str, limit: int) -> list[dict[str, Any]]:
@@ -45,13 +45,13 @@ def _line(name: str, rule: dict[str, Any] | None, runs: list[dict[str, Any]]) ->
     }
 
 
-def _print(console: Console, told: dict[str, Any]) -> None:
+def _print(console: Console, report: dict[str, Any]) -> None:
     rows = [
         (r["rule"], r["runs"], show.relative(r["first_at"]), show.relative(r["last_at"]), r["verdict"] or "-")
-        for r in told["rules"]
+        for r in report["rules"]
     ]
     show.table(console, ("RULE", "WOULD HAVE RUN", "FIRST", "LAST", "NOW"), rows, "No rule is in `mode: shadow`.")
-    if told["runs"]:
+    if report["runs"]:
         console.print()
-        lines = [(show.at(run["last_at"]), run["rule"], run["key"] or "-", run["detail"]) for run in told["runs"]]
+        lines = [(show.at(run["last_at"]), run["rule"], run["key"] or "-", run["detail"]) for run in report["runs"]]
         show.table(console, ("AT", "RULE", "KEY", "WHY"), lines, "")

@@ -118,9 +118,9 @@ def progress(line: str = "") -> None:
         click.echo(f"\r\x1b[K{line}", err=True, nl=False)
 
 
-def dropped(told: Mapping[str, Any], what: str) -> str:
+def dropped(answer: Mapping[str, Any], what: str) -> str:
     """Return the result of a withdrawal as text."""
-    return f"Withdrew {many(told['dropped'], what)}, cancelled {many(told['cancelled'], 'waiting run')}."
+    return f"Withdrew {many(answer['dropped'], what)}, cancelled {many(answer['cancelled'], 'waiting run')}."
 
 
 def pairs(values: Mapping[str, Any]) -> str:

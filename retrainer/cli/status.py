@@ -24,15 +24,15 @@ def status(session: Session) -> None:
     session.print(answer, lambda console: _print(console, answer), code=int(not answer["ready"]))
 
 
-def _print(console: Console, told: dict[str, Any]) -> None:
-    ready = "ready" if told["ready"] else "not ready"
-    show.facts(console, {"instance": told["instance"], "state": show.word(ready)})
-    for reason in told["reasons"]:
+def _print(console: Console, answer: dict[str, Any]) -> None:
+    ready = "ready" if answer["ready"] else "not ready"
+    show.facts(console, {"instance": answer["instance"], "state": show.word(ready)})
+    for reason in answer["reasons"]:
         console.print(show.clean(f"not ready: {reason}"), soft_wrap=True)
     headers = ("COMPONENT", "WAITS FOR", "SINCE", "WHY")
     rows = [
         (one["component"], one["dependency"], show.relative(one["since"]), one["error"] or "-")
-        for one in told["waiting"]
+        for one in answer["waiting"]
     ]
     if rows:
         console.print()

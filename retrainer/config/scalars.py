@@ -59,13 +59,13 @@ def resolve(text: str) -> Scalar:
 
 def _trap(text: str) -> str:
     """The message for a scalar that parsers read differently; empty if all agree."""
-    said = cut(text, LONGEST_SHOWN)
-    quoted = f'"{said}"'
+    shown = cut(text, LONGEST_SHOWN)
+    quoted = f'"{shown}"'
     word = _WORDS.get(text.lower())
     if word:
-        return f"`{said}` is text to some readers of YAML and {word} to others: write {quoted}, or true or false"
+        return f"`{shown}` is text to some readers of YAML and {word} to others: write {quoted}, or true or false"
     found = next((message for pattern, message in _TRAPS.items() if pattern.fullmatch(text)), None)
-    return f"`{said}` is {found.format(quoted=quoted, digits=said.replace('_', ''))}" if found else ""
+    return f"`{shown}` is {found.format(quoted=quoted, digits=shown.replace('_', ''))}" if found else ""
 
 
 def _integer(text: str) -> int:

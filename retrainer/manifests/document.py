@@ -54,17 +54,17 @@ def _header(run: Mapping[str, Any]) -> dict[str, Any]:
 
 def line(event: Mapping[str, Any]) -> dict[str, Any]:
     """Return one input: its identity and its location. The data is included only if the input is not an object."""
-    told = {name: event[name] for name in ("seq", "source", "id", "type", "subject")}
+    fields = {name: event[name] for name in ("seq", "source", "id", "type", "subject")}
     lies = place(event)
     data = {} if "bucket" in lies else {"data": event["data"]}
-    return {**told, "time": rfc3339(event["time"]), **lies, **data}
+    return {**fields, "time": rfc3339(event["time"]), **lies, **data}
 
 
 def place(event: Mapping[str, Any]) -> dict[str, Any]:
     """Return the location of an event's data: an object in its bucket, or a record in its topic; empty if neither."""
     record, data = event["attributes"].get("kafka"), event["data"]
-    told = {name: record[name] for name in _RECORD if name in record} if isinstance(record, dict) else {}
+    fields = {name: record[name] for name in _RECORD if name in record} if isinstance(record, dict) else {}
     if event["type"].startswith("s3:"):  # any client can send this type: ignore fields of wrong types
         lies = {name: data[name] for name, kind in _OBJECT.items() if isinstance(data.get(name), kind)}
-        told |= lies if "bucket" in lies and "key" in lies else {}
-    return told
+        fields |= lies if "bucket" in lies and "key" in lies else {}
+    return fields

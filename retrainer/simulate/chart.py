@@ -142,11 +142,11 @@ def _add_threshold(figure: Any, row: int, metric: TraceMetric | None, of: ChartP
     """Draw the bound of the threshold, and its clear value if it differs."""
     if metric is None:
         return
-    asked = metric.threshold
-    enters = f"{side}: enters {'above' if asked.high else 'below'} {asked.bound:g}"
-    lines = [(asked.bound, enters, "solid")]
-    if asked.clear != asked.bound:
-        lines.append((asked.clear, f"{side}: clears at {asked.clear:g}", "dot"))
+    threshold = metric.threshold
+    enters = f"{side}: enters {'above' if threshold.high else 'below'} {threshold.bound:g}"
+    lines = [(threshold.bound, enters, "solid")]
+    if threshold.clear != threshold.bound:
+        lines.append((threshold.clear, f"{side}: clears at {threshold.clear:g}", "dot"))
     for value, name, dash in lines:
         figure.add_trace(
             graph_objects.Scatter(

@@ -33,7 +33,7 @@ class Mismatch:
     decided: tuple[str, ...] = ()
 
 
-def told(at: float, start: float) -> str:
+def with_offset(at: float, start: float) -> str:
     """Return a time with its distance from the start: `2026-03-02 08:30:00Z (+30m)`."""
     whole = round(at - start)
     parts = ((whole // _DAY, "d"), (whole % _DAY // 3600, "h"), (whole % 3600 // 60, "m"), (whole % 60, "s"))
@@ -60,7 +60,7 @@ def decisions_differ(at: float, expected: ExpectedDecision, all_: Sequence[Decid
         key=expected.key or None,
         decision=expected.decision,
         reason=expected.reason,
-        until=None if expected.until is None else told(moment(expected.until, start), start),
+        until=None if expected.until is None else with_offset(moment(expected.until, start), start),
     )
     last = next((d for d in reversed(all_) if (d.rule, d.key) == (expected.rule, expected.key)), None)
     if last is None:
@@ -81,14 +81,14 @@ def in_short(decided: Sequence[Decided], start: float) -> list[str]:
         first, *others = same
         detail = f": {first.decision.detail}" if first.decision.detail else ""
         times = f"  ({len(others) + 1} times)" if others else ""
-        shown.append(f"{told(first.at, start)}  {_name(rule, key)}  {kind} {reason}{detail}{times}")
+        shown.append(f"{with_offset(first.at, start)}  {_name(rule, key)}  {kind} {reason}{detail}{times}")
     left_out = [f"… {len(shown) - MOST_LINES} earlier decisions"] if len(shown) > MOST_LINES else []
     return left_out + shown[-MOST_LINES:]
 
 
 def _wanted_run(run: ExpectedRun, start: float) -> dict[str, str]:
     return _given(
-        at=None if run.at is None else told(moment(run.at, start), start),
+        at=None if run.at is None else with_offset(moment(run.at, start), start),
         rule=run.rule,
         key=run.key or None,
         trigger=run.trigger,
@@ -102,7 +102,7 @@ def _wanted_run(run: ExpectedRun, start: float) -> dict[str, str]:
 def _of_run(run: Run, wanted: ExpectedRun | None, start: float) -> dict[str, str]:
     parameters = run.parameters
     everything = _given(
-        at=told(run.created_at, start),
+        at=with_offset(run.created_at, start),
         rule=run.rule,
         key=run.key or None,
         trigger=run.trigger,
@@ -126,8 +126,8 @@ def _of_decision(last: Decided, start: float) -> dict[str, str]:
         key=last.key or None,
         decision=last.decision.kind.value,
         reason=last.decision.reason.value,
-        until=None if until is None else told(until, start),
-        since=told(last.at, start),
+        until=None if until is None else with_offset(until, start),
+        since=with_offset(last.at, start),
         detail=last.decision.detail or None,
     )
 

@@ -51,7 +51,7 @@ def _suite(file: str) -> Suite:
 def _about_rules(file: str, root: Node, cases: Cases) -> Suite:
     folder = Path(file).parent
     configuration, of_rules = load_files(str(folder / path) for path in cases.rules)
-    problems = [*of_rules, *(locate(finding, root, ()) for finding in _unnamed(folder, cases))]
+    problems = [*of_rules, *(locate(finding, root, ()) for finding in _missing_rules(folder, cases))]
     if not problems:
         problems = [locate(finding, root, ()) for finding in _check(cases, configuration)]
     if problems:
@@ -60,7 +60,7 @@ def _about_rules(file: str, root: Node, cases: Cases) -> Suite:
     return Suite(file, tuple(cases.tests), tuple(node.mark.line for node in nodes), configuration, ())
 
 
-def _unnamed(folder: Path, cases: Cases) -> Iterator[Violation]:
+def _missing_rules(folder: Path, cases: Cases) -> Iterator[Violation]:
     for i, path in enumerate(cases.rules):
         if not (folder / path).exists():
             yield Violation(

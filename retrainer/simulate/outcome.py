@@ -14,7 +14,7 @@ import orjson
 from retrainer.util import gc_tuning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from retrainer.store.base import Store
 
@@ -101,7 +101,7 @@ def read(store: Store) -> Outcome:
             "SELECT rule, key, decision, reason, detail, first_at, last_at, count FROM decisions ORDER BY id"
         )
         noted = [_noted(*row) for row in decisions.cursor]
-        return Outcome(tuple(_run(*row) for row in runs), (*noted, *_letters(conn)))
+        return Outcome(tuple(map(_run, runs)), (*noted, *_letters(conn)))
 
     with gc_tuning.undisturbed():
         return store.read(find)
@@ -121,8 +121,9 @@ def _noted(rule: str, key: str, decision: str, reason: str, *rest: Any) -> Recor
     return RecordedDecision(intern(rule), intern(key), intern(decision), intern(reason), *rest)
 
 
-def _run(rule: str, key: str, at: float, trigger: str, reason: str, cause: str, *rest: Any) -> PlayedRun:
-    return PlayedRun(rule, key, at, trigger, reason, orjson.loads(cause).get("detail", ""), *rest)
+def _run(row: Sequence[Any]) -> PlayedRun:
+    """Return a run. Of its cause, the sixth column, only the detail is kept."""
+    return PlayedRun(*row[:5], orjson.loads(row[5]).get("detail", ""), *row[6:])
 
 
 def joined(parts: Iterable[Outcome]) -> Outcome:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from retrainer.simulate.casefile import moment
-from retrainer.simulate.compare import Mismatch, decisions_differ, in_short, runs_differ, told
+from retrainer.simulate.compare import Mismatch, decisions_differ, in_short, runs_differ, with_offset
 from retrainer.simulate.recorder import Recorder
 from retrainer.simulate.run_script import RunBehaviour
 from retrainer.simulate.timeline import Happening, Impossible, course_of, happenings
@@ -86,5 +86,5 @@ class _Story:
         """Add the decisions since the last comparison, of one rule and key or of all."""
         fresh = self._recorder.decisions[self._reported :]
         decided = [d for d in fresh if of is None or (d.rule, d.key) == of]
-        lost = [f"{told(at, self._start)}  dead letter: {text}" for at, text in self._recorder.dead_letters]
+        lost = [f"{with_offset(at, self._start)}  dead letter: {text}" for at, text in self._recorder.dead_letters]
         return replace(failure, decided=(*in_short(decided, self._start), *lost))

@@ -33,8 +33,8 @@ def examine(conn: Connection, where: str) -> None:
             raise
         found = [str(error.orig)]
     if found:
-        told = " ".join("; ".join(found).split())
-        raise StoreError(f"{where}: {told}; {WAY_OUT}")
+        message = " ".join("; ".join(found).split())
+        raise StoreError(f"{where}: {message}; {WAY_OUT}")
 
 
 def _problems(conn: Connection) -> list[str]:

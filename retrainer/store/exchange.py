@@ -77,8 +77,8 @@ def _insert(conn: Connection, table: Table | None, waiting: Sequence[dict[str, A
 
 def _read(line: bytes, number: int) -> tuple[Table, dict[str, Any]]:
     try:
-        told = orjson.loads(line)
-        name, row = told["table"], dict(told["row"])
+        record = orjson.loads(line)
+        name, row = record["table"], dict(record["row"])
     except (ValueError, TypeError, KeyError):
         raise ValueError(f"line {number}: not a row of `retrainer store export`") from None
     if name not in TABLES:

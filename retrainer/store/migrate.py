@@ -115,16 +115,16 @@ def _oldest(found: str) -> str:
 
 def _step(connection: Connection, where: str) -> None:
     shared = connection.dialect.name == "postgresql"
-    for said in _ALONE if shared else ():
-        connection.execute(text(said))
+    for statement in _ALONE if shared else ():
+        connection.execute(text(statement))
     before = version(connection)
     if _current(before, where):  # another replica was faster
         return
     if before is None:
         _make(connection)
         return
-    for said in _WRITERS if shared else ():
-        connection.execute(text(said))
+    for statement in _WRITERS if shared else ():
+        connection.execute(text(statement))
     _alembic(connection, "+1")
     if shared and _oldest(version(connection) or before) > _oldest(before):
         leader_lease.unseat(connection)

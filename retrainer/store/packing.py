@@ -32,8 +32,8 @@ def pack(data: Mapping[str, Any]) -> str:
         return plain.decode()
     rest = {name: value for name, value in data.items() if not _are_rows(value)}
     columns = {name: _columns(value) for name, value in data.items() if name not in rest}
-    told = orjson.dumps([list(data), rest, columns]) if columns else plain
-    return _MARK + base64.b64encode(zlib.compress(told, _LEVEL)).decode()
+    content = orjson.dumps([list(data), rest, columns]) if columns else plain
+    return _MARK + base64.b64encode(zlib.compress(content, _LEVEL)).decode()
 
 
 def unpack(text: str) -> Any:
@@ -46,16 +46,16 @@ def unpack_some(text: str, fields: frozenset[str] | None) -> tuple[Any, int]:
     if not text.startswith(_MARK):
         return _picked(orjson.loads(text), fields), len(text)
     plain = zlib.decompress(base64.b64decode(text[len(_MARK) :]))
-    told = orjson.loads(plain)
-    if isinstance(told, dict):
-        return _picked(told, fields), len(plain)
-    names, rest, columns = told
+    content = orjson.loads(plain)
+    if isinstance(content, dict):
+        return _picked(content, fields), len(plain)
+    names, rest, columns = content
     wanted = names if fields is None else [name for name in names if name in fields]
     return {name: rest[name] if name in rest else _rows(columns[name]) for name in wanted}, len(plain)
 
 
-def _picked(told: Any, fields: frozenset[str] | None) -> Any:
-    return told if fields is None else {name: told[name] for name in told if name in fields}
+def _picked(content: Any, fields: frozenset[str] | None) -> Any:
+    return content if fields is None else {name: content[name] for name in content if name in fields}
 
 
 def _are_rows(value: object) -> bool:
@@ -72,10 +72,10 @@ def _columns(values: Sequence[Any]) -> dict[str, Any]:
     return {"columns": {name: _columns([row[name] for row in values]) for name in values[0]}}
 
 
-def _rows(told: Mapping[str, Any]) -> Sequence[Any]:
-    if "values" in told:
-        values: Sequence[Any] = told["values"]
+def _rows(content: Mapping[str, Any]) -> Sequence[Any]:
+    if "values" in content:
+        values: Sequence[Any] = content["values"]
         return values
-    columns = told["columns"]
+    columns = content["columns"]
     rows = zip(*(_rows(column) for column in columns.values()), strict=True)
     return [dict(zip(columns, row, strict=True)) for row in rows]

@@ -107,6 +107,6 @@ class GuardedConnections:
         @event.listens_for(engine, "connect")
         def _connected(connection: Any, _record: Any) -> None:
             connection.adapters.register_dumper(str, _Text)
-            for said in (*_SESSION, f"SET statement_timeout = '{self._kind.statement:g}s'"):
-                connection.execute(said)
+            for statement in (*_SESSION, f"SET statement_timeout = '{self._kind.statement:g}s'"):
+                connection.execute(statement)
             connection.commit()

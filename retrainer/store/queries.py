@@ -19,6 +19,7 @@ from retrainer.runs.run import LIVE
 from retrainer.store import tables as t
 from retrainer.store.base import GarbledError
 from retrainer.store.packing import unpack_some
+from retrainer.store.rows import RUN_JSON
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -33,22 +34,7 @@ MOST_BYTES = 4 << 20
 """Bytes of the unpacked texts of a page. In memory they take up to twenty times as much."""
 _STREAM = {"stream_results": True, "max_row_buffer": 10}
 """For PostgreSQL, whose client otherwise loads all rows before it returns the first."""
-_JSON = frozenset(
-    (
-        "data",
-        "attributes",
-        "rules",
-        "submit",
-        "parameters",
-        "labels",
-        "window",
-        "taken",
-        "outputs",
-        "resources",
-        "cause",
-        "state",
-    )
-)
+_JSON = frozenset(("data", "attributes", "rules", "state", *RUN_JSON))
 # Columns that lists of runs omit: some can be large.
 _LONG = frozenset(("submit", "labels", "window", "taken", "lease_until", "submit_attempts", "released"))
 

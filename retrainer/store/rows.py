@@ -14,7 +14,8 @@ from retrainer.store.packing import pack, unpack_some
 if TYPE_CHECKING:
     from sqlalchemy import Row
 
-_JSON = ("submit", "parameters", "labels", "window", "taken", "outputs", "resources", "cause")
+RUN_JSON = ("submit", "parameters", "labels", "window", "taken", "outputs", "resources", "cause")
+"""Columns of runs that hold JSON."""
 _RUN_FIELDS = tuple(f.name for f in fields(Run))
 
 
@@ -24,12 +25,12 @@ def dump(value: Any) -> str:
 
 def run_to_row(run: Run) -> dict[str, Any]:
     row = {name: getattr(run, name) for name in _RUN_FIELDS}
-    return {**row, "phase": run.phase.value, **{name: dump(row[name]) for name in _JSON}}
+    return {**row, "phase": run.phase.value, **{name: dump(row[name]) for name in RUN_JSON}}
 
 
 def run_from_row(row: Row[Any]) -> Run:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented accessor
-    decoded = {name: orjson.loads(values[name]) for name in _JSON}
+    decoded = {name: orjson.loads(values[name]) for name in RUN_JSON}
     return Run(**{**values, **decoded, "phase": RunPhase(values["phase"])})
 
 

@@ -240,5 +240,5 @@ def _engine(path: Path | str) -> Engine:
 
 
 def _words(error: SQLAlchemyError) -> str:
-    told = str(getattr(error, "orig", error))
-    return f"{told}; {WAY_OUT}" if fault_of(error) is StoreFault.CORRUPT else told
+    message = str(getattr(error, "orig", error))
+    return f"{message}; {WAY_OUT}" if fault_of(error) is StoreFault.CORRUPT else message
