@@ -122,8 +122,8 @@ def _noted(rule: str, key: str, decision: str, reason: str, *rest: Any) -> Recor
 
 
 def _run(row: Sequence[Any]) -> PlayedRun:
-    """Return a run. Of its cause, the sixth column, only the detail is kept."""
-    return PlayedRun(*row[:5], orjson.loads(row[5]).get("detail", ""), *row[6:])
+    rule, key, at, trigger, reason, cause, *rest = row
+    return PlayedRun(rule, key, at, trigger, reason, orjson.loads(cause).get("detail", ""), *rest)
 
 
 def joined(parts: Iterable[Outcome]) -> Outcome:
