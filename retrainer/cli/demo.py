@@ -214,10 +214,9 @@ class _Show:
     def _progress(self) -> Table:
         rows, needed = self._story.rows, self._story.needed
         line = Table.grid(padding=(0, 1))
-        counted = f"{rows:,} of {needed:,} rows"
         line.add_row(
             ProgressBar(needed, min(rows, needed), width=30),
-            counted,
+            f"{rows:,} of {needed:,} rows",
             f"[dim]{soon_text(self._story.earliest, self._clock.now())}[/]",
         )
         return line

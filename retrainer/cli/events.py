@@ -78,9 +78,9 @@ def find(session: Session, /, text: str, limit: int, **wanted: str | None) -> No
         if not answer["items"]:
             console.print("There is no such event, or it was pruned. Give its number, its id or its whole subject.")
         if answer["next"] is not None:
-            before = f"--cursor {answer['next']}"
+            number = answer["next"]
             console.print(
-                f"Subjects of events before number {answer['next']} were not searched: continue with {before}"
+                f"Subjects of events before number {number} were not searched: continue with --cursor {number}"
             )
         for event in answer["items"]:
             print_events(console, [event], "")

@@ -121,7 +121,6 @@ def _release_in(engine: ArgoEngine, namespace: str, dry_run: bool) -> list[str]:
 
 
 def _report(console: Console, answer: dict[str, Any]) -> None:
-    what = "would be released" if answer["dry_run"] else "released"
     show.table(
         console,
         ("WORKFLOW",),
@@ -129,7 +128,7 @@ def _report(console: Console, answer: dict[str, Any]) -> None:
         f"no Workflow has the finalizer of {answer['instance']}",
     )
     if answer["held"] and not answer["failed"]:
-        console.print(f"{len(answer['held'])} {what}")
+        console.print(f"{len(answer['held'])} {'would be released' if answer['dry_run'] else 'released'}")
     for words in answer["failed"]:
         console.print(words, style="red", soft_wrap=True)
     for words in answer["skipped"]:

@@ -67,17 +67,24 @@ def _pasted(rule: Rule, folder: Path | None) -> Iterator[Advice]:
     changing = {n for n, value in rule.submit.parameters.items() if isinstance(value, str) and "${" in value}
     for parameter, where in pasted(_manifest(rule, folder) or {}):
         if parameter in changing:
-            said = f"its value is inserted into code, at {where}: anyone who controls it can run commands"
-            hint = "pass it as an environment variable, or as a separate argument"
-            yield Advice(rule.name, f"submit.parameters.{parameter}", said, hint)
+            yield Advice(
+                rule.name,
+                f"submit.parameters.{parameter}",
+                f"its value is inserted into code, at {where}: anyone who controls it can run commands",
+                "pass it as an environment variable, or as a separate argument",
+            )
 
 
 def _named(rule: Rule) -> Iterator[Advice]:
     """Report names in inline manifests, which examples often have: they are not used."""
     for name in ("name", "generateName"):
         if name in ((rule.submit.workflow or {}).get("metadata") or {}):
-            said = "it is not used: the Workflow is named after the rule and the run, so that each run has exactly one"
-            yield Advice(rule.name, f"submit.workflow.metadata.{name}", said, "remove it")
+            yield Advice(
+                rule.name,
+                f"submit.workflow.metadata.{name}",
+                "it is not used: the Workflow is named after the rule and the run, so that each run has exactly one",
+                "remove it",
+            )
 
 
 def _manifest(rule: Rule, folder: Path | None) -> dict[str, Any] | None:
@@ -94,10 +101,13 @@ def _manifest(rule: Rule, folder: Path | None) -> dict[str, Any] | None:
 
 def _shared(configuration: Configuration) -> Iterator[Advice]:
     for name, other in shared_secrets(listeners(configuration.sources)):
-        said = (
-            f"{other} has the same secret: a request signed by its body alone and sent to both is refused by the second"
+        yield Advice(
+            name,
+            "hmac",
+            f"{other} has the same secret: a request signed by its body alone and sent to both is refused by the "
+            "second",
+            WAY_OUT,
         )
-        yield Advice(name, "hmac", said, WAY_OUT)
 
 
 def _told(configuration: Configuration, part: str, advice: Advice) -> dict[str, str]:

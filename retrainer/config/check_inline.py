@@ -95,5 +95,4 @@ def check_key(path: Path, key: str) -> Iterator[Violation]:
         own = f"{domain}/" if domain != MANAGED_BY.partition("/")[0] else key
         free = ", ".join(sorted(name.partition("/")[2] for name in ALLOWED))
         more = f"; of these you may set {free}" if domain == ARGO else ""
-        what = f"`{own}` is reserved"
-        yield Violation(path, what, f"remove it, or use your own domain{more}", of_key=True)
+        yield Violation(path, f"`{own}` is reserved", f"remove it, or use your own domain{more}", of_key=True)

@@ -77,8 +77,9 @@ def _unless(rule: Rule) -> Iterator[Violation]:
 
 
 def _unknown(path: Path, name: str, rule: Rule) -> Violation:
-    hint = did_you_mean(name, rule.triggers, "add it under `triggers:`")
-    return Violation(path, f"there is no trigger `{name}`", hint)
+    return Violation(
+        path, f"there is no trigger `{name}`", did_you_mean(name, rule.triggers, "add it under `triggers:`")
+    )
 
 
 def _names(group: Group) -> Iterator[str]:

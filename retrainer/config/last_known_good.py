@@ -104,9 +104,11 @@ class _Choice:
         """Report files that fell back because of others: those removed what it needs, or need what it removed."""
         for file in sorted(self._stepped - {problem.file for problem in said}):
             what = "its last good text is used" if file in self.texts else "it is ignored"
-            why = "it does not fit together with the other files as they are now"
             yield beginning(file).problem(
-                "", f"{what}: {why}", "correct the errors of the other files first", "reference"
+                "",
+                f"{what}: it does not fit together with the other files as they are now",
+                "correct the errors of the other files first",
+                "reference",
             )
 
     def _without(self, file: str) -> dict[str, str]:

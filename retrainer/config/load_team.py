@@ -109,8 +109,11 @@ def _platform(path: str, namespace: str) -> _Platform:
 
 def _unwatched(file: str, namespace: str, teams: list[str]) -> Iterator[Problem]:
     if namespace not in teams:
-        why = f"`{namespace}` is not among them, so no rules are read from there"
-        yield beginning(file).problem("config_maps.namespaces", why, did_you_mean(namespace, teams, "add it there"))
+        yield beginning(file).problem(
+            "config_maps.namespaces",
+            f"`{namespace}` is not among them, so no rules are read from there",
+            did_you_mean(namespace, teams, "add it there"),
+        )
 
 
 def _read(paths: Iterable[str]) -> _Platform:

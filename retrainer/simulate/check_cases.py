@@ -69,8 +69,7 @@ def _ends(path: Path, ends: Ends, rules: dict[str, Rule]) -> Iterator[Violation]
 def _input(path: Path, given: Input, configuration: Configuration, rules: dict[str, Rule]) -> Iterator[Violation]:
     kinds = [kind for kind in KINDS if getattr(given, kind) is not None]
     if len(kinds) != 1:
-        message = f"an input has exactly one kind, {not_one(kinds)}"
-        yield Violation(path, message, f"write one of {', '.join(KINDS)}")
+        yield Violation(path, f"an input has exactly one kind, {not_one(kinds)}", f"write one of {', '.join(KINDS)}")
     if given.times > 1 and given.event is None:
         yield Violation((*path, "times"), "only an event can arrive several times", "write separate inputs")
     if given.times > 1 and given.every is None:

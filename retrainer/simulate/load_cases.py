@@ -52,8 +52,7 @@ def _about_rules(file: str, root: Node, cases: Cases) -> Suite:
     folder = Path(file).parent
     configuration, of_rules = load_files(str(folder / path) for path in cases.rules)
     problems = [*of_rules, *(locate(finding, root, ()) for finding in _missing_rules(folder, cases))]
-    if not problems:
-        problems = [locate(finding, root, ()) for finding in _check(cases, configuration)]
+    problems = problems or [locate(finding, root, ()) for finding in _check(cases, configuration)]
     if problems:
         return _broken(file, *problems)
     nodes = root.items()["tests"].elements()
