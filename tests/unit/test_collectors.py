@@ -48,8 +48,8 @@ class Looking:
     last_error: str | None = None
     poll_errors: int = 0
     lag: int | None = None
-    lag_is_shared: bool = False
     halted: Mapping[str, str] = field(default_factory=dict)
+    lag_is_shared: bool = False
 
     def start(self) -> None: ...
 
