@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 export UV_CACHE_DIR ?= $(HOME)/.cache/uv
 
-.PHONY: help setup demo test coverage lint test-integration test-cluster image chart bench bench-peers soak study dashboards reference docs lock clean
+.PHONY: help setup demo test coverage lint test-integration test-cluster image chart bench bench-peers soak study dashboards reference docs lock clean mutate-alerts
 
 help:
 	@echo "make setup             make .venv with everything locked in requirements.lock"
@@ -22,6 +22,7 @@ help:
 	@echo "make soak              everything at once with faults for MINUTES=60 on the cluster and servers, and the account of it; SEED=n repeats a run"
 	@echo "make study             play a stream with drift to periodic, data and drift rules, with a real model; writes docs/concepts/study.md and its chart"
 	@echo "make dashboards        write the Grafana dashboards of deploy/monitoring anew from their code"
+	@echo "make mutate-alerts     change each part of each alert, one at a time: 95 of 100 changes must fail a test of deploy/monitoring/tests (promtool)"
 	@echo "make reference         write the generated parts of docs/reference anew, and docs/reference/openapi.json"
 	@echo "make docs              build the documentation as a site into dist/site; a link or an anchor that leads nowhere is an error"
 	@echo "make lock              resolve the dependencies anew into requirements.lock and requirements-runtime.lock"
@@ -81,6 +82,9 @@ study: setup
 
 dashboards: setup
 	$(BIN)/python -m deploy.monitoring.dashboards
+
+mutate-alerts: setup
+	$(BIN)/python -m deploy.monitoring.mutation $(ARGS)
 
 reference: setup
 	$(BIN)/python -m deploy.site.generate

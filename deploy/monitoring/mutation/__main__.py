@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
 
 from deploy.monitoring.mutation.run import ENOUGH, Trial, known_survivors, trial
 
@@ -14,7 +13,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("alerts", nargs="*", help="only these alerts")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--minutes", type=float, default=20, help="mutants that are left after this time count as alive")
+    parser.add_argument(
+        "--minutes", type=float, default=20, help="mutants that are left after this time count as alive"
+    )
     asked = parser.parse_args()
     done = trial(set(asked.alerts), asked.jobs, time.monotonic() + 60 * asked.minutes)
     return report(done)
@@ -23,12 +24,12 @@ def main() -> int:
 def report(done: Trial) -> int:
     reasons = known_survivors()
     unexplained = [mutant for mutant in done.alive if mutant not in reasons]
-    for mutant in done.alive:
-        print(f"alive  {mutant}\n       {reasons.get(mutant, 'NO REASON')}")
-    for mutant in sorted(reasons.keys() - set(done.alive) if done.whole else ()):
-        print(f"gone   {mutant}: take it out of survivors.yaml")
+    lines = [f"alive  {mutant}\n       {reasons.get(mutant, 'NO REASON')}" for mutant in done.alive]
+    gone = sorted(reasons.keys() - set(done.alive)) if done.whole else []
+    lines += [f"gone   {mutant}: take it out of survivors.yaml" for mutant in gone]
     share = done.dead / done.total if done.total else 1.0
-    print(f"{done.dead} of {done.total} mutants died: {share:.1%}; {done.seconds:.0f} s")
+    lines.append(f"{done.dead} of {done.total} mutants died: {share:.1%}; {done.seconds:.0f} s")
+    print("\n".join(lines))  # noqa: T201 - the report
     return 0 if share >= ENOUGH and not unexplained else 1
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 Rule = dict[str, Any]
 
@@ -88,48 +88,56 @@ def _replacements(expr: str) -> Iterator[tuple[int, int, str]]:
         for new in SWAPS[f"{found[1]} by"]:
             yield found.start(), found.end(), new.removesuffix(" by")
     for found in MATCHER.finditer(expr):
-        yield from _of_matcher(found)
+        for new in _of_matcher(found):
+            yield found.start(), found.end(), new
     for found in TOKEN.finditer(expr):
-        kind, text = found.lastgroup, found[0]
-        if kind == "labels":
-            yield from _without_each_label(found)
-        elif kind == "range":
-            for new in _longer_and_shorter(text):
-                yield found.start(), found.end(), new
-        elif kind == "number":
-            for new in _more_and_less(text):
-                yield found.start(), found.end(), new
-        elif kind == "word" or (kind == "operator" and not _in_braces(expr, found.start())):
-            for new in SWAPS.get(text, ()):
-                yield found.start(), found.end(), new
+        for new in _of_token(expr, found):
+            yield found.start(), found.end(), new
+
+
+def _of_token(expr: str, found: re.Match[str]) -> Iterable[str]:
+    match found.lastgroup:
+        case "labels":
+            return _without_each_label(found[0])
+        case "range":
+            return _longer_and_shorter(found[0])
+        case "number":
+            return _more_and_less(found[0])
+        case "word":
+            return SWAPS.get(found[0], ())
+        case "operator" if not _in_braces(expr, found.start()):
+            return SWAPS.get(found[0], ())
+    return ()
 
 
 def _in_braces(expr: str, at: int) -> bool:
     return expr.rfind("{", 0, at) > expr.rfind("}", 0, at)
 
 
-def _of_matcher(found: re.Match[str]) -> Iterator[tuple[int, int, str]]:
+def _of_matcher(found: re.Match[str]) -> Iterator[str]:
     """Negate the matcher, and drop each alternative of a regular expression."""
     label, operator, value = found.groups()
-    yield found.start(), found.end(), f'{label}{OPPOSITE[operator]}"{value}"'
+    yield f'{label}{OPPOSITE[operator]}"{value}"'
     inner = re.search(r"\(([^)]*)\)", value)
     alternatives = (inner[1] if inner else value).split("|")
     for dropped in alternatives if len(alternatives) > 1 else ():
         rest = "|".join(each for each in alternatives if each != dropped)
         new = value.replace(inner[1], rest) if inner else rest
-        yield found.start(), found.end(), f'{label}{operator}"{new}"'
+        yield f'{label}{operator}"{new}"'
 
 
-def _without_each_label(found: re.Match[str]) -> Iterator[tuple[int, int, str]]:
-    word, _, inner = found[0].partition("(")
+def _without_each_label(text: str) -> Iterator[str]:
+    word, _, inner = text.partition("(")
     labels = [label.strip() for label in inner.rstrip(")").split(",") if label.strip()]
     for dropped in labels:
         rest = ", ".join(label for label in labels if label != dropped)
-        yield found.start(), found.end(), f"{word}({rest})"
+        yield f"{word}({rest})"
 
 
 def _longer_and_shorter(text: str) -> tuple[str, str]:
-    return DURATION.sub(lambda d: _seconds(d, 2), text, count=1), DURATION.sub(lambda d: _seconds(d, 0.5), text, count=1)
+    return DURATION.sub(lambda d: _seconds(d, 2), text, count=1), DURATION.sub(
+        lambda d: _seconds(d, 0.5), text, count=1
+    )
 
 
 def _seconds(duration: re.Match[str], factor: float) -> str:
@@ -139,7 +147,7 @@ def _seconds(duration: re.Match[str], factor: float) -> str:
 def _more_and_less(text: str) -> tuple[str, ...]:
     """Small integers change by one, other numbers by a quarter."""
     value = float(text)
-    if value.is_integer() and value <= 10:  # noqa: PLR2004 - as the docstring says
+    if value.is_integer() and value <= 10:
         return (f"{value + 1:g}", f"{value - 1:g}")
     return (f"{value * 1.25:g}", f"{value * 0.75:g}")
 

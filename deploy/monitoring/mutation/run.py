@@ -43,7 +43,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Rules that are tested together, without the others: an alert, or an alert with the rules that record for it."""
+    """An alert, after the rules that record for it: they are tested together, and without the others."""
 
     rules: Sequence[Rule]
     files: Sequence[tuple[dict[str, Any], Sequence[dict[str, Any]]]]
@@ -64,7 +64,7 @@ class Subject:
 
 def _passes(command: list[str]) -> bool:
     try:
-        return subprocess.run(command, capture_output=True, check=False, timeout=LONGEST).returncode == 0
+        return subprocess.run(command, capture_output=True, check=False, timeout=LONGEST).returncode == 0  # noqa: S603 - promtool
     except subprocess.TimeoutExpired:
         return False
 
@@ -79,20 +79,18 @@ def subjects() -> list[Subject]:
     """All rules, with their tests."""
     groups = yaml.safe_load((MONITORING / "alerts.yaml").read_text())["groups"]
     files = [yaml.safe_load(path.read_text()) for path in sorted((MONITORING / "tests").glob("*.yaml"))]
-    found = []
-    for group in groups:
-        recorded = [rule for rule in group["rules"] if "record" in rule]
-        alerts = [rule for rule in group["rules"] if "alert" in rule]
-        together = [recorded + alerts] if recorded else [[alert] for alert in alerts]
-        found += [Subject(rules, _files_about(files, rules)) for rules in together]
-    return found
+    rules = [rule for group in groups for rule in group["rules"]]
+    recorded = [rule for rule in rules if "record" in rule]
+    together = [[*(r for r in recorded if _is_for(r, rule)), rule] for rule in rules if "alert" in rule]
+    return [Subject(each, _files_about(files, each[-1]["alert"])) for each in together]
 
 
-def _files_about(
-    files: Iterable[dict[str, Any]], rules: Sequence[Rule]
-) -> list[tuple[dict[str, Any], Sequence[dict[str, Any]]]]:
-    names = [rule["alert"] for rule in rules if "alert" in rule]
-    picked = [(file, [case for case in file["tests"] if any(name in str(case) for name in names)]) for file in files]
+def _is_for(recorded: Rule, alert: Rule) -> bool:
+    return recorded["record"] in alert["expr"] and f'slo="{recorded["labels"]["slo"]}"' in alert["expr"]
+
+
+def _files_about(files: Iterable[dict[str, Any]], alert: str) -> list[tuple[dict[str, Any], Sequence[dict[str, Any]]]]:
+    picked = [(file, [case for case in file["tests"] if f'"{alert}"' in str(case)]) for file in files]
     return [({"evaluation_interval": file["evaluation_interval"]}, cases) for file, cases in picked if cases]
 
 
