@@ -42,10 +42,11 @@ def _skip(
     rule: CompiledRule, state: State, evaluation: Evaluation, reason: Reason, now: float
 ) -> tuple[State, list[SlotRecord]]:
     """The rule is no longer due. Pending data is kept."""
-    records = _settle_all(state, reason)
+    records = [SlotRecord(n, slot, "skipped", reason, slot) for n, c in state.cursors.items() for slot in c.due]
     if reason is Reason.DEADLINE:
         state = replace(_answer(rule, state, evaluation, now), lapsed=True, gave_up_at=now, followed={})
-    return replace(_without_slots(state), due=None), records
+    cursors = {name: replace(cursor, due=()) for name, cursor in state.cursors.items()}
+    return replace(state, cursors=cursors, due=None), records
 
 
 def _fire(
@@ -94,11 +95,3 @@ def _settle_oldest(state: State, reason: Reason) -> tuple[Mapping[str, Cursor], 
     if not records:
         return state.cursors, records
     return {name: replace(c, due=c.due[1:]) if c.due else c for name, c in state.cursors.items()}, records
-
-
-def _settle_all(state: State, reason: Reason) -> list[SlotRecord]:
-    return [SlotRecord(name, slot, "skipped", reason, slot) for name, c in state.cursors.items() for slot in c.due]
-
-
-def _without_slots(state: State) -> State:
-    return replace(state, cursors={name: replace(c, due=()) for name, c in state.cursors.items()})

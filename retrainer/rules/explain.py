@@ -34,13 +34,13 @@ def explain(
     held = blocking_limit(rule, state, now, evaluation.inhibiting, remaining_budget, asked)
     decision, reason, until = _verdict(evaluation, held, due=due)
     earliest = _earliest(rule, state, evaluation, held, now, due=due)
-    told = held.detail if held is not None and held.reason.value == reason else _why(rule, state, evaluation, now)
+    detail = held.detail if held is not None and held.reason.value == reason else _why(rule, state, evaluation, now)
     if not due and state.lapsed and state.refused:
-        decision, reason, until, told = "hold", Reason.BAD_PARAMETERS.value, None, state.refused
+        decision, reason, until, detail = "hold", Reason.BAD_PARAMETERS.value, None, state.refused
     return {
         "rule": rule.name,
         "key": key,
-        "verdict": _line(rule.name, key, decision, reason, told, earliest),
+        "verdict": _line(rule.name, key, decision, reason, detail, earliest),
         "decision": decision,
         "reason": reason,
         "until": until,
@@ -83,14 +83,14 @@ def _why(rule: CompiledRule, state: State, evaluation: Evaluation, now: float) -
     condition = rule.when.condition
     if not evaluation.due and evaluation.satisfied and condition is not None:
         old = _lapsed(rule, state, evaluation, now)
-        told = "; ".join(
+        detail = "; ".join(
             f"{name}: {verdict.detail}{', longer ago than `within`' if name in old else ''}"
             for name, verdict in evaluation.satisfied.items()
         )
-        return f"{told}; waiting for {', '.join(missing(condition, evaluation.satisfied.keys() - old))}"
-    said = evaluation.detail or "; ".join(f"{name}: {v.detail}" for name, v in evaluation.pending)
+        return f"{detail}; waiting for {', '.join(missing(condition, evaluation.satisfied.keys() - old))}"
+    details = evaluation.detail or "; ".join(f"{name}: {v.detail}" for name, v in evaluation.pending)
     given_up = state.lapsed and any(window.events for window in state.windows.values())
-    return said or ("skipped; the pending data waits for new data" if given_up else "nothing is due")
+    return details or ("skipped; the pending data waits for new data" if given_up else "nothing is due")
 
 
 def _lapsed(rule: CompiledRule, state: State, evaluation: Evaluation, now: float) -> set[str]:

@@ -176,10 +176,6 @@ def _followed(state: State, given: UpstreamEnded, now: float) -> State:
     return replace(_anew(state, given.trigger), followed=followed)
 
 
-def _reopened(state: State, _given: Reopened, _now: float) -> State:
-    return replace(state, active=state.active + 1)
-
-
 def _asked(state: State, given: Manual, now: float) -> State:
     """Queue before backfill slots, which may take days."""
     first = sum(not waiting.backfill for waiting in state.asked)
@@ -196,10 +192,6 @@ def _backfilled(state: State, given: Backfill, now: float) -> State:
 
 def _withdrawn(state: State, given: Withdrawn, _now: float) -> State:
     return replace(state, asked=tuple(waiting for waiting in state.asked if waiting.backfill == given.manual))
-
-
-def _resumed(state: State, _given: Resumed, _now: float) -> State:
-    return replace(state, broken=False, failures=0, quarantine=None)
 
 
 def _imported(state: State, given: Imported, now: float) -> State:
@@ -251,11 +243,11 @@ _FOLDS: Mapping[type, _Fold] = {
     Wake: _only(lambda state, _given, _now: state),
     SlotDue: _slot_due,
     Ended: ended,
-    Reopened: _only(_reopened),
+    Reopened: _only(lambda state, _given, _now: replace(state, active=state.active + 1)),
     Manual: _only(_asked),
     Backfill: _only(_backfilled),
     Withdrawn: _only(_withdrawn),
-    Resumed: _only(_resumed),
+    Resumed: _only(lambda state, _given, _now: replace(state, broken=False, failures=0, quarantine=None)),
     Quarantined: _only(lambda state, given, now: replace(state, quarantine=Quarantine(now, given.error))),
     Unrendered: unrendered,
     Spoiled: _only(_spoiled),

@@ -102,9 +102,9 @@ def _set(inside: str, at: int) -> str:
         if inside[i + 1 : i + 2] == "-" and i + 2 < len(inside):
             high = inside[i + 2]
             if high < low:
-                said = f"the range `{low}-{high}` in `[{inside:.40}]` is written backwards"
+                problem = f"the range `{low}-{high}` in `[{inside:.40}]` is written backwards"
                 hint = f"a set is one character of those in brackets: write `{high}-{low}`, or two lines"
-                raise GlobError(at + 1 + i, said, hint)
+                raise GlobError(at + 1 + i, problem, hint)
             i += 2
         if low == "/":
             raise GlobError(at + 1 + i, "a set takes no `/`", "a `/` stands by itself between the parts of a path")

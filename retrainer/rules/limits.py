@@ -63,8 +63,8 @@ def _stopped(rule: CompiledRule, state: State) -> Decision | None:
     if rule.paused:
         return Decision(Kind.HOLD, Reason.PAUSED, f"resume it with `retrainer resume {rule.name}`, or set mode: active")
     if state.broken:
-        said = f"{state.failures} failures in a row; `retrainer resume {rule.name}` closes it"
-        return Decision(Kind.HOLD, Reason.CIRCUIT_OPEN, said)
+        detail = f"{state.failures} failures in a row; `retrainer resume {rule.name}` closes it"
+        return Decision(Kind.HOLD, Reason.CIRCUIT_OPEN, detail)
     return None
 
 
@@ -92,13 +92,12 @@ def _resting(rule: CompiledRule, state: State, now: float) -> Decision | None:
     end = cooldown_end(rule, state)
     if end is None or now >= end:
         return None
-    cooldown = rule.rule.limits.cooldown
+    cooldown, feedback = rule.rule.limits.cooldown, rule.rule.feedback
     assert cooldown is not None  # noqa: S101 - for the type checker; without a cooldown there is no end
     rest = f"{rest_for(rule, state):g} s after a run has {cooldown.from_}"
-    stretched = (
-        f", because {state.unpromoted} runs in a row were not promoted" if state.unpromoted and _stretches(rule) else ""
-    )
-    return Decision(Kind.HOLD, Reason.COOLDOWN, rest + stretched, end)
+    if state.unpromoted and feedback is not None and feedback.backoff is not None:
+        rest += f", because {state.unpromoted} runs in a row were not promoted"
+    return Decision(Kind.HOLD, Reason.COOLDOWN, rest, end)
 
 
 def _muted(rule: CompiledRule, now: float) -> Decision | None:
@@ -155,10 +154,6 @@ def rest_for(rule: CompiledRule, state: State) -> float:
         return cooldown.period
     longest = max(feedback.backoff.max, cooldown.period)
     return grown(cooldown.period, feedback.backoff.factor, state.unpromoted, longest)
-
-
-def _stretches(rule: CompiledRule) -> bool:
-    return rule.rule.feedback is not None and rule.rule.feedback.backoff is not None
 
 
 def next_request(state: State, *, due: bool) -> ManualRequest | None:

@@ -44,10 +44,10 @@ def lint(rules: Sequence[CompiledRule], now: float, pools: Mapping[str, int]) ->
 def _never(rule: CompiledRule, now: float) -> Iterator[Advice]:
     dead = set()
     for name, trigger in rule.schedules.items():
-        said = _dead_schedule(rule, trigger, now)
-        if said is not None:
+        problem = _dead_schedule(rule, trigger, now)
+        if problem is not None:
             dead.add(name)
-            yield Advice(rule.name, f"triggers.{name}.schedule", *said)
+            yield Advice(rule.name, f"triggers.{name}.schedule", *problem)
     yield from _muted(rule, now)
     condition = rule.when.condition
     alive = {name: now for name in rule.rule.triggers if name not in dead and name not in rule.when.unless}
@@ -84,8 +84,8 @@ def _muted(rule: CompiledRule, now: float) -> Iterator[Advice]:
         if period.contains(now) and period.next_change(now) is None:
             yield Advice(rule.name, f"limits.mute[{i}]", f"{name} never ends, so no run ever starts", "correct it")
         elif not period.contains(now) and period.next_change(now) is None:
-            said = f"{name} ended before {moment(now)}, so it mutes nothing"
-            yield Advice(rule.name, f"limits.mute[{i}]", said, "remove it, or renew its dates")
+            detail = f"{name} ended before {moment(now)}, so it mutes nothing"
+            yield Advice(rule.name, f"limits.mute[{i}]", detail, "remove it, or renew its dates")
 
 
 def _races(rules: Iterable[CompiledRule], pools: Mapping[str, int]) -> Iterator[Advice]:

@@ -59,8 +59,8 @@ def look_up(event: Event, path: tuple[str, ...]) -> Any:
         value = values.field(event.data, path)
     if isinstance(value, str) or not values.holds_text(path):
         return value
-    said = values.text(value)
-    return values.MISSING if said is None else said
+    text = values.text(value)
+    return values.MISSING if text is None else text
 
 
 def conditions(match: Mapping[str, str | int | float | bool]) -> tuple[Condition, ...]:

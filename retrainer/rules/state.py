@@ -206,14 +206,14 @@ def _asked_to(asked: Iterable[ManualRequest]) -> Iterator[dict[str, Any]]:
     for (request, _, backfill), members in groupby(asked, key=lambda a: (a.request, a.at, a.backfill)):
         each = list(members)
         for one in each[:1] if backfill else each:
-            told = {"parameters": one.parameters, "at": one.at, "request": request, "by": one.by}
-            yield {**told, "slots": [(a.trigger, a.scheduled_at) for a in each]} if backfill else told
+            fields = {"parameters": one.parameters, "at": one.at, "request": request, "by": one.by}
+            yield {**fields, "slots": [(a.trigger, a.scheduled_at) for a in each]} if backfill else fields
 
 
 def _asked_from(raw: Sequence[Mapping[str, Any]]) -> Iterator[ManualRequest]:
     for one in raw:
-        told = ManualRequest(one["parameters"], one["at"], one.get("request", ""), one.get("by", ""))
+        request = ManualRequest(one["parameters"], one["at"], one.get("request", ""), one.get("by", ""))
         if "slots" not in one:
-            yield told
+            yield request
         for trigger, slot in one.get("slots", ()):
-            yield replace(told, trigger=trigger, scheduled_at=slot)
+            yield replace(request, trigger=trigger, scheduled_at=slot)

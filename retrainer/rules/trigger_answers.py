@@ -17,38 +17,38 @@ def would_match(rule: CompiledRule, event: Event, author: Author | None = None) 
 
     ``author`` is the run that wrote what the event reports, if it is a run of this system.
     """
-    told = []
+    answers = []
     for name, trigger in rule.data.items():
         conditions = [*_conditions(trigger, event), *_own(trigger, event, author)]
-        told.append({"trigger": name, "conditions": conditions, **_counts(trigger, event, conditions)})
+        answers.append({"trigger": name, "conditions": conditions, **_counts(trigger, event, conditions)})
     for name, gauge in rule.gauges.items():
         if gauge.expr is None:
-            conditions = _asked(gauge, event)
-            told.append({"trigger": name, "conditions": conditions, **_value(gauge, event, conditions)})
-    return told
+            conditions = _matched(gauge, event)
+            answers.append({"trigger": name, "conditions": conditions, **_value(gauge, event, conditions)})
+    return answers
 
 
-def _asked(trigger: CompiledData | CompiledThreshold, event: Event) -> list[dict[str, Any]]:
-    told = [{"name": "source", "expected": trigger.source, "holds": event.source in ("", trigger.source)}]
-    return told + [
+def _matched(trigger: CompiledData | CompiledThreshold, event: Event) -> list[dict[str, Any]]:
+    answers = [{"name": "source", "expected": trigger.source, "holds": event.source in ("", trigger.source)}]
+    return answers + [
         {"name": ".".join(c.path), "expected": c.expected, "holds": c.holds(event)} for c in trigger.conditions
     ]
 
 
 def _conditions(trigger: CompiledData, event: Event) -> list[dict[str, Any]]:
-    told = _asked(trigger, event)
+    answers = _matched(trigger, event)
     if trigger.where is not None:
         try:
-            told.append({"name": "where", "expected": trigger.where.text, "holds": trigger.wants(event)})
+            answers.append({"name": "where", "expected": trigger.where.text, "holds": trigger.wants(event)})
         except ValueError as error:
-            told.append({"name": "where", "expected": trigger.where.text, "holds": False, "error": str(error)})
-    return told
+            answers.append({"name": "where", "expected": trigger.where.text, "holds": False, "error": str(error)})
+    return answers
 
 
 def _own(trigger: CompiledData, event: Event, author: Author | None) -> list[dict[str, Any]]:
     """The loop guard is listed only if it excludes the event."""
-    said = trigger.own.said(trigger.rule, event, author)
-    return [{"name": "own output", "expected": "none", "holds": False, "said": said}] if said else []
+    text = trigger.own.said(trigger.rule, event, author)
+    return [{"name": "own output", "expected": "none", "holds": False, "said": text}] if text else []
 
 
 def _counts(trigger: CompiledData, event: Event, conditions: list[dict[str, Any]]) -> dict[str, Any]:

@@ -6,14 +6,14 @@ TOLERANCE = 5.0
 """Seconds that the clock of the cluster may differ from ours; Argo also drops fractions of a second."""
 
 
-def believed(told: float | None, created: float, now: float) -> float | None:
+def believed(reported: float | None, created: float, now: float) -> float | None:
     """Return a time from a Workflow, limited to the period from the run's creation to now; None if implausible.
 
     All times are epoch seconds. A time that is off by more than `TOLERANCE` comes from a wrong clock and is ignored.
     """
-    if told is None or not created - TOLERANCE <= told <= now + TOLERANCE:
+    if reported is None or not created - TOLERANCE <= reported <= now + TOLERANCE:
         return None
-    return max(created, min(told, now))
+    return max(created, min(reported, now))
 
 
 def span(started: float | None, finished: float | None, created: float, now: float) -> tuple[float | None, float]:

@@ -123,10 +123,10 @@ class SchemaRegistryClient:
             status, body = self._request(path)
         except (httpx.HTTPError, OSError, ValueError) as error:  # ValueError: a secret or a file that cannot be read
             raise SchemaUnavailable(f"schema registry {self._url}: {SECRETS.mask(str(error)):.200}") from None
-        said = _json(body)
-        if status == httpx.codes.OK and isinstance(said.get("schema"), str):
-            return said
-        if status == httpx.codes.NOT_FOUND and str(said.get("error_code", ""))[:3] == "404":
+        answer = _json(body)
+        if status == httpx.codes.OK and isinstance(answer.get("schema"), str):
+            return answer
+        if status == httpx.codes.NOT_FOUND and str(answer.get("error_code", ""))[:3] == "404":
             return None
         raise SchemaUnavailable(f"schema registry {self._url}: {_trouble(status)}")
 
@@ -167,10 +167,10 @@ def _text(found: Mapping[str, Any]) -> str:
 
 def _json(body: bytes) -> dict[str, Any]:
     try:
-        said = orjson.loads(body)
+        answer = orjson.loads(body)
     except ValueError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return answer if isinstance(answer, dict) else {}
 
 
 def _trouble(status: int) -> str:

@@ -77,8 +77,8 @@ class Webhooks:
         self._bodies, self._memory = Bodies(), ParseMemory()
         self._letters = Letterbox(metrics.dead_letters_left_out if metrics is not None else _uncounted)
         self._stopping = False
-        self._told_open: set[str] = set()
-        self._told_shared: set[tuple[str, str]] = set()
+        self._warned_open: set[str] = set()
+        self._warned_shared: set[tuple[str, str]] = set()
         self.replace(sources)
 
     def replace(self, sources: Mapping[str, Served]) -> None:
@@ -96,15 +96,15 @@ class Webhooks:
 
     def _tell_open(self) -> None:
         opened = {hook.name for hook in self._hooks.values() if hook.config.token is None and hook.config.hmac is None}
-        for name in sorted(opened - self._told_open) if self._doors.beyond_loopback else ():
+        for name in sorted(opened - self._warned_open) if self._doors.beyond_loopback else ():
             log.warning("webhook.anybody_may_send", source=name, better="set `token` or `hmac` on it")
-        self._told_open = opened
+        self._warned_open = opened
 
     def _tell_shared(self) -> None:
         shared = set(shared_secrets({hook.name: hook.config for hook in self._hooks.values()}))
-        for name, other in sorted(shared - self._told_shared):
+        for name, other in sorted(shared - self._warned_shared):
             log.warning("webhook.shared_secret", source=name, other=other, better=WAY_OUT)
-        self._told_shared = shared
+        self._warned_shared = shared
 
     def stop(self) -> None:
         """Accept nothing more: answer further requests with 503, and finish those in progress."""
@@ -167,12 +167,12 @@ class Webhooks:
         _tell_left_out(hook, items)
         outcomes = await self._commit(hook, items) if items else ()
         errors = [{"item": i, "error": item.error} for i, item in enumerate(items) if isinstance(item, Poison)]
-        told: dict[str, Any] = {"outcomes": list(outcomes)}
+        content: dict[str, Any] = {"outcomes": list(outcomes)}
         if errors:
-            told["errors"] = errors[:MOST_ERRORS]
+            content["errors"] = errors[:MOST_ERRORS]
         if len(errors) > MOST_ERRORS:
-            told["errors_left_out"] = len(errors) - MOST_ERRORS
-        return JSONResponse(told, 202)
+            content["errors_left_out"] = len(errors) - MOST_ERRORS
+        return JSONResponse(content, 202)
 
     def _delivery(self, hook: Hook, headers: Mapping[str, str], raw: bytes, signed: Signed | None) -> Delivery:
         """A signed request always has an identity. Headers that a scheme could sign but did not are dropped."""

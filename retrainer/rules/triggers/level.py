@@ -243,23 +243,20 @@ def next_change(threshold: Threshold, gauge: ThresholdState, now: float) -> floa
 def judge(threshold: Threshold, gauge: ThresholdState) -> Verdict:
     """Evaluate the state as of its last `advance`."""
     needed, high = _needed(threshold, gauge), raised(gauge)
-    told = _told(threshold, gauge, needed)
+    furthest = worst(threshold, gauge.series.values())
+    detail = in_words(threshold, furthest, len(gauge.series), high, needed)
     if high >= needed:
         if not gauge.quiet:
-            return Verdict(True, Reason.THRESHOLD, told)
+            return Verdict(True, Reason.THRESHOLD, detail)
         until = None if gauge.answered_at is None else gauge.answered_at + threshold.repeat
-        return Verdict(False, Reason.QUIET, f"{told}, answered by a run already", until)
+        return Verdict(False, Reason.QUIET, f"{detail}, answered by a run already", until)
     waits = [due for series in gauge.series.values() if (due := _due(threshold, gauge, series)) is not None]
     if high + len(waits) >= needed:
         until = sorted(waits)[needed - high - 1]
-        return Verdict(False, Reason.FOR_PENDING, told + _why_so_late(threshold, gauge, until), until)
+        return Verdict(False, Reason.FOR_PENDING, detail + _why_so_late(threshold, gauge, until), until)
     if gauge.trouble or not any(series.live for series in gauge.series.values()):
         return Verdict(False, Reason.NO_DATA, gauge.trouble or "no series has data")
-    return Verdict(False, Reason.BELOW_THRESHOLD, told)
-
-
-def _told(threshold: Threshold, gauge: ThresholdState, needed: int) -> str:
-    return in_words(threshold, worst(threshold, gauge.series.values()), len(gauge.series), raised(gauge), needed)
+    return Verdict(False, Reason.BELOW_THRESHOLD, detail)
 
 
 def in_words(threshold: Threshold, furthest: float | None, known: int, high: int, needed: int) -> str:

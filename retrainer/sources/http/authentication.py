@@ -45,7 +45,7 @@ class Proofs:
     def __init__(self, clock: Clock, secrets: Callable[[Secret], str]) -> None:
         self._clock, self._secrets = clock, secrets
         self._uses: OrderedDict[bytes, bytes] = OrderedDict()
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def check_token(self, hook: Hook, headers: Mapping[str, str]) -> None:
         """Return if the token is right or none is configured. Raise Refusal 401 or 503."""
@@ -69,8 +69,8 @@ class Proofs:
             signed = check_signature(sent, self._read(hook, hook.config.hmac), terms)
         except Unproven as error:
             raise Refusal(401, str(error), {"WWW-Authenticate": "Signature"}) from None
-        if signed.scheme != "v2" and hook.name not in self._told:
-            self._told.add(hook.name)
+        if signed.scheme != "v2" and hook.name not in self._warned:
+            self._warned.add(hook.name)
             log.info(
                 "webhook.old_signature",
                 source=hook.name,

@@ -51,10 +51,10 @@ class Doorkeeper:
         return refusal
 
     def _may_say(self, kind: tuple[str, int]) -> bool:
-        said = self._lines.get(kind)
-        if said is None:
+        lines = self._lines.get(kind)
+        if lines is None:
             asyncio.get_running_loop().call_later(WINDOW, self._sum_up, kind)
-        self._lines[kind] = (said or 0) + 1
+        self._lines[kind] = (lines or 0) + 1
         return self._lines[kind] <= MOST_LINES
 
     def _sum_up(self, kind: tuple[str, int]) -> None:

@@ -26,30 +26,30 @@ class BrokerProbe:
         self._cluster = consumer._client.cluster  # noqa: SLF001 - KafkaConsumer's own requests block on the response
         self._client_id, self._topics, self._clock = client_id, topics.topics, clock
         self._servers = ", ".join(topics.bootstrap_servers)
-        self._asked: Any = None
-        self._asked_at = 0.0
+        self._request: Any = None
+        self._requested_at = 0.0
 
     @property
     def silent(self) -> bool:
         """Whether no broker answers."""
-        waits = self._asked is not None and not self._asked.is_done
-        return waits and self._clock.monotonic() - self._asked_at >= SILENCE
+        waits = self._request is not None and not self._request.is_done
+        return waits and self._clock.monotonic() - self._requested_at >= SILENCE
 
     def look(self) -> str | None:
         """Return the current problem, and request metadata again unless a response is pending."""
-        if self._asked is None or self._asked.is_done:
-            said = self._read() if self._asked is not None else None
-            self._asked, self._asked_at = self._cluster.request_update(), self._clock.monotonic()
-            if said is None:
+        if self._request is None or self._request.is_done:
+            problem = self._read() if self._request is not None else None
+            self._request, self._requested_at = self._cluster.request_update(), self._clock.monotonic()
+            if problem is None:
                 LAST_WORDS.forget(self._client_id)
-            return said
+            return problem
         if not self.silent:
             return None
         return f"no broker of {self._servers} answers: {LAST_WORDS.of(self._client_id) or 'no connection'}"
 
     def _read(self) -> str | None:
         """Return the problem that the response shows."""
-        error = self._asked.exception
+        error = self._request.exception
         if error is not None and not isinstance(error, BrokerResponseError):
             return f"cannot reach {self._servers}: {error}"
         for topic in self._topics:

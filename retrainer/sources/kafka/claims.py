@@ -50,11 +50,11 @@ class PartitionClaims:
         part.epoch = None
         part.due = self._clock.monotonic() + wait
 
-    def cut(self, part: Part, said: str) -> None:
+    def cut(self, part: Part, reason: str) -> None:
         """Halt a partition whose log lost records that were read. It resumes only after a decision."""
         self.release(part, HALTED_AGAIN)
         part.cut = part.stored
-        self._halt(part, said)
+        self._halt(part, reason)
 
     def _ready(self, part: Part) -> bool:
         try:
@@ -90,10 +90,10 @@ class PartitionClaims:
         self._go(part, claimed.epoch, claimed.next)
         return True
 
-    def _halt(self, part: Part, said: str) -> None:
+    def _halt(self, part: Part, reason: str) -> None:
         if not part.halt:
-            log.error("source.halted", source=self._name, partition=part.name, reason=said)
-        part.halt = said
+            log.error("source.halted", source=self._name, partition=part.name, reason=reason)
+        part.halt = reason
 
     def _go(self, part: Part, epoch: int, following: int) -> None:
         try:

@@ -27,7 +27,7 @@ class Commits:
     def __init__(self, name: str, consumer: KafkaConsumer, clock: Clock) -> None:
         self._name, self._consumer, self._clock = name, consumer, clock
         self._due = self._tell_all_at = 0.0
-        self._told: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, int] = {}
 
     def tell(self, parts: Iterable[Part], *, now: bool = False) -> None:
         """Commit what changed if it is time, or if `now`. Do not wait for the response."""
@@ -52,12 +52,14 @@ class Commits:
     def _forget_what_was_told(self) -> None:
         if self._clock.monotonic() >= self._tell_all_at:
             self._tell_all_at = self._clock.monotonic() + TELL_ALL_EVERY
-            self._told.clear()
+            self._committed.clear()
 
     def _news(self, parts: Iterable[Part]) -> dict[TopicPartition, OffsetAndMetadata]:
         stored = {part.tp: part.stored for part in parts if part.stored is not None}
-        news = {tp: OffsetAndMetadata(next_, "", -1) for tp, next_ in stored.items() if self._told.get(tp) != next_}
-        self._told.update({tp: stored[tp] for tp in news})
+        news = {
+            tp: OffsetAndMetadata(next_, "", -1) for tp, next_ in stored.items() if self._committed.get(tp) != next_
+        }
+        self._committed.update({tp: stored[tp] for tp in news})
         return news
 
     def _answered(self, offsets: Iterable[TopicPartition], answer: object) -> None:
@@ -65,4 +67,4 @@ class Commits:
         if isinstance(answer, Exception):
             log.debug("kafka.not_committed", source=self._name, error=str(answer))
             for tp in offsets:
-                self._told.pop(tp, None)
+                self._committed.pop(tp, None)

@@ -41,7 +41,7 @@ class LastWords(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._said: dict[str, str] = {}
+        self._reasons: dict[str, str] = {}
         self._guard = threading.Lock()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -52,17 +52,17 @@ class LastWords(logging.Handler):
             reason = _KINDS.sub("", str(error))
             with self._guard:
                 if reason != HUNG_UP:
-                    self._said[record.threadName] = reason
+                    self._reasons[record.threadName] = reason
                 else:
-                    self._said.setdefault(record.threadName, f"{reason}; does it require TLS or SASL?")
+                    self._reasons.setdefault(record.threadName, f"{reason}; does it require TLS or SASL?")
 
     def of(self, client_id: str) -> str:
         with self._guard:
-            return self._said.get(f"kafka-io-{client_id}", "")
+            return self._reasons.get(f"kafka-io-{client_id}", "")
 
     def forget(self, client_id: str) -> None:
         with self._guard:
-            self._said.pop(f"kafka-io-{client_id}", None)
+            self._reasons.pop(f"kafka-io-{client_id}", None)
 
 
 LAST_WORDS = LastWords()

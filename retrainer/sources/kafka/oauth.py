@@ -57,8 +57,8 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
 
     def _read(self, answer: httpx.Response) -> tuple[str, float]:
         try:
-            said = answer.json()
-            token, life = said["access_token"], float(said.get("expires_in", SHORT_LIFE))
+            content = answer.json()
+            token, life = content["access_token"], float(content.get("expires_in", SHORT_LIFE))
         except (ValueError, TypeError, KeyError, AttributeError):
             token, life = None, 0.0
         if not isinstance(token, str) or not token:

@@ -33,10 +33,10 @@ def share(partitions: Sequence[TopicPartition], readers: Sequence[str], reader: 
 
 
 class Share:
-    """``mine``: the partitions that are assigned to the consumer."""
+    """``assigned``: the partitions that are assigned to the consumer."""
 
     def __init__(self, name: str, consumer: KafkaConsumer, topics: Topics, intake: Intake, clock: Clock) -> None:
-        self.mine: frozenset[TopicPartition] = frozenset()
+        self.assigned: frozenset[TopicPartition] = frozenset()
         self._name, self._consumer, self._topics, self._intake, self._clock = name, consumer, topics, intake, clock
         self._cluster = consumer._client.cluster  # noqa: SLF001 - no public API requests topics before assignment
         self._reader = secrets.token_hex(8)
@@ -46,17 +46,17 @@ class Share:
         self._follow_topics()
 
     def look(self, *, reachable: bool) -> bool:
-        """Renew this reader if it is time and brokers are ``reachable``. Return whether `mine` has changed."""
+        """Renew this reader if it is time and brokers are ``reachable``. Return whether `assigned` has changed."""
         if reachable and self._clock.monotonic() >= self._renew_at:
             self._renew()
         seen = (self._cluster._last_successful_refresh_ms, self._readers)  # noqa: SLF001 - as above
         if seen == self._seen:
             return False
         self._seen = seen
-        mine = frozenset(share(self._partitions(), self._readers, self._reader))
-        if mine == self.mine:
+        assigned = frozenset(share(self._partitions(), self._readers, self._reader))
+        if assigned == self.assigned:
             return False
-        self._assign(mine)
+        self._assign(assigned)
         return True
 
     def leave(self) -> None:
@@ -75,14 +75,14 @@ class Share:
             topics = [topic for topic in self._cluster.topics() if matching(self._topics, topic)]
         return [tp for topic in sorted(topics) for tp in partitions_of(self._consumer, topic)]
 
-    def _assign(self, mine: frozenset[TopicPartition]) -> None:
-        if mine:
-            self._consumer.assign(list(mine))
+    def _assign(self, assigned: frozenset[TopicPartition]) -> None:
+        if assigned:
+            self._consumer.assign(list(assigned))
             self._cluster.set_topics(self._topics.topics)  # in case `assign` keeps only those of the partitions
         else:
             self._consumer.unsubscribe()
             self._follow_topics()
-        self.mine = mine
+        self.assigned = assigned
 
     def _follow_topics(self) -> None:
         """Keep the metadata of all topics up to date, also of those without an assigned partition."""

@@ -112,16 +112,15 @@ class Positions:
     def trouble(self, part: str, claimed: Claimed, topic_id: str, log: PartitionLog) -> str:
         """Return why a partition must not be read on, with the remedy; "" if nothing is wrong."""
         if claimed.topic_id != topic_id:
-            said = f"the topic was recreated: its id was {claimed.topic_id or 'unknown'}, now it is {topic_id}"
+            reason = f"the topic was recreated: its id was {claimed.topic_id or 'unknown'}, now it is {topic_id}"
         elif claimed.next is not None and claimed.next < log.begin:
-            said = f"records {claimed.next} to {log.begin - 1} are gone (expired or deleted) and were never read"
+            reason = f"records {claimed.next} to {log.begin - 1} are gone (expired or deleted) and were never read"
         elif claimed.next is not None and claimed.next > log.end:
-            said = f"the log ends at {log.end}, before {claimed.next}, the next offset to read: it was truncated"
+            reason = f"the log ends at {log.end}, before {claimed.next}, the next offset to read: it was truncated"
         else:
             return ""
-        return (
-            f"{said}; decide with `retrainer sources reset {self._name} --partition {part} --to earliest|latest|OFFSET`"
-        )
+        decide = f"retrainer sources reset {self._name} --partition {part} --to earliest|latest|OFFSET"
+        return f"{reason}; decide with `{decide}`"
 
 
 def matching(topics: Topics, topic: str) -> bool:

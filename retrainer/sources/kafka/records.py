@@ -36,11 +36,11 @@ class Reader:
                 if not self._ignore_tombstones:
                     items.append(self._poison(record, topic_id, b"", "a tombstone: the record has no value"))
             elif len(value) > self._max:
-                said = f"{len(value)} bytes, at most {self._max} are allowed (max_record)"
-                items.append(self._poison(record, topic_id, value[: self._max], said))
+                reason = f"{len(value)} bytes, at most {self._max} are allowed (max_record)"
+                items.append(self._poison(record, topic_id, value[: self._max], reason))
             elif (beside := _beside(record)) > self._max:
-                said = f"{beside} bytes of key and headers, at most {self._max} are allowed (max_record)"
-                items.append(self._poison(record, topic_id, value, said))
+                reason = f"{beside} bytes of key and headers, at most {self._max} are allowed (max_record)"
+                items.append(self._poison(record, topic_id, value, reason))
             else:
                 items.extend(self._read(record, topic_id, now))
         return items

@@ -126,12 +126,12 @@ class KafkaSession:
     def _follow_share(self) -> None:
         if not self._share.look(reachable=not self._probe.silent):
             return
-        mine = self._share.mine
-        gone = [self.parts.pop(tp) for tp in list(self.parts) if tp not in mine]
+        assigned = self._share.assigned
+        gone = [self.parts.pop(tp) for tp in list(self.parts) if tp not in assigned]
         self._commits.tell(gone, now=True)
         for part in gone:
             part.epoch = None  # batches in flight may still be stored: the store decides
-        for tp in mine - self.parts.keys():
+        for tp in assigned - self.parts.keys():
             park(self._consumer, tp)
             self.parts[tp] = Part(tp, part_name(tp))
 
@@ -161,8 +161,8 @@ class KafkaSession:
         for tp in error.divergent_offsets:
             if tp in self.parts:
                 part = self.parts[tp]
-                said = f"the log lost records that were read already (unclean leader election); {way_out} {part.name}"
-                self._claims.cut(part, f"{said} --to earliest|latest|OFFSET`")
+                reason = f"the log lost records that were read already (unclean leader election); {way_out} {part.name}"
+                self._claims.cut(part, f"{reason} --to earliest|latest|OFFSET`")
 
     def _pause(self, pause: bool) -> None:
         if pause == self._paused:
@@ -260,5 +260,5 @@ class KafkaSession:
                 continue
         return sum(part.lag for part in self.parts.values())
 
-    def _fail(self, said: str) -> None:
-        self._failed = self.trouble = said
+    def _fail(self, reason: str) -> None:
+        self._failed = self.trouble = reason

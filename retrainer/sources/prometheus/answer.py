@@ -45,12 +45,12 @@ class Answer:
 
 def read(status: int, body: bytes, max_series: int) -> Answer:
     """Parse a response with its HTTP status. Raise NoAnswer."""
-    said = _json(body)
-    if said is None or status != 200 or said.get("status") != "success":
-        raise NoAnswer(_trouble(status, said))
+    answer = _json(body)
+    if answer is None or status != 200 or answer.get("status") != "success":
+        raise NoAnswer(_trouble(status, answer))
     try:
-        series = _series(said["data"], max_series)
-        warnings = _warnings(said.get("warnings"))
+        series = _series(answer["data"], max_series)
+        warnings = _warnings(answer.get("warnings"))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise NoAnswer("not an answer of Prometheus; is url correct?") from None
     return Answer(series, warnings)
@@ -58,18 +58,18 @@ def read(status: int, body: bytes, max_series: int) -> Answer:
 
 def _json(body: bytes) -> dict[str, Any] | None:
     try:
-        said = orjson.loads(body)
+        answer = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
-    return said if isinstance(said, dict) else None
+    return answer if isinstance(answer, dict) else None
 
 
-def _trouble(status: int, said: Mapping[str, Any] | None) -> str:
-    if said is not None and said.get("status") == "error" and isinstance(said.get("error"), str):
-        return f"{_line(said.get('errorType', 'error'), 40)}: {_line(said['error'])}"
+def _trouble(status: int, answer: Mapping[str, Any] | None) -> str:
+    if answer is not None and answer.get("status") == "error" and isinstance(answer.get("error"), str):
+        return f"{_line(answer.get('errorType', 'error'), 40)}: {_line(answer['error'])}"
     if status in _RIGHTS:
         return f"it answers {status}; are token or basic correct?"
-    if said is None and status == 200:
+    if answer is None and status == 200:
         return "its answer is not JSON; is url correct?"
     return f"it answers {status}" + ("; is url correct?" if 300 <= status < 500 and status != 429 else "")
 
@@ -101,8 +101,8 @@ def _one(item: Mapping[str, Any]) -> AnsweredSeries:
     return AnsweredSeries(labels, _number(item["value"]))
 
 
-def _warnings(said: Any) -> tuple[str, ...]:
-    return tuple(_line(text) for text in said[:MOST_WARNINGS]) if isinstance(said, list) else ()
+def _warnings(answer: Any) -> tuple[str, ...]:
+    return tuple(_line(text) for text in answer[:MOST_WARNINGS]) if isinstance(answer, list) else ()
 
 
 def _line(text: object, longest: int = _LONGEST) -> str:
@@ -127,18 +127,18 @@ class SampleTimes:
 
     def __init__(self, series: Iterable[AnsweredSeries], at: float) -> None:
         """Raise NoAnswer for an invalid time: before 1970, or more than a day after ``at``."""
-        told: dict[tuple[str, ...], dict[tuple[str, ...], float]] = defaultdict(dict)
+        times: dict[tuple[str, ...], dict[tuple[str, ...], float]] = defaultdict(dict)
         for one in series:
             labels = {name: text for name, text in one.labels.items() if name != NAME}
             names = tuple(sorted(labels))
             values = tuple(labels[name] for name in names)
             moment = _moment(one.value, at)
-            told[names][values] = min(moment, told[names].get(values, moment))
-        self._told = sorted(told.items(), key=lambda item: -len(item[0]))
+            times[names][values] = min(moment, times[names].get(values, moment))
+        self._times = sorted(times.items(), key=lambda item: -len(item[0]))
 
     def of(self, series: AnsweredSeries) -> float | None:
         """Return when the sample was taken, in seconds since the epoch; None if no series gives it."""
-        for names, moments in self._told:
+        for names, moments in self._times:
             values = tuple(series.labels.get(name, "") for name in names)
             if values in moments:
                 return moments[values]

@@ -77,17 +77,17 @@ class Poll:
 
     def _note(self, expr: str, error: str) -> None:
         """Record an error. An unreachable server is one error, not one for each expression."""
-        told = ("" if self._unreachable is not None else expr, error)
-        if told not in self.errors:
-            self.errors.append(told)
+        problem = ("" if self._unreachable is not None else expr, error)
+        if problem not in self.errors:
+            self.errors.append(problem)
 
     def _series(self, query: Query, at: float) -> list[dict[str, Any]]:
         answer = self._ask(query.expr, at)
         times = self._sample_times(query.sample_time, at) if query.sample_time is not None else None
-        told = [times.of(one) if times is not None else None for one in answer.series]
+        moments = [times.of(one) if times is not None else None for one in answer.series]
         return [
             {"labels": dict(one.labels), "value": one.value, "time": at if moment is None else moment}
-            for one, moment in zip(answer.series, told, strict=True)
+            for one, moment in zip(answer.series, moments, strict=True)
         ]
 
     def _sample_times(self, expr: str, at: float) -> SampleTimes:

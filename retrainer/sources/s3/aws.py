@@ -91,11 +91,11 @@ def in_words(what: str) -> Iterator[None]:
 
 
 def _refusal(error: ClientError) -> str:
-    said = error.response.get("Error", {})
-    code = str(said.get("Code", ""))
+    details = error.response.get("Error", {})
+    code = str(details.get("Code", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     otherwise = "access denied" if status in (401, 403) else "refused"
     meaning = next((words for words, codes in _MEANINGS.items() if code in codes), otherwise)
     # For a wrong signature AWS returns the whole request, with the session token, after the first line.
-    message = SECRETS.mask(str(said.get("Message", "")) or str(error)).partition("\n")[0]
+    message = SECRETS.mask(str(details.get("Message", "")) or str(error)).partition("\n")[0]
     return f"{meaning} ({code}: {message:.300})"

@@ -126,8 +126,8 @@ class Sweep(PollingSource):
         for page in object_pages(self._intake, self.name, place):
             self._check()
             gone = [key for key in page if not _is_in(listed, hash(key))]
-            told = self._intake.objects_told(self.name, gone) if gone else {}
-            old = [key for key in gone if key in told and told[key][1] < began]
+            stored = self._intake.objects_told(self.name, gone) if gone else {}
+            old = [key for key in gone if key in stored and stored[key][1] < began]
             for i in range(0, len(old), PAGE):
                 self._store_all((), dict.fromkeys(old[i : i + PAGE]))
 
