@@ -2,7 +2,7 @@
 
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from retrainer.util.timefmt import rfc3339
 
@@ -37,10 +37,13 @@ class RequestBody(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
-class Page(View, Generic[T]):
+_NEXT = "`cursor` of the following page. There may be one even if this page is short or empty."
+
+
+class Page(BaseModel, Generic[T]):
+    # Without docstrings of fields: for each `Page[T]`, pydantic would parse the caller's source to find them (20 ms).
     items: list[T]
-    next: str | None = None
-    """`cursor` of the following page. There may be one even if this page is short or empty."""
+    next: Annotated[str | None, Field(description=_NEXT)] = None
 
 
 class Problem(View):
