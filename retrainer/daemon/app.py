@@ -23,6 +23,7 @@ from retrainer.daemon.lifecycle import Daemon
 from retrainer.daemon.reload import Reload
 from retrainer.daemon.run_workers import RunWorkers
 from retrainer.engine.core.engine import Engine
+from retrainer.engine.runs.run_defaults import RunDefaults
 from retrainer.manifests.manifests import manifest_uri
 from retrainer.store.open import open_store
 from retrainer.telemetry.metrics import Metrics
@@ -50,11 +51,13 @@ def build(settings: Settings, base_folder: Path) -> Daemon:
         store,
         clock,
         CommitListener(metrics),
-        namespace=settings.engine.namespaces[0] if settings.engine.type == "argo" else "default",
+        RunDefaults(
+            settings.engine.namespaces[0] if settings.engine.type == "argo" else "default",
+            manifest_uri(settings, lambda: daemon.web.url_for_others),
+        ),
         max_queue=settings.http.max_queue,
-        manifest_uri=manifest_uri(settings, lambda: daemon.web.url_for_others),
     )
-    engine.dead_letters_limit = settings.store.ledger_max_size // LETTERS_SHARE
+    engine.transactions.dead_letters_limit = settings.store.ledger_max_size // LETTERS_SHARE
     run_workers = RunWorkers(settings, engine, metrics.engine.submit_attempt)
     ingestion = Ingestion(settings, base_folder, engine, metrics.process)
     reload = Reload(settings, config_maps, engine, ingestion, metrics, lambda: lead.held)

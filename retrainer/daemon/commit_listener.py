@@ -64,7 +64,7 @@ class CommitListener:
 
     def _own_output(self, skipped: n.OwnOutputSkipped, _now: float) -> None:
         self._metrics.rules.own_outputs.add(skipped.rule, 1)
-        facts = {"rule": skipped.rule, "trigger": skipped.trigger, "said": skipped.said}
+        facts = {"rule": skipped.rule, "trigger": skipped.trigger, "said": skipped.evidence}
         log.debug("event.own_output", id=skipped.event, **facts)
 
     def _left_out(self, left_out: n.InputLeftOut, _now: float) -> None:

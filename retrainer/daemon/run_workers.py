@@ -43,7 +43,7 @@ class RunWorkers:
             count,
         )
         self.reconciler = RunReconciler(gateway, self.workflows, engine.clock)
-        engine.dispatcher = self.submitter
+        engine.transactions.dispatcher = self.submitter
         engine.on_admitted = self.submitter.wake
         engine.on_stop_requested = self.reconciler.wake
 

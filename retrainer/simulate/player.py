@@ -14,7 +14,7 @@ from retrainer.engine.commands import feedback, operator_commands
 from retrainer.engine.core import journal
 from retrainer.engine.core.catalog import build_catalog
 from retrainer.engine.core.containment import Care
-from retrainer.engine.core.engine import BATCH
+from retrainer.engine.core.queue import BATCH
 from retrainer.engine.core.transaction_budget import KEYS
 from retrainer.engine.intake.events import REPLAYED, take_in
 from retrainer.engine.runs.endings import REPLACED, end_run

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from retrainer.engine.core.catalog import build_catalog
 from retrainer.engine.core.containment import Care
-from retrainer.engine.core.engine import BATCH, Engine
-from retrainer.engine.runs.run_defaults import new_run_id
+from retrainer.engine.core.engine import Engine
+from retrainer.engine.core.queue import BATCH
+from retrainer.engine.runs.run_defaults import RunDefaults, new_run_id
 from retrainer.engine.runs.run_gateway import EngineRunGateway
 from retrainer.runs.run import RunPhase
 from retrainer.simulate.run_script import SUBMITTED_AT_ONCE, RunScript, end_of, uid_of
@@ -73,9 +74,8 @@ class World:
             self.store,
             self.clock,
             listener or NullListener(),
-            namespace="default",
+            RunDefaults("default", new_id=new_id),
             max_queue=0,
-            new_id=new_id,
             care=care,
         )
         self.engine.on_admitted = self._admitted

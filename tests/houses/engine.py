@@ -14,6 +14,7 @@ from retrainer.engine.core.catalog import Catalog, build_catalog
 from retrainer.engine.core.containment import Care
 from retrainer.engine.core.engine import Engine
 from retrainer.engine.core.notifications import EventsTaken
+from retrainer.engine.runs.run_defaults import RunDefaults
 from retrainer.engine.runs.run_gateway import EngineRunGateway
 from retrainer.simulate.world import ManualClock, NullListener
 from retrainer.sources import registry
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from retrainer.engine.core.engine import EngineListener
-    from retrainer.engine.core.notifications import Notification
+    from retrainer.engine.core.notifications import EngineListener, Notification
     from retrainer.engine.core.transaction import Transaction
     from retrainer.event import Event
     from retrainer.rules.state_fingerprint import Dropped
@@ -107,11 +107,11 @@ class SteppedEngine(Engine):
 
     def commit(self) -> None:
         """Run one transaction with everything that is queued and due now."""
-        self._commit(self._next_batch())
+        self._commit(self._queue.next_batch())
 
     def keys(self, conn: Connection, rule: str) -> int:
         """The number of keys of a rule, as the engine counts them against `max_keys`."""
-        return self._transactions.cache.keys(conn, rule)
+        return self.transactions.cache.keys(conn, rule)
 
 
 def _resolved() -> Future[Any]:
@@ -151,10 +151,10 @@ class DrivenEngine:
         with self.store.write() as conn:
             run_statements.expire_leases(conn)
         self.engine = SteppedEngine(
-            self.store, self.clock, NullListener(), namespace=self.namespace, max_queue=0, care=self.care
+            self.store, self.clock, NullListener(), RunDefaults(self.namespace), max_queue=0, care=self.care
         )
         self.engine.step = self.step
-        self.submitter = self.engine.dispatcher = TakingSubmitter(self.room)
+        self.submitter = self.engine.transactions.dispatcher = TakingSubmitter(self.room)
         self.gateway = EngineRunGateway(self.engine)
         self._switch()
 
@@ -274,7 +274,7 @@ class RunningEngine:
         self.leads = False
         self.store = self._build(self.path)
         self.listener: Any = self._listen()
-        self.engine = Engine(self.store, self.clock, self.listener, namespace="ml", max_queue=self.max_queue)
+        self.engine = Engine(self.store, self.clock, self.listener, RunDefaults("ml"), max_queue=self.max_queue)
 
     def lead(self) -> None:
         assert self.store.claim()

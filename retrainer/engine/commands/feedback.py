@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from retrainer.engine.commands.validation import run_of
 from retrainer.engine.core.notifications import PromotionRecorded
 from retrainer.engine.intake.matching import too_many
 from retrainer.engine.runs.downstream import followers
@@ -27,10 +28,7 @@ def judge(tx: Transaction, run_id: str, *, promoted: bool) -> None:
 
     Raise LookupError if there is no such run, ValueError if it did not succeed.
     """
-    tx.writes.flush_runs()
-    run = run_statements.run(tx.conn, run_id)
-    if run is None:
-        raise LookupError(f"there is no run {run_id}")
+    run = run_of(tx, run_id)
     if run.phase is not RunPhase.SUCCEEDED:
         raise ValueError(f"run {run_id} is {run.phase}: only a run that succeeded has made a model")
     if run.promoted == promoted:

@@ -9,7 +9,7 @@ from sqlalchemy import delete, select
 from ulid import ULID
 
 from retrainer.engine.commands import requests
-from retrainer.engine.commands.validation import check, check_room, rule_of
+from retrainer.engine.commands.validation import check, check_room, rule_of, run_of
 from retrainer.engine.intake.dead_letters import letter_event
 from retrainer.engine.intake.events import take_in
 from retrainer.engine.runs.endings import stop_run
@@ -19,7 +19,7 @@ from retrainer.rules.outcome import Decision, Kind, Manual, NewRun, Reason, Resu
 from retrainer.runs.retry import another
 from retrainer.runs.run import Run, RunPhase
 from retrainer.sources.base import Batch, ReplayScope
-from retrainer.store import run_statements, statements
+from retrainer.store import statements
 from retrainer.store import tables as t
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def resume(tx: Transaction, name: str) -> None:
 
 def cancel(tx: Transaction, run_id: str, strategy: Literal["Stop", "Terminate"]) -> None:
     """Request that a run stops. Raise LookupError if there is no such run, ValueError if it has ended."""
-    run = _run(tx, run_id)
+    run = run_of(tx, run_id)
     if run.phase.terminal:
         raise ValueError(f"run {run_id} has ended: {run.phase}")
     stop_run(tx, run, strategy, "cancelled manually")
@@ -119,7 +119,7 @@ def retry(tx: Transaction, run_id: str) -> str:
 
     The inputs of the ended run were returned already and stay in the window.
     """
-    run = _run(tx, run_id)
+    run = run_of(tx, run_id)
     if not run.phase.terminal:
         raise ValueError(f"run {run_id} is {run.phase}; only an ended run can be retried")
     if run.phase is RunPhase.SUCCEEDED:
@@ -127,14 +127,6 @@ def retry(tx: Transaction, run_id: str) -> str:
     new_id = tx.run_defaults.new_id(run.rule, run.key, tx.now)
     tx.adopt(another(run, new_id, tx.now, Reason.RETRY.value))
     return new_id
-
-
-def _run(tx: Transaction, run_id: str) -> Run:
-    tx.writes.flush_runs()
-    run = run_statements.run(tx.conn, run_id)
-    if run is None:
-        raise LookupError(f"there is no run {run_id}")
-    return run
 
 
 def replay_dead_letters(tx: Transaction, ids: Collection[int]) -> dict[str, Any]:
@@ -166,6 +158,4 @@ def replay_dead_letters(tx: Transaction, ids: Collection[int]) -> dict[str, Any]
 
 def discard_dead_letters(tx: Transaction, ids: list[int]) -> int:
     """Delete dead letters and return how many of them existed."""
-    found = tx.conn.execute(select(t.dead_letters.c.id).where(t.dead_letters.c.id.in_(ids))).scalars().all()
-    tx.conn.execute(delete(t.dead_letters).where(t.dead_letters.c.id.in_(ids)))
-    return len(found)
+    return tx.conn.execute(delete(t.dead_letters).where(t.dead_letters.c.id.in_(ids))).rowcount

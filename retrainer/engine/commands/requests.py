@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import Connection, Row, select
 
 from retrainer.store import statements
 from retrainer.store import tables as t
@@ -14,8 +14,6 @@ from retrainer.store.rows import dump
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from sqlalchemy import Connection, Row
 
     from retrainer.engine.core.transaction import Transaction
 
@@ -47,8 +45,8 @@ def remember(
     tx: Transaction, where: tuple[str, str], name: str, asked: Mapping[str, Any], answer: Mapping[str, Any]
 ) -> None:
     """Store a request of (rule, key) with its answer, as of now."""
-    emitted = {"asked": dump(asked), "answer": dump(answer)}
-    row = {"name": name, "rule": where[0], "key": where[1], "at": tx.now, **emitted}
+    texts = {"asked": dump(asked), "answer": dump(answer)}
+    row = {"name": name, "rule": where[0], "key": where[1], "at": tx.now, **texts}
     statements.put_all(tx.conn, t.requests, [row])
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from retrainer.rules.backfill import MOST
 from retrainer.rules.parameters import MAX_RENDERED, as_text, refuse_braces
+from retrainer.store import run_statements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from retrainer.engine.core.transaction import Transaction
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.state import State
+    from retrainer.runs.run import Run
 
 MOST_BYTES = 1024 * 1024
 """Maximum bytes of parameters waiting for one (rule, key), because they are stored with its state."""
@@ -22,6 +24,14 @@ def rule_of(tx: Transaction, name: str) -> CompiledRule:
     if name not in tx.catalog.rules:
         raise LookupError(f"there is no rule {name!r}")
     return tx.catalog.rules[name]
+
+
+def run_of(tx: Transaction, run_id: str) -> Run:
+    tx.writes.flush_runs()
+    run = run_statements.run(tx.conn, run_id)
+    if run is None:
+        raise LookupError(f"there is no run {run_id}")
+    return run
 
 
 def check(rule: CompiledRule, key: str, parameters: Mapping[str, str]) -> None:

@@ -6,10 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import Connection, and_, func, or_, select
 
 from retrainer.config.models import Budget
-from retrainer.engine.core.catalog import budget_of
+from retrainer.engine.core.catalog import Catalog, budget_of
 from retrainer.rules.admit import BudgetBalance
 from retrainer.rules.budget import Spent, remaining_budget
 from retrainer.store import tables as t
@@ -18,9 +18,6 @@ from retrainer.store.faults import of_whole
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from sqlalchemy import Connection
-
-    from retrainer.engine.core.catalog import Catalog
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.limits import RemainingBudget
 
@@ -28,9 +25,9 @@ T = TypeVar("T")
 
 
 class Contain(Protocol):
-    """How to handle an error of ``ask``, a computation for the rule or budget named ``whose``."""
+    """How to handle an error of ``compute``, which is for the rule or budget named ``whose``."""
 
-    def __call__(self, conn: Connection, ask: Callable[[], T], whose: str, /) -> T | None: ...
+    def __call__(self, compute: Callable[[], T], whose: str, /) -> T | None: ...
 
 
 log = structlog.get_logger()
@@ -62,10 +59,11 @@ def balances(
     found: dict[str, BudgetBalance] = {}
     moments: list[float] = []
     for name in names:
-        budget, rules = _budget(catalog, name)
+        rules = catalog.payers.get(name, ())
+        budget = catalog.budgets.get(name) or next(map(catalog.budget_for, rules), None)
         if budget is None:
             continue
-        found_out = contain(conn, partial(_balance, conn, budget, rules, now, contain), name)
+        found_out = contain(partial(_balance, conn, budget, rules, now, contain), name)
         found[name], renewed = (BudgetBalance(0, 0.0), now + AGAIN) if found_out is None else found_out
         moments += [renewed] if renewed is not None else []
     return found, min(moments, default=None)
@@ -79,34 +77,19 @@ def _balance(
     A rule whose reserve cannot be computed starts no run (`cost_of` raises as well). So that this does not block the
     rules that share the budget, each of its active runs counts as the largest reserve of the others.
     """
-    costs = {rule.name: contain(conn, partial(reserve_of, conn, rule, budget), rule.name) for rule in rules}
+    costs = {rule.name: contain(partial(reserve_of, conn, rule, budget), rule.name) for rule in rules}
     dearest = max((cost for cost in costs.values() if cost is not None), default=0.0)
     reserves = {name: dearest if cost is None else cost for name, cost in costs.items()}
     spent = _spent(conn, reserves, budget, reserves, now, created=False)
     hours = None if budget.gpu_hours is None else budget.gpu_hours - sum(run.hours for run in spent)
-    balance = BudgetBalance(None if budget.runs is None else budget.runs - len(spent), hours)
-    return balance, spent[0].at + budget.per if spent else None
+    runs = None if budget.runs is None else budget.runs - len(spent)
+    return BudgetBalance(runs, hours), spent[0].at + budget.per if spent else None
 
 
-def plainly(_conn: Connection, ask: Callable[[], T], _whose: str) -> T | None:
-    """Call ``ask`` without containing errors."""
-    return ask()
-
-
-def carefully(conn: Connection, ask: Callable[[], T], whose: str) -> T | None:
-    """Return None if ``ask`` raises, like `logged`. A savepoint keeps the transaction usable."""
-
-    def nested() -> T:
-        with conn.begin_nested():
-            return ask()
-
-    return logged(conn, nested, whose)
-
-
-def logged(_conn: Connection, ask: Callable[[], T], whose: str) -> T | None:
-    """Log the error and return None if ``ask`` raises. Raise errors that end the whole transaction."""
+def logged(compute: Callable[[], T], whose: str) -> T | None:
+    """Log the error and return None if ``compute`` raises. Raise errors that end the whole transaction."""
     try:
-        return ask()
+        return compute()
     except Exception as error:
         if of_whole(error):
             raise
@@ -117,20 +100,10 @@ def logged(_conn: Connection, ask: Callable[[], T], whose: str) -> T | None:
 def cost_of(conn: Connection, catalog: Catalog, rule_name: str) -> tuple[str, float]:
     """Return the name of the budget that pays for a run of the rule, and the GPU hours reserved for it, if any."""
     rule = catalog.rules.get(rule_name)
-    budget = rule.rule.limits.budget if rule is not None else None
-    if rule is None or budget is None:
+    if rule is None:
         return "", 0.0
-    if isinstance(budget, str):
-        budget = catalog.budgets.get(budget)
+    budget = catalog.budget_for(rule)
     return budget_of(rule), reserve_of(conn, rule, budget) if budget is not None else 0.0
-
-
-def _budget(catalog: Catalog, name: str) -> tuple[Budget | None, Sequence[CompiledRule]]:
-    rules = catalog.payers.get(name, ())
-    if name in catalog.budgets:
-        return catalog.budgets[name], rules
-    own = next((rule.rule.limits.budget for rule in rules), None)
-    return (own if isinstance(own, Budget) else None), rules
 
 
 def reserve_of(conn: Connection, rule: CompiledRule, budget: Budget) -> float:
@@ -152,15 +125,13 @@ def _spent(
     """Return attempts that started within the budget's period, oldest first; with ``created`` also waiting ones."""
     c = t.runs.c
     started = and_(c.admitted_at > now - budget.per, or_(c.ended_at.is_(None), c.uid.is_not(None)))
-    waits = and_(c.admitted_at.is_(None), c.ended_at.is_(None)) if created else None
-    counts = started if waits is None else or_(started, waits)
+    counts = or_(started, and_(c.admitted_at.is_(None), c.ended_at.is_(None))) if created else started
     query = select(c.rule, c.created_at, c.admitted_at, c.ended_at, c.gpu_hours).where(c.rule.in_(list(rules)), counts)
-    rows = conn.execute(query.order_by(func.coalesce(c.admitted_at, c.created_at))).all()
     return [
         Spent(
             now if row.admitted_at is None else row.admitted_at,
             reserves.get(row.rule, 0.0) if row.ended_at is None else row.gpu_hours or 0.0,
             row.ended_at is None,
         )
-        for row in rows
+        for row in conn.execute(query.order_by(func.coalesce(c.admitted_at, c.created_at)))
     ]

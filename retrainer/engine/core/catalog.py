@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from retrainer.config.models import Budget
 from retrainer.rules.compile import CompiledRule, compile_rule
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from retrainer.rules.triggers.after import CompiledAfter
     from retrainer.rules.triggers.data import CompiledData
     from retrainer.rules.triggers.threshold import CompiledThreshold
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,11 @@ class Catalog:
         new = replace(old, paused=by_hand or old.rule.mode == "paused")
         return replace(self, rules={**self.rules, rule: new})
 
+    def budget_for(self, rule: CompiledRule) -> Budget | None:
+        """Return the budget that pays for a rule's runs: its own, or a shared one."""
+        budget = rule.rule.limits.budget
+        return self.budgets.get(budget) if isinstance(budget, str) else budget
+
     def queries(self, source: str, busy: Collection[tuple[str, str]] = ()) -> frozenset[Query]:
         """Return the distinct queries to poll from a source, without those of a ``busy`` (rule, trigger)."""
         return frozenset(
@@ -85,32 +93,28 @@ def build_catalog(configuration: Configuration, paused: Collection[str]) -> Cata
         for rule in configuration.rules
     }
     gauges = [gauge for rule in rules.values() for gauge in rule.gauges.values()]
-    payers: dict[str, list[CompiledRule]] = defaultdict(list)
-    for rule in rules.values():
-        payers[budget_of(rule)].append(rule)
-    followers: dict[str, list[CompiledAfter]] = defaultdict(list)
-    for rule in rules.values():
-        for after in rule.afters.values():
-            followers[after.after.rule].append(after)
+    payers = _grouped((budget_of(rule), rule) for rule in rules.values() if budget_of(rule))
+    followers = _grouped((after.after.rule, after) for rule in rules.values() for after in rule.afters.values())
+    queries = _grouped(((g.source, Query(str(g.expr), g.sample_time)), g) for g in gauges if g.expr is not None)
     return Catalog(
         rules,
         Index(trigger for rule in rules.values() for trigger in rule.data.values()),
         configuration.pools,
         configuration.revision,
         Index(gauge for gauge in gauges if gauge.expr is None),
-        _polls(gauge for gauge in gauges if gauge.expr is not None),
-        {name: tuple(found) for name, found in followers.items()},
+        {query: Poll(found, Index(found)) for query, found in queries.items()},
+        followers,
         configuration.budgets,
-        {name: tuple(found) for name, found in payers.items() if name},
+        payers,
         frozenset(gauge.source for gauge in gauges if gauge.expr is not None),
     )
 
 
-def _polls(gauges: Iterable[CompiledThreshold]) -> dict[tuple[str, Query], Poll]:
-    asked: dict[tuple[str, Query], list[CompiledThreshold]] = defaultdict(list)
-    for gauge in gauges:
-        asked[gauge.source, Query(str(gauge.expr), gauge.sample_time)].append(gauge)
-    return {what: Poll(tuple(found), Index(found)) for what, found in asked.items()}
+def _grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, tuple[V, ...]]:
+    found: dict[K, list[V]] = defaultdict(list)
+    for name, value in pairs:
+        found[name].append(value)
+    return {name: tuple(values) for name, values in found.items()}
 
 
 EMPTY = Catalog({}, Index(()), {}, "")

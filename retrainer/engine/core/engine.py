@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-from collections import deque
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
 from retrainer.engine.core.containment import Care
+from retrainer.engine.core.queue import InputQueue, Queued, QueuedAct, QueuedBatch
 from retrainer.engine.core.transactions import Done, TransactionRunner
 from retrainer.engine.intake import partitions
-from retrainer.engine.intake.events import Unfinished
-from retrainer.engine.runs.run_defaults import RunDefaults, new_run_id
-from retrainer.sources.base import OBJECTS, Batch, Overloaded, Receipt
+from retrainer.sources.base import OBJECTS, Batch, Claimed, Overloaded, Query, Receipt
 from retrainer.store import event_statements, run_statements, statements
-from retrainer.store.base import CommitUnknownError, StoreBusyError, StoreError
+from retrainer.store.base import CommitUnknownError, Store, StoreBusyError, StoreError
 from retrainer.store.faults import of_whole
 from retrainer.util.error_text import words
 from retrainer.util.failpoints import hit
@@ -29,18 +25,13 @@ if TYPE_CHECKING:
     from retrainer.engine.core.catalog import Catalog
     from retrainer.engine.core.notifications import EngineListener
     from retrainer.engine.core.transaction import Transaction
-    from retrainer.engine.runs.dispatch import Dispatcher
-    from retrainer.engine.runs.run_defaults import NewId
+    from retrainer.engine.runs.run_defaults import RunDefaults
     from retrainer.rules.state_fingerprint import Dropped
-    from retrainer.sources.base import Claimed, Query
-    from retrainer.store.base import Store
     from retrainer.util.clock import Clock
 
 T = TypeVar("T")
 log = structlog.get_logger()
 
-BATCH = 2000
-"""Approximate maximum number of events in one transaction."""
 RETRY_AFTER = 1.0
 FAILING_AFTER = 30.0
 """Seconds for which every transaction must fail before the daemon is reported as unhealthy."""
@@ -48,22 +39,6 @@ LAST_TRIES = 5.0
 """Seconds for which writes to an unavailable store are retried during shutdown."""
 ROOM_AFTER = 0.1
 """Seconds until a full queue should have room again: about two transactions."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Act:
-    run: Callable[[Transaction], Any]
-    future: Future[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Offer:
-    """``outcomes`` are those of the items that earlier transactions committed."""
-
-    batch: Batch
-    future: Future[Receipt]
-    at: float
-    outcomes: Sequence[str] = ()
 
 
 class Engine:
@@ -78,11 +53,9 @@ class Engine:
         store: Store,
         clock: Clock,
         listener: EngineListener,
+        run_defaults: RunDefaults,
         *,
-        namespace: str,
         max_queue: int,
-        manifest_uri: Callable[[str], str] = "".format,
-        new_id: NewId = new_run_id,
         care: Care = Care.WHEN_NEEDED,
     ) -> None:
         self.store = store
@@ -93,18 +66,14 @@ class Engine:
         """Why the engine accepts no input, on a standby; empty once this replica leads and has loaded its rules."""
         self.on_admitted: Callable[[], None] = lambda: None
         self.on_stop_requested: Callable[[], None] = lambda: None
-        self._listener = listener
-        run_defaults = RunDefaults(namespace, manifest_uri, new_id)
-        self._transactions = TransactionRunner(clock, run_defaults, store.read(statements.counters))
-        self._max_queue, self._care = max_queue, care
-        self._queue: deque[_Act | _Offer] = deque()
-        self._queued_events = 0
-        self._wanted = threading.Condition()
+        self.transactions = TransactionRunner(clock, run_defaults, store.read(statements.counters))
+        self._listener, self._care = listener, care
+        self._queue: InputQueue[Queued] = InputQueue(max_queue)
         self._stopping = False
         self._try_until: float | None = None
         self._given_up: StoreBusyError | None = None
         self._driven = False
-        self._unsure: tuple[Done, list[_Act | _Offer]] | None = None
+        self._unsure: tuple[Done, list[Queued]] | None = None
         """Result and input of the last transaction, while it is unknown whether it was committed."""
         self.failing_since: float | None = None
         """Monotonic time since which every transaction has failed, for another reason than the store; else None."""
@@ -120,10 +89,10 @@ class Engine:
         """Use the caller's thread as the engine thread, instead of `start`."""
         self._begin()
         self._driven = True
-        self._transactions.timed = False
+        self.transactions.timed = False
 
     def _begin(self) -> None:
-        self._transactions.counters = self.store.read(statements.counters)
+        self.transactions.counters = self.store.read(statements.counters)
         if self.store.undisputed:  # else the previous leader may still submit runs that it claimed
             with self.store.write() as conn:
                 run_statements.expire_leases(conn)
@@ -135,7 +104,7 @@ class Engine:
     @property
     def next_wake(self) -> float | None:
         """When the next transaction is due without input, in epoch seconds; None for never."""
-        return self._transactions.next_wake
+        return self.transactions.next_wake
 
     @property
     def failing(self) -> str:
@@ -149,53 +118,34 @@ class Engine:
     @property
     def catalog(self) -> Catalog:
         """The rules as of the last transaction that was committed."""
-        return self._transactions.catalog
+        return self.transactions.catalog
 
     @catalog.setter
     def catalog(self, catalog: Catalog) -> None:
         """Set the rules of a standby, which only reads them."""
-        self._transactions.catalog = catalog
-
-    @property
-    def dead_letters_limit(self) -> int:
-        """Maximum total size of the dead letters, in bytes."""
-        return self._transactions.dead_letters_limit
-
-    @dead_letters_limit.setter
-    def dead_letters_limit(self, limit: int) -> None:
-        self._transactions.dead_letters_limit = limit
-
-    @property
-    def dispatcher(self) -> Dispatcher:
-        return self._transactions.dispatcher
-
-    @dispatcher.setter
-    def dispatcher(self, dispatcher: Dispatcher) -> None:
-        self._transactions.dispatcher = dispatcher
+        self.transactions.catalog = catalog
 
     def hurry(self) -> None:
         """Prepare for shutdown: from now on retry writes for at most `LAST_TRIES`, so that callers do not block."""
-        with self._wanted:
+        with self._queue.condition:
             self._try_until = self.clock.monotonic() + LAST_TRIES
-            self._wanted.notify()
+            self._queue.condition.notify()
 
     def stop(self, within: float = LONGEST_WAIT) -> None:
         """Process the queue, then end the thread. After ``within`` seconds it is left behind, still alive."""
-        with self._wanted:
+        with self._queue.condition:
             self._stopping = True
-            self._wanted.notify()
+            self._queue.condition.notify()
         self.thread.join(within)
 
     def offer(self, batch: Batch) -> Future[Receipt]:
         future: Future[Receipt] = Future()
-        with self._wanted:
+        with self._queue.condition:
             if self.standby:
                 raise Overloaded(RETRY_AFTER)
-            if self._stopping or (self._queued_events + len(batch.items) > self._max_queue > 0 and self._queued_events):
+            if self._stopping or not self._queue.has_room(len(batch.items)):
                 raise Overloaded(ROOM_AFTER)
-            self._queued_events += len(batch.items)
-            self._queue.append(_Offer(batch, future, self.clock.monotonic()))
-            self._wanted.notify()
+            self._queue.add(QueuedBatch(batch, future, self.clock.monotonic()))
         return future
 
     def objects(self, source: str, *, after: str = "", prefix: str = "") -> dict[str, str]:
@@ -237,59 +187,46 @@ class Engine:
     def act(self, run: Callable[[Transaction], T]) -> Future[T]:
         """Queue a function for the next transaction. It must not raise after it has staged something."""
         future: Future[T] = Future()
-        with self._wanted:
+        with self._queue.condition:
             if self.standby and not self.thread.is_alive():
                 raise StoreBusyError(self.standby)
             if self._stopping and not self.thread.is_alive():
                 raise RuntimeError("the engine has stopped")
-            self._queue.append(_Act(run, future))
-            self._wanted.notify()
+            self._queue.add(QueuedAct(run, future))
         while self._driven and not future.done() and (drained := self._drain()):
             self._commit(drained)
         return future
 
     @property
     def queued(self) -> int:
-        return self._queued_events
+        """Number of events that are queued or being processed."""
+        return self._queue.events
 
     # -- the thread ------------------------------------------------------------------------------------------------
 
     def _main(self) -> None:
-        while True:
-            drained = self._drain()
-            if drained is None:
-                return
+        while (drained := self._drain()) is not None:
             self._commit(drained)
 
-    def _drain(self) -> list[_Act | _Offer] | None:
+    def _drain(self) -> list[Queued] | None:
         """Wait for input or the next wake-up, and return what is queued. Return None once stopped."""
         while True:
             wake = self.next_wake if self._given_up is None else None
             left = None if wake is None else max(wake - self.clock.now(), 0.0)
             beat(step := clamp(left))  # without the lock: `offer` waits for it
-            with self._wanted:
+            with self._queue.condition:
                 if not self._queue and self._stopping:
                     return None
                 if self._queue or left == 0.0:
-                    return self._next_batch()
-                self._wanted.wait(step)
+                    return self._queue.next_batch()
+                self._queue.condition.wait(step)
 
-    def _next_batch(self) -> list[_Act | _Offer]:
-        """Take the input of one transaction off the queue. The caller must hold the lock."""
-        drained: list[_Act | _Offer] = []
-        events = 0
-        while self._queue and events < BATCH:
-            item = self._queue.popleft()
-            events += len(item.batch.items) if isinstance(item, _Offer) else 1
-            drained.append(item)
-        return drained
-
-    def _commit(self, drained: list[_Act | _Offer]) -> None:
+    def _commit(self, drained: list[Queued]) -> None:
         """Commit all of it in one transaction. While the store is busy, acknowledge nothing and retry."""
         while True:
             beat()
             if self._given_up is not None:
-                self._refuse(drained, self._given_up)
+                self._queue.refuse(drained, self._given_up)
                 return
             try:
                 done = self._transact(drained)
@@ -303,19 +240,19 @@ class Engine:
                 elif self._care is not Care.NEVER:
                     log.exception("engine.failed")
                     self.failing_since = self.failing_since or self.clock.monotonic()
-                self._refuse(drained, error)
-                self._transactions.next_wake = self.clock.now() + RETRY_AFTER
+                self._queue.refuse(drained, error)
+                self.transactions.next_wake = self.clock.now() + RETRY_AFTER
                 return
         hit("after-commit")
         tx, began = done.tx, done.began
         if done.leased:
-            self.dispatcher.take(done.leased, began)
+            self.transactions.dispatcher.take(done.leased, began)
         self.trouble, self.failing_since = "", None
-        results = self._put_back(drained, done.results)
+        results = self._queue.put_back(drained, done.results)
         drained = drained[: len(results)]
-        self._acknowledge(drained, results)
+        self._queue.acknowledge(drained, results)
         hit("after-acknowledge")
-        offers = [began - item.at for item in drained if isinstance(item, _Offer)]
+        offers = [began - item.at for item in drained if isinstance(item, QueuedBatch)]
         if tx.writes.admitted:
             self.on_admitted()
         if tx.stops:
@@ -324,17 +261,17 @@ class Engine:
 
     def _wait_or_give_up(self, error: StoreBusyError) -> None:
         """Wait before a retry. During shutdown give up: input that was not acknowledged is delivered again."""
-        with self._wanted:
+        with self._queue.condition:
             last = self._try_until is not None and self.clock.monotonic() >= self._try_until
             if self._stopping or last:
                 self._given_up = error
             else:
-                self._wanted.wait(RETRY_AFTER)
+                self._queue.condition.wait(RETRY_AFTER)
 
     def _report(self, tx: Transaction, seconds: float, waited: Sequence[float]) -> None:
         """Notify the listener. Its errors are only logged, as the transaction is committed and acknowledged."""
         try:
-            self._listener.committed(seconds, waited, self._queued_events)
+            self._listener.committed(seconds, waited, self._queue.events)
             for notification in tx.writes.notifications:
                 self._listener.emitted(notification, tx.now)
         except Exception:
@@ -345,41 +282,41 @@ class Engine:
             log.error("store.busy", error=message)
         self.trouble = message
 
-    def _transact(self, drained: list[_Act | _Offer]) -> Done:
+    def _transact(self, drained: list[Queued]) -> Done:
         """Fold and commit. If the result of the last commit is unknown, determine it first."""
         if self._unsure is not None:
             (done, of), committed = self._unsure, self.store.settle()
             self._unsure = None
             if committed:
-                self._transactions.take_over(done)
+                self.transactions.take_over(done)
                 if of is drained:
                     return done
         done = self._write(drained)
-        self._transactions.take_over(done)
+        self.transactions.take_over(done)
         return done
 
-    def _write(self, drained: list[_Act | _Offer]) -> Done:
+    def _write(self, drained: list[Queued]) -> Done:
         """Write without savepoints. If anything raises, write again with a savepoint for each unit of work."""
-        queued = [item.batch if isinstance(item, _Offer) else item.run for item in drained]
+        queued = [item.batch if isinstance(item, QueuedBatch) else item.run for item in drained]
         careful = self._care is Care.ALWAYS
         while True:
             try:
                 return self._write_once(drained, queued, careful=careful)
             except Exception as error:
-                self.dispatcher.forget()
-                self._transactions.failed()
+                self.transactions.dispatcher.forget()
+                self.transactions.failed()
                 if careful or self._care is Care.NEVER or of_whole(error):
                     raise
                 log.warning("engine.careful", error=words(error))
                 careful = True
 
     def _write_once(
-        self, drained: list[_Act | _Offer], queued: Sequence[Batch | Callable[[Transaction], Any]], *, careful: bool
+        self, drained: list[Queued], queued: Sequence[Batch | Callable[[Transaction], Any]], *, careful: bool
     ) -> Done:
         folded: list[Done] = []
         try:
             with self.store.write(lambda: self._announce(folded[0])) as conn:
-                folded.append(self._transactions.fold(conn, queued, careful=careful))
+                folded.append(self.transactions.fold(conn, queued, careful=careful))
                 hit("before-commit")
         except CommitUnknownError:
             self._unsure = folded[0], drained
@@ -389,49 +326,10 @@ class Engine:
     def _announce(self, done: Done) -> None:
         """Announce leased runs. Nothing releases the GIL before the commit: requests are made while the disk syncs."""
         if done.leased:
-            self.dispatcher.announce(done.leased, done.began)
-
-    def _put_back(self, drained: Sequence[_Act | _Offer], results: list[Any]) -> list[Any]:
-        """Put unprocessed input back at the front of the queue. Return the results of the input that is complete."""
-        left = drained[len(results) :]
-        with self._wanted:
-            self._queue.extendleft(reversed(left))
-            if results and isinstance(results[-1], Unfinished):
-                *results, unfinished = results
-                self._queued_events -= len(unfinished.outcomes)
-                self._queue_behind_others(drained[len(results)], unfinished)
-        return results
-
-    def _queue_behind_others(self, item: _Act | _Offer, unfinished: Unfinished) -> None:
-        """Queue the rest of a batch behind acts and other sources' batches, and before later batches of its source."""
-        assert isinstance(item, _Offer)  # noqa: S101 - for the type checker: only batches can be unfinished
-        source = unfinished.rest.source
-        rest = replace(item, batch=unfinished.rest, outcomes=[*item.outcomes, *unfinished.outcomes])
-        behind = [each for each in self._queue if isinstance(each, _Offer) and each.batch.source == source]
-        others = [each for each in self._queue if not isinstance(each, _Offer) or each.batch.source != source]
-        self._queue = deque((*others, rest, *behind))
-
-    def _off_the_queue(self, drained: Sequence[_Act | _Offer]) -> None:
-        with self._wanted:
-            self._queued_events -= sum(len(i.batch.items) for i in drained if isinstance(i, _Offer))
-
-    def _acknowledge(self, drained: Sequence[_Act | _Offer], results: Sequence[Any]) -> None:
-        self._off_the_queue(drained)
-        for item, result in zip(drained, results, strict=True):
-            if isinstance(result, Exception):
-                item.future.set_exception(result)
-            elif isinstance(item, _Offer):
-                item.future.set_result(Receipt([*item.outcomes, *result]))
-            else:
-                item.future.set_result(result)
-
-    def _refuse(self, drained: Sequence[_Act | _Offer], error: Exception) -> None:
-        self._off_the_queue(drained)
-        for item in drained:
-            item.future.set_exception(error)
+            self.transactions.dispatcher.announce(done.leased, done.began)
 
     def switch(self, catalog: Catalog) -> list[Dropped]:
         """Switch to other rules, see `TransactionRunner.switch`, and accept input from then on."""
-        dropped = self.act(lambda tx: self._transactions.switch(tx, catalog)).result()
+        dropped = self.act(lambda tx: self.transactions.switch(tx, catalog)).result()
         self.standby = ""
         return dropped

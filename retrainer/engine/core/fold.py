@@ -20,7 +20,7 @@ from retrainer.engine.runs import chains, endings
 from retrainer.engine.runs.run_factory import create_run
 from retrainer.engine.schedules import slots
 from retrainer.engine.schedules.every_key import stage
-from retrainer.engine.schedules.spread import EachKey, EveryKey
+from retrainer.engine.schedules.spread import EachKey, EveryKey, Spread
 from retrainer.rules.decide import step
 from retrainer.rules.outcome import Arrived, Ended, Input, Kind, Quarantined, Sampled, Step, Wake
 from retrainer.rules.run_end import orphaned
@@ -30,7 +30,6 @@ from retrainer.store.faults import of_whole
 from retrainer.util.error_text import words
 
 if TYPE_CHECKING:
-    from retrainer.engine.schedules.spread import Spread
     from retrainer.rules.compile import CompiledRule
     from retrainer.rules.limits import RemainingBudget
 
@@ -98,7 +97,7 @@ def _follow(tx: Transaction, rule: CompiledRule, key: str, state_id: int, done: 
     """Create runs and return them, record decisions and slots, stage fan-outs, and request the stop of active runs."""
     run_of: dict[int, Run] = {}
     for place, decision in enumerate(done.decisions):
-        run = create_run(tx, rule, key, state_id, decision) if decision.new_run is not None else None
+        run = create_run(tx, rule, key, state_id, decision)
         if decision.kind is Kind.FIRE and decision.new_run is None:  # in shadow mode no run ever returns values
             distincts.drop(tx.conn, state_id)
         if run is not None:

@@ -29,7 +29,7 @@ def asked_again(kind: str, payload: Mapping[str, Any]) -> Input:
     """Inverse of `payload_of` for the kinds in `ASKED`."""
     if kind == Withdrawn.__name__:
         return Withdrawn(bool(payload.get("manual")))
-    emitted = (payload.get("parameters") or {}, str(payload.get("request", "")), str(payload.get("by", "")))
+    common = (payload.get("parameters") or {}, str(payload.get("request", "")), str(payload.get("by", "")))
     if kind == Manual.__name__:
-        return Manual(*emitted)
-    return Backfill(tuple((trigger, slot) for trigger, slot in payload["slots"]), *emitted)
+        return Manual(*common)
+    return Backfill(tuple((trigger, slot) for trigger, slot in payload["slots"]), *common)

@@ -40,7 +40,7 @@ class EventDeadLettered:
     event: str
     reason: str
     error: str
-    rule: str
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,12 @@ class DeadLettersDropped:
 
 @dataclass(frozen=True, slots=True)
 class OwnOutputSkipped:
-    """An event does not count for a trigger, because a run of its own rule caused it. ``said`` says how it is known."""
+    """An event does not count for a trigger, because a run of its own rule caused it. ``evidence``: how it is known."""
 
     rule: str
     trigger: str
     event: str
-    said: str
+    evidence: str
 
 
 @dataclass(frozen=True, slots=True)

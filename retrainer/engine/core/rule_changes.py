@@ -8,31 +8,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from retrainer.rules.fold import first_state, revise
-from retrainer.rules.state import decode
-from retrainer.rules.state_fingerprint import dropped, meanings
+from retrainer.rules.state import State, decode
+from retrainer.rules.state_fingerprint import Dropped, dropped, meanings
 from retrainer.store import statements
 from retrainer.store import tables as t
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sqlalchemy import Connection
+    from collections.abc import Collection, Mapping
 
     from retrainer.engine.core.catalog import Catalog
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.state import State
-    from retrainer.rules.state_fingerprint import Dropped
 
-KEPT = 100
-"""Revisions of a rule whose fingerprints are kept. An older state keeps its data of all triggers that still exist."""
 _ROW = "meanings/"
 
 
-def remember(conn: Connection, catalog: Catalog) -> list[Dropped]:
-    """Store the fingerprints of the current rules. Return the trigger state that this drops."""
+def remember(conn: Connection, catalog: Catalog, in_use: Collection[tuple[str, str]]) -> list[Dropped]:
+    """Store the fingerprints of the current rules. Return the trigger state that this drops.
+
+    Those of earlier revisions are kept while a state has this revision: ``in_use`` are the (rule, revision) pairs of
+    all stored states. The last revision is kept as well, as states that are not written yet may have it.
+    """
     c = t.meta.c
     rows = conn.execute(select(c.name, c.value).where(c.name.startswith(_ROW, autoescape=True)))
     known = {name.removeprefix(_ROW): orjson.loads(value) for name, value in rows}
@@ -46,8 +44,9 @@ def remember(conn: Connection, catalog: Catalog) -> list[Dropped]:
             continue
         if last is not None:
             found += dropped(rule.name, revisions[last], now)
-        revisions.pop(rule.revision, None)
-        kept = dict([*revisions.items(), (rule.revision, now)][-KEPT:])
+        kept = {old: revisions[old] for old in revisions if old == last or (rule.name, old) in in_use}
+        kept.pop(rule.revision, None)  # the current one is the last
+        kept[rule.revision] = now
         changed.append({"name": f"{_ROW}{rule.name}", "value": orjson.dumps(kept).decode()})
     statements.put_all(conn, t.meta, changed)
     return found
@@ -71,13 +70,13 @@ def state_as_it_will_be(conn: Connection, rule: CompiledRule, key: str, now: flo
     return revise(rule, key, state, now, stale(conn, rule, row.revision))[0]
 
 
-def wake(conn: Connection, catalog: Catalog, now: float) -> None:
+def wake(conn: Connection, catalog: Catalog, in_use: Collection[tuple[str, str]], now: float) -> None:
     """Make states due that keep everything and that an edit may unblock: a limit has changed, a pause is over.
 
     States that lose something are left until their next evaluation. If the edit is reverted before, they lose nothing.
     Of these only quarantined states are made due, because an edit ends a quarantine.
     """
-    for name, revision in statements.state_revisions(conn):
+    for name, revision in in_use:
         rule = catalog.rules.get(name)
         if rule is None or rule.revision == revision:
             continue

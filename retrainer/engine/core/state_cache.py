@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from retrainer.rules.state import decode
+from retrainer.rules.state import State, decode
 from retrainer.store import statements
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from retrainer.rules.outcome import Decision
-    from retrainer.rules.state import State
 
 MAX_STATES = 20_000
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrainer.engine.core import rule_changes
 from retrainer.engine.core.notifications import DecisionMade
-from retrainer.engine.core.state_cache import DecisionRecord, Entry
+from retrainer.engine.core.state_cache import Cache, DecisionRecord, Entry
 from retrainer.engine.intake import distincts
 from retrainer.rules.fold import first_state, revise
 from retrainer.rules.outcome import Decision, Kind
@@ -17,7 +17,6 @@ from retrainer.store import statements
 from retrainer.store import tables as t
 
 if TYPE_CHECKING:
-    from retrainer.engine.core.state_cache import Cache
     from retrainer.engine.core.write_buffer import WriteBuffer
     from retrainer.rules.compile import CompiledRule
 

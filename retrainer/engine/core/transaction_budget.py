@@ -25,12 +25,9 @@ class TransactionBudget:
 
     def spend(self) -> bool:
         """Use one key of the budget. Return False if none is left: the caller continues in the next transaction."""
-        if self.guaranteed > 0:
-            self.guaranteed -= 1
-            self.keys -= 1
-            return True
-        if self.spent:
+        if self.guaranteed <= 0 and self.spent:
             return False
+        self.guaranteed -= 1
         self.keys -= 1
         return True
 

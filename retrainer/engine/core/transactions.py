@@ -5,38 +5,37 @@ from __future__ import annotations
 from collections import ChainMap
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
 from retrainer.engine.core import budget_balances, rule_changes
 from retrainer.engine.core.catalog import EMPTY, Catalog
-from retrainer.engine.core.containment import attempt, settled
+from retrainer.engine.core.containment import contained, settled
 from retrainer.engine.core.fold import fold_input
 from retrainer.engine.core.notifications import InputLeftOut
 from retrainer.engine.core.state_cache import Cache
 from retrainer.engine.core.transaction import Transaction, TransactionContext
 from retrainer.engine.core.transaction_budget import KEYS, TransactionBudget
 from retrainer.engine.intake.events import take_in
-from retrainer.engine.runs.dispatch import NoDispatcher, dispatch
+from retrainer.engine.runs.dispatch import Dispatcher, NoDispatcher, dispatch
 from retrainer.engine.schedules.fan_out import fan_out
 from retrainer.rules.admit import AdmissionRequest, Capacity, admit
 from retrainer.rules.outcome import Wake
 from retrainer.store import run_statements, statements
-from retrainer.store.faults import of_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection, Row
 
-    from retrainer.engine.runs.dispatch import Dispatcher
     from retrainer.engine.runs.run_defaults import RunDefaults
     from retrainer.rules.state_fingerprint import Dropped
     from retrainer.runs.run import Run
     from retrainer.sources.base import Batch
     from retrainer.util.clock import Clock
 
+T = TypeVar("T")
 log = structlog.get_logger()
 
 FEW = 5
@@ -81,7 +80,7 @@ class TransactionRunner:
         """Whether fan-outs may remain in the store."""
         self._unseen: list[str] = []
         """Rules with time-based triggers that were not evaluated at their current revision yet."""
-        self._heard: dict[str, float] = {}
+        self._seen_at: dict[str, float] = {}
         self._polled: dict[tuple[str, str], set[str]] = {}
 
     def tx(self, conn: Connection, *, careful: bool = False) -> Transaction:
@@ -93,7 +92,7 @@ class TransactionRunner:
             began = self._clock.monotonic()
             tx.budget = TransactionBudget(lambda: self._clock.monotonic() - began)
         tx.polled = ChainMap({}, self._polled)
-        tx.writes.seen_at = ChainMap({}, self._heard)
+        tx.writes.seen_at = ChainMap({}, self._seen_at)
         tx.unseen = self._unseen
         return tx
 
@@ -112,7 +111,7 @@ class TransactionRunner:
             fanning = fan_out(tx)
         tx.settle()
         if tx.pools_changed or self._admission_due:
-            self._admit_contained(tx)
+            contained(tx, partial(self._admit, tx), partial(_not_admitted, tx))  # else the runs wait for the next one
         leased = dispatch(tx, self.dispatcher)
         tx.flush()
         fanning = fanning or tx.writes.fans_out
@@ -128,7 +127,7 @@ class TransactionRunner:
         self.catalog = tx.catalog
         self.counters = tx.writes.counters
         self._polled.update(tx.polled.maps[0])
-        self._heard.update(tx.writes.seen_at.maps[0])
+        self._seen_at.update(tx.writes.seen_at.maps[0])
         self._unseen = tx.unseen
         self.cache.commit(tx.states.changed, tx.states.forgotten)
         self.next_wake, self._fanning = done.next_wake, done.fanning
@@ -155,7 +154,8 @@ class TransactionRunner:
         A state is revised when it is next evaluated. States with time-based triggers, and states that the edit may
         unblock, are evaluated soon.
         """
-        dropped = rule_changes.remember(tx.conn, catalog)
+        in_use = statements.state_revisions(tx.conn)
+        dropped = rule_changes.remember(tx.conn, catalog, in_use)
         tx.catalog = catalog
         known = statements.root_revisions(tx.conn)
         tx.unseen = [
@@ -163,7 +163,7 @@ class TransactionRunner:
             for rule in catalog.rules.values()
             if (rule.schedules or (rule.starts_alone and not rule.per_key)) and known.get(rule.name) != rule.revision
         ]
-        rule_changes.wake(tx.conn, catalog, tx.now)
+        rule_changes.wake(tx.conn, catalog, in_use, tx.now)
         tx.pools_changed = True
         return dropped
 
@@ -184,19 +184,6 @@ class TransactionRunner:
             else:
                 statements.no_wake(tx.conn, rule, key)
 
-    def _admit_contained(self, tx: Transaction) -> None:
-        """Admit runs. If that raises in a careful transaction, the runs wait for the next transaction."""
-        if not tx.careful:
-            self._admit(tx)
-            return
-        try:
-            attempt(tx, partial(self._admit, tx))
-        except Exception as error:
-            if of_whole(error):
-                raise
-            log.exception("admission.raised")
-            tx.writes.emit(InputLeftOut("Admission"))
-
     def _admit(self, tx: Transaction) -> None:
         tx.writes.flush_runs()
         if self._next_start is not None and self._next_start <= tx.now:
@@ -206,7 +193,7 @@ class TransactionRunner:
         rows = run_statements.waiting_runs(tx.conn, tx.now, free, KEYS)
         waiting, all_known = _waiting(tx, rows)
         names = {w.budget for w in waiting if w.budget}
-        balances, renewed = budget_balances.balances(tx.conn, tx.catalog, names, tx.now, _contain(tx))
+        balances, renewed = budget_balances.balances(tx.conn, tx.catalog, names, tx.now, partial(_costs, tx))
         admitted = admit(waiting, Capacity(tx.catalog.pools, used, balances), tx.now)
         run_statements.admit(tx.conn, admitted, tx.now)
         tx.writes.admitted = tx.writes.admitted or bool(admitted)
@@ -244,14 +231,24 @@ def _waiting(tx: Transaction, rows: Sequence[Row[Any]]) -> tuple[list[AdmissionR
 
 def _cost(tx: Transaction, rule: str) -> tuple[str, float] | None:
     """Return the budget of a run and its reserve in GPU hours; None if computing them raises: the rule's runs wait."""
-    cost = _contain(tx)(tx.conn, partial(budget_balances.cost_of, tx.conn, tx.catalog, rule), rule)
+    cost = _costs(tx, partial(budget_balances.cost_of, tx.conn, tx.catalog, rule), rule)
     if cost is None:
         tx.writes.emit(InputLeftOut("Admission"))
     return cost
 
 
-def _contain(tx: Transaction) -> budget_balances.Contain:
-    return budget_balances.carefully if tx.careful else budget_balances.plainly
+def _costs(tx: Transaction, compute: Callable[[], T], whose: str) -> T | None:
+    """Return the cost or balance of the rule or budget ``whose``. In a careful transaction, None if that raises."""
+
+    def raised(error: Exception) -> None:
+        log.error("admission.raised", whose=whose, exc_info=error)
+
+    return contained(tx, compute, raised)
+
+
+def _not_admitted(tx: Transaction, error: Exception) -> None:
+    log.error("admission.raised", exc_info=error)
+    tx.writes.emit(InputLeftOut("Admission"))
 
 
 def _answer(tx: Transaction, act: Callable[[Transaction], Any]) -> Any:
@@ -260,12 +257,7 @@ def _answer(tx: Transaction, act: Callable[[Transaction], Any]) -> Any:
     A refusal (LookupError, ValueError) is raised before anything is staged and needs no savepoint. Other errors do.
     """
     if tx.careful:
-        try:
-            return attempt(tx, partial(settled, tx, act))
-        except Exception as error:
-            if of_whole(error):
-                raise
-            return error
+        return contained(tx, partial(settled, tx, act), lambda error: error)
     staged = tx.staged
     try:
         return settled(tx, act)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import ChainMap, defaultdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from retrainer.engine.core.notifications import DeadLettersDropped, SlotSettled
+from retrainer.engine.core.notifications import DeadLettersDropped, Notification, SlotSettled
 from retrainer.rules.parameters import MAX_EVENT_BYTES, MAX_EVENTS
 from retrainer.runs.run import Run, RunPhase
 from retrainer.store import event_statements, statements
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from retrainer.engine.core.notifications import Notification
     from retrainer.engine.core.state_cache import DecisionRecord
     from retrainer.event import Event
     from retrainer.rules.outcome import SlotRecord
@@ -171,8 +170,7 @@ class WriteBuffer:
 
     def flush_runs(self) -> None:
         """Write the created runs, so that later statements of this transaction can read them."""
-        waits = any(r.phase is RunPhase.PENDING and r.admitted_at is not None for r in self.created.values())
-        self.admitted = self.admitted or waits
+        self.admitted |= any(r.phase is RunPhase.PENDING and r.admitted_at is not None for r in self.created.values())
         statements.insert_all(self.conn, t.runs, [run_to_row(run) for run in self.created.values()])
         self.created.clear()
 

@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from retrainer.engine.core.containment import attempt
+from retrainer.engine.core.containment import contained
 from retrainer.engine.core.notifications import DecisionMade
-from retrainer.rules.arrival_aggregator import ArrivalAggregator
+from retrainer.rules.arrival_aggregator import ArrivalAggregator, Single
 from retrainer.store import event_statements
-from retrainer.store.faults import of_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from retrainer.engine.core.transaction import Transaction
     from retrainer.event import Event
-    from retrainer.rules.arrival_aggregator import Single
     from retrainer.rules.outcome import Arrived
 
 log = structlog.get_logger()
@@ -26,10 +24,17 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """An event being folded, and the callback for a rule that raises on it (transaction, rule name, error)."""
+    """An event being folded. ``raised`` is called with the name of a rule that raises on it, and the error."""
 
     item: Event
-    raised: Callable[[Transaction, str, Exception], None]
+    seq: int
+    raised: Callable[[str, Exception], None]
+
+    def take_back(self, tx: Transaction, where: tuple[str, str], state: int, error: Exception) -> None:
+        """The rule raised: the event does not count for this (rule, key). ``state``: the id of its state, or -1."""
+        tx.writes.flush_inputs()
+        event_statements.take_back_input(tx.conn, state, where, self.seq)
+        self.raised(where[0], error)
 
 
 class Arrivals:
@@ -47,7 +52,7 @@ class Arrivals:
         found[1][0] = taken
         return True
 
-    def take(self, where: tuple[str, str], seq: int, counted: Callable[[], Arrived], taken: Taken) -> None:
+    def take(self, where: tuple[str, str], counted: Callable[[], Arrived], taken: Taken) -> None:
         """Fold one event. If the rule raises, the event becomes a dead letter of that rule; other rules are unaffected.
 
         ``counted`` returns the counts that the event adds and records the values of `distinct_by`. It is called inside
@@ -55,7 +60,7 @@ class Arrivals:
         """
         tx = self._tx
         if tx.careful:
-            self._take_with_care(where, seq, counted, taken)
+            self._take_with_care(where, counted, taken)
             return
         given = counted()
         folded = tx.take(*where, given)
@@ -66,18 +71,15 @@ class Arrivals:
         if gathering is not None:
             self._gathering[where] = (gathering, [taken])
 
-    def _take_with_care(self, where: tuple[str, str], seq: int, counted: Callable[[], Arrived], taken: Taken) -> None:
+    def _take_with_care(self, where: tuple[str, str], counted: Callable[[], Arrived], taken: Taken) -> None:
         tx = self._tx
-        entry = tx.states.changed[where]
-        try:
-            attempt(tx, lambda: tx.take(*where, counted()))
-        except Exception as error:
-            if of_whole(error):
-                raise
-            log.debug("event.raised", source=taken.item.source, id=taken.item.id, rule=where[0], exc_info=True)
-            tx.writes.flush_inputs()
-            event_statements.take_back_input(tx.conn, entry.id, where, seq)
-            taken.raised(tx, where[0], error)
+        state_id = tx.states.changed[where].id
+
+        def raised(error: Exception) -> None:
+            log.debug("event.raised", source=taken.item.source, id=taken.item.id, rule=where[0], exc_info=error)
+            taken.take_back(tx, where, state_id, error)
+
+        contained(tx, lambda: tx.take(*where, counted()), raised)
 
     def clear(self) -> None:
         """Discard all aggregators, when their unit is rolled back."""
@@ -105,5 +107,5 @@ class Arrivals:
             tx.writes.emit(DecisionMade(*where, record.decision, count=gathering.absorbed))
             tx.states.decided.append(where)
         tx.states.changed[where] = replace(entry, state=state, record=record)
-        self.take(where, last.seq, lambda: last, taken)
+        self.take(where, lambda: last, taken)
         self._gathering.pop(where, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
@@ -23,7 +24,7 @@ def dead(tx: Transaction, event: Event, reason: str, error: str, rule: str = "")
     """Store a readable event that a rule could not process. The payload is serialized once for all rules."""
     if tx.writes.written_out is None or tx.writes.written_out[0] is not event:
         tx.writes.written_out = event, dump(shown(event)).encode()
-    dead_letter(tx, event.source, event.id, reason, error, tx.writes.written_out[1], rule)
+    dead_letter(tx, EventDeadLettered(event.source, event.id, reason, error, rule), tx.writes.written_out[1])
 
 
 class OfARule(Protocol):
@@ -41,7 +42,7 @@ class Refusals:
 
     def __init__(self, tx: Transaction, event: Event, *, emit: bool) -> None:
         self.failed = False
-        self._tx, self._event, self._tell = tx, event, emit
+        self._tx, self._event, self._emit = tx, event, emit
 
     def raised(self, trigger: OfARule, error: Exception) -> None:
         """Handle an unexpected exception: a defect in retrainer, not an error that the trigger reports."""
@@ -49,7 +50,7 @@ class Refusals:
 
     def _fail(self, trigger: OfARule, reason: str, error: str) -> None:
         self.failed = True
-        if self._tell:
+        if self._emit:
             dead(self._tx, self._event, reason, error, trigger.rule)
 
     def _too_many_keys(self, trigger: OfARule, key: str) -> None:
@@ -78,23 +79,12 @@ def unbearable(tx: Transaction, item: Event | Poison, error: str) -> None:
     """Store an item that the engine could not process at all, in a form that any store accepts. No replay."""
     payload = item.payload if isinstance(item, Poison) else repr(item).encode(errors="backslashreplace")
     name = "".join(c if c.isprintable() else "?" for c in item.id[:LONGEST_ID].encode(errors="replace").decode())
-    dead_letter(tx, item.source, name, "unreadable", error, payload[:MOST_BYTES])
+    dead_letter(tx, EventDeadLettered(item.source, name, "unreadable", error), payload[:MOST_BYTES])
 
 
-def dead_letter(
-    tx: Transaction, source: str, event: str, reason: str, error: str, payload: bytes, rule: str = ""
-) -> None:
-    error = SECRETS.mask(error).replace("\0", "\\0")
-    tx.writes.rows["dead_letters"].append(
-        {
-            "at": tx.now,
-            "source": source,
-            "event": event,
-            "reason": reason,
-            "error": error,
-            "payload": payload,
-            "rule": rule,
-            "size": len(payload),
-        }
-    )
-    tx.writes.emit(EventDeadLettered(source, event, reason, error, rule))
+def dead_letter(tx: Transaction, letter: EventDeadLettered, payload: bytes) -> None:
+    """Store a dead letter, with secrets in its error masked."""
+    letter = replace(letter, error=SECRETS.mask(letter.error).replace("\0", "\\0"))
+    row = {"at": tx.now, **asdict(letter), "payload": payload, "size": len(payload)}
+    tx.writes.rows["dead_letters"].append(row)
+    tx.writes.emit(letter)

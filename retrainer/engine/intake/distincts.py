@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, and_, delete, insert, select, tuple_, update
 
 from retrainer.store import tables as t
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-    from sqlalchemy import Connection, Row
 
     from retrainer.rules.window import Counted
 
@@ -27,7 +26,16 @@ LONGEST = 1024
 """Maximum size of a stored value in bytes (limit of the store's index). A longer value is stored as its hash."""
 
 
-def count(conn: Connection, state: int, trigger: str, value: str, size: int, rows: int, sequencer: str) -> Counted:
+@dataclass(frozen=True, slots=True)
+class LastEvent:
+    """What the store keeps of the last event of a value, named like its columns."""
+
+    bytes: int
+    rows: int
+    sequencer: str
+
+
+def count(conn: Connection, state: int, trigger: str, value: str, event: LastEvent) -> Counted:
     """Record a value and return what it adds to the pending window: everything the first time, then only the growth.
 
     If events arrive out of order, the one with the later sequencer is kept. Only sequencers of equal length can be
@@ -36,14 +44,13 @@ def count(conn: Connection, state: int, trigger: str, value: str, size: int, row
     value = _stored(value)
     here = (_C.state == state, _C.trigger == trigger, _C.value == value, _C.chain == PENDING)
     known = conn.execute(select(_C.bytes, _C.rows, _C.sequencer).where(*here)).first()
-    now = {"bytes": size, "rows": rows, "sequencer": sequencer}
     if known is None:
-        conn.execute(insert(_T).values(state=state, trigger=trigger, value=value, chain=PENDING, **now))
-        return (1, size, rows)
-    if older(sequencer, known.sequencer):
+        conn.execute(insert(_T).values(state=state, trigger=trigger, value=value, chain=PENDING, **asdict(event)))
+        return (1, event.bytes, event.rows)
+    if older(event.sequencer, known.sequencer):
         return (0, 0, 0)
-    conn.execute(update(_T).where(*here).values(now))
-    return (0, size - known.bytes, rows - known.rows)
+    conn.execute(update(_T).where(*here).values(asdict(event)))
+    return (0, event.bytes - known.bytes, event.rows - known.rows)
 
 
 def take_out(conn: Connection, state: int, trigger: str, value: str) -> Counted:

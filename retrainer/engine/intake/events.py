@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import orjson
 import structlog
 
-from retrainer.engine.core.containment import attempt, one_by_one
-from retrainer.engine.core.notifications import EventsTaken
+from retrainer.engine.core.containment import attempt, contained, one_by_one
+from retrainer.engine.core.notifications import EventDeadLettered, EventsTaken
 from retrainer.engine.intake import objects, partitions, replay_filter
 from retrainer.engine.intake.arrivals import Arrivals, Taken
 from retrainer.engine.intake.dead_letters import dead, dead_letter, unbearable
-from retrainer.engine.intake.matching import match
+from retrainer.engine.intake.matching import Hit, match
 from retrainer.engine.intake.samples import read
 from retrainer.engine.schedules.every_key import by_trigger, within_budget
-from retrainer.event import Event
-from retrainer.rules.outcome import Arrived
-from retrainer.sources.base import PositionLost
+from retrainer.event import Event, Poison
+from retrainer.rules.outcome import Arrived, Sampled
+from retrainer.sources.base import Batch, PositionLost, ReplayScope
 from retrainer.store import event_statements, statements
 from retrainer.store import tables as t
 from retrainer.store.faults import of_whole
@@ -30,11 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from retrainer.engine.core.transaction import Transaction
-    from retrainer.engine.intake.matching import Hit
     from retrainer.engine.schedules.spread import Reading, Spread
-    from retrainer.event import Poison
-    from retrainer.rules.outcome import Sampled
-    from retrainer.sources.base import Batch
 
 log = structlog.get_logger()
 
@@ -64,15 +60,15 @@ def take_in(tx: Transaction, batches: Sequence[Batch]) -> list[Answer]:
     """
     if tx.careful:
         return [_with_care(tx, batch) for batch in _in_time(tx, batches)]
-    arrivals = _gather(tx)
-    taken = [_Intake(tx, batch, arrivals).run() for batch in _in_time(tx, batches)]
+    return _together(tx, _in_time(tx, batches))
+
+
+def _together(tx: Transaction, batches: Iterable[Batch]) -> list[Answer]:
+    """Fold batches without savepoints."""
+    tx.arrivals = arrivals = Arrivals(tx)
+    taken = [_Intake(tx, batch, arrivals).run() for batch in batches]
     arrivals.settle()
     return [intake.answer() for intake in taken]
-
-
-def _gather(tx: Transaction) -> Arrivals:
-    tx.arrivals = arrivals = Arrivals(tx)
-    return arrivals
 
 
 def _in_time(tx: Transaction, batches: Sequence[Batch]) -> Iterator[Batch]:
@@ -109,34 +105,26 @@ def _answer(tx: Transaction, batch: Batch, outcomes: list[str]) -> list[str] | U
 
 def _with_care(tx: Transaction, batch: Batch) -> Answer:
     """Fold the whole batch in one savepoint, which is cheapest. If that fails, fold each item in its own."""
-    try:
-        return attempt(tx, partial(_plainly, tx, batch))
-    except Exception as error:
-        if of_whole(error):
-            raise
-    try:
-        return attempt(tx, partial(_singly, tx, batch))
-    except Exception as error:
-        if of_whole(error):
-            raise
-        log.exception("batch.raised", source=batch.source)
+
+    def raised(error: Exception) -> Exception:
+        log.error("batch.raised", source=batch.source, exc_info=error)
         return error
 
+    answer = contained(tx, partial(_plainly, tx, batch), lambda _: None)
+    return contained(tx, partial(_singly, tx, batch), raised) if answer is None else answer
 
-def _plainly(tx: Transaction, batch: Batch) -> Answer:
+
+def _plainly(tx: Transaction, batch: Batch) -> Answer | None:
     tx.careful = False
     try:
-        arrivals = _gather(tx)
-        intake = _Intake(tx, batch, arrivals).run()
-        arrivals.settle()
+        return _together(tx, (batch,))[0]
     finally:
         tx.careful = True
-    return intake.answer()
 
 
 def _singly(tx: Transaction, batch: Batch) -> Answer:
     """Move the position, then fold each item in its own savepoint. An item that still raises becomes a dead letter."""
-    arrivals = _gather(tx)
+    tx.arrivals = arrivals = Arrivals(tx)
     around = _Intake(tx, replace(batch, items=()), arrivals).run()
     if around.lost is not None:
         return around.lost
@@ -169,23 +157,19 @@ class _Intake:
         self._taken_back: list[str] = []
 
     def run(self) -> _Intake:
-        if not self._moved():
+        tx, batch = self.tx, self.batch
+        if batch.offsets is not None and not partitions.move(tx.conn, batch.source, batch.offsets):
+            self.lost = PositionLost(f"{batch.source}: {batch.offsets.part} has another owner now")
             return self
-        if self.batch.replay_scope is not None:
-            self._replay()
+        if batch.replay_scope is not None:
+            self._replay(batch.replay_scope)
         else:
             self._take_all()
-        _move_back(self.tx, self.batch, len(self.outcomes))
+        _move_back(tx, batch, len(self.outcomes))
         return self
 
     def answer(self) -> Answer:
         return self.lost or _answer(self.tx, self.batch, self.outcomes)
-
-    def _moved(self) -> bool:
-        tx, batch = self.tx, self.batch
-        if batch.offsets is not None and not partitions.move(tx.conn, batch.source, batch.offsets):
-            self.lost = PositionLost(f"{batch.source}: {batch.offsets.part} has another owner now")
-        return self.lost is None
 
     def _take_all(self) -> None:
         tx, batch = self.tx, self.batch
@@ -221,8 +205,8 @@ class _Intake:
         now = self.tx.now
         forget_at = now + self.batch.identity_window
         if event.id in known:
-            sight = {"seen_at": now, "forget_at": forget_at}
-            self._repeated.append({"b_source": event.source, "b_id": event.id, **sight})
+            row = {"b_source": event.source, "b_id": event.id, "seen_at": now, "forget_at": forget_at}
+            self._repeated.append(row)
             return True
         if event.takes_back:
             self._take_back(event.takes_back, known)
@@ -236,19 +220,17 @@ class _Intake:
         self._taken_back.append(identity)
 
     def _poison(self, item: Poison) -> str:
-        if not item.kept:
-            return "dead_lettered"
-        dead_letter(self.tx, item.source, item.id, "unreadable", item.error, item.payload[:MAX_POISON])
+        if item.kept:
+            letter = EventDeadLettered(item.source, item.id, "unreadable", item.error)
+            dead_letter(self.tx, letter, item.payload[:MAX_POISON])
         return "dead_lettered"
 
-    def _replay(self) -> None:
-        assert self.batch.replay_scope is not None  # noqa: S101 - for the type checker; checked by the caller
-        replay = replay_filter.ReplayFilter(self.tx, self.batch.replay_scope)
+    def _replay(self, scope: ReplayScope) -> None:
+        replay = replay_filter.ReplayFilter(self.tx, scope)
         for item in _items_in_time(self.tx, self.batch):
             word, hits, readings = replay.judge(item)
-            if (hits or readings) and isinstance(item, Event) and not self.batch.replay_scope.dry:
-                facts = {"rules": sorted(self.batch.replay_scope.rules), "levels": self.batch.replay_scope.levels}
-                self.tx.writes.journal(REPLAYED, "", "", facts)
+            if (hits or readings) and isinstance(item, Event) and not scope.dry:
+                self.tx.writes.journal(REPLAYED, "", "", {"rules": sorted(scope.rules), "levels": scope.levels})
                 self._take(item, hits, word, readings)
             else:
                 self.outcomes.append(word)
@@ -272,21 +254,19 @@ class _Intake:
         # Before the fold, because the parameters of a run may read the event that caused it.
         tx.writes.inputs += [(tx.states.changed[where].id, seq) for where in hits]
         self.outcomes.append("matched" if matched else word)
-        taken = Taken(item, partial(self._raised, item, len(self.outcomes) - 1, concerned))
+        taken = Taken(item, seq, partial(self._raised, item, len(self.outcomes) - 1, concerned))
         for where, given in readings:
-            self._read(where, seq, given, taken)
-        if hits:
-            for where, hit in hits.items():
-                if hit.plain is not None and self._arrivals.add(
-                    where, hit.plain, (seq, item.time, label, hit.size, hit.rows, place, offset), taken
-                ):
-                    continue
-                state = tx.states.changed[where].id
+            self._read(where, given, taken)
+        for where, hit in hits.items():
+            single = (seq, item.time, label, hit.size, hit.rows, place, offset)
+            if hit.plain is not None and self._arrivals.add(where, hit.plain, single, taken):
+                continue
+            state = tx.states.changed[where].id
 
-                def counted(hit: Hit = hit, state: int = state) -> Arrived:
-                    return Arrived(seq, item.time, label, *hit.counts(tx, item, state), place, offset)
+            def counted(hit: Hit = hit, state: int = state) -> Arrived:
+                return Arrived(seq, item.time, label, *hit.counts(tx, item, state), place, offset)
 
-                self._arrivals.take(where, seq, counted, taken)
+            self._arrivals.take(where, counted, taken)
 
     def _enter(self, item: Event, hits: dict[tuple[str, str], Hit]) -> bool:
         """Load the states of all hits. Hits whose rule raises are removed; return whether any were removed."""
@@ -322,7 +302,7 @@ class _Intake:
         if self.batch.replay_scope is None:  # a replayed event has its dead letter already
             dead(self.tx, item, "raised", words(error), rule)
 
-    def _read(self, where: tuple[str, str], seq: int, given: Sampled | Spread, taken: Taken) -> None:
+    def _read(self, where: tuple[str, str], given: Sampled | Spread, taken: Taken) -> None:
         """Fold a value into one state. If the rule raises, it gets a dead letter; other rules are unaffected."""
         tx = self.tx
         try:
@@ -330,11 +310,9 @@ class _Intake:
         except Exception as error:
             if not tx.careful or of_whole(error):
                 raise
-            tx.writes.flush_inputs()
-            event_statements.take_back_input(tx.conn, -1, where, seq)
-            taken.raised(tx, where[0], error)
+            taken.take_back(tx, where, -1, error)
 
-    def _raised(self, item: Event, index: int, left: list[Any], _tx: Transaction, rule: str, error: Exception) -> None:
+    def _raised(self, item: Event, index: int, left: list[Any], rule: str, error: Exception) -> None:
         """Record that one matching rule raised. When ``left`` is empty, the event is dead-lettered."""
         if self.batch.replay_scope is None:  # a replayed event was processed before
             dead(self.tx, item, "raised", f"{type(error).__name__}: {error}", rule)

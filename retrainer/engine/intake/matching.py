@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from retrainer.engine.core.containment import one_by_one
 from retrainer.engine.core.notifications import OwnOutputSkipped
@@ -27,11 +27,20 @@ if TYPE_CHECKING:
 Hits = dict[tuple[str, str], "Hit"]
 
 
+class Share(NamedTuple):
+    """What one event adds to a trigger. ``size`` is in bytes; ``value`` is that of `distinct_by`, None without one."""
+
+    trigger: CompiledData
+    size: int
+    rows: int
+    value: str | None
+
+
 @dataclass(slots=True)
 class Hit:
     """The match of one event with one (rule, key).
 
-    ``shares`` lists the matching triggers, each with the size in bytes, the rows and the value of `distinct_by`.
+    ``shares`` has one item for each matching trigger.
     ``plain`` is the name of the only matching trigger if it counts every event. It is None if several triggers match,
     or if the trigger counts distinct values. ``size`` and ``rows`` are those of the first trigger.
     """
@@ -39,11 +48,11 @@ class Hit:
     size: int
     rows: int
     plain: str | None
-    shares: list[tuple[CompiledData, int, int, str | None]]
+    shares: list[Share]
 
     def counts(self, tx: Transaction, event: Event, state: int) -> tuple[dict[str, Counted], Counted]:
         """Return what the event adds to each trigger, and to the rule as a whole: the largest of these counts."""
-        counts = {share[0].name: _count(tx, state, event, *share) for share in self.shares}
+        counts = {share.trigger.name: _count(tx, state, event, share) for share in self.shares}
         return counts, max(counts.values())
 
 
@@ -75,7 +84,7 @@ class _Look(Refusals):
         tx, event, hits, balance = self._tx, self._event, self.hits, self._step_budget
         bare: tuple[int, int] | None = None  # the measure for triggers that count neither rows nor bytes
         for trigger in triggers:
-            if (self._author or trigger.own.places) and _own_output(tx, event, trigger, self._author, emit=self._tell):
+            if (self._author or trigger.own.places) and _own_output(tx, event, trigger, self._author, emit=self._emit):
                 continue
             try:
                 if trigger.where is not None and not trigger.wants(event, balance):
@@ -93,23 +102,19 @@ class _Look(Refusals):
                 self._too_many_keys(trigger, key)
                 continue
             hit = hits.get(where)
+            share = Share(trigger, size, rows, distinct_value)
             if hit is None:
-                hits[where] = Hit(
-                    size,
-                    rows,
-                    trigger.name if distinct_value is None else None,
-                    [(trigger, size, rows, distinct_value)],
-                )
+                hits[where] = Hit(size, rows, trigger.name if distinct_value is None else None, [share])
             else:
                 hit.plain = None
-                hit.shares.append((trigger, size, rows, distinct_value))
+                hit.shares.append(share)
 
 
 def _own_output(tx: Transaction, event: Event, trigger: CompiledData, author: Author | None, *, emit: bool) -> bool:
-    said = trigger.own.said(trigger.rule, event, author)
-    if said and emit:
-        tx.writes.emit(OwnOutputSkipped(trigger.rule, trigger.name, event.id, said))
-    return bool(said)
+    evidence = trigger.own.said(trigger.rule, event, author)
+    if evidence and emit:
+        tx.writes.emit(OwnOutputSkipped(trigger.rule, trigger.name, event.id, evidence))
+    return bool(evidence)
 
 
 def author_of(conn: Connection, event: Event, created: Mapping[str, Run] | None = None) -> Author | None:
@@ -131,11 +136,9 @@ def too_many(tx: Transaction, where: tuple[str, str], hits: Collection[tuple[str
     return tx.states.keys(rule) + brought >= for_each.max_keys
 
 
-def _count(
-    tx: Transaction, state: int, event: Event, trigger: CompiledData, size: int, rows: int, distinct_value: str | None
-) -> Counted:
-    if distinct_value is None:
-        return (1, size, rows)
+def _count(tx: Transaction, state: int, event: Event, share: Share) -> Counted:
+    if share.value is None:
+        return (1, share.size, share.rows)
     sequencer = event.data.get("sequencer")
-    sequencer = sequencer if isinstance(sequencer, str) else ""
-    return distincts.count(tx.conn, state, trigger.name, distinct_value, size, rows, sequencer)
+    last = distincts.LastEvent(share.size, share.rows, sequencer if isinstance(sequencer, str) else "")
+    return distincts.count(tx.conn, state, share.trigger.name, share.value, last)

@@ -17,6 +17,8 @@ from retrainer.store import event_statements
 from retrainer.store.packing import unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy import Row
 
     from retrainer.engine.core.transaction import Transaction
@@ -39,9 +41,9 @@ class Tracker:
 
     def __init__(self, tx: Transaction, batch: Batch) -> None:
         self._tx, self._batch = tx, batch
-        keys = [_name(item) for item in batch.items if isinstance(item, Event)]
-        known = event_statements.objects_now(tx.conn, batch.source, keys)
-        self._known: dict[str, Now | None] = {key: Now(*now) for key, now in known.items()}
+        names = [_name(item) for item in batch.items if isinstance(item, Event)]
+        known = event_statements.objects_now(tx.conn, batch.source, names)
+        self._known: dict[str, Now | None] = {name: Now(*now) for name, now in known.items()}
         self._changed: dict[str, tuple[str, str, bool] | None] = {}
 
     def counted(self, event: Event) -> bool:
@@ -63,30 +65,38 @@ class Tracker:
 
     def _found(self, event: Event, fingerprint: str) -> bool:
         """A listing shows content other than the last known. Return whether a notification reported it before."""
-        emitted = any(
-            row.time >= event.time - SLACK and not row.type.endswith(":Sweep") for row in self._said_of_content(event)
+        notified = any(
+            row.time >= event.time - SLACK and not row.type.endswith(":Sweep") for row in self._created(event)
         )
-        self._set(_name(event), Now(fingerprint, "", swept=not emitted))
-        return emitted
+        self._set(_name(event), Now(fingerprint, "", swept=not notified))
+        return notified
 
     def _found_before(self, event: Event) -> bool:
         """Whether a listing found this content before a late notification; the object was overwritten since."""
-        said = self._said_of_content(event)
-        return any(row.type.endswith(":Sweep") and abs(row.time - event.time) <= SLACK for row in said)
+        listed = (row for row in self._created(event) if row.type.endswith(":Sweep"))
+        return any(abs(row.time - event.time) <= SLACK for row in listed)
 
-    def _said_of_content(self, event: Event) -> list[Row[Any]]:
-        """Return the ledger rows of this content at this bucket and key, with `type` and `time`."""
-        self._tx.writes.flush_inputs()
-        data = event.data
-        rows = event_statements.said_of_object(self._tx.conn, event.source, about(data["bucket"], data["key"]))
-        created = (row for row in rows if row.type.startswith("s3:ObjectCreated"))
-        return [row for row in created if unpack(row.data).get("etag") == data.get("etag")]
+    def _created(self, event: Event) -> list[Row[Any]]:
+        return [row for row in rows_of_object(self._tx, event) if row.type.startswith("s3:ObjectCreated")]
 
     def store(self) -> None:
         event_statements.track(self._tx.conn, self._batch.source, self._changed, self._tx.now)
 
     def _set(self, name: str, now: Now | None) -> None:
         self._known[name] = self._changed[name] = now
+
+
+def rows_of_object(tx: Transaction, event: Event) -> list[Row[Any]]:
+    """Return the ledger rows of the same content of the same object, with `type`, `time`, `rules` and `attributes`."""
+    tx.writes.flush_inputs()
+    data = event.data
+    rows = event_statements.said_of_object(tx.conn, event.source, about(data["bucket"], data["key"]))
+    return [row for row in rows if _same(unpack(row.data), data)]
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether both are the same content of the same object. The query may return objects with similar ids."""
+    return all(one.get(name) == other.get(name) for name in ("bucket", "key", "etag"))
 
 
 def tells_of_object(event: Event) -> bool:

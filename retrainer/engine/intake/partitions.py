@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from sqlalchemy import Connection, bindparam, insert, select, update
 
-from sqlalchemy import bindparam, insert, select, update
-
-from retrainer.sources.base import Claimed
+from retrainer.sources.base import Claimed, OffsetRange
 from retrainer.store import tables as t
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-    from retrainer.sources.base import OffsetRange
 
 _C = t.positions.c
 _MOVE = (

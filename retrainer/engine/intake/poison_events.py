@@ -11,8 +11,8 @@ from retrainer.engine.intake.dead_letters import dead
 from retrainer.engine.intake.matching import match
 from retrainer.engine.runs.parameter_scope import scope_of
 from retrainer.rules.expression import event_scope
-from retrainer.rules.outcome import Spoiled
-from retrainer.rules.parameters import MAX_EVENTS, render
+from retrainer.rules.outcome import NewRun, Spoiled
+from retrainer.rules.parameters import MAX_EVENTS, ParameterTemplate, render
 from retrainer.store import event_statements
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from retrainer.engine.core.transaction import Transaction
     from retrainer.event import Event
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.outcome import NewRun
-    from retrainer.rules.parameters import ParameterTemplate
     from retrainer.rules.triggers.data import CompiledData
     from retrainer.runs.run import Run
 

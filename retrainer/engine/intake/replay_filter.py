@@ -7,32 +7,24 @@ is taken only for rules that are newer than the ledger's gap, and its outcome is
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
 from retrainer.engine.intake import partitions
-from retrainer.engine.intake.matching import match
-from retrainer.engine.intake.objects import tells_of_object
+from retrainer.engine.intake.matching import Hits, match
+from retrainer.engine.intake.objects import rows_of_object, tells_of_object
 from retrainer.engine.intake.samples import pushed
 from retrainer.engine.retention import retention_marks
-from retrainer.event import Event
+from retrainer.event import Event, Poison
 from retrainer.rules.outcome import Reason, Sampled
 from retrainer.rules.self_trigger import ATTRIBUTE, run_of
 from retrainer.rules.triggers.level import late
-from retrainer.sources.formats.s3 import about
 from retrainer.store import event_statements
-from retrainer.store.packing import unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sqlalchemy import Row
-
     from retrainer.engine.core.transaction import Transaction
-    from retrainer.engine.intake.matching import Hits
     from retrainer.engine.schedules.spread import Reading
-    from retrainer.event import Poison
     from retrainer.sources.base import ReplayScope
 
 
@@ -43,8 +35,8 @@ _GRAVITY = ("dead_lettered", "unknown", "overtaken", "stale", "matched", "duplic
 class ReplayFilter:
     """Filters the items of one replayed batch."""
 
-    def __init__(self, tx: Transaction, again: ReplayScope) -> None:
-        self._tx, self._again = tx, again
+    def __init__(self, tx: Transaction, scope: ReplayScope) -> None:
+        self._tx, self._scope = tx, scope
         self._pruned_to = retention_marks.pruned_to(tx.conn)
         self._stored: dict[str, dict[str, int]] = {}
 
@@ -58,23 +50,21 @@ class ReplayFilter:
         if not isinstance(item, Event) or self._still_to_come(item):
             return "ignored", {}, []
         word, hits = self._counted(item)
-        if not self._again.levels:
+        if not self._scope.levels:
             return word, hits, []
         late, readings = self._levels(item)
         return ("matched" if hits or readings else min(word, late, key=_GRAVITY.index)), hits, readings
 
     def _levels(self, event: Event) -> tuple[str, list[Reading]]:
         """Return the outcome and readings of an event for metric and alert triggers, without readings that are late."""
-        readings, failed = pushed(self._tx, event, self._again.rules)
+        readings, failed = pushed(self._tx, event, self._scope.rules)
         words = ["dead_lettered"] if failed else ["filtered"]
         taken: list[Reading] = []
         for reading in readings:
             word = self._late(reading)
             if not word:
                 taken.append(reading)
-            elif word == "overtaken" and list(reading[0]) in [
-                where for emitted in self._told(event) for where in emitted
-            ]:
+            elif word == "overtaken" and any(list(reading[0]) in counted for counted in self._counted_by(event)):
                 words.append("duplicate")
             else:
                 words.append(word)
@@ -84,32 +74,32 @@ class ReplayFilter:
         (rule_name, key), given = reading
         rule = self._tx.catalog.rules[rule_name]
         assert isinstance(given, Sampled)  # noqa: S101 - for the type checker; a replay has no spread
-        asked, (sample,) = rule.gauges[given.trigger], given.samples
+        trigger, (sample,) = rule.gauges[given.trigger], given.samples
         known = None
         if self._tx.states.known(rule_name, key) is not None:
             gauge = self._tx.states.entry(rule, key).state.gauges.get(given.trigger)
             known = gauge.series.get(sample.series) if gauge is not None else None
-        return late(asked.threshold, known, sample, self._tx.now, alert=asked.reason is Reason.ALERT)
+        return late(trigger.threshold, known, sample, self._tx.now, alert=trigger.reason is Reason.ALERT)
 
     def _counted(self, item: Event) -> tuple[str, Hits]:
         """Return the outcome and hits of an event for data triggers."""
-        hits, word = match(self._tx, self._with_author(item), self._again.rules)
+        hits, word = match(self._tx, self._with_author(item), self._scope.rules)
         if not hits:
             return word, {}
-        emitted = self._told(item)
-        counted = {(rule, key) for rules in emitted for rule, key in rules}
+        times = self._counted_by(item)
+        counted = {(rule, key) for rules in times for rule, key in rules}
         left = {where: hit for where, hit in hits.items() if where not in counted}
         if not left:
             return "duplicate", {}
-        certain = {where: hit for where, hit in left.items() if emitted or not self._may_have_counted(where[0])}
+        certain = {where: hit for where, hit in left.items() if times or not self._may_have_counted(where[0])}
         return ("matched", certain) if certain else ("unknown", {})
 
     def _with_author(self, event: Event) -> Event:
         """Add the run that wrote the object. A listing does not have it; the notification in the ledger does."""
         if not tells_of_object(event) or run_of(event):
             return event
-        emitted = (orjson.loads(row.attributes).get(ATTRIBUTE) for row in self._of_object(event))
-        run = next(filter(None, emitted), None)
+        runs = (orjson.loads(row.attributes).get(ATTRIBUTE) for row in rows_of_object(self._tx, event))
+        run = next(filter(None, runs), None)
         return event if run is None else replace(event, attributes={**event.attributes, ATTRIBUTE: run})
 
     def _still_to_come(self, event: Event) -> bool:
@@ -122,19 +112,12 @@ class ReplayFilter:
         following = self._stored[event.source].get(part)
         return following is None or offset >= following
 
-    def _told(self, event: Event) -> list[list[list[str]]]:
+    def _counted_by(self, event: Event) -> list[list[list[str]]]:
         """Return, for each time the event was taken in, the (rule, key) pairs that counted it."""
         if tells_of_object(event):
-            return [orjson.loads(row.rules) for row in self._of_object(event)]
+            return [orjson.loads(row.rules) for row in rows_of_object(self._tx, event)]
         self._tx.writes.flush_inputs()
         return [orjson.loads(row.rules) for row in event_statements.said_of(self._tx.conn, event.source, event.id)]
-
-    def _of_object(self, event: Event) -> list[Row[Any]]:
-        """Return the ledger rows of the same content of the same object."""
-        self._tx.writes.flush_inputs()
-        data = event.data
-        rows = event_statements.said_of_object(self._tx.conn, event.source, about(data["bucket"], data["key"]))
-        return [row for row in rows if _same(unpack(row.data), data)]
 
     def _may_have_counted(self, rule: str) -> bool:
         """Whether the rule existed when the newest event arrived that the ledger has pruned since."""
@@ -142,8 +125,3 @@ class ReplayFilter:
             return False
         seen_at = retention_marks.first_seen(self._tx.conn, rule)
         return seen_at is not None and seen_at <= self._pruned_to
-
-
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether both are the same content of the same object. The query may return objects with similar ids."""
-    return all(one.get(name) == other.get(name) for name in ("bucket", "key", "etag"))

@@ -17,7 +17,7 @@ from retrainer.engine.schedules.every_key import addressed
 from retrainer.event import Event
 from retrainer.rules.expression import LONGEST_KEY, StepBudget, name_by
 from retrainer.rules.outcome import Sample, Sampled
-from retrainer.rules.triggers.threshold import series_name
+from retrainer.rules.triggers.threshold import CompiledThreshold, series_name
 from retrainer.sources.base import Query
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from retrainer.engine.core.transaction import Transaction
     from retrainer.engine.schedules.spread import Reading
-    from retrainer.rules.triggers.threshold import CompiledThreshold
 
     _Series = Mapping[tuple[str, str], Sequence[tuple[Event, Sample]]]
     """The series of each (rule, trigger), each as an event and as a sample."""
@@ -89,7 +88,7 @@ class _Read(Refusals):
                 self._too_many_keys(gauge, key)
                 continue
             sampled = Sampled(gauge.name, (sample,))
-            self.readings += _addressed(self._tx, gauge, key, sampled, at_once=not self._tell)
+            self.readings += _addressed(self._tx, gauge, key, sampled, at_once=not self._emit)
 
     def series(self, found: _Series, gauges: Iterable[CompiledThreshold]) -> None:
         """Read all series of a query, grouped by key for each trigger."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from retrainer.engine.core.containment import no_refusals
+from retrainer.engine.core.notifications import EventDeadLettered
 from retrainer.engine.intake import partitions
 from retrainer.engine.intake.dead_letters import MOST_BYTES, dead_letter
 from retrainer.engine.intake.events import Unfinished, take_in
@@ -22,8 +23,6 @@ from retrainer.store.packing import pack, unpack
 from retrainer.util.error_text import words
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row
-
     from retrainer.engine.core.transaction import Transaction
 
 PAGE = 200
@@ -45,7 +44,7 @@ def put(conn: Connection, batch: Batch) -> list[str] | PositionLost:
     if batch.offsets is not None and not partitions.move(conn, batch.source, batch.offsets):
         return PositionLost(f"{batch.source}: {batch.offsets.part} has another owner now")
     if batch.items:
-        row = {"source": batch.source, "size": len(batch.items), "batch": pack(_told(batch))}
+        row = {"source": batch.source, "size": len(batch.items), "batch": pack(_to_json(batch))}
         conn.execute(insert(t.inbox).values(row))
     return [ACCEPTED] * len(batch.items)
 
@@ -59,11 +58,12 @@ def fold_in(tx: Transaction, source: str | None = None) -> bool:
     taken = rows[: len(answers)]
     for row, answer in zip(taken, answers, strict=True):
         if isinstance(answer, Exception):  # it was acknowledged, so it must leave a trace
-            dead_letter(tx, row.source, f"inbox/{row.id}", "unreadable", words(answer), row.batch.encode()[:MOST_BYTES])
+            letter = EventDeadLettered(row.source, f"inbox/{row.id}", "unreadable", words(answer))
+            dead_letter(tx, letter, row.batch.encode()[:MOST_BYTES])
     done = taken
     if answers and isinstance(answers[-1], Unfinished):
         rest = answers[-1].rest
-        values = {"size": len(rest.items), "batch": pack(_told(rest))}
+        values = {"size": len(rest.items), "batch": pack(_to_json(rest))}
         tx.conn.execute(update(t.inbox).where(_C.id == taken[-1].id).values(values))
         done = taken[:-1]
     tx.conn.execute(delete(t.inbox).where(_C.id.in_([row.id for row in done])))
@@ -72,21 +72,21 @@ def fold_in(tx: Transaction, source: str | None = None) -> bool:
 
 def _batch(row: Row[int, str, str]) -> Batch:
     try:
-        return _heard(row.source, unpack(row.batch))
+        return _from_json(row.source, unpack(row.batch))
     except Exception as error:  # noqa: BLE001 - no error in one batch may block those behind it
         return Batch(row.source, [Poison(row.source, f"inbox/{row.id}", row.batch.encode(), words(error))])
 
 
-def _told(batch: Batch) -> dict[str, Any]:
+def _to_json(batch: Batch) -> dict[str, Any]:
     """Serialize a batch. Its position is moved already; replays and listings are never stored in the inbox."""
     return {
-        "items": [_item_told(item) for item in batch.items],
+        "items": [_item_to_json(item) for item in batch.items],
         "identity_window": batch.identity_window,
         "tracked": batch.tracked,
     }
 
 
-def _item_told(item: Event | Poison) -> dict[str, Any]:
+def _item_to_json(item: Event | Poison) -> dict[str, Any]:
     if isinstance(item, Poison):
         payload = base64.b64encode(item.payload).decode()
         return {"id": item.id, "error": item.error, "payload": payload, **({} if item.kept else {"kept": False})}
@@ -101,17 +101,17 @@ def _item_told(item: Event | Poison) -> dict[str, Any]:
     }
 
 
-def _heard(source: str, emitted: dict[str, Any]) -> Batch:
-    items = [_item_heard(source, item) for item in emitted["items"]]
-    return Batch(source, items, emitted["identity_window"], tracked=emitted["tracked"], kept=True)
+def _from_json(source: str, stored: dict[str, Any]) -> Batch:
+    items = [_item_from_json(source, item) for item in stored["items"]]
+    return Batch(source, items, stored["identity_window"], tracked=stored["tracked"], kept=True)
 
 
-def _item_heard(source: str, item: dict[str, Any]) -> Event | Poison:
+def _item_from_json(source: str, item: dict[str, Any]) -> Event | Poison:
     if "payload" in item:
         return Poison(source, item["id"], base64.b64decode(item["payload"]), item["error"], item.get("kept", True))
-    emitted = {name: value for name, value in item.items() if name in _OF_EVENTS}
-    attributes, record = split_attributes(emitted["attributes"])
-    return Event(source, **{**emitted, "attributes": attributes, "record": record})
+    fields = {name: value for name, value in item.items() if name in _OF_EVENTS}
+    attributes, record = split_attributes(fields["attributes"])
+    return Event(source, **{**fields, "attributes": attributes, "record": record})
 
 
 _OF_EVENTS = frozenset(Event.__slots__) - {"record"}

@@ -9,8 +9,8 @@ import structlog
 
 from retrainer.engine.intake import partitions
 from retrainer.engine.replication import inbox
-from retrainer.sources.base import Overloaded
-from retrainer.store.base import StoreError
+from retrainer.sources.base import Batch, Claimed, Intake, Overloaded, Query, Receipt
+from retrainer.store.base import Store, StoreError
 from retrainer.util.supervision import LONGEST_WAIT, Worker, beat
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from retrainer.engine.core.engine import Engine
     from retrainer.engine.core.transaction import Transaction
     from retrainer.engine.replication.standby_intake import StandbyIntake
-    from retrainer.sources.base import Batch, Claimed, Intake, Query, Receipt
-    from retrainer.store.base import Store
 
 log = structlog.get_logger()
 

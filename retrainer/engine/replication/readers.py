@@ -5,15 +5,10 @@ The rows only divide the work. Exclusive access is ensured by the claim of a par
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from sqlalchemy import delete, or_, select
+from sqlalchemy import Connection, delete, or_, select
 
 from retrainer.store import statements
 from retrainer.store import tables as t
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 LEASE = 3.0
 """Seconds without a renewal after which a reader's partitions go to the others."""

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Row, delete, select
 
 from retrainer.engine.retention import retention_marks
-from retrainer.rules.state import decode
+from retrainer.rules.state import State, decode
 from retrainer.store import tables as t
 
 if TYPE_CHECKING:
-    from sqlalchemy import Row
-
     from retrainer.engine.core.transaction import Transaction
-    from retrainer.rules.state import State
 
 PAGE = 500
 SHORTEST_REST, LONGEST_REST = 60.0, 3600.0

@@ -7,10 +7,10 @@ of the ledger.
 from __future__ import annotations
 
 import math
-from itertools import takewhile
+from itertools import groupby, takewhile
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, delete, func, select
+from sqlalchemy import Column, ColumnElement, Row, Select, Table, and_, bindparam, delete, func, select
 
 from retrainer.engine.core.notifications import DeadLettersDropped
 from retrainer.engine.retention import retention_marks
@@ -20,8 +20,6 @@ from retrainer.store import tables as t
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from sqlalchemy import Column, ColumnElement, Row, Select, Table
 
     from retrainer.config.settings import Store as StoreSettings
     from retrainer.engine.core.transaction import Transaction
@@ -170,13 +168,6 @@ class Pruner:
 
 def _delete_events(tx: Transaction, rows: Sequence[Row[Any]], needed: set[int]) -> None:
     """Delete the rows that are not needed, with one statement for each contiguous range."""
-    stretches: list[dict[str, int]] = []
-    for row in rows:
-        if row.seq in needed:
-            stretches.append({})
-        elif stretches and stretches[-1]:
-            stretches[-1]["b_hi"] = row.seq
-        else:
-            stretches.append({"b_lo": row.seq, "b_hi": row.seq})
+    ranges = [list(group) for gone, group in groupby(rows, lambda row: row.seq not in needed) if gone]
     within = t.events.c.seq.between(bindparam("b_lo"), bindparam("b_hi"))
-    tx.conn.execute(delete(t.events).where(within), [each for each in stretches if each])
+    tx.conn.execute(delete(t.events).where(within), [{"b_lo": each[0].seq, "b_hi": each[-1].seq} for each in ranges])

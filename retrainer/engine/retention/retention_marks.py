@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import orjson
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from retrainer.rules.state import decode
 from retrainer.store import statements
 from retrainer.store import tables as t
 
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
 _PRUNED_TO = "ledger/pruned_to"
 _SLOTS_PRUNED_TO = "slots/pruned_to"
+_FIRST_SEEN = "first_seen/"
 
 
 def note_pruned(conn: Connection, seq: int, at: float) -> None:
@@ -26,20 +22,19 @@ def note_pruned(conn: Connection, seq: int, at: float) -> None:
 
 def pruned_to(conn: Connection) -> float | None:
     """Return when the newest pruned event arrived (epoch seconds), or None if nothing was pruned."""
-    at: float | None = _get(conn, _PRUNED_TO)
-    return at
+    return _get(conn, _PRUNED_TO)
 
 
 def note_first_seen(conn: Connection, rule: str) -> None:
     """Keep `first_seen` of the rule before one of its states is deleted."""
     seen_at = first_seen(conn, rule)
     if seen_at is not None:
-        _put(conn, _first_seen(rule), seen_at)
+        _put(conn, f"{_FIRST_SEEN}{rule}", seen_at)
 
 
 def first_seen(conn: Connection, rule: str) -> float | None:
     """Return when the first state of the rule was created, even if it was forgotten since; None without states."""
-    known: float | None = _get(conn, _first_seen(rule))
+    known = _get(conn, f"{_FIRST_SEEN}{rule}")
     if known is not None:
         return known
     c = t.states.c
@@ -58,11 +53,7 @@ def slots_forgotten(conn: Connection, rule: str) -> tuple[float, float] | None:
     return (since, to) if to is not None and since is not None and since < to else None
 
 
-def _first_seen(rule: str) -> str:
-    return f"first_seen/{rule}"
-
-
-def _get(conn: Connection, name: str) -> Any:
+def _get(conn: Connection, name: str) -> float | None:
     value = conn.execute(select(t.meta.c.value).where(t.meta.c.name == name)).scalar()
     return orjson.loads(value) if value is not None else None
 

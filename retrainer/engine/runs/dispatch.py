@@ -6,13 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from retrainer.engine.core.notifications import RunMoved
-from retrainer.runs.run import RunPhase
+from retrainer.runs.run import Run, RunPhase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from retrainer.engine.core.transaction import Transaction
-    from retrainer.runs.run import Run
 
 
 class Dispatcher(Protocol):

@@ -9,17 +9,15 @@ import structlog
 from retrainer.engine.core.containment import one_by_one
 from retrainer.engine.core.notifications import InputLeftOut
 from retrainer.engine.schedules.every_key import addressed
-from retrainer.rules.outcome import UpstreamEnded
-from retrainer.runs.run import RunPhase
+from retrainer.rules.outcome import Input, UpstreamEnded
+from retrainer.runs.run import Run, RunPhase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from retrainer.engine.core.transaction import Transaction
     from retrainer.engine.schedules.spread import EveryKey
-    from retrainer.rules.outcome import Input
     from retrainer.rules.triggers.after import CompiledAfter
-    from retrainer.runs.run import Run
 
 log = structlog.get_logger()
 _ENDS = {
@@ -35,7 +33,7 @@ def followers(tx: Transaction, run: Run, *, promoted_later: bool = False) -> lis
     """
     found: list[tuple[str, str, Input | EveryKey]] = []
 
-    def emitted(afters: Iterable[CompiledAfter]) -> None:
+    def follow(afters: Iterable[CompiledAfter]) -> None:
         for after in afters:
             if (not promoted_later or after.after.outcome == "promoted") and _as_wanted(after, run):
                 addressed = _addressed(tx, after, run, UpstreamEnded(after.name, run.id))
@@ -45,7 +43,7 @@ def followers(tx: Transaction, run: Run, *, promoted_later: bool = False) -> lis
         log.error("input.left_out", rule=after.rule, key=run.key, input=UpstreamEnded.__name__, exc_info=error)
         tx.writes.emit(InputLeftOut(UpstreamEnded.__name__))
 
-    one_by_one(tx, tx.catalog.followers.get(run.rule, ()), emitted, raised)
+    one_by_one(tx, tx.catalog.followers.get(run.rule, ()), follow, raised)
     return found
 
 

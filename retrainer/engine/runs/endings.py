@@ -1,21 +1,26 @@
-"""End runs, and request that they stop."""
+"""End runs, with their results: whether the model was promoted, and the cost. Request that runs stop."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import structlog
 
 from retrainer.engine.core.notifications import RunEnded
-from retrainer.engine.runs import results
 from retrainer.rules.outcome import Ended
 from retrainer.rules.window import Window, window_from
-from retrainer.runs.run import RunPhase
+from retrainer.runs.run import Run, RunPhase
 from retrainer.store import run_statements
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from retrainer.engine.core.transaction import Transaction
-    from retrainer.runs.run import Run
+    from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.expression import Program
+
+log = structlog.get_logger()
 
 REPLACED = "replaced by a newer run"
 """Message of a run that was stopped in favor of a newer run of its key."""
@@ -48,8 +53,8 @@ def end_run(
     rule = tx.catalog.rules.get(run.rule)
     outputs, resources = (orjson.loads(values.get(name, "{}")) for name in ("outputs", "resources"))
     values |= {
-        "promoted": results.promoted(rule, phase, outputs),
-        "gpu_hours": results.gpu_hours(rule, outputs, resources),
+        "promoted": _promoted(rule, phase, outputs),
+        "gpu_hours": _gpu_hours(rule, outputs, resources),
     }
     _close(tx, run, phase, message, by_request=by_request, released=released, **values)
 
@@ -82,3 +87,28 @@ def _close(
         run.id, phase, run.attempt, by_request, window, taken, promoted=values.get("promoted"), triggers=by, at=ended_at
     )
     tx.after.append((run.rule, run.key, ended))
+
+
+def _promoted(rule: CompiledRule | None, phase: RunPhase, outputs: Mapping[str, Any]) -> bool | None:
+    """Return whether the model was promoted, read from the outputs by the rule's `feedback`; None if unknown."""
+    if rule is None or rule.promoted is None or phase is not RunPhase.SUCCEEDED:
+        return None
+    value = _evaluate(rule, rule.promoted, outputs)
+    return value if isinstance(value, bool) else None
+
+
+def _gpu_hours(rule: CompiledRule | None, outputs: Mapping[str, Any], resources: Mapping[str, float]) -> float:
+    """Return GPU hours: from the rule's `cost`, else from Argo's durations of resources such as nvidia.com/gpu."""
+    if rule is not None and rule.cost is not None:
+        value = _evaluate(rule, rule.cost, outputs)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
+            return float(value)
+    return sum(seconds for name, seconds in resources.items() if name.endswith("/gpu") or "/gpu." in name) / 3600
+
+
+def _evaluate(rule: CompiledRule, program: Program, outputs: Mapping[str, Any]) -> Any:
+    try:
+        return program.evaluate({"outputs": dict(outputs)})
+    except ValueError as error:
+        log.warning("run.output_missing", rule=rule.name, error=str(error))
+        return None

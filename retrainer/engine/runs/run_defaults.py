@@ -24,5 +24,5 @@ class RunDefaults:
     """
 
     namespace: str
-    manifest_uri: Callable[[str], str]
+    manifest_uri: Callable[[str], str] = "".format
     new_id: NewId = new_run_id

@@ -12,7 +12,7 @@ from retrainer.engine.core.notifications import RunCreated
 from retrainer.engine.intake import distincts
 from retrainer.engine.intake.poison_events import take_out
 from retrainer.engine.runs.parameter_scope import scope_of
-from retrainer.rules.outcome import Reason, Unrendered
+from retrainer.rules.outcome import Decision, NewRun, Reason, Unrendered
 from retrainer.rules.parameters import refuse_braces, render
 from retrainer.rules.window import window_to
 from retrainer.runs.naming import workflow_name
@@ -27,22 +27,28 @@ if TYPE_CHECKING:
 
     from retrainer.engine.core.transaction import Transaction
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.outcome import Decision, NewRun
 
 
 def create_run(tx: Transaction, rule: CompiledRule, key: str, state_id: int, decision: Decision) -> Run | None:
-    """Stage the run and return it. Return None if its parameters fail to render: its inputs are then returned."""
+    """Stage the run of a decision, if it has one, and return it.
+
+    Return None if its parameters fail to render: its inputs are then returned.
+    """
+    new_run = decision.new_run
+    if new_run is None:
+        return None
     run_id = tx.run_defaults.new_id(rule.name, key, tx.now)
     try:
         run = build_run(tx, rule, key, state_id, decision, run_id)
     except SQLAlchemyError:
         raise
     except Exception as error:  # noqa: BLE001 - any error in a rule's parameters is the rule's
-        assert decision.new_run is not None  # noqa: S101 - for the type checker; checked by the caller
         message = str(error) if isinstance(error, ValueError) else words(error)
-        tx.after.append((rule.name, key, Unrendered(decision.new_run, message)))
-        if isinstance(error, ValueError) and decision.new_run.retry_of is None:
-            _take_out_spoilers(tx, rule, key, state_id, decision, message)
+        tx.after.append((rule.name, key, Unrendered(new_run, message)))
+        if isinstance(error, ValueError) and new_run.retry_of is None:
+            tried = _new_run_of(tx, rule, key, decision, new_run, "")
+            spoiled = take_out(tx, rule, tried, state_id, new_run, message)
+            tx.after += [(rule.name, key, spoiled)] if spoiled is not None else []
         return None
     if run.pool is None and run.not_before <= tx.now and not budget_of(rule):
         run = replace(run, admitted_at=tx.now)
@@ -53,16 +59,6 @@ def create_run(tx: Transaction, rule: CompiledRule, key: str, state_id: int, dec
         distincts.give_to(tx.conn, state_id, run.chain)
     tx.writes.emit(RunCreated(run))
     return run
-
-
-def _take_out_spoilers(
-    tx: Transaction, rule: CompiledRule, key: str, state_id: int, decision: Decision, message: str
-) -> None:
-    new_run = decision.new_run
-    assert new_run is not None  # noqa: S101 - for the type checker; checked by the caller
-    spoiled = take_out(tx, rule, _new_run_of(tx, rule, key, decision, new_run, ""), state_id, new_run, message)
-    if spoiled is not None:
-        tx.after.append((rule.name, key, spoiled))
 
 
 def build_run(tx: Transaction, rule: CompiledRule, key: str, state_id: int, decision: Decision, run_id: str) -> Run:

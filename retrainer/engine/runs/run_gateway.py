@@ -13,7 +13,7 @@ from retrainer.runs.run import Run, RunPhase
 from retrainer.store import run_statements
 from retrainer.store.base import StoreError
 from retrainer.telemetry.secrets import SECRETS
-from retrainer.workflows.base import Unanswered
+from retrainer.workflows.base import Observed, Unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from retrainer.engine.core.engine import Engine
     from retrainer.engine.core.transaction import Transaction
-    from retrainer.workflows.base import Observed
 
 
 T = TypeVar("T")

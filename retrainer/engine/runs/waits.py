@@ -5,18 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from retrainer.engine.core import budget_balances
-from retrainer.runs.run import RunPhase
+from retrainer.runs.run import Run, RunPhase
 from retrainer.store import run_statements
 from retrainer.store import tables as t
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from retrainer.engine.core.catalog import Catalog
-    from retrainer.runs.run import Run
 
 HOLDERS = 10
 """Maximum number of blocking runs (holders of a pool slot) in an answer."""
@@ -47,7 +44,7 @@ def _pool(conn: Connection, catalog: Catalog, run: Run) -> dict[str, Any] | None
 
 
 def _budget(conn: Connection, catalog: Catalog, run: Run, now: float) -> dict[str, Any] | None:
-    cost = budget_balances.logged(conn, partial(budget_balances.cost_of, conn, catalog, run.rule), run.rule)
+    cost = budget_balances.logged(partial(budget_balances.cost_of, conn, catalog, run.rule), run.rule)
     if cost is None:
         return _wait("budget", "its cost cannot be determined: see admission.raised in the log")
     name, reserve = cost

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import Connection, RowMapping, select
 from ulid import ULID
 
 from retrainer.engine.commands import requests
@@ -18,10 +18,10 @@ from retrainer.engine.retention import retention_marks
 from retrainer.engine.runs.endings import stop_run
 from retrainer.engine.runs.run_factory import build_run
 from retrainer.engine.schedules import estimate, slots
-from retrainer.rules.backfill import Planned, plan, schedules_of, slots_of
+from retrainer.rules.backfill import Planned, Slot, plan, schedules_of, slots_of
 from retrainer.rules.fold import first_state
 from retrainer.rules.outcome import Backfill, Decision, Kind, NewRun, Reason, Withdrawn
-from retrainer.rules.state import ManualRequest
+from retrainer.rules.state import ManualRequest, State
 from retrainer.runs.run import RunPhase
 from retrainer.store import run_statements, statements
 from retrainer.store import tables as t
@@ -29,12 +29,8 @@ from retrainer.store import tables as t
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import Connection, RowMapping
-
     from retrainer.engine.core.transaction import Transaction
-    from retrainer.rules.backfill import Slot
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.state import State
 
 WITHDRAWN = "withdrawn before it started"
 """Message of a requested run that was withdrawn while it waited."""
@@ -65,7 +61,7 @@ class BackfillOrder:
 def preview(tx: Transaction, order: BackfillOrder) -> dict[str, Any]:
     """Return the planned slots and an estimate, and start nothing. Raise LookupError or ValueError like `ask`."""
     rule, state, planned = _plan(tx, order)
-    return {**_told(order, planned), **estimate.of(tx, rule, order.key, state, sum(one.runs for one in planned))}
+    return {**_answer(order, planned), **estimate.of(tx, rule, order.key, state, sum(one.runs for one in planned))}
 
 
 def ask(tx: Transaction, order: BackfillOrder, once: str | None = None) -> dict[str, Any]:
@@ -82,7 +78,7 @@ def ask(tx: Transaction, order: BackfillOrder, once: str | None = None) -> dict[
     rule, state, planned = _plan(tx, order)
     wanted = tuple((one.trigger, one.slot) for one in planned if one.runs)
     check_room(rule, state, len(wanted), order.parameters)
-    answer = {**_told(order, planned), **estimate.of(tx, rule, order.key, state, len(wanted)), "request": request}
+    answer = {**_answer(order, planned), **estimate.of(tx, rule, order.key, state, len(wanted)), "request": request}
     asked = {"by": order.by, "digest": _digest(order), "slots": wanted}
     requests.remember(tx, (order.rule, order.key), name, asked, answer)
     if wanted:
@@ -175,7 +171,7 @@ def _render_first(tx: Transaction, rule: CompiledRule, order: BackfillOrder, pla
     build_run(tx, rule, order.key, entry.id, decision, str(ULID.from_timestamp(tx.now)))
 
 
-def _told(order: BackfillOrder, planned: Sequence[Planned]) -> dict[str, Any]:
+def _answer(order: BackfillOrder, planned: Sequence[Planned]) -> dict[str, Any]:
     items = [
         {"trigger": one.trigger, "slot": one.slot, "runs": one.runs, "why": one.why, "run": one.run} for one in planned
     ]
@@ -198,8 +194,8 @@ def _runs(conn: Connection, rule: str, key: str, request: str, at: float) -> lis
     first = str(ULID.from_timestamp(at))[:10]
     columns = select(c.id, c.trigger, c.scheduled_at, c.phase, c.cause)
     later = columns.where(c.rule == rule, c.key == key, c.id >= first).order_by(c.id).limit(_COUNTED).subquery()
-    mine = select(later).where(later.c.cause.contains(request, autoescape=True))
-    return list(conn.execute(mine.order_by(later.c.id)).mappings())
+    of_request = select(later).where(later.c.cause.contains(request, autoescape=True))
+    return list(conn.execute(of_request.order_by(later.c.id)).mappings())
 
 
 def _standing(slot: Slot, waiting: set[tuple[str, float | None]], runs: Mapping[Slot, RowMapping]) -> dict[str, Any]:
@@ -208,5 +204,5 @@ def _standing(slot: Slot, waiting: set[tuple[str, float | None]], runs: Mapping[
     if run is not None:
         phase = RunPhase(run["phase"])
         state = _ENDS.get(phase, "failed") if phase.terminal else "running"
-    emitted = {"trigger": slot[0], "slot": slot[1], "state": state}
-    return {**emitted, "run": run["id"] if run else None, "phase": run["phase"] if run else None}
+    ids = {"run": run["id"], "phase": run["phase"]} if run is not None else {"run": None, "phase": None}
+    return {"trigger": slot[0], "slot": slot[1], "state": state, **ids}

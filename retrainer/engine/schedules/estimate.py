@@ -5,26 +5,21 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
-from retrainer.config.models import Budget
 from retrainer.engine.core import budget_balances
 from retrainer.engine.core.catalog import budget_of
 from retrainer.rules.backfill import Pace, last_start
 from retrainer.rules.evaluate import evaluate
 from retrainer.rules.limits import blocking_limit
-from retrainer.rules.outcome import Reason
-from retrainer.rules.state import ManualRequest
+from retrainer.rules.outcome import Decision, Reason
+from retrainer.rules.state import ManualRequest, State
 from retrainer.runs.run import RunPhase
 from retrainer.store import tables as t
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection
-
     from retrainer.engine.core.transaction import Transaction
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.outcome import Decision
-    from retrainer.rules.state import State
 
 _ENDLESS = (Reason.PAUSED, Reason.CIRCUIT_OPEN, Reason.INHIBITED)
 """Reasons that block a rule for an unknown time."""
@@ -35,8 +30,7 @@ def of(tx: Transaction, rule: CompiledRule, key: str, state: State, count: int) 
 
     ``note`` says what the estimate leaves out, or why there is none.
     """
-    conn = tx.conn
-    lasts = _mean(conn, rule.name, t.runs.c.ended_at - func.coalesce(t.runs.c.started_at, t.runs.c.submitted_at))
+    lasts = _mean(tx.conn, rule.name, t.runs.c.ended_at - func.coalesce(t.runs.c.started_at, t.runs.c.submitted_at))
     hours = _hours(tx, rule)
     held = _held(tx, rule.of_key(key), state)
     waiting = sum(asked.backfill for asked in state.asked)
@@ -72,8 +66,7 @@ def _last(
 
 def _pace(tx: Transaction, rule: CompiledRule, lasts: float, at_once: int) -> Pace:
     name = budget_of(rule)
-    own = rule.rule.limits.budget
-    budget = own if isinstance(own, Budget) else tx.catalog.budgets.get(name)
+    budget = tx.catalog.budget_for(rule)
     if budget is None:
         return Pace(lasts, at_once)
     reserve = budget_balances.reserve_of(tx.conn, rule, budget)
@@ -97,9 +90,7 @@ def _held(tx: Transaction, rule: CompiledRule, state: State) -> Decision | None:
 
 def _hours(tx: Transaction, rule: CompiledRule) -> float | None:
     """Return the GPU hours of a run: the budget's `reserve`, else the mean of the runs that reported them."""
-    budget = rule.rule.limits.budget
-    if isinstance(budget, str):
-        budget = tx.catalog.budgets.get(budget)
+    budget = tx.catalog.budget_for(rule)
     if budget is not None and budget.reserve is not None:
         return budget.reserve
     return _mean(tx.conn, rule.name, t.runs.c.gpu_hours)

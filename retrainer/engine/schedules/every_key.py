@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 
 from retrainer.engine.core.transaction_budget import KEYS
-from retrainer.engine.schedules.spread import EachKey, EveryKey, Shared
-from retrainer.rules.outcome import Resumed, Sample, Sampled, SlotDue, UpstreamEnded
+from retrainer.engine.schedules.spread import EachKey, EveryKey, Reading, Shared, Spread
+from retrainer.rules.outcome import Input, Resumed, Sample, Sampled, SlotDue, UpstreamEnded
 from retrainer.store import statements
 from retrainer.store.rows import dump
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from retrainer.engine.core.transaction import Transaction
-    from retrainer.engine.schedules.spread import Reading, Spread
-    from retrainer.rules.outcome import Input
 
 S = TypeVar("S", Sampled, UpstreamEnded, Resumed)
 

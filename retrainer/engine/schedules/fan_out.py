@@ -13,7 +13,7 @@ from retrainer.engine.core.transaction_budget import KEYS
 from retrainer.engine.intake.matching import too_many
 from retrainer.engine.schedules.every_key import input_of
 from retrainer.engine.schedules.spread import EachKey
-from retrainer.rules.outcome import Reason, SlotRecord
+from retrainer.rules.outcome import Input, Reason, SlotRecord
 from retrainer.store import statements
 from retrainer.store import tables as t
 from retrainer.store.faults import of_whole
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Row
 
     from retrainer.engine.core.transaction import Transaction
-    from retrainer.rules.outcome import Input
 
 log = structlog.get_logger()
 

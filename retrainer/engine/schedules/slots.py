@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, delete, insert, select
+from sqlalchemy import Connection, RowMapping, and_, delete, insert, select
 
-from retrainer.rules.backfill import BackfillRecord, KnownSlot
-from retrainer.rules.outcome import Reason
+from retrainer.rules.backfill import BackfillRecord, KnownSlot, Slot
+from retrainer.rules.outcome import Reason, SlotRecord, Step
 from retrainer.runs.run import Run, RunPhase
 from retrainer.store import statements
 from retrainer.store import tables as t
@@ -16,12 +16,8 @@ from retrainer.store import tables as t
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sqlalchemy import Connection, RowMapping
-
     from retrainer.engine.core.write_buffer import WriteBuffer
-    from retrainer.rules.backfill import Slot
     from retrainer.rules.compile import CompiledRule
-    from retrainer.rules.outcome import SlotRecord, Step
     from retrainer.rules.state import State
 
 MISSED = "missed"

@@ -86,7 +86,7 @@ def test_an_event_is_found_by_what_it_bears(bench: DrivenEngine) -> None:
 
 
 def test_dead_letters_are_bounded_by_bytes(bench: DrivenEngine) -> None:
-    bench.engine.dead_letters_limit = 10_000
+    bench.engine.transactions.dead_letters_limit = 10_000
     poison = [Poison("push", f"p{n}", b"\xff" * 1000, "unreadable") for n in range(40)]
     bench.deliver_all([Batch("push", poison)])
     assert counted(bench, "dead_letters") == 10

@@ -21,15 +21,13 @@ if TYPE_CHECKING:
 
 MARK = "raise"
 """An event whose data has this field makes every function raise."""
-_CONTAINING = ("containment", "engine", "transactions", "transaction_budget", "dead_letters")
+_CONTAINING = ("containment", "engine", "queue", "transactions", "transaction_budget", "dead_letters")
 """Modules of the engine that contain the exceptions of other modules."""
 _CONTAINS = (
     "engine.core.fold.fold_input",
     "engine.core.fold._contain",
     "engine.core.fold._evaluates",
     "engine.runs.transitions._contained",
-    "engine.core.budget_balances.plainly",
-    "engine.core.budget_balances.carefully",
     "engine.core.budget_balances.logged",
 )
 

@@ -72,6 +72,14 @@ def test_of_two_triggers_the_one_that_did_not_change_keeps_its_data(make: Make) 
     assert pending(bench) == 3
 
 
+def test_a_state_that_was_not_evaluated_for_many_edits_still_loses_what_changed(make: Make) -> None:
+    bench = make(rule(d=data()))
+    bench.deliver([event(i, kind="a") for i in range(3)])
+    for n in range(120):
+        bench.edit([rule(d=data(match={"kind": f"b{n}"}))])
+    assert pending(bench) == 0
+
+
 def psi(bench: DrivenEngine, value: float, number: int) -> None:
     bench.deliver_all([Batch("push", [event(number, metric="psi", value=value)])])
 

@@ -151,7 +151,7 @@ def test_a_store_that_is_too_large_gives_of_its_journal_too(make: Make) -> None:
 @pytest.mark.parametrize("together", [1, 7, 40])
 def test_dead_letters_are_bounded_by_bytes_at_once(make: Make, together: int) -> None:
     bench = make({})
-    bench.engine.dead_letters_limit = 10_000
+    bench.engine.transactions.dead_letters_limit = 10_000
     poison = [Poison("push", f"p{n}", b"\xff" * 1000, "unreadable") for n in range(40)]
     for at in range(0, 40, together):
         bench.deliver_all([Batch("push", poison[at : at + together])])

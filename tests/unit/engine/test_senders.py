@@ -82,8 +82,8 @@ def test_a_place_is_the_same_after_store_inbox_and_dead_letter(make: Any) -> Non
     asked = {"event.attributes.kafka.topic": "ord*", "event.attributes.kafka.headers.a": "b"}
     bench: DrivenEngine = make({"triggers": data(asked, where="event.attributes.kafka.partition == 3")})
     event = Event("push", "e1", "t", START, {}, attributes={"region": "eu"}, record=PLACE)
-    emitted = orjson.loads(orjson.dumps(inbox._told(Batch("push", [event]))))
-    (seen_at,) = inbox._heard("push", emitted).items
+    emitted = orjson.loads(orjson.dumps(inbox._to_json(Batch("push", [event]))))
+    (seen_at,) = inbox._from_json("push", emitted).items
     letter = letter_event("push", "e1", orjson.dumps(shown(event)))
     assert seen_at == letter == event
     assert bench.deliver([event]) == ["matched"]
