@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from retrainer.config.load import load_files
+from retrainer.engine.core.notifications import RunEnded
 from retrainer.event import Event
 from retrainer.simulate.casefile import absolute
 from retrainer.simulate.outcome import read
@@ -18,6 +19,7 @@ from study.stream import BEFORE, HOUR, joined
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from retrainer.engine.core.notifications import Notification
     from retrainer.runs.run import Run
     from study.learner import Model
     from study.stream import Batch
@@ -114,11 +116,11 @@ class _Shop:
         better = model.accuracy(judges) > self._in_use.accuracy(judges)
         return RunScript(TRAINING, outputs={"promoted": str(better).lower()}, resources={GPU: TRAINING})
 
-    def emitted(self, what: str, facts: dict[str, Any], now: float) -> None:  # noqa: ARG002 - the listener interface
+    def emitted(self, notification: Notification, now: float) -> None:  # noqa: ARG002 - the listener interface
         """When a run has ended and the engine has recorded the promotion of its model, put the model into use."""
-        if what == "run.ended" and facts["promoted"]:
-            self._in_use = self._trained[facts["run"].id]
-            self.promoted.add(facts["run"].created_at)
+        if isinstance(notification, RunEnded) and notification.values.get("promoted"):
+            self._in_use = self._trained[notification.run.id]
+            self.promoted.add(notification.run.created_at)
 
     def committed(self, seconds: float, waited: Sequence[float], queued: int) -> None:
         """Required by the listener interface. Does nothing."""
