@@ -93,11 +93,20 @@ class Poisoner:
         try:
             if self._producer is None:
                 self._producer = self._servers.producer()
-            sent = self._producer.send(bad.road, value=bad.body, key=b"poison")
-            if bad.road in SINGLE:
-                sent.add_callback(lambda at: self.seen.records.add((at.topic, at.partition, at.offset)))
+            producer = self._producer
+            sent = producer.send(bad.road, value=bad.body, key=b"poison")
         except KafkaError:
+            self._forget(self._producer)
+            return
+        if bad.road in SINGLE:
+            sent.add_callback(lambda at: self.seen.records.add((at.topic, at.partition, at.offset)))
+        sent.add_errback(lambda _: self._forget(producer))
+
+    def _forget(self, old: KafkaProducer | None) -> None:
+        """Replace a producer that gave up, because its sequence has a gap."""
+        if old is not None and old is self._producer:
             self._producer = None
+            threading.Thread(target=old.close, kwargs={"timeout": 5}, daemon=True).start()
 
 
 class Editor:
