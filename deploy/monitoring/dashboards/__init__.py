@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
+from deploy.monitoring.dashboards.kit import MARKS
 from deploy.monitoring.dashboards.operations import operations
 from deploy.monitoring.dashboards.overview import overview
 from deploy.monitoring.dashboards.rule import rule
@@ -34,4 +35,7 @@ def _text(board: Dashboard) -> str:
     made = board.build()
     for number, panel in enumerate(made.panels or [], start=1):
         panel.id_val = number
-    return json.dumps(made, cls=JSONEncoder, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+    plain = json.loads(json.dumps(made, cls=JSONEncoder))
+    for mark in plain["annotations"].get("list", []):
+        mark["titleFormat"] = MARKS[mark["name"]][2]  # which the library does not know
+    return json.dumps(plain, indent=2, ensure_ascii=False, sort_keys=True) + "\n"

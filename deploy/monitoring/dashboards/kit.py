@@ -17,13 +17,37 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DATASOURCE = dm.DataSourceRef("prometheus", "${datasource}")
-NAMESPACE = 'namespace=~"$namespace"'
-RULE = f'{NAMESPACE}, rule="$rule"'
+INSTALLATION = "cluster, namespace, job"
+"""The labels of one installation; its replicas differ in `instance`."""
+SELECTED = 'cluster=~"$cluster", namespace=~"$namespace", job=~"$job"'
+RULE = f'{SELECTED}, rule="$rule"'
+ANY = "or 0 * count(retrainer_build_info)"
+"""Makes a count 0 instead of empty, but only if a process was scraped: without one nothing is known to be good."""
+RUNBOOKS = "https://retrainer.dev/docs/how-to/operations/runbooks"
 HEIGHT, SMALL = 8, 4
 WIDTH = 24
 GREEN, YELLOW, RED = "green", "yellow", "red"
-TO_RULE = "/d/retrainer-rule?var-rule=${__value.raw}&${namespace:queryparam}&${datasource:queryparam}"
-METRIC = re.compile(r"\b((?:retrainer|process)_\w+|ALERTS)\b(\{)?")
+TO_RULE = "/d/retrainer-rule?var-rule=${__value.raw}&${datasource:queryparam}" + "".join(
+    f"&var-{label}=${{__data.fields.{label}}}" for label in INSTALLATION.split(", ")
+)
+TO_RUNBOOK = f"{RUNBOOKS}/${{__value.raw}}.md"
+LINKS = {"rule": ("This rule", TO_RULE), "alertname": ("What to do", TO_RUNBOOK)}
+"""Title and address of what a cell of a column leads to."""
+METRIC = re.compile(r"\b(job:retrainer_\w+:\w+|(?:retrainer|process)_\w+|ALERTS)\b(\{)?")
+MARKS = {
+    "Runs started": ("changes(retrainer_last_fired_timestamp_seconds[$__interval]) > 0", "blue", "{{rule}}: a run"),
+    "Runs failed": (
+        'increase(retrainer_runs_total{phase=~"FAILED|ERROR|UNKNOWN"}[$__interval]) > 0',
+        "red",
+        "{{rule}}: {{phase}}",
+    ),
+    "Restarts": (
+        f"changes(process_start_time_seconds[$__interval]) > 0 and on ({INSTALLATION}, instance) retrainer_build_info",
+        "orange",
+        "{{instance}}: a start",
+    ),
+}
+"""Query, color and title of each annotation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +62,7 @@ class Query:
 class Kit:
     """Panels whose queries use ``selector``."""
 
-    selector: str = NAMESPACE
+    selector: str = SELECTED
 
     def scoped(self, expr: str) -> str:
         """Add the selector to every metric of retrainer."""
@@ -79,60 +103,73 @@ class Kit:
         *,
         about: str = "",
         bad: tuple[float, float] | None = None,
+        least: float | None = None,
         words: Mapping[int, str] | None = None,
         span: int = 4,
     ) -> stat.Panel:
-        """One current value. ``bad`` are the thresholds of yellow and red. ``words`` replace numbers."""
+        """One current value. ``bad`` are the thresholds of yellow and red. Below ``least`` it is red.
+
+        ``words`` replace numbers.
+        """
         panel = stat.Panel().title(title).description(about).datasource(DATASOURCE).unit(unit).height(SMALL).span(span)
-        panel.graph_mode(cm.BigValueGraphMode.NONE).color_mode(cm.BigValueColorMode.VALUE).thresholds(_thresholds(bad))
+        panel.graph_mode(cm.BigValueGraphMode.NONE).color_mode(cm.BigValueColorMode.VALUE)
+        panel.thresholds(_thresholds(bad, least)).no_value("no data")
         panel.reduce_options(c.ReduceDataOptions().calcs(["lastNotNull"]))
         if words:
             panel.mappings([dm.ValueMap(options={str(n): dm.ValueMappingResult(text=w) for n, w in words.items()})])
         return panel.with_target(self._target(0, Query(expr)).instant())
 
-    def rows(self, title: str, by: str, units: Mapping[str, str], *queries: Query, about: str = "") -> table.Panel:
-        """A table with a row for each value of the label ``by`` and a column for each query; ``units`` by column."""
+    def rows(self, title: str, units: Mapping[str, str], *queries: Query, about: str = "") -> table.Panel:
+        """A table with a column for each query, and a row for each set of their labels. ``units``: by column."""
         panel = table.Panel().title(title).description(about).datasource(DATASOURCE).height(HEIGHT + 2).span(WIDTH)
         for place, query in enumerate(queries):
             panel.with_target(self._target(place, query).instant().format(PromQueryFormat.TABLE))
         names = {f"Value #{_letter(place)}": query.legend for place, query in enumerate(queries)}
-        hidden = dict.fromkeys(("Time", *(f"Time {n + 1}" for n in range(len(queries)))), True)
+        names |= {"Value": queries[0].legend} if len(queries) == 1 else {}
+        panel.with_transformation(dm.DataTransformerConfig(id_val="merge", options={}))
         panel.with_transformation(
-            dm.DataTransformerConfig(id_val="joinByField", options={"byField": by, "mode": "outer"})
-        )
-        panel.with_transformation(
-            dm.DataTransformerConfig(id_val="organize", options={"excludeByName": hidden, "renameByName": names})
+            dm.DataTransformerConfig(
+                id_val="organize", options={"excludeByName": {"Time": True}, "renameByName": names}
+            )
         )
         for name, unit in units.items():
             panel.override_by_name(name, [dm.DynamicConfigValue("unit", unit)])
-        if by == "rule":
-            panel.override_by_name(by, [dm.DynamicConfigValue("links", [{"title": "This rule", "url": TO_RULE}])])
+        for name, (text, url) in LINKS.items():
+            panel.override_by_name(name, [dm.DynamicConfigValue("links", [{"title": text, "url": url}])])
         return panel
+
+    def mark(self, name: str) -> d.AnnotationQuery:
+        """One of `MARKS`: vertical lines on all panels."""
+        expr, color, _ = MARKS[name]
+        made = d.AnnotationQuery().name(name).datasource(DATASOURCE).enable(True).icon_color(color)
+        return made.expr(self.scoped(expr))
 
     def _target(self, place: int, query: Query) -> prometheus.Dataquery:
         target = prometheus.Dataquery().expr(self.scoped(query.expr)).ref_id(_letter(place)).datasource(DATASOURCE)
         return target.legend_format(query.legend) if query.legend else target
 
 
-def board(uid: str, title: str, about: str, *variables: Any) -> d.Dashboard:
-    """A dashboard without panels, with the common variables and ``variables``."""
+def board(uid: str, title: str, about: str, *variables: Any, every: bool = True) -> d.Dashboard:
+    """A dashboard without panels, with the common variables and ``variables``. ``every``: also of all installations."""
     made = d.Dashboard(title).uid(uid).description(about).tags(["retrainer"]).editable().time("now-24h", "now")
     made.refresh("1m").timezone("browser").tooltip(dm.DashboardCursorSync.CROSSHAIR)
     link = d.DashboardLink("retrainer").type(dm.DashboardLinkType.DASHBOARDS).tags(["retrainer"])
     made.link(link.as_dropdown(True).include_vars(True).keep_time(True))
     made.with_variable(d.DatasourceVariable("datasource").label("Prometheus").type("prometheus"))
-    made.with_variable(
-        _asked("namespace", "Namespace", "label_values(retrainer_build_info, namespace)")
-        .include_all(True)
-        .all_value(".*")
-    )
+    selected = ""
+    for label in INSTALLATION.split(", "):
+        variable = _asked(label, label.title(), f"label_values(retrainer_build_info{{{selected}}}, {label})")
+        if every or label == "cluster":  # most have no such label
+            variable.include_all(True).all_value(".*")
+        made.with_variable(variable)
+        selected += f'{", " if selected else ""}{label}=~"${label}"'
     for variable in variables:
         made.with_variable(variable)
     return made
 
 
 def rule_variable() -> d.QueryVariable:
-    return _asked("rule", "Rule", f"label_values(retrainer_rule_info{{{NAMESPACE}}}, rule)")
+    return _asked("rule", "Rule", f"label_values(retrainer_rule_info{{{SELECTED}}}, rule)")
 
 
 def _asked(name: str, label: str, query: str) -> d.QueryVariable:
@@ -149,8 +186,10 @@ def quantiles(metric: str) -> tuple[Query, Query]:
     )
 
 
-def _thresholds(bad: tuple[float, float] | None) -> d.ThresholdsConfig:
+def _thresholds(bad: tuple[float, float] | None, least: float | None) -> d.ThresholdsConfig:
     steps = [dm.Threshold(None, GREEN)]
+    if least is not None:
+        steps = [dm.Threshold(None, RED), dm.Threshold(least, GREEN)]
     if bad:
         steps += [dm.Threshold(bad[0], YELLOW), dm.Threshold(bad[1], RED)]
     return d.ThresholdsConfig().mode(dm.ThresholdsMode.ABSOLUTE).steps(steps)

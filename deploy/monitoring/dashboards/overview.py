@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from grafana_foundation_sdk.builders import dashboard as d
 
-from deploy.monitoring.dashboards.kit import Kit, Query, board
+from deploy.monitoring.dashboards.kit import ANY, INSTALLATION, Kit, Query, board
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
 
 KIT = Kit()
+OF_RULE = f"{INSTALLATION}, rule"
 ENDED = 'phase=~"SUCCEEDED|FAILED|ERROR|CANCELLED|SKIPPED|UNKNOWN"'
 FAILED = 'phase=~"FAILED|ERROR|UNKNOWN"'
-TEAM = "* on (namespace, rule) group_left (team) max by (namespace, rule, team) (retrainer_rule_info)"
-AGE = "time() - max by (rule) (retrainer_{what}_timestamp_seconds)"
+TEAM = f"* on ({OF_RULE}) group_left (team) topk by ({OF_RULE}) (1, max by ({OF_RULE}, team) (retrainer_rule_info))"
+AGE = "time() - max by (cluster, namespace, job, rule) (retrainer_{what}_timestamp_seconds)"
 
 
 def overview() -> d.Dashboard:
     made = board("retrainer-overview", "retrainer / Overview", "All rules: their runs, late rules, and cost.")
+    made.annotation(KIT.mark("Runs failed"))
     made.with_row(d.Row("Now"))
     for panel in _now():
         made.with_panel(panel)
@@ -37,15 +39,17 @@ def overview() -> d.Dashboard:
 
 
 def _now() -> Iterator[Builder]:
-    yield KIT.number("Rules", "none", "count(max by (namespace, rule) (retrainer_rule_info))", span=3)
-    yield KIT.number("Active runs", "none", "sum(max by (namespace, rule, phase) (retrainer_runs_active))", span=3)
+    yield KIT.number("Rules", "none", "count(max by (cluster, namespace, job, rule) (retrainer_rule_info))", span=3)
+    yield KIT.number(
+        "Active runs", "none", "sum(max by (cluster, namespace, job, rule, phase) (retrainer_runs_active))", span=3
+    )
     yield KIT.number(
         "Runs that failed, 24 h", "none", f"sum(increase(retrainer_runs_total{{{FAILED}}}[1d]))", bad=(1, 10), span=3
     )
     yield KIT.number(
         "Rules that fail repeatedly",
         "none",
-        "count(max by (namespace, rule) (retrainer_rule_consecutive_failures) >= 3) or vector(0)",
+        f"count(max by ({OF_RULE}) (retrainer_rule_consecutive_failures) >= 3) {ANY}",
         about="At least three failures in a row.",
         bad=(1, 3),
         span=3,
@@ -53,7 +57,7 @@ def _now() -> Iterator[Builder]:
     yield KIT.number(
         "Rules paused because of failures",
         "none",
-        'sum(max by (namespace, rule) (retrainer_rule_paused{by="failures"}))',
+        f'sum(max by (cluster, namespace, job, rule) (retrainer_rule_paused{{by="failures"}})) {ANY}',
         about="`retrainer resume RULE` lets them go on.",
         bad=(1, 3),
         span=3,
@@ -61,9 +65,9 @@ def _now() -> Iterator[Builder]:
     yield KIT.number(
         "Late rules",
         "none",
-        "count(time() - (max by (namespace, rule) (retrainer_last_success_timestamp_seconds)"
-        " or max by (namespace, rule) (retrainer_model_untrained_since_timestamp_seconds))"
-        " > 2 * max by (namespace, rule) (retrainer_rule_period_seconds)) or vector(0)",
+        "count(time() - (max by (cluster, namespace, job, rule) (retrainer_last_success_timestamp_seconds)"
+        " or max by (cluster, namespace, job, rule) (retrainer_model_untrained_since_timestamp_seconds))"
+        f" > 2 * max by ({OF_RULE}) (retrainer_rule_period_seconds)) {ANY}",
         about="No success within two periods.",
         bad=(1, 3),
         span=3,
@@ -71,13 +75,17 @@ def _now() -> Iterator[Builder]:
     yield KIT.number(
         "Sources in trouble",
         "none",
-        "count(retrainer_source_up == 0 or retrainer_source_silent == 1 or retrainer_source_halted_partitions > 0)"
-        " or vector(0)",
+        "count(min by (cluster, namespace, job, source) (retrainer_source_up) == 0"
+        " or max by (cluster, namespace, job, source) (retrainer_source_silent) == 1"
+        " or max by (cluster, namespace, job, source) (retrainer_source_halted_partitions) > 0)"
+        f" {ANY}",
         about="Down, silent, or with a halted partition.",
         bad=(1, 2),
         span=3,
     )
-    yield KIT.number("Dead letters", "none", "max(retrainer_dead_letters)", bad=(1, 100), span=3)
+    yield KIT.number(
+        "Dead letters", "none", "sum(max by (cluster, namespace, job) (retrainer_dead_letters))", bad=(1, 100), span=3
+    )
 
 
 def _runs() -> Iterator[Builder]:
@@ -90,7 +98,7 @@ def _runs() -> Iterator[Builder]:
     yield KIT.lines(
         "Active runs",
         "none",
-        Query("sum by (phase) (max by (namespace, rule, phase) (retrainer_runs_active))", "{{phase}}"),
+        Query("sum by (phase) (max by (cluster, namespace, job, rule, phase) (retrainer_runs_active))", "{{phase}}"),
     )
     yield KIT.lines(
         "Why runs started",
@@ -114,20 +122,24 @@ def _rules() -> Builder:
     ages = {"Last success": "last_success", "Model trained": "model_trained"}
     return KIT.rows(
         "Rules",
-        "rule",
         {**dict.fromkeys(ages, "s"), "Next fire in": "s", "Pending bytes": "bytes"},
         *(Query(AGE.format(what=what), title) for title, what in ages.items()),
-        Query("max by (rule) (retrainer_next_fire_timestamp_seconds) - time()", "Next fire in"),
-        Query("max by (rule) (retrainer_rule_consecutive_failures)", "Failures in a row"),
-        Query("sum by (rule) (max by (rule, phase) (retrainer_runs_active))", "Active runs"),
-        Query("max by (rule) (retrainer_pending_events)", "Pending events"),
-        Query("max by (rule) (retrainer_pending_bytes)", "Pending bytes"),
+        Query(
+            "min by (cluster, namespace, job, rule) (retrainer_next_fire_timestamp_seconds) - time()", "Next fire in"
+        ),
+        Query("max by (cluster, namespace, job, rule) (retrainer_rule_consecutive_failures)", "Failures in a row"),
+        Query(
+            f"sum by ({OF_RULE}) (max by ({OF_RULE}, phase) (retrainer_runs_active))",
+            "Active runs",
+        ),
+        Query("max by (cluster, namespace, job, rule) (retrainer_pending_events)", "Pending events"),
+        Query("max by (cluster, namespace, job, rule) (retrainer_pending_bytes)", "Pending bytes"),
         about="Current ages and times.",
     )
 
 
 def _cost() -> Iterator[Builder]:
-    spent = "sum by (namespace, rule) (increase(retrainer_run_gpu_seconds_total[$__rate_interval]))"
+    spent = "sum by (cluster, namespace, job, rule) (increase(retrainer_run_gpu_seconds_total[$__rate_interval]))"
     yield KIT.lines("GPU time by team", "s", Query(f"sum by (team) ({spent} {TEAM})", "{{team}}"), stacked=True)
     yield KIT.lines(
         "GPU time by promotion of the model",
@@ -142,19 +154,20 @@ def _cost() -> Iterator[Builder]:
     wasted = 'increase(retrainer_run_gpu_seconds_total{promoted="false"}[$__range])'
     yield KIT.rows(
         "Cost by rule, in the selected time range",
-        "rule",
         {"GPU time": "s", "Not promoted": "s", "CPU time": "s"},
-        Query(f"sum by (rule) ({all_of_it})", "GPU time"),
-        Query(f"sum by (rule) ({wasted})", "Not promoted"),
-        Query('sum by (rule) (increase(retrainer_run_resource_seconds_total{resource="cpu"}[$__range]))', "CPU time"),
+        Query(f"sum by (cluster, namespace, job, rule) ({all_of_it})", "GPU time"),
+        Query(f"sum by (cluster, namespace, job, rule) ({wasted})", "Not promoted"),
+        Query(
+            f'sum by ({OF_RULE}) (increase(retrainer_run_resource_seconds_total{{resource="cpu"}}[$__range]))',
+            "CPU time",
+        ),
     )
     yield KIT.rows(
         "Cost by team, in the selected time range",
-        "team",
         {"GPU time": "s", "Not promoted": "s"},
-        Query(f"sum by (team) (sum by (namespace, rule) ({all_of_it}) {TEAM})", "GPU time"),
+        Query(f"sum by (team) (sum by (cluster, namespace, job, rule) ({all_of_it}) {TEAM})", "GPU time"),
         Query(
-            f"sum by (team) (sum by (namespace, rule) ({wasted}) {TEAM})",
+            f"sum by (team) (sum by (cluster, namespace, job, rule) ({wasted}) {TEAM})",
             "Not promoted",
         ),
         about="`team` is a label of the rules; rules without one share a row.",
@@ -162,7 +175,10 @@ def _cost() -> Iterator[Builder]:
     yield KIT.lines(
         "Remaining budgets",
         "none",
-        Query("min by (budget, unit) (retrainer_budget_left)", "{{budget}}, {{unit}}"),
+        Query(
+            "min by (cluster, namespace, job, budget, unit) (retrainer_budget_left)",
+            "{{namespace}}/{{job}} {{budget}}, {{unit}}",
+        ),
         about="In the unit of the budget: runs or GPU hours.",
         span=24,
     )

@@ -18,7 +18,9 @@ KIT = Kit(RULE)
 
 def rule() -> d.Dashboard:
     about = "One rule. `retrainer explain RULE` shows more."
-    made = board("retrainer-rule", "retrainer / Rule", about, rule_variable())
+    made = board("retrainer-rule", "retrainer / Rule", about, rule_variable(), every=False)
+    for mark in ("Runs started", "Runs failed"):
+        made.annotation(KIT.mark(mark))
     for title, panels in (("Now", _now), ("Why", _why), ("Runs", _runs), ("Models", _models)):
         made.with_row(d.Row(title))
         for panel in panels():
@@ -47,8 +49,16 @@ def _now() -> Iterator[Builder]:
         "min(retrainer_next_fire_timestamp_seconds) - time()",
         about="The earliest slot of its schedules.",
     )
+    yield KIT.number(
+        "Parameters",
+        "none",
+        "max(retrainer_rule_parameters_failed)",
+        about="Whether they could be computed for the last run.",
+        bad=(1, 1),
+        words={0: "good", 1: "failed"},
+    )
     yield KIT.number("Failures in a row", "none", "max(retrainer_rule_consecutive_failures)", bad=(1, 3))
-    yield KIT.number("Active runs", "none", "sum(max by (namespace, phase) (retrainer_runs_active))")
+    yield KIT.number("Active runs", "none", "sum(max by (phase) (retrainer_runs_active))")
 
 
 def _why() -> Iterator[Builder]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from grafana_foundation_sdk.builders import dashboard as d
 
-from deploy.monitoring.dashboards.kit import Kit, Query, board, quantiles
+from deploy.monitoring.dashboards.kit import INSTALLATION, Kit, Query, board, quantiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
 
 KIT = Kit()
+OF_SOURCE = f"{INSTALLATION}, source"
 OUTCOMES = ("matched", "filtered", "duplicate", "dead_lettered", "ignored")
 
 
@@ -30,20 +31,28 @@ def sources_and_engine() -> d.Dashboard:
 def _sources() -> Iterator[Builder]:
     yield KIT.rows(
         "Sources",
-        "source",
         {"Last event": "s"},
-        Query("min by (source) (retrainer_source_up)", "Up"),
-        Query("max by (source) (retrainer_source_lag)", "Waiting records"),
-        Query("time() - max by (source) (retrainer_source_last_event_timestamp_seconds)", "Last event"),
-        Query("max by (source) (retrainer_source_silent)", "Silent"),
-        Query("max by (source) (retrainer_source_halted_partitions)", "Halted partitions"),
-        Query("sum by (source) (increase(retrainer_source_poll_errors_total[$__range]))", "Failed polls"),
+        Query("min by (cluster, namespace, job, source) (retrainer_source_up)", "Up"),
+        Query("sum by (cluster, namespace, job, source) (retrainer_source_lag)", "Waiting records"),
+        Query(
+            "time() - max by (cluster, namespace, job, source) (retrainer_source_last_event_timestamp_seconds)",
+            "Last event",
+        ),
+        Query("max by (cluster, namespace, job, source) (retrainer_source_silent)", "Silent"),
+        Query("sum by (cluster, namespace, job, source) (retrainer_source_halted_partitions)", "Halted partitions"),
+        Query(
+            "sum by (cluster, namespace, job, source) (increase(retrainer_source_poll_errors_total[$__range]))",
+            "Failed polls",
+        ),
         about="The current state; `retrainer sources show NAME` says why.",
     )
     yield KIT.lines(
         "Events by source",
         "short",
-        Query("sum by (source) (rate(retrainer_events_received_total[$__rate_interval]))", "{{source}}"),
+        Query(
+            "sum by (cluster, namespace, job, source) (rate(retrainer_events_received_total[$__rate_interval]))",
+            "{{namespace}}/{{job}} {{source}}",
+        ),
         about="Per second.",
     )
     yield KIT.lines(
@@ -52,17 +61,21 @@ def _sources() -> Iterator[Builder]:
         *(Query(f"sum(rate(retrainer_events_{word}_total[$__rate_interval]))", word) for word in OUTCOMES),
         about="Per second. The sum is the number of received events.",
     )
-    yield KIT.lines("Waiting records", "short", Query("max by (source) (retrainer_source_lag)", "{{source}}"))
+    yield KIT.lines(
+        "Waiting records",
+        "short",
+        Query("sum by (cluster, namespace, job, source) (retrainer_source_lag)", "{{namespace}}/{{job}} {{source}}"),
+    )
     yield KIT.lines(
         "Failed polls and dead letters",
         "none",
         Query(
-            "sum by (source) (increase(retrainer_source_poll_errors_total[$__rate_interval]))",
-            "{{source}}: failed polls",
+            "sum by (cluster, namespace, job, source) (increase(retrainer_source_poll_errors_total[$__rate_interval]))",
+            "{{namespace}}/{{job}} {{source}}: failed polls",
         ),
         Query(
-            "sum by (source) (increase(retrainer_events_dead_lettered_total[$__rate_interval]))",
-            "{{source}}: dead letters",
+            f"sum by ({OF_SOURCE}) (increase(retrainer_events_dead_lettered_total[$__rate_interval]))",
+            "{{namespace}}/{{job}} {{source}}: dead letters",
         ),
     )
 
@@ -74,7 +87,11 @@ def _engine() -> Iterator[Builder]:
         *quantiles("retrainer_queue_wait_seconds"),
         about="Only while events arrive.",
     )
-    yield KIT.lines("Events waiting for the engine", "none", Query("max(retrainer_engine_queue_length)", "events"))
+    yield KIT.lines(
+        "Events waiting for the engine",
+        "none",
+        Query("max by (cluster, namespace, job) (retrainer_engine_queue_length)", "{{namespace}}/{{job}}"),
+    )
     yield KIT.lines("Duration of a transaction", "s", *quantiles("retrainer_engine_transaction_duration_seconds"))
     yield KIT.lines(
         "Transactions",

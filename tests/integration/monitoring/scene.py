@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 ALERTS, INHIBITIONS = ROOT / "deploy/monitoring/alerts.yaml", ROOT / "deploy/monitoring/alertmanager.yaml"
-VARIABLES = {"namespace": "ml", "rule": "churn", "__rate_interval": "15s", "__range": "5m"}
+VARIABLES = {
+    "cluster": ".*",
+    "namespace": "ml",
+    "job": "retrainer",
+    "rule": "churn",
+    "__interval": "15s",
+    "__rate_interval": "15s",
+    "__range": "5m",
+}
 TEMPLATE = """
 apiVersion: argoproj.io/v1alpha1
 kind: WorkflowTemplate
