@@ -92,16 +92,16 @@ class Lane:
             return None
         if not found.settled and self._followed is not None and self._followed.behind(at):
             return None
-        said = found.judge(at, size, rows)
-        return said if said.reason is Reason.BATCH_INCOMPLETE and not said.satisfied else None
+        verdict = found.judge(at, size, rows)
+        return verdict if verdict.reason is Reason.BATCH_INCOMPLETE and not verdict.satisfied else None
 
-    def take(self, tx: Transaction, event: Event, seq: int, size: int, rows: int, said: Verdict) -> None:
+    def take(self, tx: Transaction, event: Event, seq: int, size: int, rows: int, verdict: Verdict) -> None:
         """Add the event that the lane is `ready` for."""
         found, at = self._sum, tx.now
         assert found is not None  # noqa: S101 - for the type checker; it is ready
         if self._followed is not None:
             self._followed.pass_over(tx, found.notes, at)
-        found.notes.add(tx, found.trigger.name, said, at, at)
+        found.notes.add(tx, found.trigger.name, verdict, at, at)
         found.add(at, event, seq, size, rows)
         if self.reads_events:
             tx.writes.inputs.append((self._id, seq))
@@ -166,18 +166,18 @@ class EventCoalescer:
         return self._hand_out(tx, event, found)
 
     def _hand_out(self, tx: Transaction, event: Event, found: list[tuple[Lane, CompiledData, int, int]]) -> bool:
-        said = []
+        verdicts = []
         for lane, trigger, size, rows in found:
             verdict = lane.ready(tx, trigger, tx.now, size, rows)
             if verdict is None:
                 return False
-            said.append(verdict)
+            verdicts.append(verdict)
         if not found:
             return True  # no rule matches
         seq = tx.writes.number("seq")
         if any(lane.reads_events for lane, *_ in found):
             tx.writes.events.append(event_to_row(seq, tx.now, event, "matched", "[]"))
-        for (lane, _, size, rows), verdict in zip(found, said, strict=True):
+        for (lane, _, size, rows), verdict in zip(found, verdicts, strict=True):
             lane.take(tx, event, seq, size, rows, verdict)
         return True
 

@@ -52,27 +52,27 @@ class RecordedMemory:
     def close(self) -> None:
         self._client.close()
 
-    def fetch(self, asked: Range, wanted: Wanted) -> Range:
+    def fetch(self, range_: Range, wanted: Wanted) -> Range:
         """Return the range with the series whose labels are ``wanted``, and the times of their samples.
 
         Raise BadHistory if there is no answer.
         """
-        columns = self._columns(asked.expr, asked, wanted)
-        if asked.sample_time is None:
-            return replace(asked, columns=columns)
-        told = self._columns(asked.sample_time, asked, lambda _: True)
-        return _timed(replace(asked, columns=columns), told)
+        columns = self._columns(range_.expr, range_, wanted)
+        if range_.sample_time is None:
+            return replace(range_, columns=columns)
+        time_columns = self._columns(range_.sample_time, range_, lambda _: True)
+        return _timed(replace(range_, columns=columns), time_columns)
 
-    def _columns(self, expr: str, asked: Range, wanted: Wanted) -> tuple[Column, ...]:
+    def _columns(self, expr: str, range_: Range, wanted: Wanted) -> tuple[Column, ...]:
         """Query `POINTS` points per request."""
         columns: dict[str, Column] = {}
         with gc_tuning.undisturbed():
-            for first in range(0, asked.count, POINTS):
-                last = min(first + POINTS, asked.count) - 1
-                form = {"query": expr, "start": asked.at(first), "end": asked.at(last), "step": asked.step}
+            for first in range(0, range_.count, POINTS):
+                last = min(first + POINTS, range_.count) - 1
+                form = {"query": expr, "start": range_.at(first), "end": range_.at(last), "step": range_.step}
                 for series in self._ask(form):
                     if wanted(series["metric"]):
-                        _fill(columns, series, asked)
+                        _fill(columns, series, range_)
         return tuple(columns.values())
 
     def _ask(self, form: dict[str, Any]) -> list[dict[str, Any]]:
@@ -81,10 +81,10 @@ class RecordedMemory:
             if answer.status_code in _RIGHTS:
                 rights = f"are token or basic of source {self._name} right? They are sent only to its own url"
                 raise BadHistory(f"{self.url}: it answers {answer.status_code}; {rights}")
-            said = orjson.loads(answer.content)
-            if said["status"] != "success":
-                raise BadHistory(f"{self.url}: {form['query']:.80}: {said.get('error', 'no answer')}")
-            result: list[dict[str, Any]] = said["data"]["result"]
+            body = orjson.loads(answer.content)
+            if body["status"] != "success":
+                raise BadHistory(f"{self.url}: {form['query']:.80}: {body.get('error', 'no answer')}")
+            result: list[dict[str, Any]] = body["data"]["result"]
         except httpx.HTTPError as error:
             raise BadHistory(f"{self.url}: {error!s:.200}; is --prometheus right?") from None
         except (orjson.JSONDecodeError, KeyError, TypeError):
@@ -97,23 +97,23 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port
 
 
-def _fill(columns: dict[str, Column], series: Mapping[str, Any], asked: Range) -> None:
+def _fill(columns: dict[str, Column], series: Mapping[str, Any], range_: Range) -> None:
     name = series_name("", series["metric"])
     column = columns.get(name)
     if column is None:
-        column = columns[name] = Column(series["metric"], name, array("d", [ABSENT]) * asked.count)
+        column = columns[name] = Column(series["metric"], name, array("d", [ABSENT]) * range_.count)
     found = series.get("values") or ()
     if not found:
         raise BadHistory(
-            f"{asked.expr:.80}: the result is histograms, not numbers: use a function such as histogram_quantile()"
+            f"{range_.expr:.80}: the result is histograms, not numbers: use a function such as histogram_quantile()"
         )
-    first, last = (round((found[i][0] - asked.start) / asked.step) for i in (0, -1))
+    first, last = (round((found[i][0] - range_.start) / range_.step) for i in (0, -1))
     values = _numbers([float(text) for _, text in found])
     if last - first + 1 == len(values):
         column.values[first : last + 1] = values
         return
     for (at, _), value in zip(found, values, strict=True):
-        column.values[round((at - asked.start) / asked.step)] = value
+        column.values[round((at - range_.start) / range_.step)] = value
 
 
 def _numbers(values: list[float]) -> array[float]:
@@ -124,24 +124,24 @@ def _numbers(values: list[float]) -> array[float]:
     return array("d", [value if math.isfinite(value) else math.nan for value in values])
 
 
-def _timed(asked: Range, told: Sequence[Column]) -> Range:
+def _timed(range_: Range, time_columns: Sequence[Column]) -> Range:
     """Return the range with the times of its samples. A poll whose times cannot be determined counts as failed."""
-    times = {column.name: array("d", [math.nan]) * asked.count for column in asked.columns}
+    times = {column.name: array("d", [math.nan]) * range_.count for column in range_.columns}
     troubles: dict[int, str] = {}
     known: tuple[tuple[float, ...], SampleTimes] | None = None
-    for i in range(asked.count):
-        values = tuple(column.values[i] for column in told)
+    for i in range(range_.count):
+        values = tuple(column.values[i] for column in time_columns)
         if known is None or known[0] != values:
-            found = [(c.labels, v) for c, v in zip(told, values, strict=True) if v != ABSENT]
+            found = [(c.labels, v) for c, v in zip(time_columns, values, strict=True) if v != ABSENT]
             try:
                 series = [AnsweredSeries(labels, None if math.isnan(v) else v) for labels, v in found]
-                known = values, SampleTimes(series, asked.at(i))
+                known = values, SampleTimes(series, range_.at(i))
             except NoAnswer as error:
-                known, troubles[i] = None, f"{asked.sample_time:.80}: {error}"
+                known, troubles[i] = None, f"{range_.sample_time:.80}: {error}"
                 continue
-        for column in asked.columns:
+        for column in range_.columns:
             if column.values[i] != ABSENT:
                 moment = known[1].of(AnsweredSeries(column.labels, None))
-                times[column.name][i] = asked.at(i) if moment is None else moment
-    columns = tuple(replace(column, times=times[column.name]) for column in asked.columns)
-    return replace(asked, columns=columns, troubles=troubles)
+                times[column.name][i] = range_.at(i) if moment is None else moment
+    columns = tuple(replace(column, times=times[column.name]) for column in range_.columns)
+    return replace(range_, columns=columns, troubles=troubles)

@@ -46,12 +46,12 @@ class Notes:
         self._first = self._last = 0.0
         self._count = 0
 
-    def add(self, tx: Transaction, name: str, said: Verdict, at: float, first_at: float, count: int = 1) -> None:
+    def add(self, tx: Transaction, name: str, verdict: Verdict, at: float, first_at: float, count: int = 1) -> None:
         """Add ``count`` Hold decisions with the verdict of a trigger, from ``first_at`` to ``at``."""
-        if said.reason is not self._decision.reason:
+        if verdict.reason is not self._decision.reason:
             self._turn(tx)
             self._first, self._count = first_at, 0
-        self._decision = Decision(Kind.HOLD, said.reason, f"{name}: {said.detail}", said.until)
+        self._decision = Decision(Kind.HOLD, verdict.reason, f"{name}: {verdict.detail}", verdict.until)
         self._last = at
         self._count += count
 
@@ -79,7 +79,7 @@ class Notes:
 
     def _write(self, tx: Transaction) -> None:
         d, number = self._decision, tx.writes.number("decision")
-        said = (d.kind.value, d.reason.value, d.detail, d.until)
+        fields = (d.kind.value, d.reason.value, d.detail, d.until)
         times = (self._first, self._last, self._count)
-        self._pages.add((number, self._rule, "", *said, None, *times, tx.writes.counters["seq"]))
+        self._pages.add((number, self._rule, "", *fields, None, *times, tx.writes.counters["seq"]))
         self._noted = DecisionRecord(number, d, self._first, self._count)
