@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -15,21 +11,23 @@ from typing import TYPE_CHECKING, Any, Self
 import orjson
 
 from tests.benchmarks.cluster import KUBECONFIG, TEMPLATE
+from tests.houses.daemon import DaemonProcess, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-START = "import sys; from retrainer.daemon.main import main; sys.exit(main(sys.argv[1]))"
 HOOK = "/hooks/push"
 SOURCES: Mapping[str, Any] = {"push": {"type": "webhook", "path": HOOK}}
 
 
-class Daemon:
+class Daemon(DaemonProcess):
     """Started on construction unless disabled, and killed at the end.
 
     Its Workflows are created in a namespace of the test cluster. Without a namespace they are local processes that end
     immediately.
     """
+
+    stops_within = 30.0
 
     def __init__(
         self,
@@ -39,13 +37,12 @@ class Daemon:
         sources: Mapping[str, Any] = SOURCES,
         store: Mapping[str, Any] | None = None,
     ) -> None:
-        self.folder = folder
-        self.port = _free_port()
-        self.settings = write_configuration(folder, namespace, rules, sources, self.port, store)
-        self.process: subprocess.Popen[bytes] | None = None
+        super().__init__(folder)
+        self.port = free_port()
+        write_configuration(folder, namespace, rules, sources, self.port, store)
 
     def __enter__(self) -> Self:
-        self.start()
+        self.begin()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -55,32 +52,15 @@ class Daemon:
     def store(self) -> Path:
         return self.folder / "retrainer.db"
 
-    def start(self, environment: Mapping[str, str] | None = None) -> float:
+    def begin(self, **environment: str) -> float:
         """Start it; return the seconds until it was ready."""
         began = time.monotonic()
-        with (self.folder / "log").open("ab") as log:
-            command = [sys.executable, "-c", START, str(self.settings)]
-            env = {**os.environ, **(environment or {})}
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=env)
-        while not self._ready():
-            if self.process.poll() is not None or time.monotonic() - began > 60:
-                raise RuntimeError(f"the daemon is not ready: {(self.folder / 'log').read_text()[-2000:]}")
+        self.launch(**environment)
+        while not self._answers():
+            if not self.running or time.monotonic() - began > 60:
+                raise RuntimeError(f"the daemon is not ready: {self.said()[-2000:]}")
             time.sleep(0.01)
         return time.monotonic() - began
-
-    def kill(self) -> None:
-        """Kill it, as a crash does."""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait()
-            self.process = None
-
-    def stop(self) -> None:
-        """Stop it as Kubernetes does: accepted events are settled first."""
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(30)
-            self.process = None
 
     def get(self, path: str) -> Any:
         """The API's response."""
@@ -100,7 +80,7 @@ class Daemon:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def _ready(self) -> bool:
+    def _answers(self) -> bool:
         try:
             conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
             conn.request("GET", "/readyz")
@@ -158,10 +138,3 @@ def firing_rule(name: str = "bench", source: str = "push") -> dict[str, Any]:
         "limits": {"overlap": "allow_all", "max_active": 10000},
         "submit": {"workflow_template": TEMPLATE, "parameters": {"event": "${string(events[0].data.n)}"}},
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -44,9 +44,9 @@ def ten_thousand_rules() -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         daemon = Daemon(Path(folder), "", [_rule(n) for n in range(RULES)])
         try:
-            first = daemon.start()
+            first = daemon.begin()
             daemon.stop()
-            again = daemon.start()
+            again = daemon.begin()
             ready_mib, cpu = daemon.resident_mib(), daemon.cpu_seconds()
             page = _timed(daemon.port, "/api/v1/rules?limit=50")
             one = _timed(daemon.port, f"/api/v1/rules/rule-{RULES // 2:05d}")

@@ -15,11 +15,12 @@ import orjson
 
 from tests.benchmarks import bare
 from tests.benchmarks.cluster import KUBECONFIG, TEMPLATE, Namespace, Watcher
-from tests.benchmarks.daemon import Daemon, _free_port, firing_rule
+from tests.benchmarks.daemon import Daemon, firing_rule
 from tests.benchmarks.figures import Figure, percentile, spread
 from tests.benchmarks.load import NAME, kafka_sources
 from tests.benchmarks.records import SERVERS, topic
 from tests.benchmarks.sender import Producer
+from tests.houses.daemon import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,7 +77,7 @@ def bare_loop(topic: str, namespace: str, _folder: Path) -> Iterator[None]:
 @contextmanager
 def peer(topic: str, namespace: str, folder: Path) -> Iterator[None]:
     """Argo Events as its controller would run it: bus, EventSource and Sensor, one process each."""
-    port = _free_port()
+    port = free_port()
     bus = {"jetstream": {"url": f"nats://127.0.0.1:{port}", "streamConfig": STREAM}}
     environment = {
         **os.environ,

@@ -99,7 +99,7 @@ def _decide(count: int) -> dict[str, Any]:
         replicas = _replicas(Path(folder), server, database, count, matching_rules(RULES), kafka_sources(name))
         try:
             for replica in replicas:
-                replica.start()
+                replica.begin()
             began, first = _await(server, database, lambda: _holders(server, database) >= count)
             ended, last = _await(server, database, lambda: _decided(server, database) >= RECORDS)
             cpu = [round(replica.cpu_seconds(), 1) for replica in replicas]
@@ -154,12 +154,11 @@ def _takeover(server: Postgres, number: signal.Signals) -> float:
         database = server.database()
         first, second = _replicas(Path(folder), server, database, 2, [firing_rule()], SOURCES)
         try:
-            first.start()
-            second.start()
+            first.begin()
+            second.begin()
             epoch = _epoch(server, database)
-            assert first.process is not None
             began = time.monotonic()
-            first.process.send_signal(number)
+            first.send(number)
             while _epoch(server, database) == epoch:
                 time.sleep(TICK)
             return round(time.monotonic() - began, 2)

@@ -47,15 +47,15 @@ def _fill(path: Path) -> None:
 def after_kill(cluster: Cluster) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder, Namespace(cluster) as namespace:
         daemon = Daemon(Path(folder), namespace.name, [_rule()])
-        empty = daemon.start()
+        empty = daemon.begin()
         daemon.kill()
         _fill(daemon.store)
-        daemon.start()
+        daemon.begin()
         took, cpu = [], []
         for repetition in range(REPETITIONS):
             Sender(daemon.port).all_at_once(range(100 * repetition, 100 * repetition + 100))
             daemon.kill()
-            took.append(round(daemon.start(), 3))
+            took.append(round(daemon.begin(), 3))
             cpu.append(round(daemon.cpu_seconds(), 2))
         size = daemon.store.stat().st_size
         daemon.kill()

@@ -3,88 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import socket
 import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from .conftest import CLUSTER, KUBECONFIG, until
+from tests.houses.daemon import DaemonProcess, free_port
+
+from .conftest import CLUSTER, KUBECONFIG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-MAIN = "import sys; from retrainer.daemon.main import main; sys.exit(main(sys.argv[1]))"
 
-
-class Daemon:
-    """One instance. It keeps its folder, port and name across kills and restarts."""
+class Daemon(DaemonProcess):
+    """A daemon that submits to the test cluster."""
 
     def __init__(self, folder: Path, namespace: str, rules: str, *, name: str = "retrainer") -> None:
-        self.folder, self.name = folder, name
-        self.log = folder / "daemon.log"
-        port = free_port()
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0, trust_env=False)
-        self._process: subprocess.Popen[bytes] | None = None
+        self.name = name
         settings = {
             "version": 1,
             "name": name,
             "rules": ["rules.yaml"],
             "engine": {"type": "argo", "namespaces": [namespace], "kubeconfig": str(KUBECONFIG)},
-            "http": {"port": port},
+            "http": {"port": free_port()},
         }
-        (folder / "settings.yaml").write_text(json.dumps(settings))  # JSON is YAML
+        super().__init__(folder, settings)
         (folder / "rules.yaml").write_text(rules)
-
-    def start(self, *, crash_at: str = "") -> None:
-        """Start without waiting. `crash_at` arms a crash point."""
-        environment = {**os.environ, "RETRAINER_CRASH_AT": crash_at}
-        command = [sys.executable, "-c", MAIN, str(self.folder / "settings.yaml")]
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-
-    def ready(self) -> None:
-        until(self._is_ready, 60)
-
-    def _is_ready(self) -> bool:
-        assert self.running, f"the daemon ended by itself:\n{self.log.read_text()[-3000:]}"
-        try:
-            return self.http.get("/readyz").is_success
-        except httpx.TransportError:
-            return False
-
-    @property
-    def process(self) -> subprocess.Popen[bytes]:
-        assert self._process is not None, "not started"
-        return self._process
-
-    @property
-    def running(self) -> bool:
-        return self.process.poll() is None
-
-    def died(self) -> int:
-        """Wait until it exits by itself; return its exit code, negative for a signal."""
-        return self.process.wait(150)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(10)
-
-    def stop(self) -> int:
-        """Stop it as Kubernetes does; return its exit code."""
-        self.process.terminate()
-        return self.process.wait(25)
-
-    def close(self) -> None:
-        if self._process is not None and self.running:
-            self.kill()
-        self.http.close()
 
     def get(self, path: str, **query: Any) -> Any:
         answer = self.http.get(f"/api/v1{path}", params=query)
@@ -138,13 +86,6 @@ def sending(
             each.result()
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Judge:

@@ -41,7 +41,7 @@ RULES: dict[str, Any] = {
 def test_the_tree_of_causes_stands_on_the_workflow(namespace: str, tmp_path: Path) -> None:
     daemon = Daemon(tmp_path, namespace, json.dumps(RULES))  # JSON is YAML
     try:
-        daemon.start()
+        daemon.launch()
         daemon.ready()
         daemon.post("/hooks/push", {"kind": "upload", "key": "churn/day-1"})
         daemon.post("/hooks/push", {"metric": "psi", "value": 0.31})

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 from click.testing import CliRunner
 
 from retrainer.cli.main import main
+from tests.houses.daemon import ProjectDaemon
 
 from .conftest import KUBECONFIG, kubectl, until
 
@@ -44,20 +40,13 @@ def project(namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
-def url(project: Path, namespace: str) -> Iterator[str]:
-    """The daemon's address, once its templates are in the cluster and it is ready."""
+def daemon(project: Path, namespace: str) -> Iterator[ProjectDaemon]:
+    """A daemon that is ready, with its templates in the cluster."""
     kubectl("-n", namespace, "apply", "-f", str(project / "templates"))
-    command = [sys.executable, "-m", "retrainer.cli.main", "run"]
-    with (project / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=project, stdout=log, stderr=log, env=os.environ.copy())
-    yield until(lambda: _said(project, "daemon.ready"))[0]["url"]
-    process.terminate()
-    process.wait(60)
-
-
-def _said(project: Path, event: str) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (project / "log").read_text().splitlines()]
-    return [line for line in lines if line["event"] == event]
+    daemon = ProjectDaemon(project)
+    daemon.start()
+    yield daemon
+    daemon.close()
 
 
 def test_the_rule_fits_the_templates_on_the_cluster(project: Path, namespace: str) -> None:
@@ -67,16 +56,10 @@ def test_the_rule_fits_the_templates_on_the_cluster(project: Path, namespace: st
     assert CliRunner().invoke(main, ["validate", "--cluster", str(project)]).output.endswith(" is valid: 1 rule\n")
 
 
-def test_reported_rows_train_a_model(project: Path, url: str) -> None:
-    httpx.post(f"{url}/hooks/customers", json={"rows": 120}, trust_env=False).raise_for_status()
-    run = until(lambda: _ended(url), 120, every=0.5)
+def test_reported_rows_train_a_model(daemon: ProjectDaemon) -> None:
+    daemon.http.post("/hooks/customers", json={"rows": 120}).raise_for_status()
+    run = until(daemon.first_run, 120, every=0.5)
     assert run["phase"] == "SUCCEEDED", run
     assert run["outputs"]["rows"] == 200
     assert run["outputs"]["accuracy"] > 0.7
-    levels = {json.loads(line)["level"] for line in (project / "log").read_text().splitlines()}
-    assert levels == {"info"}, (project / "log").read_text()
-
-
-def _ended(url: str) -> dict[str, Any] | None:
-    runs: list[dict[str, Any]] = httpx.get(f"{url}/api/v1/runs", trust_env=False).json()["items"]
-    return next((run for run in runs if run["ended_at"] is not None), None)
+    assert {line["level"] for line in daemon.lines()} == {"info"}, daemon.said()

@@ -130,10 +130,10 @@ def judged(daemon: Daemon, judge: Judge, events: int) -> None:
 def test_a_kill_at_any_point_neither_loses_nor_doubles_a_run(
     point: str, daemon: Daemon, judge: Judge, place: str
 ) -> None:
-    daemon.start(crash_at=point)
+    daemon.launch(RETRAINER_CRASH_AT=point)
     with sending(daemon, "/hooks/push", 5):
         assert daemon.died() == -signal.SIGKILL
-        daemon.start()
+        daemon.launch()
         daemon.ready()
     if point.startswith("before-release"):
         until(lambda: not held(place, daemon.name), 150)
@@ -147,11 +147,11 @@ def test_a_kill_in_a_burst_neither_loses_nor_doubles_a_run(seed: int, daemon: Da
     # Alternate between event intake and Workflow creation: the first is over long before the second.
     progress: Callable[[], int] = (lambda: len(acknowledged)) if seed % 2 else (lambda: judge.workflows)
     moment = chance.randrange(BURST)
-    daemon.start()
+    daemon.launch()
     daemon.ready()
     with sending(daemon, "/hooks/push", BURST, hands=8, on_acknowledged=lambda: acknowledged.append(None)):
         until(lambda: progress() >= moment, 60)
         daemon.kill()
-        daemon.start()
+        daemon.launch()
         daemon.ready()
     judged(daemon, judge, BURST)

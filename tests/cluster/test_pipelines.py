@@ -52,7 +52,7 @@ def story(place: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stor
     daemon = Daemon(tmp_path_factory.mktemp("daemon"), place, (PIPELINES / "rules.yaml").read_text())
     judge = Judge(place, daemon.name)
     try:
-        daemon.start()
+        daemon.launch()
         daemon.ready()
         yield told(daemon, judge, place)
     finally:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from retrainer.daemon.leadership import LOST
-from tests.benchmarks.daemon import START, Daemon
+from tests.benchmarks.daemon import Daemon
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +46,6 @@ class Replica(Daemon):
             "ledger_max_age": retention,
         }
         self.settings.write_bytes(orjson.dumps(settings))
-        self.log = folder / "log"
         self.lives = 0
         self.own_ends: list[int] = []
         self._wanted = self._ended = False
@@ -67,16 +64,13 @@ class Replica(Daemon):
                 time.sleep(RESTART_AFTER)
                 self.launch()
 
-    def launch(self) -> None:
+    def launch(self, **_: str) -> None:
         """Start it unless it runs; do not wait."""
         with self._lock:
             if self._ended or (self.process is not None and self.process.poll() is None):
                 return
             self._wanted, self._asked = True, False
-            with self.log.open("ab") as log:
-                self.process = subprocess.Popen(
-                    [sys.executable, "-c", START, str(self.settings)], stdout=log, stderr=log, env=dict(os.environ)
-                )
+            super().launch()
             self.lives += 1
 
     def send(self, number: signal.Signals) -> None:

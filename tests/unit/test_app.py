@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+from tests.houses.daemon import DaemonProcess
 from tests.unit.house import SETTINGS, furnish
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,82 +50,45 @@ rules:
 """
 
 
-class Daemon:
+class Daemon(DaemonProcess):
+    """A daemon with one rule, which looks at its files five times a second."""
+
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
         furnish(folder, SETTINGS.replace("1h", "200ms"), RULES, TEMPLATE)
+        super().__init__(folder)
 
     def rules(self, name: str, text: str) -> None:
         (self.folder / f"rules/{name}.yaml").write_text(text)
-
-    def start(self, **environment: str) -> Daemon:
-        self.log = (self.folder / "log").open("a+")
-        code = "import sys; from retrainer.daemon.main import main; sys.exit(main(sys.argv[1]))"
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", code, str(self.folder / "retrainer.yaml")],
-            stderr=self.log,
-            stdout=self.log,
-            env={**os.environ, **environment},
-        )
-        start = self.said_at_all()
-        self.await_(lambda: "daemon.ready" in self.said()[start:])
-        line = next(line for line in reversed(self.said().splitlines()) if "daemon.ready" in line)
-        url = line.split('"url": "')[1].split('"')[0]
-        self.http = httpx.Client(base_url=url, timeout=10)
-        return self
-
-    def said_at_all(self) -> int:
-        return len(self.said())
-
-    def said(self) -> str:
-        return (self.folder / "log").read_text()
-
-    def await_(self, condition: Callable[[], Any]) -> Any:
-        """Poll until ``condition`` holds. On timeout, fail with the daemon's output."""
-        end = time.monotonic() + 120
-        while time.monotonic() < end:
-            if found := condition():
-                return found
-            time.sleep(0.05)
-        raise AssertionError(self.said()[-4000:])
 
     def post(self, *ids: str) -> list[Any]:
         return [self.http.post("/hooks/push", json={"id": i}).json() for i in ids]
 
     def runs(self, phase: str | None = None) -> list[dict[str, Any]]:
-        items = self.http.get("/api/v1/runs").json()["items"]
-        return [r for r in items if phase in (None, r["phase"])]
+        return [run for run in self.items("runs") if phase in (None, run["phase"])]
 
-    def end(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.ended()
-
-    def ended(self) -> int:
-        code = self.process.wait(25)
-        self.http.close()
-        self.log.close()
-        return code
+    def until(self, condition: Callable[[], Any]) -> Any:
+        """Poll until ``condition`` holds, and return its value."""
+        return until(condition, "the daemon does so", 120)
 
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     made = Daemon(tmp_path)
     yield made
-    if made.process.poll() is None:
-        made.end(signal.SIGKILL)
+    made.close()
 
 
 def test_events_become_a_run_that_is_followed_to_its_end(daemon: Daemon) -> None:
     daemon.start()
     daemon.post("a", "b", "b")
-    (run,) = daemon.await_(lambda: daemon.runs("SUCCEEDED"))
+    (run,) = daemon.until(lambda: daemon.runs("SUCCEEDED"))
     assert run["outputs"] == {"auc": 0.92}
     assert (run["trigger"], run["reason"]) == ("new", "batch_complete")
     exposition = daemon.http.get("/metrics").text
     assert 'retrainer_runs_total{phase="SUCCEEDED",rule="churn"} 1.0' in exposition
     assert 'retrainer_run_output{output="auc",rule="churn"} 0.92' in exposition
     assert 'retrainer_events_duplicate_total{source="push"} 1.0' in exposition
-    assert daemon.end() == 0
+    assert daemon.stop() == 0
 
 
 def test_a_kill_loses_nothing_and_the_run_that_was_going_is_adopted(daemon: Daemon) -> None:
@@ -133,11 +96,11 @@ def test_a_kill_loses_nothing_and_the_run_that_was_going_is_adopted(daemon: Daem
     (daemon.folder / "templates/train.yaml").write_text(slow)
     daemon.start()
     daemon.post("a", "b", "c")
-    daemon.await_(lambda: daemon.runs("RUNNING"))
-    daemon.end(signal.SIGKILL)
+    daemon.until(lambda: daemon.runs("RUNNING"))
+    daemon.kill()
     daemon.start()
     daemon.post("a", "b", "c")  # the sender does not know which events were accepted
-    daemon.await_(lambda: daemon.runs("SUCCEEDED"))
+    daemon.until(lambda: daemon.runs("SUCCEEDED"))
     assert len(daemon.runs()) == 1
     explained = daemon.http.post("/api/v1/rules/churn/explain", json={}).json()
     assert "1 of 2 events so far" in explained["verdict"]
@@ -164,10 +127,10 @@ def test_killed_at_each_point_of_the_path_there_is_one_workflow_a_run(daemon: Da
         daemon.post("a", "b")
     except httpx.TransportError:
         pass  # it died during our request
-    assert daemon.ended() == -signal.SIGKILL
+    assert daemon.died() == -signal.SIGKILL
     daemon.start()
     daemon.post("a", "b")
-    daemon.await_(lambda: daemon.runs("SUCCEEDED"))
+    daemon.until(lambda: daemon.runs("SUCCEEDED"))
     assert len(daemon.runs()) == 1
     assert len([p for p in (daemon.folder / "runs").glob("*/*") if p.name.startswith("churn-")]) == 1
 
@@ -179,12 +142,12 @@ def test_rules_are_taken_over_when_they_change_and_a_broken_file_changes_nothing
         "sources:\n  push: {type: webhook, path: /hooks/push, id: data.id}\n", ""
     )
     daemon.rules("more", more)
-    daemon.await_(lambda: names() == ["basket", "churn"])
+    daemon.until(lambda: names() == ["basket", "churn"])
     daemon.rules("more", more.replace("triggers", "trigers"))
-    daemon.await_(lambda: "config.problem" in daemon.said())
+    daemon.until(lambda: "config.problem" in daemon.said())
     assert names() == ["basket", "churn"]
     assert "trigers" in daemon.said()
-    daemon.end(signal.SIGKILL)
+    daemon.kill()
     daemon.start()
     assert names() == ["basket", "churn"]  # the last known good text came from the store
 
@@ -210,6 +173,6 @@ def test_sighup_reads_the_rules_anew(daemon: Daemon) -> None:
     (daemon.folder / "retrainer.yaml").write_text(SETTINGS.replace("200ms", "1h"))
     daemon.start()
     daemon.rules("rules", RULES.replace("name: churn", "name: basket"))
-    daemon.process.send_signal(signal.SIGHUP)
-    daemon.await_(lambda: [r["name"] for r in daemon.http.get("/api/v1/rules").json()["items"]] == ["basket"])
-    assert daemon.end() == 0
+    daemon.send(signal.SIGHUP)
+    daemon.until(lambda: [r["name"] for r in daemon.http.get("/api/v1/rules").json()["items"]] == ["basket"])
+    assert daemon.stop() == 0

@@ -42,7 +42,7 @@ def feed(broker: Broker, topic: str, produced: int, count: int = AT_ONCE) -> int
 
 def counted(daemon: Daemon) -> int:
     """The number of records that the daemon took in since its start, including dead letters."""
-    return int(daemon.metric("retrainer_events_received_total", NAME) or 0)
+    return int(daemon.of_source("retrainer_events_received_total", NAME) or 0)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def counted(daemon: Daemon) -> int:
 def test_nothing_is_lost_or_doubled_by_a_thread_that_fails(
     broker: Broker, topic: str, daemon: Daemon, fault: dict[str, str]
 ) -> None:
-    daemon.start(**fault)
+    daemon.launch(**fault)
     daemon.ready()
     produced = chunks = 0
     restarts = 'retrainer_thread_restarts_total{thread="source-topic"} 1.0'.replace("topic", NAME)
@@ -68,14 +68,13 @@ def test_nothing_is_lost_or_doubled_by_a_thread_that_fails(
 @pytest.mark.parametrize("point", ["before-commit", "after-commit", "after-acknowledge"])
 def test_nothing_is_lost_or_doubled_by_a_crash(broker: Broker, topic: str, daemon: Daemon, point: str) -> None:
     produced = chunks = 0
-    daemon.start(crash_at=f"{point}:25")  # the first dozen commits belong to the start
+    daemon.launch(RETRAINER_CRASH_AT=f"{point}:25")  # the first dozen commits belong to the start
     while daemon.running:
         produced, chunks = feed(broker, topic, produced), chunks + 1
-    assert daemon.process is not None
-    assert daemon.process.returncode == -signal.SIGKILL
+    assert daemon.exit_code == -signal.SIGKILL
     assert events(daemon)
     produced, chunks = feed(broker, topic, produced, MORE), chunks + 1
-    daemon.start()
+    daemon.launch()
     daemon.ready()
     finish(daemon, produced, chunks)
 
@@ -91,7 +90,7 @@ def letters(daemon: Daemon) -> int:
 def finish(daemon: Daemon, produced: int, junk: int) -> None:
     """Wait for the remaining records, stop the daemon cleanly, and compare records with the ledger and the runs."""
     until(lambda: events(daemon) >= produced, "all is taken in", 60)
-    until(lambda: daemon.metric("retrainer_source_lag", NAME) == 0, "nothing waits")
+    until(lambda: daemon.of_source("retrainer_source_lag", NAME) == 0, "nothing waits")
     assert daemon.stop() == 0
     verdict = judge(daemon.query, set(range(produced)))
     assert verdict.wrong == 0
@@ -100,7 +99,7 @@ def finish(daemon: Daemon, produced: int, junk: int) -> None:
 
 
 def test_a_daemon_that_is_told_to_end_in_mid_flow_ends_in_order(broker: Broker, topic: str, daemon: Daemon) -> None:
-    daemon.start()
+    daemon.launch()
     daemon.ready()
     produced = chunks = 0
     while counted(daemon) < 500:
@@ -108,6 +107,6 @@ def test_a_daemon_that_is_told_to_end_in_mid_flow_ends_in_order(broker: Broker, 
     produced, chunks = feed(broker, topic, produced, 5000), chunks + 1
     assert daemon.stop() == 0
     assert events(daemon) <= produced
-    daemon.start()
+    daemon.launch()
     daemon.ready()
     finish(daemon, produced, chunks)

@@ -36,7 +36,7 @@ def topic(broker: Broker) -> str:
 def daemon(broker: Broker, topic: str, tmp_path: Path) -> Iterator[Daemon]:
     """A daemon with a rule in which each record starts a run."""
     daemon = Daemon(tmp_path, {NAME: kafka(broker, topic)}, [rule(1)])
-    daemon.start()
+    daemon.launch()
     daemon.ready()
     yield daemon
     daemon.close()
@@ -60,7 +60,7 @@ def test_with_a_kill_every_four_seconds_each_life_of_the_daemon_starts_runs(
     for _ in range(KILLS):
         daemon.kill()
         began = time.monotonic()
-        daemon.start()
+        daemon.launch()
         daemon.ready()
         assert seconds_to_the_next_run(daemon, broker, topic) < AT_ONCE
         threading.Event().wait(max(0.0, KILL_EVERY - (time.monotonic() - began)))
@@ -70,16 +70,15 @@ def test_a_daemon_that_was_frozen_for_longer_than_a_session_reads_on_at_once(
     daemon: Daemon, broker: Broker, topic: str
 ) -> None:
     seconds_to_the_next_run(daemon, broker, topic)
-    assert daemon.process is not None
-    daemon.process.send_signal(signal.SIGSTOP)
+    daemon.send(signal.SIGSTOP)
     threading.Event().wait(FROZEN)
-    daemon.process.send_signal(signal.SIGCONT)
+    daemon.send(signal.SIGCONT)
     assert seconds_to_the_next_run(daemon, broker, topic) < AT_ONCE
 
 
 def test_a_daemon_that_was_stopped_in_order_is_succeeded_at_once(daemon: Daemon, broker: Broker, topic: str) -> None:
     seconds_to_the_next_run(daemon, broker, topic)
     assert daemon.stop() == 0
-    daemon.start()
+    daemon.launch()
     daemon.ready()
     assert seconds_to_the_next_run(daemon, broker, topic) < AT_ONCE

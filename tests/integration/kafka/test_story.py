@@ -31,7 +31,7 @@ def sources(broker: Broker, topic: str) -> dict[str, Any]:
 @pytest.fixture
 def daemon(sources: dict[str, Any], tmp_path: Path) -> Iterator[Daemon]:
     daemon = Daemon(tmp_path, sources, [rule(10)])
-    daemon.start()
+    daemon.launch()
     daemon.ready()
     yield daemon
     daemon.close()
@@ -48,7 +48,7 @@ def listed(daemon: Daemon, *arguments: str) -> list[Any]:
 
 def test_an_operator_sees_what_fed_a_run_and_ends_a_halt(broker: Broker, topic: str, daemon: Daemon) -> None:
     broker.produce(topic, numbered(range(10)))
-    until(lambda: daemon.metric("retrainer_events_matched_total", NAME) == 10, "all are counted")
+    until(lambda: daemon.of_source("retrainer_events_matched_total", NAME) == 10, "all are counted")
     (run,) = listed(daemon, "runs", "list")
     fed = told(daemon, "runs", "show", run["id"], "--inputs")
     assert sorted(event["data"]["n"] for event in fed["inputs"]) == list(range(10))
@@ -57,23 +57,23 @@ def test_an_operator_sees_what_fed_a_run_and_ends_a_halt(broker: Broker, topic: 
     assert daemon.stop() == 0
     broker.produce(topic, numbered(range(10, 20)))
     broker.delete_records(topic, 0, before=15)
-    daemon.start()
+    daemon.launch()
     daemon.ready()
-    until(lambda: daemon.metric("retrainer_source_halted_partitions", NAME) == 1, "the metric has it")
-    assert daemon.metric("retrainer_source_up", NAME) == 0
+    until(lambda: daemon.of_source("retrainer_source_halted_partitions", NAME) == 1, "the metric has it")
+    assert daemon.of_source("retrainer_source_up", NAME) == 0
     assert "records 10 to 14 are gone" in daemon.cli("sources", "list")
     assert "source.halted" in (daemon.folder / "log").read_text()
     daemon.cli("sources", "reset", NAME, "--partition", f"{topic}/0", "--to", "earliest", "--yes")
-    until(lambda: daemon.metric("retrainer_events_matched_total", NAME) == 5, "the others are counted")
-    until(lambda: daemon.metric("retrainer_source_halted_partitions", NAME) == 0, "the halt has ended")
-    assert daemon.metric("retrainer_source_up", NAME) == 1
+    until(lambda: daemon.of_source("retrainer_events_matched_total", NAME) == 5, "the others are counted")
+    until(lambda: daemon.of_source("retrainer_source_halted_partitions", NAME) == 0, "the halt has ended")
+    assert daemon.of_source("retrainer_source_up", NAME) == 1
 
 
 def test_a_replay_counts_for_a_new_rule_what_the_old_one_has_counted(
     broker: Broker, topic: str, daemon: Daemon, sources: dict[str, Any]
 ) -> None:
     broker.produce(topic, numbered(range(25)))
-    until(lambda: daemon.metric("retrainer_events_matched_total", NAME) == 25, "all are counted")
+    until(lambda: daemon.of_source("retrainer_events_matched_total", NAME) == 25, "all are counted")
     daemon.write(sources, [rule(10), rule(25, name="late")])
     daemon.http.post("/-/reload").raise_for_status()
     assert replayed(daemon, "--dry-run") == {"matched": 25}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -85,9 +84,7 @@ class Pair:
         for poster in self.posters:
             poster.stop()
         for daemon in self.daemons:
-            if daemon._process is not None and daemon.exit_code is None:
-                daemon._process.send_signal(signal.SIGCONT)
-                daemon.stop(signal.SIGKILL)
+            daemon.close()
 
 
 def started(pair: Pair) -> Iterator[Pair]:

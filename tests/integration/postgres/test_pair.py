@@ -72,11 +72,10 @@ def test_one_that_is_frozen_and_thawed_is_fenced_out_and_ends(pair: Pair) -> Non
     first, second = pair.daemons
     poster = Poster(pair)
     poster.more(30)
-    assert first._process is not None
-    first._process.send_signal(signal.SIGSTOP)
+    first.send(signal.SIGSTOP)
     until(lambda: pair.epoch == 2, "the other has the lead", TAKEN_OVER)
     poster.more(30, TAKEN_OVER)
-    first._process.send_signal(signal.SIGCONT)
+    first.send(signal.SIGCONT)
     assert first.died() == LOST
     assert "another daemon took over" in first.said()
     poster.more(30)

@@ -58,7 +58,7 @@ class Site:
 def site(cloud: Cloud, tmp_path: Path) -> Iterator[Site]:
     site = Site(cloud, tmp_path)
     yield site
-    site.daemon.stop(signal.SIGKILL)
+    site.daemon.close()
 
 
 @pytest.mark.parametrize("point", ["before-commit", "after-commit", "after-acknowledge"])
@@ -84,14 +84,14 @@ def test_frozen_beyond_the_visibility_timeout_every_object_counts_once(site: Sit
     site.cloud.notify(site.bucket, queue=site.queue)
     site.cloud.put(site.bucket, *(f"k{n:02}" for n in range(10)))
     until(lambda: daemon.metric('retrainer_events_matched_total{source="lake"}') == 10, "the first ten")
-    daemon._process.send_signal(signal.SIGSTOP)
+    daemon.send(signal.SIGSTOP)
     site.cloud.put(site.bucket, *(f"k{n:02}" for n in range(10, 30)))
     taken = site.cloud.sqs.receive_message(QueueUrl=site.queue, MaxNumberOfMessages=10, WaitTimeSeconds=5)["Messages"]
     for message in taken:
         site.cloud.sqs.change_message_visibility(
             QueueUrl=site.queue, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
         )
-    daemon._process.send_signal(signal.SIGCONT)
+    daemon.send(signal.SIGCONT)
     until(lambda: daemon.items("runs", phase="SUCCEEDED"), "one run of all")
     (run,) = daemon.items("runs")
     assert json.loads(run["outputs"]["keys"]) == site.there()
@@ -129,7 +129,7 @@ def test_a_bucket_is_read_again_for_rules_that_did_not_count_it(site: Site) -> N
     until(lambda: len(daemon.items("rules")) == 2, "a rule more")
 
     def replay(*arguments: str) -> dict[str, int]:
-        return json.loads(daemon.call("replay", "lake", "--from", "1h", "-o", "json", *arguments))["outcomes"]
+        return json.loads(daemon.cli("replay", "lake", "--from", "1h", "-o", "json", *arguments))["outcomes"]
 
     wanted = {"matched": len(KEYS) + 2, "duplicate": 0}
     assert wanted.items() <= replay("--rule", "young", "--dry-run").items()
@@ -148,12 +148,12 @@ def test_a_source_that_is_down_and_up_again_is_shown_so(site: Site) -> None:
     daemon.start()
     up = 'retrainer_source_up{source="lake"}'
     until(lambda: daemon.metric(up) == 0, "down")
-    (line,) = json.loads(daemon.call("sources", "list", "-o", "json"))["items"]
+    (line,) = json.loads(daemon.cli("sources", "list", "-o", "json"))["items"]
     assert line["up"] is False
     assert line["last_error"].startswith(f"queue {missing}: does not exist (")
     site.cloud.sqs.create_queue(QueueName=f"{site.cloud.name}-later")
     until(lambda: daemon.metric(up) == 1, "up")
-    shown = daemon.call("sources", "show", "lake").replace("\n", " ")
+    shown = daemon.cli("sources", "show", "lake").replace("\n", " ")
     assert f"{site.bucket}/ is swept for objects that arrived after" in shown
 
 
@@ -177,5 +177,5 @@ def test_the_workflow_reads_what_fed_it(site: Site, tmp_path: Path, place: str) 
     assert json.loads(run["outputs"]["keys"]) == site.there() == sorted(KEYS)
     inputs = daemon.items(f"runs/{run['id']}/inputs")
     assert sorted(one["subject"] for one in inputs) == sorted(KEYS)
-    shown = daemon.call("runs", "show", run["id"], "--inputs")
+    shown = daemon.cli("runs", "show", run["id"], "--inputs")
     assert all(key.split("/")[-1] in shown for key in KEYS)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 from ruamel.yaml import YAML
 
 from retrainer.cli import init as starter
 from retrainer.config.load_settings import load_settings
+from tests.houses.daemon import ProjectDaemon
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,42 +131,21 @@ def test_the_package_and_the_image_have_the_files() -> None:
 
 
 @pytest.fixture
-def running(cli: Ask, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+def daemon(cli: Ask, tmp_path: Path) -> Iterator[ProjectDaemon]:
     """`retrainer run` in a new project, on a free port."""
     cli("init", str(tmp_path / "project"))
     settings = tmp_path / "project/retrainer.yaml"
     settings.write_text(settings.read_text().replace("port: 8080", "port: 0"))
-    command = [sys.executable, "-m", "retrainer.cli.main", "run"]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=tmp_path / "project", stdout=log, stderr=log)
-        yield process
-        process.terminate()
-        process.wait(60)
+    daemon = ProjectDaemon(tmp_path / "project")
+    daemon.start()
+    yield daemon
+    daemon.close()
 
 
-def test_the_daemon_trains_the_first_model_by_itself(running: subprocess.Popen[bytes], tmp_path: Path) -> None:
-    run = _awaited(lambda: _first_run(tmp_path / "log"), tmp_path / "log")
+def test_the_daemon_trains_the_first_model_by_itself(daemon: ProjectDaemon) -> None:
+    run = until(daemon.first_run, "a run has ended", 120)
     assert run["phase"] == "SUCCEEDED", run
     assert run["outputs"] == {"accuracy": 0.8, "rows": 200}
-    model = json.loads((tmp_path / "project/models/churn.json").read_text())
+    model = json.loads((daemon.folder / "models/churn.json").read_text())
     assert model["accuracy"] == 0.8
-    assert {json.loads(line)["level"] for line in (tmp_path / "log").read_text().splitlines()} == {"info"}
-
-
-def _first_run(log: Path) -> dict[str, Any] | None:
-    """The first run, after it has ended."""
-    said = [json.loads(line) for line in log.read_text().splitlines()]
-    ready = [line for line in said if line["event"] == "daemon.ready"]
-    if not ready:
-        return None
-    found: list[dict[str, Any]] = httpx.get(f"{ready[0]['url']}/api/v1/runs", trust_env=False).json()["items"]
-    return next((run for run in found if run["ended_at"] is not None), None)
-
-
-def _awaited(condition: Any, log: Path) -> Any:
-    end = time.monotonic() + 120
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(log.read_text()[-4000:])
+    assert {line["level"] for line in daemon.lines()} == {"info"}
