@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pkgutil import resolve_name
+
 import pytest
 from pydantic import TypeAdapter
 
 from retrainer.config import models
-from retrainer.sources.registry import SourceRequest, threaded
+from retrainer.sources.registry import KINDS, SourceKind, SourceRequest, threaded
 
 TOPIC = {"bootstrap_servers": ["k:9092"], "topics": ["t"], "group_id": "g"}
 BUCKETS = [{"name": "lake"}]
@@ -40,3 +42,8 @@ def test_what_can_be_shared_runs_on_every_replica_and_buckets_are_listed_by_one(
     sources = {"one": config}
     assert threaded(sources, leads=True) == {"one": SourceRequest(config, sweeps)}  # type: ignore[arg-type]
     assert threaded(sources, leads=False) == ({"one": SourceRequest(config, False)} if shared else {})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.create)
+def test_the_class_of_each_kind_is_where_the_registry_says(kind: SourceKind) -> None:
+    assert callable(resolve_name(kind.create))
