@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from retrainer.telemetry.secrets import hide
 from retrainer.workflows.base import Unanswered
-from retrainer.workflows.submission import tell_failure
+from retrainer.workflows.submission import log_failure
 from tests.houses.engine import DrivenEngine
 
 from .kit import ANY, START, SUBMIT, event, observed, start
@@ -45,8 +45,8 @@ def test_a_store_that_went_away_is_no_failure_of_those_who_wait_for_it(tmp_path:
 
 def test_what_waits_for_the_store_is_told_below_what_failed() -> None:
     with capture_logs() as said:
-        tell_failure("submitter.claim_failed", Unanswered("the store is away"))
-        tell_failure("submitter.claim_failed", ValueError("no"))
+        log_failure("submitter.claim_failed", Unanswered("the store is away"))
+        log_failure("submitter.claim_failed", ValueError("no"))
     assert [line["log_level"] for line in said] == ["debug", "error"]
 
 
