@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.houses.daemon import DaemonProcess
-from tests.unit.house import SETTINGS, furnish
+from tests.houses.daemon_in_process import SETTINGS, furnish
 from tests.waiting import until
 
 if TYPE_CHECKING:

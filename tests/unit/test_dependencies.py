@@ -16,7 +16,7 @@ from retrainer.cli.main import main
 from retrainer.daemon.dependencies import Dependencies, Trouble, of_source, of_threads
 from retrainer.simulate.world import ManualClock
 from retrainer.util.stacks import PARTIES
-from tests.unit.house import House
+from tests.houses.daemon_in_process import DaemonInProcess
 from tests.unit.kubeconfig import kubeconfig
 from tests.unit.test_app import Daemon
 from tests.waiting import until
@@ -159,7 +159,7 @@ def alone(tmp_path: Path) -> Iterator[Daemon]:
     daemon.end(signal.SIGKILL)
 
 
-def waits(house: House | Daemon) -> dict[tuple[str, str], dict[str, Any]]:
+def waits(house: DaemonInProcess | Daemon) -> dict[tuple[str, str], dict[str, Any]]:
     told = house.http.get("/api/v1/status").json()["waiting"]
     return {(one["component"], one["dependency"]): one for one in told if not one["component"].startswith("thread ")}
 
@@ -189,7 +189,7 @@ def test_every_server_that_is_away_is_named_and_events_are_taken_in_all_the_same
 def test_a_store_that_takes_no_writes_is_named_and_makes_it_unready(tmp_path: Path) -> None:
     rules = "\n".join(line for line in RULES.splitlines() if "m: {metric" not in line)
     begin, end = rules.index("  clicks:"), rules.index("rules:")
-    house = House(tmp_path, rules[:begin] + rules[end:])
+    house = DaemonInProcess(tmp_path, rules[:begin] + rules[end:])
     other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
     try:
         other.execute("BEGIN IMMEDIATE")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
-from tests.unit.house import House
+from tests.houses.daemon_in_process import DaemonInProcess
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ spec:
 """
 
 
-class Story(House):
+class Story(DaemonInProcess):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, RULES, TEMPLATE)
 

@@ -9,7 +9,7 @@ import pytest
 from retrainer.sources.directory import DirectorySource
 from retrainer.util import failpoints, supervision
 from retrainer.util.supervisor import Supervisor
-from tests.unit.house import House
+from tests.houses.daemon_in_process import DaemonInProcess
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ def rules(landing: str) -> str:
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DaemonInProcess]:
     """A daemon in which the thread of the source `landing` hangs."""
     monkeypatch.setattr(DirectorySource, "_GRACE", 0.05)
     (tmp_path / "landing").mkdir()
     failpoints.arm("source", "hang", 3)
-    made = House(tmp_path, rules(LANDING))
+    made = DaemonInProcess(tmp_path, rules(LANDING))
     until(lambda: worker(made).where().startswith("retrainer.util.failpoints"), "it hangs")
     yield made
     failpoints.disarm()
@@ -50,18 +50,18 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     made.close()
 
 
-def worker(house: House) -> Worker:
+def worker(house: DaemonInProcess) -> Worker:
     (found,) = (one for one in house.app.supervisor.workers if one.name == "source-landing")
     return found
 
 
-def reload(house: House, text: str) -> None:
+def reload(house: DaemonInProcess, text: str) -> None:
     (house.folder / "rules/rules.yaml").write_text(text)
     house.app.reload.now()
 
 
 @pytest.mark.parametrize("landing", [pytest.param("", id="taken out"), pytest.param(CHANGED, id="changed")])
-def test_what_hangs_is_left_behind_and_the_process_goes_on(house: House, landing: str) -> None:
+def test_what_hangs_is_left_behind_and_the_process_goes_on(house: DaemonInProcess, landing: str) -> None:
     ends: list[str] = []
     supervision.arm(ends.append)
     hung = worker(house)
@@ -74,7 +74,7 @@ def test_what_hangs_is_left_behind_and_the_process_goes_on(house: House, landing
 
 
 @pytest.mark.parametrize("landing", [pytest.param("", id="taken out"), pytest.param(CHANGED, id="changed")])
-def test_what_has_its_name_now_stays(house: House, landing: str) -> None:
+def test_what_has_its_name_now_stays(house: DaemonInProcess, landing: str) -> None:
     hung = worker(house)
     reload(house, rules(landing))
     before = house.app.ingestion.sources()
@@ -82,7 +82,7 @@ def test_what_has_its_name_now_stays(house: House, landing: str) -> None:
     assert house.app.ingestion.sources() == before
 
 
-def test_one_that_is_still_wanted_is_replaced(house: House) -> None:
+def test_one_that_is_still_wanted_is_replaced(house: DaemonInProcess) -> None:
     hung, before = worker(house), house.app.ingestion.sources()["landing"]
     assert house.app.replace(hung)
     assert house.app.ingestion.sources()["landing"] is not before

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from retrainer.api.app import openapi
-from tests.unit.house import House
+from tests.houses.daemon_in_process import DaemonInProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,8 +62,8 @@ kind = st.sampled_from(["application/json"] * 6 + ["application/cloudevents-batc
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    house = House(tmp_path_factory.mktemp("house"), RULES)
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonInProcess]:
+    house = DaemonInProcess(tmp_path_factory.mktemp("house"), RULES)
     yield house
     house.close()
 
@@ -80,7 +80,7 @@ def requests(draw: st.DrawFn) -> tuple[str, str, dict[str, str], bytes]:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(request_=requests())
-def test_no_request_makes_it_fail(house: House, request_: tuple[str, str, dict[str, str], bytes]) -> None:
+def test_no_request_makes_it_fail(house: DaemonInProcess, request_: tuple[str, str, dict[str, str], bytes]) -> None:
     method, url, sent, body = request_
     with capture_logs() as lines:
         answer = house.http.request(method, url, headers=sent, content=body if method == "post" else None)
@@ -97,6 +97,8 @@ def test_no_request_makes_it_fail(house: House, request_: tuple[str, str, dict[s
         pytest.param("POST", "/api/v1/rules/r/explain", {}, {"at": "9999-12-31T00:00:00Z"}, id="after all calendars"),
     ],
 )
-def test_what_once_made_it_fail(house: House, method: str, path: str, sent: dict[str, str], body: Any) -> None:
+def test_what_once_made_it_fail(
+    house: DaemonInProcess, method: str, path: str, sent: dict[str, str], body: Any
+) -> None:
     answer = house.http.request(method, path, headers=sent, json=body)
     assert answer.status_code in (200, 403, 422), answer.text

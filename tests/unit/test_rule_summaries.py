@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retrainer.api.rule_summaries import RuleQuery
-from tests.unit.house import House
+from tests.houses.daemon_in_process import DaemonInProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,13 +38,13 @@ spec:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    made = House(tmp_path_factory.mktemp("house"), RULES, TEMPLATE)
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonInProcess]:
+    made = DaemonInProcess(tmp_path_factory.mktemp("house"), RULES, TEMPLATE)
     yield made
     made.close()
 
 
-def names(house: House, **query: Any) -> list[str]:
+def names(house: DaemonInProcess, **query: Any) -> list[str]:
     """The names on all pages."""
     found: list[str] = []
     cursor = None
@@ -76,11 +76,11 @@ def names(house: House, **query: Any) -> list[str]:
         pytest.param({"state": "cooldown"}, [], id="a reason that no rule has"),
     ],
 )
-def test_filters_and_pages(house: House, query: dict[str, Any], found: list[str]) -> None:
+def test_filters_and_pages(house: DaemonInProcess, query: dict[str, Any], found: list[str]) -> None:
     assert names(house, **query) == found
 
 
-def test_the_command_line_follows_the_pages_and_filters(house: House) -> None:
+def test_the_command_line_follows_the_pages_and_filters(house: DaemonInProcess) -> None:
     told = house.ask("rules", "--label", "team=fraud").output
     assert "churn-de" in told
     assert "night" in told
@@ -88,7 +88,7 @@ def test_the_command_line_follows_the_pages_and_filters(house: House) -> None:
     assert "churn-fr" in house.ask("rules", "--name", "churn", "--state", "shadow").output
 
 
-def test_one_rule_has_its_line_and_configuration(house: House) -> None:
+def test_one_rule_has_its_line_and_configuration(house: DaemonInProcess) -> None:
     line = house.http.get("/api/v1/rules/night").json()
     assert (line["name"], line["decision"], line["labels"]) == ("night", "hold", {"team": "fraud"})
     assert line["configuration"]["triggers"]["s"]["schedule"]["cron"] == "0 3 1 1 *"
@@ -96,7 +96,7 @@ def test_one_rule_has_its_line_and_configuration(house: House) -> None:
 
 
 def test_a_verdict_that_is_remembered_is_found_anew_once_its_state_changes(tmp_path: Any) -> None:
-    house = House(tmp_path, RULES, TEMPLATE)
+    house = DaemonInProcess(tmp_path, RULES, TEMPLATE)
     try:
         assert names(house, state="waiting", source="push") == ["churn-de"]
         remembered = house.app.api.rules.verdicts["churn-de"]
@@ -113,7 +113,7 @@ def test_a_verdict_that_is_remembered_is_found_anew_once_its_state_changes(tmp_p
         house.close()
 
 
-def test_a_page_looks_at_no_more_rules_than_it_may(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_looks_at_no_more_rules_than_it_may(house: DaemonInProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("retrainer.api.rule_summaries.MOST_JUDGED", 1)
     house.app.api.rules.verdicts.clear()
     page = house.app.api.rules.page(RuleQuery(limit=50, state="cooldown"))

@@ -15,7 +15,7 @@ import structlog
 
 from retrainer.event import Event
 from retrainer.store import statements
-from tests.unit.house import House
+from tests.houses.daemon_in_process import DaemonInProcess
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def events(*numbers: int) -> list[Event | Poison]:
     return [Event("topic", f"e{n}", "t", 1_700_000_000.0 + n, {}) for n in numbers]
 
 
-class Lake(House):
+class Lake(DaemonInProcess):
     """A daemon with one fake source."""
 
     def __init__(self, folder: Path) -> None:
@@ -203,7 +203,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
 
 
 @pytest.mark.parametrize(("command", "code", "words"), REFUSED)
-def test_what_makes_no_sense_is_refused_with_the_way_out(shared: House, command: str, code: int, words: str) -> None:
+def test_what_makes_no_sense_is_refused_with_the_way_out(
+    shared: DaemonInProcess, command: str, code: int, words: str
+) -> None:
     result = shared.ask(*command.split(), code=code)
     assert words in " ".join(result.stderr.split())
     assert result.stdout == ""

@@ -15,7 +15,7 @@ from retrainer.simulate.world import ManualClock
 from retrainer.store.sqlite import SqliteStore
 from retrainer.util import failpoints, supervision
 from retrainer.util.supervision import FAILED, within
-from tests.unit.house import House
+from tests.houses.daemon_in_process import DaemonInProcess
 from tests.unit.test_app import Daemon
 from tests.unit.test_thread_faults import lines
 from tests.waiting import until
@@ -40,18 +40,18 @@ rules:
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DaemonInProcess]:
     monkeypatch.setattr(lifecycle, "WAIT_WITHIN", 3.0)
     monkeypatch.setattr(lifecycle, "WAIT_FOR_ONE", 0.3)
     monkeypatch.setattr(supervision, "_running", {})
     (tmp_path / "landing").mkdir()
-    made = House(tmp_path, RULES)
+    made = DaemonInProcess(tmp_path, RULES)
     yield made
     failpoints.disarm()
     made.http.close()
 
 
-def hung(house: House, kind: Kind) -> Worker:
+def hung(house: DaemonInProcess, kind: Kind) -> Worker:
     """Make a thread of that kind hang; return it once it hangs."""
 
     def look() -> Worker | None:
@@ -67,7 +67,7 @@ def hung(house: House, kind: Kind) -> Worker:
 
 
 @pytest.mark.parametrize("kind", ["timer", "source", "claim", "follow", "watch", "web", "engine"])
-def test_a_thread_that_hangs_is_left_behind_and_named(house: House, kind: Kind) -> None:
+def test_a_thread_that_hangs_is_left_behind_and_named(house: DaemonInProcess, kind: Kind) -> None:
     thread = hung(house, kind)
     (left,) = (one for one in house.app.stop() if one.hangs)
     assert left.name == thread.name
@@ -81,7 +81,7 @@ def test_a_thread_that_hangs_is_left_behind_and_named(house: House, kind: Kind) 
 
 
 @pytest.mark.parametrize("kind", ["submit", "observe"])
-def test_a_thread_that_hangs_when_it_is_given_work_is_left_behind(house: House, kind: Kind) -> None:
+def test_a_thread_that_hangs_when_it_is_given_work_is_left_behind(house: DaemonInProcess, kind: Kind) -> None:
     (house.folder / "templates/t.yaml").write_text(TEMPLATE)
     failpoints.arm(kind, "hang", 1 if kind == "submit" else 2)
     house.http.post("/hooks/push", json={"id": "a"})

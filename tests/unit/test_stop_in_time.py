@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from retrainer.util.supervision import Worker, join_all
-from tests.unit.house import House
+from tests.houses.daemon_in_process import DaemonInProcess
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ rules:
 
 
 def test_a_backlog_of_what_is_to_be_pruned_does_not_keep_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    house = House(tmp_path, RULES)
+    house = DaemonInProcess(tmp_path, RULES)
     turns: list[int] = []
 
     def prune(*_: object) -> bool:
@@ -51,7 +51,7 @@ def test_threads_that_do_not_end_are_left_behind_within_one_deadline() -> None:
 
 
 def test_a_submitter_whose_threads_hang_ends_in_time(tmp_path: Path) -> None:
-    house = House(tmp_path, RULES)
+    house = DaemonInProcess(tmp_path, RULES)
     go_on = threading.Event()
     hung = Worker("submit", go_on.wait, lambda: True, name="submit-hung")
     hung.start()

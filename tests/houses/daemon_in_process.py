@@ -24,7 +24,7 @@ reload_interval: 1h
 """
 
 
-class House:
+class DaemonInProcess:
     """A running daemon with its rules and templates. Files that they refer to must exist. Call `close` at the end."""
 
     def __init__(self, folder: Path, rules: str, template: str | None = None) -> None:
