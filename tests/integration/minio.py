@@ -29,16 +29,16 @@ class Minio:
         }
 
     def up(self) -> None:
-        self._call("down")
-        self._call("up")
+        self.call("down")
+        self.call("up")
         session = boto3.session.Session(USER, PASSWORD, region_name="us-east-1")
         self.s3: Any = session.client("s3", endpoint_url=self.url)
 
     def down(self) -> None:
         self.s3.close()
-        self._call("down")
+        self.call("down")
 
-    def _call(self, command: str) -> None:
+    def call(self, command: str) -> None:
         done = subprocess.run(
             [SCRIPT, command],
             env={**os.environ, **self._environment},

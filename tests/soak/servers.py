@@ -196,7 +196,7 @@ class Servers:
             return lambda: self.monitoring.call("start", part)
         if part == "minio":
             _signal(self.process(part), signal.SIGKILL)
-            return lambda: self.minio._call("up")
+            return lambda: self.minio.call("up")
         cluster_server("stop", part)
         return lambda: cluster_server("start", part)
 

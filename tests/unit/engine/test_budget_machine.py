@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from retrainer.engine.commands import operator_commands
 from retrainer.event import Event
+from retrainer.store import run_statements
 from tests.houses.engine import DrivenEngine
 from tests.unit.engine.kit import START, SUBMIT, data, observed, start
 
@@ -124,7 +125,8 @@ class Budgets(RuleBasedStateMachine):
             self.finish(live[which % len(live)], hours, "Succeeded" if well else "Failed")
 
     def finish(self, run_id: str, hours: float, phase: str) -> None:
-        run = self.bench.act(lambda tx: operator_commands._run(tx, run_id))
+        run = self.bench.store.read(lambda conn: run_statements.run(conn, run_id))
+        assert run is not None
         self.bench.gateway.observed([observed(run, phase, resources={"nvidia.com/gpu": hours * HOUR})])
 
     @rule(which=st.integers(0, 20))
