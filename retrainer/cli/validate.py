@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retrainer.cli import show
+from retrainer.cli.connection import CommandError
 from retrainer.cli.session import Session, local
 from retrainer.config.load import validate as check
 from retrainer.config.load_settings import settings_at
@@ -51,6 +52,10 @@ def validate(
         wrong = template_problems(settings, configuration)
         found += [problem.as_json() for problem in wrong]
         shown += [str(problem) if problem.file else problem.message for problem in wrong]
+    if configuration is not None and not found and _is_empty(configuration) and not (settings and settings.config_maps):
+        raise CommandError(
+            f"{path}: there are no rules here: name the folder, or write a first rule with `retrainer init`"
+        )
     if team and not platform and any(problem.kind == "reference" for problem in problems):
         shown.append("To check references to what the platform defines, give its rule files with `--platform PATH`.")
     answer = {"valid": not found, "problems": found}
@@ -66,6 +71,12 @@ def _fit(cluster: bool, settings: Settings | None, team: str | None, platform: s
         )
     if platform and not team:
         raise click.UsageError("--platform needs --team NAMESPACE: it is only used for the rules of a team")
+
+
+def _is_empty(configuration: Configuration) -> bool:
+    """Whether the files define nothing at all, as if the path were a wrong one."""
+    c = configuration
+    return not (c.rules or c.sources or c.calendars or c.pools or c.budgets)
 
 
 def _report(console: Console, path: str, shown: list[str], wrong: int, configuration: Configuration | None) -> None:

@@ -19,18 +19,19 @@ from retrainer.config.check_levels import check_levels
 from retrainer.config.check_limits import check_limits
 from retrainer.config.check_when import check_when
 from retrainer.config.errors import did_you_mean
-from retrainer.config.models import DirectorySource, Submit
+from retrainer.config.models import DirectorySource, S3Source, Submit
 from retrainer.config.reserved import MANAGED_BY
 from retrainer.config.violation import Violation, check_read, exactly_one, known, not_one
+from retrainer.rules.cel.check import INT, TEXT
 from retrainer.rules.crontab import parse
-from retrainer.rules.environment import EVENT, of_parameters
+from retrainer.rules.environment import EVENT, event_of_object, of_parameters
 from retrainer.rules.zones import zone_of
 from retrainer.util.values import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from retrainer.config.models import Batch, Data, Rule, Schedule, Trigger
+    from retrainer.config.models import Batch, Data, Rule, Schedule, Source, Trigger
     from retrainer.config.tree import Path
     from retrainer.config.violation import Names
     from retrainer.rules.cel.check import Type
@@ -54,7 +55,7 @@ def check_rule(rule: Rule, names: Names) -> Iterator[Violation]:
     for name, trigger in rule.triggers.items():
         yield from _trigger(("triggers", name), trigger, names)
     yield from check_when(rule)
-    yield from _for_each(rule)
+    yield from _for_each(rule, names)
     yield from check_limits(rule, names)
     yield from _submit(rule.submit, names, of_parameters(rule))
 
@@ -107,12 +108,29 @@ def _data(path: Path, data: Data, names: Names) -> Iterator[Violation]:
     if not isinstance(data.ignore_own_outputs, bool):
         yield from check_match((*path, "ignore_own_outputs"), data.ignore_own_outputs)
         yield from check_fields((*path, "ignore_own_outputs"), data.ignore_own_outputs)
-    for name, gives in (("where", BOOLEAN), ("rows", NUMBER), ("distinct_by", NAME)):
-        yield from check_cel((*path, name), getattr(data, name), EVENT, gives)
-    yield from _batch((*path, "batch"), data)
     source = names.sources.get(data.source)
+    scope = _scope(source)
+    for name, gives in (("where", BOOLEAN), ("rows", NUMBER), ("distinct_by", NAME)):
+        found = check_cel((*path, name), getattr(data, name), scope, gives)
+        yield from (_of_rows(one, source) for one in found) if name == "rows" else found
+    yield from _batch((*path, "batch"), data)
     if isinstance(source, DirectorySource):
         yield from _polled((*path, "batch"), data.batch, source)
+
+
+def _of_rows(violation: Violation, source: Source | None) -> Violation:
+    """A violation of `rows:`, with the way out if the source does not count rows."""
+    if "has no `rows`" not in violation.message:
+        return violation
+    lines = "add `rows: lines` to the source, or " if isinstance(source, DirectorySource) else ""
+    return violation._replace(hint=f"{lines}remove `rows:` and count `events` or `bytes`")
+
+
+def _scope(source: Source | None) -> Mapping[str, Type]:
+    """The variables of expressions over the events of a source."""
+    if isinstance(source, DirectorySource):
+        return event_of_object(path=TEXT, **({"rows": INT} if source.rows else {}))
+    return event_of_object() if isinstance(source, S3Source) else EVENT
 
 
 def _batch(path: Path, data: Data) -> Iterator[Violation]:
@@ -144,7 +162,7 @@ def _polled(path: Path, batch: Batch, source: DirectorySource) -> Iterator[Viola
             )
 
 
-def _for_each(rule: Rule) -> Iterator[Violation]:
+def _for_each(rule: Rule, names: Names) -> Iterator[Violation]:
     if rule.for_each is None:
         return
     keyed = [name for name, t in rule.triggers.items() if t.data or t.metric or t.alert]
@@ -160,7 +178,8 @@ def _for_each(rule: Rule) -> Iterator[Violation]:
                 "remove the line",
                 of_key=True,
             )
-        yield from check_cel(path, text, EVENT, NAME)
+        source = rule.triggers[name].data.source if name in data else ""
+        yield from check_cel(path, text, _scope(names.sources.get(source)), NAME)
     misspelt = rule.for_each.by.keys() - rule.triggers.keys()
     for name in data:
         if name not in rule.for_each.by and not misspelt:

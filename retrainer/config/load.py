@@ -9,7 +9,7 @@ from retrainer.config.document import parse
 from retrainer.config.errors import Problem, ordered
 from retrainer.config.files import find, missing, read_all, read_text
 from retrainer.config.last_known_good import Candidates, Loaded, settle
-from retrainer.config.load_settings import load_settings, read_settings, settings_file
+from retrainer.config.load_settings import SETTINGS_NAMES, load_settings, read_settings, settings_file
 from retrainer.config.settings import ArgoEngine, Settings
 from retrainer.config.teams import NO_TEAMS, TeamFiles
 
@@ -87,7 +87,7 @@ def load_texts(texts: Mapping[str, str]) -> tuple[Configuration, tuple[Problem, 
 
 def is_settings(path: Path) -> bool:
     """Whether a file holds the daemon's settings; any other file holds rules."""
-    if path.name == "retrainer.yaml":
+    if path.name in SETTINGS_NAMES:
         return True
     text = read_text(str(path)) if path.is_file() else ""
     root = parse(str(path), text).root if isinstance(text, str) and text else None

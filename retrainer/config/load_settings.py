@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _SCHEMES = ("postgresql+psycopg", "postgresql")
 _SECRET = ("password", "sslpassword")
 _URL = ("store", "url")
+SETTINGS_NAMES = ("retrainer.yaml", "retrainer.yml")
 _SETTINGS: Shape[Settings] = Shape(Settings)
 
 
@@ -45,10 +46,10 @@ def read_settings(path: str) -> tuple[Settings | None, list[Problem]]:
 
 
 def settings_file(path: str) -> Path:
-    """Resolve a path given by the user: a folder with a `retrainer.yaml` in it means that file."""
+    """Resolve a path given by the user: a folder with a `retrainer.yaml` or `retrainer.yml` in it means that file."""
     where = Path(path)
-    inside = where / "retrainer.yaml"
-    return inside if inside.is_file() else where
+    inside = (where / name for name in SETTINGS_NAMES)
+    return next((file for file in inside if file.is_file()), where)
 
 
 def settings_at(path: str) -> Settings | None:

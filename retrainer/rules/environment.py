@@ -43,6 +43,14 @@ _RUN: Mapping[str, Type] = {
 EVENT_FIELDS = tuple(_EVENT.fields or ())
 EVENT: Mapping[str, Type] = {"event": _EVENT}
 """`where`, `rows`, `distinct_by`, `value` and the keys of `for_each`."""
+_OBJECT = dict.fromkeys(("bucket", "key", "etag", "version", "sequencer", "region"), TEXT) | {"size": INT}
+
+
+def event_of_object(**more: Type) -> Mapping[str, Type]:
+    """`EVENT` for a source of objects or files, whose payload has only these fields."""
+    return {"event": Type("map", {**(_EVENT.fields or {}), "data": Type("map", {**_OBJECT, **more})})}
+
+
 UPSTREAM: Mapping[str, Type] = {"upstream": _UPSTREAM}
 """`after: {where: …}`."""
 OUTPUTS: Mapping[str, Type] = {"outputs": MAP}

@@ -95,7 +95,9 @@ def _races(rules: Iterable[CompiledRule], pools: Mapping[str, int]) -> Iterator[
         submit = rule.rule.submit
         target = submit.workflow_template or submit.cluster_workflow_template
         if target and rule.rule.mode == "active":
+            by_rule = any("rule" in t.variables for t in rule.parameters.values())
             fixed = repr(sorted((n, t.parts) for n, t in rule.parameters.items() if not t.variables))
+            fixed += rule.name if by_rule else ""
             by_target[submit.namespace or "", target, fixed].append(rule)
     for (_, target, _), racing in by_target.items():
         used = {rule.rule.limits.pool for rule in racing}

@@ -12,7 +12,7 @@ from retrainer.config.load import validate
 GOOD = """\
 version: 1
 sources:
-  lake: {type: directory, path: landing, polling_interval: 30s}
+  lake: {type: directory, path: landing, polling_interval: 30s, rows: lines}
   push: {type: webhook, path: /hooks/push}
 pools: {gpu: 4}
 calendars:
@@ -29,7 +29,7 @@ rules:
           where: "event.data.size > 1024"
           rows: event.data.rows
           batch: {at_least: {rows: 20}, max_wait: 7d, debounce: 10m}
-    for_each: {by: {new_data: event.data.customer}}
+    for_each: {by: {new_data: event.data.bucket}}
     limits: {overlap: skip, pool: gpu, cooldown: {period: 6h, from: fired}}
     submit:
       workflow_template: churn-train
@@ -110,7 +110,7 @@ def test_what_only_looks_wrong_is_taken(tmp_path: Path, parameter: str) -> None:
         pytest.param('"${window.start}", n', "${window.start}, n", 'must be quoted (write "${window.start}")', id="unquoted hole in a flow map"),
         pytest.param("by: {new_data:", "by: {newdata:", "20:21: rules[0].for_each.by.newdata: there is no trigger `newdata` (did you mean `new_data`?)", id="for_each of no trigger"),
         pytest.param("by: {new_data:", "by: {nightly: event.data.x, new_data:", "20:21: rules[0].for_each.by.nightly: `nightly` is not a data, metric or alert trigger: it applies to every key", id="for_each of a schedule"),
-        pytest.param("{new_data: event.data.customer}", "{}", "rules[0].for_each.by: the data trigger `new_data` has no key (add `new_data: event.data.…`)", id="for_each without a key"),
+        pytest.param("{new_data: event.data.bucket}", "{}", "rules[0].for_each.by: the data trigger `new_data` has no key (add `new_data: event.data.…`)", id="for_each without a key"),
         pytest.param("debounce: 10m", "debounce: 8d", "debounce: longer than `max_wait`, so it would have no effect", id="debounce over max_wait"),
         pytest.param("debounce: 10m", "debounce: 10s", "debounce: shorter than its source's polling_interval of 30s", id="window shorter than the polling interval"),
         pytest.param("          rows: event.data.rows\n", "", "at_least.rows: the field with the number of rows is not given (add `rows: event.data.rows`", id="rows that nobody counts"),

@@ -107,5 +107,10 @@ def test_rules_of_different_models_do_not_race() -> None:
     assert found == []
 
 
+def test_rules_that_pass_on_their_name_do_not_race() -> None:
+    submit = {"workflow_template": "train", "parameters": {"model": "${rule.name}"}}
+    assert advice(body("a", submit=submit), body("b", submit=submit)) == []
+
+
 def test_a_good_rule_needs_no_advice() -> None:
     assert advice(body(limits={"mute": ["weekend"], "deadline": "3d"})) == []
