@@ -45,8 +45,7 @@ def test_what_the_engines_compile_raises_is_a_problem_of_that_rule(
 ) -> None:
     (tmp_path / "other.yaml").write_text(OTHER)
     monkeypatch.setattr(compiling, "_KEPT", {})  # other tests compile a rule of that name
-    monkeypatch.setattr(compiling, "_KEPT", {})
-    monkeypatch.setattr(compiling, "own_outputs", raising(error))  # called for data triggers only
+    monkeypatch.setattr("retrainer.rules.triggers.data.own_outputs", raising(error))  # called for data triggers only
     (problem,) = said(tmp_path, GOOD)
     assert problem.startswith(f"rules.yaml:9:5: {message}")
     configuration, problems = load_files([str(tmp_path)])
