@@ -178,8 +178,9 @@ def _for_each(rule: Rule, names: Names) -> Iterator[Violation]:
                 "remove the line",
                 of_key=True,
             )
-        source = rule.triggers[name].data.source if name in data else ""
-        yield from check_cel(path, text, _scope(names.sources.get(source)), NAME)
+        trigger = rule.triggers.get(name)
+        source = names.sources.get(trigger.data.source) if trigger and trigger.data else None
+        yield from check_cel(path, text, _scope(source), NAME)
     misspelt = rule.for_each.by.keys() - rule.triggers.keys()
     for name in data:
         if name not in rule.for_each.by and not misspelt:
