@@ -9,7 +9,7 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from retrainer.config.models import DURATION_PATTERN, SIZE_PATTERN
+from retrainer.config.models import DURATION_PATTERN, SIZE_PATTERN, written_duration, written_size
 from retrainer.config.schema import rules_schema, settings_schema
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     Link = Callable[[str], str | None]
 
-_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 _LEFT_OUT = {"PartialRule", "TemplatedRule", "Template", "FromFile", "FromEnv"}
 """Variants of a rule that repeat its fields, and secrets, which are described in words."""
 _WORDS = {"string": "text", "number": "number", "integer": "whole number", "boolean": "true or false"}
@@ -173,22 +172,11 @@ def _default(field: dict[str, Any]) -> str:
     value = field.get("default")
     if value is None or value in ("", [], {}) or isinstance(value, dict):
         return ""
-    patterns = [branch.get("pattern") for branch in (field, *field.get("anyOf", ()))]
-    written = next((_UNITS_OF[pattern] for pattern in patterns if pattern in _UNITS_OF), _plain)
-    return f"`{written(value)}`"
+    return f"`{_plain(value)}`"
 
 
-def _duration(seconds: float) -> str:
-    unit = next(((size, word) for size, word in _UNITS if seconds >= size and seconds % size == 0), (0.001, "ms"))
-    return f"{seconds / unit[0]:g}{unit[1]}"
-
-
-def _size(value: int) -> str:
-    return f"{value / 2**30:g}GiB" if value >= 2**30 else f"{value / 2**20:g}MiB" if value >= 2**20 else f"{value}B"
-
-
-_UNITS_OF: dict[str, Callable[[Any], str]] = {DURATION_PATTERN: _duration, SIZE_PATTERN: _size}
-"""How the default and the bounds of a text with this pattern are written."""
+_UNITS_OF: dict[str, Callable[[Any], str]] = {DURATION_PATTERN: written_duration, SIZE_PATTERN: written_size}
+"""How the bounds of a text with this pattern are written."""
 
 
 def _plain(value: Any) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from retrainer.config.models import Rules
+from retrainer.config.models import DURATION_PATTERN, SIZE_PATTERN, Rules, written_duration, written_size
 from retrainer.config.schema_places import SchemaPlaces
 from retrainer.config.settings import Settings
 from retrainer.config.short_forms import ANY_NAME, SHORT_FORMS
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_WRITTEN = {DURATION_PATTERN: written_duration, SIZE_PATTERN: written_size}
 _SHAPE = ("$ref", "type", "items", "additionalProperties", "minItems", "maxItems")
 _ANY = {"description": "A value, or a text with `${{ name }}` holes."}
 
@@ -17,6 +18,7 @@ _ANY = {"description": "A value, or a text with `${{ name }}` holes."}
 def rules_schema() -> dict[str, Any]:
     """Return the schema of a rule file, including `defaults`, `templates` and rules that use a template."""
     schema = Rules.model_json_schema()
+    _write_defaults(schema)
     _allow_short_forms(schema)
     definitions = schema["$defs"]
     rule = definitions["Rule"]
@@ -45,6 +47,7 @@ def rules_schema() -> dict[str, Any]:
 def settings_schema() -> dict[str, Any]:
     """Return the schema of the daemon's settings, `retrainer.yaml`."""
     schema = Settings.model_json_schema()
+    _write_defaults(schema)
     return {"$schema": _DIALECT, **schema, "title": "retrainer settings", "description": "The daemon's own settings."}
 
 
@@ -60,6 +63,24 @@ def _loose(field: dict[str, Any]) -> dict[str, Any]:
         return field
     kinds = {kind for branch in branches for kind in [branch.get("type")] if isinstance(kind, str)} - {"null"}
     return {"type": ["object", *sorted(kinds)] if kinds else "object", "description": field.get("description", "")}
+
+
+def _write_defaults(schema: dict[str, Any]) -> None:
+    """Write the defaults of durations and sizes as texts: the models hold seconds and bytes."""
+    places = SchemaPlaces(schema)
+    for model in (schema, *schema["$defs"].values()):
+        for field in model.get("properties", {}).values():
+            if "default" in field:
+                field["default"] = _as_written(field["default"], field, places)
+
+
+def _as_written(value: Any, field: dict[str, Any], places: SchemaPlaces) -> Any:
+    for part in places.resolved(field):
+        if isinstance(value, dict) and "properties" in part:
+            return {name: _as_written(inner, part["properties"][name], places) for name, inner in value.items()}
+        if isinstance(value, (int, float)) and part.get("pattern") in _WRITTEN:
+            return _WRITTEN[part["pattern"]](value)
+    return value
 
 
 def _allow_short_forms(schema: dict[str, Any]) -> None:

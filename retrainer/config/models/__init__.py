@@ -29,6 +29,8 @@ from retrainer.config.models.base import (
     Total,
     parse_duration,
     parse_size,
+    written_duration,
+    written_size,
 )
 from retrainer.config.models.rule import (
     Backoff,
@@ -159,4 +161,6 @@ __all__ = [
     "WebhookSource",
     "parse_duration",
     "parse_size",
+    "written_duration",
+    "written_size",
 ]

@@ -87,7 +87,7 @@ def _duration_meant(value: object) -> str:
         parts = [(number or "0", unit) for number, unit in zip(iso.groups(), "wdhms", strict=True)]
     seconds = round(sum(float(number) * _UNITS_OF_TIME[_unit_of(unit)] for number, unit in parts), 3)
     if parts and 0 < seconds <= LONGEST:
-        return f"write {_as_written(seconds)}"
+        return f"write {written_duration(seconds)}"
     hint = f"write a number with its unit, such as 90s, 15m, 6h or 7d, not {_cut(value)}"
     return f"write {value}s, {value}m, {value}h or {value}d" if type(value) is int and 0 < value < LONGEST else hint
 
@@ -97,13 +97,19 @@ def _unit_of(word: str) -> str:
     return "ms" if word.startswith(("ms", "mil")) else word[0]
 
 
-def _as_written(seconds: float) -> str:
-    """A duration in whole units, as this format has them: 1h30m."""
+def written_duration(seconds: float) -> str:
+    """Return a duration as it is written in files, such as 1h30m."""
     rest, text = round(seconds * 1000), ""
     for unit in ("d", "h", "m", "s", "ms"):
         count, rest = divmod(rest, round(_UNITS_OF_TIME[unit] * 1000))
         text += f"{count}{unit}" if count else ""
-    return text
+    return text or "0s"
+
+
+def written_size(size: float) -> str:
+    """Return a size as it is written in files: in the largest unit of which it is a whole number."""
+    unit = next(unit for unit in ("TiB", "GiB", "MiB", "KiB", "B") if size % _UNITS_OF_SIZE[unit] == 0)
+    return f"{size / _UNITS_OF_SIZE[unit]:g}{unit}" if size else "0B"
 
 
 def _size_meant(value: object) -> str:

@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema
 import pytest
 
 from retrainer.config.schema import rules_schema, settings_schema
@@ -36,3 +37,12 @@ def test_the_sections_and_both_forms_of_a_rule_are_there() -> None:
     templated = schema["$defs"]["TemplatedRule"]
     assert {"name", "template", "with", "labels", "submit"} <= templated["properties"].keys()
     assert templated["required"] == ["name", "template"]
+
+
+@pytest.mark.parametrize(
+    "schema", [pytest.param(rules_schema(), id="rules"), pytest.param(settings_schema(), id="settings")]
+)
+def test_every_default_is_valid_as_it_would_be_written(schema: dict[str, Any]) -> None:
+    for name, field in fields(schema):
+        if field.get("default") is not None:
+            jsonschema.validate({name: field["default"]}, {"properties": {name: field}, "$defs": schema["$defs"]})
