@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -71,8 +72,8 @@ def _passes(command: list[str]) -> bool:
 
 def known_survivors() -> dict[str, str]:
     """Id and reason of the mutants that may live."""
-    known: dict[str, str] = yaml.safe_load((HERE / "survivors.yaml").read_text()) or {}
-    return known
+    known: list[dict[str, Any]] = yaml.safe_load((HERE / "survivors.yaml").read_text())
+    return {mutant: each["reason"] for each in known for mutant in each["mutants"]}
 
 
 def subjects() -> list[Subject]:
@@ -90,7 +91,7 @@ def _is_for(recorded: Rule, alert: Rule) -> bool:
 
 
 def _files_about(files: Iterable[dict[str, Any]], alert: str) -> list[tuple[dict[str, Any], Sequence[dict[str, Any]]]]:
-    picked = [(file, [case for case in file["tests"] if f'"{alert}"' in str(case)]) for file in files]
+    picked = [(file, [case for case in file["tests"] if re.search(rf"\W{alert}\W", str(case))]) for file in files]
     return [({"evaluation_interval": file["evaluation_interval"]}, cases) for file, cases in picked if cases]
 
 

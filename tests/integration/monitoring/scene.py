@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import yaml
 
+from tests.integration.monitoring.replicas import DEAD, JOB, LABELS, Replica
 from tests.integration.prometheus.monitoring import Monitoring
 from tests.integration.s3.daemon import Daemon
 from tests.waiting import until
@@ -90,6 +91,7 @@ class Scene:
 
     def __init__(self, folder: Path, port: int, aws: str, queue: str) -> None:
         self.folder, self.monitoring = folder, Monitoring(port)
+        self.replicas = [Replica(number) for number in range(3)]
         sources = {
             "push": {"type": "webhook", "path": "/hooks/push", "max_silence": "1h"},
             "landing": {"type": "directory", "path": "landing", "polling_interval": "200ms", "settle": "200ms"},
@@ -134,14 +136,25 @@ class Scene:
     def _prometheus(self) -> dict[str, Any]:
         target = self.daemon.url.removeprefix("http://")
         job = {"job_name": "retrainer", "static_configs": [{"targets": [target], "labels": {"namespace": "ml"}}]}
+        targets = [DEAD, *(replica.target for replica in self.replicas)]
+        others = {"job_name": JOB, "static_configs": [{"targets": targets, "labels": LABELS}]}
         return {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-            "rule_files": [str(ALERTS)],
-            "scrape_configs": [job],
+            "rule_files": [str(self._hurried())],
+            "scrape_configs": [job, others],
             "alerting": {
                 "alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{self.monitoring.port + 1}"]}]}]
             },
         }
+
+    def _hurried(self) -> Path:
+        """The alerts without `for`, so that they fire at once."""
+        groups = yaml.safe_load(ALERTS.read_text())["groups"]
+        for rule in (rule for group in groups for rule in group["rules"]):
+            rule.pop("for", None)
+        path = self.folder / "alerts.yaml"
+        path.write_text(yaml.safe_dump({"groups": groups}))
+        return path
 
     def ask(self, expr: str, *, instant: bool) -> list[float]:
         """All values of a panel's query, now or within the last five minutes, queried as Grafana does."""
@@ -177,10 +190,17 @@ class Scene:
         groups = self._get("rules")["groups"]
         return {rule["name"]: rule for group in groups for rule in group["rules"]}
 
-    def firing(self) -> dict[str, list[dict[str, Any]]]:
-        """The alerts that Prometheus fires, by name."""
-        rules = self.evaluated().values()
-        found = {rule["name"]: [alert for alert in rule["alerts"] if alert["state"] == "firing"] for rule in rules}
+    def firing(self, namespace: str = "ml") -> dict[str, list[dict[str, Any]]]:
+        """The alerts of a namespace that Prometheus fires, by name."""
+        rules = [rule for rule in self.evaluated().values() if rule["type"] == "alerting"]
+        found = {
+            rule["name"]: [
+                alert
+                for alert in rule["alerts"]
+                if alert["state"] == "firing" and alert["labels"].get("namespace") == namespace
+            ]
+            for rule in rules
+        }
         return {name: alerts for name, alerts in found.items() if alerts}
 
     def raise_alerts(self, *alerts: Mapping[str, str]) -> None:
@@ -201,6 +221,9 @@ class Scene:
     def close(self) -> None:
         self.daemon.stop()
         self.monitoring.call("down")
+        for replica in self.replicas:
+            replica.shutdown()
+            replica.server_close()
 
 
 def filled_in(expr: str) -> str:

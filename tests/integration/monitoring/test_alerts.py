@@ -62,6 +62,35 @@ def test_what_is_wrong_fires_with_the_rules_own_labels(scene: Scene) -> None:
     assert "RetrainerDown" not in scene.firing()
 
 
+REPLICAS = [
+    "RetrainerLatencyBurnsFast",
+    "RetrainerLatencyBurnsSlowly",
+    "RetrainerParametersFailed",
+    "RetrainerReplicaDown",
+    "RetrainerRestarting",
+    "RetrainerRuleStopped",
+    "RetrainerSourceBehind",
+    "RetrainerSubmitRefused",
+    "RetrainerSuccessBurnsFast",
+    "RetrainerSuccessBurnsSlowly",
+]
+
+
+def test_what_is_wrong_with_three_replicas_fires_once_for_all_of_them(scene: Scene) -> None:
+    until(lambda: sorted(scene.firing("lab")) == REPLICAS, f"{REPLICAS}, but {sorted(scene.firing('lab'))}", 120)
+    firing = scene.firing("lab")
+    assert {name: len(alerts) for name, alerts in firing.items()} == dict.fromkeys(REPLICAS, 1)
+    assert {alert["labels"]["job"] for (alert,) in firing.values()} == {"replicas"}
+    assert firing["RetrainerRuleStopped"][0]["labels"]["team"] == "new", "the leader has read the edited label"
+    assert firing["RetrainerLatencyBurnsFast"][0]["labels"]["severity"] == "critical"
+
+
+def test_a_refusal_of_one_rule_silences_no_other_on_the_way_from_prometheus(scene: Scene) -> None:
+    suppressed = {"RetrainerLatencyBurnsSlowly", "RetrainerSuccessBurnsSlowly"}
+    wanted = {name: "suppressed" if name in suppressed else "active" for name in REPLICAS}
+    until(lambda: scene.states("lab") == wanted, f"{wanted}, but {scene.states('lab')}", 60)
+
+
 def test_the_cause_silences_what_follows_from_it_on_the_way_from_prometheus(scene: Scene) -> None:
     wanted = {"RetrainerRuleStopped": "active", "RetrainerRunsFailing": "suppressed", "RetrainerDeadLetters": "active"}
     until(lambda: wanted.items() <= scene.states("ml").items(), "the stopped rule says why it fails", 60)
