@@ -32,15 +32,17 @@ go_module() { # go_module NAME MODULE VERSION PACKAGE...: create a module whose 
     echo "require $module $version"; } > go.mod
 }
 
-build_k8s() {
-  [[ -x $BIN/kubelet ]] && return
+build_k8s() { # with the version that they tell: helm compares it with the chart's kubeVersion
+  [[ -x $BIN/kubelet && $("$BIN/kube-apiserver" --version) == *" $K8S" ]] && return
   go_module k8s k8s.io/kubernetes $K8S k8s.io/kubernetes/cmd/{kube-apiserver,kube-controller-manager,kube-scheduler,kube-proxy,kubelet,kubectl}
   local mod; mod=$(go mod download -json k8s.io/kubernetes@$K8S | sed -n 's/.*"GoMod": "\(.*\)".*/\1/p')
   { echo "replace ("; sed -n 's#.*=> ./staging/src/\(k8s.io/.*\)$#\1#p' "$mod" | sort -u |
       while read -r m; do echo "  $m => $m $K8S_LIB"; done; echo ")"; } >> go.mod
   go mod tidy 2>/dev/null
+  local version=k8s.io/component-base/version minor=${K8S#v1.}
   for c in kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubectl kubelet; do
-    go build -trimpath -ldflags="-s -w" -o "$BIN/$c" "k8s.io/kubernetes/cmd/$c"; done
+    go build -trimpath -ldflags="-s -w -X $version.gitVersion=$K8S -X $version.gitMajor=1 -X $version.gitMinor=${minor%%.*}" -o "$BIN/$c.new" "k8s.io/kubernetes/cmd/$c"
+    mv "$BIN/$c.new" "$BIN/$c"; done
 }
 
 build_etcd() {
