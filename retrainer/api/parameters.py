@@ -28,7 +28,7 @@ Number = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="`next` of 
 Text = Annotated[str | None, Query(max_length=1024)]
 RuleName = Annotated[str, Path(description="Name of a rule", max_length=63)]
 KeyOfRule = Annotated[str, Query(max_length=1024, description="Key of a rule with `for_each`")]
-RunId = Annotated[str, Path(description="Id of a run", max_length=64)]
+RunId = Annotated[str, Path(description="Id of a run, the beginning of it, or the name of its Workflow", max_length=64)]
 BigNumber = Annotated[int, Path(ge=0, le=2**63 - 1)]
 
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 CHUNK = 500
 """Rules whose states are read at once."""
+FEW_KEYS = 2
 FEW_RUNS = 5
 """Runs of a key that have not started: so many are listed."""
 MOST_JUDGED = 1000
@@ -126,7 +127,8 @@ class RuleLines:
         state = rule_changes.state_as_it_will_be(conn, rule, key, now)
         moment = at if at is not None else now
         explanation = explain(rule.of_key(key), key, state, moment, budget_balances.of_rule(conn, rule, moment))
-        return {**explanation, "tree": [*explanation["tree"], *self._waiting(conn, rule.name, key)]}
+        tree = [*_unknown_key(conn, rule, key), *explanation["tree"], *self._waiting(conn, rule.name, key)]
+        return {**explanation, "tree": tree}
 
     def _waiting(self, conn: Connection, rule: str, key: str) -> list[dict[str, Any]]:
         """Return the runs of the key that have not started, and what they wait for."""
@@ -176,6 +178,19 @@ class RuleLines:
             until = 0.0
         found = self.verdicts[rule.name] = _Verdict(version, until, explanation["decision"], explanation["reason"])
         return state in (found.decision, found.reason), True
+
+
+def _unknown_key(conn: Connection, rule: CompiledRule, key: str) -> list[dict[str, Any]]:
+    """Return a note if the rule has one state for each key and this key has none."""
+    if not rule.per_key or statements.state_row(conn, rule.name, key) is not None:
+        return []
+    known = statements.keys_of(conn, rule.name, "", FEW_KEYS)
+    such_as = f", such as {' and '.join(known)}" if known else ""
+    count = statements.count_keys(conn, rule.name)
+    detail = (
+        f"give one of the rule's keys{such_as} ({count} in all)" if count else "no key has a state yet"
+    )
+    return [{"name": "key", "state": "unknown" if key else "not given", "detail": detail, "children": []}]
 
 
 def _matches(rule: CompiledRule, query: RuleQuery) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Depends
 from fastapi.responses import StreamingResponse
 
 from retrainer.api.context import ApiContext
@@ -133,6 +133,14 @@ class Verdict(RequestBody):
     """Whether the model of the run was promoted."""
 
 
+def _resolved(api: Context, run: RunId) -> str:
+    with refusals(422):
+        return api.read(queries.run_id, run)
+
+
+KnownRun = Annotated[str, Depends(_resolved)]
+
+
 @router.get("", response_model=Page[Run])
 def list_runs(
     api: Context,
@@ -148,13 +156,13 @@ def list_runs(
 
 
 @router.get("/{run}", response_model=RunDetail)
-def show_run(api: Context, run: RunId) -> Any:
+def show_run(api: Context, run: KnownRun) -> Any:
     """One run with all details."""
     return _run(api, run)
 
 
 @router.get("/{run}/inputs", response_model=Page[Input])
-def list_inputs(api: Context, run: RunId, cursor: Number = None, limit: Limit = 100) -> Any:
+def list_inputs(api: Context, run: KnownRun, cursor: Number = None, limit: Limit = 100) -> Any:
     """The events that a run consumed, in order of arrival; a manual retry has those of the first attempt."""
     with refusals():
         found = api.read(queries.run_inputs, run, after=cursor or 0, limit=limit)
@@ -162,14 +170,14 @@ def list_inputs(api: Context, run: RunId, cursor: Number = None, limit: Limit = 
 
 
 @router.get("/{run}/manifest", response_class=StreamingResponse)
-def show_manifest(api: Context, run: RunId) -> StreamingResponse:
+def show_manifest(api: Context, run: KnownRun) -> StreamingResponse:
     """All events that a run consumed, as one JSON document with a line per input (docs/reference/manifest.md)."""
     _run(api, run)
     return StreamingResponse(document(api.engine.store.read, run), media_type="application/json")
 
 
 @router.post("/{run}/cancel", response_model=RunDetail)
-def cancel(api: Context, run: RunId, ending: Annotated[Ending, Body(default_factory=Ending)]) -> Any:
+def cancel(api: Context, run: KnownRun, ending: Annotated[Ending, Body(default_factory=Ending)]) -> Any:
     """Request the end of a run. It has ended once its phase shows that."""
     with refusals():
         api.act(operator_commands.cancel, run, ending.strategy)
@@ -177,7 +185,7 @@ def cancel(api: Context, run: RunId, ending: Annotated[Ending, Body(default_fact
 
 
 @router.post("/{run}/retry", response_model=RunDetail)
-def retry(api: Context, run: RunId) -> Any:
+def retry(api: Context, run: KnownRun) -> Any:
     """Start another attempt of an ended run, with the same parameters."""
     with refusals():
         attempt = api.act(operator_commands.retry, run)
@@ -185,7 +193,7 @@ def retry(api: Context, run: RunId) -> Any:
 
 
 @router.post("/{run}/feedback", response_model=RunDetail)
-def feedback(api: Context, run: RunId, verdict: Verdict) -> Any:
+def feedback(api: Context, run: KnownRun, verdict: Verdict) -> Any:
     """Report whether a run's model was promoted. Repeating a report changes nothing."""
     with refusals():
         api.act(judge, run, promoted=verdict.promoted)

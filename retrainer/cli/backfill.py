@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retrainer.cli import show
+from retrainer.cli.complete import rule_names
 from retrainer.cli.rules import parameter, who_asks
 from retrainer.cli.session import Session, remote
 
@@ -21,7 +22,7 @@ _STATES = ("waiting", "running", "succeeded", "failed", "cancelled", "dropped")
 
 
 @click.command()
-@click.argument("rule")
+@click.argument("rule", shell_complete=rule_names)
 @click.option(
     "--from", "since", metavar="TIME", help="Slots from this time on: 2026-11-01, 2026-11-01T02:30, or 7d before now."
 )

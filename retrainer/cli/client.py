@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 TIMEOUT = 30.0
 """Seconds; the daemon waits up to 20 for its engine."""
+COMPLETION_TIMEOUT = 2.0
+"""Seconds; a shell waits for the completion of a name."""
 PAGE = 200
 _HERE = ("localhost", "127.0.0.1", "::1")
 
@@ -21,7 +23,7 @@ _HERE = ("localhost", "127.0.0.1", "::1")
 class ApiClient:
     """Raises Unreachable or Failure with a message for the user."""
 
-    def __init__(self, connection: DaemonConnection) -> None:
+    def __init__(self, connection: DaemonConnection, timeout: float = TIMEOUT) -> None:
         self._connection = connection
         try:
             url = httpx.URL(connection.url)
@@ -31,7 +33,7 @@ class ApiClient:
             raise connection.failure(f"--url {connection.url}: write it as {DEFAULT_URL}", DaemonUnreachable)
         headers = {"Authorization": f"Bearer {connection.token}"} if connection.token else {}
         # Proxies in the environment are not used for this machine.
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=url.host not in _HERE)
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout, trust_env=url.host not in _HERE)
 
     def close(self) -> None:
         self._http.close()

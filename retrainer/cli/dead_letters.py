@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retrainer.cli import show
+from retrainer.cli.complete import source_names
 from retrainer.cli.session import Session, remote
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def dead_letters() -> None:
 
 
 @dead_letters.command("list")
-@click.option("--source", help="Only dead letters of this source.")
+@click.option("--source", help="Only dead letters of this source.", shell_complete=source_names)
 @click.option("--reason", help="Only dead letters with this reason.")
 @click.option("--limit", type=click.IntRange(1), default=50, help="Maximum number of dead letters.")
 @click.option("--cursor", help="`next` of the previous page.")
@@ -59,7 +60,7 @@ def show_dead_letter(session: Session, number: int) -> None:
 def _selection(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--reason", help="With --all: only dead letters with this reason."),
-        click.option("--source", help="With --all: only dead letters of this source."),
+        click.option("--source", help="With --all: only dead letters of this source.", shell_complete=source_names),
         click.option("--all", "every", is_flag=True, help="All current dead letters."),
         click.argument("ids", metavar="[ID]...", type=click.IntRange(0), nargs=-1),
     ):

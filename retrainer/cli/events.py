@@ -8,6 +8,7 @@ import click
 import orjson
 
 from retrainer.cli import show
+from retrainer.cli.complete import rule_names, source_names
 from retrainer.cli.session import Session, remote
 
 if TYPE_CHECKING:
@@ -22,9 +23,9 @@ def events() -> None:
 
 
 @events.command("list")
-@click.option("--source", help="Only events of this source.")
+@click.option("--source", help="Only events of this source.", shell_complete=source_names)
 @click.option("--outcome", type=click.Choice(["matched", "filtered", "ignored"]), help="Only events with this outcome.")
-@click.option("--rule", help="Only events that matched this rule.")
+@click.option("--rule", help="Only events that matched this rule.", shell_complete=rule_names)
 @click.option("--key", help="With --rule: only events that matched this key.")
 @click.option("--limit", type=click.IntRange(1), default=50, help="Maximum number of events.")
 @click.option("--cursor", help="`next` of the previous page.")
@@ -61,7 +62,7 @@ def _rules(event: dict[str, Any]) -> str:
 
 @events.command()
 @click.argument("text")
-@click.option("--source", help="Only events of this source.")
+@click.option("--source", help="Only events of this source.", shell_complete=source_names)
 @click.option("--since", metavar="MOMENT", help="Received at this time (RFC 3339) or later.")
 @click.option("--until", metavar="MOMENT", help="Received before this time.")
 @click.option("--cursor", help="`next` of the previous page.")

@@ -27,6 +27,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "schema": ("retrainer.cli.schema:schema", "Print a JSON Schema for editors, or the API's description."),
     "rules": ("retrainer.cli.rules:rules", "List the rules with their verdicts."),
     "explain": ("retrainer.cli.rules:explain", "Explain why a rule fires, holds or skips."),
+    "keys": ("retrainer.cli.keys:keys", "List the keys of a rule with for_each."),
+    "decisions": ("retrainer.cli.decisions:decisions", "List decisions of rules, with their reasons."),
     "trigger": ("retrainer.cli.rules:trigger", "Request a manual run."),
     "backfill": ("retrainer.cli.backfill:backfill", "Start runs for past slots of a rule's schedules."),
     "shadow": ("retrainer.cli.shadow:shadow", "Report what rules in mode shadow would have done."),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retrainer.cli import show
+from retrainer.cli.complete import source_names
 from retrainer.cli.session import Session, remote
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _MEANINGS = {
 
 
 @click.command()
-@click.argument("source")
+@click.argument("source", shell_complete=source_names)
 @click.option("--from", "since", metavar="TIME", required=True, help="RFC 3339, or a duration before now: 7d.")
 @click.option("--to", "until", metavar="TIME", help="The same; now if not given.")
 @click.option(

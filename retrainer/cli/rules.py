@@ -12,7 +12,9 @@ from rich.text import Text
 from rich.tree import Tree
 
 from retrainer.cli import show
+from retrainer.cli.complete import rule_names, source_names
 from retrainer.cli.connection import CommandError
+from retrainer.cli.runs import follow
 from retrainer.cli.session import Session, remote
 
 MOST = 100_000
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--name", help="Only rules whose names contain this.")
 @click.option("--state", help="Only rules with this mode, decision or reason: paused, hold, cooldown ...")
-@click.option("--source", help="Only rules that use this source.")
+@click.option("--source", help="Only rules that use this source.", shell_complete=source_names)
 @click.option("--label", "labels", multiple=True, help="Only rules with this label: team, or team=fraud.")
 @click.option("--limit", type=click.IntRange(1), default=MOST, help="Maximum number of rules.")
 @remote
@@ -51,7 +53,7 @@ def _line(rule: dict[str, Any]) -> list[object]:
 
 
 @click.command()
-@click.argument("rule")
+@click.argument("rule", shell_complete=rule_names)
 @click.option("--key", default="", help="Key of a rule with for_each.")
 @click.option("--event", type=click.File("rb"), help="JSON file with an event, or only its data; - reads stdin.")
 @click.option("--at", "moment", help="Evaluate at this time (RFC 3339 with a zone) instead of now.")
@@ -116,15 +118,19 @@ def _judged(judged: dict[str, Any]) -> Tree:
 
 
 @click.command()
-@click.argument("rule")
+@click.argument("rule", shell_complete=rule_names)
 @click.option("--key", default="", help="Key of a rule with for_each.")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a parameter; may be repeated.")
 @click.option("--dry-run", is_flag=True, help="Only show the Workflow that would be created.")
 @click.option("--idempotency-key", help="A repeated request with the same key returns the same run.")
+@click.option("--follow", is_flag=True, help="Wait until the run has ended; exit code 1 if it did not succeed.")
 @click.option("--cancel", is_flag=True, help="Withdraw manual runs that have not started. Started runs continue.")
 @remote
 def trigger(session: Session, /, rule: str, key: str, params: tuple[str, ...], *, cancel: bool, **how: Any) -> None:
-    """Request a manual run."""
+    """Request a manual run.
+
+    Example: retrainer trigger churn --key de --param since=2026-01-01 --follow
+    """
     if cancel:
         _withdraw(session, rule, key, alone=not params and not any(how.values()))
         return
@@ -132,6 +138,11 @@ def trigger(session: Session, /, rule: str, key: str, params: tuple[str, ...], *
     order = {"key": key, "parameters": parameters, "by": who_asks(), "dry_run": how["dry_run"]}
     headers = {"Idempotency-Key": how["idempotency_key"] or str(uuid.uuid4())}
     answer = session.client.post("rules", rule, "trigger", body=order, headers=headers)
+    if how["follow"] and answer["run"] is not None:
+        if not session.as_json:
+            session.print(answer, lambda console: _triggered(console, answer))
+        follow(session, answer["run"]["id"])
+        return
     session.print(answer, lambda console: _triggered(console, answer), code=int(answer["decision"] == "skip"))
 
 
@@ -172,7 +183,7 @@ def _triggered(console: Console, answer: dict[str, Any]) -> None:
 
 
 @click.command()
-@click.argument("rule")
+@click.argument("rule", shell_complete=rule_names)
 @click.option("--note", default="", help="The reason, shown with the paused rule.")
 @remote
 def pause(session: Session, rule: str, note: str) -> None:
@@ -182,7 +193,7 @@ def pause(session: Session, rule: str, note: str) -> None:
 
 
 @click.command()
-@click.argument("rule")
+@click.argument("rule", shell_complete=rule_names)
 @remote
 def resume(session: Session, rule: str) -> None:
     """End a pause, and close the rule's circuit breakers."""

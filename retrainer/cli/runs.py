@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from retrainer.cli import show
+from retrainer.cli.complete import rule_names, run_ids
 from retrainer.cli.events import print_events
 from retrainer.cli.session import Session, remote
 from retrainer.runs.run import RunPhase
@@ -15,13 +17,17 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+FOLLOW_EVERY = 1.0
+"""Seconds between two looks at a followed run."""
+
+
 @click.group()
 def runs() -> None:
     """List, show, cancel and retry runs."""
 
 
 @runs.command("list")
-@click.option("--rule", help="Only runs of this rule.")
+@click.option("--rule", help="Only runs of this rule.", shell_complete=rule_names)
 @click.option("--key", help="Only runs of this key.")
 @click.option(
     "--phase", type=click.Choice([p.value for p in RunPhase], case_sensitive=False), help="Only in this phase."
@@ -55,7 +61,7 @@ def _line(run: dict[str, Any]) -> list[object]:
 
 
 @runs.command("show")
-@click.argument("run")
+@click.argument("run", shell_complete=run_ids)
 @click.option("--inputs", is_flag=True, help="Also list the events that it consumed.")
 @click.option("--limit", type=click.IntRange(1), default=1000, help="Maximum number of these events.")
 @remote
@@ -71,6 +77,37 @@ def show_run(session: Session, run: str, inputs: bool, limit: int) -> None:
             print_events(console, fed["items"], "It consumed no events.")
 
     session.print({**answer, "inputs": fed["items"]} if fed is not None else answer, render)
+
+
+@runs.command("follow")
+@click.argument("run", shell_complete=run_ids)
+@remote
+def follow_run(session: Session, run: str) -> None:
+    """Print each phase of a run until it has ended. The exit code is 1 if it did not succeed.
+
+    Example: retrainer runs follow churn-01jdg8x2h9
+    """
+    follow(session, run)
+
+
+def follow(session: Session, run: str) -> None:
+    """Print the phases of a run as they come, or with JSON the run once it has ended. Raise Exit."""
+    from retrainer.cli.show import console  # noqa: PLC0415 - JSON needs no tables
+
+    answer, shown = session.client.get("runs", run), ""
+    while not RunPhase(answer["phase"]).terminal:
+        line = _now(answer)
+        if line != shown and not session.as_json:
+            console().print(show.clean(line))
+        shown = line
+        time.sleep(FOLLOW_EVERY)
+        answer = session.client.get("runs", run)
+    code = int(answer["phase"] != RunPhase.SUCCEEDED)
+    session.print(answer, lambda c: c.print(show.clean(f"{_now(answer)} after {show.lasted(answer)}")), code=code)
+
+
+def _now(run: dict[str, Any]) -> str:
+    return " ".join(filter(None, [run["phase"], run["progress"], run["message"], _waits(run["waits"])]))
 
 
 def _waits(waits: dict[str, Any] | None) -> str:
@@ -119,7 +156,7 @@ def _print_run(console: Console, run: dict[str, Any]) -> None:
 
 
 @runs.command()
-@click.argument("run")
+@click.argument("run", shell_complete=run_ids)
 @click.option("--terminate", is_flag=True, help="Do not run the workflow's exit handlers.")
 @remote
 def cancel(session: Session, run: str, terminate: bool) -> None:
@@ -129,7 +166,7 @@ def cancel(session: Session, run: str, terminate: bool) -> None:
 
 
 @runs.command()
-@click.argument("run")
+@click.argument("run", shell_complete=run_ids)
 @click.option("--promoted/--not-promoted", required=True, help="Whether the model was promoted.")
 @remote
 def feedback(session: Session, run: str, promoted: bool) -> None:
@@ -140,7 +177,7 @@ def feedback(session: Session, run: str, promoted: bool) -> None:
 
 
 @runs.command()
-@click.argument("run")
+@click.argument("run", shell_complete=run_ids)
 @remote
 def retry(session: Session, run: str) -> None:
     """Start another attempt of an ended run, with the same parameters."""

@@ -30,12 +30,13 @@ class Session(DaemonConnection):
 
     @functools.cached_property
     def client(self) -> ApiClient:
-        from retrainer.cli.client import ApiClient  # noqa: PLC0415 - `--help` needs no HTTP
+        from retrainer.cli.client import COMPLETION_TIMEOUT, TIMEOUT, ApiClient  # noqa: PLC0415 - `--help` needs no HTTP
 
         if self.token is None and (file := os.environ.get("RETRAINER_TOKEN_FILE")):
             self.token = self._read(file)
-        client = ApiClient(self)
-        click.get_current_context().call_on_close(client.close)
+        context = click.get_current_context()
+        client = ApiClient(self, COMPLETION_TIMEOUT if context.resilient_parsing else TIMEOUT)
+        context.call_on_close(client.close)
         return client
 
     def _read(self, file: str) -> str:

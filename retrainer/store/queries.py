@@ -47,6 +47,11 @@ class Page:
     next: Any = None
 
 
+SHORTEST_ID = 4
+"""Minimum characters of the beginning of a run's id."""
+ULID_LENGTH = 26
+
+
 @dataclass(frozen=True, slots=True)
 class PageRequest:
     """A page of at most ``limit`` rows. ``before`` is the cursor of the previous page, None for the first page."""
@@ -116,6 +121,23 @@ def runs(
 def run(conn: Connection, run_id: str) -> dict[str, Any] | None:
     """Return all columns of a run, or None if there is none with that id."""
     return _one(conn, select(t.runs).where(_RUNS.id == run_id))
+
+
+def run_id(conn: Connection, given: str) -> str:
+    """Return the id of a run, given as its id, the beginning of it, or the name of its Workflow.
+
+    Raise LookupError if there is no such run, ValueError if several ids begin so.
+    """
+    wanted = given.rpartition("-")[2].upper()
+    matching = select(_RUNS.id).where(_RUNS.id >= wanted, _RUNS.id <= wanted + "Z" * ULID_LENGTH)
+    found = conn.scalars(matching.order_by(_RUNS.id.desc()).limit(2)).all() if len(wanted) >= SHORTEST_ID else []
+    if wanted in found:
+        return wanted
+    if not found:
+        raise LookupError(f"there is no run {given}")
+    if len(found) > 1:
+        raise ValueError(f"several runs begin with {given}, such as {found[0]} and {found[1]}: give more of the id")
+    return str(found[0])
 
 
 def fed(conn: Connection, run: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from tests.houses.daemon_in_process import DaemonInProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 RULES = """
 version: 1
@@ -26,6 +27,15 @@ rules:
   - {name: churn-fr, labels: {team: growth}, mode: shadow, triggers: {d: {data: {source: other}}}}
   - {name: night, labels: {team: fraud}, triggers: {s: {schedule: {cron: "0 3 1 1 *"}}}}
   - {name: still, mode: paused, triggers: {d: {data: {source: push, batch: {at_least: {events: 9}}}}}}
+"""
+KEYED = """
+version: 1
+sources: {push: {type: webhook, path: /hooks/push}}
+rules:
+  - name: keyed
+    for_each: {by: {d: event.data.user}}
+    triggers: {d: {data: {source: push, batch: {at_least: {events: 3}}}}}
+    submit: train
 """
 TEMPLATE = """
 apiVersion: argoproj.io/v1alpha1
@@ -120,3 +130,20 @@ def test_a_page_looks_at_no_more_rules_than_it_may(house: DaemonInProcess, monke
     assert page.items == []
     assert page.next == "churn-de"
     assert names(house, state="hold") == ["churn-de", "churn-fr", "night", "still"]
+
+
+def test_explain_says_that_a_key_is_missing_or_unknown(tmp_path: Path) -> None:
+    house = DaemonInProcess(tmp_path, KEYED, TEMPLATE)
+
+    def key_of(key: str) -> list[tuple[str, str]]:
+        tree = house.http.post("/api/v1/rules/keyed/explain", json={"key": key}).json()["tree"]
+        return [(node["state"], node["detail"]) for node in tree if node["name"] == "key"]
+
+    try:
+        assert key_of("") == [("not given", "no key has a state yet")]
+        house.http.post("/hooks/push", json={"user": "u-1"}).raise_for_status()
+        assert key_of("") == [("not given", "give one of the rule's keys, such as u-1 (1 in all)")]
+        assert key_of("u-2") == [("unknown", "give one of the rule's keys, such as u-1 (1 in all)")]
+        assert key_of("u-1") == []
+    finally:
+        house.close()

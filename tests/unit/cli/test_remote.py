@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,8 +15,7 @@ from retrainer.util.clock import SystemClock
 from tests.unit.api.ledger import NOW, RUN, event
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from retrainer.api.server import WebServer
     from tests.unit.api.daemon import Daemon
     from tests.unit.cli.conftest import Ask
 
@@ -55,6 +58,12 @@ TEXTS = [
     ),
     pytest.param(["runs", "show", RUN.format(1), "--inputs"], ['{"key":"churn/7.parquet","size":700}'], id="inputs"),
     pytest.param(["runs", "show", RUN.format(2), "--inputs"], ["It consumed no events."], id="inputs-none"),
+    pytest.param(
+        ["runs", "show", f"churn-{RUN.format(1).lower()}"], ["SUCCEEDED", "ml/churn-1"], id="runs-show-workflow"
+    ),
+    pytest.param(["runs", "follow", RUN.format(1)], ["SUCCEEDED", " after "], id="runs-follow"),
+    pytest.param(["keys", "list", "churn"], ["KEY", "de", "fr"], id="keys-list"),
+    pytest.param(["decisions", "list", "--rule", "churn"], ["hold", "TIMES"], id="decisions-list"),
     pytest.param(["runs", "cancel", RUN.format(3)], ["is requested; it is RUNNING"], id="runs-cancel"),
     pytest.param(["runs", "retry", RUN.format(2)], [RUN.format(3)], id="runs-retry"),
     pytest.param(["events", "list", "--rule", "churn", "--key", "fr"], ["churn[fr]", "1m ago"], id="events-list"),
@@ -287,3 +296,36 @@ def test_moments(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [show.span(length) for length in lengths] == ["0s", "59s", "1m", "59m", "1h", "2h 5m", "1d", "1d 1h", "10d"]
     assert show.relative("2025-11-24T16:00:00.000Z") == "in 1m"
     assert show.relative(None) == "-"
+
+
+def test_the_beginning_of_an_id_has_to_name_one_run(ask: Ask) -> None:
+    assert "several runs begin with 01kav, such as" in ask("runs", "show", "01kav", code=1).output
+    assert "there is no run 01K" in ask("runs", "show", "01K", code=1).output
+
+
+def test_a_followed_run_that_fails_ends_the_command_with_1(ask: Ask) -> None:
+    assert "FAILED" in ask("runs", "follow", RUN.format(2), code=1).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("retrainer explain ", "churn"),
+        ("retrainer runs show 01KAV", RUN.format(1)),
+        ("retrainer events list --rule ch", "churn"),
+    ],
+)
+def test_the_shell_completes_what_the_daemon_knows(server: WebServer, words: str, offered: str) -> None:
+    assert f"plain,{offered}" in completed(words, server.url)
+
+
+def test_without_a_daemon_the_shell_completes_nothing() -> None:
+    assert completed("retrainer explain ", "http://127.0.0.1:1") == [""]
+
+
+def completed(words: str, url: str) -> list[str]:
+    """What bash is offered for the last word."""
+    command = Path(sys.executable).with_name("retrainer")
+    place = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
+    env = {**os.environ, "_RETRAINER_COMPLETE": "bash_complete", "RETRAINER_URL": url, **place}
+    return subprocess.run([command], env=env, capture_output=True, text=True, check=True).stdout.splitlines()
