@@ -187,9 +187,7 @@ def _unknown_key(conn: Connection, rule: CompiledRule, key: str) -> list[dict[st
     known = statements.keys_of(conn, rule.name, "", FEW_KEYS)
     such_as = f", such as {' and '.join(known)}" if known else ""
     count = statements.count_keys(conn, rule.name)
-    detail = (
-        f"give one of the rule's keys{such_as} ({count} in all)" if count else "no key has a state yet"
-    )
+    detail = f"give one of the rule's keys{such_as} ({count} in all)" if count else "no key has a state yet"
     return [{"name": "key", "state": "unknown" if key else "not given", "detail": detail, "children": []}]
 
 
