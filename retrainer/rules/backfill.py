@@ -9,7 +9,8 @@ from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
 from retrainer.config.models import DURATION_PATTERN, parse_duration
-from retrainer.rules.limits import cooldown_end, muted_until, rest_for
+from retrainer.rules.cooldown import cooldown_end, rest_for
+from retrainer.rules.limits import muted_until
 from retrainer.rules.zones import zone_of
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from retrainer.rules.admit import ROUNDING
+from retrainer.rules.admission import ROUNDING
 from retrainer.rules.limits import RemainingBudget
 from retrainer.rules.triggers.freshness import span
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from retrainer.rules.apply import apply
 from retrainer.rules.causes import because
 from retrainer.rules.condition import missing
+from retrainer.rules.cooldown import cooldown_end
 from retrainer.rules.evaluate import Evaluation, evaluate
 from retrainer.rules.fold import advance, fold
-from retrainer.rules.limits import RemainingBudget, blocking_limit, cooldown_end, next_request, stop_others
+from retrainer.rules.limits import RemainingBudget, blocking_limit, next_request, stop_others
 from retrainer.rules.outcome import (
     Arrived,
     Decision,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrainer.rules.limits import RemainingBudget, cooldown_end, muted_until, rest_for
+from retrainer.rules.cooldown import cooldown_end, rest_for
+from retrainer.rules.limits import RemainingBudget, muted_until
 from retrainer.rules.nodes import Node, node
 from retrainer.rules.triggers.freshness import span
 from retrainer.util.timefmt import moment

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from retrainer.rules.cooldown import cooldown_decision
 from retrainer.rules.outcome import Decision, Kind, Reason
-from retrainer.runs.retry import grown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +53,7 @@ def blocking_limit(
         or (_watching(rule, backfill=backfill) if asked is not None else None)
         or (None if by_hand else _inhibited(inhibiting))
         or _overlap(rule.rule.limits, state, waits=backfill)
-        or (None if by_hand else _resting(rule, state, now))
+        or (None if by_hand else cooldown_decision(rule, state, now))
         or (None if by_hand else _muted(rule, now))
         or _spent(remaining_budget)
     )
@@ -88,18 +88,6 @@ def _overlap(limits: Limits, state: State, *, waits: bool) -> Decision | None:
     return Decision(kind, Reason.OVERLAP, f"{state.active} active, overlap: {limits.overlap}")
 
 
-def _resting(rule: CompiledRule, state: State, now: float) -> Decision | None:
-    end = cooldown_end(rule, state)
-    if end is None or now >= end:
-        return None
-    cooldown, feedback = rule.rule.limits.cooldown, rule.rule.feedback
-    assert cooldown is not None  # noqa: S101 - for the type checker; without a cooldown there is no end
-    rest = f"{rest_for(rule, state):g} s after a run has {cooldown.from_}"
-    if state.unpromoted and feedback is not None and feedback.backoff is not None:
-        rest += f", because {state.unpromoted} runs in a row were not promoted"
-    return Decision(Kind.HOLD, Reason.COOLDOWN, rest, end)
-
-
 def _muted(rule: CompiledRule, now: float) -> Decision | None:
     until = muted_until(rule, now)
     if until is None:
@@ -132,28 +120,6 @@ def _spent(remaining_budget: RemainingBudget | None) -> Decision | None:
 
 def busy(limits: Limits, state: State) -> bool:
     return state.active >= (limits.max_active if limits.overlap == "allow_all" else 1)
-
-
-def cooldown_end(rule: CompiledRule, state: State) -> float | None:
-    """When the cooldown after the last run ends (epoch seconds); None if there is none."""
-    cooldown = rule.rule.limits.cooldown
-    if cooldown is None:
-        return None
-    since = {"fired": state.last_fired, "completed": state.last_completed, "succeeded": state.last_succeeded}[
-        cooldown.from_
-    ]
-    return None if since is None else since + rest_for(rule, state)
-
-
-def rest_for(rule: CompiledRule, state: State) -> float:
-    """Length of the cooldown in seconds. With `backoff` it grows with each run in a row that was not promoted."""
-    cooldown, feedback = rule.rule.limits.cooldown, rule.rule.feedback
-    if cooldown is None:
-        return 0.0
-    if feedback is None or feedback.backoff is None or not state.unpromoted:
-        return cooldown.period
-    longest = max(feedback.backoff.max, cooldown.period)
-    return grown(cooldown.period, feedback.backoff.factor, state.unpromoted, longest)
 
 
 def next_request(state: State, *, due: bool) -> ManualRequest | None:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from retrainer.runs.run import Run
     from retrainer.workflows.base import Preparation, RunGateway
-    from retrainer.workflows.creation import ClaimedRun, WorkflowCreator
     from retrainer.workflows.submit_throttle import SubmitThrottle
     from retrainer.workflows.template_check import TemplateCheck
+    from retrainer.workflows.workflow_creator import ClaimedRun, WorkflowCreator
 
 log = structlog.get_logger()
 

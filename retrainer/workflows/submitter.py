@@ -12,10 +12,10 @@ import structlog
 from retrainer.util.supervision import LONGEST_WAIT, Worker, beat, join_all, take
 from retrainer.util.supervision import within as bounded
 from retrainer.workflows.commit_gate import CommitGate, NotCommitted
-from retrainer.workflows.creation import ClaimedRun, WorkflowCreator
 from retrainer.workflows.submission import Submission, log_failure, names
 from retrainer.workflows.submit_throttle import SubmitThrottle
 from retrainer.workflows.template_check import TemplateCheck
+from retrainer.workflows.workflow_creator import ClaimedRun, WorkflowCreator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -40,7 +40,8 @@ class Group(Model):
     at_least: Several | None = None
     """At least this many of these are needed."""
     within: Duration | None = None
-    """A schedule, data or after trigger counts in this group only for this long after it was satisfied."""
+    """A schedule or after trigger counts in this group only for this long after it was satisfied, a data trigger for
+    this long after its last event. A group inside another one obeys the shorter of both."""
 
 
 Condition = str | Group
@@ -51,7 +52,8 @@ Slots = Annotated[int, Field(ge=0, le=MOST)]
 class ForEach(Model):
     by: dict[str, Cel]
     """For each data, metric or alert trigger: CEL over `event` that gives the key. The labels of a series of a query
-    are in `event.data.labels`. A trigger that is not listed applies to every key, where possible."""
+    are in `event.data.labels`. Every data trigger must be listed. A metric or alert that is not listed applies
+    to every known key."""
     max_keys: Annotated[int, Field(ge=1, le=1_000_000)] = 10000
     """Maximum number of keys of the rule. Events with another key become dead letters."""
     forget_after: Duration = 7776000.0

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, func, or_, select
 
 from retrainer.config.models import Budget
 from retrainer.engine.core.catalog import Catalog, budget_of
-from retrainer.rules.admit import BudgetBalance
+from retrainer.rules.admission import BudgetBalance
 from retrainer.rules.budget import Spent, remaining_budget
 from retrainer.store import tables as t
 from retrainer.store.faults import of_whole

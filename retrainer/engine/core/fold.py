@@ -15,7 +15,7 @@ from retrainer.engine.core.journal import payload_of
 from retrainer.engine.core.notifications import InputLeftOut
 from retrainer.engine.core.state_cache import Entry
 from retrainer.engine.core.transaction import Folded, Transaction
-from retrainer.engine.intake import distincts
+from retrainer.engine.intake import distinct_by
 from retrainer.engine.runs import chains, endings
 from retrainer.engine.runs.run_factory import create_run
 from retrainer.engine.schedules import slots
@@ -99,7 +99,7 @@ def _follow(tx: Transaction, rule: CompiledRule, key: str, state_id: int, done: 
     for place, decision in enumerate(done.decisions):
         run = create_run(tx, rule, key, state_id, decision)
         if decision.kind is Kind.FIRE and decision.new_run is None:  # in shadow mode no run ever returns values
-            distincts.drop(tx.conn, state_id)
+            distinct_by.drop(tx.conn, state_id)
         if run is not None:
             run_of[place] = run
         tx.states.decide((rule.name, key), decision, run.id if run is not None else None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from retrainer.engine.core import rule_changes
 from retrainer.engine.core.notifications import DecisionMade
 from retrainer.engine.core.state_cache import Cache, DecisionRecord, Entry
-from retrainer.engine.intake import distincts
+from retrainer.engine.intake import distinct_by
 from retrainer.rules.fold import first_state, revise
 from retrainer.rules.outcome import Decision, Kind
 from retrainer.rules.state import VERSION, State, encode
@@ -57,7 +57,7 @@ class States:
     def _revise(self, rule: CompiledRule, key: str, entry: Entry) -> Entry:
         writes = self._writes
         stale = rule_changes.stale(writes.conn, rule, entry.revision)
-        distincts.keep_only(writes.conn, entry.id, rule.data.keys() - stale)
+        distinct_by.keep_only(writes.conn, entry.id, rule.data.keys() - stale)
         state, records = revise(rule, key, entry.state, writes.now, stale)
         for record in records:
             writes.record_slot(rule.name, key, record, None)

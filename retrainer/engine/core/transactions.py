@@ -20,7 +20,7 @@ from retrainer.engine.core.transaction_budget import KEYS, TransactionBudget
 from retrainer.engine.intake.events import take_in
 from retrainer.engine.runs.dispatch import Dispatcher, NoDispatcher, dispatch
 from retrainer.engine.schedules.fan_out import fan_out
-from retrainer.rules.admit import AdmissionRequest, Capacity, admit
+from retrainer.rules.admission import AdmissionRequest, Capacity, admit
 from retrainer.rules.outcome import Wake
 from retrainer.store import run_statements, statements
 

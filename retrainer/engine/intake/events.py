@@ -11,7 +11,7 @@ import structlog
 
 from retrainer.engine.core.containment import attempt, contained, one_by_one
 from retrainer.engine.core.notifications import EventDeadLettered, EventsTaken
-from retrainer.engine.intake import objects, partitions, replay_filter
+from retrainer.engine.intake import object_versions, partitions, replay_filter
 from retrainer.engine.intake.arrivals import Arrivals, Taken
 from retrainer.engine.intake.dead_letters import dead, dead_letter, unbearable
 from retrainer.engine.intake.matching import Hit, match
@@ -174,7 +174,7 @@ class _Intake:
     def _take_all(self) -> None:
         tx, batch = self.tx, self.batch
         known = self._known()
-        tracker = objects.Tracker(tx, batch) if batch.tracked else None
+        tracker = object_versions.Tracker(tx, batch) if batch.tracked else None
         for item in _items_in_time(tx, batch):
             if not isinstance(item, Event):
                 self.outcomes.append(self._poison(item))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from retrainer.engine.core.containment import one_by_one
 from retrainer.engine.core.notifications import OwnOutputSkipped
-from retrainer.engine.intake import distincts
+from retrainer.engine.intake import distinct_by
 from retrainer.engine.intake.dead_letters import Refusals
 from retrainer.rules.expression import StepBudget
 from retrainer.rules.self_trigger import Author, run_of
@@ -140,5 +140,5 @@ def _count(tx: Transaction, state: int, event: Event, share: Share) -> Counted:
     if share.value is None:
         return (1, share.size, share.rows)
     sequencer = event.data.get("sequencer")
-    last = distincts.LastEvent(share.size, share.rows, sequencer if isinstance(sequencer, str) else "")
-    return distincts.count(tx.conn, state, share.trigger.name, share.value, last)
+    last = distinct_by.LastEvent(share.size, share.rows, sequencer if isinstance(sequencer, str) else "")
+    return distinct_by.count(tx.conn, state, share.trigger.name, share.value, last)

@@ -13,7 +13,7 @@ import orjson
 
 from retrainer.engine.intake import partitions
 from retrainer.engine.intake.matching import Hits, match
-from retrainer.engine.intake.objects import rows_of_object, tells_of_object
+from retrainer.engine.intake.object_versions import rows_of_object, tells_of_object
 from retrainer.engine.intake.samples import pushed
 from retrainer.engine.retention import retention_marks
 from retrainer.event import Event, Poison

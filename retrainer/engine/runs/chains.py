@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from retrainer.engine.intake import distincts
+from retrainer.engine.intake import distinct_by
 from retrainer.engine.runs.downstream import followers
 from retrainer.runs.run import RunPhase
 from retrainer.store import run_statements
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def recounted(conn: Connection, given: Ended) -> Ended:
     """Return ``given`` with the counts of its chain's values that have arrived again since."""
-    return replace(given, recounted=distincts.recounted(conn, _chain(conn, given)))
+    return replace(given, recounted=distinct_by.recounted(conn, _chain(conn, given)))
 
 
 def ended(tx: Transaction, rule: CompiledRule, given: Ended, done: Step) -> None:
@@ -38,7 +38,7 @@ def ended(tx: Transaction, rule: CompiledRule, given: Ended, done: Step) -> None
 
 def settle(conn: Connection, given: Ended, *, spent: bool) -> None:
     """Consume the `distinct_by` values of the chain, or return them to the pending window, as its window is."""
-    (distincts.spend if spent else distincts.give_back)(conn, _chain(conn, given))
+    (distinct_by.spend if spent else distinct_by.give_back)(conn, _chain(conn, given))
 
 
 def _chain(conn: Connection, given: Ended) -> str:

@@ -9,8 +9,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from retrainer.engine.core.catalog import budget_of
 from retrainer.engine.core.notifications import RunCreated
-from retrainer.engine.intake import distincts
-from retrainer.engine.intake.poison_events import take_out
+from retrainer.engine.intake import distinct_by
+from retrainer.engine.intake.unrenderable_events import take_out
 from retrainer.engine.runs.parameter_scope import scope_of
 from retrainer.rules.outcome import Decision, NewRun, Reason, Unrendered
 from retrainer.rules.parameters import refuse_braces, render
@@ -56,7 +56,7 @@ def create_run(tx: Transaction, rule: CompiledRule, key: str, state_id: int, dec
         tx.pools_changed = True
     tx.writes.created[run.id] = run
     if run.retry_of is None and rule.distinct and decision.reason is not Reason.BACKFILL:  # a backfill takes no window
-        distincts.give_to(tx.conn, state_id, run.chain)
+        distinct_by.give_to(tx.conn, state_id, run.chain)
     tx.writes.emit(RunCreated(run))
     return run
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select
 
-from retrainer.rules.admit import AdmissionRequest, BudgetBalance, Capacity, admit
+from retrainer.rules.admission import AdmissionRequest, BudgetBalance, Capacity, admit
 from retrainer.store import run_statements
 from retrainer.store import tables as t
 from tests.unit.engine.kit import START, Make, data, event, start

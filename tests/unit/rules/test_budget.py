@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrainer.config.models import Budget
-from retrainer.rules.admit import AdmissionRequest, BudgetBalance, Capacity, admit
+from retrainer.rules.admission import AdmissionRequest, BudgetBalance, Capacity, admit
 from retrainer.rules.budget import Spent, remaining_budget
 
 NOW, HOUR = 1_800_000_000.0, 3600.0

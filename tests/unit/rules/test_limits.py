@@ -9,7 +9,8 @@ import pytest
 from retrainer.config.models import Calendar
 from retrainer.config.models import Rule as Model
 from retrainer.rules.compile import CompiledRule, compile_rule
-from retrainer.rules.limits import RemainingBudget, rest_for
+from retrainer.rules.cooldown import rest_for
+from retrainer.rules.limits import RemainingBudget
 from retrainer.rules.outcome import Wake
 from tests.unit.rules.world import DATA, START, World, rule
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from retrainer.rules.cooldown import rest_for
 from retrainer.rules.decide import step
-from retrainer.rules.limits import rest_for
 from retrainer.rules.outcome import Ended, Input, Kind, Reason, Sample, Unrendered, Wake
 from retrainer.rules.state import decode, encode
 from retrainer.rules.threshold_state import ThresholdState

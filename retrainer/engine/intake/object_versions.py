@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from retrainer.engine.intake.distincts import older
+from retrainer.engine.intake.distinct_by import older
 from retrainer.event import Event
 from retrainer.sources.formats.s3 import about
 from retrainer.store import event_statements

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from retrainer.engine.intake import distincts
+from retrainer.engine.intake import distinct_by
 from retrainer.engine.intake.dead_letters import dead
 from retrainer.engine.intake.matching import match
 from retrainer.engine.runs.parameter_scope import scope_of
@@ -120,7 +120,7 @@ def _counts(
         if value is None:
             counts[trigger.name] = (1, size, rows)
         elif not any(_same(trigger, one.event, value) for one in left):
-            counts[trigger.name] = distincts.take_out(tx.conn, state_id, trigger.name, value)
+            counts[trigger.name] = distinct_by.take_out(tx.conn, state_id, trigger.name, value)
     return counts
 
 
