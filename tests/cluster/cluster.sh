@@ -85,7 +85,9 @@ start() { # start NAME COMMAND...: start it in the background, with its command,
 again() { # again NAME: start NAME with its earlier command, in a new session so that it outlives the caller's terminal
   cd "$RUN"
   eval "command_line=($(cat "$RUN/$1.command"))"
-  setsid "${command_line[@]}" >> "$RUN/$1.log" 2>&1 < /dev/null &
+  # Without the caller's other files: a server would keep the lock of `flock LOCK cluster.sh up` for as long as it runs.
+  ( for fd in $(ls /proc/self/fd); do (( fd < 3 )) || eval "exec $fd>&-"; done
+    exec setsid "${command_line[@]}" ) >> "$RUN/$1.log" 2>&1 < /dev/null &
   echo $! > "$RUN/$1.pid"
 }
 
