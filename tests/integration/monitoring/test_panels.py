@@ -33,13 +33,13 @@ def test_a_panel_has_something_to_show(scene: Scene, target: dict[str, Any]) -> 
 def test_variables_offer_what_there_is(scene: Scene) -> None:
     (board,) = [json.loads(path.read_text()) for path in BOARDS if path.stem == "rule"]
     asked = {v["name"]: v["query"] for v in board["templating"]["list"]}
-    until(lambda: scene.offered(asked["namespace"]) == [VARIABLES["namespace"]], "the namespace")
+    until(lambda: scene.offered(asked["namespace"]) == ["lab", VARIABLES["namespace"]], "the namespace")
     assert scene.offered(asked["rule"]) == ["basket", "churn"]
 
 
 def test_outcomes_of_events_add_up_to_what_was_received(scene: Scene) -> None:
     words = ("matched", "filtered", "duplicate", "dead_lettered", "ignored")
-    outcomes = [f"retrainer_events_{word}_total" for word in words]
+    outcomes = [f'retrainer_events_{word}_total{{namespace="ml"}}' for word in words]
     until(lambda: scene.ask("retrainer_events_dead_lettered_total > 0", instant=True), "the dead letter is counted")
-    difference = f"sum(retrainer_events_received_total) - sum({' + '.join(outcomes)})"
+    difference = f'sum(retrainer_events_received_total{{namespace="ml"}}) - sum({" + ".join(outcomes)})'
     assert scene.ask(difference, instant=True) == [0]
