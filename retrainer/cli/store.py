@@ -1,7 +1,8 @@
-"""The store of a stopped daemon: a SQLite file under its exclusive lock, or a PostgreSQL database."""
+"""The store: a SQLite file, which all commands but `backup` open under its exclusive lock, or a PostgreSQL database."""
 
 from __future__ import annotations
 
+import signal
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,13 +16,17 @@ from retrainer.cli import show
 from retrainer.cli.session import Session, local
 from retrainer.config.errors import ConfigErrors
 from retrainer.config.load import load_settings
+from retrainer.config.load_settings import read_settings
 from retrainer.config.settings import Store as StoreSettings
 from retrainer.runs.run import LIVE
 from retrainer.store import exchange
 from retrainer.store import tables as t
+from retrainer.store.backup import Backup, back_up
 from retrainer.store.base import StoreError
 from retrainer.store.migrate import look, migrate, older, version
 from retrainer.store.open import open_store
+from retrainer.util.clock import SystemClock
+from retrainer.util.timefmt import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +52,7 @@ _PLACE = click.argument("place", metavar="STORE", callback=_there)
 
 @click.group()
 def store() -> None:
-    """Check, migrate, export or import the store of a stopped daemon.
+    """Back up a store, also while the daemon runs; check, migrate, export or import that of a stopped daemon.
 
     STORE is the SQLite file in `store.path`, the address in `store.url` (the password comes from
     PGPASSWORD or a password file, as with psql), or the settings file of the daemon (.yaml).
@@ -171,3 +176,82 @@ def import_(session: Session, place: str, source: Any) -> None:
             opened.release()
     answer = {"path": place, "rows": counts}
     session.print(answer, lambda console: show.table(console, ("TABLE", "ROWS"), counts.items(), "nothing to import"))
+
+
+@store.command()
+@click.argument("target", metavar="TO", type=click.Path(path_type=Path))
+@click.option(
+    "--store",
+    "place",
+    metavar="STORE",
+    callback=_there,
+    envvar="RETRAINER_CONFIG",
+    show_envvar=True,
+    default="retrainer.yaml",
+    help="The store: its file, its address, or the daemon's settings.",
+)
+@local
+def backup(session: Session, target: Path, place: str) -> None:
+    """Copy a SQLite store to the new file TO, while the daemon runs or not, and check the copy.
+
+    The copy is the store as it was when the command began. TO appears only when it is complete, and is never
+    overwritten. For PostgreSQL, the command to run instead is shown.
+    """
+    settings = _backed_up(session, place)
+    if settings.url is not None:
+        from retrainer.store.pg_dump import pg_dump  # noqa: PLC0415 - load only the driver in use
+
+        raise session.failure(
+            "nothing was backed up: PostgreSQL has its own tool for it, also while replicas run. The password comes "
+            f"from PGPASSWORD or a password file. Run\n  {pg_dump(settings.url, target)}"
+        )
+    try:
+        with _ended_by_sigterm():
+            made = back_up(Path(settings.path), target, SystemClock(), _show_progress)
+    except StoreError as error:
+        raise session.failure(str(error)) from None
+    finally:
+        show.progress()
+    answer = {
+        "path": str(made.path),
+        "at": moment(made.at),
+        "seconds": round(made.seconds, 3),
+        "bytes": made.bytes,
+        "schema": made.schema,
+    }
+    session.print(answer, lambda console: _backed(console, made))
+
+
+def _backed_up(session: Session, place: str) -> StoreSettings:
+    """Return where the store is. Settings with mistakes elsewhere, as secrets that are not here, can be backed up."""
+    if not place.endswith((".yaml", ".yml")):
+        return _settings(place)
+    settings, problems = read_settings(place)
+    if settings is None:
+        raise session.failure(str(ConfigErrors(problems)))
+    return settings.store
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Raise SystemExit at SIGTERM, so that an incomplete copy is removed."""
+
+    def end(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _show_progress(done: int, pages: int) -> None:
+    show.progress(f"{100 * done // max(1, pages)} % of {pages} pages")
+
+
+def _backed(console: Console, made: Backup) -> None:
+    console.print(
+        f"{made.path} is complete and intact: {made.bytes} bytes, the store as of {moment(made.at)}, "
+        f"in {made.seconds:.1f} s"
+    )

@@ -17,7 +17,7 @@ from retrainer.store.examine import WAY_OUT
 from retrainer.store.faults import StoreFault, fault_of, passes
 from retrainer.store.migrate import migrate
 from retrainer.store.rescue import rescue
-from retrainer.store.sqlite_file import SqliteFile
+from retrainer.store.sqlite_file import SIDES, SqliteFile
 from retrainer.store.tables import metadata
 
 if TYPE_CHECKING:
@@ -173,7 +173,8 @@ class SqliteStore:
             raise StoreBusyError(f"{self.path}: {error}") from error
 
     def size(self) -> int:
-        return sum(p.stat().st_size for p in self.path.parent.glob(self.path.name + "*") if p.is_file())
+        found = (Path(f"{self.path}{side}") for side in ("", *SIDES))  # not a backup beside it, `retrainer.db.monday`
+        return sum(file.stat().st_size for file in found if file.is_file())
 
     def used(self) -> int:
         names = ("page_count", "freelist_count", "page_size")

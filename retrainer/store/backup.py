@@ -1,0 +1,139 @@
+"""Copy a SQLite store to a file, also while a daemon has it open.
+
+The copy is made in one read transaction on a connection of its own, which is read-only. It therefore is the store as it
+was when the copy began, whatever is committed meanwhile. Without that transaction, SQLite would begin the copy again
+after each commit of another process, and under load it would never end.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkstemp
+from typing import TYPE_CHECKING
+
+from retrainer.store.base import StoreError
+from retrainer.util.regular_files import sync
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from retrainer.util.clock import Clock
+
+PAGES = 2048
+"""Pages (8 MiB) that are copied and synced at once. A sync of a whole large copy would delay those of the daemon."""
+_PATIENCE = 30.0
+"""Seconds to wait for a lock, as while a starting daemon recovers the log of a killed one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A complete, checked and durable copy. ``at`` is the time of its content, in seconds since the epoch."""
+
+    path: Path
+    at: float
+    seconds: float
+    bytes: int
+    schema: str
+
+
+def back_up(source: Path, target: Path, clock: Clock, progress: Callable[[int, int], None]) -> Backup:
+    """Copy the store ``source`` to the new file ``target``. Call ``progress`` with the pages that are done, and all.
+
+    Raise StoreError. Then there is no ``target``, unless it was there before: it is never overwritten.
+    """
+    _check_target(target)
+    began = clock.monotonic()
+    try:
+        with _draft(target) as draft:
+            at, schema = _copy(source, draft, clock, progress)
+            _check(draft, source)
+            size = draft.stat().st_size
+            _publish(draft, target)
+    except sqlite3.Error as error:
+        raise StoreError(f"{source}: could not be copied to {target}: {error}") from error
+    except OSError as error:
+        raise StoreError(f"{target}: {error.strerror or error}") from error
+    return Backup(target, at, clock.monotonic() - began, size, schema)
+
+
+def _check_target(target: Path) -> None:
+    if os.path.lexists(target):
+        raise StoreError(f"{target}: exists already, and is not overwritten; name a new file")
+    if not target.parent.is_dir():
+        raise StoreError(f"{target}: there is no folder {target.parent}; create it, or name another")
+
+
+@contextmanager
+def _draft(target: Path) -> Iterator[Path]:
+    """Yield a new file beside ``target``, readable by this user only, and remove it if it is still there at the end.
+
+    Its name begins with a dot, and ends with `.part`.
+    """
+    descriptor, name = mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    os.close(descriptor)
+    draft = Path(name)
+    try:
+        yield draft
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _copy(source: Path, draft: Path, clock: Clock, progress: Callable[[int, int], None]) -> tuple[float, str]:
+    """Write the copy to ``draft``. Return the time of its content, and its schema."""
+    descriptor = os.open(draft, os.O_RDONLY)
+    try:
+        with closing(_connect(source, "ro")) as store, closing(_connect(draft, "rw")) as copy:
+            schema = _begin(store, source)
+            at = clock.now()
+            # The draft is discarded after a failure, and synced here: SQLite needs neither journal nor syncs for it.
+            copy.execute("PRAGMA journal_mode=OFF").close()
+            copy.execute("PRAGMA synchronous=OFF").close()
+
+            def advance(_status: int, left: int, pages: int) -> None:
+                os.fsync(descriptor)
+                progress(pages - left, pages)
+
+            store.backup(copy, pages=PAGES, progress=advance)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return at, schema
+
+
+def _begin(store: sqlite3.Connection, source: Path) -> str:
+    """Begin the read transaction. Return the schema of the store."""
+    store.execute("BEGIN").close()
+    if store.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone() is None:
+        raise StoreError(f"{source}: there is no store in it")
+    ((schema,),) = store.execute("SELECT version_num FROM alembic_version").fetchall()
+    return str(schema)
+
+
+def _check(draft: Path, source: Path) -> None:
+    """Raise StoreError if the copy is damaged. The file is read as it is: nothing is created beside it."""
+    with closing(_connect(draft, "ro", "&immutable=1")) as copy:
+        found = [str(row[0]) for row in copy.execute("PRAGMA quick_check(3)")]
+    if found != ["ok"]:
+        problems = " ".join("; ".join(found).split())
+        raise StoreError(f"{source}: its copy is damaged, and was removed; keep the backups before it: {problems}")
+
+
+def _publish(draft: Path, target: Path) -> None:
+    """Give the copy its name, durably. Raise FileExistsError, with nothing changed, if there is such a file by now."""
+    try:
+        os.link(draft, target)
+    except FileExistsError:
+        raise
+    except OSError:  # e.g. a volume without hard links
+        _check_target(target)
+        draft.rename(target)
+    sync(target.parent)
+
+
+def _connect(path: Path, mode: str, more: str = "") -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode={mode}{more}"
+    return sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)

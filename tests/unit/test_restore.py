@@ -1,0 +1,145 @@
+"""A backup of a running daemon is put in the place of its store: what is there, and what has one Workflow."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from tests.unit.test_app import TEMPLATE, Daemon
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+COUNTED = """
+version: 1
+sources:
+  stream: {type: webhook, path: /hooks/stream, id: data.id}
+rules:
+  - name: counted
+    triggers: {new: {data: {source: stream, batch: {at_least: {events: 100000}}}}}
+    submit: {workflow_template: train, parameters: {n: "1"}}
+"""
+SLOW = TEMPLATE.replace(
+    'open("/tmp/auc"',
+    'import os, time\n          while not os.path.exists("go"): time.sleep(0.05)\n          open("/tmp/auc"',
+)
+
+
+class Stream(threading.Thread):
+    """Sends events one after another, and counts those that were acknowledged."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(daemon=True)
+        self.url, self.acknowledged, self.ended = url, 0, threading.Event()
+
+    def run(self) -> None:
+        with suppress(httpx.TransportError), httpx.Client(base_url=self.url, trust_env=False) as http:
+            while not self.ended.is_set():
+                http.post("/hooks/stream", json={"id": self.acknowledged}).raise_for_status()
+                self.acknowledged += 1
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    made = Daemon(tmp_path)
+    made.rules("counted", COUNTED)
+    yield made
+    made.close()
+
+
+def back_up(daemon: Daemon) -> dict[str, Any]:
+    at = str(daemon.folder / "backup.db")
+    made: dict[str, Any] = json.loads(
+        daemon.cli("store", "backup", at, "--store", str(daemon.folder / "store.db"), "-o", "json")
+    )
+    return made
+
+
+def restore(daemon: Daemon) -> None:
+    for side in ("", "-wal", "-shm"):
+        (daemon.folder / f"store.db{side}").unlink(missing_ok=True)
+    (daemon.folder / "backup.db").rename(daemon.folder / "store.db")
+
+
+def pending(daemon: Daemon, rule: str) -> int:
+    """The events in the window of a rule."""
+    told = daemon.http.post(f"/api/v1/rules/{rule}/explain", json={}).json()
+    return int(told["verdict"].split(" of ")[0].split()[-1])
+
+
+def workflows(daemon: Daemon) -> set[str]:
+    return {path.name for path in (daemon.folder / "runs").glob("*/churn-*")}
+
+
+def test_what_was_acknowledged_before_the_backup_is_there_once(daemon: Daemon) -> None:
+    (daemon.folder / "templates/train.yaml").write_text(SLOW)
+    daemon.start()
+    daemon.post("a", "b")
+    (going,) = daemon.until(lambda: daemon.runs("RUNNING"))
+    daemon.post("c")
+    stream = Stream(daemon.url)
+    stream.start()
+    until(lambda: stream.acknowledged > 50, "events arrive")
+
+    before = stream.acknowledged
+    back_up(daemon)
+    after = stream.acknowledged + 1  # one may be stored and not acknowledged yet
+    daemon.post("d")  # with `c`, a run that the backup does not have
+    daemon.until(lambda: len(daemon.runs("RUNNING")) == 2)
+    (unknown,) = {run["workflow"] for run in daemon.runs()} - {going["workflow"]}
+    daemon.kill()
+    stream.ended.set()
+    stream.join()
+    restore(daemon)
+    (daemon.folder / "go").touch()
+    daemon.start()
+
+    assert before <= pending(daemon, "counted") <= after
+    (done,) = daemon.until(lambda: daemon.runs("SUCCEEDED"))
+    assert (done["id"], done["workflow"]) == (going["id"], going["workflow"])
+    assert pending(daemon, "churn") == 1
+    daemon.post("a", "b", "c")  # a sender that repeats what it had sent before the backup
+    assert pending(daemon, "churn") == 1
+    assert workflows(daemon) == {going["workflow"], unknown}, "no second Workflow for either"
+    assert [run["id"] for run in daemon.runs()] == [going["id"]]
+
+    daemon.post("d")  # and what it sent after the backup is new to this store: it counts, and fires
+    daemon.until(lambda: len(daemon.runs("SUCCEEDED")) == 2)
+    assert len(workflows(daemon)) == 3
+    assert daemon.stop() == 0
+
+
+def test_a_workflow_that_was_created_after_the_backup_is_found_by_its_run(daemon: Daemon) -> None:
+    with suppress(httpx.TransportError):
+        daemon.start(RETRAINER_CRASH_AT="before-post")
+        daemon.post("a", "b")
+    assert daemon.died() == -signal.SIGKILL
+    daemon.cli("store", "backup", str(daemon.folder / "backup.db"), "--store", str(daemon.folder / "store.db"))
+    assert workflows(daemon) == set()
+    daemon.start()
+    (first,) = daemon.until(lambda: daemon.runs("SUCCEEDED"))
+    daemon.kill()
+    restore(daemon)
+    daemon.start()
+    (second,) = daemon.until(lambda: daemon.runs("SUCCEEDED"))
+    assert (second["id"], second["workflow"]) == (first["id"], first["workflow"])
+    assert workflows(daemon) == {first["workflow"]}
+
+
+def test_a_backup_is_refused_where_it_cannot_be_one(daemon: Daemon) -> None:
+    daemon.start()
+    back_up(daemon)
+    with pytest.raises(AssertionError, match="exists already"):
+        back_up(daemon)
+    with pytest.raises(AssertionError, match="pg_dump --format=custom"):
+        daemon.cli("store", "backup", "r.dump", "--store", "postgresql://u@db/r")
+    with pytest.raises(AssertionError, match="does not exist"):
+        daemon.cli("store", "backup", "r.db", "--store", "absent.db")
