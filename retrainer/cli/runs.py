@@ -122,7 +122,8 @@ def _print_run(console: Console, run: dict[str, Any]) -> None:
     names = ("created_at", "scheduled_at", "admitted_at", "submitted_at", "started_at", "ended_at")
     moments = {name.removesuffix("_at"): show.at(run[name]) for name in names}
     window = run["window"]
-    fed = f"{window['events']} events, {window['rows']} rows, {window['bytes']} bytes" if window["events"] else ""
+    amounts = ((window["events"], "event"), (window["rows"], "row"), (window["bytes"], "byte"))
+    fed = ", ".join(show.many(*amount) for amount in amounts) if window["events"] else ""
     show.facts(
         console,
         {

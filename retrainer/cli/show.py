@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from retrainer.util import counts
 from retrainer.util.clock import SystemClock
 from retrainer.util.timefmt import epoch
 
@@ -107,9 +108,8 @@ def lasted(item: Mapping[str, Any]) -> str:
     return span(max(0.0, end - epoch(item["started_at"])))
 
 
-def many(count: int, what: str) -> str:
-    """Return `1 run`, `2 runs`."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
+many = counts.many
+"""See `retrainer.util.counts.many`."""
 
 
 def progress(line: str = "") -> None:

@@ -146,7 +146,7 @@ def export(session: Session, place: str, names: tuple[str, ...], target: Any) ->
             for count, line in enumerate(exchange.rows(conn, name), 1):  # noqa: B007 - the last count is used below
                 target.write(line)
             if sys.stderr.isatty():
-                click.echo(f"{name}: {count} rows", err=True)
+                click.echo(f"{name}: {show.many(count, 'row')}", err=True)
 
     with _opened(session, place, look) as opened:
         schema = opened.read(version) or ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from retrainer.rules.admission import ROUNDING
 from retrainer.rules.limits import RemainingBudget
 from retrainer.rules.triggers.freshness import span
+from retrainer.util.counts import part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +58,7 @@ def _left(budget: Budget, spent: Sequence[Spent], reserve: float) -> int:
 def _detail(budget: Budget, spent: Sequence[Spent]) -> str:
     parts = []
     if budget.runs is not None:
-        parts.append(f"{len(spent)} of {budget.runs} runs")
+        parts.append(part(len(spent), budget.runs, "run"))
     if budget.gpu_hours is not None:
         reserved = sum(run.hours for run in spent if run.reserved)
         kept = f" ({reserved:g} reserved)" if reserved else ""

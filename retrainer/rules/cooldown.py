@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from retrainer.rules.outcome import Decision, Kind, Reason
+from retrainer.rules.triggers.freshness import span
 from retrainer.runs.retry import grown
+from retrainer.util.counts import many
 
 if TYPE_CHECKING:
     from retrainer.rules.compile import CompiledRule
@@ -19,9 +21,9 @@ def cooldown_decision(rule: CompiledRule, state: State, now: float) -> Decision 
         return None
     cooldown, feedback = rule.rule.limits.cooldown, rule.rule.feedback
     assert cooldown is not None  # noqa: S101 - for the type checker; without a cooldown there is no end
-    rest = f"{rest_for(rule, state):g} s after a run has {cooldown.from_}"
+    rest = f"{span(rest_for(rule, state))} after a run has {cooldown.from_}"
     if state.unpromoted and feedback is not None and feedback.backoff is not None:
-        rest += f", because {state.unpromoted} runs in a row were not promoted"
+        rest += f", because of {many(state.unpromoted, 'run')} in a row without promotion"
     return Decision(Kind.HOLD, Reason.COOLDOWN, rest, end)
 
 

@@ -72,11 +72,12 @@ def _verdict(evaluation: Evaluation, held: Decision | None, *, due: bool) -> tup
     if due and held is not None:
         return held.kind.value, held.reason.value, held.until
     if evaluation.satisfied:
-        return "hold", Reason.MISSING_TRIGGER.value, None
+        until = min((v.until for _, v in evaluation.pending if v.until is not None), default=None)
+        return "hold", Reason.MISSING_TRIGGER.value, until
     if evaluation.pending:
         verdict = evaluation.pending[0][1]
         return "hold", verdict.reason.value, verdict.until
-    return "hold", "waiting", None
+    return "hold", Reason.WAITING.value, None
 
 
 def _why(rule: CompiledRule, state: State, evaluation: Evaluation, now: float) -> str:
@@ -124,6 +125,13 @@ def _earliest(
 
 def _line(rule: str, key: str, decision: str, reason: str, detail: str, earliest: float | None) -> str:
     name = f"{rule}[{key}]" if key else rule
-    verb = {"fire": "would fire now", "hold": f"is held: {reason}", "skip": f"would skip: {reason}"}[decision]
+    verb = {"fire": "would fire now", "hold": _held(reason), "skip": f"would skip: {reason}"}[decision]
     when = f"; at the earliest {moment(earliest)}" if earliest is not None and decision != "fire" else ""
     return f"{name} {verb} ({detail}){when}"
+
+
+def _held(reason: str) -> str:
+    """Return the verb of a rule that does not fire. One with nothing to do is idle: nothing holds it back."""
+    if reason == Reason.WAITING:
+        return "is idle"
+    return f"is idle: {reason}" if reason == Reason.FRESH else f"is held: {reason}"

@@ -8,6 +8,7 @@ from retrainer.rules.cooldown import cooldown_end, rest_for
 from retrainer.rules.limits import RemainingBudget, muted_until
 from retrainer.rules.nodes import Node, node
 from retrainer.rules.triggers.freshness import span
+from retrainer.util.counts import many, part
 from retrainer.util.timefmt import moment
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _asked(state: State) -> str:
     by_hand = len(state.asked) - len(slots)
     parts = [f"{by_hand} manual"] if by_hand else []
     if slots:
-        parts.append(f"{len(slots)} slot{'s' * (len(slots) > 1)} of a backfill, next {moment(slots[0])}")
+        parts.append(f"{many(len(slots), 'slot')} of a backfill, next {moment(slots[0])}")
     return ", ".join(parts)
 
 
@@ -78,7 +79,7 @@ def _limits(rule: CompiledRule, state: State, remaining_budget: RemainingBudget 
     if remaining_budget is not None:
         yield node("budget", "within" if remaining_budget.runs > 0 else "spent", remaining_budget.detail)
     if limits.pause_after_failures is not None:
-        text = f"{state.failures} of {limits.pause_after_failures} failures in a row"
+        text = f"{part(state.failures, limits.pause_after_failures, 'failure')} in a row"
         yield node("circuit breaker", "open" if state.broken else "closed", text)
     if limits.deadline is not None and state.due is not None:
         yield node("deadline", "running", f"skipped at {moment(state.due.since + limits.deadline)}")

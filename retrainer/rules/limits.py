@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from retrainer.rules.cooldown import cooldown_decision
 from retrainer.rules.outcome import Decision, Kind, Reason
+from retrainer.util.counts import many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +64,7 @@ def _stopped(rule: CompiledRule, state: State) -> Decision | None:
     if rule.paused:
         return Decision(Kind.HOLD, Reason.PAUSED, f"resume it with `retrainer resume {rule.name}`, or set mode: active")
     if state.broken:
-        detail = f"{state.failures} failures in a row; `retrainer resume {rule.name}` closes it"
+        detail = f"{many(state.failures, 'failure')} in a row; `retrainer resume {rule.name}` closes it"
         return Decision(Kind.HOLD, Reason.CIRCUIT_OPEN, detail)
     return None
 

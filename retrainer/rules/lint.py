@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from retrainer.rules.condition import holds
 from retrainer.rules.limits import muted_until
+from retrainer.util.counts import many
 from retrainer.util.timefmt import moment
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def _dead_schedule(rule: CompiledRule, trigger: CompiledSchedule, now: float) ->
     if slots and all(trigger.slots.excepted(slot) is not None for slot in slots):
         calendars = ", ".join(trigger.schedule.except_)
         return (
-            f"never fires: each of its next {len(slots)} slots lies in {calendars}",
+            f"never fires: each of its next {many(len(slots), 'slot')} lies in {calendars}",
             "change the cron, or the calendar",
         )
     deadline = rule.rule.limits.deadline

@@ -59,7 +59,7 @@ def test_last_night_is_answered_out_of_what_was_decided(bench: DrivenEngine) -> 
     then = told(bench, START + 630)
     assert (then["decision"], then["reason"], then["until"]) == ("hold", "cooldown", START + 3600)
     assert then["verdict"] == (
-        "churn at 2027-01-15T08:10:30Z: hold: cooldown (3600 s after a run has fired), "
+        "churn at 2027-01-15T08:10:30Z: hold: cooldown (1h after a run has fired), "
         "decided 2 times from 2027-01-15T08:10:00Z to 2027-01-15T08:11:00Z"
     )
     assert [node["name"] for node in then["tree"]] == ["decision", "next decision", "active run"]

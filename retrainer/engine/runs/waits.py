@@ -11,6 +11,7 @@ from retrainer.engine.core import budget_balances
 from retrainer.runs.run import Run, RunPhase
 from retrainer.store import run_statements
 from retrainer.store import tables as t
+from retrainer.util.counts import many
 
 if TYPE_CHECKING:
     from retrainer.engine.core.catalog import Catalog
@@ -40,7 +41,8 @@ def _pool(conn: Connection, catalog: Catalog, run: Run) -> dict[str, Any] | None
     c = t.runs.c
     query = select(c.id).where(c.pool == run.pool, c.ended_at.is_(None), c.admitted_at.is_not(None)).order_by(c.id)
     holders = list(conn.execute(query.limit(HOLDERS)).scalars())
-    return _wait("pool", f"all {size} slots of pool {run.pool} are taken", held_by=holders)
+    taken = "the only slot" if size == 1 else f"all {many(size, 'slot')}"
+    return _wait("pool", f"{taken} of pool {run.pool} {'is' if size == 1 else 'are'} taken", held_by=holders)
 
 
 def _budget(conn: Connection, catalog: Catalog, run: Run, now: float) -> dict[str, Any] | None:
@@ -52,7 +54,7 @@ def _budget(conn: Connection, catalog: Catalog, run: Run, now: float) -> dict[st
     balance = balances.get(name)
     if balance is None or balance.pays(reserve):
         return None
-    runs = f"{max(balance.runs, 0)} runs" if balance.runs is not None else ""
+    runs = many(max(balance.runs, 0), "run") if balance.runs is not None else ""
     hours = (
         f"{max(balance.hours, 0.0):g} GPU hours of the {reserve:g} that a run needs"
         if balance.hours is not None

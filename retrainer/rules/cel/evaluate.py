@@ -15,6 +15,7 @@ from retrainer.rules.cel.errors import ExpressionError, NoField, OverBudget
 from retrainer.rules.cel.frame import FIRST_PLACE, Evaluate, Frame
 from retrainer.rules.cel.functions import FUNCTIONS, KINDS, WORDS
 from retrainer.rules.cel.values import ABSORBED, charge, kind, shown, truth
+from retrainer.util.counts import many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -102,7 +103,7 @@ class Compiler:
         function = FUNCTIONS.get(node.name)
         given = (node.args) if node.target is None else (node.target, *node.args)
         if function is None or not function.accepts(len(given)) or not _written_so(function, node):
-            return _raising(f"there is no `{node.name}` of {len(given)} values")
+            return _raising(f"there is no `{node.name}` of {many(len(given), 'value')}")
         args = [self.compile(arg) for arg in given]
         return _apply(node.name, function, args)
 

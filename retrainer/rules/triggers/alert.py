@@ -39,7 +39,9 @@ def _began(event: Event) -> float:
 
 
 def _compile(alert: Alert, context: TriggerContext) -> CompiledAlert:
-    threshold = Threshold(ALERT_BOUND, ALERT_BOUND, high=True, hold=alert.for_, repeat=alert.repeat_interval)
+    threshold = Threshold(
+        ALERT_BOUND, ALERT_BOUND, high=True, hold=alert.for_, repeat=alert.repeat_interval, alerts=True
+    )
     found = label_conditions(alert.match)
     return CompiledAlert(context.rule, context.name, alert.source, found, threshold, Reason.ALERT, context.by)
 

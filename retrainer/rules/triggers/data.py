@@ -12,6 +12,7 @@ from retrainer.rules.outcome import Reason
 from retrainer.rules.self_trigger import OwnOutputs, own_outputs
 from retrainer.rules.triggers.kind import CompiledTrigger, TriggerContext, TriggerKind, Verdict
 from retrainer.util import values
+from retrainer.util.counts import many, part
 
 if TYPE_CHECKING:
     from retrainer.config.models import AtLeast, Batch, Data
@@ -144,14 +145,14 @@ def reached(batch: Batch, window: Window) -> bool:
 
 def _amount(window: Window) -> str:
     counts = ((getattr(window, unit), unit) for unit in _UNITS)
-    return ", ".join(f"{count} {unit}" for count, unit in counts if count)
+    return ", ".join(many(count, unit.removesuffix("s")) for count, unit in counts if count)
 
 
 def _progress(needed: AtLeast | None, window: Window) -> str:
     if needed is None:
         return _amount(window)
     limits = ((getattr(window, unit), getattr(needed, unit), unit) for unit in _UNITS)
-    return ", ".join(f"{count} of {limit} {unit}" for count, limit, unit in limits if limit)
+    return ", ".join(part(count, limit, unit.removesuffix("s")) for count, limit, unit in limits if limit)
 
 
 def _compile(asked: Data, context: TriggerContext) -> CompiledData:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from retrainer.rules.outcome import Reason, Sample
 from retrainer.rules.threshold_state import Series, ThresholdState
 from retrainer.rules.triggers.kind import Verdict
+from retrainer.util.counts import many, part
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -46,6 +47,8 @@ class Threshold:
     max_age: float | None = None
     repeat: float = 86400.0
     jitter: float = 0.0
+    alerts: bool = False
+    """Whether series are alerts: 1 firing, 0 resolved."""
 
     def spread(self, jitter: float) -> Threshold:
         """The threshold with another jitter."""
@@ -260,13 +263,27 @@ def judge(threshold: Threshold, gauge: ThresholdState) -> Verdict:
 
 
 def in_words(threshold: Threshold, furthest: float | None, known: int, high: int, needed: int) -> str:
-    """The state of ``known`` series in words, of which ``high`` are raised and ``needed`` must be."""
+    """The state of ``known`` series in words, of which ``high`` are raised and ``needed`` must be.
+
+    ``furthest`` is the value farthest on the crossing side; None without data.
+    """
     sign = ">" if threshold.high else "<"
+    if threshold.alerts:
+        early = not high and furthest is not None and threshold.crossed(furthest)
+        return "an alert is firing, not for long enough" if early else f"{many(high, 'alert')} firing"
     if furthest is None:
         return f"no data, threshold {sign} {threshold.bound:g}"
     if known == 1 and needed == 1:
         return f"{furthest:g} against {sign} {threshold.bound:g}"
-    return f"{high} of {needed} series {sign} {threshold.bound:g}, the furthest at {furthest:g}"
+    count = f"{part(high, known, 'series')} {sign} {threshold.bound:g}{_qualified(threshold, furthest, high)}"
+    return f"{count} ({needed} needed), the {'highest' if threshold.high else 'lowest'} at {furthest:g}"
+
+
+def _qualified(threshold: Threshold, furthest: float, high: int) -> str:
+    """What makes the number of raised series differ from what the values say; empty if it does not."""
+    if not high and threshold.crossed(furthest):
+        return " for long enough"
+    return " and not cleared yet" if high and not threshold.crossed(furthest) else ""
 
 
 def answered(gauge: ThresholdState, now: float | None) -> ThresholdState:

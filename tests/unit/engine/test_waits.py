@@ -29,7 +29,7 @@ def test_a_full_pool_names_who_holds_its_slots(make: Make) -> None:
     said = waits(bench, other)
     assert said is not None
     assert (said["reason"], said["held_by"], said["until"]) == ("pool", [first.id], None)
-    assert "all 1 slots of pool gpu" in said["detail"]
+    assert "the only slot of pool gpu is taken" in said["detail"]
 
 
 def test_a_shared_budget_says_what_is_left_and_until_when(make: Make) -> None:

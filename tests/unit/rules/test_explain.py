@@ -32,7 +32,7 @@ def ran_and_due(world: World) -> None:
 
 
 CASES: list[Any] = [
-    pytest.param(rule(), lambda w: None, "churn is held: waiting (nothing is due)", None, id="nothing came"),
+    pytest.param(rule(), lambda w: None, "churn is idle (nothing is due)", None, id="nothing came"),
     pytest.param(
         rule(batch(at_least={"rows": 10}, max_wait="1h")),
         lambda w: w.event(rows=4),
@@ -43,14 +43,14 @@ CASES: list[Any] = [
     pytest.param(
         rule(HOURLY),
         lambda w: None,
-        "churn is held: waiting (nothing is due); at the earliest 2027-01-15T09:00:00Z",
+        "churn is idle (nothing is due); at the earliest 2027-01-15T09:00:00Z",
         START + 3600,
         id="the next slot",
     ),
     pytest.param(
         rule(limits=COOL),
         ran_and_due,
-        "churn is held: cooldown (3600 s after a run has completed); at the earliest 2027-01-15T09:00:00Z",
+        "churn is held: cooldown (1h after a run has completed); at the earliest 2027-01-15T09:00:00Z",
         START + 3600,
         id="cooldown",
     ),
@@ -71,7 +71,7 @@ CASES: list[Any] = [
     pytest.param(
         rule(limits={"pause_after_failures": 1}),
         failed,
-        "churn is held: circuit_open (1 failures in a row; `retrainer resume churn` closes it)",
+        "churn is held: circuit_open (1 failure in a row; `retrainer resume churn` closes it)",
         None,
         id="circuit breaker",
     ),

@@ -56,9 +56,24 @@ CASES: list[Any] = [
     pytest.param(
         rule(metric(at_least={"series": 3})),
         lambda w: w.poll({"a": 0.3, "b": 0.9, "c": 0}),
-        "churn is held: below_threshold (drift: 2 of 3 series > 0.2, the furthest at 0.9)",
+        "churn is held: below_threshold (drift: 2 of 3 series > 0.2 (3 needed), the highest at 0.9)",
         None,
         id="too few series",
+    ),
+    pytest.param(
+        rule(metric(at_least={"series": 2}, **{"for": "30m"})),
+        lambda w: w.poll({"a": 0.31, "b": 0}),
+        "churn is held: below_threshold (drift: 0 of 2 series > 0.2 for long enough (2 needed), the highest at 0.31)",
+        None,
+        id="past the threshold, but not for long enough, and too few",
+    ),
+    pytest.param(
+        rule(metric(at_least={"series": 2}, clear=0.1)),
+        lambda w: (w.poll({"a": 0.3, "b": 0}), w.poll({"a": 0.15, "b": 0})),
+        "churn is held: below_threshold "
+        "(drift: 1 of 2 series > 0.2 and not cleared yet (2 needed), the highest at 0.15)",
+        None,
+        id="below the threshold, but not cleared, and too few",
     ),
     pytest.param(
         rule(metric(**{"for": "30m"})),
@@ -86,52 +101,50 @@ CASES: list[Any] = [
     pytest.param(
         rule(PAGE),
         lambda w: w.alert(False, START),
-        "churn is held: below_threshold (page: 0 against > 0.5)",
+        "churn is held: below_threshold (page: 0 alerts firing)",
         None,
         id="an alert that was resolved",
     ),
     pytest.param(
         rule(AGE),
         lambda w: w.after(DAY),
-        "churn is held: fresh (stale: 1d old, at most 14d); at the earliest 2027-01-29T08:00:00Z",
+        "churn is idle: fresh (stale: 1d old, at most 14d); at the earliest 2027-01-29T08:00:00Z",
         START + 14 * DAY,
         id="young enough",
     ),
-    pytest.param(
-        rule(AFTER), lambda w: None, "churn is held: waiting (nothing is due)", None, id="no upstream run yet"
-    ),
+    pytest.param(rule(AFTER), lambda w: None, "churn is idle (nothing is due)", None, id="no upstream run yet"),
     pytest.param(
         rule({"new": DATA, **metric()}, when={"all": ["new", "drift"]}),
         lambda w: w.event(),
-        "churn is held: missing_trigger (new: 1 events; waiting for drift)",
+        "churn is held: missing_trigger (new: 1 event; waiting for drift)",
         None,
         id="one of two",
     ),
     pytest.param(
         rule({"new": DATA, **metric()}, when={"all": ["new", "drift"], "within": "1h"}),
         lambda w: (w.event(), w.after(2 * HOUR).poll(0.1)),
-        "churn is held: missing_trigger (new: 1 events, longer ago than `within`; waiting for new, drift)",
+        "churn is held: missing_trigger (new: 1 event, longer ago than `within`; waiting for new, drift)",
         None,
         id="one of two, too long ago",
     ),
     pytest.param(
         rule({"n": {"schedule": {"cron": "0 * * * *"}}, "new": DATA}, when={"all": ["n", "new"], "within": "30m"}),
         lambda w: w.event(),
-        "churn is held: missing_trigger (new: 1 events; waiting for n)",
+        "churn is held: missing_trigger (new: 1 event; waiting for n)",
         None,
         id="all within a time: not by the next slot, which comes too late",
     ),
     pytest.param(
         rule({"n": {"schedule": {"cron": "0 * * * *"}}, "new": DATA}, when={"all": ["n", "new"], "within": "2h"}),
         lambda w: w.event(),
-        "churn is held: missing_trigger (new: 1 events; waiting for n); at the earliest 2027-01-15T09:00:00Z",
+        "churn is held: missing_trigger (new: 1 event; waiting for n); at the earliest 2027-01-15T09:00:00Z",
         START + HOUR,
         id="all within a time: by the next slot",
     ),
     pytest.param(
         rule({"n": {"schedule": {"cron": "0 * * * *"}}, **AGE}, when={"all": ["n", "stale"]}),
         lambda w: None,
-        "churn is held: fresh (stale: 0s old, at most 14d); at the earliest 2027-01-29T08:00:00Z",
+        "churn is idle: fresh (stale: 0s old, at most 14d); at the earliest 2027-01-29T08:00:00Z",
         START + 14 * DAY,
         id="all of them: not before the last",
     ),
@@ -145,7 +158,7 @@ CASES: list[Any] = [
     pytest.param(
         rule({"new": DATA, **PAGE}, unless=["page"]),
         lambda w: w.alert(True, START),
-        "churn is held: inhibited (page: 1 against > 0.5)",
+        "churn is held: inhibited (page: 1 alert firing)",
         None,
         id="held back",
     ),
@@ -262,8 +275,8 @@ def test_what_a_deadline_gave_up_is_said_to_wait_for_something_new() -> None:
     world.after(60).event()
     world.wake_until(world.now + 600)
     told = explain(world.rule, "", world.state, world.now)
-    assert told["verdict"] == "churn is held: waiting (skipped; the pending data waits for new data)"
-    assert nodes(told)["new"] == ("given up", "1 events; waits for new data")
+    assert told["verdict"] == "churn is idle (skipped; the pending data waits for new data)"
+    assert nodes(told)["new"] == ("given up", "1 event; waits for new data")
     world.event()
     assert explain(world.rule, "", world.state, world.now)["reason"] == "cooldown"
 

@@ -94,7 +94,7 @@ def test_what_it_gives(text: str, expected: Any) -> None:
         ("timestamp('9999-12-31T23:59:59Z') + duration('1s')", "a timestamp or duration beyond the calendar"),
         ("'a'.matches('(')", "'(' is no pattern: `(` without `)`"),
         ("nobody", "there is no `nobody` here"),
-        ("nosuchfn(1)", "there is no `nosuchfn` of 1 values"),
+        ("nosuchfn(1)", "there is no `nosuchfn` of 1 value"),
     ],
 )
 def test_what_has_no_value_says_why(text: str, said: str) -> None:
