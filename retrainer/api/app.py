@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, FastAPI, Security
 from fastapi.security import HTTPBearer
 
-from retrainer.api import backfills, daemon, ledger, problems, rules, runs, sources, state
+from retrainer.api import backfills, daemon, ledger, problems, rules, run_logs, runs, sources, state
 from retrainer.api.guard import Guard, check_bind
 from retrainer.api.parameters import PROBLEMS
 
@@ -51,7 +51,7 @@ def _application() -> FastAPI:
     # The guard checks the token; this only adds it to the description.
     token = Security(HTTPBearer(auto_error=False, scheme_name="token"))
     api = APIRouter(prefix="/api/v1", dependencies=[token], responses=PROBLEMS)
-    for part in (rules, backfills, runs, sources, state, ledger):
+    for part in (rules, backfills, runs, run_logs, sources, state, ledger):
         api.include_router(part.router)
     api.include_router(daemon.status_router)
     app.include_router(api)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 from retrainer.telemetry.process_metrics import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import Connection
     from starlette.types import ASGIApp
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from retrainer.engine.core.transaction import Transaction
     from retrainer.runs.run import Run
     from retrainer.telemetry.metrics import Metrics
+    from retrainer.workflows.base import OutputQuery, StepOutput
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -56,6 +57,8 @@ class ApiContext:
     """Returns the URL of the leader; empty if this replica is the leader, or there is none."""
     workflow_of: Callable[[Run], dict[str, Any]]
     """Returns the Workflow of a run."""
+    outputs: Callable[[str, str, OutputQuery], Iterator[StepOutput]]
+    """Returns the output of a Workflow's steps, by namespace and name. Raises WorkflowError."""
     reload: Callable[[], dict[str, Any]]
     """Reads the rule files now. Returns revision, changed, problems, dropped."""
     unready: Callable[[], list[str]]

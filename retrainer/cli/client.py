@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -10,7 +11,7 @@ import httpx
 from retrainer.cli.connection import DEFAULT_URL, CommandError, DaemonConnection, DaemonUnreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 TIMEOUT = 30.0
 """Seconds; the daemon waits up to 20 for its engine."""
@@ -42,6 +43,16 @@ class ApiClient:
         """GET /api/v1/<path>; parameters that are None are left out."""
         return self._ask("GET", path, params={name: value for name, value in query.items() if value is not None})
 
+    def text(self, *path: str, **query: Any) -> Iterator[str]:
+        """GET /api/v1/<path> as text, in parts as they arrive. Nothing is requested before the first is taken."""
+        params = {name: value for name, value in query.items() if value is not None}
+        with self._answers(), self._http.stream("GET", _address(path), params=params) as response:
+            if response.is_success:
+                yield from response.iter_text()
+                return
+            response.read()
+        self._read(response)
+
     def post(self, *path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None) -> Any:
         return self._ask("POST", path, json=body or {}, headers=headers)
 
@@ -60,14 +71,19 @@ class ApiClient:
                 return {"items": items, "next": cursor}
 
     def _ask(self, method: str, path: tuple[str, ...], **request: Any) -> Any:
-        where = "/api/v1/" + "/".join(quote(part, safe="") for part in path)
+        with self._answers():
+            response = self._http.request(method, _address(path), **request)
+        return self._read(response)
+
+    @contextmanager
+    def _answers(self) -> Iterator[None]:
+        """Turn errors of the connection into messages for the user."""
         try:
-            response = self._http.request(method, where, **request)
+            yield
         except httpx.TransportError as error:
             raise self._unreachable(error) from None
         except UnicodeEncodeError:
             raise self._connection.failure("--token: only ASCII characters can be sent") from None
-        return self._read(response)
 
     def _read(self, response: httpx.Response) -> Any:
         try:
@@ -95,3 +111,7 @@ class ApiClient:
             "elsewhere, set RETRAINER_URL or give --url; its token comes from RETRAINER_TOKEN or --token.",
             DaemonUnreachable,
         )
+
+
+def _address(path: tuple[str, ...]) -> str:
+    return "/api/v1/" + "/".join(quote(part, safe="") for part in path)

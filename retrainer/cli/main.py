@@ -34,7 +34,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "shadow": ("retrainer.cli.shadow:shadow", "Report what rules in mode shadow would have done."),
     "pause": ("retrainer.cli.rules:pause", "Pause a rule until it is resumed."),
     "resume": ("retrainer.cli.rules:resume", "End a pause, and close the rule's circuit breakers."),
-    "runs": ("retrainer.cli.runs:runs", "List, show, cancel and retry runs."),
+    "runs": ("retrainer.cli.runs:runs", "List, show, follow, cancel and retry runs, and print their logs."),
     "status": ("retrainer.cli.status:status", "Show whether the daemon is ready, and what it waits for."),
     "sources": ("retrainer.cli.sources:sources", "List and show sources, and reset partitions."),
     "replay": ("retrainer.cli.replay:replay", "Read a source again, for rules that did not count its events."),

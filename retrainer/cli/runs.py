@@ -1,4 +1,4 @@
-"""Runs: list, show, cancel, retry."""
+"""Runs: list, show, follow, their logs, cancel, retry."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FOLLOW_EVERY = 1.0
 
 @click.group()
 def runs() -> None:
-    """List, show, cancel and retry runs."""
+    """List, show, follow, cancel and retry runs, and print their logs."""
 
 
 @runs.command("list")
@@ -88,6 +88,24 @@ def follow_run(session: Session, run: str) -> None:
     Example: retrainer runs follow churn-01jdg8x2h9
     """
     follow(session, run)
+
+
+@runs.command("logs")
+@click.argument("run", shell_complete=run_ids)
+@click.option("--tail", type=click.IntRange(1, 100_000), default=1000, help="Maximum number of lines of each step.")
+@click.option("--step", help="Only this step, with its attempts, items and parts.")
+@remote
+def show_logs(session: Session, run: str, tail: int, step: str | None) -> None:
+    """Print what the steps of a run wrote, each line after the step's name.
+
+    Example: retrainer runs logs churn-01jdg8x2h9 --step train --tail 50
+    """
+    text = session.client.text("runs", run, "logs", tail=tail, step=step)
+    if session.as_json:
+        session.print({"run": run, "text": "".join(text)}, lambda _: None)
+        return
+    for part in text:
+        click.echo(show.clean(part.expandtabs()), nl=False)
 
 
 def follow(session: Session, run: str) -> None:

@@ -98,6 +98,7 @@ def _api(daemon: Daemon) -> ApiContext:
         webhooks=ingestion.webhooks,
         leader=lambda: "" if daemon.lead.held else daemon.store.leader(),
         workflow_of=daemon.run_workers.workflow_of,
+        outputs=daemon.run_workers.workflows.outputs,
         reload=daemon.reload.everything,
         unready=health.readiness.reasons,
         waiting=health.dependencies.look,

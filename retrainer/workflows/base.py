@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from retrainer.runs.run import Run
 
@@ -48,6 +48,37 @@ class Template:
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class OutputQuery:
+    """Which output of a Workflow's steps is read: the last ``tail`` lines of each.
+
+    ``step``: only this step, if it is not empty.
+    """
+
+    tail: int
+    step: str = ""
+
+    def selects(self, step: str) -> bool:
+        """Return whether a step is meant: by its name, or as an attempt, an item or a part of a step of that name."""
+        return step == self.step or not self.step or step.startswith((f"{self.step}(", f"{self.step}."))
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """The newest output of one step, as it was written: at most `OUTPUT_LIMIT` bytes and the lines of the query.
+
+    ``left_out``: there is more than that. ``note``: why there is no output, or not all of it.
+    """
+
+    step: str
+    text: bytes
+    left_out: bool = False
+    note: str = ""
+
+
+OUTPUT_LIMIT = 4 * 1024**2
+
+
 class WorkflowError(Exception):
     """Base of all errors of a workflow engine. ``code`` is a short label for metrics (an HTTP status or a word)."""
 
@@ -74,6 +105,23 @@ class Ambiguous(WorkflowError):
 
 class AlreadyExists(WorkflowError):
     """A Workflow of that name exists. The caller must check whose it is."""
+
+
+class NoOutput(WorkflowError):
+    """There is no output of a Workflow's steps, and the message says why and where it may be found."""
+
+
+def last_lines(text: bytes, count: int) -> tuple[bytes, bool]:
+    """Return the last `count` lines of a text, and whether it has more."""
+    lines = text.removesuffix(b"\n").split(b"\n")
+    return b"\n".join(lines[-count:]), len(lines) > count
+
+
+def no_step(workflow: str, query: OutputQuery, steps: Iterable[str]) -> str:
+    """Return the message of a query that selects no step of those that have started."""
+    if not (started := ", ".join(steps)):
+        return f"no step of Workflow {workflow} has started"
+    return f"Workflow {workflow} has no step {query.step!r}; it has {started}"
 
 
 class WorkflowEngine(Protocol):
@@ -106,6 +154,12 @@ class WorkflowEngine(Protocol):
 
     def template(self, namespace: str, name: str, *, cluster: bool) -> Template | None:
         """Return the parameters of a template; None if it does not exist. Raise Later or Ambiguous."""
+
+    def outputs(self, namespace: str, name: str, query: OutputQuery) -> Iterator[StepOutput]:
+        """Yield the output of the Workflow's steps, the oldest first, with one request for each.
+
+        Raise NoOutput, Later, Ambiguous or Refused. A single step that cannot be read has a note instead.
+        """
 
     def watch(self, report: Callable[[Observed], None], stop: threading.Event) -> None:
         """Report all Workflows of this instance: now, at each change of phase, and every few minutes, until `stop`."""

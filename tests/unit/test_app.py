@@ -33,6 +33,7 @@ spec:
         command: [python]
         source: |
           open("/tmp/auc", "w").write("0.9{{inputs.parameters.n}}")
+          print("trained on {{inputs.parameters.n}}")
       outputs: {parameters: [{name: auc, valueFrom: {path: /tmp/auc}}]}
 """
 RULES = """
@@ -84,6 +85,7 @@ def test_events_become_a_run_that_is_followed_to_its_end(daemon: Daemon) -> None
     (run,) = daemon.until(lambda: daemon.runs("SUCCEEDED"))
     assert run["outputs"] == {"auc": 0.92}
     assert (run["trigger"], run["reason"]) == ("new", "batch_complete")
+    assert daemon.http.get(f"/api/v1/runs/{run['id']}/logs").text == "main: trained on 2\n"
     exposition = daemon.http.get("/metrics").text
     assert 'retrainer_runs_total{phase="SUCCEEDED",rule="churn"} 1.0' in exposition
     assert 'retrainer_run_output{output="auc",rule="churn"} 0.92' in exposition

@@ -121,6 +121,10 @@ class ApiServer:
         response = self.open(request, read_timeout=self.timeout if timeout is None else timeout, preload=True)
         return orjson.loads(response.data)
 
+    def text(self, request: ApiRequest) -> bytes:
+        """Send a request. Return the response as it is. Raise as `send` does."""
+        return self.open(request, read_timeout=self.timeout, preload=True).data
+
     def pages(self, request: ApiRequest) -> Iterator[Any]:
         """Send the request of a list for each of its pages. Yield them. Raise as `send` does."""
         while True:

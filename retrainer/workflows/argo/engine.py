@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from retrainer.util.supervision import Worker, join_all, rest
+from retrainer.workflows.argo import pod_logs
 from retrainer.workflows.argo.access import missing_access
 from retrainer.workflows.argo.api_server import JSON, ApiRequest, ApiServer
 from retrainer.workflows.argo.errors import MISSING
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from retrainer.config.settings import ArgoEngine as Settings
-    from retrainer.workflows.base import Observed, Strategy, Template
+    from retrainer.workflows.base import Observed, OutputQuery, StepOutput, Strategy, Template
 
 API = "/apis/argoproj.io/v1alpha1"
 JSON_PATCH = "application/json-patch+json"
@@ -109,6 +110,9 @@ class ArgoEngine:
         scope = "clusterworkflowtemplates" if cluster else f"namespaces/{quote(namespace)}/workflowtemplates"
         item = self._find(f"{API}/{scope}/{quote(name)}")
         return None if item is None else from_template(item)
+
+    def outputs(self, namespace: str, name: str, query: OutputQuery) -> Iterator[StepOutput]:
+        return pod_logs.read(self._api, namespace, name, query)
 
     @property
     def trouble(self) -> str:

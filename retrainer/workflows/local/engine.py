@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import json
-import math
 import os
 import re
 import subprocess
@@ -25,8 +24,20 @@ import structlog
 from retrainer.util.clock import Clock, SystemClock
 from retrainer.util.regular_files import sync
 from retrainer.util.supervision import beat
-from retrainer.workflows.base import AlreadyExists, Later, Observed, Refused, Strategy, Template
+from retrainer.workflows.base import (
+    AlreadyExists,
+    Later,
+    NoOutput,
+    Observed,
+    OutputQuery,
+    Refused,
+    StepOutput,
+    Strategy,
+    Template,
+    no_step,
+)
 from retrainer.workflows.local import isolation, run_folder, templates
+from retrainer.workflows.local.log import newest
 from retrainer.workflows.local.removal import remove
 from retrainer.workflows.local.runners import Runners
 from retrainer.workflows.local.tags import scalar
@@ -131,6 +142,17 @@ class LocalEngine:
     def template(self, namespace: str, name: str, *, cluster: bool) -> Template | None:
         manifest = templates.find(self._templates, name, namespace, cluster=cluster)
         return templates.describe(name, manifest) if manifest is not None else None
+
+    def outputs(self, namespace: str, name: str, query: OutputQuery) -> Iterator[StepOutput]:
+        folder = self._folder(namespace, name)
+        if not folder.is_dir():
+            kept = f"the folders of the last {KEPT_RUNS} ended runs are kept"
+            raise NoOutput(f"there is no folder {folder}: {kept}", code="not_found")
+        steps = run_folder.steps(folder)
+        chosen = [step for step in steps if query.selects(step.name)]
+        if not chosen:
+            raise NoOutput(no_step(name, query, [step.name for step in steps]), code="no_step")
+        return (newest(step, query) for step in chosen)
 
     @property
     def trouble(self) -> str:
@@ -257,12 +279,12 @@ class LocalEngine:
     def _sweep_up(self) -> None:
         """Remove what a crash left between two renames."""
         for folder in self._runs.glob("*/.*-*"):
-            if self._clock.now() - _modified(folder) > REMAINS_AGE:
+            if self._clock.now() - run_folder.modified(folder) > REMAINS_AGE:
                 remove(folder)
 
     def _prune(self) -> None:
         marks = list(self._runs.glob("[!.]*/[!.]*/released"))
-        for mark in sorted(marks, key=_modified, reverse=True)[KEPT_RUNS:]:
+        for mark in sorted(marks, key=run_folder.modified, reverse=True)[KEPT_RUNS:]:
             # Renamed first, so that a half-removed folder is never visible.
             away = mark.parent.with_name(f".old-{uuid.uuid4()}")
             with suppress(OSError):  # another thread was first
@@ -288,11 +310,3 @@ def _arguments(spec: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, s
             message = f"spec.arguments.parameters: no value for {name}, which template {entry['name']!r} takes"
             raise Refused(message, code="invalid")
     return known
-
-
-def _modified(path: Path) -> float:
-    """Return the modification time in seconds since the epoch; infinity if the file is gone."""
-    try:
-        return path.lstat().st_mtime
-    except OSError:
-        return math.inf

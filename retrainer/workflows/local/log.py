@@ -7,9 +7,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from retrainer.util.regular_files import open_regular
+from retrainer.workflows.base import OUTPUT_LIMIT, StepOutput, last_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from retrainer.workflows.base import OutputQuery
 
 LOG_LIMIT = 8 * 1024**2
 """Bytes of a log. Then it is renamed to `log.1`, replacing the previous one."""
@@ -46,6 +49,28 @@ class StepLog:
     def _open(self) -> None:
         with suppress(OSError):
             self._file = os.open(self._path, _FLAGS, 0o644)
+
+
+def newest(folder: Path, query: OutputQuery) -> StepOutput:
+    """Return the last lines of the log of the step in `folder`, and of its predecessor. The name is the folder's."""
+    text = _end(folder / "log", OUTPUT_LIMIT + 1).removeprefix(_CUT)
+    if len(text) <= OUTPUT_LIMIT:
+        text = _end(folder / "log.1", OUTPUT_LIMIT + 1 - len(text)) + text
+    left_out = len(text) > OUTPUT_LIMIT
+    if left_out:
+        text = text.partition(b"\n")[2]  # the first line may be incomplete
+    kept, more = last_lines(text, query.tail)
+    return StepOutput(folder.name, kept, left_out or more)
+
+
+def _end(path: Path, size: int) -> bytes:
+    """Return the last `size` bytes of a file; none if it cannot be read."""
+    try:
+        with open_regular(path) as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - size))
+            return file.read(size)
+    except OSError:
+        return b""
 
 
 def last_words(path: Path) -> str:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -105,6 +106,20 @@ def _lock(file: BinaryIO, operation: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def steps(folder: Path) -> list[Path]:
+    """Return the folders of the steps that have started, in the order of their last output."""
+    found = [log.parent for log in folder.glob("tasks/*/log") if not log.parent.is_symlink()]
+    return sorted(found, key=lambda step: (modified(step / "log"), step.name))
+
+
+def modified(path: Path) -> float:
+    """Return the modification time in seconds since the epoch; infinity if the file is gone."""
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return math.inf
 
 
 def observe(folder: Path, now: float) -> Observed | None:

@@ -13,16 +13,18 @@ from retrainer.engine.commands import operator_commands
 from retrainer.engine.schedules import backfills
 from retrainer.store import queries
 from retrainer.store.queries import Page
+from retrainer.workflows.base import StepOutput
 from tests.unit.api.ledger import NOW, RUN, history
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from starlette.types import Receive, Scope, Send
 
     from retrainer.api.rule_summaries import RuleQuery
     from retrainer.daemon.dependencies import Wait
     from retrainer.engine.schedules.backfills import BackfillOrder
+    from retrainer.workflows.base import OutputQuery
 
 RULE: dict[str, Any] = {
     "name": "churn",
@@ -48,6 +50,8 @@ class Daemon:
         self.reasons: list[str] = []
         self.waits: list[Wait] = []
         self.hung: list[str] = []
+        self.steps = [StepOutput("prepare", b"2 rows\n"), StepOutput("train", b"epoch 1\nepoch 2\n")]
+        self.unread: Exception | None = None
         self.trouble: Exception | None = None
         self.idempotency: dict[str, dict[str, Any]] = {}
         self.changed = True
@@ -219,6 +223,12 @@ class Daemon:
     def _discard_dead_letters(self, ids: list[int]) -> int:
         self.asked.append(("discard", ids))
         return len([n for n in ids if n in (1, 2)])
+
+    def outputs(self, namespace: str, name: str, query: OutputQuery) -> Iterator[StepOutput]:
+        self.asked.append(("outputs", namespace, name, query))
+        if self.unread is not None:
+            raise self.unread
+        return iter(self.steps)
 
     def reload(self) -> dict[str, Any]:
         return {"revision": "abc", "changed": self.changed, "problems": [], "dropped": []}

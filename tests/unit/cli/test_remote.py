@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retrainer.util.clock import SystemClock
+from retrainer.workflows.base import StepOutput
 from tests.unit.api.ledger import NOW, RUN, event
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ TEXTS = [
         ["runs", "show", f"churn-{RUN.format(1).lower()}"], ["SUCCEEDED", "ml/churn-1"], id="runs-show-workflow"
     ),
     pytest.param(["runs", "follow", RUN.format(1)], ["SUCCEEDED", " after "], id="runs-follow"),
+    pytest.param(["runs", "logs", RUN.format(1)], ["prepare: 2 rows\n", "train: epoch 2\n"], id="runs-logs"),
     pytest.param(["keys", "list", "churn"], ["KEY", "de", "fr"], id="keys-list"),
     pytest.param(["decisions", "list", "--rule", "churn"], ["hold", "TIMES"], id="decisions-list"),
     pytest.param(["runs", "cancel", RUN.format(3)], ["is requested; it is RUNNING"], id="runs-cancel"),
@@ -101,6 +103,9 @@ JSON = [
         [1, 2, 3, 6, 7],
         id="inputs",
     ),
+    pytest.param(
+        ["runs", "logs", RUN.format(1), "--step", "train"], lambda told: told["text"][:7], "prepare", id="runs-logs"
+    ),
     pytest.param(["runs", "cancel", RUN.format(3)], lambda told: told["id"], RUN.format(3), id="runs-cancel"),
     pytest.param(["runs", "retry", RUN.format(2)], lambda told: told["id"], RUN.format(3), id="runs-retry"),
     pytest.param(
@@ -131,6 +136,7 @@ def test_as_json(ask: Ask, command: list[str], pick: Any, expected: Any, place: 
 
 
 REFUSED = [
+    pytest.param(["runs", "logs", RUN.format(9)], 1, "there is no run", id="logs-of-unknown-run"),
     pytest.param(["explain", "nope"], 1, "there is no rule 'nope'", id="unknown-rule"),
     pytest.param(["trigger", "churn"], 1, "name one", id="trigger-without-key"),
     pytest.param(["trigger", "churn", "--param", "since"], 2, "'since' is not NAME=VALUE", id="param-without-value"),
@@ -329,3 +335,8 @@ def completed(words: str, url: str) -> list[str]:
     place = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
     env = {**os.environ, "_RETRAINER_COMPLETE": "bash_complete", "RETRAINER_URL": url, **place}
     return subprocess.run([command], env=env, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def test_a_log_cannot_control_the_terminal(ask: Ask, daemon: Daemon) -> None:
+    daemon.steps = [StepOutput("train", b"\x1b[2Jloss\t0.1\n")]
+    assert ask("runs", "logs", RUN.format(1)).stdout == "train: \\x1b[2Jloss 0.1\n"
