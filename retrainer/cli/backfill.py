@@ -41,6 +41,8 @@ def backfill(session: Session, /, rule: str, key: str, since: str | None, **how:
     """Start a run for each past slot of a rule's schedules; no slot runs twice.
 
     Without --from, show the progress of the last backfill.
+
+    Example: retrainer backfill churn --from 7d --param region=eu --dry-run
     """
     if how["cancel"]:
         _cancel(session, rule, key, alone=since is None)

@@ -14,6 +14,8 @@ def completion(shell: str) -> None:
     """Print the completion script of a shell.
 
     For bash: eval "$(retrainer completion bash)" in ~/.bashrc.
+
+    Example: retrainer completion bash
     """
     found = get_completion_class(shell)
     if found is None:

@@ -22,7 +22,10 @@ from retrainer.daemon.main import main
     help="The daemon's settings.",
 )
 def run(settings: str) -> None:
-    """Run the daemon until it is stopped. On SIGHUP it reads its rule files."""
+    """Run the daemon until it is stopped. On SIGHUP it reads its rule files.
+
+    Example: retrainer run -c retrainer.yaml
+    """
     try:
         code = main(settings)
     except ConfigErrors as errors:

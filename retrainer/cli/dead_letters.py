@@ -30,7 +30,10 @@ def dead_letters() -> None:
 @click.option("--cursor", help="`next` of the previous page.")
 @remote
 def list_dead_letters(session: Session, /, limit: int, **wanted: str | None) -> None:
-    """List dead letters, the newest first."""
+    """List dead letters, the newest first.
+
+    Example: retrainer dead-letters list --source clicks
+    """
     answer = session.client.list("dead-letters", limit=limit, **wanted)
     rows = [
         (one["id"], show.relative(one["at"]), one["source"], one["reason"], one["rule"] or "-", one["error"])
@@ -44,7 +47,10 @@ def list_dead_letters(session: Session, /, limit: int, **wanted: str | None) -> 
 @click.argument("number", metavar="ID", type=click.IntRange(0))
 @remote
 def show_dead_letter(session: Session, number: int) -> None:
-    """Show one dead letter with its payload."""
+    """Show one dead letter with its payload.
+
+    Example: retrainer dead-letters show 17
+    """
     letter = session.client.get("dead-letters", str(number))
 
     def render(console: Console) -> None:
@@ -85,7 +91,10 @@ def _in_parts(ids: list[int]) -> list[list[int]]:
 @_selection
 @remote
 def replay(session: Session, ids: tuple[int, ...], every: bool, source: str | None, reason: str | None) -> None:
-    """Process dead letters again. Those that fail again become dead letters again."""
+    """Process dead letters again. Those that fail again become dead letters again.
+
+    Example: retrainer dead-letters replay 17 18
+    """
     chosen = _chosen(session, ids, every=every, source=source, reason=reason)
     answers = [session.client.post("dead-letters", "replay", body={"ids": part}) for part in _in_parts(chosen)]
     failed: list[dict[str, Any]] = [one for answer in answers for one in answer["failed"]]
@@ -106,7 +115,10 @@ def replay(session: Session, ids: tuple[int, ...], every: bool, source: str | No
 def discard(
     session: Session, ids: tuple[int, ...], every: bool, source: str | None, reason: str | None, yes: bool
 ) -> None:
-    """Delete dead letters permanently."""
+    """Delete dead letters permanently.
+
+    Example: retrainer dead-letters discard --all --source clicks
+    """
     chosen = _chosen(session, ids, every=every, source=source, reason=reason)
     if not yes and chosen:
         click.confirm(f"Delete {len(chosen)} dead letters permanently?", abort=True, err=True)

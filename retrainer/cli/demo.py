@@ -44,7 +44,10 @@ _RULE = "churn"
 @click.command()
 @click.option("--once", is_flag=True, help="End after the first run: exit 0 if it succeeded within 90 s, 1 otherwise.")
 def demo(once: bool) -> None:
-    """Run a demonstration on this machine: data arrives, a rule decides, a model is trained."""
+    """Run a demonstration on this machine: data arrives, a rule decides, a model is trained.
+
+    Example: retrainer demo --once
+    """
     settings = _settings()
     base = f"http://{settings.http.host}:{settings.http.port}"
     state = (QUICKSTART / settings.store.path).resolve().parent

@@ -31,7 +31,10 @@ def events() -> None:
 @click.option("--cursor", help="`next` of the previous page.")
 @remote
 def list_events(session: Session, /, limit: int, **wanted: str | None) -> None:
-    """List accepted events, the newest first."""
+    """List accepted events, the newest first.
+
+    Example: retrainer events list --rule churn --outcome matched
+    """
     if wanted["key"] is not None and wanted["rule"] is None:
         raise click.UsageError("--key needs --rule")
     answer = session.client.list("events", limit=limit, **wanted)
@@ -72,6 +75,8 @@ def find(session: Session, /, text: str, limit: int, **wanted: str | None) -> No
     """Show the effect of an event on each rule. TEXT is its number, its id, its object (bucket/key) or its subject.
 
     Subjects are searched in 20,000 events at a time, the newest first.
+
+    Example: retrainer events find lake/churn/7.parquet --source lake
     """
     answer = session.client.get("events", "find", text=text, limit=limit, **wanted)
 
@@ -102,7 +107,10 @@ def _effect(effect: dict[str, Any]) -> list[object]:
 @click.argument("seq", type=click.IntRange(0))
 @remote
 def show_event(session: Session, seq: int) -> None:
-    """Show one event with all details."""
+    """Show one event with all details.
+
+    Example: retrainer events show 1042
+    """
     event = session.client.get("events", str(seq))
 
     def render(console: Console) -> None:

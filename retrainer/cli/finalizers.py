@@ -46,6 +46,8 @@ def release(
 
     Active Workflows continue; their results are not recorded. Stop the daemon first, or name its Deployment in --stop:
     a running daemon removes the finalizer itself, once it has recorded the result, and puts it on new Workflows.
+
+    Example: retrainer finalizers release -c retrainer.yaml --dry-run
     """
     settings, name = _who(session, config, namespaces, instance, kubeconfig)
     if stop and not dry_run:

@@ -42,6 +42,8 @@ def init(session: Session, folder: Path, argo: bool) -> None:
 
     FOLDER is created if it does not exist. Existing files are never overwritten: if one of the files exists,
     nothing is written.
+
+    Example: retrainer init my-models --argo
     """
     engine = "argo" if argo else "local"
     files = {name: (STARTER / engine / name).read_bytes() for name in _names(STARTER / engine)}

@@ -39,6 +39,8 @@ def lint(session: Session, path: str, templates: str | None) -> None:
     Rules that can never fire, rules that race for one template, parameters that a template inserts into a script,
     sources that share a secret that signs only the body.
     PATH is as for `validate`. The templates are those of --templates, or of the local engine's folder.
+
+    Example: retrainer lint rules/ --templates templates/
     """
     configuration, problems = validate(path, ignore_environment=True)
     if configuration is None:

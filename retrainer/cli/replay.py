@@ -39,6 +39,8 @@ def replay(session: Session, source: str, since: str, until: str | None, rules: 
     """Read a source again, for rules that did not count its events. What a rule counted is not counted again.
 
     Ctrl-C cancels the replay. Events that were counted until then stay.
+
+    Example: retrainer replay clicks --from 7d --rule churn --dry-run
     """
     order = {"from": since, "to": until, "rules": list(rules), "dry_run": dry_run}
     progress = session.client.post("sources", source, "replay", body=order)

@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(1), default=MOST, help="Maximum number of rules.")
 @remote
 def rules(session: Session, /, limit: int, labels: tuple[str, ...], **filters: str | None) -> None:
-    """List the rules with their verdicts."""
+    """List the rules with their verdicts.
+
+    Example: retrainer rules --state hold --label team=fraud
+    """
     answer = session.client.list("rules", limit=limit, label=list(labels) or None, **filters)
     headers = ("NAME", "MODE", "KEYS", "NEXT", "LAST RUN", "VERDICT")
     rows, nothing = map(_line, answer["items"]), "There are no rules. See `retrainer validate`."
@@ -59,7 +62,10 @@ def _line(rule: dict[str, Any]) -> list[object]:
 @click.option("--at", "moment", help="Evaluate at this time (RFC 3339 with a zone) instead of now.")
 @remote
 def explain(session: Session, rule: str, key: str, event: BinaryIO | None, moment: str | None) -> None:
-    """Explain why a rule fires, holds or skips, and what it would do with an event."""
+    """Explain why a rule fires, holds or skips, and what it would do with an event.
+
+    Example: retrainer explain churn --key de --at 2026-11-01T06:00:00Z
+    """
     question = {"key": key, "event": _event(event), "at": moment}
     answer = session.client.post("rules", rule, "explain", body=question)
     session.print(answer, lambda console: _explained(console, answer))
@@ -187,7 +193,10 @@ def _triggered(console: Console, answer: dict[str, Any]) -> None:
 @click.option("--note", default="", help="The reason, shown with the paused rule.")
 @remote
 def pause(session: Session, rule: str, note: str) -> None:
-    """Pause a rule until it is resumed. Its schedules and data are still recorded."""
+    """Pause a rule until it is resumed. Its schedules and data are still recorded.
+
+    Example: retrainer pause churn --note 'new labels, until Monday'
+    """
     answer = session.client.post("rules", rule, "pause", body={"note": note})
     session.print(answer, lambda console: console.print(f"{rule} is paused. Resume it with `retrainer resume {rule}`."))
 
@@ -196,6 +205,9 @@ def pause(session: Session, rule: str, note: str) -> None:
 @click.argument("rule", shell_complete=rule_names)
 @remote
 def resume(session: Session, rule: str) -> None:
-    """End a pause, and close the rule's circuit breakers."""
+    """End a pause, and close the rule's circuit breakers.
+
+    Example: retrainer resume churn
+    """
     answer = session.client.post("rules", rule, "resume")
     session.print(answer, lambda console: console.print(f"{rule} is resumed."))

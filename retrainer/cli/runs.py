@@ -38,7 +38,10 @@ def runs() -> None:
 def list_runs(
     session: Session, rule: str | None, key: str | None, phase: str | None, limit: int, cursor: str | None
 ) -> None:
-    """List runs, the newest first."""
+    """List runs, the newest first.
+
+    Example: retrainer runs list --rule churn --phase FAILED
+    """
     answer = session.client.list("runs", rule=rule, key=key, phase=phase, limit=limit, cursor=cursor)
     headers = ("ID", "RULE", "KEY", "PHASE", "WHY", "CREATED", "TOOK", "WORKFLOW", "MESSAGE")
     rows = map(_line, answer["items"])
@@ -66,7 +69,10 @@ def _line(run: dict[str, Any]) -> list[object]:
 @click.option("--limit", type=click.IntRange(1), default=1000, help="Maximum number of these events.")
 @remote
 def show_run(session: Session, run: str, inputs: bool, limit: int) -> None:
-    """Show one run with all details."""
+    """Show one run with all details.
+
+    Example: retrainer runs show churn-01jdg8x2h9 --inputs
+    """
     answer = session.client.get("runs", run)
     fed = session.client.list("runs", run, "inputs", limit=limit) if inputs else None
 
@@ -179,7 +185,10 @@ def _print_run(console: Console, run: dict[str, Any]) -> None:
 @click.option("--terminate", is_flag=True, help="Do not run the workflow's exit handlers.")
 @remote
 def cancel(session: Session, run: str, terminate: bool) -> None:
-    """Request the end of a run. It has ended once its phase shows that."""
+    """Request the end of a run. It has ended once its phase shows that.
+
+    Example: retrainer runs cancel churn-01jdg8x2h9 --terminate
+    """
     answer = session.client.post("runs", run, "cancel", body={"strategy": "Terminate" if terminate else "Stop"})
     session.print(answer, lambda console: console.print(f"The end of {run} is requested; it is {answer['phase']}."))
 
@@ -189,7 +198,10 @@ def cancel(session: Session, run: str, terminate: bool) -> None:
 @click.option("--promoted/--not-promoted", required=True, help="Whether the model was promoted.")
 @remote
 def feedback(session: Session, run: str, promoted: bool) -> None:
-    """Report whether the model of a run was promoted."""
+    """Report whether the model of a run was promoted.
+
+    Example: retrainer runs feedback churn-01jdg8x2h9 --not-promoted
+    """
     answer = session.client.post("runs", run, "feedback", body={"promoted": promoted})
     word = "promoted" if promoted else "not promoted"
     session.print(answer, lambda console: console.print(f"{run} is recorded as {word}."))
@@ -199,6 +211,9 @@ def feedback(session: Session, run: str, promoted: bool) -> None:
 @click.argument("run", shell_complete=run_ids)
 @remote
 def retry(session: Session, run: str) -> None:
-    """Start another attempt of an ended run, with the same parameters."""
+    """Start another attempt of an ended run, with the same parameters.
+
+    Example: retrainer runs retry churn-01jdg8x2h9
+    """
     answer = session.client.post("runs", run, "retry")
     session.print(answer, lambda c: show.facts(c, {"run": answer["id"], "workflow": answer["workflow"]}))

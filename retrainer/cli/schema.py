@@ -19,6 +19,8 @@ def schema(what: str) -> None:
 
     `rules` (the default) is for rule files, `tests` for files of `retrainer test`, `settings` for retrainer.yaml, `api`
     is OpenAPI, `reference` is Markdown.
+
+    Example: retrainer schema settings
     """
     if what == "reference":
         click.echo(reference())

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(1), default=200, help="Maximum number of runs.")
 @remote
 def shadow(session: Session, rule: str | None, limit: int) -> None:
-    """Report the runs that rules in `mode: shadow` would have started, the newest first; of RULE, or of all of them."""
+    """Report the runs that rules in `mode: shadow` would have started, the newest first; of RULE, or of all of them.
+
+    Example: retrainer shadow churn --limit 20
+    """
     lines = {line["name"]: line for line in session.client.list("rules", limit=MOST, state="shadow")["items"]}
     names = [rule] if rule is not None else sorted(lines)
     runs = [run for name in names for run in _would_have_run(session, name, limit)]

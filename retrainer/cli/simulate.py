@@ -83,6 +83,8 @@ def simulate(
     writes.
 
     With --rules, the history is evaluated with the current rules and with the proposed ones, and both are compared.
+
+    Example: retrainer simulate --store retrainer.db --rules rules/ --since 30d
     """
     history = store or events
     if history is None or (store and events):

@@ -25,7 +25,10 @@ def sources() -> None:
 @sources.command("list")
 @remote
 def list_sources(session: Session) -> None:
-    """List the sources with their state."""
+    """List the sources with their state.
+
+    Example: retrainer sources list
+    """
     answer = session.client.get("sources")
     headers = ("NAME", "TYPE", "STATE", "LAST EVENT", "LAG", "PROBLEM")
     rows = map(_line, answer["items"])
@@ -58,7 +61,10 @@ def _state(source: dict[str, Any]) -> str:
 @click.argument("source", metavar="NAME")
 @remote
 def show_source(session: Session, source: str) -> None:
-    """Show one source, the position of each partition, and why partitions are halted."""
+    """Show one source, the position of each partition, and why partitions are halted.
+
+    Example: retrainer sources show clicks
+    """
     answer = session.client.get("sources", source)
     session.print(answer, lambda console: _print(console, answer))
 
@@ -119,7 +125,10 @@ class _Place(click.ParamType[str | int]):
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @remote
 def reset(session: Session, source: str, partition: str, to: str | int, yes: bool) -> None:
-    """Set where a partition continues: earlier records are not read, later ones that were read already count again."""
+    """Set where a partition continues: earlier records are not read, later ones that were read already count again.
+
+    Example: retrainer sources reset clicks --partition clicks/3 --to latest
+    """
     if not yes:
         click.confirm(f"Continue {partition} of {source} at {to}?", abort=True, err=True)
     answer = session.client.post("sources", source, "reset", body={"partition": partition, "to": to})

@@ -40,6 +40,8 @@ def import_state(session: Session, file: Path) -> None:
 
     FILE is CSV with a header: rule, key (empty for rules without keys), succeeded_at, promoted_at (optional).
     Times are RFC 3339, such as 2026-11-01T02:30:00Z. Later times that are known already are kept.
+
+    Example: retrainer state import ages.csv
     """
     ages, failed = _read(file)
     imported, lines = 0, list(ages)

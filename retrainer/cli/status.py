@@ -19,6 +19,8 @@ def status(session: Session) -> None:
     """Show whether the daemon is ready, and what each component waits for, since when and why.
 
     The exit code is 1 if it is not ready. Waits for a broker, a queue or the API server end by themselves.
+
+    Example: retrainer status -o json
     """
     answer = session.client.get("status")
     session.print(answer, lambda console: _print(console, answer), code=int(not answer["ready"]))

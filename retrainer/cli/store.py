@@ -86,7 +86,10 @@ def _opened(session: Session, place: str, prepare: Prepare) -> Iterator[Store]:
 @_PLACE
 @local
 def check(session: Session, place: str) -> None:
-    """Check that a store is intact, and show what it contains. It is not changed, even if its schema is older."""
+    """Check that a store is intact, and show what it contains. It is not changed, even if its schema is older.
+
+    Example: retrainer store check retrainer.db
+    """
     with _opened(session, place, look) as opened:
         problems = opened.read(exchange.problems)
         answer = {"path": place, "good": not problems, "problems": problems, "bytes": opened.size()}
@@ -120,7 +123,10 @@ def _content(conn: Connection) -> dict[str, Any]:
 @_NEW
 @local
 def migrate_(session: Session, place: str) -> None:
-    """Migrate a store to the schema of this release, as the daemon does at start. Create the store if there is none."""
+    """Migrate a store to the schema of this release, as the daemon does at start. Create the store if there is none.
+
+    Example: retrainer store migrate retrainer.yaml
+    """
     with _opened(session, place, migrate) as opened:
         answer = {"path": place, "schema": opened.read(version)}
     session.print(answer, lambda console: console.print(f"{place} has schema {answer['schema']}"))
@@ -138,7 +144,10 @@ def migrate_(session: Session, place: str) -> None:
 @click.option("--to", "target", type=click.File("wb", lazy=False), default="-", help="File to write; - is stdout.")
 @local
 def export(session: Session, place: str, names: tuple[str, ...], target: Any) -> None:
-    """Write the rows of a store as lines of JSON: {"table": …, "row": {…}}. Bytes are base64."""
+    """Write the rows of a store as lines of JSON: {"table": …, "row": {…}}. Bytes are base64.
+
+    Example: retrainer store export retrainer.yaml --table runs --to runs.jsonl
+    """
 
     def write(conn: Connection) -> None:  # one read: PostgreSQL returns a consistent snapshot
         for name in names or sorted(exchange.TABLES):
@@ -161,7 +170,10 @@ def export(session: Session, place: str, names: tuple[str, ...], target: Any) ->
 @click.option("--from", "source", type=click.File("rb"), default="-", help="File to read; - is stdin.")
 @local
 def import_(session: Session, place: str, source: Any) -> None:
-    """Fill an empty store with an export, completely or not at all; from SQLite to PostgreSQL, or back."""
+    """Fill an empty store with an export, completely or not at all; from SQLite to PostgreSQL, or back.
+
+    Example: retrainer store import retrainer.yaml --from export.jsonl
+    """
     with _opened(session, place, migrate) as opened:
         if not opened.claim():
             raise session.failure(f"{place}: {opened.holder()} is the leader; stop that daemon first")
@@ -196,6 +208,8 @@ def backup(session: Session, target: Path, place: str) -> None:
 
     The copy is the store as it was when the command began. TO appears only when it is complete, and is never
     overwritten. For PostgreSQL, the command to run instead is shown.
+
+    Example: retrainer store backup backup.db --store retrainer.yaml
     """
     settings = _backed_up(session, place)
     if settings.url is not None:

@@ -46,6 +46,8 @@ def test(session: Session, paths: tuple[str, ...], wanted: str, report: str | No
     PATHS are test files, or folders with files named *_test.yaml. Default: the current folder.
 
     Exit code 1: a test failed. 2: a file is invalid, or there is no test.
+
+    Example: retrainer test rules/ --filter nightly --junit results.xml
     """
     suites = load_cases(paths or (".",))
     results = [result for suite in suites for result in _play(suite, wanted)]

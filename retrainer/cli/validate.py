@@ -38,6 +38,8 @@ def validate(
 
     PATH is the daemon's settings (then with the rules they name), a rule file, or a folder of either. With --team it
     may also be a ConfigMap's manifest, or a folder of these.
+
+    Example: retrainer validate retrainer.yaml --cluster
     """
     settings = None if team else settings_at(path)
     _fit(cluster, settings, team, platform)
