@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 
 from retrainer.api.parameters import PROBLEMS, Context
 from retrainer.api.views import Moment, Open, View
+from retrainer.util import supervision
 
 GZIP_LEVEL = 1
 """Metrics shrink to a twentieth; higher levels take three times as long for a fifth less."""
@@ -56,6 +57,22 @@ class Waiting(View):
     since: Moment
     error: str
     """The reason, as reported by the server or its client; empty if only the wait is known."""
+
+
+class ThreadState(View):
+    name: str
+    does: str
+    """Its task."""
+    at: str
+    """Where it is in the code of retrainer: `module:line function`."""
+    waits_for: str
+    """The system that it waits for; empty if it is in its own work."""
+    restarts: int
+    """How often it was started again because it had died."""
+
+
+class Threads(View):
+    items: list[ThreadState]
 
 
 class Status(View):
@@ -111,6 +128,22 @@ def status(api: Context) -> Any:
         "reasons": reasons,
         "waiting": api.waiting(),
     }
+
+
+@status_router.get("/threads", response_model=Threads)
+async def threads() -> Any:
+    """Where each long-lived thread is now. Depends on no other thread, so it is answered while they hang."""
+    found = [
+        {
+            "name": worker.name,
+            "does": worker.duty.does,
+            "at": worker.where(),
+            "waits_for": worker.party(),
+            "restarts": worker.restarts,
+        }
+        for worker in supervision.running()
+    ]
+    return {"items": sorted(found, key=lambda thread: thread["name"])}
 
 
 @router.get("/metrics", response_class=Response)

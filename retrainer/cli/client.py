@@ -36,6 +36,10 @@ class ApiClient:
         # Proxies in the environment are not used for this machine.
         self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout, trust_env=url.host not in _HERE)
 
+    def limit(self, seconds: float) -> None:
+        """Set the timeout of the next requests."""
+        self._http.timeout = httpx.Timeout(seconds)
+
     def close(self) -> None:
         self._http.close()
 
@@ -52,6 +56,11 @@ class ApiClient:
                 return
             response.read()
         self._read(response)
+
+    def fetch(self, where: str) -> httpx.Response:
+        """GET a path, also outside of the API, and return the answer whatever its status."""
+        with self._answers():
+            return self._http.get(where)
 
     def post(self, *path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None) -> Any:
         return self._ask("POST", path, json=body or {}, headers=headers)

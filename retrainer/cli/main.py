@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "dead-letters": ("retrainer.cli.dead_letters:dead_letters", "List, show, replay and discard dead letters."),
     "finalizers": ("retrainer.cli.finalizers:finalizers", "Remove the finalizer from Workflows of a removed daemon."),
     "store": ("retrainer.cli.store:store", "Back up the store; check, migrate, export or import it."),
+    "support": ("retrainer.cli.support:support", "Write a bundle for those who help, without secrets."),
     "completion": ("retrainer.cli.completion:completion", "Print the completion script of a shell."),
 }
 

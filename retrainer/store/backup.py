@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import mkstemp
 from typing import TYPE_CHECKING
 
 from retrainer.store.base import StoreError
-from retrainer.util.regular_files import sync
+from retrainer.util.new_file import new_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
     from retrainer.util.clock import Clock
 
@@ -45,41 +44,17 @@ def back_up(source: Path, target: Path, clock: Clock, progress: Callable[[int, i
 
     Raise StoreError. Then there is no ``target``, unless it was there before: it is never overwritten.
     """
-    _check_target(target)
     began = clock.monotonic()
     try:
-        with _draft(target) as draft:
+        with new_file(target) as draft:
             at, schema = _copy(source, draft, clock, progress)
             _check(draft, source)
             size = draft.stat().st_size
-            _publish(draft, target)
     except sqlite3.Error as error:
         raise StoreError(f"{source}: could not be copied to {target}: {error}") from error
     except OSError as error:
         raise StoreError(f"{target}: {error.strerror or error}") from error
     return Backup(target, at, clock.monotonic() - began, size, schema)
-
-
-def _check_target(target: Path) -> None:
-    if os.path.lexists(target):
-        raise StoreError(f"{target}: exists already, and is not overwritten; name a new file")
-    if not target.parent.is_dir():
-        raise StoreError(f"{target}: there is no folder {target.parent}; create it, or name another")
-
-
-@contextmanager
-def _draft(target: Path) -> Iterator[Path]:
-    """Yield a new file beside ``target``, readable by this user only, and remove it if it is still there at the end.
-
-    Its name begins with a dot, and ends with `.part`.
-    """
-    descriptor, name = mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-    os.close(descriptor)
-    draft = Path(name)
-    try:
-        yield draft
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _copy(source: Path, draft: Path, clock: Clock, progress: Callable[[int, int], None]) -> tuple[float, str]:
@@ -98,7 +73,6 @@ def _copy(source: Path, draft: Path, clock: Clock, progress: Callable[[int, int]
                 progress(pages - left, pages)
 
             store.backup(copy, pages=PAGES, progress=advance)
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
     return at, schema
@@ -120,18 +94,6 @@ def _check(draft: Path, source: Path) -> None:
     if found != ["ok"]:
         problems = " ".join("; ".join(found).split())
         raise StoreError(f"{source}: its copy is damaged, and was removed; keep the backups before it: {problems}")
-
-
-def _publish(draft: Path, target: Path) -> None:
-    """Give the copy its name, durably. Raise FileExistsError, with nothing changed, if there is such a file by now."""
-    try:
-        os.link(draft, target)
-    except FileExistsError:
-        raise
-    except OSError:  # e.g. a volume without hard links
-        _check_target(target)
-        draft.rename(target)
-    sync(target.parent)
 
 
 def _connect(path: Path, mode: str, more: str = "") -> sqlite3.Connection:
