@@ -61,7 +61,9 @@ class Explanation(Open):
     decision: str
     reason: str
     until: Moment | None = None
+    """When the reason may change without another input, if known."""
     earliest: Moment | None = None
+    """When it could fire without another input, if known."""
     tree: list[Node] = []
     event: list[dict[str, Any]] | None = None
     """What each data trigger does with the given event, condition by condition."""

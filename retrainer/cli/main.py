@@ -17,7 +17,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": ("retrainer.cli.init:init", "Write the files of a new project."),
     "run": ("retrainer.cli.daemon:run", "Run the daemon until it is stopped."),
     "demo": ("retrainer.cli.demo:demo", "Run a demonstration on this machine."),
-    "validate": ("retrainer.cli.validate:validate", "Check configuration files, and report all mistakes."),
+    "validate": ("retrainer.cli.validate:validate", "Check configuration files, and report their mistakes."),
     "lint": ("retrainer.cli.lint:lint", "Find what is valid in rules, but most likely not intended."),
     "test": ("retrainer.cli.test:test", "Test rules: inputs on a simulated clock, and the expected results."),
     "simulate": (

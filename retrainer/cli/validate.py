@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def validate(
     session: Session, path: str, cluster: bool, ignore_environment: bool, team: str | None, platform: str | None
 ) -> None:
-    """Check configuration files, and report all mistakes.
+    """Check configuration files, and report their mistakes.
 
     PATH is the daemon's settings (then with the rules they name), a rule file, or a folder of either. With --team it
     may also be a ConfigMap's manifest, or a folder of these.

@@ -90,7 +90,9 @@ class RuleMetrics:
         self.own_outputs = rule.counter("own_outputs", "Events not counted because runs of the rule wrote them.")
         self._runs = rule.counter("runs", "Runs that entered a phase, by phase.", "phase")
         self._success = rule.gauge("last_success_timestamp_seconds", "Time at which a run last succeeded.")
-        self._fired = rule.gauge("last_fired_timestamp_seconds", "Time at which a run was last created.")
+        self._fired = rule.gauge(
+            "last_fired_timestamp_seconds", "Time at which a run was last created, retries not counted."
+        )
         self._output = rule.gauge("run_output", "Outputs of the last run that returned them.", "output")
         self._resource = rule.counter("run_resource_seconds", "Resource use of ended runs.", "resource")
         self._gpu = rule.counter("run_gpu_seconds", "GPU time of ended runs.", "promoted")

@@ -154,8 +154,9 @@ def test_a_key_that_slept_through_several_edits_is_judged_by_what_it_last_knew(m
     keyed = {"for_each": {"by": {"d": "event.data.who"}}}
     bench = make({**rule(d=data()), **keyed})
     bench.deliver([event(1, kind="a", who="acme")])
-    bench.edit([{**rule(d=data(match={"kind": "b"})), **keyed}])
-    bench.edit([{**rule(d=data()), **keyed}])
+    named = [Dropped("rule-0", "d", CHANGED)]
+    assert bench.edit([{**rule(d=data(match={"kind": "b"})), **keyed}]) == named
+    assert bench.edit([{**rule(d=data()), **keyed}]) == named, "an edit that is undone is an edit too"
     entry = bench.act(lambda tx: tx.states.entry(tx.catalog.rules["rule-0"], "acme"))
     assert entry.state.window.events == 1, "it was never asked while the rule meant something else"
 
@@ -246,6 +247,7 @@ def test_what_shadow_would_have_run_counts_when_the_rule_becomes_active(make: Ma
     resting = {**rule(d=data(batch={})), "limits": {"cooldown": {"period": "1h"}}}
     bench = make({**resting, "mode": "shadow"})
     bench.deliver([event(1, kind="a")])
+    assert pending(bench) == 0, "a run that is only recorded takes the data too"
     bench.edit([resting])
     bench.deliver([event(2, kind="a")])
     assert bench.query("SELECT count(*) FROM runs") == [(0,)]

@@ -9,7 +9,7 @@ import pytest
 from retrainer.engine.commands import operator_commands
 from retrainer.engine.runs.waits import waits_for
 from retrainer.store import run_statements
-from tests.unit.engine.kit import Make, end, event, start
+from tests.unit.engine.kit import Make, end, event, start, state
 
 if TYPE_CHECKING:
     from tests.houses.engine import DrivenEngine
@@ -52,6 +52,17 @@ def test_a_retry_waits_for_its_moment(make: Make) -> None:
     said = waits(bench, "a")
     assert said is not None
     assert (said["reason"], said["until"]) == ("retry", bench.clock.time + 600)
+
+
+def test_a_retry_does_not_count_as_fired(make: Make) -> None:
+    bench = make({"name": "a", "submit": {"workflow_template": "t", "retry": {"limit": 1}}})
+    bench.deliver([event(1)])
+    fired = bench.clock.time
+    bench.tick(60)
+    end(bench, "Failed")
+    bench.tick(600)
+    assert bench.query("SELECT count(*) FROM runs") == [(2,)]
+    assert state(bench, "a").last_fired == fired
 
 
 def test_a_run_that_nobody_has_claimed_waits_for_the_submitter(make: Make) -> None:

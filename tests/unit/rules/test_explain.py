@@ -89,6 +89,29 @@ def test_the_verdict_is_one_line_with_its_reason(
     assert told["earliest"] == earliest
 
 
+UNTIL: list[Any] = [
+    pytest.param(rule(batch(at_least={"rows": 10}, max_wait="1h")), lambda w: w.event(rows=4), 3600, id="max_wait"),
+    pytest.param(rule(batch(debounce="10m")), lambda w: w.event(), 600, id="debounce"),
+    pytest.param(rule(limits=COOL), ran_and_due, 3600, id="cooldown"),
+    pytest.param(rule(), lambda w: (w.event(), w.event()), None, id="only the end of a run changes it"),
+    pytest.param(rule(batch(at_least={"rows": 10})), lambda w: w.event(rows=4), None, id="only data changes it"),
+    pytest.param(
+        rule({**batch(), "more": batch(max_wait="2h")["new"]}, when={"all": ["new", "more"]}),
+        lambda w: w.event(triggers=("new", "more")),
+        7200,
+        id="missing_trigger",
+    ),
+]
+
+
+@pytest.mark.parametrize(("compiled", "before", "after"), UNTIL)
+def test_until_is_that_of_the_decision(compiled: Any, before: Callable[[World], Any], after: float | None) -> None:
+    world = World(compiled)
+    before(world)
+    until = explain(compiled, "", world.state, world.now)["until"]
+    assert until == world.decisions[-1].until == (None if after is None else START + after)
+
+
 def test_it_says_what_the_engine_then_does() -> None:
     world = World(rule(batch(debounce="10m"), COOL))
     world.event()

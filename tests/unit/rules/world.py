@@ -11,6 +11,7 @@ from retrainer.rules.fold import first_state
 from retrainer.rules.outcome import (
     Arrived,
     Backfill,
+    Decision,
     Ended,
     Imported,
     Input,
@@ -29,7 +30,7 @@ from retrainer.rules.outcome import (
 from retrainer.runs.run import RunPhase
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from retrainer.rules.limits import RemainingBudget
 
@@ -65,6 +66,8 @@ class World:
         self.births: list[NewRun] = []
         self.slots: list[SlotRecord] = []
         self.stops: list[str] = []
+        self.decisions: Sequence[Decision] = ()
+        """Those of the last input."""
         self.give(Wake())  # as the engine does when it loads a rule
 
     def give(self, given: Input) -> list[str]:
@@ -73,6 +76,7 @@ class World:
         return self._keep(done)
 
     def _keep(self, done: Step) -> list[str]:
+        self.decisions = done.decisions
         for decision in done.decisions:
             if decision.new_run is not None:
                 self.births.append(decision.new_run)

@@ -18,6 +18,7 @@ from retrainer.config.settings import LocalEngine as Settings
 from retrainer.workflows.base import Observed
 from retrainer.workflows.local import run_folder
 from retrainer.workflows.local.engine import LocalEngine
+from retrainer.workflows.local.isolation import KEPT
 from retrainer.workflows.local.log import LOG_LIMIT
 from retrainer.workflows.local.outputs import OUTPUT_LIMIT
 from retrainer.workflows.local.removal import remove
@@ -200,6 +201,16 @@ def test_marks_that_a_step_makes_hang_nobody(home: Path, code: str, message: str
     engine.create(workflow(f"cd $RETRAINER_LOCAL_RUN; {code}; true"), timeout=5)
     end = ended(engine)
     assert message in end.message
+
+
+def test_what_a_step_has_of_the_environment_of_the_daemon(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*KEPT, "HOOK_TOKEN", "RETRAINER_TOKEN", "PYTHONPATH"):
+        monkeypatch.setenv(name, os.environ.get(name, "C.UTF-8" if name.startswith("L") else "x"))
+    engine = engine_at(home)
+    engine.create(workflow("mkdir $TMPDIR/out; env | cut -d= -f1 > $TMPDIR/out/said"), timeout=5)
+    of_the_shell = {"PWD", "OLDPWD", "SHLVL", "_"}
+    seen = set((ended(engine).outputs or {})["said"].split()) - of_the_shell
+    assert seen == {*KEPT, "PATH", "TMPDIR", run_folder.FOLDER_VARIABLE}
 
 
 def test_the_secrets_of_the_daemon_are_not_in_reach_of_a_step(home: Path) -> None:
