@@ -37,14 +37,14 @@ def show_logs(api: Context, run: KnownRun, tail: Tail = 1000, step: Step = "") -
         raise Refusal(409, f"run {run} is {found.phase}: it has no Workflow, so there is no log")
     try:
         steps = api.outputs(found.namespace, found.workflow, OutputQuery(tail, step))
-        return PlainText(_bounded(chain([next(steps)], steps), tail))
+        return PlainText(_bounded(chain([next(steps)], steps)))
     except (NoOutput, Refused) as error:
         raise Refusal(404, str(error)) from None
     except WorkflowError as error:
         raise not_now(str(error), getattr(error, "retry_after", None) or RETRY_AFTER) from None
 
 
-def _bounded(steps: Iterator[StepOutput], tail: int) -> Iterator[str]:
+def _bounded(steps: Iterator[StepOutput]) -> Iterator[str]:
     """Yield the text of each step, at most `MOST` bytes of output together."""
     left = MOST
     try:
@@ -53,18 +53,18 @@ def _bounded(steps: Iterator[StepOutput], tail: int) -> Iterator[str]:
                 yield f"(the answer ends here, with {MOST // 1024**2} MiB: read step {step.step}, or fewer lines)\n"
                 return
             left -= len(step.text)
-            yield rendered(step, tail)
+            yield rendered(step)
     except WorkflowError as error:  # the answer has begun already
         yield SECRETS.mask(f"(the answer ends here: {error})") + "\n"
 
 
-def rendered(step: StepOutput, tail: int) -> str:
+def rendered(step: StepOutput) -> str:
     """Return the lines of a step after its name, with secrets masked. Of a line that was overwritten, the last text."""
     lines = [line.rstrip("\r").rpartition("\r")[2] for line in step.text.decode(errors="replace").split("\n")]
     if lines[-1] == "":
         lines.pop()
     if step.left_out:
-        lines.insert(0, f"(earlier output is left out: these are the last {len(lines)} lines, of `tail` {tail})")
-    if step.note:
-        lines.append(f"({step.note})")
+        lines.insert(0, f"(earlier output is left out: these are the last {len(lines)} lines)")
+    if step.note or not lines:
+        lines.append(f"({step.note or 'no output'})")
     return "".join(f"{step.step}: {SECRETS.mask(line)}\n" for line in lines)

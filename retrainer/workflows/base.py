@@ -111,12 +111,6 @@ class NoOutput(WorkflowError):
     """There is no output of a Workflow's steps, and the message says why and where it may be found."""
 
 
-def last_lines(text: bytes, count: int) -> tuple[bytes, bool]:
-    """Return the last `count` lines of a text, and whether it has more."""
-    lines = text.removesuffix(b"\n").split(b"\n")
-    return b"\n".join(lines[-count:]), len(lines) > count
-
-
 def no_step(workflow: str, query: OutputQuery, steps: Iterable[str]) -> str:
     """Return the message of a query that selects no step of those that have started."""
     if not (started := ", ".join(steps)):

@@ -17,7 +17,6 @@ from retrainer.workflows.base import (
     Refused,
     StepOutput,
     WorkflowError,
-    last_lines,
     no_step,
 )
 
@@ -31,6 +30,8 @@ WORKFLOW_LABEL = "workflows.argoproj.io/workflow"
 NODE_ANNOTATION = "workflows.argoproj.io/node-name"
 _GROUP = re.compile(r"\[\d+\](?=\.)")
 """The number of a group of parallel steps in a node's name: ``churn-1[0].prepare``."""
+SPARE = 33
+"""Lines that are read beyond the requested ones: one to know that there are more, and those of Argo's executor."""
 _GONE = (
     "Workflow {}/{} has no pods any more, or none yet; `podGC` and `ttlStrategy` remove pods and their logs. If the "
     "template has `archiveLogs`, `argo logs` and Argo's UI still have them, otherwise the log storage of the cluster"
@@ -74,7 +75,7 @@ def step_name(workflow: str, meta: dict[str, Any]) -> str:
 
 def _output(api: ApiServer, namespace: str, pod: str, step: str, tail: int) -> StepOutput:
     """Read one pod's log. Raise Later if the right to do so is missing; any other error becomes a note."""
-    fields = {"container": "main", "tailLines": str(tail + 1), "limitBytes": str(OUTPUT_LIMIT)}
+    fields = {"container": "main", "tailLines": str(tail + SPARE), "limitBytes": str(OUTPUT_LIMIT)}
     path = f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}/log"
     try:
         text = api.text(ApiRequest("GET", path, fields=fields))
@@ -86,12 +87,20 @@ def _output(api: ApiServer, namespace: str, pod: str, step: str, tail: int) -> S
 
 
 def _limited(step: str, text: bytes, tail: int) -> StepOutput:
-    """Return the last `tail` lines of a text that may have one more."""
+    """Return the last `tail` lines of the step itself."""
     note = ""
     if len(text) >= OUTPUT_LIMIT:  # the server cut it: a part of a line could be a part of a secret
         text = text[: text.rfind(b"\n") + 1]
         note = f"what follows after {OUTPUT_LIMIT // 1024**2} MiB is left out: read fewer lines"
-    return StepOutput(step, *last_lines(text, tail), note)
+    lines = text.removesuffix(b"\n").split(b"\n")
+    own = [line for line in lines if not _of_argo(line)]
+    return StepOutput(step, b"\n".join(own[-tail:]), len(own) > tail or len(lines) >= tail + SPARE, note)
+
+
+def _of_argo(line: bytes) -> bool:
+    """Return whether Argo's executor wrote a line, as text or JSON, into the log of the container that it starts."""
+    as_text = line.startswith(b"time=") and b" level=" in line[:80] and b" argo=true" in line
+    return as_text or (line.startswith(b'{"time":') and b'"argo":true' in line)
 
 
 def _explained(error: WorkflowError, namespace: str) -> WorkflowError:

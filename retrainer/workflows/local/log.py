@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from retrainer.util.regular_files import open_regular
-from retrainer.workflows.base import OUTPUT_LIMIT, StepOutput, last_lines
+from retrainer.workflows.base import OUTPUT_LIMIT, StepOutput
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,8 +59,8 @@ def newest(folder: Path, query: OutputQuery) -> StepOutput:
     left_out = len(text) > OUTPUT_LIMIT
     if left_out:
         text = text.partition(b"\n")[2]  # the first line may be incomplete
-    kept, more = last_lines(text, query.tail)
-    return StepOutput(folder.name, kept, left_out or more)
+    lines = text.removesuffix(b"\n").split(b"\n")
+    return StepOutput(folder.name, b"\n".join(lines[-query.tail :]), left_out or len(lines) > query.tail)
 
 
 def _end(path: Path, size: int) -> bytes:

@@ -12,6 +12,7 @@ import pytest
 
 from retrainer.config.settings import ArgoEngine as Settings
 from retrainer.workflows.argo.engine import ArgoEngine
+from retrainer.workflows.argo.pod_logs import SPARE
 from retrainer.workflows.base import OUTPUT_LIMIT, Ambiguous, Later, NoOutput, OutputQuery, StepOutput
 from tests.unit.kubeconfig import kubeconfig
 
@@ -105,7 +106,7 @@ def test_the_logs_of_a_workflows_pods_are_read_the_oldest_first(
     ]
     listed, read, _ = server.RequestHandlerClass.requests  # type: ignore[attr-defined]
     assert listed[1]["labelSelector"] == ["workflows.argoproj.io/workflow=churn-1"]
-    assert read[1] == {"container": ["main"], "tailLines": ["3"], "limitBytes": [str(OUTPUT_LIMIT)]}
+    assert read[1] == {"container": ["main"], "tailLines": [str(2 + SPARE)], "limitBytes": [str(OUTPUT_LIMIT)]}
 
 
 @pytest.mark.parametrize(
@@ -131,6 +132,29 @@ def test_one_step_is_read_with_its_attempts(engine: ArgoEngine, answers: dict[st
     assert output(engine, step="train") == [StepOutput("train(0)", b"x")]
     with pytest.raises(NoOutput, match=r"no step 'tra'; it has prepare, train\(0\)"):
         output(engine, step="tra")
+
+
+ARGO = b'time=2026-01-01T00:00:00.327Z level=INFO msg="sub-process exited" argo=true error=<nil>\n'
+ARGO_IN_JSON = b'{"time":"2026-01-01T00:00:00Z","level":"INFO","msg":"sub-process exited","argo":true,"error":null}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "left_out"),
+    [
+        pytest.param(b"1\n2\n" + ARGO, b"1\n2", False, id="its last line"),
+        pytest.param(b"1\n2\n" + ARGO_IN_JSON, b"1\n2", False, id="in JSON"),
+        pytest.param(b"1\n2\n3\n" + ARGO, b"2\n3", True, id="and more than was requested"),
+        pytest.param(ARGO, b"", False, id="alone"),
+        pytest.param(ARGO * (SPARE + 2), b"", True, id="nothing else in what was read"),
+        pytest.param(b"argo=true\ntime=1 argo=true\n", b"argo=true\ntime=1 argo=true", False, id="not its form"),
+    ],
+)
+def test_lines_of_argos_executor_are_not_output_of_the_step(
+    engine: ArgoEngine, answers: dict[str, Any], text: bytes, kept: bytes, left_out: bool
+) -> None:
+    answers[PODS] = pods(churn_1_pod="churn-1.train")
+    answers[f"{PODS}/churn-1-pod/log"] = (200, text)
+    assert output(engine) == [StepOutput("train", kept, left_out)]
 
 
 def test_a_log_that_the_server_cut_ends_with_a_whole_line(engine: ArgoEngine, answers: dict[str, Any]) -> None:
