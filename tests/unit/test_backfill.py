@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.unit.test_app import Daemon
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,8 +47,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
     (tmp_path / "templates/train.yaml").write_text(TEMPLATE)
     made.rules("rules", RULES)
     yield made
-    if made.process.poll() is None:
-        made.end(signal.SIGKILL)
+    made.close()
 
 
 def ask(daemon: Daemon) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def ended(daemon: Daemon) -> dict[str, Any]:
         told = daemon.http.get("/api/v1/rules/churn/backfills").json()
         return told if told["ended"] else None
 
-    told: dict[str, Any] = daemon.await_(look)
+    told: dict[str, Any] = until(look, "the backfill has come that far", 120)
     return told
 
 
@@ -82,7 +82,7 @@ def test_killed_in_the_middle_it_goes_on_and_no_slot_runs_twice(daemon: Daemon, 
         ask(daemon)
     except httpx.TransportError:
         pass  # it died during our request
-    assert daemon.ended() == -signal.SIGKILL
+    assert daemon.died() == -signal.SIGKILL
     daemon.start()
     ask(daemon)  # the client does not know whether it was accepted
     assert ended(daemon)["succeeded"] == 3

@@ -31,7 +31,8 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
     daemon.rules("watched", RULES)
     daemon.start(CANARY_TOKEN=CANARY)
     yield daemon
-    daemon.end()
+    daemon.stop()
+    daemon.close()
 
 
 def test_secrets_are_masked_in_the_cause(daemon: Daemon) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sqlite3
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -155,8 +154,9 @@ def alone(tmp_path: Path) -> Iterator[Daemon]:
     (tmp_path / "retrainer.yaml").write_text(SETTINGS.format(kubeconfig=kubeconfig(tmp_path, CLOSED)))
     daemon.rules("rules", RULES)
     secrets = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "testing-secret")
-    yield daemon.start(**secrets, AWS_DEFAULT_REGION="eu-central-1")
-    daemon.end(signal.SIGKILL)
+    daemon.start(**secrets, AWS_DEFAULT_REGION="eu-central-1")
+    yield daemon
+    daemon.close()
 
 
 def waits(house: DaemonInProcess | Daemon) -> dict[tuple[str, str], dict[str, Any]]:
@@ -165,7 +165,7 @@ def waits(house: DaemonInProcess | Daemon) -> dict[tuple[str, str], dict[str, An
 
 
 def test_every_server_that_is_away_is_named_and_events_are_taken_in_all_the_same(alone: Daemon) -> None:
-    found = alone.await_(lambda: (seen := waits(alone)).keys() >= ALONE and seen)
+    found = until(lambda: (seen := waits(alone)).keys() >= ALONE and seen, "all that wait are named", 120)
     assert found.keys() == ALONE
     assert all(one["error"] for one in found.values())
     ready = alone.http.get("/readyz")

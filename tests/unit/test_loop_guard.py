@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.test_app import Daemon
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,14 +48,19 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
     (tmp_path / "templates/announce.yaml").write_text(TEMPLATE)
     daemon.start()
     yield daemon
-    daemon.end()
+    daemon.stop()
+    daemon.close()
 
 
 def test_a_pipeline_that_announces_its_output_to_its_own_rule_runs_once(daemon: Daemon) -> None:
     daemon.rules("circle", RULE % str(daemon.http.base_url).rstrip("/"))
-    daemon.await_(lambda: any(r["name"] == "circle" for r in daemon.http.get("/api/v1/rules").json()["items"]))
+    until(
+        lambda: any(r["name"] == "circle" for r in daemon.http.get("/api/v1/rules").json()["items"]),
+        "the rule is loaded",
+        120,
+    )
     daemon.post("day-1")
-    (run,) = daemon.await_(lambda: runs(daemon, "SUCCEEDED"))
+    (run,) = until(lambda: runs(daemon, "SUCCEEDED"), "its run has succeeded", 120)
     found = daemon.http.get("/api/v1/events/find", params={"text": f"made-by-{run['id']}"}).json()["items"]
     (effect,) = [e for e in found[0]["effects"] if e["rule"] == "circle"]
     assert (effect["outcome"], effect["detail"]) == (

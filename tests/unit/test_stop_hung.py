@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from typing import TYPE_CHECKING
 
@@ -125,18 +124,24 @@ def test_the_process_ends_and_says_which_thread_did_not(tmp_path: Path) -> None:
     daemon.start(RETRAINER_HANG_AT="timer:30", RETRAINER_PATIENCE="0.1")
     daemon.post("a", "b")
     try:
-        daemon.await_(lambda: 'retrainer_thread_stuck{thread="timer-' in daemon.http.get("/metrics").text)
+        until(
+            lambda: 'retrainer_thread_stuck{thread="timer-' in daemon.http.get("/metrics").text,
+            "the thread is stuck",
+            120,
+        )
         age = 'retrainer_thread_heartbeat_age_seconds{thread="timer-'
-        daemon.await_(
+        until(
             lambda: [
                 line
                 for line in daemon.http.get("/metrics").text.splitlines()
                 if line.startswith(age) and float(line.rpartition(" ")[2]) > 2
-            ]
+            ],
+            "the thread is reported",
+            120,
         )
-        assert daemon.end(signal.SIGTERM) == FAILED
+        assert daemon.stop() == FAILED
     finally:
-        daemon.process.kill()
+        daemon.close()
     (line,) = lines(daemon, "daemon.ends")
     assert line["error"].startswith("stopped, but these threads did not end in time: timer-")
     assert lines(daemon, "daemon.stopped"), "everything else was settled"

@@ -14,6 +14,7 @@ import pytest
 
 from retrainer.util.supervision import FAILED
 from tests.unit.test_app import RULES, Daemon
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,8 +41,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
     (tmp_path / "landing").mkdir()
     made.rules("rules", RULES.replace("rules:\n", LANDING.lstrip("\n") + "rules:\n") + ON_FILES.lstrip("\n"))
     yield made
-    if made.process.poll() is None:
-        made.end(signal.SIGKILL)
+    made.close()
 
 
 def lines(daemon: Daemon, event: str) -> list[dict[str, Any]]:
@@ -62,25 +62,29 @@ def test_threads_that_die_are_restarted_and_the_work_goes_on(daemon: Daemon) -> 
     daemon.start(RETRAINER_RAISE_AT=",".join(kinds))
     land(daemon, "one")
     daemon.post("a", "b")
-    daemon.await_(lambda: succeeded(daemon) == {"churn", "files"})
-    told = daemon.await_(lambda: len(found := lines(daemon, "thread.restarted")) == len(kinds) and found)
+    until(lambda: succeeded(daemon) == {"churn", "files"}, "both rules have succeeded", 120)
+    told = until(
+        lambda: len(found := lines(daemon, "thread.restarted")) == len(kinds) and found,
+        "each thread was restarted",
+        120,
+    )
     names = {line["thread"].split("-")[0] for line in told}
     assert names == {kind.partition(":")[0] for kind in kinds}
     assert all("Fault" in line["error"] and line["does"] for line in told)
     assert 'retrainer_thread_restarts_total{thread="source-landing"} 1.0' in daemon.http.get("/metrics").text
     assert daemon.http.get("/healthz").status_code == 200
-    assert daemon.end() == 0
+    assert daemon.stop() == 0
 
 
 def provoke(daemon: Daemon) -> int:
     """Send events until the process has exited; return its exit code."""
     number = 0
-    while daemon.process.poll() is None:
+    while daemon.running:
         number += 1
         post(daemon, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             daemon.process.wait(PACE)
-    return daemon.ended()
+    return daemon.died()
 
 
 def post(daemon: Daemon, number: int) -> bool:
@@ -100,7 +104,7 @@ def test_the_process_ends_when_a_thread_dies_that_is_not_safe_to_restart(daemon:
     assert "died and is not safe to restart: Fault" in line["error"]
     daemon.start()
     daemon.post("x", "y")
-    daemon.await_(lambda: "churn" in succeeded(daemon))
+    until(lambda: "churn" in succeeded(daemon), "churn has succeeded", 120)
 
 
 def test_the_process_ends_when_a_thread_hangs_that_cannot_be_replaced(tmp_path: Path) -> None:
@@ -120,31 +124,31 @@ def test_the_process_ends_when_a_thread_hangs_that_cannot_be_replaced(tmp_path: 
             assert line["exit_code"] == FAILED
     finally:
         for daemon in daemons.values():
-            daemon.process.kill()
+            daemon.close()
 
 
 def test_an_engine_that_hangs_fails_the_liveness_probe(daemon: Daemon) -> None:
     daemon.start(RETRAINER_HANG_AT="engine:10", RETRAINER_PATIENCE="0.1")
     assert daemon.http.get("/healthz").status_code == 200
     assert not all(post(daemon, number) for number in range(20))
-    answer = daemon.await_(lambda: (found := daemon.http.get("/healthz")).status_code == 503 and found)
+    answer = until(lambda: (found := daemon.http.get("/healthz")).status_code == 503 and found, "the probe fails", 120)
     assert "the thread engine hangs in its own work at retrainer.util.failpoints" in answer.json()["reasons"][0]
     assert daemon.http.get("/readyz").status_code == 503
 
 
 def test_a_source_that_hangs_is_replaced_and_its_events_come(daemon: Daemon) -> None:
     daemon.start(RETRAINER_HANG_AT="source:5", RETRAINER_PATIENCE=PATIENCE)
-    daemon.await_(lambda: lines(daemon, "thread.replaced"))
+    until(lambda: lines(daemon, "thread.replaced"), "the thread is replaced", 120)
     land(daemon, "one")
-    daemon.await_(lambda: "files" in succeeded(daemon))
+    until(lambda: "files" in succeeded(daemon), "files has succeeded", 120)
     assert 'retrainer_thread_restarts_total{thread="source-landing"} 1.0' in daemon.http.get("/metrics").text
-    assert daemon.end() == 0
+    assert daemon.stop() == 0
 
 
 def test_a_stop_that_a_thread_keeps_from_ending_ends_all_the_same(daemon: Daemon) -> None:
     daemon.start(RETRAINER_HANG_AT="engine:10", RETRAINER_PATIENCE="0.1")
     assert not all(post(daemon, number) for number in range(20))
     os.kill(daemon.process.pid, signal.SIGTERM)
-    assert daemon.ended() == FAILED
+    assert daemon.died() == FAILED
     (line,) = lines(daemon, "daemon.ends")
     assert "engine at retrainer.util.failpoints" in line["error"]

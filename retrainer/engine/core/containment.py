@@ -47,7 +47,8 @@ def attempt(tx: Transaction, unit: Callable[[], T]) -> T:
             return result
     except Exception as error:
         if not of_whole(error):
-            tx.arrivals.clear()
+            if tx.arrivals is not None:
+                tx.arrivals.clear()
             for each, name, value in staged:
                 setattr(each, name, value)
         raise

@@ -35,14 +35,6 @@ class PendingArrivals(Protocol):
         """Drop all of them."""
 
 
-class _NoArrivals:
-    def close(self, where: tuple[str, str]) -> None:
-        """There are none."""
-
-    def clear(self) -> None:
-        """There are none."""
-
-
 @dataclass(frozen=True, slots=True)
 class Folded:
     """The result of folding an input: what `step` returned, and the runs created for it and for what followed."""
@@ -77,7 +69,8 @@ class Transaction:
         """Newly loaded rules that are not evaluated yet. The list is replaced, never changed in place."""
         self.catalog = context.catalog
         self.run_defaults = context.run_defaults
-        self.arrivals: PendingArrivals = _NoArrivals()
+        self.arrivals: PendingArrivals | None = None
+        """Set while a batch is taken in."""
         self.pools_changed = False
         self.stops = False
         self.polled: ChainMap[tuple[str, str], set[str]] = ChainMap()
@@ -97,7 +90,8 @@ class Transaction:
 
     def take(self, rule_name: str, key: str, given: Input | Spread) -> Folded | None:
         """Fold an input and the inputs that directly follow from it. Return None if the rule does not exist."""
-        self.arrivals.close((rule_name, key))
+        if self.arrivals is not None:
+            self.arrivals.close((rule_name, key))
         try:
             folded = self._fold(self, rule_name, key, given)
         except Exception as error:
