@@ -25,6 +25,7 @@ from retrainer.store.backup import Backup, back_up
 from retrainer.store.base import StoreError
 from retrainer.store.migrate import look, migrate, older, version
 from retrainer.store.open import open_store
+from retrainer.store.restore import restore as put_back
 from retrainer.util.clock import SystemClock
 from retrainer.util.timefmt import moment
 
@@ -48,11 +49,20 @@ def _there(_context: click.Context, _parameter: click.Parameter, place: str) -> 
 
 
 _PLACE = click.argument("place", metavar="STORE", callback=_there)
+_STORE = click.option(
+    "--store",
+    "place",
+    metavar="STORE",
+    envvar="RETRAINER_CONFIG",
+    show_envvar=True,
+    default="retrainer.yaml",
+    help="The store: its file, its address, or the daemon's settings.",
+)
 
 
 @click.group()
 def store() -> None:
-    """Back up a store, also while the daemon runs; check, migrate, export or import that of a stopped daemon.
+    """Back up a store, also while the daemon runs; restore, check, migrate, export or import that of a stopped one.
 
     STORE is the SQLite file in `store.path`, the address in `store.url` (the password comes from
     PGPASSWORD or a password file, as with psql), or the settings file of the daemon (.yaml).
@@ -192,16 +202,7 @@ def import_(session: Session, place: str, source: Any) -> None:
 
 @store.command()
 @click.argument("target", metavar="TO", type=click.Path(path_type=Path))
-@click.option(
-    "--store",
-    "place",
-    metavar="STORE",
-    callback=_there,
-    envvar="RETRAINER_CONFIG",
-    show_envvar=True,
-    default="retrainer.yaml",
-    help="The store: its file, its address, or the daemon's settings.",
-)
+@_STORE
 @local
 def backup(session: Session, target: Path, place: str) -> None:
     """Copy a SQLite store to the new file TO, while the daemon runs or not, and check the copy.
@@ -211,7 +212,9 @@ def backup(session: Session, target: Path, place: str) -> None:
 
     Example: retrainer store backup backup.db --store retrainer.yaml
     """
-    settings = _backed_up(session, place)
+    if not place.startswith(_URLS) and not Path(place).is_file():
+        raise session.failure(f"--store: file {place!r} does not exist")
+    settings = _located(session, place)
     if settings.url is not None:
         from retrainer.store.pg_dump import pg_dump  # noqa: PLC0415 - load only the driver in use
 
@@ -236,8 +239,8 @@ def backup(session: Session, target: Path, place: str) -> None:
     session.print(answer, lambda console: _backed(console, made))
 
 
-def _backed_up(session: Session, place: str) -> StoreSettings:
-    """Return where the store is. Settings with mistakes elsewhere, as secrets that are not here, can be backed up."""
+def _located(session: Session, place: str) -> StoreSettings:
+    """Return where the store is. Settings may have mistakes elsewhere, such as secrets that are not here."""
     if not place.endswith((".yaml", ".yml")):
         return _settings(place)
     settings, problems = read_settings(place)
@@ -269,3 +272,32 @@ def _backed(console: Console, made: Backup) -> None:
         f"{made.path} is complete and intact: {made.bytes} bytes, the store as of {moment(made.at)}, "
         f"in {made.seconds:.1f} s"
     )
+
+
+@store.command()
+@click.argument("source", metavar="FROM", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@_STORE
+@local
+def restore(session: Session, source: Path, place: str) -> None:
+    """Put the backup FROM in the place of the SQLite store of a stopped daemon. The old store is kept beside it.
+
+    The backup is checked before anything is changed.
+
+    Example: retrainer store restore backup.db --store retrainer.yaml
+    """
+    settings = _located(session, place)
+    if settings.url is not None:
+        raise session.failure(
+            "nothing was restored: restore a PostgreSQL store with pg_restore, with all replicas stopped"
+        )
+    try:
+        with _ended_by_sigterm():
+            made = put_back(source, Path(settings.path), _show_progress)
+    except StoreError as error:
+        raise session.failure(str(error)) from None
+    finally:
+        show.progress()
+    before = str(made.before) if made.before else None
+    answer = {"path": str(made.path), "backup": str(source), "schema": made.schema, "before": before}
+    kept = f"; the store that was there is {before}" if before else ""
+    session.print(answer, lambda console: console.print(f"{made.path} is the backup {source}{kept}", soft_wrap=True))

@@ -11,6 +11,7 @@ import os
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrainer.store.base import StoreError
@@ -18,7 +19,6 @@ from retrainer.util.new_file import new_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from retrainer.util.clock import Clock
 
@@ -26,6 +26,8 @@ PAGES = 2048
 """Pages (8 MiB) that are copied and synced at once. A sync of a whole large copy would delay those of the daemon."""
 _PATIENCE = 30.0
 """Seconds to wait for a lock, as while a starting daemon recovers the log of a killed one."""
+
+_UNCHANGING = "&immutable=1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,8 @@ def back_up(source: Path, target: Path, clock: Clock, progress: Callable[[int, i
     began = clock.monotonic()
     try:
         with new_file(target) as draft:
-            at, schema = _copy(source, draft, clock, progress)
-            _check(draft, source)
+            at = clock.now()
+            schema = copy_store(source, draft, progress)
             size = draft.stat().st_size
     except sqlite3.Error as error:
         raise StoreError(f"{source}: could not be copied to {target}: {error}") from error
@@ -57,13 +59,17 @@ def back_up(source: Path, target: Path, clock: Clock, progress: Callable[[int, i
     return Backup(target, at, clock.monotonic() - began, size, schema)
 
 
-def _copy(source: Path, draft: Path, clock: Clock, progress: Callable[[int, int], None]) -> tuple[float, str]:
-    """Write the copy to ``draft``. Return the time of its content, and its schema."""
+def copy_store(source: Path, draft: Path, progress: Callable[[int, int], None], *, in_use: bool = True) -> str:
+    """Write a checked copy of a store to the empty file ``draft``, and sync it. Return its schema.
+
+    Without ``in_use``, no other process changes the source, and nothing is created beside it. Raise StoreError,
+    sqlite3.Error or OSError.
+    """
+    more = "" if in_use or Path(f"{source}-wal").exists() else _UNCHANGING
     descriptor = os.open(draft, os.O_RDONLY)
     try:
-        with closing(_connect(source, "ro")) as store, closing(_connect(draft, "rw")) as copy:
+        with closing(_connect(source, "ro", more)) as store, closing(_connect(draft, "rw")) as copy:
             schema = _begin(store, source)
-            at = clock.now()
             # The draft is discarded after a failure, and synced here: SQLite needs neither journal nor syncs for it.
             copy.execute("PRAGMA journal_mode=OFF").close()
             copy.execute("PRAGMA synchronous=OFF").close()
@@ -73,9 +79,11 @@ def _copy(source: Path, draft: Path, clock: Clock, progress: Callable[[int, int]
                 progress(pages - left, pages)
 
             store.backup(copy, pages=PAGES, progress=advance)
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    return at, schema
+    _check(draft, source)
+    return schema
 
 
 def _begin(store: sqlite3.Connection, source: Path) -> str:
@@ -89,7 +97,7 @@ def _begin(store: sqlite3.Connection, source: Path) -> str:
 
 def _check(draft: Path, source: Path) -> None:
     """Raise StoreError if the copy is damaged. The file is read as it is: nothing is created beside it."""
-    with closing(_connect(draft, "ro", "&immutable=1")) as copy:
+    with closing(_connect(draft, "ro", _UNCHANGING)) as copy:
         found = [str(row[0]) for row in copy.execute("PRAGMA quick_check(3)")]
     if found != ["ok"]:
         problems = " ".join("; ".join(found).split())

@@ -10,9 +10,14 @@ import fcntl
 import os
 import stat
 import struct
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from retrainer.store.base import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _LOCK_AT = 1 << 62
 """The offset of a byte that nothing else locks. SQLite's lock bytes are at 2**30."""
@@ -177,6 +182,23 @@ def in_use(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return bool(_FLOCK.unpack(found)[0] != fcntl.F_UNLCK)
+
+
+@contextmanager
+def unused(path: Path) -> Iterator[None]:
+    """Keep the store locked, whether there is one or not, and do not create it. Raise StoreError if it is in use."""
+    beside = _lock_beside(path)
+    descriptor = -1
+    try:
+        if path.exists():
+            _check_kind(path)
+            descriptor = _open(path)
+            _lock(path, descriptor)
+        yield
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+        os.close(beside)
 
 
 def _lock(path: Path, descriptor: int) -> None:

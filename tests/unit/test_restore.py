@@ -64,9 +64,7 @@ def back_up(daemon: Daemon) -> dict[str, Any]:
 
 
 def restore(daemon: Daemon) -> None:
-    for side in ("", "-wal", "-shm"):
-        (daemon.folder / f"store.db{side}").unlink(missing_ok=True)
-    (daemon.folder / "backup.db").rename(daemon.folder / "store.db")
+    daemon.cli("store", "restore", str(daemon.folder / "backup.db"), "--store", str(daemon.folder / "store.db"))
 
 
 def pending(daemon: Daemon, rule: str) -> int:

@@ -15,6 +15,7 @@ from retrainer.store import backup
 from retrainer.store.backup import back_up
 from retrainer.store.base import StoreError
 from retrainer.store.pg_dump import pg_dump
+from retrainer.store.restore import restore
 from retrainer.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -158,3 +159,46 @@ def test_backups_beside_the_store_are_not_counted_as_its_size(store: SqliteStore
 )
 def test_the_command_for_postgresql_has_no_password(url: str, connection: str) -> None:
     assert pg_dump(url, Path("r.dump")) == f"pg_dump --format=custom --file=r.dump '--dbname={connection}'"
+
+
+# -- restore -----------------------------------------------------------------------------------------------------------
+
+
+def killed(store: SqliteStore, path: Path) -> None:
+    """Leave at ``path`` what a daemon leaves that is killed: its file and the log with its last commits."""
+    for side in ("", "-wal", "-shm"):
+        Path(f"{path}{side}").write_bytes(Path(f"{store.path}{side}").read_bytes())
+
+
+def test_a_restore_takes_the_log_of_the_old_store_away(store: SqliteStore, tmp_path: Path) -> None:
+    copied(store, tmp_path / "b.db")
+    add(store, range(ROWS, ROWS + 7))
+    old = tmp_path / "old"
+    old.mkdir()
+    killed(store, old / "s.db")
+    made = restore(tmp_path / "b.db", old / "s.db", lambda *_: None)
+    assert made.before == old / "s.db.before-1"
+    assert {path.name for path in old.iterdir()} == {"s.db", "s.db.lock", "s.db.before-1", "s.db.before-1-wal"}
+    assert rows(old / "s.db") == ROWS
+    assert rows(old / "s.db.before-1") == ROWS + 7, "nothing of it is lost"
+    assert restore(tmp_path / "b.db", old / "s.db", lambda *_: None).before == old / "s.db.before-2"
+    assert restore(tmp_path / "b.db", tmp_path / "new.db", lambda *_: None).before is None
+    assert not (tmp_path / "b.db-shm").exists(), "the backup is only read"
+
+
+def test_a_restore_that_fails_changes_nothing(store: SqliteStore, tmp_path: Path) -> None:
+    copied(store, tmp_path / "b.db")
+    with pytest.raises(StoreError, match="stop that daemon first"):
+        restore(tmp_path / "b.db", store.path, lambda *_: None)
+    old = tmp_path / "old"
+    old.mkdir()
+    killed(store, old / "s.db")
+    before = {path.name: path.read_bytes() for path in old.iterdir()}
+    raw = bytearray((tmp_path / "b.db").read_bytes())
+    raw[len(raw) // 2 :] = os.urandom(len(raw) - len(raw) // 2)
+    (tmp_path / "b.db").write_bytes(raw)
+    (tmp_path / "text").write_text("not a database, although it is long enough for one" * 100)
+    for name in ("b.db", "text"):
+        with pytest.raises(StoreError, match=name):
+            restore(tmp_path / name, old / "s.db", lambda *_: None)
+    assert {path.name: path.read_bytes() for path in old.iterdir() if path.name != "s.db.lock"} == before
