@@ -12,6 +12,7 @@ from retrainer.api.runs import KnownRun
 from retrainer.sources.http.refusal import Refusal, not_now
 from retrainer.store import run_statements
 from retrainer.telemetry.secrets import SECRETS
+from retrainer.util.counts import many
 from retrainer.workflows.base import NoOutput, OutputQuery, Refused, StepOutput, WorkflowError
 
 router = APIRouter(prefix="/runs", tags=["runs"])
@@ -64,7 +65,7 @@ def rendered(step: StepOutput) -> str:
     if lines[-1] == "":
         lines.pop()
     if step.left_out:
-        lines.insert(0, f"(earlier output is left out: these are the last {len(lines)} lines)")
+        lines.insert(0, f"(earlier output is left out: these are the last {many(len(lines), 'line')})")
     if step.note or not lines:
         lines.append(f"({step.note or 'no output'})")
     return "".join(f"{step.step}: {SECRETS.mask(line)}\n" for line in lines)

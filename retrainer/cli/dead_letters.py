@@ -121,7 +121,7 @@ def discard(
     """
     chosen = _chosen(session, ids, every=every, source=source, reason=reason)
     if not yes and chosen:
-        click.confirm(f"Delete {len(chosen)} dead letters permanently?", abort=True, err=True)
+        click.confirm(f"Delete {show.many(len(chosen), 'dead letter')} permanently?", abort=True, err=True)
     answers = [session.client.post("dead-letters", "discard", body={"ids": part}) for part in _in_parts(chosen)]
     total = {"discarded": sum(answer["discarded"] for answer in answers)}
     session.print(total, lambda console: console.print(f"{total['discarded']} discarded"))

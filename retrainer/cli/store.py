@@ -114,7 +114,8 @@ def _checked(console: Console, answer: dict[str, Any]) -> None:
             console.print(f"  {problem}")
         return
     schema = f"schema {answer['schema']}{', which the daemon migrates at start' if older(answer['schema']) else ''}"
-    console.print(f"{answer['path']} is intact: {answer['bytes']} bytes, {answer['live_runs']} live runs, {schema}")
+    live = show.many(answer["live_runs"], "live run")
+    console.print(f"{answer['path']} is intact: {answer['bytes']} bytes, {live}, {schema}")
     show.table(console, ("TABLE", "ROWS"), answer["rows"].items(), "")
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cronsim import CronSim, CronSimError
 
 from retrainer.rules.cron_dialects import crontab_hint
+from retrainer.util.counts import many
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -117,7 +118,9 @@ def _fields(text: str) -> list[str]:
         raise ValueError(f"bad cron {text!r}: name the zone in `timezone:` beside it, not in the expression")
     if len(fields) != len(_FIELDS):
         seconds = ", and none for seconds" if len(fields) == len(_FIELDS) + 1 else ""
-        needed = f"it has {len(fields)} fields and needs minute, hour, day of month, month and day of week{seconds}"
+        needed = (
+            f"it has {many(len(fields), 'field')} and needs minute, hour, day of month, month and day of week{seconds}"
+        )
         raise ValueError(f"bad cron {text!r}, {needed}: {crontab_hint(text) or 'write five fields'}")
     for name, field in zip(_FIELDS, fields, strict=True):
         for term in field.split(","):

@@ -11,6 +11,7 @@ from plotly.subplots import make_subplots
 
 from retrainer.rules.outcome import Reason
 from retrainer.simulate.traces import BARS
+from retrainer.util.counts import many
 from retrainer.util.timefmt import within
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def page(of: ChartPage) -> str:
         for number, rule in enumerate(of.rules)
     ]
     sections = "".join(f"<h2>{_escape(rule)}</h2>{figure}" for rule, figure in zip(of.rules, figures, strict=True))
-    left_out = f"<p>{of.left_out} more rules are not drawn.</p>" if of.left_out else ""
+    left_out = f"<p>Not drawn: {many(of.left_out, 'more rule')}.</p>" if of.left_out else ""
     title = f"retrainer simulate, {_day(of.begin)} to {_day(of.end)}"
     head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
     return f"<!doctype html><html><head>{head}</head><body><h1>{title}</h1>{sections}{left_out}</body></html>\n"
@@ -104,7 +105,7 @@ def _figure(of: ChartPage, rule: str) -> Any:
 
 
 def _subtitle(metric: TraceMetric) -> str:
-    more = f" ({metric.left_out} more series are not drawn)" if metric.left_out else ""
+    more = f" (not drawn: {metric.left_out} more series)" if metric.left_out else ""
     return f"{_escape(metric.name)}{more}"
 
 

@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from retrainer.simulate.casefile import moment
+from retrainer.util.counts import many
 from retrainer.util.timefmt import within
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def in_short(decided: Sequence[Decided], start: float) -> list[str]:
         detail = f": {first.decision.detail}" if first.decision.detail else ""
         times = f"  ({len(others) + 1} times)" if others else ""
         shown.append(f"{with_offset(first.at, start)}  {_name(rule, key)}  {kind} {reason}{detail}{times}")
-    left_out = [f"… {len(shown) - MOST_LINES} earlier decisions"] if len(shown) > MOST_LINES else []
+    left_out = [f"… {many(len(shown) - MOST_LINES, 'earlier decision')}"] if len(shown) > MOST_LINES else []
     return left_out + shown[-MOST_LINES:]
 
 

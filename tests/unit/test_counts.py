@@ -10,7 +10,8 @@ import pytest
 from retrainer.util.counts import many, part
 
 PACKAGE = Path(__file__).parents[2] / "retrainer"
-COUNTED = re.compile(r"(?<!%)\{(?![A-Z_]+\})[^{},]+\} (?:events|rows|runs|failures|slots|triggers|alerts|attempts)\b")
+WORDS = "alerts attempts decisions events failures fields letters lines messages partitions rows rules runs slots"
+COUNTED = re.compile(rf"(?<!%)\{{(?![A-Z_]+\}})[^{{}},]+\}} (?:\w+ )?(?:{WORDS.replace(' ', '|')})\b")
 """A count beside a plural, in an f-string. Constants, and numbers with thousands separators, are never one."""
 
 
@@ -30,7 +31,9 @@ def test_counts(told: str, text: str) -> None:
     assert told == text
 
 
-@pytest.mark.parametrize("layer", ["api", "cli", "engine", "rules", "runs", "simulate"])
+@pytest.mark.parametrize(
+    "layer", ["api", "cli", "daemon", "engine", "rules", "runs", "simulate", "sources", "workflows"]
+)
 def test_no_text_has_a_plural_beside_a_count_that_may_be_one(layer: str) -> None:
     sources = ((path.name, path.read_text()) for path in (PACKAGE / layer).rglob("*.py"))
     assert {name: found for name, text in sources if (found := COUNTED.findall(text))} == {}

@@ -47,7 +47,7 @@ def source(error: str | None, halted: Mapping[str, str] = {}, **more: Any) -> An
         pytest.param("s3", source("y", errors={"queue": "", "bucket": "y"}), [("bucket", "y")], id="only the bucket"),
         pytest.param(
             "kafka",
-            source("1 of its partitions are halted; t/0: cut", {"t/0": "cut"}),
+            source("1 partition halted; t/0: cut", {"t/0": "cut"}),
             [("decision", "t/0: cut")],
             id="a halted partition waits for a person, not for the broker",
         ),

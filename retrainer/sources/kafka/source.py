@@ -11,6 +11,7 @@ from retrainer.sources.kafka.reread import Rereading
 from retrainer.sources.kafka.session import IntakeTerms, KafkaSession
 from retrainer.sources.polling import PollingSource
 from retrainer.sources.schemas import SchemaRegistryClient
+from retrainer.util.counts import many
 from retrainer.util.error_text import words
 from retrainer.util.supervision import beat
 
@@ -127,4 +128,4 @@ def _summary(halted: Mapping[str, str]) -> str | None:
     if not halted:
         return None
     part, reason = next(iter(halted.items()))
-    return f"{len(halted)} of its partitions are halted; {part}: {reason}"
+    return f"{many(len(halted), 'partition')} halted; {part}: {reason}"

@@ -10,6 +10,7 @@ import structlog
 from retrainer.sources.base import Batch, Overloaded, Query, Receipt, SourceContext
 from retrainer.sources.polling import PollingSource
 from retrainer.sources.prometheus.poll import Poll
+from retrainer.util.counts import many
 from retrainer.util.supervision import beat, rest
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class PrometheusSource(PollingSource):
         done = [future for future in self._pending if future.done()]
         self._pending = [future for future in self._pending if not future.done()]
         failed = [error for future in done if (error := future.exception()) is not None]
-        return [("", f"{len(failed)} answers could not be stored: {failed[0]}")] if failed else []
+        return [("", f"{many(len(failed), 'answer')} could not be stored: {failed[0]}")] if failed else []
 
     def _due_queries(self, queries: Collection[Query]) -> list[Query]:
         """Order queries: those that were slow last time come last; among equals, the least recently queried first."""

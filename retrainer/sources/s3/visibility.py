@@ -11,6 +11,7 @@ import structlog
 
 from retrainer.sources.s3.aws import Unavailable
 from retrainer.sources.s3.queue import MOST, Queue
+from retrainer.util.counts import many
 from retrainer.util.supervision import Worker, beat, clamp
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class VisibilityKeeper:
                 self._stored.extend(again)
                 self._changed.notify_all()
             if again:
-                raise Unavailable(f"{len(again)} messages could not be deleted")
+                raise Unavailable(f"{many(len(again), 'message')} could not be deleted")
 
     def _hide(self) -> None:
         now = self._clock.monotonic()

@@ -50,7 +50,7 @@ def test_records_that_expired_unread_halt_their_partition_alone(
     until(lambda: source.halted, "it halted")
     said = "records 0 to 5 are gone (expired or deleted) and were never read"
     assert source.halted == {part: f"{said}; {way_out(part)}"}
-    assert source.last_error == f"1 of its partitions are halted; {part}: {source.halted[part]}"
+    assert source.last_error == f"1 partition halted; {part}: {source.halted[part]}"
     broker.produce(topic, numbered([10]), partition=0)
     await_numbers(house, [10])
     assert halts(logged) == [part]
