@@ -46,6 +46,7 @@ def status_of(http: dict[str, Any], headers: dict[str, str], *, proven: bool = F
         pytest.param({}, "evil.example", 421, id="a name that was rebound"),
         pytest.param({}, "localhost.evil.example", 421, id="a name that begins like ours"),
         pytest.param({}, "10.0.0.7", 421, id="another address"),
+        pytest.param(BEHIND, "10.0.0.7", 200, id="another address, beside allowed names"),
         pytest.param({}, "", 421, id="no name"),
         pytest.param({}, "[", 421, id="what is no name"),
         pytest.param(BEHIND, "hooks.EXAMPLE.org.", 200, id="an allowed name, written otherwise"),

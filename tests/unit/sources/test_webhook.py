@@ -182,12 +182,17 @@ def test_a_slash_at_the_end_makes_no_difference(client: httpx.Client) -> None:
     assert client.post("/push/", json={}).status_code == 202
 
 
-def test_an_unreadable_body_is_stored_with_its_reason(client: httpx.Client, intake: ScriptedIntake) -> None:
-    answer = client.post("/push", content=b"rows=3", headers=JSON)
+@pytest.mark.parametrize(
+    ("body", "why"), [(b"rows=3", "not JSON"), (b"[]", "a JSON object is expected")], ids=["no JSON", "a list"]
+)
+def test_an_unreadable_body_is_stored_with_its_reason(
+    client: httpx.Client, intake: ScriptedIntake, body: bytes, why: str
+) -> None:
+    answer = client.post("/push", content=body, headers=JSON)
     assert answer.status_code == 202
     assert answer.json()["outcomes"] == ["dead_lettered"]
-    assert "not JSON" in answer.json()["errors"][0]["error"]
-    assert intake.items[0].payload == b"rows=3"
+    assert why in answer.json()["errors"][0]["error"]
+    assert intake.items[0].payload == body
 
 
 @pytest.mark.parametrize(
