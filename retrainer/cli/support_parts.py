@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from retrainer.config import yaml
 from retrainer.config.files import find, read_text
+from retrainer.config.load_settings import settings_file
 from retrainer.config.tree import plain
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from retrainer.config.settings import Settings
 
 _NEWEST = 200
-"""Decisions, dead letters and runs, newest first."""
+"""Maximum number of rules, decisions, dead letters and runs."""
 _FIELDS: Final = {
+    "rules": ("name", "mode", "paused", "keys", "decision", "reason", "until", "next_fire"),
     "decisions": ("id", "rule", "trigger", "decision", "reason", "until", "run", "first_at", "last_at", "count"),
     "dead-letters": ("id", "at", "source", "reason", "rule", "size"),
     "runs": ("id", "rule", "trigger", "reason", "phase", "workflow", "created_at", "started_at", "ended_at"),
@@ -53,7 +55,11 @@ def of_machine() -> Iterator[Part]:
 
 def of_files(place: str, settings: Settings | None) -> Iterator[Part]:
     """Yield the parts that are read from the settings file and what it names."""
-    yield Part("settings.json", f"{place}; all values as they are written there", lambda: _configuration(place))
+    yield Part(
+        "settings.json",
+        f"{place}; all values as they are written there",
+        lambda: _configuration(str(settings_file(place))),
+    )
     if settings is None:
         return
     found = find(settings.rules)
@@ -70,7 +76,7 @@ def of_daemon(client: Callable[[], ApiClient]) -> Iterator[Part]:
     for name in ("status", "threads", "sources"):
         yield Part(f"{name}.json", f"/api/v1/{name}", lambda name=name: _answer(client(), f"/api/v1/{name}"))  # type: ignore[misc]
     for name in _FIELDS:
-        contains = f"the last {_NEWEST} of /api/v1/{name}, without payloads, keys and messages"
+        contains = f"up to {_NEWEST} of /api/v1/{name}, newest first, without payloads, keys and messages"
         yield Part(f"{name}.json", contains, lambda name=name: _listed(client(), name))  # type: ignore[misc]
     yield Part("metrics.txt", "/metrics", lambda: _read(client(), "/metrics").text)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
+from retrainer.cli import store as commands
 from retrainer.cli.main import COMMANDS, main
 from retrainer.store import tables as t
 from retrainer.store.migrate import HEAD
@@ -229,6 +232,31 @@ def test_store_check(cli: Ask, stored: Path) -> None:
     assert "is intact" in cli("store", "check", str(stored)).stdout
     told = json.loads(cli("store", "check", str(stored), "-o", "json").stdout)
     assert (told["good"], told["rows"]["runs"], told["live_runs"]) == (True, 2, 1)
+
+
+def test_store_backup(cli: Ask, stored: Path, tmp_path: Path) -> None:
+    """Its settings need a secret that is not here, and the backup does not."""
+    settings = tmp_path / "settings.yaml"
+    engine, http = {"type": "local", "templates": "t", "runs": "r"}, {"token": {"from_env": "NOT_SET_HERE"}}
+    settings.write_text(
+        json.dumps({"version": 1, "engine": engine, "store": {"path": str(stored)}, "http": http})  # JSON is YAML
+    )
+    target = tmp_path / "copy.db"
+    told = json.loads(cli("store", "backup", str(target), "--store", str(settings), "-o", "json").stdout)
+    assert (told["path"], told["schema"], told["bytes"]) == (str(target), HEAD, target.stat().st_size)
+    assert "is intact" in cli("store", "check", str(target)).stdout
+    assert "exists already" in cli("store", "backup", str(target), "--store", str(stored), code=1).stderr
+    assert f"{stored}.before-1" in cli("store", "restore", str(target), "--store", str(settings)).stdout
+
+
+def test_a_backup_that_is_ended_leaves_nothing(
+    cli: Ask, stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "_show_progress", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    before = {path.name for path in tmp_path.iterdir()}
+    cli("store", "backup", str(tmp_path / "copy.db"), "--store", str(stored), code=128 + signal.SIGTERM)
+    left = {path.name for path in tmp_path.iterdir()} - before
+    assert {name for name in left if not name.startswith(stored.name)} == set()
 
 
 def test_store_export(cli: Ask, stored: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ PLANTED = (TOKEN, HMAC, PASTED, COMMENT, PAYLOAD, INLINE, VARIABLE)
 EVERYTHING = {
     *("MANIFEST.json", "version.json", "platform.json", "settings.json", "store.json"),
     *("readyz.json", "healthz.json", "status.json", "threads.json", "sources.json", "metrics.txt"),
-    *("decisions.json", "dead-letters.json", "runs.json"),
+    *("rules.json", "decisions.json", "dead-letters.json", "runs.json"),
 }
 SETTINGS = f"""
 version: 1
@@ -105,6 +105,7 @@ def test_a_bundle_of_a_running_daemon(cli: Ask, daemon: Daemon, tmp_path: Path) 
     assert read["settings.json"]["http"]["token"] == {"from_env": "SUPPORT_TEST_TOKEN"}
     assert read["rules/000-rules.json"]["rules"][0]["submit"]["parameters"]["n"] == "1"
     assert read["readyz.json"]["ready"] is True
+    assert read["rules.json"][0]["name"] == "churn"
     assert read["decisions.json"][0]["reason"] == "batch_complete"
     assert read["dead-letters.json"][0]["source"] == "push"
     assert read["store.json"]["bytes"]["store.db"] > 0
