@@ -97,8 +97,10 @@ def test_what_was_acknowledged_before_the_backup_is_there_once(daemon: Daemon) -
     stream.ended.set()
     stream.join()
     restore(daemon)
-    (daemon.folder / "go").touch()
     daemon.start()
+    reported = daemon.until(lambda: [line for line in daemon.lines() if line["event"] == "workflow.unknown_run"])
+    assert [line["workflow"] for line in reported] == [unknown]
+    (daemon.folder / "go").touch()
 
     assert before <= pending(daemon, "counted") <= after
     (done,) = daemon.until(lambda: daemon.runs("SUCCEEDED"))

@@ -30,8 +30,11 @@ _ENDED = {"Succeeded": RunPhase.SUCCEEDED, "Failed": RunPhase.FAILED, "Error": R
 _ORDER = (RunPhase.PENDING, RunPhase.SUBMITTING, RunPhase.SUBMITTED, RunPhase.RUNNING)
 
 
-def observe(tx: Transaction, seen: Sequence[Observed]) -> None:
-    """Fold observations in order. Those of unknown runs, or of another Workflow of the same name, are dropped."""
+def observe(tx: Transaction, seen: Sequence[Observed]) -> list[Observed]:
+    """Fold observations in order. Those of unknown runs, or of another Workflow of the same name, are dropped.
+
+    Return those of unknown runs that are not over, as after a restore of an older store: nothing follows them.
+    """
     tx.writes.flush_runs()
     runs = run_statements.runs_by_id(tx.conn, {o.run for o in seen if o.run})
     for o in seen:
@@ -42,6 +45,7 @@ def observe(tx: Transaction, seen: Sequence[Observed]) -> None:
         refreshed = run_statements.run(tx.conn, run.id)
         if refreshed is not None:
             runs[run.id] = refreshed
+    return [o for o in seen if o.run and o.run not in runs and o.phase in _LIVE and not (o.gone or o.deleting)]
 
 
 def _contained(tx: Transaction, run: Run, o: Observed) -> None:
