@@ -176,6 +176,7 @@ class DrivenEngine:
         """Restart the engine. ``rules`` replace the rules, as if they were edited while it was down."""
         if rules is not None:
             self.configuration = configuration(rules, revision=self.configuration.revision + "'")
+        self.store.release()  # another process would have to wait for the lease to expire
         self.store.close()
         self.boot()
 

@@ -78,11 +78,11 @@ def test_a_group_that_has_members_refuses_our_commits_and_does_no_harm(broker: B
 def member(broker: Broker, topic: str, group: str) -> Iterator[None]:
     """A consumer to which the group assigns all partitions."""
     consumer = KafkaConsumer(topic, bootstrap_servers=broker.servers, group_id=group, enable_auto_commit=False)
-    until = threading.Event()
-    polls = threading.Thread(target=lambda: [consumer.poll(100) for _ in iter(until.is_set, True)])
+    ended = threading.Event()
+    polls = threading.Thread(target=lambda: [consumer.poll(100) for _ in iter(ended.is_set, True)])
     polls.start()
     until(lambda: members(broker, group), "it is a member")
     yield
-    until.set()
+    ended.set()
     polls.join()
     consumer.close(autocommit=False)
