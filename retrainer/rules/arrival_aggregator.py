@@ -42,8 +42,10 @@ class ArrivalAggregator:
         "_bytes",
         "_bytes_left",
         "_events_left",
+        "_room",
         "_rows",
         "_rows_left",
+        "_sized",
         "_window",
         "absorbed",
         "trigger",
@@ -60,6 +62,9 @@ class ArrivalAggregator:
             self._events_left = batch.at_least.events - window.events if batch.at_least.events else inf
             self._bytes_left = batch.at_least.bytes - window.bytes if batch.at_least.bytes else inf
             self._rows_left = batch.at_least.rows - window.rows if batch.at_least.rows else inf
+        self._sized = self._bytes_left < inf or self._rows_left < inf
+        self._room = min(MOST_KEPT, self._events_left - 1)
+        """Number of arrivals that can be kept before `_absorb`, or before the batch may be complete."""
 
     @classmethod
     def after(cls, rule: CompiledRule, state: State, given: Arrived, done: Step) -> ArrivalAggregator | None:
@@ -74,14 +79,21 @@ class ArrivalAggregator:
 
     def take(self, single: Single) -> bool:
         """Add one event. Return false, and add nothing, if it may complete the batch."""
-        events = self.absorbed + len(self._arrivals) + 1
-        size, rows = self._bytes + single[3], self._rows + single[4]
-        if events >= self._events_left or size >= self._bytes_left or rows >= self._rows_left:
+        if len(self._arrivals) >= self._room and not self._has_room():
             return False
-        if len(self._arrivals) == MOST_KEPT:
-            self._absorb()
-        self._bytes, self._rows = size, rows
+        if self._sized:
+            size, rows = self._bytes + single[3], self._rows + single[4]
+            if size >= self._bytes_left or rows >= self._rows_left:
+                return False
+            self._bytes, self._rows = size, rows
         self._arrivals.append(single)
+        return True
+
+    def _has_room(self) -> bool:
+        if self.absorbed + len(self._arrivals) + 1 >= self._events_left:
+            return False
+        self._absorb()
+        self._room = min(MOST_KEPT, self._events_left - 1 - self.absorbed)
         return True
 
     def close(self, state: State, now: float) -> tuple[State, Arrived | None]:
@@ -105,13 +117,13 @@ class ArrivalAggregator:
 
 
 def _window(arrivals: Sequence[Single]) -> Window:
-    """The window that has these events, in their order, without the time of their arrival."""
+    """The window that has these events, in their order, without the time of their arrival.
+
+    The offsets of a partition ascend: a batch is accepted only at the stored position.
+    """
     seqs, times, labels, sizes, rows, parts, offsets = zip(*arrivals, strict=True)
-    ends: dict[str, tuple[int, int]] = {}
-    for part, offset in zip(parts, offsets, strict=True):
-        if part:
-            low, high = ends.get(part, (offset, offset))
-            ends[part] = (min(low, offset), max(high, offset))
+    last = dict(zip(parts, offsets, strict=True))
+    first = dict(zip(parts[::-1], offsets[::-1], strict=True))
     return Window(
         events=len(arrivals),
         bytes=sum(sizes),
@@ -121,5 +133,5 @@ def _window(arrivals: Sequence[Single]) -> Window:
         first_key=labels[0],
         last_key=labels[-1],
         ranges=((seqs[0], seqs[-1]),),
-        parts=ends,
+        parts={part: (first[part], offset) for part, offset in last.items() if part},
     )
