@@ -117,13 +117,8 @@ class ArrivalAggregator:
 
 
 def _window(arrivals: Sequence[Single]) -> Window:
-    """The window that has these events, in their order, without the time of their arrival.
-
-    The offsets of a partition ascend: a batch is accepted only at the stored position.
-    """
+    """The window that has these events, in their order, without the time of their arrival."""
     seqs, times, labels, sizes, rows, parts, offsets = zip(*arrivals, strict=True)
-    last = dict(zip(parts, offsets, strict=True))
-    first = dict(zip(parts[::-1], offsets[::-1], strict=True))
     return Window(
         events=len(arrivals),
         bytes=sum(sizes),
@@ -133,5 +128,11 @@ def _window(arrivals: Sequence[Single]) -> Window:
         first_key=labels[0],
         last_key=labels[-1],
         ranges=((seqs[0], seqs[-1]),),
-        parts={part: (first[part], offset) for part, offset in last.items() if part},
+        parts={part: _ends(part, parts, offsets) for part in dict.fromkeys(parts) if part},
     )
+
+
+def _ends(wanted: str, parts: Sequence[str], offsets: Sequence[int]) -> tuple[int, int]:
+    """The lowest and highest offset of a partition."""
+    found = [offset for part, offset in zip(parts, offsets, strict=True) if part == wanted]
+    return min(found), max(found)
