@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+MOST_UNKNOWN = 1000
+"""Maximum number of Workflows of unknown runs that are logged."""
 _RULE = {kind: f"rule.{kind.value}" for kind in Kind}
 _RUN = {phase: f"run.{phase.value.lower()}" for phase in RunPhase}
 
@@ -40,7 +42,10 @@ class CommitListener:
             n.RunMoved: self._moved,
             n.PromotionRecorded: _promotion_recorded,
             n.RunEnded: self._ended,
+            n.UnknownRunObserved: self._unknown_run,
         }
+        self._unknown: set[str] = set()
+        """Uids of Workflows of unknown runs that were logged."""
 
     def emitted(self, notification: n.Notification, now: float) -> None:
         self._reports[type(notification)](notification, now)
@@ -94,6 +99,12 @@ class CommitListener:
         write = log.info if phase in (RunPhase.SUCCEEDED, RunPhase.CANCELLED) else log.warning
         write(_RUN[phase], **_ids(run), message=end.message or None)
         self._metrics.rules.run_cost(run.rule, values.get("gpu_hours") or 0.0, promoted=values.get("promoted"))
+
+    def _unknown_run(self, observed: n.UnknownRunObserved, _now: float) -> None:
+        seen = observed.workflow
+        if seen.uid not in self._unknown and len(self._unknown) < MOST_UNKNOWN:
+            self._unknown.add(seen.uid)
+            log.warning("workflow.unknown_run", namespace=seen.namespace, workflow=seen.name, run=seen.run)
 
 
 def _ids(run: Run) -> dict[str, str]:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from retrainer.rules.outcome import Decision, SlotRecord
     from retrainer.runs.run import Run, RunPhase
+    from retrainer.workflows.base import Observed
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,13 @@ class RunEnded:
     values: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class UnknownRunObserved:
+    """A live Workflow belongs to a run that is not in the store, as after a restore of an older backup."""
+
+    workflow: Observed
+
+
 Notification = (
     EventsTaken
     | DecisionMade
@@ -140,6 +148,7 @@ Notification = (
     | RunMoved
     | PromotionRecorded
     | RunEnded
+    | UnknownRunObserved
 )
 
 

@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-import structlog
-
 from retrainer.engine.core.notifications import RunMoved
 from retrainer.engine.runs.endings import end_run
 from retrainer.engine.runs.transitions import observe
@@ -27,10 +25,6 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-log = structlog.get_logger()
-
-_MOST_UNKNOWN = 1000
-"""Maximum number of Workflows that are reported in the log."""
 
 
 @contextmanager
@@ -62,8 +56,6 @@ class EngineRunGateway:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._unknown: set[str] = set()
-        """Uids of Workflows that were reported."""
 
     def _act(self, run: Callable[[Transaction], T]) -> T:
         with _answered():
@@ -130,14 +122,7 @@ class EngineRunGateway:
 
     def observed(self, seen: Sequence[Observed]) -> None:
         masked = [replace(one, message=SECRETS.mask(one.message), outputs=_masked(one.outputs)) for one in seen]
-        for one in self._act(lambda tx: observe(tx, masked)):
-            self._report_unknown(one)
-
-    def _report_unknown(self, seen: Observed) -> None:
-        """Log once for each Workflow that its run is unknown."""
-        if seen.uid not in self._unknown and len(self._unknown) < _MOST_UNKNOWN:
-            self._unknown.add(seen.uid)
-            log.warning("workflow.unknown_run", namespace=seen.namespace, workflow=seen.name, run=seen.run)
+        self._act(lambda tx: observe(tx, masked))
 
     def released(self, run: str) -> None:
         self._act(lambda tx: run_statements.update_run(tx.conn, run, released=True))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from retrainer.engine.core.containment import attempt, no_refusals, settled
-from retrainer.engine.core.notifications import InputLeftOut, RunMoved
+from retrainer.engine.core.notifications import InputLeftOut, RunMoved, UnknownRunObserved
 from retrainer.engine.runs.endings import end_run, end_unread
 from retrainer.rules.outcome import Reopened
 from retrainer.runs import times
@@ -30,11 +30,8 @@ _ENDED = {"Succeeded": RunPhase.SUCCEEDED, "Failed": RunPhase.FAILED, "Error": R
 _ORDER = (RunPhase.PENDING, RunPhase.SUBMITTING, RunPhase.SUBMITTED, RunPhase.RUNNING)
 
 
-def observe(tx: Transaction, seen: Sequence[Observed]) -> list[Observed]:
-    """Fold observations in order. Those of unknown runs, or of another Workflow of the same name, are dropped.
-
-    Return those of unknown runs that are not over, as after a restore of an older store: nothing follows them.
-    """
+def observe(tx: Transaction, seen: Sequence[Observed]) -> None:
+    """Fold observations in order. Those of unknown runs, or of another Workflow of the same name, are dropped."""
     tx.writes.flush_runs()
     runs = run_statements.runs_by_id(tx.conn, {o.run for o in seen if o.run})
     for o in seen:
@@ -45,7 +42,9 @@ def observe(tx: Transaction, seen: Sequence[Observed]) -> list[Observed]:
         refreshed = run_statements.run(tx.conn, run.id)
         if refreshed is not None:
             runs[run.id] = refreshed
-    return [o for o in seen if o.run and o.run not in runs and o.phase in _LIVE and not (o.gone or o.deleting)]
+    for o in seen:
+        if o.run and o.run not in runs and o.phase in _LIVE and not (o.gone or o.deleting):
+            tx.writes.emit(UnknownRunObserved(o))
 
 
 def _contained(tx: Transaction, run: Run, o: Observed) -> None:
