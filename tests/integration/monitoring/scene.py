@@ -116,7 +116,8 @@ class Scene:
         self.monitoring.write("prometheus.yml", self._prometheus())
         self.monitoring.write("alertmanager.yml", alertmanager())
         self.monitoring.call("up")
-        until(lambda: self.labels("source", "retrainer_events_received_total"), "counters are scraped at zero")
+        counted = 'retrainer_events_dead_lettered_total{namespace="ml"}'  # not those of the made-up replicas
+        until(lambda: self.labels("source", counted), "counters are scraped at zero")
         (self.folder / "landing").mkdir()
         (self.folder / "landing/a.csv").write_text("id\n1\n")
         for _ in range(3):
