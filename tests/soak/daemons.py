@@ -49,7 +49,6 @@ class Replica(Daemon):
         self.lives = 0
         self.own_ends: list[int] = []
         self._wanted = self._ended = False
-        self._asked = False
         self._lock = threading.Lock()
         self._keeper = threading.Thread(target=self._keep, daemon=True)
         self._keeper.start()
@@ -57,27 +56,32 @@ class Replica(Daemon):
     def _keep(self) -> None:
         while not self._ended:
             time.sleep(LOOK_EVERY)
-            process = self.process
-            if process is not None and (code := process.poll()) is not None and self._wanted:
-                if not self._asked:
-                    self.own_ends.append(code)
+            if self._ended_unasked():
                 time.sleep(RESTART_AFTER)
                 self.launch()
+
+    def _ended_unasked(self) -> bool:
+        """Whether a process that should run has ended. The lock: while `launch` starts one, the one before is here."""
+        with self._lock:
+            code = self.process.poll() if self.process is not None else None
+            if code is None or not self._wanted:
+                return False
+            self.own_ends.append(code)
+            return True
 
     def launch(self, **_: str) -> None:
         """Start it unless it runs; do not wait."""
         with self._lock:
             if self._ended or (self.process is not None and self.process.poll() is None):
                 return
-            self._wanted, self._asked = True, False
+            self._wanted = True
             super().launch()
             self.lives += 1
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal. If that ends the process, it is not restarted before `launch`."""
         with self._lock:
-            self._asked = number in (signal.SIGKILL, signal.SIGTERM)
-            self._wanted = not self._asked
+            self._wanted = number not in (signal.SIGKILL, signal.SIGTERM)
             if self.process is not None:
                 self.process.send_signal(number)
 
