@@ -115,6 +115,7 @@ class RuleLines:
         if at is not None and at < now and event is None:
             return self._store.read(lambda conn: audit.explain(conn, name, key, at))
         explanation = self._store.read(lambda conn: self._explain(conn, rule, key, at))
+        explanation["tree"] = [*self._store.read(lambda conn: _unknown_key(conn, rule, key)), *explanation["tree"]]
         if event is not None:
             given = _event(event, now)
             author = self._store.read(lambda conn: author_of(conn, given))
@@ -127,8 +128,7 @@ class RuleLines:
         state = rule_changes.state_as_it_will_be(conn, rule, key, now)
         moment = at if at is not None else now
         explanation = explain(rule.of_key(key), key, state, moment, budget_balances.of_rule(conn, rule, moment))
-        tree = [*_unknown_key(conn, rule, key), *explanation["tree"], *self._waiting(conn, rule.name, key)]
-        return {**explanation, "tree": tree}
+        return {**explanation, "tree": [*explanation["tree"], *self._waiting(conn, rule.name, key)]}
 
     def _waiting(self, conn: Connection, rule: str, key: str) -> list[dict[str, Any]]:
         """Return the runs of the key that have not started, and what they wait for."""

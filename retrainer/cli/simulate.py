@@ -91,12 +91,7 @@ def simulate(
         raise click.UsageError("give one history: --store or --events")
     if html is not None and find_spec("plotly") is None:
         raise session.failure("--html needs plotly, which is not installed: pip install 'retrainer[chart]'")
-    try:
-        lasts = parse_duration(run_duration)
-        begin, end = (_moment(text, SystemClock().now()) for text in (since, until))
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
-    stop = float("inf") if end is None else end
+    lasts, begin, stop = _times(run_duration, since, until)
     try:
         compared = bool(current) or not new or _has_rules(session, history)
         sides = {**({"current": current} if compared else {}), **({"proposed": new} if new else {})}
@@ -123,6 +118,16 @@ def _with_sources(session: Session, tasks: dict[str, Task]) -> dict[str, Task]:
 
 def _has_rules(session: Session, history: str) -> bool:
     return bool(_configuration(session, Task(history, (), 0.0, 0.0), needed=False).rules)
+
+
+def _times(run_duration: str, since: str | None, until: str | None) -> tuple[float, float | None, float]:
+    """Return the duration of runs in seconds, and begin and end in epoch seconds. Raise UsageError."""
+    try:
+        lasts = parse_duration(run_duration)
+        begin, end = (_moment(text, SystemClock().now()) for text in (since, until))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    return lasts, begin, float("inf") if end is None else end
 
 
 def _moment(text: str | None, now: float) -> float | None:
