@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ def _fits(value: Any, part: Schema) -> bool:
     for each in (part, *part.get("anyOf", ())):
         wanted = _TYPES.get(str(each.get("type")))
         if wanted is not None and isinstance(value, wanted) and isinstance(value, bool) == (wanted is bool):
-            return not isinstance(value, str) or re.search(each.get("pattern", ""), value) is not None
+            short = isinstance(value, str) and len(value) <= LONGEST  # a pattern may take long for a longer text
+            return not isinstance(value, str) or (short and re.search(each.get("pattern", ""), value) is not None)
     return False
 
 
@@ -118,9 +120,9 @@ def _flow(value: Any) -> str:
     if value is ...:
         return "…"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_flow(name)}: {_flow(each)}" for name, each in value.items()) + "}"
+        return "{" + ", ".join(f"{_flow(name)}: {_flow(each)}" for name, each in islice(value.items(), LONGEST)) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_flow, value)) + "]"
+        return "[" + ", ".join(map(_flow, value[:LONGEST])) + "]"
     if isinstance(value, str) and (not _BARE.fullmatch(value) or value.lower() in _WORDS):
-        return json.dumps(value, ensure_ascii=False)
+        return json.dumps(value[: LONGEST + 1], ensure_ascii=False)
     return str(value).lower() if isinstance(value, bool) else str(value)

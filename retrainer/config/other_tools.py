@@ -51,10 +51,10 @@ _SYNONYMS = {
     "mode": "suspend paused enabled disabled ispaused dryrun active",
 }
 """By field of the format: what other tools call it, in lower case and without separators."""
-_FIELDS = {
-    name: [field for field, names in _SYNONYMS.items() if name in names.split()]
-    for name in " ".join(_SYNONYMS.values()).split()
-}
+_FIELDS: dict[str, list[str]] = {}
+for _field, _names in _SYNONYMS.items():
+    for _name in _names.split():
+        _FIELDS.setdefault(_name, []).append(_field)
 _VALUES = {
     "forbid": "skip",
     "allow": "allow_all",

@@ -39,10 +39,18 @@ class OffsetPeriod(NamedTuple):
 
 def zone_of(name: str) -> ZoneInfo:
     """Return the zone. Raise ValueError, with suggestions, if there is no such IANA zone."""
+    zone = find_zone(name)
+    if zone is None:
+        raise ValueError(f"unknown timezone {name[:100]!r}: {meant(name)}")
+    return zone
+
+
+def find_zone(name: str) -> ZoneInfo | None:
+    """Return the zone, or None if there is no such IANA zone."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown; not a valid key; a folder such as "Europe"
-        raise ValueError(f"unknown timezone {name[:100]!r}: {meant(name)}") from None
+        return None
 
 
 def onward(zone: ZoneInfo, instant: float, horizon: float) -> Iterator[OffsetPeriod]:

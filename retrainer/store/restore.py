@@ -7,13 +7,13 @@ import sqlite3
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from tempfile import mkstemp
 from typing import TYPE_CHECKING
 
 from retrainer.store.backup import copy_store
 from retrainer.store.base import StoreError
 from retrainer.store.migrate import refuse
 from retrainer.store.sqlite_file import SIDES, unused
+from retrainer.util.new_file import draft_of
 from retrainer.util.regular_files import sync
 
 if TYPE_CHECKING:
@@ -38,11 +38,8 @@ def restore(backup: Path, path: Path, progress: Callable[[int, int], None]) -> R
     path = path.resolve()
     if not path.parent.is_dir():
         raise StoreError(f"{path}: there is no folder {path.parent}; create it, or name another")
-    descriptor, name = mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(descriptor)
-    draft = Path(name)
     try:
-        with unused(path):
+        with draft_of(path) as draft, unused(path):
             schema = copy_store(backup, draft, progress, in_use=False)
             refuse(schema, str(backup))
             _take_rights(draft, path)
@@ -53,8 +50,6 @@ def restore(backup: Path, path: Path, progress: Callable[[int, int], None]) -> R
         raise StoreError(f"{backup}: could not be read: {error}") from error
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror or error}") from error
-    finally:
-        draft.unlink(missing_ok=True)
     return Restored(path, schema, before)
 
 

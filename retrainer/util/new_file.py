@@ -19,17 +19,27 @@ if TYPE_CHECKING:
 def new_file(target: Path) -> Iterator[Path]:
     """Yield an empty file beside ``target``, readable by this user only; at the end, give it the name ``target``.
 
-    Its name begins with a dot, and ends with `.part`. After an exception, it is removed. Raise OSError, with a
-    ``strerror`` for the user, if ``target`` exists or cannot be created.
+    After an exception, it is removed. Raise OSError, with a ``strerror`` for the user, if ``target`` exists or cannot
+    be created.
     """
     _check(target)
+    with draft_of(target) as draft:
+        yield draft
+        sync(draft)
+        _publish(draft, target)
+
+
+@contextmanager
+def draft_of(target: Path) -> Iterator[Path]:
+    """Yield an empty file beside ``target``, whose name begins with a dot and ends with `.part`; remove it at the end.
+
+    The caller may rename it. Raise OSError if it cannot be created.
+    """
     descriptor, name = mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
     os.close(descriptor)
     draft = Path(name)
     try:
         yield draft
-        sync(draft)
-        _publish(draft, target)
     finally:
         draft.unlink(missing_ok=True)
 

@@ -6,15 +6,16 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from retrainer.rules.cel.errors import ExpressionError
 from retrainer.rules.cel.function import MOMENT, TEXT, Function
 from retrainer.rules.cel.values import charge, shown
 from retrainer.rules.zone_names import meant
+from retrainer.rules.zones import find_zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from zoneinfo import ZoneInfo
 
     from retrainer.rules.cel.frame import Frame
 
@@ -58,10 +59,10 @@ def time_unit(unit: str) -> int:
 @lru_cache(maxsize=256)
 def time_zone(name: str) -> ZoneInfo:
     """Return a time zone. Raise ExpressionError for a name that is none."""
-    try:
-        return ZoneInfo(name)
-    except (ValueError, OSError, KeyError):
-        raise ExpressionError(f"unknown time zone {shown(name)}: {meant(name)}") from None
+    zone = find_zone(name)
+    if zone is None:
+        raise ExpressionError(f"unknown time zone {shown(name)}: {meant(name)}")
+    return zone
 
 
 def _there(frame: Frame, at: datetime, zone: str | None) -> datetime:
