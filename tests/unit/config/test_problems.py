@@ -217,3 +217,8 @@ def test_a_secret_written_out_is_not_repeated(tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text(GOOD.replace("path: /hooks/push", "path: /hooks/push, token: s3cr3t"))
     assert "s3cr3t" not in str(ConfigErrors(validate(str(file))[1]))
+
+
+def test_rows_of_a_source_that_counts_none(tmp_path: Path) -> None:
+    (only,) = said(tmp_path, GOOD.replace(", rows: lines}", "}"))
+    assert "new_data.data.rows: it has no `rows` (add `rows: lines` to the source" in only
