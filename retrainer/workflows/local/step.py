@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from retrainer.workflows.local.isolation import KEPT
 from retrainer.workflows.local.log import last_words
-from retrainer.workflows.local.outputs import OUTPUTS_LIMIT, BadOutputError, read_output
 from retrainer.workflows.local.run_folder import FOLDER_VARIABLE
+from retrainer.workflows.local.step_files import collect, prepare
 from retrainer.workflows.local.step_supervisor import KILL, TERMINATE, Command, Result, result, supervise
-from retrainer.workflows.local.tags import private, scalar, substitute
-from retrainer.workflows.local.template import parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from retrainer.workflows.local.node import Outputs
+    from retrainer.workflows.local.pod import Pod
 
 _REPORT = 65536
 """Maximum bytes of a supervisor's report; real ones are far smaller."""
@@ -26,25 +27,22 @@ UNWATCHED = "its supervisor process was killed"
 
 
 class LocalStep:
-    """A running step. `folder` is its own: `log`, and `tmp` for files that the template puts under `/tmp`."""
+    """A running step."""
 
-    def __init__(self, name: str, template: Mapping[str, Any], values: Mapping[str, str], folder: Path) -> None:
-        self.name = name
+    def __init__(self, pod: Pod) -> None:
+        self.name = pod.name
         self.supervisor = 0
         """Process id of its supervisor; all processes of the step are below it."""
-        self._template = template
-        self._values = values
-        self._folder = folder
-        self._tmp = folder / "tmp"
+        self._pod = pod
         self._orders = self._report = -1
         self._result: Result | None = None
 
     def start(self, run: Path, workdir: str) -> None:
         """Start the step in `workdir`, or where the template says. Raise OSError or ValueError on failure."""
-        self._tmp.mkdir(parents=True)
-        what = self._template.get("container") or self._template["script"]
-        where = self._text(what["workingDir"]) if "workingDir" in what else workdir
-        command = Command(self._command(what), self._environment(what, run), where, self._folder)
+        prepare(self._pod)
+        what = self._pod.template.get("container") or self._pod.template["script"]
+        where = self._pod.text(what["workingDir"]) if "workingDir" in what else workdir
+        command = Command(self._command(what), self._environment(what, run), where, self._pod.folder)
         self.supervisor, self._orders, self._report = supervise(command)
 
     def ended(self) -> Result | None:
@@ -68,46 +66,24 @@ class LocalStep:
 
     def last_words(self) -> str:
         """Return the last line of the step's log; empty if there is none."""
-        return last_words(self._folder / "log")
+        return last_words(self._pod.folder / "log")
 
-    def outputs(self) -> dict[str, str]:
-        """Return the output parameters. Raise BadOutputError that names the invalid one."""
-        declared = parameters(self._template, "outputs")
-        found = {item["name"]: self._output(item["name"], item["valueFrom"]) for item in declared}
-        size = sum(len(text.encode()) for text in found.values())
-        if size > OUTPUTS_LIMIT:
-            raise BadOutputError(
-                f"they have {size:,} bytes together, of {OUTPUTS_LIMIT:,}: store large results elsewhere"
-            )
-        return found
-
-    def _output(self, name: str, value_from: Mapping[str, Any]) -> str:
-        path = substitute(scalar(value_from["path"]), self._values)
-        try:
-            return read_output(Path(self._text(value_from["path"])), self._tmp)
-        except FileNotFoundError:
-            if "default" not in value_from:
-                raise BadOutputError(f"{name}: there is no file {path}") from None
-            return substitute(scalar(value_from["default"]), self._values)
-        except (BadOutputError, ValueError) as error:  # ValueError: a path that contains a NUL
-            raise BadOutputError(f"{name}: {path} {error}") from error
+    def outputs(self) -> Outputs:
+        """Return what the step left. Raise BadOutputError that names the invalid part."""
+        return collect(self._pod)
 
     def _command(self, what: Mapping[str, Any]) -> list[str]:
-        command = [self._text(part) for part in what["command"]]
+        command = [self._pod.text(part) for part in what["command"]]
         if command[0] in ("python", "python3"):
             command[0] = sys.executable
         if "source" not in what:
-            return [*command, *(self._text(part) for part in what.get("args") or ())]
-        source = self._folder / "source"
-        source.write_text(self._text(what["source"]), encoding="utf-8")
+            return [*command, *(self._pod.text(part) for part in what.get("args") or ())]
+        source = self._pod.folder / "source"
+        source.write_text(self._pod.text(what["source"]), encoding="utf-8")
         return [*command, str(source)]
 
     def _environment(self, what: Mapping[str, Any], run: Path) -> dict[str, str]:
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-        declared = {self._text(item["name"]): self._text(item["value"]) for item in what.get("env") or ()}
-        return {**kept, "PATH": path, "TMPDIR": str(self._tmp), **declared, FOLDER_VARIABLE: str(run)}
-
-    def _text(self, text: object) -> str:
-        # Replace the template's own `/tmp` first: a path in an input value refers to this machine.
-        return substitute(private(scalar(text), str(self._tmp)), self._values)
+        declared = {self._pod.text(item["name"]): self._pod.text(item["value"]) for item in what.get("env") or ()}
+        return {**kept, "PATH": path, "TMPDIR": str(self._pod.tmp), **declared, FOLDER_VARIABLE: str(run)}
