@@ -1,0 +1,151 @@
+"""Tries examples on a local engine, many at once, as their steps mostly sleep."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from retrainer.config.settings import LocalEngine as Settings
+from retrainer.workflows.base import Refused
+from retrainer.workflows.local import runners
+from retrainer.workflows.local.engine import LocalEngine
+from tests.argo_examples.examples import NAMESPACE, Example, text
+from tests.argo_examples.needs import PROGRAM, SERVER, missing
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+ENDED = ("Succeeded", "Failed", "Error")
+POLL = 0.05
+SLOWEST = 70.0
+"""Seconds for all runs together."""
+AT_ONCE = 24
+ENDS = {
+    "continue-on-fail.yaml": ("Succeeded",),
+    "dag-continue-on-fail.yaml": ("Failed",),
+    "forever.yaml": ("Running",),
+}
+"""How an example is meant to end, if not as Succeeded. Several: it throws a coin."""
+VALUES = {"data": "1", "message": "hello"}
+"""Values for parameters of a Workflow that has none of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of an example. ``refused``: field and reason; ``ends``: phase and message of each of its runs."""
+
+    example: Example
+    lacks: dict[str, list[str]]
+    refused: Sequence[tuple[str, str]] = ()
+    ends: Sequence[tuple[str, str]] = ()
+
+    @property
+    def runs(self) -> bool:
+        meant = ENDS.get(self.example.name, ("Succeeded",))
+        return not self.refused and bool(self.ends) and all(phase in meant for phase, _ in self.ends)
+
+    @property
+    def possible(self) -> bool:
+        """Whether this machine has what its steps call."""
+        return not self.lacks[PROGRAM]
+
+    @property
+    def alone(self) -> bool:
+        return self.possible and not self.lacks[SERVER]
+
+
+def try_all(examples: Sequence[Example], home: Path) -> list[Trial]:
+    """Validate each example, and run those of which this machine has all that they need."""
+    started = [_start(example, home / re.sub(r"\W+", "-", example.name), examples) for example in examples]
+    with _running([engine for _, engine in started if engine is not None]):
+        deadline = time.monotonic() + SLOWEST
+        return [_finish(trial, engine, deadline) for trial, engine in started]
+
+
+def _start(example: Example, home: Path, examples: Sequence[Example]) -> tuple[Trial, LocalEngine | None]:
+    lacks = missing(example)
+    (home / "templates").mkdir(parents=True)
+    (home / "templates/own.yaml").write_text(text(example))
+    engine = LocalEngine(
+        Settings(type="local", templates=str(home / "templates"), runs=str(home / "runs")), instance="examples"
+    )
+    if example.unreadable:
+        return Trial(example, lacks, [("", example.unreadable)]), None
+    for number, other in enumerate(_beside(example, examples)):
+        (home / f"templates/other-{number}.yaml").write_text(text(other))
+    refused = [_problem(line) for line in engine.check() if "/own.yaml: " in line]
+    trial = Trial(example, lacks, refused)
+    if refused or not trial.alone or not example.runs:
+        return trial, None
+    try:
+        for number, spec in enumerate(example.runs):
+            engine.create(_workflow(number, spec, example), timeout=10)
+    except Refused as error:
+        return Trial(example, lacks, [("spec", str(error))]), None
+    return trial, engine
+
+
+def _beside(example: Example, examples: Sequence[Example]) -> Iterator[Example]:
+    """Yield the examples of its folder that are templates by themselves: it may refer to them."""
+    folder = example.name.rpartition("/")[0]
+    for other in examples:
+        known = {template["metadata"]["name"] for template in other.templates}
+        if other is not example and folder and other.name.startswith(f"{folder}/") and "example-0" not in known:
+            yield other
+
+
+def _problem(line: str) -> tuple[str, str]:
+    where, _, why = line.partition("/own.yaml: ")[2].partition(": ")
+    return where, why
+
+
+def _workflow(number: int, spec: dict[str, Any], example: Example) -> dict[str, Any]:
+    arguments = spec.get("arguments")
+    if arguments is None:
+        own = [item for one in example.specs for item in (one.get("arguments") or {}).get("parameters") or ()]
+        needed = [item["name"] for item in own if not item.keys() & {"value", "valueFrom", "default"}]
+        arguments = {"parameters": [{"name": name, "value": VALUES[name]} for name in needed]}
+    metadata = {"name": f"run-{number}", "namespace": NAMESPACE}
+    return {"metadata": metadata, "spec": {**spec, "arguments": arguments}}
+
+
+@contextmanager
+def _running(engines: Sequence[LocalEngine]) -> Iterator[None]:
+    """Let all engines start what waits, for as long as the context lasts."""
+    stop = threading.Event()
+    watchers = [threading.Thread(target=engine.watch, args=(lambda _: None, stop)) for engine in engines]
+    for watcher in watchers:
+        watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for watcher in watchers:
+            watcher.join()
+
+
+def _finish(trial: Trial, engine: LocalEngine | None, deadline: float) -> Trial:
+    if engine is None:
+        return trial
+    ends = [_end(engine, f"run-{number}", deadline) for number in range(len(trial.example.runs))]
+    return Trial(trial.example, trial.lacks, ends=ends)
+
+
+def _end(engine: LocalEngine, name: str, deadline: float) -> tuple[str, str]:
+    while (seen := engine.get(NAMESPACE, name)) is not None and seen.phase not in ENDED:
+        if time.monotonic() >= deadline:
+            engine.stop(NAMESPACE, name, "Terminate")
+            until(lambda: engine.get(NAMESPACE, name).phase in ENDED, f"{name} is stopped")  # type: ignore[union-attr]
+            return seen.phase, f"was still at it after {SLOWEST:g} s"
+        time.sleep(POLL)
+    assert seen is not None
+    return seen.phase, seen.message
+
+
+runners.AT_ONCE = AT_ONCE
