@@ -1,4 +1,4 @@
-"""Write docs/reference/argo-examples.md: `python -m tests.argo_examples`. With a name: print what came of that example."""
+"""Write docs/reference/argo-examples.md: `python -m tests.argo_examples`. With a name: print that example's outcome."""
 
 from __future__ import annotations
 

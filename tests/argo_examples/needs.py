@@ -15,10 +15,10 @@ PROGRAM, SERVER = "program", "server"
 _SHELLS = {"sh", "bash", "/bin/sh", "/bin/bash"}
 _WORD = re.compile(r"(?:^|[\n;|&({`]|\b(?:then|do|else|until|while|if|!)\s)\s*([a-zA-Z][\w.-]*)(?![\w.=-])")
 _IGNORED = re.compile(r"\{\{.*?\}\}|'[^']*'|\"(?:[^\"`$]|\$(?!\())*\"|#.*|\\\n|<<\s*EOF.*?\bEOF\b", re.DOTALL)
-_BUILT_IN = set(
-    "if then else elif fi for while until do done case esac in function echo cd exit set export return read test "
-    "true false trap wait eval exec local shift printf".split()
-)
+_BUILT_IN = {
+    *("if", "then", "else", "elif", "fi", "for", "while", "until", "do", "done", "case", "esac", "in", "function"),
+    *("cd", "exit", "set", "export", "return", "read", "trap", "wait", "eval", "exec", "local", "shift"),
+}
 _CLIENTS = {"curl", "wget", "apk", "apt-get", "aws", "kubectl", "argo", "docker", "pip"}
 """Programs that do nothing without a server, wherever they are installed."""
 _STORES = ("s3", "gcs", "git", "http", "oss", "hdfs", "azure", "artifactory", "plugin")

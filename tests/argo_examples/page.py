@@ -22,13 +22,12 @@ def page(trials: Sequence[Trial]) -> str:
     rows = "".join(f"| `{trial.example.name.removesuffix('.yaml')}` | {outcome(trial)} |\n" for trial in workflows)
     return f"""# Argo's examples on the local engine
 
-The examples of Argo Workflows {version()}, each tried on the [local engine](../how-to/local-engine.md). A Workflow and the
-one in a CronWorkflow are tried as a template. `tests/argo_examples` wrote this page; a test compares it with what the
-engine does.
+The examples of Argo Workflows {version()}, each tried on the [local engine](../how-to/local-engine.md). A Workflow, and
+the Workflow of a CronWorkflow, is tried as a template. This page is generated (`tests/argo_examples`); a test compares it.
 
 {_figures(workflows)}
-*Needs* means: a program that the image of the example has and an ordinary Linux machine with Python has not, or a server.
-Such an example was validated, not run.
+An example *needs* a program of its image that the machine of the trial lacks, or a server. It was validated, not run.
+*Valid* means that the local engine would run it where these exist.
 
 | example | result |
 | --- | --- |
