@@ -23,7 +23,7 @@ def page(trials: Sequence[Trial]) -> str:
     return f"""# Argo's examples on the local engine
 
 The examples of Argo Workflows {version()}, each tried on the [local engine](../how-to/local-engine.md). A Workflow, and
-the Workflow of a CronWorkflow, is tried as a template. This page is generated (`tests/argo_examples`); a test compares it.
+the Workflow of a CronWorkflow, is tried as a template. The page is generated; a test compares it.
 
 {_figures(workflows)}
 An example *needs* a program of its image that the machine of the trial lacks, or a server. It was validated, not run.
