@@ -98,7 +98,7 @@ LOCKED = --quiet --universal --generate-hashes --no-header --no-emit-index-url -
 COMPILE = $(BIN)/uv pip compile pyproject.toml $(LOCKED)
 
 lock: setup
-	$(COMPILE) --extra chart --group dev --group docs --group quickstart --group study -o requirements.lock
+	$(COMPILE) --extra chart --group dev --group docs --group study -o requirements.lock
 	$(COMPILE) --constraints requirements.lock -o requirements-runtime.lock
 	$(BIN)/uv pip compile --group image $(LOCKED) -o requirements-image.lock
 

@@ -1,8 +1,10 @@
-"""`retrainer demo`: runs the real daemon on config/quickstart with sample customers, and reports what happens."""
+"""`retrainer demo`: runs the real daemon on the quickstart with sample customers, and reports what happens."""
 
 from __future__ import annotations
 
 import importlib.util
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,18 +20,20 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from ruamel.yaml import YAML
 
 from retrainer.cli.demo_story import Story, soon_text
-from retrainer.config.models import Rules
-from retrainer.config.settings import Settings
+from retrainer.config.errors import ConfigErrors
+from retrainer.config.load import load_files, load_settings
 from retrainer.util.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-QUICKSTART = Path(__file__).resolve().parents[2] / "config" / "quickstart"
+    from retrainer.config.settings import Settings
+
+QUICKSTART = Path(__file__).with_name("quickstart")
+"""The files of the demo, as they are written into its folder."""
 INTERVAL = 1.0
 """Seconds between two files of customers."""
 POLL = 0.5
@@ -43,23 +47,34 @@ _RULE = "churn"
 
 @click.command()
 @click.option("--once", is_flag=True, help="End after the first run: exit 0 if it succeeded within 90 s, 1 otherwise.")
-def demo(once: bool) -> None:
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=".demo",
+    show_default=True,
+    help="Folder for the rule, the data and the models. It is created if it does not exist.",
+)
+def demo(once: bool, folder: Path) -> None:
     """Run a demonstration on this machine: data arrives, a rule decides, a model is trained.
+
+    It needs no network and no other package. Its files are copied into the folder; those that exist are kept, so you
+    can edit them.
 
     Example: retrainer demo --once
     """
-    settings = _settings()
+    state = folder.resolve()
+    _write(state)
+    settings, needed = _read(state)
     base = f"http://{settings.http.host}:{settings.http.port}"
-    state = (QUICKSTART / settings.store.path).resolve().parent
     signal.signal(signal.SIGTERM, _interrupted)
     console = Console(highlight=False)
     try:
         with (
             httpx.Client(base_url=base, timeout=5) as api,
-            _producer(state / "landing"),  # first, so that a slot that is due at once finds data
+            _producer(state),  # first, so that a slot that is due at once finds data
             _daemon(api, state / "daemon.log") as process,
         ):
-            code = _Show(console, api, base, process, once=once).play(state / "landing")
+            code = _Show(console, api, process, state, needed, once=once).play()
     except KeyboardInterrupt:
         code = 0
     console.print(
@@ -68,19 +83,35 @@ def demo(once: bool) -> None:
     sys.exit(code)
 
 
-def _settings() -> Settings:
-    if not (QUICKSTART / "retrainer.yaml").exists():
+def _write(state: Path) -> None:
+    """Write the files of the demo that ``state`` lacks."""
+    try:
+        for path in QUICKSTART.rglob("*.*"):
+            if path.suffix in (".py", ".yaml") and not (to := state / path.relative_to(QUICKSTART)).exists():
+                to.parent.mkdir(parents=True, exist_ok=True)
+                to.write_bytes(path.read_bytes())
+    except OSError as error:
         raise click.ClickException(
-            f"there is no {QUICKSTART}: the demo is part of the repository, not of the installed package. "
-            "Clone the repository and run `make demo` there."
-        )
-    if importlib.util.find_spec("sklearn") is None:
-        raise click.ClickException(
-            "the demo trains a real model with scikit-learn, which is not installed here: run `make setup` in the "
-            "repository, or `pip install --group quickstart`."
-        )
-    text = (QUICKSTART / "retrainer.yaml").read_text(encoding="utf-8")
-    return Settings.model_validate(YAML(typ="safe", pure=True).load(text))
+            f"{error.filename}: {error.strerror}; name a writable folder: `retrainer demo --folder /tmp/demo`"
+        ) from None
+
+
+def _read(state: Path) -> tuple[Settings, int]:
+    """Return the settings, and the rows that make the rule fire. Somebody may have edited the files."""
+    try:
+        settings = load_settings(str(state / "retrainer.yaml"))
+    except ConfigErrors as errors:
+        raise _invalid(state, errors) from None
+    rules, problems = load_files(settings.rules)
+    if problems:
+        raise _invalid(state, ConfigErrors(problems))
+    triggers = [trigger.data for rule in rules.rules for trigger in rule.triggers.values() if trigger.data]
+    enough = [data.batch.at_least.rows for data in triggers if data.batch.at_least]
+    return settings, next((rows for rows in enough if rows is not None), 0)
+
+
+def _invalid(state: Path, errors: ConfigErrors) -> click.ClickException:
+    return click.ClickException(f"{state} has a file that is not valid: mend it, or remove it\n\n{errors}")
 
 
 def _interrupted(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -91,9 +122,12 @@ def _interrupted(_number: int, _frame: FrameType | None) -> NoReturn:
 def _daemon(api: httpx.Client, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run the daemon until ready, in its own process group: Ctrl-C reaches only the demo, which then stops it."""
     if _answers(api) is not None:
-        raise click.ClickException(f"another process listens on {api.base_url} (another demo?): stop it first")
+        raise click.ClickException(
+            f"another process listens on {api.base_url} (another demo?): stop it first, or change "
+            f"`http.port` in {log.with_name('retrainer.yaml')}"
+        )
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-P", "-m", "retrainer.cli.main", "run", "-c", str(QUICKSTART / "retrainer.yaml")]
+    command = [sys.executable, "-P", "-m", "retrainer.cli.main", "run", "-c", str(log.with_name("retrainer.yaml"))]
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, process_group=0)  # noqa: S603
     try:
@@ -128,15 +162,17 @@ def _answers(api: httpx.Client) -> int | None:
 
 
 @contextmanager
-def _producer(landing: Path) -> Iterator[None]:
+def _producer(state: Path) -> Iterator[None]:
     """Write files of customers periodically, with the quickstart's generator."""
-    spec = importlib.util.spec_from_file_location("retrainer_quickstart_generate", QUICKSTART / "generate.py")
+    spec = importlib.util.spec_from_file_location("retrainer_quickstart_generate", state / "generate.py")
     assert spec is not None  # noqa: S101 - a path that ends in .py always has one
     assert spec.loader is not None  # noqa: S101
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     stop = threading.Event()
-    thread = threading.Thread(target=module.produce, args=(landing, stop, INTERVAL), name="producer", daemon=True)
+    thread = threading.Thread(
+        target=module.produce, args=(state / "landing", stop, INTERVAL), name="producer", daemon=True
+    )
     thread.start()
     try:
         yield
@@ -147,21 +183,28 @@ def _producer(landing: Path) -> Iterator[None]:
 
 class _Show:
     def __init__(
-        self, console: Console, api: httpx.Client, base: str, process: subprocess.Popen[bytes], *, once: bool
+        self,
+        console: Console,
+        api: httpx.Client,
+        process: subprocess.Popen[bytes],
+        state: Path,
+        needed: int,
+        *,
+        once: bool,
     ) -> None:
         self._console = console
         self._api = api
-        self._base = base
+        self._state = state
         self._process = process
         self._once = once
         self._clock = SystemClock()
         self._began = self._clock.monotonic()
-        self._story = Story(_needed_rows())
+        self._story = Story(needed)
 
-    def play(self, landing: Path) -> int:
+    def play(self) -> int:
         """Report until interrupted, or with `--once` until the first run ends. Return the exit code."""
         self._story.begin(*self._lists())
-        self._introduce(landing)
+        self._introduce()
         live = Live(console=self._console, transient=True) if self._console.is_terminal else nullcontext()
         with live as shown:
             while (code := self._verdict()) is None:
@@ -172,14 +215,16 @@ class _Show:
                 time.sleep(POLL)
         return code
 
-    def _introduce(self, landing: Path) -> None:
-        curl = f"curl -H 'content-type: application/json' -d '{{\"asked_by\": \"me\"}}' {self._base}/hooks/data"
+    def _introduce(self) -> None:
+        base, state = f"{self._api.base_url}".rstrip("/"), self._state
+        curl = f"curl -H 'content-type: application/json' -d '{{\"asked_by\": \"me\"}}' {base}/hooks/data"
         rows = f"{self._story.needed:,} rows"
         for line in (
-            f"[bold]retrainer[/] runs on [cyan]{self._base}[/] with the rules of {QUICKSTART / 'rules'}",
-            f"Each second a file of labelled customers is written to {landing}",
+            f"[bold]retrainer[/] runs on [cyan]{base}[/] with the rules of {state / 'rules'}, which you can edit",
+            f"Each second a file of labelled customers is written to {state / 'landing'}",
             f"After {rows}, or every two minutes, the churn model is retrained.",
             f"Request a manual run:  [bold]{curl}[/]",
+            f"Ask why it waits:      [bold]{_command()} explain {_RULE} --url {base}[/]",
             "[dim]Ctrl-C stops the demonstration.[/]",
             "",
         ):
@@ -228,10 +273,8 @@ class _Show:
         return self._clock.monotonic() - self._began
 
 
-def _needed_rows() -> int:
-    text = (QUICKSTART / "rules" / "churn.yaml").read_text(encoding="utf-8")
-    rules = Rules.model_validate(YAML(typ="safe", pure=True).load(text))
-    batches = [
-        trigger.data.batch.at_least for rule in rules.rules for trigger in rule.triggers.values() if trigger.data
-    ]
-    return next((enough.rows for enough in batches if enough is not None and enough.rows is not None), 0)
+def _command() -> str:
+    """Return how this command is called: its name if that is found, else its path."""
+    called = Path(sys.argv[0]).resolve()
+    found = shutil.which(called.name)
+    return called.name if found and Path(found).resolve() == called else shlex.quote(str(called))

@@ -5,21 +5,20 @@ from __future__ import annotations
 import importlib.util
 import json
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from retrainer.cli.demo import QUICKSTART
 from retrainer.config.settings import LocalEngine as Settings
 from retrainer.workflows.local.engine import LocalEngine
 from tests.waiting import until
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import ModuleType
 
     from retrainer.workflows.base import Observed
-
-QUICKSTART = Path(__file__).parents[3] / "config" / "quickstart"
 
 
 @pytest.fixture(scope="module")
