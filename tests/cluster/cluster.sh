@@ -84,9 +84,10 @@ start() { # start NAME COMMAND...: start it in the background, with its command,
 
 again() { # again NAME: start NAME with its earlier command, in a new session so that it outlives the caller's terminal
   cd "$RUN"
+  local command_line=() fd
   eval "command_line=($(cat "$RUN/$1.command"))"
   # Without the caller's other files: a server would keep the lock of `flock LOCK cluster.sh up` for as long as it runs.
-  ( for fd in $(ls /proc/self/fd); do (( fd < 3 )) || eval "exec $fd>&-"; done
+  ( for fd in /proc/self/fd/*; do fd=${fd##*/}; (( fd < 3 )) || eval "exec $fd>&-"; done
     exec setsid "${command_line[@]}" ) >> "$RUN/$1.log" 2>&1 < /dev/null &
   echo $! > "$RUN/$1.pid"
 }
@@ -108,7 +109,7 @@ network() { # service addresses are local; pods reach this machine only
   ip route replace local $SERVICES dev lo
   ip addr replace $API_ADDRESS/32 dev lo
   for port in $API_PORT 10250; do
-    iptables -C INPUT ! -i lo -p tcp --dport $port ! -s $PODS -j REJECT 2>/dev/null || iptables -I INPUT ! -i lo -p tcp --dport $port ! -s $PODS -j REJECT; done
+    iptables -C INPUT ! -i lo -p tcp --dport "$port" ! -s $PODS -j REJECT 2>/dev/null || iptables -I INPUT ! -i lo -p tcp --dport "$port" ! -s $PODS -j REJECT; done
   sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.route_localnet=1
   iptables -C FORWARD -s $PODS ! -d $PODS -j REJECT 2>/dev/null || iptables -I FORWARD -s $PODS ! -d $PODS -j REJECT
 }
@@ -210,7 +211,7 @@ down() {
   ip link del cni0 2>/dev/null || true
   ip route del local $SERVICES dev lo 2>/dev/null || true
   ip addr del $API_ADDRESS/32 dev lo 2>/dev/null || true
-  for port in $API_PORT 10250; do iptables -D INPUT ! -i lo -p tcp --dport $port ! -s $PODS -j REJECT 2>/dev/null || true; done
+  for port in $API_PORT 10250; do iptables -D INPUT ! -i lo -p tcp --dport "$port" ! -s $PODS -j REJECT 2>/dev/null || true; done
   iptables -D FORWARD -s $PODS ! -d $PODS -j REJECT 2>/dev/null || true
   iptables-save 2>/dev/null | grep -v -E 'KUBE-|CNI-' | iptables-restore 2>/dev/null || true
   rm -rf "$RUN"

@@ -34,6 +34,7 @@ bus() { # its clients require TLS
 
 run() { # each with a separate /tmp, because the path of its election state is a constant
   mkdir -p "$2"
+  # shellcheck disable=SC2016 # the inner shell expands them
   exec unshare --mount sh -c 'mount --bind "$1" /tmp && exec "$2" "$3"' sh "$2" "$DIR/bin/peer" "$1"
 }
 

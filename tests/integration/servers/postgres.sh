@@ -10,6 +10,7 @@ set -euo pipefail
 HOST=${POSTGRES_HOST:-127.0.0.1} PORT=${POSTGRES_PORT:-19532}
 if [[ $EUID == 0 ]]; then DIR=${POSTGRES_DIR:-/var/cache/retrainer-postgres}; else DIR=${POSTGRES_DIR:-$HOME/.cache/retrainer-postgres}; fi
 RUN=$DIR/run-$PORT
+# shellcheck disable=SC2012 # the folders are named by versions, which need no find
 binaries() { ls -d /usr/lib/postgresql/*/bin "$DIR"/usr/lib/postgresql/*/bin 2> /dev/null | tail -n 1 || true; }
 BIN=$(binaries)
 [[ $EUID != 0 ]] || AS="setpriv --reuid=postgres --regid=postgres --clear-groups --"

@@ -109,7 +109,7 @@ def test_a_line_that_is_cut_while_tls_is_set_up_says_nothing_about_certificates(
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=hang_up)
         thread.start()
-        api = ApiServer(kubeconfig(tmp_path, listening.getsockname()[1], scheme="https"), connections=1, timeout=1)
+        api = ApiServer(kubeconfig(tmp_path, listening.getsockname()[1], scheme="https"), connections=1, timeout=60)
         with pytest.raises(Ambiguous) as caught:
             api.send(ApiRequest("POST", "/200", body={}))
         thread.join()
