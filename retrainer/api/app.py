@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, FastAPI, Security
 from fastapi.security import HTTPBearer
 
-from retrainer.api import backfills, daemon, ledger, problems, rules, run_logs, runs, sources, state
+from retrainer.api import backfills, daemon, hooks, ledger, problems, rules, run_logs, runs, sources, state
+from retrainer.api.description import describe
 from retrainer.api.guard import Guard, check_bind
-from retrainer.api.parameters import PROBLEMS
 
 if TYPE_CHECKING:
     from retrainer.api.context import ApiContext
 
 __all__ = ["build", "check_bind", "openapi"]
 
-_DESCRIPTION = """\
-Times are RFC 3339 in UTC. Lists are paged: ask again with `cursor` set to `next` until it is null. Errors are problem
-details (RFC 9457). With `http.token` set, send it as `Authorization: Bearer …`. Webhooks listen under `/hooks/`, where
-the configuration says."""
+_AUTHENTICATION = "`http.token`, or `http.read_token` for GET. None is needed if `http.token` is not set."
+
+
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            self.openapi_schema = describe(self)
+        return self.openapi_schema
 
 
 def build(context: ApiContext) -> FastAPI:
@@ -37,10 +41,7 @@ def openapi() -> dict[str, Any]:
 
 
 def _application() -> FastAPI:
-    app = FastAPI(
-        title="retrainer",
-        version="v1",
-        description=_DESCRIPTION,
+    app = _Application(
         openapi_url="/api/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
@@ -49,11 +50,13 @@ def _application() -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     # The guard checks the token; this only adds it to the description.
-    token = Security(HTTPBearer(auto_error=False, scheme_name="token"))
-    api = APIRouter(prefix="/api/v1", dependencies=[token], responses=PROBLEMS)
+    token = Security(HTTPBearer(auto_error=False, scheme_name="token", description=_AUTHENTICATION))
+    api = APIRouter(prefix="/api/v1", dependencies=[token])
     for part in (rules, backfills, runs, run_logs, sources, state, ledger):
         api.include_router(part.router)
     api.include_router(daemon.status_router)
     app.include_router(api)
+    app.include_router(daemon.reload_router, dependencies=[token])
     app.include_router(daemon.router)
+    app.include_router(hooks.router)
     return app

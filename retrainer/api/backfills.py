@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header
-from pydantic import Field
+from fastapi import APIRouter
+from pydantic import ConfigDict, Field
 
-from retrainer.api.parameters import Context, KeyOfRule, RuleName, Text, refusals
-from retrainer.api.views import Moment, RequestBody, View
+from retrainer.api.description import problems
+from retrainer.api.parameters import Context, IdempotencyKey, KeyOfRule, RuleName, Text, refusals
+from retrainer.api.views import PRINTABLE, Id, KeyText, Moment, ParameterValues, Phase, RequestBody, View
 from retrainer.engine.commands import long_commands
 from retrainer.engine.schedules import backfills
 from retrainer.engine.schedules.backfills import BackfillOrder
@@ -14,20 +15,24 @@ from retrainer.engine.schedules.backfills import BackfillOrder
 router = APIRouter(prefix="/rules", tags=["rules"])
 
 
-class Wanted(RequestBody):
+class BackfillRequest(RequestBody):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"from": "2026-11-01", "to": "2026-11-08", "key": "de", "dry_run": True}]}
+    )
+
     from_: Annotated[str, Field(alias="from", max_length=64)]
     """Slots from here on: a date or a time in the schedule's zone, RFC 3339, or a duration before now."""
     to: Annotated[str | None, Field(max_length=64)] = None
     """Slots before this time; now if not given. At most 1,000 slots may lie between."""
     trigger: Annotated[str | None, Field(max_length=63)] = None
     """Only slots of this schedule; of all schedules of the rule if not given."""
-    key: Annotated[str, Field(max_length=1024)] = ""
+    key: KeyText = ""
     """Key of a rule with `for_each`."""
-    parameters: dict[str, str] = {}
+    parameters: ParameterValues = {}
     """Values that override those of the rule."""
     rerun: bool = False
     """Include slots that ran already."""
-    by: Annotated[str, Field(max_length=100)] = ""
+    by: Annotated[str, Field(max_length=100, pattern=PRINTABLE)] = ""
     """Who requests it; stored with the runs."""
     dry_run: bool = False
     """Only show what would run."""
@@ -39,11 +44,11 @@ class PlannedSlot(View):
     runs: bool
     """Whether it will run."""
     why: str
-    run: str | None = None
+    run: Id | None = None
     """The run that the slot had before."""
 
 
-class Held(View):
+class HeldBy(View):
     reason: str
     detail: str
     until: Moment | None = None
@@ -52,7 +57,7 @@ class Held(View):
 class Backfill(View):
     rule: str
     key: str
-    request: str | None = None
+    request: Id | None = None
     """Id of the request; null with `dry_run`."""
     count: int
     """Number of slots that will run."""
@@ -65,7 +70,7 @@ class Backfill(View):
     """When the last of them may start, if that can be estimated."""
     note: str
     """What the estimate leaves out, or why there is none."""
-    held: Held | None = None
+    held: HeldBy | None = None
     """What blocks the rule now."""
 
 
@@ -74,14 +79,14 @@ class SlotStanding(View):
     slot: Moment
     state: Literal["waiting", "running", "succeeded", "failed", "cancelled", "dropped"]
     """`dropped`: it never had a run, because it was withdrawn, or its parameters could not be rendered."""
-    run: str | None = None
-    phase: str | None = None
+    run: Id | None = None
+    phase: Phase | None = None
 
 
 class Progress(View):
     rule: str
     key: str
-    request: str
+    request: Id
     asked_at: Moment
     by: str
     total: int
@@ -105,30 +110,30 @@ class Withdrawn(View):
     """Runs that waited for admission."""
 
 
-@router.post("/{rule}/backfills", response_model=Backfill)
-def backfill(
+@router.post("/{rule}/backfills", response_model=Backfill, responses=problems(404, 409))
+def request_backfill(
     api: Context,
     rule: RuleName,
-    wanted: Wanted,
-    idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+    wanted: BackfillRequest,
+    idempotency_key: IdempotencyKey = None,
 ) -> Any:
     """Request runs for past slots. The same Idempotency-Key returns the same answer, and starts nothing twice."""
     period = (wanted.from_, wanted.to, wanted.trigger)
     order = BackfillOrder(rule, wanted.key, *period, wanted.parameters, wanted.rerun, wanted.by)
-    with refusals(422):
+    with refusals():
         if wanted.dry_run:
             return api.act(backfills.preview, order)
         return api.act(backfills.ask, order, idempotency_key)
 
 
-@router.get("/{rule}/backfills", response_model=Progress)
+@router.get("/{rule}/backfills", response_model=Progress, responses=problems(404, 409))
 def show_backfill(api: Context, rule: RuleName, key: KeyOfRule = "", request: Text = None) -> Any:
     """Progress of a backfill; without `request`, of the last one of the rule and key."""
     with refusals():
         return api.read(backfills.progress, rule, key, request)
 
 
-@router.delete("/{rule}/backfills", response_model=Withdrawn)
+@router.delete("/{rule}/backfills", response_model=Withdrawn, responses=problems(404, 409))
 def withdraw_backfills(api: Context, rule: RuleName, key: KeyOfRule = "") -> Any:
     """Withdraw all backfills of the rule and key. Runs that have started continue."""
     with refusals():

@@ -2,22 +2,28 @@
 
 import gzip
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import prometheus_client
 from fastapi import APIRouter, Header
 from fastapi.responses import JSONResponse, Response
 
-from retrainer.api.parameters import PROBLEMS, Context
-from retrainer.api.views import Moment, Open, View
+from retrainer.api.parameters import Context
+from retrainer.api.views import Moment, View
 from retrainer.util import supervision
 
 GZIP_LEVEL = 1
 """Metrics shrink to a twentieth; higher levels take three times as long for a fifth less."""
 
 router = APIRouter(tags=["daemon"])
+reload_router = APIRouter(tags=["daemon"])
+"""Protected by the token, too."""
 status_router = APIRouter(tags=["daemon"])
 """Under /api/v1, protected by the token, because reasons may name servers."""
+
+
+class Exposition(Response):
+    media_type = "text/plain"
 
 
 class DroppedState(View):
@@ -26,7 +32,7 @@ class DroppedState(View):
     why: str
 
 
-class Reloaded(Open):
+class Reloaded(View):
     revision: str
     changed: bool
     problems: list[str]
@@ -35,8 +41,7 @@ class Reloaded(Open):
 
 
 class Health(View):
-    status: str
-    """ok or stuck."""
+    status: Literal["ok", "stuck"]
     reasons: list[str] = []
     """Why it is stuck. A restart helps."""
 
@@ -104,14 +109,14 @@ async def index(api: Context) -> dict[str, Any]:
 
 
 @router.get("/healthz", response_model=Health, responses={503: {"model": Health}})
-async def health(api: Context) -> Any:
+async def show_health(api: Context) -> Any:
     """Whether the engine is alive. Does not depend on other servers."""
     reasons = api.stuck()
     return JSONResponse({"status": "stuck" if reasons else "ok", "reasons": reasons}, 503 if reasons else 200)
 
 
 @router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
-def ready(api: Context) -> Any:
+def show_readiness(api: Context) -> Any:
     """Whether it accepts events and decides, and what it waits for; `GET /api/v1/status` also shows why."""
     reasons = api.unready()
     content = {"ready": not reasons, "reasons": reasons, "waiting": [wait.in_words for wait in api.waiting()]}
@@ -119,7 +124,7 @@ def ready(api: Context) -> Any:
 
 
 @status_router.get("/status", response_model=Status)
-def status(api: Context) -> Any:
+def show_status(api: Context) -> Any:
     """State of the daemon: whether it is ready, and each component that waits for something else, with the reason."""
     reasons = api.unready()
     return {
@@ -131,7 +136,7 @@ def status(api: Context) -> Any:
 
 
 @status_router.get("/threads", response_model=Threads)
-async def threads() -> Any:
+async def list_threads() -> Any:
     """Where each long-lived thread is now. Depends on no other thread, so it is answered while they hang."""
     found = [
         {
@@ -146,8 +151,8 @@ async def threads() -> Any:
     return {"items": sorted(found, key=lambda thread: thread["name"])}
 
 
-@router.get("/metrics", response_class=Response)
-def metrics(api: Context, accept_encoding: Annotated[str, Header(max_length=1024)] = "") -> Response:
+@router.get("/metrics", response_class=Exposition)
+def show_metrics(api: Context, accept_encoding: Annotated[str, Header(max_length=1024)] = "") -> Response:
     """All metrics for Prometheus; compressed for clients that accept gzip."""
     body = api.metrics.exposition()
     headers = {"Content-Type": prometheus_client.CONTENT_TYPE_LATEST, "Vary": "Accept-Encoding"}
@@ -166,7 +171,7 @@ def takes_gzip(accepted: str) -> bool:
     return not re.fullmatch(r"q=0(\.0{0,3})?", weight)
 
 
-@router.post("/-/reload", response_model=Reloaded, responses=PROBLEMS)
-def reload(api: Context) -> Any:
+@reload_router.post("/-/reload", response_model=Reloaded)
+def reload_rules(api: Context) -> Any:
     """Read the rule files now. Broken files keep their last good text, and are listed under `problems`."""
     return api.reload()

@@ -1,22 +1,25 @@
 """The record of events, decisions, schedule slots and dead letters."""
 
 import base64
-import binascii
 from typing import Annotated, Any, Literal
 
-import orjson
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, Field
+from pydantic import ConfigDict, Field
 
 from retrainer.api import audit
-from retrainer.api.parameters import BigNumber, Context, Limit, Number, Text, page, refusals
-from retrainer.api.views import Moment, Open, Page, RequestBody, View
+from retrainer.api.description import problems
+from retrainer.api.parameters import CURSOR, BigNumber, Context, Limit, Number, Since, Text, Until, page, refusals
+from retrainer.api.views import PRINTABLE, Decided, Id, Json, Moment, Page, RequestBody, View, WholeNumber, words
 from retrainer.engine.commands import long_commands, operator_commands
 from retrainer.sources.http.refusal import Refusal
 from retrainer.store import queries
 from retrainer.store.search import EventQuery
 
 router = APIRouter(tags=["ledger"])
+SlotCursor = Annotated[
+    str | None,
+    Query(max_length=2048, pattern=r"^[0-9]{1,11}(\.[0-9]{1,9})?/[^/\x00]*/[^\x00]*$", description=CURSOR),
+]
 
 
 class Event(View):
@@ -30,26 +33,27 @@ class Event(View):
     time: Moment
     """Time of the event itself."""
     subject: str
-    data: dict[str, Any]
-    attributes: dict[str, Any]
-    outcome: str
-    """matched, filtered or ignored."""
-    rules: list[tuple[str, str]]
+    data: Json
+    """As the sender wrote it."""
+    attributes: Json
+    """Extensions of a CloudEvent, and the place of a Kafka record."""
+    outcome: Annotated[str, words(["matched", "filtered", "ignored", "dead_lettered"])]
+    rules: list[Annotated[list[str], Field(min_length=2, max_length=2)]]
     """Rules that it matched, as [rule, key]."""
 
 
 class Effect(View):
     rule: str
     key: str
-    outcome: str
-    """matched, dead_lettered, or missed: an event of that source for which one condition did not hold."""
-    run: str | None = None
+    outcome: Annotated[str, words(["matched", "dead_lettered", "missed"])]
+    """missed: an event of that source for which one condition did not hold."""
+    run: Id | None = None
     """The run that consumed it; null while it is pending."""
     detail: str
     """The only condition that failed, by the rule's current configuration."""
 
 
-class Found(Event):
+class FoundEvent(Event):
     effects: list[Effect]
 
 
@@ -57,11 +61,12 @@ class Decision(View):
     id: int
     rule: str
     key: str
-    decision: str
+    decision: Decided
     reason: str
+    """A word of docs/reference/reasons.md."""
     detail: str
     until: Moment | None = None
-    run: str | None = None
+    run: Id | None = None
     first_at: Moment
     last_at: Moment
     count: int
@@ -75,10 +80,9 @@ class Slot(View):
     until: Moment
     """Last slot of the range; the slot itself if it is alone."""
     count: int
-    outcome: str
-    """due, fired, skipped or missed."""
+    outcome: Annotated[str, words(["due", "fired", "skipped", "missed"])]
     reason: str
-    run: str | None = None
+    run: Id | None = None
     at: Moment
 
 
@@ -98,28 +102,36 @@ class DeadLetter(View):
 
 class DeadLetterDetail(DeadLetter):
     payload: str
-    encoding: str
-    """utf-8 or base64."""
+    encoding: Literal["utf-8", "base64"]
+    """Of `payload`."""
 
 
-class Replayed(Open):
+class NotReplayed(View):
+    id: int
+    error: str
+
+
+class Replayed(View):
     replayed: int
-    failed: list[dict[str, Any]] = []
+    failed: list[NotReplayed] = []
+    """Dead letters that are kept."""
 
 
 class Discarded(View):
     discarded: int
 
 
-class Ids(RequestBody):
-    ids: Annotated[list[Annotated[int, Field(ge=0, le=2**63 - 1)]], Field(min_length=1, max_length=500)]
+class DeadLetterIds(RequestBody):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"ids": [1, 2]}]})
+
+    ids: Annotated[list[WholeNumber], Field(min_length=1, max_length=500)]
 
 
 @router.get("/events", response_model=Page[Event])
 def list_events(
     api: Context,
     source: Text = None,
-    outcome: Literal["matched", "filtered", "ignored"] | None = None,
+    outcome: Literal["matched", "filtered", "ignored", "dead_lettered"] | None = None,
     rule: Text = None,
     key: Text = None,
     cursor: Number = None,
@@ -133,13 +145,15 @@ def list_events(
     )
 
 
-@router.get("/events/find", response_model=Page[Found])
+@router.get("/events/find", response_model=Page[FoundEvent])
 def find_events(
     api: Context,
-    text: Annotated[str, Query(min_length=1, max_length=1024)],
+    text: Annotated[
+        str, Query(min_length=1, max_length=1024, pattern=PRINTABLE, description="Number, id, object or subject")
+    ],
     source: Text = None,
-    since: Annotated[AwareDatetime | None, Query(description="Received at this time or later")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Received before this time")] = None,
+    since: Since = None,
+    until: Until = None,
     cursor: Number = None,
     limit: Annotated[int, Query(ge=1, le=50)] = 5,
 ) -> Any:
@@ -152,7 +166,7 @@ def find_events(
     return page(audit.find(api.engine.store, api.engine.catalog.rules.values(), query))
 
 
-@router.get("/events/{seq}", response_model=Event)
+@router.get("/events/{seq:number}", response_model=Event, responses=problems(404))
 def show_event(api: Context, seq: BigNumber) -> Any:
     """One event."""
     found = api.read(queries.event, seq)
@@ -177,20 +191,25 @@ def list_decisions(
 
 
 @router.get("/slots", response_model=Page[Slot])
-def list_slots(api: Context, rule: str, key: Text = None, cursor: Text = None, limit: Limit = 50) -> Any:
-    """Schedule slots of a rule, each with its outcome."""
-    before = _slot_cursor(cursor) if cursor is not None else None
-    found = api.read(queries.slots, rule, key=key, page=queries.PageRequest(before, limit))
-    following = base64.urlsafe_b64encode(orjson.dumps(found.next)).decode() if found.next is not None else None
+def list_slots(
+    api: Context,
+    rule: Annotated[str, Query(max_length=63, pattern=PRINTABLE)],
+    key: Text = None,
+    cursor: SlotCursor = None,
+    limit: Limit = 50,
+) -> Any:
+    """Schedule slots of a rule, newest first, each with its outcome."""
+    found = api.read(queries.slots, rule, key=key, page=queries.PageRequest(_slot_of(cursor), limit))
+    following = "{0!r}/{2}/{1}".format(*found.next) if found.next is not None else None
     return {"items": found.items, "next": following}
 
 
-def _slot_cursor(text: str) -> tuple[float, str, str]:
-    try:
-        slot, key, trigger = orjson.loads(base64.urlsafe_b64decode(text))
-        return float(slot), str(key), str(trigger)
-    except (binascii.Error, ValueError, TypeError):
-        raise Refusal(422, "cursor: not a cursor of this API") from None
+def _slot_of(cursor: str | None) -> tuple[float, str, str] | None:
+    """Return (slot, key, trigger). A trigger's name has no slash, a key may have some."""
+    if cursor is None:
+        return None
+    slot, trigger, key = cursor.split("/", 2)
+    return float(slot), key, trigger
 
 
 @router.get("/dead-letters", response_model=Page[DeadLetter])
@@ -201,7 +220,7 @@ def list_dead_letters(
     return page(api.read(queries.dead_letters, source=source, reason=reason, page=queries.PageRequest(cursor, limit)))
 
 
-@router.get("/dead-letters/{number}", response_model=DeadLetterDetail)
+@router.get("/dead-letters/{number:number}", response_model=DeadLetterDetail, responses=problems(404))
 def show_dead_letter(api: Context, number: BigNumber) -> Any:
     """One dead letter with its payload."""
     found = api.read(queries.dead_letter, number)
@@ -215,15 +234,15 @@ def show_dead_letter(api: Context, number: BigNumber) -> Any:
     return {**found, "size": len(raw), "payload": payload, "encoding": encoding}
 
 
-@router.post("/dead-letters/replay", response_model=Replayed)
-def replay_dead_letters(api: Context, ids: Ids) -> Any:
+@router.post("/dead-letters/replay", response_model=Replayed, responses=problems(409))
+def replay_dead_letters(api: Context, ids: DeadLetterIds) -> Any:
     """Process dead letters again; those that fail again are stored again."""
     with refusals():
         return long_commands.replay_dead_letters(api.act, ids.ids)
 
 
 @router.post("/dead-letters/discard", response_model=Discarded)
-def discard_dead_letters(api: Context, ids: Ids) -> Any:
+def discard_dead_letters(api: Context, ids: DeadLetterIds) -> Any:
     """Delete dead letters."""
     with refusals():
         return {"discarded": api.act(operator_commands.discard_dead_letters, ids.ids)}

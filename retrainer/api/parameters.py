@@ -1,17 +1,19 @@
 """Shared by all endpoints: the context, parameters of lists, and the mapping of errors to responses."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Path, Query
-from pydantic import AfterValidator, AwareDatetime
+from fastapi import Depends, Header, Path, Query
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, WithJsonSchema
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 
 from retrainer.api.context import ApiContext
 from retrainer.api.problems import words
-from retrainer.api.views import Problem
+from retrainer.api.views import MOST, PRINTABLE
 from retrainer.sources.http.refusal import Refusal
 from retrainer.sources.replay import Busy
 from retrainer.store.queries import Page
@@ -24,34 +26,63 @@ async def _context(request: Request) -> ApiContext:
 
 Context = Annotated[ApiContext, Depends(_context)]
 Limit = Annotated[int, Query(ge=1, le=1000, description="Maximum number of items")]
-Number = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="`next` of the previous page")]
-Text = Annotated[str | None, Query(max_length=1024)]
-RuleName = Annotated[str, Path(description="Name of a rule", max_length=63)]
-KeyOfRule = Annotated[str, Query(max_length=1024, description="Key of a rule with `for_each`")]
+CURSOR = "`next` of the previous page"
+Number = Annotated[int | None, Query(ge=0, le=MOST, description=CURSOR)]
+Cursor = Annotated[str | None, Query(max_length=1024, pattern=PRINTABLE, description=CURSOR)]
+Text = Annotated[str | None, Query(max_length=1024, pattern=PRINTABLE)]
+RuleName = Annotated[str, Path(description="Name of a rule", max_length=63, examples=["churn"])]
+KeyOfRule = Annotated[
+    str, Query(max_length=1024, pattern=PRINTABLE, description="Key of a rule with `for_each`", examples=["de"])
+]
 RunId = Annotated[str, Path(description="Id of a run, the beginning of it, or the name of its Workflow", max_length=64)]
-BigNumber = Annotated[int, Path(ge=0, le=2**63 - 1)]
+BigNumber = Annotated[int, Path(ge=0, le=MOST)]
+IdempotencyKey = Annotated[
+    str | None, Header(max_length=255, description="A name for the request: if it is repeated, the answer is the same")
+]
 
-_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+_YEARS = "^(19[7-9][0-9]|2[01][0-9]{2})-"
+
+
+def _dated(given: object) -> object:
+    """Refuse what pydantic reads as seconds since the epoch."""
+    if isinstance(given, datetime) or (isinstance(given, str) and re.match(r"\d{4}-\d\d-\d\d[Tt ]", given)):
+        return given
+    raise ValueError("write a time as 2026-11-24T08:00:00Z (RFC 3339, with a zone)")
 
 
 def _within_reach(moment: datetime) -> datetime:
     """Limit the range, because schedules are computed forwards and back from this time."""
-    if not _EARLIEST <= moment < _LATEST:
+    if not 1970 <= moment.year < 2200:
         raise ValueError("a time from 1970 to 2199 is expected")
     return moment
 
 
-Instant = Annotated[AwareDatetime, AfterValidator(_within_reach)]
+_Rfc3339 = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_dated)]
+Instant = Annotated[
+    _Rfc3339,
+    AfterValidator(_within_reach),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": _YEARS}),
+]
+Since = Annotated[_Rfc3339 | None, Query(description="At this time or later")]
+Until = Annotated[_Rfc3339 | None, Query(description="Before this time")]
 
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": Problem, "description": "Rejected; `detail` has the reason and the remedy"},
-    "5XX": {"model": Problem, "description": "Temporarily not possible"},
-}
+
+class _NumberInPath(StringConvertor):
+    """Whole numbers only: `GET /dead-letters/replay` is answered with 405, not with 422 for a bad number."""
+
+    regex = "[+-]?[0-9]+"
+
+
+register_url_convertor("number", _NumberInPath())
 
 
 @contextmanager
 def refusals(otherwise: int = 409) -> Iterator[None]:
-    """Turn LookupError into 404, Busy into 409 and any other ValueError into status `otherwise`."""
+    """Turn LookupError into 404, Busy into 409 and any other ValueError into status `otherwise`.
+
+    422 is for requests that are not as described. One that is as described, but not possible with the rules, runs and
+    sources as they are, is answered with 409.
+    """
     try:
         yield
     except LookupError as error:

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from retrainer.sources.base import Overloaded
 from retrainer.sources.http.refusal import Refusal, not_now
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 log = structlog.get_logger()
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 def words(error: Exception) -> str:
@@ -49,7 +51,9 @@ def install(app: FastAPI) -> None:
 
 
 def _handler(respond: Callable[[Any], Response]) -> Callable[[Request, Exception], Any]:
-    async def handle(_: Request, error: Exception) -> Response:
+    async def handle(request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException) and error.status_code in _ROUTED:
+            return _ROUTED[error.status_code](request)
         return respond(error)
 
     return handle
@@ -59,8 +63,31 @@ def _http(error: HTTPException) -> Response:
     return Refusal(error.status_code, str(error.detail), error.headers).response()
 
 
+def _no_path(request: Request) -> Response:
+    return Refusal(404, f"there is no {request.url.path}; /api/v1/openapi.json lists what there is").response()
+
+
+def _no_method(request: Request) -> Response:
+    """Return 405. Starlette names the methods of the first route of a path, and a path has a route for each method."""
+    allowed = [method for method in _METHODS if _served(request, method)]
+    detail = f"{request.url.path} has no {request.method}: use {' or '.join(allowed)}"
+    return Refusal(405, detail, {"Allow": ", ".join(allowed)}).response()
+
+
+_ROUTED = {404: _no_path, 405: _no_method}
+"""Answers to requests that no route takes."""
+
+
+def _served(request: Request, method: str) -> bool:
+    scope = {**request.scope, "method": method}
+    return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+
 def _invalid(error: RequestValidationError) -> Response:
-    errors = [{"at": ".".join(str(part) for part in e["loc"]), "message": e["msg"]} for e in error.errors()]
+    errors = [
+        {"at": ".".join(str(part) for part in e["loc"]), "message": e["msg"].removeprefix("Value error, ")}
+        for e in error.errors()
+    ]
     content = {
         "type": "about:blank",
         "title": HTTPStatus.UNPROCESSABLE_ENTITY.phrase,

@@ -1,40 +1,68 @@
 """Rules: their state, why they decide so, and operator commands."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Header, Query
-from pydantic import Field
+from fastapi import APIRouter, Body, Query
+from pydantic import ConfigDict, Field
 
 from retrainer.api.backfills import Withdrawn
-from retrainer.api.parameters import Context, Instant, KeyOfRule, Limit, RuleName, Text, page, refusals
+from retrainer.api.description import problems
+from retrainer.api.parameters import (
+    Context,
+    Cursor,
+    IdempotencyKey,
+    Instant,
+    KeyOfRule,
+    Limit,
+    RuleName,
+    page,
+    refusals,
+)
 from retrainer.api.rule_summaries import RuleQuery
-from retrainer.api.views import Moment, Open, Page, RequestBody, View
+from retrainer.api.views import (
+    PRINTABLE,
+    Decided,
+    Id,
+    Json,
+    KeyText,
+    Moment,
+    NotGiven,
+    Page,
+    ParameterValues,
+    Phase,
+    RequestBody,
+    View,
+    words,
+)
 from retrainer.engine.commands import long_commands, operator_commands
+from retrainer.rules.outcome import Kind
 from retrainer.sources.http.refusal import Refusal
 from retrainer.store import queries
 
 router = APIRouter(prefix="/rules", tags=["rules"])
 
 
-class LastRun(Open):
-    id: str
-    phase: str
+class LastRun(View):
+    id: Id
+    phase: Phase
     ended_at: Moment | None = None
 
 
-class RuleLine(Open):
+class RuleLine(View):
     name: str
-    mode: str
-    """active, shadow or paused, as configured in the rule."""
+    mode: Literal["active", "shadow", "paused"]
+    """As configured in the rule."""
     paused: bool
     """Paused manually, or by its mode."""
+    description: str = ""
+    labels: dict[str, str] = {}
     keys: int
     """Live keys; 0 for a rule without `for_each`."""
     verdict: str
     """Whether and why it fires, is on hold or skips, in one line."""
-    decision: str
-    """fire, hold or skip."""
+    decision: Decided
     reason: str
+    """A word of docs/reference/reasons.md."""
     until: Moment | None = None
     """When the current reason ends, if known."""
     next_fire: Moment | None = None
@@ -43,39 +71,83 @@ class RuleLine(Open):
 
 
 class RuleDetail(RuleLine):
-    configuration: dict[str, Any]
-    """The rule in force; durations in seconds, sizes in bytes."""
+    configuration: Json
+    """The rule in force, as in its file; durations in seconds, sizes in bytes."""
 
 
-class Node(Open):
+class Node(View):
+    """A condition, a limit or a state, with its current values."""
+
     name: str
     state: str = ""
+    """A word or a value."""
     detail: str = ""
     children: list["Node"] = []
 
 
-class Explanation(Open):
+class Condition(View):
+    name: str
+    """`source`, a field of the event, `where`, or `own output`."""
+    expected: Any
+    """The value that the rule names."""
+    holds: bool
+    said: str | None = NotGiven
+    """Why the event is the rule's own output."""
+    error: str | None = NotGiven
+    """Why the condition could not be evaluated."""
+
+
+class TriggerAnswer(View):
+    """What one trigger does with an event."""
+
+    trigger: str
+    conditions: list[Condition]
+    matches: bool
+    """Whether all conditions hold."""
+    key: str | None = NotGiven
+    """Of a data trigger: the key that the event counts for, as do the next two."""
+    bytes: int | None = NotGiven
+    rows: int | None = NotGiven
+    series: str | None = NotGiven
+    """Of a metric or alert trigger: the series that the event is a value of."""
+    value: float | None = NotGiven
+    error: str | None = NotGiven
+    """Why the event cannot be counted."""
+
+
+class Explanation(View):
     rule: str
     key: str
     verdict: str
-    decision: str
+    decision: Annotated[str, words([*Kind, "unknown"], "unknown: nothing is stored for that time")]
     reason: str
+    """A word of docs/reference/reasons.md."""
     until: Moment | None = None
     """When the reason may change without another input, if known."""
     earliest: Moment | None = None
     """When it could fire without another input, if known."""
     tree: list[Node] = []
-    event: list[dict[str, Any]] | None = None
+    event: list[TriggerAnswer] | None = None
     """What each data trigger does with the given event, condition by condition."""
 
 
-class Triggered(Open):
-    decision: str
+class CreatedRun(View):
+    id: Id
+    workflow: str
+    """Name of its Workflow."""
+    parameters: dict[str, str]
+
+
+class Triggered(View):
+    decision: Decided
     reason: str
+    """A word of docs/reference/reasons.md."""
     detail: str = ""
-    run: dict[str, Any] | None = None
+    run: CreatedRun | None = None
     """The run that was created, if any."""
-    manifest: dict[str, Any] | None = None
+    request: Id | None = None
+    """Id of the request; null with `dry_run`."""
+    manifest: Json | None = None
     """With `dry_run`: the Workflow that would be created."""
 
 
@@ -91,28 +163,36 @@ class Key(View):
     touched_at: Moment
 
 
-class Question(RequestBody):
-    key: str = ""
+class ExplainRequest(RequestBody):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"key": "de", "at": "2026-11-24T08:00:00Z"}]})
+
+    key: KeyText = ""
     """Key of a rule with `for_each`."""
-    event: dict[str, Any] | None = None
+    event: Json | None = None
     """An event, or only its `data`: show what each trigger does with it."""
     at: Instant | None = None
     """The time to evaluate at; now if not given."""
 
 
-class Order(RequestBody):
-    key: Annotated[str, Field(max_length=1024)] = ""
+class TriggerRequest(RequestBody):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"key": "de", "parameters": {"epochs": "3"}, "by": "anna", "dry_run": True}]}
+    )
+
+    key: KeyText = ""
     """Key of a rule with `for_each`."""
-    parameters: dict[str, str] = {}
+    parameters: ParameterValues = {}
     """Values that override those of the rule."""
-    by: Annotated[str, Field(max_length=100)] = ""
+    by: Annotated[str, Field(max_length=100, pattern=PRINTABLE)] = ""
     """Who requests it; stored with the run."""
     dry_run: bool = False
     """Only show the Workflow that would be created."""
 
 
-class Note(RequestBody):
-    note: Annotated[str, Field(max_length=1000)] = ""
+class PauseRequest(RequestBody):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"note": "incident 7"}]})
+
+    note: Annotated[str, Field(max_length=1000, pattern=PRINTABLE)] = ""
     """The reason, shown with the paused rule."""
 
 
@@ -123,68 +203,70 @@ def list_rules(
     state: Annotated[str, Query(max_length=64, description="Mode, decision or reason, such as hold or cooldown")] = "",
     source: Annotated[str, Query(max_length=63, description="A source that the rule uses")] = "",
     label: Annotated[list[str] | None, Query(max_length=20, description="A label: `team`, or `team=fraud`")] = None,
-    cursor: Text = None,
+    cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Any:
     """Rules by name, each with a one-line verdict."""
     return page(api.rules.page(RuleQuery(limit, cursor or "", name, state, source, tuple(label or ()))))
 
 
-@router.get("/{rule}", response_model=RuleDetail)
+@router.get("/{rule}", response_model=RuleDetail, responses=problems(404))
 def show_rule(api: Context, rule: RuleName) -> Any:
     """One rule, and its configuration."""
     with refusals():
         return api.rules.detail(rule)
 
 
-@router.get("/{rule}/keys", response_model=Page[Key])
-def list_keys(api: Context, rule: RuleName, cursor: Text = None, limit: Limit = 50) -> Any:
+@router.get("/{rule}/keys", response_model=Page[Key], responses=problems(404))
+def list_keys(api: Context, rule: RuleName, cursor: Cursor = None, limit: Limit = 50) -> Any:
     """The live keys of a rule with `for_each`."""
     if rule not in api.engine.catalog.rules:
         raise Refusal(404, f"there is no rule {rule!r}")
     return page(api.read(queries.states, rule, after=cursor, limit=limit))
 
 
-@router.post("/{rule}/explain", response_model=Explanation)
-def explain(api: Context, rule: RuleName, question: Annotated[Question, Body(default_factory=Question)]) -> Any:
+@router.post("/{rule}/explain", response_model=Explanation, responses=problems(404, 409))
+def explain_rule(
+    api: Context, rule: RuleName, question: Annotated[ExplainRequest, Body(default_factory=ExplainRequest)]
+) -> Any:
     """Why the rule would fire or not, as a line and as a tree of current values."""
     at = question.at.timestamp() if question.at is not None else None
-    with refusals(422):
+    with refusals():
         return api.rules.explain(rule, question.key, question.event, at)
 
 
-@router.post("/{rule}/trigger", response_model=Triggered)
-def trigger(
+@router.post("/{rule}/trigger", response_model=Triggered, responses=problems(404, 409))
+def trigger_rule(
     api: Context,
     rule: RuleName,
-    order: Annotated[Order, Body(default_factory=Order)],
-    idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+    order: Annotated[TriggerRequest, Body(default_factory=TriggerRequest)],
+    idempotency_key: IdempotencyKey = None,
 ) -> Any:
     """Request a manual run. It waits if a limit blocks it. The same Idempotency-Key returns the same answer again."""
-    with refusals(422):
+    with refusals():
         if order.dry_run:
             run = api.act(operator_commands.preview, rule, order.key, order.parameters)
             return {"decision": "fire", "reason": "manual", "run": None, "manifest": api.workflow_of(run)}
         return api.act(operator_commands.trigger, rule, order.key, order.parameters, idempotency_key, order.by)
 
 
-@router.delete("/{rule}/trigger", response_model=Withdrawn)
+@router.delete("/{rule}/trigger", response_model=Withdrawn, responses=problems(404, 409))
 def withdraw_triggers(api: Context, rule: RuleName, key: KeyOfRule = "") -> Any:
     """Withdraw manual runs that have not started. Runs that have started continue."""
     with refusals():
         return long_commands.withdraw(api.act, rule, key, manual=True)
 
 
-@router.post("/{rule}/pause", response_model=Paused)
-def pause(api: Context, rule: RuleName, note: Annotated[Note, Body(default_factory=Note)]) -> Any:
+@router.post("/{rule}/pause", response_model=Paused, responses=problems(404))
+def pause_rule(api: Context, rule: RuleName, note: Annotated[PauseRequest, Body(default_factory=PauseRequest)]) -> Any:
     """Pause a rule until it is resumed. Its schedules and data are still recorded."""
     with refusals():
         api.act(operator_commands.pause, rule, note.note)
     return {"rule": rule, "paused": True}
 
 
-@router.post("/{rule}/resume", response_model=Paused)
-def resume(api: Context, rule: RuleName) -> Any:
+@router.post("/{rule}/resume", response_model=Paused, responses=problems(404))
+def resume_rule(api: Context, rule: RuleName) -> Any:
     """End a manual pause, and close the rule's circuit breakers."""
     with refusals():
         api.act(operator_commands.resume, rule)

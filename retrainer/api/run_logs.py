@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
+from retrainer.api.description import problems
 from retrainer.api.parameters import Context
 from retrainer.api.runs import KnownRun
 from retrainer.sources.http.refusal import Refusal, not_now
@@ -28,7 +29,7 @@ class PlainText(StreamingResponse):
     media_type = "text/plain"
 
 
-@router.get("/{run}/logs", response_class=PlainText)
+@router.get("/{run}/logs", response_class=PlainText, responses=problems(404, 409))
 def show_logs(api: Context, run: KnownRun, tail: Tail = 1000, step: Step = "") -> PlainText:
     """What the steps of a run wrote, each line after the step's name. Lines in parentheses say what is left out."""
     found = api.read(run_statements.run, run)

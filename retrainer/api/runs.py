@@ -4,11 +4,13 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends
 from fastapi.responses import StreamingResponse
+from pydantic import ConfigDict, Field
 
 from retrainer.api.context import ApiContext
+from retrainer.api.description import problems
 from retrainer.api.ledger import Event
-from retrainer.api.parameters import Context, Limit, Number, RunId, Text, page, refusals
-from retrainer.api.views import Moment, Open, Page, RequestBody, View
+from retrainer.api.parameters import Context, Cursor, Limit, Number, RunId, Text, page, refusals
+from retrainer.api.views import Id, Json, Moment, NotGiven, Page, Phase, RequestBody, View
 from retrainer.engine.commands import operator_commands
 from retrainer.engine.commands.feedback import judge
 from retrainer.engine.runs.waits import waits_for
@@ -20,23 +22,40 @@ from retrainer.store import queries, run_statements
 router = APIRouter(prefix="/runs", tags=["runs"])
 
 
-class Cause(Open):
+class Because(View):
+    """A trigger, with further values of its kind; or a group of `when` with its members, under `any` or `all`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    trigger: str | None = NotGiven
+    reason: str | None = NotGiven
+    detail: str | None = NotGiven
+    any: list["Because"] | None = NotGiven
+    all: list["Because"] | None = NotGiven
+    within_seconds: float | None = NotGiven
+
+
+class Cause(View):
     triggers: list[str] = []
     """All triggers that were satisfied when the run was created."""
-    because: dict[str, Any] = {}
+    because: Because = Because()
     """The same as a tree, as combined by `when`, each with its reason."""
     values: dict[str, float] = {}
     """The furthest value of each metric at that time."""
     upstream: str | None = None
     """The run of another rule that it follows."""
     detail: str = ""
+    request: str | None = NotGiven
+    """Id of the request of a manual run or a backfill."""
+    by: str | None = NotGiven
+    """Who requested it."""
 
 
 class Run(View):
-    id: str
+    id: Id
     rule: str
     key: str
-    phase: str
+    phase: Phase
     workflow: str
     """Name of the Workflow, set before it is created."""
     namespace: str
@@ -44,10 +63,10 @@ class Run(View):
     trigger: str
     reason: str
     revision: str
-    chain: str
+    chain: Id
     """Id of the first attempt."""
     attempt: int
-    retry_of: str | None = None
+    retry_of: Id | None = None
     parameters: dict[str, str]
     pool: str | None = None
     priority: int
@@ -59,7 +78,8 @@ class Run(View):
     ended_at: Moment | None = None
     message: str
     progress: str
-    outputs: dict[str, Any]
+    outputs: Json
+    """Output parameters of the Workflow, and what its feedback reported."""
     resources: dict[str, float]
     """Seconds of use by resource."""
     cause: Cause
@@ -71,7 +91,7 @@ class Run(View):
     """Stop or Terminate."""
 
 
-class Window(Open):
+class Window(View):
     events: int = 0
     bytes: int = 0
     rows: int = 0
@@ -81,8 +101,70 @@ class Window(Open):
     """Time of the latest event."""
     first_at: Moment | None = None
     last_at: Moment | None = None
-    ranges: list[tuple[int, int]] = []
-    """Inclusive ranges of `seq`; events of this rule and key within them are the run's inputs."""
+    first_key: str = ""
+    """Label of the first event that arrived."""
+    last_key: str = ""
+    ranges: list[Annotated[list[int], Field(min_length=2, max_length=2)]] = []
+    """First and last `seq` of each range; events of this rule and key within them are the run's inputs."""
+    parts: dict[str, Annotated[list[int], Field(min_length=2, max_length=2)]] = {}
+    """First and last offset of each partition, for a source with offsets."""
+
+
+class ManifestWindow(View):
+    """As `window` of the run; fields are left out if nothing fed the run."""
+
+    events: int | None = NotGiven
+    bytes: int | None = NotGiven
+    rows: int | None = NotGiven
+    start: Moment | None = NotGiven
+    end: Moment | None = NotGiven
+    first_key: str | None = NotGiven
+    last_key: str | None = NotGiven
+    parts: dict[str, list[int]] | None = NotGiven
+
+
+class ManifestInput(View):
+    """One input and its location, as in docs/reference/manifest.md. `data` is given if the input is not an object."""
+
+    seq: int
+    source: str
+    id: str
+    type: str
+    subject: str
+    time: Moment
+    bucket: str | None = NotGiven
+    key: str | None = NotGiven
+    version: str | None = NotGiven
+    etag: str | None = NotGiven
+    size: int | None = NotGiven
+    rows: int | None = NotGiven
+    path: str | None = NotGiven
+    topic: str | None = NotGiven
+    partition: int | None = NotGiven
+    offset: int | None = NotGiven
+    data: Json | None = NotGiven
+
+
+class Manifest(View):
+    manifest: Literal[1]
+    """Version of the format."""
+    run: Id
+    rule: str
+    key: str
+    trigger: str
+    reason: str
+    workflow: str
+    namespace: str
+    chain: Id
+    created_at: Moment
+    window: ManifestWindow
+    inputs: list[ManifestInput]
+    count: int
+    """Number of inputs."""
+
+
+class ManifestDocument(StreamingResponse):
+    media_type = "application/json"
 
 
 class Waits(View):
@@ -91,14 +173,14 @@ class Waits(View):
     detail: str
     until: Moment | None = None
     """When it may change without further input, if known."""
-    held_by: list[str]
+    held_by: list[Id]
     """Ids of the runs that use what it waits for."""
 
 
 class RunDetail(Run):
     waits: Waits | None = None
     """What an unstarted run waits for."""
-    submit: dict[str, Any]
+    submit: Json
     """The rule's `submit` section when the run was created."""
     labels: dict[str, str]
     window: Window
@@ -123,18 +205,22 @@ class Input(Event):
     offset: int | None = None
 
 
-class Ending(RequestBody):
+class CancelRequest(RequestBody):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"strategy": "Terminate"}]})
+
     strategy: Literal["Stop", "Terminate"] = "Stop"
     """`Stop` runs the workflow's exit handlers, `Terminate` does not."""
 
 
-class Verdict(RequestBody):
+class FeedbackRequest(RequestBody):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"promoted": True}]})
+
     promoted: bool
     """Whether the model of the run was promoted."""
 
 
 def _resolved(api: Context, run: RunId) -> str:
-    with refusals(422):
+    with refusals():
         return api.read(queries.run_id, run)
 
 
@@ -147,7 +233,7 @@ def list_runs(
     rule: Text = None,
     key: Text = None,
     phase: RunPhase | None = None,
-    cursor: Text = None,
+    cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Any:
     """Runs, newest first."""
@@ -155,13 +241,13 @@ def list_runs(
     return page(api.read(queries.runs, rule=rule, key=key, phase=wanted, page=queries.PageRequest(cursor, limit)))
 
 
-@router.get("/{run}", response_model=RunDetail)
+@router.get("/{run}", response_model=RunDetail, responses=problems(404, 409))
 def show_run(api: Context, run: KnownRun) -> Any:
     """One run with all details."""
     return _run(api, run)
 
 
-@router.get("/{run}/inputs", response_model=Page[Input])
+@router.get("/{run}/inputs", response_model=Page[Input], responses=problems(404, 409))
 def list_inputs(api: Context, run: KnownRun, cursor: Number = None, limit: Limit = 100) -> Any:
     """The events that a run consumed, in order of arrival; a manual retry has those of the first attempt."""
     with refusals():
@@ -169,31 +255,35 @@ def list_inputs(api: Context, run: KnownRun, cursor: Number = None, limit: Limit
     return page(queries.Page([{**event, **place(event)} for event in found.items], found.next))
 
 
-@router.get("/{run}/manifest", response_class=StreamingResponse)
-def show_manifest(api: Context, run: KnownRun) -> StreamingResponse:
+@router.get(
+    "/{run}/manifest", response_class=ManifestDocument, responses={200: {"model": Manifest}, **problems(404, 409)}
+)
+def show_manifest(api: Context, run: KnownRun) -> ManifestDocument:
     """All events that a run consumed, as one JSON document with a line per input (docs/reference/manifest.md)."""
     _run(api, run)
-    return StreamingResponse(document(api.engine.store.read, run), media_type="application/json")
+    return ManifestDocument(document(api.engine.store.read, run))
 
 
-@router.post("/{run}/cancel", response_model=RunDetail)
-def cancel(api: Context, run: KnownRun, ending: Annotated[Ending, Body(default_factory=Ending)]) -> Any:
+@router.post("/{run}/cancel", response_model=RunDetail, responses=problems(404, 409))
+def cancel_run(
+    api: Context, run: KnownRun, ending: Annotated[CancelRequest, Body(default_factory=CancelRequest)]
+) -> Any:
     """Request the end of a run. It has ended once its phase shows that."""
     with refusals():
         api.act(operator_commands.cancel, run, ending.strategy)
     return _run(api, run)
 
 
-@router.post("/{run}/retry", response_model=RunDetail)
-def retry(api: Context, run: KnownRun) -> Any:
+@router.post("/{run}/retry", response_model=RunDetail, responses=problems(404, 409))
+def retry_run(api: Context, run: KnownRun) -> Any:
     """Start another attempt of an ended run, with the same parameters."""
     with refusals():
         attempt = api.act(operator_commands.retry, run)
     return _run(api, attempt)
 
 
-@router.post("/{run}/feedback", response_model=RunDetail)
-def feedback(api: Context, run: KnownRun, verdict: Verdict) -> Any:
+@router.post("/{run}/feedback", response_model=RunDetail, responses=problems(404, 409))
+def report_feedback(api: Context, run: KnownRun, verdict: FeedbackRequest) -> Any:
     """Report whether a run's model was promoted. Repeating a report changes nothing."""
     with refusals():
         api.act(judge, run, promoted=verdict.promoted)

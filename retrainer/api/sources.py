@@ -3,13 +3,14 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
+from retrainer.api.description import problems
 from retrainer.api.parameters import Context, refusals
-from retrainer.api.views import Moment, Page, RequestBody, View
+from retrainer.api.views import PRINTABLE, Json, Moment, Page, RequestBody, View, WholeNumber, words
 
 router = APIRouter(prefix="/sources", tags=["sources"])
-Name = Annotated[str, Path(description="Name of a source", max_length=63)]
+Name = Annotated[str, Path(description="Name of a source", max_length=63, examples=["lake"])]
 
 
 class Halted(View):
@@ -50,7 +51,7 @@ class Position(View):
 
 class SourceDetail(Source):
     positions: list[Position]
-    configuration: dict[str, Any]
+    configuration: Json
     """The source in force; durations in seconds, sizes in bytes."""
 
 
@@ -62,10 +63,20 @@ class Reset(View):
     topic_id: str
 
 
+class ReplayOutcomes(View):
+    """Events of each outcome (docs/how-to/replay.md)."""
+
+    matched: int
+    duplicate: int
+    filtered: int
+    ignored: int
+    unknown: int
+    dead_lettered: int
+
+
 class Replay(View):
     source: str
-    state: str
-    """running, done, cancelled or failed."""
+    state: Annotated[str, words(["running", "done", "cancelled", "failed"])]
     from_: Annotated[Moment, Field(alias="from")]
     to: Moment
     rules: list[str]
@@ -77,20 +88,23 @@ class Replay(View):
     """Time of the latest event of the last step."""
     read: int
     """Events so far: the sum of the outcomes."""
-    outcomes: dict[str, int]
-    """matched, duplicate, filtered, ignored, unknown, dead_lettered (docs/how-to/replay.md)."""
+    outcomes: ReplayOutcomes
     error: str
     """Why it failed."""
 
 
-class Resetting(RequestBody):
-    partition: Annotated[str, Field(min_length=1, max_length=1024)]
+class ResetRequest(RequestBody):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"partition": "orders/3", "to": "latest"}]})
+
+    partition: Annotated[str, Field(min_length=1, max_length=1024, pattern=PRINTABLE)]
     """A partition as named by `GET /sources/{source}`: for Kafka, `topic/partition`."""
-    to: Literal["earliest", "latest"] | Annotated[int, Field(ge=0, le=2**63 - 1)]
+    to: Literal["earliest", "latest"] | WholeNumber
     """Where to continue: at the first existing record, after the last one, or at an offset."""
 
 
-class Replaying(RequestBody):
+class ReplayRequest(RequestBody):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"from": "7d", "rules": ["churn"], "dry_run": True}]})
+
     from_: Annotated[str, Field(alias="from", max_length=64)]
     """RFC 3339 with a zone, or a duration before now, such as `7d`."""
     to: Annotated[str, Field(max_length=64)] | None = None
@@ -107,35 +121,35 @@ def list_sources(api: Context) -> Any:
     return {"items": api.sources.summaries()}
 
 
-@router.get("/{source}", response_model=SourceDetail)
+@router.get("/{source}", response_model=SourceDetail, responses=problems(404))
 def show_source(api: Context, source: Name) -> Any:
     """One source, the position of each partition, and its configuration."""
     with refusals():
         return api.sources.detail(source)
 
 
-@router.post("/{source}/reset", response_model=Reset)
-def reset_source(api: Context, source: Name, resetting: Resetting) -> Any:
+@router.post("/{source}/reset", response_model=Reset, responses=problems(404, 409))
+def reset_source(api: Context, source: Name, resetting: ResetRequest) -> Any:
     """Set where a partition continues, whatever its stored position. Records in between are skipped, or read again."""
     with refusals():
         return api.sources.reset(source, resetting.partition, resetting.to)
 
 
-@router.post("/{source}/replay", response_model=Replay, status_code=202)
-def replay_source(api: Context, source: Name, replaying: Replaying) -> Any:
+@router.post("/{source}/replay", response_model=Replay, status_code=202, responses=problems(404, 409))
+def replay_source(api: Context, source: Name, replaying: ReplayRequest) -> Any:
     """Start to read a source again. What a rule counted before is not counted again."""
-    with refusals(422):
+    with refusals():
         return api.sources.replay(source, replaying.from_, replaying.to, replaying.rules, dry_run=replaying.dry_run)
 
 
-@router.get("/{source}/replay", response_model=Replay)
+@router.get("/{source}/replay", response_model=Replay, responses=problems(404))
 def show_replay(api: Context, source: Name) -> Any:
     """Progress of the last replay of a source."""
     with refusals():
         return api.sources.replay_progress(source)
 
 
-@router.delete("/{source}/replay", response_model=Replay)
+@router.delete("/{source}/replay", response_model=Replay, responses=problems(404))
 def cancel_replay(api: Context, source: Name) -> Any:
     """Request the end of a replay. It has ended once its state shows that. What was stored stays."""
     with refusals():

@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import Field, PlainSerializer
+from pydantic import ConfigDict, Field, PlainSerializer
 
 from retrainer.api.parameters import Context, Instant
-from retrainer.api.views import RequestBody, View
+from retrainer.api.views import PRINTABLE, RequestBody, View
 from retrainer.engine.commands import long_commands
 
 router = APIRouter(prefix="/state", tags=["rules"])
@@ -27,8 +27,8 @@ class Imported(View):
 
 
 class Age(RequestBody):
-    rule: Annotated[str, Field(max_length=63)]
-    key: Annotated[str, Field(max_length=200)] = ""
+    rule: Annotated[str, Field(max_length=63, pattern=PRINTABLE)]
+    key: Annotated[str, Field(max_length=200, pattern=PRINTABLE)] = ""
     """Empty for rules without `for_each`."""
     succeeded_at: Seconds | None = None
     """When the model was last trained, RFC 3339."""
@@ -36,11 +36,17 @@ class Age(RequestBody):
     """When a model was last promoted."""
 
 
-class Ages(RequestBody):
+class ImportRequest(RequestBody):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"ages": [{"rule": "churn", "key": "de", "succeeded_at": "2026-11-24T08:00:00Z"}]}]
+        }
+    )
+
     ages: Annotated[list[Age], Field(max_length=1000)]
 
 
 @router.post("/import", response_model=Imported)
-def import_ages(api: Context, given: Ages) -> Any:
+def import_ages(api: Context, given: ImportRequest) -> Any:
     """Import when models were last trained. Later times that are known already are kept."""
     return long_commands.import_ages(api.act, [age.model_dump() for age in given.ages])

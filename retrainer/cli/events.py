@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _LONG = 100
+_OUTCOMES = ["matched", "filtered", "ignored", "dead_lettered"]
 
 
 @click.group()
@@ -24,7 +25,7 @@ def events() -> None:
 
 @events.command("list")
 @click.option("--source", help="Only events of this source.", shell_complete=source_names)
-@click.option("--outcome", type=click.Choice(["matched", "filtered", "ignored"]), help="Only events with this outcome.")
+@click.option("--outcome", type=click.Choice(_OUTCOMES), help="Only events with this outcome.")
 @click.option("--rule", help="Only events that matched this rule.", shell_complete=rule_names)
 @click.option("--key", help="With --rule: only events that matched this key.")
 @click.option("--limit", type=click.IntRange(1), default=50, help="Maximum number of events.")

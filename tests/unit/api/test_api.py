@@ -254,7 +254,7 @@ REFUSED = [
     pytest.param("GET", "/rules/nope/keys", None, 404, "there is no rule 'nope'", id="keys-of-an-unknown-rule"),
     pytest.param("POST", "/rules/nope/explain", {}, 404, "there is no rule 'nope'", id="explain-an-unknown-rule"),
     pytest.param("POST", "/rules/nope/pause", {}, 404, "there is no rule 'nope'", id="pause-an-unknown-rule"),
-    pytest.param("POST", "/rules/churn/trigger", {}, 422, "name one", id="trigger-without-its-key"),
+    pytest.param("POST", "/rules/churn/trigger", {}, 409, "name one", id="trigger-without-its-key"),
     pytest.param("POST", "/rules/churn/trigger", {"param": {}}, 422, "body.param: Extra", id="unknown-field"),
     pytest.param(
         "POST", "/rules/churn/explain", {"at": "2025-11-24T17:00:00"}, 422, "timezone", id="time-without-zone"
@@ -270,12 +270,19 @@ REFUSED = [
     pytest.param("GET", "/events?cursor=x", None, 422, "query.cursor", id="cursor-no-number"),
     pytest.param("GET", "/events/99999999999999999999", None, 422, "path.seq", id="number-beyond-64-bits"),
     pytest.param("GET", "/events/77", None, 404, "no event 77", id="unknown-event"),
-    pytest.param("GET", "/slots?rule=churn&cursor=bm8=", None, 422, "not a cursor", id="cursor-made-up"),
-    pytest.param("GET", "/slots?rule=churn&cursor=%C3%BC", None, 422, "not a cursor", id="cursor-not-ascii"),
+    pytest.param("GET", "/slots?rule=churn&cursor=bm8=", None, 422, "query.cursor", id="cursor-made-up"),
+    pytest.param("GET", "/slots?rule=churn&cursor=%C3%BC", None, 422, "query.cursor", id="cursor-not-ascii"),
     pytest.param("GET", "/dead-letters/77", None, 404, "no dead letter 77", id="unknown-dead-letter"),
     pytest.param("POST", "/dead-letters/discard", {"ids": []}, 422, "body.ids", id="no-ids"),
-    pytest.param("GET", "/nope", None, 404, "Not Found", id="unknown-path"),
-    pytest.param("DELETE", "/rules", None, 405, "Method Not Allowed", id="unknown-method"),
+    pytest.param("GET", "/nope", None, 404, "there is no /api/v1/nope", id="unknown-path"),
+    pytest.param("GET", "/events/nope", None, 404, "there is no /api/v1/events/nope", id="event-no-number"),
+    pytest.param("DELETE", "/rules", None, 405, "use GET", id="unknown-method"),
+    pytest.param("GET", "/dead-letters/replay", None, 405, "use POST", id="method-of-a-path-like-that-of-an-item"),
+    pytest.param("PUT", "/rules/churn/trigger", None, 405, "use POST or DELETE", id="one-of-several-methods"),
+    pytest.param("POST", "/dead-letters/discard", {"ids": [True]}, 422, "body.ids.0", id="another-type"),
+    pytest.param("POST", "/rules/churn/explain", {"at": 0}, 422, "RFC 3339", id="time-as-a-number"),
+    pytest.param("GET", "/events/find?text=a&since=0", None, 422, "RFC 3339", id="time-as-digits"),
+    pytest.param("GET", "/runs?rule=%00", None, 422, "query.rule", id="text-that-PostgreSQL-does-not-take"),
 ]
 
 
@@ -288,6 +295,10 @@ def test_refusals_are_problem_documents(
     problem = response.json()
     assert (response.status_code, problem["status"]) == (status, status)
     assert detail in problem["detail"]
+
+
+def test_the_methods_of_a_path_are_named(client: httpx.Client) -> None:
+    assert client.put(f"{API}/rules/churn/backfills").headers["allow"] == "GET, POST, DELETE"
 
 
 TROUBLE = [
