@@ -1,11 +1,13 @@
-"""The output parameters of a step: small texts in regular files under its own `/tmp`."""
+"""The output parameters of a step: small texts in regular files."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from retrainer.util.regular_files import read_regular
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OUTPUT_LIMIT = 256 * 1024
 """Bytes of an output parameter."""
@@ -14,19 +16,16 @@ OUTPUTS_LIMIT = 1024**2
 
 
 class BadOutputError(Exception):
-    """The file exists, but is not a valid text for an output parameter."""
+    """What a step left cannot be an output. The message says why."""
 
 
-def read_output(path: Path, tmp: Path) -> str:
-    """Return the text without one trailing line end, as Argo does. `path` must stay within `tmp`.
+def read_output(path: Path) -> str:
+    """Return the text without one trailing line end, as Argo does.
 
     Raise FileNotFoundError if there is no such file, BadOutputError with what is wrong with it.
     """
-    real = Path(os.path.realpath(path))  # also handles links that lead to themselves
-    if not real.is_relative_to(os.path.realpath(tmp)):
-        raise BadOutputError("leads out of the step's /tmp: write the text itself into a file there")
     try:
-        text = read_regular(real, OUTPUT_LIMIT).decode()
+        text = read_regular(path, OUTPUT_LIMIT).decode()
     except FileNotFoundError:
         raise
     except OSError as error:

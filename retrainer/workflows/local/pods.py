@@ -14,13 +14,14 @@ from retrainer.workflows.local.outputs import BadOutputError
 from retrainer.workflows.local.processes import PATIENCE, end_all
 from retrainer.workflows.local.run_folder import word
 from retrainer.workflows.local.step import UNWATCHED, LocalStep
+from retrainer.workflows.local.step_files import StepFiles
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import FrameType
 
     from retrainer.util.clock import Clock
     from retrainer.workflows.local.pod import Pod
+    from retrainer.workflows.local.step_files import Machine
     from retrainer.workflows.local.step_supervisor import Result
 
 POLL = 0.05
@@ -43,10 +44,10 @@ class End:
 class Pods:
     """``end``: why the run has to end; None while it may continue."""
 
-    def __init__(self, folder: Path, workdir: str, deadline: float | None, clock: Clock) -> None:
+    def __init__(self, machine: Machine, deadline: float | None, clock: Clock) -> None:
         self.end: End | None = None
-        self._folder = folder
-        self._workdir = workdir
+        self._machine = machine
+        self._folder = machine.run
         self._deadline = deadline
         self._clock = clock
         self._started = clock.monotonic()
@@ -66,9 +67,9 @@ class Pods:
         """Execute one pod. Return how it ended."""
         if end := self._ending():
             return Ended(end.phase, end.message)
-        step = LocalStep(pod)
         try:
-            step.start(self._folder, self._workdir)
+            step = LocalStep(pod, StepFiles(pod, self._machine))
+            step.start(self._machine)
         except (OSError, ValueError) as error:
             return _not_started(pod.name, str(error))
         self._running.add(step)
@@ -147,4 +148,4 @@ def _ended(step: LocalStep, result: Result) -> Ended:
     try:
         return Ended("Succeeded", outputs=step.outputs())
     except BadOutputError as error:
-        return Ended("Error", f"{step.name}: an output parameter cannot be read: {error}")
+        return Ended("Error", f"{step.name}: {error}")

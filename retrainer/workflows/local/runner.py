@@ -18,11 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrainer.util.clock import Clock, SystemClock
+from retrainer.workflows.local import file_view
 from retrainer.workflows.local.graph import Graph
 from retrainer.workflows.local.isolation import adopt_orphans, confine
 from retrainer.workflows.local.node import Ended
 from retrainer.workflows.local.pods import Pods
 from retrainer.workflows.local.run_folder import finish, locked, read, write
+from retrainer.workflows.local.step_files import Machine
+from retrainer.workflows.local.volumes import claims
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +66,8 @@ def execute(folder: Path, clock: Clock) -> None:
             confine()  # if this is not possible, the daemon logged it at its start
         write(folder / "started.json", json.dumps({"pid": os.getpid(), "at": clock.now()}))
         began = clock.monotonic()
-        pods = Pods(folder, workflow["workdir"], workflow["spec"].get("activeDeadlineSeconds"), clock)
+        machine = Machine(folder, workflow["workdir"], file_view.available(), claims(workflow["spec"]))
+        pods = Pods(machine, workflow["spec"].get("activeDeadlineSeconds"), clock)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, pods.interrupt)
         ended = _graph_end(folder, workflow, pods)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from retrainer.workflows.local.isolation import KEPT
 from retrainer.workflows.local.log import last_words
 from retrainer.workflows.local.run_folder import FOLDER_VARIABLE
-from retrainer.workflows.local.step_files import collect, prepare
 from retrainer.workflows.local.step_supervisor import KILL, TERMINATE, Command, Result, result, supervise
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from retrainer.workflows.local.node import Outputs
     from retrainer.workflows.local.pod import Pod
+    from retrainer.workflows.local.step_files import Machine, StepFiles
 
 _REPORT = 65536
 """Maximum bytes of a supervisor's report; real ones are far smaller."""
@@ -29,20 +29,22 @@ UNWATCHED = "its supervisor process was killed"
 class LocalStep:
     """A running step."""
 
-    def __init__(self, pod: Pod) -> None:
+    def __init__(self, pod: Pod, files: StepFiles) -> None:
         self.name = pod.name
         self.supervisor = 0
         """Process id of its supervisor; all processes of the step are below it."""
         self._pod = pod
+        self._files = files
         self._orders = self._report = -1
         self._result: Result | None = None
 
-    def start(self, run: Path, workdir: str) -> None:
-        """Start the step in `workdir`, or where the template says. Raise OSError or ValueError on failure."""
-        prepare(self._pod)
+    def start(self, machine: Machine) -> None:
+        """Start the step in the run's working directory, or the template's. Raise OSError or ValueError on failure."""
+        self._files.prepare()
         what = self._pod.template.get("container") or self._pod.template["script"]
-        where = self._pod.text(what["workingDir"]) if "workingDir" in what else workdir
-        command = Command(self._command(what), self._environment(what, run), where, self._pod.folder)
+        where = self._files.text(what["workingDir"]) if "workingDir" in what else machine.workdir
+        view = self._files.view(where)
+        command = Command(self._command(what), self._environment(what, machine.run), where, self._pod.folder, view)
         self.supervisor, self._orders, self._report = supervise(command)
 
     def ended(self) -> Result | None:
@@ -70,20 +72,20 @@ class LocalStep:
 
     def outputs(self) -> Outputs:
         """Return what the step left. Raise BadOutputError that names the invalid part."""
-        return collect(self._pod)
+        return self._files.collect()
 
     def _command(self, what: Mapping[str, Any]) -> list[str]:
-        command = [self._pod.text(part) for part in what["command"]]
+        command = [self._files.text(part) for part in what["command"]]
         if command[0] in ("python", "python3"):
             command[0] = sys.executable
         if "source" not in what:
-            return [*command, *(self._pod.text(part) for part in what.get("args") or ())]
+            return [*command, *(self._files.text(part) for part in what.get("args") or ())]
         source = self._pod.folder / "source"
-        source.write_text(self._pod.text(what["source"]), encoding="utf-8")
+        source.write_text(self._files.text(what["source"]), encoding="utf-8")
         return [*command, str(source)]
 
     def _environment(self, what: Mapping[str, Any], run: Path) -> dict[str, str]:
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-        declared = {self._pod.text(item["name"]): self._pod.text(item["value"]) for item in what.get("env") or ()}
-        return {**kept, "PATH": path, "TMPDIR": str(self._pod.tmp), **declared, FOLDER_VARIABLE: str(run)}
+        declared = {self._files.text(item["name"]): self._files.text(item["value"]) for item in what.get("env") or ()}
+        return {**kept, "PATH": path, "TMPDIR": self._files.tmp, **declared, FOLDER_VARIABLE: str(run)}

@@ -1,44 +1,173 @@
-"""What a step finds on disk when it starts, and what is read there when it has ended."""
+"""The files of a step: what it finds when it starts, and what is read and kept when it has ended."""
 
 from __future__ import annotations
 
+import os
+import re
+import sys
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from retrainer.workflows.local.artifacts import Allowance, Artifact, BadArtifactError, archive_of, copy, given, place
+from retrainer.workflows.local.file_view import FileView
 from retrainer.workflows.local.node import Outputs
 from retrainer.workflows.local.outputs import OUTPUTS_LIMIT, BadOutputError, read_output
+from retrainer.workflows.local.places import Places, clean, followed, within
 from retrainer.workflows.local.tags import scalar, substitute
 from retrainer.workflows.local.template import parameters
+from retrainer.workflows.local.volumes import folders
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from retrainer.workflows.local.pod import Pod
 
-
-def prepare(pod: Pod) -> None:
-    """Create the folders of a step before it starts. Raise OSError or ValueError."""
-    pod.tmp.mkdir(parents=True)
-
-
-def collect(pod: Pod) -> Outputs:
-    """Return what a step left when it succeeded. Raise BadOutputError that names the invalid part."""
-    found = {
-        item["name"]: _output(pod, item["name"], item["valueFrom"]) for item in parameters(pod.template, "outputs")
-    }
-    size = sum(len(text.encode()) for text in found.values())
-    if size > OUTPUTS_LIMIT:
-        raise BadOutputError(f"they have {size:,} bytes together, of {OUTPUTS_LIMIT:,}: store large results elsewhere")
-    return Outputs(found)
+_TMP = "/tmp"  # noqa: S108 - the step's own
+_HERE = re.compile(rf"{_TMP}/[^\s'\"`;|&<>(){{}}\[\],]+")
+MOST_SHOWN = 100
+"""Paths of this machine in the values of a step that stay visible to it."""
 
 
-def _output(pod: Pod, name: str, value_from: Mapping[str, Any]) -> str:
-    path = substitute(scalar(value_from["path"]), pod.values)
-    try:
-        return read_output(Path(pod.text(value_from["path"])), pod.tmp)
-    except FileNotFoundError:
-        if "default" not in value_from:
-            raise BadOutputError(f"{name}: there is no file {path}") from None
-        return substitute(scalar(value_from["default"]), pod.values)
-    except (BadOutputError, ValueError) as error:  # ValueError: a path that contains a NUL
-        raise BadOutputError(f"{name}: {path} {error}") from error
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the steps of a run have in common. ``mounts``: whether each may have its own view of the files."""
+
+    run: Path
+    workdir: str
+    mounts: bool
+    shared_volumes: Sequence[str] = ()
+
+
+class StepFiles:
+    def __init__(self, pod: Pod, machine: Machine) -> None:
+        self._pod = pod
+        self._machine = machine
+        self._inputs = _artifacts(pod.template, "inputs")
+        self._outputs = _artifacts(pod.template, "outputs")
+        self._allowance = Allowance()
+        own = folders(pod.template, machine.shared_volumes, machine.run, pod.folder)
+        outer = {_TMP: pod.folder / "tmp"} | own
+        files = frozenset(path for path in self._paths() if not any(within(path, one) for one in outer))
+        self._places = Places(pod.folder / "root", outer, files, machine.mounts)
+        self._values = {**pod.values, **self._own_tags()}
+
+    def text(self, text: object) -> str:
+        """Return a text of the template with its values, and with the step's own paths as the step reaches them."""
+        # The template's own paths first: a path in an input value refers to this machine.
+        return substitute(self._places.text(scalar(text)), self._values)
+
+    @property
+    def tmp(self) -> str:
+        """The `/tmp` of the step, as it reaches it."""
+        return self._places.as_seen(_TMP)
+
+    def prepare(self) -> None:
+        """Make the step's own folders, and put its input artifacts there. Raise OSError or ValueError."""
+        for folder in (self._places.root, *self._places.folders.values()):
+            folder.mkdir(parents=True, exist_ok=True)
+        for item in self._inputs:
+            artifact = self._pod.artifacts.get(item["name"]) or given(item, {}, self._pod.values)
+            if isinstance(artifact, Artifact):
+                self._place(artifact, item)
+            elif not item.get("optional"):
+                raise BadArtifactError(f"its input artifact {item['name']} is given by no task, and is not optional")
+
+    def _place(self, artifact: Artifact, item: Mapping[str, Any]) -> None:
+        try:
+            place(artifact, item, self._places.on_disk(self._path(item)), self._allowance)
+        except (BadArtifactError, OSError) as error:
+            raise BadArtifactError(f"its input artifact {item['name']} {error}") from error
+
+    def view(self, workdir: str) -> FileView | None:
+        """Return the file system that the step is to see; None if its texts were changed instead."""
+        if not self._machine.mounts:
+            return None
+        here = {self._machine.workdir, str(self._machine.run), sys.prefix, sys.base_prefix, *self._named()}
+        tops = (self._places.top(path) for path in here)
+        shown = frozenset(path for path in tops if path and os.path.lexists(path))
+        return FileView(self._places.root, self._places.folders, self._places.files, shown, workdir)
+
+    def collect(self) -> Outputs:
+        """Return what a step left when it succeeded. Raise BadOutputError that names the invalid part."""
+        found = {item["name"]: self._output(item) for item in parameters(self._pod.template, "outputs")}
+        size = sum(len(text.encode()) for text in found.values())
+        if size > OUTPUTS_LIMIT:
+            sizes = f"they have {size:,} bytes together, of {OUTPUTS_LIMIT:,}"
+            raise BadOutputError(f"an output parameter cannot be read: {sizes}: store large results elsewhere")
+        kept = ((item["name"], self._kept(item)) for item in self._outputs)
+        return Outputs(found, {name: artifact for name, artifact in kept if artifact is not None})
+
+    def _paths(self) -> Iterator[str]:
+        """Yield the paths of artifacts and outputs."""
+        for item in (*self._inputs, *self._outputs):
+            if "path" in item:
+                yield self._path(item)
+        for item in parameters(self._pod.template, "outputs"):
+            if "path" in item["valueFrom"]:
+                yield self._path(item["valueFrom"])
+
+    def _path(self, item: Mapping[str, Any]) -> str:
+        return clean(substitute(scalar(item["path"]), self._pod.values))
+
+    def _own_tags(self) -> dict[str, str]:
+        """Return the tags that name paths of the template itself."""
+        tags = {f"inputs.artifacts.{item['name']}.path": item for item in self._inputs}
+        tags |= {f"outputs.artifacts.{item['name']}.path": item for item in self._outputs}
+        declared = parameters(self._pod.template, "outputs")
+        tags |= {f"outputs.parameters.{item['name']}.path": item["valueFrom"] for item in declared}
+        return {tag: self._places.as_seen(self._path(item)) for tag, item in tags.items() if "path" in item}
+
+    def _named(self) -> Iterator[str]:
+        """Yield the paths below this machine's `/tmp` that values of the step name."""
+        named = (path for value in self._pod.values.values() for path in _HERE.findall(value))
+        yield from islice(dict.fromkeys(named), MOST_SHOWN)
+
+    def _found(self, path: str) -> Path:
+        """Return where a path of the step is, without links. Raise BadOutputError if it is none of the step's own."""
+        if self._machine.mounts:
+            seen = followed(self._places, path)
+            place = self._places.on_disk(seen)
+            out = seen != path and not os.path.lexists(place) and os.path.lexists(seen)
+        else:
+            place = Path(os.path.realpath(self._places.on_disk(path)))
+            own = (self._places.root, *self._places.folders.values())
+            out = not any(place.is_relative_to(os.path.realpath(folder)) for folder in own)
+        if out or ".." in Path(path).parts:
+            raise BadOutputError("leads out of the step's own files: write the text itself into a file there")
+        return place
+
+    def _output(self, item: Mapping[str, Any]) -> str:
+        value_from = item["valueFrom"]
+        path = self._path(value_from)
+        try:
+            return read_output(self._found(path))
+        except FileNotFoundError:
+            if "default" not in value_from:
+                raise BadOutputError(
+                    f"an output parameter cannot be read: {item['name']}: there is no file {path}"
+                ) from None
+            return substitute(scalar(value_from["default"]), self._pod.values)
+        except (BadOutputError, ValueError) as error:  # ValueError: a path that contains a NUL
+            raise BadOutputError(f"an output parameter cannot be read: {item['name']}: {path} {error}") from error
+
+    def _kept(self, item: Mapping[str, Any]) -> Artifact | None:
+        """Copy an output artifact to where later steps take it from. Return None if an optional one is missing."""
+        path, target = self._path(item), self._pod.folder / "artifacts" / item["name"]
+        target.parent.mkdir(exist_ok=True)
+        try:
+            copy(self._found(path), target, self._allowance)
+        except FileNotFoundError:
+            if item.get("optional"):
+                return None
+            why = f"there is no file or folder {path}"
+        except (BadArtifactError, BadOutputError, OSError) as error:
+            why = f"{path} {error}"
+        else:
+            return Artifact(target, archive=archive_of(item))
+        raise BadOutputError(f"an output artifact cannot be kept: {item['name']}: {why}")
+
+
+def _artifacts(template: Mapping[str, Any], section: str) -> Sequence[Mapping[str, Any]]:
+    return (template.get(section) or {}).get("artifacts") or ()

@@ -17,12 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from retrainer.workflows.local.file_view import enter
 from retrainer.workflows.local.isolation import adopt_orphans
 from retrainer.workflows.local.log import StepLog
 from retrainer.workflows.local.processes import end_all
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from retrainer.workflows.local.file_view import FileView
 
 TERMINATE, KILL = b"T", b"K"
 _CHUNK = 65536
@@ -38,6 +41,7 @@ class Command:
     environment: Mapping[str, str]
     workdir: str
     folder: Path
+    view: FileView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +131,23 @@ class _Supervisor:
         return woken
 
     def _start(self, output: int) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # noqa: S603 - its purpose is to run the template's command
-            self._command.arguments,
-            env=self._command.environment,
-            cwd=self._command.workdir,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            process_group=0,
-        )
+        view, reason = self._command.view, os.pipe()
+        try:
+            return subprocess.Popen(  # noqa: S603 - its purpose is to run the template's command
+                self._command.arguments,
+                env=self._command.environment,
+                cwd=None if view else self._command.workdir,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+                preexec_fn=_entering(view, reason[1]) if view else None,  # noqa: PLW1509 - it has one thread
+            )
+        except subprocess.SubprocessError:
+            raise OSError(os.read(reason[0], _CHUNK).decode(errors="replace")) from None
+        finally:
+            for descriptor in reason:
+                os.close(descriptor)
 
     def _watch(self, output: int, woken: int, log: StepLog) -> None:
         """Return once the step's main process has ended, or is to be killed."""
@@ -186,6 +198,19 @@ class _Supervisor:
                     self._code = os.waitstatus_to_exitcode(status)
                 if child == 0 or (wait and child == self._leader()):
                     return
+
+
+def _entering(view: FileView, reason: int) -> Callable[[], None]:
+    """Return what gives the step its files. It writes into a pipe why that fails: the exception gets lost."""
+
+    def entering() -> None:
+        try:
+            enter(view)
+        except Exception as error:
+            os.write(reason, str(error).encode())
+            raise
+
+    return entering
 
 
 def _copy(output: int, log: StepLog) -> bytes | None:

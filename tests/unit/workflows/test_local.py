@@ -373,9 +373,11 @@ def test_watch_reports_a_live_run_whose_folder_was_removed(
     home: Path, watched: tuple[LocalEngine, list[Observed]]
 ) -> None:
     engine, seen = watched
-    engine.create(workflow("sleep 600"), timeout=5)
+    pids = home / "pids"
+    engine.create(workflow(f"echo $$ > {pids}; exec sleep 600"), timeout=5)
     running(engine)
     until(lambda: any(one.phase == "Running" for one in seen), "Running is reported")
+    until(pids.exists, "the step runs")
     (home / "runs/ml/w1").rename(home / "elsewhere")
     until(lambda: seen[-1].gone, "it is reported gone")
     (home / "elsewhere/stop").write_text("Terminate")

@@ -1,0 +1,212 @@
+"""Artifacts as files of this machine: kept when the step that left them ends, copied to the steps that take them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tarfile
+import zipfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from retrainer.util.regular_files import kind
+from retrainer.workflows.local.tags import scalar, substitute, tags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+LARGEST = 1024**3
+"""Bytes of the artifacts that a step takes, and of those that it leaves."""
+MOST_FILES = 10_000
+"""Files and folders in them."""
+
+
+class BadArtifactError(ValueError):
+    """The message says what is wrong with the artifact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """What a step left, or a text of the workflow. ``path``: where it is kept; ``archive``: none, tar or zip.
+
+    ``sub_path``: the part of it that is meant.
+    """
+
+    path: Path | None = None
+    text: str = ""
+    archive: str = "tar"
+    sub_path: str = ""
+
+
+@dataclass(slots=True)
+class Allowance:
+    """What may still be copied for one step."""
+
+    size: int = field(default_factory=lambda: LARGEST)
+    files: int = field(default_factory=lambda: MOST_FILES)
+
+    def take(self, size: int) -> None:
+        """Count one more file. Raise BadArtifactError if it is too much."""
+        self.size -= size
+        self.files -= 1
+        if self.size < 0:
+            raise BadArtifactError(f"is larger than {LARGEST:,} bytes, together with others of the step")
+        if self.files < 0:
+            raise BadArtifactError(f"has more than {MOST_FILES:,} files, together with others of the step")
+
+
+def archive_of(item: Mapping[str, Any]) -> str:
+    """Return the form in which Argo keeps an artifact: none, tar or zip."""
+    return next((form for form in ("none", "zip") if form in (item.get("archive") or {})), "tar")
+
+
+def given(item: Mapping[str, Any], known: Mapping[str, object], values: Mapping[str, str]) -> Artifact | None:
+    """Return what an entry of `arguments` or `inputs` stands for; None if it stands for nothing.
+
+    ``known``: the artifacts that tags such as `tasks.a.outputs.artifacts.x` name.
+    """
+    if "raw" in item:
+        return Artifact(text=substitute(scalar(item["raw"]["data"]), values), archive="none")
+    found = known.get(next(iter(tags(item.get("from", ""))), ""))
+    if not isinstance(found, Artifact):
+        return None
+    return replace(found, sub_path=substitute(scalar(item.get("subPath", found.sub_path)), values))
+
+
+def place(artifact: Artifact, item: Mapping[str, Any], target: Path, allowance: Allowance) -> None:
+    """Put an artifact where the step takes it: unpacked, unless ``item`` says ``archive: {none: {}}``.
+
+    Raise BadArtifactError or OSError.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if artifact.path is None:
+        target.write_text(artifact.text, encoding="utf-8")
+    else:
+        _hand_over(_part(artifact, artifact.path), artifact.archive, item, target, allowance)
+    if "mode" in item and not target.is_symlink():
+        target.chmod(int(item["mode"]))
+        if item.get("recurseMode") and target.is_dir():
+            for one in _below(target):
+                if not one.is_symlink():
+                    one.chmod(int(item["mode"]))
+
+
+def _part(artifact: Artifact, path: Path) -> Path:
+    if ".." in PurePosixPath(artifact.sub_path).parts:
+        raise BadArtifactError(f"subPath {artifact.sub_path} leads out of the artifact")
+    found = path / artifact.sub_path.lstrip("/")
+    if not os.path.lexists(found):
+        raise BadArtifactError(f"there is no {artifact.sub_path} in the artifact")
+    return found
+
+
+def _hand_over(source: Path, form: str, item: Mapping[str, Any], target: Path, allowance: Allowance) -> None:
+    packed = "none" in (item.get("archive") or {})
+    if packed and form != "none":
+        return _pack(source, form, target, allowance)
+    if not packed and form == "none" and source.is_file():
+        if tarfile.is_tarfile(source):
+            return _untar(source, target, allowance)
+        if zipfile.is_zipfile(source):
+            return _unzip(source, target, allowance)
+    return copy(source, target, allowance)
+
+
+def copy(source: Path, target: Path, allowance: Allowance) -> None:
+    """Copy a file or a folder; links stay links. Raise BadArtifactError for what cannot be in one, or OSError."""
+    _copy_one(source, target, source, allowance)
+    if target.is_symlink() or not target.is_dir():
+        return
+    for one in _below(source):
+        _copy_one(one, target / one.relative_to(source), source, allowance)
+
+
+def _copy_one(source: Path, target: Path, top: Path, allowance: Allowance) -> None:
+    about = source.lstat()
+    if stat.S_ISDIR(about.st_mode):
+        allowance.take(0)
+        target.mkdir(exist_ok=True)
+    elif stat.S_ISLNK(about.st_mode):
+        allowance.take(0)
+        _check_link(source, top)
+        target.symlink_to(source.readlink())
+    elif stat.S_ISREG(about.st_mode):
+        allowance.take(about.st_size)
+        shutil.copyfile(source, target, follow_symlinks=False)
+        shutil.copymode(source, target)
+    else:
+        raise BadArtifactError(f"contains {kind(about.st_mode)}: {source.name}")
+
+
+def _check_link(link: Path, top: Path) -> None:
+    goal = os.path.normpath(link.parent / link.readlink())
+    if not Path(goal).is_relative_to(top):
+        raise BadArtifactError(f"contains the link {link.name}, which leads out of the artifact")
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Yield all in a folder, each folder before what is in it. Links are not followed."""
+    ahead = [folder]
+    while ahead:
+        for one in sorted(ahead.pop().iterdir()):
+            yield one
+            if one.is_dir() and not one.is_symlink():
+                ahead.append(one)
+
+
+def _pack(source: Path, form: str, target: Path, allowance: Allowance) -> None:
+    for one in (source, *(_below(source) if source.is_dir() else ())):
+        allowance.take(one.lstat().st_size)
+    if form == "tar":
+        with tarfile.open(target, "w:gz") as archive:
+            archive.add(source, arcname=source.name)
+        return
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as packed:
+        for one in (source, *(_below(source) if source.is_dir() else ())):
+            packed.write(one, one.relative_to(source.parent))
+
+
+def _untar(source: Path, target: Path, allowance: Allowance) -> None:
+    away = _beside(target)
+    try:
+        with tarfile.open(source) as archive:
+            for member in archive:
+                allowance.take(member.size)
+                archive.extract(member, away, filter="data")
+    except tarfile.TarError as error:
+        raise BadArtifactError(f"cannot be unpacked: {error}") from error
+    _settle(away, target)
+
+
+def _unzip(source: Path, target: Path, allowance: Allowance) -> None:
+    away = _beside(target)
+    try:
+        with zipfile.ZipFile(source) as archive:
+            for member in archive.infolist():
+                allowance.take(member.file_size)
+                archive.extract(member, away)
+    except (
+        zipfile.BadZipFile,
+        RuntimeError,
+        NotImplementedError,
+    ) as error:  # damaged, with a password, of another kind
+        raise BadArtifactError(f"cannot be unpacked: {error}") from error
+    _settle(away, target)
+
+
+def _beside(target: Path) -> Path:
+    away = target.with_name(f".{target.name}.unpacked")
+    away.mkdir()
+    return away
+
+
+def _settle(away: Path, target: Path) -> None:
+    """Rename what was unpacked: a single file or folder without the folder around it, as Argo does."""
+    found = list(away.iterdir())
+    if target.is_dir() and not any(target.iterdir()):
+        target.rmdir()
+    (found[0] if len(found) == 1 else away).rename(target)
+    if len(found) == 1:
+        away.rmdir()

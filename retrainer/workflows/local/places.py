@@ -1,0 +1,103 @@
+"""Which paths of a step are its own, and where these are on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_HOPS = 40
+
+
+@dataclass(frozen=True)
+class Places:
+    """``folders``: the step's `/tmp` and volumes, each with its folder here. ``files``: paths of artifacts and outputs.
+
+    ``root``: the folder here for all other paths of the step's own. ``mounted``: the step sees all of that where its
+    template says; if not, its texts are changed instead.
+    """
+
+    root: Path
+    folders: Mapping[str, Path]
+    files: frozenset[str]
+    mounted: bool
+
+    def on_disk(self, path: str) -> Path:
+        """Return where a path of the step is here. It may contain `..`, which is not resolved."""
+        for folder in self._longest_first:
+            if within(path, folder):
+                return self.folders[folder] / path[len(folder) :].lstrip("/")
+        return self.root / path.lstrip("/")
+
+    def top(self, path: str) -> str:
+        """Return what has to be shown for a path of this machine to be seen; empty if it is seen, or is not to be.
+
+        Below an own folder of the step that is all right below it: a shown path cannot be removed.
+        """
+        for folder in self._longest_first:
+            if within(path, folder):
+                rest = path[len(folder) :].strip("/").partition("/")[0]
+                return f"{folder}/{rest}" if rest else ""
+        return path if any(within(path, file) for file in self.files) else ""
+
+    def as_seen(self, path: str) -> str:
+        """Return the path by which the step reaches one of its paths."""
+        return path if self.mounted else str(self.on_disk(path))
+
+    def text(self, text: str) -> str:
+        """Return a text of the template with its own paths as the step reaches them."""
+        if self.mounted:
+            return text
+        return self._own.sub(lambda found: str(self.on_disk(found[0])), text)
+
+    @cached_property
+    def _longest_first(self) -> list[str]:
+        return sorted(self.folders, key=len, reverse=True)
+
+    @cached_property
+    def _own(self) -> re.Pattern[str]:
+        # At the beginning of a path, whole: `/tmp` is neither in `/var/tmp` nor in `/tmpfile`.
+        names = sorted({*self.folders, *self.files}, key=len, reverse=True)
+        return re.compile(rf"(?<![\w./-])(?:{'|'.join(map(re.escape, names))})(?![\w.-])")
+
+
+def within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder.rstrip('/')}/")
+
+
+def clean(path: str) -> str:
+    """Return an absolute path without needless parts; `..` stays."""
+    return str(PurePosixPath("/", path))
+
+
+def followed(places: Places, path: str) -> str:
+    """Return a path of the step without links, each followed as the step sees it. One that leads to itself stays."""
+    ahead, at = _parts(path), "/"
+    for _ in range(_HOPS):
+        while ahead:
+            there = os.path.normpath(f"{at.rstrip('/')}/{ahead.pop()}")
+            if (target := _link(places.on_disk(there))) is not None:
+                break
+            at = there
+        else:
+            return at
+        at = "/" if target.startswith("/") else at
+        ahead += _parts(target)
+    return path
+
+
+def _link(path: Path) -> str | None:
+    try:
+        return os.readlink(path)  # noqa: PTH115 - a text, as it leads to a path of the step
+    except OSError:
+        return None
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in reversed(path.split("/")) if part not in ("", ".")]
